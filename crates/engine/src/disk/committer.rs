@@ -1,0 +1,285 @@
+//! The committer's thread: everything that waits for the disk to have something for good. What is
+//! queued is committed as a group: written back together, synced, renamed, each directory synced
+//! once.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use towline_threads::cancel::CancelToken;
+use towline_threads::executor::ThreadPoolExecutor;
+use towline_threads::queue::Queue;
+
+use super::{CommitterRequest, Parts};
+use crate::checksum::{self, Checksum, Hasher};
+use crate::dispatch::message::{Message, Note, Publish, Published, Store};
+use crate::error::{Error, ErrorKind, Result};
+use crate::job::JobId;
+use crate::journal::Journal;
+use crate::name::{journal_path, part_path};
+use crate::storage::{OpenPart, PartFile, Storage};
+
+/// So much is committed as one group at most.
+const GROUP_MAX: usize = 512;
+
+/// The committer and what it works with.
+pub(crate) struct Committer {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) parts: Parts,
+    pub(crate) requests: Queue<CommitterRequest>,
+    pub(crate) reports: Queue<Message>,
+    pub(crate) digests: ThreadPoolExecutor,
+    pub(crate) cancel: CancelToken,
+    /// Whether anything is synced at all.
+    pub(crate) syncs: bool,
+}
+
+/// A file on its way to its final name.
+struct Pending {
+    job: JobId,
+    part: Arc<dyn PartFile>,
+    publish: Publish,
+    was_stored: bool,
+}
+
+impl Committer {
+    /// Runs until the queue is shut down and empty.
+    pub(crate) fn run(self) {
+        let mut group = Vec::new();
+        while self.requests.get_many(&mut group, GROUP_MAX, std::time::Duration::from_secs(3600)).is_ok() || self.is_open() {
+            self.commit(group.drain(..));
+        }
+        self.digests.shutdown(true, true);
+    }
+
+    /// The wait above ends by time once an hour; only a shut down queue ends the thread.
+    fn is_open(&self) -> bool {
+        !matches!(self.requests.try_get(), Err(towline_threads::queue::GetError::ShutDown))
+    }
+
+    fn commit(&self, group: impl Iterator<Item = CommitterRequest>) {
+        let mut pending = Vec::new();
+        for request in group {
+            match request {
+                CommitterRequest::Store(store) => {
+                    let job = store.job;
+                    match self.write(*store) {
+                        Ok(stored) => pending.push(stored),
+                        Err(error) => self.report(Message::Stored(job, Err(error))),
+                    }
+                }
+                CommitterRequest::Publish { job, publish } => match self.parts.get(job) {
+                    Some(part) => pending.push(Pending { job, part, publish: *publish, was_stored: false }),
+                    None => {
+                        let error = Error::new(ErrorKind::Internal, "a file was to be published that is not open");
+                        self.report(Message::Published(job, Err(error)));
+                    }
+                },
+                CommitterRequest::Save { job, path, journal } => {
+                    let result = self.save(job, &path, *journal);
+                    self.report(Message::Saved(job, result));
+                }
+                CommitterRequest::Digest { job, path, checksum, of_final, len_bytes } => {
+                    self.digest(job, path, checksum, of_final, len_bytes);
+                }
+                CommitterRequest::Release { job, path, discard } => self.release(job, &path, discard),
+            }
+        }
+        self.publish(pending);
+    }
+
+    fn report(&self, message: Message) {
+        // The dispatcher is gone only when everything is being torn down.
+        let _ = self.reports.put(message);
+    }
+
+    /// Writes a small file under its partial name.
+    fn write(&self, store: Store) -> Result<Pending> {
+        if let Some(checksum) = &store.checksum {
+            check(&store.content, checksum, &store.path)?;
+        }
+        let part_name = part_path(&store.path);
+        let cannot = |source: io::Error| Error::storage("write", &store.path, source);
+        let part = match self.storage.open_part(&part_name, OpenPart::New) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                // Left by an earlier run; the lock says whether somebody still works on it.
+                let part = self.storage.open_part(&part_name, OpenPart::Empty);
+                self.storage.remove(&journal_path(&store.path)).map_err(cannot)?;
+                part
+            }
+            other => other,
+        };
+        let part = part.map_err(|source| match source.kind() {
+            io::ErrorKind::WouldBlock => Error::new(ErrorKind::Locked, "another process is fetching this file")
+                .with_path(part_name.clone())
+                .with_source(source),
+            _ => cannot(source),
+        })?;
+        let mut len_bytes = 0;
+        for bytes in &store.content {
+            if let Err(source) = part.write_at(bytes, len_bytes) {
+                self.storage.remove(&part_name).ok();
+                return Err(cannot(source));
+            }
+            len_bytes += bytes.len() as u64;
+        }
+        if self.syncs {
+            part.start_writeback(0, len_bytes);
+        }
+        let publish = Publish { path: store.path, replace: store.replace, note: store.note, len_bytes };
+        Ok(Pending { job: store.job, part, publish, was_stored: true })
+    }
+
+    /// Syncs, renames, syncs the directories, and only then says so.
+    fn publish(&self, pending: Vec<Pending>) {
+        let mut done = Vec::with_capacity(pending.len());
+        let mut directories = BTreeSet::new();
+        let mut results: Vec<Result<()>> = pending.iter().map(|pending| self.sync(pending)).collect();
+        for (pending, result) in pending.into_iter().zip(results.drain(..)) {
+            let result = result.and_then(|()| self.rename(&pending));
+            if let Some(parent) = pending.publish.path.parent() {
+                directories.insert(if parent.as_os_str().is_empty() { Path::new(".").to_owned() } else { parent.to_owned() });
+            }
+            done.push((pending, result));
+        }
+        let mut unsynced: Option<(PathBuf, String)> = None;
+        if self.syncs {
+            for directory in &directories {
+                if let Err(error) = self.storage.sync_dir(directory) {
+                    unsynced = Some((directory.clone(), crate::error::plain_io(&error)));
+                }
+            }
+        }
+        for (pending, result) in done {
+            let result = match (&unsynced, result) {
+                (Some((directory, why)), Ok(_)) => {
+                    let text = format!("cannot sync the directory: {why}");
+                    Err(Error::new(ErrorKind::Storage, text).with_path(directory.clone()))
+                }
+                (_, result) => result,
+            };
+            if result.is_err() && pending.was_stored {
+                self.storage.remove(&part_path(&pending.publish.path)).ok();
+            }
+            self.report(match pending.was_stored {
+                true => Message::Stored(pending.job, result),
+                false => Message::Published(pending.job, result),
+            });
+        }
+    }
+
+    fn sync(&self, pending: &Pending) -> Result<()> {
+        let path = &pending.publish.path;
+        let finished = pending.part.finish(&note_bytes(&pending.publish.note));
+        let synced = finished.and_then(|()| if self.syncs { pending.part.sync() } else { Ok(()) });
+        synced.map_err(|source| Error::storage("sync", path, source))
+    }
+
+    fn rename(&self, pending: &Pending) -> Result<Published> {
+        let Publish { path, replace, len_bytes, .. } = &pending.publish;
+        self.storage.rename(&part_path(path), path, *replace).map_err(|source| match source.kind() {
+            io::ErrorKind::AlreadyExists => {
+                Error::new(ErrorKind::NameTaken, "another file got this name meanwhile").with_path(path.clone())
+            }
+            _ => Error::storage("rename the finished file", path, source),
+        })?;
+        if !pending.was_stored {
+            self.parts.remove(pending.job);
+            self.storage.remove(&journal_path(path)).map_err(|source| Error::storage("remove the journal", path, source))?;
+        }
+        let modified = match self.storage.stat(path) {
+            Ok(Some(stat)) => stat.modified,
+            _ => UNIX_EPOCH,
+        };
+        Ok(Published { len_bytes: *len_bytes, modified })
+    }
+
+    /// First the data, then the journal that claims it.
+    fn save(&self, job: JobId, path: &Path, mut journal: Journal) -> Result<()> {
+        let Some(part) = self.parts.get(job) else { return Ok(()) };
+        if self.syncs {
+            part.sync().map_err(|source| Error::storage("sync", path, source))?;
+        }
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        journal.saved_unix_ms = since.as_millis() as u64;
+        let name = journal_path(path);
+        self.storage
+            .write_atomic(&name, &journal.encode(), self.syncs)
+            .map_err(|source| Error::storage("save the journal", &name, source))
+    }
+
+    /// Computes a digest on the pool, beside everything else.
+    fn digest(&self, job: JobId, path: PathBuf, checksum: Checksum, of_final: bool, len_bytes: u64) {
+        let (storage, parts) = (Arc::clone(&self.storage), self.parts.clone());
+        let (reports, cancel) = (self.reports.clone(), self.cancel.clone());
+        let task = move || {
+            let result = match (of_final, parts.get(job)) {
+                (false, Some(part)) => {
+                    let mut reader = PartReader { part: &*part, position: 0, len_bytes };
+                    compare(&mut reader, &checksum, &cancel)
+                }
+                (false, None) => Err(io::Error::other("the partial file is not open")),
+                (true, _) => storage.open_read(&path).and_then(|mut file| compare(&mut file, &checksum, &cancel)),
+            };
+            let result = match result {
+                Ok(Some(matches)) => Ok(matches),
+                Ok(None) => Err(Error::new(ErrorKind::Interrupted, "interrupted while its digest was computed")),
+                Err(source) => Err(Error::storage("read", &path, source)),
+            };
+            let _ = reports.put(Message::Digested(job, result));
+        };
+        if self.digests.submit(task).is_err() {
+            let error = Error::new(ErrorKind::Interrupted, "interrupted before its digest was computed");
+            self.report(Message::Digested(job, Err(error)));
+        }
+    }
+
+    fn release(&self, job: JobId, path: &Path, discard: bool) {
+        let Some(part) = self.parts.remove(job) else { return };
+        if discard && part.is_at(&part_path(path)).unwrap_or(false) {
+            // Best effort: an empty leftover does no harm.
+            self.storage.remove(&journal_path(path)).ok();
+            self.storage.remove(&part_path(path)).ok();
+        }
+    }
+}
+
+fn note_bytes(note: &Note) -> Vec<u8> {
+    serde_json::to_vec(note).unwrap_or_default()
+}
+
+fn check(content: &[Bytes], checksum: &Checksum, path: &Path) -> Result<()> {
+    let mut hasher = Hasher::new(checksum.algorithm());
+    for bytes in content {
+        hasher.update(bytes);
+    }
+    if hasher.finish() == checksum.digest() {
+        return Ok(());
+    }
+    let text = format!("the content does not have the {} digest that was asked for", checksum.algorithm().name());
+    Err(Error::new(ErrorKind::Digest, text).with_path(path))
+}
+
+fn compare(reader: &mut dyn io::Read, checksum: &Checksum, cancel: &CancelToken) -> io::Result<Option<bool>> {
+    let digest = checksum::digest_of(reader, checksum.algorithm(), &|| !cancel.is_cancelled())?;
+    Ok(digest.map(|digest| digest == checksum.digest()))
+}
+
+/// A partial file, read from its beginning.
+struct PartReader<'a> {
+    part: &'a dyn PartFile,
+    position: u64,
+    len_bytes: u64,
+}
+
+impl io::Read for PartReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.len_bytes.saturating_sub(self.position).min(buffer.len() as u64) as usize;
+        self.part.read_at(&mut buffer[..length], self.position)?;
+        self.position += length as u64;
+        Ok(length)
+    }
+}

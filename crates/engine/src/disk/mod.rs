@@ -1,0 +1,51 @@
+//! The two threads that wait for the disk, so that neither dispatcher nor workers do. The opener
+//! looks for files and opens them; the committer syncs, publishes and saves. They are two, so that
+//! a slow sync does not hold up the beginning of other files.
+
+pub(crate) mod committer;
+pub(crate) mod opener;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::checksum::Checksum;
+use crate::dispatch::message::{Publish, Store};
+use crate::job::JobId;
+use crate::journal::Journal;
+use crate::storage::PartFile;
+
+/// The partial files that are open, by job. Removing one closes and unlocks it once nobody writes.
+#[derive(Clone, Default)]
+pub(crate) struct Parts(Arc<Mutex<HashMap<JobId, Arc<dyn PartFile>>>>);
+
+impl Parts {
+    pub(crate) fn insert(&self, job: JobId, part: Arc<dyn PartFile>) {
+        self.0.lock().insert(job, part);
+    }
+
+    pub(crate) fn get(&self, job: JobId) -> Option<Arc<dyn PartFile>> {
+        self.0.lock().get(&job).cloned()
+    }
+
+    pub(crate) fn remove(&self, job: JobId) -> Option<Arc<dyn PartFile>> {
+        self.0.lock().remove(&job)
+    }
+}
+
+/// What the opener is asked.
+pub(crate) enum OpenerRequest {
+    Prepare { job: JobId, path: PathBuf, resume: bool },
+    Open { job: JobId, path: PathBuf, total_bytes: Option<u64> },
+}
+
+/// What the committer is asked.
+pub(crate) enum CommitterRequest {
+    Store(Box<Store>),
+    Publish { job: JobId, publish: Box<Publish> },
+    Save { job: JobId, path: PathBuf, journal: Box<Journal> },
+    Digest { job: JobId, path: PathBuf, checksum: Checksum, of_final: bool, len_bytes: u64 },
+    Release { job: JobId, path: PathBuf, discard: bool },
+}

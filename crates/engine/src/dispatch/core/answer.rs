@@ -1,0 +1,206 @@
+//! The server has answered the first request: which name, is it there already, what of an earlier
+//! run fits, and where the body goes.
+
+use bytes::Bytes;
+
+use super::Core;
+use super::start::{next_name, reserve};
+use crate::dispatch::job::{Phase, Published, Segmented, Winding};
+use crate::dispatch::message::{Effect, Head, Store, Time};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, How};
+use crate::http::validator::Agreement;
+use crate::job::JobId;
+use crate::journal::Journal;
+use crate::name;
+use crate::options::Existing;
+use crate::plan::TransferId;
+use crate::storage::StatKind;
+
+impl Core {
+    pub(super) fn answered(&mut self, now: Time, transfer: TransferId, head: Box<Head>, whole: Option<Vec<Bytes>>) {
+        let Some(id) = self.transfers.get(&transfer).map(|transfer| transfer.job) else { return };
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if !matches!(job.phase, Phase::Probing) {
+            return;
+        }
+        job.probe = Some(transfer);
+        job.protocol = head.protocol;
+        job.total_bytes = head.total_bytes;
+        job.validator = head.validator.clone();
+        job.segmented = if head.refuses_ranges { Segmented::Refused } else { job.segmented };
+        job.whole = whole;
+        job.patience = 0;
+        let was_named = std::mem::replace(&mut job.is_named, true);
+        let given = head.file_name.clone();
+        let warnings = warnings(&head, &job.path);
+        job.answer = Some(head);
+        if !was_named {
+            let plain = given.unwrap_or_else(|| name::safe::from_url(&job.url));
+            job.path = self.settings.dir.join(name::safe::make_safe(&plain));
+        }
+        for warning in warnings {
+            self.warn(Some(id), warning);
+        }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let held = job.reserved;
+        if reserve(&mut self.names, job) && held == job.reserved {
+            // What was found under this name is known already.
+            return self.place(now, id, None);
+        }
+        self.prepare(now, id);
+    }
+
+    /// Name and answer are known, and what is there under the name.
+    pub(super) fn place(&mut self, now: Time, id: JobId, partial: Option<Journal>) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if let Some(existing) = &job.existing {
+            let decision = decide_existing(job, existing, self.settings.existing);
+            match decision {
+                Decision::There(how, published) => return self.wind(now, id, Winding::There(how, published)),
+                Decision::Refuse(error) => return self.wind(now, id, Winding::Fail(error)),
+                Decision::Rename => {
+                    next_name(job);
+                    return self.prepare(now, id);
+                }
+                Decision::Replace => {}
+            }
+        }
+        let event = Event::Answered {
+            job: id,
+            url: crate::secret::shown_url(&job.url),
+            path: job.path.clone(),
+            total_bytes: job.total_bytes,
+            resumed_bytes: 0,
+            protocol: job.protocol.name(),
+        };
+        if let Some(journal) = partial {
+            match job.validator.compare(&journal.identity.validator) {
+                Agreement::Same => return self.wind(now, id, Winding::Adopt(Box::new(journal))),
+                _ if journal.done.is_empty() => {}
+                _ => {
+                    let reason = "the file on the server is another version than the one begun".to_owned();
+                    self.effects.push(Effect::Report(Event::Restarted { job: id, reason }));
+                }
+            }
+        }
+        self.effects.push(Effect::Report(event));
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if let Some(content) = job.whole.take() {
+            return self.store(id, content);
+        }
+        job.phase = Phase::Opening;
+        job.is_part_open = true;
+        let effect = Effect::Open { job: id, path: job.path.clone(), total_bytes: job.total_bytes };
+        self.ask_disk(id, effect);
+    }
+
+    fn store(&mut self, id: JobId, content: Vec<Bytes>) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let bytes = content.iter().map(Bytes::len).sum::<usize>() as u64;
+        job.phase = Phase::Publishing;
+        job.total_bytes = Some(bytes);
+        job.done.insert(crate::ranges::ByteRange::new(0, bytes));
+        self.unstored_files += 1;
+        self.unstored_bytes += bytes;
+        let store = Store {
+            job: id,
+            path: job.path.clone(),
+            content,
+            replace: self.settings.existing == Existing::Overwrite,
+            note: job.note(),
+            checksum: job.spec.checksum.clone(),
+        };
+        self.ask_disk(id, Effect::Store(Box::new(store)));
+    }
+
+    pub(super) fn opened(&mut self, now: Time, id: JobId, result: Result<()>) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.pending = job.pending.saturating_sub(1);
+        if let Err(error) = result {
+            job.is_part_open = false;
+            return match job.phase {
+                Phase::Winding(_) => self.wound(now, id),
+                _ => self.wind(now, id, Winding::Fail(error)),
+            };
+        }
+        if !matches!(job.phase, Phase::Opening) {
+            return self.wound(now, id);
+        }
+        job.phase = Phase::Moving;
+        if let Some(transfer) = job.probe {
+            if let Some(state) = self.transfers.get_mut(&transfer) {
+                state.writes = true;
+                self.effects.push(Effect::Grant { transfer, job: id, worker: state.worker });
+            }
+        }
+    }
+}
+
+enum Decision {
+    There(How, Published),
+    Refuse(Error),
+    Rename,
+    Replace,
+}
+
+/// Another file has the name, or this one is there already.
+fn decide_existing(
+    job: &crate::dispatch::job::Job,
+    existing: &crate::dispatch::message::Existing,
+    policy: Existing,
+) -> Decision {
+    let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
+    let is_file = existing.stat.kind == StatKind::File;
+    // With a checksum, the file that is there was compared before and is another one.
+    if is_file && job.spec.checksum.is_none() {
+        if let Some(how) = is_there(job, existing) {
+            return Decision::There(how, published);
+        }
+    }
+    match policy {
+        Existing::Overwrite if is_file => Decision::Replace,
+        Existing::AutoRename => Decision::Rename,
+        Existing::Skip => Decision::There(How::Skipped, published),
+        _ => {
+            let what = if is_file { "another file has this name" } else { "something that is no file has this name" };
+            Decision::Refuse(Error::new(ErrorKind::NameTaken, what).with_path(job.path.clone()))
+        }
+    }
+}
+
+fn is_there(job: &crate::dispatch::job::Job, existing: &crate::dispatch::message::Existing) -> Option<How> {
+    let len_agrees = job.total_bytes == Some(existing.stat.len_bytes);
+    if !len_agrees {
+        return None;
+    }
+    if let Some(note) = &existing.note {
+        match note.validator.compare(&job.validator) {
+            Agreement::Same => return Some(How::ThereByValidator),
+            Agreement::Different => return None,
+            Agreement::Unknown => {}
+        }
+    }
+    let modified = existing.stat.modified.duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let server = job.validator.last_modified_time();
+    let server = server.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+    match server {
+        Some(time) if time.as_secs() == modified => Some(How::ThereByTime),
+        _ => Some(How::ThereBySize),
+    }
+}
+
+fn warnings(head: &Head, path: &std::path::Path) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
+    let wants_html = extension.as_ref().is_none_or(|extension| {
+        ["html", "htm", "xhtml", "php", "asp", "aspx", "jsp"].iter().any(|html| extension == html)
+    });
+    if head.is_html && !wants_html {
+        warnings.push("the server sends an HTML page where a file was expected; it may be an error or a login page".to_owned());
+    }
+    if let Some(encoding) = &head.content_encoding {
+        warnings.push(format!("the server sends the content encoded ({}) although it was not asked to; it is stored as sent", crate::secret::printable(encoding)));
+    }
+    warnings
+}

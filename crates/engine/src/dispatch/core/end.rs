@@ -1,0 +1,316 @@
+//! The end of a job: wound up, verified, published, failed, paused; and the step that saves what
+//! has come meanwhile.
+
+use super::start::{adopt, next_name};
+use super::Core;
+use crate::dispatch::job::{Job, Phase, Published, Segmented, Winding};
+use crate::dispatch::message::{Effect, Publish, Time};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, How};
+use crate::feed::{Settled, SettledState};
+use crate::job::JobId;
+use crate::journal::{Journal, Verified};
+use crate::options::Existing;
+
+impl Core {
+    /// Ends what the job does, for this reason: breaks its transfers off; the rest follows when
+    /// they have ended and the disk has answered.
+    pub(super) fn wind(&mut self, now: Time, id: JobId, winding: Winding) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if let (Phase::Winding(Winding::Fail(_) | Winding::Cancel), Winding::Interrupt | Winding::Pause) =
+            (&job.phase, &winding)
+        {
+            return;
+        }
+        job.phase = Phase::Winding(winding);
+        job.whole = None;
+        for transfer in &job.transfers {
+            if let Some(state) = self.transfers.get(transfer) {
+                self.effects.push(Effect::Drop { transfer: *transfer, worker: state.worker });
+            }
+        }
+        self.wound(now, id);
+    }
+
+    /// Goes on with the winding up, if nothing is under way any more.
+    pub(super) fn wound(&mut self, now: Time, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if !job.transfers.is_empty() || job.is_saving || job.pending > 0 {
+            return;
+        }
+        let Phase::Winding(winding) = &job.phase else { return };
+        let keeps = matches!(winding, Winding::Fail(_) | Winding::Pause | Winding::Cancel | Winding::Interrupt);
+        if keeps && job.is_worth_keeping() && job.saved_bytes != job.done.covered() {
+            return self.save(id);
+        }
+        let Phase::Winding(winding) = std::mem::replace(&mut job.phase, Phase::Ready) else { return };
+        match winding {
+            Winding::Fail(error) => self.fail(id, error),
+            Winding::Cancel => {
+                let url = self.jobs[&id].shown_url();
+                self.tally.cancelled_files += 1;
+                self.effects.push(Effect::Report(Event::Cancelled { job: id, url }));
+                self.count_unfinished(id);
+                self.let_go(id);
+            }
+            Winding::Interrupt => {
+                self.count_unfinished(id);
+                self.let_go(id);
+            }
+            Winding::Pause => {
+                job.phase = Phase::Paused;
+                self.leave_running(id);
+                self.paused.push(id);
+                self.effects.push(Effect::Report(Event::Paused { job: id }));
+            }
+            Winding::There(how, published) => self.finish(now, id, how, published),
+            Winding::Complete => self.complete(now, id),
+            Winding::Restart(reason) => self.begin_anew(id, reason),
+            Winding::Adopt(journal) => {
+                adopt(job, *journal);
+                self.go_on(now, id);
+            }
+        }
+    }
+
+    fn begin_anew(&mut self, id: JobId, reason: String) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.fetched_bytes += job.done.covered().saturating_sub(job.resumed_bytes);
+        job.forget();
+        if Self::needs_single_stream(job.restarts) {
+            job.segmented = Segmented::Refused;
+        }
+        self.effects.push(Effect::Report(Event::Restarted { job: id, reason }));
+    }
+
+    /// Every byte is there: compare the digest, then publish.
+    pub(super) fn complete(&mut self, now: Time, id: JobId) {
+        let _ = now;
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if job.is_saving {
+            job.phase = Phase::Winding(Winding::Complete);
+            return;
+        }
+        let Some(len_bytes) = job.total_bytes else { return };
+        match job.spec.checksum.clone() {
+            Some(checksum) => {
+                job.phase = Phase::Verifying;
+                let path = job.path.clone();
+                self.ask_disk(id, Effect::Digest { job: id, path, checksum, of_final: false, len_bytes });
+            }
+            None => self.publish(id, len_bytes),
+        }
+    }
+
+    fn publish(&mut self, id: JobId, len_bytes: u64) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.phase = Phase::Publishing;
+        let replace = self.settings.existing == Existing::Overwrite;
+        let publish = Publish { path: job.path.clone(), replace, note: job.note(), len_bytes };
+        self.ask_disk(id, Effect::Publish { job: id, publish: Box::new(publish) });
+    }
+
+    pub(super) fn digested(&mut self, now: Time, id: JobId, result: Result<bool>) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.pending = job.pending.saturating_sub(1);
+        let matches = match result {
+            Ok(matches) => matches,
+            Err(error) if matches!(job.phase, Phase::Verifying | Phase::CheckingExisting) => {
+                return self.wind(now, id, Winding::Fail(error));
+            }
+            Err(_) => return self.wound(now, id),
+        };
+        match job.phase {
+            Phase::CheckingExisting if matches => {
+                let Some(existing) = &job.existing else { return };
+                let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
+                self.wind(now, id, Winding::There(How::ThereByDigest, published));
+            }
+            Phase::CheckingExisting => self.go_on(now, id),
+            Phase::Verifying if matches => {
+                let len_bytes = job.total_bytes.unwrap_or(0);
+                self.publish(id, len_bytes);
+            }
+            Phase::Verifying => {
+                job.verified = Verified::Failed;
+                // The journal must say so, whatever it said before.
+                job.saved_bytes = 0;
+                let error = digest_error(job);
+                self.wind(now, id, Winding::Fail(error));
+            }
+            _ => self.wound(now, id),
+        }
+    }
+
+    pub(super) fn published(&mut self, now: Time, id: JobId, result: Result<Published>, was_stored: bool) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.pending = job.pending.saturating_sub(1);
+        if was_stored {
+            self.unstored_files = self.unstored_files.saturating_sub(1);
+            self.unstored_bytes = self.unstored_bytes.saturating_sub(job.total_bytes.unwrap_or(0));
+        }
+        match result {
+            Ok(published) => {
+                job.is_part_open = false;
+                self.finish(now, id, How::Fetched, published);
+            }
+            Err(error) if error.kind() == ErrorKind::NameTaken && self.settings.existing == Existing::AutoRename => {
+                next_name(job);
+                if was_stored {
+                    // Its bytes are gone with the attempt; it is small.
+                    job.forget();
+                    job.is_named = true;
+                    return self.prepare(now, id);
+                }
+                let len_bytes = job.total_bytes.unwrap_or(0);
+                self.publish(id, len_bytes);
+            }
+            Err(error) => self.wind(now, id, Winding::Fail(error)),
+        }
+    }
+
+    fn finish(&mut self, now: Time, id: JobId, how: How, published: Published) {
+        self.leave_running(id);
+        let fetched_bytes = self.jobs.get(&id).map_or(0, |job| if how.was_there() { 0 } else { self.fetched_bytes(job) });
+        let Some(job) = self.jobs.remove(&id) else { return };
+        if job.is_part_open {
+            // There already: what was begun beside it is of no use.
+            self.effects.push(Effect::Release { job: id, path: job.path.clone(), discard: true });
+        }
+        self.tally.finished(how, published.len_bytes);
+        self.tally.fetched_bytes += fetched_bytes;
+        if let Some(entry) = job.entry {
+            let state = SettledState::Done {
+                path: job.path.strip_prefix(&self.settings.dir).map_or(job.path.clone(), ToOwned::to_owned),
+                len_bytes: published.len_bytes,
+                modified: published.modified,
+                validator: job.validator.clone(),
+                digest: job.spec.checksum.as_ref().map(ToString::to_string),
+            };
+            if how != How::Skipped {
+                self.effects.push(Effect::Settle(Settled { entry, state }));
+            }
+        }
+        self.effects.push(Effect::Report(Event::Finished {
+            job: id,
+            url: job.shown_url(),
+            path: job.path,
+            bytes: published.len_bytes,
+            fetched_bytes,
+            seconds: now.saturating_sub(job.started).as_secs_f64(),
+            how,
+        }));
+    }
+
+    fn fail(&mut self, id: JobId, error: Error) {
+        self.count_unfinished(id);
+        let job = &self.jobs[&id];
+        let (entry, url) = (job.entry, job.shown_url());
+        self.count_failure(id, entry, url, &error);
+        self.let_go(id);
+    }
+
+    /// Drops a job that did not get its final name. What came stays, if it can be resumed.
+    fn let_go(&mut self, id: JobId) {
+        self.leave_running(id);
+        let Some(job) = self.jobs.remove(&id) else { return };
+        self.tally.fetched_bytes += job.fetched_bytes + job.done.covered().saturating_sub(job.resumed_bytes);
+        if let Some(key) = job.reserved {
+            self.names.remove(&key);
+        }
+        if job.is_part_open {
+            let discard = !job.is_worth_keeping();
+            self.effects.push(Effect::Release { job: id, path: job.path, discard });
+        }
+    }
+
+    /// Adds what is kept of an unfinished file to the summary.
+    pub(super) fn count_unfinished(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        if let (Some(total), true) = (job.total_bytes, job.is_worth_keeping()) {
+            self.tally.kept_bytes += job.done.covered();
+            self.tally.unfinished_bytes += total;
+        }
+    }
+
+    fn leave_running(&mut self, id: JobId) {
+        self.running.retain(|running| *running != id);
+        let Some(host) = self.jobs.get(&id).map(|job| job.own_origin.clone()) else { return };
+        if let Some(count) = self.running_of.get_mut(&host) {
+            *count -= 1;
+            if *count == 0 {
+                self.running_of.remove(&host);
+            }
+        }
+    }
+
+    /// The step: saves what has come of each file.
+    pub(super) fn save_all(&mut self, now: Time) {
+        for id in self.running.clone() {
+            let job = &self.jobs[&id];
+            let is_due = matches!(job.phase, Phase::Moving)
+                && !job.is_saving
+                && job.is_part_open
+                && job.total_bytes.is_some()
+                && now.saturating_sub(job.started) >= self.settings.save_interval / 2;
+            if is_due && self.covered_bytes(job) > job.saved_bytes {
+                self.save(id);
+            }
+        }
+    }
+
+    fn save(&mut self, id: JobId) {
+        let done = self.snapshot(&self.jobs[&id]);
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.is_saving = true;
+        job.generation += 1;
+        job.saved_bytes = done.covered();
+        let journal = Journal {
+            generation: job.generation,
+            identity: job.identity(),
+            done,
+            verified: job.verified,
+            saved_unix_ms: 0,
+        };
+        let path = job.path.clone();
+        self.effects.push(Effect::Save { job: id, path, journal: Box::new(journal) });
+    }
+
+    pub(super) fn saved(&mut self, now: Time, id: JobId, result: Result<()>) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.is_saving = false;
+        match (result, &job.phase) {
+            (Ok(()), Phase::Winding(_)) => self.wound(now, id),
+            (Ok(()), _) => {}
+            (Err(error), Phase::Winding(_)) => {
+                // It is being given up anyway; the journal before stands.
+                job.saved_bytes = job.done.covered();
+                self.warn(Some(id), format!("the last progress could not be saved: {error}"));
+                self.wound(now, id);
+            }
+            (Err(error), _) => self.wind(now, id, Winding::Fail(error)),
+        }
+    }
+
+    /// Asks the disk for something that the job waits for.
+    pub(super) fn ask_disk(&mut self, id: JobId, effect: Effect) {
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.pending += 1;
+        }
+        self.effects.push(effect);
+    }
+}
+
+impl Job {
+    /// Whether a later run can use what is there.
+    fn is_worth_keeping(&self) -> bool {
+        self.is_part_open && self.total_bytes.is_some() && !self.done.is_empty()
+    }
+}
+
+fn digest_error(job: &Job) -> Error {
+    let algorithm = job.spec.checksum.as_ref().map_or("digest", |checksum| checksum.algorithm().name());
+    Error::new(ErrorKind::Digest, format!("the content does not have the {algorithm} digest that was asked for"))
+        .with_url(job.shown_url())
+        .with_path(job.path.clone())
+}

@@ -1,0 +1,352 @@
+//! The dispatcher's core: all decisions, no I/O, no clock. [`Core::step`] takes in what happened,
+//! [`Core::decide`] says what is to be done. A seeded simulator can run it as the driver does.
+//!
+//! A job goes Waiting → Preparing → Ready → Probing → Opening → Moving → Verifying → Publishing,
+//! or from Probing straight to Publishing if it is small and came whole. Whatever ends it early
+//! winds it up first: its transfers are broken off, then its journal is saved, then it is let go.
+
+mod answer;
+mod connect;
+mod end;
+mod start;
+mod transfer;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+
+use super::adapt::Adapt;
+use super::job::{Job, Phase, Transfer, Winding};
+use super::message::{Command, Effect, Message, Time};
+use super::slots::Slots;
+use super::tally::Tally;
+use super::waiting::Waiting;
+use crate::event::{Event, Progress};
+use crate::http::origin::Origin;
+use crate::job::{JobId, JobSpec};
+use crate::options::{Existing, HttpVersion, Options};
+use crate::plan::TransferId;
+
+/// Progress is told this often.
+const PROGRESS_EVERY: Time = Time::from_millis(100);
+/// After a stop, a job that has not been wound up by then is given up; its last journal stands.
+const STOP_WITHIN: Time = Time::from_millis(1500);
+/// Small files that wait for the disk, in bytes; no new file is begun above it.
+const UNSTORED_BYTES_MAX: u64 = 8 << 20;
+/// Files that wait for the disk.
+const UNSTORED_FILES_MAX: usize = 1024;
+
+/// The part of the options that decisions rest on.
+#[derive(Debug)]
+struct Settings {
+    dir: PathBuf,
+    connections: Option<usize>,
+    jobs: usize,
+    piece_size_bytes: u64,
+    save_interval: Time,
+    resume: bool,
+    existing: Existing,
+    retries: u32,
+    allow_downgrade: bool,
+}
+
+/// All truth about a session.
+#[derive(Debug)]
+pub(crate) struct Core {
+    settings: Settings,
+    jobs: HashMap<JobId, Job>,
+    /// Begun and not ended, in the order in which they began.
+    running: Vec<JobId>,
+    paused: Vec<JobId>,
+    waiting: Waiting,
+    /// How many files of a host are running.
+    running_of: HashMap<Origin, usize>,
+    transfers: HashMap<TransferId, Transfer>,
+    slots: Slots,
+    /// Hashes of the names that are spoken for, case-folded and normalised.
+    names: HashSet<u64>,
+    tally: Tally,
+    feed: FeedState,
+    /// Nothing will be added any more.
+    is_closed: bool,
+    stop: Option<Time>,
+    /// The reporter is behind: begin nothing new.
+    is_held: bool,
+    is_finished: bool,
+    unstored_files: usize,
+    unstored_bytes: u64,
+    next_transfer: u64,
+    next_job: u64,
+    last_progress: Time,
+    random: fastrand::Rng,
+    effects: Vec<Effect>,
+}
+
+/// What is known of the feed.
+#[derive(Debug, Default)]
+struct FeedState {
+    is_there: bool,
+    is_asked: bool,
+    has_ended: bool,
+    read_all: bool,
+    read_entries: u64,
+}
+
+/// Jobs of the feed get numbers from here on; those added one by one get lower ones.
+const FEED_JOBS_FROM: u64 = 1 << 40;
+
+impl Core {
+    pub(crate) fn new(options: &Options, has_feed: bool, seed: u64) -> Self {
+        let jobs = options.jobs.max(1);
+        let explicit = options.connections.unwrap_or(1);
+        let per_host = options.max_per_host.max(explicit);
+        let http2 = options.http.version != HttpVersion::Http1;
+        let http2_for_pieces = options.http.version == HttpVersion::Http2;
+        Self {
+            settings: Settings {
+                dir: options.dir.clone(),
+                connections: options.connections,
+                jobs,
+                piece_size_bytes: options.piece_size_bytes.max(1),
+                save_interval: options.save_interval,
+                resume: options.resume,
+                existing: options.existing,
+                retries: options.http.retries,
+                allow_downgrade: options.http.allow_downgrade,
+            },
+            jobs: HashMap::new(),
+            running: Vec::new(),
+            paused: Vec::new(),
+            waiting: Waiting::default(),
+            running_of: HashMap::new(),
+            transfers: HashMap::new(),
+            slots: Slots::new(per_host, options.max_connections.max(explicit), http2, http2_for_pieces),
+            names: HashSet::new(),
+            tally: Tally::default(),
+            feed: FeedState { is_there: has_feed, has_ended: !has_feed, read_all: !has_feed, ..FeedState::default() },
+            is_closed: false,
+            stop: None,
+            is_held: false,
+            is_finished: false,
+            unstored_files: 0,
+            unstored_bytes: 0,
+            next_transfer: 0,
+            next_job: FEED_JOBS_FROM,
+            last_progress: Time::ZERO,
+            random: fastrand::Rng::with_seed(seed),
+            effects: Vec::new(),
+        }
+    }
+
+    /// The reporter is behind (or has caught up): nothing new is begun meanwhile.
+    pub(crate) fn hold(&mut self, is_held: bool) {
+        self.is_held = is_held;
+    }
+
+    /// Whether everything has ended.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.is_finished
+    }
+
+    /// Whether files are being worked on, so that the clock matters.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.running.is_empty() || self.stop.is_some()
+    }
+
+    /// Takes in what happened.
+    pub(crate) fn step(&mut self, now: Time, message: Message) {
+        match message {
+            Message::Command(command) => self.command(now, command),
+            Message::Fed(fed) => self.fed(now, fed),
+            Message::Warned(warning) => self.warn(None, warning),
+            Message::FeedFailed(error) => self.warn(None, format!("the ledger could not be written: {error}")),
+            Message::Prepared(job, result) => self.prepared(now, job, result),
+            Message::Opened(job, result) => self.opened(now, job, result),
+            Message::Stored(job, result) => self.published(now, job, result, true),
+            Message::Published(job, result) => self.published(now, job, result, false),
+            Message::Saved(job, result) => self.saved(now, job, result),
+            Message::Digested(job, result) => self.digested(now, job, result),
+            Message::Answered(transfer, head, whole) => self.answered(now, transfer, head, whole),
+            Message::Proven(transfer) => self.proven(transfer),
+            Message::Connected(slot, protocol) => self.slots.connected(slot, protocol),
+            Message::Ended(ended) => self.ended(now, ended),
+            Message::WorkerAdded(worker) => self.slots.add_worker(worker),
+            Message::Tick => {}
+            Message::Step => self.save_all(now),
+            Message::Stop => self.stop(now),
+        }
+    }
+
+    /// Says what is to be done now.
+    pub(crate) fn decide(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        if self.stop.is_none() {
+            self.start_jobs(now);
+            self.ask_feed();
+            for at in 0..self.running.len() {
+                let Some(id) = self.running.get(at).copied() else { break };
+                self.connect(now, id);
+            }
+        }
+        self.observe(now);
+        for (slot, worker) in self.slots.reap(now) {
+            self.effects.push(Effect::CloseSlot { slot, worker });
+        }
+        self.finish_if_done(now);
+        effects.append(&mut self.effects);
+    }
+
+    fn command(&mut self, now: Time, command: Command) {
+        match command {
+            Command::Add(id, spec) => self.add(id, None, *spec),
+            Command::Pause(id) => self.pause(now, id),
+            Command::Resume(id) => self.resume(id),
+            Command::Cancel(id) => self.cancel(now, id),
+            Command::SetJobs(jobs) => self.settings.jobs = jobs.max(1),
+            Command::SetMaxPerHost(max) => self.slots.set_max_per_host(max),
+            Command::SetMaxConnections(max) => self.slots.set_max_total(max),
+            Command::SetLimitRate(bps) => self.effects.push(Effect::LimitRate(bps)),
+            Command::Snapshot(reply) => {
+                // Nobody may be waiting for it any more.
+                let _ = reply.try_put(self.progress(now));
+            }
+            Command::Close => self.is_closed = true,
+        }
+    }
+
+    fn add(&mut self, id: JobId, entry: Option<crate::feed::EntryId>, spec: JobSpec) {
+        if entry.is_none() {
+            self.tally.total_files += 1;
+        }
+        let adapt = Adapt::new(self.settings.connections);
+        match Origin::of(&spec.url) {
+            Some(origin) => {
+                self.waiting.push_back(&origin, id);
+                self.jobs.insert(id, Job::new(id, entry, spec, origin, adapt));
+            }
+            None => {
+                let shown = crate::secret::shown_url(&spec.url);
+                let error = crate::error::Error::new(
+                    crate::error::ErrorKind::Usage,
+                    format!("cannot fetch from a {} URL; http and https are possible", spec.url.scheme()),
+                );
+                self.count_failure(id, entry, shown, &error);
+            }
+        }
+    }
+
+    fn pause(&mut self, now: Time, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        match job.phase {
+            Phase::Waiting => {
+                let host = job.host.clone();
+                job.phase = Phase::Paused;
+                self.waiting.remove(&host, id);
+                self.paused.push(id);
+                self.effects.push(Effect::Report(Event::Paused { job: id }));
+            }
+            Phase::Paused | Phase::Winding(_) | Phase::Publishing => {}
+            _ => self.wind(now, id, Winding::Pause),
+        }
+    }
+
+    fn resume(&mut self, id: JobId) {
+        let Some(at) = self.paused.iter().position(|paused| *paused == id) else { return };
+        self.paused.remove(at);
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.phase = Phase::Waiting;
+        let host = job.host.clone();
+        self.waiting.push_front(&host, id);
+        self.effects.push(Effect::Report(Event::Resumed { job: id }));
+    }
+
+    fn cancel(&mut self, now: Time, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        match job.phase {
+            Phase::Waiting => {
+                let host = job.host.clone();
+                self.waiting.remove(&host, id);
+                self.wind(now, id, Winding::Cancel);
+            }
+            Phase::Publishing => {}
+            _ => {
+                self.paused.retain(|paused| *paused != id);
+                self.wind(now, id, Winding::Cancel);
+            }
+        }
+    }
+
+    fn stop(&mut self, now: Time) {
+        if self.stop.is_some() {
+            return;
+        }
+        self.stop = Some(now);
+        self.is_closed = true;
+        for id in self.running.clone().into_iter().chain(std::mem::take(&mut self.paused)) {
+            if !matches!(self.jobs.get(&id).map(|job| &job.phase), Some(Phase::Publishing)) {
+                self.wind(now, id, Winding::Interrupt);
+            }
+        }
+    }
+
+    fn finish_if_done(&mut self, now: Time) {
+        if self.is_finished {
+            return;
+        }
+        let done = match self.stop {
+            Some(since) => self.running.is_empty() || now >= since + STOP_WITHIN,
+            None => {
+                self.is_closed
+                    && self.feed.has_ended
+                    && self.running.is_empty()
+                    && self.paused.is_empty()
+                    && self.waiting.len() == 0
+            }
+        };
+        if !done {
+            return;
+        }
+        for id in self.running.clone() {
+            // Given up: its last journal stands.
+            self.count_unfinished(id);
+        }
+        self.is_finished = true;
+        let progress = self.progress(now);
+        self.effects.push(Effect::Report(Event::Progress(progress)));
+        let exact = self.feed.read_all;
+        let summary = self.tally.summary(now, exact, self.stop.is_some());
+        self.effects.push(Effect::Report(Event::Summary(summary)));
+    }
+
+    fn observe(&mut self, now: Time) {
+        if now < self.last_progress + PROGRESS_EVERY || self.is_finished {
+            return;
+        }
+        self.last_progress = now;
+        for transfer in self.transfers.values_mut() {
+            transfer.rate.observe(now, transfer.piece.position() - transfer.piece.start());
+        }
+        let mut fetched = self.tally.fetched_bytes;
+        for id in &self.running {
+            let bytes = self.fetched_bytes(&self.jobs[id]);
+            fetched += bytes;
+            if let Some(job) = self.jobs.get_mut(id) {
+                job.rate.observe(now, bytes);
+                job.adapt.judge(now, bytes);
+            }
+        }
+        self.tally.observe(now, fetched);
+        let progress = self.progress(now);
+        self.effects.push(Effect::Report(Event::Progress(progress)));
+    }
+
+    fn warn(&mut self, job: Option<JobId>, message: String) {
+        self.effects.push(Effect::Report(Event::Warning { job, message }));
+    }
+
+    fn progress(&self, now: Time) -> Progress {
+        view::progress(self, now)
+    }
+}

@@ -1,0 +1,303 @@
+//! The beginning of a job: from the feed into the queue, its turn, its name, and what an earlier
+//! run left of it.
+
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::path::Path;
+
+use super::{Core, FEED_JOBS_FROM, UNSTORED_BYTES_MAX, UNSTORED_FILES_MAX};
+use crate::dispatch::job::{Job, Phase, Published, Winding};
+use crate::dispatch::message::{Effect, Prepared, Time};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{ErrorReport, Event, How};
+use crate::feed::{Fed, FedEntry};
+use crate::http::origin::Origin;
+use crate::job::JobId;
+use crate::journal::{Journal, Verified};
+use crate::name;
+use crate::options::Existing;
+
+impl Core {
+    /// Keeps the queue filled, so that a free place never waits for the list.
+    pub(super) fn ask_feed(&mut self) {
+        let wanted = (self.settings.jobs * 4).max(64);
+        let asks = !self.feed.has_ended && !self.feed.is_asked && !self.is_held;
+        if asks && self.waiting.len() < wanted / 2 {
+            self.feed.is_asked = true;
+            self.effects.push(Effect::Want(wanted - self.waiting.len()));
+        }
+    }
+
+    pub(super) fn fed(&mut self, now: Time, fed: Result<Fed>) {
+        self.feed.is_asked = false;
+        let fed = match fed {
+            Ok(fed) => fed,
+            Err(error) => {
+                self.feed.has_ended = true;
+                let id = self.feed_job();
+                self.count_failure(id, None, "input list".to_owned(), &error);
+                return;
+            }
+        };
+        self.tally.total_files += fed.read_entries.saturating_sub(self.feed.read_entries);
+        self.feed.read_entries = fed.read_entries;
+        self.feed.read_all = fed.read_all;
+        self.feed.has_ended = fed.ended;
+        if self.stop.is_some() {
+            return;
+        }
+        for entry in fed.entries {
+            self.feed_entry(now, entry);
+        }
+    }
+
+    fn feed_entry(&mut self, now: Time, entry: FedEntry) {
+        let id = self.feed_job();
+        match entry {
+            FedEntry::Job { entry, spec } => self.add(id, Some(entry), spec),
+            FedEntry::There { url, path, len_bytes, .. } => {
+                self.names.insert(name_key(&path));
+                self.tally.finished(How::ThereByLedger, len_bytes);
+                self.effects.push(Effect::Report(Event::Finished {
+                    job: id,
+                    url,
+                    path,
+                    bytes: len_bytes,
+                    fetched_bytes: 0,
+                    seconds: 0.0,
+                    how: How::ThereByLedger,
+                }));
+            }
+            FedEntry::FailedBefore { url, error, .. } => self.count_failure(id, None, url, &error),
+            FedEntry::Bad { line, error } => self.count_failure(id, None, format!("line {line}"), &error),
+        }
+        let _ = now;
+    }
+
+    fn feed_job(&mut self) -> JobId {
+        let id = JobId(self.next_job.max(FEED_JOBS_FROM));
+        self.next_job = id.0 + 1;
+        id
+    }
+
+    /// Begins jobs while there are places. A host gets at most three quarters of them while others
+    /// wait, so that a slow one does not take them all.
+    pub(super) fn start_jobs(&mut self, now: Time) {
+        while !self.is_held
+            && self.running.len() < self.settings.jobs + self.unstored_files
+            && self.unstored_files < UNSTORED_FILES_MAX
+            && self.unstored_bytes < UNSTORED_BYTES_MAX
+        {
+            let alone = self.waiting.hosts() < 2;
+            let share = if alone { usize::MAX } else { (self.settings.jobs * 3 / 4).max(1) };
+            let (running_of, slots) = (&self.running_of, &self.slots);
+            let next = self.waiting.pop(|host| {
+                running_of.get(host).copied().unwrap_or(0) < share && (alone || slots.held_until(host) <= now)
+            });
+            let Some(id) = next else { break };
+            self.start(now, id);
+        }
+    }
+
+    fn start(&mut self, now: Time, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        self.running.push(id);
+        *self.running_of.entry(job.own_origin.clone()).or_default() += 1;
+        if job.is_part_open {
+            // It was paused.
+            job.phase = if job.total_bytes.is_some() { Phase::Moving } else { Phase::Ready };
+            return;
+        }
+        job.started = now;
+        let url = job.shown_url();
+        self.effects.push(Effect::Report(Event::Started { job: id, url }));
+        match &job.spec.output {
+            Some(output) => {
+                job.path = self.settings.dir.join(output);
+                job.is_named = true;
+            }
+            None => {
+                let from_url = name::safe::make_safe(&name::safe::from_url(&job.url));
+                job.path = self.settings.dir.join(from_url);
+            }
+        }
+        self.prepare(now, id);
+    }
+
+    /// Reserves the name and looks for what is there under it.
+    pub(super) fn prepare(&mut self, now: Time, id: JobId) {
+        loop {
+            let Some(job) = self.jobs.get_mut(&id) else { return };
+            let is_free = reserve(&mut self.names, job);
+            if !is_free && job.is_named {
+                if self.settings.existing == Existing::AutoRename {
+                    next_name(job);
+                    continue;
+                }
+                let shown = job.path.strip_prefix(&self.settings.dir).unwrap_or(&job.path);
+                let message = format!("another entry is saved as {} already", shown.display());
+                let error = Error::new(ErrorKind::NameTaken, message).with_path(job.path.clone());
+                return self.wind(now, id, Winding::Fail(error));
+            }
+            job.phase = Phase::Preparing;
+            // A name that is only guessed and spoken for is not touched: the answer may give another.
+            let resume = is_free && self.settings.resume;
+            let path = job.path.clone();
+            return self.ask_disk(id, Effect::Prepare { job: id, path, resume });
+        }
+    }
+
+    pub(super) fn prepared(&mut self, now: Time, id: JobId, result: Result<Prepared>) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.pending = job.pending.saturating_sub(1);
+        let prepared = match result {
+            Ok(prepared) => prepared,
+            Err(error) if matches!(job.phase, Phase::Preparing) => {
+                return self.wind(now, id, Winding::Fail(error));
+            }
+            Err(_) => return self.wound(now, id),
+        };
+        job.is_part_open |= prepared.partial.is_some();
+        job.existing = prepared.existing;
+        if !matches!(job.phase, Phase::Preparing) {
+            if let (Some(journal), true) = (prepared.partial, job.done.is_empty()) {
+                // Keep what is there when it is wound up before it began.
+                adopt(job, journal);
+            }
+            return self.wound(now, id);
+        }
+        if let Some(reason) = prepared.unusable {
+            self.warn(Some(id), reason);
+        }
+        match self.jobs[&id].answer.is_some() {
+            true => self.place(now, id, prepared.partial),
+            false => self.begin(now, id, prepared.partial),
+        }
+    }
+
+    /// Nothing was asked of the server yet.
+    fn begin(&mut self, now: Time, id: JobId, partial: Option<Journal>) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if let Some(existing) = &job.existing {
+            let is_file = existing.stat.kind == crate::storage::StatKind::File;
+            let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
+            if self.settings.existing == Existing::Skip {
+                return self.wind(now, id, Winding::There(How::Skipped, published));
+            }
+            if let (Some(checksum), true) = (&job.spec.checksum, is_file) {
+                job.phase = Phase::CheckingExisting;
+                let effect = Effect::Digest {
+                    job: id,
+                    path: job.path.clone(),
+                    checksum: checksum.clone(),
+                    of_final: true,
+                    len_bytes: published.len_bytes,
+                };
+                if let Some(journal) = partial {
+                    adopt(job, journal);
+                }
+                return self.ask_disk(id, effect);
+            }
+        }
+        if let Some(journal) = partial {
+            adopt(job, journal);
+        }
+        self.go_on(now, id);
+    }
+
+    /// Fetches what is missing, or everything.
+    pub(super) fn go_on(&mut self, now: Time, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if job.is_part_open && job.is_whole() {
+            return self.complete(now, id);
+        }
+        if job.is_part_open && job.total_bytes.is_some() && !job.done.is_empty() {
+            job.phase = Phase::Moving;
+            let event = Event::Answered {
+                job: id,
+                url: job.shown_url(),
+                path: job.path.clone(),
+                total_bytes: job.total_bytes,
+                resumed_bytes: job.resumed_bytes,
+                protocol: job.protocol.name(),
+            };
+            return self.effects.push(Effect::Report(event));
+        }
+        job.phase = Phase::Ready;
+    }
+
+    pub(super) fn count_failure(
+        &mut self,
+        job: JobId,
+        entry: Option<crate::feed::EntryId>,
+        url: String,
+        error: &Error,
+    ) {
+        self.tally.failed(&url, error);
+        self.effects.push(Effect::Report(Event::Failed { job, url, error: ErrorReport::from(error) }));
+        if let Some(entry) = entry {
+            let permanent = matches!(error.kind(), ErrorKind::Status(_) | ErrorKind::Redirect | ErrorKind::Usage)
+                && !error.kind().is_transient();
+            let state = crate::feed::SettledState::Failed {
+                kind: error.kind(),
+                message: error.message().to_owned(),
+                attempts: error.attempts(),
+                permanent,
+            };
+            self.effects.push(Effect::Settle(crate::feed::Settled { entry, state }));
+        }
+    }
+}
+
+/// Takes over what an earlier run left.
+pub(super) fn adopt(job: &mut Job, journal: Journal) {
+    job.done = journal.done;
+    job.validator = journal.identity.validator;
+    job.total_bytes = journal.identity.total_bytes;
+    job.generation = journal.generation;
+    job.verified = Verified::Unchecked;
+    job.resumed_bytes = job.done.covered();
+    job.saved_bytes = job.resumed_bytes;
+    job.high_water_bytes = job.resumed_bytes;
+    job.needs_sample = job.validator.etag.is_none() && job.validator.last_modified.is_none() && !job.done.is_empty();
+}
+
+/// Reserves the job's name instead of the one that it held; false if somebody else has it.
+pub(super) fn reserve(names: &mut std::collections::HashSet<u64>, job: &mut Job) -> bool {
+    let key = name_key(&job.path);
+    if job.reserved == Some(key) {
+        return true;
+    }
+    if let Some(held) = job.reserved.take() {
+        names.remove(&held);
+    }
+    let is_free = names.insert(key);
+    if is_free {
+        job.reserved = Some(key);
+    }
+    is_free
+}
+
+/// Numbers the name: `a.iso`, `a.1.iso`, `a.2.iso` …
+pub(super) fn next_name(job: &mut Job) {
+    let file_name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    job.renamed += 1;
+    let plain = match &job.spec.output {
+        Some(output) => file_name(output),
+        None => match job.answer.as_ref().and_then(|head| head.file_name.clone()) {
+            Some(given) => name::safe::make_safe(&given),
+            None => name::safe::make_safe(&name::safe::from_url(&job.url)),
+        },
+    };
+    job.path = job.path.with_file_name(name::safe::numbered(&plain, job.renamed));
+}
+
+fn name_key(path: &Path) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(name::safe::fold_key(path))
+}
+
+/// The origin of a URL, or why it cannot be fetched from.
+pub(super) fn origin_of(url: &url::Url) -> Result<Origin> {
+    Origin::of(url).ok_or_else(|| {
+        Error::new(ErrorKind::Redirect, format!("the server sends to a {} URL, which is not followed", url.scheme()))
+    })
+}

@@ -1,0 +1,103 @@
+//! How everything stands, computed from the core's state.
+
+use std::path::Path;
+
+use super::Core;
+use crate::dispatch::job::{Job, Phase};
+use crate::dispatch::message::Time;
+use crate::event::{FileProgress, Progress};
+use crate::ranges::RangeSet;
+
+impl Core {
+    /// What is on the disk of a job, running transfers included.
+    pub(super) fn snapshot(&self, job: &Job) -> RangeSet {
+        let mut there = job.done.clone();
+        for transfer in job.transfers.iter().filter_map(|id| self.transfers.get(id)) {
+            there.insert(transfer.brought());
+        }
+        there
+    }
+
+    /// How many bytes that is.
+    pub(super) fn covered_bytes(&self, job: &Job) -> u64 {
+        match job.transfers.len() {
+            0 => job.done.covered(),
+            _ => self.snapshot(job).covered(),
+        }
+    }
+
+    /// What came over the network for it in this run; bytes fetched twice count once.
+    pub(super) fn fetched_bytes(&self, job: &Job) -> u64 {
+        job.fetched_bytes + self.covered_bytes(job).saturating_sub(job.resumed_bytes)
+    }
+}
+
+pub(super) fn progress(core: &Core, now: Time) -> Progress {
+    let tally = &core.tally;
+    let mut progress = Progress {
+        done_files: tally.done_files,
+        there_files: tally.there_files,
+        failed_files: tally.failed_files,
+        cancelled_files: tally.cancelled_files,
+        total_files: tally.total_files,
+        total_files_exact: core.feed.read_all,
+        done_bytes: tally.done_bytes,
+        total_bytes: tally.done_bytes,
+        fetched_bytes: tally.fetched_bytes,
+        rate_bps: tally.rate_bps(),
+        connections: core.slots.open() as u32,
+        elapsed_seconds: now.as_secs_f64(),
+        ..Progress::default()
+    };
+    let mut all_known = core.feed.read_all && core.waiting.len() == 0 && core.feed.has_ended;
+    for id in core.running.iter().chain(&core.paused) {
+        let job = &core.jobs[id];
+        let covered = core.covered_bytes(job);
+        progress.done_bytes += covered;
+        progress.fetched_bytes += core.fetched_bytes(job);
+        progress.total_bytes += job.total_bytes.unwrap_or(covered);
+        all_known &= job.total_bytes.is_some();
+        if progress.files.len() < Progress::FILES_MAX {
+            progress.files.push(file_progress(core, job, covered, now));
+        } else {
+            progress.more_files += 1;
+        }
+    }
+    progress.total_bytes_exact = all_known;
+    progress.eta_seconds = eta_seconds(core, &progress);
+    progress
+}
+
+fn file_progress(core: &Core, job: &Job, done_bytes: u64, now: Time) -> FileProgress {
+    let path = job.path.strip_prefix(&core.settings.dir).unwrap_or(&job.path);
+    let rate_bps = match job.phase {
+        Phase::Moving => job.rate.bps().unwrap_or(0.0) as u64,
+        _ => 0,
+    };
+    FileProgress {
+        job: job.id,
+        path: if path == Path::new("") { job.path.clone() } else { path.to_owned() },
+        done_bytes,
+        total_bytes: job.total_bytes,
+        rate_bps,
+        connections: job.transfers.len() as u32,
+        state: job.state(now),
+    }
+}
+
+/// By bytes where all lengths are known, else by files; nothing where neither can be said.
+fn eta_seconds(core: &Core, progress: &Progress) -> Option<u64> {
+    if progress.total_bytes_exact {
+        let left = progress.total_bytes.saturating_sub(progress.done_bytes);
+        return match progress.rate_bps {
+            0 => (left == 0).then_some(0),
+            rate => Some(left.div_ceil(rate)),
+        };
+    }
+    let ended = core.tally.ended_files() - core.tally.there_files;
+    if !progress.total_files_exact || ended < 4 {
+        return None;
+    }
+    let left = progress.total_files.saturating_sub(core.tally.ended_files());
+    Some((progress.elapsed_seconds * left as f64 / ended as f64).ceil() as u64)
+}

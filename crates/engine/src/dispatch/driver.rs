@@ -1,0 +1,232 @@
+//! The dispatcher's thread: takes messages, lets the core decide, does what it decided. It never
+//! waits for a disk or a server.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use towline_threads::queue::{GetError, Queue};
+use towline_threads::supervisor::Crew;
+
+use super::core::Core;
+use super::message::{Effect, FetchKind, Message, Time};
+use crate::disk::{CommitterRequest, OpenerRequest, Parts};
+use crate::event::Event;
+use crate::feed::Settled;
+use crate::worker::network::Network;
+use crate::worker::{WorkerCommand, WorkerHandle, run};
+
+/// So many messages are taken in before the core decides.
+const BATCH_MAX: usize = 256;
+/// How often the clock is looked at while something runs.
+const TICK: Duration = Duration::from_millis(20);
+/// How often it is looked at while nothing does.
+const IDLE_TICK: Duration = Duration::from_millis(500);
+/// A worker is added when the ones there are were busier than this since the last look.
+const BUSY_SHARE: f64 = 0.8;
+/// Events that wait for the reporter; above, nothing new is begun.
+const EVENTS_BEHIND_MAX: usize = 4096;
+
+/// What the feed's thread is asked.
+pub(crate) enum FeedRequest {
+    Want(usize),
+    Settle(Vec<Settled>),
+}
+
+/// The queues between the dispatcher and the other threads.
+#[derive(Clone)]
+pub(crate) struct Queues {
+    pub(crate) messages: Queue<Message>,
+    pub(crate) opener: Queue<OpenerRequest>,
+    pub(crate) committer: Queue<CommitterRequest>,
+    pub(crate) feed: Queue<FeedRequest>,
+    pub(crate) events: Queue<Event>,
+}
+
+impl Queues {
+    pub(crate) fn new() -> Self {
+        Self {
+            messages: Queue::new(),
+            opener: Queue::new(),
+            committer: Queue::new(),
+            feed: Queue::new(),
+            events: Queue::new(),
+        }
+    }
+
+    /// Lets every thread finish what it was asked and end.
+    fn close(&self) {
+        self.opener.shutdown();
+        self.committer.shutdown();
+        self.feed.shutdown();
+        self.events.shutdown();
+    }
+}
+
+/// The dispatcher and all that it reaches.
+pub(crate) struct Driver {
+    core: Core,
+    queues: Queues,
+    parts: Parts,
+    network: Arc<Network>,
+    crew: Crew,
+    workers: Vec<WorkerHandle>,
+    threads_max: usize,
+    started: Instant,
+    looked: Instant,
+}
+
+impl Drop for Driver {
+    /// Also when it panics: the other threads must not wait for it for ever.
+    fn drop(&mut self) {
+        for worker in &self.workers {
+            worker.send(WorkerCommand::Stop);
+        }
+        self.queues.close();
+        self.queues.messages.shutdown_immediate();
+    }
+}
+
+impl Driver {
+    pub(crate) fn new(
+        core: Core,
+        queues: Queues,
+        parts: Parts,
+        network: Arc<Network>,
+        crew: Crew,
+        threads_max: usize,
+        started: Instant,
+    ) -> Self {
+        let workers = Vec::new();
+        Self { core, queues, parts, network, crew, workers, threads_max: threads_max.max(1), started, looked: started }
+    }
+
+    /// Runs until everything has ended.
+    pub(crate) fn run(mut self) {
+        let mut messages = Vec::with_capacity(BATCH_MAX);
+        let mut effects = Vec::new();
+        self.add_worker();
+        while !self.core.is_finished() {
+            let tick = if self.core.is_busy() { TICK } else { IDLE_TICK };
+            match self.queues.messages.get_many(&mut messages, BATCH_MAX, tick) {
+                Ok(_) => {}
+                Err(GetError::ShutDown) => return,
+                Err(_) => messages.push(Message::Tick),
+            }
+            let now = self.now();
+            for message in messages.drain(..) {
+                self.core.step(now, message);
+            }
+            self.core.hold(self.queues.events.len() > EVENTS_BEHIND_MAX);
+            self.core.decide(now, &mut effects);
+            self.perform(&mut effects);
+            self.look_at_workers();
+        }
+    }
+
+    fn now(&self) -> Time {
+        self.started.elapsed()
+    }
+
+    fn perform(&mut self, effects: &mut Vec<Effect>) {
+        let mut settled = Vec::new();
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Prepare { job, path, resume } => self.open(OpenerRequest::Prepare { job, path, resume }),
+                Effect::Open { job, path, total_bytes } => self.open(OpenerRequest::Open { job, path, total_bytes }),
+                Effect::Fetch(fetch) => {
+                    let sink = match fetch.kind {
+                        FetchKind::Probe => None,
+                        _ => self.parts.get(fetch.job),
+                    };
+                    self.workers[fetch.worker].send(WorkerCommand::Fetch(fetch, sink));
+                }
+                Effect::Grant { transfer, job, worker } => match self.parts.get(job) {
+                    Some(part) => self.workers[worker].send(WorkerCommand::Grant(transfer, part)),
+                    None => self.workers[worker].send(WorkerCommand::Drop(transfer)),
+                },
+                Effect::Drop { transfer, worker } => self.workers[worker].send(WorkerCommand::Drop(transfer)),
+                Effect::CloseSlot { slot, worker } => self.workers[worker].send(WorkerCommand::CloseSlot(slot)),
+                Effect::Save { job, path, journal } => self.commit(CommitterRequest::Save { job, path, journal }),
+                Effect::Store(store) => self.commit(CommitterRequest::Store(store)),
+                Effect::Publish { job, publish } => self.commit(CommitterRequest::Publish { job, publish }),
+                Effect::Digest { job, path, checksum, of_final, len_bytes } => {
+                    self.commit(CommitterRequest::Digest { job, path, checksum, of_final, len_bytes });
+                }
+                Effect::Release { job, path, discard } => self.commit(CommitterRequest::Release { job, path, discard }),
+                Effect::Report(event) => {
+                    let _ = self.queues.events.put(event);
+                }
+                Effect::Want(entries) => {
+                    let _ = self.queues.feed.put(FeedRequest::Want(entries));
+                }
+                Effect::Settle(entry) => settled.push(entry),
+                Effect::LimitRate(bps) => self.network.limit.set(bps, Instant::now()),
+            }
+        }
+        if !settled.is_empty() {
+            let _ = self.queues.feed.put(FeedRequest::Settle(settled));
+        }
+    }
+
+    // The queues below are shut down by us alone, after the last request.
+
+    fn open(&self, request: OpenerRequest) {
+        let _ = self.queues.opener.put(request);
+    }
+
+    fn commit(&self, request: CommitterRequest) {
+        let _ = self.queues.committer.put(request);
+    }
+
+    /// Adds a worker when the ones there are have too much to do.
+    fn look_at_workers(&mut self) {
+        let elapsed = self.looked.elapsed();
+        if elapsed < TICK {
+            return;
+        }
+        self.looked = Instant::now();
+        let shares = self.workers.iter_mut().map(|worker| worker.busy_share(elapsed));
+        // All are looked at, so that each look covers the same time.
+        let busiest_idle = shares.fold(f64::INFINITY, f64::min);
+        if busiest_idle > BUSY_SHARE && self.workers.len() < self.threads_max {
+            self.add_worker();
+        }
+    }
+
+    fn add_worker(&mut self) {
+        let number = self.workers.len();
+        let Ok(runtime) = run::runtime() else {
+            // Without a first worker nothing can be done; more are a matter of speed only.
+            assert!(number > 0, "no runtime can be made for the first worker");
+            self.threads_max = number;
+            return;
+        };
+        let (commands, inbox) = mpsc::unbounded_channel();
+        let metrics = runtime.metrics();
+        let (network, reports) = (Arc::clone(&self.network), self.queues.messages.clone());
+        let spawned = self.crew.spawn(format!("worker-{number}"), move || {
+            let guard = StopOnPanic(reports.clone());
+            run::run(runtime, network, inbox, reports);
+            drop(guard);
+        });
+        if spawned.is_err() {
+            assert!(number > 0, "the first worker thread cannot be started");
+            self.threads_max = number;
+            return;
+        }
+        self.workers.push(WorkerHandle { commands, metrics, busy_before: Duration::ZERO });
+        self.core.step(self.now(), Message::WorkerAdded(number));
+    }
+}
+
+/// A thread that panics ends the session in order, instead of leaving it waiting.
+pub(crate) struct StopOnPanic(pub(crate) Queue<Message>);
+
+impl Drop for StopOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.0.put(Message::Stop);
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! What the core knows of one job and of one transfer.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use url::Url;
+
+use super::adapt::Adapt;
+use super::message::{Existing, Head, Note, Protocol, SlotId, Time};
+use crate::error::Error;
+use crate::event::{FileState, How};
+use crate::feed::EntryId;
+use crate::http::origin::Origin;
+use crate::http::validator::Validator;
+use crate::job::{JobId, JobSpec};
+use crate::journal::{Identity, Journal, Verified};
+use crate::plan::piece::{OPEN_END, Piece};
+use crate::plan::{Active, TransferId};
+use crate::ranges::{ByteRange, RangeSet};
+use crate::secret;
+
+/// Where a job is on its way.
+#[derive(Debug)]
+pub(crate) enum Phase {
+    /// In the queue.
+    Waiting,
+    /// The disk looks for what is there under its name.
+    Preparing,
+    /// The digest of a file that has the name already is computed.
+    CheckingExisting,
+    /// Wants a connection for its first request.
+    Ready,
+    /// Its first request is under way.
+    Probing,
+    /// Its partial file is being opened.
+    Opening,
+    /// Bytes come (or wait for a connection or a retry).
+    Moving,
+    /// The digest of the partial file is computed.
+    Verifying,
+    /// It is being synced and renamed.
+    Publishing,
+    /// Its transfers are being broken off, and then its journal is saved.
+    Winding(Winding),
+    /// Stopped by a command; its partial file stays open.
+    Paused,
+}
+
+/// Why a job is being wound up, and so what follows.
+#[derive(Debug)]
+pub(crate) enum Winding {
+    Fail(Error),
+    Pause,
+    Cancel,
+    Interrupt,
+    /// It was there already.
+    There(How, Published),
+    /// Everything has come; the transfers that are left are the losers of a race.
+    Complete,
+    /// Start again from the first byte, because of this.
+    Restart(String),
+    /// Go on with what the journal of this name says.
+    Adopt(Box<Journal>),
+}
+
+pub(crate) use super::message::Published;
+
+/// Whether a file can be fetched in pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Segmented {
+    Unknown,
+    /// One request for a range is on its way to find out.
+    Trying,
+    Proven,
+    Refused,
+}
+
+/// One file on its way.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) id: JobId,
+    pub(crate) entry: Option<EntryId>,
+    pub(crate) spec: JobSpec,
+    /// The origin of the URL that the user gave: what they gave for it stays with it.
+    pub(crate) own_origin: Origin,
+    /// Where it comes from after redirects.
+    pub(crate) url: Url,
+    pub(crate) host: Origin,
+    pub(crate) redirects: u32,
+    /// Whether the URL that the user gave was asked a second time.
+    pub(crate) was_resolved_again: bool,
+    pub(crate) phase: Phase,
+    pub(crate) started: Time,
+    /// Where it will be.
+    pub(crate) path: PathBuf,
+    /// Whether the name is certain: given, or known from the answer.
+    pub(crate) is_named: bool,
+    /// The key under which the name is reserved.
+    pub(crate) reserved: Option<u64>,
+    /// How often the name was numbered.
+    pub(crate) renamed: u32,
+    pub(crate) existing: Option<Existing>,
+    pub(crate) validator: Validator,
+    pub(crate) total_bytes: Option<u64>,
+    pub(crate) protocol: Protocol,
+    /// What is on the disk and belongs to no running transfer.
+    pub(crate) done: RangeSet,
+    /// The most that was ever there; only bytes above it renew the retries.
+    pub(crate) high_water_bytes: u64,
+    pub(crate) resumed_bytes: u64,
+    /// Bytes that came over the network, of transfers that have ended.
+    pub(crate) fetched_bytes: u64,
+    pub(crate) transfers: Vec<TransferId>,
+    pub(crate) segmented: Segmented,
+    pub(crate) adapt: Adapt,
+    /// The answer to the probe, until the partial file is open.
+    pub(crate) answer: Option<Box<Head>>,
+    pub(crate) whole: Option<Vec<Bytes>>,
+    pub(crate) probe: Option<TransferId>,
+    /// Failed tries, by the first byte of the gap.
+    pub(crate) failures: HashMap<u64, Failures>,
+    /// How often `Retry-After` was obeyed in a row.
+    pub(crate) patience: u32,
+    pub(crate) restarts: u32,
+    /// `If-Range` was answered with the whole file although nothing had changed.
+    pub(crate) distrusts_if_range: bool,
+    /// What is there has no validator and must be sampled before it is added to.
+    pub(crate) needs_sample: bool,
+    pub(crate) is_part_open: bool,
+    pub(crate) generation: u64,
+    pub(crate) is_saving: bool,
+    /// Disk operations that have not answered yet.
+    pub(crate) pending: u32,
+    pub(crate) saved_bytes: u64,
+    pub(crate) verified: Verified,
+    pub(crate) rate: Rate,
+}
+
+/// Failed tries at one place.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Failures {
+    pub(crate) attempts: u32,
+    pub(crate) retry_at: Time,
+}
+
+/// One request and its answer.
+#[derive(Debug)]
+pub(crate) struct Transfer {
+    pub(crate) job: JobId,
+    pub(crate) slot: SlotId,
+    pub(crate) worker: usize,
+    pub(crate) host: Origin,
+    pub(crate) piece: Arc<Piece>,
+    pub(crate) is_probe: bool,
+    pub(crate) is_sample: bool,
+    pub(crate) in_race: bool,
+    /// Whether its bytes go to the partial file.
+    pub(crate) writes: bool,
+    pub(crate) rate: Rate,
+}
+
+impl Job {
+    pub(crate) fn new(id: JobId, entry: Option<EntryId>, spec: JobSpec, origin: Origin, adapt: Adapt) -> Self {
+        Self {
+            id,
+            entry,
+            url: spec.url.clone(),
+            spec,
+            host: origin.clone(),
+            own_origin: origin,
+            redirects: 0,
+            was_resolved_again: false,
+            phase: Phase::Waiting,
+            started: Time::ZERO,
+            path: PathBuf::new(),
+            is_named: false,
+            reserved: None,
+            renamed: 0,
+            existing: None,
+            validator: Validator::default(),
+            total_bytes: None,
+            protocol: Protocol::Http1,
+            done: RangeSet::new(),
+            high_water_bytes: 0,
+            resumed_bytes: 0,
+            fetched_bytes: 0,
+            transfers: Vec::new(),
+            segmented: Segmented::Unknown,
+            adapt,
+            answer: None,
+            whole: None,
+            probe: None,
+            failures: HashMap::new(),
+            patience: 0,
+            restarts: 0,
+            distrusts_if_range: false,
+            needs_sample: false,
+            is_part_open: false,
+            generation: 0,
+            is_saving: false,
+            pending: 0,
+            saved_bytes: 0,
+            verified: Verified::Unchecked,
+            rate: Rate::default(),
+        }
+    }
+
+    /// Its URL as it may be shown.
+    pub(crate) fn shown_url(&self) -> String {
+        secret::shown_url(&self.spec.url)
+    }
+
+    /// What the journal and the file's note say it is.
+    pub(crate) fn identity(&self) -> Identity {
+        Identity {
+            url: secret::identity_url(&self.spec.url),
+            validator: self.validator.clone(),
+            total_bytes: self.total_bytes,
+        }
+    }
+
+    pub(crate) fn note(&self) -> Note {
+        Note { url: secret::identity_url(&self.spec.url), validator: self.validator.clone() }
+    }
+
+    /// Whether every byte of a known length is there.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.total_bytes.is_some_and(|total| self.done.contains(ByteRange::new(0, total)))
+    }
+
+    /// Forgets all that came of the version that it was about.
+    pub(crate) fn forget(&mut self) {
+        self.done = RangeSet::new();
+        self.resumed_bytes = 0;
+        self.validator = Validator::default();
+        self.total_bytes = None;
+        self.segmented = Segmented::Unknown;
+        self.needs_sample = false;
+        self.distrusts_if_range = false;
+        self.verified = Verified::Unchecked;
+        self.failures.clear();
+        self.answer = None;
+        self.whole = None;
+    }
+
+    /// Where it stands, for people.
+    pub(crate) fn state(&self, now: Time) -> FileState {
+        match &self.phase {
+            Phase::Verifying | Phase::CheckingExisting => FileState::Verifying,
+            Phase::Publishing | Phase::Winding(_) => FileState::Finishing,
+            Phase::Paused => FileState::Paused,
+            Phase::Moving | Phase::Ready if self.transfers.is_empty() => {
+                let waits = self.failures.values().any(|failure| failure.retry_at > now);
+                if waits { FileState::Waiting } else { FileState::Connecting }
+            }
+            Phase::Moving => FileState::Downloading,
+            _ => FileState::Connecting,
+        }
+    }
+}
+
+impl Transfer {
+    /// How the plan sees it; an open end is the end of the file.
+    pub(crate) fn active(&self, id: TransferId, total_bytes: u64) -> Active {
+        Active {
+            transfer: id,
+            position: self.piece.position(),
+            end: match self.piece.end() {
+                OPEN_END => total_bytes,
+                end => end,
+            },
+            rate_bps: self.rate.bps(),
+            is_first: self.is_probe,
+            in_race: self.in_race,
+        }
+    }
+
+    pub(crate) fn brought(&self) -> ByteRange {
+        if self.writes { self.piece.brought() } else { ByteRange::new(0, 0) }
+    }
+}
+
+/// A rate, smoothed over about a second.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rate {
+    bps: Option<f64>,
+    seen: Option<(Time, u64)>,
+}
+
+impl Rate {
+    const MEMORY_SECONDS: f64 = 1.0;
+    const EVERY: Time = Time::from_millis(90);
+
+    /// `bytes` had come until `now`.
+    pub(crate) fn observe(&mut self, now: Time, bytes: u64) {
+        let Some((then, before)) = self.seen else {
+            self.seen = Some((now, bytes));
+            return;
+        };
+        let elapsed = now.saturating_sub(then);
+        if elapsed < Self::EVERY {
+            return;
+        }
+        let seconds = elapsed.as_secs_f64();
+        let fresh = bytes.saturating_sub(before) as f64 / seconds;
+        let keep = (-seconds / Self::MEMORY_SECONDS).exp();
+        self.bps = Some(self.bps.map_or(fresh, |bps| bps * keep + fresh * (1.0 - keep)));
+        self.seen = Some((now, bytes));
+    }
+
+    pub(crate) fn bps(&self) -> Option<f64> {
+        self.bps
+    }
+}

@@ -1,0 +1,270 @@
+//! What goes in and out of the dispatcher's core.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::HeaderValue;
+use towline_threads::queue::Queue;
+use url::Url;
+
+use crate::checksum::Checksum;
+use crate::error::{Error, Result};
+use crate::event::{Event, Progress};
+use crate::feed::{Fed, Settled};
+use crate::http::origin::Origin;
+use crate::http::validator::Validator;
+use crate::job::{JobId, JobSpec};
+use crate::journal::Journal;
+use crate::plan::TransferId;
+use crate::plan::piece::Piece;
+use crate::ranges::ByteRange;
+use crate::storage::Stat;
+
+/// Time since the session began: the core has no clock of its own.
+pub(crate) type Time = Duration;
+
+/// Names a connection slot: the right to hold one connection to one host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct SlotId(pub(crate) u64);
+
+/// Something that the core is told.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// A user's command.
+    Command(Command),
+    /// The feed answered [`Effect::Want`].
+    Fed(Result<Fed>),
+    /// The feed has something to say that stops nothing.
+    Warned(String),
+    /// The feed could not note something.
+    FeedFailed(Error),
+    /// A partial file was looked for.
+    Prepared(JobId, Result<Prepared>),
+    /// A partial file was opened.
+    Opened(JobId, Result<()>),
+    /// A small file was written and published whole.
+    Stored(JobId, Result<Published>),
+    /// A journal was saved.
+    Saved(JobId, Result<()>),
+    /// A partial file was published.
+    Published(JobId, Result<Published>),
+    /// A digest was computed.
+    Digested(JobId, Result<bool>),
+    /// The server answered a probe.
+    Answered(TransferId, Box<Head>, Option<Vec<Bytes>>),
+    /// An answer to a range was checked and is right.
+    Proven(TransferId),
+    /// A connection was made.
+    Connected(SlotId, Protocol),
+    /// A transfer ended.
+    Ended(Ended),
+    /// A worker thread was added.
+    WorkerAdded(usize),
+    /// Nothing happened, but it is time to look at the clock.
+    Tick,
+    /// The step: save what has come.
+    Step,
+    /// End now, orderly.
+    Stop,
+}
+
+/// A user's command.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Add(JobId, Box<JobSpec>),
+    Pause(JobId),
+    Resume(JobId),
+    Cancel(JobId),
+    SetJobs(usize),
+    SetMaxPerHost(usize),
+    SetMaxConnections(usize),
+    SetLimitRate(Option<u64>),
+    Snapshot(Queue<Progress>),
+    Close,
+}
+
+/// Something that the core wants done.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    /// Look for the final and the partial file.
+    Prepare { job: JobId, path: PathBuf, resume: bool },
+    /// Open an empty partial file; reserve room.
+    Open { job: JobId, path: PathBuf, total_bytes: Option<u64> },
+    /// Send a request.
+    Fetch(Box<Fetch>),
+    /// Let a probe go on: its body goes to the job's partial file.
+    Grant { transfer: TransferId, job: JobId, worker: usize },
+    /// Break a transfer off.
+    Drop { transfer: TransferId, worker: usize },
+    /// Close an idle connection.
+    CloseSlot { slot: SlotId, worker: usize },
+    /// Sync the partial file and save its journal.
+    Save { job: JobId, path: PathBuf, journal: Box<Journal> },
+    /// Write a small file whole and publish it.
+    Store(Box<Store>),
+    /// Sync the partial file, publish it and remove its journal.
+    Publish { job: JobId, publish: Box<Publish> },
+    /// Compute the digest of the partial file, or of the final one.
+    Digest { job: JobId, path: PathBuf, checksum: Checksum, of_final: bool, len_bytes: u64 },
+    /// Let go of the partial file; remove it and its journal if `discard`.
+    Release { job: JobId, path: PathBuf, discard: bool },
+    /// Tell the reporter.
+    Report(Event),
+    /// Ask the feed for up to so many entries.
+    Want(usize),
+    /// Tell the feed how an entry ended.
+    Settle(Settled),
+    /// Change the rate limit.
+    LimitRate(Option<u64>),
+}
+
+/// What was found where a file is to go.
+#[derive(Debug, Default)]
+pub(crate) struct Prepared {
+    /// What has the final name, and what the engine noted about it.
+    pub(crate) existing: Option<Existing>,
+    /// What an earlier run left; the partial file is open and locked then.
+    pub(crate) partial: Option<Journal>,
+    /// Why what an earlier run left cannot be used.
+    pub(crate) unusable: Option<String>,
+}
+
+/// A file under the final name.
+#[derive(Debug)]
+pub(crate) struct Existing {
+    pub(crate) stat: Stat,
+    pub(crate) note: Option<Note>,
+}
+
+/// What the engine notes about a complete file, beside it (an extended attribute).
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Note {
+    /// The URL without credentials and query.
+    pub(crate) url: String,
+    /// The version that was fetched.
+    pub(crate) validator: Validator,
+}
+
+/// A file that got its final name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Published {
+    pub(crate) len_bytes: u64,
+    pub(crate) modified: SystemTime,
+}
+
+/// What publishing needs to know.
+#[derive(Debug)]
+pub(crate) struct Publish {
+    pub(crate) path: PathBuf,
+    pub(crate) replace: bool,
+    pub(crate) note: Note,
+    pub(crate) len_bytes: u64,
+}
+
+/// A small file that came whole.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) job: JobId,
+    pub(crate) path: PathBuf,
+    pub(crate) content: Vec<Bytes>,
+    pub(crate) replace: bool,
+    pub(crate) note: Note,
+    pub(crate) checksum: Option<Checksum>,
+}
+
+/// A request to be sent.
+#[derive(Debug)]
+pub(crate) struct Fetch {
+    pub(crate) transfer: TransferId,
+    pub(crate) job: JobId,
+    pub(crate) worker: usize,
+    pub(crate) slot: SlotId,
+    pub(crate) alpn: Alpn,
+    pub(crate) origin: Origin,
+    pub(crate) url: Url,
+    /// Whether this is the origin that the user's headers and credentials are for.
+    pub(crate) is_own_origin: bool,
+    pub(crate) kind: FetchKind,
+    pub(crate) piece: Arc<Piece>,
+}
+
+/// What sort of request, and what its answer must be.
+#[derive(Clone, Debug)]
+pub(crate) enum FetchKind {
+    /// The whole file; the answer decides how it goes on.
+    Probe,
+    /// A range, which must be answered exactly.
+    Piece { range: ByteRange, if_range: Option<HeaderValue>, expect: Validator },
+    /// A range that is there already, to be compared with what is on the disk.
+    Sample { range: ByteRange, expect: Validator },
+}
+
+/// Which protocols a connection offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Alpn {
+    /// HTTP/2, or else HTTP/1.1.
+    Any,
+    /// HTTP/1.1 only.
+    Http1,
+}
+
+/// What a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http1,
+    Http2,
+}
+
+impl Protocol {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Http1 => "HTTP/1.1",
+            Self::Http2 => "HTTP/2",
+        }
+    }
+}
+
+/// The part of an answer's head that decisions rest on.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    pub(crate) status: u16,
+    pub(crate) protocol: Protocol,
+    pub(crate) total_bytes: Option<u64>,
+    pub(crate) validator: Validator,
+    /// The server says `Accept-Ranges: none`.
+    pub(crate) refuses_ranges: bool,
+    /// The name in `Content-Disposition`, as sent.
+    pub(crate) file_name: Option<String>,
+    pub(crate) is_html: bool,
+    pub(crate) content_encoding: Option<String>,
+}
+
+/// A transfer ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) transfer: TransferId,
+    pub(crate) end: End,
+    /// Whether the connection can carry another request.
+    pub(crate) is_reusable: bool,
+}
+
+/// How a transfer ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// Its piece is complete, or its body ended where no length was known.
+    Complete,
+    /// The server sends elsewhere.
+    Redirect { status: u16, location: Option<String> },
+    /// A range was answered with something else that is no error: the whole file, or 416.
+    NotRange(Box<Head>),
+    /// A range was answered with a range of another version of the file.
+    OtherVersion(Box<Head>),
+    /// The sample agrees with the disk, or does not.
+    Sampled { same: bool },
+    /// It failed.
+    Failed { error: Error, retry_after: Option<Duration> },
+    /// It was broken off as asked.
+    Dropped,
+}

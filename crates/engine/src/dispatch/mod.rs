@@ -1,0 +1,12 @@
+//! The dispatcher: one thread that owns all truth. [`core`] decides and does nothing; [`driver`]
+//! does what it decided. They speak in the terms of [`message`].
+
+pub(crate) mod adapt;
+pub(crate) mod backoff;
+pub(crate) mod core;
+pub(crate) mod driver;
+pub(crate) mod job;
+pub(crate) mod message;
+pub(crate) mod slots;
+pub(crate) mod tally;
+pub(crate) mod waiting;

@@ -1,0 +1,304 @@
+//! Which connections there are, to whom, on which worker, and who uses them. A slot is the right to
+//! hold one connection; caps are exact because a worker connects only with a slot in hand.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::message::{Alpn, Protocol, SlotId, Time};
+use crate::http::origin::{Origin, Scheme};
+
+/// An idle connection is closed after this.
+const IDLE_MAX: Time = Time::from_secs(15);
+/// Streams on one HTTP/2 connection at most; servers commonly allow 100 or 128.
+const STREAMS_MAX: usize = 100;
+/// A refused connection lowers the host's cap for so long.
+const REFUSAL_LASTS: Time = Time::from_secs(60);
+
+/// What a transfer wants of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// A whole file: HTTP/2 is welcome.
+    Whole,
+    /// A piece of a large one: a connection of its own, HTTP/1.1.
+    Own,
+}
+
+/// All connection slots of a session.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    slots: BTreeMap<SlotId, Slot>,
+    hosts: HashMap<Origin, Host>,
+    next: u64,
+    max_per_host: usize,
+    max_total: usize,
+    http2: bool,
+    http2_for_pieces: bool,
+    /// Slots that each worker holds.
+    workers: Vec<usize>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    host: Origin,
+    worker: usize,
+    alpn: Alpn,
+    protocol: Option<Protocol>,
+    users: usize,
+    idle_since: Time,
+    is_retiring: bool,
+}
+
+/// What is known of a host.
+#[derive(Debug, Default)]
+struct Host {
+    slots: Vec<SlotId>,
+    /// Nothing is sent before this (`Retry-After`).
+    held_until: Time,
+    /// A lowered cap, and until when.
+    lowered: Option<(usize, Time)>,
+    protocol: Option<Protocol>,
+}
+
+/// A slot that was given to a transfer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taken {
+    pub(crate) slot: SlotId,
+    pub(crate) worker: usize,
+    pub(crate) alpn: Alpn,
+}
+
+impl Slots {
+    pub(crate) fn new(max_per_host: usize, max_total: usize, http2: bool, http2_for_pieces: bool) -> Self {
+        Self {
+            slots: BTreeMap::new(),
+            hosts: HashMap::new(),
+            next: 0,
+            max_per_host,
+            max_total,
+            http2,
+            http2_for_pieces,
+            workers: Vec::new(),
+        }
+    }
+
+    pub(crate) fn set_max_per_host(&mut self, max: usize) {
+        self.max_per_host = max.max(1);
+    }
+
+    pub(crate) fn set_max_total(&mut self, max: usize) {
+        self.max_total = max.max(1);
+    }
+
+    /// Connections open or being opened.
+    pub(crate) fn open(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Connections to this host that carry something.
+    pub(crate) fn busy(&self, host: &Origin) -> usize {
+        let Some(state) = self.hosts.get(host) else { return 0 };
+        state.slots.iter().filter(|slot| self.slots[slot].users > 0).count()
+    }
+
+    /// A worker came: half of the oldest worker's slots move to it, each when it becomes idle.
+    pub(crate) fn add_worker(&mut self, worker: usize) {
+        self.workers.resize(self.workers.len().max(worker + 1), 0);
+        let share = self.slots.len() / self.workers.len();
+        let mut most: Vec<_> = self.slots.iter_mut().collect();
+        most.sort_by_key(|(_, slot)| std::cmp::Reverse(self.workers[slot.worker]));
+        for (_, slot) in most.into_iter().take(share) {
+            slot.is_retiring = true;
+        }
+    }
+
+    /// Until when nothing may be sent to this host.
+    pub(crate) fn held_until(&self, host: &Origin) -> Time {
+        self.hosts.get(host).map_or(Time::ZERO, |state| state.held_until)
+    }
+
+    /// The host asked for patience.
+    pub(crate) fn hold(&mut self, host: &Origin, until: Time) {
+        let state = self.hosts.entry(host.clone()).or_default();
+        state.held_until = state.held_until.max(until);
+    }
+
+    /// The host refused one more connection while `working` work.
+    pub(crate) fn refuse(&mut self, host: &Origin, working: usize, now: Time) {
+        let state = self.hosts.entry(host.clone()).or_default();
+        state.lowered = Some((working.max(1), now + REFUSAL_LASTS));
+    }
+
+    /// A connection for one transfer, if the caps allow it. An idle connection of another host may
+    /// have to go for it: that one is returned as the second value and must be closed.
+    pub(crate) fn take(&mut self, host: &Origin, wanted: Wanted, now: Time) -> Option<(Taken, Option<(SlotId, usize)>)> {
+        if self.held_until(host) > now {
+            return None;
+        }
+        if let Some(slot) = self.find(host, wanted) {
+            return Some((self.occupy(slot), None));
+        }
+        let alpn = self.alpn(host, wanted);
+        if alpn == Alpn::Any && wanted == Wanted::Whole && self.must_wait_for_protocol(host) {
+            return None;
+        }
+        let mut closed = None;
+        if self.count(host) >= self.cap(host, now) {
+            closed = Some(self.idle_of(|slot| slot.host == *host && slot.alpn != alpn)?);
+        } else if self.slots.len() >= self.max_total {
+            closed = Some(self.idle_of(|slot| slot.host != *host || slot.alpn != alpn)?);
+        }
+        if let Some((slot, _)) = closed {
+            self.remove(slot);
+        }
+        Some((self.open_slot(host, alpn, now), closed))
+    }
+
+    /// What the connection turned out to speak.
+    pub(crate) fn connected(&mut self, slot: SlotId, protocol: Protocol) {
+        if let Some(state) = self.slots.get_mut(&slot) {
+            state.protocol = Some(protocol);
+            if state.alpn == Alpn::Any {
+                self.hosts.entry(state.host.clone()).or_default().protocol = Some(protocol);
+            }
+        }
+    }
+
+    /// A transfer is done with its connection. Returns the worker if the connection must be closed.
+    pub(crate) fn give_back(&mut self, slot: SlotId, is_reusable: bool, now: Time) -> Option<usize> {
+        let state = self.slots.get_mut(&slot)?;
+        let worker = state.worker;
+        state.users = state.users.saturating_sub(1);
+        state.idle_since = now;
+        if !is_reusable {
+            // What still uses a broken HTTP/2 connection will end too.
+            state.is_retiring = true;
+        }
+        if state.users == 0 && state.is_retiring {
+            self.remove(slot);
+            return Some(worker);
+        }
+        None
+    }
+
+    /// Idle connections that have been idle too long; they are gone from the books.
+    pub(crate) fn reap(&mut self, now: Time) -> Vec<(SlotId, usize)> {
+        let old: Vec<_> = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.users == 0 && slot.idle_since + IDLE_MAX <= now)
+            .map(|(id, slot)| (*id, slot.worker))
+            .collect();
+        for (slot, _) in &old {
+            self.remove(*slot);
+        }
+        old
+    }
+
+    fn cap(&self, host: &Origin, now: Time) -> usize {
+        match self.hosts.get(host).and_then(|state| state.lowered) {
+            Some((lowered, until)) if until > now => lowered.min(self.max_per_host),
+            _ => self.max_per_host,
+        }
+    }
+
+    fn count(&self, host: &Origin) -> usize {
+        self.hosts.get(host).map_or(0, |state| state.slots.len())
+    }
+
+    fn alpn(&self, host: &Origin, wanted: Wanted) -> Alpn {
+        let offers = self.http2 && host.scheme == Scheme::Https;
+        match wanted {
+            Wanted::Whole if offers => Alpn::Any,
+            Wanted::Own if offers && self.http2_for_pieces => Alpn::Any,
+            _ => Alpn::Http1,
+        }
+    }
+
+    /// Until the first connection says whether the host speaks HTTP/2, more of them would be waste.
+    fn must_wait_for_protocol(&self, host: &Origin) -> bool {
+        let Some(state) = self.hosts.get(host) else { return false };
+        match state.protocol {
+            Some(Protocol::Http1) => false,
+            // One connection a worker is enough for HTTP/2.
+            Some(Protocol::Http2) => {
+                let any = state.slots.iter().filter(|slot| self.slots[slot].alpn == Alpn::Any).count();
+                any > 0 && any >= self.workers.len() && !self.all_streams_taken(state)
+            }
+            None => state.slots.iter().any(|slot| self.slots[slot].alpn == Alpn::Any),
+        }
+    }
+
+    fn all_streams_taken(&self, host: &Host) -> bool {
+        host.slots
+            .iter()
+            .map(|slot| &self.slots[slot])
+            .filter(|slot| slot.alpn == Alpn::Any)
+            .all(|slot| slot.users >= STREAMS_MAX)
+    }
+
+    /// An open connection that can take one more transfer.
+    fn find(&self, host: &Origin, wanted: Wanted) -> Option<SlotId> {
+        let state = self.hosts.get(host)?;
+        let fits = |slot: &Slot| {
+            if slot.is_retiring {
+                return false;
+            }
+            match slot.protocol {
+                Some(Protocol::Http2) => {
+                    (wanted == Wanted::Whole || self.http2_for_pieces) && slot.users < STREAMS_MAX
+                }
+                Some(Protocol::Http1) => slot.users == 0,
+                None => false,
+            }
+        };
+        let workers_open = self.workers.len();
+        let found = state
+            .slots
+            .iter()
+            .map(|id| (*id, &self.slots[id]))
+            .filter(|(_, slot)| fits(slot))
+            // Whole files keep away from the connections that pieces want, and the other way round;
+            // then the emptiest, then the one used last, which is the least likely to be closed.
+            .min_by_key(|(_, slot)| {
+                let suits = (wanted == Wanted::Whole) == (slot.alpn == Alpn::Any);
+                (!suits, slot.users, std::cmp::Reverse(slot.idle_since))
+            })?;
+        let is_shared = found.1.users > 0;
+        let any = state.slots.iter().filter(|id| self.slots[id].alpn == Alpn::Any).count();
+        // A busy HTTP/2 connection is shared only once each worker has one.
+        (!is_shared || any >= workers_open).then_some(found.0)
+    }
+
+    fn occupy(&mut self, slot: SlotId) -> Taken {
+        let state = self.slots.get_mut(&slot).expect("the slot was just found");
+        state.users += 1;
+        Taken { slot, worker: state.worker, alpn: state.alpn }
+    }
+
+    fn open_slot(&mut self, host: &Origin, alpn: Alpn, now: Time) -> Taken {
+        let worker = (0..self.workers.len()).min_by_key(|worker| self.workers[*worker]).unwrap_or(0);
+        let id = SlotId(self.next);
+        self.next += 1;
+        let protocol = None;
+        let slot = Slot { host: host.clone(), worker, alpn, protocol, users: 1, idle_since: now, is_retiring: false };
+        self.slots.insert(id, slot);
+        self.hosts.entry(host.clone()).or_default().slots.push(id);
+        self.workers[worker] += 1;
+        Taken { slot: id, worker, alpn }
+    }
+
+    fn idle_of(&self, fits: impl Fn(&Slot) -> bool) -> Option<(SlotId, usize)> {
+        self.slots
+            .iter()
+            .filter(|(_, slot)| slot.users == 0 && fits(slot))
+            .min_by_key(|(_, slot)| slot.idle_since)
+            .map(|(id, slot)| (*id, slot.worker))
+    }
+
+    fn remove(&mut self, slot: SlotId) {
+        let Some(state) = self.slots.remove(&slot) else { return };
+        self.workers[state.worker] -= 1;
+        if let Some(host) = self.hosts.get_mut(&state.host) {
+            host.slots.retain(|other| *other != slot);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Counts what a session has done, for its progress and its summary.
+
+use std::collections::VecDeque;
+
+use super::message::Time;
+use crate::error::{Error, ErrorKind};
+use crate::event::{ErrorReport, Failure, How, Summary};
+
+/// The total rate is measured over so long.
+const RATE_WINDOW: Time = Time::from_secs(3);
+
+/// Running totals of what has ended.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) done_files: u64,
+    pub(crate) there_files: u64,
+    pub(crate) there_by_size_files: u64,
+    pub(crate) failed_files: u64,
+    pub(crate) cancelled_files: u64,
+    /// Added one by one, or read by the feed.
+    pub(crate) total_files: u64,
+    /// Bytes of finished files.
+    pub(crate) done_bytes: u64,
+    /// Bytes fetched for files that have ended in whatever way.
+    pub(crate) fetched_bytes: u64,
+    /// Bytes kept of files that ended unfinished, and their lengths.
+    pub(crate) kept_bytes: u64,
+    pub(crate) unfinished_bytes: u64,
+    failures: Vec<Failure>,
+    failure_kinds: Vec<ErrorKind>,
+    samples: VecDeque<(Time, u64)>,
+}
+
+impl Tally {
+    pub(crate) fn finished(&mut self, how: How, bytes: u64) {
+        self.done_files += 1;
+        self.done_bytes += bytes;
+        self.there_files += u64::from(how.was_there());
+        self.there_by_size_files += u64::from(how == How::ThereBySize);
+    }
+
+    pub(crate) fn failed(&mut self, url: &str, error: &Error) {
+        self.failed_files += 1;
+        if !self.failure_kinds.contains(&error.kind()) {
+            self.failure_kinds.push(error.kind());
+        }
+        if self.failures.len() < Summary::FAILURES_MAX {
+            self.failures.push(Failure { url: url.to_owned(), error: ErrorReport::from(error) });
+        }
+    }
+
+    /// Files that have ended.
+    pub(crate) fn ended_files(&self) -> u64 {
+        self.done_files + self.failed_files + self.cancelled_files
+    }
+
+    /// Notes how much had come until now.
+    pub(crate) fn observe(&mut self, now: Time, fetched_bytes: u64) {
+        self.samples.push_back((now, fetched_bytes));
+        while self.samples.len() > 2 && self.samples[1].0 + RATE_WINDOW <= now {
+            self.samples.pop_front();
+        }
+    }
+
+    /// Bytes a second of late.
+    pub(crate) fn rate_bps(&self) -> u64 {
+        let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else { return 0 };
+        let seconds = last.0.saturating_sub(first.0).as_secs_f64();
+        if seconds < 0.01 { 0 } else { (last.1.saturating_sub(first.1) as f64 / seconds) as u64 }
+    }
+
+    pub(crate) fn summary(&self, now: Time, total_files_exact: bool, interrupted: bool) -> Summary {
+        Summary {
+            done_files: self.done_files,
+            there_files: self.there_files,
+            there_by_size_files: self.there_by_size_files,
+            failed_files: self.failed_files,
+            cancelled_files: self.cancelled_files,
+            total_files: self.total_files,
+            total_files_exact,
+            done_bytes: self.done_bytes,
+            fetched_bytes: self.fetched_bytes,
+            kept_bytes: self.kept_bytes,
+            unfinished_bytes: self.unfinished_bytes,
+            seconds: now.as_secs_f64(),
+            interrupted,
+            failures: self.failures.clone(),
+            failure_kinds: self.failure_kinds.clone(),
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! What can go wrong, whose fault it is and what to do about it.
+//!
+//! One opaque [`Error`] for the whole crate: a [`ErrorKind`] to branch on, the context that a
+//! person needs (URL without secrets, path, tries), and the cause behind it.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+/// Short for results of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, as far as a program wants to branch on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A URL, option or list that cannot be used as it stands.
+    Usage,
+    /// A line of the input list that could not be read.
+    ListLine,
+    /// The host name has no address.
+    Resolve,
+    /// No connection could be made.
+    Connect,
+    /// The TLS handshake or the certificate's verification failed.
+    Tls,
+    /// The proxy refused or could not be reached.
+    Proxy,
+    /// The server answered with this status.
+    Status(u16),
+    /// The connection broke, or the body ended early.
+    Broken,
+    /// No byte came for the stall timeout.
+    Stalled,
+    /// The answer breaks HTTP or does not fit the request.
+    Protocol,
+    /// Too many redirects, a loop, or one that is not allowed.
+    Redirect,
+    /// The file on the server changed while it was fetched, more often than we put up with.
+    Changed,
+    /// The content does not have the digest that was promised.
+    Digest,
+    /// The final name is taken by another file.
+    NameTaken,
+    /// There is not enough room.
+    DiskFull,
+    /// A file or directory could not be read or written.
+    Storage,
+    /// Another process works on the same partial file.
+    Locked,
+    /// The journal was written by a newer version.
+    JournalVersion,
+    /// The user cancelled it; it can be resumed.
+    Cancelled,
+    /// The run was interrupted; it can be resumed.
+    Interrupted,
+    /// A mistake of ours.
+    Internal,
+}
+
+impl ErrorKind {
+    /// Whose fault it is.
+    pub fn blame(self) -> Blame {
+        match self {
+            Self::Usage | Self::ListLine | Self::NameTaken | Self::Cancelled | Self::Interrupted => {
+                Blame::User
+            }
+            Self::DiskFull | Self::Storage | Self::Locked | Self::JournalVersion => Blame::Machine,
+            Self::Internal => Blame::Towline,
+            _ => Blame::Peer,
+        }
+    }
+
+    /// Whether the same request may well succeed a little later.
+    pub fn is_transient(self) -> bool {
+        match self {
+            Self::Status(code) => {
+                matches!(code, 408 | 425 | 429 | 500 | 502 | 503 | 504)
+            }
+            Self::Resolve | Self::Connect | Self::Broken | Self::Stalled => true,
+            _ => false,
+        }
+    }
+
+    fn advice(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Status(401 | 403) => "the server wants credentials or refuses; give them with -H, or ask for a new link",
+            Self::Status(404 | 410) => "check the URL",
+            Self::Status(_) | Self::Broken | Self::Stalled | Self::Connect => {
+                "run the same command again to go on"
+            }
+            Self::Resolve => "check the host name and the network",
+            Self::Tls => "if the certificate is signed by an authority of your own, give it with --ca-file",
+            Self::Digest => "the next run fetches it again; if it fails again, the digest or the file on the server is wrong",
+            Self::NameTaken => "use --overwrite, --auto-rename or --skip-existing",
+            Self::DiskFull => "make room and run the same command again; what has come is kept",
+            Self::Locked => "wait for the other towline to end, or stop it",
+            Self::JournalVersion => "use the newer towline, or start again with --restart",
+            Self::Changed => "the file on the server keeps changing; try again later",
+            Self::Interrupted | Self::Cancelled => "run the same command again to go on",
+            _ => return None,
+        })
+    }
+}
+
+/// Whose fault an error is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Blame {
+    /// The server's, a proxy's or the network's.
+    Peer,
+    /// The user's: an argument, a list, a name that is taken.
+    User,
+    /// This machine's: disk, permissions, another process.
+    Machine,
+    /// Ours; please report it.
+    Towline,
+}
+
+/// An error of the engine.
+///
+/// `Display` gives one line: what happened, where, and after how many tries. What to do next is
+/// [`Error::advice`].
+#[derive(Clone)]
+pub struct Error(Box<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    url: Option<String>,
+    path: Option<PathBuf>,
+    attempts: u32,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of this kind; `message` says what happened in a clause without a full stop.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            url: None,
+            path: None,
+            attempts: 0,
+            source: None,
+        }))
+    }
+
+    /// An error of reading or writing `path`: out of room is told apart from the rest.
+    pub fn storage(action: &str, path: &Path, source: io::Error) -> Self {
+        let kind = match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::DiskFull,
+            _ => ErrorKind::Storage,
+        };
+        Self::new(kind, format!("cannot {action}: {}", plain_io(&source))).with_path(path).with_source(source)
+    }
+
+    /// Adds the URL; it must already be free of secrets (see [`crate::secret::shown_url`]).
+    #[must_use]
+    pub fn with_url(mut self, url: impl Into<String>) -> Self {
+        self.0.url = Some(url.into());
+        self
+    }
+
+    /// Adds the path that it is about.
+    #[must_use]
+    pub fn with_path(mut self, path: impl Into<PathBuf>) -> Self {
+        self.0.path = Some(path.into());
+        self
+    }
+
+    /// Adds how often it was tried.
+    #[must_use]
+    pub fn with_attempts(mut self, attempts: u32) -> Self {
+        self.0.attempts = attempts;
+        self
+    }
+
+    /// Adds the cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.0.source = Some(Arc::new(source));
+        self
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Whose fault it is.
+    pub fn blame(&self) -> Blame {
+        self.0.kind.blame()
+    }
+
+    /// What happened, without URL, path and tries.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The URL, without secrets.
+    pub fn url(&self) -> Option<&str> {
+        self.0.url.as_deref()
+    }
+
+    /// The path that it is about.
+    pub fn path(&self) -> Option<&Path> {
+        self.0.path.as_deref()
+    }
+
+    /// How often it was tried; 0 where trying is not what it is about.
+    pub fn attempts(&self) -> u32 {
+        self.0.attempts
+    }
+
+    /// What the user can do next.
+    pub fn advice(&self) -> Option<&'static str> {
+        self.0.kind.advice()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(url) = &self.0.url {
+            write!(f, "{url}: ")?;
+        }
+        if let Some(path) = &self.0.path {
+            write!(f, "{}: ", crate::secret::printable(&path.to_string_lossy()))?;
+        }
+        f.write_str(&self.0.message)?;
+        if self.0.attempts > 1 {
+            write!(f, " (tried {} times)", self.0.attempts)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("message", &self.0.message)
+            .field("url", &self.0.url)
+            .field("path", &self.0.path)
+            .field("attempts", &self.0.attempts)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+/// The operating system's words without "(os error N)", which tells a person nothing.
+pub(crate) fn plain_io(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(at) => text[..at].to_lowercase(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_apart_from_other_storage_errors() {
+        let full = Error::storage("write", Path::new("a"), io::Error::from_raw_os_error(28));
+        assert_eq!(full.kind(), ErrorKind::DiskFull);
+        assert_eq!(full.blame(), Blame::Machine);
+        assert_eq!(full.to_string(), "a: cannot write: no space left on device");
+        assert!(StdError::source(&full).is_some());
+    }
+
+    #[test]
+    fn the_line_names_url_and_tries() {
+        let error = Error::new(ErrorKind::Status(503), "the server answered 503 Service Unavailable")
+            .with_url("http://h/a")
+            .with_attempts(5);
+        assert_eq!(error.to_string(), "http://h/a: the server answered 503 Service Unavailable (tried 5 times)");
+        assert!(error.kind().is_transient());
+    }
+}

@@ -1,0 +1,352 @@
+//! A list and its ledger as a [`Feed`]: what is done is passed over, hosts take turns.
+//!
+//! Owns the list's reader, the ledger and what waits between them; the feed thread runs it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind};
+use crate::feed::entries::{Candidate, Found, Key, Known, key_of};
+use crate::feed::ledger::{Ledger, kind_from, unix_ns};
+use crate::feed::list::{Line, ListReader, Next, Until, parse_line, too_long};
+use crate::feed::spool::{Opener, Spool};
+use crate::feed::waiting::{Turn, Waiter, Waiting};
+use crate::feed::{EntryId, Fed, FedEntry, Feed, Settled};
+use crate::job::JobSpec;
+use crate::secret::{key_url, shown_url};
+
+/// So many lines are read at once: few at first, so that the first files begin soon.
+const CHUNK_LINES_MIN: usize = 512;
+const CHUNK_LINES_MAX: usize = 16_384;
+/// So many bytes of lines are read at once.
+const CHUNK_BYTES_MAX: usize = 4 << 20;
+
+/// Where a list comes from.
+pub enum ListSource {
+    /// A file; a named pipe or another thing that can be read only once will do as well.
+    File(PathBuf),
+    /// Standard input.
+    Stdin,
+    /// Something of the caller's.
+    Reader(Box<dyn Read + Send>),
+}
+
+impl fmt::Debug for ListSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Stdin => f.write_str("Stdin"),
+            Self::Reader(_) => f.write_str("Reader"),
+        }
+    }
+}
+
+/// The entries of a list that a directory does not have yet.
+///
+/// The ledger in `DIR/.towline` remembers how each one ended. Dropping the batch without
+/// [`Feed::close`] loses nothing that was settled.
+pub struct Batch {
+    dir: PathBuf,
+    retry_failed: bool,
+    restart: bool,
+    // The spool's thread must be told before the directory's lock is let go.
+    spool: Option<Spool>,
+    list: Arc<File>,
+    reader: ListReader,
+    waiting: Waiting,
+    /// What needs no fetching, to be said.
+    ready: VecDeque<FedEntry>,
+    read_entries: u64,
+    read_all: bool,
+    ledger: Ledger,
+}
+
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch")
+            .field("dir", &self.dir)
+            .field("read_entries", &self.read_entries)
+            .field("read_all", &self.read_all)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Batch {
+    /// Opens a list for the directory `dir`, which is created if it is missing.
+    ///
+    /// `retry_failed` tries again what failed for good in an earlier run; `restart` fetches
+    /// everything again.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] if there is no such list, [`ErrorKind::Locked`] if another process
+    /// works on the directory, [`ErrorKind::JournalVersion`] if a newer version wrote its ledger.
+    pub fn open(source: ListSource, dir: &Path, retry_failed: bool, restart: bool) -> Result<Self, Error> {
+        let input = input(source)?;
+        let mut ledger = Ledger::open(dir)?;
+        let (list, spool) = match input {
+            Input::Whole(file) => (Arc::new(file), None),
+            Input::Stream(open) => {
+                let spool = Spool::start(ledger.directory(), open)?;
+                (spool.file(), Some(spool))
+            }
+        };
+        ledger.transaction("prepare the ledger", |ledger| Waiting::prepare(&ledger.conn))?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            retry_failed,
+            restart,
+            spool,
+            reader: ListReader::new(Arc::clone(&list)),
+            list,
+            waiting: Waiting::default(),
+            ready: VecDeque::new(),
+            read_entries: 0,
+            read_all: false,
+            ledger,
+        })
+    }
+
+    /// Takes what the user should be told about opening it: a damaged ledger was moved aside.
+
+    fn has_something(&self) -> bool {
+        !self.ready.is_empty() || !self.waiting.is_empty()
+    }
+
+    fn until(&self) -> Until {
+        self.spool.as_ref().map_or(Until::END_OF_FILE, Spool::until)
+    }
+
+    /// Reads a chunk of the list and notes it in the ledger.
+    fn read_on(&mut self) -> Result<(), Error> {
+        let until = self.until();
+        let lines_max = usize::try_from(self.read_entries / 8)
+            .unwrap_or(CHUNK_LINES_MAX)
+            .clamp(CHUNK_LINES_MIN, CHUNK_LINES_MAX);
+        let mut chunk = Vec::new();
+        let mut candidates = Vec::new();
+        let mut bytes_read = 0;
+        let mut ended = false;
+        for _ in 0..lines_max {
+            let next = self.reader.next_line(until).map_err(|source| {
+                let message = format!("cannot read the list: {source}");
+                Error::new(ErrorKind::Storage, message).with_source(source)
+            })?;
+            let raw = match next {
+                Next::Line(raw) => raw,
+                Next::NotYet => break,
+                Next::End => {
+                    ended = true;
+                    break;
+                }
+            };
+            let bytes = self.reader.bytes(&raw);
+            bytes_read += bytes.len();
+            let line = raw.number;
+            let parsed =
+                if raw.too_long { Line::Bad(too_long(line)) } else { parse_line(line, bytes) };
+            match parsed {
+                Line::Nothing => {}
+                Line::Bad(error) => {
+                    self.read_entries += 1;
+                    self.ready.push_back(FedEntry::Bad { line, error });
+                }
+                Line::Entry(parsed) => {
+                    self.read_entries += 1;
+                    let key = key_of_spec(&parsed.spec);
+                    candidates.push(Candidate { key, url: shown_url(&parsed.spec.url) });
+                    chunk.push(Unplaced { spec: parsed.spec, offset: raw.offset, line, key });
+                }
+            }
+            if bytes_read >= CHUNK_BYTES_MAX {
+                break;
+            }
+        }
+        if ended && let Some(error) = self.spool.as_ref().and_then(Spool::failure) {
+            return Err(error.clone());
+        }
+        if chunk.is_empty() && !ended {
+            return Ok(());
+        }
+        let read_entries = self.read_entries;
+        let found = self.ledger.transaction("read the list into the ledger", |ledger| {
+            ledger.note_read(read_entries, ended)?;
+            ledger.enter(&candidates)
+        })?;
+        self.read_all = ended;
+        self.place(chunk, candidates, found)
+    }
+
+    /// Says of each entry what is to be done with it.
+    fn place(
+        &mut self,
+        chunk: Vec<Unplaced>,
+        candidates: Vec<Candidate>,
+        found: Vec<Found>,
+    ) -> Result<(), Error> {
+        let mut to_wait = Vec::new();
+        for ((read, candidate), found) in chunk.into_iter().zip(candidates).zip(found) {
+            let entry = EntryId(found.id.unsigned_abs());
+            let fetch_again = match found.state {
+                Known::Pending => false,
+                Known::Done { path, len_bytes, modified_ns } if !self.restart => {
+                    if self.is_still_there(&path, len_bytes, modified_ns) {
+                        let url = candidate.url;
+                        self.ready.push_back(FedEntry::There { entry, url, path, len_bytes });
+                        continue;
+                    }
+                    true
+                }
+                Known::FailedPermanent { kind, message, attempts }
+                    if !self.retry_failed && !self.restart =>
+                {
+                    let error = Error::new(kind_from(&kind), message).with_attempts(attempts);
+                    self.ready.push_back(FedEntry::FailedBefore { entry, url: candidate.url, error });
+                    continue;
+                }
+                Known::Done { .. } | Known::Failed | Known::FailedPermanent { .. } => true,
+            };
+            let Unplaced { spec, offset, line, key } = read;
+            to_wait.push((Waiter { entry: found.id, offset, line, key, spec }, fetch_again));
+        }
+        if to_wait.is_empty() {
+            return Ok(());
+        }
+        let waiting = &mut self.waiting;
+        self.ledger.transaction("let the entries wait", |ledger| {
+            for (waiter, fetch_again) in to_wait {
+                if fetch_again {
+                    ledger.set_pending(waiter.entry)?;
+                }
+                waiting.push(&ledger.conn, waiter)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn is_still_there(&self, path: &Path, len_bytes: u64, modified_ns: i64) -> bool {
+        fs::symlink_metadata(self.dir.join(path)).is_ok_and(|found| {
+            found.is_file()
+                && found.len() == len_bytes
+                && found.modified().is_ok_and(|modified| unix_ns(modified) == modified_ns)
+        })
+    }
+
+    /// Moves entries whose turn it is into `entries`, until there are `max`.
+    fn give_out(&mut self, entries: &mut Vec<FedEntry>, max: usize) -> Result<(), Error> {
+        if entries.len() >= max || self.waiting.is_empty() {
+            return Ok(());
+        }
+        let (waiting, list) = (&mut self.waiting, &self.list);
+        self.ledger.transaction("take entries from the ledger", |ledger| {
+            while entries.len() < max {
+                match waiting.pop(&ledger.conn, list)? {
+                    Some(Turn::Job { entry, spec }) => {
+                        entries.push(FedEntry::Job { entry: EntryId(entry.unsigned_abs()), spec });
+                    }
+                    Some(Turn::Gone { line, error }) => entries.push(FedEntry::Bad { line, error }),
+                    None => break,
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Feed for Batch {
+    fn take_warnings(&mut self) -> Vec<String> {
+        self.ledger.take_warnings()
+    }
+
+    fn next(&mut self, max: usize, patience: Duration) -> Result<Fed, Error> {
+        let mut entries = Vec::new();
+        if !self.read_all && self.ready.len() < max {
+            if let Some(spool) = &mut self.spool {
+                spool.listen(Duration::ZERO);
+            }
+            self.read_on()?;
+            let idle = !self.read_all && !self.has_something();
+            if idle && let Some(spool) = &mut self.spool {
+                spool.listen(patience);
+                self.read_on()?;
+            }
+        }
+        // Half of the places for files to fetch, so that a long row of those that are there does
+        // not keep the connections waiting, nor the other way round.
+        self.give_out(&mut entries, max.div_ceil(2))?;
+        let said = self.ready.len().min(max - entries.len());
+        entries.extend(self.ready.drain(..said));
+        self.give_out(&mut entries, max)?;
+        Ok(Fed {
+            entries,
+            read_entries: self.read_entries,
+            read_all: self.read_all,
+            ended: self.read_all && !self.has_something(),
+        })
+    }
+
+    fn settle(&mut self, settled: Vec<Settled>) -> Result<(), Error> {
+        self.ledger.settle(&settled)
+    }
+
+    fn close(&mut self) -> Result<(), Error> {
+        self.ledger.close()
+    }
+}
+
+/// What an entry is known by, not counting its occurrence.
+pub(crate) fn key_of_spec(spec: &JobSpec) -> Key {
+    key_of(&key_url(&spec.url), spec.output.as_deref())
+}
+
+struct Unplaced {
+    spec: JobSpec,
+    offset: u64,
+    line: u64,
+    key: Key,
+}
+
+enum Input {
+    /// Can be read at any offset.
+    Whole(File),
+    /// Comes only once.
+    Stream(Opener),
+}
+
+fn input(source: ListSource) -> Result<Input, Error> {
+    let path = match source {
+        ListSource::File(path) => path,
+        ListSource::Stdin => {
+            return Ok(stream(|| Ok(Box::new(io::stdin()))));
+        }
+        ListSource::Reader(reader) => return Ok(stream(move || Ok(reader))),
+    };
+    let fault = |source: io::Error| {
+        let message = match source.kind() {
+            io::ErrorKind::NotFound => "there is no such list".to_owned(),
+            _ => format!("the list cannot be read: {}", crate::error::plain_io(&source)),
+        };
+        Error::new(ErrorKind::Usage, message).with_path(&path).with_source(source)
+    };
+    let found = fs::metadata(&path).map_err(fault)?;
+    if found.is_dir() {
+        let message = "it is a directory, not a list";
+        return Err(Error::new(ErrorKind::Usage, message).with_path(&path));
+    }
+    if found.is_file() {
+        return File::open(&path).map(Input::Whole).map_err(fault);
+    }
+    Ok(stream(move || Ok(Box::new(File::open(&path)?))))
+}
+
+fn stream(open: impl FnOnce() -> io::Result<Box<dyn Read + Send>> + Send + 'static) -> Input {
+    Input::Stream(Box::new(open))
+}
+
+#[cfg(test)]
+#[path = "batch_tests.rs"]
+mod tests;

@@ -1,0 +1,433 @@
+//! Tests of the batch through [`Feed`], on real directories.
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::SystemTime;
+
+use super::*;
+use crate::feed::opening::{DIRECTORY, LEDGER};
+use crate::feed::status::ledger_status;
+use crate::feed::waiting::INLINE_MAX;
+use crate::feed::{LedgerStatus, SettledState};
+use crate::http::validator::Validator;
+
+const LONG: Duration = Duration::from_secs(20);
+
+struct Place {
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    fn new(list: &str) -> Self {
+        let place = Self { directory: tempfile::tempdir().unwrap() };
+        fs::write(place.list(), list).unwrap();
+        place
+    }
+
+    fn list(&self) -> PathBuf {
+        self.directory.path().join("list.txt")
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.directory.path().join("out")
+    }
+
+    fn open_with(&self, retry_failed: bool, restart: bool) -> Result<Batch, Error> {
+        Batch::open(ListSource::File(self.list()), &self.dir(), retry_failed, restart)
+    }
+
+    fn open(&self) -> Batch {
+        self.open_with(false, false).unwrap()
+    }
+
+    fn status(&self) -> LedgerStatus {
+        ledger_status(&self.dir()).unwrap().unwrap()
+    }
+}
+
+fn all(batch: &mut Batch) -> Vec<FedEntry> {
+    let mut entries = Vec::new();
+    for _ in 0..100_000 {
+        let fed = batch.next(1000, LONG).unwrap();
+        assert!(fed.entries.len() <= 1000);
+        entries.extend(fed.entries);
+        if fed.ended {
+            return entries;
+        }
+    }
+    panic!("the batch never ended");
+}
+
+fn jobs(entries: &[FedEntry]) -> Vec<(EntryId, String)> {
+    entries
+        .iter()
+        .filter_map(|entry| match entry {
+            FedEntry::Job { entry, spec } => Some((*entry, spec.url.to_string())),
+            _ => None,
+        })
+        .collect()
+}
+
+fn finish(place: &Place, entry: EntryId, name: &str) -> Settled {
+    let path = place.dir().join(name);
+    fs::write(&path, name).unwrap();
+    let modified = fs::metadata(&path).unwrap().modified().unwrap();
+    let state = SettledState::Done {
+        path: name.into(),
+        len_bytes: name.len() as u64,
+        modified,
+        validator: Validator::default(),
+        digest: None,
+    };
+    Settled { entry, state }
+}
+
+fn fail(entry: EntryId, permanent: bool) -> Settled {
+    let state = SettledState::Failed {
+        kind: ErrorKind::Status(404),
+        message: "the server answered 404 Not Found".into(),
+        attempts: 2,
+        permanent,
+    };
+    Settled { entry, state }
+}
+
+#[test]
+fn a_second_run_fetches_only_what_is_missing() {
+    let place = Place::new("http://h/a\nhttp://h/b\nhttp://h/c\n");
+    let mut batch = place.open();
+    let first = jobs(&all(&mut batch));
+    assert_eq!(first.len(), 3);
+    batch.settle(vec![finish(&place, first[0].0, "a"), finish(&place, first[1].0, "b")]).unwrap();
+    batch.close().unwrap();
+    drop(batch);
+
+    let mut batch = place.open();
+    let second = all(&mut batch);
+    assert_eq!(jobs(&second), [first[2].clone()]);
+    let there: Vec<_> = second
+        .iter()
+        .filter_map(|entry| match entry {
+            FedEntry::There { entry, url, path, len_bytes } => {
+                Some((*entry, url.clone(), path.clone(), *len_bytes))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        there,
+        [
+            (first[0].0, "http://h/a".to_owned(), PathBuf::from("a"), 1),
+            (first[1].0, "http://h/b".to_owned(), PathBuf::from("b"), 1)
+        ]
+    );
+}
+
+#[test]
+fn a_file_that_was_changed_or_removed_is_fetched_again() {
+    let place = Place::new("http://h/a\nhttp://h/b\nhttp://h/c\n");
+    let mut batch = place.open();
+    let first = jobs(&all(&mut batch));
+    let settled = first.iter().zip(["a", "b", "c"]).map(|(job, name)| finish(&place, job.0, name));
+    batch.settle(settled.collect()).unwrap();
+    drop(batch);
+
+    fs::write(place.dir().join("a"), "longer").unwrap();
+    fs::remove_file(place.dir().join("b")).unwrap();
+    File::open(place.dir().join("c")).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    let mut batch = place.open();
+    assert_eq!(jobs(&all(&mut batch)), first);
+    assert_eq!(place.status().pending, 3);
+}
+
+#[test]
+fn restart_fetches_everything_again() {
+    let place = Place::new("http://h/a\nhttp://h/b\n");
+    let mut batch = place.open();
+    let first = jobs(&all(&mut batch));
+    batch.settle(vec![finish(&place, first[0].0, "a"), fail(first[1].0, true)]).unwrap();
+    drop(batch);
+    let mut batch = place.open_with(false, true).unwrap();
+    assert_eq!(jobs(&all(&mut batch)), first);
+}
+
+#[test]
+fn what_failed_for_good_is_only_tried_again_when_told_to() {
+    let place = Place::new("http://h/a\nhttp://h/b\n");
+    let mut batch = place.open();
+    let first = jobs(&all(&mut batch));
+    batch.settle(vec![fail(first[0].0, true), fail(first[1].0, false)]).unwrap();
+    drop(batch);
+
+    let mut batch = place.open();
+    let second = all(&mut batch);
+    assert_eq!(jobs(&second), [first[1].clone()]);
+    let before = second.iter().find_map(|entry| match entry {
+        FedEntry::FailedBefore { url, error, .. } => Some((url.clone(), error.clone())),
+        _ => None,
+    });
+    let (url, error) = before.unwrap();
+    assert_eq!(url, "http://h/a");
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Status(404), 2));
+    drop(batch);
+
+    let mut batch = place.open_with(true, false).unwrap();
+    assert_eq!(jobs(&all(&mut batch)).len(), 2);
+}
+
+#[test]
+fn bad_lines_have_their_numbers() {
+    let place = Place::new("# list\nhttp://h/a\nfoo bar\n\nftp://h/b\r\n");
+    let mut batch = place.open();
+    let entries = all(&mut batch);
+    let lines: Vec<u64> = entries
+        .iter()
+        .filter_map(|entry| match entry {
+            FedEntry::Bad { line, error } => {
+                assert_eq!(error.kind(), ErrorKind::ListLine);
+                Some(*line)
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(lines, [3, 5]);
+    assert_eq!(jobs(&entries).len(), 1);
+    assert_eq!(batch.read_entries, 3);
+}
+
+#[test]
+fn the_same_url_twice_is_two_entries_in_every_run() {
+    let place = Place::new("http://h/a\nhttp://h/b\nhttp://h/a\nhttp://h/a\n");
+    let mut batch = place.open();
+    let first: HashSet<EntryId> = jobs(&all(&mut batch)).into_iter().map(|job| job.0).collect();
+    assert_eq!(first.len(), 4);
+    drop(batch);
+    let mut batch = place.open();
+    let second: HashSet<EntryId> = jobs(&all(&mut batch)).into_iter().map(|job| job.0).collect();
+    assert_eq!(first, second);
+}
+
+#[test]
+fn copies_that_are_far_apart_are_told_apart_too() {
+    let list: String = (0..3000).map(|n| format!("http://h/{}\n", n % 1000)).collect();
+    let place = Place::new(&list);
+    for _ in 0..2 {
+        let mut batch = place.open();
+        let ids: HashSet<EntryId> = jobs(&all(&mut batch)).into_iter().map(|job| job.0).collect();
+        assert_eq!(ids.len(), 3000);
+        assert_eq!(place.status().total, 3000);
+    }
+}
+
+#[test]
+fn a_list_that_changed_between_runs_keeps_the_ids_of_its_lines() {
+    let place = Place::new(&(0..2000).map(|n| format!("http://h/{n}\n")).collect::<String>());
+    let mut batch = place.open();
+    let first = jobs(&all(&mut batch));
+    drop(batch);
+    let changed = (0..2000).filter(|n| n % 7 != 3).map(|n| format!("http://h/{n}\nhttp://h/x{n}\n"));
+    fs::write(place.list(), changed.collect::<String>()).unwrap();
+    let mut batch = place.open();
+    let second = jobs(&all(&mut batch));
+    let known: HashSet<_> = first.iter().cloned().collect();
+    let kept = second.iter().filter(|job| known.contains(*job)).count();
+    let gone = (0..2000).filter(|n| n % 7 == 3).count();
+    assert_eq!(kept, 2000 - gone);
+    assert_eq!(second.iter().map(|job| job.0).collect::<HashSet<_>>().len(), second.len());
+    assert_eq!(place.status().total, second.len() as u64);
+}
+
+#[test]
+fn no_secret_is_in_any_file_of_the_ledger() {
+    let list = "http://me:hunter2@h/a\nhttp://h/b?X-Amz-Signature=hunter2&token=hunter2\n";
+    let place = Place::new(list);
+    let look = || {
+        let mut files = 0;
+        for file in fs::read_dir(place.dir().join(DIRECTORY)).unwrap() {
+            let path = file.unwrap().path();
+            let mode = fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{}", path.display());
+            let bytes = fs::read(&path).unwrap();
+            assert!(!bytes.windows(7).any(|part| part == b"hunter2"), "{}", path.display());
+            files += 1;
+        }
+        assert!(files >= 2);
+    };
+    let source = ListSource::Reader(Box::new(io::Cursor::new(list)));
+    let mut batch = Batch::open(source, &place.dir(), false, false).unwrap();
+    let entries = jobs(&all(&mut batch));
+    assert_eq!(entries.len(), 2);
+    look();
+    batch.settle(entries.iter().map(|job| fail(job.0, true)).collect()).unwrap();
+    batch.close().unwrap();
+    drop(batch);
+    look();
+}
+
+#[test]
+fn hosts_take_turns() {
+    let mut list: String = (0..100).map(|n| format!("http://slow/{n}\n")).collect();
+    list.push_str("http://quick/a\nhttp://other/b\n");
+    let place = Place::new(&list);
+    let mut batch = place.open();
+    let fed = batch.next(6, LONG).unwrap();
+    let given: Vec<String> = jobs(&fed.entries).into_iter().map(|job| job.1).collect();
+    assert_eq!(given.len(), 6);
+    assert!(given[..3].contains(&"http://quick/a".to_owned()));
+    assert!(given[..3].contains(&"http://other/b".to_owned()));
+    assert!(fed.read_all && !fed.ended);
+}
+
+#[test]
+fn a_long_list_does_not_wait_in_memory() {
+    let place = Place::new(&(0..20_000).map(|n| format!("http://h/{n}\n")).collect::<String>());
+    let mut batch = place.open();
+    let mut order = Vec::new();
+    loop {
+        let fed = batch.next(100, LONG).unwrap();
+        assert!(batch.waiting.inline() <= INLINE_MAX);
+        order.extend(jobs(&fed.entries).into_iter().map(|job| job.1));
+        if fed.ended {
+            break;
+        }
+    }
+    let wanted: Vec<String> = (0..20_000).map(|n| format!("http://h/{n}")).collect();
+    assert_eq!(order, wanted);
+}
+
+#[test]
+fn a_damaged_ledger_is_kept_and_a_new_one_begun() {
+    let place = Place::new("http://h/a\n");
+    let directory = place.dir().join(DIRECTORY);
+    fs::create_dir_all(&directory).unwrap();
+    for (round, content) in [vec![b'x'; 10_000], b"short".to_vec()].into_iter().enumerate() {
+        fs::write(directory.join(LEDGER), &content).unwrap();
+        let mut batch = place.open();
+        assert!(batch.take_warnings()[0].contains("damaged"));
+        assert_eq!(jobs(&all(&mut batch)).len(), 1);
+        drop(batch);
+        let kept = directory.join(format!("{LEDGER}.damaged-{}", round + 1));
+        assert_eq!(fs::read(kept).unwrap(), content);
+    }
+}
+
+#[test]
+fn a_ledger_of_a_newer_version_is_left_alone() {
+    let place = Place::new("http://h/a\n");
+    let mut batch = place.open();
+    all(&mut batch);
+    batch.close().unwrap();
+    drop(batch);
+    let path = place.dir().join(DIRECTORY).join(LEDGER);
+    let conn = rusqlite::Connection::open(&path).unwrap();
+    conn.execute_batch("PRAGMA user_version = 99").unwrap();
+    drop(conn);
+    let before = fs::read(&path).unwrap();
+    let error = place.open_with(false, false).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::JournalVersion);
+    assert_eq!(fs::read(&path).unwrap(), before);
+    assert_eq!(ledger_status(&place.dir()).unwrap_err().kind(), ErrorKind::JournalVersion);
+}
+
+#[test]
+fn a_directory_has_one_batch_at_a_time() {
+    let place = Place::new("http://h/a\n");
+    let batch = place.open();
+    let error = place.open_with(false, false).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Locked);
+    assert_eq!(error.path(), Some(place.dir().as_path()));
+    drop(batch);
+    place.open();
+}
+
+#[test]
+fn a_symlink_in_place_of_our_directory_is_refused() {
+    let place = Place::new("http://h/a\n");
+    fs::create_dir_all(place.dir()).unwrap();
+    symlink(place.directory.path(), place.dir().join(DIRECTORY)).unwrap();
+    let error = place.open_with(false, false).unwrap_err();
+    assert!(error.message().contains("symlink"), "{error}");
+}
+
+#[test]
+fn a_missing_list_is_named_and_nothing_is_made() {
+    let place = Place::new("");
+    fs::remove_file(place.list()).unwrap();
+    let error = place.open_with(false, false).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Usage);
+    assert_eq!(error.path(), Some(place.list().as_path()));
+    assert!(!place.dir().exists());
+}
+
+#[test]
+fn the_status_can_be_asked_while_a_batch_runs_and_afterwards() {
+    let place = Place::new("http://h/a\nhttp://h/b\nhttp://h/c\n");
+    assert_eq!(ledger_status(&place.dir()).unwrap(), None);
+    let mut batch = place.open();
+    let first = jobs(&all(&mut batch));
+    batch.settle(vec![finish(&place, first[0].0, "a"), fail(first[1].0, true)]).unwrap();
+    let mut wanted = LedgerStatus {
+        total: 3,
+        done: 1,
+        failed: 1,
+        pending: 1,
+        done_bytes: 1,
+        read_all: true,
+        failures: vec![("http://h/b".into(), "the server answered 404 Not Found".into())],
+        running: true,
+    };
+    assert_eq!(place.status(), wanted);
+    batch.close().unwrap();
+    drop(batch);
+    wanted.running = false;
+    assert_eq!(place.status(), wanted);
+    let files = fs::read_dir(place.dir().join(DIRECTORY)).unwrap().count();
+    assert_eq!(files, 2, "only the ledger and the lock");
+}
+
+#[test]
+fn a_line_that_left_the_list_leaves_the_status() {
+    let place = Place::new("http://h/a\nhttp://h/typo\n");
+    let mut batch = place.open();
+    let first = jobs(&all(&mut batch));
+    batch.settle(vec![fail(first[1].0, true)]).unwrap();
+    drop(batch);
+    fs::write(place.list(), "http://h/a\n").unwrap();
+    all(&mut place.open());
+    let status = place.status();
+    assert_eq!((status.total, status.failed), (1, 0));
+}
+
+struct Piped(Receiver<&'static [u8]>);
+
+impl Read for Piped {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Ok(bytes) = self.0.recv() else { return Ok(0) };
+        let mut rest = buffer;
+        rest.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+}
+
+#[test]
+fn a_pipe_that_brings_nothing_yet_keeps_nobody_waiting() {
+    let place = Place::new("");
+    let (sender, receiver) = channel();
+    let source = ListSource::Reader(Box::new(Piped(receiver)));
+    let mut batch = Batch::open(source, &place.dir(), false, false).unwrap();
+    let fed = batch.next(10, Duration::from_millis(1)).unwrap();
+    assert!(fed.entries.is_empty() && !fed.read_all && !fed.ended);
+
+    sender.send(b"http://h/a\nhttp://h").unwrap();
+    let fed = batch.next(10, LONG).unwrap();
+    assert_eq!(jobs(&fed.entries).len(), 1);
+    assert!(!fed.read_all);
+
+    sender.send(b"/b").unwrap();
+    drop(sender);
+    let rest = all(&mut batch);
+    assert_eq!(jobs(&rest)[0].1, "http://h/b");
+    assert_eq!(rest.len(), 1);
+}

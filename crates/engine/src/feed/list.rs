@@ -1,0 +1,470 @@
+//! Reads a plain list: one URL a line, as a stream, however long the list is.
+//!
+//! [`parse_line`] is pure. [`ListReader`] owns one buffer of fixed size and reads at offsets, so
+//! that another thread may still be writing behind it; the feed thread runs it.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use url::{ParseError, Url};
+
+use crate::error::{Error, ErrorKind};
+use crate::job::JobSpec;
+use crate::secret::printable;
+
+/// A longer line is a bad one, and is not kept.
+pub(crate) const LINE_BYTES_MAX: usize = 64 * 1024;
+
+const BUFFER_BYTES: usize = 2 * LINE_BYTES_MAX;
+const SHOWN_CHARS_MAX: usize = 80;
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// What a line says.
+#[derive(Debug)]
+pub(crate) enum Line {
+    /// Blank, or a comment.
+    Nothing,
+    /// Something to fetch.
+    Entry(Parsed),
+    /// Neither, with [`ErrorKind::ListLine`].
+    Bad(Error),
+}
+
+/// A line that is an entry.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    /// What to fetch.
+    pub(crate) spec: JobSpec,
+}
+
+/// Reads one line, given without its line feed; `number` counts from 1.
+pub(crate) fn parse_line(number: u64, bytes: &[u8]) -> Line {
+    let bytes = match bytes.strip_prefix(BYTE_ORDER_MARK) {
+        Some(rest) if number == 1 => rest,
+        _ => bytes,
+    };
+    if bytes.len() > LINE_BYTES_MAX {
+        return Line::Bad(too_long(number));
+    }
+    let bytes = bytes.trim_ascii();
+    if bytes.is_empty() || bytes[0] == b'#' {
+        return Line::Nothing;
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return bad(number, "not UTF-8 text", &String::from_utf8_lossy(bytes));
+    };
+    let text = without_comment(text.trim());
+    if text.is_empty() {
+        return Line::Nothing;
+    }
+    if text.chars().any(char::is_control) {
+        return bad(number, "not a URL: a control character in it", text);
+    }
+    let url = match Url::parse(text) {
+        Ok(url) => url,
+        Err(ParseError::RelativeUrlWithoutBase) if looks_like_host(text) => {
+            return bad(number, NO_SCHEME, text);
+        }
+        Err(error) => return bad(number, &format!("not a URL: {error}"), text),
+    };
+    match url.scheme() {
+        "http" | "https" => {}
+        // `example.com:8080/a` is read as a URL of the scheme `example.com`.
+        scheme if scheme.contains('.') || scheme == "localhost" => {
+            return bad(number, NO_SCHEME, text);
+        }
+        scheme => {
+            let scheme: String = scheme.chars().take(20).collect();
+            let what = format!("only http and https can be fetched, not {scheme}");
+            return bad(number, &what, text);
+        }
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return bad(number, "not a URL to fetch: it names no host", text);
+    }
+    Line::Entry(Parsed { spec: JobSpec::new(url) })
+}
+
+/// What is wrong with a line over [`LINE_BYTES_MAX`].
+pub(crate) fn too_long(number: u64) -> Error {
+    Error::new(
+        ErrorKind::ListLine,
+        format!("line {number}: longer than {} KiB", LINE_BYTES_MAX / 1024),
+    )
+}
+
+/// How far a list may be read at the moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Until {
+    /// Only bytes before this offset are there.
+    pub(crate) end_bytes: u64,
+    /// Whether more may come behind them.
+    pub(crate) more: bool,
+}
+
+impl Until {
+    /// Up to the end of a file that nobody is writing.
+    pub(crate) const END_OF_FILE: Self = Self { end_bytes: u64::MAX, more: false };
+}
+
+/// What [`ListReader::next_line`] found.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// A whole line.
+    Line(RawLine),
+    /// The next line is not there yet.
+    NotYet,
+    /// The list has ended.
+    End,
+}
+
+/// A line as it stands in the list.
+#[derive(Debug)]
+pub(crate) struct RawLine {
+    /// Its number, from 1.
+    pub(crate) number: u64,
+    /// Where it begins in the list.
+    pub(crate) offset: u64,
+    /// Whether it was too long to be kept; it has no bytes then.
+    pub(crate) too_long: bool,
+    range: Range<usize>,
+}
+
+/// Gives the lines of a file that can be read at offsets.
+#[derive(Debug)]
+pub(crate) struct ListReader {
+    file: Arc<File>,
+    buffer: Box<[u8]>,
+    start: usize,
+    scanned: usize,
+    end: usize,
+    /// Where `buffer[start]` is in the file.
+    offset: u64,
+    number: u64,
+    /// Where the line begins that is being skipped.
+    long_at: Option<u64>,
+}
+
+impl ListReader {
+    /// Reads `file` from its beginning.
+    pub(crate) fn new(file: Arc<File>) -> Self {
+        Self {
+            file,
+            buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            start: 0,
+            scanned: 0,
+            end: 0,
+            offset: 0,
+            number: 0,
+            long_at: None,
+        }
+    }
+
+    /// The next line, as far as the list may be read.
+    pub(crate) fn next_line(&mut self, until: Until) -> io::Result<Next> {
+        loop {
+            let fresh = &self.buffer[self.scanned..self.end];
+            if let Some(at) = fresh.iter().position(|byte| *byte == b'\n') {
+                let end = self.scanned + at;
+                return Ok(Next::Line(self.cut(end, end + 1)));
+            }
+            self.scanned = self.end;
+            if self.end - self.start > LINE_BYTES_MAX + BYTE_ORDER_MARK.len() + 1 {
+                self.long_at.get_or_insert(self.offset);
+                self.offset += (self.end - self.start) as u64;
+                self.start = self.end;
+            }
+            if self.fill(until.end_bytes)? > 0 {
+                continue;
+            }
+            if until.more {
+                return Ok(Next::NotYet);
+            }
+            if self.start == self.end && self.long_at.is_none() {
+                return Ok(Next::End);
+            }
+            let end = self.end;
+            return Ok(Next::Line(self.cut(end, end)));
+        }
+    }
+
+    /// The bytes of the line that was given last.
+    pub(crate) fn bytes(&self, line: &RawLine) -> &[u8] {
+        &self.buffer[line.range.clone()]
+    }
+
+    fn cut(&mut self, end: usize, next: usize) -> RawLine {
+        self.number += 1;
+        let long_at = self.long_at.take();
+        let line = RawLine {
+            number: self.number,
+            offset: long_at.unwrap_or(self.offset),
+            too_long: long_at.is_some(),
+            range: if long_at.is_some() { end..end } else { self.start..end },
+        };
+        self.offset += (next - self.start) as u64;
+        self.start = next;
+        self.scanned = next;
+        line
+    }
+
+    fn fill(&mut self, end_bytes: u64) -> io::Result<usize> {
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.scanned -= self.start;
+        self.start = 0;
+        let at = self.offset + self.end as u64;
+        let there = usize::try_from(end_bytes.saturating_sub(at)).unwrap_or(usize::MAX);
+        let room = (self.buffer.len() - self.end).min(there);
+        let count = read_some(&self.file, &mut self.buffer[self.end..self.end + room], at)?;
+        self.end += count;
+        Ok(count)
+    }
+}
+
+/// Reads the line that begins at `offset` again, without its line feed.
+pub(crate) fn line_at(file: &File, offset: u64) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    let mut part = [0; 1024];
+    while line.len() <= LINE_BYTES_MAX {
+        let count = read_some(file, &mut part, offset + line.len() as u64)?;
+        let found = part[..count].iter().position(|byte| *byte == b'\n');
+        line.extend_from_slice(&part[..found.unwrap_or(count)]);
+        if found.is_some() || count == 0 {
+            break;
+        }
+    }
+    Ok(line)
+}
+
+const NO_SCHEME: &str = "not a URL: write https:// or http:// before it";
+
+fn bad(number: u64, what: &str, text: &str) -> Line {
+    let message = format!("line {number}: {what} (got \"{}\")", shown(text));
+    Line::Bad(Error::new(ErrorKind::ListLine, message))
+}
+
+/// The text for a message: short, printable, and without what may be a secret even where it is
+/// no URL (what stands before an `@`, a query, a fragment).
+fn shown(text: &str) -> String {
+    let mut safe = String::new();
+    let rest = match text.rfind('@') {
+        Some(at) => {
+            if let Some(scheme) = text[..at].find("://") {
+                safe.push_str(&text[..scheme + 3]);
+            }
+            safe.push('…');
+            &text[at..]
+        }
+        None => text,
+    };
+    match rest.find(['?', '#']) {
+        Some(at) => {
+            safe.push_str(&rest[..=at]);
+            safe.push('…');
+        }
+        None => safe.push_str(rest),
+    }
+    let mut short: String = safe.chars().take(SHOWN_CHARS_MAX).collect();
+    if short.len() < safe.len() {
+        short.push('…');
+    }
+    printable(&short).into_owned()
+}
+
+/// A `#` after white space begins a comment; any other one is part of the URL.
+fn without_comment(text: &str) -> &str {
+    let mut blank_before = false;
+    for (at, character) in text.char_indices() {
+        if character == '#' && blank_before {
+            return text[..at].trim_end();
+        }
+        blank_before = character.is_whitespace();
+    }
+    text
+}
+
+fn looks_like_host(text: &str) -> bool {
+    let host = text.split(['/', '?', '#']).next().unwrap_or_default();
+    !host.starts_with('.')
+        && !host.contains(char::is_whitespace)
+        && (host.contains('.') || host == "localhost")
+}
+
+fn read_some(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    if buffer.is_empty() {
+        return Ok(0);
+    }
+    loop {
+        match file.read_at(buffer, offset) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn url(line: &[u8]) -> String {
+        match parse_line(2, line) {
+            Line::Entry(parsed) => parsed.spec.url.to_string(),
+            other => panic!("not an entry: {other:?}"),
+        }
+    }
+
+    fn complaint(line: &[u8]) -> String {
+        match parse_line(7, line) {
+            Line::Bad(error) => {
+                assert_eq!(error.kind(), ErrorKind::ListLine);
+                error.message().to_owned()
+            }
+            other => panic!("not a bad line: {other:?}"),
+        }
+    }
+
+    fn lines(content: &[u8]) -> Vec<(u64, u64, Vec<u8>, bool)> {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(content).unwrap();
+        let mut reader = ListReader::new(Arc::new(file));
+        let mut all = Vec::new();
+        while let Next::Line(line) = reader.next_line(Until::END_OF_FILE).unwrap() {
+            all.push((line.number, line.offset, reader.bytes(&line).to_vec(), line.too_long));
+        }
+        all
+    }
+
+    #[test]
+    fn white_space_line_ends_and_comments_are_taken_away() {
+        assert_eq!(url(b"  http://h/a \r"), "http://h/a");
+        assert_eq!(url(b"http://h/a#part"), "http://h/a#part");
+        assert_eq!(url(b"http://h/a\t# the first"), "http://h/a");
+        for nothing in [&b""[..], b" \t\r", b"# http://h/a", b"  #"] {
+            assert!(matches!(parse_line(2, nothing), Line::Nothing), "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_taken_away_from_the_first_line_only() {
+        let marked = b"\xef\xbb\xbfhttp://h/a";
+        assert!(matches!(parse_line(1, marked), Line::Entry(_)));
+        assert!(matches!(parse_line(2, marked), Line::Bad(_)));
+    }
+
+    #[test]
+    fn a_bad_line_says_its_number_and_what_is_wrong() {
+        assert_eq!(
+            complaint(b"foo bar"),
+            "line 7: not a URL: relative URL without a base (got \"foo bar\")"
+        );
+        assert!(complaint(b"ftp://h/a").contains("only http and https can be fetched, not ftp"));
+        assert!(complaint(b"http://").contains("empty host"));
+        assert!(complaint(b"http://h/\xff").contains("not UTF-8"));
+        assert!(complaint(b"http://h/a\tb").contains("control character"));
+        assert!(complaint(&vec![b'a'; LINE_BYTES_MAX + 1]).contains("longer than 64 KiB"));
+        assert!(complaint(&[b'a'; 500]).len() < 250);
+    }
+
+    #[test]
+    fn a_url_without_its_scheme_is_told_to_have_one() {
+        for line in ["example.com/a", "example.com:8080/a", "localhost:80/a", "localhost/a"] {
+            assert!(complaint(line.as_bytes()).contains("write https://"), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_complaint_holds_no_secret() {
+        for line in [
+            "ftp://me:hunter2@h/a?token=hunter2",
+            "http://me:hunter2@h:99999999/",
+            "me:hunter2@h",
+            "http://me:hun?ter2@[/",
+            "ftp://h/a#hunter2",
+        ] {
+            let said = complaint(line.as_bytes());
+            assert!(!said.contains("hunter2") && !said.contains("ter2"), "{said}");
+        }
+    }
+
+    #[test]
+    fn lines_have_numbers_and_offsets_and_the_last_needs_no_line_feed() {
+        assert_eq!(
+            lines(b"one\n\nthree"),
+            [
+                (1, 0, b"one".to_vec(), false),
+                (2, 4, Vec::new(), false),
+                (3, 5, b"three".to_vec(), false)
+            ]
+        );
+        assert!(lines(b"").is_empty());
+    }
+
+    #[test]
+    fn a_very_long_line_is_skipped_without_being_kept() {
+        let mut content = b"first\n".to_vec();
+        content.resize(content.len() + 5 * BUFFER_BYTES, b'x');
+        content.extend_from_slice(b"\nlast\n");
+        let all = lines(&content);
+        assert_eq!(all[1], (2, 6, Vec::new(), true));
+        assert_eq!(all[2].0, 3);
+        assert_eq!(all[2].2, b"last");
+        assert_eq!(all.len(), 3);
+    }
+
+    #[test]
+    fn a_line_that_is_still_being_written_waits() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"one\ntwo\n").unwrap();
+        let mut reader = ListReader::new(Arc::new(file));
+        let until = Until { end_bytes: 6, more: true };
+        assert!(matches!(reader.next_line(until).unwrap(), Next::Line(_)));
+        assert!(matches!(reader.next_line(until).unwrap(), Next::NotYet));
+        let Next::Line(line) = reader.next_line(Until { end_bytes: 8, more: true }).unwrap() else {
+            panic!("no line")
+        };
+        assert_eq!(reader.bytes(&line), b"two");
+        assert!(matches!(reader.next_line(Until { end_bytes: 8, more: false }).unwrap(), Next::End));
+    }
+
+    #[test]
+    fn a_line_can_be_read_again_by_its_offset() {
+        let mut file = tempfile::tempfile().unwrap();
+        let long = "x".repeat(5000);
+        write!(file, "one\n{long}\nend").unwrap();
+        assert_eq!(line_at(&file, 4).unwrap(), long.as_bytes());
+        assert_eq!(line_at(&file, 5005).unwrap(), b"end");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_an_entry_nothing_or_a_complaint(
+            number in 1_u64..5, bytes in proptest::collection::vec(any::<u8>(), 0..200)
+        ) {
+            if let Line::Bad(error) = parse_line(number, &bytes) {
+                prop_assert_eq!(error.kind(), ErrorKind::ListLine);
+                let begins_so = format!("line {number}: ");
+                prop_assert!(error.message().starts_with(&begins_so));
+            }
+        }
+
+        #[test]
+        fn lines_are_those_of_the_content(content in proptest::collection::vec(
+            prop_oneof![Just(b'\n'), any::<u8>()], 0..300
+        )) {
+            let mut wanted: Vec<Vec<u8>> = content.split(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
+            if wanted.last().is_some_and(Vec::is_empty) {
+                wanted.pop();
+            }
+            let got: Vec<Vec<u8>> = lines(&content).into_iter().map(|line| line.2).collect();
+            prop_assert_eq!(got, wanted);
+        }
+    }
+}

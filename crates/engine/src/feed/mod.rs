@@ -1,0 +1,134 @@
+//! Where jobs come from when they are not added one by one: a list, later a queue shared by
+//! machines. A feed runs on the session's feed thread, which owns it alone.
+
+pub(crate) mod batch;
+pub(crate) mod entries;
+pub(crate) mod ledger;
+pub(crate) mod list;
+pub(crate) mod opening;
+pub(crate) mod spool;
+pub(crate) mod status;
+pub(crate) mod waiting;
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use crate::error::{Error, ErrorKind};
+use crate::http::validator::Validator;
+use crate::job::JobSpec;
+
+pub use batch::{Batch, ListSource};
+pub use status::{LedgerStatus, ledger_status};
+
+/// Names an entry within its feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EntryId(pub u64);
+
+/// A source of jobs.
+pub trait Feed: Send {
+    /// Up to `max` further entries, from as many hosts as possible. Waits for slow input (a pipe)
+    /// at most `patience`, and then returns what there is, maybe nothing.
+    fn next(&mut self, max: usize, patience: Duration) -> Result<Fed, Error>;
+
+    /// Notes how entries ended. Called after their files have been synced and renamed, so that the
+    /// notes may be behind the files and are never ahead of them.
+    fn settle(&mut self, settled: Vec<Settled>) -> Result<(), Error>;
+
+    /// What the user should know and that stops nothing; asked for after each [`Feed::next`].
+    fn take_warnings(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Called once, at the end of an orderly run.
+    fn close(&mut self) -> Result<(), Error>;
+}
+
+/// What [`Feed::next`] brings.
+#[derive(Debug, Default)]
+pub struct Fed {
+    /// The entries.
+    pub entries: Vec<FedEntry>,
+    /// Entries read so far, in all.
+    pub read_entries: u64,
+    /// Whether nothing is left to read (entries may still wait in the feed).
+    pub read_all: bool,
+    /// Whether nothing is left at all.
+    pub ended: bool,
+}
+
+/// One entry of a feed.
+#[derive(Debug)]
+pub enum FedEntry {
+    /// Fetch this.
+    Job {
+        /// Its name within the feed.
+        entry: EntryId,
+        /// What to fetch.
+        spec: JobSpec,
+    },
+    /// Done in an earlier run, and the file still looks the same (size and mtime).
+    There {
+        /// Its name within the feed.
+        entry: EntryId,
+        /// Its URL, without secrets.
+        url: String,
+        /// Where it is.
+        path: PathBuf,
+        /// Its length.
+        len_bytes: u64,
+    },
+    /// It failed for good in an earlier run, and is only tried again with `--retry-failed`.
+    FailedBefore {
+        /// Its name within the feed.
+        entry: EntryId,
+        /// Its URL, without secrets.
+        url: String,
+        /// What the earlier run said.
+        error: Error,
+    },
+    /// A line that is not an entry.
+    Bad {
+        /// Its number, from 1.
+        line: u64,
+        /// What is wrong with it, with [`ErrorKind::ListLine`].
+        error: Error,
+    },
+}
+
+/// How an entry ended.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    /// Which entry.
+    pub entry: EntryId,
+    /// How it ended.
+    pub state: SettledState,
+}
+
+/// How an entry ended.
+#[derive(Clone, Debug)]
+pub enum SettledState {
+    /// Complete under its final name.
+    Done {
+        /// The name, relative to the batch's directory where it is below it.
+        path: PathBuf,
+        /// Its length.
+        len_bytes: u64,
+        /// The modification time that the file has now.
+        modified: SystemTime,
+        /// The version of the file that was fetched.
+        validator: Validator,
+        /// The digest that was checked, as `sha-256=HEX`.
+        digest: Option<String>,
+    },
+    /// Failed; a later run tries again unless `permanent`.
+    Failed {
+        /// What went wrong.
+        kind: ErrorKind,
+        /// In words, without secrets.
+        message: String,
+        /// How often it was tried.
+        attempts: u32,
+        /// Whether only `--retry-failed` tries it again.
+        permanent: bool,
+    },
+}

@@ -1,0 +1,200 @@
+//! Keeps what a pipe brings, so that a list that cannot be read twice is read like a file.
+//!
+//! A daemon thread `list` copies the source into a file that has no name (a list may hold secrets)
+//! and says how far it has come; the feed thread owns the [`Spool`] and reads behind it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use towline_threads::queue::Queue;
+use towline_threads::thread::Builder;
+
+use crate::error::{Error, ErrorKind, plain_io};
+use crate::feed::list::Until;
+
+/// Opens the source, on the thread that reads it: a named pipe blocks until it has a writer.
+pub(crate) type Opener = Box<dyn FnOnce() -> io::Result<Box<dyn Read + Send>> + Send>;
+
+const PARTS_AHEAD_MAX: usize = 64;
+const PART_BYTES: usize = 64 * 1024;
+
+/// What has come from a pipe so far.
+pub(crate) struct Spool {
+    file: Arc<File>,
+    told: Queue<Told>,
+    written_bytes: u64,
+    ended: bool,
+    failure: Option<Error>,
+}
+
+/// What the copying thread says.
+enum Told {
+    /// So many bytes are in the file.
+    Written(u64),
+    /// Nothing more comes, maybe because of this.
+    Ended(Option<io::Error>),
+}
+
+impl Spool {
+    /// Begins to copy; the file without a name is made in `directory`.
+    pub(crate) fn start(directory: &Path, open: Opener) -> Result<Self, Error> {
+        let file = unnamed(directory)
+            .map_err(|source| Error::storage("keep the list", directory, source))?;
+        let file = Arc::new(file);
+        let told = Queue::bounded(PARTS_AHEAD_MAX);
+        let (target, queue) = (Arc::clone(&file), told.clone());
+        let _thread = Builder::new()
+            .name("list")
+            .daemon(true)
+            .spawn(move || copy(open, &target, queue))
+            .map_err(|source| {
+                Error::new(ErrorKind::Storage, "cannot start a thread for the list").with_source(source)
+            })?;
+        Ok(Self { file, told, written_bytes: 0, ended: false, failure: None })
+    }
+
+    /// The file that it is kept in.
+    pub(crate) fn file(&self) -> Arc<File> {
+        Arc::clone(&self.file)
+    }
+
+    /// How far it can be read.
+    pub(crate) fn until(&self) -> Until {
+        Until { end_bytes: self.written_bytes, more: !self.ended }
+    }
+
+    /// Takes what the thread has said; waits for a word at most `patience` if there is none.
+    pub(crate) fn listen(&mut self, patience: Duration) {
+        let mut patience = patience;
+        for _ in 0..PARTS_AHEAD_MAX {
+            if self.ended {
+                return;
+            }
+            match self.told.get_timeout(patience) {
+                Ok(Told::Written(bytes)) => self.written_bytes = bytes,
+                Ok(Told::Ended(failure)) => {
+                    self.ended = true;
+                    self.failure = failure.map(|source| {
+                        let message = format!("cannot read the list: {}", plain_io(&source));
+                        Error::new(ErrorKind::Storage, message).with_source(source)
+                    });
+                }
+                Err(_) => return,
+            }
+            patience = Duration::ZERO;
+        }
+    }
+
+    /// Why it ended before its end; to be asked once all that came has been read.
+    pub(crate) fn failure(&self) -> Option<&Error> {
+        self.failure.as_ref()
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        // The thread must not wait for room that nobody will make.
+        self.told.shutdown_immediate();
+    }
+}
+
+/// Says that nothing more comes, also when the source panics.
+struct LastWord {
+    told: Queue<Told>,
+    failure: Option<io::Error>,
+}
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        let _ = self.told.put(Told::Ended(self.failure.take()));
+    }
+}
+
+fn copy(open: Opener, file: &File, told: Queue<Told>) {
+    let mut last = LastWord { told, failure: Some(io::Error::other("its reader panicked")) };
+    last.failure = copy_all(open, file, &last.told).err();
+}
+
+fn copy_all(open: Opener, file: &File, told: &Queue<Told>) -> io::Result<()> {
+    let mut source = open()?;
+    let mut file = file;
+    let mut part = vec![0; PART_BYTES];
+    let mut written_bytes = 0;
+    loop {
+        let count = match source.read(&mut part) {
+            Ok(0) => return Ok(()),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        file.write_all(&part[..count])?;
+        written_bytes += count as u64;
+        if told.put(Told::Written(written_bytes)).is_err() {
+            return Ok(());
+        }
+    }
+}
+
+fn unnamed(directory: &Path) -> io::Result<File> {
+    let mut number = 0;
+    loop {
+        let path = directory.join(format!("list-{}-{number}.spool", std::process::id()));
+        match OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path) {
+            Ok(file) => {
+                fs::remove_file(&path)?;
+                return Ok(file);
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 1000 => number += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn drain(spool: &mut Spool) {
+        for _ in 0..1000 {
+            if spool.ended {
+                return;
+            }
+            spool.listen(LONG);
+        }
+        panic!("the spool never ended");
+    }
+
+    #[test]
+    fn what_comes_is_kept_in_a_file_without_a_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let content = vec![b'x'; 3 * PART_BYTES + 7];
+        let copy = content.clone();
+        let source: Box<dyn Read + Send> = Box::new(io::Cursor::new(copy));
+        let mut spool = Spool::start(directory.path(), Box::new(move || Ok(source))).unwrap();
+        drain(&mut spool);
+        assert!(spool.failure().is_none());
+        let until = spool.until();
+        assert_eq!((until.end_bytes, until.more), (content.len() as u64, false));
+        let mut kept = vec![0; content.len()];
+        spool.file().read_exact_at(&mut kept, 0).unwrap();
+        assert_eq!(kept, content);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_source_that_cannot_be_opened_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = || Err(io::Error::other("no such pipe"));
+        let mut spool = Spool::start(directory.path(), Box::new(open)).unwrap();
+        drain(&mut spool);
+        assert!(spool.failure().unwrap().message().contains("no such pipe"));
+    }
+}

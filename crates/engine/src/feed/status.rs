@@ -1,0 +1,179 @@
+//! What a batch's ledger says, for `towline status`, also while another process writes it.
+//!
+//! Owns nothing: each call opens the ledger read-only, asks and closes it, on the caller's thread.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rustix::fs::FlockOperation;
+use serde::Serialize;
+
+use crate::error::{Error, ErrorKind};
+use crate::feed::ledger::{is_damage, ledger_error, newer};
+use crate::feed::opening::{
+    APPLICATION_ID, BUSY_TIMEOUT, DIRECTORY, LEDGER, LOCK, VERSION, try_lock,
+};
+
+const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_');
+
+/// Rows whose lines were still in the list when it was last read to its end, and newer ones.
+const COUNT: &str = "SELECT
+        count(*),
+        coalesce(sum(state = 'done'), 0),
+        coalesce(sum(state IN ('failed', 'failed_permanent')), 0),
+        coalesce(sum(CASE WHEN state = 'done' THEN len_bytes END), 0)
+    FROM entry WHERE run >= (SELECT coalesce(max(id), 0) FROM run WHERE read_all)";
+const FAILURES: &str = "SELECT url, coalesce(error, '') FROM entry
+    WHERE state IN ('failed', 'failed_permanent')
+        AND run >= (SELECT coalesce(max(id), 0) FROM run WHERE read_all)
+    ORDER BY id LIMIT ?1";
+
+/// How a batch stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LedgerStatus {
+    /// Entries known.
+    pub total: u64,
+    /// Of those, complete ones.
+    pub done: u64,
+    /// Of those, failed ones.
+    pub failed: u64,
+    /// Of those, the ones that are still to be fetched.
+    pub pending: u64,
+    /// Bytes of the complete ones.
+    pub done_bytes: u64,
+    /// Whether the last run read its list to the end, so that `total` is final.
+    pub read_all: bool,
+    /// The first failures: URL without secrets, and why; at most [`LedgerStatus::FAILURES_MAX`].
+    pub failures: Vec<(String, String)>,
+    /// Whether a process is working on it.
+    pub running: bool,
+}
+
+impl LedgerStatus {
+    /// So many failures are listed at most.
+    pub const FAILURES_MAX: usize = 100;
+}
+
+/// What the ledger of the batch directory `dir` says; `None` if there is none.
+///
+/// Nothing is changed, and a process that is at work is not disturbed.
+///
+/// # Errors
+/// [`ErrorKind::JournalVersion`] if a newer version wrote it, [`ErrorKind::Storage`] if it cannot
+/// be read.
+pub fn ledger_status(dir: &Path) -> Result<Option<LedgerStatus>, Error> {
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    let directory = std::path::absolute(dir)
+        .map_err(|source| Error::storage("find the directory", dir, source))?
+        .join(DIRECTORY);
+    let path = directory.join(LEDGER);
+    match fs::symlink_metadata(&path) {
+        Ok(found) if found.is_file() && found.len() == 0 && file_len(&path, "-wal") == 0 => {
+            return Ok(None);
+        }
+        Ok(found) if found.is_file() => {}
+        Ok(_) => {
+            return Err(Error::new(ErrorKind::Storage, "it is no regular file").with_path(path));
+        }
+        Err(source) if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(source) => return Err(Error::storage("read the ledger", &path, source)),
+    }
+    let running = is_locked(&directory.join(LOCK))?;
+    let status = if !running && file_len(&path, "-wal") == 0 && file_len(&path, "-journal") == 0 {
+        // Nobody writes it and it is whole: read it without making the files of a reader.
+        ask_unchanging(&path)
+    } else {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Connection::open_with_flags(&path, flags).and_then(|conn| ask(&conn)).or_else(|error| {
+            match error.sqlite_error_code() {
+                // A directory that we may not write to: what the one file says must do.
+                Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) if !running => {
+                    ask_unchanging(&path)
+                }
+                _ => Err(error),
+            }
+        })
+    };
+    match status {
+        Ok(Answer::Status(status)) => Ok(Some(LedgerStatus { running, ..status })),
+        Ok(Answer::Nothing) => Ok(None),
+        Ok(Answer::Newer(version)) => Err(newer(&path, version)),
+        Err(error) if is_damage(&error) => {
+            Err(Error::new(ErrorKind::Storage, "the ledger is damaged").with_path(path).with_source(error))
+        }
+        Err(error) => Err(ledger_error("read the ledger", &path, error)),
+    }
+}
+
+enum Answer {
+    Nothing,
+    Newer(i32),
+    Status(LedgerStatus),
+}
+
+fn ask_unchanging(path: &Path) -> rusqlite::Result<Answer> {
+    let name = percent_encode(path.as_os_str().as_bytes(), PATH);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    let conn = Connection::open_with_flags(format!("file://{name}?immutable=1"), flags)?;
+    ask(&conn)
+}
+
+fn ask(conn: &Connection) -> rusqlite::Result<Answer> {
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.execute_batch("PRAGMA cache_size = -2048; BEGIN;")?;
+    let version: i32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let application_id: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    if version > VERSION {
+        return Ok(Answer::Newer(version));
+    }
+    if version == 0 || application_id != APPLICATION_ID {
+        return Ok(Answer::Nothing);
+    }
+    let mut status = conn.query_row(COUNT, [], |row| {
+        let number = |at: usize| row.get::<_, i64>(at).map(i64::unsigned_abs);
+        Ok(LedgerStatus {
+            total: number(0)?,
+            done: number(1)?,
+            failed: number(2)?,
+            done_bytes: number(3)?,
+            ..LedgerStatus::default()
+        })
+    })?;
+    status.pending = status.total.saturating_sub(status.done + status.failed);
+    status.read_all = conn.query_row(
+        "SELECT coalesce((SELECT read_all FROM run ORDER BY id DESC LIMIT 1), 0)",
+        [],
+        |row| row.get(0),
+    )?;
+    let mut statement = conn.prepare(FAILURES)?;
+    let rows = statement
+        .query_map([LedgerStatus::FAILURES_MAX as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    status.failures = rows.collect::<rusqlite::Result<Vec<(String, String)>>>()?;
+    Ok(Answer::Status(status))
+}
+
+fn is_locked(path: &Path) -> Result<bool, Error> {
+    let lock: File = match OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(path) {
+        Ok(lock) => lock,
+        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(source) => return Err(Error::storage("look at the lock", path, source)),
+    };
+    let free = try_lock(&lock, FlockOperation::NonBlockingLockShared)
+        .map_err(|source| Error::storage("look at the lock", path, source))?;
+    Ok(!free)
+}
+
+fn file_len(path: &Path, suffix: &str) -> u64 {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    fs::symlink_metadata(PathBuf::from(name)).map_or(0, |found| found.len())
+}

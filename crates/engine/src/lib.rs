@@ -1,0 +1,58 @@
+//! The download engine of Towline: brings files here, whole, fast, and never lies about what is on
+//! the disk.
+//!
+//! - A final name only ever holds complete, verified content; until then it is `NAME.part`.
+//! - What has come is kept: a journal beside the partial file is saved each half second.
+//! - One file comes over several connections where the server serves ranges, many files come at
+//!   once, and each answer is checked against the version that was begun.
+//!
+//! One call does a whole download ([`download()`]); a [`Session`] fetches many files, takes commands
+//! while it runs and tells what happens as [`Event`]s.
+//!
+//! ```no_run
+//! use towline_engine::{JobSpec, Options, Session};
+//!
+//! let session = Session::builder(Options::default()).build()?;
+//! let handle = session.handle();
+//! handle.add(JobSpec::new("https://example.com/a.iso".parse().unwrap()));
+//! handle.close();
+//! let ended = session.run()?;
+//! println!("{} files", ended.summary.done_files);
+//! # Ok::<(), towline_engine::Error>(())
+//! ```
+//!
+//! The engine knows no terminal, no signals and no exit codes; those belong to programs.
+
+#![warn(missing_docs)]
+
+pub mod checksum;
+pub mod download;
+pub mod error;
+pub mod event;
+pub mod feed;
+pub mod http;
+pub mod info;
+pub mod job;
+pub mod options;
+pub mod ranges;
+pub mod report;
+pub mod secret;
+pub mod session;
+pub mod size;
+pub mod storage;
+
+mod disk;
+mod dispatch;
+mod journal;
+mod name;
+mod plan;
+mod worker;
+
+pub use checksum::Checksum;
+pub use download::{Download, download};
+pub use error::{Blame, Error, ErrorKind, Result};
+pub use event::{Event, Progress, Reporter, Summary};
+pub use job::{JobId, JobSpec};
+pub use options::Options;
+pub use session::{Ended, Session, SessionHandle};
+pub use worker::resolve::{Resolve, Resolving, SystemResolver};

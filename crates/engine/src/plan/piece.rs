@@ -1,0 +1,55 @@
+//! The one thing that dispatcher and worker share while a piece is fetched: where it begins, how
+//! far it is, and where it ends. The worker moves the position after its bytes are written; the
+//! dispatcher moves the end down when it gives the rest to somebody else.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::ranges::ByteRange;
+
+/// The end of a piece that goes on to the end of the body, wherever that is.
+pub(crate) const OPEN_END: u64 = u64::MAX;
+
+/// A piece under way.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    start: u64,
+    position: AtomicU64,
+    end: AtomicU64,
+}
+
+impl Piece {
+    pub(crate) fn new(start: u64, end: u64) -> Self {
+        Self { start, position: AtomicU64::new(start), end: AtomicU64::new(end) }
+    }
+
+    /// Its first byte.
+    pub(crate) fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// The next byte to come; all before it are written.
+    pub(crate) fn position(&self) -> u64 {
+        self.position.load(Ordering::Acquire)
+    }
+
+    /// One past its last byte, [`OPEN_END`] if that is not known.
+    pub(crate) fn end(&self) -> u64 {
+        self.end.load(Ordering::Acquire)
+    }
+
+    /// Called by the worker, after the bytes before `position` have been written.
+    pub(crate) fn advance(&self, position: u64) {
+        self.position.store(position, Ordering::Release);
+    }
+
+    /// Called by the dispatcher. The worker may be past the new end already; then the same bytes
+    /// are written twice, which is harmless.
+    pub(crate) fn set_end(&self, end: u64) {
+        self.end.store(end, Ordering::Release);
+    }
+
+    /// What it has brought so far.
+    pub(crate) fn brought(&self) -> ByteRange {
+        ByteRange::new(self.start, self.position())
+    }
+}

@@ -1,0 +1,7 @@
+//! Reporters that are not for terminals.
+
+mod many;
+mod status_file;
+
+pub use many::Many;
+pub use status_file::StatusFile;

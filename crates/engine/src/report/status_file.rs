@@ -1,0 +1,89 @@
+//! `--status-file`: how everything stands, as one JSON object that is replaced each step, so that
+//! another program can look at any time and never sees half of it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::event::{Event, Failure, Progress, Reporter, Summary};
+use crate::storage::Storage;
+use crate::storage::disk::Disk;
+
+/// Writes the status file. Best effort: a status that cannot be written stops nothing.
+pub struct StatusFile {
+    path: PathBuf,
+    every: Duration,
+    written: Option<Instant>,
+    failures: Vec<Failure>,
+    storage: Arc<dyn Storage>,
+}
+
+/// The content of the file.
+#[derive(Serialize)]
+struct Status<'a> {
+    format: &'static str,
+    version: u32,
+    /// `running`, `done`, `failed` or `interrupted`.
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<&'a Progress>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary: Option<&'a Summary>,
+    /// The first failures.
+    failures: &'a [Failure],
+}
+
+impl StatusFile {
+    /// Writes to `path`, at most once each `every`.
+    pub fn new(path: impl Into<PathBuf>, every: Duration) -> Self {
+        let storage = Arc::new(Disk::new());
+        Self { path: path.into(), every, written: None, failures: Vec::new(), storage }
+    }
+
+    fn write(&mut self, progress: Option<&Progress>, summary: Option<&Summary>) {
+        let state = match summary {
+            None => "running",
+            Some(summary) if summary.interrupted => "interrupted",
+            Some(summary) if summary.failed_files > 0 => "failed",
+            Some(_) => "done",
+        };
+        let status = Status {
+            format: "towline-status",
+            version: 1,
+            state,
+            progress,
+            summary,
+            failures: &self.failures,
+        };
+        let Ok(mut text) = serde_json::to_vec_pretty(&status) else { return };
+        text.push(b'\n');
+        self.storage.write_atomic(&self.path, &text, false).ok();
+    }
+}
+
+impl std::fmt::Debug for StatusFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StatusFile").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Reporter for StatusFile {
+    fn report(&mut self, event: &Event) {
+        match event {
+            Event::Progress(progress) => {
+                let now = Instant::now();
+                if self.written.is_none_or(|written| now.duration_since(written) >= self.every) {
+                    self.written = Some(now);
+                    self.write(Some(progress), None);
+                }
+            }
+            Event::Failed { url, error, .. } if self.failures.len() < Summary::FAILURES_MAX => {
+                self.failures.push(Failure { url: url.clone(), error: error.clone() });
+            }
+            Event::Summary(summary) => self.write(None, Some(summary)),
+            _ => {}
+        }
+    }
+}

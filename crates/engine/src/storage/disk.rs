@@ -1,0 +1,367 @@
+//! The real file system behind [`Storage`]. It follows no symlink at a name of ours and waits for
+//! no other process. It owns nothing but the permission bits of finished files, so any thread may
+//! use it; most calls come from the committer and block for as long as the disk takes.
+
+mod dirs;
+mod notes;
+mod part;
+mod writeback;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::io::retry_on_intr;
+
+use self::part::DiskPart;
+use super::{OpenPart, PartFile, Stat, StatKind, Storage};
+
+/// Of each open: no symlink at the last component, and no wait for the other end of a pipe or
+/// line. Neither matters to a regular file.
+const OPEN_FLAGS: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+
+/// The mode of what is not finished, and of what only we read.
+const PRIVATE_MODE: u32 = 0o600;
+
+/// What a process usually has, where its own umask cannot be read without changing it.
+const UMASK_DEFAULT: u32 = 0o022;
+
+/// The file system of this machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Disk {
+    file_mode: u32,
+}
+
+impl Disk {
+    /// Reads the process's umask; make one at the start and share it.
+    pub(crate) fn new() -> Self {
+        Self { file_mode: 0o666 & !umask() }
+    }
+}
+
+impl Storage for Disk {
+    fn stat(&self, path: &Path) -> io::Result<Option<Stat>> {
+        let metadata = match fs::symlink_metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let kind = match metadata.file_type() {
+            sort if sort.is_file() => StatKind::File,
+            sort if sort.is_dir() => StatKind::Directory,
+            _ => StatKind::Other,
+        };
+        Ok(Some(Stat { kind, len_bytes: metadata.len(), modified: metadata.modified()? }))
+    }
+
+    fn open_part(&self, path: &Path, mode: OpenPart) -> io::Result<Arc<dyn PartFile>> {
+        Ok(Arc::new(DiskPart::open(path, mode, self.file_mode)?))
+    }
+
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(open_regular(OpenOptions::new().read(true), path)?))
+    }
+
+    fn read_small(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
+        let file = open_regular(OpenOptions::new().read(true), path)?;
+        let mut content = Vec::new();
+        file.take(max_bytes.saturating_add(1)).read_to_end(&mut content)?;
+        if content.len() as u64 > max_bytes {
+            let why = format!("it is longer than {max_bytes} bytes");
+            return Err(io::Error::new(ErrorKind::FileTooLarge, why));
+        }
+        Ok(content)
+    }
+
+    fn write_atomic(&self, path: &Path, content: &[u8], sync: bool) -> io::Result<()> {
+        let temporary = temporary_name(path)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(PRIVATE_MODE);
+        let file = open_regular(&mut options, &temporary)?;
+        let replaced = fill(file, content, sync).and_then(|()| fs::rename(&temporary, path));
+        if replaced.is_err() {
+            // As far as it goes: the next write cuts what is left.
+            let _ = fs::remove_file(&temporary);
+        }
+        replaced?;
+        if sync { self.sync_dir(parent_of(path)) } else { Ok(()) }
+    }
+
+    fn rename(&self, from: &Path, to: &Path, replace: bool) -> io::Result<()> {
+        if replace { fs::rename(from, to) } else { rename_new(from, to) }
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            result => result,
+        }
+    }
+
+    fn create_dirs(&self, root: &Path, relative: &Path) -> io::Result<()> {
+        dirs::create(root, relative)
+    }
+
+    /// Follows a symlink: the user's own directory may well be one, and a sync changes nothing.
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        match File::open(or_here(path))?.sync_all() {
+            // File systems without such a sync have nothing that we could wait for.
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Asks the nearest directory that exists, as `path` may not have been created yet.
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        let mut at = path;
+        loop {
+            match retry_on_intr(|| rustix::fs::statvfs(or_here(at))) {
+                Ok(room) => return Ok(room.f_bavail.saturating_mul(room.f_frsize)),
+                Err(errno) => {
+                    let error = io::Error::from(errno);
+                    at = match at.parent() {
+                        Some(parent) if error.kind() == ErrorKind::NotFound => parent,
+                        _ => return Err(error),
+                    };
+                }
+            }
+        }
+    }
+
+    fn note(&self, path: &Path) -> Option<Vec<u8>> {
+        notes::read(path)
+    }
+}
+
+/// Opens a regular file; anything else at `path` is refused, a symlink with `ELOOP`.
+fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let file = options.custom_flags(OPEN_FLAGS).open(path).map_err(|error| match error.raw_os_error() {
+        Some(libc::EISDIR | libc::ENXIO) => not_regular(),
+        _ => error,
+    })?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
+}
+
+fn not_regular() -> io::Error {
+    io::Error::new(ErrorKind::InvalidInput, "something that is not a regular file is in the way")
+}
+
+fn fill(mut file: File, content: &[u8], sync: bool) -> io::Result<()> {
+    file.write_all(content)?;
+    if sync { file.sync_data() } else { Ok(()) }
+}
+
+/// `NAME.tmp` beside `NAME`.
+fn temporary_name(path: &Path) -> io::Result<PathBuf> {
+    let name = path
+        .file_name()
+        .ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "the path has no file name"))?;
+    let mut name = name.to_os_string();
+    name.push(".tmp");
+    Ok(path.with_file_name(name))
+}
+
+fn parent_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
+}
+
+/// The parent of a bare name is empty; the system calls it `.`.
+fn or_here(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
+}
+
+/// Renames to a name that must be free.
+#[cfg(target_os = "linux")]
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+
+    match retry_on_intr(|| renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)) {
+        Err(Errno::NOSYS | Errno::INVAL | Errno::OPNOTSUPP) => link_new(from, to),
+        result => result.map_err(io::Error::from),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    link_new(from, to)
+}
+
+/// The older way: a hard link fails if the name is taken. Stopped half-way it leaves both names.
+fn link_new(from: &Path, to: &Path) -> io::Result<()> {
+    fs::hard_link(from, to)?;
+    match fs::remove_file(from) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+/// The process's umask, without the window in which `umask(2)` would have changed it.
+#[cfg(target_os = "linux")]
+fn umask() -> u32 {
+    let status = fs::read("/proc/self/status").unwrap_or_default();
+    umask_in(&String::from_utf8_lossy(&status)).unwrap_or(UMASK_DEFAULT)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn umask() -> u32 {
+    UMASK_DEFAULT
+}
+
+#[cfg(target_os = "linux")]
+fn umask_in(status: &str) -> Option<u32> {
+    let mask = status.lines().find_map(|line| line.strip_prefix("Umask:"))?;
+    u32::from_str_radix(mask.trim(), 8).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn mode_of(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    fn names_in(directory: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_rename_without_replace_keeps_the_other_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (directory.path().join("a.part"), directory.path().join("a"));
+        fs::write(&from, "new").unwrap();
+        fs::write(&to, "old").unwrap();
+        for rename in [rename_new, link_new] {
+            assert_eq!(rename(&from, &to).unwrap_err().kind(), ErrorKind::AlreadyExists);
+            assert_eq!(fs::read(&to).unwrap(), b"old");
+            assert_eq!(fs::read(&from).unwrap(), b"new");
+        }
+        Disk::new().rename(&from, &to, true).unwrap();
+        assert_eq!(fs::read(&to).unwrap(), b"new");
+        assert_eq!(names_in(directory.path()), ["a"]);
+    }
+
+    #[test]
+    fn both_ways_of_renaming_move_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (directory.path().join("a.part"), directory.path().join("a"));
+        for rename in [rename_new, link_new] {
+            fs::write(&from, "new").unwrap();
+            rename(&from, &to).unwrap();
+            assert_eq!(names_in(directory.path()), ["a"]);
+            fs::remove_file(&to).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_symlink_at_the_final_name_is_neither_followed_nor_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("target");
+        let (from, to) = (directory.path().join("a.part"), directory.path().join("a"));
+        fs::write(&target, "theirs").unwrap();
+        fs::write(&from, "new").unwrap();
+        symlink(&target, &to).unwrap();
+        let disk = Disk::new();
+        assert_eq!(disk.stat(&to).unwrap().unwrap().kind, StatKind::Other);
+        for rename in [rename_new, link_new] {
+            assert_eq!(rename(&from, &to).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        }
+        assert_eq!(disk.open_read(&to).err().unwrap().raw_os_error(), Some(libc::ELOOP));
+        assert_eq!(disk.read_small(&to, 100).unwrap_err().raw_os_error(), Some(libc::ELOOP));
+        assert_eq!(fs::read(&target).unwrap(), b"theirs");
+        // Told to replace, it replaces the link itself.
+        disk.rename(&from, &to, true).unwrap();
+        assert_eq!(disk.stat(&to).unwrap().unwrap().kind, StatKind::File);
+        assert_eq!(fs::read(&target).unwrap(), b"theirs");
+    }
+
+    #[test]
+    fn an_atomic_write_replaces_the_file_and_leaves_no_temporary_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.part.json");
+        let disk = Disk::new();
+        fs::write(directory.path().join("a.part.json.tmp"), "left by a crash, and longer").unwrap();
+        for (content, sync) in [("one", true), ("another", false)] {
+            disk.write_atomic(&path, content.as_bytes(), sync).unwrap();
+            assert_eq!(disk.read_small(&path, 100).unwrap(), content.as_bytes());
+            assert_eq!(names_in(directory.path()), ["a.part.json"]);
+        }
+        disk.remove(&path).unwrap();
+        disk.write_atomic(&path, b"three", true).unwrap();
+        assert_eq!(mode_of(&path) & !PRIVATE_MODE, 0);
+    }
+
+    #[test]
+    fn an_atomic_write_that_fails_leaves_no_temporary_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("taken");
+        fs::create_dir(&path).unwrap();
+        Disk::new().write_atomic(&path, b"content", true).unwrap_err();
+        assert_eq!(names_in(directory.path()), ["taken"]);
+    }
+
+    #[test]
+    fn an_atomic_write_refuses_a_symlink_at_its_temporary_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("target");
+        fs::write(&target, "theirs").unwrap();
+        symlink(&target, directory.path().join("a.tmp")).unwrap();
+        let error = Disk::new().write_atomic(&directory.path().join("a"), b"ours", true).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ELOOP));
+        assert_eq!(fs::read(&target).unwrap(), b"theirs");
+    }
+
+    #[test]
+    fn a_small_file_is_read_up_to_its_limit() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a");
+        fs::write(&path, "12345").unwrap();
+        let disk = Disk::new();
+        assert_eq!(disk.read_small(&path, 5).unwrap(), b"12345");
+        assert_eq!(disk.read_small(&path, 4).unwrap_err().kind(), ErrorKind::FileTooLarge);
+        assert_eq!(disk.read_small(directory.path(), 4).unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn what_is_not_there_is_none_and_may_be_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a");
+        let disk = Disk::new();
+        assert_eq!(disk.stat(&path).unwrap(), None);
+        disk.remove(&path).unwrap();
+        fs::write(&path, "12345").unwrap();
+        assert_eq!(disk.stat(&path.join("below a file")).unwrap(), None);
+        let stat = disk.stat(&path).unwrap().unwrap();
+        assert_eq!((stat.kind, stat.len_bytes), (StatKind::File, 5));
+        assert_eq!(disk.stat(directory.path()).unwrap().unwrap().kind, StatKind::Directory);
+    }
+
+    #[test]
+    fn free_room_is_asked_of_the_nearest_directory_that_exists() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = Disk::new();
+        assert!(disk.free_bytes(&directory.path().join("not/yet/there")).is_ok());
+        assert!(disk.free_bytes(Path::new("not-yet-there-either")).is_ok());
+        disk.sync_dir(directory.path()).unwrap();
+        disk.sync_dir(Path::new("")).unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_umask_is_read_as_an_octal_number() {
+        assert_eq!(umask_in("Name:\tx\nUmask:\t0027\nState:\tR\n"), Some(0o027));
+        assert_eq!(umask_in("Name:\tx\n"), None);
+    }
+}

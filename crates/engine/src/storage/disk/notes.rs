@@ -1,0 +1,79 @@
+//! A note on a finished file about where it came from, as an extended attribute. File systems
+//! without attributes, or with too little room for this one, simply keep none. No state; runs on
+//! whichever thread calls.
+
+#[cfg(target_os = "linux")]
+pub(super) use self::linux::{read, write};
+#[cfg(not(target_os = "linux"))]
+pub(super) use self::none::{read, write};
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::ffi::CStr;
+    use std::fs::File;
+    use std::io;
+    use std::path::Path;
+
+    use rustix::fs::{XattrFlags, fremovexattr, fsetxattr, lgetxattr};
+    use rustix::io::{Errno, retry_on_intr};
+
+    const NAME: &CStr = c"user.towline.origin";
+
+    /// The longest note that is written or read.
+    const NOTE_BYTES_MAX: usize = 4096;
+
+    /// The ways in which a file system says that it keeps no such note.
+    const NOT_KEPT: [Errno; 7] = [
+        Errno::OPNOTSUPP,
+        Errno::NOSYS,
+        Errno::PERM,
+        Errno::NOSPC,
+        Errno::DQUOT,
+        Errno::TOOBIG,
+        Errno::RANGE,
+    ];
+
+    /// Replaces the note. What is empty, too long or refused leaves none, rather than an old one
+    /// that would be taken for this content's.
+    pub(in crate::storage::disk) fn write(file: &File, note: &[u8]) -> io::Result<()> {
+        let kept = if note.is_empty() || note.len() > NOTE_BYTES_MAX {
+            Err(Errno::TOOBIG)
+        } else {
+            retry_on_intr(|| fsetxattr(file, NAME, note, XattrFlags::empty()))
+        };
+        match kept {
+            Err(errno) if NOT_KEPT.contains(&errno) => remove(file),
+            result => result.map_err(io::Error::from),
+        }
+    }
+
+    fn remove(file: &File) -> io::Result<()> {
+        match retry_on_intr(|| fremovexattr(file, NAME)) {
+            Err(errno) if errno == Errno::NODATA || NOT_KEPT.contains(&errno) => Ok(()),
+            result => result.map_err(io::Error::from),
+        }
+    }
+
+    /// The note on the file at `path`, not following a symlink.
+    pub(in crate::storage::disk) fn read(path: &Path) -> Option<Vec<u8>> {
+        let mut note = vec![0_u8; NOTE_BYTES_MAX];
+        let len = lgetxattr(path, NAME, note.as_mut_slice()).ok()?;
+        note.truncate(len);
+        if note.is_empty() { None } else { Some(note) }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod none {
+    use std::fs::File;
+    use std::io;
+    use std::path::Path;
+
+    pub(in crate::storage::disk) fn write(_file: &File, _note: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    pub(in crate::storage::disk) fn read(_path: &Path) -> Option<Vec<u8>> {
+        None
+    }
+}

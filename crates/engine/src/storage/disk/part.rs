@@ -1,0 +1,299 @@
+//! A partial file on the disk and the lock that makes it ours. It owns the open file; the lock ends
+//! with it. Workers write through it, the committer syncs and finishes it, all through `&self`.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::time::SystemTime;
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::retry_on_intr;
+
+use super::{PRIVATE_MODE, notes, open_regular, writeback};
+use crate::storage::{OpenPart, PartFile};
+
+/// How often a name is opened again because its file went away before the lock was ours.
+const OPEN_TRIES_MAX: u32 = 16;
+
+/// A locked partial file.
+#[derive(Debug)]
+pub(super) struct DiskPart {
+    file: File,
+    file_mode: u32,
+}
+
+impl DiskPart {
+    /// Opens and locks the file at `path`; once finished it will have `file_mode`.
+    pub(super) fn open(path: &Path, mode: OpenPart, file_mode: u32) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).mode(PRIVATE_MODE);
+        match mode {
+            OpenPart::New => options.create_new(true),
+            // Nothing is cut before the lock is held.
+            OpenPart::Keep | OpenPart::Empty => options.create(true).truncate(false),
+        };
+        for _ in 0..OPEN_TRIES_MAX {
+            let file = open_regular(&mut options, path)?;
+            retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive))?;
+            // Between the two calls above, the holder before us may have published or removed it.
+            if is_same(&file, path)? {
+                if mode == OpenPart::Empty {
+                    file.set_len(0)?;
+                }
+                return Ok(Self { file, file_mode });
+            }
+        }
+        Err(io::Error::new(ErrorKind::WouldBlock, "other processes keep replacing the partial file"))
+    }
+}
+
+impl PartFile for DiskPart {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.file.write_all_at(bytes, offset)
+    }
+
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(bytes, offset)
+    }
+
+    fn allocate(&self, len_bytes: u64) -> io::Result<()> {
+        let before_bytes = self.file.metadata()?.len();
+        let allocated = reserve(&self.file, len_bytes).and_then(|()| self.file.set_len(len_bytes));
+        if allocated.is_err() {
+            // Gives back what was reserved until the disk was full; the first error is the one to tell.
+            let _ = self.file.set_len(before_bytes);
+        }
+        allocated
+    }
+
+    fn set_len(&self, len_bytes: u64) -> io::Result<()> {
+        self.file.set_len(len_bytes)
+    }
+
+    fn len_bytes(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn start_writeback(&self, offset: u64, len_bytes: u64) {
+        writeback::start(&self.file, offset, len_bytes);
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn finish(&self, note: &[u8]) -> io::Result<()> {
+        match self.file.set_permissions(Permissions::from_mode(self.file_mode)) {
+            // File systems without modes (FAT, some network ones) say it in these two ways.
+            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) => {}
+            result => result?,
+        }
+        notes::write(&self.file, note)
+    }
+
+    fn set_modified(&self, time: SystemTime) -> io::Result<()> {
+        self.file.set_modified(time)
+    }
+
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        is_same(&self.file, path)
+    }
+}
+
+impl Drop for DiskPart {
+    /// Closing would do, but not while a process that is just being started shares the descriptor.
+    fn drop(&mut self) {
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
+}
+
+/// Whether `path` names the open file.
+fn is_same(file: &File, path: &Path) -> io::Result<bool> {
+    let named = match fs::symlink_metadata(path) {
+        Ok(named) => named,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(false);
+        }
+        Err(error) => return Err(error),
+    };
+    let open = file.metadata()?;
+    Ok(open.dev() == named.dev() && open.ino() == named.ino())
+}
+
+/// Reserves blocks where the file system can. Writing zeros instead would cost as much as the
+/// download, so there is no such fallback.
+#[cfg(target_os = "linux")]
+fn reserve(file: &File, len_bytes: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    use rustix::io::Errno;
+
+    match retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, len_bytes)) {
+        // The last one also for a length of 0.
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
+        result => result.map_err(io::Error::from),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn reserve(_file: &File, _len_bytes: u64) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::storage::Storage;
+    use crate::storage::disk::Disk;
+
+    fn mode_of(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    fn open(path: &Path, mode: OpenPart) -> io::Result<DiskPart> {
+        DiskPart::open(path, mode, 0o640)
+    }
+
+    #[test]
+    fn a_second_opening_is_told_that_the_file_is_locked() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.part");
+        let first = open(&path, OpenPart::New).unwrap();
+        first.write_at(b"kept", 0).unwrap();
+        for mode in [OpenPart::Keep, OpenPart::Empty] {
+            assert_eq!(open(&path, mode).unwrap_err().kind(), ErrorKind::WouldBlock);
+        }
+        assert_eq!(fs::read(&path).unwrap(), b"kept");
+        drop(first);
+        open(&path, OpenPart::Keep).unwrap();
+    }
+
+    #[test]
+    fn each_way_of_opening_does_what_it_says() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.part");
+        open(&path, OpenPart::Keep).unwrap().write_at(b"kept", 0).unwrap();
+        assert_eq!(open(&path, OpenPart::New).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(open(&path, OpenPart::Keep).unwrap().len_bytes().unwrap(), 4);
+        assert_eq!(open(&path, OpenPart::Empty).unwrap().len_bytes().unwrap(), 0);
+    }
+
+    #[test]
+    fn a_symlink_at_the_part_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, target) = (directory.path().join("a.part"), directory.path().join("target"));
+        fs::write(&target, "theirs").unwrap();
+        symlink(&target, &path).unwrap();
+        for mode in [OpenPart::Keep, OpenPart::Empty] {
+            assert_eq!(open(&path, mode).unwrap_err().raw_os_error(), Some(libc::ELOOP));
+        }
+        assert_eq!(open(&path, OpenPart::New).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&target).unwrap(), b"theirs");
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, socket) = (directory.path().join("directory"), directory.path().join("socket"));
+        fs::create_dir(&path).unwrap();
+        let _listener = UnixListener::bind(&socket).unwrap();
+        for path in [path.as_path(), socket.as_path(), Path::new("/dev/null")] {
+            assert_eq!(open(path, OpenPart::Keep).unwrap_err().kind(), ErrorKind::InvalidInput, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_knows_whether_it_is_still_at_its_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, moved) = (directory.path().join("a.part"), directory.path().join("a"));
+        let part = open(&path, OpenPart::New).unwrap();
+        assert!(part.is_at(&path).unwrap());
+        Disk::new().rename(&path, &moved, false).unwrap();
+        assert!(!part.is_at(&path).unwrap());
+        assert!(part.is_at(&moved).unwrap());
+        // The name is free again, whoever holds the lock of the published file.
+        open(&path, OpenPart::Keep).unwrap();
+    }
+
+    #[test]
+    fn bytes_are_read_where_they_were_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let part = open(&directory.path().join("a.part"), OpenPart::New).unwrap();
+        part.write_at(b"behind", 1000).unwrap();
+        part.start_writeback(0, 0);
+        part.start_writeback(1000, 6);
+        part.start_writeback(u64::MAX, u64::MAX);
+        part.sync().unwrap();
+        let mut bytes = [0; 6];
+        part.read_at(&mut bytes, 1000).unwrap();
+        assert_eq!(&bytes, b"behind");
+        assert_eq!(part.read_at(&mut bytes, 1001).unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn an_allocated_file_has_its_length_and_keeps_its_bytes() {
+        let directory = tempfile::tempdir().unwrap();
+        let part = open(&directory.path().join("a.part"), OpenPart::New).unwrap();
+        part.write_at(b"kept", 0).unwrap();
+        for len_bytes in [1 << 20, 5, 4] {
+            part.allocate(len_bytes).unwrap();
+            assert_eq!(part.len_bytes().unwrap(), len_bytes);
+        }
+        let mut bytes = [0; 4];
+        part.read_at(&mut bytes, 0).unwrap();
+        assert_eq!(&bytes, b"kept");
+        part.allocate(u64::MAX).unwrap_err();
+        assert_eq!(part.len_bytes().unwrap(), 4);
+        part.allocate(0).unwrap();
+        assert_eq!(part.len_bytes().unwrap(), 0);
+        part.set_len(7).unwrap();
+        assert_eq!(part.len_bytes().unwrap(), 7);
+    }
+
+    #[test]
+    fn a_part_is_private_until_it_is_finished() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.part");
+        let part = open(&path, OpenPart::New).unwrap();
+        assert_eq!(mode_of(&path) & !PRIVATE_MODE, 0);
+        part.finish(b"note").unwrap();
+        assert_eq!(mode_of(&path), 0o640);
+    }
+
+    #[test]
+    fn the_modification_time_is_set() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.part");
+        let part = open(&path, OpenPart::New).unwrap();
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        part.set_modified(time).unwrap();
+        assert_eq!(Disk::new().stat(&path).unwrap().unwrap().modified, time);
+    }
+
+    #[test]
+    fn a_note_survives_the_rename_and_an_old_one_never_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, moved) = (directory.path().join("a.part"), directory.path().join("a"));
+        let disk = Disk::new();
+        let part = open(&path, OpenPart::New).unwrap();
+        assert_eq!(disk.note(&path), None);
+        part.finish(b"where it came from").unwrap();
+        disk.rename(&path, &moved, false).unwrap();
+        match disk.note(&moved) {
+            Some(note) => assert_eq!(note, b"where it came from"),
+            // This file system keeps no notes, and the rest of the test says nothing.
+            None => return,
+        }
+        symlink(&moved, &path).unwrap();
+        assert_eq!(disk.note(&path), None, "a symlink was followed");
+        part.finish(&[b'x'; 5000]).unwrap();
+        assert_eq!(disk.note(&moved), None, "a note that is too long kept the old one");
+        part.finish(b"again").unwrap();
+        part.finish(b"").unwrap();
+        assert_eq!(disk.note(&moved), None, "an empty note kept the old one");
+    }
+}

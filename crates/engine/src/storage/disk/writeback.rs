@@ -1,0 +1,24 @@
+//! Asks the kernel to begin writing a stretch of a file to the disk, so that a later sync has
+//! little left to wait for. No state; runs on whichever thread calls. The one unsafe call of the
+//! crate is here: `sync_file_range(2)` has no safe wrapper among our dependencies.
+
+use std::fs::File;
+
+#[cfg(target_os = "linux")]
+pub(super) fn start(file: &File, offset: u64, len_bytes: u64) {
+    use std::os::fd::AsRawFd;
+
+    let (Ok(offset), Ok(len_bytes)) = (i64::try_from(offset), i64::try_from(len_bytes)) else {
+        return;
+    };
+    if len_bytes == 0 {
+        return; // The kernel would take it for "to the end of the file".
+    }
+    // SAFETY: the call takes no pointer, and the borrowed file keeps its descriptor open. What it
+    // returns is of no use: this is a hint, and a failed write shows up in the sync.
+    let _ =
+        unsafe { libc::sync_file_range(file.as_raw_fd(), offset, len_bytes, libc::SYNC_FILE_RANGE_WRITE) };
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn start(_file: &File, _offset: u64, _len_bytes: u64) {}

@@ -1,0 +1,121 @@
+//! Where files live. The one door to the file system: the real one is [`disk`], tests bring one
+//! that loses what was not synced or fails the Nth call.
+
+pub(crate) mod disk;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// A file system, as far as the engine needs one.
+///
+/// Paths are absolute or relative to the process; no call follows a symlink at the last component
+/// (`ELOOP` instead). All calls may block.
+pub trait Storage: Send + Sync + 'static {
+    /// What is at `path`, not following a symlink; `None` if nothing is.
+    fn stat(&self, path: &Path) -> io::Result<Option<Stat>>;
+
+    /// Opens or creates a partial file for writing, mode 0600 less the umask's bits where the file
+    /// system has modes, and locks it for this process. After locking, the open file is compared
+    /// with the path and opened again if another process has just published it.
+    ///
+    /// `Err` of kind `WouldBlock` if another process holds the lock.
+    fn open_part(&self, path: &Path, mode: OpenPart) -> io::Result<Arc<dyn PartFile>>;
+
+    /// Opens a complete file for reading (digests, samples).
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn io::Read + Send>>;
+
+    /// Reads a small file whole; an error of kind `FileTooLarge` above `max_bytes`.
+    fn read_small(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>>;
+
+    /// Writes a small file under a temporary name, syncs it if `sync`, and renames it over `path`
+    /// (mode 0600). The directory is synced too if `sync`.
+    fn write_atomic(&self, path: &Path, content: &[u8], sync: bool) -> io::Result<()>;
+
+    /// Renames within a file system; fails with `AlreadyExists` if `to` exists, unless `replace`.
+    fn rename(&self, from: &Path, to: &Path, replace: bool) -> io::Result<()>;
+
+    /// Removes a file; it is no error if there is none.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Creates a directory with its parents below `root`, following no symlink below `root`.
+    fn create_dirs(&self, root: &Path, relative: &Path) -> io::Result<()>;
+
+    /// Makes renames within a directory durable.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Bytes that can still be written below `path`.
+    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+
+    /// What the engine noted about a complete file, if the file system keeps such notes.
+    fn note(&self, path: &Path) -> Option<Vec<u8>>;
+}
+
+/// How a partial file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenPart {
+    /// It must not exist yet (`AlreadyExists` otherwise).
+    New,
+    /// What is there is kept; created if missing.
+    Keep,
+    /// What is there is cut to nothing, after the lock is held; created if missing.
+    Empty,
+}
+
+/// What is known of a file without opening it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Regular file, directory or something else.
+    pub kind: StatKind,
+    /// Its length in bytes.
+    pub len_bytes: u64,
+    /// When it was last changed.
+    pub modified: SystemTime,
+}
+
+/// Which sort of thing a path is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symlink, a device, a socket …
+    Other,
+}
+
+/// A partial file that this process holds the lock of. Dropping it releases the lock.
+pub trait PartFile: Send + Sync {
+    /// Writes all of `bytes` at `offset`.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Fills all of `bytes` from `offset`; `UnexpectedEof` if the file ends before.
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// Reserves room for `len_bytes` and sets the length; `StorageFull` if there is too little.
+    /// File systems that cannot reserve only set the length.
+    fn allocate(&self, len_bytes: u64) -> io::Result<()>;
+
+    /// Sets the length.
+    fn set_len(&self, len_bytes: u64) -> io::Result<()>;
+
+    /// Its length.
+    fn len_bytes(&self) -> io::Result<u64>;
+
+    /// Asks the system to begin writing this part to the disk; a hint.
+    fn start_writeback(&self, offset: u64, len_bytes: u64);
+
+    /// Waits until the content is on the disk.
+    fn sync(&self) -> io::Result<()>;
+
+    /// Gives the finished file the permissions that a new file has (0666 less the umask) and, if
+    /// the file system keeps notes, this note.
+    fn finish(&self, note: &[u8]) -> io::Result<()>;
+
+    /// Sets the modification time.
+    fn set_modified(&self, time: SystemTime) -> io::Result<()>;
+
+    /// Whether it is (still) the file at `path`.
+    fn is_at(&self, path: &Path) -> io::Result<bool>;
+}

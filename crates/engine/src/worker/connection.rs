@@ -1,0 +1,147 @@
+//! An open connection, HTTP/1.1 or HTTP/2, and how requests go over it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioIo, TokioTimer};
+
+use super::network::{Connected, PlainProxy};
+use crate::dispatch::message::Protocol;
+use crate::error::{Error, ErrorKind, Result};
+
+/// A head larger than this is refused while it is read.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+/// A head with more fields than this is refused.
+const HEAD_FIELDS_MAX: usize = 200;
+/// What one read takes at most. Fewer, larger reads cost less; memory is this much a connection.
+const READ_BYTES_MAX: usize = 256 << 10;
+/// Flow control windows of HTTP/2. The connection's holds what all streams may have under way.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
+/// A dead HTTP/2 connection is noticed by a PING that nobody answers.
+const PING_EVERY: Duration = Duration::from_secs(10);
+const PING_WITHIN: Duration = Duration::from_secs(10);
+
+type Body = Empty<Bytes>;
+
+/// An open connection.
+pub(crate) enum Connection {
+    Http1 { sender: http1::SendRequest<Body>, plain_proxy: Option<PlainProxy> },
+    Http2 { sender: http2::SendRequest<Body> },
+}
+
+/// Runs the HTTP connection's own task on this thread.
+#[derive(Clone, Copy, Debug)]
+struct LocalExecutor;
+
+impl<F: std::future::Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(async move {
+            future.await;
+        });
+    }
+}
+
+impl Connection {
+    /// Begins HTTP on a connection.
+    pub(crate) async fn open(connected: Connected) -> Result<Self> {
+        let io = TokioIo::new(connected.stream);
+        match connected.protocol {
+            Protocol::Http1 => {
+                let (sender, connection) = http1::Builder::new()
+                    .max_buf_size(READ_BYTES_MAX)
+                    .max_headers(HEAD_FIELDS_MAX)
+                    .max_header_size(HEAD_BYTES_MAX)
+                    .handshake(io)
+                    .await
+                    .map_err(|source| broken(&source))?;
+                // Its errors reach whoever waits for an answer.
+                tokio::task::spawn_local(async move { connection.await.ok() });
+                Ok(Self::Http1 { sender, plain_proxy: connected.plain_proxy })
+            }
+            Protocol::Http2 => {
+                let (sender, connection) = http2::Builder::new(LocalExecutor)
+                    .timer(TokioTimer::new())
+                    .initial_stream_window_size(STREAM_WINDOW_BYTES)
+                    .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+                    .max_header_list_size(HEAD_BYTES_MAX as u32)
+                    .keep_alive_interval(PING_EVERY)
+                    .keep_alive_timeout(PING_WITHIN)
+                    .handshake(io)
+                    .await
+                    .map_err(|source| broken(&source))?;
+                tokio::task::spawn_local(async move { connection.await.ok() });
+                Ok(Self::Http2 { sender })
+            }
+        }
+    }
+
+    pub(crate) fn protocol(&self) -> Protocol {
+        match self {
+            Self::Http1 { .. } => Protocol::Http1,
+            Self::Http2 { .. } => Protocol::Http2,
+        }
+    }
+
+    pub(crate) fn plain_proxy(&self) -> Option<&PlainProxy> {
+        match self {
+            Self::Http1 { plain_proxy, .. } => plain_proxy.as_ref(),
+            Self::Http2 { .. } => None,
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        match self {
+            Self::Http1 { sender, .. } => sender.is_closed(),
+            Self::Http2 { sender } => sender.is_closed(),
+        }
+    }
+
+    /// Another handle on the same connection, if it can carry several requests at once.
+    pub(crate) fn share(&self) -> Option<Self> {
+        match self {
+            Self::Http1 { .. } => None,
+            Self::Http2 { sender } => Some(Self::Http2 { sender: sender.clone() }),
+        }
+    }
+
+    /// Waits until the connection takes a request, and sends it.
+    pub(crate) async fn send(&mut self, request: Request<Body>) -> Result<Response<Incoming>> {
+        let sent = match self {
+            Self::Http1 { sender, .. } => match sender.ready().await {
+                Ok(()) => sender.send_request(request).await,
+                Err(error) => Err(error),
+            },
+            Self::Http2 { sender } => match sender.ready().await {
+                Ok(()) => sender.send_request(request).await,
+                Err(error) => Err(error),
+            },
+        };
+        sent.map_err(|source| broken(&source))
+    }
+}
+
+/// What a failure of hyper means to us.
+pub(crate) fn broken(source: &hyper::Error) -> Error {
+    if source.is_parse() {
+        let what = if source.is_parse_too_large() { "the head of the server's answer is too large" } else { "the server's answer is not HTTP" };
+        return Error::new(ErrorKind::Protocol, format!("{what} ({source})"));
+    }
+    let mut why = source.to_string();
+    let mut cause = std::error::Error::source(source);
+    while let Some(inner) = cause {
+        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
+            why = crate::error::plain_io(io);
+            break;
+        }
+        cause = inner.source();
+    }
+    if source.is_incomplete_message() {
+        why = "closed before the answer was complete".to_owned();
+    }
+    Error::new(ErrorKind::Broken, format!("the connection broke: {why}"))
+}

@@ -1,0 +1,58 @@
+//! Workers: threads that move bytes. Each has a single-threaded runtime and connections of its own
+//! and drives many transfers; it shares nothing with the others but the pieces it was given.
+
+pub(crate) mod connection;
+pub(crate) mod limit;
+pub(crate) mod network;
+pub(crate) mod request;
+pub(crate) mod resolve;
+pub(crate) mod run;
+pub(crate) mod tls;
+pub(crate) mod transfer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::RuntimeMetrics;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::dispatch::message::{Fetch, SlotId};
+use crate::plan::TransferId;
+use crate::storage::PartFile;
+
+/// What a worker is told.
+pub(crate) enum WorkerCommand {
+    /// Send a request; its bytes go to the file, or wait for a grant without one.
+    Fetch(Box<Fetch>, Option<Arc<dyn PartFile>>),
+    /// The body of a probe goes to this file.
+    Grant(TransferId, Arc<dyn PartFile>),
+    /// Break a transfer off.
+    Drop(TransferId),
+    /// Close an idle connection.
+    CloseSlot(SlotId),
+    /// End.
+    Stop,
+}
+
+/// The dispatcher's end of a worker.
+pub(crate) struct WorkerHandle {
+    pub(crate) commands: UnboundedSender<WorkerCommand>,
+    pub(crate) metrics: RuntimeMetrics,
+    /// Busy time at the last look.
+    pub(crate) busy_before: Duration,
+}
+
+impl WorkerHandle {
+    pub(crate) fn send(&self, command: WorkerCommand) {
+        // A worker that has ended (by a panic) is noticed by the supervisor.
+        let _ = self.commands.send(command);
+    }
+
+    /// The share of `elapsed` that the runtime was busy since the last look.
+    pub(crate) fn busy_share(&mut self, elapsed: Duration) -> f64 {
+        let busy = self.metrics.worker_total_busy_duration(0);
+        let since = busy.saturating_sub(self.busy_before);
+        self.busy_before = busy;
+        since.as_secs_f64() / elapsed.as_secs_f64().max(1e-6)
+    }
+}

@@ -1,0 +1,63 @@
+//! Name lookup, injected: the system's by default, a table in tests.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use hyper_util::client::legacy::connect::dns::Name;
+use tower_service::Service;
+
+/// The addresses of a host, once they are known.
+pub type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
+
+/// Looks host names up. The ports of the addresses do not matter.
+///
+/// A lookup may take as long as it likes: the connection timeout and an interrupt bound the wait.
+pub trait Resolve: Send + Sync + 'static {
+    /// Begins a lookup.
+    fn resolve(&self, host: &str) -> Resolving;
+}
+
+/// The operating system's lookup (`getaddrinfo`).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemResolver;
+
+impl Resolve for SystemResolver {
+    fn resolve(&self, host: &str) -> Resolving {
+        let host = host.to_owned();
+        Box::pin(async move { Ok(tokio::net::lookup_host((host, 0)).await?.collect()) })
+    }
+}
+
+/// Our trait as the service that hyper-util's connector wants.
+#[derive(Clone)]
+pub(crate) struct ResolveService(pub(crate) Arc<dyn Resolve>);
+
+/// A lookup that failed, so that it can be told from a failed connection.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct ResolveError(#[source] pub(crate) io::Error);
+
+impl Service<Name> for ResolveService {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = ResolveError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ResolveError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ResolveError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let resolving = self.0.resolve(name.as_str());
+        Box::pin(async move {
+            let addresses = resolving.await.map_err(ResolveError)?;
+            if addresses.is_empty() {
+                return Err(ResolveError(io::Error::new(io::ErrorKind::NotFound, "the name has no address")));
+            }
+            Ok(addresses.into_iter())
+        })
+    }
+}

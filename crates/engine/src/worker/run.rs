@@ -1,0 +1,122 @@
+//! A worker's thread: a runtime, its table of connections and transfers, and the loop that takes
+//! the dispatcher's commands.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
+use tokio::task::LocalSet;
+use towline_threads::queue::Queue;
+
+use super::WorkerCommand;
+use super::connection::Connection;
+use super::network::Network;
+use super::transfer::{self, Running, RunningTable};
+use crate::dispatch::message::{End, Ended, Fetch, Message, SlotId};
+use crate::plan::TransferId;
+use crate::storage::PartFile;
+
+/// What the tasks of one worker share.
+pub(crate) struct Shared {
+    pub(crate) network: Arc<Network>,
+    pub(crate) transfers: RunningTable,
+    connections: RefCell<HashMap<SlotId, Connection>>,
+    reports: Queue<Message>,
+}
+
+impl Shared {
+    pub(crate) fn report(&self, message: Message) {
+        // The dispatcher is gone only when everything is being torn down.
+        let _ = self.reports.put(message);
+    }
+
+    /// The slot's open connection, if it has one; HTTP/2 ones stay in the table.
+    pub(crate) fn take_connection(&self, slot: SlotId) -> Option<Connection> {
+        let mut connections = self.connections.borrow_mut();
+        let shared = match connections.get(&slot) {
+            Some(connection) if connection.is_closed() => {
+                connections.remove(&slot);
+                return None;
+            }
+            Some(connection) => connection.share(),
+            None => return None,
+        };
+        shared.or_else(|| connections.remove(&slot))
+    }
+
+    pub(crate) fn put_connection(&self, slot: SlotId, connection: Connection) {
+        self.connections.borrow_mut().insert(slot, connection);
+    }
+
+    pub(crate) fn forget_connection(&self, slot: SlotId) {
+        self.connections.borrow_mut().remove(&slot);
+    }
+
+    pub(crate) fn has_connection(&self, slot: SlotId) -> bool {
+        self.connections.borrow().get(&slot).is_some_and(|connection| !connection.is_closed())
+    }
+}
+
+/// A runtime for one worker.
+pub(crate) fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().thread_name("resolver").build()
+}
+
+/// Runs until it is told to stop.
+pub(crate) fn run(
+    runtime: Runtime,
+    network: Arc<Network>,
+    mut commands: UnboundedReceiver<WorkerCommand>,
+    reports: Queue<Message>,
+) {
+    let shared = Rc::new(Shared {
+        network,
+        transfers: RefCell::new(HashMap::new()),
+        connections: RefCell::new(HashMap::new()),
+        reports,
+    });
+    let tasks = LocalSet::new();
+    tasks.block_on(&runtime, async {
+        while let Some(command) = commands.recv().await {
+            match command {
+                WorkerCommand::Fetch(fetch, sink) => begin(&shared, fetch, sink),
+                WorkerCommand::Grant(transfer, sink) => grant(&shared, transfer, sink),
+                WorkerCommand::Drop(transfer) => break_off(&shared, transfer),
+                WorkerCommand::CloseSlot(slot) => shared.forget_connection(slot),
+                WorkerCommand::Stop => break,
+            }
+        }
+    });
+    drop(tasks);
+    // A name lookup that hangs must not hold the end up.
+    runtime.shutdown_background();
+}
+
+fn begin(shared: &Rc<Shared>, fetch: Box<Fetch>, sink: Option<Arc<dyn PartFile>>) {
+    let (transfer, slot) = (fetch.transfer, fetch.slot);
+    let (grant, granted) = oneshot::channel();
+    // The task cannot run, and so cannot remove itself, before this function returns.
+    let task = tokio::task::spawn_local(transfer::run(Rc::clone(shared), fetch, sink, granted));
+    let running = Running { slot, task: task.abort_handle(), grant: Some(grant) };
+    shared.transfers.borrow_mut().insert(transfer, running);
+}
+
+fn grant(shared: &Shared, transfer: TransferId, sink: Arc<dyn PartFile>) {
+    if let Some(grant) = shared.transfers.borrow_mut().get_mut(&transfer).and_then(|running| running.grant.take()) {
+        // It may have been broken off; its end is reported either way.
+        let _ = grant.send(sink);
+    }
+}
+
+fn break_off(shared: &Shared, transfer: TransferId) {
+    let Some(running) = shared.transfers.borrow_mut().remove(&transfer) else { return };
+    running.task.abort();
+    // An HTTP/2 connection outlives its streams.
+    let is_reusable = shared.has_connection(running.slot);
+    shared.report(Message::Ended(Ended { transfer, end: End::Dropped, is_reusable }));
+}

@@ -1,0 +1,290 @@
+//! The body of a response: bytes made on demand, cut, stalled and paced as the script says. Owns
+//! its place in the content; polled by the HTTP stack on the connection's serving thread.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tokio::time::{Sleep, sleep, sleep_until};
+
+use crate::conn::Conn;
+use crate::content::fill;
+use crate::fault::{Effects, Ending};
+use crate::pace::{Pace, chunk_bytes};
+use crate::resource::InFlight;
+use crate::state::Shared;
+use crate::stats::PathCounters;
+
+/// Small enough for the second-level cache, large enough for few system calls.
+pub(crate) const CHUNK_BYTES: usize = 128 * 1024;
+/// Many streams share an HTTP/2 connection, each with a chunk in memory.
+const HTTP2_CHUNK_BYTES: usize = 64 * 1024;
+/// Chunks below this are not worth a pooled block.
+const POOLED_BYTES: usize = 32 * 1024;
+const POOL_BLOCKS: usize = 16;
+/// Time for HTTP/2 to write what it was given before a scripted end throws it away.
+const HTTP2_DRAIN: Duration = Duration::from_millis(10);
+
+/// Where the bytes come from.
+pub(crate) enum Source {
+    Text(Bytes),
+    Content { seed: u64, offset: u64 },
+}
+
+/// Whom the bytes are counted for, and whose rates they share.
+pub(crate) struct Owner {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) conn: Arc<Conn>,
+    pub(crate) path: Arc<PathCounters>,
+    pub(crate) http2: bool,
+    /// Held until the body is dropped.
+    pub(crate) in_flight: Option<InFlight>,
+}
+
+/// A scripted body.
+pub(crate) struct OriginBody {
+    source: Source,
+    len: u64,
+    sent: u64,
+    length_known: bool,
+    script: Effects,
+    owner: Owner,
+    pace: Pace,
+    /// Size of the next chunk once the rates have agreed to it.
+    granted: usize,
+    drained: bool,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl OriginBody {
+    pub(crate) fn new(
+        source: Source,
+        len: u64,
+        length_known: bool,
+        script: Effects,
+        owner: Owner,
+    ) -> Self {
+        Self {
+            source,
+            len,
+            sent: 0,
+            length_known,
+            script,
+            owner,
+            pace: Pace::default(),
+            granted: 0,
+            drained: false,
+            sleep: None,
+        }
+    }
+
+    /// How many bytes may go before the body ends or the script steps in.
+    fn before_event(&self) -> u64 {
+        let cut = self.script.cut.map_or(u64::MAX, |(at, _)| at);
+        let stall = self.script.stall.map_or(u64::MAX, |(at, _)| at);
+        self.len.min(cut).min(stall) - self.sent
+    }
+
+    fn most(&self) -> usize {
+        if self.owner.http2 {
+            HTTP2_CHUNK_BYTES
+        } else {
+            CHUNK_BYTES
+        }
+    }
+
+    fn lowest_rate(&self) -> Option<u64> {
+        let script = &self.script;
+        [
+            script.trickle,
+            script.rate_per_connection,
+            script.rate_per_server,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Asks every rate for `bytes`; the moment at which the last of them agrees.
+    fn reserve(&mut self, bytes: usize) -> Instant {
+        let now = Instant::now();
+        let mut at = now;
+        if let Some(rate) = self.script.trickle {
+            at = at.max(self.pace.reserve(now, bytes, rate));
+        }
+        if let Some(rate) = self.script.rate_per_connection {
+            at = at.max(self.owner.conn.pace.lock().reserve(now, bytes, rate));
+        }
+        if let Some(rate) = self.script.rate_per_server {
+            at = at.max(self.owner.shared.pace.lock().reserve(now, bytes, rate));
+        }
+        at
+    }
+
+    /// Takes the next `count` bytes and counts them.
+    fn take(&mut self, count: usize) -> Bytes {
+        let bytes = match &self.source {
+            Source::Text(text) => {
+                let start = self.sent as usize;
+                text.slice(start..start + count)
+            }
+            Source::Content { seed, offset } => made(*seed, *offset + self.sent, count),
+        };
+        self.sent += count as u64;
+        self.owner
+            .shared
+            .counters
+            .sent(&self.owner.path, count as u64);
+        bytes
+    }
+
+    /// Ends the connection (HTTP/1) or the stream; `None` if there is something to wait for first.
+    fn end(&mut self, ending: Ending) -> Option<Poll<io::Error>> {
+        if !self.owner.http2 {
+            self.owner.conn.end_when_flushed(ending);
+            return Some(Poll::Pending);
+        }
+        if !self.drained {
+            self.drained = true;
+            self.sleep = Some(Box::pin(sleep(HTTP2_DRAIN)));
+            return None;
+        }
+        match ending {
+            Ending::Close => Some(Poll::Ready(io::Error::other(
+                "the script ends the body here",
+            ))),
+            Ending::Reset => {
+                self.owner.conn.reset_now();
+                Some(Poll::Pending)
+            }
+        }
+    }
+}
+
+impl http_body::Body for OriginBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let this = self.get_mut();
+        loop {
+            if let Some(sleep) = this.sleep.as_mut() {
+                ready!(sleep.as_mut().poll(cx));
+                this.sleep = None;
+            }
+            if let Some((at, ending)) = this.script.cut
+                && this.sent >= at
+            {
+                match this.end(ending) {
+                    Some(end) => return end.map(|error| Some(Err(error))),
+                    None => continue,
+                }
+            }
+            if let Some((at, pause)) = this.script.stall
+                && this.sent >= at
+            {
+                // Without an end nothing wakes this body: it waits until the client gives up.
+                let Some(pause) = pause else {
+                    return Poll::Pending;
+                };
+                this.script.stall = None;
+                this.sleep = Some(Box::pin(sleep(pause)));
+                continue;
+            }
+            let left = this.before_event();
+            if left == 0 {
+                return Poll::Ready(None);
+            }
+            if this.granted == 0 {
+                let Some(rate) = this.lowest_rate() else {
+                    this.granted = left.min(this.most() as u64) as usize;
+                    continue;
+                };
+                this.granted = left.min(chunk_bytes(rate, this.most()) as u64) as usize;
+                let at = this.reserve(this.granted);
+                if at > Instant::now() {
+                    this.sleep = Some(Box::pin(sleep_until(at.into())));
+                }
+                continue;
+            }
+            let count = std::mem::take(&mut this.granted);
+            let bytes = this.take(count);
+            if let Some((at, ending)) = this.script.cut
+                && this.sent == at
+                && !this.owner.http2
+            {
+                // Now, since nobody polls a body again that has given its whole length.
+                this.owner.conn.end_when_flushed(ending);
+            }
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        // Over HTTP/2 a cut behind the last byte must still come before the stream's end.
+        let cut_is_due = self.owner.http2 && self.script.cut.is_some_and(|(at, _)| at == self.len);
+        self.length_known && self.sent == self.len && !cut_is_due
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.length_known {
+            SizeHint::with_exact(self.len - self.sent)
+        } else {
+            SizeHint::default()
+        }
+    }
+}
+
+thread_local! {
+    /// Blocks that were sent, to be filled again without clearing.
+    static BLOCKS: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A pooled block of which the first `len` bytes are on their way.
+struct Block {
+    bytes: Box<[u8]>,
+    len: usize,
+}
+
+impl AsRef<[u8]> for Block {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        // A thread that is ending has no pool any more.
+        let _ = BLOCKS.try_with(|blocks| {
+            let mut blocks = blocks.borrow_mut();
+            if blocks.len() < POOL_BLOCKS {
+                blocks.push(bytes);
+            }
+        });
+    }
+}
+
+/// `count` bytes of the content, at most [`CHUNK_BYTES`].
+fn made(seed: u64, offset: u64, count: usize) -> Bytes {
+    if count < POOLED_BYTES {
+        let mut bytes = vec![0; count];
+        fill(seed, offset, &mut bytes);
+        return Bytes::from(bytes);
+    }
+    let pooled = BLOCKS.try_with(|blocks| blocks.borrow_mut().pop());
+    let mut bytes = pooled
+        .ok()
+        .flatten()
+        .unwrap_or_else(|| vec![0; CHUNK_BYTES].into_boxed_slice());
+    fill(seed, offset, &mut bytes[..count]);
+    Bytes::from_owner(Block { bytes, len: count })
+}

@@ -1,0 +1,80 @@
+//! What all threads of an origin share: the table of resources, the server's own faults, counters
+//! and the TLS identity. Outlives a stop, so that a restart serves the same.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::fault::{Rule, RuleSet};
+use crate::pace::Pace;
+use crate::resource::{Entry, Pattern, Resource};
+use crate::stats::Counters;
+use crate::tls::Identity;
+
+/// The shared state of an origin.
+pub(crate) struct Shared {
+    table: RwLock<HashMap<String, Arc<Entry>>>,
+    patterns: Vec<Pattern>,
+    rules: RwLock<Arc<RuleSet>>,
+    pub(crate) counters: Counters,
+    pub(crate) pace: Mutex<Pace>,
+    pub(crate) tls: Option<Identity>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        resources: Vec<Resource>,
+        patterns: Vec<Pattern>,
+        rules: Vec<Rule>,
+        tls: Option<Identity>,
+    ) -> Self {
+        let entries = resources
+            .into_iter()
+            .map(|resource| (resource.path.clone(), Arc::new(Entry::new(resource))));
+        Self {
+            table: RwLock::new(entries.collect()),
+            patterns,
+            rules: RwLock::new(Arc::new(RuleSet::new(rules))),
+            counters: Counters::default(),
+            pace: Mutex::default(),
+            tls,
+        }
+    }
+
+    /// The entry at `path`; that of a pattern is made when it is first asked for.
+    pub(crate) fn find(&self, path: &str) -> Option<Arc<Entry>> {
+        if let Some(entry) = self.table.read().get(path) {
+            return Some(Arc::clone(entry));
+        }
+        let resource = self
+            .patterns
+            .iter()
+            .find_map(|pattern| pattern.resource(path))?;
+        let mut table = self.table.write();
+        let entry = table
+            .entry(path.to_owned())
+            .or_insert_with(|| Arc::new(Entry::new(resource)));
+        Some(Arc::clone(entry))
+    }
+
+    /// Adds or replaces a resource; its counters start anew.
+    pub(crate) fn set(&self, resource: Resource) {
+        let path = resource.path.clone();
+        self.table
+            .write()
+            .insert(path, Arc::new(Entry::new(resource)));
+    }
+
+    pub(crate) fn remove(&self, path: &str) -> bool {
+        self.table.write().remove(path).is_some()
+    }
+
+    pub(crate) fn rules(&self) -> Arc<RuleSet> {
+        Arc::clone(&self.rules.read())
+    }
+
+    pub(crate) fn set_rules(&self, rules: Vec<Rule>) {
+        *self.rules.write() = Arc::new(RuleSet::new(rules));
+    }
+}

@@ -1,0 +1,197 @@
+//! The threads of a running origin: the first accepts and hands connections out in turn, each
+//! serves its share on a runtime of its own. A thread ends, with all its connections, when the
+//! origin stops.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::watch;
+
+use crate::body::CHUNK_BYTES;
+use crate::conn::{Conn, Gate, Socket, Ticket};
+use crate::respond::respond;
+use crate::state::Shared;
+
+/// Hundreds of connections may come at once.
+const BACKLOG: u32 = 4096;
+/// Pause after a failed accept (no descriptors left, for instance).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+
+/// A connection on its way to the thread that serves it.
+type Handed = (std::net::TcpStream, Ticket);
+
+/// The threads of an origin that runs.
+pub(crate) struct Running {
+    stop: watch::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Listens on `addr` and starts the threads; also says which address it became.
+    pub(crate) fn start(
+        shared: &Arc<Shared>,
+        addr: SocketAddr,
+        threads: usize,
+    ) -> io::Result<(Self, SocketAddr)> {
+        let (stop, stopped) = watch::channel(false);
+        let mut running = Self {
+            stop,
+            threads: Vec::new(),
+        };
+        let first = runtime()?;
+        let listener = listen(&first, addr)?;
+        let addr = listener.local_addr()?;
+        let mut peers = Vec::new();
+        for _ in 1..threads {
+            let (peer, inbox) = mpsc::unbounded_channel();
+            peers.push(peer);
+            let work = receive(inbox, Arc::clone(shared));
+            running.spawn(runtime()?, stopped.clone(), work)?;
+        }
+        let work = accept(listener, Arc::clone(shared), peers);
+        running.spawn(first, stopped, work)?;
+        Ok((running, addr))
+    }
+
+    /// Closes the listener and every connection, and waits until that is done.
+    pub(crate) fn stop(self) {
+        // Without a receiver the threads have ended already.
+        let _ = self.stop.send(true);
+        for thread in self.threads {
+            // A panic of a serving thread was printed there.
+            let _ = thread.join();
+        }
+    }
+
+    fn spawn(
+        &mut self,
+        runtime: Runtime,
+        mut stopped: watch::Receiver<bool>,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        let name = format!("towline-origin-{}", self.threads.len());
+        let thread = std::thread::Builder::new().name(name).spawn(move || {
+            runtime.block_on(async move {
+                tokio::select! {
+                    _ = stopped.changed() => {}
+                    () = work => {}
+                }
+            });
+            // Dropping the runtime here drops the connections that live on it.
+        })?;
+        self.threads.push(thread);
+        Ok(())
+    }
+}
+
+fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+}
+
+fn listen(runtime: &Runtime, addr: SocketAddr) -> io::Result<TcpListener> {
+    let _inside = runtime.enter();
+    let socket = if addr.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // A restart takes the same port while old connections are in TIME_WAIT.
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)
+}
+
+/// Accepts for ever; connection after connection goes to this thread and to `peers` in turn.
+async fn accept(listener: TcpListener, shared: Arc<Shared>, peers: Vec<UnboundedSender<Handed>>) {
+    let mut turn = 0;
+    loop {
+        let Ok((tcp, _)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let ticket = Ticket::new(&shared);
+        if shared.rules().resets_at_accept(ticket.conn.open_at_accept) {
+            ticket.conn.reset_now();
+            drop(Socket::new(tcp, ticket));
+            continue;
+        }
+        let peer = turn;
+        turn = (turn + 1) % (peers.len() + 1);
+        match peers.get(peer) {
+            None => {
+                tokio::spawn(serve(tcp, ticket, Arc::clone(&shared)));
+            }
+            Some(peer) => {
+                if let Ok(tcp) = tcp.into_std() {
+                    // A peer that has stopped drops the connection, as it would its own.
+                    let _ = peer.send((tcp, ticket));
+                }
+            }
+        }
+    }
+}
+
+/// Serves what the accepting thread hands over.
+async fn receive(mut inbox: UnboundedReceiver<Handed>, shared: Arc<Shared>) {
+    while let Some((tcp, ticket)) = inbox.recv().await {
+        if let Ok(tcp) = TcpStream::from_std(tcp) {
+            tokio::spawn(serve(tcp, ticket, Arc::clone(&shared)));
+        }
+    }
+}
+
+async fn serve(tcp: TcpStream, ticket: Ticket, shared: Arc<Shared>) {
+    // Without it small responses may wait for acknowledgements; nothing else depends on it.
+    let _ = tcp.set_nodelay(true);
+    let conn = Arc::clone(&ticket.conn);
+    let socket = Socket::new(tcp, ticket);
+    let acceptor = shared
+        .tls
+        .as_ref()
+        .map(|identity| identity.acceptor.clone());
+    match acceptor {
+        None => drive(socket, false, conn, shared).await,
+        Some(acceptor) => {
+            if let Ok(stream) = acceptor.accept(socket).await {
+                let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2".as_slice());
+                drive(stream, http2, conn, shared).await;
+            }
+        }
+    }
+}
+
+/// Speaks HTTP until either side ends the connection; why it ended is the client's to see.
+async fn drive<S>(stream: S, http2: bool, conn: Arc<Conn>, shared: Arc<Shared>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let io = TokioIo::new(Gate::new(stream, Arc::clone(&conn)));
+    let of_requests = Arc::clone(&conn);
+    let service =
+        service_fn(move |request| respond(Arc::clone(&shared), Arc::clone(&of_requests), request));
+    if http2 {
+        let serving = http2::Builder::new(TokioExecutor::new()).serve_connection(io, service);
+        tokio::select! {
+            _ = serving => {}
+            () = conn.aborted() => {}
+        }
+    } else {
+        let serving = http1::Builder::new()
+            .max_buf_size(CHUNK_BYTES)
+            .serve_connection(io, service);
+        let _ = serving.await;
+    }
+}

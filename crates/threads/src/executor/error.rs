@@ -1,0 +1,133 @@
+//! What can go wrong with a pool, with a submission and with a task.
+
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::panic;
+
+/// A pool that cannot be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExecutorError {
+    /// A pool with 0 workers would never run anything.
+    #[error("a pool needs at least one worker")]
+    NoWorkers,
+    /// The prefix of the threads' names contains a NUL byte.
+    #[error("the prefix of the threads' names contains a NUL byte")]
+    NameWithNul,
+}
+
+/// A closure that a pool did not take, and why.
+///
+/// ```
+/// use towline_threads::ThreadPoolExecutor;
+///
+/// let pool = ThreadPoolExecutor::new(1)?;
+/// pool.shutdown(true, false);
+/// let refused = pool.submit(|| 5).unwrap_err();
+/// let task = refused.into_inner();
+/// assert_eq!(task(), 5); // run it here instead
+/// # Ok::<(), towline_threads::executor::ExecutorError>(())
+/// ```
+pub struct SubmitError<F> {
+    task: F,
+    kind: SubmitErrorKind,
+}
+
+/// Why a pool takes no more tasks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SubmitErrorKind {
+    /// The pool has been shut down.
+    ShutDown,
+    /// The pool broke, for this reason.
+    Broken(Arc<str>),
+}
+
+/// Why a task gave no value.
+#[non_exhaustive]
+pub enum TaskError {
+    /// The task was cancelled before it ran.
+    Cancelled,
+    /// The task panicked; this is what it panicked with.
+    Panicked(Box<dyn Any + Send>),
+    /// The task was not done when the time was up. Ask again.
+    Timeout,
+    /// The pool broke before the task ran, for this reason.
+    Broken(Arc<str>),
+    /// An earlier [`result_timeout`](super::Future::result_timeout) took the result.
+    Taken,
+}
+
+impl<F> SubmitError<F> {
+    pub(super) fn new(task: F, kind: SubmitErrorKind) -> Self {
+        Self { task, kind }
+    }
+
+    /// Why the pool did not take the closure.
+    pub fn kind(&self) -> &SubmitErrorKind {
+        &self.kind
+    }
+
+    /// Gives the closure back.
+    pub fn into_inner(self) -> F {
+        self.task
+    }
+}
+
+impl<F> fmt::Debug for SubmitError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SubmitError").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+impl<F> fmt::Display for SubmitError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            SubmitErrorKind::ShutDown => f.write_str("the pool has been shut down"),
+            SubmitErrorKind::Broken(reason) => write!(f, "the pool is broken: {reason}"),
+        }
+    }
+}
+
+impl<F> Error for SubmitError<F> {}
+
+impl TaskError {
+    /// The text of the panic, if this is one. A payload that is not text is described.
+    pub fn panic_message(&self) -> Option<&str> {
+        match self {
+            Self::Panicked(payload) => Some(panic::message(&**payload)),
+            Self::Cancelled | Self::Timeout | Self::Broken(_) | Self::Taken => None,
+        }
+    }
+}
+
+impl fmt::Display for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cancelled => f.write_str("the task was cancelled"),
+            Self::Panicked(payload) => {
+                write!(f, "the task panicked: {}", panic::message(&**payload))
+            }
+            Self::Timeout => f.write_str("the task was not done when the time was up"),
+            Self::Broken(reason) => write!(f, "the pool broke before the task ran: {reason}"),
+            Self::Taken => f.write_str("the task's result has been taken before"),
+        }
+    }
+}
+
+impl fmt::Debug for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cancelled => f.write_str("Cancelled"),
+            Self::Panicked(payload) => f.debug_tuple("Panicked").field(&panic::message(&**payload)).finish(),
+            Self::Timeout => f.write_str("Timeout"),
+            Self::Broken(reason) => f.debug_tuple("Broken").field(reason).finish(),
+            Self::Taken => f.write_str("Taken"),
+        }
+    }
+}
+
+impl Error for TaskError {}

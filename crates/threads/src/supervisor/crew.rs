@@ -1,0 +1,89 @@
+//! The threads of a supervised run.
+
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::hub::Hub;
+use crate::cancel::CancelToken;
+use crate::thread;
+
+/// The threads of a supervised run. Clones are handles to the same crew, for any thread.
+///
+/// It stays valid after the run: [`names`](Self::names) tells then which threads did not end.
+#[derive(Clone)]
+pub struct Crew {
+    hub: Arc<Hub>,
+}
+
+impl Crew {
+    pub(super) fn new(hub: Arc<Hub>) -> Self {
+        Self { hub }
+    }
+
+    /// Starts a thread that the supervisor waits for.
+    ///
+    /// It should look at the [`cancel_token`](Self::cancel_token) between two units of work. A
+    /// panic ends this thread only; the supervisor reports it when the run is over. Threads may be
+    /// added by any thread for as long as one is running.
+    ///
+    /// The thread is a daemon: what does not end when it is told to does not hold the program up.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says when it refuses another thread, or that the run has ended
+    /// (its last thread has, or was given up).
+    pub fn spawn<F>(&self, name: impl Into<String>, f: F) -> io::Result<()>
+    where
+        F: FnOnce() + Send + 'static,
+    {
+        let name = name.into();
+        let id = self.hub.enter(&name)?;
+        let hub = Arc::clone(&self.hub);
+        let started = thread::Builder::new().name(name).daemon(true).spawn(move || {
+            let outcome = catch_unwind(AssertUnwindSafe(f));
+            hub.leave(id, outcome.err());
+        });
+        if let Err(error) = started {
+            self.hub.leave(id, None);
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// How many threads the supervisor was asked for; nobody else heeds this number.
+    pub fn threads_number(&self) -> usize {
+        self.hub.threads_number
+    }
+
+    /// The token that tells the threads to stop.
+    pub fn cancel_token(&self) -> &CancelToken {
+        &self.hub.token
+    }
+
+    /// Whether at least one thread is running.
+    pub fn is_alive(&self) -> bool {
+        self.hub.is_alive()
+    }
+
+    /// Whether the run has been interrupted.
+    pub fn is_interrupt(&self) -> bool {
+        self.hub.interrupted().is_some()
+    }
+
+    /// The names of the threads that are running, in the order in which they were added.
+    pub fn names(&self) -> Vec<String> {
+        self.hub.names()
+    }
+}
+
+impl fmt::Debug for Crew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Crew")
+            .field("threads_number", &self.threads_number())
+            .field("names", &self.names())
+            .field("is_interrupt", &self.is_interrupt())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,141 @@
+//! SIGINT, SIGTERM and SIGHUP as interrupts; for programs, not for libraries.
+//!
+//! The first signal is an interrupt for the supervisor, which ends the run in good order. A second
+//! one ends the process at once, by that signal's default action, whatever the supervisor is doing.
+//! A signal that the process was started to ignore (SIGHUP, under `nohup`) stays ignored.
+//!
+//! One daemon thread owns this: signals wake it through a pipe, so nothing but the write to that
+//! pipe happens in a signal handler.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::low_level::emulate_default_handler;
+
+use super::interrupt::{Interrupt, InterruptSink, InterruptSource, Relay};
+use crate::thread;
+
+/// The process's signals as a source of interrupts.
+///
+/// ```no_run
+/// use std::io;
+/// use towline_threads::supervisor::signals::Signals;
+/// use towline_threads::supervisor::{Crew, Outcome, Supervised, Supervisor};
+///
+/// struct Work;
+///
+/// impl Supervised for Work {
+///     fn init_threads(&mut self, crew: &Crew) -> io::Result<()> {
+///         let token = crew.cancel_token().clone();
+///         crew.spawn("works", move || while !token.is_cancelled() { /* one unit of work */ })
+///     }
+/// }
+///
+/// let signals = Signals::install()?; // early: what comes from now on is not lost
+/// let outcome = Supervisor::new(1).interrupts(signals).run(&mut Work).unwrap();
+/// if let Outcome::Interrupted(interrupt) = outcome {
+///     interrupt.raise_default(); // let the parent see what ended this process
+/// }
+/// # Ok::<(), io::Error>(())
+/// ```
+#[must_use = "dropping it before a run gives the signals their default action back"]
+pub struct Signals {
+    relay: Arc<Relay>,
+}
+
+impl Signals {
+    /// Catches SIGINT, SIGTERM and SIGHUP from now on, but for those that are ignored now.
+    ///
+    /// Meant to be called once, early in `main`. Signals that come before the run begins are kept
+    /// for it; the second one ends the process all the same. Two signals of one kind that come
+    /// before the first has been looked at count as one, as the operating system has it. A signal
+    /// that finds the run over has its default action.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says when it refuses a handler, a pipe or a thread.
+    pub fn install() -> io::Result<Self> {
+        let mut caught = Vec::new();
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            if !is_ignored(signal)? {
+                caught.push(signal);
+            }
+        }
+        let mut arriving = signal_hook::iterator::Signals::new(&caught)?;
+        let relay = Arc::new(Relay::new());
+        let passes_on = Arc::clone(&relay);
+        thread::Builder::new().name("signals").daemon(true).spawn(move || {
+            let mut interrupted = false;
+            for signal in arriving.forever() {
+                // The first goes to the supervisor. The second does not ask anybody.
+                if interrupted || !passes_on.send(Interrupt::Signal(signal)) {
+                    // Fails only for signals without a known action; these three have one.
+                    let _ = emulate_default_handler(signal);
+                }
+                interrupted = true;
+            }
+        })?;
+        Ok(Self { relay })
+    }
+}
+
+impl InterruptSource for Signals {
+    fn start(self: Box<Self>, sink: InterruptSink) {
+        self.relay.connect(sink);
+    }
+}
+
+impl Drop for Signals {
+    /// Once connected to a run this does nothing.
+    fn drop(&mut self) {
+        if let Some(Interrupt::Signal(signal)) = self.relay.close().first() {
+            let _ = emulate_default_handler(*signal);
+        }
+    }
+}
+
+impl fmt::Debug for Signals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signals").finish_non_exhaustive()
+    }
+}
+
+impl Interrupt {
+    /// Ends this process by the signal that interrupted it, so that its parent sees that; to be
+    /// called at the orderly end of a program.
+    ///
+    /// A shell stops a loop of commands only if the one that was interrupted says so in this way.
+    /// Destructors do not run, and output that is still buffered is not written.
+    ///
+    /// If the signal does not end a process, or cannot be raised, the process exits with status
+    /// 128 + signal instead, as a shell would report it. [`Interrupt::Requested`] exits with
+    /// status 1.
+    pub fn raise_default(self) -> ! {
+        let status = match self {
+            Self::Signal(signal) => {
+                // Returns only if it did not end the process.
+                let _ = emulate_default_handler(signal);
+                signal.saturating_add(128)
+            }
+            Self::Requested => 1,
+        };
+        std::process::exit(status)
+    }
+}
+
+/// Whether the process ignores `signal` now.
+#[expect(unsafe_code, reason = "the standard library cannot ask for a signal's disposition")]
+fn is_ignored(signal: i32) -> io::Result<bool> {
+    let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: the new action is null, so nothing is changed; the old one is written to `action`,
+    // which has room for it.
+    let status = unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
+    if status != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call succeeded and has written it; all zeroes would be a valid value too.
+    let action = unsafe { action.assume_init() };
+    Ok(action.sa_sigaction == libc::SIG_IGN)
+}

@@ -1,0 +1,196 @@
+//! Waiting for a thread and taking its result.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::info::{ThreadInfo, current};
+use crate::deadline;
+use crate::panic;
+
+/// The right to a thread's result.
+///
+/// ```
+/// use std::time::Duration;
+/// use towline_threads::thread::{self, JoinError};
+/// use towline_threads::sync::Event;
+/// use std::sync::Arc;
+///
+/// let go = Arc::new(Event::new());
+/// let waits = Arc::clone(&go);
+/// let mut worker = thread::spawn(move || {
+///     waits.wait();
+///     "done"
+/// });
+/// let early = worker.join_timeout(Duration::from_millis(1));
+/// assert!(matches!(early, Err(JoinError::Timeout)));
+/// go.set();
+/// assert_eq!(worker.join().unwrap(), "done");
+/// ```
+pub struct JoinHandle<T> {
+    info: ThreadInfo,
+    packet: Arc<Packet<T>>,
+    native: Option<std::thread::JoinHandle<()>>,
+}
+
+/// Why a join gave no value.
+#[non_exhaustive]
+pub enum JoinError {
+    /// The thread had not ended when the time was up. It runs on; join again.
+    Timeout,
+    /// The thread panicked; this is what it panicked with.
+    Panicked(Box<dyn Any + Send>),
+    /// A thread asked to wait for its own end.
+    Itself,
+    /// An earlier [`JoinHandle::join_timeout`] took the result.
+    Taken,
+}
+
+/// Where a thread leaves its result.
+pub(super) struct Packet<T> {
+    slot: Mutex<Slot<T>>,
+    ended: Condvar,
+}
+
+enum Slot<T> {
+    Running,
+    Ended(std::thread::Result<T>),
+    Taken,
+}
+
+impl<T> JoinHandle<T> {
+    pub(super) fn new(info: ThreadInfo, packet: Arc<Packet<T>>, native: std::thread::JoinHandle<()>) -> Self {
+        Self { info, packet, native: Some(native) }
+    }
+
+    /// Waits for the thread to end and returns its result.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError::Panicked`] with the payload, [`JoinError::Itself`] if this thread is the one
+    /// that is joined, [`JoinError::Taken`] if [`join_timeout`](Self::join_timeout) has returned
+    /// the result before.
+    pub fn join(mut self) -> Result<T, JoinError> {
+        if self.is_current() {
+            return Err(JoinError::Itself);
+        }
+        let result = self.packet.take(None);
+        if let Some(native) = self.native.take() {
+            // Also waits for the destructors of thread-locals. A panic has been caught before.
+            let _ = native.join();
+        }
+        result
+    }
+
+    /// Waits for the thread to end, but no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError::Timeout`] if the thread still runs; the handle stays good for another try.
+    /// Else as [`join`](Self::join).
+    pub fn join_timeout(&mut self, timeout: Duration) -> Result<T, JoinError> {
+        if self.is_current() {
+            return Err(JoinError::Itself);
+        }
+        // A moment that the clock cannot reach is waited for without end, as `None` says.
+        self.packet.take(deadline::after(timeout))
+    }
+
+    /// Whether the thread has yet to end.
+    pub fn is_alive(&self) -> bool {
+        self.info.is_alive()
+    }
+
+    /// The thread's name.
+    pub fn name(&self) -> &str {
+        self.info.name()
+    }
+
+    /// The thread's name, number and flags; it outlives this handle.
+    pub fn info(&self) -> ThreadInfo {
+        self.info.clone()
+    }
+
+    fn is_current(&self) -> bool {
+        current().id() == self.info.id()
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle").field("info", &self.info).finish_non_exhaustive()
+    }
+}
+
+impl JoinError {
+    /// The text of the panic, if this is one. A payload that is not text is described.
+    ///
+    /// ```
+    /// use towline_threads::thread;
+    ///
+    /// let error = thread::spawn::<(), _>(|| panic!("no such file")).join().unwrap_err();
+    /// assert_eq!(error.panic_message(), Some("no such file"));
+    /// ```
+    pub fn panic_message(&self) -> Option<&str> {
+        match self {
+            Self::Panicked(payload) => Some(panic::message(&**payload)),
+            Self::Timeout | Self::Itself | Self::Taken => None,
+        }
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout => f.write_str("the thread had not ended when the time was up"),
+            Self::Panicked(payload) => {
+                write!(f, "the thread panicked: {}", panic::message(&**payload))
+            }
+            Self::Itself => f.write_str("a thread cannot join itself"),
+            Self::Taken => f.write_str("the thread's result has been taken before"),
+        }
+    }
+}
+
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout => f.write_str("Timeout"),
+            Self::Panicked(payload) => f.debug_tuple("Panicked").field(&panic::message(&**payload)).finish(),
+            Self::Itself => f.write_str("Itself"),
+            Self::Taken => f.write_str("Taken"),
+        }
+    }
+}
+
+impl std::error::Error for JoinError {}
+
+impl<T> Packet<T> {
+    pub(super) fn new() -> Self {
+        Self { slot: Mutex::new(Slot::Running), ended: Condvar::new() }
+    }
+
+    pub(super) fn finish(&self, outcome: std::thread::Result<T>) {
+        *self.slot.lock() = Slot::Ended(outcome);
+        self.ended.notify_all();
+    }
+
+    fn take(&self, deadline: Option<Instant>) -> Result<T, JoinError> {
+        let mut slot = self.slot.lock();
+        while matches!(*slot, Slot::Running) {
+            let in_time = deadline::wait_until(&self.ended, &mut slot, deadline);
+            if !in_time && matches!(*slot, Slot::Running) {
+                return Err(JoinError::Timeout);
+            }
+        }
+        match std::mem::replace(&mut *slot, Slot::Taken) {
+            Slot::Ended(Ok(value)) => Ok(value),
+            Slot::Ended(Err(payload)) => Err(JoinError::Panicked(payload)),
+            Slot::Taken => Err(JoinError::Taken),
+            Slot::Running => unreachable!("the loop above ends when the thread has"),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Who is running: the current thread, the main thread, all of them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::registry::{self, Record};
+
+/// A thread's name, number and daemon flag, and whether it is still running.
+///
+/// It stays valid after the thread has ended. Cloning it is cheap.
+///
+/// ```
+/// use towline_threads::thread;
+///
+/// let worker = thread::spawn(|| thread::current().id());
+/// let info = worker.info();
+/// assert_eq!(worker.join().unwrap(), info.id());
+/// assert!(!info.is_alive());
+/// ```
+#[derive(Clone)]
+pub struct ThreadInfo {
+    record: Arc<Record>,
+}
+
+/// The running thread.
+///
+/// A thread that was started without this crate is listed from this call on, as a daemon, under
+/// the name that it has (or `Foreign-N`).
+///
+/// ```
+/// use towline_threads::thread;
+///
+/// assert!(thread::current().is_alive());
+/// ```
+pub fn current() -> ThreadInfo {
+    ThreadInfo::new(registry::current_record())
+}
+
+/// Every live thread that this crate knows of: the main thread first, then by age.
+///
+/// Daemon threads and the workers of pools are among them.
+///
+/// ```
+/// use towline_threads::{sync::Event, thread};
+/// use std::sync::Arc;
+///
+/// let go = Arc::new(Event::new());
+/// let waits = Arc::clone(&go);
+/// let worker = thread::Builder::new().name("listed").spawn(move || waits.wait())?;
+/// assert!(thread::enumerate().iter().any(|t| t.name() == "listed"));
+/// go.set();
+/// worker.join().unwrap();
+/// assert!(thread::enumerate().iter().all(|t| t.name() != "listed"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn enumerate() -> Vec<ThreadInfo> {
+    registry::live().into_iter().map(ThreadInfo::new).collect()
+}
+
+/// How many threads [`enumerate`] would list.
+///
+/// ```
+/// assert!(towline_threads::thread::active_count() >= 1);
+/// ```
+pub fn active_count() -> usize {
+    registry::count()
+}
+
+/// The thread that the process started with. Its name is `MainThread`, its number 1.
+///
+/// ```
+/// use towline_threads::thread;
+///
+/// assert_eq!(thread::main_thread().name(), "MainThread");
+/// assert!(!thread::main_thread().daemon());
+/// ```
+pub fn main_thread() -> ThreadInfo {
+    ThreadInfo::new(registry::main_record())
+}
+
+impl ThreadInfo {
+    pub(super) fn new(record: Arc<Record>) -> Self {
+        Self { record }
+    }
+
+    /// The thread's name. Names need not be unique.
+    pub fn name(&self) -> &str {
+        &self.record.name
+    }
+
+    /// The thread's number, unique in this process and never used again.
+    pub fn id(&self) -> u64 {
+        self.record.id
+    }
+
+    /// Whether [`run`](super::run()) leaves this thread behind.
+    pub fn daemon(&self) -> bool {
+        self.record.daemon
+    }
+
+    /// Whether the thread has yet to end.
+    pub fn is_alive(&self) -> bool {
+        self.record.is_alive()
+    }
+
+    pub(super) fn heritage(&self) -> bool {
+        self.record.heritage()
+    }
+}
+
+impl fmt::Debug for ThreadInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadInfo")
+            .field("name", &self.name())
+            .field("id", &self.id())
+            .field("daemon", &self.daemon())
+            .field("is_alive", &self.is_alive())
+            .finish()
+    }
+}

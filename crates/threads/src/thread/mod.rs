@@ -1,0 +1,28 @@
+//! Named threads, the list of those alive, joins with a timeout, and a `main` that waits.
+//!
+//! Every thread started here has a name (`Thread-N` unless one is given), a number that is never
+//! used twice, and a *daemon* flag: [`run()`] waits for the threads that are not daemons and leaves
+//! the others behind. A thread inherits the flag of the thread that starts it.
+//!
+//! A process-wide registry holds one record for each live thread; it belongs to this module and is
+//! touched by whichever thread starts, ends or asks.
+//!
+//! ```
+//! use towline_threads::thread;
+//!
+//! let worker = thread::Builder::new().name("adder").spawn(|| 2 + 2)?;
+//! assert_eq!(worker.name(), "adder");
+//! assert_eq!(worker.join().unwrap(), 4);
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+mod builder;
+mod handle;
+mod info;
+mod registry;
+mod run;
+
+pub use builder::{Builder, spawn};
+pub use handle::{JoinError, JoinHandle};
+pub use info::{ThreadInfo, active_count, current, enumerate, main_thread};
+pub use run::run;

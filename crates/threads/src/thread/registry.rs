@@ -1,0 +1,154 @@
+//! The list of live threads: one record each, one lock around all.
+//!
+//! A thread is enrolled by the thread that starts it, before it runs, and leaves by itself when its
+//! closure has ended. Threads that were started elsewhere enrol when they first ask who they are,
+//! and leave by the destructor of their thread-local seat.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use parking_lot::{Condvar, Mutex};
+
+/// What is known of one thread.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) id: u64,
+    pub(super) name: String,
+    pub(super) daemon: bool,
+    origin: Origin,
+    alive: AtomicBool,
+}
+
+/// Who started a thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Main,
+    Ours,
+    Foreign,
+}
+
+impl Record {
+    fn new(id: u64, name: String, daemon: bool, origin: Origin) -> Arc<Self> {
+        Arc::new(Self { id, name, daemon, origin, alive: AtomicBool::new(true) })
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.alive.load(Ordering::Acquire)
+    }
+
+    /// The daemon flag that a thread started by this one gets unless it asks for another.
+    ///
+    /// Nobody chose the flag of a foreign thread, so it is not passed on.
+    pub(super) fn heritage(&self) -> bool {
+        self.daemon && self.origin == Origin::Ours
+    }
+}
+
+const MAIN_ID: u64 = 1;
+
+static MAIN: LazyLock<Arc<Record>> =
+    LazyLock::new(|| Record::new(MAIN_ID, "MainThread".to_owned(), false, Origin::Main));
+
+/// All live threads but the main one, by number.
+static THREADS: Mutex<BTreeMap<u64, Arc<Record>>> = Mutex::new(BTreeMap::new());
+/// Notified whenever a thread leaves the list.
+static LEFT: Condvar = Condvar::new();
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(MAIN_ID + 1);
+static NEXT_NAME: AtomicU64 = AtomicU64::new(1);
+static NEXT_FOREIGN: AtomicU64 = AtomicU64::new(1);
+
+/// The record of the running thread; it leaves the list with the thread.
+struct Seat(Arc<Record>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if self.0.origin != Origin::Main {
+            leave(&self.0);
+        }
+    }
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Seat>> = const { RefCell::new(None) };
+}
+
+/// Puts a thread that is about to be started on the list.
+pub(super) fn enrol(name: Option<String>, daemon: bool) -> Arc<Record> {
+    let name = name.unwrap_or_else(|| format!("Thread-{}", NEXT_NAME.fetch_add(1, Ordering::Relaxed)));
+    insert(Record::new(next_id(), name, daemon, Origin::Ours))
+}
+
+/// Tells the running thread which record is its own.
+pub(super) fn sit_down(record: Arc<Record>) {
+    // Only a thread whose thread-locals are being destroyed has no seat to take.
+    let _ = CURRENT.try_with(|seat| *seat.borrow_mut() = Some(Seat(record)));
+}
+
+/// Takes a thread off the list; once more is harmless.
+pub(super) fn leave(record: &Record) {
+    record.alive.store(false, Ordering::Release);
+    THREADS.lock().remove(&record.id);
+    LEFT.notify_all();
+}
+
+pub(super) fn main_record() -> Arc<Record> {
+    Arc::clone(&MAIN)
+}
+
+pub(super) fn current_record() -> Arc<Record> {
+    CURRENT
+        .try_with(|seat| {
+            let mut seat = seat.borrow_mut();
+            Arc::clone(&seat.get_or_insert_with(|| Seat(adopt())).0)
+        })
+        .unwrap_or_else(|_| {
+            // The thread's last destructors are running: it is on no list any more.
+            let record = Record::new(next_id(), "(ending)".to_owned(), true, Origin::Foreign);
+            record.alive.store(false, Ordering::Release);
+            record
+        })
+}
+
+/// The main thread first, then the others by number.
+pub(super) fn live() -> Vec<Arc<Record>> {
+    let threads = THREADS.lock();
+    std::iter::once(main_record()).chain(threads.values().cloned()).collect()
+}
+
+pub(super) fn count() -> usize {
+    THREADS.lock().len() + 1
+}
+
+/// Blocks until no thread of ours is left that is neither a daemon nor `own`.
+pub(super) fn wait_for_non_daemons(own: u64) {
+    let mut threads = THREADS.lock();
+    while threads.values().any(|thread| thread.origin == Origin::Ours && !thread.daemon && thread.id != own) {
+        LEFT.wait(&mut threads);
+    }
+}
+
+/// The record of a thread that was not started here.
+fn adopt() -> Arc<Record> {
+    let native = std::thread::current();
+    match native.name() {
+        // The standard library gives this name to the main thread.
+        Some("main") => main_record(),
+        name => {
+            let name =
+                name.map_or_else(|| format!("Foreign-{}", NEXT_FOREIGN.fetch_add(1, Ordering::Relaxed)), str::to_owned);
+            insert(Record::new(next_id(), name, true, Origin::Foreign))
+        }
+    }
+}
+
+fn insert(record: Arc<Record>) -> Arc<Record> {
+    THREADS.lock().insert(record.id, Arc::clone(&record));
+    record
+}
+
+fn next_id() -> u64 {
+    NEXT_ID.fetch_add(1, Ordering::Relaxed)
+}

@@ -1,0 +1,39 @@
+//! A `main` that waits for its threads.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use super::{info, registry};
+
+/// Runs `main_fn` and then waits for every thread of this crate that is not a daemon.
+///
+/// Threads that are started meanwhile by those threads are waited for too; daemon threads and
+/// threads started without this crate are left behind. Where CPython does this at the exit of the
+/// process, a Rust program says so by calling `run` in its `main`.
+///
+/// # Panics
+///
+/// With the panic of `main_fn`, after the threads have ended.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicBool, Ordering};
+/// use towline_threads::thread;
+///
+/// let saved = Arc::new(AtomicBool::new(false));
+/// let flag = Arc::clone(&saved);
+/// let answer = thread::run(move || {
+///     thread::spawn(move || flag.store(true, Ordering::Release)); // nobody joins it
+///     42
+/// });
+/// assert_eq!(answer, 42);
+/// assert!(saved.load(Ordering::Acquire));
+/// ```
+pub fn run<R>(main_fn: impl FnOnce() -> R) -> R {
+    let own = info::current().id();
+    let outcome = catch_unwind(AssertUnwindSafe(main_fn));
+    registry::wait_for_non_daemons(own);
+    match outcome {
+        Ok(value) => value,
+        Err(payload) => resume_unwind(payload),
+    }
+}
