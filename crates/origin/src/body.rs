@@ -43,7 +43,7 @@ pub(crate) struct Owner {
     pub(crate) path: Arc<PathCounters>,
     pub(crate) http2: bool,
     /// Held until the body is dropped.
-    pub(crate) in_flight: Option<InFlight>,
+    pub(crate) _in_flight: Option<InFlight>,
 }
 
 /// A scripted body.

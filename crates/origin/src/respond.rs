@@ -46,7 +46,7 @@ pub(crate) async fn respond(
         conn,
         path,
         http2,
-        in_flight,
+        _in_flight: in_flight,
     };
     let head = request.method() == Method::HEAD;
     Ok(reply.into_response(head, effects, owner))

@@ -86,7 +86,7 @@ fn a_panic_is_the_error_of_its_task_and_the_worker_lives_on() {
         let pool = ThreadPoolExecutor::new(1).unwrap();
         let name = || thread::current().id();
         let before = pool.submit(name).unwrap().result().unwrap();
-        let bad = pool.submit(|| -> u8 { panic!("task {}", 3) }).unwrap();
+        let bad = pool.submit(|| -> u8 { panic!("task {}", std::hint::black_box(3)) }).unwrap();
         match bad.result() {
             Err(TaskError::Panicked(payload)) => {
                 assert_eq!(payload.downcast_ref::<String>().unwrap(), "task 3");

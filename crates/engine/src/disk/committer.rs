@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use towline_threads::cancel::CancelToken;
 use towline_threads::executor::ThreadPoolExecutor;
-use towline_threads::queue::Queue;
+use towline_threads::queue::{GetError, Queue};
 
 use super::{CommitterRequest, Parts};
 use crate::checksum::{self, Checksum, Hasher};
@@ -22,6 +22,8 @@ use crate::journal::Journal;
 use crate::name::{journal_path, part_path};
 use crate::storage::{OpenPart, PartFile, Storage};
 
+/// The queue's shutting down is what ends the wait; this only bounds it.
+const WAIT: Duration = Duration::from_secs(3600);
 /// So much is committed as one group at most.
 const GROUP_MAX: usize = 512;
 
@@ -49,15 +51,13 @@ impl Committer {
     /// Runs until the queue is shut down and empty.
     pub(crate) fn run(self) {
         let mut group = Vec::new();
-        while self.requests.get_many(&mut group, GROUP_MAX, std::time::Duration::from_secs(3600)).is_ok() || self.is_open() {
-            self.commit(group.drain(..));
+        loop {
+            match self.requests.get_many(&mut group, GROUP_MAX, WAIT) {
+                Err(GetError::ShutDown) => break,
+                _ => self.commit(group.drain(..)),
+            }
         }
         self.digests.shutdown(true, true);
-    }
-
-    /// The wait above ends by time once an hour; only a shut down queue ends the thread.
-    fn is_open(&self) -> bool {
-        !matches!(self.requests.try_get(), Err(towline_threads::queue::GetError::ShutDown))
     }
 
     fn commit(&self, group: impl Iterator<Item = CommitterRequest>) {
@@ -137,8 +137,8 @@ impl Committer {
     fn publish(&self, pending: Vec<Pending>) {
         let mut done = Vec::with_capacity(pending.len());
         let mut directories = BTreeSet::new();
-        let mut results: Vec<Result<()>> = pending.iter().map(|pending| self.sync(pending)).collect();
-        for (pending, result) in pending.into_iter().zip(results.drain(..)) {
+        let synced: Vec<Result<()>> = pending.iter().map(|pending| self.sync(pending)).collect();
+        for (pending, result) in pending.into_iter().zip(synced) {
             let result = result.and_then(|()| self.rename(&pending));
             if let Some(parent) = pending.publish.path.parent() {
                 directories.insert(if parent.as_os_str().is_empty() { Path::new(".").to_owned() } else { parent.to_owned() });

@@ -1,0 +1,399 @@
+//! The core against a scripted world: messages in, effects out, no clock, no I/O.
+
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use super::*;
+use crate::dispatch::message::*;
+use crate::error::{Error, ErrorKind};
+use crate::event::How;
+use crate::http::validator::Validator;
+use crate::ranges::ByteRange;
+
+const MIB: u64 = 1 << 20;
+
+struct World {
+    core: Core,
+    now: Time,
+    effects: Vec<Effect>,
+    events: Vec<Event>,
+}
+
+impl World {
+    fn new(change: impl FnOnce(&mut Options)) -> Self {
+        let mut options = Options { dir: "out".into(), ..Options::default() };
+        change(&mut options);
+        let mut core = Core::new(&options, false, 1);
+        core.step(Time::ZERO, Message::WorkerAdded(0));
+        Self { core, now: Time::ZERO, effects: Vec::new(), events: Vec::new() }
+    }
+
+    fn add(&mut self, id: u64, url: &str) -> JobId {
+        let job = JobId(id);
+        let spec = JobSpec::new(url.parse().unwrap());
+        self.tell(Message::Command(Command::Add(job, Box::new(spec))));
+        job
+    }
+
+    fn tell(&mut self, message: Message) {
+        self.core.step(self.now, message);
+        let mut effects = Vec::new();
+        self.core.decide(self.now, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Report(event) => self.events.push(event),
+                other => self.effects.push(other),
+            }
+        }
+    }
+
+    fn pass(&mut self, time: Time) {
+        self.now += time;
+        self.tell(Message::Tick);
+    }
+
+    /// The next effect that fits.
+    fn take<T>(&mut self, mut fits: impl FnMut(&Effect) -> Option<T>) -> T {
+        let found = self.effects.iter().enumerate().find_map(|(at, effect)| Some((at, fits(effect)?)));
+        let (at, value) = found.unwrap_or_else(|| panic!("no such effect among {:#?}", self.effects));
+        self.effects.remove(at);
+        value
+    }
+
+    fn take_fetch(&mut self) -> Box<Fetch> {
+        let at = self.effects.iter().position(|effect| matches!(effect, Effect::Fetch(_)));
+        match self.effects.remove(at.unwrap_or_else(|| panic!("no request among {:#?}", self.effects))) {
+            Effect::Fetch(fetch) => fetch,
+            _ => unreachable!(),
+        }
+    }
+
+    fn fetches(&self) -> usize {
+        self.effects.iter().filter(|effect| matches!(effect, Effect::Fetch(_))).count()
+    }
+
+    fn prepare(&mut self, job: JobId, prepared: Prepared) {
+        self.take(|effect| matches!(effect, Effect::Prepare { job: it, .. } if *it == job).then_some(()));
+        self.tell(Message::Prepared(job, Ok(prepared)));
+    }
+
+    /// Lets a job come as far as the body of its first stream.
+    fn begin_large(&mut self, job: JobId, total: u64) -> Box<Fetch> {
+        self.prepare(job, Prepared::default());
+        let probe = self.take_fetch();
+        self.tell(Message::Connected(probe.slot, Protocol::Http1));
+        probe.piece.set_end(total);
+        self.tell(Message::Answered(probe.transfer, head(total), None));
+        self.take(|effect| matches!(effect, Effect::Open { .. }).then_some(()));
+        self.tell(Message::Opened(job, Ok(())));
+        self.take(|effect| matches!(effect, Effect::Grant { .. }).then_some(()));
+        probe
+    }
+
+    fn end(&mut self, transfer: TransferId, end: End, is_reusable: bool) {
+        self.tell(Message::Ended(Ended { transfer, end, is_reusable }));
+    }
+
+    fn complete(&mut self, fetch: &Fetch) {
+        fetch.piece.advance(fetch.piece.end());
+        self.end(fetch.transfer, End::Complete, true);
+    }
+
+    fn has(&self, fits: impl Fn(&Event) -> bool) -> bool {
+        self.events.iter().any(fits)
+    }
+}
+
+fn validator(tag: &str, total: u64) -> Validator {
+    let mut headers = http::HeaderMap::new();
+    headers.insert("etag", format!("\"{tag}\"").parse().unwrap());
+    Validator::from_headers(&headers, Some(total))
+}
+
+fn head(total: u64) -> Box<Head> {
+    Box::new(Head {
+        status: 200,
+        protocol: Protocol::Http1,
+        total_bytes: Some(total),
+        validator: validator("v1", total),
+        refuses_ranges: false,
+        file_name: None,
+        is_html: false,
+        content_encoding: None,
+    })
+}
+
+fn broken() -> End {
+    End::Failed { error: Error::new(ErrorKind::Broken, "the connection broke"), retry_after: None }
+}
+
+fn published(len_bytes: u64) -> Published {
+    Published { len_bytes, modified: UNIX_EPOCH }
+}
+
+#[test]
+fn a_small_file_goes_from_its_answer_straight_to_the_disk() {
+    let mut world = World::new(|_| {});
+    let job = world.add(1, "http://h/a.bin");
+    world.prepare(job, Prepared::default());
+    let probe = world.take_fetch();
+    let content = vec![bytes::Bytes::from_static(b"hello")];
+    world.tell(Message::Answered(probe.transfer, head(5), Some(content)));
+    world.end(probe.transfer, End::Complete, true);
+    let path = world.take(|effect| match effect {
+        Effect::Store(store) => Some(store.path.clone()),
+        _ => None,
+    });
+    assert_eq!(path, Path::new("out/a.bin"));
+    world.tell(Message::Stored(job, Ok(published(5))));
+    world.tell(Message::Command(Command::Close));
+    assert!(world.has(|event| matches!(event, Event::Finished { how: How::Fetched, fetched_bytes: 5, .. })));
+    assert!(world.core.is_finished());
+}
+
+#[test]
+fn exactly_the_connections_asked_for_open_once_ranges_are_proven() {
+    let mut world = World::new(|options| options.connections = Some(8));
+    let job = world.add(1, "http://h/a.bin");
+    world.begin_large(job, 1024 * MIB);
+    assert_eq!(world.fetches(), 1, "one request finds out whether ranges work");
+    let trial = world.take_fetch();
+    assert!(matches!(trial.kind, FetchKind::Piece { .. }));
+    world.tell(Message::Connected(trial.slot, Protocol::Http1));
+    world.tell(Message::Proven(trial.transfer));
+    assert_eq!(world.fetches(), 6, "the first stream, the trial and six more");
+}
+
+#[test]
+fn a_server_that_ignores_ranges_is_left_with_one_stream() {
+    let mut world = World::new(|options| options.connections = Some(8));
+    let job = world.add(1, "http://h/a.bin");
+    let probe = world.begin_large(job, 64 * MIB);
+    let trial = world.take_fetch();
+    world.end(trial.transfer, End::NotRange(head(64 * MIB)), false);
+    if world.fetches() == 1 {
+        // Asked once more without If-Range.
+        let again = world.take_fetch();
+        assert!(matches!(again.kind, FetchKind::Piece { if_range: None, .. }));
+        world.end(again.transfer, End::NotRange(head(64 * MIB)), false);
+    }
+    assert_eq!(world.fetches(), 0);
+    assert!(world.has(|event| matches!(event, Event::Ranges { segmented: false, .. })));
+    world.complete(&probe);
+    world.take(|effect| matches!(effect, Effect::Publish { .. }).then_some(()));
+}
+
+#[test]
+fn another_version_begins_again_and_three_of_them_fail() {
+    let mut world = World::new(|options| options.connections = Some(2));
+    let job = world.add(1, "http://h/a.bin");
+    world.begin_large(job, 64 * MIB);
+    for round in 0..3 {
+        let trial = world.take_fetch();
+        world.end(trial.transfer, End::OtherVersion(head(64 * MIB)), false);
+        let dropped = world.take(|effect| match effect {
+            Effect::Drop { transfer, .. } => Some(*transfer),
+            _ => None,
+        });
+        world.end(dropped, End::Dropped, false);
+        assert!(world.has(|event| matches!(event, Event::Restarted { .. })));
+        let probe = world.take_fetch();
+        assert!(matches!(probe.kind, FetchKind::Probe), "round {round}");
+        probe.piece.set_end(64 * MIB);
+        world.tell(Message::Answered(probe.transfer, head(64 * MIB), None));
+        world.take(|effect| matches!(effect, Effect::Open { .. }).then_some(()));
+        world.tell(Message::Opened(job, Ok(())));
+        world.take(|effect| matches!(effect, Effect::Grant { .. }).then_some(()));
+    }
+    assert_eq!(world.fetches(), 0, "the last try is one unsegmented stream");
+}
+
+#[test]
+fn a_transient_failure_waits_and_goes_on_where_it_was() {
+    let mut world = World::new(|options| options.connections = Some(1));
+    let job = world.add(1, "http://h/a.bin");
+    let probe = world.begin_large(job, 64 * MIB);
+    probe.piece.advance(10 * MIB);
+    world.end(probe.transfer, broken(), false);
+    assert_eq!(world.fetches(), 0, "it waits first");
+    assert!(world.has(|event| matches!(event, Event::Retrying { attempt: 2, .. })));
+    world.pass(Time::from_secs(1));
+    let again = world.take_fetch();
+    match again.kind {
+        FetchKind::Piece { range, if_range, .. } => {
+            assert_eq!(range.start, 10 * MIB);
+            assert!(if_range.is_some());
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn retries_end_in_a_failure_that_keeps_what_came() {
+    let mut world = World::new(|options| options.connections = Some(1));
+    let job = world.add(1, "http://h/a.bin");
+    let probe = world.begin_large(job, 64 * MIB);
+    probe.piece.advance(10 * MIB);
+    world.end(probe.transfer, broken(), false);
+    for _ in 0..5 {
+        world.pass(Time::from_secs(40));
+        let again = world.take_fetch();
+        world.end(again.transfer, broken(), false);
+    }
+    let done = world.take(|effect| match effect {
+        Effect::Save { journal, .. } => Some(journal.done.clone()),
+        _ => None,
+    });
+    assert_eq!(done.covered(), 10 * MIB);
+    world.tell(Message::Saved(job, Ok(())));
+    world.take(|effect| matches!(effect, Effect::Release { discard: false, .. }).then_some(()));
+    assert!(world.has(|event| matches!(event, Event::Failed { error, .. } if error.attempts == 6)));
+}
+
+#[test]
+fn a_stop_saves_and_then_ends() {
+    let mut world = World::new(|options| options.connections = Some(1));
+    let job = world.add(1, "http://h/a.bin");
+    let probe = world.begin_large(job, 64 * MIB);
+    probe.piece.advance(10 * MIB);
+    world.tell(Message::Stop);
+    assert!(!world.core.is_finished());
+    world.end(probe.transfer, End::Dropped, false);
+    world.take(|effect| matches!(effect, Effect::Save { .. }).then_some(()));
+    world.tell(Message::Saved(job, Ok(())));
+    assert!(world.core.is_finished());
+    let kept = world.events.iter().find_map(|event| match event {
+        Event::Summary(summary) => Some((summary.kept_bytes, summary.unfinished_bytes, summary.interrupted)),
+        _ => None,
+    });
+    assert_eq!(kept, Some((10 * MIB, 64 * MIB, true)));
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_disk_that_hangs() {
+    let mut world = World::new(|options| options.connections = Some(1));
+    let job = world.add(1, "http://h/a.bin");
+    let probe = world.begin_large(job, 64 * MIB);
+    probe.piece.advance(10 * MIB);
+    world.tell(Message::Stop);
+    world.end(probe.transfer, End::Dropped, false);
+    world.pass(Time::from_millis(1600));
+    assert!(world.core.is_finished());
+}
+
+#[test]
+fn a_pause_frees_the_connection_and_a_resume_goes_on() {
+    let mut world = World::new(|options| options.connections = Some(1));
+    let job = world.add(1, "http://h/a.bin");
+    let probe = world.begin_large(job, 64 * MIB);
+    probe.piece.advance(10 * MIB);
+    world.tell(Message::Command(Command::Pause(job)));
+    world.take(|effect| matches!(effect, Effect::Drop { .. }).then_some(()));
+    world.end(probe.transfer, End::Dropped, false);
+    world.take(|effect| matches!(effect, Effect::Save { .. }).then_some(()));
+    world.tell(Message::Saved(job, Ok(())));
+    assert!(world.has(|event| matches!(event, Event::Paused { .. })));
+    world.tell(Message::Command(Command::Close));
+    assert!(!world.core.is_finished(), "a paused file is not an end");
+    world.tell(Message::Command(Command::Resume(job)));
+    let again = world.take_fetch();
+    assert!(matches!(again.kind, FetchKind::Piece { range, .. } if range.start == 10 * MIB));
+}
+
+#[test]
+fn a_journal_is_gone_on_with_from_its_first_gap() {
+    let mut world = World::new(|options| options.connections = Some(1));
+    let job = world.add(1, "http://h/a.bin");
+    let journal = crate::journal::Journal {
+        generation: 3,
+        identity: crate::journal::Identity {
+            url: "http://h/a.bin".to_owned(),
+            validator: validator("v1", 64 * MIB),
+            total_bytes: Some(64 * MIB),
+        },
+        done: [ByteRange::new(0, 5 * MIB), ByteRange::new(6 * MIB, 64 * MIB)].into_iter().collect(),
+        verified: crate::journal::Verified::Unchecked,
+        saved_unix_ms: 0,
+    };
+    world.prepare(job, Prepared { partial: Some(journal), ..Prepared::default() });
+    let fetch = world.take_fetch();
+    match &fetch.kind {
+        FetchKind::Piece { range, .. } => assert_eq!(*range, ByteRange::new(5 * MIB, 6 * MIB)),
+        other => panic!("{other:?}"),
+    }
+    world.tell(Message::Proven(fetch.transfer));
+    world.complete(&fetch);
+    world.take(|effect| matches!(effect, Effect::Publish { .. }).then_some(()));
+    world.tell(Message::Published(job, Ok(published(64 * MIB))));
+    assert!(world.has(|event| matches!(event, Event::Finished { fetched_bytes, .. } if *fetched_bytes == MIB)));
+}
+
+#[test]
+fn two_entries_for_one_name_are_a_failure_of_the_second() {
+    let mut world = World::new(|_| {});
+    let first = world.add(1, "http://h/x/a.bin");
+    let second = world.add(2, "http://h/y/A.BIN");
+    for job in [first, second] {
+        world.prepare(job, Prepared::default());
+    }
+    let fetches = [world.take_fetch(), world.take_fetch()];
+    for fetch in fetches {
+        world.tell(Message::Answered(fetch.transfer, head(5), Some(vec![bytes::Bytes::from_static(b"hello")])));
+        world.end(fetch.transfer, End::Complete, true);
+    }
+    assert!(world.has(|event| matches!(
+        event,
+        Event::Failed { job, error, .. } if *job == second && error.kind == ErrorKind::NameTaken
+    )));
+    world.take(|effect| matches!(effect, Effect::Store(_)).then_some(()));
+}
+
+#[test]
+fn retry_after_holds_the_host_and_uses_up_no_retries() {
+    let mut world = World::new(|options| options.http.retries = 0);
+    let job = world.add(1, "http://h/a.bin");
+    world.prepare(job, Prepared::default());
+    for _ in 0..3 {
+        let probe = world.take_fetch();
+        let error = Error::new(ErrorKind::Status(503), "the server answered 503 Service Unavailable");
+        world.end(probe.transfer, End::Failed { error, retry_after: Some(Time::from_secs(7)) }, true);
+        world.pass(Time::from_secs(6));
+        assert_eq!(world.fetches(), 0);
+        world.pass(Time::from_secs(2));
+        assert_eq!(world.fetches(), 1);
+    }
+}
+
+#[test]
+fn caps_on_connections_are_exact() {
+    let mut world = World::new(|options| {
+        options.max_per_host = 3;
+        options.max_connections = 5;
+    });
+    for id in 0..12 {
+        let host = if id % 2 == 0 { "a" } else { "b" };
+        let job = world.add(id, &format!("http://{host}/{id}.bin"));
+        world.prepare(job, Prepared::default());
+    }
+    let fetches: Vec<_> = (0..world.fetches()).map(|_| world.take_fetch()).collect();
+    assert_eq!(fetches.len(), 5);
+    assert!(fetches.iter().filter(|fetch| fetch.origin.host == "a").count() <= 3);
+    assert!(fetches.iter().filter(|fetch| fetch.origin.host == "b").count() <= 3);
+}
+
+#[test]
+fn a_redirect_is_followed_and_a_downgrade_is_refused() {
+    let mut world = World::new(|_| {});
+    let job = world.add(1, "https://h/a.bin");
+    world.prepare(job, Prepared::default());
+    let probe = world.take_fetch();
+    assert!(probe.is_own_origin);
+    let location = Some("https://other/b.bin".to_owned());
+    world.end(probe.transfer, End::Redirect { status: 302, location }, true);
+    let probe = world.take_fetch();
+    assert_eq!(probe.url.as_str(), "https://other/b.bin");
+    assert!(!probe.is_own_origin);
+    let location = Some("http://other/b.bin".to_owned());
+    world.end(probe.transfer, End::Redirect { status: 302, location }, true);
+    assert!(world.has(|event| matches!(event, Event::Failed { error, .. } if error.kind == ErrorKind::Redirect)));
+}

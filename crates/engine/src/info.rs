@@ -1,0 +1,166 @@
+//! `towline info`: what a server says about a URL, without fetching it.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use serde::Serialize;
+use url::Url;
+
+use crate::dispatch::message::{Alpn, Fetch, FetchKind, SlotId};
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::origin::{Origin, Scheme};
+use crate::http::validator::Validator;
+use crate::job::JobId;
+use crate::name::safe;
+use crate::options::HttpOptions;
+use crate::plan::TransferId;
+use crate::plan::piece::Piece;
+use crate::ranges::ByteRange;
+use crate::secret;
+use crate::worker::connection::Connection;
+use crate::worker::limit::RateLimit;
+use crate::worker::network::Network;
+use crate::worker::request::{self, Answer};
+use crate::worker::resolve::SystemResolver;
+
+const REDIRECTS_MAX: u32 = 10;
+
+/// What a server says about a URL.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Info {
+    /// The URL asked for, without secrets.
+    pub url: String,
+    /// The URL after redirects, without secrets.
+    pub final_url: String,
+    /// The answer's status.
+    pub status: u16,
+    /// The name that a download would get.
+    pub file_name: String,
+    /// The media type.
+    pub content_type: Option<String>,
+    /// The length in bytes.
+    pub total_bytes: Option<u64>,
+    /// Whether a range was answered with exactly that range; `None` if it cannot be told.
+    pub ranges: Option<bool>,
+    /// The entity tag, as sent.
+    pub etag: Option<String>,
+    /// When it was last changed, as sent.
+    pub last_modified: Option<String>,
+    /// An encoding that was not asked for.
+    pub content_encoding: Option<String>,
+    /// `HTTP/1.1` or `HTTP/2`.
+    pub protocol: &'static str,
+    /// How many redirects led there.
+    pub redirects: u32,
+}
+
+/// Asks the server for the first byte of `url` and tells what the answer says.
+///
+/// # Errors
+///
+/// What kept the server from answering, or its answer if it is an error.
+pub fn info(url: &Url, options: &HttpOptions) -> Result<Info> {
+    let limit = RateLimit::new(None, Instant::now());
+    let network = Network::new(options.clone(), limit, Arc::new(SystemResolver))?;
+    let runtime = crate::worker::run::runtime()
+        .map_err(|source| Error::new(ErrorKind::Internal, "no runtime can be made").with_source(source))?;
+    let tasks = tokio::task::LocalSet::new();
+    let asked = tasks.block_on(&runtime, ask(&network, url));
+    drop(tasks);
+    runtime.shutdown_background();
+    asked.map_err(|error| if error.url().is_some() { error } else { error.with_url(secret::shown_url(url)) })
+}
+
+async fn ask(network: &Network, url: &Url) -> Result<Info> {
+    let own = origin_of(url)?;
+    let mut at = url.clone();
+    let mut redirects = 0;
+    loop {
+        let origin = origin_of(&at)?;
+        let (answer, headers) = first_byte(network, &at, &origin, origin == own).await?;
+        let status = answer.head.status;
+        let location = matches!(status, 301 | 302 | 303 | 307 | 308).then_some(answer.location.as_deref()).flatten();
+        let Some(location) = location else {
+            return match status {
+                200 | 203 | 206 | 416 => Ok(describe(url, &at, &answer, &headers, redirects)),
+                _ => Err(answer.status_error()),
+            };
+        };
+        let next = at
+            .join(location)
+            .map_err(|_| Error::new(ErrorKind::Redirect, "the server redirects to something that is no URL"))?;
+        redirects += 1;
+        if redirects > REDIRECTS_MAX {
+            return Err(Error::new(ErrorKind::Redirect, format!("more than {REDIRECTS_MAX} redirects")));
+        }
+        let is_downgrade = origin.scheme == Scheme::Https && next.scheme() == "http";
+        if is_downgrade && !network.options.allow_downgrade {
+            return Err(Error::new(ErrorKind::Redirect, "a redirect from https to http was refused"));
+        }
+        at = next;
+    }
+}
+
+async fn first_byte(
+    network: &Network,
+    url: &Url,
+    origin: &Origin,
+    is_own_origin: bool,
+) -> Result<(Answer, http::HeaderMap)> {
+    let connected = network.connect(origin, Alpn::Any).await?;
+    let mut connection = Connection::open(connected).await?;
+    let range = ByteRange::new(0, 1);
+    let fetch = Fetch {
+        transfer: TransferId(0),
+        job: JobId(0),
+        worker: 0,
+        slot: SlotId(0),
+        alpn: Alpn::Any,
+        origin: origin.clone(),
+        url: url.clone(),
+        is_own_origin,
+        kind: FetchKind::Piece { range, if_range: None, expect: Validator::default() },
+        piece: Arc::new(Piece::new(range.start, range.end)),
+    };
+    let request = request::build(network, &fetch, connection.protocol(), connection.plain_proxy())?;
+    let response = tokio::time::timeout(network.options.stall_timeout, connection.send(request))
+        .await
+        .map_err(|_| Error::new(ErrorKind::Stalled, "no answer came in time"))??;
+    let answer = Answer::read(&response, connection.protocol(), SystemTime::now());
+    Ok((answer, response.headers().clone()))
+}
+
+fn describe(asked: &Url, at: &Url, answer: &Answer, headers: &http::HeaderMap, redirects: u32) -> Info {
+    let head = &answer.head;
+    let text = |name: http::HeaderName| {
+        let value = headers.get(name)?;
+        Some(secret::printable(&String::from_utf8_lossy(value.as_bytes())).into_owned())
+    };
+    let given = head.file_name.clone().unwrap_or_else(|| safe::from_url(at));
+    let ranges = match (head.status, &answer.content_range) {
+        (206, Some(range)) => Some(range.range == Some(ByteRange::new(0, 1))),
+        (206, None) | (200 | 203, _) => Some(false),
+        _ => None,
+    };
+    Info {
+        url: secret::shown_url(asked),
+        final_url: secret::shown_url(at),
+        status: head.status,
+        file_name: safe::make_safe(&given),
+        content_type: text(http::header::CONTENT_TYPE),
+        total_bytes: head.total_bytes,
+        ranges,
+        etag: text(http::header::ETAG),
+        last_modified: text(http::header::LAST_MODIFIED),
+        content_encoding: head.content_encoding.clone(),
+        protocol: head.protocol.name(),
+        redirects,
+    }
+}
+
+fn origin_of(url: &Url) -> Result<Origin> {
+    Origin::of(url).ok_or_else(|| {
+        Error::new(ErrorKind::Usage, format!("cannot fetch from a {} URL; http and https are possible", url.scheme()))
+    })
+}
