@@ -154,7 +154,6 @@ pub(crate) struct Transfer {
     pub(crate) host: Origin,
     pub(crate) piece: Arc<Piece>,
     pub(crate) is_probe: bool,
-    pub(crate) is_sample: bool,
     pub(crate) in_race: bool,
     /// Whether its bytes go to the partial file.
     pub(crate) writes: bool,

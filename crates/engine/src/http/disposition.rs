@@ -11,7 +11,7 @@ pub(crate) fn file_name(value: &[u8]) -> Option<String> {
     }
     let mut plain = None;
     let mut extended = None;
-    for (name, value) in Parameters { rest: value } {
+    for (name, value) in (Parameters { rest: value }) {
         if name.eq_ignore_ascii_case(b"filename*") {
             extended = extended.or_else(|| decode_extended(&value));
         } else if name.eq_ignore_ascii_case(b"filename") {

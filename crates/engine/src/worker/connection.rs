@@ -38,7 +38,7 @@ pub(crate) enum Connection {
 #[derive(Clone, Copy, Debug)]
 struct LocalExecutor;
 
-impl<F: std::future::Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
+impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
     fn execute(&self, future: F) {
         tokio::task::spawn_local(async move {
             future.await;

@@ -66,7 +66,7 @@ impl From<Error> for Failure {
 
 impl Transfer<'_> {
     async fn run(&mut self, sink: Option<Arc<dyn PartFile>>, granted: Granted) -> Result<End, Failure> {
-        let (mut connection, response) = self.answer().await?;
+        let (connection, response) = self.answer().await?;
         let answer = Answer::read(&response, connection.protocol(), SystemTime::now());
         let body = response.into_body();
         let (end, is_reusable) = match (&self.fetch.kind, answer.head.status) {

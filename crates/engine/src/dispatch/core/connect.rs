@@ -199,7 +199,6 @@ impl Core {
             host: job.host.clone(),
             piece: Arc::clone(&piece),
             is_probe: matches!(kind, FetchKind::Probe),
-            is_sample: matches!(kind, FetchKind::Sample { .. }),
             in_race: false,
             writes: matches!(kind, FetchKind::Piece { .. }),
             rate: Rate::default(),

@@ -88,7 +88,6 @@ pub(crate) struct Core {
 /// What is known of the feed.
 #[derive(Debug, Default)]
 struct FeedState {
-    is_there: bool,
     is_asked: bool,
     has_ended: bool,
     read_all: bool,
@@ -126,7 +125,7 @@ impl Core {
             slots: Slots::new(per_host, options.max_connections.max(explicit), http2, http2_for_pieces),
             names: HashSet::new(),
             tally: Tally::default(),
-            feed: FeedState { is_there: has_feed, has_ended: !has_feed, read_all: !has_feed, ..FeedState::default() },
+            feed: FeedState { has_ended: !has_feed, read_all: !has_feed, ..FeedState::default() },
             is_closed: false,
             stop: None,
             is_held: false,
