@@ -1,1 +1,48 @@
-fn main(){}
+//! The command `towline`: parses, dispatches, and turns the end into an exit code. Everything that
+//! downloads is the engine's; this crate has the terminal, the signals and the exit codes.
+
+mod args;
+mod complaint;
+mod demo;
+mod exit_codes;
+mod get;
+mod info;
+mod say;
+mod screen;
+mod settings;
+mod status;
+mod values;
+
+use std::panic;
+use std::process::ExitCode;
+
+use crate::args::Command;
+use crate::say::say;
+
+fn main() -> ExitCode {
+    panic::set_hook(Box::new(|panic| {
+        say(&format!("towline: this is a mistake of ours, please report it: {panic}"));
+    }));
+    ExitCode::from(panic::catch_unwind(run).unwrap_or(exit_codes::FAILED))
+}
+
+fn run() -> u8 {
+    let cli = match args::parse(std::env::args_os().collect()) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to standard output; that it is closed is nobody's fault.
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(exit_codes::USAGE);
+        }
+    };
+    let ended = match cli.command {
+        Command::Get(args) => get::run(*args),
+        Command::Info(args) => info::run(*args),
+        Command::Status(args) => status::run(&args),
+        Command::Demo(args) => demo::run(&args),
+    };
+    ended.unwrap_or_else(|complaint| {
+        complaint.say();
+        complaint.code()
+    })
+}

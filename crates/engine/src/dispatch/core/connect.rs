@@ -185,7 +185,8 @@ impl Core {
             FetchKind::Probe => Wanted::Whole,
             _ => Wanted::Own,
         };
-        let (taken, closed) = self.slots.take(&job.host, wanted, now)?;
+        let near = job.transfers.first().and_then(|first| self.transfers.get(first)).map(|first| first.worker);
+        let (taken, closed) = self.slots.take(&job.host, wanted, near, now)?;
         if let Some((slot, worker)) = closed {
             self.effects.push(Effect::CloseSlot { slot, worker });
         }

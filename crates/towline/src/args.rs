@@ -1,0 +1,326 @@
+//! The command line and the environment as they were given: clap's part, plain values, nothing
+//! looked up. What needs thought is in `settings.rs`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use http::HeaderValue;
+use towline_engine::Checksum;
+
+use crate::values::{self, Header};
+
+const UNITS: &str = "Sizes: k M G are 1024-based, kB MB GB 1000-based. Times: 10, 10s, 500ms, 2m, 1h.\n\
+                     Every option can also be set in the environment as TOWLINE_<OPTION>, such as \
+                     TOWLINE_LIMIT_RATE=2M.";
+
+/// Download one file or a million, over many connections, whole, fast and resumable
+#[derive(Debug, Parser)]
+#[command(
+    name = "towline",
+    version,
+    override_usage = "towline [OPTIONS] URL...\n       towline <COMMAND>",
+    after_help = "`towline URL...` is the same as `towline get URL...`, and `towline get --help` lists its options."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Download files; what an earlier run left is not fetched again
+    #[command(after_help = UNITS)]
+    Get(Box<GetArgs>),
+    /// Say what the server tells about URLs, without fetching them
+    #[command(after_help = UNITS)]
+    Info(Box<InfoArgs>),
+    /// Say how the downloads in a directory stand, also while they run
+    Status(StatusArgs),
+    /// Serve files on this machine and pull them: shows everything, needs no network
+    Demo(DemoArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GetArgs {
+    /// What to download; several URLs are several files
+    #[arg(value_name = "URL")]
+    pub(crate) urls: Vec<String>,
+    /// Save as this file, relative to --dir [default: the server's name]
+    #[arg(short, long, value_name = "FILE", env = "TOWLINE_OUTPUT")]
+    pub(crate) output: Option<PathBuf>,
+    /// Save in this directory, created if missing [default: .]
+    #[arg(short, long, value_name = "DIR", env = "TOWLINE_DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Read URLs from this list, one a line; - is standard input
+    #[arg(short, long, value_name = "LIST", env = "TOWLINE_INPUT_FILE")]
+    pub(crate) input_file: Option<PathBuf>,
+    /// Connections for one file [default: as many as help, up to 8]
+    #[arg(short = 'x', long, value_name = "N", env = "TOWLINE_CONNECTIONS", value_parser = values::count)]
+    pub(crate) connections: Option<usize>,
+    /// Files at once [default: 16]
+    #[arg(short, long, value_name = "N", env = "TOWLINE_JOBS", value_parser = values::count)]
+    pub(crate) jobs: Option<usize>,
+    /// Connections to one host at once [default: 16, or -x or -j if more]
+    #[arg(long, value_name = "N", env = "TOWLINE_MAX_PER_HOST", value_parser = values::count)]
+    pub(crate) max_per_host: Option<usize>,
+    /// Connections at once [default: 64, or -x or -j if more]
+    #[arg(long, value_name = "N", env = "TOWLINE_MAX_CONNECTIONS", value_parser = values::count)]
+    pub(crate) max_connections: Option<usize>,
+    /// Most worker threads [default: the cores, at most 8]
+    #[arg(long, value_name = "N", env = "TOWLINE_THREADS", value_parser = values::count)]
+    pub(crate) threads: Option<usize>,
+    /// Smallest piece worth a connection [default: 1M]
+    #[arg(long, value_name = "SIZE", env = "TOWLINE_PIECE_SIZE", value_parser = values::size_not_0)]
+    pub(crate) piece_size: Option<u64>,
+    /// How often progress is saved [default: 0.5s]
+    #[arg(long, value_name = "TIME", env = "TOWLINE_SAVE_INTERVAL", value_parser = values::time)]
+    pub(crate) save_interval: Option<Duration>,
+    /// Forget what is there and start again [default: go on]
+    #[arg(long, env = "TOWLINE_RESTART", action = ArgAction::SetTrue, value_parser = values::switch)]
+    pub(crate) restart: bool,
+    /// Replace another file that has the name
+    #[arg(long, env = "TOWLINE_OVERWRITE", action = ArgAction::SetTrue, value_parser = values::switch)]
+    pub(crate) overwrite: bool,
+    /// Take the next free numbered name if another file has the name
+    #[arg(long, env = "TOWLINE_AUTO_RENAME", action = ArgAction::SetTrue, value_parser = values::switch)]
+    pub(crate) auto_rename: bool,
+    /// Leave another file that has the name, and count it as done
+    #[arg(long, env = "TOWLINE_SKIP_EXISTING", action = ArgAction::SetTrue, value_parser = values::switch)]
+    pub(crate) skip_existing: bool,
+    /// What the one file must hash to: sha-256, sha-512, sha-1, md5, blake3 or crc32c
+    #[arg(long, value_name = "ALGO=HEX", env = "TOWLINE_CHECKSUM", value_parser = values::checksum)]
+    pub(crate) checksum: Option<Checksum>,
+    /// Try again what failed for good in an earlier run of the list
+    #[arg(long, env = "TOWLINE_RETRY_FAILED", action = ArgAction::SetTrue, value_parser = values::switch)]
+    pub(crate) retry_failed: bool,
+    /// Bytes a second over everything [default: unlimited]
+    #[arg(long, value_name = "RATE", env = "TOWLINE_LIMIT_RATE", value_parser = values::rate)]
+    pub(crate) limit_rate: Option<u64>,
+    /// What saving waits for: full survives a crash of the machine, process one of the program
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "full", env = "TOWLINE_DURABILITY")]
+    pub(crate) durability: DurabilityArg,
+    /// How progress is shown: bars on a terminal and lines elsewhere, or events on standard output
+    #[arg(long, value_enum, value_name = "HOW", default_value = "auto", env = "TOWLINE_PROGRESS")]
+    pub(crate) progress: ProgressArg,
+    /// Say errors only
+    #[arg(short, long, env = "TOWLINE_QUIET", action = ArgAction::SetTrue, value_parser = values::switch)]
+    pub(crate) quiet: bool,
+    /// Say also retries, ranges, protocols and redirects
+    #[arg(short, long, env = "TOWLINE_VERBOSE", action = ArgAction::SetTrue, value_parser = values::switch)]
+    pub(crate) verbose: bool,
+    /// Keep a JSON snapshot of how everything stands in this file
+    #[arg(long, value_name = "FILE", env = "TOWLINE_STATUS_FILE")]
+    pub(crate) status_file: Option<PathBuf>,
+    #[command(flatten, next_help_heading = "Requests")]
+    pub(crate) http: HttpArgs,
+}
+
+// How requests are made. (Not a doc comment: it would become the subcommand's description.)
+#[derive(Debug, Args)]
+pub(crate) struct HttpArgs {
+    /// Send this header to the URL's own server; may be given again
+    #[arg(short = 'H', long, value_name = "NAME: VALUE", env = "TOWLINE_HEADER", value_parser = values::header)]
+    pub(crate) header: Vec<Header>,
+    /// Call ourselves this [default: towline/VERSION]
+    #[arg(short = 'A', long, value_name = "NAME", env = "TOWLINE_USER_AGENT", value_parser = values::header_value)]
+    pub(crate) user_agent: Option<HeaderValue>,
+    /// Accept any certificate
+    #[arg(long, env = "TOWLINE_INSECURE", action = ArgAction::SetTrue, value_parser = values::switch)]
+    pub(crate) insecure: bool,
+    /// Trust the authorities in this PEM file as well
+    #[arg(long, value_name = "FILE", env = "TOWLINE_CA_FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Let https be redirected to http
+    #[arg(long, env = "TOWLINE_ALLOW_DOWNGRADE", action = ArgAction::SetTrue, value_parser = values::switch)]
+    pub(crate) allow_downgrade: bool,
+    /// For name lookup, connection and TLS handshake together [default: 10s]
+    #[arg(long, value_name = "TIME", env = "TOWLINE_CONNECT_TIMEOUT", value_parser = values::time)]
+    pub(crate) connect_timeout: Option<Duration>,
+    /// Replace a connection that brings no byte for so long [default: 30s]
+    #[arg(long, value_name = "TIME", env = "TOWLINE_STALL_TIMEOUT", value_parser = values::time)]
+    pub(crate) stall_timeout: Option<Duration>,
+    /// How often a piece that brings nothing new is tried again [default: 5]
+    #[arg(long, value_name = "N", env = "TOWLINE_RETRIES")]
+    pub(crate) retries: Option<u32>,
+    /// Use this proxy: http, https, socks5 or socks5h [default: the environment's]
+    #[arg(long, value_name = "URL", env = "TOWLINE_PROXY")]
+    pub(crate) proxy: Option<String>,
+    /// Hosts that are reached without --proxy, with commas; * is all, and turns every proxy off
+    #[arg(long, value_name = "LIST", env = "TOWLINE_NO_PROXY")]
+    pub(crate) no_proxy: Option<String>,
+    /// Use HTTP/1.1 only
+    #[arg(long = "http1.1", env = "TOWLINE_HTTP1_1", action = ArgAction::SetTrue, value_parser = values::switch)]
+    pub(crate) http1: bool,
+    /// Use HTTP/2 for everything over TLS, where it is offered
+    #[arg(long, env = "TOWLINE_HTTP2", action = ArgAction::SetTrue, value_parser = values::switch)]
+    pub(crate) http2: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InfoArgs {
+    /// What to ask for
+    #[arg(value_name = "URL", required = true)]
+    pub(crate) urls: Vec<String>,
+    /// Print JSON, one object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten, next_help_heading = "Requests")]
+    pub(crate) http: HttpArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// The directory
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Size of the large file
+    #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = values::size_not_0, hide = true)]
+    pub(crate) size: u64,
+    /// How many small files
+    #[arg(long, value_name = "N", default_value = "300", value_parser = values::count, hide = true)]
+    pub(crate) files: usize,
+}
+
+/// What saving waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DurabilityArg {
+    Full,
+    Process,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressArg {
+    Auto,
+    Bar,
+    Lines,
+    Json,
+    #[value(name = "none")]
+    Nothing,
+}
+
+/// Parses the whole command line, the program's name first.
+///
+/// # Errors
+/// Also for `--help` and `--version`; clap's error knows where it is printed and the exit code.
+pub(crate) fn parse(args: Vec<OsString>) -> Result<Cli, clap::Error> {
+    let mut command = command();
+    let args = with_get(&command, args);
+    let matches = command.try_get_matches_from_mut(args)?;
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    match (&mut cli.command, matches.subcommand()) {
+        (Command::Get(args), Some((_, matches))) => {
+            args.prefer_command_line(matches);
+            args.http.prefer_command_line(matches);
+        }
+        (Command::Info(args), Some((_, matches))) => args.http.prefer_command_line(matches),
+        _ => {}
+    }
+    Ok(cli)
+}
+
+impl GetArgs {
+    /// Of flags that exclude each other, one on the command line turns those of the environment off.
+    fn prefer_command_line(&mut self, matches: &ArgMatches) {
+        if ["overwrite", "auto_rename", "skip_existing"].into_iter().any(|id| is_given(matches, id)) {
+            self.overwrite &= is_given(matches, "overwrite");
+            self.auto_rename &= is_given(matches, "auto_rename");
+            self.skip_existing &= is_given(matches, "skip_existing");
+        }
+        if is_given(matches, "quiet") || is_given(matches, "verbose") {
+            self.quiet &= is_given(matches, "quiet");
+            self.verbose &= is_given(matches, "verbose");
+        }
+    }
+}
+
+impl HttpArgs {
+    fn prefer_command_line(&mut self, matches: &ArgMatches) {
+        if is_given(matches, "http1") || is_given(matches, "http2") {
+            self.http1 &= is_given(matches, "http1");
+            self.http2 &= is_given(matches, "http2");
+        }
+    }
+}
+
+fn is_given(matches: &ArgMatches, id: &str) -> bool {
+    matches.value_source(id) == Some(ValueSource::CommandLine)
+}
+
+/// The names in the environment follow a rule that is said once, so each option need not say it.
+fn command() -> clap::Command {
+    let hide = |command: clap::Command| command.mut_args(|arg| arg.hide_env(true));
+    Cli::command().mut_subcommand("get", hide).mut_subcommand("info", hide)
+}
+
+/// `towline URL` means `towline get URL`.
+fn with_get(command: &clap::Command, mut args: Vec<OsString>) -> Vec<OsString> {
+    if args.is_empty() {
+        args.push("towline".into());
+    }
+    let is_known = match args.get(1).and_then(|first| first.to_str()) {
+        Some("-h" | "--help" | "-V" | "--version" | "help") => true,
+        Some(first) => command.get_subcommands().any(|known| known.get_name() == first),
+        None => false,
+    };
+    if !is_known {
+        args.insert(1, "get".into());
+    }
+    args
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(words: &[&str]) -> Result<Cli, clap::Error> {
+        parse(words.iter().map(OsString::from).collect())
+    }
+
+    fn got(words: &[&str]) -> GetArgs {
+        match parsed(words).unwrap().command {
+            Command::Get(args) => *args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definitions_are_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn get_may_be_left_out() {
+        assert_eq!(got(&["towline", "http://h/a"]).urls, ["http://h/a"]);
+        let args = got(&["towline", "-x", "4", "http://h/a", "http://h/b"]);
+        assert_eq!((args.connections, args.urls.len()), (Some(4), 2));
+        assert_eq!(got(&["towline", "get", "http://h/a"]).urls, ["http://h/a"]);
+        assert!(got(&["towline"]).urls.is_empty());
+        assert!(matches!(parsed(&["towline", "status"]).unwrap().command, Command::Status(_)));
+    }
+
+    #[test]
+    fn a_bad_value_says_what_is_allowed() {
+        let error = parsed(&["towline", "-x", "0", "http://h/a"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("1.."), "{error}");
+        let error = parsed(&["towline", "--piece-size", "big", "http://h/a"]).unwrap_err();
+        assert!(error.to_string().contains("1024-based"), "{error}");
+    }
+
+    #[test]
+    fn headers_may_be_given_again() {
+        let args = got(&["towline", "-H", "A: 1", "--header", "B: 2", "http://h/a"]);
+        assert_eq!(args.http.header.len(), 2);
+    }
+}

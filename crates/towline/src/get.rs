@@ -1,0 +1,137 @@
+//! `towline get`: builds a session of the engine, lets it run under the process's signals, and says
+//! how it ended. Runs on the main thread, which is the session's supervisor.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use towline_engine::event::Summary;
+use towline_engine::feed::Batch;
+use towline_engine::report::{Many, StatusFile};
+use towline_engine::{Error, Session};
+use towline_threads::supervisor::signals::Signals;
+
+use crate::args::GetArgs;
+use crate::complaint::Complaint;
+use crate::exit_codes;
+use crate::say::say;
+use crate::screen::{Collected, Collector, Screen, View, summary};
+use crate::settings::{self, Settings};
+
+/// So many URLs at most get a line each where nothing can be redrawn.
+const FEW_FILES: usize = 20;
+const STATUS_FILE_EVERY: Duration = Duration::from_millis(500);
+
+/// Downloads. Returns the exit code; an interrupted run ends by its signal instead.
+pub(crate) fn run(args: GetArgs) -> Result<u8, Complaint> {
+    let settings = settings::resolve(args)?;
+    // Early, so that a signal that comes from now on finds things in order.
+    let signals =
+        Signals::install().map_err(|error| Complaint::machine(format!("cannot catch signals: {error}")))?;
+    if settings.options.http.insecure {
+        say("towline: --insecure: certificates are not verified");
+    }
+    let view = view(&settings);
+    let expected_files = settings.jobs.len() as u64;
+    let collected = Arc::new(Collected::default());
+    let session = session(settings, &view, &collected, signals)?;
+    let ended = session.run()?;
+    if collected.is_stdout_closed() {
+        return Ok(exit_codes::DONE);
+    }
+    say_end(&ended.summary, &view, &collected, ended.interrupt.is_some());
+    if let Some(interrupt) = ended.interrupt {
+        interrupt.raise_default();
+    }
+    Ok(code(&ended.summary, expected_files))
+}
+
+fn view(settings: &Settings) -> View {
+    let has_list = settings.list.is_some();
+    View {
+        is_single: settings.jobs.len() == 1 && !has_list,
+        is_few: settings.jobs.len() <= FEW_FILES && !has_list,
+        is_quiet: settings.is_quiet,
+        is_verbose: settings.is_verbose,
+        progress: settings.progress,
+    }
+}
+
+/// A session that knows its jobs and has only to run.
+fn session(
+    settings: Settings,
+    view: &View,
+    collected: &Arc<Collected>,
+    signals: Signals,
+) -> Result<Session, Complaint> {
+    let options = settings.options;
+    let batch = match settings.list {
+        Some(list) => {
+            std::fs::create_dir_all(&options.dir)
+                .map_err(|source| Error::storage("create the directory", &options.dir, source))?;
+            Some(Batch::open(list, &options.dir, options.retry_failed, !options.resume)?)
+        }
+        None => None,
+    };
+    let handle = Arc::new(OnceLock::new());
+    let screen = Screen::new(view, collected, &handle);
+    let mut reporters = Many::new().with(Collector(Arc::clone(collected))).with(screen);
+    if let Some(path) = settings.status_file {
+        reporters = reporters.with(StatusFile::new(path, STATUS_FILE_EVERY));
+    }
+    let mut builder = Session::builder(options).reporter(reporters).interrupts(signals);
+    if let Some(batch) = batch {
+        builder = builder.feed(batch);
+    }
+    let session = builder.build()?;
+    let commands = handle.get_or_init(|| session.handle());
+    for job in settings.jobs {
+        commands.add(job);
+    }
+    commands.close();
+    Ok(session)
+}
+
+fn say_end(summary: &Summary, view: &View, collected: &Collected, is_interrupted: bool) {
+    let arrived = collected.arrived().filter(|_| view.is_single);
+    if !is_interrupted
+        && !view.is_quiet
+        && let Some(text) = summary::came(summary, arrived.as_ref())
+    {
+        say(&text);
+    }
+    if let Some(text) = summary::failed(summary, view.is_single) {
+        say(&text);
+    }
+    if is_interrupted {
+        let name = view.is_single.then(|| collected.name().unwrap_or_else(|| "the file".to_owned()));
+        say(&summary::interrupted(summary, name.as_deref()));
+    }
+}
+
+/// Files that nobody counted have not come, whatever else is said.
+fn code(summary: &Summary, expected_files: u64) -> u8 {
+    let code = exit_codes::from_summary(&summary.failure_kinds);
+    let ended_files = summary.done_files + summary.failed_files + summary.cancelled_files;
+    if code == exit_codes::DONE && (ended_files > summary.done_files || ended_files < expected_files) {
+        return exit_codes::FAILED;
+    }
+    code
+}
+
+#[cfg(test)]
+mod tests {
+    use towline_engine::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn all_done_is_0_and_everything_else_is_not() {
+        let done = Summary { done_files: 2, total_files: 2, ..Summary::default() };
+        assert_eq!(code(&done, 2), exit_codes::DONE);
+        assert_eq!(code(&done, 3), exit_codes::FAILED);
+        let cancelled = Summary { cancelled_files: 1, ..done.clone() };
+        assert_eq!(code(&cancelled, 3), exit_codes::FAILED);
+        let full = Summary { failed_files: 1, failure_kinds: vec![ErrorKind::DiskFull], ..done };
+        assert_eq!(code(&full, 3), exit_codes::MACHINE);
+    }
+}

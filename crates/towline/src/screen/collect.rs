@@ -1,0 +1,73 @@
+//! What the end of a run needs and its summary does not hold: the one file's name and how it came,
+//! and whether standard output was closed. Written by the reporter thread, read by the main one.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use towline_engine::event::How;
+use towline_engine::{Event, Reporter};
+
+use crate::screen::text;
+
+/// A file that is complete.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Arrived {
+    pub(crate) name: String,
+    pub(crate) bytes: u64,
+    pub(crate) fetched_bytes: u64,
+    pub(crate) seconds: f64,
+    pub(crate) how: How,
+}
+
+/// What was collected of the file of a run that has one.
+#[derive(Debug, Default)]
+pub(crate) struct Collected {
+    name: Mutex<Option<String>>,
+    arrived: Mutex<Option<Arrived>>,
+    is_stdout_closed: AtomicBool,
+}
+
+impl Collected {
+    /// The name of the file that was worked on last.
+    pub(crate) fn name(&self) -> Option<String> {
+        self.name.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The file that was completed last.
+    pub(crate) fn arrived(&self) -> Option<Arrived> {
+        self.arrived.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn is_stdout_closed(&self) -> bool {
+        self.is_stdout_closed.load(Ordering::Relaxed)
+    }
+
+    /// Notes that nobody reads standard output any more; whether that is news.
+    pub(crate) fn close_stdout(&self) -> bool {
+        !self.is_stdout_closed.swap(true, Ordering::Relaxed)
+    }
+}
+
+/// Fills a [`Collected`].
+pub(crate) struct Collector(pub(crate) Arc<Collected>);
+
+impl Reporter for Collector {
+    fn report(&mut self, event: &Event) {
+        match event {
+            Event::Answered { path, .. } => {
+                *self.0.name.lock().unwrap_or_else(PoisonError::into_inner) = Some(text::shown(path));
+            }
+            Event::Finished { path, bytes, fetched_bytes, seconds, how, .. } => {
+                let arrived = Arrived {
+                    name: text::shown(path),
+                    bytes: *bytes,
+                    fetched_bytes: *fetched_bytes,
+                    seconds: *seconds,
+                    how: *how,
+                };
+                *self.0.arrived.lock().unwrap_or_else(PoisonError::into_inner) = Some(arrived);
+            }
+            _ => {}
+        }
+    }
+}

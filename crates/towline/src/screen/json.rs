@@ -1,0 +1,51 @@
+//! `--progress json`: one event a line on standard output, flushed at each progress event, which
+//! comes several times a second. A reader that has gone ends the session quietly.
+
+use std::io::{self, BufWriter, Stdout, Write as _};
+use std::sync::{Arc, OnceLock};
+
+use serde_json::json;
+use towline_engine::{Event, Reporter, SessionHandle};
+
+use crate::screen::collect::Collected;
+
+/// Writes events.
+pub(crate) struct Json {
+    stdout: BufWriter<Stdout>,
+    collected: Arc<Collected>,
+    session: Arc<OnceLock<SessionHandle>>,
+}
+
+impl Json {
+    pub(crate) fn new(collected: Arc<Collected>, session: Arc<OnceLock<SessionHandle>>) -> Self {
+        Self { stdout: BufWriter::new(io::stdout()), collected, session }
+    }
+
+    fn write(&mut self, event: &Event) -> io::Result<()> {
+        // A path that is no text has no JSON form; its event becomes a warning.
+        let mut line = serde_json::to_string(event).unwrap_or_else(|error| {
+            let message = format!("an event cannot be written as JSON: {error}");
+            json!({ "event": "warning", "job": null, "message": message }).to_string()
+        });
+        line.push('\n');
+        self.stdout.write_all(line.as_bytes())?;
+        match event {
+            Event::Started { .. } | Event::Answered { .. } | Event::Ranges { .. } | Event::Finished { .. } => Ok(()),
+            _ => self.stdout.flush(),
+        }
+    }
+}
+
+impl Reporter for Json {
+    fn report(&mut self, event: &Event) {
+        if self.collected.is_stdout_closed() {
+            return;
+        }
+        if self.write(event).is_err()
+            && self.collected.close_stdout()
+            && let Some(session) = self.session.get()
+        {
+            session.stop();
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Progress where nothing can be redrawn: a line for each file of a few, and a line for the whole
+//! every two seconds. No control codes.
+
+use std::time::{Duration, Instant};
+
+use towline_engine::event::Progress;
+use towline_engine::{Event, Reporter};
+
+use crate::say::say;
+use crate::screen::collect::Arrived;
+use crate::screen::notes::Notes;
+use crate::screen::{View, summary, text};
+
+const EVERY: Duration = Duration::from_secs(2);
+
+/// Says lines.
+pub(crate) struct Lines {
+    notes: Notes,
+    is_single: bool,
+    is_few: bool,
+    /// When progress was said last, or the beginning.
+    said: Instant,
+}
+
+impl Lines {
+    pub(crate) fn new(view: &View) -> Self {
+        Self { notes: Notes::new(view), is_single: view.is_single, is_few: view.is_few, said: Instant::now() }
+    }
+
+    fn progress(&mut self, progress: &Progress) {
+        if self.said.elapsed() < EVERY {
+            return;
+        }
+        self.said = Instant::now();
+        match progress.files.first() {
+            Some(file) if self.is_single => {
+                let how = text::file(file, progress.eta_seconds);
+                say(&format!("{}: {}", text::shown(&file.path), how.trim_start()));
+            }
+            None if self.is_single => {}
+            _ => say(&text::total(progress)),
+        }
+    }
+}
+
+impl Reporter for Lines {
+    fn report(&mut self, event: &Event) {
+        if let Some(text) = self.notes.text(event) {
+            say(&text);
+        }
+        match event {
+            Event::Progress(progress) => self.progress(progress),
+            Event::Finished { path, bytes, fetched_bytes, seconds, how, .. } if self.is_few && !self.is_single => {
+                say(&summary::arrived(&Arrived {
+                    name: text::shown(path),
+                    bytes: *bytes,
+                    fetched_bytes: *fetched_bytes,
+                    seconds: *seconds,
+                    how: *how,
+                }));
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What a person (or a program that reads events) sees of a run: reporters made of the engine's
+//! events, run by the session's reporter thread. `collect` keeps what the end of the run needs.
+
+mod bars;
+mod collect;
+mod json;
+mod lines;
+mod notes;
+pub(crate) mod summary;
+pub(crate) mod text;
+
+use std::env;
+use std::io::{self, IsTerminal as _};
+use std::sync::{Arc, OnceLock};
+
+use towline_engine::{Event, Reporter, SessionHandle};
+
+use crate::args::ProgressArg;
+
+pub(crate) use collect::{Collected, Collector};
+
+use bars::Bars;
+use json::Json;
+use lines::Lines;
+use notes::Notes;
+
+/// What the reporters need to know of the run.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    /// One URL and no list.
+    pub(crate) is_single: bool,
+    /// So few files that each gets a line of its own.
+    pub(crate) is_few: bool,
+    pub(crate) is_quiet: bool,
+    pub(crate) is_verbose: bool,
+    pub(crate) progress: ProgressArg,
+}
+
+/// The reporter that `--progress` and the terminal ask for.
+pub(crate) enum Screen {
+    Bars(Box<Bars>),
+    Lines(Lines),
+    Json(Json),
+    Notes(Notes),
+    Nothing,
+}
+
+/// Which of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Bars,
+    Lines,
+    Json,
+    Notes,
+    Nothing,
+}
+
+impl Screen {
+    /// `session` is what a closed standard output stops; it is filled before the run begins.
+    pub(crate) fn new(view: &View, collected: &Arc<Collected>, session: &Arc<OnceLock<SessionHandle>>) -> Self {
+        let can_redraw = io::stderr().is_terminal() && env::var_os("TERM").is_some_and(|term| term != "dumb");
+        match choose(view.progress, view.is_quiet, can_redraw) {
+            Kind::Bars => Self::Bars(Box::new(Bars::new(view, has_colour()))),
+            Kind::Lines => Self::Lines(Lines::new(view)),
+            Kind::Json => Self::Json(Json::new(Arc::clone(collected), Arc::clone(session))),
+            Kind::Notes => Self::Notes(Notes::new(view)),
+            Kind::Nothing => Self::Nothing,
+        }
+    }
+}
+
+impl Reporter for Screen {
+    fn report(&mut self, event: &Event) {
+        match self {
+            Self::Bars(bars) => bars.report(event),
+            Self::Lines(lines) => lines.report(event),
+            Self::Json(json) => json.report(event),
+            Self::Notes(notes) => notes.report(event),
+            Self::Nothing => {}
+        }
+    }
+}
+
+fn choose(asked: ProgressArg, is_quiet: bool, can_redraw: bool) -> Kind {
+    match asked {
+        ProgressArg::Json => Kind::Json,
+        _ if is_quiet => Kind::Nothing,
+        ProgressArg::Nothing => Kind::Notes,
+        ProgressArg::Auto | ProgressArg::Bar if can_redraw => Kind::Bars,
+        ProgressArg::Auto | ProgressArg::Bar | ProgressArg::Lines => Kind::Lines,
+    }
+}
+
+fn has_colour() -> bool {
+    env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_are_for_terminals_and_events_for_whoever_asks() {
+        assert_eq!(choose(ProgressArg::Auto, false, true), Kind::Bars);
+        assert_eq!(choose(ProgressArg::Auto, false, false), Kind::Lines);
+        assert_eq!(choose(ProgressArg::Bar, false, false), Kind::Lines);
+        assert_eq!(choose(ProgressArg::Lines, false, true), Kind::Lines);
+        assert_eq!(choose(ProgressArg::Nothing, false, true), Kind::Notes);
+        assert_eq!(choose(ProgressArg::Auto, true, true), Kind::Nothing);
+        assert_eq!(choose(ProgressArg::Json, true, true), Kind::Json);
+    }
+}

@@ -1,0 +1,107 @@
+//! What is said while a run goes on besides its progress: warnings, failures, restarts, and with -v
+//! retries, ranges, protocols and redirects. Keeps the names of the files that are being worked on.
+
+use std::collections::HashMap;
+
+use towline_engine::event::ErrorReport;
+use towline_engine::secret::printable;
+use towline_engine::{Event, JobId, Reporter, size};
+
+use crate::say::say;
+use crate::screen::{View, summary, text};
+
+/// So many failures are told as they come; the others are counted.
+const FAILURES_MAX: u64 = 20;
+
+/// Makes notes of events, and says them where nothing else is shown.
+pub(crate) struct Notes {
+    is_single: bool,
+    is_verbose: bool,
+    failures: u64,
+    working: HashMap<JobId, Working>,
+}
+
+/// A file that is being worked on.
+struct Working {
+    /// The URL that was asked for.
+    url: String,
+    /// Known once the server has answered.
+    name: Option<String>,
+}
+
+impl Notes {
+    pub(crate) fn new(view: &View) -> Self {
+        Self { is_single: view.is_single, is_verbose: view.is_verbose, failures: 0, working: HashMap::new() }
+    }
+
+    /// What is to be said of an event, if anything.
+    pub(crate) fn text(&mut self, event: &Event) -> Option<String> {
+        let text = match event {
+            Event::Started { job, url } => {
+                self.working.insert(*job, Working { url: url.clone(), name: None });
+                None
+            }
+            Event::Answered { job, url, path, total_bytes, resumed_bytes, protocol } => {
+                let name = text::shown(path);
+                let mut from = String::new();
+                if let Some(working) = self.working.get_mut(job) {
+                    if working.url != *url {
+                        from = format!(", redirected to {url}");
+                    }
+                    working.name = Some(name.clone());
+                }
+                let length = total_bytes.map_or_else(|| "length unknown".to_owned(), size::bytes);
+                let resumed = match resumed_bytes {
+                    0 => String::new(),
+                    bytes => format!(", {} of them are here", size::bytes(*bytes)),
+                };
+                self.is_verbose.then(|| format!("{name}: {protocol}, {length}{resumed}{from}"))
+            }
+            Event::Ranges { job, segmented } => {
+                let how = if *segmented { "comes in pieces" } else { "comes over one connection, without ranges" };
+                self.is_verbose.then(|| format!("{}: {how}", self.name(*job)))
+            }
+            Event::Retrying { job, error, attempt, wait_ms } => {
+                let wait = text::seconds(*wait_ms as f64 / 1000.0);
+                let what = &error.message;
+                self.is_verbose.then(|| format!("{}: {what}; try {attempt} in {wait}", self.name(*job)))
+            }
+            Event::Restarted { job, reason } => Some(format!("{}: begins again: {reason}", self.name(*job))),
+            Event::Warning { message, .. } => Some(format!("towline: warning: {message}")),
+            Event::Finished { job, .. } | Event::Cancelled { job, .. } => {
+                self.working.remove(job);
+                None
+            }
+            Event::Failed { job, url, error } => {
+                self.working.remove(job);
+                self.failed(url, error)
+            }
+            _ => None,
+        };
+        text.map(|text| printable(&text).into_owned())
+    }
+
+    fn failed(&mut self, url: &str, error: &ErrorReport) -> Option<String> {
+        self.failures += 1;
+        // The one file of a run is told of at its end.
+        if self.is_single || self.failures > FAILURES_MAX {
+            return None;
+        }
+        Some(format!("failed: {}", summary::failure_line(url, error)))
+    }
+
+    fn name(&self, job: JobId) -> &str {
+        match self.working.get(&job) {
+            Some(working) => working.name.as_deref().unwrap_or(&working.url),
+            None => "a file",
+        }
+    }
+}
+
+impl Reporter for Notes {
+    fn report(&mut self, event: &Event) {
+        if let Some(text) = self.text(event) {
+            say(&text);
+        }
+    }
+}

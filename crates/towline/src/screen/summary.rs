@@ -1,0 +1,211 @@
+//! What is said at the end of a run: what came, what failed and why, how to go on. Pure.
+
+use towline_engine::event::{ErrorReport, How, Summary};
+use towline_engine::secret::printable;
+use towline_engine::size;
+
+use crate::screen::collect::Arrived;
+use crate::screen::text;
+
+const FAILURES_SHOWN: usize = 20;
+const AGAIN: &str = "Run the same command again to go on.";
+
+/// What came: one line, or nothing if nothing did. `file` is the one of a run that has one.
+pub(crate) fn came(summary: &Summary, file: Option<&Arrived>) -> Option<String> {
+    if let Some(file) = file {
+        return Some(arrived(file));
+    }
+    if summary.done_files == 0 && summary.failed_files > 0 {
+        return None;
+    }
+    let mut line = format!("{}, {}", text::files(summary.done_files), size::bytes(summary.done_bytes));
+    if summary.there_files > 0 {
+        line += &format!(", {} already there", summary.there_files);
+        if summary.there_by_size_files > 0 {
+            line += &format!(" ({} compared by size only)", summary.there_by_size_files);
+        }
+    }
+    if summary.fetched_bytes > 0 {
+        line += &format!("; fetched {}", speed(summary.fetched_bytes, summary.seconds));
+    }
+    Some(line)
+}
+
+/// How one file came to be there.
+pub(crate) fn arrived(file: &Arrived) -> String {
+    let name = &file.name;
+    let why = match file.how {
+        How::Fetched if file.fetched_bytes < file.bytes => {
+            let came = speed(file.fetched_bytes, file.seconds);
+            return format!("{name}: {}; fetched {came}, the rest was there", size::bytes(file.bytes));
+        }
+        How::Fetched => return format!("{name}: {}", speed(file.bytes, file.seconds)),
+        How::ThereByLedger => "known from an earlier run",
+        How::ThereByValidator => "same validator",
+        How::ThereByDigest => "same digest",
+        How::ThereByTime => "same size and time",
+        How::ThereBySize => "compared by size only",
+        How::Skipped => "left as it is",
+    };
+    format!("{name}: already there ({why})")
+}
+
+/// What failed and why; nothing if nothing did.
+pub(crate) fn failed(summary: &Summary, is_single: bool) -> Option<String> {
+    if summary.failed_files == 0 {
+        return None;
+    }
+    let mut lines = Vec::new();
+    if !is_single {
+        let of = if summary.total_files_exact { "of" } else { "of at least" };
+        lines.push(format!("towline: {} {of} {} failed:", summary.failed_files, text::files(summary.total_files)));
+    }
+    for failure in summary.failures.iter().take(FAILURES_SHOWN) {
+        let line = failure_line(&failure.url, &failure.error);
+        lines.push(if is_single { format!("towline: {line}") } else { format!("  {line}") });
+        if let Some(advice) = failure.error.advice {
+            lines.push(if is_single { format!("  → {advice}") } else { format!("    → {advice}") });
+        }
+    }
+    let shown = summary.failures.len().min(FAILURES_SHOWN) as u64;
+    let more = summary.failed_files.saturating_sub(shown);
+    if more > 0 {
+        lines.push(format!("  … and {more} more"));
+    }
+    Some(lines.join("\n"))
+}
+
+/// `URL: PATH: what happened (tried N times)`.
+pub(crate) fn failure_line(url: &str, error: &ErrorReport) -> String {
+    let mut line = format!("{url}: ");
+    if let Some(path) = &error.path {
+        line += &format!("{}: ", text::shown(path));
+    }
+    line += &error.message;
+    if error.attempts > 1 {
+        line += &format!(" (tried {} times)", error.attempts);
+    }
+    printable(&line).into_owned()
+}
+
+/// What is said after Ctrl-C. `name` is the file of a run that has one.
+pub(crate) fn interrupted(summary: &Summary, name: Option<&str>) -> String {
+    let kept = (summary.unfinished_bytes > 0).then(|| text::percent(summary.kept_bytes, summary.unfinished_bytes));
+    match (name, kept) {
+        (Some(name), Some(percent)) => format!("Interrupted: {percent} % of {name} is on disk. {AGAIN}"),
+        (Some(name), None) if summary.done_files > 0 => format!("Interrupted: {name} is complete."),
+        (Some(name), None) => format!("Interrupted: {name} is not complete. {AGAIN}"),
+        (None, kept) => {
+            let of = if summary.total_files_exact { "of" } else { "of at least" };
+            let rest = kept.map(|percent| format!(", {percent} % of what remains is on disk")).unwrap_or_default();
+            let files = text::files(summary.total_files);
+            format!("Interrupted: {} {of} {files} done{rest}. {AGAIN}", summary.done_files)
+        }
+    }
+}
+
+/// `512 MiB in 4.2 s, 122 MiB/s (128 MB/s)`.
+fn speed(bytes: u64, seconds: f64) -> String {
+    let time = text::seconds(seconds);
+    if seconds < 0.001 {
+        return format!("{} in {time}", size::bytes(bytes));
+    }
+    let bps = bytes as f64 / seconds;
+    format!("{} in {time}, {} ({:.1} MB/s)", size::bytes(bytes), text::rate(bps as u64), bps / 1e6)
+}
+
+#[cfg(test)]
+mod tests {
+    use towline_engine::event::Failure;
+    use towline_engine::{Blame, ErrorKind};
+
+    use super::*;
+
+    fn file(how: How) -> Arrived {
+        let bytes = 100 << 20;
+        Arrived { name: "a.iso".to_owned(), bytes, fetched_bytes: bytes, seconds: 2.0, how }
+    }
+
+    fn failure(number: u64) -> Failure {
+        Failure {
+            url: format!("http://h/{number}"),
+            error: ErrorReport {
+                kind: ErrorKind::Status(503),
+                blame: Blame::Peer,
+                message: "the server answered 503".to_owned(),
+                path: None,
+                attempts: 5,
+                advice: Some("run the same command again to go on"),
+            },
+        }
+    }
+
+    #[test]
+    fn a_single_file_says_how_it_came() {
+        assert_eq!(arrived(&file(How::Fetched)), "a.iso: 100 MiB in 2.0 s, 50.0 MiB/s (52.4 MB/s)");
+        assert_eq!(arrived(&file(How::ThereByValidator)), "a.iso: already there (same validator)");
+        assert_eq!(arrived(&file(How::ThereBySize)), "a.iso: already there (compared by size only)");
+        let resumed = Arrived { fetched_bytes: 50 << 20, ..file(How::Fetched) };
+        assert_eq!(
+            arrived(&resumed),
+            "a.iso: 100 MiB; fetched 50.0 MiB in 2.0 s, 25.0 MiB/s (26.2 MB/s), the rest was there"
+        );
+    }
+
+    #[test]
+    fn many_files_say_what_was_there() {
+        let summary = Summary {
+            done_files: 300,
+            there_files: 120,
+            there_by_size_files: 3,
+            total_files: 300,
+            done_bytes: 3 << 20,
+            fetched_bytes: 2 << 20,
+            seconds: 2.0,
+            ..Summary::default()
+        };
+        assert_eq!(
+            came(&summary, None).unwrap(),
+            "300 files, 3.00 MiB, 120 already there (3 compared by size only); \
+             fetched 2.00 MiB in 2.0 s, 1.00 MiB/s (1.0 MB/s)"
+        );
+    }
+
+    #[test]
+    fn failures_say_why_and_what_to_do_and_are_not_endless() {
+        let failures = (0..25).map(failure).collect();
+        let summary =
+            Summary { failed_files: 30, total_files: 300, total_files_exact: true, failures, ..Summary::default() };
+        let text = failed(&summary, false).unwrap();
+        assert!(text.starts_with("towline: 30 of 300 files failed:\n"), "{text}");
+        assert!(text.contains("  http://h/0: the server answered 503 (tried 5 times)\n    → run the same"), "{text}");
+        assert!(text.ends_with("  … and 10 more"), "{text}");
+        assert_eq!(failed(&Summary::default(), false), None);
+    }
+
+    #[test]
+    fn an_interrupted_run_says_how_to_go_on() {
+        let mut summary = Summary {
+            done_files: 132,
+            total_files: 300,
+            total_files_exact: true,
+            kept_bytes: 415,
+            unfinished_bytes: 1000,
+            ..Summary::default()
+        };
+        assert_eq!(
+            interrupted(&summary, None),
+            "Interrupted: 132 of 300 files done, 41 % of what remains is on disk. Run the same command again to go on."
+        );
+        assert_eq!(
+            interrupted(&summary, Some("a.iso")),
+            "Interrupted: 41 % of a.iso is on disk. Run the same command again to go on."
+        );
+        summary.unfinished_bytes = 0;
+        summary.total_files_exact = false;
+        assert_eq!(
+            interrupted(&summary, None),
+            "Interrupted: 132 of at least 300 files done. Run the same command again to go on."
+        );
+    }
+}

@@ -1,0 +1,176 @@
+//! Pieces of text that several reporters use: names, rates, times, lines that fit. Pure.
+
+use std::path::Path;
+
+use towline_engine::event::{FileProgress, FileState, Progress};
+use towline_engine::secret::printable;
+use towline_engine::size;
+
+/// A path as people see it: no leading `./`, no control characters.
+pub(crate) fn shown(path: &Path) -> String {
+    let path = path.strip_prefix(".").unwrap_or(path);
+    printable(&path.to_string_lossy()).into_owned()
+}
+
+/// `12.3 MiB/s`.
+pub(crate) fn rate(bps: u64) -> String {
+    format!("{}/s", size::bytes(bps))
+}
+
+/// Whole percent, rounded down; 100 only when it is all.
+pub(crate) fn percent(done: u64, total: u64) -> u64 {
+    match total {
+        0 => 100,
+        _ => (u128::from(done.min(total)) * 100 / u128::from(total)) as u64,
+    }
+}
+
+/// `0.42 s`, `4.2 s`, `42 s`, then as [`span`].
+pub(crate) fn seconds(seconds: f64) -> String {
+    if seconds < 0.995 {
+        format!("{seconds:.2} s")
+    } else if seconds < 9.95 {
+        format!("{seconds:.1} s")
+    } else {
+        span(seconds.round() as u64)
+    }
+}
+
+/// `42 s`, `1m 20s`, `2h 05m`, `3d 04h`.
+pub(crate) fn span(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{minutes}m {:02}s", seconds % 60),
+        3600..86_400 => format!("{hours}h {:02}m", minutes % 60),
+        _ => format!("{days}d {:02}h", hours % 24),
+    }
+}
+
+/// `1 file`, `2 files`.
+pub(crate) fn files(count: u64) -> String {
+    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
+}
+
+/// How everything stands, in one line.
+pub(crate) fn total(progress: &Progress) -> String {
+    let at_least = if progress.total_files_exact { "" } else { "at least " };
+    let mut text = format!("{} of {at_least}{}", progress.done_files, files(progress.total_files));
+    if progress.failed_files > 0 {
+        text += &format!(", {} failed", progress.failed_files);
+    }
+    text += &format!("  {}", size::bytes(progress.done_bytes));
+    if progress.total_bytes_exact {
+        text += &format!(" of {}", size::bytes(progress.total_bytes));
+    }
+    text += &format!("  {}", rate(progress.rate_bps));
+    if let Some(left) = progress.eta_seconds {
+        text += &format!("  {} left", span(left));
+    }
+    text
+}
+
+/// How one file stands, without its name.
+pub(crate) fn file(file: &FileProgress, eta_seconds: Option<u64>) -> String {
+    let mut text = size::bytes(file.done_bytes);
+    if let Some(total) = file.total_bytes {
+        text = format!("{:>3} %  {text} of {}", percent(file.done_bytes, total), size::bytes(total));
+    }
+    let doing = match file.state {
+        FileState::Downloading => {
+            let connections = if file.connections == 1 { "connection" } else { "connections" };
+            let left = eta_seconds.map(|left| format!("  {} left", span(left))).unwrap_or_default();
+            format!("{}{left}  {} {connections}", rate(file.rate_bps), file.connections)
+        }
+        FileState::Connecting => "connecting".to_owned(),
+        FileState::Waiting => "waiting before the next try".to_owned(),
+        FileState::Verifying => "checking the digest".to_owned(),
+        FileState::Finishing => "finishing".to_owned(),
+        FileState::Paused => "paused".to_owned(),
+    };
+    format!("{text}  {doing}")
+}
+
+/// At most so many cells of a terminal; what is cut off leaves a `…`.
+pub(crate) fn fit(text: &str, cells_max: usize) -> String {
+    if cells(text) <= cells_max {
+        return text.to_owned();
+    }
+    let mut fitting = String::new();
+    let mut left = cells_max.saturating_sub(1);
+    for c in text.chars() {
+        let wide = cells_of(c);
+        if wide > left {
+            break;
+        }
+        left -= wide;
+        fitting.push(c);
+    }
+    if cells_max > 0 {
+        fitting.push('…');
+    }
+    fitting
+}
+
+/// How many cells of a terminal a text takes.
+pub(crate) fn cells(text: &str) -> usize {
+    text.chars().map(cells_of).sum()
+}
+
+/// Wide are the East Asian scripts and pictographs, no cell have combining marks. Where a terminal
+/// sees it otherwise, a line is a little too short or wraps; nothing worse.
+fn cells_of(c: char) -> usize {
+    match u32::from(c) {
+        0x0300..=0x036F | 0x1AB0..=0x1AFF | 0x20D0..=0x20FF | 0x200B..=0x200F | 0xFE00..=0xFE0F | 0xFE20..=0xFE2F => 0,
+        0x1100..=0x115F | 0x2E80..=0xA4CF | 0xAC00..=0xD7A3 | 0xF900..=0xFAFF | 0xFE30..=0xFE6F => 2,
+        0xFF00..=0xFF60 | 0xFFE0..=0xFFE6 | 0x1F300..=0x1FAFF | 0x20000..=0x3FFFD => 2,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_short() {
+        let cases = [(0.418, "0.42 s"), (4.23, "4.2 s"), (42.4, "42 s"), (80.0, "1m 20s"), (7500.0, "2h 05m")];
+        for (time, text) in cases {
+            assert_eq!(seconds(time), text);
+        }
+        assert_eq!(span(3 * 86_400 + 4 * 3600), "3d 04h");
+    }
+
+    #[test]
+    fn hundred_percent_is_all() {
+        assert_eq!(percent(999, 1000), 99);
+        assert_eq!(percent(1000, 1000), 100);
+        assert_eq!(percent(0, 0), 100);
+    }
+
+    #[test]
+    fn lines_are_cut_by_cells() {
+        assert_eq!(fit("abcdef", 6), "abcdef");
+        assert_eq!(fit("abcdefg", 6), "abcde…");
+        assert_eq!(fit("漢字漢字", 6), "漢字…");
+        assert_eq!(fit("abc", 0), "");
+        assert_eq!(cells("e\u{301}"), 1);
+    }
+
+    #[test]
+    fn totals_say_at_least_until_they_are_known() {
+        let mut progress = Progress { done_files: 2, total_files: 3, rate_bps: 1 << 20, ..Progress::default() };
+        assert_eq!(total(&progress), "2 of at least 3 files  0 B  1.00 MiB/s");
+        progress.total_files_exact = true;
+        progress.total_bytes_exact = true;
+        progress.total_bytes = 2048;
+        progress.eta_seconds = Some(61);
+        assert_eq!(total(&progress), "2 of 3 files  0 B of 2.00 KiB  1.00 MiB/s  1m 01s left");
+    }
+
+    #[test]
+    fn names_are_shown_without_control_characters() {
+        assert_eq!(shown(Path::new("./a.iso")), "a.iso");
+        assert!(!shown(Path::new("a\u{1b}[2J")).contains('\u{1b}'));
+    }
+}

@@ -1,0 +1,302 @@
+//! From arguments to what the engine is given: every check that needs thought is here, and after it
+//! nobody checks again.
+
+use std::path::{Path, PathBuf};
+
+use towline_engine::feed::ListSource;
+use towline_engine::options::{Durability, Existing, HttpOptions, HttpVersion, ProxyChoice};
+use towline_engine::secret::{printable, shown_url};
+use towline_engine::{JobSpec, Options};
+use url::Url;
+
+use crate::args::{DurabilityArg, GetArgs, HttpArgs, ProgressArg};
+use crate::complaint::Complaint;
+
+/// What one run of `get` does.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) options: Options,
+    pub(crate) jobs: Vec<JobSpec>,
+    pub(crate) list: Option<ListSource>,
+    pub(crate) progress: ProgressArg,
+    pub(crate) is_quiet: bool,
+    pub(crate) is_verbose: bool,
+    pub(crate) status_file: Option<PathBuf>,
+}
+
+const PROXY_SCHEMES: [&str; 4] = ["http", "https", "socks5", "socks5h"];
+/// Names with these ends are the engine's own.
+const OWN_ENDS: [&str; 3] = [".part", ".part.json", ".towline"];
+
+/// Resolves the arguments of `get`.
+///
+/// # Errors
+/// For what cannot be: exit code 2, nothing is started.
+pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
+    let existing = existing(&args)?;
+    let jobs = jobs(&args)?;
+    let list = args.input_file.as_deref().map(|list| match list.to_str() {
+        Some("-") => ListSource::Stdin,
+        _ => ListSource::File(list.to_owned()),
+    });
+    let mut options = Options::default();
+    options.dir = args.dir.unwrap_or(options.dir);
+    options.connections = args.connections;
+    options.jobs = args.jobs.unwrap_or(options.jobs);
+    let wanted = args.connections.max(args.jobs).unwrap_or(0);
+    options.max_per_host = args.max_per_host.unwrap_or(options.max_per_host.max(wanted));
+    options.max_connections = args.max_connections.unwrap_or(options.max_connections.max(wanted));
+    options.threads = args.threads.unwrap_or(options.threads);
+    options.piece_size_bytes = args.piece_size.unwrap_or(options.piece_size_bytes);
+    options.save_interval = args.save_interval.unwrap_or(options.save_interval);
+    options.resume = !args.restart;
+    options.existing = existing;
+    options.limit_rate_bps = args.limit_rate;
+    options.durability = match args.durability {
+        DurabilityArg::Full => Durability::Full,
+        DurabilityArg::Process => Durability::Process,
+    };
+    options.retry_failed = args.retry_failed;
+    options.http = http(args.http)?;
+    Ok(Settings {
+        options,
+        jobs,
+        list,
+        progress: args.progress,
+        is_quiet: args.quiet,
+        is_verbose: args.verbose && !args.quiet,
+        status_file: args.status_file,
+    })
+}
+
+/// Resolves how requests are made.
+///
+/// # Errors
+/// For options that exclude each other, or a proxy that is none.
+pub(crate) fn http(args: HttpArgs) -> Result<HttpOptions, Complaint> {
+    let mut http = HttpOptions::default();
+    for (name, value) in args.header {
+        http.headers.append(name, value);
+    }
+    http.user_agent = args.user_agent.unwrap_or(http.user_agent);
+    http.proxy = proxy(args.proxy, args.no_proxy)?;
+    http.insecure = args.insecure;
+    http.ca_file = args.ca_file;
+    http.allow_downgrade = args.allow_downgrade;
+    http.connect_timeout = args.connect_timeout.unwrap_or(http.connect_timeout);
+    http.stall_timeout = args.stall_timeout.unwrap_or(http.stall_timeout);
+    http.retries = args.retries.unwrap_or(http.retries);
+    http.version = match (args.http1, args.http2) {
+        (true, true) => return Err(Complaint::usage("--http1.1 and --http2 exclude each other")),
+        (true, false) => HttpVersion::Http1,
+        (false, true) => HttpVersion::Http2,
+        (false, false) => HttpVersion::Auto,
+    };
+    Ok(http)
+}
+
+/// A URL that can be fetched.
+///
+/// # Errors
+/// For what is none, with a guess at what was meant.
+pub(crate) fn fetchable(text: &str) -> Result<Url, Complaint> {
+    let shown = printable(text);
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
+        Ok(url) if text.contains("://") => Err(Complaint::usage(format!("cannot fetch {}", shown_url(&url)))
+            .hint("http:// and https:// are possible")),
+        _ => {
+            let complaint = Complaint::usage(format!("not a URL: {shown}"));
+            Err(if Path::new(text).is_file() {
+                complaint.hint(format!("for a list of URLs, write -i {shown}"))
+            } else if !text.contains("://") && looks_like_host(text) {
+                complaint.hint(format!("write https://{shown}"))
+            } else {
+                complaint.hint("a URL begins with https:// or http://")
+            })
+        }
+    }
+}
+
+fn existing(args: &GetArgs) -> Result<Existing, Complaint> {
+    match (args.overwrite, args.auto_rename, args.skip_existing) {
+        (false, false, false) => Ok(Existing::Fail),
+        (true, false, false) => Ok(Existing::Overwrite),
+        (false, true, false) => Ok(Existing::AutoRename),
+        (false, false, true) => Ok(Existing::Skip),
+        _ => Err(Complaint::usage("--overwrite, --auto-rename and --skip-existing exclude each other")),
+    }
+}
+
+fn jobs(args: &GetArgs) -> Result<Vec<JobSpec>, Complaint> {
+    if args.urls.is_empty() && args.input_file.is_none() {
+        return Err(Complaint::usage("nothing to download")
+            .hint("give a URL, or a list of URLs with -i; `towline get --help` shows more"));
+    }
+    let is_one = args.urls.len() == 1 && args.input_file.is_none();
+    if let Some(output) = &args.output {
+        check_output(output)?;
+        if !is_one {
+            return Err(Complaint::usage("-o names one file, and there are several URLs or a list")
+                .hint("use -d to say in which directory they go"));
+        }
+    }
+    if args.checksum.is_some() && !is_one {
+        return Err(Complaint::usage("--checksum is for one file, and there are several URLs or a list"));
+    }
+    let mut jobs = Vec::with_capacity(args.urls.len());
+    for text in &args.urls {
+        let mut job = JobSpec::new(fetchable(text)?);
+        if let Some(output) = &args.output {
+            job = job.output(output);
+        }
+        if let Some(checksum) = &args.checksum {
+            job = job.checksum(checksum.clone());
+        }
+        jobs.push(job);
+    }
+    Ok(jobs)
+}
+
+fn check_output(output: &Path) -> Result<(), Complaint> {
+    let text = output.to_string_lossy();
+    if text == "-" {
+        return Err(Complaint::usage("-o - (to standard output) is not supported yet").hint("give a file name"));
+    }
+    if text.ends_with('/') || text.ends_with("/.") || output.file_name().is_none() {
+        let shown = printable(&text);
+        return Err(Complaint::usage(format!("-o {shown} names no file")).hint("use -d for a directory"));
+    }
+    let name = text.to_ascii_lowercase();
+    if OWN_ENDS.into_iter().any(|end| name.ends_with(end)) {
+        let message = format!("-o {}: names that end in .part, .part.json or .towline are ours", printable(&text));
+        return Err(Complaint::usage(message).hint("choose another name"));
+    }
+    Ok(())
+}
+
+fn proxy(proxy: Option<String>, no_proxy: Option<String>) -> Result<ProxyChoice, Complaint> {
+    let except = no_proxy.unwrap_or_default();
+    if except.trim() == "*" {
+        return Ok(ProxyChoice::Direct);
+    }
+    let Some(text) = proxy else {
+        if except.is_empty() {
+            return Ok(ProxyChoice::Environment);
+        }
+        return Err(Complaint::usage("--no-proxy needs --proxy")
+            .hint("set no_proxy in the environment, or use --no-proxy '*' for no proxy at all"));
+    };
+    let full = if text.contains("://") { text } else { format!("http://{text}") };
+    match Url::parse(&full) {
+        Ok(url) if PROXY_SCHEMES.contains(&url.scheme()) && url.has_host() => Ok(ProxyChoice::Use { url, except }),
+        // It may hold a password, so it is not shown.
+        _ => Err(Complaint::usage("--proxy is not the URL of a proxy")
+            .hint("allowed: http://, https://, socks5:// or socks5h://, then HOST:PORT")),
+    }
+}
+
+fn looks_like_host(text: &str) -> bool {
+    let host = text.split(['/', '?']).next().unwrap_or(text);
+    let name = host.split(':').next().unwrap_or(host);
+    let is_name = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-'));
+    is_name && !name.starts_with(['.', '-']) && (name.contains('.') || name == "localhost" || host.contains(':'))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+    use crate::args::{self, Command};
+    use crate::exit_codes;
+
+    fn resolved(words: &[&str]) -> Result<Settings, Complaint> {
+        let words = ["towline", "get"].iter().chain(words).map(OsString::from).collect();
+        match args::parse(words).unwrap().command {
+            Command::Get(args) => resolve(*args),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn refused(words: &[&str]) -> String {
+        let complaint = resolved(words).unwrap_err();
+        assert_eq!(complaint.code(), exit_codes::USAGE);
+        format!("{complaint:?}")
+    }
+
+    #[test]
+    fn without_options_the_engines_defaults_hold() {
+        let settings = resolved(&["http://h/a"]).unwrap();
+        let defaults = Options::default();
+        assert_eq!(settings.options.jobs, defaults.jobs);
+        assert_eq!(settings.options.max_per_host, defaults.max_per_host);
+        assert_eq!(settings.options.connections, None);
+        assert_eq!(settings.options.existing, Existing::Fail);
+        assert!(settings.options.resume);
+        assert_eq!(settings.jobs.len(), 1);
+        assert!(settings.list.is_none());
+    }
+
+    #[test]
+    fn explicit_connections_and_jobs_raise_the_limits_that_are_not_given() {
+        let options = resolved(&["-x", "100", "http://h/a"]).unwrap().options;
+        assert_eq!((options.max_per_host, options.max_connections), (100, 100));
+        let options = resolved(&["-j", "40", "-i", "list"]).unwrap().options;
+        assert_eq!((options.max_per_host, options.max_connections), (40, 64));
+        let options = resolved(&["-x", "100", "--max-per-host", "3", "http://h/a"]).unwrap().options;
+        assert_eq!((options.max_per_host, options.max_connections), (3, 100));
+    }
+
+    #[test]
+    fn one_name_is_for_one_url() {
+        assert!(refused(&["-o", "a", "http://h/a", "http://h/b"]).contains("-o names one file"));
+        assert!(refused(&["-o", "a", "-i", "list"]).contains("-o names one file"));
+        assert!(refused(&["-o", "-", "http://h/a"]).contains("not supported yet"));
+        assert!(refused(&["-o", "out/", "http://h/a"]).contains("names no file"));
+        assert!(refused(&["-o", "a.part", "http://h/a"]).contains("are ours"));
+        let settings = resolved(&["-o", "b", "http://h/a"]).unwrap();
+        assert_eq!(settings.jobs[0].output.as_deref(), Some(Path::new("b")));
+    }
+
+    #[test]
+    fn nothing_to_download_is_wrong_usage() {
+        assert!(refused(&[]).contains("-i"));
+    }
+
+    #[test]
+    fn what_is_no_url_is_told_so() {
+        assert!(refused(&["example.com/a.iso"]).contains("write https://example.com/a.iso"));
+        assert!(refused(&["localhost:8080/a"]).contains("write https://localhost:8080/a"));
+        assert!(refused(&["nonsense"]).contains("not a URL: nonsense"));
+        assert!(refused(&["ftp://h/a"]).contains("cannot fetch ftp://h/a"));
+    }
+
+    #[test]
+    fn what_happens_to_another_file_is_said_once() {
+        assert!(refused(&["--overwrite", "--skip-existing", "http://h/a"]).contains("exclude"));
+        assert_eq!(resolved(&["--auto-rename", "http://h/a"]).unwrap().options.existing, Existing::AutoRename);
+    }
+
+    #[test]
+    fn proxies_are_urls_or_none() {
+        let choice = |words: &[&str]| {
+            let words: Vec<_> = words.iter().copied().chain(["http://h/a"]).collect();
+            resolved(&words).unwrap().options.http.proxy
+        };
+        assert!(matches!(choice(&[]), ProxyChoice::Environment));
+        assert!(matches!(choice(&["--no-proxy", "*"]), ProxyChoice::Direct));
+        match choice(&["--proxy", "p:3128", "--no-proxy", "a,b"]) {
+            ProxyChoice::Use { url, except } => assert_eq!((url.as_str(), except.as_str()), ("http://p:3128/", "a,b")),
+            other => panic!("{other:?}"),
+        }
+        assert!(refused(&["--proxy", "ftp://p", "http://h/a"]).contains("socks5h"));
+        assert!(refused(&["--no-proxy", "a", "http://h/a"]).contains("needs --proxy"));
+    }
+
+    #[test]
+    fn a_list_may_be_standard_input() {
+        assert!(matches!(resolved(&["-i", "-"]).unwrap().list, Some(ListSource::Stdin)));
+        assert!(matches!(resolved(&["-i", "l"]).unwrap().list, Some(ListSource::File(_))));
+    }
+}

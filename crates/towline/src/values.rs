@@ -1,0 +1,194 @@
+//! Parsers for the values of options: sizes, times, rates, headers. Pure; what they refuse they
+//! answer with what is allowed.
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use towline_engine::Checksum;
+
+/// Name and value of a request header.
+pub(crate) type Header = (HeaderName, HeaderValue);
+
+const SIZES: &str = "allowed: bytes, or a number with k, M, G, T or KiB, MiB, GiB, TiB (1024-based) \
+                     or kB, MB, GB, TB (1000-based)";
+const TIMES: &str = "allowed: seconds, or a number with ms, s, m or h, more than 0 and up to a year";
+const COUNT_MAX: usize = 10_000;
+const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Bytes: `512`, `64k`, `1.5M`, `2GB`, `1GiB`.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let (number, unit) = split(text);
+    let factor: u64 = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "t" | "tib" => 1 << 40,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        _ => return Err(SIZES.to_owned()),
+    };
+    if let Ok(whole) = number.parse::<u64>() {
+        return whole.checked_mul(factor).ok_or_else(|| SIZES.to_owned());
+    }
+    let parts: f64 = number.parse().map_err(|_| SIZES.to_owned())?;
+    let bytes = (parts * factor as f64).round();
+    if bytes < u64::MAX as f64 { Ok(bytes as u64) } else { Err(SIZES.to_owned()) }
+}
+
+/// A size of at least one byte.
+pub(crate) fn size_not_0(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        0 => Err(format!("must be more than 0; {SIZES}")),
+        bytes => Ok(bytes),
+    }
+}
+
+/// Bytes a second: a size, maybe with `/s`.
+pub(crate) fn rate(text: &str) -> Result<u64, String> {
+    size_not_0(text.strip_suffix("/s").unwrap_or(text))
+}
+
+/// A time: `10`, `10s`, `500ms`, `2m`, `1h`.
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
+    let (number, unit) = split(text);
+    let factor = match unit {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(TIMES.to_owned()),
+    };
+    let seconds: f64 = number.parse().map_err(|_| TIMES.to_owned())?;
+    match Duration::try_from_secs_f64(seconds * factor) {
+        Ok(time) if time > Duration::ZERO && time <= TIME_MAX => Ok(time),
+        _ => Err(TIMES.to_owned()),
+    }
+}
+
+/// How many of something; at least one.
+pub(crate) fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if (1..=COUNT_MAX).contains(&count) => Ok(count),
+        _ => Err(format!("allowed: 1..{COUNT_MAX}")),
+    }
+}
+
+/// `Name: value`.
+pub(crate) fn header(text: &str) -> Result<Header, String> {
+    const FORM: &str = "allowed: 'Name: value'";
+    let (name, value) = text.split_once(':').ok_or(FORM)?;
+    let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| format!("the name is none; {FORM}"))?;
+    let value = HeaderValue::from_bytes(value.trim().as_bytes())
+        .map_err(|_| format!("the value has a control character; {FORM}"))?;
+    Ok((name, value))
+}
+
+/// The value of a header.
+pub(crate) fn header_value(text: &str) -> Result<HeaderValue, String> {
+    HeaderValue::from_bytes(text.trim().as_bytes()).map_err(|_| "allowed: text without control characters".to_owned())
+}
+
+/// `ALGO=HEX`.
+pub(crate) fn checksum(text: &str) -> Result<Checksum, String> {
+    text.parse::<Checksum>().map_err(|error| error.to_string())
+}
+
+/// A flag from the environment; empty is as good as unset.
+pub(crate) fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "" | "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err("allowed: 1, true, yes, 0, false, no".to_owned()),
+    }
+}
+
+/// A number without a sign, and what stands behind it.
+fn split(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    (number, unit.trim_start())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units_of_both_kinds() {
+        let cases = [
+            ("0", 0),
+            ("512", 512),
+            ("512B", 512),
+            ("64k", 65_536),
+            ("64K", 65_536),
+            ("1.5M", 1_572_864),
+            ("1G", 1 << 30),
+            ("2 GiB", 2 << 30),
+            ("1KiB", 1024),
+            ("1kB", 1000),
+            ("5MB", 5_000_000),
+            ("2GB", 2_000_000_000),
+        ];
+        for (text, bytes) in cases {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_size_is_answered_with_what_is_allowed() {
+        for text in ["", "M", "-1", "1x", "1.2.3", "99999999999G", "1e3", "1 000"] {
+            assert!(size(text).unwrap_err().contains("allowed:"), "{text}");
+        }
+        assert!(size_not_0("0").unwrap_err().contains("more than 0"));
+    }
+
+    #[test]
+    fn rates_are_sizes_a_second() {
+        assert_eq!(rate("2M"), Ok(2 << 20));
+        assert_eq!(rate("500k/s"), Ok(500 << 10));
+        assert!(rate("0").is_err());
+    }
+
+    #[test]
+    fn times_are_seconds_unless_they_say_otherwise() {
+        let cases = [("10", 10_000), ("10s", 10_000), ("500ms", 500), ("0.5", 500), ("2m", 120_000), ("1h", 3_600_000)];
+        for (text, ms) in cases {
+            assert_eq!(time(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for text in ["", "0", "-1", "1d", "x", "9999999h"] {
+            assert!(time(text).unwrap_err().contains("allowed:"), "{text}");
+        }
+    }
+
+    #[test]
+    fn counts_begin_at_one() {
+        assert_eq!(count("8"), Ok(8));
+        for text in ["0", "-1", "x", "", "10001"] {
+            assert!(count(text).unwrap_err().contains("1.."), "{text}");
+        }
+    }
+
+    #[test]
+    fn headers_have_a_name_and_a_value() {
+        let (name, value) = header("X-Key:  a: b ").unwrap();
+        assert_eq!((name.as_str(), value.as_bytes()), ("x-key", b"a: b".as_slice()));
+        for text in ["X-Key", ": a", "a b: c", "a: b\nc: d"] {
+            assert!(header(text).unwrap_err().contains("allowed:"), "{text}");
+        }
+    }
+
+    #[test]
+    fn flags_of_the_environment_can_be_off() {
+        for text in ["1", "true", "Yes"] {
+            assert_eq!(switch(text), Ok(true));
+        }
+        for text in ["0", "false", "no", ""] {
+            assert_eq!(switch(text), Ok(false));
+        }
+        assert!(switch("maybe").unwrap_err().contains("1, true, yes"));
+    }
+}
