@@ -5,16 +5,33 @@ use std::borrow::Cow;
 use url::Url;
 
 /// Parameters whose values are secrets, compared without case, `-` and `_`.
-const SECRET: [&str; 26] = [
-    "signature", "sig", "token", "accesstoken", "idtoken", "refreshtoken", "authtoken", "key", "apikey", "auth",
-    "authorization", "password", "passwd", "pwd", "secret", "clientsecret", "credential", "credentials", "session",
-    "sessionid", "xamzsignature", "xamzcredential", "xamzsecuritytoken", "xgoogsignature", "xgoogcredential", "tempauth",
+#[rustfmt::skip]
+const SECRET: &[&str] = &[
+    "signature", "sig", "sign", "hmac", "jwt", "bearer",
+    "token", "accesstoken", "idtoken", "refreshtoken", "authtoken", "privatetoken", "jobtoken", "sessiontoken",
+    "securitytoken", "key", "apikey", "accesskey", "secretkey", "auth", "authorization", "tempauth",
+    "pass", "password", "passwd", "passphrase", "pwd", "secret", "clientsecret", "credential", "credentials",
+    "session", "sessionid",
+    "xamzsignature", "xamzcredential", "xamzsecuritytoken", "xgoogsignature", "xgoogcredential",
+    "xosssignature", "xosscredential", "xosssecuritytoken", "ossaccesskeyid",
 ];
 
-/// Parameters that only belong to a signature, and change with it.
-const SIGNED: [&str; 16] = [
-    "expires", "policy", "keypairid", "awsaccesskeyid", "googleaccessid", "xamzdate", "xamzexpires", "xamzalgorithm",
-    "xamzsignedheaders", "xgoogdate", "xgoogexpires", "xgoogalgorithm", "xgoogsignedheaders", "se", "st", "sp",
+/// Parameters that only belong to a signature, and change with it: those of Azure, of CloudFront and
+/// the old ones of Amazon, Google and Alibaba, and the new ones of these.
+static SIGNINGS: [Signing; 5] = [
+    Signing {
+        signature: "sig",
+        names: &["se", "st", "sp", "sv", "sr", "spr", "sip", "skt", "ske", "sks", "skv", "skoid", "sktid"],
+        prefix: None,
+    },
+    Signing {
+        signature: "signature",
+        names: &["expires", "policy", "keypairid", "awsaccesskeyid", "googleaccessid", "ossaccesskeyid"],
+        prefix: None,
+    },
+    Signing { signature: "xamzsignature", names: &[], prefix: Some("xamz") },
+    Signing { signature: "xgoogsignature", names: &[], prefix: Some("xgoog") },
+    Signing { signature: "xosssignature", names: &[], prefix: Some("xoss") },
 ];
 
 /// A URL as it may be shown: no credentials, no fragment, and `***` for what signs or opens it.
@@ -26,16 +43,21 @@ const SIGNED: [&str; 16] = [
 pub fn shown_url(url: &Url) -> String {
     let mut shown = bare(url);
     shown.set_query(None);
+    let mut query = String::new();
+    for parameter in parameters(url) {
+        match parameter.pair.split_once('=') {
+            Some((name, _)) if parameter.is_hidden => {
+                query.push_str(name);
+                query.push_str("=***");
+            }
+            _ => query.push_str(parameter.pair),
+        }
+        query.push_str(parameter.separator);
+    }
     let mut text = shown.to_string();
-    let parameters: Vec<String> = parameters(url)
-        .map(|(name, pair, kind)| match kind {
-            Kind::Secret => format!("{name}=***"),
-            _ => pair.to_owned(),
-        })
-        .collect();
-    if !parameters.is_empty() {
+    if !query.is_empty() {
         text.push('?');
-        text.push_str(&parameters.join("&"));
+        text.push_str(&query);
     }
     printable(&text).into_owned()
 }
@@ -51,13 +73,15 @@ pub(crate) fn identity_url(url: &Url) -> String {
 pub(crate) fn key_url(url: &Url) -> String {
     let mut key = bare(url);
     key.set_query(None);
-    let is_signed = parameters(url).any(|(_, _, kind)| kind == Kind::Secret);
-    let kept: Vec<&str> = parameters(url)
-        .filter(|(_, _, kind)| *kind == Kind::Plain || (*kind == Kind::Signed && !is_signed))
-        .map(|(_, pair, _)| pair)
-        .collect();
+    let mut kept = String::new();
+    let mut separator = "";
+    for parameter in parameters(url).iter().filter(|parameter| !parameter.is_hidden && !parameter.pair.is_empty()) {
+        kept.push_str(separator);
+        kept.push_str(parameter.pair);
+        separator = parameter.separator;
+    }
     if !kept.is_empty() {
-        key.set_query(Some(&kept.join("&")));
+        key.set_query(Some(&kept));
     }
     key.to_string()
 }
@@ -89,11 +113,28 @@ pub(crate) fn is_unprintable(char: char) -> bool {
         || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Plain,
-    Secret,
-    Signed,
+/// What belongs to a signature.
+struct Signing {
+    /// The parameter without which the others mean something else.
+    signature: &'static str,
+    names: &'static [&'static str],
+    prefix: Option<&'static str>,
+}
+
+impl Signing {
+    fn has(&self, name: &str) -> bool {
+        self.names.contains(&name) || self.prefix.is_some_and(|prefix| name.starts_with(prefix))
+    }
+}
+
+/// A parameter of a query.
+struct Parameter<'a> {
+    /// As sent: `name=value`, or anything without `=`.
+    pair: &'a str,
+    /// What follows it; nothing after the last.
+    separator: &'a str,
+    /// Whether it is a secret, or belongs to a signature that is there.
+    is_hidden: bool,
 }
 
 fn bare(url: &Url) -> Url {
@@ -105,21 +146,37 @@ fn bare(url: &Url) -> Url {
     bare
 }
 
-fn parameters(url: &Url) -> impl Iterator<Item = (&str, &str, Kind)> {
-    url.query().into_iter().flat_map(|query| query.split('&')).filter(|pair| !pair.is_empty()).map(|pair| {
-        let name = pair.split_once('=').map_or(pair, |(name, _)| name);
-        let decoded = percent_encoding::percent_decode_str(name).decode_utf8_lossy();
-        let plain: String =
-            decoded.chars().filter(|char| !matches!(char, '-' | '_')).map(|char| char.to_ascii_lowercase()).collect();
-        let kind = if SECRET.contains(&plain.as_str()) {
-            Kind::Secret
-        } else if SIGNED.contains(&plain.as_str()) {
-            Kind::Signed
-        } else {
-            Kind::Plain
-        };
-        (name, pair, kind)
-    })
+fn parameters(url: &Url) -> Vec<Parameter<'_>> {
+    let pairs = pairs(url.query().unwrap_or_default());
+    let names: Vec<String> = pairs.iter().map(|(pair, _)| plain_name(pair)).collect();
+    let is_there = |signing: &&Signing| names.iter().any(|name| *name == signing.signature);
+    let signings: Vec<&Signing> = SIGNINGS.iter().filter(is_there).collect();
+    let is_hidden = |name: &str| SECRET.contains(&name) || signings.iter().any(|signing| signing.has(name));
+    let known = pairs.into_iter().zip(&names);
+    known.map(|((pair, separator), name)| Parameter { pair, separator, is_hidden: is_hidden(name) }).collect()
+}
+
+/// A query cut at each `&`, and at each `;` that a `name=` follows; each part with its separator.
+/// Any other `;` is within a value, which may be a secret.
+fn pairs(query: &str) -> Vec<(&str, &str)> {
+    let mut pairs = Vec::new();
+    let mut start = 0;
+    for (at, separator) in query.match_indices(['&', ';']) {
+        let next = query[at + 1..].split(['&', ';']).next().unwrap_or_default();
+        if separator == "&" || next.contains('=') {
+            pairs.push((&query[start..at], separator));
+            start = at + 1;
+        }
+    }
+    pairs.push((&query[start..], ""));
+    pairs
+}
+
+/// The name as it is compared: decoded, small, without `-` and `_`.
+fn plain_name(pair: &str) -> String {
+    let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+    let decoded = percent_encoding::percent_decode_str(name).decode_utf8_lossy();
+    decoded.chars().filter(|char| !matches!(char, '-' | '_')).map(|char| char.to_ascii_lowercase()).collect()
 }
 
 #[cfg(test)]
@@ -128,7 +185,7 @@ mod tests {
 
     #[test]
     fn secrets_are_shown_nowhere() {
-        let url: Url = "https://u:p%40ss@h/a?id=3&api_key=k1&X-Amz-Signature=s1&Expires=9#frag".parse().unwrap();
+        let url: Url = "https://u:p%40ss@h/a?id=3&api_key=k1&X-Amz-Signature=s1&X-Amz-Expires=9#frag".parse().unwrap();
         let shown = [shown_url(&url), identity_url(&url), key_url(&url)];
         for text in &shown {
             for secret in ["p%40ss", "k1", "s1", "frag", "u:"] {
@@ -148,9 +205,85 @@ mod tests {
     }
 
     #[test]
-    fn expires_alone_is_no_signature() {
-        let one: Url = "https://h/a?expires=1".parse().unwrap();
-        assert_eq!(key_url(&one), "https://h/a?expires=1");
+    fn what_belongs_to_a_signature_counts_without_it() {
+        let plain = [
+            "expires=1",
+            "token=t&se=1&sp=2&st=3",
+            "sig=s&expires=1&policy=p",
+            "signature=s&se=1&X-Amz-Date=2",
+            "X-Goog-Signature=s&X-Amz-Date=2",
+        ];
+        let kept = ["expires=1", "se=1&sp=2&st=3", "expires=1&policy=p", "se=1&X-Amz-Date=2", "X-Amz-Date=2"];
+        for (query, kept) in plain.into_iter().zip(kept) {
+            let url: Url = format!("https://h/a?{query}").parse().unwrap();
+            assert_eq!(key_url(&url), format!("https://h/a?{kept}"), "{query}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_a_signature_goes_with_it() {
+        let signed = [
+            "sv=1&sr=b&spr=https&sip=1&st=1&se=1&sp=r&skt=1&ske=1&sks=b&skv=1&skoid=1&sktid=1&sig=1",
+            "Expires=1&Policy=1&Key-Pair-Id=1&Signature=1",
+            "AWSAccessKeyId=1&Expires=1&Signature=1",
+            "OSSAccessKeyId=1&Expires=1&Signature=1&security-token=1",
+            "X-Amz-Algorithm=1&X-Amz-Credential=1&X-Amz-Date=1&X-Amz-SignedHeaders=host&X-Amz-Signature=1",
+            "X-Goog-Algorithm=1&X-Goog-Date=1&X-Goog-Signature=1",
+            "x-oss-signature-version=1&x-oss-credential=1&x-oss-date=1&x-oss-signature=1",
+        ];
+        for query in signed {
+            let url: Url = format!("https://h/a?id=3&{query}&v=4").parse().unwrap();
+            assert_eq!(key_url(&url), "https://h/a?id=3&v=4", "{query}");
+            let masked: Vec<String> =
+                query.split('&').map(|pair| format!("{}=***", pair.split_once('=').unwrap().0)).collect();
+            assert_eq!(shown_url(&url), format!("https://h/a?id=3&{}&v=4", masked.join("&")));
+        }
+    }
+
+    #[test]
+    fn secrets_of_all_names_are_masked() {
+        let names = [
+            "private_token",
+            "job_token",
+            "session_token",
+            "security_token",
+            "jwt",
+            "sign",
+            "hmac",
+            "pass",
+            "passphrase",
+            "bearer",
+            "secret_key",
+            "access_key",
+            "X-Oss-Signature",
+            "X-Oss-Credential",
+            "X-Oss-Security-Token",
+            "OSSAccessKeyId",
+            "%6awt",
+        ];
+        for name in names {
+            let url: Url = format!("https://h/a?{name}=hidden").parse().unwrap();
+            assert_eq!(shown_url(&url), format!("https://h/a?{name}=***"));
+        }
+        let url: Url = "https://h/a?code=3&passage=4".parse().unwrap();
+        assert_eq!(shown_url(&url), "https://h/a?code=3&passage=4");
+    }
+
+    #[test]
+    fn parameters_are_split_at_semicolons_and_shown_with_the_separators_that_were_sent() {
+        let cases = [
+            ("a=1;token=t;b=2&c=3", "a=1;token=***;b=2&c=3", "a=1;b=2&c=3"),
+            ("a=1&&sig=s;se=1&", "a=1&&sig=***;se=***&", "a=1"),
+            ("token=t;rest&a=1", "token=***&a=1", "a=1"),
+            ("a=1;flag;b=2", "a=1;flag;b=2", "a=1;flag;b=2"),
+        ];
+        for (query, shown, key) in cases {
+            let url: Url = format!("https://h/a?{query}").parse().unwrap();
+            assert_eq!(shown_url(&url), format!("https://h/a?{shown}"));
+            assert_eq!(key_url(&url), format!("https://h/a?{key}"));
+        }
+        let url: Url = "https://h/a?".parse().unwrap();
+        assert_eq!(shown_url(&url), "https://h/a");
     }
 
     #[test]

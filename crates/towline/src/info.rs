@@ -11,8 +11,8 @@ use crate::say::say;
 use crate::{exit_codes, settings};
 
 /// Asks for each URL in turn. One that fails does not keep the others from being asked for.
-pub(crate) fn run(args: Box<InfoArgs>) -> Result<u8, Complaint> {
-    let InfoArgs { urls, json, http } = *args;
+pub(crate) fn run(args: InfoArgs) -> Result<u8, Complaint> {
+    let InfoArgs { urls, json, http } = args;
     let urls = urls.iter().map(|text| settings::fetchable(text)).collect::<Result<Vec<_>, _>>()?;
     let http = settings::http(http)?;
     if http.insecure {

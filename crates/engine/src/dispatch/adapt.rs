@@ -36,6 +36,11 @@ impl Adapt {
         }
     }
 
+    /// Whether the user said how many.
+    pub(crate) fn is_exact(&self) -> bool {
+        matches!(self, Self::Exactly(_))
+    }
+
     /// How many connections the file is to have now.
     pub(crate) fn target(&self) -> usize {
         match *self {

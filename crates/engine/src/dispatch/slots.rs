@@ -45,8 +45,6 @@ struct Slot {
     users: usize,
     idle_since: Time,
     is_retiring: bool,
-    /// Whether it may move to another worker: it carries whole files, not the pieces of one.
-    is_mobile: bool,
 }
 
 /// What is known of a host.
@@ -104,8 +102,8 @@ impl Slots {
     /// A worker came: half of the oldest worker's slots move to it, each when it becomes idle.
     pub(crate) fn add_worker(&mut self, worker: usize) {
         self.workers.resize(self.workers.len().max(worker + 1), 0);
-        let mut most: Vec<_> = self.slots.iter_mut().filter(|(_, slot)| slot.is_mobile).collect();
-        let share = most.len() / self.workers.len();
+        let share = self.slots.len() / self.workers.len();
+        let mut most: Vec<_> = self.slots.iter_mut().collect();
         most.sort_by_key(|(_, slot)| std::cmp::Reverse(self.workers[slot.worker]));
         for (_, slot) in most.into_iter().take(share) {
             slot.is_retiring = true;
@@ -131,21 +129,11 @@ impl Slots {
 
     /// A connection for one transfer, if the caps allow it. An idle connection of another host may
     /// have to go for it: that one is returned as the second value and must be closed.
-    ///
-    /// `near` is the worker that writes the file already. Two threads that write one file wait for
-    /// each other in the kernel; only TLS costs enough to be worth a second one.
-    pub(crate) fn take(
-        &mut self,
-        host: &Origin,
-        wanted: Wanted,
-        near: Option<usize>,
-        now: Time,
-    ) -> Option<(Taken, Option<(SlotId, usize)>)> {
+    pub(crate) fn take(&mut self, host: &Origin, wanted: Wanted, now: Time) -> Option<(Taken, Option<(SlotId, usize)>)> {
         if self.held_until(host) > now {
             return None;
         }
-        let near = near.filter(|_| host.scheme == Scheme::Http);
-        if let Some(slot) = self.find(host, wanted, near) {
+        if let Some(slot) = self.find(host, wanted) {
             return Some((self.occupy(slot), None));
         }
         let alpn = self.alpn(host, wanted);
@@ -154,14 +142,14 @@ impl Slots {
         }
         let mut closed = None;
         if self.count(host) >= self.cap(host, now) {
-            closed = Some(self.idle_of(|slot| slot.host == *host && (slot.alpn != alpn || near.is_some_and(|near| near != slot.worker)))?);
+            closed = Some(self.idle_of(|slot| slot.host == *host && slot.alpn != alpn)?);
         } else if self.slots.len() >= self.max_total {
             closed = Some(self.idle_of(|slot| slot.host != *host || slot.alpn != alpn)?);
         }
         if let Some((slot, _)) = closed {
             self.remove(slot);
         }
-        Some((self.open_slot(host, alpn, near, now), closed))
+        Some((self.open_slot(host, alpn, now), closed))
     }
 
     /// What the connection turned out to speak.
@@ -248,10 +236,10 @@ impl Slots {
     }
 
     /// An open connection that can take one more transfer.
-    fn find(&self, host: &Origin, wanted: Wanted, near: Option<usize>) -> Option<SlotId> {
+    fn find(&self, host: &Origin, wanted: Wanted) -> Option<SlotId> {
         let state = self.hosts.get(host)?;
         let fits = |slot: &Slot| {
-            if slot.is_retiring || near.is_some_and(|near| near != slot.worker) {
+            if slot.is_retiring {
                 return false;
             }
             match slot.protocol {
@@ -286,13 +274,12 @@ impl Slots {
         Taken { slot, worker: state.worker, alpn: state.alpn }
     }
 
-    fn open_slot(&mut self, host: &Origin, alpn: Alpn, near: Option<usize>, now: Time) -> Taken {
-        let emptiest = || (0..self.workers.len()).min_by_key(|worker| self.workers[*worker]).unwrap_or(0);
-        let worker = near.unwrap_or_else(emptiest);
+    fn open_slot(&mut self, host: &Origin, alpn: Alpn, now: Time) -> Taken {
+        let worker = (0..self.workers.len()).min_by_key(|worker| self.workers[*worker]).unwrap_or(0);
         let id = SlotId(self.next);
         self.next += 1;
         let protocol = None;
-        let slot = Slot { host: host.clone(), worker, alpn, protocol, users: 1, idle_since: now, is_retiring: false, is_mobile: near.is_none() };
+        let slot = Slot { host: host.clone(), worker, alpn, protocol, users: 1, idle_since: now, is_retiring: false };
         self.slots.insert(id, slot);
         self.hosts.entry(host.clone()).or_default().slots.push(id);
         self.workers[worker] += 1;

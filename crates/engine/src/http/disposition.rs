@@ -13,12 +13,12 @@ pub(crate) fn file_name(value: &[u8]) -> Option<String> {
     let mut extended = None;
     for (name, value) in (Parameters { rest: value }) {
         if name.eq_ignore_ascii_case(b"filename*") {
-            extended = extended.or_else(|| decode_extended(&value));
+            extended = extended.or_else(|| decode_extended(&value).filter(|name| !name.is_empty()));
         } else if name.eq_ignore_ascii_case(b"filename") {
-            plain = plain.or_else(|| Some(decode_plain(&value)));
+            plain = plain.or_else(|| Some(decode_plain(&value)).filter(|name| !name.is_empty()));
         }
     }
-    extended.or(plain).filter(|name| !name.is_empty())
+    extended.or(plain)
 }
 
 /// The parameters after the disposition type, quotes taken off. Tolerant of what servers send.
@@ -39,6 +39,8 @@ impl<'a> Iterator for Parameters<'a> {
                 (_, None) => return None,
                 (_, Some(equals)) => {
                     let name = self.rest[..equals].trim_ascii();
+                    // Some servers leave out the semicolon after the type.
+                    let name = name.rsplit(u8::is_ascii_whitespace).next().unwrap_or(name);
                     self.rest = self.rest[equals + 1..].trim_ascii_start();
                     let value = self.value();
                     return Some((name, value));
@@ -82,16 +84,25 @@ fn decode_plain(value: &[u8]) -> String {
     }
 }
 
-/// `UTF-8'en'a%20b`.
+/// `UTF-8'en'a%20b`; nothing if an escape is broken, for then the name was cut or never encoded.
 fn decode_extended(value: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(value).ok()?;
     let mut parts = text.splitn(3, '\'');
     let (charset, _language, encoded) = (parts.next()?, parts.next()?, parts.next()?);
+    if has_broken_escape(encoded) {
+        return None;
+    }
     let bytes: Vec<u8> = percent_encoding::percent_decode_str(encoded).collect();
     if charset.eq_ignore_ascii_case("utf-8") {
         return String::from_utf8(bytes).ok();
     }
     charset.eq_ignore_ascii_case("iso-8859-1").then(|| bytes.iter().map(|byte| char::from(*byte)).collect())
+}
+
+fn has_broken_escape(encoded: &str) -> bool {
+    let is_escape =
+        |rest: &str| rest.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    encoded.split('%').skip(1).any(|rest| !is_escape(rest))
 }
 
 #[cfg(test)]
@@ -119,6 +130,31 @@ mod tests {
         for (value, expected) in cases {
             assert_eq!(file_name(value).as_deref(), expected, "{}", String::from_utf8_lossy(value));
         }
+    }
+
+    #[test]
+    fn an_empty_name_gives_way_to_another() {
+        assert_eq!(file_name(b"attachment; filename*=UTF-8''; filename=a").as_deref(), Some("a"));
+        assert_eq!(file_name(b"attachment; filename=a; filename*=UTF-8''").as_deref(), Some("a"));
+        assert_eq!(file_name(b"attachment; filename=\"\"; filename=a").as_deref(), Some("a"));
+        assert_eq!(file_name(b"attachment; filename*=UTF-8''"), None);
+    }
+
+    #[test]
+    fn a_broken_escape_makes_an_extended_name_unusable() {
+        for broken in ["a%4", "a%", "%4g", "%%41", "%+1"] {
+            let value = format!("attachment; filename*=UTF-8''{broken}; filename=ok");
+            assert_eq!(file_name(value.as_bytes()).as_deref(), Some("ok"), "{broken}");
+        }
+        assert_eq!(file_name(b"attachment; filename*=UTF-8''%41%4a").as_deref(), Some("AJ"));
+    }
+
+    #[test]
+    fn a_semicolon_may_be_missing_after_the_type() {
+        assert_eq!(file_name(b"attachment filename=a").as_deref(), Some("a"));
+        assert_eq!(file_name(b"attachment  filename = \"a b\"; x=y").as_deref(), Some("a b"));
+        assert_eq!(file_name(b"attachment\tfilename*=UTF-8''%61").as_deref(), Some("a"));
+        assert_eq!(file_name(b"attachment myfilename=a"), None);
     }
 
     proptest! {

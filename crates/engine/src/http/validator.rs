@@ -56,12 +56,14 @@ pub struct EntityTag {
 pub struct EntityTagError;
 
 impl Validator {
-    /// Reads `ETag` and `Last-Modified`; what is malformed or too long is left out.
+    /// Reads `ETag` and `Last-Modified`; what is malformed or too long is left out, and so is a tag
+    /// beside another, for nobody knows which of them is meant.
     pub fn from_headers(headers: &HeaderMap, total_bytes: Option<u64>) -> Self {
         let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::trim);
         let last_modified = text(header::LAST_MODIFIED).filter(|date| httpdate::parse_http_date(date).is_ok());
+        let is_one_tag = headers.get_all(header::ETAG).iter().nth(1).is_none();
         Self {
-            etag: text(header::ETAG).and_then(|tag| tag.parse().ok()),
+            etag: text(header::ETAG).filter(|_| is_one_tag).and_then(|tag| tag.parse().ok()),
             last_modified: last_modified.map(ToOwned::to_owned),
             total_bytes,
         }
@@ -75,19 +77,21 @@ impl Validator {
 
     /// Compares with what another answer says.
     pub fn compare(&self, other: &Self) -> Agreement {
-        if let (Some(ours), Some(theirs)) = (self.total_bytes, other.total_bytes) {
-            if ours != theirs {
-                return Agreement::Different;
-            }
+        let lengths = self.total_bytes.zip(other.total_bytes);
+        if let Some((ours, theirs)) = lengths
+            && ours != theirs
+        {
+            return Agreement::Different;
         }
         let dates = match (&self.last_modified, &other.last_modified) {
             (Some(ours), Some(theirs)) => Some(ours == theirs),
             _ => None,
         };
         let same = match (&self.etag, &other.etag) {
-            // Strong tags promise byte for byte; weak ones that it is as good as the same, which is
-            // all that such a server can say.
-            (Some(ours), Some(theirs)) => Some(ours.tag == theirs.tag),
+            (Some(ours), Some(theirs)) if ours.tag != theirs.tag => Some(false),
+            // Strong tags promise byte for byte; weak ones that it is as good as the same. That is
+            // all that such a server can say, and enough when the lengths agree too.
+            (Some(ours), Some(theirs)) if lengths.is_some() || !(ours.weak || theirs.weak) => Some(true),
             _ => dates,
         };
         match same {
@@ -120,7 +124,8 @@ impl FromStr for EntityTag {
         };
         let tag = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or(EntityTagError)?;
         let is_visible = tag.bytes().all(|byte| byte == 0x21 || (0x23..=0x7e).contains(&byte));
-        if !is_visible || tag.len() > VALUE_BYTES_MAX {
+        // An empty tag is what servers send that have none: it says the same of every version.
+        if tag.is_empty() || !is_visible || tag.len() > VALUE_BYTES_MAX {
             return Err(EntityTagError);
         }
         Ok(Self { weak, tag: tag.to_owned() })
@@ -183,6 +188,42 @@ mod tests {
             let agreement = validator(ours.0, ours.1, ours.2).compare(&validator(theirs.0, theirs.1, theirs.2));
             assert_eq!(agreement, expected, "{ours:?} {theirs:?}");
         }
+    }
+
+    #[test]
+    fn weak_tags_prove_nothing_where_a_length_is_unknown() {
+        use Agreement::{Different, Same, Unknown};
+        let cases = [
+            (("W/\"a\"", "", 5), ("W/\"a\"", "", 0), Unknown),
+            (("W/\"a\"", "", 0), ("\"a\"", "", 0), Unknown),
+            (("W/\"a\"", DATE, 0), ("W/\"a\"", DATE, 5), Same),
+            (("W/\"a\"", DATE, 0), ("W/\"a\"", LATER, 0), Different),
+            (("W/\"a\"", DATE, 0), ("W/\"b\"", DATE, 0), Different),
+            (("W/\"a\"", DATE, 5), ("W/\"a\"", LATER, 5), Same),
+            (("\"a\"", "", 0), ("\"a\"", "", 5), Same),
+        ];
+        for (ours, theirs, expected) in cases {
+            let agreement = validator(ours.0, ours.1, ours.2).compare(&validator(theirs.0, theirs.1, theirs.2));
+            assert_eq!(agreement, expected, "{ours:?} {theirs:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_tag_is_no_tag() {
+        assert!("\"\"".parse::<EntityTag>().is_err());
+        assert!("W/\"\"".parse::<EntityTag>().is_err());
+        let mut headers = HeaderMap::new();
+        headers.insert("etag", HeaderValue::from_static("\"\""));
+        assert_eq!(Validator::from_headers(&headers, None), Validator::default());
+    }
+
+    #[test]
+    fn a_repeated_tag_counts_as_absent() {
+        let mut headers = HeaderMap::new();
+        headers.append("etag", HeaderValue::from_static("\"a\""));
+        assert!(Validator::from_headers(&headers, None).etag.is_some());
+        headers.append("etag", HeaderValue::from_static("\"b\""));
+        assert!(Validator::from_headers(&headers, None).etag.is_none());
     }
 
     #[test]

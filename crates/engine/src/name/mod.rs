@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 pub(crate) const PART_SUFFIX: &str = ".part";
 /// What its journal is called.
 pub(crate) const JOURNAL_SUFFIX: &str = ".part.json";
+/// What its journal is called while it is written.
+pub(crate) const JOURNAL_TEMPORARY_SUFFIX: &str = ".part.json.tmp";
 /// Where a batch keeps its ledger.
 pub(crate) const BATCH_DIRECTORY: &str = ".towline";
 

@@ -1,17 +1,16 @@
 //! Names from outside are made safe last, after all decoding: one component, nothing hidden,
 //! nothing reserved, room for our suffixes. Names that the user gave are checked, not changed.
 
-use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 use unicode_normalization::UnicodeNormalization;
 use url::Url;
 
-use super::{BATCH_DIRECTORY, JOURNAL_SUFFIX, PART_SUFFIX};
+use super::{BATCH_DIRECTORY, JOURNAL_SUFFIX, JOURNAL_TEMPORARY_SUFFIX, PART_SUFFIX};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::is_unprintable;
 
-/// Names are at most so long: 255, less our longest suffix and that of a temporary file.
+/// Names are at most so long: 255, less our longest suffix, which is that of a journal being written.
 pub(crate) const NAME_BYTES_MAX: usize = 241;
 /// An extension up to this length survives when a name is cut.
 const EXTENSION_BYTES_MAX: usize = 16;
@@ -20,8 +19,8 @@ const NAMELESS: &str = "index";
 
 /// Names that are devices somewhere, with whatever extension.
 const DEVICES: [&str; 22] = [
-    "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9", "lpt1",
-    "lpt2", "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9",
+    "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9", "lpt1", "lpt2",
+    "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9",
 ];
 
 /// The last part of a URL's path, percent-decoded; it must still be made safe.
@@ -40,26 +39,39 @@ pub(crate) fn make_safe(name: &str) -> String {
         .filter(|char| !is_unprintable(*char))
         .map(|char| if matches!(char, '/' | '\\' | ':') { '_' } else { char })
         .collect();
-    if safe.chars().all(|char| matches!(char, '.' | ' ' | '_')) {
-        return NAMELESS.to_owned();
-    }
-    if safe.starts_with('.') {
-        safe.replace_range(..1, "_");
-    }
+    // Only what a round leaves as it is gets out, so a safe name made safe again is the same.
+    // The rounds end: trims and cuts shorten. A `_` is put before a name at most once, for no rule
+    // puts one before another, and cuts keep the start. One is put after it at most once, for it is
+    // never trimmed, and a cut after that keeps it, as the end of a short extension.
     loop {
-        safe.truncate(safe.trim_end_matches(['.', ' ']).len());
-        let stem = safe.split('.').next().unwrap_or_default().trim_end().to_ascii_lowercase();
-        if DEVICES.contains(&stem.as_str()) {
-            safe.insert(0, '_');
-        }
-        if has_our_suffix(&safe) {
-            safe.push('_');
-        }
-        if safe.len() <= NAME_BYTES_MAX {
+        let mended = mended(&safe);
+        if mended == safe {
             return safe;
         }
-        safe = cut(&safe, NAME_BYTES_MAX - 1);
+        safe = mended;
     }
+}
+
+/// The name with the first thing mended that is wrong with it.
+fn mended(name: &str) -> String {
+    let name = name.trim_end_matches(['.', ' ']);
+    if name.chars().all(|char| matches!(char, '.' | ' ' | '_')) {
+        return NAMELESS.to_owned();
+    }
+    if let Some(rest) = name.strip_prefix('.') {
+        return format!("_{rest}");
+    }
+    let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_lowercase();
+    if DEVICES.contains(&stem.as_str()) {
+        return format!("_{name}");
+    }
+    if name.len() > NAME_BYTES_MAX {
+        return cut(name, NAME_BYTES_MAX - 1);
+    }
+    if has_our_suffix(name) {
+        return format!("{name}_");
+    }
+    name.to_owned()
 }
 
 /// `a.iso` → `a.3.iso`.
@@ -72,17 +84,36 @@ pub(crate) fn numbered(name: &str, number: u32) -> String {
 
 /// Equal for names that some file systems take for the same.
 pub(crate) fn fold_key(path: &Path) -> String {
-    path.to_string_lossy().nfkc().flat_map(char::to_lowercase).nfkc().collect()
+    // Through upper case, where `ß` is `SS` and the final sigma a sigma; but the capital `ß` is
+    // only `SS` when it was made small before.
+    let key: String = path
+        .to_string_lossy()
+        .nfkc()
+        .flat_map(char::to_lowercase)
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+        .nfkc()
+        .collect();
+    if path.to_str().is_some() {
+        return key;
+    }
+    // Bytes that are not UTF-8 all became the same character; a NUL is in no other name.
+    let bytes = path.as_os_str().as_encoded_bytes().to_ascii_lowercase();
+    format!("{key}\0{}", bytes.escape_ascii())
 }
 
 /// An output in a list: it may have directories, and never leaves the batch's own.
 pub(crate) fn check_output(output: &Path) -> Result<PathBuf> {
-    let wrong = |why: &str| Err(Error::new(ErrorKind::Usage, format!("the output cannot be used: {why}")).with_path(output));
+    let wrong =
+        |why: &str| Err(Error::new(ErrorKind::Usage, format!("the output cannot be used: {why}")).with_path(output));
+    if names_directory(output) {
+        return wrong("it names no file");
+    }
     let mut clean = PathBuf::new();
     for component in output.components() {
         match component {
             Component::CurDir => {}
-            Component::Normal(name) if name == OsStr::new(BATCH_DIRECTORY) => {
+            Component::Normal(name) if name.eq_ignore_ascii_case(BATCH_DIRECTORY) => {
                 return wrong("this directory is kept for the ledger");
             }
             Component::Normal(name) if name.len() > 255 => return wrong("a part of it is longer than 255 bytes"),
@@ -102,9 +133,9 @@ pub(crate) fn check_user_output(output: &Path) -> Result<PathBuf> {
 }
 
 fn check_file_name(path: &Path) -> Result<()> {
-    let wrong = |why: String| Err(Error::new(ErrorKind::Usage, format!("the output cannot be used: {why}")).with_path(path));
-    let ends_in_separator = path.as_os_str().as_encoded_bytes().ends_with(b"/");
-    let Some(name) = path.file_name().filter(|_| !ends_in_separator) else {
+    let wrong =
+        |why: String| Err(Error::new(ErrorKind::Usage, format!("the output cannot be used: {why}")).with_path(path));
+    let Some(name) = path.file_name().filter(|_| !names_directory(path)) else {
         return wrong("it names no file".to_owned());
     };
     if name.len() > NAME_BYTES_MAX {
@@ -114,14 +145,23 @@ fn check_file_name(path: &Path) -> Result<()> {
         return wrong("it has a NUL in it".to_owned());
     }
     if has_our_suffix(&name.to_string_lossy()) {
-        return wrong(format!("names that end in {PART_SUFFIX} or {JOURNAL_SUFFIX} are those of unfinished files"));
+        return wrong(format!(
+            "names that end in {PART_SUFFIX}, {JOURNAL_SUFFIX} or {JOURNAL_TEMPORARY_SUFFIX} are those of unfinished files"
+        ));
     }
     Ok(())
 }
 
+/// `a/` and `a/.`, which `Path` takes for `a`.
+fn names_directory(path: &Path) -> bool {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    bytes.ends_with(b"/") || bytes.ends_with(b"/.")
+}
+
 fn has_our_suffix(name: &str) -> bool {
     let lower = name.to_lowercase();
-    lower.ends_with(PART_SUFFIX) || lower.ends_with(JOURNAL_SUFFIX) || lower == BATCH_DIRECTORY
+    [PART_SUFFIX, JOURNAL_SUFFIX, JOURNAL_TEMPORARY_SUFFIX].into_iter().any(|suffix| lower.ends_with(suffix))
+        || lower == BATCH_DIRECTORY
 }
 
 /// Cuts a name to `bytes`, at a character, keeping its extension.
@@ -146,9 +186,18 @@ fn floor_boundary(text: &str, at: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
     use proptest::prelude::*;
 
     use super::*;
+
+    /// Anything, what looks like a path, devices, and runs of what is trimmed or means nothing,
+    /// about as long as a name may be.
+    const NAMES: &str = "\\PC{0,300}|[./\\\\ :a-z]{0,40}|(con|nul)[. ]{0,3}(part)?|[ _.]{0,300}[a-z]{0,3}\
+        |( {0,300}|_{0,300}|x{0,300})(a{0,4}|\\.part(\\.json(\\.tmp)?)?)\
+        |(con|[.]con|x)?( {225,300}|_{225,300}|[.]{225,300}|x{225,300})([.]part|[.]part[.]json|[a-z. _]{0,20})";
 
     #[test]
     fn hostile_names_become_harmless() {
@@ -166,6 +215,7 @@ mod tests {
             ("a. ", "a"),
             ("a.part", "a.part_"),
             ("a.part.json", "a.part.json_"),
+            ("a.part.json.tmp", "a.part.json.tmp_"),
             (".towline", "_towline"),
             ("na\u{ef}ve.txt", "na\u{ef}ve.txt"),
         ];
@@ -174,6 +224,22 @@ mod tests {
         }
         let long = make_safe(&format!("{}.iso", "\u{e4}".repeat(400)));
         assert!(long.len() <= NAME_BYTES_MAX && long.ends_with(".iso"));
+    }
+
+    #[test]
+    fn a_name_of_which_a_cut_leaves_nothing_is_nameless() {
+        assert_eq!(make_safe(&format!("{}a", " ".repeat(300))), NAMELESS);
+        assert_eq!(make_safe(&format!("{}aaa", "_".repeat(240))), NAMELESS);
+        assert_eq!(make_safe(&format!("con{}a", " ".repeat(300))), "_con");
+    }
+
+    #[test]
+    fn the_suffix_of_a_journal_being_written_is_ours() {
+        assert!(has_our_suffix("a.part.json.tmp") && has_our_suffix("A.PART.JSON.TMP"));
+        assert!(!has_our_suffix("a.tmp") && !has_our_suffix("a.json.tmp"));
+        assert!(check_user_output(Path::new("/abs/a.part.json.tmp")).is_err());
+        assert_eq!(JOURNAL_TEMPORARY_SUFFIX, format!("{JOURNAL_SUFFIX}.tmp"));
+        assert_eq!(NAME_BYTES_MAX + JOURNAL_TEMPORARY_SUFFIX.len(), 255);
     }
 
     #[test]
@@ -201,6 +267,21 @@ mod tests {
     }
 
     #[test]
+    fn an_output_that_names_a_directory_is_refused() {
+        for wrong in ["a/", "a/b//", "a/.", "./"] {
+            assert_eq!(check_output(Path::new(wrong)).unwrap_err().kind(), ErrorKind::Usage, "{wrong:?}");
+            assert!(check_user_output(Path::new(wrong)).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_directory_of_the_ledger_is_refused_whatever_its_case() {
+        for wrong in [".TOWLINE/x", "a/.Towline/x", ".Towline"] {
+            assert_eq!(check_output(Path::new(wrong)).unwrap_err().kind(), ErrorKind::Usage, "{wrong:?}");
+        }
+    }
+
+    #[test]
     fn numbers_go_before_the_extension() {
         assert_eq!(numbered("a.iso", 1), "a.1.iso");
         assert_eq!(numbered("README", 2), "README.2");
@@ -213,9 +294,26 @@ mod tests {
         assert_ne!(fold_key(Path::new("a")), fold_key(Path::new("b")));
     }
 
+    #[test]
+    fn a_sharp_s_and_a_final_sigma_are_folded() {
+        for name in ["stra\u{df}e", "STRASSE", "STRA\u{1e9e}E"] {
+            assert_eq!(fold_key(Path::new(name)), "strasse");
+        }
+        let (small, capital) = ("\u{3bf}\u{3b4}\u{3bf}\u{3c2}", "\u{39f}\u{394}\u{39f}\u{3a3}");
+        assert_eq!(fold_key(Path::new(small)), fold_key(Path::new(capital)));
+    }
+
+    #[test]
+    fn names_that_are_not_utf_8_have_keys_of_their_own() {
+        let key = |name: &[u8]| fold_key(Path::new(OsStr::from_bytes(name)));
+        assert_ne!(key(b"a\xff"), key(b"a\xfe"));
+        assert_ne!(key(b"a\xff"), key("a\u{fffd}".as_bytes()));
+        assert_eq!(key(b"A\xff"), key(b"a\xff"));
+    }
+
     proptest! {
         #[test]
-        fn a_safe_name_is_one_component_and_stays_as_it_is(name in "\\PC{0,300}|[./\\\\ :a-z]{0,40}|(con|nul)[. ]{0,3}(part)?") {
+        fn a_safe_name_is_one_component_and_stays_as_it_is(name in NAMES) {
             let safe = make_safe(&name);
             prop_assert!(safe.len() <= NAME_BYTES_MAX && !safe.is_empty());
             let components: Vec<_> = Path::new(&safe).components().collect();

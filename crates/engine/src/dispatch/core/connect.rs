@@ -13,6 +13,8 @@ use crate::ranges::ByteRange;
 
 /// So much of what is there is fetched again where a file has no validator.
 const SAMPLE_BYTES: u64 = 64 << 10;
+/// What one connection brings within this time is not worth a second one.
+const ALONE_SECONDS_MAX: f64 = 1.0;
 
 impl Core {
     /// Sends what requests this job can use and the caps allow.
@@ -90,8 +92,12 @@ impl Core {
         };
         let piece_size = self.settings.piece_size_bytes;
         let position = first.piece.position();
-        let is_worth_it = total.saturating_sub(position) >= 2 * piece_size && job.adapt.target() > 1;
-        if !is_worth_it {
+        // Unless the user said how many, more connections have to be worth it: what the first one
+        // brings within a second is not.
+        let is_slow = |rate: f64| (total.saturating_sub(position)) as f64 > rate * ALONE_SECONDS_MAX;
+        let is_worth_it = job.adapt.is_exact() || first.rate.bps().is_some_and(is_slow);
+        let is_large = total.saturating_sub(position) >= 2 * piece_size && job.adapt.target() > 1;
+        if !is_large || !is_worth_it {
             return false;
         }
         let share = (total / job.adapt.target() as u64).max(piece_size);
@@ -185,8 +191,7 @@ impl Core {
             FetchKind::Probe => Wanted::Whole,
             _ => Wanted::Own,
         };
-        let near = job.transfers.first().and_then(|first| self.transfers.get(first)).map(|first| first.worker);
-        let (taken, closed) = self.slots.take(&job.host, wanted, near, now)?;
+        let (taken, closed) = self.slots.take(&job.host, wanted, now)?;
         if let Some((slot, worker)) = closed {
             self.effects.push(Effect::CloseSlot { slot, worker });
         }
