@@ -75,7 +75,7 @@ pub(crate) enum Next {
 pub(crate) struct View<'a> {
     /// Length of the file.
     pub(crate) total_bytes: u64,
-    /// What is there.
+    /// What is there, the bytes that running transfers have brought included.
     pub(crate) done: &'a RangeSet,
     /// What is being fetched.
     pub(crate) active: &'a [Active],

@@ -129,9 +129,10 @@ impl Core {
             job.failures.iter().filter(|(_, failure)| failure.retry_at > now).map(|(start, _)| *start).collect();
         let rates: Vec<f64> = active.iter().filter_map(|active| active.rate_bps).collect();
         let rate = (!rates.is_empty()).then(|| rates.iter().sum::<f64>() / rates.len() as f64);
+        let there = self.snapshot(job);
         let view = View {
             total_bytes,
-            done: &job.done,
+            done: &there,
             active: &active,
             held_back: &held_back,
             connections: job.adapt.target(),

@@ -165,6 +165,35 @@ fn exactly_the_connections_asked_for_open_once_ranges_are_proven() {
 }
 
 #[test]
+fn no_byte_is_asked_for_twice_while_all_goes_well() {
+    let mut world = World::new(|options| options.connections = Some(4));
+    let job = world.add(1, "http://h/a.bin");
+    let probe = world.begin_large(job, 64 * MIB);
+    let trial = world.take_fetch();
+    world.tell(Message::Connected(trial.slot, Protocol::Http1));
+    probe.piece.advance(3 * MIB);
+    trial.piece.advance(trial.piece.start() + MIB);
+    world.tell(Message::Proven(trial.transfer));
+    let mut asked: Vec<_> = [probe, trial].into();
+    while world.fetches() > 0 || asked.iter().any(|fetch| fetch.piece.position() < fetch.piece.end()) {
+        if world.fetches() > 0 {
+            asked.push(world.take_fetch());
+            continue;
+        }
+        let next = asked.iter().position(|fetch| fetch.piece.position() < fetch.piece.end()).unwrap();
+        world.now += Time::from_millis(100);
+        let fetch = asked.remove(next);
+        world.complete(&fetch);
+        asked.insert(0, fetch);
+    }
+    let mut ranges: Vec<_> = asked.iter().map(|fetch| (fetch.piece.start(), fetch.piece.end())).collect();
+    ranges.sort_unstable();
+    assert_eq!(ranges.first().unwrap().0, 0);
+    assert!(ranges.windows(2).all(|pair| pair[0].1 == pair[1].0), "{ranges:?}");
+    world.take(|effect| matches!(effect, Effect::Publish { .. }).then_some(()));
+}
+
+#[test]
 fn a_server_that_ignores_ranges_is_left_with_one_stream() {
     let mut world = World::new(|options| options.connections = Some(8));
     let job = world.add(1, "http://h/a.bin");

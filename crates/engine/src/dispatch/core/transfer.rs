@@ -49,7 +49,7 @@ impl Core {
             End::Complete => self.piece_came(now, id, &transfer),
             End::Dropped => {}
             End::Redirect { status, location } => self.redirected(now, id, &transfer, status, location),
-            End::NotRange(head) => self.not_a_range(now, id, &head),
+            End::NotRange(head) => self.not_a_range(now, id, transfer.piece.start(), &head),
             End::OtherVersion(head) => self.other_version(now, id, &head),
             End::Sampled { same } => self.sampled(now, id, same),
             End::Failed { error, retry_after } => {
@@ -122,7 +122,7 @@ impl Core {
     }
 
     /// A range was answered with the whole file, or with 416.
-    fn not_a_range(&mut self, now: Time, id: JobId, head: &Head) {
+    fn not_a_range(&mut self, now: Time, id: JobId, start: u64, head: &Head) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let agreement = job.validator.compare(&head.validator);
         if agreement == Agreement::Different {
@@ -143,7 +143,6 @@ impl Core {
         if job.segmented == Segmented::Proven {
             // It worked before: some of the servers behind this name ignore ranges. Try again.
             let error = Error::new(ErrorKind::Broken, "the server ignored the range although it honoured others");
-            let start = job.done.gaps(job.total_bytes.unwrap_or(0)).next().map_or(0, |gap| gap.start);
             return self.retry_or_fail(now, id, start, error, false);
         }
         let was_known = job.segmented == Segmented::Refused;
