@@ -38,6 +38,11 @@ use crate::worker::resolve::{Resolve, SystemResolver};
 
 /// Threads get so long to end after an interrupt; the core gives up its own work before that.
 const GRACE: Duration = Duration::from_millis(1800);
+/// Events are handed on this often at most; nobody looks more often, and a wake-up costs.
+const REPORT_EVERY: Duration = Duration::from_millis(5);
+const EVENTS_MAX: usize = 1024;
+/// A wait that is ended by its queue's shutting down.
+const WAIT: Duration = Duration::from_secs(365 * 86_400);
 /// The feed waits so long for slow input before it looks at what else it was asked.
 const FEED_PATIENCE: Duration = Duration::from_millis(50);
 
@@ -357,12 +362,19 @@ impl Supervised for Run {
         self.spawn(crew, "commit", move || committer.run())?;
         let (events, mut reporter, ended) = (queues.events.clone(), self.reporter.take(), Arc::clone(&self.ended));
         self.spawn(crew, "report", move || {
-            while let Ok(event) = events.get() {
-                if let Event::Summary(summary) = &event {
-                    *ended.lock() = Some(summary.clone());
+            let mut group = Vec::new();
+            while events.get_many(&mut group, EVENTS_MAX, WAIT).is_ok_and(|count| count > 0) {
+                let is_last = matches!(group.last(), Some(Event::Summary(_)));
+                for event in group.drain(..) {
+                    if let Event::Summary(summary) = &event {
+                        *ended.lock() = Some(summary.clone());
+                    }
+                    if let Some(reporter) = &mut reporter {
+                        reporter.report(&event);
+                    }
                 }
-                if let Some(reporter) = &mut reporter {
-                    reporter.report(&event);
+                if !is_last {
+                    std::thread::sleep(REPORT_EVERY);
                 }
             }
         })?;

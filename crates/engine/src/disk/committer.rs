@@ -24,6 +24,8 @@ use crate::storage::{OpenPart, PartFile, Storage};
 
 /// The queue's shutting down is what ends the wait; this only bounds it.
 const WAIT: Duration = Duration::from_secs(3600);
+/// Small files are left to gather for so long.
+const GATHER: Duration = Duration::from_millis(1);
 /// So much is committed as one group at most.
 const GROUP_MAX: usize = 512;
 
@@ -54,7 +56,13 @@ impl Committer {
         loop {
             match self.requests.get_many(&mut group, GROUP_MAX, WAIT) {
                 Err(GetError::ShutDown) => break,
-                _ => self.commit(group.drain(..)),
+                _ => {
+                    if matches!(group.last(), Some(CommitterRequest::Store(_))) && group.len() < GROUP_MAX {
+                        std::thread::sleep(GATHER);
+                        let _ = self.requests.get_many(&mut group, GROUP_MAX, Duration::ZERO);
+                    }
+                    self.commit(group.drain(..));
+                }
             }
         }
         self.digests.shutdown(true, true);

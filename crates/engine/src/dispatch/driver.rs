@@ -22,6 +22,12 @@ const BATCH_MAX: usize = 256;
 const TICK: Duration = Duration::from_millis(20);
 /// How often it is looked at while nothing does.
 const IDLE_TICK: Duration = Duration::from_millis(500);
+/// While many files are under way, messages are left to gather for so long: a wake-up costs more
+/// than a message.
+const GATHER: Duration = Duration::from_micros(50);
+/// The feed is told how entries ended this often, or when so many have.
+const SETTLE_EVERY: Duration = Duration::from_millis(100);
+const SETTLED_MAX: usize = 1024;
 /// A worker is added when the ones there are were busier than this since the last look.
 const BUSY_SHARE: f64 = 0.8;
 /// Events that wait for the reporter; above, nothing new is begun.
@@ -74,11 +80,14 @@ pub(crate) struct Driver {
     threads_max: usize,
     started: Instant,
     looked: Instant,
+    settled: Vec<Settled>,
+    told: Instant,
 }
 
 impl Drop for Driver {
     /// Also when it panics: the other threads must not wait for it for ever.
     fn drop(&mut self) {
+        self.settle();
         for worker in &self.workers {
             worker.send(WorkerCommand::Stop);
         }
@@ -98,7 +107,7 @@ impl Driver {
         started: Instant,
     ) -> Self {
         let workers = Vec::new();
-        Self { core, queues, parts, network, crew, workers, threads_max: threads_max.max(1), started, looked: started }
+        Self { core, queues, parts, network, crew, workers, threads_max: threads_max.max(1), started, looked: started, settled: Vec::new(), told: started }
     }
 
     /// Runs until everything has ended.
@@ -121,6 +130,9 @@ impl Driver {
             self.core.decide(now, &mut effects);
             self.perform(&mut effects);
             self.look_at_workers();
+            if self.core.is_crowded() {
+                std::thread::sleep(GATHER);
+            }
         }
     }
 
@@ -129,7 +141,6 @@ impl Driver {
     }
 
     fn perform(&mut self, effects: &mut Vec<Effect>) {
-        let mut settled = Vec::new();
         for effect in effects.drain(..) {
             match effect {
                 Effect::Prepare { job, path, resume } => self.open(OpenerRequest::Prepare { job, path, resume }),
@@ -160,12 +171,20 @@ impl Driver {
                 Effect::Want(entries) => {
                     let _ = self.queues.feed.put(FeedRequest::Want(entries));
                 }
-                Effect::Settle(entry) => settled.push(entry),
+                Effect::Settle(entry) => self.settled.push(entry),
                 Effect::LimitRate(bps) => self.network.limit.set(bps, Instant::now()),
             }
         }
-        if !settled.is_empty() {
-            let _ = self.queues.feed.put(FeedRequest::Settle(settled));
+        if self.settled.len() >= SETTLED_MAX || self.told.elapsed() >= SETTLE_EVERY {
+            self.settle();
+        }
+    }
+
+    /// Tells the feed how entries ended.
+    fn settle(&mut self) {
+        self.told = Instant::now();
+        if !self.settled.is_empty() {
+            let _ = self.queues.feed.put(FeedRequest::Settle(std::mem::take(&mut self.settled)));
         }
     }
 

@@ -101,7 +101,6 @@ impl Core {
         job.phase = Phase::Publishing;
         job.total_bytes = Some(bytes);
         job.done.insert(crate::ranges::ByteRange::new(0, bytes));
-        self.unstored_files += 1;
         self.unstored_bytes += bytes;
         let store = Store {
             job: id,
@@ -111,6 +110,8 @@ impl Core {
             note: job.note(),
             checksum: job.spec.checksum.clone(),
         };
+        self.leave_running(id);
+        self.unstored.insert(id);
         self.ask_disk(id, Effect::Store(Box::new(store)));
     }
 

@@ -17,8 +17,22 @@ const SAMPLE_BYTES: u64 = 64 << 10;
 const ALONE_SECONDS_MAX: f64 = 1.0;
 
 impl Core {
-    /// Sends what requests this job can use and the caps allow.
-    pub(super) fn connect(&mut self, now: Time, id: JobId) {
+    /// Sends what requests the running jobs can use and the caps allow.
+    pub(super) fn connect_all(&mut self, now: Time) {
+        let mut active = self.active();
+        for at in 0..self.running.len() {
+            let Some(id) = self.running.get(at).copied() else { break };
+            if matches!(self.jobs[&id].phase, Phase::Ready) {
+                if active >= self.settings.jobs {
+                    continue;
+                }
+                active += 1;
+            }
+            self.connect(now, id);
+        }
+    }
+
+    fn connect(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
         match job.phase {
             Phase::Ready => self.probe(now, id),

@@ -146,7 +146,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.pending = job.pending.saturating_sub(1);
         if was_stored {
-            self.unstored_files = self.unstored_files.saturating_sub(1);
+            self.unstored.remove(&id);
             self.unstored_bytes = self.unstored_bytes.saturating_sub(job.total_bytes.unwrap_or(0));
         }
         match result {
@@ -160,6 +160,7 @@ impl Core {
                     // Its bytes are gone with the attempt; it is small.
                     job.forget();
                     job.is_named = true;
+                    self.enter_running(id);
                     return self.prepare(now, id);
                 }
                 let len_bytes = job.total_bytes.unwrap_or(0);
@@ -233,8 +234,16 @@ impl Core {
         }
     }
 
-    fn leave_running(&mut self, id: JobId) {
-        self.running.retain(|running| *running != id);
+    /// It takes a place again, or for the first time.
+    pub(super) fn enter_running(&mut self, id: JobId) {
+        let Some(host) = self.jobs.get(&id).map(|job| job.own_origin.clone()) else { return };
+        self.running.push(id);
+        *self.running_of.entry(host).or_default() += 1;
+    }
+
+    pub(super) fn leave_running(&mut self, id: JobId) {
+        let Some(at) = self.running.iter().position(|running| *running == id) else { return };
+        self.running.remove(at);
         let Some(host) = self.jobs.get(&id).map(|job| job.own_origin.clone()) else { return };
         if let Some(count) = self.running_of.get_mut(&host) {
             *count -= 1;

@@ -30,6 +30,8 @@ use crate::job::{JobId, JobSpec};
 use crate::options::{Existing, HttpVersion, Options};
 use crate::plan::TransferId;
 
+/// From so many files on, messages are taken in groups.
+const CROWDED_FILES: usize = 8;
 /// Progress is told this often.
 const PROGRESS_EVERY: Time = Time::from_millis(100);
 /// After a stop, a job that has not been wound up by then is given up; its last journal stands.
@@ -76,7 +78,8 @@ pub(crate) struct Core {
     /// The reporter is behind: begin nothing new.
     is_held: bool,
     is_finished: bool,
-    unstored_files: usize,
+    /// Small files that have come and wait for the disk; they take no place any more.
+    unstored: HashSet<JobId>,
     unstored_bytes: u64,
     next_transfer: u64,
     next_job: u64,
@@ -130,7 +133,7 @@ impl Core {
             stop: None,
             is_held: false,
             is_finished: false,
-            unstored_files: 0,
+            unstored: HashSet::new(),
             unstored_bytes: 0,
             next_transfer: 0,
             next_job: FEED_JOBS_FROM,
@@ -152,7 +155,12 @@ impl Core {
 
     /// Whether files are being worked on, so that the clock matters.
     pub(crate) fn is_busy(&self) -> bool {
-        !self.running.is_empty() || self.stop.is_some()
+        !self.running.is_empty() || !self.unstored.is_empty() || self.stop.is_some()
+    }
+
+    /// Whether so much happens that messages are better taken in groups.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.running.len() >= CROWDED_FILES
     }
 
     /// Takes in what happened.
@@ -184,10 +192,7 @@ impl Core {
         if self.stop.is_none() {
             self.start_jobs(now);
             self.ask_feed();
-            for at in 0..self.running.len() {
-                let Some(id) = self.running.get(at).copied() else { break };
-                self.connect(now, id);
-            }
+            self.connect_all(now);
         }
         self.observe(now);
         for (slot, worker) in self.slots.reap(now) {
@@ -295,11 +300,11 @@ impl Core {
             return;
         }
         let done = match self.stop {
-            Some(since) => self.running.is_empty() || now >= since + STOP_WITHIN,
+            Some(since) => self.is_idle() || now >= since + STOP_WITHIN,
             None => {
                 self.is_closed
                     && self.feed.has_ended
-                    && self.running.is_empty()
+                    && self.is_idle()
                     && self.paused.is_empty()
                     && self.waiting.len() == 0
             }
@@ -317,6 +322,21 @@ impl Core {
         let exact = self.feed.read_all;
         let summary = self.tally.summary(now, exact, self.stop.is_some());
         self.effects.push(Effect::Report(Event::Summary(summary)));
+    }
+
+    /// Whether nothing is under way.
+    fn is_idle(&self) -> bool {
+        self.running.is_empty() && self.unstored.is_empty()
+    }
+
+    /// How many files take a place: those that were asked for and have not come.
+    fn active(&self) -> usize {
+        let takes_place = |job: &Job| match job.phase {
+            Phase::Waiting | Phase::CheckingExisting | Phase::Ready => false,
+            Phase::Preparing => job.answer.is_some(),
+            _ => true,
+        };
+        self.running.iter().filter(|id| takes_place(&self.jobs[id])).count()
     }
 
     fn observe(&mut self, now: Time) {

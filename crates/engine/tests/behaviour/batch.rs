@@ -1,0 +1,106 @@
+//! Lists: many small files at once, and second runs that fetch only what is missing.
+
+use std::fs;
+use std::io::Cursor;
+
+use towline_engine::ErrorKind;
+use towline_engine::event::How;
+use towline_engine::feed::{ListSource, ledger_status};
+use towline_origin::{Origin, Resource};
+
+use crate::common::{LONG, Place, Run, fetch_list, with_watchdog};
+
+const FILES: u64 = 300;
+const BYTES: u64 = 2000;
+const SEED: u64 = 1000;
+
+fn read_once(list: &str) -> ListSource {
+    ListSource::Reader(Box::new(Cursor::new(list.to_owned().into_bytes())))
+}
+
+fn count(run: &Run, how: How) -> usize {
+    run.finished().iter().filter(|file| file.how == how).count()
+}
+
+#[test]
+fn three_hundred_files_arrive_over_http2_and_only_what_is_missing_is_fetched_again() {
+    with_watchdog(LONG, || {
+        let origin =
+            Origin::builder().tls(true).http2(true).files("/many/{}.bin", FILES, BYTES, SEED).start().unwrap();
+        let place = Place::new();
+        let options = place.trusting(&origin);
+        let list: String = (0..FILES).map(|number| origin.url(&format!("/many/{number}.bin")) + "\n").collect();
+        let list_file = place.beside("list.txt");
+        fs::write(&list_file, &list).unwrap();
+
+        let run = fetch_list(options.clone(), ListSource::File(list_file.clone()), false);
+        run.assert_done(FILES as usize);
+        assert!(run.summary().total_files_exact);
+        assert_eq!(run.summary().total_files, FILES);
+        let stats = origin.stats();
+        assert!(stats.http2_requests >= FILES, "{} requests came over HTTP/2", stats.http2_requests);
+        assert!(stats.connections_opened <= 6, "{} connections", stats.connections_opened);
+        let names: Vec<String> = (0..FILES).map(|number| format!("{number}.bin")).collect();
+        for (name, seed) in names.iter().zip(SEED..) {
+            place.assert_content(name, seed, BYTES);
+        }
+        let mut expected: Vec<&str> = names.iter().map(String::as_str).collect();
+        expected.push(".towline");
+        assert_eq!(place.leftovers(&expected), [""; 0]);
+        let status = ledger_status(&place.dir()).unwrap().unwrap();
+        assert_eq!((status.total, status.done, status.failed), (FILES, FILES, 0));
+
+        // The same list, this time one that can be read only once.
+        let run = fetch_list(options.clone(), read_once(&list), false);
+        run.assert_done(FILES as usize);
+        assert_eq!(count(&run, How::ThereByLedger), FILES as usize);
+        assert_eq!(origin.stats().requests, stats.requests);
+
+        for missing in ["7.bin", "150.bin", "299.bin"] {
+            fs::remove_file(place.file(missing)).unwrap();
+        }
+        let run = fetch_list(options, ListSource::File(list_file), false);
+        run.assert_done(FILES as usize);
+        assert_eq!(count(&run, How::Fetched), 3);
+        assert_eq!(count(&run, How::ThereByLedger), FILES as usize - 3);
+        assert_eq!(origin.stats().requests, stats.requests + 3);
+        for missing in [7, 150, 299] {
+            place.assert_content(&format!("{missing}.bin"), SEED + missing, BYTES);
+        }
+    });
+}
+
+#[test]
+fn a_bad_line_and_a_missing_file_are_two_failures_and_stop_nothing() {
+    with_watchdog(LONG, || {
+        let origin = Origin::builder().files("/{}.bin", 2, BYTES, SEED).start().unwrap();
+        let place = Place::new();
+        let urls = ["/0.bin", "/missing.bin", "/1.bin"].map(|path| origin.url(path));
+        let list = format!("# three files\n\nthis is no URL\n{}\n{}\n{}\n", urls[0], urls[1], urls[2]);
+
+        let run = fetch_list(place.options(), read_once(&list), false);
+        assert_eq!((run.summary().done_files, run.summary().failed_files), (2, 2));
+        assert_eq!(run.summary().total_files, 4);
+        let mut failures: Vec<(&str, ErrorKind)> =
+            run.summary().failures.iter().map(|failure| (failure.url.as_str(), failure.error.kind)).collect();
+        failures.sort_by_key(|(url, _)| *url != "line 3");
+        assert_eq!(failures, [("line 3", ErrorKind::ListLine), (urls[1].as_str(), ErrorKind::Status(404))]);
+        place.assert_content("0.bin", SEED, BYTES);
+        place.assert_content("1.bin", SEED + 1, BYTES);
+        assert_eq!(origin.stats().requests, 3);
+
+        // What failed for good is said again, and not asked for again.
+        let run = fetch_list(place.options(), read_once(&list), false);
+        assert_eq!((run.summary().there_files, run.summary().failed_files), (2, 2));
+        assert!(run.failure_kinds().contains(&ErrorKind::Status(404)), "{:?}", run.failure_kinds());
+        assert_eq!(origin.stats().requests, 3);
+
+        // Unless somebody wants it to be.
+        origin.add(Resource::new("/missing.bin", 1, BYTES));
+        let run = fetch_list(place.options(), read_once(&list), true);
+        assert_eq!(run.failure_kinds(), [ErrorKind::ListLine]);
+        assert_eq!(origin.stats().requests, 4);
+        place.assert_content("missing.bin", 1, BYTES);
+        assert_eq!(place.leftovers(&["0.bin", "1.bin", "missing.bin", ".towline"]), [""; 0]);
+    });
+}

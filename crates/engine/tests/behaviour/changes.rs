@@ -1,0 +1,34 @@
+//! Files that change while they are fetched: bytes of two versions never mix.
+
+use towline_origin::{ETag, Fault, Origin, Resource};
+
+use crate::common::{LONG, MIB, Place, fetch, spec, with_watchdog};
+
+/// The third request sees another version than the first two.
+fn the_new_version_arrives(etag: ETag, new: &str) {
+    let size = 6 * MIB;
+    let change = Fault::ChangeEtagAt { request: 3, etag: new.to_owned(), seed: 32 };
+    let origin = Origin::builder()
+        .resource(Resource::new("/a.bin", 31, size).etag(etag).fault(change))
+        .fault(Fault::RatePerConnection(3_000_000))
+        .start()
+        .unwrap();
+    let place = Place::new();
+    let mut options = place.options();
+    options.connections = Some(4);
+    let run = fetch(options, [spec(&origin, "/a.bin")]);
+    run.assert_done(1);
+    assert!(run.restarts() >= 1, "nobody was told that the file began again");
+    place.assert_content("a.bin", 32, size);
+    assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
+}
+
+#[test]
+fn a_file_whose_strong_tag_changes_begins_again() {
+    with_watchdog(LONG, || the_new_version_arrives(ETag::Strong, "\"new\""));
+}
+
+#[test]
+fn a_file_whose_weak_tag_changes_begins_again() {
+    with_watchdog(LONG, || the_new_version_arrives(ETag::Weak, "W/\"new\""));
+}

@@ -1,0 +1,83 @@
+//! Checksums, for files that come whole and for files that come in pieces.
+
+use sha2::{Digest, Sha256};
+use towline_engine::event::How;
+use towline_engine::{Blame, Checksum, ErrorKind, Event};
+use towline_origin::{Origin, Resource, fill};
+
+use crate::common::{LONG, MIB, Place, fetch, spec, with_watchdog};
+
+const SIZES: [u64; 2] = [4 << 10, 4 * MIB];
+
+fn content(seed: u64, size: u64) -> Vec<u8> {
+    let mut bytes = vec![0; size as usize];
+    fill(seed, 0, &mut bytes);
+    bytes
+}
+
+fn sha256(seed: u64, size: u64) -> Checksum {
+    let hex: Vec<String> = Sha256::digest(content(seed, size)).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha-256={}", hex.concat()).parse().unwrap()
+}
+
+fn blake3(seed: u64, size: u64) -> Checksum {
+    format!("blake3={}", blake3::hash(&content(seed, size)).to_hex()).parse().unwrap()
+}
+
+#[test]
+fn a_right_digest_lets_a_file_through_and_knows_it_again() {
+    with_watchdog(LONG, || {
+        for size in SIZES {
+            let origin = Origin::builder()
+                .resource(Resource::new("/a.bin", 61, size))
+                .resource(Resource::new("/b.bin", 62, size))
+                .start()
+                .unwrap();
+            let place = Place::new();
+            let specs = || {
+                let a = spec(&origin, "/a.bin").checksum(sha256(61, size));
+                [a, spec(&origin, "/b.bin").checksum(blake3(62, size))]
+            };
+            let run = fetch(place.options(), specs());
+            run.assert_done(2);
+            assert!(run.finished().iter().all(|file| file.how == How::Fetched));
+            place.assert_content("a.bin", 61, size);
+            place.assert_content("b.bin", 62, size);
+            assert_eq!(place.leftovers(&["a.bin", "b.bin"]), [""; 0]);
+
+            let asked = origin.stats().requests;
+            let run = fetch(place.options(), specs());
+            run.assert_done(2);
+            assert!(run.finished().iter().all(|file| file.how == How::ThereByDigest), "{:?}", run.finished());
+            assert_eq!(origin.stats().requests, asked);
+        }
+    });
+}
+
+#[test]
+fn a_wrong_digest_never_gives_a_final_name_and_the_next_run_fetches_again() {
+    with_watchdog(LONG, || {
+        for size in SIZES {
+            let origin = Origin::builder().resource(Resource::new("/a.bin", 63, size)).start().unwrap();
+            let place = Place::new();
+            let run = fetch(place.options(), [spec(&origin, "/a.bin").checksum(sha256(64, size))]);
+            assert_eq!(run.failure_kinds(), [ErrorKind::Digest], "{size}");
+            assert_eq!(run.failures()[0].blame, Blame::Peer);
+            assert!(run.failures()[0].message.contains("sha-256"), "{}", run.failures()[0].message);
+            assert!(!place.file("a.bin").exists());
+
+            // What came whole is not kept at all; what came in pieces is known to be wrong.
+            let is_kept = !place.leftovers(&[]).is_empty();
+            assert_eq!(is_kept, size == SIZES[1], "{:?}", place.leftovers(&[]));
+            let run = fetch(place.options(), [spec(&origin, "/a.bin").checksum(sha256(63, size))]);
+            run.assert_done(1);
+            assert_eq!(run.finished()[0].fetched_bytes, size);
+            assert_eq!(run.resumed_bytes(), 0);
+            let says_why =
+                |event: &Event| matches!(event, Event::Warning { message, .. } if message.contains("wrong digest"));
+            assert_eq!(run.events.iter().any(says_why), is_kept);
+            place.assert_content("a.bin", 63, size);
+            assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
+        }
+    });
+}

@@ -1,0 +1,19 @@
+//! The engine as its users see it: sessions against a scripted origin, judged by what is on the
+//! disk, what the events said and what the origin heard.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod batch;
+mod breaks;
+mod changes;
+mod commands;
+mod digests;
+mod events;
+mod names;
+mod redirects;
+mod refusals;
+mod resume;
+mod secrets;
+mod segments;
+mod whole;

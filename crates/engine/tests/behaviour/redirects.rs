@@ -1,0 +1,115 @@
+//! Redirects: where they lead, what goes along, and which are refused.
+
+use http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, HeaderName};
+use http::HeaderValue;
+use towline_engine::ErrorKind;
+use towline_origin::{Origin, Resource};
+
+use crate::common::{LONG, MIB, Place, fetch, spec, with_watchdog};
+
+fn redirect(path: &str, status: u16, location: &str) -> Resource {
+    Resource::new(path, 0, 0).redirect(status, location)
+}
+
+#[test]
+fn what_was_given_for_one_origin_stays_with_it() {
+    with_watchdog(LONG, || {
+        let there = Origin::builder().resource(Resource::new("/files/real.bin", 101, 3 * MIB)).start().unwrap();
+        let here =
+            Origin::builder().resource(redirect("/start", 302, &there.url("/files/real.bin"))).start().unwrap();
+        let place = Place::new();
+        let mut options = place.options();
+        options.connections = Some(4);
+        let headers = &mut options.http.headers;
+        headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer s3cr3t"));
+        headers.insert(HeaderName::from_static("x-api-key"), HeaderValue::from_static("s3cr3t"));
+        headers.insert(ACCEPT_LANGUAGE, HeaderValue::from_static("en"));
+        let run = fetch(options, [spec(&here, "/start")]);
+        run.assert_done(1);
+        place.assert_content("real.bin", 101, 3 * MIB);
+        assert_eq!(place.leftovers(&["real.bin"]), [""; 0]);
+
+        let asked_here = here.requests();
+        assert_eq!(asked_here.len(), 1, "{asked_here:?}");
+        assert_eq!(asked_here[0].header("authorization"), Some("Bearer s3cr3t"));
+        assert_eq!(asked_here[0].header("x-api-key"), Some("s3cr3t"));
+        let asked_there = there.requests();
+        assert!(!asked_there.is_empty());
+        for request in asked_there {
+            assert_eq!(request.header("authorization"), None);
+            assert_eq!(request.header("x-api-key"), None);
+            assert_eq!(request.header("accept-language"), Some("en"));
+        }
+    });
+}
+
+#[test]
+fn a_relative_location_is_followed_for_every_redirecting_status() {
+    with_watchdog(LONG, || {
+        let mut builder = Origin::builder();
+        for status in [301, 302, 303, 307, 308] {
+            let from = format!("/moved/from/{status}");
+            builder = builder
+                .resource(redirect(&from, status, &format!("../to/{status}.bin?part=1")))
+                .resource(Resource::new(format!("/moved/to/{status}.bin"), u64::from(status), 90_000));
+        }
+        let origin = builder.start().unwrap();
+        let place = Place::new();
+        let specs = [301, 302, 303, 307, 308].map(|status| spec(&origin, &format!("/moved/from/{status}")));
+        fetch(place.options(), specs).assert_done(5);
+        for status in [301, 302, 303, 307, 308] {
+            place.assert_content(&format!("{status}.bin"), status, 90_000);
+        }
+        assert_eq!(place.leftovers(&["301.bin", "302.bin", "303.bin", "307.bin", "308.bin"]), [""; 0]);
+    });
+}
+
+#[test]
+fn a_loop_of_redirects_is_left() {
+    with_watchdog(LONG, || {
+        let origin = Origin::builder()
+            .resource(redirect("/a", 302, "/b"))
+            .resource(redirect("/b", 302, "/a"))
+            .start()
+            .unwrap();
+        let place = Place::new();
+        let run = fetch(place.options(), [spec(&origin, "/a")]);
+        assert_eq!(run.failure_kinds(), [ErrorKind::Redirect]);
+        assert!(origin.stats().requests <= 11, "{} requests", origin.stats().requests);
+        assert_eq!(place.leftovers(&[]), [""; 0]);
+    });
+}
+
+#[test]
+fn a_redirect_from_https_to_http_is_followed_only_where_it_is_allowed() {
+    with_watchdog(LONG, || {
+        let plain = Origin::builder().resource(Resource::new("/a.bin", 102, 5000)).start().unwrap();
+        let secure = Origin::builder()
+            .tls(true)
+            .http2(true)
+            .resource(redirect("/a.bin", 301, &plain.url("/a.bin")))
+            .start()
+            .unwrap();
+        let place = Place::new();
+        let mut options = place.trusting(&secure);
+        let run = fetch(options.clone(), [spec(&secure, "/a.bin")]);
+        assert_eq!(run.failure_kinds(), [ErrorKind::Redirect]);
+        assert_eq!(plain.stats().requests, 0);
+        assert_eq!(place.leftovers(&[]), [""; 0]);
+
+        options.http.allow_downgrade = true;
+        fetch(options, [spec(&secure, "/a.bin")]).assert_done(1);
+        place.assert_content("a.bin", 102, 5000);
+    });
+}
+
+#[test]
+fn a_redirect_to_another_scheme_is_not_followed() {
+    with_watchdog(LONG, || {
+        let origin = Origin::builder().resource(redirect("/a", 302, "file:///etc/passwd")).start().unwrap();
+        let place = Place::new();
+        let run = fetch(place.options(), [spec(&origin, "/a")]);
+        assert_eq!(run.failure_kinds(), [ErrorKind::Redirect]);
+        assert_eq!(place.leftovers(&[]), [""; 0]);
+    });
+}

@@ -1,0 +1,123 @@
+//! Servers that say no, or not now, or that cannot be reached.
+
+use std::future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use towline_engine::{Blame, ErrorKind, Event, JobSpec, Resolve, Resolving, Session};
+use towline_origin::{Fault, Origin, Resource};
+use towline_threads::supervisor::Interrupt;
+
+use crate::common::{LONG, Live, PATIENCE, Place, fetch, fetch_with, spec, with_watchdog};
+
+#[test]
+fn retry_after_is_obeyed_and_uses_up_no_retries() {
+    with_watchdog(LONG, || {
+        let busy = Fault::Status { code: 503, times: Some(2), retry_after: Some("1".to_owned()) };
+        let origin = Origin::builder().resource(Resource::new("/a.bin", 41, 200_000).fault(busy)).start().unwrap();
+        let place = Place::new();
+        let mut options = place.options();
+        options.http.retries = 0;
+        let began = Instant::now();
+        let run = fetch(options, [spec(&origin, "/a.bin")]);
+        assert!(began.elapsed() >= Duration::from_secs(2), "it came after {:?}", began.elapsed());
+        run.assert_done(1);
+        place.assert_content("a.bin", 41, 200_000);
+        assert_eq!(run.retries(), [ErrorKind::Status(503); 2]);
+        for event in &run.events {
+            if let Event::Retrying { wait_ms, .. } = event {
+                assert_eq!(*wait_ms, 1000);
+            }
+        }
+        assert_eq!(origin.stats().requests, 3);
+    });
+}
+
+#[test]
+fn a_missing_file_fails_and_leaves_nothing_while_others_arrive() {
+    with_watchdog(LONG, || {
+        let origin = Origin::builder().resource(Resource::new("/a.bin", 42, 200_000)).start().unwrap();
+        let place = Place::new();
+        let run = fetch(place.options(), [spec(&origin, "/missing.bin"), spec(&origin, "/a.bin")]);
+        assert_eq!(run.failure_kinds(), [ErrorKind::Status(404)]);
+        let failure = run.failures()[0];
+        assert_eq!(failure.blame, Blame::Peer);
+        assert!(failure.message.contains("404 Not Found"), "{}", failure.message);
+        assert!(failure.advice.is_some());
+        assert_eq!((run.summary().done_files, run.summary().failed_files), (1, 1));
+        assert_eq!(run.summary().failure_kinds, [ErrorKind::Status(404)]);
+        assert_eq!(origin.stats().path("/missing.bin").requests, 1);
+        place.assert_content("a.bin", 42, 200_000);
+        assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
+    });
+}
+
+#[test]
+fn a_refused_connection_is_told_as_one() {
+    with_watchdog(LONG, || {
+        let origin = Origin::builder().start().unwrap();
+        origin.stop();
+        let place = Place::new();
+        let mut options = place.options();
+        options.http.retries = 0;
+        let run = fetch(options, [spec(&origin, "/a.bin")]);
+        assert_eq!(run.failure_kinds(), [ErrorKind::Connect]);
+        assert_eq!(place.leftovers(&[]), [""; 0]);
+    });
+}
+
+/// Knows no host.
+struct Ignorant;
+
+impl Resolve for Ignorant {
+    fn resolve(&self, _: &str) -> Resolving {
+        let error = io::Error::new(io::ErrorKind::NotFound, "nobody has this name");
+        Box::pin(future::ready(Err::<Vec<SocketAddr>, io::Error>(error)))
+    }
+}
+
+#[test]
+fn an_unknown_host_is_told_as_one() {
+    with_watchdog(LONG, || {
+        let place = Place::new();
+        let mut options = place.options();
+        options.http.retries = 0;
+        let unknown = JobSpec::new("http://unknown.invalid/a.bin".parse().unwrap());
+        let run = fetch_with(Session::builder(options).resolver(Ignorant), [unknown]);
+        assert_eq!(run.failure_kinds(), [ErrorKind::Resolve]);
+        let message = &run.failures()[0].message;
+        assert!(message.contains("unknown.invalid"), "{message}");
+        assert_eq!(place.leftovers(&[]), [""; 0]);
+    });
+}
+
+/// Never answers, and says when it was asked.
+struct Silent(mpsc::Sender<()>);
+
+impl Resolve for Silent {
+    fn resolve(&self, _: &str) -> Resolving {
+        // The test waits for the first lookup only.
+        let _ = self.0.send(());
+        Box::pin(future::pending::<io::Result<Vec<SocketAddr>>>())
+    }
+}
+
+#[test]
+fn a_lookup_that_never_answers_does_not_hold_up_a_stop() {
+    with_watchdog(LONG, || {
+        let (ask, asked) = mpsc::channel();
+        let place = Place::new();
+        let live = Live::start(Session::builder(place.options()).resolver(Silent(ask)));
+        live.handle.add(JobSpec::new("http://silent.invalid/a.bin".parse().unwrap()));
+        asked.recv_timeout(PATIENCE).unwrap();
+        let began = Instant::now();
+        live.handle.stop();
+        let run = live.end();
+        assert!(began.elapsed() < Duration::from_secs(2), "it took {:?}", began.elapsed());
+        assert_eq!(run.ended.interrupt, Some(Interrupt::Requested));
+        assert!(run.summary().interrupted);
+        assert_eq!(place.leftovers(&[]), [""; 0]);
+    });
+}

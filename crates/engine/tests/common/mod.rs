@@ -1,0 +1,289 @@
+//! What the engine's tests share: a directory to download into, a session that is followed, and a
+//! watchdog that fails a test instead of letting it hang.
+
+use std::fs;
+use std::panic::resume_unwind;
+use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use towline_engine::event::{ErrorReport, How};
+use towline_engine::feed::{Batch, ListSource};
+use towline_engine::options::ProxyChoice;
+use towline_engine::session::SessionBuilder;
+use towline_engine::{Ended, Error, ErrorKind, Event, JobSpec, Options, Session, SessionHandle, Summary};
+use towline_origin::{Origin, check_file};
+
+/// For a whole test; one that takes so long hangs.
+pub(crate) const LONG: Duration = Duration::from_secs(30);
+/// For one event within a test.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One mebibyte.
+pub(crate) const MIB: u64 = 1 << 20;
+
+/// Runs a test on a thread of its own and fails it if it takes longer than `limit`.
+pub(crate) fn with_watchdog(limit: Duration, test: impl FnOnce() + Send + 'static) {
+    let (done, outcome) = mpsc::channel();
+    let name = thread::current().name().unwrap_or("test").to_owned();
+    let running = thread::Builder::new()
+        .name(name)
+        .spawn(move || {
+            test();
+            // Nobody listens any more once the watchdog has given up.
+            let _ = done.send(());
+        })
+        .unwrap();
+    match outcome.recv_timeout(limit) {
+        Ok(()) => {}
+        Err(RecvTimeoutError::Timeout) => panic!("still running after {limit:?}"),
+        Err(RecvTimeoutError::Disconnected) => match running.join() {
+            Err(panic) => resume_unwind(panic),
+            Ok(()) => panic!("the test ended without a word"),
+        },
+    }
+}
+
+/// A directory for downloads, with room beside it.
+pub(crate) struct Place {
+    root: TempDir,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        let place = Self { root: tempfile::tempdir().unwrap() };
+        fs::create_dir(place.dir()).unwrap();
+        place
+    }
+
+    /// Where files go.
+    pub(crate) fn dir(&self) -> PathBuf {
+        self.root.path().join("downloads")
+    }
+
+    /// A file there.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.dir().join(name)
+    }
+
+    /// A file that is not there, but beside it.
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    /// Options for sessions that download into it, by no proxy and with the same jitter each time.
+    pub(crate) fn options(&self) -> Options {
+        let mut options = Options::default();
+        options.dir = self.dir();
+        options.threads = 2;
+        options.seed = Some(1);
+        options.http.proxy = ProxyChoice::Direct;
+        options
+    }
+
+    /// The same, trusting the authority of an origin with TLS.
+    pub(crate) fn trusting(&self, origin: &Origin) -> Options {
+        let authority = self.beside("authority.pem");
+        fs::write(&authority, origin.ca_pem().expect("an origin with TLS")).unwrap();
+        let mut options = self.options();
+        options.http.ca_file = Some(authority);
+        options
+    }
+
+    /// The names of what is there, sorted, but for those that are expected.
+    pub(crate) fn leftovers(&self, expected: &[&str]) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(self.dir())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| !expected.contains(&name.as_str()))
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Fails unless the file has exactly this content of the origin's.
+    pub(crate) fn assert_content(&self, name: &str, seed: u64, size: u64) {
+        let difference = check_file(self.file(name), seed, size).unwrap();
+        assert_eq!(difference, None, "{name} is not the content {seed} of {size} bytes");
+    }
+}
+
+/// The job for a path of an origin.
+pub(crate) fn spec(origin: &Origin, path: &str) -> JobSpec {
+    JobSpec::new(origin.url(path).parse().unwrap())
+}
+
+/// What came of a session.
+pub(crate) struct Run {
+    pub(crate) ended: Ended,
+    pub(crate) events: Vec<Event>,
+}
+
+/// A file that the session said is complete.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
+    pub(crate) fetched_bytes: u64,
+    pub(crate) how: How,
+}
+
+impl Run {
+    pub(crate) fn summary(&self) -> &Summary {
+        &self.ended.summary
+    }
+
+    /// Fails unless so many files are complete and none failed.
+    pub(crate) fn assert_done(&self, files: usize) {
+        let summary = self.summary();
+        assert_eq!((summary.done_files, summary.failed_files), (files as u64, 0), "{:?}", summary.failures);
+    }
+
+    pub(crate) fn finished(&self) -> Vec<Finished> {
+        let finished = self.events.iter().filter_map(|event| match event {
+            Event::Finished { path, bytes, fetched_bytes, how, .. } => {
+                Some(Finished { path: path.clone(), bytes: *bytes, fetched_bytes: *fetched_bytes, how: *how })
+            }
+            _ => None,
+        });
+        finished.collect()
+    }
+
+    pub(crate) fn failures(&self) -> Vec<&ErrorReport> {
+        let failures = self.events.iter().filter_map(|event| match event {
+            Event::Failed { error, .. } => Some(error),
+            _ => None,
+        });
+        failures.collect()
+    }
+
+    pub(crate) fn failure_kinds(&self) -> Vec<ErrorKind> {
+        self.failures().into_iter().map(|error| error.kind).collect()
+    }
+
+    /// The kinds of the transient failures.
+    pub(crate) fn retries(&self) -> Vec<ErrorKind> {
+        let retries = self.events.iter().filter_map(|event| match event {
+            Event::Retrying { error, .. } => Some(error.kind),
+            _ => None,
+        });
+        retries.collect()
+    }
+
+    /// How often a file began again.
+    pub(crate) fn restarts(&self) -> usize {
+        self.events.iter().filter(|event| matches!(event, Event::Restarted { .. })).count()
+    }
+
+    /// What was said about ranges.
+    pub(crate) fn ranges(&self) -> Vec<bool> {
+        let ranges = self.events.iter().filter_map(|event| match event {
+            Event::Ranges { segmented, .. } => Some(*segmented),
+            _ => None,
+        });
+        ranges.collect()
+    }
+
+    /// The most that was taken over from an earlier run, of any file.
+    pub(crate) fn resumed_bytes(&self) -> u64 {
+        let resumed = self.events.iter().filter_map(|event| match event {
+            Event::Answered { resumed_bytes, .. } => Some(*resumed_bytes),
+            _ => None,
+        });
+        resumed.max().unwrap_or(0)
+    }
+}
+
+/// A session that runs on a thread of its own and is followed.
+pub(crate) struct Live {
+    pub(crate) handle: SessionHandle,
+    inbox: Receiver<Event>,
+    seen: Vec<Event>,
+    running: Option<JoinHandle<Result<Ended, Error>>>,
+}
+
+impl Live {
+    pub(crate) fn start(builder: SessionBuilder) -> Self {
+        let (events, inbox) = mpsc::channel();
+        let reporter = move |event: &Event| {
+            // A test that has failed does not listen any more.
+            let _ = events.send(event.clone());
+        };
+        let session = builder.reporter(reporter).build().unwrap();
+        let handle = session.handle();
+        let running = thread::Builder::new().name("session".to_owned()).spawn(move || session.run()).unwrap();
+        Self { handle, inbox, seen: Vec::new(), running: Some(running) }
+    }
+
+    /// Waits for the first event to come that `fits`.
+    pub(crate) fn wait_for(&mut self, what: &str, mut fits: impl FnMut(&Event) -> bool) {
+        loop {
+            match self.inbox.recv_timeout(PATIENCE) {
+                Ok(event) => {
+                    let found = fits(&event);
+                    self.seen.push(event);
+                    if found {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    let last: Vec<&Event> = self.seen.iter().rev().take(8).collect();
+                    panic!("waited for {what}: {error}; the last events, newest first: {last:#?}");
+                }
+            }
+        }
+    }
+
+    /// Waits until more than `percent` of all bytes are on the disk.
+    pub(crate) fn wait_for_share(&mut self, percent: u64) {
+        self.wait_for(&format!("{percent} % of the bytes"), |event| match event {
+            Event::Progress(progress) => {
+                progress.total_bytes > 0 && progress.done_bytes * 100 > progress.total_bytes * percent
+            }
+            _ => false,
+        });
+    }
+
+    /// Waits for the session's end.
+    pub(crate) fn end(mut self) -> Run {
+        let running = self.running.take().expect("a session ends once");
+        let ended = match running.join() {
+            Ok(ended) => ended.unwrap(),
+            Err(panic) => resume_unwind(panic),
+        };
+        let mut events = std::mem::take(&mut self.seen);
+        events.extend(self.inbox.try_iter());
+        Run { ended, events }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        if self.running.is_some() {
+            self.handle.stop();
+        }
+    }
+}
+
+/// Runs a session until these files have ended.
+pub(crate) fn fetch(options: Options, specs: impl IntoIterator<Item = JobSpec>) -> Run {
+    fetch_with(Session::builder(options), specs)
+}
+
+/// The same with what else a session can be given.
+pub(crate) fn fetch_with(builder: SessionBuilder, specs: impl IntoIterator<Item = JobSpec>) -> Run {
+    let live = Live::start(builder);
+    for spec in specs {
+        live.handle.add(spec);
+    }
+    live.handle.close();
+    live.end()
+}
+
+/// Runs a session until the entries of a list have ended.
+pub(crate) fn fetch_list(options: Options, source: ListSource, retry_failed: bool) -> Run {
+    let batch = Batch::open(source, &options.dir, retry_failed, false).unwrap();
+    fetch_with(Session::builder(options).feed(batch), [])
+}
