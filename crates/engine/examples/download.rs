@@ -1,5 +1,5 @@
-//! One call for a whole download, with the parameters that the documents this project began with
-//! give theirs: URL, file name, threads, chunk size, timeout, headers, proxy, resume, progress.
+//! One call for a whole download, with the parameters one expects of it: URL, file name, threads,
+//! chunk size, timeout, headers, resume, progress.
 //!
 //! `cargo run -p towline-engine --example download -- URL [NAME]`
 
@@ -22,8 +22,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let _ = write!(io::stderr(), "\r{} of {} bytes ", progress.done_bytes, progress.total_bytes);
             }
         });
-    if let Ok(t) = std::env::var("T") { download = download.options(|o| o.threads = t.parse().unwrap()); }
-    if let Ok(t) = std::env::var("X") { download = download.threads(t.parse().unwrap()); }
     if let Some(name) = arguments.next() {
         download = download.filename(name);
     }

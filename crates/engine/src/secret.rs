@@ -41,6 +41,9 @@ static SIGNINGS: [Signing; 5] = [
 /// assert_eq!(towline_engine::secret::shown_url(&url), "https://h/a?id=3&X-Amz-Signature=***");
 /// ```
 pub fn shown_url(url: &Url) -> String {
+    if is_bare(url) {
+        return printable(url.as_str()).into_owned();
+    }
     let mut shown = bare(url);
     shown.set_query(None);
     let mut query = String::new();
@@ -64,6 +67,9 @@ pub fn shown_url(url: &Url) -> String {
 
 /// A URL without credentials, query and fragment: what a journal may hold.
 pub(crate) fn identity_url(url: &Url) -> String {
+    if is_bare(url) {
+        return url.as_str().to_owned();
+    }
     let mut url = bare(url);
     url.set_query(None);
     url.to_string()
@@ -71,6 +77,9 @@ pub(crate) fn identity_url(url: &Url) -> String {
 
 /// What recognises an entry of a list in the next run, when its signature is another one.
 pub(crate) fn key_url(url: &Url) -> String {
+    if is_bare(url) {
+        return url.as_str().to_owned();
+    }
     let mut key = bare(url);
     key.set_query(None);
     let mut kept = String::new();
@@ -135,6 +144,11 @@ struct Parameter<'a> {
     separator: &'a str,
     /// Whether it is a secret, or belongs to a signature that is there.
     is_hidden: bool,
+}
+
+/// Whether there is nothing in it that could be a secret: most URLs.
+fn is_bare(url: &Url) -> bool {
+    url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none()
 }
 
 fn bare(url: &Url) -> Url {

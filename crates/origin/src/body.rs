@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use hyper::body::{Frame, SizeHint};
 use tokio::time::{Sleep, sleep, sleep_until};
 
 use crate::conn::Conn;
@@ -166,7 +166,7 @@ impl OriginBody {
     }
 }
 
-impl http_body::Body for OriginBody {
+impl hyper::body::Body for OriginBody {
     type Data = Bytes;
     type Error = io::Error;
 

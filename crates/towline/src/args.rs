@@ -90,7 +90,7 @@ pub(crate) struct GetArgs {
     /// Leave another file that has the name, and count it as done
     #[arg(long, env = "TOWLINE_SKIP_EXISTING", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) skip_existing: bool,
-    /// What the one file must hash to: sha-256, sha-512, sha-1, md5, blake3 or crc32c
+    /// What the one file must hash to: sha-256, sha-512, sha-1, md5 or blake3
     #[arg(long, value_name = "ALGO=HEX", env = "TOWLINE_CHECKSUM", value_parser = values::checksum)]
     pub(crate) checksum: Option<Checksum>,
     /// Try again what failed for good in an earlier run of the list

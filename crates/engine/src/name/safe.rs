@@ -84,6 +84,9 @@ pub(crate) fn numbered(name: &str, number: u32) -> String {
 
 /// Equal for names that some file systems take for the same.
 pub(crate) fn fold_key(path: &Path) -> String {
+    if let Some(text) = path.to_str().filter(|text| text.is_ascii()) {
+        return text.to_ascii_lowercase();
+    }
     // Through upper case, where `ß` is `SS` and the final sigma a sigma; but the capital `ß` is
     // only `SS` when it was made small before.
     let key: String = path

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
@@ -18,44 +18,58 @@ use crate::options::HttpOptions;
 
 /// The configurations of a session.
 pub(crate) struct Tls {
-    any: Arc<ClientConfig>,
-    http1: Arc<ClientConfig>,
+    /// Made when the first certificate is to be verified: reading the system's authorities takes
+    /// longer than many a plain download.
+    configs: OnceLock<(Arc<ClientConfig>, Arc<ClientConfig>)>,
+    provider: Arc<CryptoProvider>,
+    is_insecure: bool,
+    own_roots: RootCertStore,
 }
 
 impl Tls {
     pub(crate) fn new(options: &HttpOptions) -> Result<Self> {
-        let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .map_err(|source| Error::new(ErrorKind::Tls, "TLS cannot be set up").with_source(source))?;
-        let config = if options.insecure {
-            let verifier = Arc::new(AcceptAll(provider));
-            builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
-        } else {
-            builder.with_root_certificates(roots(options.ca_file.as_deref())?).with_no_client_auth()
-        };
-        let with = |protocols: &[&[u8]]| {
-            let mut config = config.clone();
-            config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-            Arc::new(config)
-        };
-        Ok(Self { any: with(&[b"h2", b"http/1.1"]), http1: with(&[b"http/1.1"]) })
+        Ok(Self {
+            configs: OnceLock::new(),
+            provider: Arc::new(ring::default_provider()),
+            is_insecure: options.insecure,
+            own_roots: options.ca_file.as_deref().map_or_else(|| Ok(RootCertStore::empty()), read_roots)?,
+        })
     }
 
     pub(crate) fn config(&self, alpn: Alpn) -> Arc<ClientConfig> {
+        let (any, http1) = self.configs.get_or_init(|| {
+            let config = self.build();
+            let with = |protocols: &[&[u8]]| {
+                let mut config = config.clone();
+                config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+                Arc::new(config)
+            };
+            (with(&[b"h2", b"http/1.1"]), with(&[b"http/1.1"]))
+        });
         match alpn {
-            Alpn::Any => Arc::clone(&self.any),
-            Alpn::Http1 => Arc::clone(&self.http1),
+            Alpn::Any => Arc::clone(any),
+            Alpn::Http1 => Arc::clone(http1),
         }
+    }
+
+    fn build(&self) -> ClientConfig {
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_safe_default_protocol_versions()
+            .expect("the provider has all cipher suites of the default versions");
+        if self.is_insecure {
+            let verifier = Arc::new(AcceptAll(Arc::clone(&self.provider)));
+            return builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+        }
+        let mut roots = self.own_roots.clone();
+        // A system without authorities is not an error: then no certificate is accepted.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        builder.with_root_certificates(roots).with_no_client_auth()
     }
 }
 
-/// The system's authorities, and those of the file.
-fn roots(ca_file: Option<&Path>) -> Result<RootCertStore> {
+/// The authorities in the file of `--ca-file`.
+fn read_roots(path: &Path) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    // A system without authorities is not an error until a certificate is to be verified.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let Some(path) = ca_file else { return Ok(roots) };
     let wrong = |message: String| Error::new(ErrorKind::Usage, message).with_path(path);
     let file = File::open(path).map_err(|source| {
         wrong(format!("the file of --ca-file cannot be read: {}", crate::error::plain_io(&source))).with_source(source)

@@ -25,8 +25,7 @@ fn count(run: &Run, how: How) -> usize {
 #[test]
 fn three_hundred_files_arrive_over_http2_and_only_what_is_missing_is_fetched_again() {
     with_watchdog(LONG, || {
-        let origin =
-            Origin::builder().tls(true).http2(true).files("/many/{}.bin", FILES, BYTES, SEED).start().unwrap();
+        let origin = Origin::builder().tls(true).http2(true).files("/many/{}.bin", FILES, BYTES, SEED).start().unwrap();
         let place = Place::new();
         let options = place.trusting(&origin);
         let list: String = (0..FILES).map(|number| origin.url(&format!("/many/{number}.bin")) + "\n").collect();

@@ -25,11 +25,8 @@ fn look_at(live: &Live, job: JobId) -> FileProgress {
 #[test]
 fn a_file_can_be_paused_resumed_and_cancelled() {
     with_watchdog(LONG, || {
-        let origin = Origin::builder()
-            .files("/{}.bin", 2, SIZE, 90)
-            .fault(Fault::RatePerConnection(4_000_000))
-            .start()
-            .unwrap();
+        let origin =
+            Origin::builder().files("/{}.bin", 2, SIZE, 90).fault(Fault::RatePerConnection(4_000_000)).start().unwrap();
         let place = Place::new();
         let mut options = place.options();
         options.connections = Some(1);
@@ -79,11 +76,8 @@ fn a_file_can_be_paused_resumed_and_cancelled() {
 #[test]
 fn a_file_that_waits_can_be_cancelled_before_it_begins() {
     with_watchdog(LONG, || {
-        let origin = Origin::builder()
-            .files("/{}.bin", 2, SIZE, 92)
-            .fault(Fault::RatePerConnection(8_000_000))
-            .start()
-            .unwrap();
+        let origin =
+            Origin::builder().files("/{}.bin", 2, SIZE, 92).fault(Fault::RatePerConnection(8_000_000)).start().unwrap();
         let place = Place::new();
         let mut options = place.options();
         options.connections = Some(1);

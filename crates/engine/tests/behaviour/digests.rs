@@ -15,12 +15,12 @@ fn content(seed: u64, size: u64) -> Vec<u8> {
     bytes
 }
 
-fn sha256(seed: u64, size: u64) -> Checksum {
+fn sha256_of(seed: u64, size: u64) -> Checksum {
     let hex: Vec<String> = Sha256::digest(content(seed, size)).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha-256={}", hex.concat()).parse().unwrap()
 }
 
-fn blake3(seed: u64, size: u64) -> Checksum {
+fn blake3_of(seed: u64, size: u64) -> Checksum {
     format!("blake3={}", blake3::hash(&content(seed, size)).to_hex()).parse().unwrap()
 }
 
@@ -35,8 +35,8 @@ fn a_right_digest_lets_a_file_through_and_knows_it_again() {
                 .unwrap();
             let place = Place::new();
             let specs = || {
-                let a = spec(&origin, "/a.bin").checksum(sha256(61, size));
-                [a, spec(&origin, "/b.bin").checksum(blake3(62, size))]
+                let a = spec(&origin, "/a.bin").checksum(sha256_of(61, size));
+                [a, spec(&origin, "/b.bin").checksum(blake3_of(62, size))]
             };
             let run = fetch(place.options(), specs());
             run.assert_done(2);
@@ -60,7 +60,7 @@ fn a_wrong_digest_never_gives_a_final_name_and_the_next_run_fetches_again() {
         for size in SIZES {
             let origin = Origin::builder().resource(Resource::new("/a.bin", 63, size)).start().unwrap();
             let place = Place::new();
-            let run = fetch(place.options(), [spec(&origin, "/a.bin").checksum(sha256(64, size))]);
+            let run = fetch(place.options(), [spec(&origin, "/a.bin").checksum(sha256_of(64, size))]);
             assert_eq!(run.failure_kinds(), [ErrorKind::Digest], "{size}");
             assert_eq!(run.failures()[0].blame, Blame::Peer);
             assert!(run.failures()[0].message.contains("sha-256"), "{}", run.failures()[0].message);
@@ -69,7 +69,7 @@ fn a_wrong_digest_never_gives_a_final_name_and_the_next_run_fetches_again() {
             // What came whole is not kept at all; what came in pieces is known to be wrong.
             let is_kept = !place.leftovers(&[]).is_empty();
             assert_eq!(is_kept, size == SIZES[1], "{:?}", place.leftovers(&[]));
-            let run = fetch(place.options(), [spec(&origin, "/a.bin").checksum(sha256(63, size))]);
+            let run = fetch(place.options(), [spec(&origin, "/a.bin").checksum(sha256_of(63, size))]);
             run.assert_done(1);
             assert_eq!(run.finished()[0].fetched_bytes, size);
             assert_eq!(run.resumed_bytes(), 0);

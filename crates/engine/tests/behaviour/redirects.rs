@@ -1,7 +1,7 @@
 //! Redirects: where they lead, what goes along, and which are refused.
 
-use http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, HeaderName};
 use http::HeaderValue;
+use http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, HeaderName};
 use towline_engine::ErrorKind;
 use towline_origin::{Origin, Resource};
 
@@ -15,8 +15,7 @@ fn redirect(path: &str, status: u16, location: &str) -> Resource {
 fn what_was_given_for_one_origin_stays_with_it() {
     with_watchdog(LONG, || {
         let there = Origin::builder().resource(Resource::new("/files/real.bin", 101, 3 * MIB)).start().unwrap();
-        let here =
-            Origin::builder().resource(redirect("/start", 302, &there.url("/files/real.bin"))).start().unwrap();
+        let here = Origin::builder().resource(redirect("/start", 302, &there.url("/files/real.bin"))).start().unwrap();
         let place = Place::new();
         let mut options = place.options();
         options.connections = Some(4);
@@ -67,11 +66,8 @@ fn a_relative_location_is_followed_for_every_redirecting_status() {
 #[test]
 fn a_loop_of_redirects_is_left() {
     with_watchdog(LONG, || {
-        let origin = Origin::builder()
-            .resource(redirect("/a", 302, "/b"))
-            .resource(redirect("/b", 302, "/a"))
-            .start()
-            .unwrap();
+        let origin =
+            Origin::builder().resource(redirect("/a", 302, "/b")).resource(redirect("/b", 302, "/a")).start().unwrap();
         let place = Place::new();
         let run = fetch(place.options(), [spec(&origin, "/a")]);
         assert_eq!(run.failure_kinds(), [ErrorKind::Redirect]);

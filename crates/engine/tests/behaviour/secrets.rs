@@ -92,11 +92,8 @@ fn credentials_of_a_list_are_sent_and_kept_nowhere() {
     with_watchdog(LONG, || {
         let origin = Origin::builder().resource(Resource::new("/a.bin", 122, 5000)).start().unwrap();
         let place = Place::new();
-        let list = format!(
-            "{}\n{}\n",
-            url_with_credentials(&origin, "/a.bin"),
-            url_with_credentials(&origin, "/missing.bin")
-        );
+        let list =
+            format!("{}\n{}\n", url_with_credentials(&origin, "/a.bin"), url_with_credentials(&origin, "/missing.bin"));
         let source = ListSource::Reader(Box::new(Cursor::new(list.into_bytes())));
         let run = fetch_list(place.options(), source, false);
         assert_eq!((run.summary().done_files, run.summary().failed_files), (1, 1));

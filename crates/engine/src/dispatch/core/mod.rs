@@ -59,7 +59,7 @@ struct Settings {
 #[derive(Debug)]
 pub(crate) struct Core {
     settings: Settings,
-    jobs: HashMap<JobId, Job>,
+    jobs: HashMap<JobId, Box<Job>>,
     /// Begun and not ended, in the order in which they began.
     running: Vec<JobId>,
     paused: Vec<JobId>,
@@ -167,7 +167,7 @@ impl Core {
     pub(crate) fn step(&mut self, now: Time, message: Message) {
         match message {
             Message::Command(command) => self.command(now, command),
-            Message::Fed(fed) => self.fed(now, fed),
+            Message::Fed(fed) => self.fed(fed),
             Message::Warned(warning) => self.warn(None, warning),
             Message::FeedFailed(error) => self.warn(None, format!("the ledger could not be written: {error}")),
             Message::Prepared(job, result) => self.prepared(now, job, result),
@@ -225,10 +225,19 @@ impl Core {
             self.tally.total_files += 1;
         }
         let adapt = Adapt::new(self.settings.connections);
+        let output = spec.output.as_deref().map(|output| match entry {
+            // A list comes from somewhere; what the user of a session gives is theirs to answer for.
+            Some(_) => crate::name::safe::check_output(output),
+            None => crate::name::safe::check_user_output(output),
+        });
+        if let Some(Err(error)) = output {
+            let shown = crate::secret::shown_url(&spec.url);
+            return self.count_failure(id, entry, shown, &error);
+        }
         match Origin::of(&spec.url) {
             Some(origin) => {
                 self.waiting.push_back(&origin, id);
-                self.jobs.insert(id, Job::new(id, entry, spec, origin, adapt));
+                self.jobs.insert(id, Box::new(Job::new(id, entry, spec, origin, adapt)));
             }
             None => {
                 let shown = crate::secret::shown_url(&spec.url);

@@ -30,7 +30,7 @@ impl Core {
         }
     }
 
-    pub(super) fn fed(&mut self, now: Time, fed: Result<Fed>) {
+    pub(super) fn fed(&mut self, fed: Result<Fed>) {
         self.feed.is_asked = false;
         let fed = match fed {
             Ok(fed) => fed,
@@ -49,15 +49,17 @@ impl Core {
             return;
         }
         for entry in fed.entries {
-            self.feed_entry(now, entry);
+            self.feed_entry(entry);
         }
     }
 
-    fn feed_entry(&mut self, now: Time, entry: FedEntry) {
+    fn feed_entry(&mut self, entry: FedEntry) {
         let id = self.feed_job();
         match entry {
             FedEntry::Job { entry, spec } => self.add(id, Some(entry), spec),
             FedEntry::There { url, path, len_bytes, .. } => {
+                let path = self.settings.dir.join(path);
+                self.effects.push(Effect::Report(Event::Started { job: id, url: url.clone() }));
                 self.names.insert(name_key(&path));
                 self.tally.finished(How::ThereByLedger, len_bytes);
                 self.effects.push(Effect::Report(Event::Finished {
@@ -70,10 +72,9 @@ impl Core {
                     how: How::ThereByLedger,
                 }));
             }
-            FedEntry::FailedBefore { url, error, .. } => self.count_failure(id, None, url, &error),
-            FedEntry::Bad { line, error } => self.count_failure(id, None, format!("line {line}"), &error),
+            FedEntry::FailedBefore { url, error, .. } => self.count_started_failure(id, url, &error),
+            FedEntry::Bad { line, error } => self.count_started_failure(id, format!("line {line}"), &error),
         }
-        let _ = now;
     }
 
     fn feed_job(&mut self) -> JobId {
@@ -231,6 +232,12 @@ impl Core {
             return self.effects.push(Effect::Report(event));
         }
         job.phase = Phase::Ready;
+    }
+
+    /// An entry that fails without having been tried; each entry has a beginning and an end.
+    fn count_started_failure(&mut self, job: JobId, url: String, error: &Error) {
+        self.effects.push(Effect::Report(Event::Started { job, url: url.clone() }));
+        self.count_failure(job, None, url, error);
     }
 
     pub(super) fn count_failure(
