@@ -185,9 +185,8 @@ impl Download {
         if let Some(wrong) = self.wrong {
             return Err(wrong);
         }
-        let url = Url::parse(&self.url).map_err(|source| {
-            Error::new(ErrorKind::Usage, format!("not a URL: {source}")).with_source(source)
-        })?;
+        let url = Url::parse(&self.url)
+            .map_err(|source| Error::new(ErrorKind::Usage, format!("not a URL: {source}")).with_source(source))?;
         let mut spec = JobSpec::new(url);
         spec.output = self.filename.map(|name| crate::name::safe::check_user_output(&name)).transpose()?;
         spec.checksum = self.checksum;

@@ -67,9 +67,7 @@ impl ErrorKind {
     /// Whose fault it is.
     pub fn blame(self) -> Blame {
         match self {
-            Self::Usage | Self::ListLine | Self::NameTaken | Self::Cancelled | Self::Interrupted => {
-                Blame::User
-            }
+            Self::Usage | Self::ListLine | Self::NameTaken | Self::Cancelled | Self::Interrupted => Blame::User,
             Self::DiskFull | Self::Storage | Self::Locked | Self::JournalVersion => Blame::Machine,
             Self::Internal => Blame::Towline,
             _ => Blame::Peer,
@@ -89,14 +87,16 @@ impl ErrorKind {
 
     fn advice(self) -> Option<&'static str> {
         Some(match self {
-            Self::Status(401 | 403) => "the server wants credentials or refuses; give them with -H, or ask for a new link",
-            Self::Status(404 | 410) => "check the URL",
-            Self::Status(_) | Self::Broken | Self::Stalled | Self::Connect => {
-                "run the same command again to go on"
+            Self::Status(401 | 403) => {
+                "the server wants credentials or refuses; give them with -H, or ask for a new link"
             }
+            Self::Status(404 | 410) => "check the URL",
+            Self::Status(_) | Self::Broken | Self::Stalled | Self::Connect => "run the same command again to go on",
             Self::Resolve => "check the host name and the network",
             Self::Tls => "if the certificate is signed by an authority of your own, give it with --ca-file",
-            Self::Digest => "the next run fetches it again; if it fails again, the digest or the file on the server is wrong",
+            Self::Digest => {
+                "the next run fetches it again; if it fails again, the digest or the file on the server is wrong"
+            }
             Self::NameTaken => "use --overwrite, --auto-rename or --skip-existing",
             Self::DiskFull => "make room and run the same command again; what has come is kept",
             Self::Locked => "wait for the other towline to end, or stop it",
@@ -142,14 +142,7 @@ struct Inner {
 impl Error {
     /// An error of this kind; `message` says what happened in a clause without a full stop.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner {
-            kind,
-            message: message.into(),
-            url: None,
-            path: None,
-            attempts: 0,
-            source: None,
-        }))
+        Self(Box::new(Inner { kind, message: message.into(), url: None, path: None, attempts: 0, source: None }))
     }
 
     /// An error of reading or writing `path`: out of room is told apart from the rest.

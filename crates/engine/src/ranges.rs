@@ -102,10 +102,7 @@ impl RangeSet {
     pub fn gaps(&self, total: u64) -> impl Iterator<Item = ByteRange> + '_ {
         let starts = std::iter::once(0).chain(self.ranges.iter().map(|range| range.end));
         let ends = self.ranges.iter().map(|range| range.start).chain(std::iter::once(total));
-        starts
-            .zip(ends)
-            .map(move |(start, end)| ByteRange::new(start, end.min(total)))
-            .filter(|gap| !gap.is_empty())
+        starts.zip(ends).map(move |(start, end)| ByteRange::new(start, end.min(total))).filter(|gap| !gap.is_empty())
     }
 }
 

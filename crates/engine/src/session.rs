@@ -15,9 +15,7 @@ use parking_lot::Mutex;
 use towline_threads::cancel::CancelToken;
 use towline_threads::executor::ThreadPoolExecutor;
 use towline_threads::queue::{GetError, Queue};
-use towline_threads::supervisor::{
-    Crew, Interrupt, InterruptSink, InterruptSource, Outcome, Supervised, Supervisor,
-};
+use towline_threads::supervisor::{Crew, Interrupt, InterruptSink, InterruptSource, Outcome, Supervised, Supervisor};
 
 use crate::disk::Parts;
 use crate::disk::committer::Committer;
@@ -271,7 +269,9 @@ impl SessionHandle {
     /// How everything stands; `None` if the session does not answer within a second or has ended.
     pub fn snapshot(&self) -> Option<Progress> {
         let reply = Queue::bounded(1);
-        self.command(Command::Snapshot(reply.clone()));
+        if !self.command(Command::Snapshot(reply.clone())) {
+            return None;
+        }
         reply.get_timeout(Duration::from_secs(1)).ok()
     }
 
@@ -291,9 +291,9 @@ impl SessionHandle {
         }
     }
 
-    fn command(&self, command: Command) {
-        // A session that has ended takes no commands.
-        let _ = self.inner.queues.messages.put(Message::Command(command));
+    /// Says whether the session takes commands still.
+    fn command(&self, command: Command) -> bool {
+        self.inner.queues.messages.put(Message::Command(command)).is_ok()
     }
 }
 
@@ -386,8 +386,7 @@ impl Supervised for Run {
         let seed = self.options.seed.unwrap_or_else(|| fastrand::u64(..));
         let core = Core::new(&self.options, has_feed, seed);
         let network = Arc::clone(&self.network);
-        let driver =
-            Driver::new(core, queues, parts, network, crew.clone(), self.options.threads, Instant::now());
+        let driver = Driver::new(core, queues, parts, network, crew.clone(), self.options.threads, Instant::now());
         self.spawn(crew, "dispatch", move || driver.run())
     }
 

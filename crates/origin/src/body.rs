@@ -62,13 +62,7 @@ pub(crate) struct OriginBody {
 }
 
 impl OriginBody {
-    pub(crate) fn new(
-        source: Source,
-        len: u64,
-        length_known: bool,
-        script: Effects,
-        owner: Owner,
-    ) -> Self {
+    pub(crate) fn new(source: Source, len: u64, length_known: bool, script: Effects, owner: Owner) -> Self {
         Self {
             source,
             len,
@@ -91,23 +85,12 @@ impl OriginBody {
     }
 
     fn most(&self) -> usize {
-        if self.owner.http2 {
-            HTTP2_CHUNK_BYTES
-        } else {
-            CHUNK_BYTES
-        }
+        if self.owner.http2 { HTTP2_CHUNK_BYTES } else { CHUNK_BYTES }
     }
 
     fn lowest_rate(&self) -> Option<u64> {
         let script = &self.script;
-        [
-            script.trickle,
-            script.rate_per_connection,
-            script.rate_per_server,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        [script.trickle, script.rate_per_connection, script.rate_per_server].into_iter().flatten().min()
     }
 
     /// Asks every rate for `bytes`; the moment at which the last of them agrees.
@@ -136,10 +119,7 @@ impl OriginBody {
             Source::Content { seed, offset } => made(*seed, *offset + self.sent, count),
         };
         self.sent += count as u64;
-        self.owner
-            .shared
-            .counters
-            .sent(&self.owner.path, count as u64);
+        self.owner.shared.counters.sent(&self.owner.path, count as u64);
         bytes
     }
 
@@ -155,9 +135,7 @@ impl OriginBody {
             return None;
         }
         match ending {
-            Ending::Close => Some(Poll::Ready(io::Error::other(
-                "the script ends the body here",
-            ))),
+            Ending::Close => Some(Poll::Ready(io::Error::other("the script ends the body here"))),
             Ending::Reset => {
                 self.owner.conn.reset_now();
                 Some(Poll::Pending)
@@ -170,10 +148,7 @@ impl hyper::body::Body for OriginBody {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let this = self.get_mut();
         loop {
             if let Some(sleep) = this.sleep.as_mut() {
@@ -235,11 +210,7 @@ impl hyper::body::Body for OriginBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.length_known {
-            SizeHint::with_exact(self.len - self.sent)
-        } else {
-            SizeHint::default()
-        }
+        if self.length_known { SizeHint::with_exact(self.len - self.sent) } else { SizeHint::default() }
     }
 }
 
@@ -281,10 +252,7 @@ fn made(seed: u64, offset: u64, count: usize) -> Bytes {
         return Bytes::from(bytes);
     }
     let pooled = BLOCKS.try_with(|blocks| blocks.borrow_mut().pop());
-    let mut bytes = pooled
-        .ok()
-        .flatten()
-        .unwrap_or_else(|| vec![0; CHUNK_BYTES].into_boxed_slice());
+    let mut bytes = pooled.ok().flatten().unwrap_or_else(|| vec![0; CHUNK_BYTES].into_boxed_slice());
     fill(seed, offset, &mut bytes[..count]);
     Bytes::from_owner(Block { bytes, len: count })
 }

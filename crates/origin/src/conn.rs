@@ -33,13 +33,7 @@ pub(crate) struct Conn {
 
 impl Conn {
     fn new(id: u64, open_at_accept: usize) -> Self {
-        Self {
-            id,
-            open_at_accept,
-            pace: Mutex::default(),
-            ending: AtomicU8::new(0),
-            aborted: Notify::new(),
-        }
+        Self { id, open_at_accept, pace: Mutex::default(), ending: AtomicU8::new(0), aborted: Notify::new() }
     }
 
     /// Ends the connection as soon as everything handed to the socket's owner has been flushed.
@@ -77,10 +71,7 @@ impl Ticket {
     /// Counts an accepted connection.
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
         let (id, open) = shared.counters.opened();
-        Self {
-            conn: Arc::new(Conn::new(id, open)),
-            shared: Arc::clone(shared),
-        }
+        Self { conn: Arc::new(Conn::new(id, open)), shared: Arc::clone(shared) }
     }
 }
 
@@ -113,21 +104,13 @@ impl Drop for Socket {
 }
 
 impl AsyncRead for Socket {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().tcp).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Socket {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().tcp).poll_write(cx, buf)
     }
 
@@ -168,21 +151,13 @@ impl<S> Gate<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().inner).poll_read(cx, buf)
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Gate<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().inner).poll_write(cx, buf)
     }
 

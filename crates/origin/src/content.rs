@@ -65,10 +65,7 @@ pub fn first_difference(seed: u64, offset: u64, bytes: &[u8]) -> Option<u64> {
         let expected = &mut expected[..piece.len()];
         fill(seed, at, expected);
         if *expected != *piece {
-            let place = expected
-                .iter()
-                .zip(piece)
-                .position(|(left, right)| left != right);
+            let place = expected.iter().zip(piece).position(|(left, right)| left != right);
             return place.map(|place| at + place as u64);
         }
         at += piece.len() as u64;

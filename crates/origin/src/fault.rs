@@ -118,9 +118,7 @@ impl Fault {
     /// Stops a script that could not be sent before it reaches the server's threads.
     fn check(&self) {
         match self {
-            Self::Status {
-                code, retry_after, ..
-            } => {
+            Self::Status { code, retry_after, .. } => {
                 status_code(*code);
                 if let Some(text) = retry_after {
                     header_value(text);
@@ -233,14 +231,8 @@ pub(crate) struct RuleSet {
 
 impl RuleSet {
     pub(crate) fn new(rules: Vec<Rule>) -> Self {
-        let rules = rules
-            .into_iter()
-            .map(checked)
-            .map(|rule| (rule, AtomicU64::new(0)));
-        Self {
-            rules: rules.collect(),
-            requests: AtomicU64::new(0),
-        }
+        let rules = rules.into_iter().map(checked).map(|rule| (rule, AtomicU64::new(0)));
+        Self { rules: rules.collect(), requests: AtomicU64::new(0) }
     }
 
     /// Counts a request; returns its ordinal, from 1.
@@ -250,9 +242,9 @@ impl RuleSet {
 
     /// Whether a connection that makes `load` open ones is reset at accept.
     pub(crate) fn resets_at_accept(&self, load: usize) -> bool {
-        self.rules.iter().any(|(rule, _)| {
-            matches!(rule.fault, Fault::ConnectionLimit { max, above: Above::Reset } if load > max)
-        })
+        self.rules
+            .iter()
+            .any(|(rule, _)| matches!(rule.fault, Fault::ConnectionLimit { max, above: Above::Reset } if load > max))
     }
 
     /// Adds what the rules do to the request `ask`. Of two that clash the earlier cut, the first
@@ -268,20 +260,12 @@ impl RuleSet {
                 Fault::StallAt(at, pause) => effects.stall = Some((*at, *pause)),
                 Fault::Trickle { bytes_per_sec } => lower(&mut effects.trickle, *bytes_per_sec),
                 Fault::IgnoreRange => effects.ignore_range = true,
-                Fault::ChangeEtagAt {
-                    request,
-                    etag,
-                    seed,
-                } => {
+                Fault::ChangeEtagAt { request, etag, seed } => {
                     if ask.number >= *request {
                         effects.replaced = Some((etag.clone(), *seed));
                     }
                 }
-                Fault::Status {
-                    code,
-                    times,
-                    retry_after,
-                } => {
+                Fault::Status { code, times, retry_after } => {
                     if effects.status.is_none() && fires(fired, *times) {
                         effects.status = Some((*code, retry_after.clone()));
                     }
@@ -304,8 +288,7 @@ impl RuleSet {
 /// # Panics
 /// If it holds a control character. Builders call this first, so that the server never does.
 pub(crate) fn header_value(text: &str) -> HeaderValue {
-    HeaderValue::from_bytes(text.as_bytes())
-        .unwrap_or_else(|_| panic!("{text:?} cannot be a header value"))
+    HeaderValue::from_bytes(text.as_bytes()).unwrap_or_else(|_| panic!("{text:?} cannot be a header value"))
 }
 
 /// `code` as a status; panics like [`header_value`] if it is outside 100 to 999.
@@ -335,20 +318,13 @@ mod tests {
     use super::*;
 
     fn ask(number: u64) -> Ask {
-        Ask {
-            number,
-            ranged: matches!(number, 2 | 4 | 6 | 8),
-            connection: number,
-            load: 1,
-        }
+        Ask { number, ranged: matches!(number, 2 | 4 | 6 | 8), connection: number, load: 1 }
     }
 
     #[test]
     fn a_scope_needs_all_its_conditions() {
         let scope = Scope::every().starting_at(3).first(6).only_ranges();
-        let held: Vec<_> = (1..=8)
-            .filter(|number| scope.holds(&ask(*number)))
-            .collect();
+        let held: Vec<_> = (1..=8).filter(|number| scope.holds(&ask(*number))).collect();
         assert_eq!(held, [4, 6]);
         assert!(Scope::every().only_connection(5).holds(&ask(5)));
         assert!(!Scope::every().only_connection(5).holds(&ask(6)));
@@ -357,12 +333,7 @@ mod tests {
     #[test]
     fn a_status_fires_as_often_as_it_says_and_the_earlier_cut_wins() {
         let rules = RuleSet::new(vec![
-            Fault::Status {
-                code: 503,
-                times: Some(2),
-                retry_after: None,
-            }
-            .into(),
+            Fault::Status { code: 503, times: Some(2), retry_after: None }.into(),
             Fault::CutAt(10).into(),
             Fault::ResetAt(5).into(),
         ]);

@@ -28,11 +28,7 @@ impl Pace {
 /// Chunk for a rate: 20 ms worth up to 16 KiB; above 16 MiB/s a millisecond's worth up to `most`.
 pub(crate) fn chunk_bytes(bytes_per_sec: u64, most: usize) -> usize {
     let slice = bytes_per_sec / (1000 / SLICE.as_millis() as u64);
-    let chunk = if slice < CHUNK_BYTES {
-        slice
-    } else {
-        (bytes_per_sec / 1000).max(CHUNK_BYTES)
-    };
+    let chunk = if slice < CHUNK_BYTES { slice } else { (bytes_per_sec / 1000).max(CHUNK_BYTES) };
     chunk.clamp(1, most as u64) as usize
 }
 
@@ -45,10 +41,7 @@ mod tests {
         let mut pace = Pace::default();
         let now = Instant::now();
         assert_eq!(pace.reserve(now, 500, 1000), now);
-        assert_eq!(
-            pace.reserve(now, 250, 1000),
-            now + Duration::from_millis(500)
-        );
+        assert_eq!(pace.reserve(now, 250, 1000), now + Duration::from_millis(500));
         assert_eq!(pace.reserve(now, 1, 1000), now + Duration::from_millis(750));
     }
 

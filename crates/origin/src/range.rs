@@ -21,11 +21,7 @@ pub(crate) fn parse(value: &str, size: u64) -> Asked {
 
 /// Whether an `If-Range` value lets the range through: an equal strong entity tag, or the exact
 /// date of last modification.
-pub(crate) fn if_range_holds(
-    value: &str,
-    etag: Option<&str>,
-    modified: Option<SystemTime>,
-) -> bool {
+pub(crate) fn if_range_holds(value: &str, etag: Option<&str>, modified: Option<SystemTime>) -> bool {
     let value = value.trim();
     if value.starts_with('"') {
         return etag == Some(value);
@@ -46,10 +42,7 @@ fn read(value: &str, size: u64) -> Option<Asked> {
         let suffix = number(last)?.min(size);
         return Some(match suffix {
             0 => Asked::Unsatisfiable,
-            _ => Asked::Part {
-                first: size - suffix,
-                last: size - 1,
-            },
+            _ => Asked::Part { first: size - suffix, last: size - 1 },
         });
     }
     let first = number(first)?;
@@ -63,10 +56,7 @@ fn read(value: &str, size: u64) -> Option<Asked> {
     if first >= size {
         return Some(Asked::Unsatisfiable);
     }
-    Some(Asked::Part {
-        first,
-        last: last.min(size - 1),
-    })
+    Some(Asked::Part { first, last: last.min(size - 1) })
 }
 
 /// Digits only; what does not fit becomes the greatest number.
@@ -78,9 +68,7 @@ fn number(digits: &str) -> Option<u64> {
 }
 
 fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH)
-        .unwrap_or(Duration::ZERO)
-        .as_secs()
+    time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
 }
 
 #[cfg(test)]

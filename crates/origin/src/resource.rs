@@ -187,8 +187,8 @@ impl Resource {
     /// If name or value cannot be sent as a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        let name = HeaderName::from_bytes(name.as_bytes())
-            .unwrap_or_else(|_| panic!("{name:?} cannot be a header name"));
+        let name =
+            HeaderName::from_bytes(name.as_bytes()).unwrap_or_else(|_| panic!("{name:?} cannot be a header name"));
         self.headers.push((name, header_value(value)));
         self
     }
@@ -236,11 +236,7 @@ pub(crate) struct Entry {
 
 impl Entry {
     pub(crate) fn new(resource: Resource) -> Self {
-        Self {
-            rules: RuleSet::new(resource.rules.clone()),
-            in_flight: AtomicUsize::new(0),
-            resource,
-        }
+        Self { rules: RuleSet::new(resource.rules.clone()), in_flight: AtomicUsize::new(0), resource }
     }
 }
 
@@ -274,29 +270,15 @@ pub(crate) struct Pattern {
 
 impl Pattern {
     /// `pattern` has one `{}`, the place of the number, which runs from 0 to `count` - 1.
-    pub(crate) fn new(
-        pattern: &str,
-        count: u64,
-        make: impl Fn(u64) -> Resource + Send + Sync + 'static,
-    ) -> Self {
-        let (prefix, suffix) = pattern
-            .split_once("{}")
-            .unwrap_or_else(|| panic!("{pattern:?} has no {{}}"));
-        Self {
-            prefix: prefix.to_owned(),
-            suffix: suffix.to_owned(),
-            count,
-            make: Box::new(make),
-        }
+    pub(crate) fn new(pattern: &str, count: u64, make: impl Fn(u64) -> Resource + Send + Sync + 'static) -> Self {
+        let (prefix, suffix) = pattern.split_once("{}").unwrap_or_else(|| panic!("{pattern:?} has no {{}}"));
+        Self { prefix: prefix.to_owned(), suffix: suffix.to_owned(), count, make: Box::new(make) }
     }
 
     /// The resource at `path`, if the pattern covers it.
     pub(crate) fn resource(&self, path: &str) -> Option<Resource> {
-        let digits = path
-            .strip_prefix(self.prefix.as_str())?
-            .strip_suffix(self.suffix.as_str())?;
-        let plain = digits == "0"
-            || (!digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit()));
+        let digits = path.strip_prefix(self.prefix.as_str())?.strip_suffix(self.suffix.as_str())?;
+        let plain = digits == "0" || (!digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit()));
         let index: u64 = digits.parse().ok().filter(|_| plain)?;
         if index >= self.count {
             return None;
@@ -314,17 +296,10 @@ mod tests {
     #[test]
     fn a_pattern_covers_its_numbers_only() {
         let pattern = Pattern::new("/many/{}.bin", 12, |index| Resource::new("", index, 10));
-        let seeds: Vec<_> = ["/many/0.bin", "/many/11.bin"]
-            .map(|path| pattern.resource(path).map(|resource| resource.seed()))
-            .into();
+        let seeds: Vec<_> =
+            ["/many/0.bin", "/many/11.bin"].map(|path| pattern.resource(path).map(|resource| resource.seed())).into();
         assert_eq!(seeds, [Some(0), Some(11)]);
-        for path in [
-            "/many/12.bin",
-            "/many/01.bin",
-            "/many/.bin",
-            "/many/+1.bin",
-            "/1.bin",
-        ] {
+        for path in ["/many/12.bin", "/many/01.bin", "/many/.bin", "/many/+1.bin", "/1.bin"] {
             assert!(pattern.resource(path).is_none(), "{path}");
         }
     }

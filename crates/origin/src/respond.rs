@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_RANGES, ALLOW, CONNECTION, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_TYPE, ETAG, IF_RANGE, LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER,
+    ACCEPT_RANGES, ALLOW, CONNECTION, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE,
+    LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
@@ -41,23 +41,13 @@ pub(crate) async fn respond(
     if !effects.latency.is_zero() {
         tokio::time::sleep(effects.latency).await;
     }
-    let owner = Owner {
-        shared,
-        conn,
-        path,
-        http2,
-        _in_flight: in_flight,
-    };
+    let owner = Owner { shared, conn, path, http2, _in_flight: in_flight };
     let head = request.method() == Method::HEAD;
     Ok(reply.into_response(head, effects, owner))
 }
 
 /// Counts the request at the server and at its resource, and asks the rules of both.
-fn effects(
-    shared: &Shared,
-    conn: &Conn,
-    request: &Request<Incoming>,
-) -> (Effects, Option<InFlight>) {
+fn effects(shared: &Shared, conn: &Conn, request: &Request<Incoming>) -> (Effects, Option<InFlight>) {
     let mut effects = Effects::default();
     let rules = shared.rules();
     let mut ask = Ask {
@@ -137,10 +127,7 @@ impl Reply {
             source: Source::Text(text),
             length_known: true,
         };
-        reply.set(
-            CONTENT_TYPE,
-            HeaderValue::from_static("text/plain; charset=utf-8"),
-        );
+        reply.set(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         reply
     }
 
@@ -156,11 +143,7 @@ impl Reply {
             None => (resource.etag_text(), resource.seed),
         };
         let size = resource.size;
-        let asked = if effects.ignore_range {
-            Asked::Whole
-        } else {
-            asked(resource, request, etag.as_deref())
-        };
+        let asked = if effects.ignore_range { Asked::Whole } else { asked(resource, request, etag.as_deref()) };
         let mut reply = match asked {
             Asked::Unsatisfiable => {
                 let mut reply = Self::text(StatusCode::RANGE_NOT_SATISFIABLE);
@@ -217,12 +200,7 @@ impl Reply {
         self.headers.insert(name, value);
     }
 
-    fn into_response(
-        mut self,
-        head: bool,
-        mut effects: Effects,
-        owner: Owner,
-    ) -> Response<OriginBody> {
+    fn into_response(mut self, head: bool, mut effects: Effects, owner: Owner) -> Response<OriginBody> {
         if self.length_known {
             self.set(CONTENT_LENGTH, HeaderValue::from(self.len));
         }
@@ -248,8 +226,8 @@ fn asked(resource: &Resource, request: &Request<Incoming>, etag: Option<&str>) -
     let Some(range) = field(request, RANGE) else {
         return Asked::Whole;
     };
-    let current = field(request, IF_RANGE)
-        .is_none_or(|value| range::if_range_holds(&value, etag, resource.last_modified));
+    let current =
+        field(request, IF_RANGE).is_none_or(|value| range::if_range_holds(&value, etag, resource.last_modified));
     if !current {
         return Asked::Whole;
     }
@@ -271,9 +249,7 @@ fn logged(request: &Request<Incoming>, conn: &Conn, reply: Option<&Reply>) -> Re
         method: request.method().to_string(),
         path: path.map_or_else(String::new, ToString::to_string),
         version: format!("{:?}", request.version()),
-        headers: headers
-            .map(|(name, value)| (name.as_str().to_owned(), text(value)))
-            .collect(),
+        headers: headers.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
         range: field(request, RANGE),
         status: reply.map_or(0, |reply| reply.status.as_u16()),
         connection: conn.id,

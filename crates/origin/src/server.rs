@@ -72,11 +72,7 @@ impl Origin {
     /// The URL of `path` (which starts with `/`).
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        let scheme = if self.shared.tls.is_some() {
-            "https"
-        } else {
-            "http"
-        };
+        let scheme = if self.shared.tls.is_some() { "https" } else { "http" };
         let mut addr = self.addr;
         if addr.ip().is_unspecified() {
             addr.set_ip(match addr.ip() {
@@ -226,9 +222,7 @@ impl OriginBuilder {
         size: impl Fn(u64) -> u64 + Send + Sync + 'static,
         base_seed: u64,
     ) -> Self {
-        self.files_with(pattern, count, move |index| {
-            Resource::new("/", base_seed.wrapping_add(index), size(index))
-        })
+        self.files_with(pattern, count, move |index| Resource::new("/", base_seed.wrapping_add(index), size(index)))
     }
 
     /// The same with a resource for each number, made when it is first asked for; its own path does
@@ -263,22 +257,15 @@ impl OriginBuilder {
     /// If the address cannot be resolved or bound, the certificate not be made, or no thread be
     /// started.
     pub fn start(self) -> io::Result<Origin> {
-        let addr = self.bind.to_socket_addrs()?.next().ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on")
-        })?;
-        let tls = if self.tls {
-            Some(Identity::generate(self.http2)?)
-        } else {
-            None
-        };
+        let addr = self
+            .bind
+            .to_socket_addrs()?
+            .next()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on"))?;
+        let tls = if self.tls { Some(Identity::generate(self.http2)?) } else { None };
         let shared = Shared::new(self.resources, self.patterns, self.rules, tls);
         let shared = Arc::new(shared);
         let (running, addr) = Running::start(&shared, addr, self.threads)?;
-        Ok(Origin {
-            shared,
-            running: Mutex::new(Some(running)),
-            addr,
-            threads: self.threads,
-        })
+        Ok(Origin { shared, running: Mutex::new(Some(running)), addr, threads: self.threads })
     }
 }

@@ -29,9 +29,7 @@ impl Shared {
         rules: Vec<Rule>,
         tls: Option<Identity>,
     ) -> Self {
-        let entries = resources
-            .into_iter()
-            .map(|resource| (resource.path.clone(), Arc::new(Entry::new(resource))));
+        let entries = resources.into_iter().map(|resource| (resource.path.clone(), Arc::new(Entry::new(resource))));
         Self {
             table: RwLock::new(entries.collect()),
             patterns,
@@ -47,23 +45,16 @@ impl Shared {
         if let Some(entry) = self.table.read().get(path) {
             return Some(Arc::clone(entry));
         }
-        let resource = self
-            .patterns
-            .iter()
-            .find_map(|pattern| pattern.resource(path))?;
+        let resource = self.patterns.iter().find_map(|pattern| pattern.resource(path))?;
         let mut table = self.table.write();
-        let entry = table
-            .entry(path.to_owned())
-            .or_insert_with(|| Arc::new(Entry::new(resource)));
+        let entry = table.entry(path.to_owned()).or_insert_with(|| Arc::new(Entry::new(resource)));
         Some(Arc::clone(entry))
     }
 
     /// Adds or replaces a resource; its counters start anew.
     pub(crate) fn set(&self, resource: Resource) {
         let path = resource.path.clone();
-        self.table
-            .write()
-            .insert(path, Arc::new(Entry::new(resource)));
+        self.table.write().insert(path, Arc::new(Entry::new(resource)));
     }
 
     pub(crate) fn remove(&self, path: &str) -> bool {

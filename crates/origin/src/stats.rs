@@ -115,11 +115,7 @@ impl Counters {
 
     /// Counts a request; returns the counters of its path.
     pub(crate) fn request(&self, path: &str, http2: bool) -> Arc<PathCounters> {
-        let requests = if http2 {
-            &self.http2_requests
-        } else {
-            &self.http1_requests
-        };
+        let requests = if http2 { &self.http2_requests } else { &self.http1_requests };
         requests.fetch_add(1, Ordering::Relaxed);
         let mut paths = self.paths.lock();
         let counters = match paths.get(path) {

@@ -38,16 +38,9 @@ pub(crate) struct Running {
 
 impl Running {
     /// Listens on `addr` and starts the threads; also says which address it became.
-    pub(crate) fn start(
-        shared: &Arc<Shared>,
-        addr: SocketAddr,
-        threads: usize,
-    ) -> io::Result<(Self, SocketAddr)> {
+    pub(crate) fn start(shared: &Arc<Shared>, addr: SocketAddr, threads: usize) -> io::Result<(Self, SocketAddr)> {
         let (stop, stopped) = watch::channel(false);
-        let mut running = Self {
-            stop,
-            threads: Vec::new(),
-        };
+        let mut running = Self { stop, threads: Vec::new() };
         let first = runtime()?;
         let listener = listen(&first, addr)?;
         let addr = listener.local_addr()?;
@@ -95,19 +88,12 @@ impl Running {
 }
 
 fn runtime() -> io::Result<Runtime> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .build()
+    tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()
 }
 
 fn listen(runtime: &Runtime, addr: SocketAddr) -> io::Result<TcpListener> {
     let _inside = runtime.enter();
-    let socket = if addr.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // A restart takes the same port while old connections are in TIME_WAIT.
     socket.set_reuseaddr(true)?;
     socket.bind(addr)?;
@@ -158,10 +144,7 @@ async fn serve(tcp: TcpStream, ticket: Ticket, shared: Arc<Shared>) {
     let _ = tcp.set_nodelay(true);
     let conn = Arc::clone(&ticket.conn);
     let socket = Socket::new(tcp, ticket);
-    let acceptor = shared
-        .tls
-        .as_ref()
-        .map(|identity| identity.acceptor.clone());
+    let acceptor = shared.tls.as_ref().map(|identity| identity.acceptor.clone());
     match acceptor {
         None => drive(socket, false, conn, shared).await,
         Some(acceptor) => {
@@ -180,8 +163,7 @@ where
 {
     let io = TokioIo::new(Gate::new(stream, Arc::clone(&conn)));
     let of_requests = Arc::clone(&conn);
-    let service =
-        service_fn(move |request| respond(Arc::clone(&shared), Arc::clone(&of_requests), request));
+    let service = service_fn(move |request| respond(Arc::clone(&shared), Arc::clone(&of_requests), request));
     if http2 {
         let serving = http2::Builder::new(TokioExecutor::new()).serve_connection(io, service);
         tokio::select! {
@@ -189,9 +171,7 @@ where
             () = conn.aborted() => {}
         }
     } else {
-        let serving = http1::Builder::new()
-            .max_buf_size(CHUNK_BYTES)
-            .serve_connection(io, service);
+        let serving = http1::Builder::new().max_buf_size(CHUNK_BYTES).serve_connection(io, service);
         let _ = serving.await;
     }
 }

@@ -38,8 +38,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Shows everything; the exit code is 0 only if every byte is right.
 pub(crate) fn run(args: &DemoArgs) -> Result<u8, Complaint> {
-    let signals =
-        Signals::install().map_err(|error| Complaint::machine(format!("cannot catch signals: {error}")))?;
+    let signals = Signals::install().map_err(|error| Complaint::machine(format!("cannot catch signals: {error}")))?;
     let plan = Plan { large_bytes: args.size, small_files: args.files as u64 };
     let mut demo = Demo { plan, verdict: Arc::default() };
     let outcome = Supervisor::new(1)
@@ -102,8 +101,7 @@ fn small_files(plan: Plan, dir: &Path, token: &CancelToken) -> Verdict {
         .files_sized("/small/{}.bin", plan.small_files, small_bytes, SMALL_SEED)
         .start()
         .map_err(no_server)?;
-    let list: String =
-        (0..plan.small_files).map(|number| origin.url(&format!("/small/{number}.bin")) + "\n").collect();
+    let list: String = (0..plan.small_files).map(|number| origin.url(&format!("/small/{number}.bin")) + "\n").collect();
     write(&dir.join("small.txt"), &list)?;
     write(&dir.join("ca.pem"), origin.ca_pem().unwrap_or_default())?;
 
@@ -204,8 +202,7 @@ fn connections(count: u64) -> String {
 }
 
 fn write(path: &Path, content: &str) -> Verdict {
-    fs::write(path, content)
-        .map_err(|error| Complaint::machine(format!("cannot write {}: {error}", path.display())))
+    fs::write(path, content).map_err(|error| Complaint::machine(format!("cannot write {}: {error}", path.display())))
 }
 
 fn no_server(error: io::Error) -> Complaint {

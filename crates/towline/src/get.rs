@@ -25,8 +25,7 @@ const STATUS_FILE_EVERY: Duration = Duration::from_millis(500);
 pub(crate) fn run(args: GetArgs) -> Result<u8, Complaint> {
     let settings = settings::resolve(args)?;
     // Early, so that a signal that comes from now on finds things in order.
-    let signals =
-        Signals::install().map_err(|error| Complaint::machine(format!("cannot catch signals: {error}")))?;
+    let signals = Signals::install().map_err(|error| Complaint::machine(format!("cannot catch signals: {error}")))?;
     if settings.options.http.insecure {
         say("towline: --insecure: certificates are not verified");
     }

@@ -103,8 +103,9 @@ pub(crate) fn fetchable(text: &str) -> Result<Url, Complaint> {
     let shown = printable(text);
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
-        Ok(url) if text.contains("://") => Err(Complaint::usage(format!("cannot fetch {}", shown_url(&url)))
-            .hint("http:// and https:// are possible")),
+        Ok(url) if text.contains("://") => {
+            Err(Complaint::usage(format!("cannot fetch {}", shown_url(&url))).hint("http:// and https:// are possible"))
+        }
         _ => {
             let complaint = Complaint::usage(format!("not a URL: {shown}"));
             Err(if Path::new(text).is_file() {

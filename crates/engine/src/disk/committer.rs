@@ -149,7 +149,11 @@ impl Committer {
         for (pending, result) in pending.into_iter().zip(synced) {
             let result = result.and_then(|()| self.rename(&pending));
             if let Some(parent) = pending.publish.path.parent() {
-                directories.insert(if parent.as_os_str().is_empty() { Path::new(".").to_owned() } else { parent.to_owned() });
+                directories.insert(if parent.as_os_str().is_empty() {
+                    Path::new(".").to_owned()
+                } else {
+                    parent.to_owned()
+                });
             }
             done.push((pending, result));
         }
@@ -196,7 +200,9 @@ impl Committer {
         })?;
         if !pending.was_stored {
             self.parts.remove(pending.job);
-            self.storage.remove(&journal_path(path)).map_err(|source| Error::storage("remove the journal", path, source))?;
+            self.storage
+                .remove(&journal_path(path))
+                .map_err(|source| Error::storage("remove the journal", path, source))?;
         }
         let modified = match self.storage.stat(path) {
             Ok(Some(stat)) => stat.modified,

@@ -33,7 +33,9 @@ impl Opener {
     pub(crate) fn run(self) {
         while let Ok(request) = self.requests.get() {
             let report = match request {
-                OpenerRequest::Prepare { job, path, resume } => Message::Prepared(job, self.prepare(job, &path, resume)),
+                OpenerRequest::Prepare { job, path, resume } => {
+                    Message::Prepared(job, self.prepare(job, &path, resume).map(Box::new))
+                }
                 OpenerRequest::Open { job, path, total_bytes } => {
                     Message::Opened(job, self.open(job, &path, total_bytes))
                 }
@@ -56,11 +58,9 @@ impl Opener {
         match stat(&part)?.map(|stat| stat.kind) {
             Some(StatKind::File) if resume => self.look_at_partial(job, path, &part, &mut prepared)?,
             Some(_) => {}
-            None if resume => {
-                // Left by a crash between publishing a file and removing its journal.
-                if prepared.existing.is_some() {
-                    self.storage.remove(&journal_path(path)).ok();
-                }
+            // Left by a crash between publishing a file and removing its journal.
+            None if resume && prepared.existing.is_some() => {
+                self.storage.remove(&journal_path(path)).ok();
             }
             None => {}
         }

@@ -75,12 +75,10 @@ impl Adapt {
     /// The server refused a connection while `working` others work.
     pub(crate) fn refused(&mut self, working: usize) {
         let fewer = working.max(1);
-        match self {
-            Self::Exactly(connections) => *connections = fewer.min(*connections),
-            Self::Measured { target, is_settled, .. } => {
-                *target = fewer.min(*target);
-                *is_settled = true;
-            }
+        // What the user said stands; the host's own cap is lowered for a while.
+        if let Self::Measured { target, is_settled, .. } = self {
+            *target = fewer.min(*target);
+            *is_settled = true;
         }
     }
 }
@@ -110,11 +108,11 @@ mod tests {
     }
 
     #[test]
-    fn an_explicit_number_only_yields_to_refusal() {
+    fn an_explicit_number_stands() {
         let mut adapt = Adapt::new(Some(16));
         adapt.judge(Time::from_secs(9), 1);
         assert_eq!(adapt.target(), 16);
         adapt.refused(5);
-        assert_eq!(adapt.target(), 5);
+        assert_eq!(adapt.target(), 16);
     }
 }

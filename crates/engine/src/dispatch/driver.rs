@@ -107,7 +107,19 @@ impl Driver {
         started: Instant,
     ) -> Self {
         let workers = Vec::new();
-        Self { core, queues, parts, network, crew, workers, threads_max: threads_max.max(1), started, looked: started, settled: Vec::new(), told: started }
+        Self {
+            core,
+            queues,
+            parts,
+            network,
+            crew,
+            workers,
+            threads_max: threads_max.max(1),
+            started,
+            looked: started,
+            settled: Vec::new(),
+            told: started,
+        }
     }
 
     /// Runs until everything has ended.

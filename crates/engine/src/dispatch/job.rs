@@ -291,6 +291,7 @@ pub(crate) struct Rate {
 impl Rate {
     const MEMORY_SECONDS: f64 = 1.0;
     const EVERY: Time = Time::from_millis(90);
+    const FIRST_BYTE_WITHIN: Time = Time::from_secs(1);
 
     /// `bytes` had come until `now`.
     pub(crate) fn observe(&mut self, now: Time, bytes: u64) {
@@ -299,7 +300,9 @@ impl Rate {
             return;
         };
         let elapsed = now.saturating_sub(then);
-        if elapsed < Self::EVERY {
+        // Before the first byte there is no rate, only a latency.
+        let is_waiting = self.bps.is_none() && bytes == before && elapsed < Self::FIRST_BYTE_WITHIN;
+        if elapsed < Self::EVERY || is_waiting {
             return;
         }
         let seconds = elapsed.as_secs_f64();

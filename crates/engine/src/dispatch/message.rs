@@ -41,7 +41,7 @@ pub(crate) enum Message {
     /// The feed could not note something.
     FeedFailed(Error),
     /// A partial file was looked for.
-    Prepared(JobId, Result<Prepared>),
+    Prepared(JobId, Result<Box<Prepared>>),
     /// A partial file was opened.
     Opened(JobId, Result<()>),
     /// A small file was written and published whole.

@@ -93,12 +93,6 @@ impl Slots {
         self.slots.len()
     }
 
-    /// Connections to this host that carry something.
-    pub(crate) fn busy(&self, host: &Origin) -> usize {
-        let Some(state) = self.hosts.get(host) else { return 0 };
-        state.slots.iter().filter(|slot| self.slots[slot].users > 0).count()
-    }
-
     /// A worker came: half of the oldest worker's slots move to it, each when it becomes idle.
     pub(crate) fn add_worker(&mut self, worker: usize) {
         self.workers.resize(self.workers.len().max(worker + 1), 0);
@@ -129,7 +123,12 @@ impl Slots {
 
     /// A connection for one transfer, if the caps allow it. An idle connection of another host may
     /// have to go for it: that one is returned as the second value and must be closed.
-    pub(crate) fn take(&mut self, host: &Origin, wanted: Wanted, now: Time) -> Option<(Taken, Option<(SlotId, usize)>)> {
+    pub(crate) fn take(
+        &mut self,
+        host: &Origin,
+        wanted: Wanted,
+        now: Time,
+    ) -> Option<(Taken, Option<(SlotId, usize)>)> {
         if self.held_until(host) > now {
             return None;
         }
@@ -243,9 +242,7 @@ impl Slots {
                 return false;
             }
             match slot.protocol {
-                Some(Protocol::Http2) => {
-                    (wanted == Wanted::Whole || self.http2_for_pieces) && slot.users < STREAMS_MAX
-                }
+                Some(Protocol::Http2) => (wanted == Wanted::Whole || self.http2_for_pieces) && slot.users < STREAMS_MAX,
                 Some(Protocol::Http1) => slot.users == 0,
                 None => false,
             }

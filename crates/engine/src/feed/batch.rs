@@ -111,8 +111,6 @@ impl Batch {
         })
     }
 
-    /// Takes what the user should be told about opening it: a damaged ledger was moved aside.
-
     fn has_something(&self) -> bool {
         !self.ready.is_empty() || !self.waiting.is_empty()
     }
@@ -124,9 +122,8 @@ impl Batch {
     /// Reads a chunk of the list and notes it in the ledger.
     fn read_on(&mut self) -> Result<(), Error> {
         let until = self.until();
-        let lines_max = usize::try_from(self.read_entries / 8)
-            .unwrap_or(CHUNK_LINES_MAX)
-            .clamp(CHUNK_LINES_MIN, CHUNK_LINES_MAX);
+        let lines_max =
+            usize::try_from(self.read_entries / 8).unwrap_or(CHUNK_LINES_MAX).clamp(CHUNK_LINES_MIN, CHUNK_LINES_MAX);
         let mut chunk = Vec::new();
         let mut candidates = Vec::new();
         let mut bytes_read = 0;
@@ -147,8 +144,7 @@ impl Batch {
             let bytes = self.reader.bytes(&raw);
             bytes_read += bytes.len();
             let line = raw.number;
-            let parsed =
-                if raw.too_long { Line::Bad(too_long(line)) } else { parse_line(line, bytes) };
+            let parsed = if raw.too_long { Line::Bad(too_long(line)) } else { parse_line(line, bytes) };
             match parsed {
                 Line::Nothing => {}
                 Line::Bad(error) => {
@@ -182,12 +178,7 @@ impl Batch {
     }
 
     /// Says of each entry what is to be done with it.
-    fn place(
-        &mut self,
-        chunk: Vec<Unplaced>,
-        candidates: Vec<Candidate>,
-        found: Vec<Found>,
-    ) -> Result<(), Error> {
+    fn place(&mut self, chunk: Vec<Unplaced>, candidates: Vec<Candidate>, found: Vec<Found>) -> Result<(), Error> {
         let mut to_wait = Vec::new();
         for ((read, candidate), found) in chunk.into_iter().zip(candidates).zip(found) {
             let entry = EntryId(found.id.unsigned_abs());
@@ -201,9 +192,7 @@ impl Batch {
                     }
                     true
                 }
-                Known::FailedPermanent { kind, message, attempts }
-                    if !self.retry_failed && !self.restart =>
-                {
+                Known::FailedPermanent { kind, message, attempts } if !self.retry_failed && !self.restart => {
                     let error = Error::new(kind_from(&kind), message).with_attempts(attempts);
                     self.ready.push_back(FedEntry::FailedBefore { entry, url: candidate.url, error });
                     continue;

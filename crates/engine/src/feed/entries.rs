@@ -89,8 +89,7 @@ impl Ledger {
 
     /// Notes that an entry is to be fetched (again).
     pub(crate) fn set_pending(&self, id: i64) -> rusqlite::Result<()> {
-        let mut statement =
-            self.conn.prepare_cached("UPDATE entry SET state = 'pending' WHERE id = ?1")?;
+        let mut statement = self.conn.prepare_cached("UPDATE entry SET state = 'pending' WHERE id = ?1")?;
         statement.execute(params![id])?;
         Ok(())
     }
@@ -110,8 +109,7 @@ impl Ledger {
                 continue;
             }
             // A line that is new or a copy is passed over; it is looked up later.
-            let Some(ahead) = candidates[at..].iter().position(|candidate| candidate.key == key)
-            else {
+            let Some(ahead) = candidates[at..].iter().position(|candidate| candidate.key == key) else {
                 // A row whose line is gone: the rest of the chunk is looked up by key.
                 break;
             };
@@ -141,16 +139,8 @@ impl Ledger {
     }
 
     /// `rest` is sorted by key; the id of a new row follows from its place in the list.
-    fn look_up(
-        &self,
-        candidates: &[Candidate],
-        rest: &[usize],
-        found: &mut [Option<Found>],
-    ) -> rusqlite::Result<()> {
-        let mut names = Names {
-            claim: self.conn.prepare_cached(CLAIM)?,
-            owner: self.conn.prepare_cached(OWNER)?,
-        };
+    fn look_up(&self, candidates: &[Candidate], rest: &[usize], found: &mut [Option<Found>]) -> rusqlite::Result<()> {
+        let mut names = Names { claim: self.conn.prepare_cached(CLAIM)?, owner: self.conn.prepare_cached(OWNER)? };
         let mut by_id = self.conn.prepare_cached(BY_ID)?;
         let mut mark = self.conn.prepare_cached(MARK)?;
         let mut fresh: Vec<Fresh> = Vec::new();

@@ -54,20 +54,11 @@ impl Ledger {
                     path.display(),
                     kept.display()
                 ));
-                prepare(&path)?.ok_or_else(|| {
-                    Error::new(ErrorKind::Storage, "a new ledger is damaged at once").with_path(&path)
-                })?
+                prepare(&path)?
+                    .ok_or_else(|| Error::new(ErrorKind::Storage, "a new ledger is damaged at once").with_path(&path))?
             }
         };
-        let mut ledger = Self {
-            conn,
-            run: 0,
-            next_id: 1,
-            expected_id: 0,
-            directory,
-            warnings,
-            _lock: lock,
-        };
+        let mut ledger = Self { conn, run: 0, next_id: 1, expected_id: 0, directory, warnings, _lock: lock };
         ledger.begin_run().map_err(|error| ledger_error("begin a run in the ledger", &path, error))?;
         Ok(ledger)
     }
@@ -139,19 +130,20 @@ impl Ledger {
 
     /// Notes how much of the list has been read; to be called within a transaction.
     pub(crate) fn note_read(&self, read_entries: u64, read_all: bool) -> rusqlite::Result<()> {
-        self.conn
-            .prepare_cached("UPDATE run SET read_entries = ?2, read_all = ?3 WHERE id = ?1")?
-            .execute(params![self.run, signed(read_entries), read_all])?;
+        self.conn.prepare_cached("UPDATE run SET read_entries = ?2, read_all = ?3 WHERE id = ?1")?.execute(params![
+            self.run,
+            signed(read_entries),
+            read_all
+        ])?;
         Ok(())
     }
 
     /// Ends the run and moves everything into the one file.
     pub(crate) fn close(&mut self) -> Result<(), Error> {
         self.transaction("end the run in the ledger", |ledger| {
-            ledger.conn.execute(
-                "UPDATE run SET ended = ?2 WHERE id = ?1",
-                params![ledger.run, unix_ms(SystemTime::now())],
-            )
+            ledger
+                .conn
+                .execute("UPDATE run SET ended = ?2 WHERE id = ?1", params![ledger.run, unix_ms(SystemTime::now())])
         })?;
         self.conn
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
@@ -166,23 +158,18 @@ impl Ledger {
             return ledger_error(action, &path, error);
         }
         let message = match set_aside(&path) {
-            Ok(kept) => format!(
-                "the ledger is damaged and was moved to {}; the next run begins a new one",
-                kept.display()
-            ),
+            Ok(kept) => {
+                format!("the ledger is damaged and was moved to {}; the next run begins a new one", kept.display())
+            }
             Err(_) => "the ledger is damaged and could not be moved aside".to_owned(),
         };
         Error::new(ErrorKind::Storage, message).with_path(path).with_source(error)
     }
 
     fn begin_run(&mut self) -> rusqlite::Result<()> {
-        self.conn.execute(
-            "INSERT INTO run (started) VALUES (?1)",
-            params![unix_ms(SystemTime::now())],
-        )?;
+        self.conn.execute("INSERT INTO run (started) VALUES (?1)", params![unix_ms(SystemTime::now())])?;
         self.run = self.conn.last_insert_rowid();
-        let last: i64 =
-            self.conn.query_row("SELECT coalesce(max(id), 0) FROM entry", [], |row| row.get(0))?;
+        let last: i64 = self.conn.query_row("SELECT coalesce(max(id), 0) FROM entry", [], |row| row.get(0))?;
         self.next_id = last + 1;
         Ok(())
     }
@@ -190,10 +177,7 @@ impl Ledger {
 
 /// Whether this error means that the file is no (whole) database.
 pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-    )
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 /// An error of SQLite as one of ours.

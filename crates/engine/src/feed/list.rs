@@ -90,10 +90,7 @@ pub(crate) fn parse_line(number: u64, bytes: &[u8]) -> Line {
 
 /// What is wrong with a line over [`LINE_BYTES_MAX`].
 pub(crate) fn too_long(number: u64) -> Error {
-    Error::new(
-        ErrorKind::ListLine,
-        format!("line {number}: longer than {} KiB", LINE_BYTES_MAX / 1024),
-    )
+    Error::new(ErrorKind::ListLine, format!("line {number}: longer than {} KiB", LINE_BYTES_MAX / 1024))
 }
 
 /// How far a list may be read at the moment.
@@ -289,9 +286,7 @@ fn without_comment(text: &str) -> &str {
 
 fn looks_like_host(text: &str) -> bool {
     let host = text.split(['/', '?', '#']).next().unwrap_or_default();
-    !host.starts_with('.')
-        && !host.contains(char::is_whitespace)
-        && (host.contains('.') || host == "localhost")
+    !host.starts_with('.') && !host.contains(char::is_whitespace) && (host.contains('.') || host == "localhost")
 }
 
 fn read_some(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -361,10 +356,7 @@ mod tests {
 
     #[test]
     fn a_bad_line_says_its_number_and_what_is_wrong() {
-        assert_eq!(
-            complaint(b"foo bar"),
-            "line 7: not a URL: relative URL without a base (got \"foo bar\")"
-        );
+        assert_eq!(complaint(b"foo bar"), "line 7: not a URL: relative URL without a base (got \"foo bar\")");
         assert!(complaint(b"ftp://h/a").contains("only http and https can be fetched, not ftp"));
         assert!(complaint(b"http://").contains("empty host"));
         assert!(complaint(b"http://h/\xff").contains("not UTF-8"));
@@ -398,11 +390,7 @@ mod tests {
     fn lines_have_numbers_and_offsets_and_the_last_needs_no_line_feed() {
         assert_eq!(
             lines(b"one\n\nthree"),
-            [
-                (1, 0, b"one".to_vec(), false),
-                (2, 4, Vec::new(), false),
-                (3, 5, b"three".to_vec(), false)
-            ]
+            [(1, 0, b"one".to_vec(), false), (2, 4, Vec::new(), false), (3, 5, b"three".to_vec(), false)]
         );
         assert!(lines(b"").is_empty());
     }
@@ -427,9 +415,7 @@ mod tests {
         let until = Until { end_bytes: 6, more: true };
         assert!(matches!(reader.next_line(until).unwrap(), Next::Line(_)));
         assert!(matches!(reader.next_line(until).unwrap(), Next::NotYet));
-        let Next::Line(line) = reader.next_line(Until { end_bytes: 8, more: true }).unwrap() else {
-            panic!("no line")
-        };
+        let Next::Line(line) = reader.next_line(Until { end_bytes: 8, more: true }).unwrap() else { panic!("no line") };
         assert_eq!(reader.bytes(&line), b"two");
         assert!(matches!(reader.next_line(Until { end_bytes: 8, more: false }).unwrap(), Next::End));
     }

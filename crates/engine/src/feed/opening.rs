@@ -122,8 +122,7 @@ pub(crate) fn set_aside(path: &Path) -> Result<PathBuf, Error> {
         number += 1;
         kept = beside(&format!(".damaged-{number}"));
     }
-    fs::rename(path, &kept)
-        .map_err(|source| Error::storage("move the damaged ledger aside", path, source))?;
+    fs::rename(path, &kept).map_err(|source| Error::storage("move the damaged ledger aside", path, source))?;
     // What is left of its journals must not be taken for the new one's.
     for suffix in ["-wal", "-journal"] {
         let target = beside(&format!(".damaged-{number}{suffix}"));
@@ -177,9 +176,7 @@ fn looks_sound(path: &Path) -> Result<bool, Error> {
             _ => Err(fault(error)),
         };
     }
-    let number = |at: usize| {
-        i32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
-    };
+    let number = |at: usize| i32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
     let (version, application_id) = (number(60), number(68));
     if !header.starts_with(b"SQLite format 3\0") || ![0, APPLICATION_ID].contains(&application_id) {
         return Ok(false);

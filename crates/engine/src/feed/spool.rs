@@ -42,16 +42,12 @@ enum Told {
 impl Spool {
     /// Begins to copy; the file without a name is made in `directory`.
     pub(crate) fn start(directory: &Path, open: Opener) -> Result<Self, Error> {
-        let file = unnamed(directory)
-            .map_err(|source| Error::storage("keep the list", directory, source))?;
+        let file = unnamed(directory).map_err(|source| Error::storage("keep the list", directory, source))?;
         let file = Arc::new(file);
         let told = Queue::bounded(PARTS_AHEAD_MAX);
         let (target, queue) = (Arc::clone(&file), told.clone());
-        let _thread = Builder::new()
-            .name("list")
-            .daemon(true)
-            .spawn(move || copy(open, &target, queue))
-            .map_err(|source| {
+        let _thread =
+            Builder::new().name("list").daemon(true).spawn(move || copy(open, &target, queue)).map_err(|source| {
                 Error::new(ErrorKind::Storage, "cannot start a thread for the list").with_source(source)
             })?;
         Ok(Self { file, told, written_bytes: 0, ended: false, failure: None })

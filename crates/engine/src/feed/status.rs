@@ -15,9 +15,7 @@ use serde::Serialize;
 
 use crate::error::{Error, ErrorKind};
 use crate::feed::ledger::{is_damage, ledger_error, newer};
-use crate::feed::opening::{
-    APPLICATION_ID, BUSY_TIMEOUT, DIRECTORY, LEDGER, LOCK, VERSION, try_lock,
-};
+use crate::feed::opening::{APPLICATION_ID, BUSY_TIMEOUT, DIRECTORY, LEDGER, LOCK, VERSION, try_lock};
 
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_');
 
@@ -68,9 +66,8 @@ impl LedgerStatus {
 /// be read.
 pub fn ledger_status(dir: &Path) -> Result<Option<LedgerStatus>, Error> {
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-    let directory = std::path::absolute(dir)
-        .map_err(|source| Error::storage("find the directory", dir, source))?
-        .join(DIRECTORY);
+    let directory =
+        std::path::absolute(dir).map_err(|source| Error::storage("find the directory", dir, source))?.join(DIRECTORY);
     let path = directory.join(LEDGER);
     match fs::symlink_metadata(&path) {
         Ok(found) if found.is_file() && found.len() == 0 && file_len(&path, "-wal") == 0 => {
@@ -94,9 +91,7 @@ pub fn ledger_status(dir: &Path) -> Result<Option<LedgerStatus>, Error> {
         Connection::open_with_flags(&path, flags).and_then(|conn| ask(&conn)).or_else(|error| {
             match error.sqlite_error_code() {
                 // A directory that we may not write to: what the one file says must do.
-                Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) if !running => {
-                    ask_unchanging(&path)
-                }
+                Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) if !running => ask_unchanging(&path),
                 _ => Err(error),
             }
         })
@@ -120,9 +115,7 @@ enum Answer {
 
 fn ask_unchanging(path: &Path) -> rusqlite::Result<Answer> {
     let name = percent_encode(path.as_os_str().as_bytes(), PATH);
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | OpenFlags::SQLITE_OPEN_URI;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let conn = Connection::open_with_flags(format!("file://{name}?immutable=1"), flags)?;
     ask(&conn)
 }
@@ -149,14 +142,12 @@ fn ask(conn: &Connection) -> rusqlite::Result<Answer> {
         })
     })?;
     status.pending = status.total.saturating_sub(status.done + status.failed);
-    status.read_all = conn.query_row(
-        "SELECT coalesce((SELECT read_all FROM run ORDER BY id DESC LIMIT 1), 0)",
-        [],
-        |row| row.get(0),
-    )?;
+    status.read_all =
+        conn.query_row("SELECT coalesce((SELECT read_all FROM run ORDER BY id DESC LIMIT 1), 0)", [], |row| {
+            row.get(0)
+        })?;
     let mut statement = conn.prepare(FAILURES)?;
-    let rows = statement
-        .query_map([LedgerStatus::FAILURES_MAX as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let rows = statement.query_map([LedgerStatus::FAILURES_MAX as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
     status.failures = rows.collect::<rusqlite::Result<Vec<(String, String)>>>()?;
     Ok(Answer::Status(status))
 }

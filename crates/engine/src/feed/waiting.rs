@@ -187,18 +187,13 @@ fn load(conn: &Connection, list: &File, host: u64, count: usize) -> rusqlite::Re
 }
 
 fn read_again(list: &File, entry: i64, offset: u64, line: u64, key: &Key) -> Turn {
-    let gone = |why: &str| Turn::Gone {
-        line,
-        error: Error::new(ErrorKind::ListLine, format!("line {line}: {why}")),
-    };
+    let gone = |why: &str| Turn::Gone { line, error: Error::new(ErrorKind::ListLine, format!("line {line}: {why}")) };
     let bytes = match line_at(list, offset) {
         Ok(bytes) => bytes,
         Err(error) => return gone(&format!("cannot be read again: {error}")),
     };
     match parse_line(line, &bytes) {
-        Line::Entry(parsed) if key_of_spec(&parsed.spec) == *key => {
-            Turn::Job { entry, spec: parsed.spec }
-        }
+        Line::Entry(parsed) if key_of_spec(&parsed.spec) == *key => Turn::Job { entry, spec: parsed.spec },
         _ => gone("the list was changed while it was being read; run the same command again"),
     }
 }

@@ -55,8 +55,18 @@ mod tests {
         assert_eq!(parse("Bytes 5-5/*"), range(5, 6, None));
         assert_eq!(parse("bytes */10"), Some(ContentRange { range: None, total: Some(10) }));
         for wrong in [
-            "", "bytes", "bytes 0-1", "bytes 2-1/9", "bytes 0-9/9", "bytes -1/9", "bytes +0-1/9", "bytes */*",
-            "items 0-1/9", "bytes 0-18446744073709551615/*", "bytes 0-1/1x", "bytes 0 - 1/9",
+            "",
+            "bytes",
+            "bytes 0-1",
+            "bytes 2-1/9",
+            "bytes 0-9/9",
+            "bytes -1/9",
+            "bytes +0-1/9",
+            "bytes */*",
+            "items 0-1/9",
+            "bytes 0-18446744073709551615/*",
+            "bytes 0-1/1x",
+            "bytes 0 - 1/9",
         ] {
             assert_eq!(parse(wrong), None, "{wrong:?}");
         }

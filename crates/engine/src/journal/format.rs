@@ -232,8 +232,7 @@ mod tests {
     /// A journal with this body and the right CRC.
     fn with_body(body: &str) -> Vec<u8> {
         let crc = crc32(&without_white_space(body.as_bytes()));
-        format!("{BEFORE_VERSION}{VERSION}{BEFORE_CRC}{crc:08x}{BEFORE_BODY}{body}{AFTER_BODY}\n")
-            .into_bytes()
+        format!("{BEFORE_VERSION}{VERSION}{BEFORE_CRC}{crc:08x}{BEFORE_BODY}{body}{AFTER_BODY}\n").into_bytes()
     }
 
     fn body_of(journal: &Journal) -> String {
@@ -299,8 +298,7 @@ mod tests {
 
     #[test]
     fn what_is_no_journal_is_damaged() {
-        let texts =
-            ["", "{}", "null", r#"{"format":"towline-journal","version":}"#, r#"{"format":"x","version":2}"#];
+        let texts = ["", "{}", "null", r#"{"format":"towline-journal","version":}"#, r#"{"format":"x","version":2}"#];
         for text in texts {
             assert_eq!(why(text.as_bytes()), "it does not begin like a journal", "{text}");
         }
@@ -330,8 +328,7 @@ mod tests {
             let text = with_body(&body.replace("[0,10],[20,1000]", done));
             assert!(why(&text).contains(expected), "{done}: {}", why(&text));
         }
-        let open =
-            body.replace("[20,1000]", "[20,1001]").replace(r#""total_bytes":1000"#, r#""total_bytes":null"#);
+        let open = body.replace("[20,1000]", "[20,1001]").replace(r#""total_bytes":1000"#, r#""total_bytes":null"#);
         assert_eq!(Journal::decode(&with_body(&open)).unwrap().done, ranges(&[(0, 10), (20, 1001)]));
     }
 
@@ -352,14 +349,9 @@ mod tests {
     fn too_much_is_cut_and_never_claims_what_is_not_there() {
         let far = u64::MAX - 1_000_000;
         for (first, count) in [(0, RANGES_MAX as u64), (far, RANGES_MAX as u64 - 1)] {
-            let all: RangeSet =
-                (0..=count).map(|at| ByteRange::new(first + 3 * at, first + 3 * at + 1)).collect();
+            let all: RangeSet = (0..=count).map(|at| ByteRange::new(first + 3 * at, first + 3 * at + 1)).collect();
             let big = Journal {
-                identity: Identity {
-                    url: "\u{1}".repeat(3 * URL_BYTES_MAX),
-                    total_bytes: None,
-                    ..journal().identity
-                },
+                identity: Identity { url: "\u{1}".repeat(3 * URL_BYTES_MAX), total_bytes: None, ..journal().identity },
                 done: all.clone(),
                 ..journal()
             };
@@ -391,8 +383,8 @@ mod tests {
 
     fn any_journal() -> impl Strategy<Value = Journal> {
         let done = prop::collection::vec((1..1_000_000_u64, 1..1_000_000_u64), 0..30);
-        (any::<u64>(), any::<String>(), done, prop::option::of(0..1000_u64), any::<bool>(), any::<u64>())
-            .prop_map(|(generation, url, steps, beyond, failed, saved_unix_ms)| {
+        (any::<u64>(), any::<String>(), done, prop::option::of(0..1000_u64), any::<bool>(), any::<u64>()).prop_map(
+            |(generation, url, steps, beyond, failed, saved_unix_ms)| {
                 let mut end = 0_u64;
                 let done: RangeSet = steps
                     .into_iter()
@@ -406,7 +398,8 @@ mod tests {
                 let verified = if failed { Verified::Failed } else { Verified::Unchecked };
                 let identity = Identity { url, validator: Validator::default(), total_bytes };
                 Journal { generation, identity, done, verified, saved_unix_ms }
-            })
+            },
+        )
     }
 
     proptest! {

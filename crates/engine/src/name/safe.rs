@@ -25,7 +25,7 @@ const DEVICES: [&str; 22] = [
 
 /// The last part of a URL's path, percent-decoded; it must still be made safe.
 pub(crate) fn from_url(url: &Url) -> String {
-    let last = url.path_segments().and_then(|segments| segments.filter(|segment| !segment.is_empty()).next_back());
+    let last = url.path_segments().and_then(|mut segments| segments.rfind(|segment| !segment.is_empty()));
     match last {
         Some(segment) => percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned(),
         None => NAMELESS.to_owned(),

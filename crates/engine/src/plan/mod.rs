@@ -214,8 +214,12 @@ mod tests {
     fn a_stalled_tail_is_raced() {
         let done = RangeSet::new();
         let busy = [active(1, 7 * MIB, 8 * MIB, 0.0)];
-        let next = View { total_bytes: 8 * MIB, done: &RangeSet::from_iter([ByteRange::new(0, 7 * MIB)]), ..view(8 * MIB, &done, &busy) }
-            .next(Some(1.0 * MIB as f64));
+        let next = View {
+            total_bytes: 8 * MIB,
+            done: &RangeSet::from_iter([ByteRange::new(0, 7 * MIB)]),
+            ..view(8 * MIB, &done, &busy)
+        }
+        .next(Some(1.0 * MIB as f64));
         assert_eq!(next, Next::Race { victim: TransferId(1), range: ByteRange::new(7 * MIB, 8 * MIB) });
     }
 

@@ -49,14 +49,8 @@ impl StatusFile {
             Some(summary) if summary.failed_files > 0 => "failed",
             Some(_) => "done",
         };
-        let status = Status {
-            format: "towline-status",
-            version: 1,
-            state,
-            progress,
-            summary,
-            failures: &self.failures,
-        };
+        let status =
+            Status { format: "towline-status", version: 1, state, progress, summary, failures: &self.failures };
         let Ok(mut text) = serde_json::to_vec_pretty(&status) else { return };
         text.push(b'\n');
         self.storage.write_atomic(&self.path, &text, false).ok();

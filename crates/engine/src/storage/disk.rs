@@ -157,9 +157,7 @@ fn fill(mut file: File, content: &[u8], sync: bool) -> io::Result<()> {
 
 /// `NAME.tmp` beside `NAME`.
 fn temporary_name(path: &Path) -> io::Result<PathBuf> {
-    let name = path
-        .file_name()
-        .ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "the path has no file name"))?;
+    let name = path.file_name().ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "the path has no file name"))?;
     let mut name = name.to_os_string();
     name.push(".tmp");
     Ok(path.with_file_name(name))
@@ -229,10 +227,8 @@ mod tests {
     }
 
     fn names_in(directory: &Path) -> Vec<String> {
-        let mut names: Vec<_> = fs::read_dir(directory)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut names: Vec<_> =
+            fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }

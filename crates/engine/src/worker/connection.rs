@@ -128,7 +128,11 @@ impl Connection {
 /// What a failure of hyper means to us.
 pub(crate) fn broken(source: &hyper::Error) -> Error {
     if source.is_parse() {
-        let what = if source.is_parse_too_large() { "the head of the server's answer is too large" } else { "the server's answer is not HTTP" };
+        let what = if source.is_parse_too_large() {
+            "the head of the server's answer is too large"
+        } else {
+            "the server's answer is not HTTP"
+        };
         return Error::new(ErrorKind::Protocol, format!("{what} ({source})"));
     }
     let mut why = source.to_string();

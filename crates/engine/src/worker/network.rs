@@ -143,7 +143,8 @@ impl Network {
                 Ok((Box::new(stream.into_inner()), None))
             }
             Some(other) => {
-                let text = format!("proxies of the kind {other} are not supported; http, https, socks5 and socks5h are");
+                let text =
+                    format!("proxies of the kind {other} are not supported; http, https, socks5 and socks5h are");
                 Err(Error::new(ErrorKind::Usage, text))
             }
         }
@@ -151,8 +152,9 @@ impl Network {
 
     async fn secure(&self, stream: BoxStream, host: &str, alpn: Alpn) -> Result<(BoxStream, Protocol)> {
         let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let name = ServerName::try_from(bare)
-            .map_err(|source| Error::new(ErrorKind::Tls, "the host has no name that TLS could verify").with_source(source))?;
+        let name = ServerName::try_from(bare).map_err(|source| {
+            Error::new(ErrorKind::Tls, "the host has no name that TLS could verify").with_source(source)
+        })?;
         let stream = TlsConnector::from(self.tls.config(alpn)).connect(name, stream).await.map_err(tls_error)?;
         let protocol = match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => Protocol::Http2,
@@ -216,7 +218,8 @@ fn connect_error(origin: &Origin, source: impl StdError + Send + Sync + 'static)
         Some(error) => crate::error::plain_io(error),
         None => source.to_string(),
     };
-    Error::new(ErrorKind::Connect, format!("cannot connect to {}:{} ({why})", origin.host, origin.port)).with_source(source)
+    Error::new(ErrorKind::Connect, format!("cannot connect to {}:{} ({why})", origin.host, origin.port))
+        .with_source(source)
 }
 
 /// The system says "failed to lookup address information: Name or service not known".
@@ -232,7 +235,10 @@ fn proxy_error(proxy: &str, origin: &Origin, source: &(dyn StdError + 'static)) 
         why = format!("{why}: {inner}");
         cause = inner.source();
     }
-    Error::new(ErrorKind::Proxy, format!("the proxy {proxy} did not connect us to {}:{} ({why})", origin.host, origin.port))
+    Error::new(
+        ErrorKind::Proxy,
+        format!("the proxy {proxy} did not connect us to {}:{} ({why})", origin.host, origin.port),
+    )
 }
 
 fn tls_error(source: io::Error) -> Error {

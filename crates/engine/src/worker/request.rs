@@ -26,7 +26,8 @@ pub(crate) fn build(
     proxy: Option<&PlainProxy>,
 ) -> Result<Request<Empty<Bytes>>> {
     let url = &fetch.url;
-    let unusable = |source: http::Error| Error::new(ErrorKind::Usage, "the URL cannot be used in a request").with_source(source);
+    let unusable =
+        |source: http::Error| Error::new(ErrorKind::Usage, "the URL cannot be used in a request").with_source(source);
     let path = match url.query() {
         Some(query) => format!("{}?{query}", url.path()),
         None => url.path().to_owned(),
@@ -50,10 +51,11 @@ pub(crate) fn build(
             headers.insert(name.clone(), value.clone());
         }
     }
-    if fetch.is_own_origin && !headers.contains_key(header::AUTHORIZATION) {
-        if let Some(value) = credentials(url) {
-            headers.insert(header::AUTHORIZATION, value);
-        }
+    if fetch.is_own_origin
+        && !headers.contains_key(header::AUTHORIZATION)
+        && let Some(value) = credentials(url)
+    {
+        headers.insert(header::AUTHORIZATION, value);
     }
     if let Some(value) = proxy.and_then(|proxy| proxy.authorization.clone()) {
         headers.insert(header::PROXY_AUTHORIZATION, value);
@@ -92,7 +94,8 @@ fn credentials(url: &url::Url) -> Option<HeaderValue> {
     let mut pair = decode(url.username());
     pair.push(b':');
     pair.extend(decode(url.password().unwrap_or_default()));
-    let mut value = HeaderValue::try_from(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))).ok()?;
+    let mut value =
+        HeaderValue::try_from(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))).ok()?;
     value.set_sensitive(true);
     Some(value)
 }

@@ -102,7 +102,7 @@ fn begin(shared: &Rc<Shared>, fetch: Box<Fetch>, sink: Option<Arc<dyn PartFile>>
     let (grant, granted) = oneshot::channel();
     // The task cannot run, and so cannot remove itself, before this function returns.
     let task = tokio::task::spawn_local(transfer::run(Rc::clone(shared), fetch, sink, granted));
-    let running = Running { slot, task: task.abort_handle(), grant: Some(grant) };
+    let running = Running { slot, task, grant: Some(grant) };
     shared.transfers.borrow_mut().insert(transfer, running);
 }
 
@@ -113,10 +113,16 @@ fn grant(shared: &Shared, transfer: TransferId, sink: Arc<dyn PartFile>) {
     }
 }
 
-fn break_off(shared: &Shared, transfer: TransferId) {
+fn break_off(shared: &Rc<Shared>, transfer: TransferId) {
     let Some(running) = shared.transfers.borrow_mut().remove(&transfer) else { return };
     running.task.abort();
-    // An HTTP/2 connection outlives its streams.
-    let is_reusable = shared.has_connection(running.slot);
-    shared.report(Message::Ended(Ended { transfer, end: End::Dropped, is_reusable }));
+    let shared = Rc::clone(shared);
+    tokio::task::spawn_local(async move {
+        // Nothing is written any more when this returns; then the connection's own task closes it.
+        let _ = running.task.await;
+        tokio::task::yield_now().await;
+        // An HTTP/2 connection outlives its streams.
+        let is_reusable = shared.has_connection(running.slot);
+        shared.report(Message::Ended(Ended { transfer, end: End::Dropped, is_reusable }));
+    });
 }

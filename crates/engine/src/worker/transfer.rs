@@ -42,8 +42,12 @@ pub(crate) async fn run(shared: Rc<Shared>, fetch: Box<Fetch>, sink: Option<Arc<
         Err(failure) => End::Failed { error: failure.error, retry_after: failure.retry_after },
     };
     shared.transfers.borrow_mut().remove(&fetch.transfer);
-    // An HTTP/1.1 connection was put back only if it can be used again.
+    // An HTTP/1.1 connection was put back only if it can be used again. If not, its own task has
+    // to run once to close it before the slot is free for another.
     let is_reusable = shared.has_connection(fetch.slot);
+    if !is_reusable {
+        tokio::task::yield_now().await;
+    }
     shared.report(Message::Ended(Ended { transfer: fetch.transfer, end, is_reusable }));
 }
 
@@ -357,7 +361,7 @@ async fn drain(mut body: Incoming, patience: Duration) -> bool {
 /// Kept for the worker's table: how a running transfer is reached.
 pub(crate) struct Running {
     pub(crate) slot: crate::dispatch::message::SlotId,
-    pub(crate) task: tokio::task::AbortHandle,
+    pub(crate) task: tokio::task::JoinHandle<()>,
     pub(crate) grant: Option<oneshot::Sender<Arc<dyn PartFile>>>,
 }
 

@@ -2,7 +2,7 @@
 
 use towline_engine::event::{FileProgress, FileState};
 use towline_engine::{Event, JobId, Session};
-use towline_origin::{Fault, Origin, Resource};
+use towline_origin::{Fault, Origin};
 
 use crate::common::{LONG, Live, MIB, Place, fetch, spec, with_watchdog};
 

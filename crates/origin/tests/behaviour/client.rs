@@ -58,9 +58,7 @@ impl Client<TcpStream> {
 
 impl<S: Read + Write> Client<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self {
-            stream: BufReader::new(stream),
-        }
+        Self { stream: BufReader::new(stream) }
     }
 
     pub(crate) fn get(&mut self, path: &str) -> Answer {
@@ -72,12 +70,7 @@ impl<S: Read + Write> Client<S> {
     }
 
     pub(crate) fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
-        let mut answer = Answer {
-            status: 0,
-            headers: Vec::new(),
-            body: Vec::new(),
-            end: End::Whole,
-        };
+        let mut answer = Answer { status: 0, headers: Vec::new(), body: Vec::new(), end: End::Whole };
         let outcome = self
             .send(method, path, headers)
             .and_then(|()| self.read_head(&mut answer))
@@ -88,12 +81,7 @@ impl<S: Read + Write> Client<S> {
         answer
     }
 
-    pub(crate) fn send(
-        &mut self,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-    ) -> io::Result<()> {
+    pub(crate) fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)]) -> io::Result<()> {
         let mut request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));
@@ -180,9 +168,7 @@ pub(crate) fn wait_until(done: impl Fn() -> bool) {
 fn ended_by(error: &io::Error) -> End {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => End::Closed,
-        io::ErrorKind::ConnectionReset
-        | io::ErrorKind::ConnectionAborted
-        | io::ErrorKind::BrokenPipe => End::Reset,
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => End::Reset,
         _ => panic!("neither closed nor reset: {error}"),
     }
 }

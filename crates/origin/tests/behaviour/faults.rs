@@ -17,11 +17,7 @@ fn a_cut_gives_exactly_the_bytes_before_it() {
     for at in [0, 1, 300_001, SIZE - 1] {
         let origin = origin(Resource::new("/a.bin", 7, SIZE).fault(Fault::CutAt(at).first(1)));
         let answer = Client::connect(&origin).get("/a.bin");
-        assert_eq!(
-            (answer.status, answer.end),
-            (200, End::Closed),
-            "cut at {at}"
-        );
+        assert_eq!((answer.status, answer.end), (200, End::Closed), "cut at {at}");
         answer.assert_content(7, 0, at as usize);
         assert_eq!(origin.stats().path("/a.bin").body_bytes, at);
         let answer = Client::connect(&origin).get("/a.bin");
@@ -71,12 +67,7 @@ fn a_reset_is_seen_as_one() {
 fn a_stall_sends_nothing_more() {
     let origin = origin(Resource::new("/a.bin", 7, SIZE).fault(Fault::StallAt(200_000, None)));
     let mut client = Client::connect(&origin);
-    let mut answer = Answer {
-        status: 0,
-        headers: Vec::new(),
-        body: Vec::new(),
-        end: End::Closed,
-    };
+    let mut answer = Answer { status: 0, headers: Vec::new(), body: Vec::new(), end: End::Closed };
     client.send("GET", "/a.bin", &[]).unwrap();
     client.read_head(&mut answer).unwrap();
     client.read_bytes(200_000, &mut answer.body).unwrap();
@@ -104,20 +95,13 @@ fn an_ignored_range_gives_the_whole_though_ranges_were_offered() {
     let mut client = Client::connect(&origin);
     assert_eq!(client.range("/a.bin", "bytes=10-").status, 206);
     let answer = client.range("/a.bin", "bytes=10-");
-    assert_eq!(
-        (answer.status, answer.header("accept-ranges")),
-        (200, Some("bytes"))
-    );
+    assert_eq!((answer.status, answer.header("accept-ranges")), (200, Some("bytes")));
     answer.assert_content(7, 0, 100);
 }
 
 #[test]
 fn the_tag_changes_with_the_content() {
-    let fault = Fault::ChangeEtagAt {
-        request: 2,
-        etag: "\"new\"".to_owned(),
-        seed: 8,
-    };
+    let fault = Fault::ChangeEtagAt { request: 2, etag: "\"new\"".to_owned(), seed: 8 };
     let origin = origin(Resource::new("/a.bin", 7, 100).fault(fault));
     let mut client = Client::connect(&origin);
     let answer = client.get("/a.bin");
@@ -125,10 +109,7 @@ fn the_tag_changes_with_the_content() {
     answer.assert_content(7, 0, 100);
     let headers = [("Range", "bytes=50-"), ("If-Range", old.as_str())];
     let answer = client.request("GET", "/a.bin", &headers);
-    assert_eq!(
-        (answer.status, answer.header("etag")),
-        (200, Some("\"new\""))
-    );
+    assert_eq!((answer.status, answer.header("etag")), (200, Some("\"new\"")));
     answer.assert_content(8, 0, 100);
     let headers = [("Range", "bytes=50-"), ("If-Range", "\"new\"")];
     let answer = client.request("GET", "/a.bin", &headers);
@@ -138,19 +119,12 @@ fn the_tag_changes_with_the_content() {
 
 #[test]
 fn a_status_comes_as_often_as_scripted() {
-    let fault = Fault::Status {
-        code: 503,
-        times: Some(2),
-        retry_after: Some("7".to_owned()),
-    };
+    let fault = Fault::Status { code: 503, times: Some(2), retry_after: Some("7".to_owned()) };
     let origin = origin(Resource::new("/a.bin", 7, 100).fault(fault));
     let mut client = Client::connect(&origin);
     for _ in 0..2 {
         let answer = client.get("/a.bin");
-        assert_eq!(
-            (answer.status, answer.header("retry-after")),
-            (503, Some("7"))
-        );
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("7")));
     }
     let answer = client.get("/a.bin");
     assert_eq!((answer.status, answer.header("retry-after")), (200, None));
@@ -159,25 +133,15 @@ fn a_status_comes_as_often_as_scripted() {
 
 #[test]
 fn connections_above_the_limit_get_503_until_one_is_closed() {
-    let limit = Fault::ConnectionLimit {
-        max: 2,
-        above: Above::Unavailable,
-    };
-    let origin = Origin::builder()
-        .resource(Resource::new("/a.bin", 7, 100))
-        .fault(limit)
-        .start()
-        .unwrap();
+    let limit = Fault::ConnectionLimit { max: 2, above: Above::Unavailable };
+    let origin = Origin::builder().resource(Resource::new("/a.bin", 7, 100)).fault(limit).start().unwrap();
     let mut first = Client::connect(&origin);
     let mut second = Client::connect(&origin);
     assert_eq!(first.get("/a.bin").status, 200);
     assert_eq!(second.get("/a.bin").status, 200);
     let mut third = Client::connect(&origin);
     let answer = third.get("/a.bin");
-    assert_eq!(
-        (answer.status, answer.header("connection")),
-        (503, Some("close"))
-    );
+    assert_eq!((answer.status, answer.header("connection")), (503, Some("close")));
     assert_eq!(third.end(), End::Closed);
     assert_eq!(second.get("/a.bin").status, 200);
     drop(first);
@@ -188,15 +152,8 @@ fn connections_above_the_limit_get_503_until_one_is_closed() {
 
 #[test]
 fn connections_above_the_limit_can_be_reset() {
-    let limit = Fault::ConnectionLimit {
-        max: 1,
-        above: Above::Reset,
-    };
-    let origin = Origin::builder()
-        .resource(Resource::new("/a.bin", 7, 100))
-        .fault(limit)
-        .start()
-        .unwrap();
+    let limit = Fault::ConnectionLimit { max: 1, above: Above::Reset };
+    let origin = Origin::builder().resource(Resource::new("/a.bin", 7, 100)).fault(limit).start().unwrap();
     let mut first = Client::connect(&origin);
     assert_eq!(first.get("/a.bin").status, 200);
     let answer = Client::connect(&origin).get("/a.bin");
@@ -206,10 +163,7 @@ fn connections_above_the_limit_can_be_reset() {
 
 #[test]
 fn responses_above_the_limit_of_a_resource_get_503() {
-    let limit = Fault::ConnectionLimit {
-        max: 1,
-        above: Above::Unavailable,
-    };
+    let limit = Fault::ConnectionLimit { max: 1, above: Above::Unavailable };
     let stalled = Fault::StallAt(10, None).when(Scope::every().only_connection(1));
     let origin = origin(Resource::new("/a.bin", 7, 100).fault(limit).fault(stalled));
     let mut first = Client::connect(&origin);

@@ -19,23 +19,14 @@ fn a_whole_body_is_the_content_and_the_connection_is_kept() {
         assert_eq!((answer.status, answer.end), (200, End::Whole));
         assert_eq!(answer.header("accept-ranges"), Some("bytes"));
         assert_eq!(answer.header("content-length"), Some("1000003"));
-        assert_eq!(
-            answer.header("content-type"),
-            Some("application/octet-stream")
-        );
+        assert_eq!(answer.header("content-type"), Some("application/octet-stream"));
         assert_eq!(answer.header("etag"), Some("\"7-f4243\""));
-        assert_eq!(
-            answer.header("last-modified"),
-            Some("Tue, 14 Nov 2023 22:13:20 GMT")
-        );
+        assert_eq!(answer.header("last-modified"), Some("Tue, 14 Nov 2023 22:13:20 GMT"));
         answer.assert_content(7, 0, SIZE as usize);
     }
     let stats = origin.stats();
     assert_eq!((stats.connections_opened, stats.connections_peak), (1, 1));
-    assert_eq!(
-        (stats.requests, stats.http1_requests, stats.http2_requests),
-        (3, 3, 0)
-    );
+    assert_eq!((stats.requests, stats.http1_requests, stats.http2_requests), (3, 3, 0));
     assert_eq!(stats.body_bytes, 3 * SIZE);
     assert_eq!(stats.path("/a.bin").requests, 3);
     assert_eq!(stats.path("/a.bin").body_bytes, 3 * SIZE);
@@ -102,10 +93,7 @@ fn ranges_can_be_ignored_or_refused() {
     let mut client = Client::connect(&origin);
     for (path, offer) in [("/ignored", None), ("/refused", Some("none"))] {
         let answer = client.range(path, "bytes=5-");
-        assert_eq!(
-            (answer.status, answer.header("accept-ranges")),
-            (200, offer)
-        );
+        assert_eq!((answer.status, answer.header("accept-ranges")), (200, offer));
         answer.assert_content(1, 0, 10);
     }
 }
@@ -128,18 +116,12 @@ fn head_empty_unknown_and_other_methods() {
     origin.add(Resource::new("/empty", 7, 0));
     let mut client = Client::connect(&origin);
     let answer = client.request("HEAD", "/a.bin", &[]);
-    assert_eq!(
-        (answer.status, answer.header("content-length")),
-        (200, Some("1000003"))
-    );
+    assert_eq!((answer.status, answer.header("content-length")), (200, Some("1000003")));
     let answer = client.get("/empty");
     assert_eq!((answer.status, answer.body.len()), (200, 0));
     assert_eq!(client.range("/empty", "bytes=0-").status, 416);
     let answer = client.get("/missing");
-    assert_eq!(
-        (answer.status, answer.body.as_slice()),
-        (404, b"404 Not Found\n".as_slice())
-    );
+    assert_eq!((answer.status, answer.body.as_slice()), (404, b"404 Not Found\n".as_slice()));
     assert_eq!(client.request("DELETE", "/a.bin", &[]).status, 405);
     assert_eq!(client.get("/a.bin").status, 200);
 }
@@ -161,16 +143,10 @@ fn headers_validators_redirects_and_statuses_are_scripted() {
     assert_eq!(answer.header("etag"), Some("\"mine\""));
     assert_eq!(answer.header("last-modified"), None);
     assert_eq!(answer.header("content-type"), Some("text/x-log"));
-    assert_eq!(
-        answer.header("content-disposition"),
-        Some("attachment; filename=b.log")
-    );
+    assert_eq!(answer.header("content-disposition"), Some("attachment; filename=b.log"));
     assert_eq!(answer.header("x-mirror"), Some("one"));
     let answer = client.get("/moved");
-    assert_eq!(
-        (answer.status, answer.header("location")),
-        (302, Some("/a.bin"))
-    );
+    assert_eq!((answer.status, answer.header("location")), (302, Some("/a.bin")));
     assert_eq!(client.get("/gone").status, 410);
     let answer = client.get("/odd");
     assert_eq!((answer.status, answer.header("etag")), (203, None));
@@ -198,18 +174,11 @@ fn a_pattern_serves_many_files() {
 fn requests_are_logged_as_they_came() {
     let origin = origin(Resource::new("/a.bin", 7, 10));
     let mut client = Client::connect(&origin);
-    client.request(
-        "GET",
-        "/a.bin?x=1",
-        &[("Range", "bytes=2-3"), ("X-Odd", "yes")],
-    );
+    client.request("GET", "/a.bin?x=1", &[("Range", "bytes=2-3"), ("X-Odd", "yes")]);
     client.get("/missing");
     let log = origin.requests();
     assert_eq!(log.len(), 2);
-    assert_eq!(
-        (log[0].method.as_str(), log[0].path.as_str()),
-        ("GET", "/a.bin?x=1")
-    );
+    assert_eq!((log[0].method.as_str(), log[0].path.as_str()), ("GET", "/a.bin?x=1"));
     assert_eq!((log[0].version.as_str(), log[0].status), ("HTTP/1.1", 206));
     assert_eq!(log[0].range.as_deref(), Some("bytes=2-3"));
     assert_eq!(log[0].header("x-odd"), Some("yes"));

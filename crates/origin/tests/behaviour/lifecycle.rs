@@ -8,10 +8,7 @@ use crate::client::{Client, End};
 
 #[test]
 fn a_stop_closes_connections_and_a_restart_takes_the_same_port() {
-    let origin = Origin::builder()
-        .resource(Resource::new("/a.bin", 7, 1000))
-        .start()
-        .unwrap();
+    let origin = Origin::builder().resource(Resource::new("/a.bin", 7, 1000)).start().unwrap();
     let addr = origin.addr();
     for round in 1..=3 {
         let mut client = Client::connect(&origin);
@@ -25,18 +22,12 @@ fn a_stop_closes_connections_and_a_restart_takes_the_same_port() {
         assert_eq!(origin.addr(), addr);
         assert_eq!(origin.stats().connections_opened, round);
     }
-    Client::connect(&origin)
-        .get("/a.bin")
-        .assert_content(7, 0, 1000);
+    Client::connect(&origin).get("/a.bin").assert_content(7, 0, 1000);
 }
 
 #[test]
 fn a_restart_stops_what_runs() {
-    let origin = Origin::builder()
-        .resource(Resource::new("/a.bin", 7, 1000))
-        .threads(2)
-        .start()
-        .unwrap();
+    let origin = Origin::builder().resource(Resource::new("/a.bin", 7, 1000)).threads(2).start().unwrap();
     let mut clients = [(); 4].map(|()| Client::connect(&origin));
     for client in &mut clients {
         client.get("/a.bin").assert_content(7, 0, 1000);

@@ -13,11 +13,7 @@ fn assert_half_a_second(elapsed: Duration) {
 }
 
 fn origin(fault: Fault) -> Origin {
-    Origin::builder()
-        .resource(Resource::new("/a.bin", 7, 200_000))
-        .fault(fault)
-        .start()
-        .unwrap()
+    Origin::builder().resource(Resource::new("/a.bin", 7, 200_000)).fault(fault).start().unwrap()
 }
 
 #[test]
@@ -48,13 +44,9 @@ fn the_rate_of_the_server_is_shared_by_connections() {
 
 #[test]
 fn a_trickle_is_the_rate_of_a_response() {
-    let origin = origin(Fault::Trickle {
-        bytes_per_sec: 400_000,
-    });
+    let origin = origin(Fault::Trickle { bytes_per_sec: 400_000 });
     let start = Instant::now();
-    Client::connect(&origin)
-        .get("/a.bin")
-        .assert_content(7, 0, 200_000);
+    Client::connect(&origin).get("/a.bin").assert_content(7, 0, 200_000);
     assert_half_a_second(start.elapsed());
 }
 

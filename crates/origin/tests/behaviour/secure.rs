@@ -34,25 +34,17 @@ fn origin(http2: bool) -> Origin {
 fn config(origin: &Origin, protocols: &[&str]) -> Arc<ClientConfig> {
     let pem = origin.ca_pem().unwrap();
     let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap())
-        .unwrap();
+    roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
     let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = protocols
-        .iter()
-        .map(|name| name.as_bytes().to_vec())
-        .collect();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
     Arc::new(config)
 }
 
-fn connect(
-    origin: &Origin,
-    name: &'static str,
-) -> Client<StreamOwned<ClientConnection, TcpStream>> {
+fn connect(origin: &Origin, name: &'static str) -> Client<StreamOwned<ClientConnection, TcpStream>> {
     let name = ServerName::try_from(name).unwrap();
     let session = ClientConnection::new(config(origin, &["http/1.1"]), name).unwrap();
     let tcp = TcpStream::connect(origin.addr()).unwrap();
@@ -87,10 +79,7 @@ fn cut_and_reset_come_over_tls() {
 #[test]
 fn content_and_faults_come_over_http2() {
     let origin = origin(true);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let tcp = tokio::net::TcpStream::connect(origin.addr()).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();

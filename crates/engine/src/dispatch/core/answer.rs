@@ -129,11 +129,10 @@ impl Core {
             return self.wound(now, id);
         }
         job.phase = Phase::Moving;
-        if let Some(transfer) = job.probe {
-            if let Some(state) = self.transfers.get_mut(&transfer) {
-                state.writes = true;
-                self.effects.push(Effect::Grant { transfer, job: id, worker: state.worker });
-            }
+        let Some(transfer) = job.probe else { return };
+        if let Some(state) = self.transfers.get_mut(&transfer) {
+            state.writes = true;
+            self.effects.push(Effect::Grant { transfer, job: id, worker: state.worker });
         }
     }
 }
@@ -154,10 +153,11 @@ fn decide_existing(
     let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
     let is_file = existing.stat.kind == StatKind::File;
     // With a checksum, the file that is there was compared before and is another one.
-    if is_file && job.spec.checksum.is_none() {
-        if let Some(how) = is_there(job, existing) {
-            return Decision::There(how, published);
-        }
+    if is_file
+        && job.spec.checksum.is_none()
+        && let Some(how) = is_there(job, existing)
+    {
+        return Decision::There(how, published);
     }
     match policy {
         Existing::Overwrite if is_file => Decision::Replace,
@@ -198,10 +198,15 @@ fn warnings(head: &Head, path: &std::path::Path) -> Vec<String> {
         ["html", "htm", "xhtml", "php", "asp", "aspx", "jsp"].iter().any(|html| extension == html)
     });
     if head.is_html && !wants_html {
-        warnings.push("the server sends an HTML page where a file was expected; it may be an error or a login page".to_owned());
+        warnings.push(
+            "the server sends an HTML page where a file was expected; it may be an error or a login page".to_owned(),
+        );
     }
     if let Some(encoding) = &head.content_encoding {
-        warnings.push(format!("the server sends the content encoded ({}) although it was not asked to; it is stored as sent", crate::secret::printable(encoding)));
+        warnings.push(format!(
+            "the server sends the content encoded ({}) although it was not asked to; it is stored as sent",
+            crate::secret::printable(encoding)
+        ));
     }
     warnings
 }

@@ -6,6 +6,7 @@ use super::Core;
 use crate::dispatch::job::{Job, Phase, Rate, Segmented, Transfer};
 use crate::dispatch::message::{Effect, Fetch, FetchKind, Time};
 use crate::dispatch::slots::Wanted;
+use crate::event::Event;
 use crate::job::JobId;
 use crate::plan::piece::{OPEN_END, Piece};
 use crate::plan::{Active, Next, TransferId, View};
@@ -22,14 +23,31 @@ impl Core {
         let mut active = self.active();
         for at in 0..self.running.len() {
             let Some(id) = self.running.get(at).copied() else { break };
-            if matches!(self.jobs[&id].phase, Phase::Ready) {
-                if active >= self.settings.jobs {
-                    continue;
-                }
-                active += 1;
+            if !matches!(self.jobs[&id].phase, Phase::Ready) {
+                self.connect(now, id);
+            } else if active < self.settings.jobs {
+                self.take_place(now, id);
+                active += usize::from(!matches!(self.jobs[&id].phase, Phase::Ready));
             }
-            self.connect(now, id);
         }
+    }
+
+    /// A prepared job and a free place: go on with what an earlier run left, or ask for the file.
+    fn take_place(&mut self, now: Time, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if job.is_part_open && job.total_bytes.is_some() && !job.done.is_empty() {
+            job.phase = Phase::Moving;
+            let event = Event::Answered {
+                job: id,
+                url: job.shown_url(),
+                path: job.path.clone(),
+                total_bytes: job.total_bytes,
+                resumed_bytes: job.resumed_bytes,
+                protocol: job.protocol.name(),
+            };
+            self.effects.push(Effect::Report(event));
+        }
+        self.connect(now, id);
     }
 
     fn connect(&mut self, now: Time, id: JobId) {
@@ -47,12 +65,13 @@ impl Core {
             return;
         }
         let piece = Piece::new(0, OPEN_END);
-        if self.send(now, id, FetchKind::Probe, piece).is_some() {
-            if let Some(job) = self.jobs.get_mut(&id) {
-                job.phase = Phase::Probing;
-                job.answer = None;
-                job.whole = None;
-            }
+        if self.send(now, id, FetchKind::Probe, piece).is_none() {
+            return;
+        }
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.phase = Phase::Probing;
+            job.answer = None;
+            job.whole = None;
         }
     }
 
@@ -67,7 +86,10 @@ impl Core {
             return false;
         }
         if job.needs_sample {
-            return is_alone && self.sample(now, id) && false;
+            if is_alone {
+                self.sample(now, id);
+            }
+            return false;
         }
         match job.segmented {
             Segmented::Unknown if is_alone => self.next_piece(now, id, true),
@@ -86,22 +108,23 @@ impl Core {
         job.phase = Phase::Ready;
     }
 
-    fn sample(&mut self, now: Time, id: JobId) -> bool {
+    fn sample(&mut self, now: Time, id: JobId) {
         let job = &self.jobs[&id];
-        let Some(last) = job.done.iter().next_back() else { return false };
+        let Some(last) = job.done.iter().next_back() else { return };
         let range = ByteRange::new(last.end.saturating_sub(SAMPLE_BYTES).max(last.start), last.end);
         if job.failures.get(&range.start).is_some_and(|failure| failure.retry_at > now) {
-            return false;
+            return;
         }
         let kind = FetchKind::Sample { range, expect: job.validator.clone() };
         let piece = Piece::new(range.start, range.end);
-        self.send(now, id, kind, piece).is_some()
+        self.send(now, id, kind, piece);
     }
 
     /// The first stream runs; asks for one range beside it to see whether that works.
     fn try_ranges(&mut self, now: Time, id: JobId) -> bool {
         let job = &self.jobs[&id];
-        let (Some(total), Some(first)) = (job.total_bytes, job.probe.and_then(|probe| self.transfers.get(&probe))) else {
+        let (Some(total), Some(first)) = (job.total_bytes, job.probe.and_then(|probe| self.transfers.get(&probe)))
+        else {
             return false;
         };
         let piece_size = self.settings.piece_size_bytes;
@@ -192,7 +215,7 @@ impl Core {
             return;
         }
         job.segmented = Segmented::Proven;
-        self.effects.push(Effect::Report(crate::event::Event::Ranges { job: id, segmented: true }));
+        self.effects.push(Effect::Report(Event::Ranges { job: id, segmented: true }));
         let cut = self.transfers[&transfer].piece.start();
         if let Some(first) = job.probe.and_then(|probe| self.transfers.get(&probe)) {
             first.piece.set_end(cut.max(first.piece.position()));

@@ -1,8 +1,8 @@
 //! The end of a job: wound up, verified, published, failed, paused; and the step that saves what
 //! has come meanwhile.
 
-use super::start::{adopt, next_name};
 use super::Core;
+use super::start::{adopt, next_name};
 use crate::dispatch::job::{Job, Phase, Published, Segmented, Winding};
 use crate::dispatch::message::{Effect, Publish, Time};
 use crate::error::{Error, ErrorKind, Result};
@@ -22,7 +22,10 @@ impl Core {
         {
             return;
         }
-        job.phase = Phase::Winding(winding);
+        if let Phase::Winding(Winding::Adopt(journal)) = std::mem::replace(&mut job.phase, Phase::Winding(winding)) {
+            // What the journal claims is still there, whatever comes instead of going on with it.
+            adopt(job, *journal);
+        }
         job.whole = None;
         for transfer in &job.transfers {
             if let Some(state) = self.transfers.get(transfer) {
@@ -172,7 +175,8 @@ impl Core {
 
     fn finish(&mut self, now: Time, id: JobId, how: How, published: Published) {
         self.leave_running(id);
-        let fetched_bytes = self.jobs.get(&id).map_or(0, |job| if how.was_there() { 0 } else { self.fetched_bytes(job) });
+        let fetched_bytes =
+            self.jobs.get(&id).map_or(0, |job| if how.was_there() { 0 } else { self.fetched_bytes(job) });
         let Some(job) = self.jobs.remove(&id) else { return };
         if job.is_part_open {
             // There already: what was begun beside it is of no use.

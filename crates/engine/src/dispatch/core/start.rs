@@ -113,7 +113,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.is_part_open {
             // It was paused.
-            job.phase = if job.total_bytes.is_some() { Phase::Moving } else { Phase::Ready };
+            job.phase = Phase::Ready;
             return;
         }
         job.started = now;
@@ -155,11 +155,11 @@ impl Core {
         }
     }
 
-    pub(super) fn prepared(&mut self, now: Time, id: JobId, result: Result<Prepared>) {
+    pub(super) fn prepared(&mut self, now: Time, id: JobId, result: Result<Box<Prepared>>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.pending = job.pending.saturating_sub(1);
         let prepared = match result {
-            Ok(prepared) => prepared,
+            Ok(prepared) => *prepared,
             Err(error) if matches!(job.phase, Phase::Preparing) => {
                 return self.wind(now, id, Winding::Fail(error));
             }
@@ -218,18 +218,6 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.is_part_open && job.is_whole() {
             return self.complete(now, id);
-        }
-        if job.is_part_open && job.total_bytes.is_some() && !job.done.is_empty() {
-            job.phase = Phase::Moving;
-            let event = Event::Answered {
-                job: id,
-                url: job.shown_url(),
-                path: job.path.clone(),
-                total_bytes: job.total_bytes,
-                resumed_bytes: job.resumed_bytes,
-                protocol: job.protocol.name(),
-            };
-            return self.effects.push(Effect::Report(event));
         }
         job.phase = Phase::Ready;
     }

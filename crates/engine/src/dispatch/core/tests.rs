@@ -74,7 +74,7 @@ impl World {
 
     fn prepare(&mut self, job: JobId, prepared: Prepared) {
         self.take(|effect| matches!(effect, Effect::Prepare { job: it, .. } if *it == job).then_some(()));
-        self.tell(Message::Prepared(job, Ok(prepared)));
+        self.tell(Message::Prepared(job, Ok(Box::new(prepared))));
     }
 
     /// Lets a job come as far as the body of its first stream.

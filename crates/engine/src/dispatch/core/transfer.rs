@@ -196,7 +196,9 @@ impl Core {
     ) {
         let kind = error.kind();
         let host = transfer.host.clone();
-        let working = self.slots.busy(&host);
+        // Only those that bring bytes show that fewer connections would work.
+        let brings = |transfer: &Transfer| transfer.piece.position() > transfer.piece.start();
+        let working = self.transfers.values().filter(|other| other.host == host && brings(other)).count();
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let shown = secret::shown_url(&job.url);
         let error = if error.url().is_some() { error } else { error.with_url(shown) };
@@ -219,11 +221,10 @@ impl Core {
         }
         let is_refusal = matches!(kind, ErrorKind::Connect | ErrorKind::Broken | ErrorKind::Status(429 | 503))
             && transfer.piece.position() == transfer.piece.start();
-        let others = job.transfers.len();
-        if is_refusal && !transfer.is_probe && others > 0 && working > 0 && job.patience < PATIENCE_MAX {
+        if is_refusal && !transfer.is_probe && working > 0 && job.patience < PATIENCE_MAX {
             // The connections that work are as many as the server wants.
             job.patience += 1;
-            job.adapt.refused(others);
+            job.adapt.refused(working);
             job.failures.entry(start).or_default().retry_at = now + REFUSED_WAIT;
             return self.slots.refuse(&host, working, now);
         }

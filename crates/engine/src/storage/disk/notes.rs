@@ -23,15 +23,8 @@ mod linux {
     const NOTE_BYTES_MAX: usize = 4096;
 
     /// The ways in which a file system says that it keeps no such note.
-    const NOT_KEPT: [Errno; 7] = [
-        Errno::OPNOTSUPP,
-        Errno::NOSYS,
-        Errno::PERM,
-        Errno::NOSPC,
-        Errno::DQUOT,
-        Errno::TOOBIG,
-        Errno::RANGE,
-    ];
+    const NOT_KEPT: [Errno; 7] =
+        [Errno::OPNOTSUPP, Errno::NOSYS, Errno::PERM, Errno::NOSPC, Errno::DQUOT, Errno::TOOBIG, Errno::RANGE];
 
     /// Replaces the note. What is empty, too long or refused leaves none, rather than an old one
     /// that would be taken for this content's.

@@ -16,8 +16,7 @@ pub(super) fn start(file: &File, offset: u64, len_bytes: u64) {
     }
     // SAFETY: the call takes no pointer, and the borrowed file keeps its descriptor open. What it
     // returns is of no use: this is a hint, and a failed write shows up in the sync.
-    let _ =
-        unsafe { libc::sync_file_range(file.as_raw_fd(), offset, len_bytes, libc::SYNC_FILE_RANGE_WRITE) };
+    let _ = unsafe { libc::sync_file_range(file.as_raw_fd(), offset, len_bytes, libc::SYNC_FILE_RANGE_WRITE) };
 }
 
 #[cfg(not(target_os = "linux"))]
