@@ -22,12 +22,11 @@ const BATCH_MAX: usize = 256;
 const TICK: Duration = Duration::from_millis(20);
 /// How often it is looked at while nothing does.
 const IDLE_TICK: Duration = Duration::from_millis(500);
-/// While many files are under way, messages are left to gather for so long: a wake-up costs more
-/// than a message.
-const GATHER: Duration = Duration::from_micros(50);
 /// The feed is told how entries ended this often, or when so many have.
 const SETTLE_EVERY: Duration = Duration::from_millis(100);
 const SETTLED_MAX: usize = 1024;
+/// How often the workers are looked at. A short rush is not worth another one.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A worker is added when the ones there are were busier than this since the last look.
 const BUSY_SHARE: f64 = 0.8;
 /// Events that wait for the reporter; above, nothing new is begun.
@@ -142,9 +141,6 @@ impl Driver {
             self.core.decide(now, &mut effects);
             self.perform(&mut effects);
             self.look_at_workers();
-            if self.core.is_crowded() {
-                std::thread::sleep(GATHER);
-            }
         }
     }
 
@@ -213,7 +209,7 @@ impl Driver {
     /// Adds a worker when the ones there are have too much to do.
     fn look_at_workers(&mut self) {
         let elapsed = self.looked.elapsed();
-        if elapsed < TICK {
+        if elapsed < LOOK_EVERY {
             return;
         }
         self.looked = Instant::now();

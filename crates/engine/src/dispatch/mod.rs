@@ -5,6 +5,7 @@ pub(crate) mod adapt;
 pub(crate) mod backoff;
 pub(crate) mod core;
 pub(crate) mod driver;
+pub(crate) mod ids;
 pub(crate) mod job;
 pub(crate) mod message;
 pub(crate) mod slots;

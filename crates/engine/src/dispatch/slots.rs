@@ -1,8 +1,9 @@
 //! Which connections there are, to whom, on which worker, and who uses them. A slot is the right to
 //! hold one connection; caps are exact because a worker connects only with a slot in hand.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
+use super::ids::IdMap;
 use super::message::{Alpn, Protocol, SlotId, Time};
 use crate::http::origin::{Origin, Scheme};
 
@@ -25,7 +26,7 @@ pub(crate) enum Wanted {
 /// All connection slots of a session.
 #[derive(Debug)]
 pub(crate) struct Slots {
-    slots: BTreeMap<SlotId, Slot>,
+    slots: IdMap<SlotId, Slot>,
     hosts: HashMap<Origin, Host>,
     next: u64,
     max_per_host: usize,
@@ -69,7 +70,7 @@ pub(crate) struct Taken {
 impl Slots {
     pub(crate) fn new(max_per_host: usize, max_total: usize, http2: bool, http2_for_pieces: bool) -> Self {
         Self {
-            slots: BTreeMap::new(),
+            slots: IdMap::default(),
             hosts: HashMap::new(),
             next: 0,
             max_per_host,

@@ -19,6 +19,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use super::adapt::Adapt;
+use super::ids::IdMap;
 use super::job::{Job, Phase, Transfer, Winding};
 use super::message::{Command, Effect, Message, Time};
 use super::slots::Slots;
@@ -30,8 +31,6 @@ use crate::job::{JobId, JobSpec};
 use crate::options::{Existing, HttpVersion, Options};
 use crate::plan::TransferId;
 
-/// From so many files on, messages are taken in groups.
-const CROWDED_FILES: usize = 8;
 /// Progress is told this often.
 const PROGRESS_EVERY: Time = Time::from_millis(100);
 /// After a stop, a job that has not been wound up by then is given up; its last journal stands.
@@ -59,14 +58,14 @@ struct Settings {
 #[derive(Debug)]
 pub(crate) struct Core {
     settings: Settings,
-    jobs: HashMap<JobId, Box<Job>>,
+    jobs: IdMap<JobId, Box<Job>>,
     /// Begun and not ended, in the order in which they began.
     running: Vec<JobId>,
     paused: Vec<JobId>,
     waiting: Waiting,
     /// How many files of a host are running.
     running_of: HashMap<Origin, usize>,
-    transfers: HashMap<TransferId, Transfer>,
+    transfers: IdMap<TransferId, Transfer>,
     slots: Slots,
     /// Hashes of the names that are spoken for, case-folded and normalised.
     names: HashSet<u64>,
@@ -119,12 +118,12 @@ impl Core {
                 retries: options.http.retries,
                 allow_downgrade: options.http.allow_downgrade,
             },
-            jobs: HashMap::new(),
+            jobs: IdMap::default(),
             running: Vec::new(),
             paused: Vec::new(),
             waiting: Waiting::default(),
             running_of: HashMap::new(),
-            transfers: HashMap::new(),
+            transfers: IdMap::default(),
             slots: Slots::new(per_host, options.max_connections.max(explicit), http2, http2_for_pieces),
             names: HashSet::new(),
             tally: Tally::default(),
@@ -156,11 +155,6 @@ impl Core {
     /// Whether files are being worked on, so that the clock matters.
     pub(crate) fn is_busy(&self) -> bool {
         !self.running.is_empty() || !self.unstored.is_empty() || self.stop.is_some()
-    }
-
-    /// Whether so much happens that messages are better taken in groups.
-    pub(crate) fn is_crowded(&self) -> bool {
-        self.running.len() >= CROWDED_FILES
     }
 
     /// Takes in what happened.
