@@ -24,6 +24,8 @@ use crate::storage::{OpenPart, PartFile, Storage};
 
 /// The queue's shutting down is what ends the wait; this only bounds it.
 const WAIT: Duration = Duration::from_secs(3600);
+/// From so many files on, a group is synced at once.
+const SYNC_AT_ONCE_MIN: usize = 16;
 /// Small files are left to gather for so long.
 const GATHER: Duration = Duration::from_millis(1);
 /// So much is committed as one group at most.
@@ -143,35 +145,21 @@ impl Committer {
 
     /// Syncs, renames, syncs the directories, and only then says so.
     fn publish(&self, pending: Vec<Pending>) {
-        let mut done = Vec::with_capacity(pending.len());
-        let mut directories = BTreeSet::new();
-        let synced: Vec<Result<()>> = pending.iter().map(|pending| self.sync(pending)).collect();
-        for (pending, result) in pending.into_iter().zip(synced) {
-            let result = result.and_then(|()| self.rename(&pending));
-            if let Some(parent) = pending.publish.path.parent() {
-                directories.insert(if parent.as_os_str().is_empty() {
-                    Path::new(".").to_owned()
-                } else {
-                    parent.to_owned()
-                });
-            }
-            done.push((pending, result));
-        }
-        let mut unsynced: Option<(PathBuf, String)> = None;
-        if self.syncs {
-            for directory in &directories {
-                if let Err(error) = self.storage.sync_dir(directory) {
-                    unsynced = Some((directory.clone(), crate::error::plain_io(&error)));
-                }
-            }
-        }
-        for (pending, result) in done {
-            let result = match (&unsynced, result) {
-                (Some((directory, why)), Ok(_)) => {
-                    let text = format!("cannot sync the directory: {why}");
-                    Err(Error::new(ErrorKind::Storage, text).with_path(directory.clone()))
-                }
-                (_, result) => result,
+        let directories: BTreeSet<PathBuf> = pending.iter().map(|pending| directory_of(&pending.publish.path)).collect();
+        let synced = self.sync(&pending, &directories);
+        let renamed: Vec<_> = pending
+            .into_iter()
+            .zip(synced)
+            .map(|(pending, synced)| {
+                let renamed = synced.and_then(|()| self.rename(&pending));
+                (pending, renamed)
+            })
+            .collect();
+        let unsynced = if self.syncs { self.sync_directories(&directories) } else { None };
+        for (pending, renamed) in renamed {
+            let result = match (&unsynced, renamed) {
+                (Some(error), Ok(_)) => Err(error.clone()),
+                (_, renamed) => renamed,
             };
             if result.is_err() && pending.was_stored {
                 self.storage.remove(&part_path(&pending.publish.path)).ok();
@@ -183,11 +171,34 @@ impl Committer {
         }
     }
 
-    fn sync(&self, pending: &Pending) -> Result<()> {
-        let path = &pending.publish.path;
-        let finished = pending.part.finish(&note_bytes(&pending.publish.note));
-        let synced = finished.and_then(|()| if self.syncs { pending.part.sync() } else { Ok(()) });
-        synced.map_err(|source| Error::storage("sync", path, source))
+    /// Gives each file its note and permissions and brings it to the disk: each by itself, or a
+    /// large group with one sync of its file system, which is one commit instead of hundreds.
+    fn sync(&self, pending: &[Pending], directories: &BTreeSet<PathBuf>) -> Vec<Result<()>> {
+        let at_once = self.syncs && pending.len() >= SYNC_AT_ONCE_MIN;
+        let finish = |pending: &Pending| {
+            let finished = pending.part.finish(&note_bytes(&pending.publish.note));
+            let synced = finished.and_then(|()| if self.syncs && !at_once { pending.part.sync() } else { Ok(()) });
+            synced.map_err(|source| Error::storage("sync", &pending.publish.path, source))
+        };
+        let finished: Vec<_> = pending.iter().map(finish).collect();
+        if !at_once {
+            return finished;
+        }
+        let failed = directories.iter().find_map(|directory| {
+            let synced = self.storage.sync_all(directory);
+            synced.err().map(|source| Error::storage("sync", directory, source))
+        });
+        match failed {
+            Some(error) => finished.into_iter().map(|finished| finished.and(Err(error.clone()))).collect(),
+            None => finished,
+        }
+    }
+
+    fn sync_directories(&self, directories: &BTreeSet<PathBuf>) -> Option<Error> {
+        directories.iter().find_map(|directory| {
+            let synced = self.storage.sync_dir(directory);
+            synced.err().map(|source| Error::storage("sync the directory", directory, source))
+        })
     }
 
     fn rename(&self, pending: &Pending) -> Result<Published> {
@@ -258,6 +269,13 @@ impl Committer {
             self.storage.remove(&journal_path(path)).ok();
             self.storage.remove(&part_path(path)).ok();
         }
+    }
+}
+
+fn directory_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
     }
 }
 

@@ -107,6 +107,18 @@ impl Storage for Disk {
     }
 
     /// Follows a symlink: the user's own directory may well be one, and a sync changes nothing.
+    fn sync_all(&self, directory: &Path) -> io::Result<()> {
+        let directory = File::open(directory)?;
+        #[cfg(target_os = "linux")]
+        return Ok(rustix::fs::syncfs(&directory)?);
+        #[cfg(not(target_os = "linux"))]
+        {
+            drop(directory);
+            rustix::fs::sync();
+            Ok(())
+        }
+    }
+
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         match File::open(or_here(path))?.sync_all() {
             // File systems without such a sync have nothing that we could wait for.

@@ -45,6 +45,10 @@ pub trait Storage: Send + Sync + 'static {
     /// Makes renames within a directory durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 
+    /// Syncs everything that was written to the file system that holds the directory: one commit
+    /// for a group of small files instead of one each.
+    fn sync_all(&self, directory: &Path) -> io::Result<()>;
+
     /// Bytes that can still be written below `path`.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 
