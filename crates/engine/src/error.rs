@@ -15,8 +15,9 @@ use serde::Serialize;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, as far as a program wants to branch on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+///
+/// Serialised as one word ([`ErrorKind::name`]); the number of a status stands beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// A URL, option or list that cannot be used as it stands.
@@ -64,6 +65,41 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// One word for it, as events show it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::ListLine => "list_line",
+            Self::Resolve => "resolve",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Proxy => "proxy",
+            Self::Status(_) => "status",
+            Self::Broken => "broken",
+            Self::Stalled => "stalled",
+            Self::Protocol => "protocol",
+            Self::Redirect => "redirect",
+            Self::Changed => "changed",
+            Self::Digest => "digest",
+            Self::NameTaken => "name_taken",
+            Self::DiskFull => "disk_full",
+            Self::Storage => "storage",
+            Self::Locked => "locked",
+            Self::JournalVersion => "journal_version",
+            Self::Cancelled => "cancelled",
+            Self::Interrupted => "interrupted",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The status, if it is one.
+    pub fn status(self) -> Option<u16> {
+        match self {
+            Self::Status(status) => Some(status),
+            _ => None,
+        }
+    }
+
     /// Whose fault it is.
     pub fn blame(self) -> Blame {
         match self {
@@ -105,6 +141,12 @@ impl ErrorKind {
             Self::Interrupted | Self::Cancelled => "run the same command again to go on",
             _ => return None,
         })
+    }
+}
+
+impl Serialize for ErrorKind {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 

@@ -243,9 +243,11 @@ pub struct Summary {
     pub done_bytes: u64,
     /// Bytes fetched by this run.
     pub fetched_bytes: u64,
-    /// Of what is not complete and whose length is known, the bytes that are on the disk.
+    /// Files that were begun, are not complete, and can be gone on with.
+    pub unfinished_files: u64,
+    /// Of those, the bytes that are on the disk.
     pub kept_bytes: u64,
-    /// Of what is not complete and whose length is known, all bytes.
+    /// Of those, all bytes.
     pub unfinished_bytes: u64,
     /// How long it took, seconds.
     pub seconds: f64,
@@ -276,6 +278,8 @@ pub struct Failure {
 pub struct ErrorReport {
     /// What went wrong.
     pub kind: ErrorKind,
+    /// The status that the server answered with, if that is it.
+    pub status: Option<u16>,
     /// Whose fault it is.
     pub blame: Blame,
     /// What happened.
@@ -292,6 +296,7 @@ impl From<&Error> for ErrorReport {
     fn from(error: &Error) -> Self {
         Self {
             kind: error.kind(),
+            status: error.kind().status(),
             blame: error.blame(),
             message: crate::secret::printable(error.message()).into_owned(),
             path: error.path().map(PathBuf::from),

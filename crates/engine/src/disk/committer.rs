@@ -145,7 +145,8 @@ impl Committer {
 
     /// Syncs, renames, syncs the directories, and only then says so.
     fn publish(&self, pending: Vec<Pending>) {
-        let directories: BTreeSet<PathBuf> = pending.iter().map(|pending| directory_of(&pending.publish.path)).collect();
+        let directories: BTreeSet<PathBuf> =
+            pending.iter().map(|pending| directory_of(&pending.publish.path)).collect();
         let synced = self.sync(&pending, &directories);
         let renamed: Vec<_> = pending
             .into_iter()

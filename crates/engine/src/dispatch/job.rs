@@ -244,6 +244,15 @@ impl Job {
         self.whole = None;
     }
 
+    /// Whether it was asked for and has not come; the others are only prepared ahead, or wait.
+    pub(crate) fn takes_place(&self) -> bool {
+        match self.phase {
+            Phase::Waiting | Phase::CheckingExisting | Phase::Ready => false,
+            Phase::Preparing => self.answer.is_some(),
+            _ => true,
+        }
+    }
+
     /// Where it stands, for people.
     pub(crate) fn state(&self, now: Time) -> FileState {
         match &self.phase {

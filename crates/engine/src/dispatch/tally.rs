@@ -26,6 +26,7 @@ pub(crate) struct Tally {
     /// Bytes kept of files that ended unfinished, and their lengths.
     pub(crate) kept_bytes: u64,
     pub(crate) unfinished_bytes: u64,
+    pub(crate) unfinished_files: u64,
     failures: Vec<Failure>,
     failure_kinds: Vec<ErrorKind>,
     samples: VecDeque<(Time, u64)>,
@@ -81,6 +82,7 @@ impl Tally {
             done_bytes: self.done_bytes,
             fetched_bytes: self.fetched_bytes,
             kept_bytes: self.kept_bytes,
+            unfinished_files: self.unfinished_files,
             unfinished_bytes: self.unfinished_bytes,
             seconds: now.as_secs_f64(),
             interrupted,

@@ -97,7 +97,14 @@ pub(crate) fn interrupted(summary: &Summary, name: Option<&str>) -> String {
         (Some(name), None) => format!("Interrupted: {name} is not complete. {AGAIN}"),
         (None, kept) => {
             let of = if summary.total_files_exact { "of" } else { "of at least" };
-            let rest = kept.map(|percent| format!(", {percent} % of what remains is on disk")).unwrap_or_default();
+            // Of files that were not begun nobody knows the length.
+            let ended = summary.done_files + summary.failed_files + summary.cancelled_files;
+            let is_all = summary.total_files_exact && ended + summary.unfinished_files >= summary.total_files;
+            let rest = match kept {
+                Some(percent) if is_all => format!(", {percent} % of what remains is on disk"),
+                Some(percent) => format!(", {} more begun and {percent} % on disk", summary.unfinished_files),
+                None => String::new(),
+            };
             let files = text::files(summary.total_files);
             format!("Interrupted: {} {of} {files} done{rest}. {AGAIN}", summary.done_files)
         }
@@ -131,6 +138,7 @@ mod tests {
             url: format!("http://h/{number}"),
             error: ErrorReport {
                 kind: ErrorKind::Status(503),
+                status: Some(503),
                 blame: Blame::Peer,
                 message: "the server answered 503".to_owned(),
                 path: None,
@@ -191,6 +199,7 @@ mod tests {
             total_files_exact: true,
             kept_bytes: 415,
             unfinished_bytes: 1000,
+            unfinished_files: 168,
             ..Summary::default()
         };
         assert_eq!(

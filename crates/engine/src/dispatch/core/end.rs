@@ -235,6 +235,7 @@ impl Core {
         if let (Some(total), true) = (job.total_bytes, job.is_worth_keeping()) {
             self.tally.kept_bytes += job.done.covered();
             self.tally.unfinished_bytes += total;
+            self.tally.unfinished_files += 1;
         }
     }
 

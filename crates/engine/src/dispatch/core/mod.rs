@@ -334,12 +334,7 @@ impl Core {
 
     /// How many files take a place: those that were asked for and have not come.
     fn active(&self) -> usize {
-        let takes_place = |job: &Job| match job.phase {
-            Phase::Waiting | Phase::CheckingExisting | Phase::Ready => false,
-            Phase::Preparing => job.answer.is_some(),
-            _ => true,
-        };
-        self.running.iter().filter(|id| takes_place(&self.jobs[id])).count()
+        self.running.iter().filter(|id| self.jobs[id].takes_place()).count()
     }
 
     fn observe(&mut self, now: Time) {

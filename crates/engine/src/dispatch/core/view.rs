@@ -57,6 +57,10 @@ pub(super) fn progress(core: &Core, now: Time) -> Progress {
         progress.fetched_bytes += core.fetched_bytes(job);
         progress.total_bytes += job.total_bytes.unwrap_or(covered);
         all_known &= job.total_bytes.is_some();
+        let is_shown = job.takes_place() || !job.failures.is_empty() || core.running.len() <= Progress::FILES_MAX;
+        if !is_shown {
+            continue;
+        }
         if progress.files.len() < Progress::FILES_MAX {
             progress.files.push(file_progress(core, job, covered, now));
         } else {
