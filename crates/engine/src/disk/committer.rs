@@ -92,6 +92,11 @@ impl Committer {
                     let result = self.save(job, &path, *journal);
                     self.report(Message::Saved(job, result));
                 }
+                CommitterRequest::WriteBack { job, range } => {
+                    if let Some(part) = self.parts.get(job).filter(|_| self.syncs) {
+                        part.start_writeback(range.start, range.len());
+                    }
+                }
                 CommitterRequest::Digest { job, path, checksum, of_final, len_bytes } => {
                     self.digest(job, path, checksum, of_final, len_bytes);
                 }
@@ -135,9 +140,6 @@ impl Committer {
                 return Err(cannot(source));
             }
             len_bytes += bytes.len() as u64;
-        }
-        if self.syncs {
-            part.start_writeback(0, len_bytes);
         }
         let publish = Publish { path: store.path, replace: store.replace, note: store.note, len_bytes };
         Ok(Pending { job: store.job, part, publish, was_stored: true })

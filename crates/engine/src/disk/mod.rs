@@ -15,6 +15,7 @@ use crate::checksum::Checksum;
 use crate::dispatch::message::{Publish, Store};
 use crate::job::JobId;
 use crate::journal::Journal;
+use crate::ranges::ByteRange;
 use crate::storage::PartFile;
 
 /// The partial files that are open, by job. Removing one closes and unlocks it once nobody writes.
@@ -46,6 +47,7 @@ pub(crate) enum CommitterRequest {
     Store(Box<Store>),
     Publish { job: JobId, publish: Box<Publish> },
     Save { job: JobId, path: PathBuf, journal: Box<Journal> },
+    WriteBack { job: JobId, range: ByteRange },
     Digest { job: JobId, path: PathBuf, checksum: Checksum, of_final: bool, len_bytes: u64 },
     Release { job: JobId, path: PathBuf, discard: bool },
 }

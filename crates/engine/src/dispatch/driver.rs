@@ -167,6 +167,7 @@ impl Driver {
                 Effect::Drop { transfer, worker } => self.workers[worker].send(WorkerCommand::Drop(transfer)),
                 Effect::CloseSlot { slot, worker } => self.workers[worker].send(WorkerCommand::CloseSlot(slot)),
                 Effect::Save { job, path, journal } => self.commit(CommitterRequest::Save { job, path, journal }),
+                Effect::WriteBack { job, range } => self.commit(CommitterRequest::WriteBack { job, range }),
                 Effect::Store(store) => self.commit(CommitterRequest::Store(store)),
                 Effect::Publish { job, publish } => self.commit(CommitterRequest::Publish { job, publish }),
                 Effect::Digest { job, path, checksum, of_final, len_bytes } => {

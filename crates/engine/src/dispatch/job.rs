@@ -155,6 +155,8 @@ pub(crate) struct Transfer {
     pub(crate) piece: Arc<Piece>,
     pub(crate) is_probe: bool,
     pub(crate) in_race: bool,
+    /// Up to here the system was asked to write back.
+    pub(crate) written_back: u64,
     /// Whether its bytes go to the partial file.
     pub(crate) writes: bool,
     pub(crate) rate: Rate,

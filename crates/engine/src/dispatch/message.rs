@@ -102,6 +102,8 @@ pub(crate) enum Effect {
     CloseSlot { slot: SlotId, worker: usize },
     /// Sync the partial file and save its journal.
     Save { job: JobId, path: PathBuf, journal: Box<Journal> },
+    /// Let the system begin to write this part to the disk.
+    WriteBack { job: JobId, range: ByteRange },
     /// Write a small file whole and publish it.
     Store(Box<Store>),
     /// Sync the partial file, publish it and remove its journal.

@@ -16,8 +16,8 @@ pub trait Storage: Send + Sync + 'static {
     /// What is at `path`, not following a symlink; `None` if nothing is.
     fn stat(&self, path: &Path) -> io::Result<Option<Stat>>;
 
-    /// Opens or creates a partial file for writing, mode 0600 less the umask's bits where the file
-    /// system has modes, and locks it for this process. After locking, the open file is compared
+    /// Opens or creates a partial file for writing, mode 0600 where the file system has modes (that of
+    /// a finished file for [`OpenPart::New`]), and locks it for this process. After locking, the open file is compared
     /// with the path and opened again if another process has just published it.
     ///
     /// `Err` of kind `WouldBlock` if another process holds the lock.

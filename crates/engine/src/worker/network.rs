@@ -10,6 +10,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use hyper_util::rt::TokioIo;
+use rustls::CertificateError;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
@@ -244,12 +245,32 @@ fn proxy_error(proxy: &str, origin: &Origin, source: &(dyn StdError + 'static)) 
 fn tls_error(source: io::Error) -> Error {
     let is_tls = source.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
     let text = match source.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(rustls::Error::InvalidCertificate(why)) => format!("the server's certificate was refused ({why})"),
+        Some(rustls::Error::InvalidCertificate(why)) => {
+            format!("the server's certificate was refused: {}", certificate_words(why))
+        }
         Some(other) => format!("the TLS handshake failed ({other})"),
         None => format!("the connection broke during the TLS handshake ({})", crate::error::plain_io(&source)),
     };
     let kind = if is_tls { ErrorKind::Tls } else { ErrorKind::Broken };
     Error::new(kind, text).with_source(source)
+}
+
+fn certificate_words(why: &CertificateError) -> String {
+    match why {
+        CertificateError::UnknownIssuer => "nobody who is trusted here has signed it".to_owned(),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "it is for another host name".to_owned()
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired".to_owned(),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "it is not valid yet; is this machine's clock right?".to_owned()
+        }
+        CertificateError::Revoked => "it was revoked".to_owned(),
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "it is that of an authority (CA:TRUE), which no server may use as its own".to_owned()
+        }
+        other => other.to_string(),
+    }
 }
 
 /// The first cause of this type.

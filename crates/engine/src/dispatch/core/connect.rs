@@ -244,6 +244,7 @@ impl Core {
             piece: Arc::clone(&piece),
             is_probe: matches!(kind, FetchKind::Probe),
             in_race: false,
+            written_back: piece.start(),
             writes: matches!(kind, FetchKind::Piece { .. }),
             rate: Rate::default(),
         };

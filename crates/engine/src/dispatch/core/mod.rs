@@ -30,11 +30,15 @@ use crate::http::origin::Origin;
 use crate::job::{JobId, JobSpec};
 use crate::options::{Existing, HttpVersion, Options};
 use crate::plan::TransferId;
+use crate::ranges::ByteRange;
 
 /// Progress is told this often.
 const PROGRESS_EVERY: Time = Time::from_millis(100);
 /// After a stop, a job that has not been wound up by then is given up; its last journal stands.
 const STOP_WITHIN: Time = Time::from_millis(1500);
+/// Write-back is begun in portions of this size, so that a sync has little left to do and the
+/// kernel never has so much to write that it makes writers wait.
+const WRITE_BACK_BYTES: u64 = 8 << 20;
 /// Small files that wait for the disk, in bytes; no new file is begun above it.
 const UNSTORED_BYTES_MAX: u64 = 8 << 20;
 /// Files that wait for the disk.
@@ -343,7 +347,13 @@ impl Core {
         }
         self.last_progress = now;
         for transfer in self.transfers.values_mut() {
-            transfer.rate.observe(now, transfer.piece.position() - transfer.piece.start());
+            let position = transfer.piece.position();
+            transfer.rate.observe(now, position - transfer.piece.start());
+            if transfer.writes && position - transfer.written_back >= WRITE_BACK_BYTES {
+                let range = ByteRange::new(transfer.written_back, position);
+                self.effects.push(Effect::WriteBack { job: transfer.job, range });
+                transfer.written_back = position;
+            }
         }
         let mut fetched = self.tally.fetched_bytes;
         for id in &self.running {

@@ -8,7 +8,6 @@ use crate::dispatch::message::*;
 use crate::error::{Error, ErrorKind};
 use crate::event::How;
 use crate::http::validator::Validator;
-use crate::ranges::ByteRange;
 
 const MIB: u64 = 1 << 20;
 

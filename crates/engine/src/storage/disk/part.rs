@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use rustix::fs::{FlockOperation, flock};
@@ -21,6 +22,9 @@ const OPEN_TRIES_MAX: u32 = 16;
 pub(super) struct DiskPart {
     file: File,
     file_mode: u32,
+    /// Whether it was created with those permissions.
+    has_file_mode: bool,
+    is_finished: AtomicBool,
     /// One writer at a time. The kernel's own lock on the file makes a second writer spin for as
     /// long as the first copies, which costs the server's processor on a small machine: with two
     /// workers 1.25 s against 1.0 s of CPU time a GiB.
@@ -31,7 +35,9 @@ impl DiskPart {
     /// Opens and locks the file at `path`; once finished it will have `file_mode`.
     pub(super) fn open(path: &Path, mode: OpenPart, file_mode: u32) -> io::Result<Self> {
         let mut options = OpenOptions::new();
-        options.read(true).write(true).mode(PRIVATE_MODE);
+        // What comes new comes whole, and is finished at once.
+        let created_mode = if mode == OpenPart::New { file_mode } else { PRIVATE_MODE };
+        options.read(true).write(true).mode(created_mode);
         match mode {
             OpenPart::New => options.create_new(true),
             // Nothing is cut before the lock is held.
@@ -45,7 +51,13 @@ impl DiskPart {
                 if mode == OpenPart::Empty {
                     file.set_len(0)?;
                 }
-                return Ok(Self { file, file_mode, turn: parking_lot::Mutex::new(()) });
+                return Ok(Self {
+                    file,
+                    file_mode,
+                    has_file_mode: mode == OpenPart::New,
+                    is_finished: AtomicBool::new(false),
+                    turn: parking_lot::Mutex::new(()),
+                });
             }
         }
         Err(io::Error::new(ErrorKind::WouldBlock, "other processes keep replacing the partial file"))
@@ -89,6 +101,10 @@ impl PartFile for DiskPart {
     }
 
     fn finish(&self, note: &[u8]) -> io::Result<()> {
+        self.is_finished.store(true, Ordering::Relaxed);
+        if self.has_file_mode {
+            return notes::write(&self.file, note);
+        }
         match self.file.set_permissions(Permissions::from_mode(self.file_mode)) {
             // File systems without modes (FAT, some network ones) say it in these two ways.
             Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) => {}
@@ -109,7 +125,9 @@ impl PartFile for DiskPart {
 impl Drop for DiskPart {
     /// Closing would do, but not while a process that is just being started shares the descriptor.
     fn drop(&mut self) {
-        let _ = flock(&self.file, FlockOperation::Unlock);
+        if !self.is_finished.load(Ordering::Relaxed) {
+            let _ = flock(&self.file, FlockOperation::Unlock);
+        }
     }
 }
 
