@@ -129,12 +129,13 @@ impl ErrorKind {
             Self::Status(404 | 410) => "check the URL",
             Self::Status(_) | Self::Broken | Self::Stalled | Self::Connect => "run the same command again to go on",
             Self::Resolve => "check the host name and the network",
+            Self::Proxy => "check the address and the credentials of the proxy",
             Self::Tls => "if the certificate is signed by an authority of your own, give it with --ca-file",
             Self::Digest => {
                 "the next run fetches it again; if it fails again, the digest or the file on the server is wrong"
             }
             Self::NameTaken => "use --overwrite, --auto-rename or --skip-existing",
-            Self::DiskFull => "make room and run the same command again; what has come is kept",
+            Self::DiskFull => "make room and run the same command again; what can be gone on with is kept",
             Self::Locked => "wait for the other towline to end, or stop it",
             Self::JournalVersion => "use the newer towline, or start again with --restart",
             Self::Changed => "the file on the server keeps changing; try again later",

@@ -34,6 +34,9 @@ static SIGNINGS: [Signing; 5] = [
     Signing { signature: "xosssignature", names: &[], prefix: Some("xoss") },
 ];
 
+/// A text that is no URL is shown up to this length.
+const SHOWN_CHARS_MAX: usize = 100;
+
 /// A URL as it may be shown: no credentials, no fragment, and `***` for what signs or opens it.
 ///
 /// ```
@@ -93,6 +96,39 @@ pub(crate) fn key_url(url: &Url) -> String {
         key.set_query(Some(&kept));
     }
     key.to_string()
+}
+
+/// A text that should have been a URL, for a message: short, printable, and without what may be a
+/// secret even so (what stands before an `@`, a query, a fragment).
+///
+/// ```
+/// let shown = towline_engine::secret::shown_text("http://u:p@h:99999/a?token=t");
+/// assert_eq!(shown, "http://\u{2026}@h:99999/a?\u{2026}");
+/// ```
+pub fn shown_text(text: &str) -> String {
+    let mut safe = String::new();
+    let rest = match text.rfind('@') {
+        Some(at) => {
+            if let Some(scheme) = text[..at].find("://") {
+                safe.push_str(&text[..scheme + 3]);
+            }
+            safe.push('…');
+            &text[at..]
+        }
+        None => text,
+    };
+    match rest.find(['?', '#']) {
+        Some(at) => {
+            safe.push_str(&rest[..=at]);
+            safe.push('…');
+        }
+        None => safe.push_str(rest),
+    }
+    let mut short: String = safe.chars().take(SHOWN_CHARS_MAX).collect();
+    if short.len() < safe.len() {
+        short.push('…');
+    }
+    printable(&short).into_owned()
 }
 
 /// Text of a server or a list as it may be printed: what controls a terminal or the direction of

@@ -10,7 +10,7 @@ use clap::{ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches as _
 use http::HeaderValue;
 use towline_engine::Checksum;
 
-use crate::values::{self, Header};
+use crate::values;
 
 const UNITS: &str = "Sizes: k M G are 1024-based, kB MB GB 1000-based. Times: 10, 10s, 500ms, 2m, 1h.\n\
                      Every option can also be set in the environment as TOWLINE_<OPTION>, such as \
@@ -21,6 +21,7 @@ const UNITS: &str = "Sizes: k M G are 1024-based, kB MB GB 1000-based. Times: 10
 #[command(
     name = "towline",
     version,
+    allow_negative_numbers = true,
     override_usage = "towline [OPTIONS] URL...\n       towline <COMMAND>",
     after_help = "`towline URL...` is the same as `towline get URL...`, and `towline get --help` lists its options."
 )]
@@ -122,8 +123,8 @@ pub(crate) struct GetArgs {
 #[derive(Debug, Args)]
 pub(crate) struct HttpArgs {
     /// Send this header to the URL's own server; may be given again
-    #[arg(short = 'H', long, value_name = "NAME: VALUE", env = "TOWLINE_HEADER", value_parser = values::header)]
-    pub(crate) header: Vec<Header>,
+    #[arg(short = 'H', long, value_name = "NAME: VALUE", env = "TOWLINE_HEADER")]
+    pub(crate) header: Vec<String>,
     /// Call ourselves this [default: towline/VERSION]
     #[arg(short = 'A', long, value_name = "NAME", env = "TOWLINE_USER_AGENT", value_parser = values::header_value)]
     pub(crate) user_agent: Option<HeaderValue>,

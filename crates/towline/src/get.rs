@@ -1,11 +1,12 @@
 //! `towline get`: builds a session of the engine, lets it run under the process's signals, and says
 //! how it ended. Runs on the main thread, which is the session's supervisor.
 
+use std::fs::File;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use towline_engine::event::Summary;
-use towline_engine::feed::Batch;
+use towline_engine::feed::{Batch, ListSource};
 use towline_engine::report::{Many, StatusFile};
 use towline_engine::{Error, Session};
 use towline_threads::supervisor::signals::Signals;
@@ -65,6 +66,11 @@ fn session(
     let options = settings.options;
     let batch = match settings.list {
         Some(list) => {
+            if let ListSource::File(path) = &list {
+                // Before anything is created.
+                File::open(path)
+                    .map_err(|source| Complaint::usage(format!("cannot read the list {}: {source}", path.display())))?;
+            }
             std::fs::create_dir_all(&options.dir)
                 .map_err(|source| Error::storage("create the directory", &options.dir, source))?;
             Some(Batch::open(list, &options.dir, options.retry_failed, !options.resume)?)

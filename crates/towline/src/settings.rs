@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use towline_engine::feed::ListSource;
 use towline_engine::options::{Durability, Existing, HttpOptions, HttpVersion, ProxyChoice};
-use towline_engine::secret::{printable, shown_url};
+use towline_engine::secret::{printable, shown_text, shown_url};
 use towline_engine::{JobSpec, Options};
 use url::Url;
 
 use crate::args::{DurabilityArg, GetArgs, HttpArgs, ProgressArg};
 use crate::complaint::Complaint;
+use crate::values;
 
 /// What one run of `get` does.
 #[derive(Debug)]
@@ -75,7 +76,10 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
 /// For options that exclude each other, or a proxy that is none.
 pub(crate) fn http(args: HttpArgs) -> Result<HttpOptions, Complaint> {
     let mut http = HttpOptions::default();
-    for (name, value) in args.header {
+    for header in &args.header {
+        // Parsed here and not by the parser of arguments, which would repeat what may be a secret.
+        let (name, value) =
+            values::header(header).map_err(|why| Complaint::usage(format!("a value of -H cannot be used; {why}")))?;
         http.headers.append(name, value);
     }
     http.user_agent = args.user_agent.unwrap_or(http.user_agent);
@@ -100,7 +104,7 @@ pub(crate) fn http(args: HttpArgs) -> Result<HttpOptions, Complaint> {
 /// # Errors
 /// For what is none, with a guess at what was meant.
 pub(crate) fn fetchable(text: &str) -> Result<Url, Complaint> {
-    let shown = printable(text);
+    let shown = shown_text(text);
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
         Ok(url) if text.contains("://") => {

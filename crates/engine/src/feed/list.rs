@@ -13,13 +13,12 @@ use url::{ParseError, Url};
 
 use crate::error::{Error, ErrorKind};
 use crate::job::JobSpec;
-use crate::secret::printable;
+use crate::secret::shown_text;
 
 /// A longer line is a bad one, and is not kept.
 pub(crate) const LINE_BYTES_MAX: usize = 64 * 1024;
 
 const BUFFER_BYTES: usize = 2 * LINE_BYTES_MAX;
-const SHOWN_CHARS_MAX: usize = 80;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What a line says.
@@ -240,36 +239,8 @@ pub(crate) fn line_at(file: &File, offset: u64) -> io::Result<Vec<u8>> {
 const NO_SCHEME: &str = "not a URL: write https:// or http:// before it";
 
 fn bad(number: u64, what: &str, text: &str) -> Line {
-    let message = format!("line {number}: {what} (got \"{}\")", shown(text));
+    let message = format!("line {number}: {what} (got \"{}\")", shown_text(text));
     Line::Bad(Error::new(ErrorKind::ListLine, message))
-}
-
-/// The text for a message: short, printable, and without what may be a secret even where it is
-/// no URL (what stands before an `@`, a query, a fragment).
-fn shown(text: &str) -> String {
-    let mut safe = String::new();
-    let rest = match text.rfind('@') {
-        Some(at) => {
-            if let Some(scheme) = text[..at].find("://") {
-                safe.push_str(&text[..scheme + 3]);
-            }
-            safe.push('…');
-            &text[at..]
-        }
-        None => text,
-    };
-    match rest.find(['?', '#']) {
-        Some(at) => {
-            safe.push_str(&rest[..=at]);
-            safe.push('…');
-        }
-        None => safe.push_str(rest),
-    }
-    let mut short: String = safe.chars().take(SHOWN_CHARS_MAX).collect();
-    if short.len() < safe.len() {
-        short.push('…');
-    }
-    printable(&short).into_owned()
 }
 
 /// A `#` after white space begins a comment; any other one is part of the URL.

@@ -230,12 +230,12 @@ fn lookup_words(error: &io::Error) -> String {
 }
 
 fn proxy_error(proxy: &str, origin: &Origin, source: &(dyn StdError + 'static)) -> Error {
-    let mut why = source.to_string();
-    let mut cause = source.source();
-    while let Some(inner) = cause {
-        why = format!("{why}: {inner}");
-        cause = inner.source();
+    // The innermost cause says it best: refused, timed out, no such host, wrong password.
+    let mut innermost: &(dyn StdError + 'static) = source;
+    while let Some(inner) = innermost.source() {
+        innermost = inner;
     }
+    let why = innermost.downcast_ref::<io::Error>().map_or_else(|| innermost.to_string(), crate::error::plain_io);
     Error::new(
         ErrorKind::Proxy,
         format!("the proxy {proxy} did not connect us to {}:{} ({why})", origin.host, origin.port),

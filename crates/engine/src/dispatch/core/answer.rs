@@ -164,7 +164,11 @@ fn decide_existing(
         Existing::AutoRename => Decision::Rename,
         Existing::Skip => Decision::There(How::Skipped, published),
         _ => {
-            let what = if is_file { "another file has this name" } else { "something that is no file has this name" };
+            let what = match (is_file, &job.spec.checksum) {
+                (true, None) => "another file has this name",
+                (true, Some(_)) => "a file that has this name does not have the digest that was asked for",
+                (false, _) => "something that is no file has this name",
+            };
             Decision::Refuse(Error::new(ErrorKind::NameTaken, what).with_path(job.path.clone()))
         }
     }

@@ -324,8 +324,10 @@ impl Core {
             self.count_unfinished(id);
         }
         self.is_finished = true;
-        let progress = self.progress(now);
-        self.effects.push(Effect::Report(Event::Progress(progress)));
+        if self.stop.is_none() {
+            let progress = self.progress(now);
+            self.effects.push(Effect::Report(Event::Progress(progress)));
+        }
         let exact = self.feed.read_all;
         let summary = self.tally.summary(now, exact, self.stop.is_some());
         self.effects.push(Effect::Report(Event::Summary(summary)));

@@ -73,7 +73,9 @@ impl Core {
                 }));
             }
             FedEntry::FailedBefore { url, error, .. } => self.count_started_failure(id, url, &error),
-            FedEntry::Bad { line, error } => self.count_started_failure(id, format!("line {line}"), &error),
+            FedEntry::Bad { line, error } => {
+                self.count_started_failure(id, format!("line {line}"), &without_line(line, &error))
+            }
         }
     }
 
@@ -249,6 +251,12 @@ impl Core {
             self.effects.push(Effect::Settle(crate::feed::Settled { entry, state }));
         }
     }
+}
+
+/// The line's number stands where a URL would, so the message need not say it again.
+fn without_line(line: u64, error: &Error) -> Error {
+    let message = error.message();
+    Error::new(error.kind(), message.strip_prefix(&format!("line {line}: ")).unwrap_or(message))
 }
 
 /// Takes over what an earlier run left.

@@ -7,7 +7,7 @@ use super::start::origin_of;
 use crate::dispatch::backoff;
 use crate::dispatch::job::{Phase, Segmented, Transfer, Winding};
 use crate::dispatch::message::{Effect, End, Ended, Head, Time};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Blame, Error, ErrorKind};
 use crate::event::{ErrorReport, Event};
 use crate::http::origin::Scheme;
 use crate::http::validator::Agreement;
@@ -202,6 +202,8 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let shown = secret::shown_url(&job.url);
         let error = if error.url().is_some() { error } else { error.with_url(shown) };
+        let is_ours = error.path().is_none() && kind.blame() == Blame::Machine;
+        let error = if is_ours { error.with_path(job.path.clone()) } else { error };
         if job.segmented == Segmented::Trying && !transfer.is_probe {
             job.segmented = Segmented::Unknown;
         }
@@ -217,7 +219,8 @@ impl Core {
         if let Some(wait) = retry_after.filter(|_| kind.is_transient() && job.patience < PATIENCE_MAX) {
             job.patience += 1;
             self.slots.hold(&host, now + wait);
-            return self.report_retry(id, &error, 1, wait);
+            let attempts = job.patience;
+            return self.report_retry(id, &error, attempts, wait);
         }
         let is_refusal = matches!(kind, ErrorKind::Connect | ErrorKind::Broken | ErrorKind::Status(429 | 503))
             && transfer.piece.position() == transfer.piece.start();

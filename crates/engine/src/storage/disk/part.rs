@@ -281,7 +281,7 @@ mod tests {
     fn a_part_is_private_until_it_is_finished() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.part");
-        let part = open(&path, OpenPart::New).unwrap();
+        let part = open(&path, OpenPart::Keep).unwrap();
         assert_eq!(mode_of(&path) & !PRIVATE_MODE, 0);
         part.finish(b"note").unwrap();
         assert_eq!(mode_of(&path), 0o640);

@@ -1,0 +1,288 @@
+//! Each thing that goes wrong has its message and its exit code.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use sha2::{Digest as _, Sha256};
+use towline_origin::{Fault, Length, Origin, Resource, fill};
+
+use crate::common::servers::Nginx;
+use crate::common::{BINARY, MIB, Place, Towline, cannot_test, journal_bytes, leftovers, tool, wait_until};
+
+/// An origin with `/a.bin`: 5000 bytes, seed 1.
+fn small() -> Origin {
+    Origin::builder().resource(Resource::new("/a.bin", 1, 5000)).start().unwrap()
+}
+
+fn sha256_hex(seed: u64, size: usize) -> String {
+    let mut content = vec![0; size];
+    fill(seed, 0, &mut content);
+    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn a_404_names_the_url_and_the_status() {
+    let (origin, place) = (small(), Place::new());
+    let url = origin.url("/none.bin");
+    place
+        .towline(&["-d", "out", &url])
+        .run()
+        .code(1)
+        .says(&[&format!("towline: {url}: the server answered 404 Not Found"), "→ check the URL"])
+        .writes_nothing();
+    assert_eq!(place.leftovers(), Vec::<String>::new());
+}
+
+#[test]
+fn a_refused_connection_says_how_often_it_was_tried() {
+    let place = Place::new();
+    // Nobody listens there.
+    let url = "http://127.0.0.1:1/a.bin";
+    place.towline(&["--retries", "1", "-d", "out", url]).run().code(1).says(&[
+        url,
+        "connection refused",
+        "(tried 2 times)",
+        "→ run the same command again",
+    ]);
+}
+
+#[test]
+fn an_unknown_host_is_named() {
+    let place = Place::new();
+    place
+        .towline(&["--retries", "0", "-d", "out", "http://no-such-host.invalid/a"])
+        .run()
+        .code(1)
+        .says(&["towline: http://no-such-host.invalid/a: ", "no-such-host.invalid"]);
+}
+
+/// Towline with a small file system of its own as `out`, in a namespace that takes it away again.
+fn on_mount(place: &Place, mount_options: &str, args: &[&str]) -> Option<Towline> {
+    const SCRIPT: &str = r#"mount -t tmpfs -o "$1" tmpfs "$2" && shift 2 && exec "$@""#;
+    let unshare = tool("unshare")?;
+    let out = place.out("");
+    fs::create_dir_all(&out).unwrap();
+    let mounted = |namespaces: &[&str], program: &Path| {
+        let mut command = Command::new(&unshare);
+        command.args(namespaces).args(["sh", "-c", SCRIPT, "sh", mount_options]).arg(&out).arg(program);
+        command
+    };
+    let ways: [&[&str]; 2] = [&["-m"], &["-r", "-m"]];
+    let works = |way: &&&[&str]| mounted(way, Path::new("true")).output().is_ok_and(|output| output.status.success());
+    let Some(way) = ways.iter().find(works) else {
+        cannot_test("a file system cannot be mounted in a namespace");
+        return None;
+    };
+    let mut command = mounted(way, Path::new(BINARY));
+    command.args(args);
+    Some(Towline::new(command, place))
+}
+
+#[test]
+fn a_full_disk_says_how_much_is_needed_and_free_before_anything_is_fetched() {
+    let origin = Origin::builder().resource(Resource::new("/a.bin", 1, 64 * MIB)).start().unwrap();
+    let place = Place::new();
+    let url = origin.url("/a.bin");
+    let Some(towline) = on_mount(&place, "size=4m", &["-d", "out", &url]) else { return };
+    towline.run().code(3).says(&[&url, "out/a.bin: cannot write: 64.0 MiB needed, 4.00 MiB free", "→ make room"]);
+}
+
+#[test]
+fn a_disk_that_becomes_full_meanwhile_is_this_machines_fault() {
+    let resource = Resource::new("/a.bin", 1, 16 * MIB).length(Length::Chunked);
+    let origin = Origin::builder().resource(resource).start().unwrap();
+    let place = Place::new();
+    let url = origin.url("/a.bin");
+    let Some(towline) = on_mount(&place, "size=4m", &["-d", "out", &url]) else { return };
+    towline.run().code(3).says(&[&url, "no space left on device", "→ make room"]);
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_named() {
+    let (origin, place) = (small(), Place::new());
+    let url = origin.url("/a.bin");
+    let Some(towline) = on_mount(&place, "ro", &["-d", "out", &url]) else { return };
+    towline.run().code(3).says(&[&url, "out/a.bin: ", "cannot write: read-only file system"]);
+    place.write("list.txt", &url);
+    let Some(towline) = on_mount(&place, "ro", &["-d", "out", "-i", "list.txt"]) else { return };
+    towline.run().code(3).says(&["towline: ", "out/.towline", "read-only file system"]);
+    let Some(towline) = on_mount(&place, "ro", &["-d", "out/below", &url]) else { return };
+    towline.run().code(3).says(&["out/below", "read-only file system"]);
+}
+
+#[test]
+fn a_second_towline_on_the_same_file_is_told_to_wait() {
+    let origin = Origin::builder()
+        .resource(Resource::new("/a.bin", 1, 16 * MIB))
+        .fault(Fault::RatePerConnection(400_000))
+        .start()
+        .unwrap();
+    let place = Place::new();
+    let url = origin.url("/a.bin");
+    let first = place.towline(&["-x", "8", "-d", "out", &url]).start();
+    wait_until("the first to have begun", || journal_bytes(&place.out("a.bin.part.json")) > 0);
+    place.towline(&["-d", "out", &url]).run().code(3).says(&[
+        &url,
+        "out/a.bin.part",
+        "another process is fetching this file",
+        "→ wait for the other towline",
+    ]);
+    first.finish().code(0);
+    place.check("a.bin", 1, 16 * MIB);
+    assert_eq!(place.leftovers(), ["a.bin"]);
+}
+
+#[test]
+fn a_second_batch_in_the_same_directory_is_told_to_wait() {
+    let origin =
+        Origin::builder().files("/{}.bin", 8, MIB, 1).fault(Fault::RatePerConnection(400_000)).start().unwrap();
+    let place = Place::new();
+    place.write("list.txt", &(0..8).map(|number| origin.url(&format!("/{number}.bin\n"))).collect::<String>());
+    let first = place.towline(&["-i", "list.txt", "-d", "out"]).start();
+    wait_until("the first to have begun", || place.out("0.bin.part").exists());
+    place
+        .towline(&["-i", "list.txt", "-d", "out"])
+        .run()
+        .code(3)
+        .says(&["another towline is downloading into this directory", "→ wait for the other towline"]);
+    first.finish().code(0);
+    assert_eq!(place.leftovers_beside_numbered(8), [".towline"]);
+}
+
+#[test]
+fn a_wrong_digest_is_4_and_a_right_one_0() {
+    let (origin, place) = (small(), Place::new());
+    let url = origin.url("/a.bin");
+    let wrong = format!("sha-256={}", "0".repeat(64));
+    place.towline(&["--checksum", &wrong, "-d", "out", &url]).run().code(4).says(&[
+        &url,
+        "out/a.bin",
+        "does not have the sha-256 digest",
+        "→ the next run fetches it again",
+    ]);
+    assert!(!place.out("a.bin").exists());
+
+    let right = format!("sha256={}", sha256_hex(1, 5000));
+    place.towline(&["--checksum", &right, "-d", "out", &url]).run().code(0);
+    place.check("a.bin", 1, 5000);
+    assert_eq!(place.leftovers(), ["a.bin"]);
+    place.towline(&["--checksum", &right, "-d", "out", &url]).run().code(0).says(&["already there"]);
+}
+
+#[test]
+fn what_is_wrongly_asked_for_is_2_says_what_is_allowed_and_starts_nothing() {
+    let place = Place::new();
+    place.write("list.txt", "http://127.0.0.1:1/a\n");
+    let url = "http://127.0.0.1:1/a";
+    let cases: [(&[&str], &[&str]); 20] = [
+        (&[], &["nothing to download", "→ give a URL, or a list of URLs with -i"]),
+        (&["nonsense"], &["not a URL: nonsense", "→ a URL begins with https:// or http://"]),
+        (&["example.com/a"], &["not a URL: example.com/a", "→ write https://example.com/a"]),
+        (&["ftp://h/a"], &["cannot fetch ftp://h/a", "→ http:// and https:// are possible"]),
+        (&["list.txt"], &["→ for a list of URLs, write -i list.txt"]),
+        (&["-o", "a", url, "http://127.0.0.1:1/b"], &["-o names one file", "→ use -d"]),
+        (&["-o", "a", "-i", "list.txt"], &["-o names one file"]),
+        (&["-o", "a.part", url], &["are ours"]),
+        (&["--checksum", "md5=00", url], &["--checksum", "32 hexadecimal digits"]),
+        (&["--piece-size", "big", url], &["'big'", "--piece-size", "1024-based", "1000-based"]),
+        (&["--piece-size", "0", url], &["must be more than 0"]),
+        (&["--limit-rate", "fast", url], &["--limit-rate", "1024-based"]),
+        (&["--connect-timeout", "1d", url], &["'1d'", "--connect-timeout", "ms, s, m or h"]),
+        (&["--stall-timeout", "0", url], &["more than 0"]),
+        (&["-x", "0", url], &["--connections", "1..10000"]),
+        (&["-j", "many", url], &["--jobs", "1..10000"]),
+        (&["-H", "no colon", url], &["--header", "'Name: value'"]),
+        (&["--progress", "loud", url], &["auto, bar, lines, json, none"]),
+        (&["--overwrite", "--skip-existing", url], &["--overwrite, --auto-rename and --skip-existing exclude"]),
+        (&["--ca-file", "none.pem", url], &["none.pem", "--ca-file", "no such file"]),
+    ];
+    for (args, texts) in cases {
+        place.towline(args).run().code(2).says(texts).writes_nothing();
+        assert_eq!(leftovers(place.root()), ["list.txt"], "{args:?}");
+    }
+    place.towline(&[url]).env("TOWLINE_LIMIT_RATE", "x").run().code(2).says(&["--limit-rate", "1024-based"]);
+    place.towline(&["-i", "none.txt", "-d", "out"]).run().code(2).says(&["none.txt", "there is no such list"]);
+    place.towline(&["status", "none"]).run().code(2).says(&["there is no directory none"]);
+}
+
+#[test]
+fn a_bad_line_of_a_list_is_named_by_its_number_and_the_others_arrive() {
+    let origin = Origin::builder().files("/{}.bin", 2, 5000, 1).start().unwrap();
+    let place = Place::new();
+    let list = format!("# two files\n\n{}\nno url\n{}\n", origin.url("/0.bin"), origin.url("/1.bin"));
+    place.write("list.txt", &list);
+    for there in ["2 files, 9.77 KiB; fetched", "2 already there"] {
+        place
+            .towline(&["-i", "list.txt", "-d", "out"])
+            .run()
+            .code(1)
+            .says(&["line 4", "not a URL", "no url", "1 of 3 files failed", there])
+            .writes_nothing();
+    }
+    place.check("0.bin", 1, 5000);
+    place.check("1.bin", 2, 5000);
+    assert_eq!(place.leftovers_beside_numbered(2), [".towline"]);
+}
+
+#[test]
+fn of_several_failures_the_worst_gives_the_code_and_each_is_said() {
+    let (origin, place) = (small(), Place::new());
+    place.write("list.txt", &format!("{}\n{}\n", origin.url("/none.bin"), origin.url("/a.bin")));
+    place.towline(&["-i", "list.txt", "-d", "out"]).run().code(1).says(&[
+        "1 file, 4.88 KiB",
+        "towline: 1 of 2 files failed:",
+        "/none.bin: the server answered 404",
+    ]);
+    // What failed for good is not asked for again, unless that is wanted.
+    let before = origin.stats().requests;
+    place.towline(&["-i", "list.txt", "-d", "out"]).run().code(1).says(&["404"]);
+    assert_eq!(origin.stats().requests, before);
+    origin.add(Resource::new("/none.bin", 2, 100));
+    place.towline(&["--retry-failed", "-i", "list.txt", "-d", "out"]).run().code(0).says(&["2 files"]);
+    place.check("none.bin", 2, 100);
+}
+
+#[test]
+fn a_name_that_is_taken_is_1_and_names_the_three_ways_out() {
+    let (origin, place) = (small(), Place::new());
+    let url = origin.url("/a.bin");
+    fs::create_dir(place.out("")).unwrap();
+    fs::write(place.out("a.bin"), "mine").unwrap();
+    place.towline(&["-d", "out", &url]).run().code(1).says(&[
+        &url,
+        "out/a.bin: another file has this name",
+        "--overwrite, --auto-rename or --skip-existing",
+    ]);
+    assert_eq!(fs::read(place.out("a.bin")).unwrap(), b"mine");
+    assert_eq!(place.leftovers(), ["a.bin"]);
+
+    place.towline(&["--skip-existing", "-d", "out", &url]).run().code(0).says(&["left as it is"]);
+    assert_eq!(fs::read(place.out("a.bin")).unwrap(), b"mine");
+    place.towline(&["--auto-rename", "-d", "out", &url]).run().code(0);
+    assert_eq!(fs::read(place.out("a.bin")).unwrap(), b"mine");
+    place.check("a.1.bin", 1, 5000);
+    place.towline(&["--overwrite", "-d", "out", &url]).run().code(0);
+    place.check("a.bin", 1, 5000);
+    assert_eq!(place.leftovers(), ["a.1.bin", "a.bin"]);
+}
+
+#[test]
+fn an_unknown_authority_is_refused_with_a_hint_and_insecure_says_what_it_does() {
+    let Some(nginx) = Nginx::start() else { return };
+    nginx.file("a.bin", 1, 5000);
+    let place = Place::new();
+    let url = nginx.tls_url("/a.bin");
+    place.towline(&["-d", "out", &url]).run().code(1).says(&[
+        &url,
+        "the server's certificate was refused",
+        "--ca-file",
+    ]);
+    assert_eq!(place.leftovers(), Vec::<String>::new());
+    place
+        .towline(&["--insecure", "-d", "out", &url])
+        .run()
+        .code(0)
+        .says(&["towline: --insecure: certificates are not verified"]);
+    place.check("a.bin", 1, 5000);
+}

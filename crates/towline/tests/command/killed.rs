@@ -1,0 +1,143 @@
+//! SIGKILL and servers that go away: nothing that the journal claims is lost, and hardly anything is
+//! fetched twice.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use towline_origin::{Fault, Origin, Resource};
+
+use crate::common::servers::Nginx;
+use crate::common::{MIB, Place, journal_bytes, json_lines, wait_until};
+
+const SIZE: u64 = 24 * MIB;
+const CONNECTIONS: u64 = 8;
+const RATE_BPS: u64 = 1_000_000;
+/// Between the network and the journal on each connection.
+const BUFFER_BYTES: u64 = 256 * 1024;
+
+/// What comes between two steps, and a little more.
+fn step_bytes(rate_bps: u64) -> u64 {
+    rate_bps * 6 / 10
+}
+
+#[test]
+fn a_file_that_was_killed_half_way_goes_on_and_hardly_anything_comes_twice() {
+    let origin = Origin::builder()
+        .resource(Resource::new("/a.bin", 3, SIZE))
+        .fault(Fault::RatePerConnection(RATE_BPS))
+        .start()
+        .unwrap();
+    let place = Place::new();
+    let url = origin.url("/a.bin");
+    let again = || place.towline(&["-x", "8", "-d", "out", &url]);
+
+    let running = again().start();
+    let journal = place.out("a.bin.part.json");
+    wait_until("half of the file in the journal", || journal_bytes(&journal) >= SIZE / 2);
+    running.kill();
+    assert_eq!(place.leftovers(), ["a.bin.part", "a.bin.part.json"]);
+    let kept = journal_bytes(&journal);
+
+    again().run().code(0).says(&["the rest was there"]);
+    place.check("a.bin", 3, SIZE);
+    assert_eq!(place.leftovers(), ["a.bin"]);
+    let sent = origin.stats().body_bytes;
+    let most = SIZE + step_bytes(RATE_BPS * CONNECTIONS) + CONNECTIONS * BUFFER_BYTES + SIZE / 10;
+    assert!(sent <= most, "{sent} bytes were sent for {SIZE}, at most {most} are right; {kept} were in the journal");
+}
+
+#[test]
+fn a_file_of_nginx_that_was_killed_half_way_goes_on() {
+    let Some(nginx) = Nginx::start() else { return };
+    nginx.file("a.bin", 4, SIZE);
+    let place = Place::new();
+    let url = nginx.url("/slow/a.bin");
+    let again = || place.towline(&["-x", "8", "-d", "out", &url]);
+    let running = again().start();
+    wait_until("half of the file in the journal", || journal_bytes(&place.out("a.bin.part.json")) >= SIZE / 2);
+    running.kill();
+    again().run().code(0).says(&["the rest was there"]);
+    place.check("a.bin", 4, SIZE);
+    assert_eq!(place.leftovers(), ["a.bin"]);
+}
+
+#[test]
+fn a_batch_that_was_killed_half_way_fetches_what_is_missing() {
+    const FILES: u64 = 60;
+    const FILE_BYTES: u64 = 256 * 1024;
+    const SERVER_BPS: u64 = 4_000_000;
+    let origin = Origin::builder()
+        .files("/{}.bin", FILES, FILE_BYTES, 70)
+        .fault(Fault::RatePerServer(SERVER_BPS))
+        .start()
+        .unwrap();
+    let place = Place::new();
+    place.write("list.txt", &(0..FILES).map(|number| origin.url(&format!("/{number}.bin\n"))).collect::<String>());
+    let again = || place.towline(&["-i", "list.txt", "-d", "out"]);
+
+    let running = again().start();
+    let complete = || place.leftovers().iter().filter(|name| name.ends_with(".bin")).count() as u64;
+    wait_until("half of the files", || complete() >= FILES / 2);
+    running.kill();
+    assert!(complete() < FILES);
+
+    again().run().code(0).says(&["60 files, 15.0 MiB", "already there"]);
+    for number in 0..FILES {
+        place.check(&format!("{number}.bin"), 70 + number, FILE_BYTES);
+    }
+    assert_eq!(place.leftovers_beside_numbered(FILES), [".towline"]);
+    let sent = origin.stats().body_bytes;
+    let all = FILES * FILE_BYTES;
+    let most = all + step_bytes(SERVER_BPS) + origin.stats().connections_peak * BUFFER_BYTES + all / 10;
+    assert!(sent <= most, "{sent} bytes were sent for {all}, at most {most} are right");
+
+    let before = origin.stats().requests;
+    again().run().code(0).says(&["60 already there"]);
+    assert_eq!(origin.stats().requests, before);
+}
+
+#[test]
+fn a_server_that_was_unplugged_for_five_seconds_is_gone_on_with() {
+    let origin = Origin::builder()
+        .resource(Resource::new("/a.bin", 5, SIZE))
+        .fault(Fault::RatePerConnection(RATE_BPS))
+        .start()
+        .unwrap();
+    let place = Place::new();
+    let url = origin.url("/a.bin");
+    let running = place.towline(&["-x", "4", "-d", "out", "--progress", "json", &url]).start();
+    wait_until("a quarter of the file", || journal_bytes(&place.out("a.bin.part.json")) >= SIZE / 4);
+    origin.stop();
+    let stopped = Instant::now();
+    wait_until("an event that it tries again", || {
+        json_lines(&running.stdout()).iter().any(|event| event["event"] == "retrying")
+    });
+    wait_until("five seconds to pass", || stopped.elapsed() >= Duration::from_secs(5));
+    origin.restart().unwrap();
+
+    let outcome = running.finish().code(0);
+    let finished = outcome.lines().into_iter().find(|event| event["event"] == "finished");
+    assert_eq!(finished.unwrap()["how"], "fetched");
+    place.check("a.bin", 5, SIZE);
+    assert_eq!(place.leftovers(), ["a.bin"]);
+}
+
+#[test]
+fn a_restart_forgets_what_is_there() {
+    let origin = Origin::builder()
+        .resource(Resource::new("/a.bin", 6, 8 * MIB))
+        .fault(Fault::RatePerConnection(2_000_000))
+        .start()
+        .unwrap();
+    let place = Place::new();
+    let url = origin.url("/a.bin");
+    let running = place.towline(&["-x", "2", "-d", "out", &url]).start();
+    wait_until("something in the journal", || journal_bytes(&place.out("a.bin.part.json")) > 0);
+    running.kill();
+    origin.set_faults([]);
+    let before = origin.stats().body_bytes;
+    place.towline(&["--restart", "-d", "out", &url]).run().code(0);
+    assert!(origin.stats().body_bytes - before >= 8 * MIB);
+    place.check("a.bin", 6, 8 * MIB);
+    assert_eq!(fs::read_dir(place.out("")).unwrap().count(), 1);
+}

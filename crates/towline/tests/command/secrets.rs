@@ -1,0 +1,123 @@
+//! What opens a server is sent to that server, and neither shown, nor stored, nor sent to another.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use towline_origin::{Fault, Origin, Resource};
+
+use crate::common::{MIB, Place, journal_bytes, wait_until};
+
+/// The base64 of `user:SECRET-PW`.
+const BASIC: &str = "dXNlcjpTRUNSRVQtUFc=";
+
+/// Every file below a directory that holds one of the secrets.
+fn files_with_secrets(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    // What is renamed or removed meanwhile is looked at under its new name or not at all.
+    let Ok(entries) = fs::read_dir(dir) else { return found };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files_with_secrets(&path));
+        } else if let Ok(content) = fs::read(&path) {
+            let text = String::from_utf8_lossy(&content);
+            if text.contains("SECRET") || text.contains(BASIC) {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+/// The URL of `path` with a password and a token.
+fn secret_url(origin: &Origin, path: &str) -> String {
+    origin.url(path).replace("http://", "http://user:SECRET-PW@") + "?token=SECRET-TOKEN"
+}
+
+#[test]
+fn a_password_and_a_token_in_a_url_are_used_but_neither_shown_nor_stored() {
+    let origin = Origin::builder()
+        .resource(Resource::new("/a.bin", 1, 4 * MIB))
+        .fault(Fault::RatePerConnection(500_000))
+        .start()
+        .unwrap();
+    let place = Place::new();
+    let url = secret_url(&origin, "/a.bin");
+    let header = "X-Api-Key: SECRET-KEY";
+    let args = ["-v", "-x", "4", "-d", "out", "-H", header, "--progress", "json", "--status-file", "status.json", &url];
+    let mut running = place.towline(&args).start();
+    wait_until("a journal", || journal_bytes(&place.out("a.bin.part.json")) > 0);
+    running.while_running(|| assert_eq!(files_with_secrets(place.root()), Vec::<PathBuf>::new()));
+    let outcome = running.finish().code(0).hides("SECRET").hides(BASIC);
+    assert!(outcome.stdout.contains("token=***"), "{outcome}");
+    place.check("a.bin", 1, 4 * MIB);
+    for request in origin.requests() {
+        assert_eq!(request.path, "/a.bin?token=SECRET-TOKEN");
+        assert_eq!(request.header("authorization"), Some(format!("Basic {BASIC}").as_str()));
+        assert_eq!(request.header("x-api-key"), Some("SECRET-KEY"));
+    }
+}
+
+#[test]
+fn a_batch_shows_and_stores_no_secret_either_and_knows_its_files_by_another_token() {
+    let origin =
+        Origin::builder().files("/{}.bin", 16, 64 * 1024, 1).fault(Fault::RatePerServer(500_000)).start().unwrap();
+    let place = Place::new();
+    let urls = (0..17).map(|number| secret_url(&origin, &format!("/{number}.bin")) + "\n");
+    let list: String = urls.collect();
+    let mut running = place.towline(&["-v", "-i", "-", "-d", "out"]).input(&list).start();
+    running.while_running(|| assert_eq!(files_with_secrets(place.root()), Vec::<PathBuf>::new()));
+    running.finish().code(1).says(&["/16.bin?token=***: the server answered 404"]).hides("SECRET").hides(BASIC);
+    assert_eq!(files_with_secrets(place.root()), Vec::<PathBuf>::new());
+    place.towline(&["status", "out"]).run().code(0).hides("SECRET");
+    place.towline(&["info", &secret_url(&origin, "/0.bin")]).run().code(0).hides("SECRET");
+
+    let before = origin.stats().requests;
+    let list = list.replace("SECRET-TOKEN", "SECRET-TOKEN-2");
+    place.towline(&["-i", "-", "-d", "out"]).input(&list).run().code(1).says(&["16 already there"]).hides("SECRET");
+    assert_eq!(origin.stats().requests, before);
+}
+
+#[test]
+fn a_header_stays_with_its_server_when_it_redirects_to_another() {
+    let other = Origin::builder().resource(Resource::new("/b.bin", 2, 5000)).start().unwrap();
+    let origin = Origin::builder()
+        .resource(Resource::new("/here", 0, 0).redirect(302, "/a.bin"))
+        .resource(Resource::new("/a.bin", 1, 5000))
+        .resource(Resource::new("/there", 0, 0).redirect(302, &other.url("/b.bin")))
+        .start()
+        .unwrap();
+    let place = Place::new();
+    for (path, name, seed) in [("/here", "a", 1), ("/there", "b", 2)] {
+        let url = origin.url(path).replace("http://", "http://user:SECRET-PW@");
+        place
+            .towline(&["-v", "-H", "X-Api-Key: SECRET-KEY", "-d", "out", "-o", name, &url])
+            .run()
+            .code(0)
+            .says(&["redirected to"])
+            .hides("SECRET");
+        place.check(name, seed, 5000);
+    }
+    let requests = origin.requests();
+    assert_eq!(requests.iter().map(|request| request.path.as_str()).collect::<Vec<_>>(), ["/here", "/a.bin", "/there"]);
+    for request in requests {
+        assert_eq!(request.header("x-api-key"), Some("SECRET-KEY"), "{request:?}");
+    }
+    let elsewhere = other.requests();
+    assert_eq!(elsewhere.len(), 1);
+    assert_eq!(elsewhere[0].header("x-api-key"), None);
+    assert_eq!(elsewhere[0].header("authorization"), None);
+}
+
+#[test]
+fn a_url_that_is_none_is_told_without_its_password() {
+    let place = Place::new();
+    for url in [
+        "http://user:SECRET-PW@host:99999/a?token=SECRET-TOKEN",
+        "htp://user:SECRET-PW@host/a?token=SECRET-TOKEN",
+        "user:SECRET-PW@host/a?token=SECRET-TOKEN",
+    ] {
+        place.towline(&[url]).run().code(2).hides("SECRET");
+        place.towline(&["-i", "-", "-d", "out"]).input(url).run().code(1).says(&["line 1"]).hides("SECRET");
+    }
+}

@@ -1,0 +1,380 @@
+//! What the command's tests share: the real binary as a child that is watched and cannot hang, a
+//! place that it downloads into, and waiting for conditions instead of for time to pass.
+
+pub(crate) mod proxy;
+pub(crate) mod servers;
+
+use std::env;
+use std::fmt;
+use std::fs;
+use std::io::{self, Read, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use towline_origin::check_file;
+
+/// One mebibyte.
+pub(crate) const MIB: u64 = 1 << 20;
+/// A run that takes longer hangs.
+const RUN_MAX: Duration = Duration::from_secs(120);
+/// A condition that needs longer does not come.
+const PATIENCE: Duration = Duration::from_secs(60);
+const TICK: Duration = Duration::from_millis(10);
+
+/// The binary under test.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_towline");
+
+/// Waits until `look` finds something.
+pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain for {what}");
+        thread::sleep(TICK);
+    }
+}
+
+/// Waits until `holds` is true.
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    wait_for(what, || holds().then_some(()));
+}
+
+/// A program that tests need; without it they fail in CI and pass over elsewhere.
+pub(crate) fn tool(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    // Debian keeps nginx where only root looks.
+    let more = ["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from);
+    let found = env::split_paths(&path).chain(more).map(|dir| dir.join(name)).find(|path| path.is_file());
+    if found.is_none() {
+        cannot_test(&format!("{name} is not installed"));
+    }
+    found
+}
+
+/// Says why a test is passed over; in CI that is a failure.
+pub(crate) fn cannot_test(why: &str) {
+    assert!(env::var_os("CI").is_none(), "CI is set, and {why}");
+    let _ = writeln!(io::stderr(), "passed over: {why}");
+}
+
+/// Takes everything out of a command's environment that changes what towline does.
+pub(crate) fn clean(command: &mut Command) {
+    for (name, _) in env::vars_os() {
+        let lower = name.to_string_lossy().to_ascii_lowercase();
+        let counts = lower.starts_with("towline_") || lower.ends_with("_proxy");
+        if counts || ["no_color", "request_method", "tmux"].contains(&lower.as_str()) {
+            command.env_remove(name);
+        }
+    }
+    command.env("TERM", "dumb");
+}
+
+/// A directory to work in; downloads go to `out` below it.
+pub(crate) struct Place {
+    root: TempDir,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        Self { root: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// A file or directory in `out`.
+    pub(crate) fn out(&self, name: &str) -> PathBuf {
+        self.root().join("out").join(name)
+    }
+
+    /// Writes a file beside `out`.
+    pub(crate) fn write(&self, name: &str, content: &str) {
+        fs::write(self.root().join(name), content).unwrap();
+    }
+
+    /// A run of towline with this as its directory.
+    pub(crate) fn towline(&self, args: &[&str]) -> Towline {
+        let mut command = Command::new(BINARY);
+        command.args(args);
+        Towline::new(command, self)
+    }
+
+    /// Fails unless the file in `out` is the content `seed`.
+    pub(crate) fn check(&self, name: &str, seed: u64, size: u64) {
+        assert_eq!(check_file(self.out(name), seed, size).unwrap(), None, "{name} is wrong at this byte");
+    }
+
+    /// Everything in `out`, sorted.
+    pub(crate) fn leftovers(&self) -> Vec<String> {
+        leftovers(&self.out(""))
+    }
+
+    /// Everything in `out` but the files `0.bin`, `1.bin` and so on up to `count`.
+    pub(crate) fn leftovers_beside_numbered(&self, count: u64) -> Vec<String> {
+        let mut names = self.leftovers();
+        names.retain(|name| !(0..count).any(|number| *name == format!("{number}.bin")));
+        names
+    }
+}
+
+/// The names in a directory, sorted; none if there is no such directory.
+pub(crate) fn leftovers(dir: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// Bytes that the journal at `path` claims; 0 while there is none.
+pub(crate) fn journal_bytes(path: &Path) -> u64 {
+    let Ok(text) = fs::read(path) else { return 0 };
+    let Ok(journal) = serde_json::from_slice::<Value>(&text) else { return 0 };
+    let Some(ranges) = journal["body"]["done"].as_array() else { return 0 };
+    ranges.iter().map(|range| range[1].as_u64().unwrap_or(0) - range[0].as_u64().unwrap_or(0)).sum()
+}
+
+/// A run in the making.
+pub(crate) struct Towline {
+    command: Command,
+    input: Option<String>,
+    ignored: Option<libc::c_int>,
+    stdout: Option<Stdio>,
+}
+
+impl Towline {
+    pub(crate) fn new(mut command: Command, place: &Place) -> Self {
+        clean(&mut command);
+        command.current_dir(place.root());
+        Self { command, input: None, ignored: None, stdout: None }
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// What it reads on standard input; nothing otherwise.
+    pub(crate) fn input(mut self, text: &str) -> Self {
+        self.input = Some(text.to_owned());
+        self
+    }
+
+    /// A signal that is ignored when it starts, as by nohup.
+    pub(crate) fn ignoring(mut self, signal: libc::c_int) -> Self {
+        self.ignored = Some(signal);
+        self
+    }
+
+    /// Standard output goes there and is not kept.
+    pub(crate) fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
+        self.stdout = Some(stdout.into());
+        self
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn run(self) -> Outcome {
+        self.start().finish()
+    }
+
+    /// Starts it.
+    pub(crate) fn start(mut self) -> Running {
+        let ignored = self.ignored;
+        // SAFETY: between fork and exec the closure calls signal(2) alone, which is async-signal-safe.
+        unsafe {
+            self.command.pre_exec(move || set_signals(ignored));
+        }
+        let input = if self.input.is_some() { Stdio::piped() } else { Stdio::null() };
+        let stdout = self.stdout.take().unwrap_or_else(Stdio::piped);
+        let begun = Instant::now();
+        let mut child = self.command.stdin(input).stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
+        if let (Some(text), Some(mut stdin)) = (&self.input, child.stdin.take()) {
+            // One that ends early does not read it.
+            let _ = stdin.write_all(text.as_bytes());
+        }
+        let stdout = Captured::new(child.stdout.take());
+        let stderr = Captured::new(child.stderr.take());
+        Running { child, begun, stdout, stderr }
+    }
+}
+
+/// Tests may be started with signals ignored (in the background of a script); their children not.
+fn set_signals(ignored: Option<libc::c_int>) -> io::Result<()> {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        let action = if ignored == Some(signal) { libc::SIG_IGN } else { libc::SIG_DFL };
+        // SAFETY: no handler is installed, only the default action or none.
+        if unsafe { libc::signal(signal, action) } == libc::SIG_ERR {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// What a child writes, as far as it has come.
+struct Captured {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Captured {
+    fn new(source: Option<impl Read + Send + 'static>) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&bytes);
+        let reader = source.map(|mut source| {
+            thread::spawn(move || {
+                let mut buffer = [0; 8192];
+                while let Ok(count @ 1..) = source.read(&mut buffer) {
+                    kept.lock().unwrap().extend_from_slice(&buffer[..count]);
+                }
+            })
+        });
+        Self { bytes, reader }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().unwrap()).into_owned()
+    }
+
+    fn whole(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        self.text()
+    }
+}
+
+/// A run; killed if it is dropped.
+pub(crate) struct Running {
+    child: Child,
+    begun: Instant,
+    stdout: Captured,
+    stderr: Captured,
+}
+
+impl Running {
+    /// What it has written to standard output so far.
+    pub(crate) fn stdout(&self) -> String {
+        self.stdout.text()
+    }
+
+    /// Looks again and again until it has ended.
+    pub(crate) fn while_running(&mut self, mut look: impl FnMut()) {
+        while self.is_running() {
+            look();
+            thread::sleep(TICK);
+        }
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: libc::c_int) {
+        // SAFETY: kill(2) takes two numbers; the child has not been waited for, so the id is its own.
+        let status = unsafe { libc::kill(self.child.id() as libc::pid_t, signal) };
+        assert_eq!(status, 0, "{}", io::Error::last_os_error());
+    }
+
+    /// SIGKILL: it can do nothing about it.
+    pub(crate) fn kill(mut self) {
+        assert!(self.is_running(), "it was to be killed, but has ended: {}", self.stderr.text());
+        self.child.kill().unwrap();
+        let status = self.child.wait().unwrap();
+        assert_eq!(status.signal(), Some(libc::SIGKILL), "it ended before it was killed");
+    }
+
+    /// Waits for its end; one that does not end is killed and fails the test.
+    pub(crate) fn finish(mut self) -> Outcome {
+        let deadline = Instant::now() + RUN_MAX;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            if Instant::now() > deadline {
+                self.child.kill().unwrap();
+                panic!("still running after {RUN_MAX:?}; it said:\n{}", self.stderr.text());
+            }
+            thread::sleep(TICK);
+        };
+        let took = self.begun.elapsed();
+        Outcome { status, took, stdout: self.stdout.whole(), stderr: self.stderr.whole() }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) status: ExitStatus,
+    pub(crate) took: Duration,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Outcome {
+    /// Fails unless it ended with this code.
+    pub(crate) fn code(self, code: i32) -> Self {
+        assert_eq!(self.status.code(), Some(code), "{self}");
+        self
+    }
+
+    /// Fails unless it was ended by this signal.
+    pub(crate) fn signal(self, signal: libc::c_int) -> Self {
+        assert_eq!(self.status.signal(), Some(signal), "{self}");
+        self
+    }
+
+    /// Fails unless standard error has all of these.
+    pub(crate) fn says(self, texts: &[&str]) -> Self {
+        for text in texts {
+            assert!(self.stderr.contains(text), "{text:?} is not said by {self}");
+        }
+        self
+    }
+
+    /// Fails unless standard output is empty.
+    pub(crate) fn writes_nothing(self) -> Self {
+        assert_eq!(self.stdout, "", "{self}");
+        self
+    }
+
+    /// Fails if any output has the text.
+    pub(crate) fn hides(self, text: &str) -> Self {
+        assert!(!self.stdout.contains(text) && !self.stderr.contains(text), "{text:?} is shown by {self}");
+        self
+    }
+
+    /// Standard output as one JSON value a line.
+    pub(crate) fn lines(&self) -> Vec<Value> {
+        json_lines(&self.stdout)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} after {:?}\nstdout:\n{}\nstderr:\n{}", self.status, self.took, self.stdout, self.stderr)
+    }
+}
+
+/// Each whole line as JSON; one that is none fails the test.
+pub(crate) fn json_lines(text: &str) -> Vec<Value> {
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
