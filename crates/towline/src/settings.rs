@@ -79,7 +79,7 @@ pub(crate) fn http(args: HttpArgs) -> Result<HttpOptions, Complaint> {
     for header in &args.header {
         // Parsed here and not by the parser of arguments, which would repeat what may be a secret.
         let (name, value) =
-            values::header(header).map_err(|why| Complaint::usage(format!("a value of -H cannot be used; {why}")))?;
+            values::header(header).map_err(|why| Complaint::usage(format!("a value of --header cannot be used; {why}")))?;
         http.headers.append(name, value);
     }
     http.user_agent = args.user_agent.unwrap_or(http.user_agent);

@@ -2,7 +2,7 @@
 //! queued is committed as a group: written back together, synced, renamed, each directory synced
 //! once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -122,7 +122,9 @@ impl Committer {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 // Left by an earlier run; the lock says whether somebody still works on it.
                 let part = self.storage.open_part(&part_name, OpenPart::Empty);
-                self.storage.remove(&journal_path(&store.path)).map_err(cannot)?;
+                if part.is_ok() {
+                    self.storage.remove(&journal_path(&store.path)).map_err(cannot)?;
+                }
                 part
             }
             other => other,
@@ -141,7 +143,13 @@ impl Committer {
             }
             len_bytes += bytes.len() as u64;
         }
-        let publish = Publish { path: store.path, replace: store.replace, note: store.note, len_bytes };
+        let publish = Publish {
+            part_of: store.path.clone(),
+            path: store.path,
+            replace: store.replace,
+            note: store.note,
+            len_bytes,
+        };
         Ok(Pending { job: store.job, part, publish, was_stored: true })
     }
 
@@ -158,19 +166,30 @@ impl Committer {
                 (pending, renamed)
             })
             .collect();
-        let unsynced = if self.syncs { self.sync_directories(&directories) } else { None };
+        let unsynced = match self.syncs {
+            true => failures(&directories, |directory| self.storage.sync_dir(directory)),
+            false => HashMap::new(),
+        };
         for (pending, renamed) in renamed {
-            let result = match (&unsynced, renamed) {
-                (Some(error), Ok(_)) => Err(error.clone()),
-                (_, renamed) => renamed,
+            let result = match unsynced.get(&directory_of(&pending.publish.path)) {
+                Some(error) => renamed.and(Err(error.clone())),
+                None => renamed,
             };
             if result.is_err() && pending.was_stored {
-                self.storage.remove(&part_path(&pending.publish.path)).ok();
+                self.discard(&pending);
             }
             self.report(match pending.was_stored {
                 true => Message::Stored(pending.job, result),
                 false => Message::Published(pending.job, result),
             });
+        }
+    }
+
+    /// Removes a small file's partial file, if it is (still) ours.
+    fn discard(&self, pending: &Pending) {
+        let part = part_path(&pending.publish.part_of);
+        if pending.part.is_at(&part).unwrap_or(false) {
+            self.storage.remove(&part).ok();
         }
     }
 
@@ -187,26 +206,36 @@ impl Committer {
         if !at_once {
             return finished;
         }
-        let failed = directories.iter().find_map(|directory| {
-            let synced = self.storage.sync_all(directory);
-            synced.err().map(|source| Error::storage("sync", directory, source))
-        });
-        match failed {
-            Some(error) => finished.into_iter().map(|finished| finished.and(Err(error.clone()))).collect(),
-            None => finished,
-        }
+        let unsynced = failures(directories, |directory| self.storage.sync_all(directory));
+        let and_synced =
+            |(finished, pending): (Result<()>, &Pending)| match unsynced.get(&directory_of(&pending.publish.path)) {
+                Some(error) => finished.and(Err(error.clone())),
+                None => finished,
+            };
+        finished.into_iter().zip(pending).map(and_synced).collect()
     }
 
-    fn sync_directories(&self, directories: &BTreeSet<PathBuf>) -> Option<Error> {
-        directories.iter().find_map(|directory| {
-            let synced = self.storage.sync_dir(directory);
-            synced.err().map(|source| Error::storage("sync the directory", directory, source))
-        })
+    /// The promise of the whole program hangs on this: what gets the name is the file that we hold,
+    /// and it has the length that it must have.
+    fn check(&self, pending: &Pending) -> Result<()> {
+        let part = part_path(&pending.publish.part_of);
+        let look = |source: io::Error| Error::storage("look at the partial file", &part, source);
+        if !pending.part.is_at(&part).map_err(look)? {
+            let text = "the partial file was removed or replaced while it was written";
+            return Err(Error::new(ErrorKind::Storage, text).with_path(part));
+        }
+        let len_bytes = pending.part.len_bytes().map_err(look)?;
+        if len_bytes != pending.publish.len_bytes {
+            let text = format!("the partial file has {len_bytes} bytes instead of {}", pending.publish.len_bytes);
+            return Err(Error::new(ErrorKind::Storage, text).with_path(part));
+        }
+        Ok(())
     }
 
     fn rename(&self, pending: &Pending) -> Result<Published> {
-        let Publish { path, replace, len_bytes, .. } = &pending.publish;
-        self.storage.rename(&part_path(path), path, *replace).map_err(|source| match source.kind() {
+        let Publish { part_of, path, replace, len_bytes, .. } = &pending.publish;
+        self.check(pending)?;
+        self.storage.rename(&part_path(part_of), path, *replace).map_err(|source| match source.kind() {
             io::ErrorKind::AlreadyExists => {
                 Error::new(ErrorKind::NameTaken, "another file got this name meanwhile").with_path(path.clone())
             }
@@ -215,7 +244,7 @@ impl Committer {
         if !pending.was_stored {
             self.parts.remove(pending.job);
             self.storage
-                .remove(&journal_path(path))
+                .remove(&journal_path(part_of))
                 .map_err(|source| Error::storage("remove the journal", path, source))?;
         }
         let modified = match self.storage.stat(path) {
@@ -273,6 +302,15 @@ impl Committer {
             self.storage.remove(&part_path(path)).ok();
         }
     }
+}
+
+/// Does something with each directory and keeps what failed.
+fn failures(directories: &BTreeSet<PathBuf>, sync: impl Fn(&Path) -> io::Result<()>) -> HashMap<PathBuf, Error> {
+    let failure = |directory: &PathBuf| {
+        let error = sync(directory).err()?;
+        Some((directory.clone(), Error::storage("sync the directory", directory, error)))
+    };
+    directories.iter().filter_map(failure).collect()
 }
 
 fn directory_of(path: &Path) -> PathBuf {

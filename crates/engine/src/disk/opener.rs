@@ -103,8 +103,9 @@ impl Opener {
         };
         let len_bytes = opened.len_bytes().map_err(|source| Error::storage("look at it", part, source))?;
         let claimed = journal.done.iter().next_back().map_or(0, |range| range.end);
-        if claimed > len_bytes {
-            prepared.unusable = Some("the partial file is shorter than its journal says; starting again".to_owned());
+        if claimed > len_bytes || journal.identity.total_bytes.is_some_and(|total| total != len_bytes) {
+            prepared.unusable =
+                Some("the partial file has another length than its journal says; starting again".to_owned());
         } else if journal.verified == Verified::Failed {
             prepared.unusable = Some("what an earlier run fetched had a wrong digest; starting again".to_owned());
         } else {
@@ -134,16 +135,24 @@ impl Opener {
         self.parts.remove(job);
         let part = part_path(path);
         let opened = self.lock(&part, OpenPart::Empty)?;
-        let prepared = self
-            .storage
-            .remove(&journal_path(path))
-            .map_err(|source| Error::storage("remove the old journal", path, source))
-            .and_then(|()| self.reserve(&*opened, path, total_bytes));
+        let prepared = self.forget_journal(path).and_then(|()| self.reserve(&*opened, path, total_bytes));
         if let Err(error) = prepared {
             self.storage.remove(&part).ok();
             return Err(error);
         }
         self.parts.insert(job, opened);
+        Ok(())
+    }
+
+    /// A journal of what is being cut off must not come back after a power cut either.
+    fn forget_journal(&self, path: &Path) -> Result<()> {
+        let journal = journal_path(path);
+        let cannot = |source| Error::storage("remove the old journal", &journal, source);
+        if self.storage.stat(&journal).map_err(cannot)?.is_some() {
+            self.storage.remove(&journal).map_err(cannot)?;
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            self.storage.sync_dir(parent).map_err(cannot)?;
+        }
         Ok(())
     }
 

@@ -95,6 +95,10 @@ pub(crate) struct Job {
     pub(crate) started: Time,
     /// Where it will be.
     pub(crate) path: PathBuf,
+    /// Where its partial file was opened: the name may be numbered after that.
+    pub(crate) part_of: PathBuf,
+    /// The name before it was numbered.
+    pub(crate) plain_name: String,
     /// Whether the name is certain: given, or known from the answer.
     pub(crate) is_named: bool,
     /// The key under which the name is reserved.
@@ -152,6 +156,8 @@ pub(crate) struct Transfer {
     pub(crate) slot: SlotId,
     pub(crate) worker: usize,
     pub(crate) host: Origin,
+    /// What was asked for; the job may have been sent elsewhere meanwhile.
+    pub(crate) url: Url,
     pub(crate) piece: Arc<Piece>,
     pub(crate) is_probe: bool,
     pub(crate) in_race: bool,
@@ -176,6 +182,8 @@ impl Job {
             phase: Phase::Waiting,
             started: Time::ZERO,
             path: PathBuf::new(),
+            part_of: PathBuf::new(),
+            plain_name: String::new(),
             is_named: false,
             reserved: None,
             renamed: 0,
@@ -235,6 +243,8 @@ impl Job {
     pub(crate) fn forget(&mut self) {
         self.done = RangeSet::new();
         self.resumed_bytes = 0;
+        self.saved_bytes = 0;
+        self.high_water_bytes = 0;
         self.validator = Validator::default();
         self.total_bytes = None;
         self.segmented = Segmented::Unknown;

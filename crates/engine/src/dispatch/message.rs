@@ -159,6 +159,8 @@ pub(crate) struct Published {
 /// What publishing needs to know.
 #[derive(Debug)]
 pub(crate) struct Publish {
+    /// The final name under which the partial file was opened.
+    pub(crate) part_of: PathBuf,
     pub(crate) path: PathBuf,
     pub(crate) replace: bool,
     pub(crate) note: Note,

@@ -11,6 +11,8 @@ use crate::http::origin::{Origin, Scheme};
 const IDLE_MAX: Time = Time::from_secs(15);
 /// Streams on one HTTP/2 connection at most; servers commonly allow 100 or 128.
 const STREAMS_MAX: usize = 100;
+/// So many hosts are remembered that have no connection.
+const HOSTS_KEPT_MAX: usize = 1024;
 /// A refused connection lowers the host's cap for so long.
 const REFUSAL_LASTS: Time = Time::from_secs(60);
 
@@ -94,15 +96,24 @@ impl Slots {
         self.slots.len()
     }
 
-    /// A worker came: half of the oldest worker's slots move to it, each when it becomes idle.
-    pub(crate) fn add_worker(&mut self, worker: usize) {
+    /// A worker came: a fair share of the slots moves to it, each when it becomes idle. Those that
+    /// are idle now must be closed.
+    pub(crate) fn add_worker(&mut self, worker: usize) -> Vec<(SlotId, usize)> {
         self.workers.resize(self.workers.len().max(worker + 1), 0);
         let share = self.slots.len() / self.workers.len();
         let mut most: Vec<_> = self.slots.iter_mut().collect();
-        most.sort_by_key(|(_, slot)| std::cmp::Reverse(self.workers[slot.worker]));
-        for (_, slot) in most.into_iter().take(share) {
+        most.sort_by_key(|(id, slot)| (std::cmp::Reverse(self.workers[slot.worker]), **id));
+        let mut idle = Vec::new();
+        for (id, slot) in most.into_iter().take(share) {
             slot.is_retiring = true;
+            if slot.users == 0 {
+                idle.push((*id, slot.worker));
+            }
         }
+        for (slot, _) in &idle {
+            self.remove(*slot);
+        }
+        idle
     }
 
     /// Until when nothing may be sent to this host.
@@ -133,11 +144,11 @@ impl Slots {
         if self.held_until(host) > now {
             return None;
         }
-        if let Some(slot) = self.find(host, wanted) {
+        if let Some(slot) = self.find(host, wanted, now) {
             return Some((self.occupy(slot), None));
         }
         let alpn = self.alpn(host, wanted);
-        if alpn == Alpn::Any && wanted == Wanted::Whole && self.must_wait_for_protocol(host) {
+        if alpn == Alpn::Any && wanted == Wanted::Whole && self.must_wait_for_protocol(host, now) {
             return None;
         }
         let mut closed = None;
@@ -190,6 +201,12 @@ impl Slots {
         for (slot, _) in &old {
             self.remove(*slot);
         }
+        if self.hosts.len() > HOSTS_KEPT_MAX {
+            self.hosts.retain(|_, host| {
+                let is_lowered = host.lowered.is_some_and(|(_, until)| until > now);
+                !host.slots.is_empty() || host.held_until > now || is_lowered
+            });
+        }
         old
     }
 
@@ -214,29 +231,39 @@ impl Slots {
     }
 
     /// Until the first connection says whether the host speaks HTTP/2, more of them would be waste.
-    fn must_wait_for_protocol(&self, host: &Origin) -> bool {
+    fn must_wait_for_protocol(&self, host: &Origin, now: Time) -> bool {
         let Some(state) = self.hosts.get(host) else { return false };
+        let shared = self.shared_slots(state);
         match state.protocol {
             Some(Protocol::Http1) => false,
-            // One connection a worker is enough for HTTP/2.
             Some(Protocol::Http2) => {
-                let any = state.slots.iter().filter(|slot| self.slots[slot].alpn == Alpn::Any).count();
-                any > 0 && any >= self.workers.len() && !self.all_streams_taken(state)
+                shared > 0 && shared >= self.shared_max(host, now) && !self.all_streams_taken(state)
             }
-            None => state.slots.iter().any(|slot| self.slots[slot].alpn == Alpn::Any),
+            None => shared > 0,
         }
+    }
+
+    /// Connections that may carry streams, but for those that are going.
+    fn shared_slots(&self, host: &Host) -> usize {
+        let slots = host.slots.iter().map(|slot| &self.slots[slot]);
+        slots.filter(|slot| slot.alpn == Alpn::Any && !slot.is_retiring).count()
+    }
+
+    /// One connection a worker is enough for HTTP/2.
+    fn shared_max(&self, host: &Origin, now: Time) -> usize {
+        self.workers.len().min(self.cap(host, now)).max(1)
     }
 
     fn all_streams_taken(&self, host: &Host) -> bool {
         host.slots
             .iter()
             .map(|slot| &self.slots[slot])
-            .filter(|slot| slot.alpn == Alpn::Any)
+            .filter(|slot| slot.alpn == Alpn::Any && !slot.is_retiring)
             .all(|slot| slot.users >= STREAMS_MAX)
     }
 
     /// An open connection that can take one more transfer.
-    fn find(&self, host: &Origin, wanted: Wanted) -> Option<SlotId> {
+    fn find(&self, host: &Origin, wanted: Wanted, now: Time) -> Option<SlotId> {
         let state = self.hosts.get(host)?;
         let fits = |slot: &Slot| {
             if slot.is_retiring {
@@ -248,7 +275,6 @@ impl Slots {
                 None => false,
             }
         };
-        let workers_open = self.workers.len();
         let found = state
             .slots
             .iter()
@@ -261,9 +287,8 @@ impl Slots {
                 (!suits, slot.users, std::cmp::Reverse(slot.idle_since))
             })?;
         let is_shared = found.1.users > 0;
-        let any = state.slots.iter().filter(|id| self.slots[id].alpn == Alpn::Any).count();
         // A busy HTTP/2 connection is shared only once each worker has one.
-        (!is_shared || any >= workers_open).then_some(found.0)
+        (!is_shared || self.shared_slots(state) >= self.shared_max(host, now)).then_some(found.0)
     }
 
     fn occupy(&mut self, slot: SlotId) -> Taken {

@@ -19,6 +19,11 @@ impl Waiting {
         self.len
     }
 
+    /// Jobs of the hosts that fit.
+    pub(crate) fn len_of(&self, mut fits: impl FnMut(&Origin) -> bool) -> usize {
+        self.by_host.iter().filter(|(host, _)| fits(host)).map(|(_, queue)| queue.len()).sum()
+    }
+
     pub(crate) fn hosts(&self) -> usize {
         self.turns.len()
     }

@@ -1,4 +1,4 @@
-//! Where files live. The one door to the file system: the real one is [`disk`], tests bring one
+//! Where files live. The one door to the file system: the real one is `Disk`, tests bring one
 //! that loses what was not synced or fails the Nth call.
 
 pub(crate) mod disk;

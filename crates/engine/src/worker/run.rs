@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 use tokio::task::LocalSet;
 use towline_threads::queue::Queue;
 
@@ -26,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) network: Arc<Network>,
     pub(crate) transfers: RunningTable,
     connections: RefCell<HashMap<SlotId, Connection>>,
+    gates: RefCell<HashMap<SlotId, Rc<Mutex<()>>>>,
     reports: Queue<Message>,
 }
 
@@ -57,6 +58,21 @@ impl Shared {
         self.connections.borrow_mut().remove(&slot);
     }
 
+    /// Forgets the slot's connection unless somebody has made a new one meanwhile.
+    pub(crate) fn forget_closed(&self, slot: SlotId) {
+        self.connections.borrow_mut().retain(|other, connection| *other != slot || !connection.is_closed());
+    }
+
+    /// Who holds this may connect for the slot.
+    pub(crate) fn gate(&self, slot: SlotId) -> Rc<Mutex<()>> {
+        Rc::clone(self.gates.borrow_mut().entry(slot).or_default())
+    }
+
+    fn close_slot(&self, slot: SlotId) {
+        self.forget_connection(slot);
+        self.gates.borrow_mut().remove(&slot);
+    }
+
     pub(crate) fn has_connection(&self, slot: SlotId) -> bool {
         self.connections.borrow().get(&slot).is_some_and(|connection| !connection.is_closed())
     }
@@ -78,6 +94,7 @@ pub(crate) fn run(
         network,
         transfers: RefCell::new(HashMap::new()),
         connections: RefCell::new(HashMap::new()),
+        gates: RefCell::new(HashMap::new()),
         reports,
     });
     let tasks = LocalSet::new();
@@ -87,7 +104,7 @@ pub(crate) fn run(
                 WorkerCommand::Fetch(fetch, sink) => begin(&shared, fetch, sink),
                 WorkerCommand::Grant(transfer, sink) => grant(&shared, transfer, sink),
                 WorkerCommand::Drop(transfer) => break_off(&shared, transfer),
-                WorkerCommand::CloseSlot(slot) => shared.forget_connection(slot),
+                WorkerCommand::CloseSlot(slot) => shared.close_slot(slot),
                 WorkerCommand::Stop => break,
             }
         }

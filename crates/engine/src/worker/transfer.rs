@@ -36,10 +36,17 @@ pub(crate) type Granted = oneshot::Receiver<Arc<dyn PartFile>>;
 
 /// Runs a transfer to its end and reports that.
 pub(crate) async fn run(shared: Rc<Shared>, fetch: Box<Fetch>, sink: Option<Arc<dyn PartFile>>, granted: Granted) {
+    let _guard = PanicGuard { shared: &shared, fetch: &fetch };
     let mut transfer = Transfer { shared: &shared, fetch: &fetch, stall: shared.network.options.stall_timeout };
     let end = match transfer.run(sink, granted).await {
         Ok(end) => end,
-        Err(failure) => End::Failed { error: failure.error, retry_after: failure.retry_after },
+        Err(failure) => {
+            if failure.error.kind() == ErrorKind::Stalled {
+                // What replaces it must not sit on the same dead connection.
+                shared.forget_connection(fetch.slot);
+            }
+            End::Failed { error: failure.error, retry_after: failure.retry_after }
+        }
     };
     shared.transfers.borrow_mut().remove(&fetch.transfer);
     // An HTTP/1.1 connection was put back only if it can be used again. If not, its own task has
@@ -49,6 +56,23 @@ pub(crate) async fn run(shared: Rc<Shared>, fetch: Box<Fetch>, sink: Option<Arc<
         tokio::task::yield_now().await;
     }
     shared.report(Message::Ended(Ended { transfer: fetch.transfer, end, is_reusable }));
+}
+
+/// A task that panics is caught by the runtime, which tells nobody; its job must not wait for it.
+struct PanicGuard<'a> {
+    shared: &'a Shared,
+    fetch: &'a Fetch,
+}
+
+impl Drop for PanicGuard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shared.transfers.borrow_mut().remove(&self.fetch.transfer);
+            let error = Error::new(ErrorKind::Internal, "a transfer panicked; please report it");
+            let end = End::Failed { error, retry_after: None };
+            self.shared.report(Message::Ended(Ended { transfer: self.fetch.transfer, end, is_reusable: false }));
+        }
+    }
 }
 
 struct Transfer<'a> {
@@ -112,22 +136,35 @@ impl Transfer<'_> {
 
     /// Sends the request, over the slot's connection or a new one, and waits for the head.
     async fn answer(&mut self) -> Result<(Connection, Response<Incoming>), Failure> {
-        if let Some(mut connection) = self.shared.take_connection(self.fetch.slot) {
-            match self.request(&mut connection).await {
-                Ok(response) => return Ok((connection, response)),
-                // The server closed an idle connection; that is no failure of the request.
-                Err(error) if error.kind() == ErrorKind::Broken => self.shared.forget_connection(self.fetch.slot),
-                Err(error) => return Err(error.into()),
-            }
+        let (mut connection, is_fresh) = self.connection().await?;
+        match self.request(&mut connection).await {
+            // The server closed an idle connection; that is no failure of the request.
+            Err(error) if error.kind() == ErrorKind::Broken && !is_fresh => {}
+            Err(error) => return Err(error.into()),
+            Ok(response) => return Ok((connection, response)),
         }
-        let connected = self.shared.network.connect(&self.fetch.origin, self.fetch.alpn).await?;
-        let mut connection = Connection::open(connected).await?;
-        self.shared.report(Message::Connected(self.fetch.slot, connection.protocol()));
-        if let Some(shared) = connection.share() {
-            self.shared.put_connection(self.fetch.slot, shared);
-        }
+        self.shared.forget_closed(self.fetch.slot);
+        let (mut connection, _) = self.connection().await?;
         let response = self.request(&mut connection).await?;
         Ok((connection, response))
+    }
+
+    /// The slot's connection, and whether it was made for this transfer. Transfers that share a slot
+    /// wait for each other here: a slot is the right to one connection.
+    async fn connection(&self) -> Result<(Connection, bool)> {
+        let slot = self.fetch.slot;
+        let gate = self.shared.gate(slot);
+        let _turn = gate.lock().await;
+        if let Some(connection) = self.shared.take_connection(slot) {
+            return Ok((connection, false));
+        }
+        let connected = self.shared.network.connect(&self.fetch.origin, self.fetch.alpn).await?;
+        let connection = Connection::open(connected).await?;
+        self.shared.report(Message::Connected(slot, connection.protocol()));
+        if let Some(shared) = connection.share() {
+            self.shared.put_connection(slot, shared);
+        }
+        Ok((connection, true))
     }
 
     async fn request(&self, connection: &mut Connection) -> Result<Response<Incoming>> {

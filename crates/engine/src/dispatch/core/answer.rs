@@ -37,7 +37,8 @@ impl Core {
         job.answer = Some(head);
         if !was_named {
             let plain = given.unwrap_or_else(|| name::safe::from_url(&job.url));
-            job.path = self.settings.dir.join(name::safe::make_safe(&plain));
+            job.plain_name = name::safe::make_safe(&plain);
+            job.path = self.settings.dir.join(&job.plain_name);
         }
         for warning in warnings {
             self.warn(Some(id), warning);
@@ -91,6 +92,7 @@ impl Core {
         }
         job.phase = Phase::Opening;
         job.is_part_open = true;
+        job.part_of = job.path.clone();
         let effect = Effect::Open { job: id, path: job.path.clone(), total_bytes: job.total_bytes };
         self.ask_disk(id, effect);
     }
@@ -98,6 +100,10 @@ impl Core {
     fn store(&mut self, id: JobId, content: Vec<Bytes>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let bytes = content.iter().map(Bytes::len).sum::<usize>() as u64;
+        if std::mem::take(&mut job.is_part_open) {
+            // Of another version; its lock would be in the way.
+            self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), discard: true });
+        }
         job.phase = Phase::Publishing;
         job.total_bytes = Some(bytes);
         job.done.insert(crate::ranges::ByteRange::new(0, bytes));
@@ -137,7 +143,7 @@ impl Core {
     }
 }
 
-enum Decision {
+pub(super) enum Decision {
     There(How, Published),
     Refuse(Error),
     Rename,
@@ -145,7 +151,7 @@ enum Decision {
 }
 
 /// Another file has the name, or this one is there already.
-fn decide_existing(
+pub(super) fn decide_existing(
     job: &crate::dispatch::job::Job,
     existing: &crate::dispatch::message::Existing,
     policy: Existing,

@@ -105,6 +105,7 @@ impl Core {
         job.fetched_bytes += job.done.covered().saturating_sub(job.resumed_bytes);
         job.done = crate::ranges::RangeSet::new();
         job.resumed_bytes = 0;
+        job.saved_bytes = 0;
         job.phase = Phase::Ready;
     }
 
@@ -241,6 +242,7 @@ impl Core {
             slot: taken.slot,
             worker: taken.worker,
             host: job.host.clone(),
+            url: job.url.clone(),
             piece: Arc::clone(&piece),
             is_probe: matches!(kind, FetchKind::Probe),
             in_race: false,

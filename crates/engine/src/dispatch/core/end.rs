@@ -2,7 +2,7 @@
 //! has come meanwhile.
 
 use super::Core;
-use super::start::{adopt, next_name};
+use super::start::{adopt, next_name, reserve};
 use crate::dispatch::job::{Job, Phase, Published, Segmented, Winding};
 use crate::dispatch::message::{Effect, Publish, Time};
 use crate::error::{Error, ErrorKind, Result};
@@ -109,7 +109,8 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.phase = Phase::Publishing;
         let replace = self.settings.existing == Existing::Overwrite;
-        let publish = Publish { path: job.path.clone(), replace, note: job.note(), len_bytes };
+        let publish =
+            Publish { part_of: job.part_of.clone(), path: job.path.clone(), replace, note: job.note(), len_bytes };
         self.ask_disk(id, Effect::Publish { job: id, publish: Box::new(publish) });
     }
 
@@ -129,7 +130,7 @@ impl Core {
                 let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
                 self.wind(now, id, Winding::There(How::ThereByDigest, published));
             }
-            Phase::CheckingExisting => self.go_on(now, id),
+            Phase::CheckingExisting => self.beside_existing(now, id),
             Phase::Verifying if matches => {
                 let len_bytes = job.total_bytes.unwrap_or(0);
                 self.publish(id, len_bytes);
@@ -158,18 +159,29 @@ impl Core {
                 self.finish(now, id, How::Fetched, published);
             }
             Err(error) if error.kind() == ErrorKind::NameTaken && self.settings.existing == Existing::AutoRename => {
-                next_name(job);
                 if was_stored {
                     // Its bytes are gone with the attempt; it is small.
                     job.forget();
-                    job.is_named = true;
+                    next_name(job);
                     self.enter_running(id);
                     return self.prepare(now, id);
+                }
+                loop {
+                    next_name(job);
+                    if reserve(&mut self.names, job) {
+                        break;
+                    }
                 }
                 let len_bytes = job.total_bytes.unwrap_or(0);
                 self.publish(id, len_bytes);
             }
-            Err(error) => self.wind(now, id, Winding::Fail(error)),
+            Err(error) => {
+                if was_stored {
+                    // Until its failure is counted, the session has not ended.
+                    self.enter_running(id);
+                }
+                self.wind(now, id, Winding::Fail(error));
+            }
         }
     }
 
@@ -180,7 +192,7 @@ impl Core {
         let Some(job) = self.jobs.remove(&id) else { return };
         if job.is_part_open {
             // There already: what was begun beside it is of no use.
-            self.effects.push(Effect::Release { job: id, path: job.path.clone(), discard: true });
+            self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), discard: true });
         }
         self.tally.finished(how, published.len_bytes);
         self.tally.fetched_bytes += fetched_bytes;
@@ -225,7 +237,7 @@ impl Core {
         }
         if job.is_part_open {
             let discard = !job.is_worth_keeping();
-            self.effects.push(Effect::Release { job: id, path: job.path, discard });
+            self.effects.push(Effect::Release { job: id, path: job.part_of, discard });
         }
     }
 
@@ -286,7 +298,7 @@ impl Core {
             verified: job.verified,
             saved_unix_ms: 0,
         };
-        let path = job.path.clone();
+        let path = job.part_of.clone();
         self.effects.push(Effect::Save { job: id, path, journal: Box::new(journal) });
     }
 

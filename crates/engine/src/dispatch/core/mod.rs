@@ -178,7 +178,11 @@ impl Core {
             Message::Proven(transfer) => self.proven(transfer),
             Message::Connected(slot, protocol) => self.slots.connected(slot, protocol),
             Message::Ended(ended) => self.ended(now, ended),
-            Message::WorkerAdded(worker) => self.slots.add_worker(worker),
+            Message::WorkerAdded(worker) => {
+                for (slot, worker) in self.slots.add_worker(worker) {
+                    self.effects.push(Effect::CloseSlot { slot, worker });
+                }
+            }
             Message::Tick => {}
             Message::Step => self.save_all(now),
             Message::Stop => self.stop(now),
@@ -189,7 +193,7 @@ impl Core {
     pub(crate) fn decide(&mut self, now: Time, effects: &mut Vec<Effect>) {
         if self.stop.is_none() {
             self.start_jobs(now);
-            self.ask_feed();
+            self.ask_feed(now);
             self.connect_all(now);
         }
         self.observe(now);

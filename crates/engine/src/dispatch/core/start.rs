@@ -4,6 +4,7 @@
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::path::Path;
 
+use super::answer::{Decision, decide_existing};
 use super::{Core, FEED_JOBS_FROM, UNSTORED_BYTES_MAX, UNSTORED_FILES_MAX};
 use crate::dispatch::job::{Job, Phase, Published, Winding};
 use crate::dispatch::message::{Effect, Prepared, Time};
@@ -18,15 +19,25 @@ use crate::options::Existing;
 
 /// So many entries are read ahead at least.
 const FED_MIN: usize = 512;
+/// So many wait in memory at most, whatever their hosts do; the rest waits in the feed.
+const WAITING_MAX: usize = 16_384;
+/// Files that are begun, those that wait for a retry included: sixteen times the places and so many.
+const RUNNING_MIN: usize = 64;
 
 impl Core {
     /// Keeps the queue filled, so that a free place never waits for the list.
-    pub(super) fn ask_feed(&mut self) {
+    pub(super) fn ask_feed(&mut self, now: Time) {
         let wanted = (self.settings.jobs * 8).max(FED_MIN);
         let asks = !self.feed.has_ended && !self.feed.is_asked && !self.is_held;
-        if asks && self.waiting.len() < wanted / 2 {
+        if !asks || self.waiting.len() >= WAITING_MAX {
+            return;
+        }
+        // Entries of hosts that cannot take any more do not count: others may come behind them.
+        let is_alone = self.waiting.hosts() < 2;
+        let startable = self.waiting.len_of(|host| self.may_start(now, host, is_alone));
+        if startable < wanted / 2 {
             self.feed.is_asked = true;
-            self.effects.push(Effect::Want(wanted - self.waiting.len()));
+            self.effects.push(Effect::Want(wanted - startable));
         }
     }
 
@@ -86,28 +97,40 @@ impl Core {
     }
 
     /// Begins jobs ahead of the places, as many as there are, so that a free place finds one that is
-    /// prepared; in groups, because a wake-up of the opener costs more than what it does. A host
-    /// gets at most three quarters while others wait, so that a slow one does not take them all.
+    /// prepared; in groups, because a wake-up of the opener costs more than what it does. Jobs that
+    /// wait for their host or for a retry are not ahead of anything.
     pub(super) fn start_jobs(&mut self, now: Time) {
-        let mut ahead = self.running.len() - self.active();
+        let is_ahead = |id: &&JobId| {
+            let job = &self.jobs[*id];
+            let waits = job.failures.values().any(|failure| failure.retry_at > now);
+            !job.takes_place() && !waits && self.slots.held_until(&job.host) <= now
+        };
+        let mut ahead = self.running.iter().filter(is_ahead).count();
         if ahead * 2 > self.settings.jobs {
             return;
         }
         while ahead < self.settings.jobs
             && !self.is_held
+            && self.running.len() < self.settings.jobs * 16 + RUNNING_MIN
             && self.unstored.len() < UNSTORED_FILES_MAX
             && self.unstored_bytes < UNSTORED_BYTES_MAX
         {
-            ahead += 1;
-            let alone = self.waiting.hosts() < 2;
-            let share = if alone { usize::MAX } else { (self.settings.jobs * 3 / 4).max(1) };
-            let (running_of, slots) = (&self.running_of, &self.slots);
-            let next = self.waiting.pop(|host| {
-                running_of.get(host).copied().unwrap_or(0) < share && (alone || slots.held_until(host) <= now)
-            });
+            let is_alone = self.waiting.hosts() < 2;
+            let mut waiting = std::mem::take(&mut self.waiting);
+            let next = waiting.pop(|host| self.may_start(now, host, is_alone));
+            self.waiting = waiting;
             let Some(id) = next else { break };
+            ahead += 1;
             self.start(now, id);
         }
+    }
+
+    /// Whether a host may get one more file. While others wait, it gets three quarters of the
+    /// places at most, so that a slow one does not take them all.
+    fn may_start(&self, now: Time, host: &Origin, is_alone: bool) -> bool {
+        let jobs = self.settings.jobs;
+        let share = if is_alone { jobs * 2 } else { (jobs * 3 / 4).max(1) };
+        self.running_of.get(host).copied().unwrap_or(0) < share && self.slots.held_until(host) <= now
     }
 
     fn start(&mut self, now: Time, id: JobId) {
@@ -115,8 +138,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.is_part_open {
             // It was paused.
-            job.phase = Phase::Ready;
-            return;
+            return self.go_on(now, id);
         }
         job.started = now;
         let url = job.shown_url();
@@ -124,11 +146,12 @@ impl Core {
         match &job.spec.output {
             Some(output) => {
                 job.path = self.settings.dir.join(output);
+                job.plain_name = output.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
                 job.is_named = true;
             }
             None => {
-                let from_url = name::safe::make_safe(&name::safe::from_url(&job.url));
-                job.path = self.settings.dir.join(from_url);
+                job.plain_name = name::safe::make_safe(&name::safe::from_url(&job.url));
+                job.path = self.settings.dir.join(&job.plain_name);
             }
         }
         self.prepare(now, id);
@@ -167,7 +190,10 @@ impl Core {
             }
             Err(_) => return self.wound(now, id),
         };
-        job.is_part_open |= prepared.partial.is_some();
+        if prepared.partial.is_some() {
+            job.is_part_open = true;
+            job.part_of = job.path.clone();
+        }
         job.existing = prepared.existing;
         if !matches!(job.phase, Phase::Preparing) {
             if let (Some(journal), true) = (prepared.partial, job.done.is_empty()) {
@@ -188,31 +214,47 @@ impl Core {
     /// Nothing was asked of the server yet.
     fn begin(&mut self, now: Time, id: JobId, partial: Option<Journal>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if let Some(existing) = &job.existing {
-            let is_file = existing.stat.kind == crate::storage::StatKind::File;
-            let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
-            if self.settings.existing == Existing::Skip {
-                return self.wind(now, id, Winding::There(How::Skipped, published));
-            }
-            if let (Some(checksum), true) = (&job.spec.checksum, is_file) {
-                job.phase = Phase::CheckingExisting;
-                let effect = Effect::Digest {
-                    job: id,
-                    path: job.path.clone(),
-                    checksum: checksum.clone(),
-                    of_final: true,
-                    len_bytes: published.len_bytes,
-                };
-                if let Some(journal) = partial {
-                    adopt(job, journal);
-                }
-                return self.ask_disk(id, effect);
-            }
-        }
         if let Some(journal) = partial {
             adopt(job, journal);
         }
-        self.go_on(now, id);
+        let Some(existing) = &job.existing else { return self.go_on(now, id) };
+        let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
+        let is_ours = job.reserved.is_some();
+        if self.settings.existing == Existing::Skip && is_ours {
+            return self.wind(now, id, Winding::There(How::Skipped, published));
+        }
+        let is_file = existing.stat.kind == crate::storage::StatKind::File;
+        if let (Some(checksum), true) = (&job.spec.checksum, is_file) {
+            job.phase = Phase::CheckingExisting;
+            let effect = Effect::Digest {
+                job: id,
+                path: job.path.clone(),
+                checksum: checksum.clone(),
+                of_final: true,
+                len_bytes: published.len_bytes,
+            };
+            return self.ask_disk(id, effect);
+        }
+        self.beside_existing(now, id);
+    }
+
+    /// Another file has the name. With a partial file too, what is known decides before anything is
+    /// fetched; without one, the answer does.
+    pub(super) fn beside_existing(&mut self, now: Time, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let (Some(existing), true) = (&job.existing, job.is_part_open) else { return self.go_on(now, id) };
+        match decide_existing(job, existing, self.settings.existing) {
+            Decision::There(how, published) => self.wind(now, id, Winding::There(how, published)),
+            Decision::Refuse(error) => self.wind(now, id, Winding::Fail(error)),
+            Decision::Replace => self.go_on(now, id),
+            Decision::Rename => {
+                job.is_part_open = false;
+                self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), discard: false });
+                job.forget();
+                next_name(job);
+                self.prepare(now, id);
+            }
+        }
     }
 
     /// Fetches what is missing, or everything.
@@ -290,16 +332,8 @@ pub(super) fn reserve(names: &mut std::collections::HashSet<u64>, job: &mut Job)
 
 /// Numbers the name: `a.iso`, `a.1.iso`, `a.2.iso` …
 pub(super) fn next_name(job: &mut Job) {
-    let file_name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     job.renamed += 1;
-    let plain = match &job.spec.output {
-        Some(output) => file_name(output),
-        None => match job.answer.as_ref().and_then(|head| head.file_name.clone()) {
-            Some(given) => name::safe::make_safe(&given),
-            None => name::safe::make_safe(&name::safe::from_url(&job.url)),
-        },
-    };
-    job.path = job.path.with_file_name(name::safe::numbered(&plain, job.renamed));
+    job.path = job.path.with_file_name(name::safe::numbered(&job.plain_name, job.renamed));
 }
 
 fn name_key(path: &Path) -> u64 {

@@ -36,6 +36,10 @@ impl Core {
         if job.probe == Some(ended.transfer) {
             job.probe = None;
         }
+        if job.transfers.is_empty() && job.segmented == Segmented::Trying {
+            // Whatever ended it, nobody is trying any more.
+            job.segmented = Segmented::Unknown;
+        }
         job.done.insert(transfer.brought());
         let covered = job.done.covered();
         let has_progressed = covered > job.high_water_bytes;
@@ -85,10 +89,17 @@ impl Core {
     fn redirected(&mut self, now: Time, id: JobId, transfer: &Transfer, status: u16, location: Option<String>) {
         let allow_downgrade = self.settings.allow_downgrade;
         let Some(job) = self.jobs.get_mut(&id) else { return };
+        if job.segmented == Segmented::Trying && !transfer.is_probe {
+            job.segmented = Segmented::Unknown;
+        }
+        if transfer.url != job.url {
+            // Another piece was sent elsewhere before; this one will ask there.
+            return;
+        }
         job.redirects += 1;
-        let shown = secret::shown_url(&job.url);
+        let shown = secret::shown_url(&transfer.url);
         let refuse = |what: String| Error::new(ErrorKind::Redirect, what).with_url(shown.clone());
-        let next = match location.as_deref().map(|location| job.url.join(location)) {
+        let next = match location.as_deref().map(|location| transfer.url.join(location)) {
             Some(Ok(url)) => url,
             Some(Err(_)) => {
                 let text = format!("the server's {status} redirects to something that is no URL");
@@ -107,7 +118,7 @@ impl Core {
             let text = format!("more than {REDIRECTS_MAX} redirects, the last to {}", secret::shown_url(&next));
             return self.wind(now, id, Winding::Fail(refuse(text)));
         }
-        let is_downgrade = job.host.scheme == Scheme::Https && origin.scheme == Scheme::Http;
+        let is_downgrade = transfer.host.scheme == Scheme::Https && origin.scheme == Scheme::Http;
         if is_downgrade && !allow_downgrade {
             let text = format!("a redirect from https to http was refused ({})", secret::shown_url(&next));
             return self.wind(now, id, Winding::Fail(refuse(text)));
@@ -116,8 +127,6 @@ impl Core {
         job.host = origin;
         if transfer.is_probe {
             job.phase = Phase::Ready;
-        } else if job.segmented == Segmented::Trying {
-            job.segmented = Segmented::Unknown;
         }
     }
 
@@ -231,8 +240,12 @@ impl Core {
             job.failures.entry(start).or_default().retry_at = now + REFUSED_WAIT;
             return self.slots.refuse(&host, working, now);
         }
-        let moved = job.url != job.spec.url && !job.was_resolved_again;
-        if moved && matches!(kind, ErrorKind::Status(401 | 403 | 404 | 410)) {
+        let is_gone = matches!(kind, ErrorKind::Status(401 | 403 | 404 | 410));
+        if is_gone && transfer.url != job.url {
+            // The old place; the new one has not been asked yet.
+            return;
+        }
+        if is_gone && job.url != job.spec.url && !job.was_resolved_again {
             // The place that we were sent to has expired: ask the original once more.
             job.was_resolved_again = true;
             job.redirects = 0;
