@@ -198,7 +198,7 @@ impl Committer {
     fn sync(&self, pending: &[Pending], directories: &BTreeSet<PathBuf>) -> Vec<Result<()>> {
         let at_once = self.syncs && pending.len() >= SYNC_AT_ONCE_MIN;
         let finish = |pending: &Pending| {
-            let finished = pending.part.finish(&note_bytes(&pending.publish.note));
+            let finished = pending.part.finish(&note_bytes(pending.publish.note.as_ref()));
             let synced = finished.and_then(|()| if self.syncs && !at_once { pending.part.sync() } else { Ok(()) });
             synced.map_err(|source| Error::storage("sync", &pending.publish.path, source))
         };
@@ -320,8 +320,8 @@ fn directory_of(path: &Path) -> PathBuf {
     }
 }
 
-fn note_bytes(note: &Note) -> Vec<u8> {
-    serde_json::to_vec(note).unwrap_or_default()
+fn note_bytes(note: Option<&Note>) -> Vec<u8> {
+    note.and_then(|note| serde_json::to_vec(note).ok()).unwrap_or_default()
 }
 
 fn check(content: &[Bytes], checksum: &Checksum, path: &Path) -> Result<()> {

@@ -163,7 +163,7 @@ pub(crate) struct Publish {
     pub(crate) part_of: PathBuf,
     pub(crate) path: PathBuf,
     pub(crate) replace: bool,
-    pub(crate) note: Note,
+    pub(crate) note: Option<Note>,
     pub(crate) len_bytes: u64,
 }
 
@@ -174,7 +174,7 @@ pub(crate) struct Store {
     pub(crate) path: PathBuf,
     pub(crate) content: Vec<Bytes>,
     pub(crate) replace: bool,
-    pub(crate) note: Note,
+    pub(crate) note: Option<Note>,
     pub(crate) checksum: Option<Checksum>,
 }
 

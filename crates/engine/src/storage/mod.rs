@@ -114,7 +114,7 @@ pub trait PartFile: Send + Sync {
     fn sync(&self) -> io::Result<()>;
 
     /// Gives the finished file the permissions that a new file has (0666 less the umask) and, if
-    /// the file system keeps notes, this note.
+    /// the file system keeps notes, this note; an empty one is none.
     fn finish(&self, note: &[u8]) -> io::Result<()>;
 
     /// Sets the modification time.

@@ -102,6 +102,9 @@ impl PartFile for DiskPart {
 
     fn finish(&self, note: &[u8]) -> io::Result<()> {
         self.is_finished.store(true, Ordering::Relaxed);
+        if self.has_file_mode && note.is_empty() {
+            return Ok(());
+        }
         if self.has_file_mode {
             return notes::write(&self.file, note);
         }
