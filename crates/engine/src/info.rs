@@ -77,7 +77,10 @@ async fn ask(network: &Network, url: &Url) -> Result<Info> {
     let mut at = url.clone();
     let mut redirects = 0;
     loop {
-        let origin = origin_of(&at)?;
+        let origin = match redirects {
+            0 => own.clone(),
+            _ => origin_of(&at).map_err(|error| Error::new(ErrorKind::Redirect, error.message()))?,
+        };
         let (answer, headers) = first_byte(network, &at, &origin, origin == own).await?;
         let status = answer.head.status;
         let location = matches!(status, 301 | 302 | 303 | 307 | 308).then_some(answer.location.as_deref()).flatten();

@@ -26,7 +26,15 @@ static SIGNINGS: [Signing; 5] = [
     },
     Signing {
         signature: "signature",
-        names: &["expires", "policy", "keypairid", "awsaccesskeyid", "googleaccessid", "ossaccesskeyid"],
+        names: &[
+            "expires",
+            "policy",
+            "keypairid",
+            "awsaccesskeyid",
+            "googleaccessid",
+            "ossaccesskeyid",
+            "securitytoken",
+        ],
         prefix: None,
     },
     Signing { signature: "xamzsignature", names: &[], prefix: Some("xamz") },
@@ -78,7 +86,8 @@ pub(crate) fn identity_url(url: &Url) -> String {
     url.to_string()
 }
 
-/// What recognises an entry of a list in the next run, when its signature is another one.
+/// What recognises an entry of a list in the next run, when its signature is another one. Other
+/// secrets stay in: `?key=a` and `?key=b` may well be two files. Only a hash of it is ever stored.
 pub(crate) fn key_url(url: &Url) -> String {
     if is_bare(url) {
         return url.as_str().to_owned();
@@ -87,7 +96,7 @@ pub(crate) fn key_url(url: &Url) -> String {
     key.set_query(None);
     let mut kept = String::new();
     let mut separator = "";
-    for parameter in parameters(url).iter().filter(|parameter| !parameter.is_hidden && !parameter.pair.is_empty()) {
+    for parameter in parameters(url).iter().filter(|parameter| !parameter.is_signing && !parameter.pair.is_empty()) {
         kept.push_str(separator);
         kept.push_str(parameter.pair);
         separator = parameter.separator;
@@ -180,6 +189,8 @@ struct Parameter<'a> {
     separator: &'a str,
     /// Whether it is a secret, or belongs to a signature that is there.
     is_hidden: bool,
+    /// Whether it belongs to a signature that is there, and so changes with it.
+    is_signing: bool,
 }
 
 /// Whether there is nothing in it that could be a secret: most URLs.
@@ -201,9 +212,14 @@ fn parameters(url: &Url) -> Vec<Parameter<'_>> {
     let names: Vec<String> = pairs.iter().map(|(pair, _)| plain_name(pair)).collect();
     let is_there = |signing: &&Signing| names.iter().any(|name| *name == signing.signature);
     let signings: Vec<&Signing> = SIGNINGS.iter().filter(is_there).collect();
-    let is_hidden = |name: &str| SECRET.contains(&name) || signings.iter().any(|signing| signing.has(name));
     let known = pairs.into_iter().zip(&names);
-    known.map(|((pair, separator), name)| Parameter { pair, separator, is_hidden: is_hidden(name) }).collect()
+    known
+        .map(|((pair, separator), name)| {
+            let is_signing = signings.iter().any(|signing| signing.signature == name || signing.has(name));
+            let is_hidden = is_signing || SECRET.contains(&name.as_str());
+            Parameter { pair, separator, is_hidden, is_signing }
+        })
+        .collect()
 }
 
 /// A query cut at each `&`, and at each `;` that a `name=` follows; each part with its separator.
@@ -236,13 +252,13 @@ mod tests {
     #[test]
     fn secrets_are_shown_nowhere() {
         let url: Url = "https://u:p%40ss@h/a?id=3&api_key=k1&X-Amz-Signature=s1&X-Amz-Expires=9#frag".parse().unwrap();
-        let shown = [shown_url(&url), identity_url(&url), key_url(&url)];
+        let shown = [shown_url(&url), identity_url(&url)];
         for text in &shown {
             for secret in ["p%40ss", "k1", "s1", "frag", "u:"] {
                 assert!(!text.contains(secret), "{text}");
             }
         }
-        assert_eq!(shown[2], "https://h/a?id=3");
+        assert_eq!(key_url(&url), "https://h/a?id=3&api_key=k1");
     }
 
     #[test]
@@ -263,7 +279,7 @@ mod tests {
             "signature=s&se=1&X-Amz-Date=2",
             "X-Goog-Signature=s&X-Amz-Date=2",
         ];
-        let kept = ["expires=1", "se=1&sp=2&st=3", "expires=1&policy=p", "se=1&X-Amz-Date=2", "X-Amz-Date=2"];
+        let kept = ["expires=1", "token=t&se=1&sp=2&st=3", "expires=1&policy=p", "se=1&X-Amz-Date=2", "X-Amz-Date=2"];
         for (query, kept) in plain.into_iter().zip(kept) {
             let url: Url = format!("https://h/a?{query}").parse().unwrap();
             assert_eq!(key_url(&url), format!("https://h/a?{kept}"), "{query}");
@@ -322,9 +338,9 @@ mod tests {
     #[test]
     fn parameters_are_split_at_semicolons_and_shown_with_the_separators_that_were_sent() {
         let cases = [
-            ("a=1;token=t;b=2&c=3", "a=1;token=***;b=2&c=3", "a=1;b=2&c=3"),
+            ("a=1;token=t;b=2&c=3", "a=1;token=***;b=2&c=3", "a=1;token=t;b=2&c=3"),
             ("a=1&&sig=s;se=1&", "a=1&&sig=***;se=***&", "a=1"),
-            ("token=t;rest&a=1", "token=***&a=1", "a=1"),
+            ("token=t;rest&a=1", "token=***&a=1", "token=t;rest&a=1"),
             ("a=1;flag;b=2", "a=1;flag;b=2", "a=1;flag;b=2"),
         ];
         for (query, shown, key) in cases {

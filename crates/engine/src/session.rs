@@ -190,7 +190,7 @@ impl Session {
         let summary = ended.lock().take();
         let summary = match summary {
             Some(summary) => summary,
-            // A reporter that hangs is left behind; what was done stands, but nobody counted it.
+            // The dispatcher did not end; what was done stands, but nobody counted it.
             None => Summary { interrupted: interrupt.is_some(), ..Summary::default() },
         };
         Ok(Ended { summary, interrupt })
@@ -220,7 +220,8 @@ struct HandleInner {
 /// Where a stop goes: it may be asked for before the session runs.
 enum SinkState {
     Early(bool),
-    Connected(InterruptSink),
+    /// And whether it was asked for since.
+    Connected(InterruptSink, bool),
 }
 
 impl SessionHandle {
@@ -285,8 +286,11 @@ impl SessionHandle {
         let mut sink = self.inner.sink.lock();
         match &mut *sink {
             SinkState::Early(is_stopped) => *is_stopped = true,
-            SinkState::Connected(sink) => {
-                sink.send(Interrupt::Requested);
+            SinkState::Connected(sink, is_stopped) => {
+                // A second interrupt would end the run at once.
+                if !std::mem::replace(is_stopped, true) {
+                    sink.send(Interrupt::Requested);
+                }
             }
         }
     }
@@ -315,10 +319,11 @@ impl InterruptSource for Interrupts {
             outer.start(sink.clone());
         }
         let mut state = self.handle.inner.sink.lock();
-        if matches!(*state, SinkState::Early(true)) {
+        let is_stopped = matches!(*state, SinkState::Early(true));
+        if is_stopped {
             sink.send(Interrupt::Requested);
         }
-        *state = SinkState::Connected(sink);
+        *state = SinkState::Connected(sink, is_stopped);
     }
 }
 
@@ -360,15 +365,12 @@ impl Supervised for Run {
             syncs: self.options.durability == Durability::Full,
         };
         self.spawn(crew, "commit", move || committer.run())?;
-        let (events, mut reporter, ended) = (queues.events.clone(), self.reporter.take(), Arc::clone(&self.ended));
+        let (events, mut reporter) = (queues.events.clone(), self.reporter.take());
         self.spawn(crew, "report", move || {
             let mut group = Vec::new();
             while events.get_many(&mut group, EVENTS_MAX, WAIT).is_ok_and(|count| count > 0) {
                 let is_last = matches!(group.last(), Some(Event::Summary(_)));
                 for event in group.drain(..) {
-                    if let Event::Summary(summary) = &event {
-                        *ended.lock() = Some(summary.clone());
-                    }
                     if let Some(reporter) = &mut reporter {
                         reporter.report(&event);
                     }
@@ -386,7 +388,8 @@ impl Supervised for Run {
         let seed = self.options.seed.unwrap_or_else(|| fastrand::u64(..));
         let core = Core::new(&self.options, has_feed, seed);
         let network = Arc::clone(&self.network);
-        let driver = Driver::new(core, queues, parts, network, crew.clone(), self.options.threads, Instant::now());
+        let driver =
+            Driver::new(core, queues, parts, network, crew.clone(), self.options.threads, Arc::clone(&self.ended));
         self.spawn(crew, "dispatch", move || driver.run())
     }
 

@@ -2,6 +2,8 @@
 //! how it ended. Runs on the main thread, which is the session's supervisor.
 
 use std::fs::File;
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -35,8 +37,10 @@ pub(crate) fn run(args: GetArgs) -> Result<u8, Complaint> {
     let collected = Arc::new(Collected::default());
     let session = session(settings, &view, &collected, signals)?;
     let ended = session.run()?;
-    if collected.is_stdout_closed() {
-        return Ok(exit_codes::DONE);
+    match collected.stdout_error() {
+        Some(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(exit_codes::DONE),
+        Some(error) => return Err(Complaint::machine(format!("cannot write the events to standard output: {error}"))),
+        None => {}
     }
     say_end(&ended.summary, &view, &collected, ended.interrupt.is_some());
     if let Some(interrupt) = ended.interrupt {
@@ -67,9 +71,7 @@ fn session(
     let batch = match settings.list {
         Some(list) => {
             if let ListSource::File(path) = &list {
-                // Before anything is created.
-                File::open(path)
-                    .map_err(|source| Complaint::usage(format!("cannot read the list {}: {source}", path.display())))?;
+                check_list(path)?;
             }
             std::fs::create_dir_all(&options.dir)
                 .map_err(|source| Error::storage("create the directory", &options.dir, source))?;
@@ -96,9 +98,29 @@ fn session(
     Ok(session)
 }
 
+/// Before anything is created. What is no regular file (a pipe) is only opened when it is read.
+fn check_list(path: &Path) -> Result<(), Complaint> {
+    let cannot = |why: String| Complaint::usage(format!("cannot read the list {}: {why}", path.display()));
+    let metadata = path.metadata().map_err(|source| match source.kind() {
+        ErrorKind::NotFound => cannot("there is no such list".to_owned()),
+        _ => cannot(source.to_string()),
+    })?;
+    if metadata.is_dir() {
+        return Err(cannot("it is a directory".to_owned()));
+    }
+    if metadata.is_file() {
+        File::open(path).map_err(|source| cannot(source.to_string()))?;
+    }
+    Ok(())
+}
+
 fn say_end(summary: &Summary, view: &View, collected: &Collected, is_interrupted: bool) {
     let arrived = collected.arrived().filter(|_| view.is_single);
-    if !is_interrupted
+    let ended_files = summary.done_files + summary.failed_files + summary.cancelled_files;
+    // An interrupt that came after the last file has interrupted nothing.
+    let is_all = summary.total_files_exact && ended_files >= summary.total_files;
+    let is_broken_off = is_interrupted && !is_all;
+    if !is_broken_off
         && !view.is_quiet
         && let Some(text) = summary::came(summary, arrived.as_ref())
     {
@@ -107,7 +129,7 @@ fn say_end(summary: &Summary, view: &View, collected: &Collected, is_interrupted
     if let Some(text) = summary::failed(summary, view.is_single) {
         say(&text);
     }
-    if is_interrupted {
+    if is_broken_off {
         let name = view.is_single.then(|| collected.name().unwrap_or_else(|| "the file".to_owned()));
         say(&summary::interrupted(summary, name.as_deref()));
     }

@@ -66,7 +66,7 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
         progress: args.progress,
         is_quiet: args.quiet,
         is_verbose: args.verbose && !args.quiet,
-        status_file: args.status_file,
+        status_file: args.status_file.map(status_file).transpose()?,
     })
 }
 
@@ -78,8 +78,8 @@ pub(crate) fn http(args: HttpArgs) -> Result<HttpOptions, Complaint> {
     let mut http = HttpOptions::default();
     for header in &args.header {
         // Parsed here and not by the parser of arguments, which would repeat what may be a secret.
-        let (name, value) =
-            values::header(header).map_err(|why| Complaint::usage(format!("a value of --header cannot be used; {why}")))?;
+        let (name, value) = values::header(header)
+            .map_err(|why| Complaint::usage(format!("a value of --header cannot be used; {why}")))?;
         http.headers.append(name, value);
     }
     http.user_agent = args.user_agent.unwrap_or(http.user_agent);
@@ -97,6 +97,17 @@ pub(crate) fn http(args: HttpArgs) -> Result<HttpOptions, Complaint> {
         (false, false) => HttpVersion::Auto,
     };
     Ok(http)
+}
+
+/// A status file is replaced each step, which a device or a pipe would not survive.
+fn status_file(path: PathBuf) -> Result<PathBuf, Complaint> {
+    match path.symlink_metadata() {
+        Ok(metadata) if !metadata.is_file() => {
+            let shown = printable(&path.to_string_lossy()).into_owned();
+            Err(Complaint::usage(format!("--status-file {shown}: there is something that is no file")))
+        }
+        _ => Ok(path),
+    }
 }
 
 /// A URL that can be fetched.

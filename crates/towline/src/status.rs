@@ -50,7 +50,8 @@ pub(crate) fn run(args: &StatusArgs) -> Result<u8, Complaint> {
 pub(crate) fn partial(path: &Path) -> Option<Partial> {
     let name = path.file_name()?.to_string_lossy();
     let name = name.strip_suffix(JOURNAL_END)?;
-    if fs::metadata(path).ok()?.len() > JOURNAL_BYTES_MAX {
+    let metadata = fs::symlink_metadata(path).ok()?;
+    if !metadata.is_file() || metadata.len() > JOURNAL_BYTES_MAX {
         return None;
     }
     let journal: Value = serde_json::from_slice(&fs::read(path).ok()?).ok()?;

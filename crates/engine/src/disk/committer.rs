@@ -257,6 +257,11 @@ impl Committer {
     /// First the data, then the journal that claims it.
     fn save(&self, job: JobId, path: &Path, mut journal: Journal) -> Result<()> {
         let Some(part) = self.parts.get(job) else { return Ok(()) };
+        let part_name = part_path(path);
+        if !part.is_at(&part_name).map_err(|source| Error::storage("look at the partial file", &part_name, source))? {
+            let text = "the partial file was removed or replaced while it was written";
+            return Err(Error::new(ErrorKind::Storage, text).with_path(part_name));
+        }
         if self.syncs {
             part.sync().map_err(|source| Error::storage("sync", path, source))?;
         }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use towline_threads::queue::{GetError, Queue};
 use towline_threads::supervisor::Crew;
@@ -11,7 +12,7 @@ use towline_threads::supervisor::Crew;
 use super::core::Core;
 use super::message::{Effect, FetchKind, Message, Time};
 use crate::disk::{CommitterRequest, OpenerRequest, Parts};
-use crate::event::Event;
+use crate::event::{Event, Summary};
 use crate::feed::Settled;
 use crate::worker::network::Network;
 use crate::worker::{WorkerCommand, WorkerHandle, run};
@@ -81,6 +82,7 @@ pub(crate) struct Driver {
     looked: Instant,
     settled: Vec<Settled>,
     told: Instant,
+    ended: Arc<Mutex<Option<Summary>>>,
 }
 
 impl Drop for Driver {
@@ -103,8 +105,9 @@ impl Driver {
         network: Arc<Network>,
         crew: Crew,
         threads_max: usize,
-        started: Instant,
+        ended: Arc<Mutex<Option<Summary>>>,
     ) -> Self {
+        let started = Instant::now();
         let workers = Vec::new();
         Self {
             core,
@@ -118,6 +121,7 @@ impl Driver {
             looked: started,
             settled: Vec::new(),
             told: started,
+            ended,
         }
     }
 
@@ -175,6 +179,10 @@ impl Driver {
                 }
                 Effect::Release { job, path, discard } => self.commit(CommitterRequest::Release { job, path, discard }),
                 Effect::Report(event) => {
+                    if let Event::Summary(summary) = &event {
+                        // Not by the reporter, which may hang.
+                        *self.ended.lock() = Some(summary.clone());
+                    }
                     let _ = self.queues.events.put(event);
                 }
                 Effect::Want(entries) => {

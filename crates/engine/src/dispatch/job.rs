@@ -135,6 +135,8 @@ pub(crate) struct Job {
     pub(crate) is_part_open: bool,
     pub(crate) generation: u64,
     pub(crate) is_saving: bool,
+    /// It was asked to go on before it had been paused.
+    pub(crate) resumes: bool,
     /// Disk operations that have not answered yet.
     pub(crate) pending: u32,
     pub(crate) saved_bytes: u64,
@@ -209,6 +211,7 @@ impl Job {
             is_part_open: false,
             generation: 0,
             is_saving: false,
+            resumes: false,
             pending: 0,
             saved_bytes: 0,
             verified: Verified::Unchecked,

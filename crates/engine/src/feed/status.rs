@@ -153,7 +153,7 @@ fn ask(conn: &Connection) -> rusqlite::Result<Answer> {
 }
 
 fn is_locked(path: &Path) -> Result<bool, Error> {
-    let lock: File = match OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(path) {
+    let lock: File = match OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path) {
         Ok(lock) => lock,
         Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(source) => return Err(Error::storage("look at the lock", path, source)),

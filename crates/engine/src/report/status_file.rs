@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::event::{Event, Failure, Progress, Reporter, Summary};
-use crate::storage::Storage;
 use crate::storage::disk::Disk;
+use crate::storage::{StatKind, Storage};
 
 /// Writes the status file. Best effort: a status that cannot be written stops nothing.
 pub struct StatusFile {
@@ -53,6 +53,10 @@ impl StatusFile {
             Status { format: "towline-status", version: 1, state, progress, summary, failures: &self.failures };
         let Ok(mut text) = serde_json::to_vec_pretty(&status) else { return };
         text.push(b'\n');
+        if self.storage.stat(&self.path).is_ok_and(|stat| stat.is_some_and(|stat| stat.kind != StatKind::File)) {
+            // A device or a pipe would be replaced by a file.
+            return;
+        }
         self.storage.write_atomic(&self.path, &text, false).ok();
     }
 }

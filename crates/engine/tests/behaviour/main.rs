@@ -13,6 +13,7 @@ mod events;
 mod names;
 mod redirects;
 mod refusals;
+mod regressions;
 mod resume;
 mod secrets;
 mod segments;

@@ -1,7 +1,7 @@
 //! What the end of a run needs and its summary does not hold: the one file's name and how it came,
 //! and whether standard output was closed. Written by the reporter thread, read by the main one.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use towline_engine::event::How;
@@ -24,7 +24,8 @@ pub(crate) struct Arrived {
 pub(crate) struct Collected {
     name: Mutex<Option<String>>,
     arrived: Mutex<Option<Arrived>>,
-    is_stdout_closed: AtomicBool,
+    /// Why standard output takes nothing any more.
+    stdout_error: Mutex<Option<io::Error>>,
 }
 
 impl Collected {
@@ -39,12 +40,17 @@ impl Collected {
     }
 
     pub(crate) fn is_stdout_closed(&self) -> bool {
-        self.is_stdout_closed.load(Ordering::Relaxed)
+        self.stdout_error.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// Notes that nobody reads standard output any more; whether that is news.
-    pub(crate) fn close_stdout(&self) -> bool {
-        !self.is_stdout_closed.swap(true, Ordering::Relaxed)
+    /// Why standard output could not be written, if it could not.
+    pub(crate) fn stdout_error(&self) -> Option<io::Error> {
+        self.stdout_error.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Notes that standard output takes nothing any more.
+    pub(crate) fn close_stdout(&self, error: io::Error) {
+        self.stdout_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
 }
 

@@ -1,5 +1,6 @@
 //! `--progress json`: one event a line on standard output, flushed at each progress event, which
-//! comes several times a second. A reader that has gone ends the session quietly.
+//! comes several times a second. A reader that has gone ends the session quietly; any other
+//! failure to write ends it with an error.
 
 use std::io::{self, BufWriter, Stdout, Write as _};
 use std::sync::{Arc, OnceLock};
@@ -41,10 +42,9 @@ impl Reporter for Json {
         if self.collected.is_stdout_closed() {
             return;
         }
-        if self.write(event).is_err()
-            && self.collected.close_stdout()
-            && let Some(session) = self.session.get()
-        {
+        let Err(error) = self.write(event) else { return };
+        self.collected.close_stdout(error);
+        if let Some(session) = self.session.get() {
             session.stop();
         }
     }

@@ -212,6 +212,7 @@ impl Core {
         let Some(id) = self.transfers.get(&transfer).map(|transfer| transfer.job) else { return };
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.patience = 0;
+        job.was_resolved_again = false;
         if job.segmented != Segmented::Trying {
             return;
         }

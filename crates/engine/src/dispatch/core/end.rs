@@ -62,9 +62,13 @@ impl Core {
             }
             Winding::Pause => {
                 job.phase = Phase::Paused;
+                let resumes = std::mem::take(&mut job.resumes);
                 self.leave_running(id);
                 self.paused.push(id);
                 self.effects.push(Effect::Report(Event::Paused { job: id }));
+                if resumes {
+                    self.resume(id);
+                }
             }
             Winding::There(how, published) => self.finish(now, id, how, published),
             Winding::Complete => self.complete(now, id),

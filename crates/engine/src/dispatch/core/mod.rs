@@ -268,7 +268,13 @@ impl Core {
     }
 
     fn resume(&mut self, id: JobId) {
-        let Some(at) = self.paused.iter().position(|paused| *paused == id) else { return };
+        let Some(at) = self.paused.iter().position(|paused| *paused == id) else {
+            // It may be on its way there.
+            if let Some(job) = self.jobs.get_mut(&id) {
+                job.resumes = matches!(job.phase, Phase::Winding(Winding::Pause));
+            }
+            return;
+        };
         self.paused.remove(at);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.phase = Phase::Waiting;

@@ -282,8 +282,11 @@ impl Core {
         self.tally.failed(&url, error);
         self.effects.push(Effect::Report(Event::Failed { job, url, error: ErrorReport::from(error) }));
         if let Some(entry) = entry {
+            // What needs credentials or another link may well work with what the next run is given.
+            let asks_for_more = matches!(error.kind(), ErrorKind::Status(401 | 403));
             let permanent = matches!(error.kind(), ErrorKind::Status(_) | ErrorKind::Redirect | ErrorKind::Usage)
-                && !error.kind().is_transient();
+                && !error.kind().is_transient()
+                && !asks_for_more;
             let state = crate::feed::SettledState::Failed {
                 kind: error.kind(),
                 message: error.message().to_owned(),

@@ -425,3 +425,126 @@ fn a_redirect_is_followed_and_a_downgrade_is_refused() {
     world.end(probe.transfer, End::Redirect { status: 302, location }, true);
     assert!(world.has(|event| matches!(event, Event::Failed { error, .. } if error.kind == ErrorKind::Redirect)));
 }
+
+#[test]
+fn a_file_that_is_paused_while_it_is_verified_is_verified_again() {
+    let asks_for_digest = |effect: &Effect| matches!(effect, Effect::Digest { of_final: false, .. }).then_some(());
+    let mut world = World::new(|options| options.connections = Some(1));
+    let job = JobId(1);
+    let checksum = format!("sha-256={}", "ab".repeat(32)).parse().unwrap();
+    let spec = JobSpec::new("http://h/a.bin".parse().unwrap()).checksum(checksum);
+    world.tell(Message::Command(Command::Add(job, Box::new(spec))));
+    let probe = world.begin_large(job, 64 * MIB);
+    world.complete(&probe);
+    world.take(asks_for_digest);
+    world.tell(Message::Command(Command::Pause(job)));
+    world.tell(Message::Digested(job, Ok(true)));
+    world.take(|effect| matches!(effect, Effect::Save { .. }).then_some(()));
+    world.tell(Message::Saved(job, Ok(())));
+    assert!(world.has(|event| matches!(event, Event::Paused { .. })));
+    world.tell(Message::Command(Command::Close));
+    assert!(!world.core.is_finished(), "a paused file is not an end");
+    world.tell(Message::Command(Command::Resume(job)));
+    world.take(asks_for_digest);
+    assert_eq!(world.fetches(), 0, "nothing is missing");
+    world.tell(Message::Digested(job, Ok(true)));
+    world.take(|effect| matches!(effect, Effect::Publish { .. }).then_some(()));
+    world.tell(Message::Published(job, Ok(published(64 * MIB))));
+    assert!(world.has(|event| matches!(event, Event::Finished { how: How::Fetched, .. })));
+    assert!(world.core.is_finished());
+}
+
+#[test]
+fn a_file_does_not_wait_for_the_last_stream_of_a_connection_that_is_going() {
+    let mut world = World::new(|_| {});
+    for id in [1, 2] {
+        let job = world.add(id, &format!("https://h/{id}.bin"));
+        world.prepare(job, Prepared::default());
+    }
+    let long = world.take_fetch();
+    assert_eq!(world.fetches(), 0, "the first connection says whether streams can share it");
+    world.tell(Message::Connected(long.slot, Protocol::Http2));
+    let short = world.take_fetch();
+    assert_eq!(short.slot, long.slot);
+    let content = vec![bytes::Bytes::from_static(b"hello")];
+    world.tell(Message::Answered(short.transfer, head(5), Some(content)));
+    world.end(short.transfer, End::Complete, false);
+    // The long stream goes on over a connection that takes no other any more.
+    let third = world.add(3, "https://h/3.bin");
+    world.prepare(third, Prepared::default());
+    assert_eq!(world.fetches(), 1);
+    assert_ne!(world.take_fetch().slot, long.slot);
+}
+
+#[test]
+fn the_only_connection_to_a_host_is_shared_whatever_the_number_of_workers() {
+    let mut world = World::new(|options| options.max_per_host = 1);
+    for worker in 1..4 {
+        world.tell(Message::WorkerAdded(worker));
+    }
+    for id in 0..4 {
+        let job = world.add(id, &format!("https://h/{id}.bin"));
+        world.prepare(job, Prepared::default());
+    }
+    let first = world.take_fetch();
+    world.tell(Message::Connected(first.slot, Protocol::Http2));
+    assert_eq!(world.fetches(), 3);
+    for _ in 0..3 {
+        assert_eq!(world.take_fetch().slot, first.slot);
+    }
+}
+
+#[test]
+fn a_new_version_is_journalled_although_less_of_it_has_come_than_of_the_old_one() {
+    let saved = |effect: &Effect| match effect {
+        Effect::Save { journal, .. } => Some((journal.done.covered(), journal.identity.validator.clone())),
+        _ => None,
+    };
+    let mut world = World::new(|options| options.connections = Some(1));
+    let job = world.add(1, "http://h/a.bin");
+    let probe = world.begin_large(job, 64 * MIB);
+    probe.piece.advance(10 * MIB);
+    world.pass(Time::from_secs(1));
+    world.tell(Message::Step);
+    assert_eq!(world.take(saved), (10 * MIB, validator("v1", 64 * MIB)));
+    world.tell(Message::Saved(job, Ok(())));
+
+    world.end(probe.transfer, broken(), false);
+    world.pass(Time::from_secs(1));
+    let again = world.take_fetch();
+    let mut other = head(64 * MIB);
+    other.validator = validator("v2", 64 * MIB);
+    world.end(again.transfer, End::NotRange(other.clone()), false);
+    assert!(world.has(|event| matches!(event, Event::Restarted { .. })));
+    let probe = world.take_fetch();
+    assert!(matches!(probe.kind, FetchKind::Probe));
+    probe.piece.set_end(64 * MIB);
+    world.tell(Message::Answered(probe.transfer, other, None));
+    world.take(|effect| matches!(effect, Effect::Open { .. }).then_some(()));
+    world.tell(Message::Opened(job, Ok(())));
+    world.take(|effect| matches!(effect, Effect::Grant { .. }).then_some(()));
+    probe.piece.advance(MIB);
+    world.pass(Time::from_secs(1));
+    world.tell(Message::Step);
+    assert_eq!(world.take(saved), (MIB, validator("v2", 64 * MIB)));
+}
+
+#[test]
+fn a_small_file_that_cannot_be_written_is_counted_although_its_request_ends_later() {
+    let mut world = World::new(|_| {});
+    let job = world.add(1, "http://h/a.bin");
+    world.tell(Message::Command(Command::Close));
+    world.prepare(job, Prepared::default());
+    let probe = world.take_fetch();
+    let content = vec![bytes::Bytes::from_static(b"hello")];
+    world.tell(Message::Answered(probe.transfer, head(5), Some(content)));
+    world.take(|effect| matches!(effect, Effect::Store(_)).then_some(()));
+    world.tell(Message::Stored(job, Err(Error::new(ErrorKind::Storage, "cannot write"))));
+    assert!(!world.core.is_finished(), "nobody has been told of the failure");
+    world.end(probe.transfer, End::Complete, true);
+    assert!(world.core.is_finished());
+    let failed = world.events.iter().position(|event| matches!(event, Event::Failed { .. }));
+    let counts = |event: &Event| matches!(event, Event::Summary(summary) if summary.failed_files == 1);
+    let summary = world.events.iter().position(counts);
+    assert!(failed.is_some() && failed < summary, "failed {failed:?}, summary {summary:?}");
+}

@@ -101,8 +101,9 @@ impl PartFile for DiskPart {
     }
 
     fn finish(&self, note: &[u8]) -> io::Result<()> {
-        self.is_finished.store(true, Ordering::Relaxed);
-        if self.has_file_mode && note.is_empty() {
+        let was_finished = self.is_finished.swap(true, Ordering::Relaxed);
+        if self.has_file_mode && note.is_empty() && !was_finished {
+            // A new file has no note that would have to go.
             return Ok(());
         }
         if self.has_file_mode {
