@@ -23,6 +23,7 @@
 //!
 //! The engine knows no terminal, no signals and no exit codes; those belong to programs.
 
+#![deny(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod checksum;

@@ -1,6 +1,8 @@
 //! The command `towline`: parses, dispatches, and turns the end into an exit code. Everything that
 //! downloads is the engine's; this crate has the terminal, the signals and the exit codes.
 
+#![forbid(unsafe_code)]
+
 mod args;
 mod complaint;
 mod demo;

@@ -49,6 +49,8 @@ struct Pending {
     part: Arc<dyn PartFile>,
     publish: Publish,
     was_stored: bool,
+    /// It has no partial name: nobody else can reach it.
+    is_unnamed: bool,
 }
 
 impl Committer {
@@ -82,7 +84,9 @@ impl Committer {
                     }
                 }
                 CommitterRequest::Publish { job, publish } => match self.parts.get(job) {
-                    Some(part) => pending.push(Pending { job, part, publish: *publish, was_stored: false }),
+                    Some(part) => {
+                        pending.push(Pending { job, part, publish: *publish, was_stored: false, is_unnamed: false })
+                    }
                     None => {
                         let error = Error::new(ErrorKind::Internal, "a file was to be published that is not open");
                         self.report(Message::Published(job, Err(error)));
@@ -111,35 +115,27 @@ impl Committer {
         let _ = self.reports.put(message);
     }
 
-    /// Writes a small file under its partial name.
+    /// Writes a small file, without a name where that can be done, else under its partial one.
     fn write(&self, store: Store) -> Result<Pending> {
         if let Some(checksum) = &store.checksum {
             check(&store.content, checksum, &store.path)?;
         }
-        let part_name = part_path(&store.path);
-        let cannot = |source: io::Error| Error::storage("write", &store.path, source);
-        let part = match self.storage.open_part(&part_name, OpenPart::New) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                // Left by an earlier run; the lock says whether somebody still works on it.
-                let part = self.storage.open_part(&part_name, OpenPart::Empty);
-                if part.is_ok() {
-                    self.storage.remove(&journal_path(&store.path)).map_err(cannot)?;
-                }
-                part
-            }
-            other => other,
+        let unnamed = match store.is_alone {
+            true => self.storage.create_unnamed(&directory_of(&store.path)).ok(),
+            false => None,
         };
-        let part = part.map_err(|source| match source.kind() {
-            io::ErrorKind::WouldBlock => Error::new(ErrorKind::Locked, "another process is fetching this file")
-                .with_path(part_name.clone())
-                .with_source(source),
-            _ => cannot(source),
-        })?;
+        let is_unnamed = unnamed.is_some();
+        let part = match unnamed {
+            Some(part) => part,
+            None => self.open_small(&store.path)?,
+        };
         let mut len_bytes = 0;
         for bytes in &store.content {
             if let Err(source) = part.write_at(bytes, len_bytes) {
-                self.storage.remove(&part_name).ok();
-                return Err(cannot(source));
+                if !is_unnamed {
+                    self.storage.remove(&part_path(&store.path)).ok();
+                }
+                return Err(Error::storage("write", &store.path, source));
             }
             len_bytes += bytes.len() as u64;
         }
@@ -150,7 +146,29 @@ impl Committer {
             note: store.note,
             len_bytes,
         };
-        Ok(Pending { job: store.job, part, publish, was_stored: true })
+        Ok(Pending { job: store.job, part, publish, was_stored: true, is_unnamed })
+    }
+
+    fn open_small(&self, path: &Path) -> Result<Arc<dyn PartFile>> {
+        let part_name = part_path(path);
+        let cannot = |source: io::Error| Error::storage("write", path, source);
+        let part = match self.storage.open_part(&part_name, OpenPart::New) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                // Left by an earlier run; the lock says whether somebody still works on it.
+                let part = self.storage.open_part(&part_name, OpenPart::Empty);
+                if part.is_ok() {
+                    self.storage.remove(&journal_path(path)).map_err(cannot)?;
+                }
+                part
+            }
+            other => other,
+        };
+        part.map_err(|source| match source.kind() {
+            io::ErrorKind::WouldBlock => Error::new(ErrorKind::Locked, "another process is fetching this file")
+                .with_path(part_name.clone())
+                .with_source(source),
+            _ => cannot(source),
+        })
     }
 
     /// Syncs, renames, syncs the directories, and only then says so.
@@ -234,8 +252,13 @@ impl Committer {
 
     fn rename(&self, pending: &Pending) -> Result<Published> {
         let Publish { part_of, path, replace, len_bytes, .. } = &pending.publish;
-        self.check(pending)?;
-        self.storage.rename(&part_path(part_of), path, *replace).map_err(|source| match source.kind() {
+        let renamed = if pending.is_unnamed {
+            pending.part.link_to(path)
+        } else {
+            self.check(pending)?;
+            self.storage.rename(&part_path(part_of), path, *replace)
+        };
+        renamed.map_err(|source| match source.kind() {
             io::ErrorKind::AlreadyExists => {
                 Error::new(ErrorKind::NameTaken, "another file got this name meanwhile").with_path(path.clone())
             }

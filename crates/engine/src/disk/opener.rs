@@ -55,7 +55,9 @@ impl Opener {
         });
         let mut prepared = Prepared { existing, ..Prepared::default() };
         let part = part_path(path);
-        match stat(&part)?.map(|stat| stat.kind) {
+        let found = stat(&part)?.map(|stat| stat.kind);
+        prepared.has_part = found.is_some();
+        match found {
             Some(StatKind::File) if resume => self.look_at_partial(job, path, &part, &mut prepared)?,
             Some(_) => {}
             // Left by a crash between publishing a file and removing its journal.

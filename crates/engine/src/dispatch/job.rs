@@ -106,6 +106,8 @@ pub(crate) struct Job {
     /// How often the name was numbered.
     pub(crate) renamed: u32,
     pub(crate) existing: Option<Existing>,
+    /// Whether something is at its partial name.
+    pub(crate) has_part: bool,
     pub(crate) validator: Validator,
     pub(crate) total_bytes: Option<u64>,
     pub(crate) protocol: Protocol,
@@ -190,6 +192,7 @@ impl Job {
             reserved: None,
             renamed: 0,
             existing: None,
+            has_part: false,
             validator: Validator::default(),
             total_bytes: None,
             protocol: Protocol::Http1,

@@ -127,6 +127,8 @@ pub(crate) enum Effect {
 pub(crate) struct Prepared {
     /// What has the final name, and what the engine noted about it.
     pub(crate) existing: Option<Existing>,
+    /// Whether there is something at the partial name, usable or not.
+    pub(crate) has_part: bool,
     /// What an earlier run left; the partial file is open and locked then.
     pub(crate) partial: Option<Journal>,
     /// Why what an earlier run left cannot be used.
@@ -171,6 +173,8 @@ pub(crate) struct Publish {
 #[derive(Debug)]
 pub(crate) struct Store {
     pub(crate) job: JobId,
+    /// Nothing is at its partial name, as far as is known: it can do without one.
+    pub(crate) is_alone: bool,
     pub(crate) path: PathBuf,
     pub(crate) content: Vec<Bytes>,
     pub(crate) replace: bool,

@@ -32,12 +32,14 @@ const UMASK_DEFAULT: u32 = 0o022;
 #[derive(Clone, Debug)]
 pub(crate) struct Disk {
     file_mode: u32,
+    /// An unnamed file gets its name through `/proc`.
+    has_proc: bool,
 }
 
 impl Disk {
     /// Reads the process's umask; make one at the start and share it.
     pub(crate) fn new() -> Self {
-        Self { file_mode: 0o666 & !umask() }
+        Self { file_mode: 0o666 & !umask(), has_proc: Path::new("/proc/self/fd").is_dir() }
     }
 }
 
@@ -60,6 +62,13 @@ impl Storage for Disk {
 
     fn open_part(&self, path: &Path, mode: OpenPart) -> io::Result<Arc<dyn PartFile>> {
         Ok(Arc::new(DiskPart::open(path, mode, self.file_mode)?))
+    }
+
+    fn create_unnamed(&self, directory: &Path) -> io::Result<Arc<dyn PartFile>> {
+        if !self.has_proc {
+            return Err(ErrorKind::Unsupported.into());
+        }
+        Ok(Arc::new(DiskPart::unnamed(directory, self.file_mode)?))
     }
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {

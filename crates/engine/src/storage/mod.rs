@@ -23,6 +23,11 @@ pub trait Storage: Send + Sync + 'static {
     /// `Err` of kind `WouldBlock` if another process holds the lock.
     fn open_part(&self, path: &Path, mode: OpenPart) -> io::Result<Arc<dyn PartFile>>;
 
+    /// A new file that has no name yet, with the permissions of a finished one, on the file system of
+    /// `directory`: nobody else can see it, so it needs no lock. `Unsupported` where there is no such
+    /// thing.
+    fn create_unnamed(&self, directory: &Path) -> io::Result<Arc<dyn PartFile>>;
+
     /// Opens a complete file for reading (digests, samples).
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn io::Read + Send>>;
 
@@ -119,6 +124,9 @@ pub trait PartFile: Send + Sync {
 
     /// Sets the modification time.
     fn set_modified(&self, time: SystemTime) -> io::Result<()>;
+
+    /// Gives a file that was created without a name this one; `AlreadyExists` if it is taken.
+    fn link_to(&self, path: &Path) -> io::Result<()>;
 
     /// Whether it is (still) the file at `path`.
     fn is_at(&self, path: &Path) -> io::Result<bool>;

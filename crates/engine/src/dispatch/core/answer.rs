@@ -110,6 +110,7 @@ impl Core {
         self.unstored_bytes += bytes;
         let store = Store {
             job: id,
+            is_alone: !job.has_part && self.settings.existing != Existing::Overwrite,
             path: job.path.clone(),
             content,
             replace: self.settings.existing == Existing::Overwrite,

@@ -234,7 +234,7 @@ impl Core {
         });
         if let Some(Err(error)) = output {
             let shown = crate::secret::shown_url(&spec.url);
-            return self.count_failure(id, entry, shown, &error);
+            return self.count_started_failure(id, entry, shown, &error);
         }
         match Origin::of(&spec.url) {
             Some(origin) => {
@@ -247,7 +247,7 @@ impl Core {
                     crate::error::ErrorKind::Usage,
                     format!("cannot fetch from a {} URL; http and https are possible", spec.url.scheme()),
                 );
-                self.count_failure(id, entry, shown, &error);
+                self.count_started_failure(id, entry, shown, &error);
             }
         }
     }

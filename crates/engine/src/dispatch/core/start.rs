@@ -48,7 +48,7 @@ impl Core {
             Err(error) => {
                 self.feed.has_ended = true;
                 let id = self.feed_job();
-                self.count_failure(id, None, "input list".to_owned(), &error);
+                self.count_started_failure(id, None, "input list".to_owned(), &error);
                 return;
             }
         };
@@ -83,9 +83,9 @@ impl Core {
                     how: How::ThereByLedger,
                 }));
             }
-            FedEntry::FailedBefore { url, error, .. } => self.count_started_failure(id, url, &error),
+            FedEntry::FailedBefore { url, error, .. } => self.count_started_failure(id, None, url, &error),
             FedEntry::Bad { line, error } => {
-                self.count_started_failure(id, format!("line {line}"), &without_line(line, &error))
+                self.count_started_failure(id, None, format!("line {line}"), &without_line(line, &error))
             }
         }
     }
@@ -195,6 +195,7 @@ impl Core {
             job.part_of = job.path.clone();
         }
         job.existing = prepared.existing;
+        job.has_part = prepared.has_part;
         if !matches!(job.phase, Phase::Preparing) {
             if let (Some(journal), true) = (prepared.partial, job.done.is_empty()) {
                 // Keep what is there when it is wound up before it began.
@@ -267,9 +268,15 @@ impl Core {
     }
 
     /// An entry that fails without having been tried; each entry has a beginning and an end.
-    fn count_started_failure(&mut self, job: JobId, url: String, error: &Error) {
+    pub(super) fn count_started_failure(
+        &mut self,
+        job: JobId,
+        entry: Option<crate::feed::EntryId>,
+        url: String,
+        error: &Error,
+    ) {
         self.effects.push(Effect::Report(Event::Started { job, url: url.clone() }));
-        self.count_failure(job, None, url, error);
+        self.count_failure(job, entry, url, error);
     }
 
     pub(super) fn count_failure(

@@ -24,6 +24,7 @@ pub(super) struct DiskPart {
     file_mode: u32,
     /// Whether it was created with those permissions.
     has_file_mode: bool,
+    is_unnamed: bool,
     is_finished: AtomicBool,
     /// One writer at a time. The kernel's own lock on the file makes a second writer spin for as
     /// long as the first copies, which costs the server's processor on a small machine: with two
@@ -55,6 +56,7 @@ impl DiskPart {
                     file,
                     file_mode,
                     has_file_mode: mode == OpenPart::New,
+                    is_unnamed: false,
                     is_finished: AtomicBool::new(false),
                     turn: parking_lot::Mutex::new(()),
                 });
@@ -64,7 +66,42 @@ impl DiskPart {
     }
 }
 
+impl DiskPart {
+    /// A file without a name; what has none cannot be found, opened or locked by others.
+    #[cfg(target_os = "linux")]
+    pub(super) fn unnamed(directory: &Path, file_mode: u32) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).mode(file_mode).custom_flags(libc::O_TMPFILE);
+        let file = options.open(directory).map_err(|error| match error.raw_os_error() {
+            // File systems that cannot say the first, old kernels the second.
+            Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL) => io::Error::from(ErrorKind::Unsupported),
+            _ => error,
+        })?;
+        Ok(Self {
+            file,
+            file_mode,
+            has_file_mode: true,
+            is_unnamed: true,
+            is_finished: AtomicBool::new(true),
+            turn: parking_lot::Mutex::new(()),
+        })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn unnamed(_directory: &Path, _file_mode: u32) -> io::Result<Self> {
+        Err(ErrorKind::Unsupported.into())
+    }
+}
+
 impl PartFile for DiskPart {
+    fn link_to(&self, path: &Path) -> io::Result<()> {
+        use std::os::fd::AsRawFd;
+
+        // The way that open(2) gives; the other one (AT_EMPTY_PATH) wants a capability.
+        let ours = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        Ok(rustix::fs::linkat(rustix::fs::CWD, ours, rustix::fs::CWD, path, rustix::fs::AtFlags::SYMLINK_FOLLOW)?)
+    }
+
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let _turn = self.turn.lock();
         self.file.write_all_at(bytes, offset)
@@ -102,7 +139,7 @@ impl PartFile for DiskPart {
 
     fn finish(&self, note: &[u8]) -> io::Result<()> {
         let was_finished = self.is_finished.swap(true, Ordering::Relaxed);
-        if self.has_file_mode && note.is_empty() && !was_finished {
+        if self.has_file_mode && note.is_empty() && (!was_finished || self.is_unnamed) {
             // A new file has no note that would have to go.
             return Ok(());
         }
@@ -289,6 +326,24 @@ mod tests {
         assert_eq!(mode_of(&path) & !PRIVATE_MODE, 0);
         part.finish(b"note").unwrap();
         assert_eq!(mode_of(&path), 0o640);
+    }
+
+    #[test]
+    fn an_unnamed_file_is_seen_by_nobody_until_it_gets_a_name_that_is_free() {
+        let directory = tempfile::tempdir().unwrap();
+        let (taken, free) = (directory.path().join("taken"), directory.path().join("free"));
+        fs::write(&taken, "mine").unwrap();
+        let part = match Disk::new().create_unnamed(directory.path()) {
+            Ok(part) => part,
+            // This file system has no such files, and the rest of the test says nothing.
+            Err(error) => return assert_eq!(error.kind(), ErrorKind::Unsupported),
+        };
+        part.write_at(b"content", 0).unwrap();
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        assert_eq!(part.link_to(&taken).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&taken).unwrap(), b"mine");
+        part.link_to(&free).unwrap();
+        assert_eq!(fs::read(&free).unwrap(), b"content");
     }
 
     #[test]

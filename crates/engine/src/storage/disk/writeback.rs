@@ -5,6 +5,7 @@
 use std::fs::File;
 
 #[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "sync_file_range(2) has no safe wrapper among our dependencies")]
 pub(super) fn start(file: &File, offset: u64, len_bytes: u64) {
     use std::os::fd::AsRawFd;
 
