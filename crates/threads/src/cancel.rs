@@ -26,13 +26,14 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
-
 use crate::deadline;
+use crate::facade::atomic::{AtomicU8, Ordering};
+use crate::facade::{Condvar, Mutex};
+use crate::naming::Name;
+use crate::waiting;
 
 /// Why something is to stop; later ones are more urgent.
 ///
@@ -77,7 +78,8 @@ struct Node {
     links: Mutex<Links>,
     changed: Condvar,
     /// Held so that a cancel of an ancestor finds its way down while any descendant lives.
-    _parent: Option<Arc<Self>>,
+    parent: Option<Arc<Self>>,
+    name: Name,
 }
 
 struct Links {
@@ -115,6 +117,7 @@ impl fmt::Display for CancelReason {
 
 impl CancelToken {
     /// A token of its own, not cancelled.
+    #[track_caller]
     pub fn new() -> Self {
         Self { node: Node::new(0, None) }
     }
@@ -177,6 +180,7 @@ impl CancelToken {
     /// all.cancel(CancelReason::Interrupt);
     /// assert_eq!(one.reason(), Some(CancelReason::Interrupt));
     /// ```
+    #[track_caller]
     pub fn child(&self) -> Self {
         let mut links = self.node.links.lock();
         // Under the lock: a cancel either has been seen here or will find the child in the list.
@@ -253,6 +257,7 @@ impl CancelToken {
 }
 
 impl Default for CancelToken {
+    #[track_caller]
     fn default() -> Self {
         Self::new()
     }
@@ -292,6 +297,7 @@ impl fmt::Debug for Registration {
 }
 
 impl Node {
+    #[track_caller]
     fn new(level: u8, parent: Option<Arc<Self>>) -> Arc<Self> {
         Arc::new(Self {
             level: AtomicU8::new(level),
@@ -302,7 +308,8 @@ impl Node {
                 prune_at: PRUNE_AT_MIN,
             }),
             changed: Condvar::new(),
-            _parent: parent,
+            parent,
+            name: Name::here(),
         })
     }
 
@@ -328,6 +335,7 @@ impl Node {
         if let Some(reason) = CancelReason::from_level(self.level()) {
             return Some(reason);
         }
+        let _note = waiting::note("CancelToken", &self.name);
         let mut links = self.links.lock();
         loop {
             if let Some(reason) = CancelReason::from_level(self.level()) {
@@ -340,9 +348,28 @@ impl Node {
     }
 }
 
+impl Drop for Node {
+    /// Lets go of the ancestors one by one: a long chain would use up the stack otherwise.
+    fn drop(&mut self) {
+        let mut parent = self.parent.take();
+        while let Some(mut node) = parent.and_then(Arc::into_inner) {
+            parent = node.parent.take();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_chain_of_a_million_tokens_is_dropped_without_using_up_the_stack() {
+        let mut token = CancelToken::new();
+        for _ in 0..1_000_000 {
+            token = token.child();
+        }
+        drop(token);
+    }
 
     #[test]
     fn children_that_are_gone_do_not_pile_up_in_their_parent() {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, MutexGuard};
+use crate::facade::{Condvar, MutexGuard};
 
 /// The moment `timeout` from now; `None` where the clock cannot reach it.
 pub(crate) fn after(timeout: Duration) -> Option<Instant> {

@@ -58,14 +58,20 @@
 #![deny(unsafe_code)]
 
 pub mod cancel;
+pub mod deadlock;
 pub mod executor;
 pub mod queue;
 pub mod supervisor;
 pub mod sync;
 pub mod thread;
+pub mod timer;
 
+mod agent;
 mod deadline;
+mod facade;
+mod naming;
 mod panic;
+mod waiting;
 
 #[cfg(test)]
 #[path = "../tests/common/mod.rs"]
@@ -73,5 +79,6 @@ mod common;
 
 pub use cancel::{CancelReason, CancelToken};
 pub use executor::{Future, ThreadPoolExecutor};
-pub use queue::Queue;
+pub use queue::{LifoQueue, PriorityQueue, Queue};
 pub use supervisor::{Interrupt, Supervised, Supervisor};
+pub use timer::Timer;

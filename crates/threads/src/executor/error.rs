@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::deadlock::Deadlock;
 use crate::panic;
 
 /// A pool that cannot be.
@@ -37,12 +38,14 @@ pub struct SubmitError<F> {
 }
 
 /// Why a pool takes no more tasks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubmitErrorKind {
     /// The pool has been shut down.
+    #[error("the pool has been shut down")]
     ShutDown,
     /// The pool broke, for this reason.
+    #[error("the pool is broken: {0}")]
     Broken(Arc<str>),
 }
 
@@ -59,6 +62,10 @@ pub enum TaskError {
     Broken(Arc<str>),
     /// An earlier [`result_timeout`](super::Future::result_timeout) took the result.
     Taken,
+    /// The task waits, directly or through others, for whoever waits for it.
+    Deadlock(Deadlock),
+    /// The pool was shut down before the task could be submitted (by [`Map`](super::Map)).
+    ShutDown,
 }
 
 impl<F> SubmitError<F> {
@@ -85,10 +92,7 @@ impl<F> fmt::Debug for SubmitError<F> {
 
 impl<F> fmt::Display for SubmitError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.kind {
-            SubmitErrorKind::ShutDown => f.write_str("the pool has been shut down"),
-            SubmitErrorKind::Broken(reason) => write!(f, "the pool is broken: {reason}"),
-        }
+        self.kind.fmt(f)
     }
 }
 
@@ -99,7 +103,7 @@ impl TaskError {
     pub fn panic_message(&self) -> Option<&str> {
         match self {
             Self::Panicked(payload) => Some(panic::message(&**payload)),
-            Self::Cancelled | Self::Timeout | Self::Broken(_) | Self::Taken => None,
+            _ => None,
         }
     }
 }
@@ -114,6 +118,8 @@ impl fmt::Display for TaskError {
             Self::Timeout => f.write_str("the task was not done when the time was up"),
             Self::Broken(reason) => write!(f, "the pool broke before the task ran: {reason}"),
             Self::Taken => f.write_str("the task's result has been taken before"),
+            Self::Deadlock(deadlock) => deadlock.fmt(f),
+            Self::ShutDown => f.write_str("the pool was shut down before the task could be submitted"),
         }
     }
 }
@@ -126,6 +132,8 @@ impl fmt::Debug for TaskError {
             Self::Timeout => f.write_str("Timeout"),
             Self::Broken(reason) => f.debug_tuple("Broken").field(reason).finish(),
             Self::Taken => f.write_str("Taken"),
+            Self::Deadlock(deadlock) => deadlock.fmt(f),
+            Self::ShutDown => f.write_str("ShutDown"),
         }
     }
 }

@@ -1,12 +1,19 @@
 //! The result of a task, to come.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
+use super::cell::Verdict;
 use super::error::TaskError;
-use super::task::Outcome;
+use super::help;
+use super::task::{Outcome, call};
+use super::watch::{Parker, Watch, Watcher};
 use crate::deadline;
+use crate::deadlock::{Deadlock, LOOK_AGAIN, Obstacle, PATIENCE, publish};
+use crate::waiting::{self, Waiting};
 
 /// The result of a task, to come. Dropping it lets the task run all the same.
 ///
@@ -22,6 +29,22 @@ use crate::deadline;
 /// assert_eq!(error.panic_message(), Some("no luck"));
 /// assert!(matches!(error, TaskError::Panicked(_)));
 /// # Ok::<(), towline_threads::executor::ExecutorError>(())
+/// ```
+///
+/// # Async
+///
+/// It is a [`std::future::Future`] too, with the same result, for any runtime: polling never
+/// blocks, and dropping it while it is polled lets the task run on.
+///
+/// A result can be had once, which the types say where CPython keeps it for ever:
+///
+/// ```compile_fail
+/// use towline_threads::ThreadPoolExecutor;
+///
+/// let pool = ThreadPoolExecutor::new(1).unwrap();
+/// let future = pool.submit(|| 1).unwrap();
+/// let first = future.result();
+/// let second = future.result();
 /// ```
 #[must_use = "a task whose future is dropped runs, but nobody learns how it ended"]
 pub struct Future<T> {
@@ -53,13 +76,21 @@ impl<T> Future<T> {
 
     /// Waits until the task is done and returns its value.
     ///
+    /// In a worker of the task's own pool, a task that no worker has begun is run here and now, so
+    /// that tasks may wait for tasks as deep as they like (ours: a documented deadlock in CPython).
+    /// When much of the stack is used up, another thread runs it instead.
+    ///
     /// # Errors
     ///
     /// [`TaskError::Panicked`] with the payload, [`TaskError::Cancelled`], [`TaskError::Broken`]
     /// with the reason, [`TaskError::Taken`] if [`result_timeout`](Self::result_timeout) has
-    /// returned the result before.
+    /// returned the result before, [`TaskError::Deadlock`] if the task waits for whoever calls
+    /// this.
     pub fn result(self) -> Result<T, TaskError> {
-        self.outcome.take(None)
+        match self.wait_without_end() {
+            Ok(()) => self.take(),
+            Err(deadlock) => Err(TaskError::Deadlock(deadlock)),
+        }
     }
 
     /// Waits until the task is done, but no longer than `timeout`.
@@ -67,7 +98,7 @@ impl<T> Future<T> {
     /// # Errors
     ///
     /// [`TaskError::Timeout`] if the task is not done; the future stays good for another try.
-    /// Else as [`result`](Self::result).
+    /// Else as [`result`](Self::result). It never runs the task here, as that could take longer.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -85,13 +116,40 @@ impl<T> Future<T> {
     /// # Ok::<(), towline_threads::executor::ExecutorError>(())
     /// ```
     pub fn result_timeout(&mut self, timeout: Duration) -> Result<T, TaskError> {
-        self.outcome.take(deadline::after(timeout))
+        if self.wait_until(deadline::after(timeout)) { self.take() } else { Err(TaskError::Timeout) }
+    }
+
+    /// Waits until the task is done and says what went wrong, if something did. The result stays.
+    ///
+    /// Of a panic this tells the text; its payload is for [`result`](Self::result).
+    ///
+    /// ```
+    /// use towline_threads::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::new(1)?;
+    /// let future = pool.submit(|| -> u32 { panic!("no luck") }).unwrap();
+    /// assert_eq!(future.exception().unwrap().panic_message(), Some("no luck"));
+    /// assert!(pool.submit(|| 1).unwrap().exception().is_none());
+    /// # Ok::<(), towline_threads::executor::ExecutorError>(())
+    /// ```
+    pub fn exception(&self) -> Option<TaskError> {
+        match self.wait_without_end() {
+            Ok(()) => self.what_went_wrong(),
+            Err(deadlock) => Some(TaskError::Deadlock(deadlock)),
+        }
+    }
+
+    /// Does as [`exception`](Self::exception), but waits no longer than `timeout`:
+    /// [`TaskError::Timeout`] if the task is not done by then.
+    pub fn exception_timeout(&self, timeout: Duration) -> Option<TaskError> {
+        if self.wait_until(deadline::after(timeout)) { self.what_went_wrong() } else { Some(TaskError::Timeout) }
     }
 
     /// Cancels the task if no worker has taken it.
     ///
     /// True if the task never runs, also when it was cancelled before; it is done for everybody at
-    /// once then, and its callbacks have run, in this thread. False if it is running or done.
+    /// once then (ours: in CPython `wait` may hang on it), and its callbacks have run, in this
+    /// thread, if this call cancelled it. False if it is running or done.
     ///
     /// ```
     /// use towline_threads::ThreadPoolExecutor;
@@ -102,7 +160,13 @@ impl<T> Future<T> {
     /// # Ok::<(), towline_threads::executor::ExecutorError>(())
     /// ```
     pub fn cancel(&self) -> bool {
-        self.outcome.cancel()
+        match self.outcome.settle(Verdict::Cancelled) {
+            Some(callbacks) => {
+                self.outcome.after_settling(callbacks);
+                true
+            }
+            None => self.cancelled(),
+        }
     }
 
     /// Whether the task has ended, in whichever way.
@@ -148,13 +212,131 @@ impl<T> Future<T> {
     where
         C: FnOnce(FutureStatus) + Send + 'static,
     {
-        self.outcome.add_done_callback(Box::new(f));
+        if let Err(Watcher::Callback(f)) = self.outcome.add(Watcher::Callback(Box::new(f))) {
+            call(f, self.status());
+        }
+    }
+
+    /// Has `watch.done(key)` called when the task is done; now, if it is.
+    pub(super) fn watch(&self, watch: Arc<dyn Watch>, key: usize) {
+        if let Err(Watcher::Watch(watch, key)) = self.outcome.add(Watcher::Watch(watch, key)) {
+            watch.done(key);
+        }
+    }
+
+    /// Takes back every registration of `watch`.
+    pub(super) fn unwatch(&self, watch: &Arc<dyn Watch>) {
+        self.outcome.remove(watch);
+    }
+
+    /// In a worker of the task's pool: runs the task if it is pending. True if it was.
+    pub(super) fn help(&self) -> bool {
+        help::may_help(self.outcome.pool()) && self.outcome.is_pending() && {
+            help::run(Arc::clone(&self.outcome).into_run());
+            true
+        }
+    }
+
+    /// The same for the same task, different for different live tasks.
+    pub(super) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.outcome).addr()
+    }
+
+    /// Waits until the task is done, with an eye on rings.
+    fn wait_without_end(&self) -> Result<(), Deadlock> {
+        if self.done() {
+            return Ok(());
+        }
+        self.help();
+        if help::spin(|| self.done()) {
+            return Ok(());
+        }
+        let parker = Parker::new();
+        let _registered = self.register(&parker);
+        let _note = waiting::write(Waiting::Task);
+        if parker.wait(deadline::after(PATIENCE)) {
+            return Ok(());
+        }
+        let published = publish(Obstacle::Task(Arc::clone(&self.outcome).into_probe()))?;
+        while !parker.wait(deadline::after(LOOK_AGAIN)) {
+            published.look_again()?;
+        }
+        Ok(())
+    }
+
+    /// False if the task is not done when the time is up.
+    fn wait_until(&self, deadline: Option<Instant>) -> bool {
+        if self.done() {
+            return true;
+        }
+        let parker = Parker::new();
+        let _registered = self.register(&parker);
+        let _note = waiting::write(Waiting::Task);
+        parker.wait(deadline)
+    }
+
+    fn register(&self, parker: &Arc<Parker>) -> Registered<'_, T> {
+        let watch: Arc<dyn Watch> = Arc::clone(parker) as Arc<dyn Watch>;
+        self.watch(Arc::clone(&watch), 0);
+        Registered { future: self, watch }
+    }
+
+    /// The result of a task that is done.
+    fn take(&self) -> Result<T, TaskError> {
+        match self.outcome.take() {
+            Some(result) => result,
+            None => Err(self.why_no_result()),
+        }
+    }
+
+    fn why_no_result(&self) -> TaskError {
+        match self.status() {
+            FutureStatus::Cancelled => TaskError::Cancelled,
+            FutureStatus::Broken => TaskError::Broken(self.outcome.broken().unwrap_or_else(|| "".into())),
+            _ => TaskError::Taken,
+        }
+    }
+
+    fn what_went_wrong(&self) -> Option<TaskError> {
+        match self.status() {
+            FutureStatus::Finished => None,
+            FutureStatus::Panicked => Some(match self.outcome.panic_text() {
+                Some(text) => TaskError::Panicked(Box::new(text)),
+                None => TaskError::Taken,
+            }),
+            _ => Some(self.why_no_result()),
+        }
+    }
+}
+
+impl<T> std::future::Future for Future<T> {
+    type Output = Result<T, TaskError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if !self.done() && self.outcome.set_waker(context.waker()) {
+            return Poll::Pending;
+        }
+        Poll::Ready(self.take())
     }
 }
 
 impl<T> fmt::Debug for Future<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Future").field("status", &self.status()).finish_non_exhaustive()
+    }
+}
+
+/// Takes the registration back: nothing piles up on a task that is waited for again and again.
+struct Registered<'a, T> {
+    future: &'a Future<T>,
+    watch: Arc<dyn Watch>,
+}
+
+impl<T> Drop for Registered<'_, T> {
+    fn drop(&mut self) {
+        if !self.future.done() {
+            self.future.unwatch(&self.watch);
+        }
     }
 }
 

@@ -20,16 +20,36 @@
 //! # Ok::<(), towline_threads::executor::ExecutorError>(())
 //! ```
 //!
-//! A task that waits for another task of its own pool holds its worker while it waits: if every
-//! worker does so, none is left for what they wait for.
+//! A task may wait for tasks of its own pool: a worker that awaits one which nobody has begun runs
+//! it itself (`help.rs` says when). Tasks that wait for each other in a ring are told so.
 
+mod arrivals;
+mod as_completed;
+mod backlog;
 mod builder;
+mod cell;
 mod error;
 mod future;
+mod help;
+mod map;
 mod pool;
+mod scope;
 mod task;
+mod wait;
+mod waitable;
+mod watch;
 
+#[cfg(all(test, loom))]
+mod loom_tests;
+#[cfg(all(test, shuttle))]
+mod shuttle_tests;
+
+pub use as_completed::{AsCompleted, AsCompletedTimed, AsCompletedTimeout, as_completed, as_completed_timeout};
 pub use builder::ThreadPoolBuilder;
 pub use error::{ExecutorError, SubmitError, SubmitErrorKind, TaskError};
 pub use future::{Future, FutureStatus};
+pub use map::{Map, MapOptions};
 pub use pool::ThreadPoolExecutor;
+pub use scope::{Scope, ScopedFuture};
+pub use wait::{ReturnWhen, Waited, wait};
+pub use waitable::Waitable;

@@ -1,37 +1,47 @@
 //! The pool: a backlog of tasks and the workers that take from it.
 //!
-//! State is under one lock, which user code never runs under. Why no pending task is forgotten:
+//! Why no pending task is forgotten, besides what `backlog.rs` argues:
 //!
-//! * A worker parks only if it finds the backlog empty, and ends only if it finds it empty after a
-//!   shutdown, or the pool broken.
-//! * A submission that finds parked workers notifies one. If there are not enough of them for the
-//!   backlog, it starts another as long as it may; `workers` counts it from that moment.
+//! * A submission that nobody heard hires a worker as long as there may be another; it is counted
+//!   from that moment.
 //! * If a thread cannot be started and no worker is left (so nobody would ever look at the
 //!   backlog), the pool breaks, which settles the backlog.
-//! * A pool that breaks and a shutdown that cancels take the backlog under the lock, so each task
+//! * A pool that breaks and a shutdown that cancels take the backlog under its locks, so each task
 //!   in it is either taken by a worker or settled.
+//!
+//! No user code runs under a lock.
 
-use std::cell::Cell;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64 as PlainU64;
+use std::sync::{Arc, Weak};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex as PlainMutex;
 
+use super::backlog::{Backlog, Pushed};
 use super::builder::ThreadPoolBuilder;
+use super::cell::Verdict;
 use super::error::{ExecutorError, SubmitError, SubmitErrorKind};
 use super::future::Future;
-use super::task::{Outcome, Run, Task, Verdict};
+use super::help;
+use super::task::{Run, Task};
+use super::watch::Callback;
+use crate::agent;
+use crate::deadlock::Progress;
+use crate::facade::atomic::{AtomicUsize, Ordering};
+use crate::facade::{Condvar, Mutex};
 use crate::panic::{self, drop_quietly};
 use crate::thread::{self, JoinHandle};
+use crate::waiting::{self, Waiting};
 
 /// A pool of threads that run tasks.
 ///
 /// Threads start one by one, when a task comes and none is idle. They are daemons with names
 /// `prefix_0`, `prefix_1`, … and are listed by [`thread::enumerate`]. A task that panics is that
-/// task's error; its worker lives on.
+/// task's error; its worker lives on. A task may wait for other tasks of the same pool
+/// ([`Future::result`]), however small the pool is.
 ///
 /// Dropping the pool is [`shutdown(true, false)`](Self::shutdown): it waits for all that has been
 /// submitted.
@@ -49,7 +59,23 @@ use crate::thread::{self, JoinHandle};
 /// assert_eq!(lengths, [1, 2, 3]);
 /// # Ok::<(), towline_threads::executor::ExecutorError>(())
 /// ```
+///
+/// A task cannot borrow what may be gone when it runs; [`scope`](Self::scope) is for that:
+///
+/// ```compile_fail
+/// use towline_threads::ThreadPoolExecutor;
+///
+/// let pool = ThreadPoolExecutor::new(1).unwrap();
+/// let word = String::from("short-lived");
+/// let future = pool.submit(|| word.len());
+/// ```
 pub struct ThreadPoolExecutor {
+    shared: Arc<Shared>,
+}
+
+/// Submits to a pool without keeping it alive: once the pool is gone, submissions are refused.
+#[derive(Clone)]
+pub(super) struct PoolHandle {
     shared: Arc<Shared>,
 }
 
@@ -61,32 +87,36 @@ pub(super) struct Settings {
     pub(super) initializer: Option<Initializer>,
 }
 
-struct Shared {
+/// What the pool, its workers and its tasks have in common.
+pub(super) struct Shared {
+    id: u64,
     settings: Settings,
-    state: Mutex<State>,
-    /// For workers: there is a task, or an end to it all.
-    work: Condvar,
-    /// For those who shut down: the last worker has ended.
+    backlog: Backlog<Arc<dyn Run>>,
+    staff: Mutex<Staff>,
+    /// `staff.workers`, for submitters that only want to know whether there may be more.
+    workers: AtomicUsize,
+    /// For those who shut down: a thread has ended.
     ended: Condvar,
 }
 
-struct State {
-    backlog: VecDeque<Arc<dyn Run>>,
+struct Staff {
     /// Workers that are starting, running or parked.
     workers: usize,
-    /// Workers that are parked.
-    idle: usize,
-    /// The number in the name of the next worker.
+    /// Threads that run one awaited task and end.
+    compensating: usize,
+    /// The number in the name of the next thread.
     next_worker: usize,
+    /// The workers that have begun, by the numbers of their threads.
+    threads: Vec<u32>,
     handles: Vec<JoinHandle<()>>,
-    shut_down: bool,
     broken: Option<Arc<str>>,
 }
 
-thread_local! {
-    /// The address of the pool that this thread works for; 0 for none.
-    static EMPLOYER: Cell<usize> = const { Cell::new(0) };
-}
+/// All pools by number, for those who look for deadlocks.
+static POOLS: PlainMutex<BTreeMap<u64, Weak<Shared>>> = PlainMutex::new(BTreeMap::new());
+
+/// 0 is no pool's number.
+static NEXT_ID: PlainU64 = PlainU64::new(1);
 
 impl ThreadPoolExecutor {
     /// A pool of at most `max_workers` threads, with the default names.
@@ -110,22 +140,27 @@ impl ThreadPoolExecutor {
     }
 
     pub(super) fn start(settings: Settings) -> Self {
-        Self {
-            shared: Arc::new(Shared {
-                settings,
-                state: Mutex::new(State {
-                    backlog: VecDeque::new(),
-                    workers: 0,
-                    idle: 0,
-                    next_worker: 0,
-                    handles: Vec::new(),
-                    shut_down: false,
-                    broken: None,
-                }),
-                work: Condvar::new(),
-                ended: Condvar::new(),
+        let shared = Arc::new(Shared {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            settings,
+            backlog: Backlog::new(),
+            staff: Mutex::new(Staff {
+                workers: 0,
+                compensating: 0,
+                next_worker: 0,
+                threads: Vec::new(),
+                handles: Vec::new(),
+                broken: None,
             }),
-        }
+            workers: AtomicUsize::new(0),
+            ended: Condvar::new(),
+        });
+        POOLS.lock().insert(shared.id, Arc::downgrade(&shared));
+        Self { shared }
+    }
+
+    pub(super) fn handle(&self) -> PoolHandle {
+        PoolHandle { shared: Arc::clone(&self.shared) }
     }
 
     /// Has `f` run by a worker. Tasks start in the order in which they are submitted.
@@ -148,25 +183,7 @@ impl ThreadPoolExecutor {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let task: Arc<Task<F, T>> = Arc::new(Task::new(f));
-        let new_worker = {
-            let mut state = self.shared.state.lock();
-            if let Some(refusal) = state.refusal() {
-                drop(state);
-                return Err(SubmitError::new(task.reclaim(), refusal));
-            }
-            let as_run: Arc<dyn Run> = task.clone();
-            state.backlog.push_back(as_run);
-            if state.idle > 0 {
-                self.shared.work.notify_one();
-            }
-            state.hire(self.shared.settings.max_workers)
-        };
-        if let Some(number) = new_worker {
-            start_worker(&self.shared, number);
-        }
-        let as_outcome: Arc<dyn Outcome<T>> = task;
-        Ok(Future::new(as_outcome))
+        self.shared.submit(f)
     }
 
     /// The most workers that run at a time.
@@ -177,8 +194,9 @@ impl ThreadPoolExecutor {
     /// Takes no more tasks; with `cancel_futures` also cancels those that have not started; with
     /// `wait` returns only when all workers have ended.
     ///
-    /// May be called again, also with other arguments. In a worker of this pool (in a task, in a
-    /// callback that runs there) it does not wait, for that would be to wait for itself.
+    /// May be called again, also with other arguments, and from several threads at once. In a
+    /// worker of this pool (in a task, in a callback that runs there) it does not wait, for that
+    /// would be to wait for itself.
     ///
     /// ```
     /// use towline_threads::ThreadPoolExecutor;
@@ -191,14 +209,9 @@ impl ThreadPoolExecutor {
     /// # Ok::<(), towline_threads::executor::ExecutorError>(())
     /// ```
     pub fn shutdown(&self, wait: bool, cancel_futures: bool) {
-        let backlog = {
-            let mut state = self.shared.state.lock();
-            state.shut_down = true;
-            self.shared.work.notify_all();
-            if cancel_futures { std::mem::take(&mut state.backlog) } else { VecDeque::new() }
-        };
-        settle_all(backlog, &Verdict::Cancelled);
-        if wait && !self.shared.employs_this_thread() {
+        let cancelled = self.shared.backlog.close(cancel_futures);
+        settle_all(cancelled, &Verdict::Cancelled);
+        if wait && !help::may_help(self.shared.id) {
             self.shared.wait_for_workers();
         }
     }
@@ -212,57 +225,133 @@ impl Drop for ThreadPoolExecutor {
 
 impl fmt::Debug for ThreadPoolExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.shared.state.lock();
+        let staff = self.shared.staff.lock();
         f.debug_struct("ThreadPoolExecutor")
             .field("prefix", &self.shared.settings.prefix)
             .field("max_workers", &self.shared.settings.max_workers)
-            .field("workers", &state.workers)
-            .field("backlog", &state.backlog.len())
-            .field("shut_down", &state.shut_down)
-            .field("broken", &state.broken)
+            .field("workers", &staff.workers)
+            .field("backlog", &self.shared.backlog.len())
+            .field("shut_down", &self.shared.backlog.is_closed())
+            .field("broken", &staff.broken)
             .finish_non_exhaustive()
     }
 }
 
-impl State {
-    fn refusal(&self) -> Option<SubmitErrorKind> {
-        if let Some(reason) = &self.broken {
-            Some(SubmitErrorKind::Broken(Arc::clone(reason)))
-        } else if self.shut_down {
-            Some(SubmitErrorKind::ShutDown)
-        } else {
-            None
-        }
+impl PoolHandle {
+    pub(super) fn submit<F, T>(&self, f: F) -> Result<Future<T>, SubmitError<F>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.shared.submit(f)
     }
+}
 
-    /// Counts one more worker in, if the parked ones are too few and there may be more.
-    fn hire(&mut self, max_workers: usize) -> Option<usize> {
-        if self.backlog.len() <= self.idle || self.workers >= max_workers {
-            return None;
-        }
-        self.workers += 1;
-        let number = self.next_worker;
-        self.next_worker += 1;
-        Some(number)
+/// Who could begin a pending task of this pool.
+pub(super) fn who_could_begin(pool: u64) -> Progress {
+    let shared = POOLS.lock().get(&pool).and_then(Weak::upgrade);
+    match shared {
+        Some(shared) => shared.who_could_begin(),
+        None => Progress::Free,
     }
 }
 
 impl Shared {
-    fn address(self: &Arc<Self>) -> usize {
-        Arc::as_ptr(self) as usize
+    pub(super) fn id(&self) -> u64 {
+        self.id
     }
 
-    fn employs_this_thread(self: &Arc<Self>) -> bool {
-        EMPLOYER.try_with(Cell::get).unwrap_or(0) == self.address()
+    /// Takes up to four tasks off the backlog's end that somebody has run in place.
+    pub(super) fn take_shells(&self) -> [Option<Arc<dyn Run>>; 4] {
+        self.backlog.take_shells(|task| !task.is_pending())
+    }
+
+    fn submit<F, T>(self: &Arc<Self>, f: F) -> Result<Future<T>, SubmitError<F>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let task = Arc::new(Task::new(f, self.id));
+        match self.backlog.push(Arc::clone(&task) as Arc<dyn Run>) {
+            Ok(Pushed::Heard) => {}
+            Ok(Pushed::Unheard) => {
+                if self.workers.load(Ordering::Relaxed) < self.settings.max_workers {
+                    self.hire();
+                }
+            }
+            Err(refused) => {
+                drop(refused);
+                let Some(task) = Arc::into_inner(task) else {
+                    unreachable!("a task that was refused has one owner");
+                };
+                return Err(SubmitError::new(task.reclaim(), self.refusal()));
+            }
+        }
+        Ok(Future::new(task))
+    }
+
+    fn refusal(&self) -> SubmitErrorKind {
+        match &self.staff.lock().broken {
+            Some(reason) => SubmitErrorKind::Broken(Arc::clone(reason)),
+            None => SubmitErrorKind::ShutDown,
+        }
+    }
+
+    /// Starts another worker, if there may be one more.
+    #[cold]
+    fn hire(self: &Arc<Self>) {
+        let number = {
+            let mut staff = self.staff.lock();
+            if staff.workers >= self.settings.max_workers {
+                return;
+            }
+            staff.workers += 1;
+            self.workers.store(staff.workers, Ordering::Relaxed);
+            staff.next_number()
+        };
+        let own = Arc::clone(self);
+        if let Err(error) = self.start_thread(number, move || work(&own))
+            && self.worker_ended()
+        {
+            self.break_down(format!("no thread could be started: {error}"));
+        }
+    }
+
+    /// Has `task` run by a thread of its own; by this one if there cannot be another.
+    #[cold]
+    pub(super) fn compensate(self: &Arc<Self>, task: Arc<dyn Run>) {
+        let number = {
+            let mut staff = self.staff.lock();
+            staff.compensating += 1;
+            staff.next_number()
+        };
+        let own = Arc::clone(self);
+        let awaited = Arc::clone(&task);
+        if self.start_thread(number, move || compensate_here(&own, &awaited)).is_err() {
+            self.compensating_ended();
+            task.run();
+        }
+    }
+
+    fn start_thread(&self, number: usize, f: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+        let name = format!("{}_{number}", self.settings.prefix);
+        let handle = thread::Builder::new().name(name).daemon(true).spawn(f)?;
+        // Whoever waits for the workers takes these when the last of them has ended. One that ends
+        // before its handle is here is off the list of threads by then all the same, or nearly.
+        let mut staff = self.staff.lock();
+        staff.handles.retain(JoinHandle::is_alive);
+        staff.handles.push(handle);
+        Ok(())
     }
 
     fn wait_for_workers(&self) {
         let handles = {
-            let mut state = self.state.lock();
-            while state.workers > 0 {
-                self.ended.wait(&mut state);
+            let mut staff = self.staff.lock();
+            // A task that was pushed before the end may be waiting for its worker to be hired.
+            while staff.workers > 0 || staff.compensating > 0 || self.backlog.len() > 0 {
+                self.ended.wait(&mut staff);
             }
-            std::mem::take(&mut state.handles)
+            std::mem::take(&mut staff.handles)
         };
         for handle in handles {
             // Workers catch every panic; this only waits until the threads are off the list.
@@ -273,109 +362,128 @@ impl Shared {
     /// Ends all that is pending with `reason`, and everything that is submitted from now on.
     fn break_down(&self, reason: String) {
         let reason: Arc<str> = reason.into();
-        let backlog = {
-            let mut state = self.state.lock();
-            state.broken.get_or_insert_with(|| Arc::clone(&reason));
-            self.work.notify_all();
-            std::mem::take(&mut state.backlog)
-        };
+        self.staff.lock().broken.get_or_insert_with(|| Arc::clone(&reason));
+        let backlog = self.backlog.close(true);
         settle_all(backlog, &Verdict::Broken(reason));
+        // Under the lock, so that whoever waits has either looked before or is told.
+        let _staff = self.staff.lock();
+        self.ended.notify_all();
     }
 
     /// Counts a worker out; true if tasks are left and nobody to run them.
     fn worker_ended(&self) -> bool {
-        let mut state = self.state.lock();
-        state.workers -= 1;
-        if state.workers == 0 {
-            self.ended.notify_all();
-        }
-        state.workers == 0 && !state.backlog.is_empty()
+        let mut staff = self.staff.lock();
+        staff.workers -= 1;
+        self.workers.store(staff.workers, Ordering::Relaxed);
+        self.ended.notify_all();
+        staff.workers == 0 && self.backlog.len() > 0
     }
 
-    /// The next task; `None` when it is time to end.
-    fn next_task(&self) -> Option<Arc<dyn Run>> {
-        let mut state = self.state.lock();
-        loop {
-            if let Some(task) = state.backlog.pop_front() {
-                return Some(task);
+    fn compensating_ended(&self) {
+        self.staff.lock().compensating -= 1;
+        self.ended.notify_all();
+    }
+
+    fn who_could_begin(&self) -> Progress {
+        let staff = self.staff.lock();
+        let all_have_begun = staff.threads.len() == staff.workers;
+        if !all_have_begun || staff.workers < self.settings.max_workers {
+            return Progress::Free;
+        }
+        Progress::PendingFor(staff.threads.clone())
+    }
+
+    fn initialize(&self) -> Result<(), String> {
+        let Some(initializer) = &self.settings.initializer else {
+            return Ok(());
+        };
+        // The error's text and destructor are user code as well.
+        let run = || initializer().map_err(|error| error.to_string());
+        match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(format!("the initializer failed: {error}")),
+            Err(payload) => {
+                let reason = format!("the initializer panicked: {}", panic::message(&*payload));
+                drop_quietly(payload);
+                Err(reason)
             }
-            if state.shut_down || state.broken.is_some() {
-                return None;
-            }
-            state.idle += 1;
-            self.work.wait(&mut state);
-            state.idle -= 1;
         }
     }
 }
 
-/// Starts the worker that has been counted in under this number.
-fn start_worker(shared: &Arc<Shared>, number: usize) {
-    let own = Arc::clone(shared);
-    let started = thread::Builder::new()
-        .name(format!("{}_{number}", shared.settings.prefix))
-        .daemon(true)
-        .spawn(move || work(&own));
-    match started {
-        Ok(handle) => shared.state.lock().handles.push(handle),
-        Err(error) => {
-            if shared.worker_ended() {
-                shared.break_down(format!("no thread could be started: {error}"));
-            }
-        }
+impl Drop for Shared {
+    fn drop(&mut self) {
+        POOLS.lock().remove(&self.id);
+    }
+}
+
+impl Staff {
+    fn next_number(&mut self) -> usize {
+        let number = self.next_worker;
+        self.next_worker += 1;
+        number
     }
 }
 
 /// Counts its worker out, whichever way the worker ends.
-struct Employed<'a>(&'a Shared);
+struct Employed<'a> {
+    shared: &'a Shared,
+    thread: u32,
+}
 
 impl Drop for Employed<'_> {
     fn drop(&mut self) {
-        self.0.worker_ended();
+        self.shared.staff.lock().threads.retain(|&thread| thread != self.thread);
+        self.shared.worker_ended();
     }
 }
 
 /// The life of a worker.
 fn work(shared: &Arc<Shared>) {
-    EMPLOYER.set(shared.address());
-    let _employed = Employed(shared);
-    if let Err(reason) = initialize(shared) {
+    let _employment = help::employ(shared);
+    let thread = agent::current().thread();
+    shared.staff.lock().threads.push(thread);
+    let _employed = Employed { shared, thread };
+    if let Err(reason) = shared.initialize() {
         shared.break_down(reason);
     }
     // A pool that has just broken has no backlog, and this loop ends at once.
-    while let Some(task) = shared.next_task() {
-        // What the last owner of a task drops is user code too.
-        let outcome = catch_unwind(AssertUnwindSafe(move || {
-            task.run();
-            drop(task);
-        }));
-        if let Err(payload) = outcome {
-            drop_quietly(payload);
-        }
+    while let Some(task) = shared.backlog.pop(|| waiting::write(Waiting::Work)) {
+        run_quietly(task);
     }
 }
 
-fn initialize(shared: &Shared) -> Result<(), String> {
-    let Some(initializer) = &shared.settings.initializer else {
-        return Ok(());
-    };
-    // The error's text and destructor are user code as well.
-    let run = || initializer().map_err(|error| error.to_string());
-    match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(format!("the initializer failed: {error}")),
-        Err(payload) => {
-            let reason = format!("the initializer panicked: {}", panic::message(&*payload));
-            drop_quietly(payload);
-            Err(reason)
+/// The life of a thread that stands in for a worker which waits.
+fn compensate_here(shared: &Arc<Shared>, awaited: &Arc<dyn Run>) {
+    let _employment = help::employ(shared);
+    match shared.initialize() {
+        Ok(()) => run_quietly(Arc::clone(awaited)),
+        Err(reason) => {
+            shared.break_down(reason.clone());
+            settle_all(VecDeque::from([Arc::clone(awaited)]), &Verdict::Broken(reason.into()));
         }
+    }
+    shared.compensating_ended();
+}
+
+/// What the last owner of a task drops is user code too.
+fn run_quietly(task: Arc<dyn Run>) {
+    let outcome = catch_unwind(AssertUnwindSafe(move || {
+        task.run();
+        drop(task);
+    }));
+    if let Err(payload) = outcome {
+        drop_quietly(payload);
     }
 }
 
 /// Makes all of them done first, and then runs their callbacks; `task.rs` says why.
 fn settle_all(backlog: VecDeque<Arc<dyn Run>>, verdict: &Verdict) {
-    let settled: Vec<Arc<dyn Run>> = backlog.into_iter().filter(|task| task.settle(verdict.clone())).collect();
-    for task in settled {
-        task.after_settling();
+    let settled: Vec<(Arc<dyn Run>, Vec<Callback>)> = backlog
+        .into_iter()
+        .filter_map(|task| task.settle(verdict.clone()).map(|callbacks| (task, callbacks)))
+        .collect();
+    for (task, callbacks) in settled {
+        task.after_settling(callbacks);
     }
 }

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
-
 use crate::deadline;
+use crate::facade::{Condvar, Mutex, const_fn};
+use crate::naming::Name;
+use crate::waiting;
 
 /// A flag that is set or clear; threads wait until it is set.
 ///
@@ -28,6 +29,7 @@ use crate::deadline;
 pub struct Event {
     state: Mutex<State>,
     changed: Condvar,
+    name: Name,
 }
 
 struct State {
@@ -38,9 +40,16 @@ struct State {
 }
 
 impl Event {
-    /// An event whose flag is clear.
-    pub const fn new() -> Self {
-        Self { state: Mutex::new(State { set: false, generation: 0, waiters: 0 }), changed: Condvar::new() }
+    const_fn! {
+        /// An event whose flag is clear.
+        #[track_caller]
+        pub const fn new() -> Self {
+            Self {
+                state: Mutex::new(State { set: false, generation: 0, waiters: 0 }),
+                changed: Condvar::new(),
+                name: Name::here(),
+            }
+        }
     }
 
     /// Sets the flag and wakes every thread that waits.
@@ -95,6 +104,7 @@ impl Event {
         }
         let generation = state.generation;
         state.waiters += 1;
+        let _note = waiting::note("Event", &self.name);
         let mut in_time = true;
         while in_time && state.generation == generation {
             in_time = deadline::wait_until(&self.changed, &mut state, deadline);
@@ -105,6 +115,7 @@ impl Event {
 }
 
 impl Default for Event {
+    #[track_caller]
     fn default() -> Self {
         Self::new()
     }

@@ -1,16 +1,12 @@
 //! A number of permits that threads take and give back.
-//!
-//! No wake-up is lost: a permit is added under the lock, and for each one added a waiting thread
-//! is notified. If a thread that does not wait takes that permit first, the notified one waits
-//! again and nothing is owed to anybody, for the permit is gone. A timed wait that ends looks at
-//! the count once more, so it cannot leave with a notification and without the permit.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
-
+use super::permits::Permits;
 use crate::deadline;
+use crate::facade::const_fn;
+use crate::naming::Name;
 
 /// Lets at most so many threads at a time into a section.
 ///
@@ -40,8 +36,7 @@ use crate::deadline;
 /// drop(permit);
 /// ```
 pub struct Semaphore {
-    state: Mutex<State>,
-    added: Condvar,
+    permits: Permits,
 }
 
 /// The right to be in the section; dropping it gives the permit back.
@@ -50,31 +45,24 @@ pub struct Permit<'a> {
     semaphore: &'a Semaphore,
 }
 
-struct State {
-    permits: usize,
-    waiters: usize,
-}
-
 impl Semaphore {
-    /// A semaphore with `permits` permits; it may start with none.
-    pub const fn new(permits: usize) -> Self {
-        Self { state: Mutex::new(State { permits, waiters: 0 }), added: Condvar::new() }
+    const_fn! {
+        /// A semaphore with `permits` permits; it may start with none.
+        #[track_caller]
+        pub const fn new(permits: usize) -> Self {
+            Self { permits: Permits::new(permits, usize::MAX, "Semaphore", Name::here()) }
+        }
     }
 
     /// Takes a permit; waits until there is one.
     pub fn acquire(&self) -> Permit<'_> {
-        loop {
-            if let Some(permit) = self.acquire_until(None) {
-                return permit;
-            }
-        }
+        self.permits.take();
+        Permit { semaphore: self }
     }
 
     /// Takes a permit if there is one now.
     pub fn try_acquire(&self) -> Option<Permit<'_>> {
-        let mut state = self.state.lock();
-        state.permits = state.permits.checked_sub(1)?;
-        Some(Permit { semaphore: self })
+        self.permits.try_take().then(|| Permit { semaphore: self })
     }
 
     /// Takes a permit; waits for it no longer than `timeout`.
@@ -87,14 +75,15 @@ impl Semaphore {
     /// assert!(empty.acquire_timeout(Duration::from_millis(1)).is_none());
     /// ```
     pub fn acquire_timeout(&self, timeout: Duration) -> Option<Permit<'_>> {
-        self.acquire_until(deadline::after(timeout))
+        self.permits.take_until(deadline::after(timeout)).then(|| Permit { semaphore: self })
     }
 
     /// Adds `permits` permits, on top of those that guards give back.
     ///
     /// # Panics
     ///
-    /// If there would be more than [`usize::MAX`].
+    /// If there would be more than [`usize::MAX`]; nothing changes then. (The permit of a guard
+    /// that would be one too many is gone without a word.)
     ///
     /// ```
     /// use towline_threads::sync::Semaphore;
@@ -104,34 +93,14 @@ impl Semaphore {
     /// assert_eq!(semaphore.available(), 3);
     /// ```
     pub fn release(&self, permits: usize) {
-        let mut state = self.state.lock();
-        state.permits = match state.permits.checked_add(permits) {
-            Some(sum) => sum,
-            None => panic!("a semaphore holds at most usize::MAX permits"),
-        };
-        for _ in 0..permits.min(state.waiters) {
-            self.added.notify_one();
+        if self.permits.add(permits).is_err() {
+            panic!("a semaphore holds at most usize::MAX permits");
         }
     }
 
     /// How many permits there are now. Other threads may change that at once.
     pub fn available(&self) -> usize {
-        self.state.lock().permits
-    }
-
-    fn acquire_until(&self, deadline: Option<Instant>) -> Option<Permit<'_>> {
-        let mut state = self.state.lock();
-        let mut in_time = true;
-        while state.permits == 0 {
-            if !in_time {
-                return None;
-            }
-            state.waiters += 1;
-            in_time = deadline::wait_until(&self.added, &mut state, deadline);
-            state.waiters -= 1;
-        }
-        state.permits -= 1;
-        Some(Permit { semaphore: self })
+        self.permits.available()
     }
 }
 
@@ -158,7 +127,7 @@ impl Permit<'_> {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.semaphore.release(1);
+        self.semaphore.permits.give_back();
     }
 }
 

@@ -4,9 +4,11 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::excepthook;
 use super::handle::{JoinHandle, Packet};
 use super::info::{ThreadInfo, current};
 use super::registry;
+use crate::facade::thread as native;
 
 /// Starts a thread with a name, a daemon flag or a stack size of its own.
 ///
@@ -80,6 +82,13 @@ impl Builder {
         self
     }
 
+    /// Fills in what has not been said.
+    pub(super) fn or(mut self, name: Option<String>, daemon: Option<bool>) -> Self {
+        self.name = self.name.or(name);
+        self.daemon = self.daemon.or(daemon);
+        self
+    }
+
     /// Starts the thread.
     ///
     /// A panic in `f` ends the thread and is kept for [`JoinHandle::join`]. Dropping the handle
@@ -101,7 +110,7 @@ impl Builder {
         let record = registry::enrol(self.name, daemon);
         let packet = Arc::new(Packet::new());
 
-        let mut native = std::thread::Builder::new().name(record.name.clone());
+        let mut native = native::Builder::new().name(record.name.clone());
         if let Some(size_bytes) = self.stack_size {
             native = native.stack_size(size_bytes);
         }
@@ -110,6 +119,9 @@ impl Builder {
         let spawned = native.spawn(move || {
             registry::sit_down(Arc::clone(&own));
             let outcome = catch_unwind(AssertUnwindSafe(f));
+            if let Err(payload) = &outcome {
+                excepthook::report(&ThreadInfo::new(Arc::clone(&own)), payload);
+            }
             // Off the list before the result is seen: whoever has joined finds it gone.
             registry::leave(&own);
             result.finish(outcome);

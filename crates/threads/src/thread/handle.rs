@@ -5,11 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
-
 use super::info::{ThreadInfo, current};
 use crate::deadline;
+use crate::deadlock::{Deadlock, LOOK_AGAIN, Obstacle, PATIENCE, publish};
+use crate::facade::thread as native;
+use crate::facade::{Condvar, Mutex, MutexGuard};
 use crate::panic;
+use crate::waiting::{self, Waiting};
 
 /// The right to a thread's result.
 ///
@@ -33,7 +35,7 @@ use crate::panic;
 pub struct JoinHandle<T> {
     info: ThreadInfo,
     packet: Arc<Packet<T>>,
-    native: Option<std::thread::JoinHandle<()>>,
+    native: Option<native::JoinHandle<()>>,
 }
 
 /// Why a join gave no value.
@@ -47,6 +49,10 @@ pub enum JoinError {
     Itself,
     /// An earlier [`JoinHandle::join_timeout`] took the result.
     Taken,
+    /// The [`Timer`](crate::Timer) has not been started, so there is nothing to wait for.
+    NotStarted,
+    /// The thread waits, directly or through others, for the one that joins it.
+    Deadlock(Deadlock),
 }
 
 /// Where a thread leaves its result.
@@ -62,7 +68,7 @@ enum Slot<T> {
 }
 
 impl<T> JoinHandle<T> {
-    pub(super) fn new(info: ThreadInfo, packet: Arc<Packet<T>>, native: std::thread::JoinHandle<()>) -> Self {
+    pub(super) fn new(info: ThreadInfo, packet: Arc<Packet<T>>, native: native::JoinHandle<()>) -> Self {
         Self { info, packet, native: Some(native) }
     }
 
@@ -72,12 +78,12 @@ impl<T> JoinHandle<T> {
     ///
     /// [`JoinError::Panicked`] with the payload, [`JoinError::Itself`] if this thread is the one
     /// that is joined, [`JoinError::Taken`] if [`join_timeout`](Self::join_timeout) has returned
-    /// the result before.
+    /// the result before, [`JoinError::Deadlock`] if the thread waits for this one (ours).
     pub fn join(mut self) -> Result<T, JoinError> {
-        if self.is_current() {
-            return Err(JoinError::Itself);
+        let result = self.join_by_ref(None);
+        if matches!(result, Err(JoinError::Itself | JoinError::Deadlock(_))) {
+            return result;
         }
-        let result = self.packet.take(None);
         if let Some(native) = self.native.take() {
             // Also waits for the destructors of thread-locals. A panic has been caught before.
             let _ = native.join();
@@ -92,9 +98,20 @@ impl<T> JoinHandle<T> {
     /// [`JoinError::Timeout`] if the thread still runs; the handle stays good for another try.
     /// Else as [`join`](Self::join).
     pub fn join_timeout(&mut self, timeout: Duration) -> Result<T, JoinError> {
+        self.join_by_ref(Some(timeout))
+    }
+
+    /// Waits for as long as is said, or without end, and leaves the handle where it is.
+    pub(crate) fn join_by_ref(&self, timeout: Option<Duration>) -> Result<T, JoinError> {
         if self.is_current() {
             return Err(JoinError::Itself);
         }
+        let Some(timeout) = timeout else {
+            self.wait_for_end()?;
+            return self.packet.take(None);
+        };
+        let _note =
+            (!self.packet.has_ended()).then(|| waiting::write(Waiting::Thread { name: self.name().to_owned() }));
         // A moment that the clock cannot reach is waited for without end, as `None` says.
         self.packet.take(deadline::after(timeout))
     }
@@ -112,6 +129,23 @@ impl<T> JoinHandle<T> {
     /// The thread's name, number and flags; it outlives this handle.
     pub fn info(&self) -> ThreadInfo {
         self.info.clone()
+    }
+
+    /// Waits without end, with an eye on rings.
+    fn wait_for_end(&self) -> Result<(), JoinError> {
+        if self.packet.has_ended() {
+            return Ok(());
+        }
+        let _note = waiting::write(Waiting::Thread { name: self.name().to_owned() });
+        if self.packet.wait(deadline::after(PATIENCE)) {
+            return Ok(());
+        }
+        let obstacle = Obstacle::Thread { number: self.info.number(), name: self.name().to_owned() };
+        let published = publish(obstacle).map_err(JoinError::Deadlock)?;
+        while !self.packet.wait(deadline::after(LOOK_AGAIN)) {
+            published.look_again().map_err(JoinError::Deadlock)?;
+        }
+        Ok(())
     }
 
     fn is_current(&self) -> bool {
@@ -137,7 +171,7 @@ impl JoinError {
     pub fn panic_message(&self) -> Option<&str> {
         match self {
             Self::Panicked(payload) => Some(panic::message(&**payload)),
-            Self::Timeout | Self::Itself | Self::Taken => None,
+            Self::Timeout | Self::Itself | Self::Taken | Self::NotStarted | Self::Deadlock(_) => None,
         }
     }
 }
@@ -151,6 +185,8 @@ impl fmt::Display for JoinError {
             }
             Self::Itself => f.write_str("a thread cannot join itself"),
             Self::Taken => f.write_str("the thread's result has been taken before"),
+            Self::NotStarted => f.write_str("the timer has not been started"),
+            Self::Deadlock(deadlock) => deadlock.fmt(f),
         }
     }
 }
@@ -162,6 +198,8 @@ impl fmt::Debug for JoinError {
             Self::Panicked(payload) => f.debug_tuple("Panicked").field(&panic::message(&**payload)).finish(),
             Self::Itself => f.write_str("Itself"),
             Self::Taken => f.write_str("Taken"),
+            Self::NotStarted => f.write_str("NotStarted"),
+            Self::Deadlock(deadlock) => deadlock.fmt(f),
         }
     }
 }
@@ -178,19 +216,35 @@ impl<T> Packet<T> {
         self.ended.notify_all();
     }
 
-    fn take(&self, deadline: Option<Instant>) -> Result<T, JoinError> {
+    fn has_ended(&self) -> bool {
+        !matches!(*self.slot.lock(), Slot::Running)
+    }
+
+    /// Waits until the thread has ended; false if it has not when the time is up.
+    fn wait(&self, deadline: Option<Instant>) -> bool {
+        self.wait_with_lock(deadline).is_some()
+    }
+
+    fn wait_with_lock(&self, deadline: Option<Instant>) -> Option<MutexGuard<'_, Slot<T>>> {
         let mut slot = self.slot.lock();
         while matches!(*slot, Slot::Running) {
             let in_time = deadline::wait_until(&self.ended, &mut slot, deadline);
             if !in_time && matches!(*slot, Slot::Running) {
-                return Err(JoinError::Timeout);
+                return None;
             }
         }
+        Some(slot)
+    }
+
+    fn take(&self, deadline: Option<Instant>) -> Result<T, JoinError> {
+        let Some(mut slot) = self.wait_with_lock(deadline) else {
+            return Err(JoinError::Timeout);
+        };
         match std::mem::replace(&mut *slot, Slot::Taken) {
             Slot::Ended(Ok(value)) => Ok(value),
             Slot::Ended(Err(payload)) => Err(JoinError::Panicked(payload)),
             Slot::Taken => Err(JoinError::Taken),
-            Slot::Running => unreachable!("the loop above ends when the thread has"),
+            Slot::Running => unreachable!("the wait above ends when the thread has"),
         }
     }
 }

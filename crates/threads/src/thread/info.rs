@@ -103,6 +103,10 @@ impl ThreadInfo {
         self.record.is_alive()
     }
 
+    pub(super) fn number(&self) -> u32 {
+        self.record.number()
+    }
+
     pub(super) fn heritage(&self) -> bool {
         self.record.heritage()
     }

@@ -17,12 +17,18 @@
 //! ```
 
 mod builder;
+mod dump;
+mod excepthook;
 mod handle;
 mod info;
-mod registry;
+pub(crate) mod registry;
 mod run;
+mod runnable;
 
 pub use builder::{Builder, spawn};
+pub use dump::{Dump, DumpedThread, dump};
+pub use excepthook::{Excepted, clear_excepthook, set_excepthook};
 pub use handle::{JoinError, JoinHandle};
 pub use info::{ThreadInfo, active_count, current, enumerate, main_thread};
 pub use run::run;
+pub use runnable::{Runnable, start};

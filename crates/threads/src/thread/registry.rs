@@ -3,6 +3,9 @@
 //! A thread is enrolled by the thread that starts it, before it runs, and leaves by itself when its
 //! closure has ended. Threads that were started elsewhere enrol when they first ask who they are,
 //! and leave by the destructor of their thread-local seat.
+//!
+//! None of this is a protocol of its own, so its locks are `parking_lot`'s under loom and shuttle
+//! too; nobody waits under them.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -11,14 +14,19 @@ use std::sync::{Arc, LazyLock};
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::agent::AgentId;
+use crate::facade;
+use crate::waiting::Waiting;
+
 /// What is known of one thread.
-#[derive(Debug)]
-pub(super) struct Record {
+pub(crate) struct Record {
     pub(super) id: u64,
     pub(super) name: String,
     pub(super) daemon: bool,
     origin: Origin,
     alive: AtomicBool,
+    /// What the thread is blocked on.
+    waiting: Mutex<Option<Waiting>>,
 }
 
 /// Who started a thread.
@@ -31,7 +39,18 @@ enum Origin {
 
 impl Record {
     fn new(id: u64, name: String, daemon: bool, origin: Origin) -> Arc<Self> {
-        Arc::new(Self { id, name, daemon, origin, alive: AtomicBool::new(true) })
+        Arc::new(Self { id, name, daemon, origin, alive: AtomicBool::new(true), waiting: Mutex::new(None) })
+    }
+
+    /// The number that leads from an agent to its thread.
+    pub(crate) fn number(&self) -> u32 {
+        // Two threads of one number could share a lock; sooner than that, stop.
+        u32::try_from(self.id).unwrap_or_else(|_| panic!("a process can start {} threads, not more", u32::MAX))
+    }
+
+    /// What the thread is blocked on, in words.
+    pub(super) fn waits_for(&self) -> Option<String> {
+        self.waiting.lock().as_ref().map(ToString::to_string)
     }
 
     pub(super) fn is_alive(&self) -> bool {
@@ -71,8 +90,8 @@ impl Drop for Seat {
     }
 }
 
-thread_local! {
-    static CURRENT: RefCell<Option<Seat>> = const { RefCell::new(None) };
+facade::local! {
+    static CURRENT: RefCell<Option<Seat>> = RefCell::new(None);
 }
 
 /// Puts a thread that is about to be started on the list.
@@ -110,6 +129,32 @@ pub(super) fn current_record() -> Arc<Record> {
             record.alive.store(false, Ordering::Release);
             record
         })
+}
+
+/// The number of the running thread.
+pub(crate) fn current_number() -> u32 {
+    current_record().number()
+}
+
+/// Notes what the running thread is blocked on; returns what was noted before.
+pub(crate) fn set_waiting(waiting: Option<Waiting>) -> Option<Waiting> {
+    let record = current_record();
+    let mut place = record.waiting.lock();
+    std::mem::replace(&mut *place, waiting)
+}
+
+/// A thread's name, and which of its tasks is meant.
+pub(crate) fn describe(agent: AgentId) -> String {
+    let number = agent.thread();
+    let name = if u64::from(number) == MAIN_ID {
+        main_record().name.clone()
+    } else {
+        match THREADS.lock().get(&u64::from(number)) {
+            Some(record) => record.name.clone(),
+            None => format!("thread #{number}"),
+        }
+    };
+    if agent.is_task() { format!("{name} (task {})", agent.task()) } else { name }
 }
 
 /// The main thread first, then the others by number.

@@ -1,0 +1,167 @@
+//! The published waits, and the search for a ring among them. `README.md` argues why it is right.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::owner::Owner;
+use super::report::{Deadlock, Link, Relation};
+use crate::agent::AgentId;
+use crate::facade::Mutex;
+use crate::naming::Name;
+
+/// What stands in a thread's way.
+pub(crate) enum Obstacle {
+    Lock { kind: &'static str, name: Name, owner: Owner },
+    Task(Arc<dyn TaskProbe>),
+    Thread { number: u32, name: String },
+}
+
+/// How those who look for rings see a task.
+pub(crate) trait TaskProbe: Send + Sync {
+    fn progress(&self) -> Progress;
+}
+
+/// What a wait for a task is a wait for.
+pub(crate) enum Progress {
+    /// Nobody: it is done, or somebody is free to run it.
+    Free,
+    /// It is run by this agent.
+    RunBy(AgentId),
+    /// It is pending, and only these threads could begin it.
+    PendingFor(Vec<u32>),
+}
+
+/// All published waits, by the number of the thread that waits.
+pub(super) struct Graph {
+    waits: Mutex<HashMap<u32, Wait>>,
+}
+
+/// A thread that waits: its agents, each of which waits for the next, and what stops the last.
+struct Wait {
+    agents: Vec<AgentId>,
+    obstacle: Obstacle,
+}
+
+/// A step from one agent to one that it waits for.
+struct Step {
+    to: AgentId,
+    relation: Relation,
+}
+
+impl Graph {
+    pub(super) fn new() -> Self {
+        Self { waits: Mutex::new(HashMap::new()) }
+    }
+
+    /// Publishes the wait of a thread whose agents are `agents`, unless it closes a ring: then that
+    /// is returned, and nothing is published if `unless_ring` says so.
+    pub(super) fn publish(&self, agents: Vec<AgentId>, obstacle: Obstacle, unless_ring: bool) -> Result<(), Deadlock> {
+        let Some(&waiter) = agents.last() else { return Ok(()) };
+        let mut waits = self.waits.lock();
+        waits.insert(waiter.thread(), Wait { agents, obstacle });
+        let ring = if unless_ring { find_ring(&waits, waiter) } else { None };
+        let withdrawn = if ring.is_some() { waits.remove(&waiter.thread()) } else { None };
+        drop(waits);
+        // An obstacle may own the last handle to a task, whose drop is the user's code.
+        drop(withdrawn);
+        ring.map_or(Ok(()), Err)
+    }
+
+    /// Looks for a ring through this published wait; if there is one, the wait is withdrawn.
+    pub(super) fn look_again(&self, waiter: AgentId) -> Result<(), Deadlock> {
+        let mut waits = self.waits.lock();
+        let Some(ring) = find_ring(&waits, waiter) else { return Ok(()) };
+        let withdrawn = waits.remove(&waiter.thread());
+        drop(waits);
+        drop(withdrawn);
+        Err(ring)
+    }
+
+    pub(super) fn withdraw(&self, waiter: AgentId) {
+        let withdrawn = self.waits.lock().remove(&waiter.thread());
+        drop(withdrawn);
+    }
+}
+
+/// The ring that `start` is in, if every way out of it is blocked.
+///
+/// Follows all that `start` waits for, directly or not. One agent among them that is not blocked
+/// is a way out. Without one, all of them are stuck for good, and `start` is in a ring if it can
+/// be reached from itself.
+fn find_ring(waits: &HashMap<u32, Wait>, start: AgentId) -> Option<Deadlock> {
+    let mut came_from: HashMap<AgentId, (AgentId, Relation)> = HashMap::new();
+    let mut to_visit = VecDeque::from([start]);
+    while let Some(agent) = to_visit.pop_front() {
+        for step in steps(waits, agent)? {
+            if let Entry::Vacant(place) = came_from.entry(step.to) {
+                place.insert((agent, step.relation));
+                if step.to != start {
+                    to_visit.push_back(step.to);
+                }
+            }
+        }
+    }
+    if !came_from.contains_key(&start) {
+        return None;
+    }
+    let mut links = Vec::new();
+    let mut agent = start;
+    loop {
+        let &(before, relation) = came_from.get(&agent)?;
+        links.push(link(waits, before, agent, relation));
+        agent = before;
+        if agent == start {
+            break;
+        }
+    }
+    links.reverse();
+    Some(Deadlock::new(links))
+}
+
+/// Those whom `agent` waits for; `None` if it is not blocked.
+fn steps(waits: &HashMap<u32, Wait>, agent: AgentId) -> Option<Vec<Step>> {
+    let wait = waits.get(&agent.thread())?;
+    let place = wait.agents.iter().position(|&other| other == agent)?;
+    if let Some(&above) = wait.agents.get(place + 1) {
+        // It runs a task on top of itself, and goes on when that is done.
+        return Some(vec![Step { to: above, relation: Relation::Runs }]);
+    }
+    match &wait.obstacle {
+        Obstacle::Lock { owner, .. } => Some(vec![Step { to: owner.get()?, relation: Relation::Holds }]),
+        Obstacle::Thread { number, .. } => Some(vec![Step { to: AgentId::new(*number, 0), relation: Relation::Is }]),
+        Obstacle::Task(task) => match task.progress() {
+            Progress::Free => None,
+            Progress::RunBy(agent) => Some(vec![Step { to: agent, relation: Relation::Runs }]),
+            Progress::PendingFor(threads) if threads.is_empty() => None,
+            Progress::PendingFor(threads) => threads
+                .into_iter()
+                .map(|thread| {
+                    let last = waits.get(&thread)?.agents.last()?;
+                    Some(Step { to: *last, relation: Relation::MightRun })
+                })
+                .collect(),
+        },
+    }
+}
+
+fn link(waits: &HashMap<u32, Wait>, waiter: AgentId, holder: AgentId, relation: Relation) -> Link {
+    let on_top = waits.get(&waiter.thread()).is_some_and(|wait| wait.agents.last() == Some(&waiter));
+    let waits_for = match waits.get(&waiter.thread()).map(|wait| &wait.obstacle) {
+        Some(Obstacle::Lock { kind, name, .. }) if on_top => format!("{kind} {name}"),
+        Some(Obstacle::Thread { name, .. }) if on_top => format!("thread {name} to end"),
+        _ => "a task".to_owned(),
+    };
+    Link::new(describe(waiter), waits_for, describe(holder), relation)
+}
+
+#[cfg(not(loom))]
+fn describe(agent: AgentId) -> String {
+    crate::thread::registry::describe(agent)
+}
+
+/// The registry is no part of a model.
+#[cfg(loom)]
+fn describe(agent: AgentId) -> String {
+    format!("agent {}", agent.to_bits())
+}

@@ -1,0 +1,100 @@
+//! Which of several tasks are done, in the order in which they came to their ends.
+//!
+//! One thread waits, many report. A reporter appends its task's key under the lock, and wakes the
+//! waiter only if that has said, under the same lock, how many keys it wants, and they are there:
+//! whoever waits for a thousand tasks is woken once. The waiter says so and begins to wait in one
+//! hold of the lock, so no report falls in between.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use super::watch::Watch;
+use crate::deadline;
+use crate::facade::{Condvar, Mutex};
+use crate::naming::Name;
+use crate::waiting;
+
+pub(super) struct Arrivals {
+    state: Mutex<State>,
+    enough: Condvar,
+}
+
+struct State {
+    keys: VecDeque<usize>,
+    /// How many keys the waiter wants before it is woken; `None` while nobody waits.
+    wanted: Option<usize>,
+}
+
+impl Arrivals {
+    pub(super) fn new() -> Self {
+        Self { state: Mutex::new(State { keys: VecDeque::new(), wanted: None }), enough: Condvar::new() }
+    }
+
+    /// The key of the task that was done first, of those that have not been asked for.
+    pub(super) fn pop(&self) -> Option<usize> {
+        self.state.lock().keys.pop_front()
+    }
+
+    /// Waits until there are `wanted` keys (true) or until the deadline has passed (false).
+    ///
+    /// `place` is the function that waits, for those who ask what this thread does. One thread at
+    /// a time may wait.
+    pub(super) fn wait(&self, place: &'static str, wanted: usize, deadline: Option<Instant>) -> bool {
+        let mut state = self.state.lock();
+        let mut note = None;
+        let mut in_time = true;
+        while state.keys.len() < wanted {
+            if !in_time {
+                return false;
+            }
+            note.get_or_insert_with(|| waiting::note("tasks in", &Name::given(place)));
+            state.wanted = Some(wanted);
+            in_time = deadline::wait_until(&self.enough, &mut state, deadline);
+            state.wanted = None;
+        }
+        true
+    }
+}
+
+impl Watch for Arrivals {
+    fn done(&self, key: usize) {
+        let mut state = self.state.lock();
+        state.keys.push_back(key);
+        if state.wanted.is_some_and(|wanted| state.keys.len() >= wanted) {
+            self.enough.notify_one();
+        }
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::common::with_watchdog;
+
+    #[test]
+    fn keys_come_out_in_the_order_in_which_they_arrived() {
+        let arrivals = Arrivals::new();
+        for key in [2, 0, 1] {
+            arrivals.done(key);
+        }
+        assert!(arrivals.wait("a test", 3, None));
+        let keys: Vec<usize> = std::iter::from_fn(|| arrivals.pop()).collect();
+        assert_eq!(keys, [2, 0, 1]);
+        assert!(!arrivals.wait("a test", 1, deadline::after(Duration::from_millis(1))));
+    }
+
+    #[test]
+    fn a_waiter_is_released_by_the_last_key_that_it_wants() {
+        with_watchdog(Duration::from_secs(60), || {
+            let arrivals = Arc::new(Arrivals::new());
+            let reports = Arc::clone(&arrivals);
+            let reporter = std::thread::spawn(move || (0..100).for_each(|key| reports.done(key)));
+            assert!(arrivals.wait("a test", 100, None));
+            assert_eq!(std::iter::from_fn(|| arrivals.pop()).count(), 100);
+            reporter.join().unwrap();
+        });
+    }
+}

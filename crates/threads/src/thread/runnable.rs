@@ -1,0 +1,122 @@
+//! Types that are threads, as Python's subclasses of `Thread` are.
+
+use std::io;
+
+use super::builder::Builder;
+use super::handle::JoinHandle;
+
+/// Something that a thread can do, with the data that it needs.
+///
+/// Python's way is a subclass of `Thread` with a `run` of its own. Here it is a value that is moved
+/// into the thread; what `run` returns is what [`join`](JoinHandle::join) gives.
+///
+/// ```
+/// use towline_threads::thread::{self, Runnable};
+///
+/// struct Adder {
+///     numbers: Vec<u32>,
+/// }
+///
+/// impl Runnable for Adder {
+///     type Output = u32;
+///
+///     fn run(self) -> u32 {
+///         self.numbers.iter().sum()
+///     }
+///
+///     fn name(&self) -> Option<String> {
+///         Some(format!("adder of {}", self.numbers.len()))
+///     }
+/// }
+///
+/// let adder = thread::start(Adder { numbers: vec![1, 2, 3] });
+/// assert_eq!(adder.name(), "adder of 3");
+/// assert_eq!(adder.join().unwrap(), 6);
+/// ```
+///
+/// In Python a thread that is started twice is an error at run time. Here it does not compile:
+///
+/// ```compile_fail
+/// use towline_threads::thread::{self, Runnable};
+///
+/// struct Once;
+///
+/// impl Runnable for Once {
+///     type Output = ();
+///
+///     fn run(self) {}
+/// }
+///
+/// let once = Once;
+/// thread::start(once);
+/// thread::start(once);
+/// ```
+pub trait Runnable {
+    /// What the thread leaves behind.
+    type Output: Send + 'static;
+
+    /// What the thread does.
+    fn run(self) -> Self::Output;
+
+    /// The thread's name; `None` for `Thread-N`. Asked once, before the thread is started, in the
+    /// thread that starts it.
+    fn name(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether the thread is a daemon; `None` for the flag of the thread that starts it. Asked as
+    /// the name is.
+    fn daemon(&self) -> Option<bool> {
+        None
+    }
+}
+
+/// Starts a thread that does what `runnable` says, under the name and the flag that it asks for.
+///
+/// # Panics
+///
+/// If the operating system refuses another thread, or if the name contains a NUL byte;
+/// [`Builder::start`] returns that as an error.
+pub fn start<R>(runnable: R) -> JoinHandle<R::Output>
+where
+    R: Runnable + Send + 'static,
+{
+    match Builder::new().start(runnable) {
+        Ok(handle) => handle,
+        Err(error) => panic!("the thread could not be started: {error}"),
+    }
+}
+
+impl Builder {
+    /// Starts a thread that does what `runnable` says.
+    ///
+    /// A name or a flag that was given to the builder wins over those that the runnable asks for.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn).
+    ///
+    /// ```
+    /// use towline_threads::thread::{Builder, Runnable, current};
+    ///
+    /// struct WhoAmI;
+    ///
+    /// impl Runnable for WhoAmI {
+    ///     type Output = String;
+    ///
+    ///     fn run(self) -> String {
+    ///         current().name().to_owned()
+    ///     }
+    /// }
+    ///
+    /// let thread = Builder::new().name("socrates").start(WhoAmI)?;
+    /// assert_eq!(thread.join().unwrap(), "socrates");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn start<R>(self, runnable: R) -> io::Result<JoinHandle<R::Output>>
+    where
+        R: Runnable + Send + 'static,
+    {
+        self.or(runnable.name(), runnable.daemon()).spawn(move || runnable.run())
+    }
+}
