@@ -14,6 +14,7 @@ use std::sync::Arc;
 use super::pool::Shared;
 use super::task::Run;
 use crate::facade;
+use crate::panic::drop_quietly;
 
 /// How much stack a worker may use up before its awaited tasks go to another thread.
 ///
@@ -56,10 +57,10 @@ pub(super) fn run(task: Arc<dyn Run>) {
     let used = STACK_BEGAN.with(Cell::get).abs_diff(stack_pointer());
     if used < STACK_BEFORE_COMPENSATING {
         task.run();
-        drop(task);
+        // The last owner of a task drops its result: the user's code, here and below.
+        drop_quietly(task);
         let shells = with_employer(|shared| shared.map(|shared| shared.take_shells()));
-        // Results that nobody asked for may be dropped here: the user's code.
-        drop(shells);
+        drop_quietly(shells);
         return;
     }
     let employer = with_employer(|shared| shared.cloned());

@@ -9,11 +9,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use shuttle::thread;
 
+use crate::sync::Event;
+
 use super::{FutureStatus, ReturnWhen, TaskError, ThreadPoolExecutor, as_completed, wait};
 
 /// How many schedules; `TOWLINE_SHUTTLE_SCHEDULES` says otherwise.
 fn check(f: impl Fn() + Send + Sync + 'static) {
-    let schedules = std::env::var("TOWLINE_SHUTTLE_SCHEDULES").ok().and_then(|n| n.parse().ok()).unwrap_or(2_000);
+    let schedules = std::env::var("TOWLINE_SHUTTLE_SCHEDULES").ok().and_then(|n| n.parse().ok()).unwrap_or(20_000);
     shuttle::check_random(f, schedules);
 }
 
@@ -87,7 +89,10 @@ fn callbacks_run_once_each_and_in_order() {
     check(|| {
         let pool = pool(1);
         let order = Arc::new(parking_lot::Mutex::new(Vec::new()));
-        let future = pool.submit(|| ()).unwrap();
+        // The task cannot be done before both have been added; one that comes late runs at once.
+        let go = Arc::new(Event::new());
+        let waits = Arc::clone(&go);
+        let future = pool.submit(move || waits.wait()).unwrap();
         for n in 0..2 {
             let order = Arc::clone(&order);
             future.add_done_callback(move |status| {
@@ -95,6 +100,7 @@ fn callbacks_run_once_each_and_in_order() {
                 order.lock().push(n);
             });
         }
+        go.set();
         pool.shutdown(true, false);
         assert_eq!(*order.lock(), [0, 1]);
     });

@@ -37,6 +37,9 @@
 //! thread that is woken under the lock only runs into it, and a system call would be made while
 //! others wait. That is safe because of 2, which counts notifications not yet sent.
 //!
+//! While all who wait are coming anyway there is nothing to square, and `put` and `get` take a short
+//! way without [`Held`].
+//!
 //! Before a thread sleeps it *lingers*: it lets others run and looks again, a few times. Where many
 //! threads share few processors, that is mostly enough, and neither side makes a system call.
 //!
@@ -77,6 +80,13 @@ use crate::{deadline, waiting};
 /// On a processor that has nothing else to do this takes about as long as a sleep and a wake-up.
 /// Where spinning makes no sense it looks once, without letting others run: the way is the same.
 const LOOKS_MAX: u32 = if MAY_SPIN { 10 } else { 1 };
+
+/// How often a thread keeps away from a lock that is taken, and for how many pauses at first; twice
+/// as many each time. All together about as long as a sleep and a wake-up.
+#[cfg(not(any(loom, shuttle)))]
+const BACKOFF_ROUNDS: u32 = 6;
+#[cfg(not(any(loom, shuttle)))]
+const BACKOFF_FIRST: u32 = 32;
 
 /// In [`Core::done`]: joiners wait. The count is above it.
 const JOINERS: u64 = 1;
@@ -199,8 +209,27 @@ impl<S: Store> Core<S> {
     }
 
     pub(super) fn put(&self, item: S::Item, patience: Patience) -> Result<(), PutError<S::Item>> {
+        let mut state = self.lock_state();
+        if state.is_quiet() && state.wanted(Side::Putters) > 0 {
+            let place = state.store.place(&item);
+            state.store.insert(item, place);
+            self.count_accepted();
+            self.outside.len.store(state.store.len(), Ordering::Relaxed);
+            return Ok(());
+        }
+        self.put_among_others(self.hold(state), item, patience)
+    }
+
+    /// The way of those who may have to wait, or to wake others.
+    #[cold]
+    fn put_among_others<'a>(
+        &'a self,
+        held: Held<'a, S>,
+        item: S::Item,
+        patience: Patience,
+    ) -> Result<(), PutError<S::Item>> {
         // A local goes before a parameter: the lock is let go before `item` dies in a panic.
-        let mut held = self.lock();
+        let mut held = held;
         if held.state.wanted(Side::Putters) == 0 {
             held = self.wait(held, Side::Putters, patience);
         }
@@ -212,12 +241,30 @@ impl<S: Store> Core<S> {
         }
         let place = held.state.store.place(&item);
         held.state.store.insert(item, place);
-        self.accepted.store(self.accepted.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.count_accepted();
         Ok(())
     }
 
+    /// Counts one item in; the lock is held.
+    fn count_accepted(&self) {
+        self.accepted.store(self.accepted.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
     pub(super) fn get(&self, patience: Patience) -> Result<S::Item, GetError> {
-        let mut held = self.lock_with_item(patience)?;
+        let mut state = self.lock_state();
+        if state.is_quiet()
+            && let Some(item) = state.store.take()
+        {
+            self.outside.len.store(state.store.len(), Ordering::Relaxed);
+            return Ok(item);
+        }
+        self.get_among_others(self.hold(state), patience)
+    }
+
+    /// The way of those who may have to wait, or to wake others.
+    #[cold]
+    fn get_among_others(&self, held: Held<'_, S>, patience: Patience) -> Result<S::Item, GetError> {
+        let mut held = self.with_item(held, patience)?;
         let Some(item) = held.state.store.take() else { unreachable!("the lock has been held since an item was seen") };
         Ok(item)
     }
@@ -226,7 +273,7 @@ impl<S: Store> Core<S> {
         if max == 0 {
             return Ok(0);
         }
-        let mut held = self.lock_with_item(Patience::For(timeout))?;
+        let mut held = self.with_item(self.lock(), Patience::For(timeout))?;
         let count = max.min(held.state.store.len());
         held.state.store.take_many(count, out);
         Ok(count)
@@ -329,12 +376,33 @@ impl<S: Store> Core<S> {
     }
 
     fn lock(&self) -> Held<'_, S> {
-        Held { state: self.state.lock(), wakes: Wakes { outside: &self.outside, getters: 0, putters: 0 } }
+        self.hold(self.lock_state())
+    }
+
+    /// Takes the lock, and leaves it to whoever has it for a while if it is not free.
+    ///
+    /// What is done under the lock takes nanoseconds; fetching the lock's cache line from another
+    /// processor takes longer. A thread that keeps away for a moment lets the other one do many
+    /// operations in a row (measured: 20 ns an item instead of 33, four threads at each end).
+    fn lock_state(&self) -> MutexGuard<'_, State<S>> {
+        #[cfg(not(any(loom, shuttle)))]
+        for round in 0..BACKOFF_ROUNDS {
+            if let Some(state) = self.state.try_lock() {
+                return state;
+            }
+            for _ in 0..BACKOFF_FIRST << round {
+                std::hint::spin_loop();
+            }
+        }
+        self.state.lock()
+    }
+
+    fn hold<'a>(&'a self, state: MutexGuard<'a, State<S>>) -> Held<'a, S> {
+        Held { state, wakes: Wakes { outside: &self.outside, getters: 0, putters: 0 } }
     }
 
     /// Returns with the lock held and at least one item in the queue.
-    fn lock_with_item(&self, patience: Patience) -> Result<Held<'_, S>, GetError> {
-        let mut held = self.lock();
+    fn with_item<'a>(&'a self, mut held: Held<'a, S>, patience: Patience) -> Result<Held<'a, S>, GetError> {
         if held.state.wanted(Side::Getters) == 0 {
             held = self.wait(held, Side::Getters, patience);
         }
@@ -453,6 +521,11 @@ impl<S: Store> State<S> {
             Side::Getters => self.store.len(),
             Side::Putters => self.limit.saturating_sub(self.store.len()),
         }
+    }
+
+    /// Whether the queue is open and all who wait are coming anyway, so that a change wakes nobody.
+    fn is_quiet(&self) -> bool {
+        !self.shut_down && self.getters.waiting == self.getters.coming && self.putters.waiting == self.putters.coming
     }
 
     fn crowd(&mut self, side: Side) -> &mut Crowd {
