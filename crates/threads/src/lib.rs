@@ -1,58 +1,366 @@
-//! Threads the way Python's standard library offers them, in the shape that Rust wants.
+//! What Python has in `threading`, `queue` and `concurrent.futures`, in the shape that Rust wants:
+//! guards release when they are dropped, errors are values, closures are typed, and a timeout is a
+//! [`Duration`](std::time::Duration). It needs no async runtime, starts no thread and installs no
+//! signal handler unless it is asked to, and reports a deadlock instead of standing still.
 //!
-//! | module | what it gives |
-//! |---|---|
-//! | [`thread`] | named threads, a list of those alive, joins with a timeout, a `main` that waits |
-//! | [`cancel`] | one token that tells many threads to stop, and why |
-//! | [`sync`] | [`sync::Event`] and [`sync::Semaphore`] |
-//! | [`queue`] | a blocking queue that knows when its work is done and can be shut down |
-//! | [`executor`] | a pool of threads whose tasks have results, timeouts, callbacks and cancellation |
-//! | [`supervisor`] | N workers, a step at each interval, an orderly end on an interrupt |
+//! # In Python, here, and in std
 //!
-//! Names are Python's (`Event.wait`, `Queue.task_done`, `Future.result`); everything else is
-//! Rust's: guards release when they are dropped, errors are values, closures are typed, and a
-//! timeout is a [`Duration`](std::time::Duration).
+//! Names of things and of actions are Python's.
 //!
-//! # A pool in five lines
+//! ## Threads
+//!
+//! | Python | here | std |
+//! |---|---|---|
+//! | `Thread(target=f).start()` | [`thread::spawn`], [`thread::Builder`] | [`std::thread::spawn`] |
+//! | a subclass of `Thread` | [`thread::Runnable`], [`thread::start`] | nothing |
+//! | `join()`, `join(timeout)` | [`join`](thread::JoinHandle::join), [`join_timeout`](thread::JoinHandle::join_timeout) | [`join`](std::thread::JoinHandle::join), without a timeout |
+//! | `daemon`, the join at exit | [`Builder::daemon`](thread::Builder::daemon), [`thread::run`](thread::run()) | nothing: threads end with `main` |
+//! | `current_thread`, `main_thread` | [`thread::current`], [`thread::main_thread`] | [`std::thread::current`] |
+//! | `enumerate`, `active_count` | [`thread::enumerate`], [`thread::active_count`] | nothing |
+//! | `excepthook` | [`thread::set_excepthook`] | [`std::panic::set_hook`], for every panic |
+//! | `faulthandler.dump_traceback` | [`thread::dump`](thread::dump()): who waits for what | nothing |
+//! | `local` | [`std::thread_local!`] | the same |
+//! | `Timer` | [`Timer`] | nothing |
+//!
+//! ```
+//! use std::time::Duration;
+//! use towline_threads::thread;
+//!
+//! let mut thinker = thread::Builder::new().name("thinker").daemon(true).spawn(|| 6 * 7)?;
+//! println!("{}", thread::dump()); // each thread, and what it waits for
+//! let answer = thinker.join_timeout(Duration::from_secs(60)).unwrap();
+//! assert_eq!(answer, 42);
+//! assert!(thread::enumerate().iter().all(|thread| thread.name() != "thinker"));
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! A timer is a thread that waits, and does nothing if it is cancelled in time:
+//!
+//! ```
+//! use std::time::Duration;
+//! use towline_threads::Timer;
+//!
+//! let alarm = Timer::new(Duration::from_secs(3600), || println!("an hour has passed"));
+//! alarm.start()?;
+//! alarm.cancel();
+//! alarm.join().unwrap(); // its thread has ended
+//! assert!(!alarm.fired());
+//! # Ok::<(), towline_threads::timer::TimerError>(())
+//! ```
+//!
+//! ## Locks, and what else threads wait for
+//!
+//! | Python | here | std |
+//! |---|---|---|
+//! | `Lock` | [`sync::Lock`] | [`std::sync::Mutex`]: a panic poisons it, a deadlock hangs |
+//! | `RLock` | [`sync::RLock`] | nothing stable |
+//! | `Condition` | [`sync::Condition`] | [`std::sync::Condvar`]: wakes in any order, also for no reason |
+//! | `Semaphore`, `BoundedSemaphore` | [`sync::Semaphore`], [`sync::BoundedSemaphore`] | nothing |
+//! | `Event` | [`sync::Event`] | nothing |
+//! | `Barrier` | [`sync::Barrier`] | [`std::sync::Barrier`], without timeout, abort, reset and action |
+//! | `acquire(timeout=t)` | [`acquire_timeout`](sync::Lock::acquire_timeout) | nothing |
+//! | `acquire(blocking=False)` | [`try_acquire`](sync::Lock::try_acquire) | [`try_lock`](std::sync::Mutex::try_lock) |
+//!
+//! Two tasks take two locks in opposite order. One of them is told; when it lets go of what it has,
+//! the other one goes on:
 //!
 //! ```
 //! use towline_threads::ThreadPoolExecutor;
+//! use towline_threads::sync::{Barrier, Lock};
 //!
-//! let pool = ThreadPoolExecutor::new(4)?;
-//! let futures: Vec<_> = (1..=3).map(|n| pool.submit(move || n * n).unwrap()).collect();
-//! let squares: Vec<u32> = futures.into_iter().map(|f| f.result().unwrap()).collect();
-//! assert_eq!(squares, [1, 4, 9]);
+//! let pool = ThreadPoolExecutor::builder().max_workers(2).thread_name_prefix("clerk").build()?;
+//! let (left, right) = (Lock::named("left", ()), Lock::named("right", ()));
+//! let both_hold_one = Barrier::new(2).unwrap();
+//! let take_both = |first: &Lock<()>, second: &Lock<()>| {
+//!     let _held = first.acquire()?;
+//!     both_hold_one.wait().unwrap();
+//!     second.acquire().map(drop).inspect_err(|deadlock| println!("{deadlock}"))
+//! };
+//! let ended = pool.scope(|scope| {
+//!     let tasks = [(&left, &right), (&right, &left)];
+//!     let tasks = tasks.map(|(first, second)| scope.submit(move || take_both(first, second)).unwrap());
+//!     tasks.map(|task| task.result().unwrap())
+//! });
+//! assert_eq!(ended.iter().filter(|end| end.is_err()).count(), 1);
 //! # Ok::<(), towline_threads::executor::ExecutorError>(())
 //! ```
 //!
-//! # A queue with workers
+//! ```text
+//! deadlock: clerk_0 (task 1) waits for Lock `right` held by clerk_1 (task 1); clerk_1 (task 1) waits for Lock `left` held by clerk_0 (task 1)
+//! ```
+//!
+//! Three threads go on together, and each knows at which place it came:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use towline_threads::{sync::Barrier, thread};
+//!
+//! let start = Arc::new(Barrier::with_action(3, || println!("off they go"))?);
+//! let runners = [(); 3].map(|()| {
+//!     let start = Arc::clone(&start);
+//!     thread::spawn(move || start.wait())
+//! });
+//! let mut places = runners.map(|runner| runner.join().unwrap().unwrap());
+//! places.sort_unstable();
+//! assert_eq!(places, [0, 1, 2]);
+//! # Ok::<(), towline_threads::sync::BarrierError>(())
+//! ```
+//!
+//! ## Queues
+//!
+//! | Python | here | std |
+//! |---|---|---|
+//! | `Queue()`, `SimpleQueue()` | [`Queue::new`] | [`std::sync::mpsc::channel`]: one receiver |
+//! | `Queue(n)` | [`Queue::bounded`] | [`std::sync::mpsc::sync_channel`]: one receiver |
+//! | `LifoQueue`, `PriorityQueue` | [`LifoQueue`], [`PriorityQueue`] | nothing |
+//! | `put`, `put_nowait`, `put(timeout=t)` | [`put`](Queue::put), [`try_put`](Queue::try_put), [`put_timeout`](Queue::put_timeout) | `send`, `try_send`, nothing |
+//! | `get`, `get_nowait`, `get(timeout=t)` | [`get`](Queue::get), [`try_get`](Queue::try_get), [`get_timeout`](Queue::get_timeout) | `recv`, `try_recv`, `recv_timeout` |
+//! | `task_done`, `join` | [`task_done`](Queue::task_done), [`join`](Queue::join) | nothing |
+//! | `shutdown()` | [`shutdown`](Queue::shutdown) | dropping all senders |
+//! | `shutdown(immediate=True)` | [`shutdown_immediate`](Queue::shutdown_immediate) | dropping the receiver |
+//! | `qsize`, `empty`, `full` | [`len`](Queue::len), [`is_empty`](Queue::is_empty), [`is_full`](Queue::is_full) | nothing |
 //!
 //! ```
 //! use towline_threads::{Queue, thread};
 //!
 //! let queue = Queue::bounded(8);
-//! let jobs = queue.clone();
-//! let worker = thread::spawn(move || {
+//! let add_up = |jobs: Queue<u32>| {
 //!     let mut sum = 0;
 //!     while let Ok(job) = jobs.get() {
 //!         sum += job;
 //!         jobs.task_done().unwrap();
 //!     }
 //!     sum
-//! });
-//! for job in 1..=10 {
-//!     queue.put(job).unwrap();
-//! }
+//! };
+//! let workers = [queue.clone(), queue.clone()].map(|jobs| thread::spawn(move || add_up(jobs)));
+//! (1..=10).for_each(|job| queue.put(job).unwrap());
 //! queue.join(); // every job has been worked on
 //! queue.shutdown(); // `get` fails once the queue is empty
-//! assert_eq!(worker.join().unwrap(), 55);
+//! assert_eq!(workers.map(|worker| worker.join().unwrap()).iter().sum::<u32>(), 55);
 //! ```
+//!
+//! ## Pools and futures
+//!
+//! std has nothing of this but [`std::thread::scope`], with a thread for each closure.
+//!
+//! | Python | here |
+//! |---|---|
+//! | `ThreadPoolExecutor(n)`, with a prefix, an initializer | [`ThreadPoolExecutor::new`], [`ThreadPoolExecutor::builder`] |
+//! | `with` a pool | dropping the pool |
+//! | `shutdown(wait, cancel_futures)` | [`shutdown`](ThreadPoolExecutor::shutdown) |
+//! | `submit` | [`submit`](ThreadPoolExecutor::submit); [`scope`](ThreadPoolExecutor::scope) for closures that borrow |
+//! | `map`, with a timeout, a buffersize | [`map`](ThreadPoolExecutor::map), [`map_with`](ThreadPoolExecutor::map_with) |
+//! | `result()`, `result(timeout)` | [`result`](Future::result), [`result_timeout`](Future::result_timeout) |
+//! | `exception()`, `exception(timeout)` | [`exception`](Future::exception), [`exception_timeout`](Future::exception_timeout) |
+//! | `cancel`, `cancelled` | [`cancel`](Future::cancel), [`cancelled`](Future::cancelled) |
+//! | `done`, `running` | [`done`](Future::done), [`running`](Future::running), [`status`](Future::status) |
+//! | `add_done_callback` | [`add_done_callback`](Future::add_done_callback) |
+//! | `wait` | [`executor::wait`](executor::wait()) |
+//! | `as_completed` | [`executor::as_completed`](executor::as_completed()), [`executor::as_completed_timeout`] |
+//!
+//! A panic is the error of its task, and the worker lives on:
+//!
+//! ```
+//! use towline_threads::ThreadPoolExecutor;
+//!
+//! let pool = ThreadPoolExecutor::new(4)?;
+//! let good = pool.submit(|| 6 * 7).unwrap();
+//! let bad = pool.submit(|| -> u32 { panic!("no luck") }).unwrap();
+//! good.add_done_callback(|status| println!("the good one has {status:?}"));
+//! assert_eq!(good.result().unwrap(), 42);
+//! assert_eq!(bad.result().unwrap_err().panic_message(), Some("no luck"));
+//! # Ok::<(), towline_threads::executor::ExecutorError>(())
+//! ```
+//!
+//! `map` gives results in the order of the items, and reads no more of them than it is told to:
+//!
+//! ```
+//! use towline_threads::ThreadPoolExecutor;
+//! use towline_threads::executor::MapOptions;
+//!
+//! let pool = ThreadPoolExecutor::new(2)?;
+//! let lengths = pool.map(str::len, ["one", "three", ""]).unwrap();
+//! let lengths: Vec<usize> = lengths.map(|length| length.unwrap()).collect();
+//! assert_eq!(lengths, [3, 5, 0]);
+//!
+//! let without_end = pool.map_with(MapOptions::new().buffersize(8), |n| n * n, 1_u64..).unwrap();
+//! let first: Vec<u64> = without_end.take(3).map(|square| square.unwrap()).collect();
+//! assert_eq!(first, [1, 4, 9]);
+//! # Ok::<(), towline_threads::executor::ExecutorError>(())
+//! ```
+//!
+//! Tasks wait for tasks of their own pool, however small it is:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use towline_threads::ThreadPoolExecutor;
+//!
+//! let pool = Arc::new(ThreadPoolExecutor::new(1)?); // in CPython a deadlock
+//! let own = Arc::clone(&pool);
+//! let outer = pool.submit(move || {
+//!     let parts: Vec<_> = (1..=3_u32).map(|n| own.submit(move || n * n).unwrap()).collect();
+//!     parts.into_iter().map(|part| part.result().unwrap()).sum::<u32>()
+//! });
+//! assert_eq!(outer.unwrap().result().unwrap(), 14);
+//! # Ok::<(), towline_threads::executor::ExecutorError>(())
+//! ```
+//!
+//! `as_completed` yields whichever is done next:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use towline_threads::executor::as_completed;
+//! use towline_threads::{ThreadPoolExecutor, sync::Event};
+//!
+//! let pool = ThreadPoolExecutor::new(2)?;
+//! let go = Arc::new(Event::new());
+//! let waits = Arc::clone(&go);
+//! let slow = move || {
+//!     waits.wait();
+//!     "slow"
+//! };
+//! let futures = [pool.submit(slow).unwrap(), pool.submit(|| "quick").unwrap()];
+//! let mut completed = as_completed(futures);
+//! assert_eq!(completed.next().unwrap().result().unwrap(), "quick");
+//! go.set();
+//! assert_eq!(completed.next().unwrap().result().unwrap(), "slow");
+//! # Ok::<(), towline_threads::executor::ExecutorError>(())
+//! ```
+//!
+//! ## What Python does not have
+//!
+//! | here | what it is |
+//! |---|---|
+//! | [`CancelToken`] | tells many threads to stop, and why; reasons only escalate, and tokens form a tree |
+//! | [`Supervisor`], [`Supervised`] | N workers, a step at each interval, an orderly end on an interrupt |
+//! | [`deadlock`] | who waits for whom, when a wait would never have ended |
+//!
+//! ```
+//! use std::io;
+//! use towline_threads::supervisor::{Crew, Outcome, Supervised, Supervisor};
+//!
+//! struct Steps(u32);
+//!
+//! impl Supervised for Steps {
+//!     fn init_threads(&mut self, crew: &Crew) -> io::Result<()> {
+//!         (0..crew.threads_number()).try_for_each(|n| crew.spawn(format!("worker-{n}"), || { /* work */ }))
+//!     }
+//!
+//!     fn run_step(&mut self) {
+//!         self.0 += 1; // save the progress, say
+//!     }
+//! }
+//!
+//! let mut steps = Steps(0);
+//! assert_eq!(Supervisor::new(2).run(&mut steps).unwrap(), Outcome::Finished);
+//! assert!(steps.0 >= 1); // the last step comes after the last thread
+//! ```
+//!
+//! # Where it differs from CPython
+//!
+//! Each of these is a choice, with its reason. What is not named here is meant to be as in CPython
+//! 3.14. There is no global lock: threads compute at the same time.
+//!
+//! ## Types and errors
+//!
+//! - **Only its guard releases a lock**, once and in its own thread (CPython: any thread releases a
+//!   `Lock`), because a type can rule out what a check at run time can only complain about. For the
+//!   same reason a negative semaphore, barrier or timeout does not compile.
+//! - **A thread is started by the call that makes it**, so nothing can be started twice or joined
+//!   before its start. (A [`Timer`] has a start of its own, and errors for both.)
+//! - **A result is had once**: [`join`](thread::JoinHandle::join) and [`result`](Future::result) use
+//!   their handle up (CPython gives the same object to everybody), because a value has one owner.
+//!   After a timeout one may ask again, and [`exception`](Future::exception) leaves the result.
+//! - **A panic is the exception**, and the standard library's panic hook hears of it first. An `Err`
+//!   that a task returns is its value, because the caller expects it; so
+//!   [`FirstException`](executor::ReturnWhen::FirstException) waits for a panic, or for a pool that
+//!   broke.
+//! - **A thread's panic is the result of its join** (CPython: `join` says nothing), so that it
+//!   cannot be lost.
+//! - **What was refused comes back**: the item of a failed [`put`](Queue::put), the closure of a
+//!   failed [`submit`](ThreadPoolExecutor::submit), because the caller has no other copy.
+//! - **A future comes from a pool** and cannot be given a result by hand, so that it always ends,
+//!   and in one way.
+//! - **A timeout too long for the clock is one without end** (CPython: `OverflowError`), because
+//!   that is what was meant.
+//!
+//! ## Threads
+//!
+//! - **[`thread::run`](thread::run()) joins the threads that are no daemons**, not the end of the
+//!   process, because nothing of ours runs after a Rust `main`.
+//! - **A daemon flag is not inherited from a thread of another crate**, because nobody chose it.
+//! - **[`thread::dump`](thread::dump()) names what each thread waits for and who holds it**; a stack,
+//!   as `faulthandler` prints it, says neither.
+//!
+//! ## Deadlocks
+//!
+//! - **A wait that closes a ring is an error** ([`deadlock`]): waits without a time limit for a
+//!   `Lock`, an `RLock`, a task's result and the end of a thread, because a mistake that is named can
+//!   be mended, and a program that stands still says nothing.
+//! - **A lock belongs to the task that took it**, not to its thread: a task that is run on top of the
+//!   one that waits for it does not get into that one's `RLock` (which is a deadlock, and reported),
+//!   because it would find the data half changed.
+//!
+//! ## Locks, and what else threads wait for
+//!
+//! - **A [`Condition`](sync::Condition) has no lock of its own**, and a notification needs none
+//!   (CPython: an error), because its queue has a lock inside, and a thread that is woken by one who
+//!   holds the caller's lock only runs into that.
+//! - **A [`Barrier`](sync::Barrier)'s action runs without the barrier's lock**, so that `abort` and a
+//!   timeout need not wait for it. **A timeout also counts while the last cycle leaves** (CPython:
+//!   no limit there), because it is the caller's time.
+//! - **The guard of a [`BoundedSemaphore`](sync::BoundedSemaphore) whose permit was given back by
+//!   hand changes nothing**, because a destructor cannot fail; `release` by hand says what is wrong.
+//! - **`release(0)` does nothing** (CPython: `ValueError`), because a number that was computed may
+//!   be 0.
+//!
+//! ## Queues
+//!
+//! - **A [`PriorityQueue`] gives equal items in the order in which they were put** (CPython promises
+//!   none), so that none of them is passed over for ever and no counter has to be put beside them.
+//! - **A queue with room for 0 items is a panic** (CPython: no limit), because a limit that comes to
+//!   0 should not vanish; [`Queue::new`] is the one without.
+//! - **[`get_many`](Queue::get_many) takes what is there at once**, because a batch then costs one
+//!   lock; **[`join_timeout`](Queue::join_timeout) ends**, because the end of a program must not wait
+//!   for a worker that is stuck.
+//!
+//! ## Pools
+//!
+//! - **A task may wait for tasks of its own pool** (CPython: a documented deadlock), because a worker
+//!   that would only wait can run the task itself.
+//! - **It runs the awaited task only**, because a stranger could need a lock that the waiter holds.
+//! - **A wait with a timeout never runs a task**, because that could take longer.
+//! - **With 512 KiB of its stack gone, a worker leaves the awaited task to another thread**, because
+//!   a chain may be deeper than a stack; it waits meanwhile, so no more tasks run at a time than
+//!   there are workers.
+//! - **A cancelled task is done for everybody at once**, also one that a shutdown cancels, because in
+//!   CPython a wait for it can hang ([92001](https://github.com/python/cpython/issues/92001),
+//!   [109934](https://github.com/python/cpython/issues/109934)).
+//! - **[`map`](ThreadPoolExecutor::map) goes on after an error**, which stands at its item's place
+//!   (CPython: the end), because one bad item says nothing of the others.
+//! - **[`buffersize`](executor::MapOptions::buffersize) is exactly how many are outstanding**
+//!   (CPython 3.14: one more), because it is a bound.
+//! - **[`wait`](executor::wait()) gives lists in the order of its arguments** (CPython: sets), because
+//!   an order that is known can be relied on; a task that was given twice is there once.
+//! - **A shutdown by one of the pool's own workers does not wait** (CPython: `RuntimeError`), because
+//!   it would wait for itself.
+//! - **A pool that can start no thread at all breaks**, and its futures say why (CPython: `submit`
+//!   raises and the task stays behind), because nobody would ever run them.
+//! - **Workers are daemons**: dropping the pool waits for all that was submitted, and `thread::run`
+//!   does not, because a pool has an owner.
+//! - **[`scope`](ThreadPoolExecutor::scope) takes closures that borrow**, because not all data is
+//!   worth an `Arc`; a task that panics is that task's error, where [`std::thread::scope`] panics.
+//! - **[`Future`] is a [`std::future::Future`] too**, so that async code need not keep a thread
+//!   waiting.
 //!
 //! # Features
 //!
-//! `signals` (default, Unix only): `supervisor::signals`, which turns SIGINT, SIGTERM and SIGHUP
-//! into interrupts. Only programs need it; nothing in this crate installs a signal handler by
-//! itself.
+//! - `signals` (default, Unix only): `supervisor::signals`, which turns SIGINT, SIGTERM and SIGHUP
+//!   into interrupts. Only programs need it; nothing in this crate installs a signal handler by
+//!   itself. Without it neither `signal-hook` nor `libc` is a dependency of this crate.
+//!
+//! There are no others. `--cfg loom` and `--cfg shuttle` replace locks and atomics by those of the
+//! tools of that name, for this crate's own tests.
 
 #![warn(missing_docs)]
 #![deny(unsafe_code)]

@@ -31,14 +31,9 @@ use crate::waiting::{self, Waiting};
 /// # Ok::<(), towline_threads::executor::ExecutorError>(())
 /// ```
 ///
-/// # Async
-///
-/// It is a [`std::future::Future`] too, with the same result, for any runtime: polling never
-/// blocks, and dropping it while it is polled lets the task run on.
-///
 /// A result can be had once, which the types say where CPython keeps it for ever:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0382
 /// use towline_threads::ThreadPoolExecutor;
 ///
 /// let pool = ThreadPoolExecutor::new(1).unwrap();
@@ -46,6 +41,11 @@ use crate::waiting::{self, Waiting};
 /// let first = future.result();
 /// let second = future.result();
 /// ```
+///
+/// # Async
+///
+/// It is a [`std::future::Future`] too, with the same result, for any runtime: polling never
+/// blocks, and dropping it while it is polled lets the task run on.
 #[must_use = "a task whose future is dropped runs, but nobody learns how it ended"]
 pub struct Future<T> {
     outcome: Arc<dyn Outcome<T>>,

@@ -62,7 +62,7 @@ use crate::waiting::{self, Waiting};
 ///
 /// A task cannot borrow what may be gone when it runs; [`scope`](Self::scope) is for that:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0373
 /// use towline_threads::ThreadPoolExecutor;
 ///
 /// let pool = ThreadPoolExecutor::new(1).unwrap();

@@ -71,6 +71,14 @@ const KIND: &str = "Barrier";
 /// assert_eq!(places, [0, 1, 2]);
 /// # Ok::<(), towline_threads::sync::BarrierError>(())
 /// ```
+///
+/// A barrier for 0 threads is an error. One for fewer does not compile:
+///
+/// ```compile_fail,E0600
+/// use towline_threads::sync::Barrier;
+///
+/// let start = Barrier::new(-3);
+/// ```
 pub struct Barrier {
     parties: usize,
     name: Name,

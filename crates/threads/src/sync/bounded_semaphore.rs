@@ -22,6 +22,14 @@ use crate::naming::Name;
 /// assert_eq!(connections.available(), 2);
 /// ```
 ///
+/// What is an error at run time in CPython, a negative number, does not compile:
+///
+/// ```compile_fail,E0600
+/// use towline_threads::sync::BoundedSemaphore;
+///
+/// let semaphore = BoundedSemaphore::new(-1);
+/// ```
+///
 /// # A permit that is given back twice
 ///
 /// A guard gives its permit back when it is dropped. If somebody has released that permit by hand

@@ -57,7 +57,7 @@ use crate::waiting;
 ///
 /// CPython finds out at run time that a thread waits without the lock. Here it cannot be written:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// use towline_threads::sync::{Condition, Lock};
 ///
 /// let lock = Lock::new(0);

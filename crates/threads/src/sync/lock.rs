@@ -42,7 +42,7 @@ const KIND: &str = "Lock";
 ///
 /// In CPython any thread may release a lock. Here only the guard can, once, in its own thread:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0382
 /// use towline_threads::sync::Lock;
 ///
 /// let lock = Lock::new(0);
@@ -51,7 +51,7 @@ const KIND: &str = "Lock";
 /// drop(guard); // released twice
 /// ```
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// use towline_threads::sync::Lock;
 ///
 /// static LOCK: Lock<i32> = Lock::new(0);
@@ -61,7 +61,7 @@ const KIND: &str = "Lock";
 ///
 /// Nor can the data be reached without it:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0716
 /// use towline_threads::sync::Lock;
 ///
 /// let lock = Lock::new(vec![1]);

@@ -51,19 +51,39 @@ const KIND: &str = "RLock";
 /// # Ok::<(), Deadlock>(())
 /// ```
 ///
-/// # Tasks
+/// What CPython finds out at run time, releasing a lock that one does not hold, cannot be written.
+/// Only a guard releases, and who has a guard holds the lock:
 ///
-/// A task of a pool that is run on top of a task that waits for it does *not* get in (ours): it
-/// would find the data half changed. That is a deadlock, and is reported as one.
-///
-/// What CPython finds out at run time, releasing a lock that one does not hold, cannot be written:
-///
-/// ```compile_fail
+/// ```compile_fail,E0599
 /// use towline_threads::sync::RLock;
 ///
 /// let lock = RLock::new(());
 /// lock.release();
 /// ```
+///
+/// A guard releases once, in its own thread:
+///
+/// ```compile_fail,E0382
+/// use towline_threads::sync::RLock;
+///
+/// let lock = RLock::new(0);
+/// let guard = lock.acquire().unwrap();
+/// drop(guard);
+/// drop(guard); // released more often than acquired
+/// ```
+///
+/// ```compile_fail,E0277
+/// use towline_threads::sync::RLock;
+///
+/// static LOCK: RLock<i32> = RLock::new(0);
+/// let guard = LOCK.acquire().unwrap();
+/// std::thread::spawn(move || drop(guard)); // released by another thread
+/// ```
+///
+/// # Tasks
+///
+/// A task of a pool that is run on top of a task that waits for it does *not* get in (ours): it
+/// would find the data half changed. That is a deadlock, and is reported as one.
 pub struct RLock<T: ?Sized> {
     holder: Holder,
     /// How many guards there are. Only the holder touches it.

@@ -25,15 +25,23 @@ use crate::naming::Name;
 /// # drop(second);
 /// ```
 ///
-/// What nobody holds cannot be given back; a permit is released once:
+/// A permit is given back once:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0382
 /// use towline_threads::sync::Semaphore;
 ///
 /// let semaphore = Semaphore::new(1);
 /// let permit = semaphore.acquire();
 /// drop(permit);
 /// drop(permit);
+/// ```
+///
+/// What is an error at run time in CPython, a negative number, does not compile:
+///
+/// ```compile_fail,E0600
+/// use towline_threads::sync::Semaphore;
+///
+/// let semaphore = Semaphore::new(-1);
 /// ```
 pub struct Semaphore {
     permits: Permits,

@@ -32,6 +32,26 @@ use crate::waiting::{self, Waiting};
 /// go.set();
 /// assert_eq!(worker.join().unwrap(), "done");
 /// ```
+///
+/// In CPython a thread is joined as often as one likes, and what it returned is lost. Here a join
+/// gives the result, so there is one:
+///
+/// ```compile_fail,E0382
+/// use towline_threads::thread;
+///
+/// let worker = thread::spawn(|| 42);
+/// let first = worker.join();
+/// let second = worker.join();
+/// ```
+///
+/// As [`spawn`](super::spawn) both makes and starts a thread, none is joined before its start:
+///
+/// ```compile_fail,E0599
+/// use towline_threads::thread;
+///
+/// let worker = thread::Builder::new().name("never started");
+/// worker.join();
+/// ```
 pub struct JoinHandle<T> {
     info: ThreadInfo,
     packet: Arc<Packet<T>>,

@@ -36,7 +36,7 @@ use super::handle::JoinHandle;
 ///
 /// In Python a thread that is started twice is an error at run time. Here it does not compile:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0382
 /// use towline_threads::thread::{self, Runnable};
 ///
 /// struct Once;
