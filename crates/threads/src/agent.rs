@@ -8,7 +8,8 @@
 //! A number is made of the thread's number and of a count of the tasks that it has run, so that it
 //! is had without asking anybody, and leads back to the thread. The count may start again after
 //! four thousand million tasks: two agents of one thread can only be mixed up if the earlier one
-//! has left a lock behind that is never released.
+//! has left a lock behind that is never released, or has itself run so many tasks on top of it. As
+//! both are in one thread, no two threads are at a lock's data even then.
 //!
 //! [`RLock`]: crate::sync::RLock
 

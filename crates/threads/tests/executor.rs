@@ -362,3 +362,45 @@ fn many_submitters_share_a_pool() {
         }
     });
 }
+
+#[test]
+fn idle_workers_are_reused_before_another_is_started() {
+    with_watchdog(Duration::from_secs(60), || {
+        let pool = ThreadPoolExecutor::builder().max_workers(8).thread_name_prefix("reused").build().unwrap();
+        let sleeps = || {
+            thread::dump()
+                .to_string()
+                .lines()
+                .any(|line| line.starts_with("reused_0 ") && line.ends_with("waits for work"))
+        };
+        for _ in 0..200 {
+            let name = pool.submit(|| thread::current().name().to_owned()).unwrap().result().unwrap();
+            assert_eq!(name, "reused_0");
+            while !sleeps() {
+                std::thread::yield_now();
+            }
+        }
+    });
+}
+
+#[test]
+fn an_exception_is_told_without_taking_the_result() {
+    with_watchdog(Duration::from_secs(60), || {
+        let pool = ThreadPoolExecutor::new(1).unwrap();
+        let go = Arc::new(Event::new());
+        let waits = Arc::clone(&go);
+        let future = pool
+            .submit(move || {
+                waits.wait();
+                panic!("no luck");
+            })
+            .unwrap();
+        assert!(matches!(future.exception_timeout(Duration::from_millis(2)), Some(TaskError::Timeout)));
+        go.set();
+        for _ in 0..2 {
+            assert_eq!(future.exception_timeout(Duration::from_secs(60)).unwrap().panic_message(), Some("no luck"));
+        }
+        let taken: Result<(), _> = future.result();
+        assert_eq!(taken.unwrap_err().panic_message(), Some("no luck"));
+    });
+}

@@ -23,7 +23,11 @@
 //! `parking_lot`'s. CPython has nothing like this: there the program stands still.
 //!
 //! Waits with a time limit end by themselves and are no part of a ring. Nor are waits for an event,
-//! a condition, a semaphore, a barrier or a queue: anybody may end those. A task that no worker has
+//! a condition, a semaphore, a barrier or a queue: anybody may end those. Waits for several tasks
+//! ([`wait`](crate::executor::wait), [`as_completed`](crate::executor::as_completed), the end of a
+//! [scope](crate::ThreadPoolExecutor::scope)) and for a pool's
+//! [`shutdown`](crate::ThreadPoolExecutor::shutdown) are not looked at: do not hold a lock in them
+//! that the tasks want. A task that no worker has
 //! begun waits for *any* worker, so a ring through it is reported only when every worker of its
 //! pool is stuck in it.
 //!

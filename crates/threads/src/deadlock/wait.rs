@@ -15,7 +15,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_millis(10);
 
 /// How often a published wait looks again. A ring is seen by the wait that closes it; this is for
 /// rings that are closed by something else, such as a pool that loses a worker.
-pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(1);
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(80);
 
 static GRAPH: LazyLock<Graph> = LazyLock::new(Graph::new);
 

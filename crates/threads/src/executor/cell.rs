@@ -28,12 +28,13 @@
 //!
 //! `loom_tests.rs` runs these through every interleaving of a few threads.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::watch::{Audience, Callback, Watch, Watcher};
 use crate::facade::Mutex;
 use crate::facade::atomic::{AtomicU8, Ordering};
-use crate::panic::Payload;
+use crate::panic::{Payload, drop_quietly};
 
 #[cfg(loom)]
 use loom::cell::UnsafeCell;
@@ -201,16 +202,15 @@ impl<F, T> TaskCell<F, T> {
     /// Leaves the waker of an async task, instead of the one that is there; false if the task is
     /// done, so that nobody would call it.
     pub(super) fn set_waker(&self, waker: &std::task::Waker) -> bool {
+        // Cloned and dropped outside the lock: both are the user's code.
+        let mut other = Some(waker.clone());
         let mut rest = self.rest.lock();
         let place = &mut rest.get_or_insert_default().audience.waker;
-        let before = match place {
-            Some(known) if known.will_wake(waker) => None,
-            _ => place.replace(waker.clone()),
-        };
+        std::mem::swap(place, &mut other);
         let done = is_done(self.stage.fetch_or(WATCHED, Ordering::AcqRel) & STAGE);
         let unneeded = if done { place.take() } else { None };
         drop(rest);
-        drop((before, unneeded));
+        drop((other, unneeded));
         !done
     }
 
@@ -244,7 +244,10 @@ impl<F, T> TaskCell<F, T> {
             watch.done(key);
         }
         if let Some(waker) = waker {
-            waker.wake();
+            // The user's code; callbacks and other tasks come after it.
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                drop_quietly(payload);
+            }
         }
         callbacks
     }

@@ -116,7 +116,11 @@ impl<T> Future<T> {
     /// # Ok::<(), towline_threads::executor::ExecutorError>(())
     /// ```
     pub fn result_timeout(&mut self, timeout: Duration) -> Result<T, TaskError> {
-        if self.wait_until(deadline::after(timeout)) { self.take() } else { Err(TaskError::Timeout) }
+        match self.wait_within(timeout) {
+            Ok(true) => self.take(),
+            Ok(false) => Err(TaskError::Timeout),
+            Err(deadlock) => Err(TaskError::Deadlock(deadlock)),
+        }
     }
 
     /// Waits until the task is done and says what went wrong, if something did. The result stays.
@@ -142,7 +146,11 @@ impl<T> Future<T> {
     /// Does as [`exception`](Self::exception), but waits no longer than `timeout`:
     /// [`TaskError::Timeout`] if the task is not done by then.
     pub fn exception_timeout(&self, timeout: Duration) -> Option<TaskError> {
-        if self.wait_until(deadline::after(timeout)) { self.what_went_wrong() } else { Some(TaskError::Timeout) }
+        match self.wait_within(timeout) {
+            Ok(true) => self.what_went_wrong(),
+            Ok(false) => Some(TaskError::Timeout),
+            Err(deadlock) => Some(TaskError::Deadlock(deadlock)),
+        }
     }
 
     /// Cancels the task if no worker has taken it.
@@ -264,15 +272,23 @@ impl<T> Future<T> {
         Ok(())
     }
 
-    /// False if the task is not done when the time is up.
-    fn wait_until(&self, deadline: Option<Instant>) -> bool {
+    /// False if the task is not done when the time is up. A time that the clock cannot reach is
+    /// one without end, in every respect.
+    fn wait_within(&self, timeout: Duration) -> Result<bool, Deadlock> {
+        match deadline::after(timeout) {
+            Some(deadline) => Ok(self.wait_until(deadline)),
+            None => self.wait_without_end().map(|()| true),
+        }
+    }
+
+    fn wait_until(&self, deadline: Instant) -> bool {
         if self.done() {
             return true;
         }
         let parker = Parker::new();
         let _registered = self.register(&parker);
         let _note = waiting::write(Waiting::Task);
-        parker.wait(deadline)
+        parker.wait(Some(deadline))
     }
 
     fn register(&self, parker: &Arc<Parker>) -> Registered<'_, T> {

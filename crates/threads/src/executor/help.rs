@@ -5,7 +5,7 @@
 //! * Only a worker of the task's own pool, and only without a time limit.
 //! * By the same compare-and-swap as every worker: whoever comes first runs it, and the handle in
 //!   the backlog is an empty shell from then on.
-//! * Not with half of the stack gone: then a *compensating* thread of the pool runs it, and this one
+//! * Not with a quarter of the stack gone: then a *compensating* thread of the pool runs it, and this one
 //!   waits. As this one does nothing meanwhile, no more tasks run at a time than there are workers.
 
 use std::cell::{Cell, RefCell};
@@ -18,7 +18,7 @@ use crate::panic::drop_quietly;
 
 /// How much stack a worker may use up before its awaited tasks go to another thread.
 ///
-/// Threads have 2 MiB unless `RUST_MIN_STACK` says otherwise.
+/// Workers have 2 MiB at least, and more if `RUST_MIN_STACK` says so.
 pub(super) const STACK_BEFORE_COMPENSATING: usize = 512 * 1024;
 
 facade::local! {
@@ -60,7 +60,8 @@ pub(super) fn run(task: Arc<dyn Run>) {
         // The last owner of a task drops its result: the user's code, here and below.
         drop_quietly(task);
         let shells = with_employer(|shared| shared.map(|shared| shared.take_shells()));
-        drop_quietly(shells);
+        // One by one: two that panic at once would end the process.
+        shells.into_iter().flatten().flatten().for_each(drop_quietly);
         return;
     }
     let employer = with_employer(|shared| shared.cloned());

@@ -16,7 +16,7 @@ use std::error::Error;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicU64 as PlainU64;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 
 use parking_lot::Mutex as PlainMutex;
 
@@ -108,12 +108,20 @@ struct Staff {
     next_worker: usize,
     /// The workers that have begun, by the numbers of their threads.
     threads: Vec<u32>,
+    /// The compensating threads that have begun, likewise.
+    standing_in: Vec<u32>,
     handles: Vec<JoinHandle<()>>,
     broken: Option<Arc<str>>,
 }
 
 /// All pools by number, for those who look for deadlocks.
 static POOLS: PlainMutex<BTreeMap<u64, Weak<Shared>>> = PlainMutex::new(BTreeMap::new());
+
+/// The stack of a worker: the standard library's, but never so small that `help.rs` would use it up.
+static STACK_BYTES: LazyLock<usize> = LazyLock::new(|| {
+    let asked = std::env::var("RUST_MIN_STACK").ok().and_then(|bytes| bytes.parse().ok());
+    asked.unwrap_or(0).max(4 * help::STACK_BEFORE_COMPENSATING)
+});
 
 /// 0 is no pool's number.
 static NEXT_ID: PlainU64 = PlainU64::new(1);
@@ -149,6 +157,7 @@ impl ThreadPoolExecutor {
                 compensating: 0,
                 next_worker: 0,
                 threads: Vec::new(),
+                standing_in: Vec::new(),
                 handles: Vec::new(),
                 broken: None,
             }),
@@ -225,14 +234,18 @@ impl Drop for ThreadPoolExecutor {
 
 impl fmt::Debug for ThreadPoolExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let staff = self.shared.staff.lock();
+        // What `f` writes to is not ours: not under the lock.
+        let (workers, broken) = {
+            let staff = self.shared.staff.lock();
+            (staff.workers, staff.broken.clone())
+        };
         f.debug_struct("ThreadPoolExecutor")
             .field("prefix", &self.shared.settings.prefix)
             .field("max_workers", &self.shared.settings.max_workers)
-            .field("workers", &staff.workers)
+            .field("workers", &workers)
             .field("backlog", &self.shared.backlog.len())
             .field("shut_down", &self.shared.backlog.is_closed())
-            .field("broken", &staff.broken)
+            .field("broken", &broken)
             .finish_non_exhaustive()
     }
 }
@@ -328,14 +341,14 @@ impl Shared {
         let own = Arc::clone(self);
         let awaited = Arc::clone(&task);
         if self.start_thread(number, move || compensate_here(&own, &awaited)).is_err() {
-            self.compensating_ended();
+            self.compensating_ended(None);
             task.run();
         }
     }
 
     fn start_thread(&self, number: usize, f: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
         let name = format!("{}_{number}", self.settings.prefix);
-        let handle = thread::Builder::new().name(name).daemon(true).spawn(f)?;
+        let handle = thread::Builder::new().name(name).daemon(true).stack_size(*STACK_BYTES).spawn(f)?;
         // Whoever waits for the workers takes these when the last of them has ended. One that ends
         // before its handle is here is off the list of threads by then all the same, or nearly.
         let mut staff = self.staff.lock();
@@ -379,18 +392,22 @@ impl Shared {
         staff.workers == 0 && self.backlog.len() > 0
     }
 
-    fn compensating_ended(&self) {
-        self.staff.lock().compensating -= 1;
+    /// Counts a compensating thread out; `thread` is its number if it had begun.
+    fn compensating_ended(&self, thread: Option<u32>) {
+        let mut staff = self.staff.lock();
+        staff.standing_in.retain(|&other| Some(other) != thread);
+        staff.compensating -= 1;
         self.ended.notify_all();
     }
 
     fn who_could_begin(&self) -> Progress {
         let staff = self.staff.lock();
-        let all_have_begun = staff.threads.len() == staff.workers;
+        // A compensating thread that has not begun is about to run what is awaited.
+        let all_have_begun = staff.threads.len() == staff.workers && staff.standing_in.len() == staff.compensating;
         if !all_have_begun || staff.workers < self.settings.max_workers {
             return Progress::Free;
         }
-        Progress::PendingFor(staff.threads.clone())
+        Progress::PendingFor(staff.threads.iter().chain(&staff.standing_in).copied().collect())
     }
 
     fn initialize(&self) -> Result<(), String> {
@@ -438,6 +455,18 @@ impl Drop for Employed<'_> {
     }
 }
 
+/// Does the same for a compensating thread.
+struct StandingIn<'a> {
+    shared: &'a Shared,
+    thread: u32,
+}
+
+impl Drop for StandingIn<'_> {
+    fn drop(&mut self) {
+        self.shared.compensating_ended(Some(self.thread));
+    }
+}
+
 /// The life of a worker.
 fn work(shared: &Arc<Shared>) {
     let _employment = help::employ(shared);
@@ -456,6 +485,9 @@ fn work(shared: &Arc<Shared>) {
 /// The life of a thread that stands in for a worker which waits.
 fn compensate_here(shared: &Arc<Shared>, awaited: &Arc<dyn Run>) {
     let _employment = help::employ(shared);
+    let thread = agent::current().thread();
+    shared.staff.lock().standing_in.push(thread);
+    let _standing_in = StandingIn { shared, thread };
     match shared.initialize() {
         Ok(()) => run_quietly(Arc::clone(awaited)),
         Err(reason) => {
@@ -463,7 +495,6 @@ fn compensate_here(shared: &Arc<Shared>, awaited: &Arc<dyn Run>) {
             settle_all(VecDeque::from([Arc::clone(awaited)]), &Verdict::Broken(reason.into()));
         }
     }
-    shared.compensating_ended();
 }
 
 /// What the last owner of a task drops is user code too.
@@ -481,9 +512,17 @@ fn run_quietly(task: Arc<dyn Run>) {
 fn settle_all(backlog: VecDeque<Arc<dyn Run>>, verdict: &Verdict) {
     let settled: Vec<(Arc<dyn Run>, Vec<Callback>)> = backlog
         .into_iter()
-        .filter_map(|task| task.settle(verdict.clone()).map(|callbacks| (task, callbacks)))
+        .filter_map(|task| match task.settle(verdict.clone()) {
+            Some(callbacks) => Some((task, callbacks)),
+            None => {
+                // It has run in place, and this may be its last owner.
+                drop_quietly(task);
+                None
+            }
+        })
         .collect();
     for (task, callbacks) in settled {
         task.after_settling(callbacks);
+        drop_quietly(task);
     }
 }

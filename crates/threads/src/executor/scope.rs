@@ -255,7 +255,8 @@ impl<'scope> Scope<'scope, '_> {
 
 impl fmt::Debug for Scope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scope").field("jobs", &self.jobs.list.lock().live.len()).finish_non_exhaustive()
+        let jobs = self.jobs.list.lock().live.len();
+        f.debug_struct("Scope").field("jobs", &jobs).finish_non_exhaustive()
     }
 }
 

@@ -81,11 +81,12 @@ where
         let shift = agent::begin_task();
         self.runner.set(shift.agent());
         let outcome = catch_unwind(AssertUnwindSafe(work));
-        drop(shift);
         let callbacks = self.cell.finish(outcome);
         if !callbacks.is_empty() {
             call_all(callbacks, self.status());
         }
+        // After the callbacks: they do not get into the locks of a task below either.
+        drop(shift);
     }
 
     fn settle(&self, verdict: Verdict) -> Option<Vec<Callback>> {

@@ -43,6 +43,9 @@ impl Crew {
         let hub = Arc::clone(&self.hub);
         let started = thread::Builder::new().name(name).daemon(true).spawn(move || {
             let outcome = catch_unwind(AssertUnwindSafe(f));
+            if let Err(payload) = &outcome {
+                thread::report_panic(payload);
+            }
             hub.leave(id, outcome.err());
         });
         if let Err(error) = started {

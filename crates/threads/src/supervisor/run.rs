@@ -11,6 +11,7 @@ use super::error::SuperviseError;
 use super::hub::{Hub, Wake};
 use super::interrupt::{Interrupt, InterruptSink, InterruptSource};
 use crate::cancel::{CancelReason, CancelToken};
+use crate::panic::drop_quietly;
 
 const RUN_SLEEP_DEFAULT: Duration = Duration::from_millis(500);
 const GRACE_DEFAULT: Duration = Duration::from_secs(2);
@@ -31,8 +32,8 @@ pub trait Supervised {
     /// been started are told to stop, and get the grace period to do so.
     fn init_threads(&mut self, crew: &Crew) -> io::Result<()>;
 
-    /// Runs at the beginning, then every `run_sleep`, and once more after the last thread has
-    /// ended or been given up.
+    /// Runs at the beginning (unless all threads have ended by then), then every `run_sleep`, and
+    /// once more after the last thread has ended or been given up.
     fn run_step(&mut self) {}
 
     /// Runs once, when the first interrupt comes; the cancel token has been set by then.
@@ -245,12 +246,25 @@ impl Supervisor {
 
     /// After a failure: tells the threads to stop and gives them the grace to do so.
     fn wind_down(&self, hub: &Hub) {
-        self.token.cancel(CancelReason::Failed);
-        let grace_ends = Instant::now() + self.grace;
-        if let Wake::Interrupt(_) = hub.wait(grace_ends) {
-            self.token.cancel(CancelReason::Terminate);
-        }
         hub.stop_adding();
+        self.cancel_quietly(CancelReason::Failed);
+        let grace_ends = Instant::now() + self.grace;
+        let mut interrupted = hub.interrupted().is_some();
+        while let Wake::Interrupt(_) = hub.wait(grace_ends) {
+            if interrupted {
+                self.cancel_quietly(CancelReason::Terminate);
+                break;
+            }
+            interrupted = true;
+            self.cancel_quietly(CancelReason::Interrupt);
+        }
+    }
+
+    /// A callback of the token that panics has been reported; there is a failure to pass on already.
+    fn cancel_quietly(&self, reason: CancelReason) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.token.cancel(reason))) {
+            drop_quietly(payload);
+        }
     }
 
     fn note(&self, text: fmt::Arguments<'_>) {

@@ -247,7 +247,8 @@ impl Default for Condition {
 
 impl fmt::Debug for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Condition").field("waiting", &self.queue.lock().len()).finish_non_exhaustive()
+        let waiting = self.queue.lock().len();
+        f.debug_struct("Condition").field("waiting", &waiting).finish_non_exhaustive()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
@@ -80,7 +81,13 @@ pub struct LockGuard<'a, T: ?Sized> {
     lock: &'a Lock<T>,
     /// There but while a [`Condition`](super::Condition) waits.
     data: Option<MutexGuard<'a, T>>,
+    /// Not `Send`, whatever features `parking_lot` was built with: reports rely on it.
+    _in_this_thread: PhantomData<*const ()>,
 }
+
+// SAFETY: a shared guard gives `&T` only; the marker is there to keep guards in their thread.
+#[expect(unsafe_code, reason = "the marker takes away more than it is for")]
+unsafe impl<T: ?Sized + Sync> Sync for LockGuard<'_, T> {}
 
 impl<T> Lock<T> {
     const_fn! {
@@ -132,7 +139,8 @@ impl<T: ?Sized> Lock<T> {
     }
 
     /// Takes the lock; waits for it no longer than `timeout`. Such a wait ends by itself, so it is
-    /// never a deadlock.
+    /// no part of a deadlock (unless `timeout` is longer than the clock can tell: that is a wait
+    /// without end, and `None` is its report).
     ///
     /// ```
     /// use std::time::Duration;
@@ -146,6 +154,7 @@ impl<T: ?Sized> Lock<T> {
     pub fn acquire_timeout(&self, timeout: Duration) -> Option<LockGuard<'_, T>> {
         match deadline::after(timeout) {
             Some(deadline) => self.acquire_until(deadline),
+            // Longer than the clock can tell: a wait without end.
             None => self.acquire().ok(),
         }
     }
@@ -174,7 +183,7 @@ impl<T: ?Sized> Lock<T> {
     #[inline]
     fn held<'a>(&'a self, data: MutexGuard<'a, T>) -> LockGuard<'a, T> {
         self.holder.set(agent::current());
-        LockGuard { lock: self, data: Some(data) }
+        LockGuard { lock: self, data: Some(data), _in_this_thread: PhantomData }
     }
 }
 

@@ -78,6 +78,11 @@ pub(super) fn report(thread: &ThreadInfo, payload: &Payload) {
     }
 }
 
+/// For threads of ours whose panic is caught before their closure ends.
+pub(crate) fn report_panic(payload: &Payload) {
+    report(&super::current(), payload);
+}
+
 fn replace(hook: Option<Arc<Hook>>) {
     let before = std::mem::replace(&mut *HOOK.lock(), hook);
     // Not under the lock: its destructor is the user's code.

@@ -126,14 +126,14 @@ impl<T> JoinHandle<T> {
         if self.is_current() {
             return Err(JoinError::Itself);
         }
-        let Some(timeout) = timeout else {
+        // A moment that the clock cannot reach is waited for without end, as `None` says.
+        let Some(deadline) = timeout.and_then(deadline::after) else {
             self.wait_for_end()?;
             return self.packet.take(None);
         };
         let _note =
             (!self.packet.has_ended()).then(|| waiting::write(Waiting::Thread { name: self.name().to_owned() }));
-        // A moment that the clock cannot reach is waited for without end, as `None` says.
-        self.packet.take(deadline::after(timeout))
+        self.packet.take(Some(deadline))
     }
 
     /// Whether the thread has yet to end.

@@ -27,6 +27,7 @@ mod runnable;
 
 pub use builder::{Builder, spawn};
 pub use dump::{Dump, DumpedThread, dump};
+pub(crate) use excepthook::report_panic;
 pub use excepthook::{Excepted, clear_excepthook, set_excepthook};
 pub use handle::{JoinError, JoinHandle};
 pub use info::{ThreadInfo, active_count, current, enumerate, main_thread};

@@ -75,6 +75,9 @@ static THREADS: Mutex<BTreeMap<u64, Arc<Record>>> = Mutex::new(BTreeMap::new());
 /// Notified whenever a thread leaves the list.
 static LEFT: Condvar = Condvar::new();
 
+/// Whether a thread has the main thread's record.
+static MAIN_SEATED: AtomicBool = AtomicBool::new(false);
+
 static NEXT_ID: AtomicU64 = AtomicU64::new(MAIN_ID + 1);
 static NEXT_NAME: AtomicU64 = AtomicU64::new(1);
 static NEXT_FOREIGN: AtomicU64 = AtomicU64::new(1);
@@ -167,12 +170,25 @@ pub(super) fn count() -> usize {
     THREADS.lock().len() + 1
 }
 
-/// Blocks until no thread of ours is left that is neither a daemon nor `own`.
-pub(super) fn wait_for_non_daemons(own: u64) {
+/// The threads that are in [`wait_for_non_daemons`], in the order in which they came. Locked after
+/// `THREADS`.
+static IN_RUN: Mutex<Vec<u64>> = Mutex::new(Vec::new());
+
+/// Blocks until no thread of ours is left that is neither a daemon nor the caller.
+///
+/// A caller that others wait for does not wait for those who are here already: they wait for it.
+pub(super) fn wait_for_non_daemons() {
+    let own = current_record();
     let mut threads = THREADS.lock();
-    while threads.values().any(|thread| thread.origin == Origin::Ours && !thread.daemon && thread.id != own) {
+    let waited_for = own.origin == Origin::Ours && !own.daemon;
+    let before = if waited_for { IN_RUN.lock().clone() } else { Vec::new() };
+    IN_RUN.lock().push(own.id);
+    while threads.values().any(|thread| {
+        thread.origin == Origin::Ours && !thread.daemon && thread.id != own.id && !before.contains(&thread.id)
+    }) {
         LEFT.wait(&mut threads);
     }
+    IN_RUN.lock().retain(|id| *id != own.id);
 }
 
 /// The record of a thread that was not started here.
@@ -180,7 +196,9 @@ fn adopt() -> Arc<Record> {
     let native = std::thread::current();
     match native.name() {
         // The standard library gives this name to the main thread.
-        Some("main") => main_record(),
+        // It gives any thread the name that is asked for, too: the record, and with it the number, is
+        // for one thread only. Two threads of one number would get into one `RLock`.
+        Some("main") if !MAIN_SEATED.swap(true, Ordering::Relaxed) => main_record(),
         name => {
             let name =
                 name.map_or_else(|| format!("Foreign-{}", NEXT_FOREIGN.fetch_add(1, Ordering::Relaxed)), str::to_owned);

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use super::{info, registry};
+use super::registry;
 
 /// Runs `main_fn` and then waits for every thread of this crate that is not a daemon.
 ///
@@ -29,9 +29,8 @@ use super::{info, registry};
 /// assert!(saved.load(Ordering::Acquire));
 /// ```
 pub fn run<R>(main_fn: impl FnOnce() -> R) -> R {
-    let own = info::current().id();
     let outcome = catch_unwind(AssertUnwindSafe(main_fn));
-    registry::wait_for_non_daemons(own);
+    registry::wait_for_non_daemons();
     match outcome {
         Ok(value) => value,
         Err(payload) => resume_unwind(payload),

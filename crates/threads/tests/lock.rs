@@ -1,0 +1,129 @@
+//! `Lock` and `RLock`: who gets in, when, and for how long others wait.
+
+mod common;
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::with_watchdog;
+use towline_threads::sync::{Event, Lock, RLock};
+use towline_threads::thread;
+
+const LIMIT: Duration = Duration::from_secs(60);
+const MOMENT: Duration = Duration::from_millis(2);
+
+#[test]
+fn a_lock_owns_its_data_and_gives_it_to_one_at_a_time() {
+    with_watchdog(LIMIT, || {
+        let lock = Arc::new(Lock::new(0));
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let lock = Arc::clone(&lock);
+                thread::spawn(move || (0..10_000).for_each(|_| *lock.acquire().unwrap() += 1))
+            })
+            .collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        let lock = Arc::into_inner(lock).unwrap();
+        assert_eq!(lock.into_inner(), 40_000);
+    });
+}
+
+#[test]
+fn try_acquire_and_acquire_timeout_say_no_while_the_lock_is_held_and_yes_afterwards() {
+    with_watchdog(LIMIT, || {
+        let lock = Lock::new(1);
+        let held = lock.try_acquire().unwrap();
+        assert!(lock.locked() && lock.try_acquire().is_none());
+        assert!(lock.acquire_timeout(MOMENT).is_none());
+        drop(held);
+        assert!(!lock.locked());
+        assert_eq!(*lock.acquire_timeout(MOMENT).unwrap(), 1);
+    });
+}
+
+#[test]
+fn a_lock_that_becomes_free_within_the_timeout_is_taken() {
+    with_watchdog(LIMIT, || {
+        let lock = Arc::new(Lock::new(1));
+        let held = lock.acquire().unwrap();
+        let (wants, begun) = (Arc::clone(&lock), Arc::new(Event::new()));
+        let tell = Arc::clone(&begun);
+        let waiter = thread::spawn(move || {
+            tell.set();
+            wants.acquire_timeout(LIMIT).map(|data| *data)
+        });
+        begun.wait();
+        drop(held);
+        assert_eq!(waiter.join().unwrap(), Some(1));
+    });
+}
+
+#[test]
+fn a_thread_that_panics_with_the_guard_releases_the_lock_without_poisoning_it() {
+    with_watchdog(LIMIT, || {
+        let lock = Lock::new(5);
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let _held = lock.acquire().unwrap();
+            panic!("with the guard in hand");
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(*lock.acquire().unwrap(), 5);
+    });
+}
+
+#[test]
+fn an_rlock_counts_and_another_thread_waits_until_the_count_is_zero() {
+    with_watchdog(LIMIT, || {
+        let lock = Arc::new(RLock::new(Cell::new(0)));
+        let first = lock.acquire().unwrap();
+        let second = lock.acquire().unwrap();
+        let third = lock.try_acquire().unwrap();
+        third.set(3);
+        let is_free_elsewhere = |lock: &Arc<RLock<Cell<i32>>>| {
+            let wants = Arc::clone(lock);
+            thread::spawn(move || wants.try_acquire().map(|data| data.get())).join().unwrap()
+        };
+        assert_eq!(is_free_elsewhere(&lock), None);
+        drop((first, third));
+        assert_eq!(is_free_elsewhere(&lock), None, "one guard is left, whichever");
+        drop(second);
+        assert_eq!(is_free_elsewhere(&lock), Some(3));
+    });
+}
+
+#[test]
+fn an_rlock_is_waited_for_no_longer_than_the_timeout_and_taken_if_it_becomes_free() {
+    with_watchdog(LIMIT, || {
+        let lock = Arc::new(RLock::new(Cell::new(7)));
+        let held = lock.acquire().unwrap();
+        assert!(lock.acquire_timeout(MOMENT).is_some(), "its holder need not wait");
+        let wants = Arc::clone(&lock);
+        let early = thread::spawn(move || wants.acquire_timeout(MOMENT).is_none());
+        assert!(early.join().unwrap());
+        let (wants, begun) = (Arc::clone(&lock), Arc::new(Event::new()));
+        let tell = Arc::clone(&begun);
+        let waiter = thread::spawn(move || {
+            tell.set();
+            wants.acquire_timeout(LIMIT).map(|data| data.get())
+        });
+        begun.wait();
+        drop(held);
+        assert_eq!(waiter.join().unwrap(), Some(7));
+    });
+}
+
+#[test]
+fn a_foreign_thread_that_is_called_main_is_not_the_main_thread() {
+    with_watchdog(LIMIT, || {
+        let lock = Arc::new(RLock::new(Cell::new(0)));
+        let held = lock.acquire().unwrap();
+        for _ in 0..2 {
+            let wants = Arc::clone(&lock);
+            let other = std::thread::Builder::new().name("main".into()).spawn(move || wants.try_acquire().is_none());
+            assert!(other.unwrap().join().unwrap(), "two threads in one RLock");
+        }
+        drop(held);
+    });
+}
