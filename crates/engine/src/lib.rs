@@ -49,6 +49,10 @@ mod name;
 mod plan;
 mod worker;
 
+// Tests in here and tests of whole sessions share a file system in memory, under one name.
+#[cfg(test)]
+extern crate self as towline_engine;
+
 pub use checksum::Checksum;
 pub use download::{Download, download};
 pub use error::{Blame, Error, ErrorKind, Result};

@@ -4,6 +4,7 @@
 //! The session is a supervised run of the toolkit: its threads are the supervisor's, its step saves
 //! what has come, and an interrupt from the injected source stops it in order.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -363,6 +364,8 @@ impl Supervised for Run {
             digests,
             cancel: crew.cancel_token().clone(),
             syncs: self.options.durability == Durability::Full,
+            dir: self.options.dir.clone(),
+            named: RefCell::default(),
         };
         self.spawn(crew, "commit", move || committer.run())?;
         let (events, mut reporter) = (queues.events.clone(), self.reporter.take());

@@ -2,6 +2,7 @@
 //! its place in the content; polled by the HTTP stack on the connection's serving thread.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,9 +15,9 @@ use tokio::time::{Sleep, sleep, sleep_until};
 
 use crate::conn::Conn;
 use crate::content::fill;
-use crate::fault::{Effects, Ending};
 use crate::pace::{Pace, chunk_bytes};
 use crate::resource::InFlight;
+use crate::rule::{Effects, Ending};
 use crate::state::Shared;
 use crate::stats::PathCounters;
 
@@ -30,10 +31,41 @@ const POOL_BLOCKS: usize = 16;
 /// Time for HTTP/2 to write what it was given before a scripted end throws it away.
 const HTTP2_DRAIN: Duration = Duration::from_millis(10);
 
-/// Where the bytes come from.
-pub(crate) enum Source {
+/// Where bytes come from.
+enum Source {
     Text(Bytes),
     Content { seed: u64, offset: u64 },
+}
+
+/// So many bytes from one source; a body is a sequence of these.
+pub(crate) struct Span {
+    source: Source,
+    len: u64,
+}
+
+impl Span {
+    /// This text.
+    pub(crate) fn text(text: impl Into<Bytes>) -> Self {
+        let text = text.into();
+        Self { len: text.len() as u64, source: Source::Text(text) }
+    }
+
+    /// `len` bytes of the content `seed` from `offset` on.
+    pub(crate) fn content(seed: u64, offset: u64, len: u64) -> Self {
+        Self { source: Source::Content { seed, offset }, len }
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// `count` of its bytes from its byte `start` on.
+    fn bytes(&self, start: u64, count: usize) -> Bytes {
+        match &self.source {
+            Source::Text(text) => text.slice(start as usize..start as usize + count),
+            Source::Content { seed, offset } => made(*seed, *offset + start, count),
+        }
+    }
 }
 
 /// Whom the bytes are counted for, and whose rates they share.
@@ -48,7 +80,9 @@ pub(crate) struct Owner {
 
 /// A scripted body.
 pub(crate) struct OriginBody {
-    source: Source,
+    /// What is left to be sent, but for the first `begun` bytes of the first.
+    spans: VecDeque<Span>,
+    begun: u64,
     len: u64,
     sent: u64,
     length_known: bool,
@@ -62,9 +96,13 @@ pub(crate) struct OriginBody {
 }
 
 impl OriginBody {
-    pub(crate) fn new(source: Source, len: u64, length_known: bool, script: Effects, owner: Owner) -> Self {
+    pub(crate) fn new(spans: Vec<Span>, length_known: bool, mut script: Effects, owner: Owner) -> Self {
+        let spans: VecDeque<Span> = spans.into_iter().filter(|span| span.len > 0).collect();
+        let len: u64 = spans.iter().map(Span::len).sum();
+        script.settle(len);
         Self {
-            source,
+            spans,
+            begun: 0,
             len,
             sent: 0,
             length_known,
@@ -77,11 +115,12 @@ impl OriginBody {
         }
     }
 
-    /// How many bytes may go before the body ends or the script steps in.
+    /// How many bytes may go before their source ends or the script steps in.
     fn before_event(&self) -> u64 {
         let cut = self.script.cut.map_or(u64::MAX, |(at, _)| at);
         let stall = self.script.stall.map_or(u64::MAX, |(at, _)| at);
-        self.len.min(cut).min(stall) - self.sent
+        let span = self.spans.front().map_or(0, |span| span.len - self.begun);
+        (self.len.min(cut).min(stall) - self.sent).min(span)
     }
 
     fn most(&self) -> usize {
@@ -111,13 +150,12 @@ impl OriginBody {
 
     /// Takes the next `count` bytes and counts them.
     fn take(&mut self, count: usize) -> Bytes {
-        let bytes = match &self.source {
-            Source::Text(text) => {
-                let start = self.sent as usize;
-                text.slice(start..start + count)
-            }
-            Source::Content { seed, offset } => made(*seed, *offset + self.sent, count),
-        };
+        let bytes = self.spans.front().map_or_else(Bytes::new, |span| span.bytes(self.begun, count));
+        self.begun += count as u64;
+        if self.spans.front().is_some_and(|span| span.len == self.begun) {
+            self.spans.pop_front();
+            self.begun = 0;
+        }
         self.sent += count as u64;
         self.owner.shared.counters.sent(&self.owner.path, count as u64);
         bytes

@@ -1,6 +1,6 @@
-//! One connection: what its requests share, the socket at the bottom (which can be reset) and the
-//! gate at the top (which ends the connection once the last scripted byte is out). Each runs on the
-//! serving thread that owns the socket.
+//! One connection: what its requests share, the socket at the bottom (which can be reset, or cut in
+//! the TLS handshake) and the gate at the top (which ends the connection once the last scripted byte
+//! is out). Each runs on the serving thread that owns the socket.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 
+use bytes::{Buf, BytesMut};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::fault::Ending;
 use crate::pace::Pace;
+use crate::raw::RawAnswer;
+use crate::rule::Ending;
 use crate::state::Shared;
 
 const CLOSE: u8 = 1;
@@ -27,13 +29,32 @@ pub(crate) struct Conn {
     /// How many were open when this one was accepted, itself included.
     pub(crate) open_at_accept: usize,
     pub(crate) pace: Mutex<Pace>,
+    /// On its way from the request to whoever drives the connection.
+    raw: Mutex<Option<RawAnswer>>,
     ending: AtomicU8,
     aborted: Notify,
 }
 
 impl Conn {
     fn new(id: u64, open_at_accept: usize) -> Self {
-        Self { id, open_at_accept, pace: Mutex::default(), ending: AtomicU8::new(0), aborted: Notify::new() }
+        Self {
+            id,
+            open_at_accept,
+            pace: Mutex::default(),
+            raw: Mutex::default(),
+            ending: AtomicU8::new(0),
+            aborted: Notify::new(),
+        }
+    }
+
+    /// Leaves an answer that the HTTP stack would not write; it must give the connection back now.
+    pub(crate) fn answer_raw(&self, answer: RawAnswer) {
+        *self.raw.lock() = Some(answer);
+    }
+
+    /// The answer that was left, if there is one.
+    pub(crate) fn take_raw(&self) -> Option<RawAnswer> {
+        self.raw.lock().take()
     }
 
     /// Ends the connection as soon as everything handed to the socket's owner has been flushed.
@@ -86,11 +107,19 @@ pub(crate) struct Socket {
     // Fields drop in this order: the ticket counts a connection that is closed.
     tcp: TcpStream,
     ticket: Ticket,
+    /// How many bytes may still be written.
+    room: u64,
 }
 
 impl Socket {
     pub(crate) fn new(tcp: TcpStream, ticket: Ticket) -> Self {
-        Self { tcp, ticket }
+        Self { tcp, ticket, room: u64::MAX }
+    }
+
+    /// Fails once so many bytes have been written.
+    pub(crate) fn cut_after(mut self, bytes: u64) -> Self {
+        self.room = bytes;
+        self
     }
 }
 
@@ -111,7 +140,14 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().tcp).poll_write(cx, buf)
+        let this = self.get_mut();
+        let count = this.room.min(buf.len() as u64) as usize;
+        if count == 0 && !buf.is_empty() {
+            return Poll::Ready(Err(io::Error::other("the script cuts the connection here")));
+        }
+        let written = ready!(Pin::new(&mut this.tcp).poll_write(cx, &buf[..count]))?;
+        this.room -= written as u64;
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -127,7 +163,15 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().tcp).poll_write_vectored(cx, bufs)
+        let this = self.get_mut();
+        let bytes: u64 = bufs.iter().map(|buf| buf.len() as u64).sum();
+        if bytes > this.room {
+            let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| &**buf);
+            return Pin::new(this).poll_write(cx, first);
+        }
+        let written = ready!(Pin::new(&mut this.tcp).poll_write_vectored(cx, bufs))?;
+        this.room -= written as u64;
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -142,17 +186,52 @@ impl AsyncWrite for Socket {
 pub(crate) struct Gate<S> {
     inner: S,
     conn: Arc<Conn>,
+    /// What the client has sent and nobody has read.
+    ahead: BytesMut,
 }
 
 impl<S> Gate<S> {
     pub(crate) fn new(inner: S, conn: Arc<Conn>) -> Self {
-        Self { inner, conn }
+        Self { inner, conn, ahead: BytesMut::new() }
+    }
+
+    /// Whether the script has ended the connection.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.conn.is_ending()
+    }
+
+    /// Takes back what was read last and not used.
+    pub(crate) fn unread(&mut self, bytes: &[u8]) {
+        let later = std::mem::replace(&mut self.ahead, BytesMut::from(bytes));
+        self.ahead.extend_from_slice(&later);
+    }
+}
+
+impl<S: AsyncRead + Unpin> Gate<S> {
+    /// Ready once the client has gone; what it sends before that is kept.
+    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let mut piece = [0; 1024];
+        loop {
+            let mut buf = ReadBuf::new(&mut piece);
+            match ready!(Pin::new(&mut self.inner).poll_read(cx, &mut buf)) {
+                Err(error) => return Poll::Ready(error),
+                Ok(()) if buf.filled().is_empty() => return Poll::Ready(io::ErrorKind::UnexpectedEof.into()),
+                Ok(()) => self.ahead.extend_from_slice(buf.filled()),
+            }
+        }
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_read(cx, buf)
+        let this = self.get_mut();
+        if this.ahead.is_empty() {
+            return Pin::new(&mut this.inner).poll_read(cx, buf);
+        }
+        let count = this.ahead.len().min(buf.remaining());
+        buf.put_slice(&this.ahead[..count]);
+        this.ahead.advance(count);
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -104,6 +104,11 @@ pub fn check_file(path: impl AsRef<Path>, seed: u64, size: u64) -> io::Result<Op
     }
 }
 
+/// A number that the seed and `number` decide, for what a script leaves to chance.
+pub(crate) fn dice(seed: u64, number: u64) -> u64 {
+    mixed(state_of(seed, number))
+}
+
 /// The state of word `index`: the seed, well mixed, plus one step for each word.
 fn state_of(seed: u64, index: u64) -> u64 {
     let mut start = seed.wrapping_add(STEP);

@@ -1,23 +1,30 @@
 //! What can go wrong, as values: a [`Fault`] says what happens, a [`Scope`] to which requests, and
-//! several of them compose. Owns the counters of a rule set; the server's threads share it.
+//! several of them compose.
 //!
-//! To add a fault: a variant here, a field of `Effects`, a line in `RuleSet::apply`, and the place
-//! in `respond.rs` or `body.rs` that looks at the field.
+//! To add a fault: a variant here, a field of `Effects` and a line in `RuleSet::apply` (`rule.rs`),
+//! and the place that looks at the field: `respond.rs` and `reply.rs` for what is answered, `body.rs`
+//! for how its bytes flow, `raw.rs` for what no HTTP library would send, `worker.rs` for connections.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
+
+use crate::rule::{Rule, Scope};
+
+/// More header fields than this do not fit into the table that they are kept in.
+const HEADERS_MAX: usize = 20_000;
 
 /// One thing that goes wrong (or slow) on purpose.
 ///
-/// Offsets `k` count the body bytes of one response, not of the resource.
+/// Offsets `k` count the body bytes of one response, not of the resource. What chance decides is
+/// decided by a seed and the request's number, so that the same script does the same each time.
 ///
 /// ```
 /// use towline_origin::{Fault, Resource, Scope};
 ///
 /// let flaky = Resource::new("/flaky.bin", 1, 1_000_000)
 ///     .fault(Fault::CutAt(300_000).when(Scope::every().first(2)))
+///     .fault(Fault::IgnoreRange.when(Scope::every().now_and_then(25, 7)))
 ///     .fault(Fault::RatePerConnection(5_000_000));
 /// # drop(flaky);
 /// ```
@@ -27,6 +34,11 @@ pub enum Fault {
     /// Closes the connection in order (FIN) once `k` body bytes are on their way. Over HTTP/2 the
     /// stream is reset instead, and the client may see fewer than `k` bytes.
     CutAt(u64),
+    /// The same at a byte that the seed and the request's number decide, always before the last.
+    CutSomewhere {
+        /// Seed of the places.
+        seed: u64,
+    },
     /// Resets the TCP connection (RST) once `k` body bytes have been handed to the socket; bytes
     /// that the kernel has not sent by then are lost.
     ResetAt(u64),
@@ -39,6 +51,27 @@ pub enum Fault {
     },
     /// Answers a range request with 200 and the whole content, though ranges were offered.
     IgnoreRange,
+    /// Answers a request with `If-Range` with 200 and the whole content, though nothing has changed.
+    IgnoreIfRange,
+    /// Answers each range request with 416, as if the resource were empty; its length is told right.
+    RefuseRange,
+    /// Lies in the `Content-Range` of a 206; the bytes are those that were asked for.
+    ContentRange(RangeLie),
+    /// Answers a range request with the range that begins so many bytes later or earlier, and says so.
+    OtherRange {
+        /// How far it is off.
+        by: i64,
+    },
+    /// Answers a range request with `multipart/byteranges` of one part.
+    Multipart,
+    /// From byte `from` of the resource on, the content is that of another seed; length, validators
+    /// and ranges stay as they were.
+    OtherContent {
+        /// First byte of the resource that is another.
+        from: u64,
+        /// Seed of what is there from then on.
+        seed: u64,
+    },
     /// From the `request`-th request (1 is the first) on, the resource has another entity tag and
     /// other content of the same length.
     ChangeEtagAt {
@@ -49,6 +82,8 @@ pub enum Fault {
         /// Seed of the new content.
         seed: u64,
     },
+    /// Requests go in turn to so many servers, which have the same content and each a tag of its own.
+    Backends(u64),
     /// Answers with this status and a line of text.
     Status {
         /// The status code, 100 to 999.
@@ -57,6 +92,66 @@ pub enum Fault {
         times: Option<u32>,
         /// The value of `Retry-After`, sensible or not.
         retry_after: Option<String>,
+    },
+    /// Redirects; a location that leads back here is a loop.
+    Redirect {
+        /// The status code, 100 to 999.
+        status: u16,
+        /// The value of `Location`.
+        location: String,
+    },
+    /// Redirects so often to the same path (as the relative `?hop=1`, `?hop=2` and so on) before it
+    /// answers.
+    RedirectHops {
+        /// The status code, 100 to 999.
+        status: u16,
+        /// How often.
+        hops: u32,
+    },
+    /// Says a length in `Content-Length` that the body does not have. Behind a body that is too short
+    /// for it the connection is closed. HTTP/1 only.
+    ContentLength {
+        /// What is added to the true length.
+        by: i64,
+    },
+    /// Sends more bytes than `Content-Length` says, and keeps the connection. HTTP/1 only.
+    LongBody {
+        /// How many more.
+        extra: u64,
+    },
+    /// Sends the body chunked, with this defect in the chunks. HTTP/1 only.
+    BadChunk {
+        /// The body byte with which the broken chunk begins; the connection is closed behind it.
+        at: u64,
+        /// What is wrong with it.
+        how: BadChunk,
+    },
+    /// Sends the body chunked, with these fields behind it, asked for or not. HTTP/1 only.
+    Trailers(Vec<(String, String)>),
+    /// Sets a header of each answer, in place of the resource's own; the value may be no text.
+    Header {
+        /// Its name.
+        name: String,
+        /// Its value: anything without control characters.
+        value: Vec<u8>,
+    },
+    /// Sends this line among the headers as it stands, NUL and all. HTTP/1 only.
+    RawHeader(Vec<u8>),
+    /// Sends a header whose value has so many bytes.
+    LargeHeader(usize),
+    /// Sends so many headers, at most 20,000.
+    ManyHeaders(usize),
+    /// Sends these bytes in place of an answer, and closes the connection. HTTP/1 only.
+    Raw(Vec<u8>),
+    /// Closes the connection after each answer, and says so (`Connection: close`). HTTP/1 only.
+    CloseAfterEach,
+    /// Answers as HTTP/1.0, and closes the connection after each answer. HTTP/1 only.
+    Http10,
+    /// Closes the connection in the TLS handshake, once so many bytes of the server's have been sent
+    /// (0: after the client's first message). Of the server only; its scope counts connections.
+    CutHandshake {
+        /// Bytes of the server's, in TLS's own framing.
+        at: u64,
     },
     /// Refuses what is above `max`. For the server these are open connections: one that was
     /// accepted while `max` others were open stays refused. For a resource they are responses in
@@ -84,22 +179,34 @@ pub enum Above {
     Reset,
 }
 
-/// To which requests a fault applies; everything that was set must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scope {
-    first: Option<u64>,
-    from: Option<u64>,
-    only_ranges: bool,
-    connection: Option<u64>,
+/// What a [`Fault::ContentRange`] says instead of the truth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RangeLie {
+    /// The first byte, moved by so many.
+    Start(i64),
+    /// The last byte, moved by so many.
+    End(i64),
+    /// The whole length, changed by so many.
+    Total(i64),
+    /// `*` for the whole length, which is allowed.
+    UnknownTotal,
+    /// Another unit than `bytes`.
+    Unit(String),
+    /// No `Content-Range` at all.
+    Missing,
 }
 
-/// A fault with its scope. Made by [`Fault::when`], or from a fault alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
-    /// What happens.
-    pub fault: Fault,
-    /// To which requests.
-    pub scope: Scope,
+/// What is wrong with the chunk of a [`Fault::BadChunk`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadChunk {
+    /// Its size is no number.
+    Size,
+    /// Its size has more than 64 bits.
+    Overflow,
+    /// There is something else than a line's end behind its bytes.
+    End,
+    /// All chunks are right, but the one that ends the body is missing, wherever `at` is.
+    NoLast,
 }
 
 impl Fault {
@@ -116,7 +223,7 @@ impl Fault {
     }
 
     /// Stops a script that could not be sent before it reaches the server's threads.
-    fn check(&self) {
+    pub(crate) fn check(&self) {
         match self {
             Self::Status { code, retry_after, .. } => {
                 status_code(*code);
@@ -127,158 +234,23 @@ impl Fault {
             Self::ChangeEtagAt { etag, .. } => {
                 header_value(etag);
             }
+            Self::Redirect { status, location } => {
+                status_code(*status);
+                header_value(location);
+            }
+            Self::RedirectHops { status, .. } => {
+                status_code(*status);
+            }
+            Self::Header { name, value } => {
+                header_name(name);
+                header_bytes(value);
+            }
+            Self::ContentRange(RangeLie::Unit(unit)) => {
+                header_value(unit);
+            }
+            Self::ManyHeaders(count) => assert!(*count <= HEADERS_MAX, "{count} headers are too many"),
+            Self::Backends(count) => assert!(*count > 0, "there must be a server"),
             _ => {}
-        }
-    }
-}
-
-impl Scope {
-    /// Every request.
-    #[must_use]
-    pub fn every() -> Self {
-        Self::default()
-    }
-
-    /// Only the first `count` requests: of the resource for a fault of a resource, of all requests
-    /// for a fault of the server.
-    #[must_use]
-    pub fn first(mut self, count: u64) -> Self {
-        self.first = Some(count);
-        self
-    }
-
-    /// Only from the `number`-th request on (1 is the first).
-    #[must_use]
-    pub fn starting_at(mut self, number: u64) -> Self {
-        self.from = Some(number);
-        self
-    }
-
-    /// Only requests with a `Range` field.
-    #[must_use]
-    pub fn only_ranges(mut self) -> Self {
-        self.only_ranges = true;
-        self
-    }
-
-    /// Only requests on this connection (1 is the first that the server accepted).
-    #[must_use]
-    pub fn only_connection(mut self, connection: u64) -> Self {
-        self.connection = Some(connection);
-        self
-    }
-
-    fn holds(&self, ask: &Ask) -> bool {
-        self.first.is_none_or(|count| ask.number <= count)
-            && self.from.is_none_or(|number| ask.number >= number)
-            && (!self.only_ranges || ask.ranged)
-            && self.connection.is_none_or(|id| ask.connection == id)
-    }
-}
-
-impl From<Fault> for Rule {
-    fn from(fault: Fault) -> Self {
-        fault.when(Scope::every())
-    }
-}
-
-/// How a script ends a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
-    Close,
-    Reset,
-}
-
-/// What a rule looks at.
-pub(crate) struct Ask {
-    /// Ordinal of the request at its resource or at the server, from 1.
-    pub(crate) number: u64,
-    pub(crate) ranged: bool,
-    pub(crate) connection: u64,
-    /// Connections open at accept, or responses in flight; this one included.
-    pub(crate) load: usize,
-}
-
-/// What all rules together do to one response.
-#[derive(Debug, Default)]
-pub(crate) struct Effects {
-    pub(crate) cut: Option<(u64, Ending)>,
-    pub(crate) stall: Option<(u64, Option<Duration>)>,
-    pub(crate) trickle: Option<u64>,
-    pub(crate) ignore_range: bool,
-    pub(crate) replaced: Option<(String, u64)>,
-    pub(crate) status: Option<(u16, Option<String>)>,
-    pub(crate) refused: Option<Above>,
-    pub(crate) latency: Duration,
-    pub(crate) rate_per_connection: Option<u64>,
-    pub(crate) rate_per_server: Option<u64>,
-}
-
-impl Effects {
-    fn cut(&mut self, at: u64, ending: Ending) {
-        if self.cut.is_none_or(|(other, _)| at < other) {
-            self.cut = Some((at, ending));
-        }
-    }
-}
-
-/// The rules of one resource or of the server, and how often they were asked.
-#[derive(Debug, Default)]
-pub(crate) struct RuleSet {
-    rules: Vec<(Rule, AtomicU64)>,
-    requests: AtomicU64,
-}
-
-impl RuleSet {
-    pub(crate) fn new(rules: Vec<Rule>) -> Self {
-        let rules = rules.into_iter().map(checked).map(|rule| (rule, AtomicU64::new(0)));
-        Self { rules: rules.collect(), requests: AtomicU64::new(0) }
-    }
-
-    /// Counts a request; returns its ordinal, from 1.
-    pub(crate) fn next_number(&self) -> u64 {
-        self.requests.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
-    /// Whether a connection that makes `load` open ones is reset at accept.
-    pub(crate) fn resets_at_accept(&self, load: usize) -> bool {
-        self.rules
-            .iter()
-            .any(|(rule, _)| matches!(rule.fault, Fault::ConnectionLimit { max, above: Above::Reset } if load > max))
-    }
-
-    /// Adds what the rules do to the request `ask`. Of two that clash the earlier cut, the first
-    /// status and the lower rate win; latencies add up.
-    pub(crate) fn apply(&self, ask: &Ask, effects: &mut Effects) {
-        for (rule, fired) in &self.rules {
-            if !rule.scope.holds(ask) {
-                continue;
-            }
-            match &rule.fault {
-                Fault::CutAt(at) => effects.cut(*at, Ending::Close),
-                Fault::ResetAt(at) => effects.cut(*at, Ending::Reset),
-                Fault::StallAt(at, pause) => effects.stall = Some((*at, *pause)),
-                Fault::Trickle { bytes_per_sec } => lower(&mut effects.trickle, *bytes_per_sec),
-                Fault::IgnoreRange => effects.ignore_range = true,
-                Fault::ChangeEtagAt { request, etag, seed } => {
-                    if ask.number >= *request {
-                        effects.replaced = Some((etag.clone(), *seed));
-                    }
-                }
-                Fault::Status { code, times, retry_after } => {
-                    if effects.status.is_none() && fires(fired, *times) {
-                        effects.status = Some((*code, retry_after.clone()));
-                    }
-                }
-                Fault::ConnectionLimit { max, above } => {
-                    if ask.load > *max && effects.refused.is_none() {
-                        effects.refused = Some(*above);
-                    }
-                }
-                Fault::Latency(pause) => effects.latency += *pause,
-                Fault::RatePerConnection(rate) => lower(&mut effects.rate_per_connection, *rate),
-                Fault::RatePerServer(rate) => lower(&mut effects.rate_per_server, *rate),
-            }
         }
     }
 }
@@ -288,7 +260,18 @@ impl RuleSet {
 /// # Panics
 /// If it holds a control character. Builders call this first, so that the server never does.
 pub(crate) fn header_value(text: &str) -> HeaderValue {
-    HeaderValue::from_bytes(text.as_bytes()).unwrap_or_else(|_| panic!("{text:?} cannot be a header value"))
+    header_bytes(text.as_bytes())
+}
+
+/// `bytes` as a header value; panics like [`header_value`].
+pub(crate) fn header_bytes(bytes: &[u8]) -> HeaderValue {
+    HeaderValue::from_bytes(bytes)
+        .unwrap_or_else(|_| panic!("{:?} cannot be a header value", String::from_utf8_lossy(bytes)))
+}
+
+/// `name` as a header name; panics like [`header_value`] if it cannot be one.
+pub(crate) fn header_name(name: &str) -> HeaderName {
+    HeaderName::from_bytes(name.as_bytes()).unwrap_or_else(|_| panic!("{name:?} cannot be a header name"))
 }
 
 /// `code` as a status; panics like [`header_value`] if it is outside 100 to 999.
@@ -296,55 +279,18 @@ pub(crate) fn status_code(code: u16) -> StatusCode {
     StatusCode::from_u16(code).unwrap_or_else(|_| panic!("{code} cannot be a status code"))
 }
 
-/// Stops a rule that cannot be played when it is scripted, not when it is asked for.
-pub(crate) fn checked(rule: Rule) -> Rule {
-    rule.fault.check();
-    rule
-}
-
-fn lower(slot: &mut Option<u64>, rate: u64) {
-    *slot = Some(slot.map_or(rate, |old| old.min(rate)));
-}
-
-fn fires(fired: &AtomicU64, times: Option<u32>) -> bool {
-    match times {
-        None => true,
-        Some(times) => fired.fetch_add(1, Ordering::Relaxed) < u64::from(times),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn ask(number: u64) -> Ask {
-        Ask { number, ranged: matches!(number, 2 | 4 | 6 | 8), connection: number, load: 1 }
+    #[test]
+    #[should_panic(expected = "cannot be a header value")]
+    fn a_header_that_cannot_be_sent_is_refused_when_it_is_scripted() {
+        Fault::Header { name: "X-Odd".to_owned(), value: b"a\0b".to_vec() }.check();
     }
 
     #[test]
-    fn a_scope_needs_all_its_conditions() {
-        let scope = Scope::every().starting_at(3).first(6).only_ranges();
-        let held: Vec<_> = (1..=8).filter(|number| scope.holds(&ask(*number))).collect();
-        assert_eq!(held, [4, 6]);
-        assert!(Scope::every().only_connection(5).holds(&ask(5)));
-        assert!(!Scope::every().only_connection(5).holds(&ask(6)));
-    }
-
-    #[test]
-    fn a_status_fires_as_often_as_it_says_and_the_earlier_cut_wins() {
-        let rules = RuleSet::new(vec![
-            Fault::Status { code: 503, times: Some(2), retry_after: None }.into(),
-            Fault::CutAt(10).into(),
-            Fault::ResetAt(5).into(),
-        ]);
-        let statuses: Vec<_> = (1..=3)
-            .map(|number| {
-                let mut effects = Effects::default();
-                rules.apply(&ask(number), &mut effects);
-                assert_eq!(effects.cut, Some((5, Ending::Reset)));
-                effects.status.is_some()
-            })
-            .collect();
-        assert_eq!(statuses, [true, true, false]);
+    fn a_header_need_not_be_text() {
+        Fault::Header { name: "X-Odd".to_owned(), value: vec![0xff, 0xfe] }.check();
     }
 }

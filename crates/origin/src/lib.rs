@@ -1,5 +1,6 @@
 //! A scripted HTTP origin: seeded content that can be checked at any offset, and faults as values,
-//! for Towline's tests, benchmarks and demo. Serves HTTP/1.1, and HTTP/2 over TLS.
+//! for Towline's tests, benchmarks and demo. Serves HTTP/1.1, and HTTP/2 over TLS; what no HTTP
+//! library would send is written to the socket by hand.
 //!
 //! ```
 //! use towline_origin::{Fault, Origin, Resource};
@@ -22,10 +23,14 @@ mod body;
 mod conn;
 mod content;
 mod fault;
+mod hostile;
 mod pace;
 mod range;
+mod raw;
+mod reply;
 mod resource;
 mod respond;
+mod rule;
 mod server;
 mod state;
 mod stats;
@@ -33,7 +38,10 @@ mod tls;
 mod worker;
 
 pub use content::{byte_at, check_file, fill, first_difference};
-pub use fault::{Above, Fault, Rule, Scope};
+pub use fault::{Above, BadChunk, Fault, RangeLie};
+pub use hostile::hostile_dispositions;
 pub use resource::{ETag, Length, Ranges, Resource};
+pub use rule::{Rule, Scope};
 pub use server::{Origin, OriginBuilder};
 pub use stats::{PathStats, RequestLog, Stats};
+pub use tls::Certificate;

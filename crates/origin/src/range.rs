@@ -1,7 +1,10 @@
 //! The `Range` and `If-Range` fields of a request (RFC 9110, sections 13.1.5 and 14.2), decided
-//! against a resource. Pure; the serving threads call it once a request.
+//! against a resource, and what an answer says in `Content-Range`. Pure; the serving threads call it
+//! once a request.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::fault::RangeLie;
 
 /// What a `Range` field comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +33,31 @@ pub(crate) fn if_range_holds(value: &str, etag: Option<&str>, modified: Option<S
         return false;
     };
     modified.is_some_and(|modified| seconds(modified) == seconds(date))
+}
+
+/// The range that begins `by` bytes later (or earlier) and is as long, as far as it is inside the
+/// content of `size` bytes.
+pub(crate) fn shifted(first: u64, last: u64, by: i64, size: u64) -> Asked {
+    let len = last - first;
+    let first = first.saturating_add_signed(by).min(size - 1);
+    Asked::Part { first, last: first.saturating_add(len).min(size - 1) }
+}
+
+/// The `Content-Range` of bytes `first` to `last` of `size`, as these lies make it.
+pub(crate) fn content_range(first: u64, last: u64, size: u64, lies: &[RangeLie]) -> Option<String> {
+    let (mut first, mut last, mut total, mut unit) = (first, last, Some(size), "bytes");
+    for lie in lies {
+        match lie {
+            RangeLie::Start(by) => first = first.saturating_add_signed(*by),
+            RangeLie::End(by) => last = last.saturating_add_signed(*by),
+            RangeLie::Total(by) => total = total.map(|total| total.saturating_add_signed(*by)),
+            RangeLie::UnknownTotal => total = None,
+            RangeLie::Unit(other) => unit = other,
+            RangeLie::Missing => return None,
+        }
+    }
+    let total = total.map_or_else(|| "*".to_owned(), |total| total.to_string());
+    Some(format!("{unit} {first}-{last}/{total}"))
 }
 
 fn read(value: &str, size: u64) -> Option<Asked> {
@@ -104,6 +132,24 @@ mod tests {
         }
         assert_eq!(parse("bytes=0-", 0), Asked::Unsatisfiable);
         assert_eq!(parse("bytes=-5", 0), Asked::Unsatisfiable);
+    }
+
+    #[test]
+    fn a_shifted_range_stays_inside() {
+        assert_eq!(shifted(10, 19, 5, 100), part(15, 24));
+        assert_eq!(shifted(10, 19, -50, 100), part(0, 9));
+        assert_eq!(shifted(10, 19, 85, 100), part(95, 99));
+        assert_eq!(shifted(10, 19, i64::MAX, 100), part(99, 99));
+    }
+
+    #[test]
+    fn lies_add_up() {
+        let said = |lies: &[RangeLie]| content_range(10, 19, 100, lies);
+        assert_eq!(said(&[]).as_deref(), Some("bytes 10-19/100"));
+        let all = [RangeLie::Start(1), RangeLie::End(-2), RangeLie::Total(3), RangeLie::Unit("items".to_owned())];
+        assert_eq!(said(&all).as_deref(), Some("items 11-17/103"));
+        assert_eq!(said(&[RangeLie::UnknownTotal]).as_deref(), Some("bytes 10-19/*"));
+        assert_eq!(said(&[RangeLie::Missing, RangeLie::Start(1)]), None);
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderName, HeaderValue};
 
-use crate::fault::{Rule, RuleSet, checked, header_value, status_code};
+use crate::fault::{header_name, header_value, status_code};
+use crate::rule::{Rule, RuleSet, checked};
 
 /// 2023-11-14 22:13:20 UTC: fixed, so that two runs send the same.
 const LAST_MODIFIED: Duration = Duration::from_secs(1_700_000_000);
@@ -46,6 +47,9 @@ pub enum Length {
     Known,
     /// Not at all: chunked over HTTP/1.1.
     Chunked,
+    /// Not at all: the body ends where the connection does, as HTTP/1.0 has it (and says that it is).
+    /// Over HTTP/2 the same as [`Self::Chunked`].
+    UntilClose,
 }
 
 /// One path of the origin.
@@ -187,9 +191,7 @@ impl Resource {
     /// If name or value cannot be sent as a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        let name =
-            HeaderName::from_bytes(name.as_bytes()).unwrap_or_else(|_| panic!("{name:?} cannot be a header name"));
-        self.headers.push((name, header_value(value)));
+        self.headers.push((header_name(name), header_value(value)));
         self
     }
 

@@ -1,26 +1,28 @@
-//! One request becomes one response: the faults that apply, the status, the headers, and a body
-//! that knows its script. Runs on the connection's serving thread and keeps no state.
+//! One request becomes one response: the faults that apply, and what the resource answers with them.
+//! Runs on the connection's serving thread and keeps no state.
 
 use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::header::{
-    ACCEPT_RANGES, ALLOW, CONNECTION, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE,
-    LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER,
-};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::header::{ALLOW, LOCATION, RANGE, RETRY_AFTER};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
-use crate::body::{OriginBody, Owner, Source};
+use crate::body::{OriginBody, Owner};
 use crate::conn::Conn;
-use crate::fault::{Above, Ask, Effects, header_value, status_code};
-use crate::range::{self, Asked};
-use crate::resource::{InFlight, Length, Ranges, Resource};
+use crate::fault::{Above, header_value, status_code};
+use crate::raw::{self, RawAnswer};
+use crate::reply::{self, Reply};
+use crate::resource::InFlight;
+use crate::rule::{Ask, Detour, Effects};
 use crate::state::Shared;
 use crate::stats::RequestLog;
 
-/// Answers `request`; an error means that the connection is to be reset.
+/// What counts how often a request was redirected.
+const HOP: &str = "hop=";
+
+/// Answers `request`; an error means that the connection is to be reset, or that the answer has been
+/// left with the connection for its driver to write.
 pub(crate) async fn respond(
     shared: Arc<Shared>,
     conn: Arc<Conn>,
@@ -35,14 +37,16 @@ pub(crate) async fn respond(
         conn.reset_now();
         return Err(io::Error::other("the script resets the connection here"));
     };
-    if effects.refused.is_some() && !http2 {
-        reply.set(CONNECTION, HeaderValue::from_static("close"));
-    }
+    reply.dress(&effects, http2);
     if !effects.latency.is_zero() {
         tokio::time::sleep(effects.latency).await;
     }
-    let owner = Owner { shared, conn, path, http2, _in_flight: in_flight };
+    let owner = Owner { shared, conn: Arc::clone(&conn), path, http2, _in_flight: in_flight };
     let head = request.method() == Method::HEAD;
+    if raw::is_raw(&reply, &effects) && !http2 && !head {
+        conn.answer_raw(RawAnswer::new(reply, effects, owner));
+        return Err(io::Error::other("the script writes the answer itself"));
+    }
     Ok(reply.into_response(head, effects, owner))
 }
 
@@ -83,6 +87,9 @@ fn reply(shared: &Shared, request: &Request<Incoming>, effects: &Effects) -> Opt
         }
         return Some(reply);
     }
+    if let Some(reply) = redirect(request, effects) {
+        return Some(reply);
+    }
     let Some(entry) = shared.find(request.uri().path()) else {
         return Some(Reply::text(StatusCode::NOT_FOUND));
     };
@@ -107,139 +114,22 @@ fn reply(shared: &Shared, request: &Request<Incoming>, effects: &Effects) -> Opt
     Some(reply)
 }
 
-/// A response in the making.
-struct Reply {
-    status: StatusCode,
-    headers: HeaderMap,
-    source: Source,
-    len: u64,
-    length_known: bool,
-}
-
-impl Reply {
-    /// A status with a line that says it again.
-    fn text(status: StatusCode) -> Self {
-        let text = Bytes::from(format!("{status}\n"));
-        let mut reply = Self {
-            status,
-            headers: HeaderMap::new(),
-            len: text.len() as u64,
-            source: Source::Text(text),
-            length_known: true,
-        };
-        reply.set(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        reply
-    }
-
-    /// The content of `resource`, whole or in part; `status` takes the place of 200 and 206.
-    fn content(
-        resource: &Resource,
-        request: &Request<Incoming>,
-        effects: &Effects,
-        status: Option<StatusCode>,
-    ) -> Self {
-        let (etag, seed) = match &effects.replaced {
-            Some((etag, seed)) => (Some(etag.clone()), *seed),
-            None => (resource.etag_text(), resource.seed),
-        };
-        let size = resource.size;
-        let asked = if effects.ignore_range { Asked::Whole } else { asked(resource, request, etag.as_deref()) };
-        let mut reply = match asked {
-            Asked::Unsatisfiable => {
-                let mut reply = Self::text(StatusCode::RANGE_NOT_SATISFIABLE);
-                reply.set(CONTENT_RANGE, header_value(&format!("bytes */{size}")));
-                reply
+/// The redirect that a fault wants, if the request has not been redirected often enough.
+fn redirect(request: &Request<Incoming>, effects: &Effects) -> Option<Reply> {
+    let (status, detour) = effects.redirect.as_ref()?;
+    let location = match detour {
+        Detour::To(location) => location.clone(),
+        Detour::Hops(hops) => {
+            let hop = request.uri().query().and_then(|query| query.strip_prefix(HOP)?.parse::<u32>().ok()).unwrap_or(0);
+            if hop >= *hops {
+                return None;
             }
-            Asked::Whole => Self::bytes(StatusCode::OK, resource, seed, 0, size),
-            Asked::Part { first, last } => {
-                let status = StatusCode::PARTIAL_CONTENT;
-                let mut reply = Self::bytes(status, resource, seed, first, last - first + 1);
-                let range = format!("bytes {first}-{last}/{size}");
-                reply.set(CONTENT_RANGE, header_value(&range));
-                reply
-            }
-        };
-        if let Some(status) = status
-            && asked != Asked::Unsatisfiable
-        {
-            reply.status = status;
+            format!("?{HOP}{}", hop + 1)
         }
-        match resource.ranges {
-            Ranges::Honoured => reply.set(ACCEPT_RANGES, HeaderValue::from_static("bytes")),
-            Ranges::Refused => reply.set(ACCEPT_RANGES, HeaderValue::from_static("none")),
-            Ranges::Ignored => {}
-        }
-        if let Some(etag) = etag {
-            reply.set(ETAG, header_value(&etag));
-        }
-        if let Some(time) = resource.last_modified {
-            reply.set(LAST_MODIFIED, header_value(&httpdate::fmt_http_date(time)));
-        }
-        reply
-    }
-
-    /// `len` bytes of the content `seed` from `offset` on.
-    fn bytes(status: StatusCode, resource: &Resource, seed: u64, offset: u64, len: u64) -> Self {
-        let mut reply = Self {
-            status,
-            headers: HeaderMap::new(),
-            source: Source::Content { seed, offset },
-            len,
-            length_known: resource.length == Length::Known,
-        };
-        if let Some(text) = &resource.content_type {
-            reply.set(CONTENT_TYPE, text.clone());
-        }
-        if let Some(text) = &resource.content_disposition {
-            reply.set(CONTENT_DISPOSITION, text.clone());
-        }
-        reply
-    }
-
-    fn set(&mut self, name: HeaderName, value: HeaderValue) {
-        self.headers.insert(name, value);
-    }
-
-    fn into_response(mut self, head: bool, mut effects: Effects, owner: Owner) -> Response<OriginBody> {
-        if self.length_known {
-            self.set(CONTENT_LENGTH, HeaderValue::from(self.len));
-        }
-        if head {
-            // There is no body that could be cut.
-            effects.cut = None;
-        }
-        let len = if head { 0 } else { self.len };
-        let length_known = self.length_known || head;
-        let body = OriginBody::new(self.source, len, length_known, effects, owner);
-        let mut response = Response::new(body);
-        *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
-        response
-    }
-}
-
-/// What the range fields of a request come to; ranges are defined for GET alone.
-fn asked(resource: &Resource, request: &Request<Incoming>, etag: Option<&str>) -> Asked {
-    if resource.ranges != Ranges::Honoured || request.method() != Method::GET {
-        return Asked::Whole;
-    }
-    let Some(range) = field(request, RANGE) else {
-        return Asked::Whole;
     };
-    let current =
-        field(request, IF_RANGE).is_none_or(|value| range::if_range_holds(&value, etag, resource.last_modified));
-    if !current {
-        return Asked::Whole;
-    }
-    range::parse(&range, resource.size)
-}
-
-fn field(request: &Request<Incoming>, name: HeaderName) -> Option<String> {
-    request.headers().get(name).map(text)
-}
-
-fn text(value: &HeaderValue) -> String {
-    String::from_utf8_lossy(value.as_bytes()).into_owned()
+    let mut reply = Reply::text(status_code(*status));
+    reply.set(LOCATION, header_value(&location));
+    Some(reply)
 }
 
 fn logged(request: &Request<Incoming>, conn: &Conn, reply: Option<&Reply>) -> RequestLog {
@@ -249,8 +139,8 @@ fn logged(request: &Request<Incoming>, conn: &Conn, reply: Option<&Reply>) -> Re
         method: request.method().to_string(),
         path: path.map_or_else(String::new, ToString::to_string),
         version: format!("{:?}", request.version()),
-        headers: headers.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
-        range: field(request, RANGE),
+        headers: headers.map(|(name, value)| (name.as_str().to_owned(), reply::text(value))).collect(),
+        range: reply::field(request, RANGE),
         status: reply.map_or(0, |reply| reply.status.as_u16()),
         connection: conn.id,
     }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::fault::{Rule, checked};
 use crate::resource::{Pattern, Resource};
+use crate::rule::{Rule, checked};
 use crate::state::Shared;
 use crate::stats::{RequestLog, Stats};
-use crate::tls::Identity;
+use crate::tls::{Certificate, Identity};
 use crate::worker::Running;
 
 /// A running origin server. Dropping it stops it.
@@ -46,6 +46,7 @@ pub struct Origin {
 pub struct OriginBuilder {
     bind: String,
     tls: bool,
+    certificate: Certificate,
     http2: bool,
     threads: usize,
     resources: Vec<Resource>,
@@ -61,6 +62,7 @@ impl Origin {
         OriginBuilder {
             bind: "127.0.0.1:0".to_owned(),
             tls: false,
+            certificate: Certificate::default(),
             http2: false,
             threads: 1,
             resources: Vec::new(),
@@ -90,7 +92,8 @@ impl Origin {
     }
 
     /// The certificate of the authority that clients must trust, as PEM; `None` without TLS. It was
-    /// made at the start and signs for `localhost`, `127.0.0.1` and `::1`.
+    /// made at the start, and signs for `localhost`, `127.0.0.1` and `::1` unless the builder was told
+    /// otherwise.
     #[must_use]
     pub fn ca_pem(&self) -> Option<&str> {
         self.shared.tls.as_ref().map(|tls| tls.ca_pem.as_str())
@@ -169,6 +172,13 @@ impl OriginBuilder {
     #[must_use]
     pub fn tls(mut self, on: bool) -> Self {
         self.tls = on;
+        self
+    }
+
+    /// What the certificate is like; [`Certificate::Good`] by default. Without TLS there is none.
+    #[must_use]
+    pub fn certificate(mut self, certificate: Certificate) -> Self {
+        self.certificate = certificate;
         self
     }
 
@@ -262,7 +272,7 @@ impl OriginBuilder {
             .to_socket_addrs()?
             .next()
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on"))?;
-        let tls = if self.tls { Some(Identity::generate(self.http2)?) } else { None };
+        let tls = if self.tls { Some(Identity::generate(self.http2, self.certificate)?) } else { None };
         let shared = Shared::new(self.resources, self.patterns, self.rules, tls);
         let shared = Arc::new(shared);
         let (running, addr) = Running::start(&shared, addr, self.threads)?;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::fault::{Rule, RuleSet};
 use crate::pace::Pace;
 use crate::resource::{Entry, Pattern, Resource};
+use crate::rule::{Rule, RuleSet};
 use crate::stats::Counters;
 use crate::tls::Identity;
 

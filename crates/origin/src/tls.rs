@@ -1,16 +1,32 @@
 //! The origin's TLS identity: an authority and a certificate for `localhost`, `127.0.0.1` and
-//! `::1`, made when the origin is. Immutable after that; every serving thread uses it.
+//! `::1` (or one that no client should accept), made when the origin is. Immutable after that; every
+//! serving thread uses it.
 
 use std::io;
 use std::sync::Arc;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
 };
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
+
+/// What the certificate of an origin is like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Certificate {
+    /// Signed by the origin's authority, valid, for the names that it is reached by.
+    #[default]
+    Good,
+    /// The same, but its time is over.
+    Expired,
+    /// Signed and valid, but for `elsewhere.invalid`.
+    WrongHost,
+    /// For the right names, but signed by nobody else than itself.
+    SelfSigned,
+}
 
 /// What a client must trust, and what the server shows.
 pub(crate) struct Identity {
@@ -19,8 +35,8 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Makes a new authority and a certificate signed by it.
-    pub(crate) fn generate(http2: bool) -> io::Result<Self> {
+    /// Makes a new authority and a certificate.
+    pub(crate) fn generate(http2: bool, certificate: Certificate) -> io::Result<Self> {
         let ca_key = KeyPair::generate().map_err(io::Error::other)?;
         let mut ca = CertificateParams::new(Vec::<String>::new()).map_err(io::Error::other)?;
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -29,21 +45,20 @@ impl Identity {
         let ca_pem = ca.self_signed(&ca_key).map_err(io::Error::other)?.pem();
         let issuer = Issuer::new(ca, ca_key);
 
-        let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
         let key = KeyPair::generate().map_err(io::Error::other)?;
-        let mut leaf = CertificateParams::new(names).map_err(io::Error::other)?;
-        leaf.use_authority_key_identifier_extension = true;
-        leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        leaf.distinguished_name.push(DnType::CommonName, "localhost");
-        let certificate = leaf.signed_by(&key, &issuer).map_err(io::Error::other)?;
+        let leaf = leaf(certificate)?;
+        let signed = match certificate {
+            Certificate::SelfSigned => leaf.self_signed(&key),
+            _ => leaf.signed_by(&key, &issuer),
+        };
+        let signed = signed.map_err(io::Error::other)?;
 
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(io::Error::other)?
             .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
+            .with_single_cert(vec![signed.der().clone()], key)
             .map_err(io::Error::other)?;
         if http2 {
             config.alpn_protocols.push(b"h2".to_vec());
@@ -51,4 +66,22 @@ impl Identity {
         config.alpn_protocols.push(b"http/1.1".to_vec());
         Ok(Self { ca_pem, acceptor: TlsAcceptor::from(Arc::new(config)) })
     }
+}
+
+/// What the server's own certificate says.
+fn leaf(certificate: Certificate) -> io::Result<CertificateParams> {
+    let names: &[&str] = match certificate {
+        Certificate::WrongHost => &["elsewhere.invalid"],
+        _ => &["localhost", "127.0.0.1", "::1"],
+    };
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut leaf = CertificateParams::new(names).map_err(io::Error::other)?;
+    leaf.use_authority_key_identifier_extension = true;
+    leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    leaf.distinguished_name.push(DnType::CommonName, "localhost");
+    if certificate == Certificate::Expired {
+        (leaf.not_before, leaf.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
+    }
+    Ok(leaf)
 }

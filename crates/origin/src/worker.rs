@@ -11,7 +11,7 @@ use std::time::Duration;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
@@ -146,32 +146,61 @@ async fn serve(tcp: TcpStream, ticket: Ticket, shared: Arc<Shared>) {
     let socket = Socket::new(tcp, ticket);
     let acceptor = shared.tls.as_ref().map(|identity| identity.acceptor.clone());
     match acceptor {
-        None => drive(socket, false, conn, shared).await,
+        None => drive_http1(Gate::new(socket, Arc::clone(&conn)), conn, shared).await,
         Some(acceptor) => {
+            let cut = shared.rules().cuts_handshake(conn.id);
+            let socket = socket.cut_after(cut.unwrap_or(u64::MAX));
             if let Ok(stream) = acceptor.accept(socket).await {
                 let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2".as_slice());
-                drive(stream, http2, conn, shared).await;
+                let gate = Gate::new(stream, Arc::clone(&conn));
+                match http2 {
+                    true => drive_http2(gate, conn, shared).await,
+                    false => drive_http1(gate, conn, shared).await,
+                }
             }
         }
     }
 }
 
-/// Speaks HTTP until either side ends the connection; why it ended is the client's to see.
-async fn drive<S>(stream: S, http2: bool, conn: Arc<Conn>, shared: Arc<Shared>)
+/// Speaks HTTP/2 until either side ends the connection; why it ended is the client's to see.
+async fn drive_http2<S>(gate: Gate<S>, conn: Arc<Conn>, shared: Arc<Shared>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let io = TokioIo::new(Gate::new(stream, Arc::clone(&conn)));
     let of_requests = Arc::clone(&conn);
     let service = service_fn(move |request| respond(Arc::clone(&shared), Arc::clone(&of_requests), request));
-    if http2 {
-        let serving = http2::Builder::new(TokioExecutor::new()).serve_connection(io, service);
-        tokio::select! {
-            _ = serving => {}
-            () = conn.aborted() => {}
+    let serving = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(gate), service);
+    tokio::select! {
+        _ = serving => {}
+        () = conn.aborted() => {}
+    }
+}
+
+/// Speaks HTTP/1 until either side ends the connection. An answer that the HTTP stack would not
+/// write is written between two lives of the stack.
+async fn drive_http1<S>(mut gate: Gate<S>, conn: Arc<Conn>, shared: Arc<Shared>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    loop {
+        let (of_requests, shared) = (Arc::clone(&conn), Arc::clone(&shared));
+        let service = service_fn(move |request| respond(Arc::clone(&shared), Arc::clone(&of_requests), request));
+        let io = TokioIo::new(gate);
+        let mut serving = http1::Builder::new().max_buf_size(CHUNK_BYTES).serve_connection(io, service);
+        // An error is the end, or the sign that an answer was left.
+        let _ = (&mut serving).await;
+        let Some(answer) = conn.take_raw() else { return };
+        let parts = serving.into_parts();
+        gate = parts.io.into_inner();
+        gate.unread(&parts.read_buf);
+        match answer.play(&mut gate).await {
+            Ok(true) => {}
+            Ok(false) => {
+                // A client that has gone does not mind.
+                let _ = gate.shutdown().await;
+                return;
+            }
+            Err(_) => return,
         }
-    } else {
-        let serving = http1::Builder::new().max_buf_size(CHUNK_BYTES).serve_connection(io, service);
-        let _ = serving.await;
     }
 }

@@ -2,7 +2,8 @@
 //! queued is committed as a group: written back together, synced, renamed, each directory synced
 //! once.
 
-use std::collections::{BTreeSet, HashMap};
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,6 +42,10 @@ pub(crate) struct Committer {
     pub(crate) cancel: CancelToken,
     /// Whether anything is synced at all.
     pub(crate) syncs: bool,
+    /// The session's directory.
+    pub(crate) dir: PathBuf,
+    /// Directories whose own names are known to be on the disk.
+    pub(crate) named: RefCell<HashSet<PathBuf>>,
 }
 
 /// A file on its way to its final name.
@@ -72,7 +77,8 @@ impl Committer {
         self.digests.shutdown(true, true);
     }
 
-    fn commit(&self, group: impl Iterator<Item = CommitterRequest>) {
+    /// Does all that is asked; what is to be published is published together.
+    pub(crate) fn commit(&self, group: impl Iterator<Item = CommitterRequest>) {
         let mut pending = Vec::new();
         for request in group {
             match request {
@@ -158,6 +164,7 @@ impl Committer {
                 let part = self.storage.open_part(&part_name, OpenPart::Empty);
                 if part.is_ok() {
                     self.storage.remove(&journal_path(path)).map_err(cannot)?;
+                    self.forget_names(path).map_err(cannot)?;
                 }
                 part
             }
@@ -169,6 +176,12 @@ impl Committer {
                 .with_source(source),
             _ => cannot(source),
         })
+    }
+
+    /// Makes sure that a journal which was removed does not come back after a power cut, beside
+    /// another partial file.
+    fn forget_names(&self, path: &Path) -> io::Result<()> {
+        if self.syncs { self.storage.sync_dir(&directory_of(path)) } else { Ok(()) }
     }
 
     /// Syncs, renames, syncs the directories, and only then says so.
@@ -185,7 +198,7 @@ impl Committer {
             })
             .collect();
         let unsynced = match self.syncs {
-            true => failures(&directories, |directory| self.storage.sync_dir(directory)),
+            true => failures(&directories, |directory| self.sync_dir(directory)),
             false => HashMap::new(),
         };
         for (pending, renamed) in renamed {
@@ -201,6 +214,26 @@ impl Committer {
                 false => Message::Published(pending.job, result),
             });
         }
+    }
+
+    /// Brings the names in a directory to the disk, and once the names of those that lead to it: a
+    /// directory that was made a moment ago may be gone after a power cut, with all that is in it.
+    fn sync_dir(&self, directory: &Path) -> io::Result<()> {
+        self.storage.sync_dir(directory)?;
+        let is_below = |directory: &Path| directory.starts_with(&self.dir);
+        for (name, parent) in directory.ancestors().zip(directory.ancestors().skip(1)) {
+            if !is_below(name) || !self.named.borrow_mut().insert(name.to_owned()) {
+                break;
+            }
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            let synced = self.storage.sync_dir(parent);
+            // What is above the session's directory is the user's, who may not even let us read it.
+            if is_below(parent) && synced.is_err() {
+                self.named.borrow_mut().remove(name);
+                return synced;
+            }
+        }
+        Ok(())
     }
 
     /// Removes a small file's partial file, if it is (still) ours.
@@ -328,6 +361,7 @@ impl Committer {
             // Best effort: an empty leftover does no harm.
             self.storage.remove(&journal_path(path)).ok();
             self.storage.remove(&part_path(path)).ok();
+            self.forget_names(path).ok();
         }
     }
 }

@@ -32,17 +32,19 @@ impl Opener {
     /// Runs until the queue is shut down.
     pub(crate) fn run(self) {
         while let Ok(request) = self.requests.get() {
-            let report = match request {
-                OpenerRequest::Prepare { job, path, resume } => {
-                    Message::Prepared(job, self.prepare(job, &path, resume).map(Box::new))
-                }
-                OpenerRequest::Open { job, path, total_bytes } => {
-                    Message::Opened(job, self.open(job, &path, total_bytes))
-                }
-            };
-            if self.reports.put(report).is_err() {
+            if self.reports.put(self.answer(request)).is_err() {
                 return;
             }
+        }
+    }
+
+    /// Does what is asked, and says what came of it.
+    pub(crate) fn answer(&self, request: OpenerRequest) -> Message {
+        match request {
+            OpenerRequest::Prepare { job, path, resume } => {
+                Message::Prepared(job, self.prepare(job, &path, resume).map(Box::new))
+            }
+            OpenerRequest::Open { job, path, total_bytes } => Message::Opened(job, self.open(job, &path, total_bytes)),
         }
     }
 

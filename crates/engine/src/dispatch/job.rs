@@ -20,6 +20,7 @@ use crate::plan::piece::{OPEN_END, Piece};
 use crate::plan::{Active, TransferId};
 use crate::ranges::{ByteRange, RangeSet};
 use crate::secret;
+use crate::storage::StatKind;
 
 /// Where a job is on its way.
 #[derive(Debug)]
@@ -142,6 +143,13 @@ pub(crate) struct Job {
     /// Disk operations that have not answered yet.
     pub(crate) pending: u32,
     pub(crate) saved_bytes: u64,
+    /// Whether the file that has the name was compared with the digest that was asked for.
+    pub(crate) is_existing_checked: bool,
+    /// What an earlier run left, while that is done.
+    pub(crate) held_partial: Option<Box<Journal>>,
+    /// A save or a publication failed. After a sync that failed, the system may have dropped what
+    /// was to be written, and says that the next sync is fine: nothing more is claimed.
+    pub(crate) is_disk_doubtful: bool,
     pub(crate) verified: Verified,
     pub(crate) rate: Rate,
 }
@@ -173,6 +181,12 @@ pub(crate) struct Transfer {
 }
 
 impl Job {
+    /// Whether another file has the name that may be this one, as its digest would tell.
+    pub(crate) fn must_check_existing(&self) -> bool {
+        let is_file = self.existing.as_ref().is_some_and(|existing| existing.stat.kind == StatKind::File);
+        is_file && self.spec.checksum.is_some() && !self.is_existing_checked
+    }
+
     pub(crate) fn new(id: JobId, entry: Option<EntryId>, spec: JobSpec, origin: Origin, adapt: Adapt) -> Self {
         Self {
             id,
@@ -217,6 +231,9 @@ impl Job {
             resumes: false,
             pending: 0,
             saved_bytes: 0,
+            is_existing_checked: false,
+            held_partial: None,
+            is_disk_doubtful: false,
             verified: Verified::Unchecked,
             rate: Rate::default(),
         }

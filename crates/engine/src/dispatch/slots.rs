@@ -151,6 +151,10 @@ impl Slots {
         if alpn == Alpn::Any && wanted == Wanted::Whole && self.must_wait_for_protocol(host, now) {
             return None;
         }
+        if self.count(host) > self.cap(host, now) || self.slots.len() > self.max_total {
+            // A cap was lowered: the first that go are not replaced.
+            return None;
+        }
         let mut closed = None;
         if self.count(host) >= self.cap(host, now) {
             closed = Some(self.idle_of(|slot| slot.host == *host && slot.alpn != alpn)?);

@@ -127,6 +127,14 @@ impl<S: Read + Write> Client<S> {
         ended_by(&error)
     }
 
+    /// All that comes until the connection ends, whatever it is.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        // A reset ends it as well as a close does.
+        let _ = self.stream.read_to_end(&mut rest);
+        rest
+    }
+
     fn read_body(&mut self, method: &str, answer: &mut Answer) -> io::Result<()> {
         if method == "HEAD" {
             return Ok(());

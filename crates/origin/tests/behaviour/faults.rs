@@ -64,6 +64,23 @@ fn a_reset_is_seen_as_one() {
 }
 
 #[test]
+fn a_cut_that_chance_places_is_the_same_in_each_run_and_never_behind_the_last_byte() {
+    let cuts = || -> Vec<usize> {
+        let origin = origin(Resource::new("/a.bin", 7, SIZE).fault(Fault::CutSomewhere { seed: 5 }));
+        let cut = |_| {
+            let answer = Client::connect(&origin).get("/a.bin");
+            assert_eq!(answer.end, End::Closed);
+            answer.assert_content(7, 0, answer.body.len());
+            answer.body.len()
+        };
+        (0..4).map(cut).collect()
+    };
+    let first = cuts();
+    assert_eq!(first, cuts());
+    assert!(first.iter().all(|len| *len < SIZE as usize) && first.windows(2).any(|two| two[0] != two[1]), "{first:?}");
+}
+
+#[test]
 fn a_stall_sends_nothing_more() {
     let origin = origin(Resource::new("/a.bin", 7, SIZE).fault(Fault::StallAt(200_000, None)));
     let mut client = Client::connect(&origin);

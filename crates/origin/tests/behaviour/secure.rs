@@ -13,7 +13,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio_rustls::TlsConnector;
-use towline_origin::{Fault, Origin, Resource, first_difference};
+use towline_origin::{Certificate, Fault, Origin, Resource, first_difference};
 
 use crate::client::{Client, End};
 
@@ -74,6 +74,52 @@ fn cut_and_reset_come_over_tls() {
     answer.assert_content(7, 0, 10_000);
     let answer = connect(&origin, "localhost").get("/reset.bin");
     assert_eq!(answer.end, End::Reset);
+}
+
+/// How a handshake with this origin ends.
+fn handshake(origin: &Origin) -> std::io::Result<()> {
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    let mut session = ClientConnection::new(config(origin, &["http/1.1"]), name).unwrap();
+    let mut tcp = TcpStream::connect(origin.addr()).unwrap();
+    while session.is_handshaking() {
+        session.complete_io(&mut tcp)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_certificate_that_is_not_good_is_refused_for_what_is_wrong_with_it() {
+    let cases = [
+        (Certificate::Good, None),
+        (Certificate::Expired, Some("Expired")),
+        (Certificate::WrongHost, Some("NotValidForName")),
+        (Certificate::SelfSigned, Some("UnknownIssuer")),
+    ];
+    for (certificate, expected) in cases {
+        let origin = Origin::builder().tls(true).certificate(certificate).start().unwrap();
+        let outcome = handshake(&origin);
+        match expected {
+            None => outcome.unwrap(),
+            Some(expected) => {
+                let said = format!("{:?}", outcome.unwrap_err());
+                assert!(said.contains(expected), "{certificate:?}: {said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_handshake_is_cut_as_often_as_scripted() {
+    let cut = |at| Fault::CutHandshake { at }.first(2);
+    for at in [0, 100] {
+        let origin = Origin::builder().tls(true).fault(cut(at)).start().unwrap();
+        for _ in 0..2 {
+            let error = handshake(&origin).unwrap_err();
+            assert!(error.get_ref().is_none_or(|inner| !inner.is::<rustls::Error>()), "{error:?}");
+        }
+        handshake(&origin).unwrap();
+        assert_eq!(origin.stats().requests, 0);
+    }
 }
 
 #[test]

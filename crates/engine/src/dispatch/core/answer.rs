@@ -55,6 +55,11 @@ impl Core {
     /// Name and answer are known, and what is there under the name.
     pub(super) fn place(&mut self, now: Time, id: JobId, partial: Option<Journal>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
+        if job.must_check_existing() {
+            // The answer has given it this name.
+            job.held_partial = partial.map(Box::new);
+            return self.check_existing(id);
+        }
         if let Some(existing) = &job.existing {
             let decision = decide_existing(job, existing, self.settings.existing);
             match decision {
@@ -182,8 +187,8 @@ pub(super) fn decide_existing(
 }
 
 fn is_there(job: &crate::dispatch::job::Job, existing: &crate::dispatch::message::Existing) -> Option<How> {
-    let len_agrees = job.total_bytes == Some(existing.stat.len_bytes);
-    if !len_agrees {
+    let has_other_len = job.total_bytes.is_some_and(|total_bytes| total_bytes != existing.stat.len_bytes);
+    if has_other_len {
         return None;
     }
     if let Some(note) = &existing.note {
@@ -193,6 +198,8 @@ fn is_there(job: &crate::dispatch::job::Job, existing: &crate::dispatch::message
             Agreement::Unknown => {}
         }
     }
+    // Without a validator, the length is the least that must be known.
+    job.total_bytes?;
     let modified = existing.stat.modified.duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let server = job.validator.last_modified_time();
     let server = server.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());

@@ -79,8 +79,14 @@ impl Core {
     fn fetch_more(&mut self, now: Time, id: JobId) -> bool {
         let job = &self.jobs[&id];
         let is_alone = job.transfers.is_empty();
+        if is_alone && job.is_part_open && job.is_whole() {
+            // Its last transfer broke when nothing was missing any more, as that of an empty file can.
+            self.complete(now, id);
+            return false;
+        }
         if job.total_bytes.is_none() || job.segmented == Segmented::Refused {
-            if is_alone {
+            // Not under a save that is on its way: its journal would claim what is then cut off.
+            if is_alone && !job.is_saving {
                 self.begin_again_at_zero(id);
             }
             return false;

@@ -43,7 +43,7 @@ impl Core {
         }
         let Phase::Winding(winding) = &job.phase else { return };
         let keeps = matches!(winding, Winding::Fail(_) | Winding::Pause | Winding::Cancel | Winding::Interrupt);
-        if keeps && job.is_worth_keeping() && job.saved_bytes != job.done.covered() {
+        if keeps && !job.is_disk_doubtful && job.is_worth_keeping() && job.saved_bytes != job.done.covered() {
             return self.save(id);
         }
         let Phase::Winding(winding) = std::mem::replace(&mut job.phase, Phase::Ready) else { return };
@@ -134,6 +134,10 @@ impl Core {
                 let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
                 self.wind(now, id, Winding::There(How::ThereByDigest, published));
             }
+            Phase::CheckingExisting if job.answer.is_some() => {
+                let partial = job.held_partial.take().map(|journal| *journal);
+                self.place(now, id, partial);
+            }
             Phase::CheckingExisting => self.beside_existing(now, id),
             Phase::Verifying if matches => {
                 let len_bytes = job.total_bytes.unwrap_or(0);
@@ -180,6 +184,7 @@ impl Core {
                 self.publish(id, len_bytes);
             }
             Err(error) => {
+                job.is_disk_doubtful |= error.kind() != ErrorKind::NameTaken;
                 if was_stored {
                     // Until its failure is counted, the session has not ended.
                     self.enter_running(id);
@@ -312,13 +317,21 @@ impl Core {
         match (result, &job.phase) {
             (Ok(()), Phase::Winding(_)) => self.wound(now, id),
             (Ok(()), _) => {}
+            (Err(error), Phase::Winding(Winding::Complete)) => {
+                // What could not be synced is part of the file that is to be published.
+                job.is_disk_doubtful = true;
+                self.wind(now, id, Winding::Fail(error));
+            }
             (Err(error), Phase::Winding(_)) => {
                 // It is being given up anyway; the journal before stands.
-                job.saved_bytes = job.done.covered();
+                job.is_disk_doubtful = true;
                 self.warn(Some(id), format!("the last progress could not be saved: {error}"));
                 self.wound(now, id);
             }
-            (Err(error), _) => self.wind(now, id, Winding::Fail(error)),
+            (Err(error), _) => {
+                job.is_disk_doubtful = true;
+                self.wind(now, id, Winding::Fail(error));
+            }
         }
     }
 

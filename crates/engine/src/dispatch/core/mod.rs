@@ -13,6 +13,8 @@ mod transfer;
 mod view;
 
 #[cfg(test)]
+mod simulator;
+#[cfg(test)]
 mod tests;
 
 use std::collections::{HashMap, HashSet};

@@ -195,6 +195,7 @@ impl Core {
             job.part_of = job.path.clone();
         }
         job.existing = prepared.existing;
+        job.is_existing_checked = false;
         job.has_part = prepared.has_part;
         if !matches!(job.phase, Phase::Preparing) {
             if let (Some(journal), true) = (prepared.partial, job.done.is_empty()) {
@@ -224,19 +225,21 @@ impl Core {
         if self.settings.existing == Existing::Skip && is_ours {
             return self.wind(now, id, Winding::There(How::Skipped, published));
         }
-        let is_file = existing.stat.kind == crate::storage::StatKind::File;
-        if let (Some(checksum), true) = (&job.spec.checksum, is_file) {
-            job.phase = Phase::CheckingExisting;
-            let effect = Effect::Digest {
-                job: id,
-                path: job.path.clone(),
-                checksum: checksum.clone(),
-                of_final: true,
-                len_bytes: published.len_bytes,
-            };
-            return self.ask_disk(id, effect);
+        if job.must_check_existing() {
+            return self.check_existing(id);
         }
         self.beside_existing(now, id);
+    }
+
+    /// Compares the file that has the name with the digest that was asked for.
+    pub(super) fn check_existing(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let (Some(checksum), Some(existing)) = (job.spec.checksum.clone(), &job.existing) else { return };
+        let len_bytes = existing.stat.len_bytes;
+        job.is_existing_checked = true;
+        job.phase = Phase::CheckingExisting;
+        let path = job.path.clone();
+        self.ask_disk(id, Effect::Digest { job: id, path, checksum, of_final: true, len_bytes });
     }
 
     /// Another file has the name. With a partial file too, what is known decides before anything is

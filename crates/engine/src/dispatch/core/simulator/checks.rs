@@ -1,0 +1,73 @@
+//! What no disk of a simulated world may ever hold: under a final name anything but one whole version
+//! of its file, and in a journal a claim that the disk does not bear out.
+
+use std::path::Path;
+
+use super::script::{RemoteFile, Script};
+use super::storage::Disk;
+use crate::journal::{Journal, Verified};
+use crate::name::{JOURNAL_SUFFIX, JOURNAL_TEMPORARY_SUFFIX, PART_SUFFIX, journal_path, part_path};
+
+/// Checks everything.
+pub(super) fn all(script: &Script, disk: &Disk) {
+    for name in disk.names() {
+        one(script, disk, name);
+    }
+}
+
+/// Checks what belongs to a final name.
+pub(super) fn path(script: &Script, disk: &Disk, path: &Path) {
+    one(script, disk, path);
+    one(script, disk, &journal_path(path));
+}
+
+/// Checks that a file which was said to be fetched is there whatever happens.
+pub(super) fn fetched(script: &Script, disk: &Disk, path: &Path, bytes: u64) {
+    let content = disk.durable(path).unwrap_or_else(|| panic!("{} was fetched and would not last", path.display()));
+    assert_eq!(content.len() as u64, bytes, "{}", path.display());
+    assert!(is_version(script.file_of(path), content), "{} has wrong bytes on the disk", path.display());
+}
+
+/// The names of what is unfinished.
+pub(super) fn leftovers(disk: &Disk) -> Vec<&Path> {
+    disk.names().filter(|name| is_unfinished(&name.to_string_lossy())).collect()
+}
+
+fn one(script: &Script, disk: &Disk, name: &Path) {
+    let Some(content) = disk.content(name) else { return };
+    let file = script.file_of(name);
+    let text = name.to_string_lossy();
+    if let Some(of) = text.strip_suffix(JOURNAL_SUFFIX) {
+        return journal(file, disk, Path::new(of), content);
+    }
+    let is_right = is_unfinished(&text) || is_version(file, content);
+    assert!(is_right, "{text} has {} bytes that its server never had", content.len());
+}
+
+fn journal(file: &RemoteFile, disk: &Disk, of: &Path, text: &[u8]) {
+    let shown = of.display();
+    let journal = Journal::decode(text).unwrap_or_else(|error| panic!("the journal of {shown}: {error}"));
+    let part = part_path(of);
+    let (Some(content), Some(synced)) = (disk.content(&part), disk.synced(&part)) else { return };
+    // A journal of another length is not believed, nor one that says itself that its bytes are wrong.
+    if journal.identity.total_bytes != Some(content.len() as u64) || journal.verified == Verified::Failed {
+        return;
+    }
+    let Some(version) = file.version_of(&journal.identity.validator, content.len()) else {
+        panic!("the journal of {shown} is of no version that there was: {:?}", journal.identity);
+    };
+    for range in journal.done.iter() {
+        let at = range.start as usize..range.end as usize;
+        let is_there = synced.get(at.clone()).is_some_and(|bytes| Some(bytes) == version.content.get(at));
+        assert!(is_there, "the journal of {shown} claims {range:?}, and the disk has it not");
+    }
+}
+
+fn is_version(file: &RemoteFile, content: &[u8]) -> bool {
+    file.versions.iter().any(|version| version.content == content)
+}
+
+fn is_unfinished(name: &str) -> bool {
+    let suffixes = [PART_SUFFIX, JOURNAL_SUFFIX, JOURNAL_TEMPORARY_SUFFIX];
+    suffixes.into_iter().any(|suffix| name.ends_with(suffix)) || name.contains(".part.json.damaged-")
+}

@@ -1,0 +1,363 @@
+//! What a seed stands for: servers and what they have, the jobs and commands of a user, and the
+//! accidents that befall them. Made once; nothing in it changes while a world runs.
+
+use std::path::Path;
+
+use fastrand::Rng;
+use http::{HeaderMap, HeaderValue, header};
+use url::Url;
+
+use super::storage::{Fault, FaultError};
+use crate::checksum::{Algorithm, Checksum, Hasher};
+use crate::dispatch::message::Time;
+use crate::http::validator::Validator;
+use crate::job::JobSpec;
+use crate::options::{Existing, Options};
+
+/// Where files go.
+pub(super) const DIR: &str = "/simulated";
+/// Contents change and servers are in trouble only before this, so that every world can end well.
+const CALM_FROM: Time = Time::from_secs(20);
+/// Commands come within this.
+const COMMANDS_WITHIN: Time = Time::from_secs(8);
+
+/// Everything that a seed decides beforehand.
+pub(super) struct Script {
+    pub(super) options: Options,
+    pub(super) hosts: Vec<Host>,
+    pub(super) files: Vec<RemoteFile>,
+    /// Which file each job fetches.
+    pub(super) jobs: Vec<usize>,
+    /// Whether the jobs come from a feed.
+    pub(super) has_feed: bool,
+    /// Of the first life.
+    pub(super) orders: Vec<(Time, Order)>,
+    /// Of each life but the last, which has none. There is at least one before it.
+    pub(super) accidents: Vec<Accident>,
+    pub(super) calm_from: Time,
+    /// How long a sync takes at most.
+    pub(super) disk_takes: Time,
+}
+
+/// A server.
+pub(super) struct Host {
+    pub(super) is_secure: bool,
+    pub(super) has_http2: bool,
+    pub(super) latency: Time,
+    pub(super) rate_bps: u64,
+    /// It refuses more.
+    pub(super) connections_max: usize,
+    /// So many requests of a hundred go wrong.
+    pub(super) trouble_percent: u8,
+}
+
+/// A file of a server.
+pub(super) struct RemoteFile {
+    pub(super) host: usize,
+    /// Its old place sends there.
+    pub(super) moved_to: Option<usize>,
+    /// The name that the server gives it.
+    pub(super) given_name: Option<String>,
+    /// The first, and what each change makes of it.
+    pub(super) versions: Vec<Version>,
+    pub(super) changes: Vec<Time>,
+    pub(super) ranges: Ranges,
+    /// Its length is not told.
+    pub(super) is_chunked: bool,
+    pub(super) is_gone: bool,
+    /// Of the first version.
+    pub(super) checksum: Option<Checksum>,
+}
+
+/// One version of a file.
+pub(super) struct Version {
+    pub(super) content: Vec<u8>,
+    validator: Validator,
+}
+
+/// What a server says about versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tag {
+    Strong,
+    Weak,
+    Date,
+    Nothing,
+}
+
+/// What a server makes of ranges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ranges {
+    Honoured,
+    Ignored,
+    Refused,
+}
+
+/// What a user or the machine does.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Order {
+    Add(usize),
+    Close,
+    Pause(usize),
+    Resume(usize),
+    ResumeAll,
+    Cancel(usize),
+    SetJobs(usize),
+    SetMaxPerHost(usize),
+    SetMaxConnections(usize),
+    SetLimitRate(Option<u64>),
+    AddWorker,
+    Stop,
+}
+
+/// What goes wrong with the disk of a life, if anything, counted from its beginning.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Accident {
+    pub(super) fault: Option<Fault>,
+    pub(super) stop_at: Option<u64>,
+}
+
+impl Script {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut dice = Rng::with_seed(seed);
+        let hosts: Vec<Host> = (0..dice.usize(1..=3)).map(|_| Host::new(&mut dice)).collect();
+        let files: Vec<RemoteFile> =
+            (0..dice.usize(1..=4)).map(|number| RemoteFile::new(number, hosts.len(), &mut dice)).collect();
+        let mut jobs: Vec<usize> = (0..files.len()).collect();
+        if dice.u8(0..8) == 0 {
+            jobs.push(0);
+        }
+        let has_feed = dice.u8(0..4) == 0;
+        let orders = orders(jobs.len(), has_feed, &mut dice);
+        let accidents = (0..dice.usize(1..=2)).map(|_| Accident::new(&mut dice)).collect();
+        Self {
+            options: options(&mut dice),
+            hosts,
+            files,
+            jobs,
+            has_feed,
+            orders,
+            accidents,
+            calm_from: CALM_FROM,
+            disk_takes: Time::from_millis([1, 20, 400, 2500][dice.usize(0..4)]),
+        }
+    }
+
+    /// What a job is to fetch.
+    pub(super) fn spec(&self, job: usize) -> JobSpec {
+        let number = self.jobs[job];
+        let file = &self.files[number];
+        let spec = JobSpec::new(self.url(file.host, "", number));
+        match &file.checksum {
+            Some(checksum) => spec.checksum(checksum.clone()),
+            None => spec,
+        }
+    }
+
+    /// Where a host has a file; `place` is empty or ends with a slash.
+    pub(super) fn url(&self, host: usize, place: &str, file: usize) -> Url {
+        let scheme = if self.hosts[host].is_secure { "https" } else { "http" };
+        format!("{scheme}://h{host}/{place}f{file}.bin").parse().expect("a URL")
+    }
+
+    /// The server of this name.
+    pub(super) fn host(&self, name: &str) -> &Host {
+        let number: usize = name.strip_prefix('h').and_then(|number| number.parse().ok()).expect("one of our hosts");
+        &self.hosts[number]
+    }
+
+    /// The file that a name, its last part or a URL is about: `f3.bin`, `n3.1.bin.part` …
+    pub(super) fn file_of(&self, path: &Path) -> &RemoteFile {
+        &self.files[number_of(path)]
+    }
+
+    /// How many jobs fetch a file.
+    pub(super) fn jobs_of(&self, file: usize) -> usize {
+        self.jobs.iter().filter(|job| **job == file).count()
+    }
+
+    /// Whether a life without accidents may end without this file.
+    pub(super) fn may_fail(&self, number: usize) -> bool {
+        let file = &self.files[number];
+        let is_secure = |host: usize| self.hosts[host].is_secure;
+        let is_downgraded = file.moved_to.is_some_and(|to| is_secure(file.host) && !is_secure(to));
+        // Of a file of unknown length that an earlier life finished, little tells that it is this one.
+        let is_anonymous = file.is_chunked;
+        file.is_gone || is_downgraded || is_anonymous || file.versions.len() > 1 || self.jobs_of(number) > 1
+    }
+}
+
+/// The number in the name of a file.
+pub(super) fn number_of(path: &Path) -> usize {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let digits = name.split('.').next().and_then(|stem| stem.get(1..)).unwrap_or_default();
+    digits.parse().unwrap_or_else(|_| panic!("{} is none of our files", path.display()))
+}
+
+impl RemoteFile {
+    fn new(number: usize, hosts: usize, dice: &mut Rng) -> Self {
+        let tag = [Tag::Strong, Tag::Strong, Tag::Strong, Tag::Weak, Tag::Date, Tag::Nothing][dice.usize(0..6)];
+        let is_chunked = dice.u8(0..8) == 0;
+        let mut versions = vec![Version::new(tag, 0, size(dice), dice)];
+        let mut changes = Vec::new();
+        if dice.u8(0..5) == 0 {
+            let before = versions[0].content.len();
+            // Without any validator, a change that keeps the length cannot be noticed.
+            let keeps_size = tag != Tag::Nothing && dice.bool();
+            versions.push(Version::new(tag, 1, if keeps_size { before } else { before + 1000 }, dice));
+            changes.push(Time::from_millis(dice.u64(0..10_000)));
+        }
+        let checksum = (dice.u8(0..5) == 0).then(|| sha256(&versions[0].content));
+        let ranges = match dice.u8(0..8) {
+            _ if is_chunked => Ranges::Ignored,
+            0 => Ranges::Ignored,
+            1 => Ranges::Refused,
+            _ => Ranges::Honoured,
+        };
+        Self {
+            host: dice.usize(0..hosts),
+            moved_to: (dice.u8(0..6) == 0).then(|| dice.usize(0..hosts)),
+            given_name: (dice.u8(0..4) == 0).then(|| format!("n{number}.bin")),
+            versions,
+            changes,
+            ranges,
+            is_chunked,
+            is_gone: dice.u8(0..30) == 0,
+            checksum,
+        }
+    }
+
+    /// Which version is served at this time.
+    pub(super) fn version_at(&self, time: Time) -> usize {
+        self.changes.iter().filter(|change| **change <= time).count()
+    }
+
+    /// The version that a validator and a length are of.
+    pub(super) fn version_of(&self, validator: &Validator, len: usize) -> Option<&Version> {
+        let is_it = |version: &&Version| {
+            let same =
+                version.validator.etag == validator.etag && version.validator.last_modified == validator.last_modified;
+            version.content.len() == len && same
+        };
+        self.versions.iter().find(is_it)
+    }
+}
+
+impl Version {
+    fn new(tag: Tag, number: u8, size: usize, dice: &mut Rng) -> Self {
+        let mut content = vec![0; size];
+        towline_origin::fill(dice.u64(..), 0, &mut content);
+        let mut headers = HeaderMap::new();
+        let text = match tag {
+            Tag::Strong => format!("\"v{number}\""),
+            Tag::Weak => format!("W/\"v{number}\""),
+            Tag::Date => format!("Tue, 14 Nov 2023 22:13:2{number} GMT"),
+            Tag::Nothing => String::new(),
+        };
+        let field = if tag == Tag::Date { header::LAST_MODIFIED } else { header::ETAG };
+        if tag != Tag::Nothing {
+            headers.insert(field, HeaderValue::try_from(text).expect("a header value"));
+        }
+        Self { content, validator: Validator::from_headers(&headers, None) }
+    }
+
+    /// What an answer that tells this length says about the version.
+    pub(super) fn validator(&self, total_bytes: Option<u64>) -> Validator {
+        Validator { total_bytes, ..self.validator.clone() }
+    }
+}
+
+impl Host {
+    fn new(dice: &mut Rng) -> Self {
+        let is_secure = dice.u8(0..3) == 0;
+        Self {
+            is_secure,
+            has_http2: is_secure && dice.bool(),
+            latency: Time::from_millis(dice.u64(1..200)),
+            rate_bps: 50_000 << dice.u32(0..8),
+            connections_max: [1, 2, 4, 64][dice.usize(0..4)],
+            trouble_percent: [0, 5, 30][dice.usize(0..3)],
+        }
+    }
+}
+
+impl Accident {
+    fn new(dice: &mut Rng) -> Self {
+        let at = 1 + dice.u64(0..8).pow(3);
+        match dice.u8(0..8) {
+            0..=3 => Self::default(),
+            4..=5 => Self { stop_at: Some(at), ..Self::default() },
+            _ => {
+                let error = FaultError::ALL[dice.usize(0..FaultError::ALL.len())];
+                let fault = Fault { at, error, is_for_good: dice.u8(0..3) == 0 };
+                Self { fault: Some(fault), stop_at: dice.bool().then(|| at + dice.u64(0..100)) }
+            }
+        }
+    }
+}
+
+/// Most files are small, as in life, and because many seeds are to be tried.
+fn size(dice: &mut Rng) -> usize {
+    match dice.u8(0..20) {
+        0 => 0,
+        1..=9 => dice.usize(0..70_000),
+        10..=17 => dice.usize(64 << 10..500_000),
+        _ => dice.usize(1 << 20..3 << 20),
+    }
+}
+
+fn sha256(content: &[u8]) -> Checksum {
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    hasher.update(content);
+    let hex: Vec<String> = hasher.finish().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha-256={}", hex.concat()).parse().expect("a checksum")
+}
+
+fn options(dice: &mut Rng) -> Options {
+    let existing = [Existing::Fail, Existing::Fail, Existing::Overwrite, Existing::AutoRename];
+    Options {
+        dir: DIR.into(),
+        connections: [None, None, Some(1), Some(2), Some(4), Some(8)][dice.usize(0..6)],
+        jobs: dice.usize(1..=5),
+        max_per_host: dice.usize(1..=6),
+        max_connections: dice.usize(1..=10),
+        piece_size_bytes: [16 << 10, 64 << 10, 256 << 10][dice.usize(0..3)],
+        save_interval: Time::from_millis(dice.u64(200..1500)),
+        existing: existing[dice.usize(0..existing.len())],
+        resume: dice.u8(0..16) != 0,
+        ..Options::default()
+    }
+}
+
+/// Adds all jobs, and does something with some of them. Who pauses a job resumes it.
+fn orders(jobs: usize, has_feed: bool, dice: &mut Rng) -> Vec<(Time, Order)> {
+    let mut orders = Vec::new();
+    let mut last = Time::ZERO;
+    if !has_feed {
+        for job in 0..jobs {
+            last += Time::from_millis(dice.u64(0..400));
+            orders.push((last, Order::Add(job)));
+        }
+    }
+    orders.push((last, Order::Close));
+    let when = |dice: &mut Rng| COMMANDS_WITHIN.mul_f64(dice.f64().powi(2));
+    for _ in 0..dice.usize(0..4) {
+        let (at, job) = (when(dice), dice.usize(0..jobs));
+        let order = match dice.u8(0..10) {
+            0..=3 => {
+                orders.push((at + when(dice), Order::Resume(job)));
+                Order::Pause(job)
+            }
+            4 => Order::Cancel(job),
+            5 => Order::SetJobs(dice.usize(0..4)),
+            6 => Order::SetMaxPerHost(dice.usize(1..=8)),
+            7 => Order::SetMaxConnections(dice.usize(1..=12)),
+            8 => Order::SetLimitRate(dice.bool().then(|| dice.u64(20_000..2_000_000))),
+            _ => Order::AddWorker,
+        };
+        orders.push((at, order));
+    }
+    if dice.u8(0..6) == 0 {
+        orders.push((when(dice), Order::Stop));
+    }
+    orders
+}

@@ -1,0 +1,92 @@
+//! A batch in small: twenty files that are stored and one that is journalled. Its ledger is on the
+//! file system of this machine, which is not ours to break; its files may be elsewhere.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use towline_engine::feed::{Batch, ListSource, ledger_status};
+use towline_engine::options::Durability;
+use towline_origin::{Fault as Trouble, Origin, Resource};
+
+use super::storage::TestStorage;
+use super::{Expected, ExpectedFile, Run, content, options, run};
+
+/// How many files it has.
+pub(crate) const FILES: u64 = SMALL_FILES + 1;
+
+const SMALL_FILES: u64 = 20;
+const SMALL_BYTES: u64 = 3000;
+const SMALL_SEED: u64 = 300;
+const LARGE_BYTES: u64 = 100_000;
+const LARGE_SEED: u64 = 299;
+const RATE_BPS: u64 = 4_000_000;
+
+/// An origin that has the files, and the list of them.
+pub(crate) fn serve() -> (Origin, String) {
+    let large = Resource::new("/large.bin", LARGE_SEED, LARGE_BYTES).fault(Trouble::RatePerConnection(RATE_BPS));
+    let origin =
+        Origin::builder().files("/many/{}.bin", SMALL_FILES, SMALL_BYTES, SMALL_SEED).resource(large).start().unwrap();
+    let mut list = origin.url("/large.bin") + "\n";
+    for number in 0..SMALL_FILES {
+        list += &origin.url(&format!("/many/{number}.bin"));
+        list += "\n";
+    }
+    (origin, list)
+}
+
+/// A directory for the batch.
+pub(crate) struct Place {
+    root: TempDir,
+}
+
+impl Place {
+    pub(crate) fn new(list: &str) -> Self {
+        let place = Self { root: tempfile::tempdir().unwrap() };
+        fs::write(place.list(), list).unwrap();
+        place
+    }
+
+    /// A disk in memory under the same name.
+    pub(crate) fn storage(&self) -> TestStorage {
+        TestStorage::new(&self.dir())
+    }
+
+    /// What must come of it.
+    pub(crate) fn expected(&self) -> Expected {
+        let file = |name: String, seed, size| ExpectedFile {
+            path: self.dir().join(name),
+            content: content(seed, size),
+            old: None,
+        };
+        let small = (0..SMALL_FILES).map(|number| file(format!("{number}.bin"), SMALL_SEED + number, SMALL_BYTES));
+        let large = file("large.bin".to_owned(), LARGE_SEED, LARGE_BYTES);
+        Expected::new(small.chain([large]).collect())
+    }
+
+    /// Runs the command once, as a user would; without a storage on the file system of this machine.
+    pub(crate) fn run(&self, storage: Option<&TestStorage>) -> Result<Run, String> {
+        let mut options = options(&self.dir());
+        options.jobs = 8;
+        options.save_interval = Duration::from_millis(5);
+        // Nobody pulls the plug of this machine.
+        options.durability = if storage.is_some() { Durability::Full } else { Durability::Process };
+        let batch = Batch::open(ListSource::File(self.list()), &self.dir(), false, false)
+            .map_err(|error| format!("the batch cannot be opened: {error}"))?;
+        run(storage, options, Some(batch), Vec::new())
+    }
+
+    /// How many files the ledger takes for done.
+    pub(crate) fn done_in_ledger(&self) -> u64 {
+        ledger_status(&self.dir()).unwrap().map_or(0, |status| status.done)
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.root.path().join("downloads")
+    }
+
+    fn list(&self) -> PathBuf {
+        self.root.path().join("list.txt")
+    }
+}

@@ -1,0 +1,339 @@
+//! What the torture test and the crash enumeration share: downloads in small, sessions that must
+//! end, and what a disk may never hold.
+
+pub(crate) mod batch;
+pub(crate) mod storage;
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde_json::Value;
+use towline_engine::event::How;
+use towline_engine::feed::Batch;
+use towline_engine::options::{Existing, ProxyChoice};
+use towline_engine::{Event, JobSpec, Options, Session, Summary};
+use towline_origin::{Fault as Trouble, Origin, Resource, fill};
+
+use self::storage::{Disk, TestStorage};
+
+/// A session that takes longer hangs.
+const SESSION_MAX: Duration = Duration::from_secs(30);
+/// Sessions mostly wait for each other's threads and for the origin.
+const SESSIONS_AT_ONCE: usize = 6;
+const DIR: &str = "/downloads";
+const SEED: u64 = 77;
+const OLD_SEED: u64 = 78;
+const OLD_BYTES: u64 = 5000;
+
+/// A download of one file.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    size: u64,
+    connections: usize,
+    piece_size_bytes: u64,
+    /// Of each connection, where the download is to last.
+    rate_bps: u64,
+    save_interval: Duration,
+    /// Where it is saved, below the directory of the session.
+    output: &'static str,
+    /// Whether the file system has files without a name.
+    has_unnamed: bool,
+    /// Whether another file has the name, and is to be replaced.
+    replaces: bool,
+}
+
+/// A file that comes whole and is stored at once.
+pub(crate) const STORED: Scenario = Scenario {
+    name: "stored",
+    size: 20_000,
+    connections: 1,
+    piece_size_bytes: 32 << 10,
+    rate_bps: 100_000_000,
+    save_interval: Duration::from_millis(8),
+    output: "a.bin",
+    has_unnamed: true,
+    replaces: false,
+};
+
+/// The same where each file has a name from the beginning.
+pub(crate) const STORED_NAMED: Scenario = Scenario { name: "stored-named", has_unnamed: false, ..STORED };
+
+/// A file that comes over one connection and is journalled meanwhile.
+pub(crate) const SINGLE: Scenario = Scenario { name: "single", size: 100_000, rate_bps: 3_000_000, ..STORED };
+
+/// A file that comes in pieces over several connections.
+pub(crate) const SEGMENTED: Scenario = Scenario { name: "segmented", size: 200_017, connections: 3, ..SINGLE };
+
+/// A file that replaces another one.
+pub(crate) const REPLACED: Scenario = Scenario { name: "replaced", replaces: true, ..SINGLE };
+
+/// A file whose directory is made for it.
+pub(crate) const NESTED: Scenario = Scenario { name: "nested", output: "new/directory/a.bin", ..SINGLE };
+
+/// A larger file in pieces.
+pub(crate) const LARGE: Scenario = Scenario {
+    name: "large",
+    size: (3 << 20) + 5,
+    connections: 4,
+    piece_size_bytes: 128 << 10,
+    rate_bps: 16_000_000,
+    save_interval: Duration::from_millis(10),
+    ..STORED
+};
+
+/// Where an origin has the file: so slowly that it is saved on the way, and as fast as it can be.
+pub(crate) struct Urls {
+    pub(crate) slow: String,
+    pub(crate) fast: String,
+}
+
+impl Scenario {
+    /// An origin that has the file.
+    pub(crate) fn serve(&self) -> (Origin, Urls) {
+        let resource = |path: &str| Resource::new(path, SEED, self.size);
+        let origin = Origin::builder()
+            .resource(resource("/slow/a.bin").fault(Trouble::RatePerConnection(self.rate_bps)))
+            .resource(resource("/fast/a.bin"))
+            .start()
+            .unwrap();
+        let urls = Urls { slow: origin.url("/slow/a.bin"), fast: origin.url("/fast/a.bin") };
+        (origin, urls)
+    }
+
+    /// The disk before the download.
+    pub(crate) fn storage(&self) -> TestStorage {
+        let storage = TestStorage::new(Path::new(DIR));
+        storage.set_unnamed(self.has_unnamed);
+        if self.replaces {
+            storage.plant(&self.path(), &content(OLD_SEED, OLD_BYTES));
+        }
+        storage
+    }
+
+    /// What must come of it.
+    pub(crate) fn expected(&self) -> Expected {
+        let old = self.replaces.then(|| content(OLD_SEED, OLD_BYTES));
+        Expected::new(vec![ExpectedFile { path: self.path(), content: content(SEED, self.size), old }])
+    }
+
+    /// Runs the command once, as a user would.
+    pub(crate) fn run(&self, storage: &TestStorage, url: &str) -> Result<Run, String> {
+        let mut options = options(Path::new(DIR));
+        options.connections = Some(self.connections);
+        options.piece_size_bytes = self.piece_size_bytes;
+        options.save_interval = self.save_interval;
+        options.existing = if self.replaces { Existing::Overwrite } else { Existing::Fail };
+        let spec = JobSpec::new(url.parse().unwrap()).output(self.output);
+        run(Some(storage), options, None, vec![spec])
+    }
+
+    fn path(&self) -> PathBuf {
+        Path::new(DIR).join(self.output)
+    }
+}
+
+/// Options for sessions that download into `dir`, by no proxy and with the same jitter each time.
+fn options(dir: &Path) -> Options {
+    let mut options = Options::default();
+    options.dir = dir.to_owned();
+    options.threads = 1;
+    options.seed = Some(1);
+    options.http.proxy = ProxyChoice::Direct;
+    options
+}
+
+/// Files and what they must hold.
+#[derive(Clone)]
+pub(crate) struct Expected {
+    files: Arc<Vec<ExpectedFile>>,
+}
+
+/// A file and what it must hold.
+pub(crate) struct ExpectedFile {
+    pub(crate) path: PathBuf,
+    pub(crate) content: Vec<u8>,
+    /// What it holds until it is replaced.
+    pub(crate) old: Option<Vec<u8>>,
+}
+
+impl Expected {
+    pub(crate) fn new(files: Vec<ExpectedFile>) -> Self {
+        Self { files: Arc::new(files) }
+    }
+
+    /// The files.
+    pub(crate) fn files(&self) -> &[ExpectedFile] {
+        &self.files
+    }
+
+    /// What must never be, whatever happened: wrong bytes under a final name, or a journal that claims
+    /// a byte which the disk does not have.
+    pub(crate) fn wrong(&self, disk: &Disk) -> Option<String> {
+        self.files.iter().find_map(|file| file.wrong(disk))
+    }
+
+    /// What is missing or too much once everything has been fetched.
+    pub(crate) fn incomplete(&self, disk: &Disk) -> Option<String> {
+        let missing = self.files.iter().find(|file| disk.content(&file.path) != Some(file.content.as_slice()));
+        if let Some(file) = missing {
+            return Some(format!("{} is not there, or not whole", file.path.display()));
+        }
+        let is_ours = |name: &Path| self.files.iter().any(|file| file.path == name);
+        let left = disk.names().find(|name| !is_ours(name) && !is_temporary(name));
+        left.map(|name| format!("{} is left", name.display()))
+    }
+
+    /// How many files are there after any crash.
+    pub(crate) fn durable_files(&self, disk: &Disk) -> u64 {
+        let is_durable = |file: &&ExpectedFile| disk.durable(&file.path) == Some(file.content.as_slice());
+        self.files.iter().filter(is_durable).count() as u64
+    }
+
+    /// Lets the storage be watched for what must never be.
+    pub(crate) fn watch(&self, storage: &TestStorage) {
+        let expected = self.clone();
+        storage.watch(move |disk| expected.wrong(disk));
+    }
+}
+
+impl ExpectedFile {
+    fn wrong(&self, disk: &Disk) -> Option<String> {
+        let shown = self.path.display();
+        if let Some(found) = disk.content(&self.path)
+            && found != self.content.as_slice()
+            && Some(found) != self.old.as_deref()
+        {
+            let at = found.iter().zip(&self.content).position(|(found, expected)| found != expected);
+            return Some(format!("{shown} has {} wrong bytes, the first at {at:?}", found.len()));
+        }
+        let part = with_suffix(&self.path, ".part");
+        let journal = disk.content(&with_suffix(&self.path, ".part.json"))?;
+        let Ok(journal) = serde_json::from_slice::<Value>(journal) else {
+            return Some(format!("the journal of {shown} is torn"));
+        };
+        let (content, synced) = (disk.content(&part)?, disk.synced(&part)?);
+        if journal["body"]["identity"]["total_bytes"].as_u64() != Some(content.len() as u64) {
+            // It is being cut; a journal of another length is not believed.
+            return None;
+        }
+        let done: Vec<(usize, usize)> = serde_json::from_value(journal["body"]["done"].clone()).unwrap();
+        let claimed = done.into_iter().find(|(start, end)| synced.get(*start..*end) != self.content.get(*start..*end));
+        claimed.map(|(start, end)| format!("the journal of {shown} claims {start}..{end}, and the disk has it not"))
+    }
+}
+
+/// How a session ended.
+#[derive(Default)]
+pub(crate) struct Run {
+    /// Zeros if it could not begin.
+    pub(crate) summary: Summary,
+    /// How many operations there had been when a file was first said to be fetched.
+    pub(crate) fetched_after: Option<u64>,
+}
+
+/// Runs a session until its files have ended; on the file system of this machine without a storage.
+/// It is an error if it hangs or fails as a whole.
+pub(crate) fn run(
+    storage: Option<&TestStorage>,
+    options: Options,
+    feed: Option<Batch>,
+    specs: Vec<JobSpec>,
+) -> Result<Run, String> {
+    let fetched_after = Arc::new(Mutex::new(None));
+    let (noted, counted) = (Arc::clone(&fetched_after), storage.cloned());
+    let reporter = move |event: &Event| {
+        if let (Event::Finished { how: How::Fetched, .. }, Some(storage)) = (event, &counted) {
+            let calls = storage.calls();
+            noted.lock().get_or_insert(calls);
+        }
+    };
+    let mut builder = Session::builder(options).reporter(reporter);
+    if let Some(storage) = storage {
+        builder = builder.storage(Arc::new(storage.clone()));
+    }
+    if let Some(feed) = feed {
+        builder = builder.feed(feed);
+    }
+    let Ok(session) = builder.build() else { return Ok(Run::default()) };
+    let handle = session.handle();
+    for spec in specs {
+        handle.add(spec);
+    }
+    handle.close();
+    let (done, outcome) = mpsc::channel();
+    let body = move || {
+        // Nobody listens any more once it was said to hang.
+        let _ = done.send(session.run());
+    };
+    thread::Builder::new().name("session".to_owned()).spawn(body).map_err(|error| error.to_string())?;
+    match outcome.recv_timeout(SESSION_MAX) {
+        Ok(Ok(ended)) => Ok(Run { summary: ended.summary, fetched_after: *fetched_after.lock() }),
+        Ok(Err(error)) => Err(format!("the session failed: {error}")),
+        Err(error) => Err(format!("the session hangs or panicked ({error})")),
+    }
+}
+
+/// Checks all cases, several at once, and adds up what they give; the first failure ends it.
+pub(crate) fn each<T: Sync>(cases: &[T], check: impl Fn(&T) -> Result<u64, String> + Sync) -> u64 {
+    let next = AtomicUsize::new(0);
+    let sum = AtomicU64::new(0);
+    let failure = Mutex::new(None);
+    let work = || {
+        while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+            match check(case) {
+                Ok(count) => {
+                    sum.fetch_add(count, Ordering::Relaxed);
+                }
+                Err(why) => {
+                    failure.lock().get_or_insert(why);
+                    next.store(cases.len(), Ordering::Relaxed);
+                }
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..SESSIONS_AT_ONCE {
+            scope.spawn(work);
+        }
+    });
+    if let Some(why) = failure.into_inner() {
+        panic!("{why}");
+    }
+    sum.into_inner()
+}
+
+/// `size` bytes of the content `seed`.
+pub(crate) fn content(seed: u64, size: u64) -> Vec<u8> {
+    let mut bytes = vec![0; size as usize];
+    fill(seed, 0, &mut bytes);
+    bytes
+}
+
+/// A number from the environment.
+pub(crate) fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
+}
+
+/// Says something also if the test succeeds, past the harness, which would keep it.
+pub(crate) fn say(line: &str) {
+    // Figures that nobody reads are no reason to fail.
+    let _ = io::stdout().write_all(format!("{line}\n").as_bytes());
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// A crash may leave a journal that was being written; the next one that is saved overwrites it.
+fn is_temporary(name: &Path) -> bool {
+    name.to_string_lossy().ends_with(".part.json.tmp")
+}

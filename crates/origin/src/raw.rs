@@ -1,0 +1,187 @@
+//! Answers that no HTTP library would send: lengths that lie, broken chunks, bytes that no header may
+//! hold. Written to the connection by hand, after the HTTP stack has given it back; what follows a
+//! proper answer is served by the stack again. Runs on the connection's serving thread.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::Poll;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use hyper::body::Body;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+
+use crate::body::{OriginBody, Owner, Span};
+use crate::conn::Gate;
+use crate::fault::BadChunk;
+use crate::reply::Reply;
+use crate::resource::Length;
+use crate::rule::Effects;
+
+/// Seed of what is sent behind a body's end.
+const SURPLUS_SEED: u64 = 0x5255_5053;
+
+/// An answer that is written by hand.
+pub(crate) struct RawAnswer {
+    head: Vec<u8>,
+    body: OriginBody,
+    framing: Framing,
+    /// Whether the connection ends with it.
+    closes: bool,
+}
+
+/// How the body is put between the head and what follows.
+enum Framing {
+    /// As it is.
+    Plain,
+    Chunked {
+        broken: Option<(u64, BadChunk)>,
+        trailers: Vec<(String, String)>,
+    },
+}
+
+/// Whether these faults make an answer that has to be written by hand. Those of the body's framing
+/// leave failures alone.
+pub(crate) fn is_raw(reply: &Reply, effects: &Effects) -> bool {
+    let is_framed_wrongly =
+        effects.length_by != 0 || effects.surplus > 0 || effects.bad_chunk.is_some() || !effects.trailers.is_empty();
+    effects.raw.is_some() || !effects.raw_headers.is_empty() || (is_framed_wrongly && reply.status.is_success())
+}
+
+impl RawAnswer {
+    /// `reply` as these faults want it; see [`is_raw`].
+    pub(crate) fn new(mut reply: Reply, mut effects: Effects, owner: Owner) -> Self {
+        if let Some(head) = effects.raw.take() {
+            let body = OriginBody::new(Vec::new(), true, effects, owner);
+            return Self { head, body, framing: Framing::Plain, closes: true };
+        }
+        let mut closes = effects.close || effects.http10;
+        let framing = framing(&mut reply, &mut effects, &mut closes);
+        let head = head(&reply, &effects);
+        let body = OriginBody::new(reply.spans, true, effects, owner);
+        Self { head, body, framing, closes }
+    }
+
+    /// Writes it all; whether the connection goes on after it.
+    ///
+    /// # Errors
+    /// If the script ends the connection on the way, or the client does.
+    pub(crate) async fn play<S>(mut self, gate: &mut Gate<S>) -> io::Result<bool>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        gate.write_all(&self.head).await?;
+        gate.flush().await?;
+        let mut sent = 0;
+        while let Some(bytes) = next(gate, &mut self.body).await? {
+            let end = sent + bytes.len() as u64;
+            match &self.framing {
+                Framing::Plain => gate.write_all(&bytes).await?,
+                Framing::Chunked { broken: Some((at, how)), .. } if *how != BadChunk::NoLast && end > *at => {
+                    let right = at.saturating_sub(sent) as usize;
+                    write_chunk(gate, &bytes[..right]).await?;
+                    write_broken(gate, &bytes[right..], *how).await?;
+                    return Ok(false);
+                }
+                Framing::Chunked { .. } => write_chunk(gate, &bytes).await?,
+            }
+            // At a scripted end this fails, and exactly the scripted bytes are out.
+            gate.flush().await?;
+            sent = end;
+        }
+        if let Framing::Chunked { broken, trailers } = &self.framing {
+            if broken.is_some() {
+                return Ok(false);
+            }
+            let fields: String = trailers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            gate.write_all(format!("0\r\n{fields}\r\n").as_bytes()).await?;
+            gate.flush().await?;
+        }
+        Ok(!self.closes)
+    }
+}
+
+/// Says in the head how the body is framed.
+fn framing(reply: &mut Reply, effects: &mut Effects, closes: &mut bool) -> Framing {
+    let is_success = reply.status.is_success();
+    let (broken, trailers) = (effects.bad_chunk.take(), std::mem::take(&mut effects.trailers));
+    let is_chunked = reply.length == Length::Chunked && effects.length_by == 0;
+    if is_chunked || (is_success && (broken.is_some() || !trailers.is_empty())) {
+        reply.set(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        return Framing::Chunked { broken, trailers };
+    }
+    if reply.length == Length::UntilClose && effects.length_by == 0 {
+        *closes = true;
+        return Framing::Plain;
+    }
+    let mut said = reply.len();
+    if is_success {
+        said = said.saturating_add_signed(effects.length_by);
+        reply.spans.push(Span::content(SURPLUS_SEED, 0, effects.surplus));
+    }
+    reply.set(CONTENT_LENGTH, HeaderValue::from(said));
+    // The client would wait for the rest.
+    *closes |= said > reply.len();
+    Framing::Plain
+}
+
+fn head(reply: &Reply, effects: &Effects) -> Vec<u8> {
+    let version = if effects.http10 || reply.length == Length::UntilClose { "HTTP/1.0" } else { "HTTP/1.1" };
+    let reason = reply.status.canonical_reason().unwrap_or("Odd");
+    let mut head = format!("{version} {} {reason}\r\n", reply.status.as_str()).into_bytes();
+    for (name, value) in &reply.headers {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            head.extend_from_slice(part);
+        }
+    }
+    for line in &effects.raw_headers {
+        head.extend_from_slice(line);
+        head.extend_from_slice(b"\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+    head
+}
+
+/// The next bytes of the body; an error once the script or the client has ended the connection.
+async fn next<S>(gate: &mut Gate<S>, body: &mut OriginBody) -> io::Result<Option<Bytes>>
+where
+    S: AsyncRead + Unpin,
+{
+    poll_fn(|cx| match Pin::new(&mut *body).poll_frame(cx) {
+        Poll::Ready(None) => Poll::Ready(Ok(None)),
+        Poll::Ready(Some(frame)) => Poll::Ready(frame.map(|frame| frame.into_data().ok())),
+        Poll::Pending if gate.is_ending() => Poll::Ready(Err(io::Error::other("the script ends the connection here"))),
+        Poll::Pending => gate.poll_gone(cx).map(Err),
+    })
+    .await
+}
+
+async fn write_chunk<S>(gate: &mut Gate<S>, bytes: &[u8]) -> io::Result<()>
+where
+    S: AsyncWrite + Unpin,
+{
+    if bytes.is_empty() {
+        // An empty chunk would be the last one.
+        return Ok(());
+    }
+    gate.write_all(format!("{:x}\r\n", bytes.len()).as_bytes()).await?;
+    gate.write_all(bytes).await?;
+    gate.write_all(b"\r\n").await
+}
+
+async fn write_broken<S>(gate: &mut Gate<S>, bytes: &[u8], how: BadChunk) -> io::Result<()>
+where
+    S: AsyncWrite + Unpin,
+{
+    let size = match how {
+        BadChunk::Size => "chunk\r\n".to_owned(),
+        BadChunk::Overflow => "fffffffffffffffff\r\n".to_owned(),
+        BadChunk::End | BadChunk::NoLast => format!("{:x}\r\n", bytes.len()),
+    };
+    gate.write_all(size.as_bytes()).await?;
+    gate.write_all(bytes).await?;
+    gate.write_all(b"??").await?;
+    gate.flush().await
+}
