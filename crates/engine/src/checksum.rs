@@ -23,11 +23,13 @@ pub enum Algorithm {
     Md5,
     /// BLAKE3, 32 bytes.
     Blake3,
+    /// CRC-32C (Castagnoli), most significant byte first; good against damage in small files.
+    Crc32c,
 }
 
 impl Algorithm {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Sha256, Self::Sha512, Self::Sha1, Self::Md5, Self::Blake3];
+    pub const ALL: [Self; 6] = [Self::Sha256, Self::Sha512, Self::Sha1, Self::Md5, Self::Blake3, Self::Crc32c];
 
     /// Its name, as on the command line.
     pub fn name(self) -> &'static str {
@@ -37,6 +39,7 @@ impl Algorithm {
             Self::Sha1 => "sha-1",
             Self::Md5 => "md5",
             Self::Blake3 => "blake3",
+            Self::Crc32c => "crc32c",
         }
     }
 
@@ -53,7 +56,24 @@ impl Algorithm {
             Self::Sha512 => 64,
             Self::Sha1 => 20,
             Self::Md5 => 16,
+            Self::Crc32c => 4,
         }
+    }
+
+    /// How much a digest of this kind proves, beside others: the more, the higher.
+    pub(crate) fn strength(self) -> u8 {
+        match self {
+            Self::Sha512 => 4,
+            Self::Sha256 | Self::Blake3 => 3,
+            Self::Sha1 => 2,
+            Self::Md5 => 1,
+            Self::Crc32c => 0,
+        }
+    }
+
+    /// Whether nobody can make two contents that have the same digest.
+    pub(crate) fn is_collision_resistant(self) -> bool {
+        matches!(self, Self::Sha256 | Self::Sha512 | Self::Blake3)
     }
 }
 
@@ -80,7 +100,7 @@ pub enum ChecksumError {
     #[error("a checksum is written ALGORITHM=HEX, for example sha-256=9f86d0…")]
     Form,
     /// The algorithm is not known.
-    #[error("{0:?} is no algorithm that is known; sha-256, sha-512, sha-1, md5 and blake3 are")]
+    #[error("{0:?} is no algorithm that is known; sha-256, sha-512, sha-1, md5, blake3 and crc32c are")]
     Algorithm(String),
     /// The digest has other characters than hexadecimal digits, or a wrong number of them.
     #[error("a {algorithm} digest has {expected} hexadecimal digits")]
@@ -93,6 +113,11 @@ pub enum ChecksumError {
 }
 
 impl Checksum {
+    /// The digest of a content; `None` if the algorithm's digests have another length.
+    pub(crate) fn new(algorithm: Algorithm, digest: Vec<u8>) -> Option<Self> {
+        (digest.len() == algorithm.digest_bytes()).then_some(Self { algorithm, digest })
+    }
+
     /// Which algorithm.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
@@ -133,6 +158,7 @@ pub(crate) enum Hasher {
     Sha1(sha1::Sha1),
     Md5(md5::Md5),
     Blake3(Box<blake3::Hasher>),
+    Crc32c(u32),
 }
 
 impl Hasher {
@@ -143,6 +169,7 @@ impl Hasher {
             Algorithm::Sha1 => Self::Sha1(sha1::Sha1::new()),
             Algorithm::Md5 => Self::Md5(md5::Md5::new()),
             Algorithm::Blake3 => Self::Blake3(Box::new(blake3::Hasher::new())),
+            Algorithm::Crc32c => Self::Crc32c(0),
         }
     }
 
@@ -155,6 +182,7 @@ impl Hasher {
             Self::Blake3(hasher) => {
                 hasher.update(bytes);
             }
+            Self::Crc32c(crc) => *crc = crc32c::crc32c_append(*crc, bytes),
         }
     }
 
@@ -165,6 +193,7 @@ impl Hasher {
             Self::Sha1(hasher) => hasher.finalize().to_vec(),
             Self::Md5(hasher) => hasher.finalize().to_vec(),
             Self::Blake3(hasher) => hasher.finalize().as_bytes().to_vec(),
+            Self::Crc32c(crc) => crc.to_be_bytes().to_vec(),
         }
     }
 }
@@ -205,6 +234,7 @@ mod tests {
             ("sha-1", "a9993e364706816aba3e25717850c26c9cd0d89d"),
             ("md5", "900150983cd24fb0d6963f7d28e17f72"),
             ("blake3", "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85"),
+            ("crc32c", "364b3fb7"),
             (
                 "sha-512",
                 "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",

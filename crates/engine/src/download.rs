@@ -53,8 +53,10 @@ pub fn download(url: &str) -> Result<Downloaded> {
 pub struct Download {
     url: String,
     options: Options,
+    mirrors: Vec<Url>,
     filename: Option<PathBuf>,
     checksum: Option<Checksum>,
+    same_content: bool,
     reporter: Option<Box<dyn Reporter>>,
     interrupts: Option<Box<dyn InterruptSource>>,
     /// The first parameter that could not be used.
@@ -80,12 +82,23 @@ impl Download {
         Self {
             url: url.to_owned(),
             options: Options::default(),
+            mirrors: Vec::new(),
             filename: None,
             checksum: None,
+            same_content: false,
             reporter: None,
             interrupts: None,
             wrong: None,
         }
+    }
+
+    /// Another URL of the same file; bytes come from there too, once they agree with what is there.
+    pub fn mirror(mut self, url: &str) -> Self {
+        match Url::parse(url) {
+            Ok(url) => self.mirrors.push(url),
+            Err(why) => self.complain(format!("the mirror is not a URL: {why}")),
+        }
+        self
     }
 
     /// Where the file goes; the current directory by default.
@@ -157,6 +170,19 @@ impl Download {
         self
     }
 
+    /// Goes on with what is there although the server (or a new URL of the same file) tells another
+    /// version, once samples of it agree with what is there.
+    pub fn same_content(mut self) -> Self {
+        self.same_content = true;
+        self
+    }
+
+    /// Refuses the file if it has more bytes than this.
+    pub fn max_size(mut self, bytes: u64) -> Self {
+        self.options.max_size_bytes = Some(bytes);
+        self
+    }
+
     /// Tells this reporter how it goes; `|event: &Event| …` is one.
     pub fn progress(mut self, reporter: impl Reporter + 'static) -> Self {
         self.reporter = Some(Box::new(reporter));
@@ -188,8 +214,10 @@ impl Download {
         let url = Url::parse(&self.url)
             .map_err(|source| Error::new(ErrorKind::Usage, format!("not a URL: {source}")).with_source(source))?;
         let mut spec = JobSpec::new(url);
+        spec.mirrors = self.mirrors;
         spec.output = self.filename.map(|name| crate::name::safe::check_user_output(&name)).transpose()?;
         spec.checksum = self.checksum;
+        spec.same_content = self.same_content;
         let end = Arc::new(Mutex::new(None));
         let watcher = Watcher { inner: self.reporter, end: Arc::clone(&end) };
         let mut builder = Session::builder(self.options).reporter(watcher);
@@ -240,6 +268,10 @@ impl Reporter for Watcher {
 
 fn from_report(url: &str, report: &ErrorReport) -> Error {
     let error = Error::new(report.kind, report.message.clone()).with_url(url).with_attempts(report.attempts);
+    let error = match report.advice {
+        Some(advice) => error.with_advice(advice),
+        None => error,
+    };
     match &report.path {
         Some(path) => error.with_path(path.clone()),
         None => error,

@@ -42,10 +42,13 @@ pub enum ErrorKind {
     Protocol,
     /// Too many redirects, a loop, or one that is not allowed.
     Redirect,
-    /// The file on the server changed while it was fetched, more often than we put up with.
+    /// The file on the server changed while it was fetched, more often than we put up with; or a new
+    /// URL brings another file than the one that was begun.
     Changed,
     /// The content does not have the digest that was promised.
     Digest,
+    /// The file is larger than the user allows.
+    TooLarge,
     /// The final name is taken by another file.
     NameTaken,
     /// There is not enough room.
@@ -81,6 +84,7 @@ impl ErrorKind {
             Self::Redirect => "redirect",
             Self::Changed => "changed",
             Self::Digest => "digest",
+            Self::TooLarge => "too_large",
             Self::NameTaken => "name_taken",
             Self::DiskFull => "disk_full",
             Self::Storage => "storage",
@@ -103,7 +107,9 @@ impl ErrorKind {
     /// Whose fault it is.
     pub fn blame(self) -> Blame {
         match self {
-            Self::Usage | Self::ListLine | Self::NameTaken | Self::Cancelled | Self::Interrupted => Blame::User,
+            Self::Usage | Self::ListLine | Self::TooLarge | Self::NameTaken | Self::Cancelled | Self::Interrupted => {
+                Blame::User
+            }
             Self::DiskFull | Self::Storage | Self::Locked | Self::JournalVersion => Blame::Machine,
             Self::Internal => Blame::Towline,
             _ => Blame::Peer,
@@ -134,6 +140,7 @@ impl ErrorKind {
             Self::Digest => {
                 "the next run fetches it again; if it fails again, the digest or the file on the server is wrong"
             }
+            Self::TooLarge => "allow more with --max-size if the file may be so large",
             Self::NameTaken => "use --overwrite, --auto-rename or --skip-existing",
             Self::DiskFull => "make room and run the same command again; what can be gone on with is kept",
             Self::Locked => "wait for the other towline to end, or stop it",
@@ -179,13 +186,15 @@ struct Inner {
     url: Option<String>,
     path: Option<PathBuf>,
     attempts: u32,
+    advice: Option<&'static str>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
     /// An error of this kind; `message` says what happened in a clause without a full stop.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), url: None, path: None, attempts: 0, source: None }))
+        let message = message.into();
+        Self(Box::new(Inner { kind, message, url: None, path: None, attempts: 0, advice: None, source: None }))
     }
 
     /// An error of reading or writing `path`: out of room is told apart from the rest.
@@ -215,6 +224,13 @@ impl Error {
     #[must_use]
     pub fn with_attempts(mut self, attempts: u32) -> Self {
         self.0.attempts = attempts;
+        self
+    }
+
+    /// Says what to do next, where that is not the same for all errors of the kind.
+    #[must_use]
+    pub fn with_advice(mut self, advice: &'static str) -> Self {
+        self.0.advice = Some(advice);
         self
     }
 
@@ -257,7 +273,7 @@ impl Error {
 
     /// What the user can do next.
     pub fn advice(&self) -> Option<&'static str> {
-        self.0.kind.advice()
+        self.0.advice.or_else(|| self.0.kind.advice())
     }
 }
 
@@ -325,5 +341,12 @@ mod tests {
             .with_attempts(5);
         assert_eq!(error.to_string(), "http://h/a: the server answered 503 Service Unavailable (tried 5 times)");
         assert!(error.kind().is_transient());
+    }
+
+    #[test]
+    fn advice_of_its_own_comes_before_that_of_the_kind() {
+        let error = Error::new(ErrorKind::Changed, "another file");
+        assert!(error.advice().is_some_and(|advice| advice.contains("later")));
+        assert_eq!(error.with_advice("choose").advice(), Some("choose"));
     }
 }

@@ -67,6 +67,32 @@ pub enum Event {
         /// What.
         message: String,
     },
+    /// Something odd that changes nothing; only who looks closely wants to know.
+    Remark {
+        /// Which job.
+        job: JobId,
+        /// What.
+        message: String,
+    },
+    /// One of several sources of a file brings nothing any more; those that are left go on.
+    SourceDropped {
+        /// Which job.
+        job: JobId,
+        /// Which source: the URL that was given, without secrets.
+        url: String,
+        /// Why.
+        error: ErrorReport,
+        /// How many are left; with none, the file fails.
+        sources_left: u32,
+    },
+    /// What each source of a file with mirrors brought; said right before the file's end, if
+    /// something came.
+    Sources {
+        /// Which job.
+        job: JobId,
+        /// In the order in which they were given.
+        sources: Vec<SourceShare>,
+    },
     /// How everything stands; several times a second.
     Progress(Progress),
     /// A file is complete under its final name.
@@ -114,6 +140,17 @@ pub enum Event {
     },
     /// The last event of a session.
     Summary(Summary),
+}
+
+/// What one of several sources brought of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SourceShare {
+    /// The URL that was given, without secrets.
+    pub url: String,
+    /// What came from it in this run; bytes that two of them brought count for the first.
+    pub fetched_bytes: u64,
+    /// Whether it was dropped on the way.
+    pub dropped: bool,
 }
 
 /// How a finished file came to be there.

@@ -47,6 +47,8 @@ pub struct Info {
     pub etag: Option<String>,
     /// When it was last changed, as sent.
     pub last_modified: Option<String>,
+    /// The digest of the whole file, and the field that gives it; of several the strongest.
+    pub digest: Option<String>,
     /// An encoding that was not asked for.
     pub content_encoding: Option<String>,
     /// `HTTP/1.1` or `HTTP/2`.
@@ -123,6 +125,7 @@ async fn first_byte(
         origin: origin.clone(),
         url: url.clone(),
         is_own_origin,
+        keeps_credentials: is_own_origin,
         kind: FetchKind::Piece { range, if_range: None, expect: Validator::default() },
         piece: Arc::new(Piece::new(range.start, range.end)),
     };
@@ -130,7 +133,8 @@ async fn first_byte(
     let response = tokio::time::timeout(network.options.stall_timeout, connection.send(request))
         .await
         .map_err(|_| Error::new(ErrorKind::Stalled, "no answer came in time"))??;
-    let answer = Answer::read(&response, connection.protocol(), SystemTime::now());
+    let believes_digests = network.options.server_digests;
+    let answer = Answer::read(&response, connection.protocol(), believes_digests, SystemTime::now());
     Ok((answer, response.headers().clone()))
 }
 
@@ -156,6 +160,7 @@ fn describe(asked: &Url, at: &Url, answer: &Answer, headers: &http::HeaderMap, r
         ranges,
         etag: text(http::header::ETAG),
         last_modified: text(http::header::LAST_MODIFIED),
+        digest: head.validator.digest.as_ref().map(ToString::to_string),
         content_encoding: head.content_encoding.clone(),
         protocol: head.protocol.name(),
         redirects,

@@ -31,6 +31,9 @@ pub mod download;
 pub mod error;
 pub mod event;
 pub mod feed;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod http;
 pub mod info;
 pub mod job;
@@ -44,9 +47,11 @@ pub mod storage;
 
 mod disk;
 mod dispatch;
+mod failpoint;
 mod journal;
 mod name;
 mod plan;
+mod promise;
 mod worker;
 
 // Tests in here and tests of whole sessions share a file system in memory, under one name.

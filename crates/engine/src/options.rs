@@ -30,6 +30,8 @@ pub struct Options {
     pub resume: bool,
     /// What to do when another file has the final name.
     pub existing: Existing,
+    /// A file that is larger is refused; `None` is unlimited.
+    pub max_size_bytes: Option<u64>,
     /// Bytes a second over everything; `None` is unlimited.
     pub limit_rate_bps: Option<u64>,
     /// What publishing and the journal wait for.
@@ -56,6 +58,7 @@ impl Default for Options {
             save_interval: Duration::from_millis(500),
             resume: true,
             existing: Existing::Fail,
+            max_size_bytes: None,
             limit_rate_bps: None,
             durability: Durability::Full,
             retry_failed: false,
@@ -113,6 +116,8 @@ pub struct HttpOptions {
     pub retries: u32,
     /// Which HTTP versions may be used.
     pub version: HttpVersion,
+    /// Compare the content with the digest that the server gives, unless the job has its own.
+    pub server_digests: bool,
 }
 
 impl Default for HttpOptions {
@@ -128,6 +133,7 @@ impl Default for HttpOptions {
             stall_timeout: Duration::from_secs(30),
             retries: 5,
             version: HttpVersion::Auto,
+            server_digests: true,
         }
     }
 }

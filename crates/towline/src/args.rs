@@ -58,6 +58,9 @@ pub(crate) struct GetArgs {
     /// Read URLs from this list, one a line; - is standard input
     #[arg(short, long, value_name = "LIST", env = "TOWLINE_INPUT_FILE")]
     pub(crate) input_file: Option<PathBuf>,
+    /// Fetch the one file from here too, as far as it is the same; may be given again
+    #[arg(long, value_name = "URL", env = "TOWLINE_MIRROR")]
+    pub(crate) mirror: Vec<String>,
     /// Connections for one file [default: as many as help, up to 8]
     #[arg(short = 'x', long, value_name = "N", env = "TOWLINE_CONNECTIONS", value_parser = values::count)]
     pub(crate) connections: Option<usize>,
@@ -91,9 +94,18 @@ pub(crate) struct GetArgs {
     /// Leave another file that has the name, and count it as done
     #[arg(long, env = "TOWLINE_SKIP_EXISTING", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) skip_existing: bool,
-    /// What the one file must hash to: sha-256, sha-512, sha-1, md5 or blake3
+    /// What the one file must hash to: sha-256, sha-512, sha-1, md5, blake3 or crc32c
     #[arg(long, value_name = "ALGO=HEX", env = "TOWLINE_CHECKSUM", value_parser = values::checksum)]
     pub(crate) checksum: Option<Checksum>,
+    /// Do not compare files with the digests that servers give
+    #[arg(long, env = "TOWLINE_NO_SERVER_DIGEST", action = ArgAction::SetTrue, value_parser = values::switch)]
+    pub(crate) no_server_digest: bool,
+    /// Go on with what is there of the one file, also from another URL, if samples of both agree
+    #[arg(long, env = "TOWLINE_SAME_CONTENT", action = ArgAction::SetTrue, value_parser = values::switch)]
+    pub(crate) same_content: bool,
+    /// Refuse files that are larger
+    #[arg(long, value_name = "SIZE", env = "TOWLINE_MAX_SIZE", value_parser = values::size)]
+    pub(crate) max_size: Option<u64>,
     /// Try again what failed for good in an earlier run of the list
     #[arg(long, env = "TOWLINE_RETRY_FAILED", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) retry_failed: bool,
@@ -109,7 +121,7 @@ pub(crate) struct GetArgs {
     /// Say errors only
     #[arg(short, long, env = "TOWLINE_QUIET", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) quiet: bool,
-    /// Say also retries, ranges, protocols and redirects
+    /// Say also retries, ranges, protocols, redirects and what each mirror brought
     #[arg(short, long, env = "TOWLINE_VERBOSE", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) verbose: bool,
     /// Keep a JSON snapshot of how everything stands in this file

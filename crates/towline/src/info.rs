@@ -64,6 +64,9 @@ fn human(info: &Info) -> String {
         ("encoding", or_none(&info.content_encoding)),
         ("protocol", info.protocol.to_owned()),
     ]);
+    if let Some(digest) = &info.digest {
+        lines.push(("digest", digest.clone()));
+    }
     let width = lines.iter().map(|(field, _)| field.len()).max().unwrap_or(0) + 1;
     let aligned = lines.into_iter().map(|(field, value)| {
         let field = format!("{field}:");

@@ -52,6 +52,7 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
     options.save_interval = args.save_interval.unwrap_or(options.save_interval);
     options.resume = !args.restart;
     options.existing = existing;
+    options.max_size_bytes = args.max_size;
     options.limit_rate_bps = args.limit_rate;
     options.durability = match args.durability {
         DurabilityArg::Full => Durability::Full,
@@ -59,6 +60,7 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
     };
     options.retry_failed = args.retry_failed;
     options.http = http(args.http)?;
+    options.http.server_digests = !args.no_server_digest;
     Ok(Settings {
         options,
         jobs,
@@ -160,14 +162,26 @@ fn jobs(args: &GetArgs) -> Result<Vec<JobSpec>, Complaint> {
     if args.checksum.is_some() && !is_one {
         return Err(Complaint::usage("--checksum is for one file, and there are several URLs or a list"));
     }
+    if args.same_content && !is_one {
+        return Err(Complaint::usage("--same-content is for one file, and there are several URLs or a list"));
+    }
+    if !args.mirror.is_empty() && !is_one {
+        return Err(Complaint::usage("--mirror is for one file, and there are several URLs or a list"));
+    }
     let mut jobs = Vec::with_capacity(args.urls.len());
     for text in &args.urls {
         let mut job = JobSpec::new(fetchable(text)?);
+        for mirror in &args.mirror {
+            job = job.mirror(fetchable(mirror)?);
+        }
         if let Some(output) = &args.output {
             job = job.output(output);
         }
         if let Some(checksum) = &args.checksum {
             job = job.checksum(checksum.clone());
+        }
+        if args.same_content {
+            job = job.same_content();
         }
         jobs.push(job);
     }
@@ -308,6 +322,34 @@ mod tests {
         }
         assert!(refused(&["--proxy", "ftp://p", "http://h/a"]).contains("socks5h"));
         assert!(refused(&["--no-proxy", "a", "http://h/a"]).contains("needs --proxy"));
+    }
+
+    #[test]
+    fn what_servers_say_is_believed_unless_told_otherwise() {
+        let options = resolved(&["http://h/a"]).unwrap().options;
+        assert!(options.http.server_digests);
+        assert_eq!(options.max_size_bytes, None);
+        let options = resolved(&["--no-server-digest", "--max-size", "2M", "http://h/a"]).unwrap().options;
+        assert!(!options.http.server_digests);
+        assert_eq!(options.max_size_bytes, Some(2 << 20));
+    }
+
+    #[test]
+    fn the_same_content_is_said_of_one_file() {
+        assert!(!resolved(&["http://h/a"]).unwrap().jobs[0].same_content);
+        assert!(resolved(&["--same-content", "http://h/a"]).unwrap().jobs[0].same_content);
+        assert!(refused(&["--same-content", "http://h/a", "http://h/b"]).contains("for one file"));
+        assert!(refused(&["--same-content", "-i", "l"]).contains("for one file"));
+    }
+
+    #[test]
+    fn mirrors_are_urls_of_one_file() {
+        let settings = resolved(&["--mirror", "http://m/a", "--mirror", "https://n/a", "http://h/a"]).unwrap();
+        let mirrors: Vec<_> = settings.jobs[0].mirrors.iter().map(Url::as_str).collect();
+        assert_eq!(mirrors, ["http://m/a", "https://n/a"]);
+        assert!(refused(&["--mirror", "http://m/a", "http://h/a", "http://h/b"]).contains("for one file"));
+        assert!(refused(&["--mirror", "http://m/a", "-i", "l"]).contains("for one file"));
+        assert!(refused(&["--mirror", "m/a", "http://h/a"]).contains("not a URL"));
     }
 
     #[test]

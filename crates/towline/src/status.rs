@@ -15,7 +15,7 @@ use crate::complaint::Complaint;
 use crate::exit_codes;
 
 const JOURNAL_END: &str = ".part.json";
-const JOURNAL_BYTES_MAX: u64 = 64 << 20;
+const JOURNAL_BYTES_MAX: u64 = 8 << 20;
 const FAILURES_SHOWN: usize = 20;
 
 /// A file that is not complete, as its journal tells.
@@ -56,7 +56,7 @@ pub(crate) fn partial(path: &Path) -> Option<Partial> {
     }
     let journal: Value = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
     let body = journal.get("body")?;
-    let done_bytes: u64 = body.get("done")?.as_array()?.iter().map(range_bytes).sum();
+    let done_bytes: u64 = body.get("done")?.as_array()?.iter().map(range_bytes).fold(0, u64::saturating_add);
     let total_bytes = body.get("identity").and_then(|identity| identity.get("total_bytes")).and_then(Value::as_u64);
     Some(Partial { name: printable(name).into_owned(), done_bytes, total_bytes })
 }

@@ -15,12 +15,14 @@ use towline_threads::executor::ThreadPoolExecutor;
 use towline_threads::queue::{GetError, Queue};
 
 use super::{CommitterRequest, Parts};
-use crate::checksum::{self, Checksum, Hasher};
+use crate::checksum::{self, Algorithm, Hasher};
 use crate::dispatch::message::{Message, Note, Publish, Published, Store};
 use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint;
 use crate::job::JobId;
 use crate::journal::Journal;
 use crate::name::{journal_path, part_path};
+use crate::promise::Promise;
 use crate::storage::{OpenPart, PartFile, Storage};
 
 /// The queue's shutting down is what ends the wait; this only bounds it.
@@ -107,8 +109,8 @@ impl Committer {
                         part.start_writeback(range.start, range.len());
                     }
                 }
-                CommitterRequest::Digest { job, path, checksum, of_final, len_bytes } => {
-                    self.digest(job, path, checksum, of_final, len_bytes);
+                CommitterRequest::Digest { job, path, algorithm, of_final, len_bytes } => {
+                    self.digest(job, path, algorithm, of_final, len_bytes);
                 }
                 CommitterRequest::Release { job, path, discard } => self.release(job, &path, discard),
             }
@@ -123,8 +125,8 @@ impl Committer {
 
     /// Writes a small file, without a name where that can be done, else under its partial one.
     fn write(&self, store: Store) -> Result<Pending> {
-        if let Some(checksum) = &store.checksum {
-            check(&store.content, checksum, &store.path)?;
+        if let Some(promise) = &store.promise {
+            check(&store.content, promise, &store.path)?;
         }
         let unnamed = match store.is_alone {
             true => self.storage.create_unnamed(&directory_of(&store.path)).ok(),
@@ -285,6 +287,7 @@ impl Committer {
 
     fn rename(&self, pending: &Pending) -> Result<Published> {
         let Publish { part_of, path, replace, len_bytes, .. } = &pending.publish;
+        failpoint::reach("publish");
         let renamed = if pending.is_unnamed {
             pending.part.link_to(path)
         } else {
@@ -297,6 +300,7 @@ impl Committer {
             }
             _ => Error::storage("rename the finished file", path, source),
         })?;
+        failpoint::reach("published");
         if !pending.was_stored {
             self.parts.remove(pending.job);
             self.storage
@@ -330,20 +334,19 @@ impl Committer {
     }
 
     /// Computes a digest on the pool, beside everything else.
-    fn digest(&self, job: JobId, path: PathBuf, checksum: Checksum, of_final: bool, len_bytes: u64) {
+    fn digest(&self, job: JobId, path: PathBuf, algorithm: Algorithm, of_final: bool, len_bytes: u64) {
         let (storage, parts) = (Arc::clone(&self.storage), self.parts.clone());
         let (reports, cancel) = (self.reports.clone(), self.cancel.clone());
         let task = move || {
+            let digest_of =
+                |reader: &mut dyn io::Read| checksum::digest_of(reader, algorithm, &|| !cancel.is_cancelled());
             let result = match (of_final, parts.get(job)) {
-                (false, Some(part)) => {
-                    let mut reader = PartReader { part: &*part, position: 0, len_bytes };
-                    compare(&mut reader, &checksum, &cancel)
-                }
+                (false, Some(part)) => digest_of(&mut PartReader { part: &*part, position: 0, len_bytes }),
                 (false, None) => Err(io::Error::other("the partial file is not open")),
-                (true, _) => storage.open_read(&path).and_then(|mut file| compare(&mut file, &checksum, &cancel)),
+                (true, _) => storage.open_read(&path).and_then(|mut file| digest_of(&mut file)),
             };
             let result = match result {
-                Ok(Some(matches)) => Ok(matches),
+                Ok(Some(digest)) => Ok(digest),
                 Ok(None) => Err(Error::new(ErrorKind::Interrupted, "interrupted while its digest was computed")),
                 Err(source) => Err(Error::storage("read", &path, source)),
             };
@@ -386,21 +389,13 @@ fn note_bytes(note: Option<&Note>) -> Vec<u8> {
     note.and_then(|note| serde_json::to_vec(note).ok()).unwrap_or_default()
 }
 
-fn check(content: &[Bytes], checksum: &Checksum, path: &Path) -> Result<()> {
-    let mut hasher = Hasher::new(checksum.algorithm());
+fn check(content: &[Bytes], promise: &Promise, path: &Path) -> Result<()> {
+    let mut hasher = Hasher::new(promise.checksum().algorithm());
     for bytes in content {
         hasher.update(bytes);
     }
-    if hasher.finish() == checksum.digest() {
-        return Ok(());
-    }
-    let text = format!("the content does not have the {} digest that was asked for", checksum.algorithm().name());
-    Err(Error::new(ErrorKind::Digest, text).with_path(path))
-}
-
-fn compare(reader: &mut dyn io::Read, checksum: &Checksum, cancel: &CancelToken) -> io::Result<Option<bool>> {
-    let digest = checksum::digest_of(reader, checksum.algorithm(), &|| !cancel.is_cancelled())?;
-    Ok(digest.map(|digest| digest == checksum.digest()))
+    let found = hasher.finish();
+    if promise.is_kept_by(&found) { Ok(()) } else { Err(promise.broken_by(&found).with_path(path)) }
 }
 
 /// A partial file, read from its beginning.

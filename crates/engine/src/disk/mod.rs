@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::checksum::Checksum;
+use crate::checksum::Algorithm;
 use crate::dispatch::message::{Publish, Store};
 use crate::job::JobId;
 use crate::journal::Journal;
@@ -48,6 +48,6 @@ pub(crate) enum CommitterRequest {
     Publish { job: JobId, publish: Box<Publish> },
     Save { job: JobId, path: PathBuf, journal: Box<Journal> },
     WriteBack { job: JobId, range: ByteRange },
-    Digest { job: JobId, path: PathBuf, checksum: Checksum, of_final: bool, len_bytes: u64 },
+    Digest { job: JobId, path: PathBuf, algorithm: Algorithm, of_final: bool, len_bytes: u64 },
     Release { job: JobId, path: PathBuf, discard: bool },
 }

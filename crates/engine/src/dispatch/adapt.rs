@@ -49,6 +49,15 @@ impl Adapt {
         }
     }
 
+    /// The same for a file with so many sources: each of them gets one, unless the user said how
+    /// many there are to be.
+    pub(crate) fn target_of(&self, sources: usize) -> usize {
+        match *self {
+            Self::Exactly(connections) => connections,
+            Self::Measured { target, .. } => target.max(sources.min(CONNECTIONS_MAX)),
+        }
+    }
+
     /// Looks at what has come since the last judgement.
     pub(crate) fn judge(&mut self, now: Time, bytes: u64) {
         let Self::Measured { target, since, since_bytes, rate_before, is_settled } = self else { return };

@@ -174,8 +174,8 @@ impl Driver {
                 Effect::WriteBack { job, range } => self.commit(CommitterRequest::WriteBack { job, range }),
                 Effect::Store(store) => self.commit(CommitterRequest::Store(store)),
                 Effect::Publish { job, publish } => self.commit(CommitterRequest::Publish { job, publish }),
-                Effect::Digest { job, path, checksum, of_final, len_bytes } => {
-                    self.commit(CommitterRequest::Digest { job, path, checksum, of_final, len_bytes });
+                Effect::Digest { job, path, algorithm, of_final, len_bytes } => {
+                    self.commit(CommitterRequest::Digest { job, path, algorithm, of_final, len_bytes });
                 }
                 Effect::Release { job, path, discard } => self.commit(CommitterRequest::Release { job, path, discard }),
                 Effect::Report(event) => {

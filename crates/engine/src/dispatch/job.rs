@@ -8,7 +8,9 @@ use bytes::Bytes;
 use url::Url;
 
 use super::adapt::Adapt;
+use super::link::Link;
 use super::message::{Existing, Head, Note, Protocol, SlotId, Time};
+use super::source::Sources;
 use crate::error::Error;
 use crate::event::{FileState, How};
 use crate::feed::EntryId;
@@ -18,6 +20,7 @@ use crate::job::{JobId, JobSpec};
 use crate::journal::{Identity, Journal, Verified};
 use crate::plan::piece::{OPEN_END, Piece};
 use crate::plan::{Active, TransferId};
+use crate::promise::Promise;
 use crate::ranges::{ByteRange, RangeSet};
 use crate::secret;
 use crate::storage::StatKind;
@@ -64,6 +67,8 @@ pub(crate) enum Winding {
     Restart(String),
     /// Go on with what the journal of this name says.
     Adopt(Box<Journal>),
+    /// Let this source lead.
+    Lead(usize),
 }
 
 pub(crate) use super::message::Published;
@@ -92,6 +97,9 @@ pub(crate) struct Job {
     pub(crate) redirects: u32,
     /// Whether the URL that the user gave was asked a second time.
     pub(crate) was_resolved_again: bool,
+    /// With mirrors: all that it comes from. The fields above are of the source that leads, but for
+    /// the origin, which stays that of the job's own URL.
+    pub(crate) sources: Sources,
     pub(crate) phase: Phase,
     pub(crate) started: Time,
     /// Where it will be.
@@ -133,8 +141,19 @@ pub(crate) struct Job {
     pub(crate) restarts: u32,
     /// `If-Range` was answered with the whole file although nothing had changed.
     pub(crate) distrusts_if_range: bool,
+    /// What was told about it last.
+    pub(crate) told_segmented: Option<bool>,
+    /// Ranges in a row that were answered with something else.
+    pub(crate) ignored_ranges: u32,
+    /// The server said that it serves none, or encodes what it sends.
+    pub(crate) says_no_ranges: bool,
+    /// What is missing can only come with a stream from the first byte on. What is there stays, if
+    /// that stream is of the same version.
+    pub(crate) begins_at_zero: bool,
     /// What is there has no validator and must be sampled before it is added to.
     pub(crate) needs_sample: bool,
+    /// Whether the place that is asked has to show first that it has the file that was begun.
+    pub(crate) link: Link,
     pub(crate) is_part_open: bool,
     pub(crate) generation: u64,
     pub(crate) is_saving: bool,
@@ -152,6 +171,8 @@ pub(crate) struct Job {
     pub(crate) is_disk_doubtful: bool,
     pub(crate) verified: Verified,
     pub(crate) rate: Rate,
+    /// What the connection brought that completed a piece last, bytes a second.
+    pub(crate) connection_bps: Option<f64>,
 }
 
 /// Failed tries at one place.
@@ -168,8 +189,14 @@ pub(crate) struct Transfer {
     pub(crate) slot: SlotId,
     pub(crate) worker: usize,
     pub(crate) host: Origin,
+    /// Which of the job's sources was asked; 0 if there is only one.
+    pub(crate) source: usize,
     /// What was asked for; the job may have been sent elsewhere meanwhile.
     pub(crate) url: Url,
+    /// Whether it was asked for with `If-Range`.
+    pub(crate) had_if_range: bool,
+    /// What the answer to a sample said, until the sample has been compared.
+    pub(crate) head: Option<Box<Head>>,
     pub(crate) piece: Arc<Piece>,
     pub(crate) is_probe: bool,
     pub(crate) in_race: bool,
@@ -177,7 +204,17 @@ pub(crate) struct Transfer {
     pub(crate) written_back: u64,
     /// Whether its bytes go to the partial file.
     pub(crate) writes: bool,
+    pub(crate) started: Time,
     pub(crate) rate: Rate,
+}
+
+impl Transfer {
+    /// How fast it is, or was: a short one ends before its rate was measured.
+    pub(crate) fn rate_over_all(&self, now: Time) -> Option<f64> {
+        let seconds = now.saturating_sub(self.started).as_secs_f64().max(0.001);
+        let bytes = self.brought().len();
+        self.rate.bps().or((bytes > 0).then_some(bytes as f64 / seconds))
+    }
 }
 
 impl Job {
@@ -192,6 +229,7 @@ impl Job {
             id,
             entry,
             url: spec.url.clone(),
+            sources: Sources::new(&spec, &origin),
             spec,
             host: origin.clone(),
             own_origin: origin,
@@ -224,7 +262,12 @@ impl Job {
             patience: 0,
             restarts: 0,
             distrusts_if_range: false,
+            told_segmented: None,
+            ignored_ranges: 0,
+            says_no_ranges: false,
+            begins_at_zero: false,
             needs_sample: false,
+            link: Link::default(),
             is_part_open: false,
             generation: 0,
             is_saving: false,
@@ -236,6 +279,7 @@ impl Job {
             is_disk_doubtful: false,
             verified: Verified::Unchecked,
             rate: Rate::default(),
+            connection_bps: None,
         }
     }
 
@@ -246,23 +290,48 @@ impl Job {
 
     /// What the journal and the file's note say it is.
     pub(crate) fn identity(&self) -> Identity {
-        Identity {
-            url: secret::identity_url(&self.spec.url),
-            validator: self.validator.clone(),
-            total_bytes: self.total_bytes,
-        }
+        let (url, validator) = self.version();
+        Identity { url: secret::identity_url(url), validator: validator.clone(), total_bytes: self.total_bytes }
+    }
+
+    /// The version of what is there, and the URL that it belongs to: of several sources the first
+    /// that has told one.
+    fn version(&self) -> (&Url, &Validator) {
+        self.sources.first_known().unwrap_or((&self.spec.url, &self.validator))
     }
 
     /// What is noted at the file itself. A batch notes it in its ledger: on ext4 an attribute of this
     /// size takes a block of its own for each file.
     pub(crate) fn note(&self) -> Option<Note> {
-        let note = || Note { url: secret::identity_url(&self.spec.url), validator: self.validator.clone() };
+        let note = || {
+            let (url, validator) = self.version();
+            Note { url: secret::identity_url(url), validator: validator.clone() }
+        };
         self.entry.is_none().then(note)
+    }
+
+    /// What its content must hash to: what the user asked for, else what the server gave.
+    pub(crate) fn promise(&self, believes_server: bool) -> Option<Promise> {
+        if let Some(checksum) = &self.spec.checksum {
+            return Some(Promise::Asked(checksum.clone()));
+        }
+        let given = self.validator.digest.as_ref().or(self.version().1.digest.as_ref());
+        given.filter(|_| believes_server).cloned().map(Promise::Given)
     }
 
     /// Whether every byte of a known length is there.
     pub(crate) fn is_whole(&self) -> bool {
         self.total_bytes.is_some_and(|total| self.done.contains(ByteRange::new(0, total)))
+    }
+
+    /// Forgets what has come, but not of which version it was.
+    pub(crate) fn forget_content(&mut self) {
+        self.fetched_bytes += self.done.covered().saturating_sub(self.resumed_bytes);
+        self.done = RangeSet::new();
+        self.resumed_bytes = 0;
+        self.saved_bytes = 0;
+        self.needs_sample = false;
+        self.begins_at_zero = false;
     }
 
     /// Forgets all that came of the version that it was about.
@@ -276,10 +345,95 @@ impl Job {
         self.segmented = Segmented::Unknown;
         self.needs_sample = false;
         self.distrusts_if_range = false;
+        self.told_segmented = None;
+        self.ignored_ranges = 0;
+        self.says_no_ranges = false;
+        self.begins_at_zero = false;
+        self.sources.forget();
+        self.link = Link::default();
         self.verified = Verified::Unchecked;
         self.failures.clear();
         self.answer = None;
         self.whole = None;
+    }
+
+    /// How many connections it may have now.
+    pub(crate) fn connections_max(&self) -> usize {
+        self.adapt.target_of(self.sources.live().count())
+    }
+
+    /// The URL that was given for the source that leads, and its origin.
+    pub(crate) fn lead_given(&self) -> (&Url, &Origin) {
+        match self.sources.get(self.sources.lead()) {
+            Some(source) => (&source.given, &source.own_origin),
+            None => (&self.spec.url, &self.own_origin),
+        }
+    }
+
+    /// Goes back to the URL that was given, if the place that it was sent to has expired and this
+    /// was not done before; false if there is no going back.
+    pub(crate) fn resolve_again(&mut self) -> bool {
+        let (given, origin) = self.lead_given();
+        if self.was_resolved_again || self.url == *given {
+            return false;
+        }
+        let place = (given.clone(), origin.clone());
+        (self.url, self.host) = place;
+        self.redirects = 0;
+        self.was_resolved_again = true;
+        true
+    }
+
+    /// Where a source is now.
+    pub(crate) fn place_of(&self, source: usize) -> (&Url, &Origin) {
+        match self.sources.get(source).filter(|_| source != self.sources.lead()) {
+            Some(source) => (&source.url, &source.host),
+            None => (&self.url, &self.host),
+        }
+    }
+
+    /// What every source has to say of the file, whatever its tags and dates are.
+    pub(crate) fn common_version(&self) -> Validator {
+        let digest = self.validator.digest.as_ref().or(self.version().1.digest.as_ref());
+        Validator { total_bytes: self.total_bytes, digest: digest.cloned(), ..Validator::default() }
+    }
+
+    /// Whether the URL of a journal or a note is that of a source that does not lead; its version
+    /// cannot be compared with that of the one that does.
+    pub(crate) fn is_of_other_source(&self, identity_url: &str) -> bool {
+        self.sources.position_of(identity_url).is_some_and(|source| source != self.sources.lead())
+    }
+
+    /// Lets another source lead. What was known of the one before is kept beside it.
+    pub(crate) fn follow(&mut self, next: usize) {
+        let failure = self.failures.remove(&0);
+        if let Some(old) = self.sources.get_mut(self.sources.lead()) {
+            (old.url, old.host, old.redirects) = (self.url.clone(), self.host.clone(), self.redirects);
+            old.distrusts_if_range = self.distrusts_if_range;
+            old.patience = self.patience;
+            if let Some(failure) = failure {
+                (old.attempts, old.retry_at) = (failure.attempts, failure.retry_at);
+            }
+        }
+        let common = self.common_version();
+        let Some(new) = self.sources.get(next) else { return };
+        (self.url, self.host, self.redirects) = (new.url.clone(), new.host.clone(), new.redirects);
+        self.distrusts_if_range = new.distrusts_if_range;
+        self.validator = new.validator.clone().unwrap_or(common);
+        self.segmented = if new.is_joined() { Segmented::Proven } else { Segmented::Unknown };
+        self.needs_sample = !new.is_joined() && !self.done.is_empty();
+        self.failures.clear();
+        if new.attempts > 0 {
+            self.failures.insert(0, Failures { attempts: new.attempts, retry_at: new.retry_at });
+        }
+        self.was_resolved_again = false;
+        self.patience = new.patience;
+        self.restarts = 0;
+        self.ignored_ranges = 0;
+        self.says_no_ranges = false;
+        self.begins_at_zero = false;
+        self.probe = None;
+        self.sources.set_lead(next);
     }
 
     /// Whether it was asked for and has not come; the others are only prepared ahead, or wait.
@@ -298,7 +452,8 @@ impl Job {
             Phase::Publishing | Phase::Winding(_) => FileState::Finishing,
             Phase::Paused => FileState::Paused,
             Phase::Moving | Phase::Ready if self.transfers.is_empty() => {
-                let waits = self.failures.values().any(|failure| failure.retry_at > now);
+                let waits = self.failures.values().any(|failure| failure.retry_at > now)
+                    || self.sources.live().any(|(_, source)| source.retry_at > now);
                 if waits { FileState::Waiting } else { FileState::Connecting }
             }
             Phase::Moving => FileState::Downloading,

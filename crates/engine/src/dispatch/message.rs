@@ -9,7 +9,7 @@ use http::HeaderValue;
 use towline_threads::queue::Queue;
 use url::Url;
 
-use crate::checksum::Checksum;
+use crate::checksum::Algorithm;
 use crate::error::{Error, Result};
 use crate::event::{Event, Progress};
 use crate::feed::{Fed, Settled};
@@ -19,6 +19,7 @@ use crate::job::{JobId, JobSpec};
 use crate::journal::Journal;
 use crate::plan::TransferId;
 use crate::plan::piece::Piece;
+use crate::promise::Promise;
 use crate::ranges::ByteRange;
 use crate::storage::Stat;
 
@@ -51,11 +52,13 @@ pub(crate) enum Message {
     /// A partial file was published.
     Published(JobId, Result<Published>),
     /// A digest was computed.
-    Digested(JobId, Result<bool>),
+    Digested(JobId, Result<Vec<u8>>),
     /// The server answered a probe.
     Answered(TransferId, Box<Head>, Option<Vec<Bytes>>),
     /// An answer to a range was checked and is right.
     Proven(TransferId),
+    /// The same of an answer to a sample, whose bytes are still to be compared.
+    Identified(TransferId, Box<Head>),
     /// A connection was made.
     Connected(SlotId, Protocol),
     /// A transfer ended.
@@ -109,7 +112,7 @@ pub(crate) enum Effect {
     /// Sync the partial file, publish it and remove its journal.
     Publish { job: JobId, publish: Box<Publish> },
     /// Compute the digest of the partial file, or of the final one.
-    Digest { job: JobId, path: PathBuf, checksum: Checksum, of_final: bool, len_bytes: u64 },
+    Digest { job: JobId, path: PathBuf, algorithm: Algorithm, of_final: bool, len_bytes: u64 },
     /// Let go of the partial file; remove it and its journal if `discard`.
     Release { job: JobId, path: PathBuf, discard: bool },
     /// Tell the reporter.
@@ -179,7 +182,7 @@ pub(crate) struct Store {
     pub(crate) content: Vec<Bytes>,
     pub(crate) replace: bool,
     pub(crate) note: Option<Note>,
-    pub(crate) checksum: Option<Checksum>,
+    pub(crate) promise: Option<Promise>,
 }
 
 /// A request to be sent.
@@ -192,8 +195,10 @@ pub(crate) struct Fetch {
     pub(crate) alpn: Alpn,
     pub(crate) origin: Origin,
     pub(crate) url: Url,
-    /// Whether this is the origin that the user's headers and credentials are for.
+    /// Whether this is the origin that the user's headers are for.
     pub(crate) is_own_origin: bool,
+    /// Whether this is the origin that the credentials in the URL are for.
+    pub(crate) keeps_credentials: bool,
     pub(crate) kind: FetchKind,
     pub(crate) piece: Arc<Piece>,
 }
@@ -247,6 +252,8 @@ pub(crate) struct Head {
     pub(crate) file_name: Option<String>,
     pub(crate) is_html: bool,
     pub(crate) content_encoding: Option<String>,
+    /// What is odd about it and changes nothing, in words.
+    pub(crate) remarks: Vec<String>,
 }
 
 /// A transfer ended.
@@ -267,6 +274,9 @@ pub(crate) enum End {
     Redirect { status: u16, location: Option<String> },
     /// A range was answered with something else that is no error: the whole file, or 416.
     NotRange(Box<Head>),
+    /// A range was answered with 206 and something that cannot be used: another range, none that is
+    /// told, or an encoded one.
+    WrongRange { head: Box<Head>, error: Error },
     /// A range was answered with a range of another version of the file.
     OtherVersion(Box<Head>),
     /// The sample agrees with the disk, or does not.

@@ -235,7 +235,7 @@ pub(crate) fn kind_text(kind: ErrorKind) -> String {
 
 /// The kind behind [`kind_text`].
 pub(crate) fn kind_from(text: &str) -> ErrorKind {
-    const KINDS: [ErrorKind; 20] = [
+    const KINDS: [ErrorKind; 21] = [
         ErrorKind::Usage,
         ErrorKind::ListLine,
         ErrorKind::Resolve,
@@ -248,6 +248,7 @@ pub(crate) fn kind_from(text: &str) -> ErrorKind {
         ErrorKind::Redirect,
         ErrorKind::Changed,
         ErrorKind::Digest,
+        ErrorKind::TooLarge,
         ErrorKind::NameTaken,
         ErrorKind::DiskFull,
         ErrorKind::Storage,

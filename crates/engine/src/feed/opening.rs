@@ -14,7 +14,9 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind};
+use crate::failpoint;
 use crate::feed::ledger::{is_damage, ledger_error, newer};
+use crate::storage::disk::keep_private;
 
 /// The directory of ours in a batch's directory.
 pub(crate) const DIRECTORY: &str = ".towline";
@@ -73,6 +75,10 @@ pub(crate) fn make_directory(dir: &Path) -> Result<PathBuf, Error> {
     let found = fs::symlink_metadata(&directory)
         .map_err(|source| Error::storage("look at the directory", &directory, source))?;
     if found.is_dir() {
+        let fault = |source| Error::storage("look at the directory", &directory, source);
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_DIRECTORY);
+        keep_private(&options.open(&directory).map_err(fault)?).map_err(fault)?;
         return Ok(directory);
     }
     let what = if found.is_symlink() { "a symlink" } else { "no directory" };
@@ -85,9 +91,12 @@ pub(crate) fn take_lock(dir: &Path, directory: &Path) -> Result<File, Error> {
     let path = directory.join(LOCK);
     let fault = |source| Error::storage("lock the batch's directory", &path, source);
     let lock = private().open(&path).map_err(fault)?;
+    keep_private(&lock).map_err(fault)?;
+    failpoint::reach("batch-lock");
     // `towline status` holds the lock for a moment when it looks whether somebody has it.
     for _ in 0..5 {
         if try_lock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(fault)? {
+            failpoint::reach("batch-locked");
             return Ok(lock);
         }
         thread::sleep(Duration::from_millis(5));
@@ -166,6 +175,7 @@ fn looks_sound(path: &Path) -> Result<bool, Error> {
     if !found.is_file() {
         return Err(Error::new(ErrorKind::Storage, "it is no regular file").with_path(path));
     }
+    keep_private(&file).map_err(fault)?;
     if found.len() == 0 {
         return Ok(true);
     }

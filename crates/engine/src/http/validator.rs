@@ -1,5 +1,5 @@
 //! Which version of a file some bytes belong to: entity tag, modification time and length
-//! (RFC 9110, section 8.8).
+//! (RFC 9110, section 8.8), and the digest of its content where the server gives one.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,6 +7,8 @@ use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
+
+use super::digest::{self, ServerDigest};
 
 /// Longer values of a server are not kept.
 const VALUE_BYTES_MAX: usize = 1024;
@@ -21,6 +23,9 @@ pub struct Validator {
     pub last_modified: Option<String>,
     /// The whole length in bytes.
     pub total_bytes: Option<u64>,
+    /// The digest of the whole content; of several the strongest.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "digest::deserialize_known")]
+    pub digest: Option<ServerDigest>,
 }
 
 /// Whether two validators speak of the same version.
@@ -57,7 +62,8 @@ pub struct EntityTagError;
 
 impl Validator {
     /// Reads `ETag` and `Last-Modified`; what is malformed or too long is left out, and so is a tag
-    /// beside another, for nobody knows which of them is meant.
+    /// beside another, for nobody knows which of them is meant. What digests count depends on the
+    /// answer's status, so they are read elsewhere.
     pub fn from_headers(headers: &HeaderMap, total_bytes: Option<u64>) -> Self {
         let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::trim);
         let last_modified = text(header::LAST_MODIFIED).filter(|date| httpdate::parse_http_date(date).is_ok());
@@ -66,7 +72,13 @@ impl Validator {
             etag: text(header::ETAG).filter(|_| is_one_tag).and_then(|tag| tag.parse().ok()),
             last_modified: last_modified.map(ToOwned::to_owned),
             total_bytes,
+            digest: None,
         }
+    }
+
+    /// Whether a file that was replaced by another of the same length would be noticed.
+    pub fn can_tell_versions(&self) -> bool {
+        self.etag.is_some() || self.last_modified.is_some() || self.digest.is_some()
     }
 
     /// The `If-Range` field for it: a strong tag or nothing (RFC 9110, section 13.1.5).
@@ -83,15 +95,22 @@ impl Validator {
         {
             return Agreement::Different;
         }
+        let digests = self.digest.as_ref().zip(other.digest.as_ref());
+        match digests.and_then(|(ours, theirs)| ours.agrees(theirs)) {
+            Some(true) => return Agreement::Same,
+            Some(false) => return Agreement::Different,
+            None => {}
+        }
         let dates = match (&self.last_modified, &other.last_modified) {
             (Some(ours), Some(theirs)) => Some(ours == theirs),
             _ => None,
         };
         let same = match (&self.etag, &other.etag) {
             (Some(ours), Some(theirs)) if ours.tag != theirs.tag => Some(false),
-            // Strong tags promise byte for byte; weak ones that it is as good as the same. That is
-            // all that such a server can say, and enough when the lengths agree too.
-            (Some(ours), Some(theirs)) if lengths.is_some() || !(ours.weak || theirs.weak) => Some(true),
+            // Strong tags promise byte for byte.
+            (Some(ours), Some(theirs)) if !(ours.weak || theirs.weak) => Some(true),
+            // Weak ones that it is as good as the same: enough when all else that was said agrees too.
+            (Some(_), Some(_)) if lengths.is_some() => Some(dates != Some(false)),
             _ => dates,
         };
         match same {
@@ -165,7 +184,12 @@ mod tests {
             etag: text(etag).map(|tag| tag.parse().unwrap()),
             last_modified: text(date),
             total_bytes: (total > 0).then_some(total),
+            digest: None,
         }
+    }
+
+    fn with_digest(validator: Validator, digest: &str) -> Validator {
+        Validator { digest: Some(digest.parse().unwrap()), ..validator }
     }
 
     #[test]
@@ -177,6 +201,8 @@ mod tests {
             (("\"a\"", "", 5), ("\"a\"", "", 6), Different),
             (("\"a\"", DATE, 5), ("\"a\"", LATER, 5), Same),
             (("W/\"a\"", "", 5), ("W/\"a\"", "", 5), Same),
+            (("W/\"a\"", DATE, 5), ("W/\"a\"", DATE, 5), Same),
+            (("W/\"a\"", DATE, 5), ("W/\"a\"", LATER, 5), Different),
             (("W/\"a\"", "", 5), ("\"b\"", "", 5), Different),
             (("", DATE, 5), ("", DATE, 5), Same),
             (("", DATE, 5), ("", LATER, 5), Different),
@@ -199,13 +225,43 @@ mod tests {
             (("W/\"a\"", DATE, 0), ("W/\"a\"", DATE, 5), Same),
             (("W/\"a\"", DATE, 0), ("W/\"a\"", LATER, 0), Different),
             (("W/\"a\"", DATE, 0), ("W/\"b\"", DATE, 0), Different),
-            (("W/\"a\"", DATE, 5), ("W/\"a\"", LATER, 5), Same),
+            (("W/\"a\"", "", 5), ("W/\"a\"", LATER, 5), Same),
             (("\"a\"", "", 0), ("\"a\"", "", 5), Same),
         ];
         for (ours, theirs, expected) in cases {
             let agreement = validator(ours.0, ours.1, ours.2).compare(&validator(theirs.0, theirs.1, theirs.2));
             assert_eq!(agreement, expected, "{ours:?} {theirs:?}");
         }
+    }
+
+    #[test]
+    fn digests_of_one_kind_say_it_whatever_the_tags_are() {
+        let sha256 = |digit: &str| format!("Repr-Digest: sha-256={}", digit.repeat(64));
+        let ours = with_digest(validator("\"a\"", DATE, 5), &sha256("0"));
+        let moved = with_digest(validator("\"b\"", LATER, 5), &sha256("0"));
+        let changed = with_digest(validator("\"a\"", DATE, 5), &sha256("1"));
+        assert_eq!(ours.compare(&moved), Agreement::Same);
+        assert_eq!(ours.compare(&changed), Agreement::Different);
+        assert_eq!(ours.compare(&validator("\"a\"", DATE, 5)), Agreement::Same);
+        let longer = Validator { total_bytes: Some(6), ..moved };
+        assert_eq!(ours.compare(&longer), Agreement::Different);
+        // One that is easily the same by chance only says what is not.
+        let crc = with_digest(validator("", "", 5), "x-goog-hash: crc32c=00000001");
+        assert_eq!(crc.compare(&crc), Agreement::Unknown);
+    }
+
+    #[test]
+    fn a_digest_is_kept_with_the_version_and_one_of_a_later_kind_is_passed_over() {
+        let digest = "Content-MD5: md5=d41d8cd98f00b204e9800998ecf8427e";
+        let ours = with_digest(validator("\"a\"", DATE, 5), digest);
+        let text = serde_json::to_string(&ours).unwrap();
+        assert_eq!(serde_json::from_str::<Validator>(&text).unwrap(), ours);
+        let later = text.replace("md5=d41d8cd9", "sha3=d41d8cd9");
+        assert_ne!(later, text);
+        assert_eq!(serde_json::from_str::<Validator>(&later).unwrap(), validator("\"a\"", DATE, 5));
+        let without = serde_json::to_string(&validator("\"a\"", DATE, 5)).unwrap();
+        assert!(!without.contains("digest"), "{without}");
+        assert_eq!(serde_json::from_str::<Validator>(&without).unwrap(), validator("\"a\"", DATE, 5));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::crc::crc32;
 use super::{Identity, Journal, JournalError, Verified};
 use crate::ranges::{ByteRange, RangeSet};
+use crate::secret::shown_text;
 
 /// The longest journal that is read or written.
 pub(crate) const JOURNAL_BYTES_MAX: u64 = 8 << 20;
@@ -104,7 +105,7 @@ impl Journal {
         if format!("{:08x}", crc32(body)).as_bytes() != crc {
             return Err(damaged("its CRC is wrong"));
         }
-        let body: Body = serde_json::from_slice(body).map_err(|error| damaged(error.to_string()))?;
+        let body: Body = serde_json::from_slice(body).map_err(|error| damaged(shown_text(&error.to_string())))?;
         if body.identity.url.len() > URL_BYTES_MAX {
             return Err(damaged(format!("its URL is longer than {URL_BYTES_MAX} bytes")));
         }
@@ -116,6 +117,14 @@ impl Journal {
             saved_unix_ms: body.saved_unix_ms,
         })
     }
+}
+
+/// A text with this body and the right CRC, whatever the body is.
+#[cfg(feature = "fuzz")]
+pub(crate) fn with_body(body: &[u8]) -> Vec<u8> {
+    let crc = crc32(&without_white_space(body));
+    let before = format!("{BEFORE_VERSION}{VERSION}{BEFORE_CRC}{crc:08x}{BEFORE_BODY}");
+    [before.as_bytes(), body, AFTER_BODY.as_bytes()].concat()
 }
 
 /// The version, from the first bytes alone if they are as every version has them.
@@ -186,7 +195,7 @@ fn without_white_space(text: &[u8]) -> Vec<u8> {
 }
 
 /// As much of a URL as fits.
-fn shortened(url: &str) -> &str {
+pub(super) fn shortened(url: &str) -> &str {
     let mut end = url.len().min(URL_BYTES_MAX);
     while !url.is_char_boundary(end) {
         end -= 1;

@@ -12,6 +12,8 @@ use crate::http::validator::Validator;
 use crate::ranges::RangeSet;
 
 pub(crate) use self::format::JOURNAL_BYTES_MAX;
+#[cfg(feature = "fuzz")]
+pub(crate) use self::format::with_body;
 
 /// The state of one partial file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +39,13 @@ pub(crate) struct Identity {
     pub(crate) validator: Validator,
     /// Its length, if known.
     pub(crate) total_bytes: Option<u64>,
+}
+
+impl Identity {
+    /// Whether it came from this URL (without credentials and query), as far as a journal keeps it.
+    pub(crate) fn is_of(&self, url: &str) -> bool {
+        self.url.is_empty() || self.url == format::shortened(url)
+    }
 }
 
 /// What came of comparing the bytes with a digest.

@@ -61,8 +61,7 @@ fn mended(name: &str) -> String {
     if let Some(rest) = name.strip_prefix('.') {
         return format!("_{rest}");
     }
-    let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_lowercase();
-    if DEVICES.contains(&stem.as_str()) {
+    if is_device(name) {
         return format!("_{name}");
     }
     if name.len() > NAME_BYTES_MAX {
@@ -74,12 +73,19 @@ fn mended(name: &str) -> String {
     name.to_owned()
 }
 
+fn is_device(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_lowercase();
+    DEVICES.contains(&stem.as_str())
+}
+
 /// `a.iso` → `a.3.iso`.
-pub(crate) fn numbered(name: &str, number: u32) -> String {
-    let (stem, extension) = split_extension(name);
+pub(crate) fn numbered(base: &str, number: u32) -> String {
+    let (stem, extension) = split_extension(base);
     let ending = format!(".{number}{extension}");
     let room = NAME_BYTES_MAX.saturating_sub(ending.len());
-    format!("{}{ending}", &stem[..floor_boundary(stem, room)])
+    let name = format!("{}{ending}", &stem[..floor_boundary(stem, room)]);
+    // What was cut off may be what made it harmless (`con   …   x.iso`).
+    if is_device(&name) && !is_device(base) { format!("_{}", cut(&name, NAME_BYTES_MAX - 1)) } else { name }
 }
 
 /// Equal for names that some file systems take for the same.

@@ -146,7 +146,9 @@ fn share_with(victim: &Active, rate_bps: Option<f64>) -> Next {
         // Both finish together: each gets bytes in proportion to its rate.
         let keep = (left as f64 * theirs / (ours + theirs)) as u64;
         let keep = keep.min(left - STEAL_BYTES_MIN / 2);
-        if keep >= STEAL_BYTES_MIN / 4 {
+        // A slow one that had to take more than its part would make it later.
+        let is_sooner = (left - keep) as f64 / ours < seconds_left;
+        if keep >= STEAL_BYTES_MIN / 4 && is_sooner {
             let range = ByteRange::new(victim.position + keep, victim.end);
             return Next::Steal { victim: victim.transfer, range };
         }
@@ -208,6 +210,13 @@ mod tests {
         let busy = [active(1, 0, 8 * MIB, 1.0 * MIB as f64)];
         let next = view(8 * MIB, &done, &busy).next(Some(3.0 * MIB as f64));
         assert_eq!(next, Next::Steal { victim: TransferId(1), range: ByteRange::new(2 * MIB, 8 * MIB) });
+    }
+
+    #[test]
+    fn a_slow_connection_takes_nothing_of_a_fast_one_that_would_be_done_sooner() {
+        let done = RangeSet::new();
+        let busy = [active(1, 0, 4 * MIB, 2.0 * MIB as f64)];
+        assert_eq!(view(4 * MIB, &done, &busy).next(Some(50_000.0)), Next::Nothing);
     }
 
     #[test]

@@ -7,9 +7,9 @@ mod notes;
 mod part;
 mod writeback;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -88,12 +88,10 @@ impl Storage for Disk {
 
     fn write_atomic(&self, path: &Path, content: &[u8], sync: bool) -> io::Result<()> {
         let temporary = temporary_name(path)?;
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(PRIVATE_MODE);
-        let file = open_regular(&mut options, &temporary)?;
+        let file = create_private(&temporary)?;
         let replaced = fill(file, content, sync).and_then(|()| fs::rename(&temporary, path));
         if replaced.is_err() {
-            // As far as it goes: the next write cuts what is left.
+            // As far as it goes: the next write removes what is left.
             let _ = fs::remove_file(&temporary);
         }
         replaced?;
@@ -165,6 +163,35 @@ fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
         _ => error,
     })?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
+}
+
+/// A new private file. What a crash left under the name goes first: it may have a wider mode, or
+/// another name as well.
+fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(PRIVATE_MODE).custom_flags(OPEN_FLAGS);
+    match options.open(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            // Refuses what is no regular file, a symlink too.
+            drop(open_regular(OpenOptions::new().write(true), path)?);
+            fs::remove_file(path)?;
+            options.open(path)
+        }
+        opened => opened,
+    }
+}
+
+/// Takes from others what they may do with a file or directory of ours that was there already.
+pub(crate) fn keep_private(file: &File) -> io::Result<()> {
+    let mode = file.metadata()?.permissions().mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    match file.set_permissions(Permissions::from_mode(mode & 0o700)) {
+        // File systems without modes (FAT, some network ones) say it in these two ways.
+        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) => Ok(()),
+        result => result,
+    }
 }
 
 fn not_regular() -> io::Error {

@@ -139,6 +139,10 @@ pub(crate) fn broken(source: &hyper::Error) -> Error {
     let mut cause = std::error::Error::source(source);
     while let Some(inner) = cause {
         if let Some(io) = inner.downcast_ref::<std::io::Error>() {
+            // What the decoder of chunks says; a connection that breaks says otherwise.
+            if matches!(io.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData) {
+                return Error::new(ErrorKind::Protocol, format!("the body of the server's answer is not HTTP ({io})"));
+            }
             why = crate::error::plain_io(io);
             break;
         }

@@ -13,7 +13,7 @@ use crate::dispatch::message::{Fetch, FetchKind, Head, Protocol};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::content_range::ContentRange;
 use crate::http::validator::Validator;
-use crate::http::{content_range, disposition, retry_after};
+use crate::http::{content_range, digest, disposition, retry_after};
 
 /// Fields of the user's that any origin may see; everything else stays with the one it is for.
 const HARMLESS: [HeaderName; 4] = [header::ACCEPT, header::ACCEPT_LANGUAGE, header::USER_AGENT, header::CACHE_CONTROL];
@@ -51,7 +51,7 @@ pub(crate) fn build(
             headers.insert(name.clone(), value.clone());
         }
     }
-    if fetch.is_own_origin
+    if fetch.keeps_credentials
         && !headers.contains_key(header::AUTHORIZATION)
         && let Some(value) = credentials(url)
     {
@@ -110,7 +110,12 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    pub(crate) fn read(response: &http::Response<Incoming>, protocol: Protocol, now: SystemTime) -> Self {
+    pub(crate) fn read(
+        response: &http::Response<Incoming>,
+        protocol: Protocol,
+        believes_digests: bool,
+        now: SystemTime,
+    ) -> Self {
         let headers = response.headers();
         let status = response.status();
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
@@ -119,11 +124,15 @@ impl Answer {
             206 | 416 => content_range.as_ref().and_then(|range| range.total),
             _ => response.body().size_hint().exact(),
         };
+        let digests = match believes_digests {
+            true => digest::read(headers, status.as_u16()),
+            false => digest::Digests::default(),
+        };
         let head = Head {
             status: status.as_u16(),
             protocol,
             total_bytes,
-            validator: Validator::from_headers(headers, total_bytes),
+            validator: Validator { digest: digests.strongest, ..Validator::from_headers(headers, total_bytes) },
             refuses_ranges: text(header::ACCEPT_RANGES).is_some_and(|value| value.trim().eq_ignore_ascii_case("none")),
             file_name: headers
                 .get(header::CONTENT_DISPOSITION)
@@ -132,6 +141,7 @@ impl Answer {
             content_encoding: text(header::CONTENT_ENCODING)
                 .filter(|value| !value.trim().eq_ignore_ascii_case("identity"))
                 .map(ToOwned::to_owned),
+            remarks: digests.odd,
         };
         Self {
             head,

@@ -20,7 +20,6 @@ use super::run::Shared;
 use crate::dispatch::message::{End, Ended, Fetch, FetchKind, Message};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::validator::{Agreement, Validator};
-use crate::plan::piece::OPEN_END;
 use crate::ranges::ByteRange;
 use crate::storage::PartFile;
 
@@ -95,7 +94,8 @@ impl From<Error> for Failure {
 impl Transfer<'_> {
     async fn run(&mut self, sink: Option<Arc<dyn PartFile>>, granted: Granted) -> Result<End, Failure> {
         let (connection, response) = self.answer().await?;
-        let answer = Answer::read(&response, connection.protocol(), SystemTime::now());
+        let believes_digests = self.shared.network.options.server_digests;
+        let answer = Answer::read(&response, connection.protocol(), believes_digests, SystemTime::now());
         let body = response.into_body();
         let (end, is_reusable) = match (&self.fetch.kind, answer.head.status) {
             (_, 301 | 302 | 303 | 307 | 308) => {
@@ -139,7 +139,7 @@ impl Transfer<'_> {
         let (mut connection, is_fresh) = self.connection().await?;
         match self.request(&mut connection).await {
             // The server closed an idle connection; that is no failure of the request.
-            Err(error) if error.kind() == ErrorKind::Broken && !is_fresh => {}
+            Err(error) if !is_fresh && matches!(error.kind(), ErrorKind::Broken | ErrorKind::Protocol) => {}
             Err(error) => return Err(error.into()),
             Ok(response) => return Ok((connection, response)),
         }
@@ -205,7 +205,7 @@ impl Transfer<'_> {
             self.shared.report(Message::Answered(self.fetch.transfer, head, Some(early)));
             return Ok(End::Complete);
         }
-        if let (Some(total), OPEN_END) = (head.total_bytes, self.fetch.piece.end()) {
+        if let Some(total) = head.total_bytes.filter(|total| *total < self.fetch.piece.end()) {
             self.fetch.piece.set_end(total);
         }
         self.shared.report(Message::Answered(self.fetch.transfer, head, None));
@@ -247,7 +247,7 @@ impl Transfer<'_> {
         expect: &Validator,
         sink: Option<Arc<dyn PartFile>>,
     ) -> Result<End, Failure> {
-        if let Some(end) = self.check_range(answer, range, expect)? {
+        if let Some(end) = check_range(answer, range, expect) {
             return Ok(end);
         }
         let Some(sink) = sink else {
@@ -257,29 +257,6 @@ impl Transfer<'_> {
         let is_reusable = self.stream(&mut body, &*sink, false).await?;
         self.keep(connection, is_reusable);
         Ok(End::Complete)
-    }
-
-    /// RFC 9110, section 15.3.7: a 206 must say which range it holds; only exactly ours will do.
-    fn check_range(&self, answer: &Answer, range: ByteRange, expect: &Validator) -> Result<Option<End>> {
-        let wrong = |what: String| Err(Error::new(ErrorKind::Protocol, what));
-        let Some(content_range) = &answer.content_range else {
-            return wrong("the server answered a range without saying which (no usable Content-Range)".to_owned());
-        };
-        if expect.compare(&answer.head.validator) == Agreement::Different {
-            return Ok(Some(End::OtherVersion(Box::new(answer.head.clone()))));
-        }
-        if content_range.range != Some(range) {
-            let got = content_range.range.map_or("none".to_owned(), |got| format!("{}-{}", got.start, got.end - 1));
-            return wrong(format!(
-                "the server answered another range than the one asked for ({got} instead of {}-{})",
-                range.start,
-                range.end - 1
-            ));
-        }
-        if answer.head.content_encoding.is_some() {
-            return wrong("the server encoded a range, which cannot be put together".to_owned());
-        }
-        Ok(None)
     }
 
     /// Fetches a range that is there already and compares it with the disk.
@@ -292,15 +269,19 @@ impl Transfer<'_> {
         expect: &Validator,
         sink: Option<Arc<dyn PartFile>>,
     ) -> Result<End, Failure> {
-        if let Some(end) = self.check_range(answer, range, expect)? {
+        if let Some(end) = check_range(answer, range, expect) {
             return Ok(end);
         }
+        self.shared.report(Message::Identified(self.fetch.transfer, Box::new(answer.head.clone())));
         let mut fresh = Vec::with_capacity(range.len() as usize);
         while let Some(data) = self.next(&mut body).await? {
             if fresh.len() + data.len() > range.len() as usize {
                 return Err(Error::new(ErrorKind::Protocol, "the server sent more than the range asked for").into());
             }
             fresh.extend_from_slice(&data);
+        }
+        if fresh.len() < range.len() as usize {
+            return Err(Error::new(ErrorKind::Broken, "the connection broke: the body ended early").into());
         }
         let mut there = vec![0; range.len() as usize];
         if let Some(sink) = sink {
@@ -374,6 +355,28 @@ impl Transfer<'_> {
             }
         }
     }
+}
+
+/// What is wrong with a 206, if anything is. RFC 9110, section 15.3.7: it must say which range it
+/// holds; only exactly ours will do.
+fn check_range(answer: &Answer, range: ByteRange, expect: &Validator) -> Option<End> {
+    let head = || Box::new(answer.head.clone());
+    let wrong = |what: String| Some(End::WrongRange { head: head(), error: Error::new(ErrorKind::Protocol, what) });
+    if answer.head.content_encoding.is_some() {
+        return wrong("the server encoded a range, which cannot be put together".to_owned());
+    }
+    let Some(content_range) = &answer.content_range else {
+        return wrong("the server answered a range without saying which (no usable Content-Range)".to_owned());
+    };
+    if expect.compare(&answer.head.validator) == Agreement::Different {
+        return Some(End::OtherVersion(head()));
+    }
+    if content_range.range == Some(range) {
+        return None;
+    }
+    let got = content_range.range.map_or("none".to_owned(), |got| format!("{}-{}", got.start, got.end - 1));
+    let asked = format!("{}-{}", range.start, range.end - 1);
+    wrong(format!("the server answered another range than the one asked for ({got} instead of {asked})"))
 }
 
 /// Reads the rest of a short body, so that its connection can be used again; false if it is long.

@@ -1,5 +1,5 @@
 //! What is said while a run goes on besides its progress: warnings, failures, restarts, and with -v
-//! retries, ranges, protocols and redirects. Keeps the names of the files that are being worked on.
+//! retries, ranges, protocols, redirects and remarks. Keeps the names of the files that are being worked on.
 
 use std::collections::HashMap;
 
@@ -67,6 +67,16 @@ impl Notes {
                 self.is_verbose.then(|| format!("{}: {what}; try {attempt} in {wait}", self.name(*job)))
             }
             Event::Restarted { job, reason } => Some(format!("{}: begins again: {reason}", self.name(*job))),
+            // That of the last one fails the file, which is told at once.
+            Event::SourceDropped { sources_left: 0, .. } => None,
+            Event::SourceDropped { job, url, error, .. } => {
+                Some(format!("{}: goes on without {url}: {}", self.name(*job), error.message))
+            }
+            Event::Sources { job, sources } => {
+                let shares = summary::shares(sources);
+                self.is_verbose.then(|| format!("{}: {shares}", self.name(*job)))
+            }
+            Event::Remark { job, message } => self.is_verbose.then(|| format!("{}: {message}", self.name(*job))),
             Event::Warning { message, .. } => Some(format!("towline: warning: {message}")),
             Event::Finished { job, .. } | Event::Cancelled { job, .. } => {
                 self.working.remove(job);

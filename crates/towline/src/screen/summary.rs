@@ -1,6 +1,6 @@
 //! What is said at the end of a run: what came, what failed and why, how to go on. Pure.
 
-use towline_engine::event::{ErrorReport, How, Summary};
+use towline_engine::event::{ErrorReport, How, SourceShare, Summary};
 use towline_engine::secret::printable;
 use towline_engine::size;
 
@@ -86,6 +86,17 @@ pub(crate) fn failure_line(url: &str, error: &ErrorReport) -> String {
         line += &format!(" (tried {} times)", error.attempts);
     }
     printable(&line).into_owned()
+}
+
+/// What each source of a file brought: `12.0 MiB (75 %) from URL, 4.00 MiB (25 %) from URL`.
+pub(crate) fn shares(sources: &[SourceShare]) -> String {
+    let total: u64 = sources.iter().map(|source| source.fetched_bytes).sum();
+    let share = |source: &SourceShare| {
+        let part = text::percent(source.fetched_bytes, total);
+        let dropped = if source.dropped { ", dropped" } else { "" };
+        format!("{} ({part} %{dropped}) from {}", size::bytes(source.fetched_bytes), source.url)
+    };
+    sources.iter().map(share).collect::<Vec<_>>().join(", ")
 }
 
 /// What is said after Ctrl-C. `name` is the file of a run that has one.
@@ -189,6 +200,13 @@ mod tests {
         assert!(text.contains("  http://h/0: the server answered 503 (tried 5 times)\n    → run the same"), "{text}");
         assert!(text.ends_with("  … and 10 more"), "{text}");
         assert_eq!(failed(&Summary::default(), false), None);
+    }
+
+    #[test]
+    fn each_source_has_its_share() {
+        let share = |url: &str, fetched_bytes, dropped| SourceShare { url: url.to_owned(), fetched_bytes, dropped };
+        let sources = [share("http://a/f", 3 << 20, false), share("http://b/f", 1 << 20, true)];
+        assert_eq!(shares(&sources), "3.00 MiB (75 %) from http://a/f, 1.00 MiB (25 %, dropped) from http://b/f");
     }
 
     #[test]

@@ -4,12 +4,19 @@
 mod common;
 
 mod demo;
+mod digests;
 mod errors;
+mod expired;
 mod interrupts;
 mod killed;
+mod max_size;
+mod mirrors;
 mod output;
 mod proxies;
+#[cfg(debug_assertions)]
+mod races;
 mod secrets;
+mod security;
 mod servers;
 mod terminal;
 mod transfer;

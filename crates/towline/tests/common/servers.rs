@@ -33,7 +33,7 @@ subjectAltName = DNS:localhost,IP:127.0.0.1
 ";
 
 /// Writes `size` bytes of the content `seed`.
-fn write_seeded(path: &Path, seed: u64, size: u64) {
+pub(crate) fn write_seeded(path: &Path, seed: u64, size: u64) {
     let mut file = File::create(path).unwrap();
     let mut buffer = vec![0; CHUNK as usize];
     let mut at = 0;
@@ -45,7 +45,8 @@ fn write_seeded(path: &Path, seed: u64, size: u64) {
     }
 }
 
-fn free_port() -> u16 {
+/// A port that nobody listens on just now.
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -71,7 +72,7 @@ impl Nginx {
         // Somebody may take the ports between looking and listening.
         for _ in 0..5 {
             let (port, tls_port) = (free_port(), free_port());
-            fs::write(root.path().join("nginx.conf"), config(root.path(), port, tls_port)).unwrap();
+            fs::write(root.path().join("nginx.conf"), nginx_config(root.path(), port, tls_port)).unwrap();
             let mut child = Command::new(&nginx)
                 .arg("-p")
                 .arg(root.path())
@@ -129,9 +130,10 @@ impl Drop for Nginx {
     }
 }
 
-/// One process that can be killed without leaving another. Files below `/slow/` come at 1 MiB/s for
+/// The configuration of an nginx of one process that can be killed without leaving another, with
+/// `files`, `leaf.pem` and `leaf.key` in `root`. Files below `/slow/` come at 1 MiB/s for
 /// each request.
-fn config(root: &Path, port: u16, tls_port: u16) -> String {
+pub(crate) fn nginx_config(root: &Path, port: u16, tls_port: u16) -> String {
     let root = root.display();
     format!(
         r#"daemon off;
@@ -167,7 +169,7 @@ http {{
 }
 
 /// Makes `ca.pem`, `leaf.pem` and `leaf.key` in `root`.
-fn certificates(openssl: &Path, root: &Path) {
+pub(crate) fn certificates(openssl: &Path, root: &Path) {
     fs::write(root.join("certificates.conf"), CERTIFICATES).unwrap();
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
     for words in [

@@ -5,7 +5,8 @@ use bytes::Bytes;
 
 use super::Core;
 use super::start::{next_name, reserve};
-use crate::dispatch::job::{Phase, Published, Segmented, Winding};
+use crate::dispatch::job::{Job, Phase, Published, Segmented, Winding};
+use crate::dispatch::link::Link;
 use crate::dispatch::message::{Effect, Head, Store, Time};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, How};
@@ -26,22 +27,41 @@ impl Core {
         }
         job.probe = Some(transfer);
         job.protocol = head.protocol;
+        if std::mem::take(&mut job.begins_at_zero) {
+            if whole.is_none() && is_same(job, &head) {
+                return self.stream_over(id, transfer);
+            }
+            let reason = "the server does not serve ranges, so what is there cannot be added to".to_owned();
+            job.forget_content();
+            job.sources.forget();
+            self.effects.push(Effect::Report(Event::Restarted { job: id, reason }));
+        }
         job.total_bytes = head.total_bytes;
         job.validator = head.validator.clone();
-        job.segmented = if head.refuses_ranges { Segmented::Refused } else { job.segmented };
+        if let Some(source) = job.sources.get_mut(job.sources.lead()) {
+            source.validator = Some(head.validator.clone());
+        }
+        // Bytes that were encoded on the way are others each time, and so are their offsets.
+        job.says_no_ranges = head.refuses_ranges || head.content_encoding.is_some();
+        job.segmented = if job.says_no_ranges { Segmented::Refused } else { job.segmented };
         job.whole = whole;
         job.patience = 0;
         let was_named = std::mem::replace(&mut job.is_named, true);
         let given = head.file_name.clone();
-        let warnings = warnings(&head, &job.path);
+        let (warnings, remarks) = (warnings(&head, &job.path), head.remarks.clone());
         job.answer = Some(head);
         if !was_named {
-            let plain = given.unwrap_or_else(|| name::safe::from_url(&job.url));
+            // A mirror does not name the file by its URL.
+            let url = if job.sources.lead() == 0 { &job.url } else { &job.spec.url };
+            let plain = given.unwrap_or_else(|| name::safe::from_url(url));
             job.plain_name = name::safe::make_safe(&plain);
             job.path = self.settings.dir.join(&job.plain_name);
         }
         for warning in warnings {
             self.warn(Some(id), warning);
+        }
+        for message in remarks {
+            self.effects.push(Effect::Report(Event::Remark { job: id, message }));
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let held = job.reserved;
@@ -50,6 +70,18 @@ impl Core {
             return self.place(now, id, None);
         }
         self.prepare(now, id);
+    }
+
+    /// The server has no ranges and sends the whole file once more. It is the version that is there,
+    /// so that the same bytes are written over, and nothing is lost if it breaks off.
+    fn stream_over(&mut self, id: JobId, transfer: TransferId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.phase = Phase::Moving;
+        job.patience = 0;
+        if let Some(state) = self.transfers.get_mut(&transfer) {
+            state.writes = true;
+            self.effects.push(Effect::Grant { transfer, job: id, worker: state.worker });
+        }
     }
 
     /// Name and answer are known, and what is there under the name.
@@ -72,6 +104,10 @@ impl Core {
                 Decision::Replace => {}
             }
         }
+        if self.refuses_size(now, id, partial.as_ref()) {
+            return;
+        }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
         let event = Event::Answered {
             job: id,
             url: crate::secret::shown_url(&job.url),
@@ -84,6 +120,15 @@ impl Core {
             match job.validator.compare(&journal.identity.validator) {
                 Agreement::Same => return self.wind(now, id, Winding::Adopt(Box::new(journal))),
                 _ if journal.done.is_empty() => {}
+                _ if job.spec.same_content => {
+                    job.link = Link::doubted();
+                    return self.wind(now, id, Winding::Adopt(Box::new(journal)));
+                }
+                _ if journal.identity.total_bytes == job.total_bytes
+                    && job.is_of_other_source(&journal.identity.url) =>
+                {
+                    return self.wind(now, id, Winding::Adopt(Box::new(journal)));
+                }
                 _ => {
                     let reason = "the file on the server is another version than the one begun".to_owned();
                     self.effects.push(Effect::Report(Event::Restarted { job: id, reason }));
@@ -112,6 +157,9 @@ impl Core {
         job.phase = Phase::Publishing;
         job.total_bytes = Some(bytes);
         job.done.insert(crate::ranges::ByteRange::new(0, bytes));
+        if let Some(source) = job.sources.get_mut(job.sources.lead()) {
+            source.fetched_bytes = bytes;
+        }
         self.unstored_bytes += bytes;
         let store = Store {
             job: id,
@@ -120,7 +168,7 @@ impl Core {
             content,
             replace: self.settings.existing == Existing::Overwrite,
             note: job.note(),
-            checksum: job.spec.checksum.clone(),
+            promise: job.promise(self.settings.server_digests),
         };
         self.leave_running(id);
         self.unstored.insert(id);
@@ -149,6 +197,12 @@ impl Core {
     }
 }
 
+/// Whether the whole file that a server sends is certainly what is there in part.
+fn is_same(job: &Job, head: &Head) -> bool {
+    let is_comparable = head.total_bytes == job.total_bytes && head.content_encoding.is_none();
+    is_comparable && !job.needs_sample && job.validator.compare(&head.validator) == Agreement::Same
+}
+
 pub(super) enum Decision {
     There(How, Published),
     Refuse(Error),
@@ -157,17 +211,15 @@ pub(super) enum Decision {
 }
 
 /// Another file has the name, or this one is there already.
-pub(super) fn decide_existing(
-    job: &crate::dispatch::job::Job,
-    existing: &crate::dispatch::message::Existing,
-    policy: Existing,
-) -> Decision {
+pub(super) fn decide_existing(job: &Job, existing: &crate::dispatch::message::Existing, policy: Existing) -> Decision {
     let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
     let is_file = existing.stat.kind == StatKind::File;
     // With a checksum, the file that is there was compared before and is another one.
     if is_file
         && job.spec.checksum.is_none()
         && let Some(how) = is_there(job, existing)
+        // The same length is too little where the user wants it fetched again.
+        && !(policy == Existing::Overwrite && how == How::ThereBySize)
     {
         return Decision::There(how, published);
     }
@@ -186,12 +238,12 @@ pub(super) fn decide_existing(
     }
 }
 
-fn is_there(job: &crate::dispatch::job::Job, existing: &crate::dispatch::message::Existing) -> Option<How> {
+fn is_there(job: &Job, existing: &crate::dispatch::message::Existing) -> Option<How> {
     let has_other_len = job.total_bytes.is_some_and(|total_bytes| total_bytes != existing.stat.len_bytes);
     if has_other_len {
         return None;
     }
-    if let Some(note) = &existing.note {
+    if let Some(note) = existing.note.as_ref().filter(|note| !job.is_of_other_source(&note.url)) {
         match note.validator.compare(&job.validator) {
             Agreement::Same => return Some(How::ThereByValidator),
             Agreement::Different => return None,

@@ -77,6 +77,7 @@ impl Core {
                 adopt(job, *journal);
                 self.go_on(now, id);
             }
+            Winding::Lead(next) => self.lead_changes(id, next),
         }
     }
 
@@ -99,11 +100,11 @@ impl Core {
             return;
         }
         let Some(len_bytes) = job.total_bytes else { return };
-        match job.spec.checksum.clone() {
-            Some(checksum) => {
+        match job.promise(self.settings.server_digests) {
+            Some(promise) => {
                 job.phase = Phase::Verifying;
-                let path = job.path.clone();
-                self.ask_disk(id, Effect::Digest { job: id, path, checksum, of_final: false, len_bytes });
+                let (path, algorithm) = (job.path.clone(), promise.checksum().algorithm());
+                self.ask_disk(id, Effect::Digest { job: id, path, algorithm, of_final: false, len_bytes });
             }
             None => self.publish(id, len_bytes),
         }
@@ -118,18 +119,20 @@ impl Core {
         self.ask_disk(id, Effect::Publish { job: id, publish: Box::new(publish) });
     }
 
-    pub(super) fn digested(&mut self, now: Time, id: JobId, result: Result<bool>) {
+    pub(super) fn digested(&mut self, now: Time, id: JobId, result: Result<Vec<u8>>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.pending = job.pending.saturating_sub(1);
-        let matches = match result {
-            Ok(matches) => matches,
+        let found = match result {
+            Ok(found) => found,
             Err(error) if matches!(job.phase, Phase::Verifying | Phase::CheckingExisting) => {
                 return self.wind(now, id, Winding::Fail(error));
             }
             Err(_) => return self.wound(now, id),
         };
+        let Some(promise) = job.promise(self.settings.server_digests) else { return self.wound(now, id) };
+        let is_kept = promise.is_kept_by(&found);
         match job.phase {
-            Phase::CheckingExisting if matches => {
+            Phase::CheckingExisting if is_kept => {
                 let Some(existing) = &job.existing else { return };
                 let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
                 self.wind(now, id, Winding::There(How::ThereByDigest, published));
@@ -139,7 +142,7 @@ impl Core {
                 self.place(now, id, partial);
             }
             Phase::CheckingExisting => self.beside_existing(now, id),
-            Phase::Verifying if matches => {
+            Phase::Verifying if is_kept => {
                 let len_bytes = job.total_bytes.unwrap_or(0);
                 self.publish(id, len_bytes);
             }
@@ -147,7 +150,7 @@ impl Core {
                 job.verified = Verified::Failed;
                 // The journal must say so, whatever it said before.
                 job.saved_bytes = 0;
-                let error = digest_error(job);
+                let error = promise.broken_by(&found).with_url(job.shown_url()).with_path(job.path.clone());
                 self.wind(now, id, Winding::Fail(error));
             }
             _ => self.wound(now, id),
@@ -206,17 +209,19 @@ impl Core {
         self.tally.finished(how, published.len_bytes);
         self.tally.fetched_bytes += fetched_bytes;
         if let Some(entry) = job.entry {
+            let checked = job.promise(self.settings.server_digests && how == How::Fetched);
             let state = SettledState::Done {
                 path: job.path.strip_prefix(&self.settings.dir).map_or(job.path.clone(), ToOwned::to_owned),
                 len_bytes: published.len_bytes,
                 modified: published.modified,
                 validator: job.validator.clone(),
-                digest: job.spec.checksum.as_ref().map(ToString::to_string),
+                digest: checked.map(|promise| promise.checksum().to_string()),
             };
             if how != How::Skipped {
                 self.effects.push(Effect::Settle(Settled { entry, state }));
             }
         }
+        self.report_shares(id, job.sources.shares());
         self.effects.push(Effect::Report(Event::Finished {
             job: id,
             url: job.shown_url(),
@@ -231,7 +236,10 @@ impl Core {
     fn fail(&mut self, id: JobId, error: Error) {
         self.count_unfinished(id);
         let job = &self.jobs[&id];
+        let error = job.with_link_advice(error);
         let (entry, url) = (job.entry, job.shown_url());
+        let shares = job.sources.shares();
+        self.report_shares(id, shares);
         self.count_failure(id, entry, url, &error);
         self.let_go(id);
     }
@@ -346,14 +354,7 @@ impl Core {
 
 impl Job {
     /// Whether a later run can use what is there.
-    fn is_worth_keeping(&self) -> bool {
+    pub(super) fn is_worth_keeping(&self) -> bool {
         self.is_part_open && self.total_bytes.is_some() && !self.done.is_empty()
     }
-}
-
-fn digest_error(job: &Job) -> Error {
-    let algorithm = job.spec.checksum.as_ref().map_or("digest", |checksum| checksum.algorithm().name());
-    Error::new(ErrorKind::Digest, format!("the content does not have the {algorithm} digest that was asked for"))
-        .with_url(job.shown_url())
-        .with_path(job.path.clone())
 }

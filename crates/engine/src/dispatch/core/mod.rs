@@ -8,6 +8,9 @@
 mod answer;
 mod connect;
 mod end;
+mod limits;
+mod link;
+mod sources;
 mod start;
 mod transfer;
 mod view;
@@ -58,6 +61,8 @@ struct Settings {
     existing: Existing,
     retries: u32,
     allow_downgrade: bool,
+    max_size_bytes: Option<u64>,
+    server_digests: bool,
 }
 
 /// All truth about a session.
@@ -123,6 +128,8 @@ impl Core {
                 existing: options.existing,
                 retries: options.http.retries,
                 allow_downgrade: options.http.allow_downgrade,
+                max_size_bytes: options.max_size_bytes,
+                server_digests: options.http.server_digests,
             },
             jobs: IdMap::default(),
             running: Vec::new(),
@@ -178,6 +185,7 @@ impl Core {
             Message::Digested(job, result) => self.digested(now, job, result),
             Message::Answered(transfer, head, whole) => self.answered(now, transfer, head, whole),
             Message::Proven(transfer) => self.proven(transfer),
+            Message::Identified(transfer, head) => self.identified(transfer, head),
             Message::Connected(slot, protocol) => self.slots.connected(slot, protocol),
             Message::Ended(ended) => self.ended(now, ended),
             Message::WorkerAdded(worker) => {
@@ -236,6 +244,14 @@ impl Core {
         });
         if let Some(Err(error)) = output {
             let shown = crate::secret::shown_url(&spec.url);
+            return self.count_started_failure(id, entry, shown, &error);
+        }
+        if let Some(mirror) = spec.mirrors.iter().find(|mirror| Origin::of(mirror).is_none()) {
+            let shown = crate::secret::shown_url(&spec.url);
+            let error = crate::error::Error::new(
+                crate::error::ErrorKind::Usage,
+                format!("a mirror has a {} URL; http and https are possible", mirror.scheme()),
+            );
             return self.count_started_failure(id, entry, shown, &error);
         }
         match Origin::of(&spec.url) {

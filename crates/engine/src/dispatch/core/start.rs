@@ -215,10 +215,10 @@ impl Core {
 
     /// Nothing was asked of the server yet.
     fn begin(&mut self, now: Time, id: JobId, partial: Option<Journal>) {
-        let Some(job) = self.jobs.get_mut(&id) else { return };
         if let Some(journal) = partial {
-            adopt(job, journal);
+            self.adopt_by_name(id, journal);
         }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
         let Some(existing) = &job.existing else { return self.go_on(now, id) };
         let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
         let is_ours = job.reserved.is_some();
@@ -234,12 +234,13 @@ impl Core {
     /// Compares the file that has the name with the digest that was asked for.
     pub(super) fn check_existing(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let (Some(checksum), Some(existing)) = (job.spec.checksum.clone(), &job.existing) else { return };
+        let (Some(checksum), Some(existing)) = (&job.spec.checksum, &job.existing) else { return };
+        let algorithm = checksum.algorithm();
         let len_bytes = existing.stat.len_bytes;
         job.is_existing_checked = true;
         job.phase = Phase::CheckingExisting;
         let path = job.path.clone();
-        self.ask_disk(id, Effect::Digest { job: id, path, checksum, of_final: true, len_bytes });
+        self.ask_disk(id, Effect::Digest { job: id, path, algorithm, of_final: true, len_bytes });
     }
 
     /// Another file has the name. With a partial file too, what is known decides before anything is
@@ -264,10 +265,11 @@ impl Core {
     /// Fetches what is missing, or everything.
     pub(super) fn go_on(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.is_part_open && job.is_whole() {
+        if job.is_part_open && job.is_whole() && !job.link.is_doubted() {
             return self.complete(now, id);
         }
         job.phase = Phase::Ready;
+        self.refuses_size(now, id, None);
     }
 
     /// An entry that fails without having been tried; each entry has a beginning and an end.
@@ -316,15 +318,30 @@ fn without_line(line: u64, error: &Error) -> Error {
 
 /// Takes over what an earlier run left.
 pub(super) fn adopt(job: &mut Job, journal: Journal) {
+    let source = job.sources.position_of(&journal.identity.url).unwrap_or(job.sources.lead());
+    if source != job.sources.lead() && job.answer.is_none() {
+        // Nobody was asked yet: the source whose version is known leads.
+        job.follow(source);
+    }
+    if let Some(source) = job.sources.get_mut(source) {
+        source.validator = Some(journal.identity.validator.clone());
+    }
+    let is_of_lead = source == job.sources.lead();
+    if is_of_lead {
+        // An earlier run may not have asked for the digest, which is of the same version.
+        let given = job.validator.digest.take();
+        job.validator = journal.identity.validator;
+        job.validator.digest = job.validator.digest.take().or(given);
+    }
     job.done = journal.done;
-    job.validator = journal.identity.validator;
     job.total_bytes = journal.identity.total_bytes;
     job.generation = journal.generation;
     job.verified = Verified::Unchecked;
     job.resumed_bytes = job.done.covered();
     job.saved_bytes = job.resumed_bytes;
     job.high_water_bytes = job.resumed_bytes;
-    job.needs_sample = job.validator.etag.is_none() && job.validator.last_modified.is_none() && !job.done.is_empty();
+    let has_validator = job.validator.etag.is_some() || job.validator.last_modified.is_some();
+    job.needs_sample = !(job.done.is_empty() || is_of_lead && has_validator);
 }
 
 /// Reserves the job's name instead of the one that it held; false if somebody else has it.

@@ -119,6 +119,7 @@ fn head(total: u64) -> Box<Head> {
         file_name: None,
         is_html: false,
         content_encoding: None,
+        remarks: Vec::new(),
     })
 }
 
@@ -438,7 +439,7 @@ fn a_file_that_is_paused_while_it_is_verified_is_verified_again() {
     world.complete(&probe);
     world.take(asks_for_digest);
     world.tell(Message::Command(Command::Pause(job)));
-    world.tell(Message::Digested(job, Ok(true)));
+    world.tell(Message::Digested(job, Ok(vec![0xab; 32])));
     world.take(|effect| matches!(effect, Effect::Save { .. }).then_some(()));
     world.tell(Message::Saved(job, Ok(())));
     assert!(world.has(|event| matches!(event, Event::Paused { .. })));
@@ -447,7 +448,7 @@ fn a_file_that_is_paused_while_it_is_verified_is_verified_again() {
     world.tell(Message::Command(Command::Resume(job)));
     world.take(asks_for_digest);
     assert_eq!(world.fetches(), 0, "nothing is missing");
-    world.tell(Message::Digested(job, Ok(true)));
+    world.tell(Message::Digested(job, Ok(vec![0xab; 32])));
     world.take(|effect| matches!(effect, Effect::Publish { .. }).then_some(()));
     world.tell(Message::Published(job, Ok(published(64 * MIB))));
     assert!(world.has(|event| matches!(event, Event::Finished { how: How::Fetched, .. })));

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use url::Url;
+
 use super::Core;
+use super::connect::RANGE_TRIES;
 use super::start::origin_of;
 use crate::dispatch::backoff;
 use crate::dispatch::job::{Phase, Segmented, Transfer, Winding};
 use crate::dispatch::message::{Effect, End, Ended, Head, Time};
-use crate::error::{Blame, Error, ErrorKind};
-use crate::event::{ErrorReport, Event};
-use crate::http::origin::Scheme;
+use crate::error::{Blame, Error, ErrorKind, Result};
+use crate::event::Event;
+use crate::http::origin::{Origin, Scheme};
 use crate::http::validator::Agreement;
 use crate::job::JobId;
 use crate::ranges::ByteRange;
@@ -18,11 +21,11 @@ use crate::secret;
 /// RFC 9110, section 15.4, lets us choose; browsers stop at 20, curl's callers usually at 10.
 const REDIRECTS_MAX: u32 = 10;
 /// `Retry-After` is obeyed so often in a row before it counts as a failure.
-const PATIENCE_MAX: u32 = 20;
+pub(super) const PATIENCE_MAX: u32 = 20;
 /// After so many changes, one unsegmented stream is tried; after that one, it fails.
 const RESTARTS_MAX: u32 = 3;
 /// A gap whose connection was refused because there were too many waits so long.
-const REFUSED_WAIT: Time = Time::from_secs(1);
+pub(super) const REFUSED_WAIT: Time = Time::from_secs(1);
 
 impl Core {
     pub(super) fn ended(&mut self, now: Time, ended: Ended) {
@@ -40,20 +43,35 @@ impl Core {
             // Whatever ended it, nobody is trying any more.
             job.segmented = Segmented::Unknown;
         }
+        let before = job.done.covered();
         job.done.insert(transfer.brought());
         let covered = job.done.covered();
+        // One that was broken off may have stalled, which says nothing of the next.
+        let rate = transfer.rate_over_all(now).filter(|_| transfer.writes && matches!(ended.end, End::Complete));
+        match job.sources.get_mut(transfer.source) {
+            Some(source) => source.brought(covered - before, rate),
+            None => job.connection_bps = rate.or(job.connection_bps),
+        }
         let has_progressed = covered > job.high_water_bytes;
+        job.needs_sample |= has_progressed && !job.is_whole() && !job.validator.can_tell_versions();
         job.high_water_bytes = job.high_water_bytes.max(covered);
         match job.phase {
             Phase::Winding(_) => return self.wound(now, id),
             Phase::Publishing | Phase::Verifying => return,
+            _ if job.is_sample_of_link(&transfer) => {
+                return self.link_ended(now, id, &transfer, ended.end, has_progressed);
+            }
+            Phase::Moving if job.sources.is_many() && !Self::needs_single_stream(job.restarts) => {
+                return self.source_ended(now, id, &transfer, ended.end);
+            }
             _ => {}
         }
         match ended.end {
             End::Complete => self.piece_came(now, id, &transfer),
             End::Dropped => {}
             End::Redirect { status, location } => self.redirected(now, id, &transfer, status, location),
-            End::NotRange(head) => self.not_a_range(now, id, transfer.piece.start(), &head),
+            End::NotRange(head) => self.not_a_range(now, id, &transfer, &head),
+            End::WrongRange { head, error } => self.wrong_range(now, id, &transfer, &head, error),
             End::OtherVersion(head) => self.other_version(now, id, &head),
             End::Sampled { same } => self.sampled(now, id, same),
             End::Failed { error, retry_after } => {
@@ -62,7 +80,12 @@ impl Core {
         }
     }
 
-    fn piece_came(&mut self, now: Time, id: JobId, transfer: &Transfer) {
+    pub(super) fn piece_came(&mut self, now: Time, id: JobId, transfer: &Transfer) {
+        let tells_len =
+            transfer.is_probe && transfer.writes && self.jobs.get(&id).is_some_and(|job| job.total_bytes.is_none());
+        if tells_len && self.refuses_body(now, id, transfer.piece.position()) {
+            return;
+        }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.failures.remove(&transfer.piece.start());
         if transfer.is_probe && job.total_bytes.is_none() && transfer.writes {
@@ -74,7 +97,7 @@ impl Core {
     }
 
     /// If nothing is missing, the losers of a race are broken off and the file is completed.
-    fn look_whether_whole(&mut self, now: Time, id: JobId) {
+    pub(super) fn look_whether_whole(&mut self, now: Time, id: JobId) {
         let job = &self.jobs[&id];
         let Some(total) = job.total_bytes else { return };
         if !matches!(job.phase, Phase::Moving) || !self.snapshot(job).contains(ByteRange::new(0, total)) {
@@ -86,7 +109,14 @@ impl Core {
         }
     }
 
-    fn redirected(&mut self, now: Time, id: JobId, transfer: &Transfer, status: u16, location: Option<String>) {
+    pub(super) fn redirected(
+        &mut self,
+        now: Time,
+        id: JobId,
+        transfer: &Transfer,
+        status: u16,
+        location: Option<String>,
+    ) {
         let allow_downgrade = self.settings.allow_downgrade;
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.segmented == Segmented::Trying && !transfer.is_probe {
@@ -97,48 +127,28 @@ impl Core {
             return;
         }
         job.redirects += 1;
-        let shown = secret::shown_url(&transfer.url);
-        let refuse = |what: String| Error::new(ErrorKind::Redirect, what).with_url(shown.clone());
-        let next = match location.as_deref().map(|location| transfer.url.join(location)) {
-            Some(Ok(url)) => url,
-            Some(Err(_)) => {
-                let text = format!("the server's {status} redirects to something that is no URL");
-                return self.wind(now, id, Winding::Fail(refuse(text)));
-            }
-            None => {
-                let text = format!("the server answered {status} without saying where to go");
-                return self.wind(now, id, Winding::Fail(refuse(text)));
-            }
-        };
-        let origin = match origin_of(&next) {
-            Ok(origin) => origin,
-            Err(error) => return self.wind(now, id, Winding::Fail(error.with_url(shown))),
-        };
-        if job.redirects > REDIRECTS_MAX {
-            let text = format!("more than {REDIRECTS_MAX} redirects, the last to {}", secret::shown_url(&next));
-            return self.wind(now, id, Winding::Fail(refuse(text)));
+        match next_place(transfer, status, location.as_deref(), job.redirects, allow_downgrade) {
+            Ok(place) => (job.url, job.host) = place,
+            Err(error) => return self.give_up(now, id, error),
         }
-        let is_downgrade = transfer.host.scheme == Scheme::Https && origin.scheme == Scheme::Http;
-        if is_downgrade && !allow_downgrade {
-            let text = format!("a redirect from https to http was refused ({})", secret::shown_url(&next));
-            return self.wind(now, id, Winding::Fail(refuse(text)));
-        }
-        job.url = next;
-        job.host = origin;
         if transfer.is_probe {
             job.phase = Phase::Ready;
         }
     }
 
     /// A range was answered with the whole file, or with 416.
-    fn not_a_range(&mut self, now: Time, id: JobId, start: u64, head: &Head) {
+    pub(super) fn not_a_range(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let agreement = job.validator.compare(&head.validator);
-        if agreement == Agreement::Different {
+        let is_encoded = head.content_encoding.is_some();
+        // What was encoded on the way has another length and often another tag.
+        if !is_encoded && job.validator.compare(&head.validator) == Agreement::Different {
             return self.restart(now, id, "the file on the server has changed");
         }
-        let had_if_range = job.validator.if_range().is_some() && !job.distrusts_if_range;
-        if head.status == 200 && had_if_range && agreement == Agreement::Same && !head.refuses_ranges {
+        job.says_no_ranges |= head.refuses_ranges || is_encoded;
+        if head.status == 416 && head.total_bytes != job.total_bytes {
+            return self.restart(now, id, "the server says that the range does not exist");
+        }
+        if head.status != 416 && transfer.had_if_range && !job.says_no_ranges {
             // Some CDNs answer so to any If-Range. Ask once more without, and compare ourselves.
             job.distrusts_if_range = true;
             if job.segmented == Segmented::Trying {
@@ -146,22 +156,43 @@ impl Core {
             }
             return;
         }
-        if head.status == 416 {
-            return self.restart(now, id, "the server says that the range does not exist");
-        }
-        if job.segmented == Segmented::Proven {
-            // It worked before: some of the servers behind this name ignore ranges. Try again.
-            let error = Error::new(ErrorKind::Broken, "the server ignored the range although it honoured others");
+        self.no_range(now, id, transfer.piece.start(), not_a_range_error(head));
+    }
+
+    /// A range was answered with 206, and with something that is not this range.
+    pub(super) fn wrong_range(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head, error: Error) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.says_no_ranges |= head.content_encoding.is_some();
+        self.no_range(now, id, transfer.piece.start(), error);
+    }
+
+    /// A range was not served. Some of the servers behind a name may well serve it, so that it is
+    /// asked for again a few times; after that, one stream brings everything.
+    fn no_range(&mut self, now: Time, id: JobId, start: u64, error: Error) {
+        let retries = self.settings.retries;
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.ignored_ranges += 1;
+        let attempts = job.failures.get(&start).map_or(0, |failure| failure.attempts);
+        let is_enough = match job.segmented {
+            // It worked before.
+            Segmented::Proven => attempts >= retries,
+            // The first stream goes on alone, and nothing is lost by that.
+            _ if job.probe.is_some() => true,
+            _ => attempts >= retries || job.says_no_ranges || job.ignored_ranges >= RANGE_TRIES,
+        };
+        if !is_enough {
+            if job.segmented == Segmented::Trying {
+                job.segmented = Segmented::Unknown;
+            }
             return self.retry_or_fail(now, id, start, error, false);
         }
-        let was_known = job.segmented == Segmented::Refused;
-        job.segmented = Segmented::Refused;
-        if !was_known {
-            self.effects.push(Effect::Report(Event::Ranges { job: id, segmented: false }));
+        if job.segmented == Segmented::Proven {
+            job.ignored_ranges = RANGE_TRIES;
         }
-        if self.jobs[&id].probe.is_none() && !self.jobs[&id].done.is_empty() {
-            let reason = "the server does not serve ranges, so what is there cannot be added to".to_owned();
-            self.effects.push(Effect::Report(Event::Restarted { job: id, reason }));
+        job.segmented = Segmented::Refused;
+        // With mirrors it comes in pieces all the same.
+        if !job.sources.has_joined() && job.told_segmented.replace(false) != Some(false) {
+            self.effects.push(Effect::Report(Event::Ranges { job: id, segmented: false }));
         }
     }
 
@@ -178,14 +209,17 @@ impl Core {
         }
     }
 
-    fn restart(&mut self, now: Time, id: JobId, reason: &str) {
+    pub(super) fn restart(&mut self, now: Time, id: JobId, reason: &str) {
+        if self.doubts_change(id) {
+            return;
+        }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.restarts += 1;
         if job.restarts > RESTARTS_MAX {
             let error = Error::new(ErrorKind::Changed, "the file on the server changed each time it was fetched")
                 .with_url(secret::shown_url(&job.url))
                 .with_attempts(job.restarts);
-            return self.wind(now, id, Winding::Fail(error));
+            return self.give_up(now, id, error);
         }
         self.wind(now, id, Winding::Restart(reason.to_owned()));
     }
@@ -194,7 +228,7 @@ impl Core {
         restarts >= RESTARTS_MAX
     }
 
-    fn transfer_failed(
+    pub(super) fn transfer_failed(
         &mut self,
         now: Time,
         id: JobId,
@@ -205,9 +239,7 @@ impl Core {
     ) {
         let kind = error.kind();
         let host = transfer.host.clone();
-        // Only those that bring bytes show that fewer connections would work.
-        let brings = |transfer: &Transfer| transfer.piece.position() > transfer.piece.start();
-        let working = self.transfers.values().filter(|other| other.host == host && brings(other)).count();
+        let working = self.working(&host);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let shown = secret::shown_url(&job.url);
         let error = if error.url().is_some() { error } else { error.with_url(shown) };
@@ -229,7 +261,8 @@ impl Core {
             job.patience += 1;
             self.slots.hold(&host, now + wait);
             let attempts = job.patience;
-            return self.report_retry(id, &error, attempts, wait);
+            self.report_retry(id, &error, attempts, wait);
+            return self.ask_another(id);
         }
         let is_refusal = matches!(kind, ErrorKind::Connect | ErrorKind::Broken | ErrorKind::Status(429 | 503))
             && transfer.piece.position() == transfer.piece.start();
@@ -245,16 +278,11 @@ impl Core {
             // The old place; the new one has not been asked yet.
             return;
         }
-        if is_gone && job.url != job.spec.url && !job.was_resolved_again {
-            // The place that we were sent to has expired: ask the original once more.
-            job.was_resolved_again = true;
-            job.redirects = 0;
-            job.url = job.spec.url.clone();
-            job.host = job.own_origin.clone();
+        if is_gone && job.resolve_again() {
             return;
         }
         if !kind.is_transient() {
-            return self.wind(now, id, Winding::Fail(error));
+            return self.give_up(now, id, error);
         }
         self.retry_or_fail(now, id, start, error, has_progressed);
     }
@@ -270,19 +298,66 @@ impl Core {
         let attempts = failure.attempts;
         if attempts > retries {
             let error = error.with_attempts(attempts);
-            return self.wind(now, id, Winding::Fail(error));
+            return self.give_up(now, id, error);
         }
         let wait = backoff::wait(attempts, &mut self.random);
         failure.retry_at = now + wait;
         self.report_retry(id, &error, attempts, wait);
+        self.ask_another(id);
     }
 
-    fn report_retry(&mut self, id: JobId, error: &Error, attempts: u32, wait: Duration) {
+    /// How many transfers bring bytes from a host: only these show that fewer connections would work.
+    pub(super) fn working(&self, host: &Origin) -> usize {
+        let brings = |transfer: &Transfer| transfer.piece.position() > transfer.piece.start();
+        self.transfers.values().filter(|other| other.host == *host && brings(other)).count()
+    }
+
+    pub(super) fn report_retry(&mut self, id: JobId, error: &Error, attempts: u32, wait: Duration) {
+        let error = self.report_of(id, error);
         self.effects.push(Effect::Report(Event::Retrying {
             job: id,
-            error: ErrorReport::from(error),
+            error,
             attempt: attempts + 1,
             wait_ms: wait.as_millis() as u64,
         }));
     }
+}
+
+/// Where a redirect leads, if it may be followed; `redirects` counts it too.
+pub(super) fn next_place(
+    transfer: &Transfer,
+    status: u16,
+    location: Option<&str>,
+    redirects: u32,
+    allow_downgrade: bool,
+) -> Result<(Url, Origin)> {
+    let shown = secret::shown_url(&transfer.url);
+    let refused = |what: String| Error::new(ErrorKind::Redirect, what).with_url(shown.clone());
+    let next = match location.map(|location| transfer.url.join(location)) {
+        Some(Ok(url)) => url,
+        Some(Err(_)) => {
+            return Err(refused(format!("the server's {status} redirects to something that is no URL")));
+        }
+        None => return Err(refused(format!("the server answered {status} without saying where to go"))),
+    };
+    let origin = origin_of(&next).map_err(|error| error.with_url(shown.clone()))?;
+    if redirects > REDIRECTS_MAX {
+        let text = format!("more than {REDIRECTS_MAX} redirects, the last to {}", secret::shown_url(&next));
+        return Err(refused(text));
+    }
+    let is_downgrade = transfer.host.scheme == Scheme::Https && origin.scheme == Scheme::Http;
+    if is_downgrade && !allow_downgrade {
+        return Err(refused(format!("a redirect from https to http was refused ({})", secret::shown_url(&next))));
+    }
+    Ok((next, origin))
+}
+
+/// What it is if a range was answered with the whole file, or with 416 although the file has it.
+pub(super) fn not_a_range_error(head: &Head) -> Error {
+    let what = match (head.status, &head.content_encoding) {
+        (_, Some(_)) => "the server sends the content encoded, which cannot be put together",
+        (416, None) => "the server refused the range although the file has it",
+        _ => "the server ignored the range",
+    };
+    Error::new(ErrorKind::Broken, what)
 }

@@ -12,6 +12,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::retry_on_intr;
 
 use super::{PRIVATE_MODE, notes, open_regular, writeback};
+use crate::failpoint;
 use crate::storage::{OpenPart, PartFile};
 
 /// How often a name is opened again because its file went away before the lock was ours.
@@ -46,9 +47,13 @@ impl DiskPart {
         };
         for _ in 0..OPEN_TRIES_MAX {
             let file = open_regular(&mut options, path)?;
+            failpoint::reach("part-opened");
             retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive))?;
             // Between the two calls above, the holder before us may have published or removed it.
             if is_same(&file, path)? {
+                if mode != OpenPart::New {
+                    super::keep_private(&file)?;
+                }
                 if mode == OpenPart::Empty {
                     file.set_len(0)?;
                 }

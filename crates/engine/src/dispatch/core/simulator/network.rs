@@ -324,6 +324,7 @@ impl Surroundings<'_> {
             file_name: file.given_name.clone(),
             is_html: false,
             content_encoding: None,
+            remarks: Vec::new(),
         })
     }
 }

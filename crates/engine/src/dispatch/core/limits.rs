@@ -1,0 +1,47 @@
+//! `max_size_bytes`: a file that is larger is refused before a byte of it is written. One whose length
+//! nobody tells is broken off one byte beyond, and nothing of it is kept: without a length it could
+//! not be gone on with.
+
+use super::Core;
+use super::start::adopt;
+use crate::dispatch::job::Winding;
+use crate::dispatch::message::Time;
+use crate::error::{Error, ErrorKind};
+use crate::job::JobId;
+use crate::journal::Journal;
+use crate::plan::piece::{OPEN_END, Piece};
+use crate::{secret, size};
+
+impl Core {
+    /// Ends a job whose file is too large; false if it is not. What an earlier run left of it stays.
+    pub(super) fn refuses_size(&mut self, now: Time, id: JobId, partial: Option<&Journal>) -> bool {
+        let (Some(job), Some(max_bytes)) = (self.jobs.get_mut(&id), self.settings.max_size_bytes) else { return false };
+        let Some(total_bytes) = job.total_bytes.filter(|total| *total > max_bytes) else { return false };
+        if let Some(journal) = partial {
+            adopt(job, journal.clone());
+        }
+        let (has, allowed) = (size::bytes(total_bytes), size::bytes(max_bytes));
+        self.refuse(now, id, format!("the file has {has} ({total_bytes} bytes), and at most {allowed} are allowed"));
+        true
+    }
+
+    /// The same for a file whose length nobody told, when its body has ended or was left.
+    pub(super) fn refuses_body(&mut self, now: Time, id: JobId, len_bytes: u64) -> bool {
+        let Some(max_bytes) = self.settings.max_size_bytes.filter(|max| len_bytes > *max) else { return false };
+        let allowed = size::bytes(max_bytes);
+        self.refuse(now, id, format!("the file has more than the {allowed} allowed; the server did not say how much"));
+        true
+    }
+
+    /// The whole file, as far as its size is allowed: one byte more shows that it is not.
+    pub(super) fn whole_piece(&self) -> Piece {
+        Piece::new(0, self.settings.max_size_bytes.map_or(OPEN_END, |max| max.saturating_add(1)))
+    }
+
+    fn refuse(&mut self, now: Time, id: JobId, what: String) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let error =
+            Error::new(ErrorKind::TooLarge, what).with_url(secret::shown_url(&job.url)).with_path(job.path.clone());
+        self.wind(now, id, Winding::Fail(error));
+    }
+}

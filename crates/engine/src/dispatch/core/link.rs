@@ -1,0 +1,204 @@
+//! A place whose file may be another one than the one that was begun: a new URL for an old name, or
+//! another version that the user says has the same content. A part of what is there is fetched from
+//! it first. What its answer says and how the bytes compare decides whether more comes from it; if
+//! not, the job fails and all that is there stays.
+
+use super::Core;
+use super::start::adopt;
+use crate::dispatch::job::{Job, Phase, Transfer, Winding};
+use crate::dispatch::link::{Doubt, Link, differences, has_other_len, is_surely_same, samples};
+use crate::dispatch::message::{Effect, End, FetchKind, Head, Time};
+use crate::error::{Error, ErrorKind};
+use crate::event::Event;
+use crate::http::validator::Validator;
+use crate::job::JobId;
+use crate::journal::Journal;
+use crate::plan::piece::Piece;
+use crate::ranges::ByteRange;
+use crate::{secret, size};
+
+const TRY_SAMPLES: &str = "what is there is kept; --same-content goes on with it if samples of both agree, \
+                           --restart begins again";
+const BEGIN_AGAIN: &str = "what is there is kept; --restart begins again, another -o begins beside it";
+const NEW_LINK: &str = "what is there is kept; if the link has expired, get a new one and give it with -o and the \
+                        same name";
+
+impl Core {
+    /// Takes over what an earlier run left, before anybody was asked. If the user gave the name and it
+    /// came from another URL, that may be a new link to the same file, or a mistake.
+    pub(super) fn adopt_by_name(&mut self, id: JobId, journal: Journal) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let mut urls = std::iter::once(&job.spec.url).chain(&job.spec.mirrors);
+        let is_known = urls.any(|url| journal.identity.is_of(&secret::identity_url(url)));
+        if !is_known && job.spec.output.is_some() && !journal.done.is_empty() {
+            job.link = Link::doubted();
+        }
+        adopt(job, journal);
+    }
+
+    /// The server tells another version than the one that was begun. Whether samples are to decide
+    /// what that means; if not, the file begins again.
+    pub(super) fn doubts_change(&mut self, id: JobId) -> bool {
+        let Some(job) = self.jobs.get_mut(&id) else { return false };
+        match job.link {
+            Link::Doubted(_) => true,
+            Link::Trusted if job.spec.same_content && job.resumed_bytes > 0 => {
+                job.link = Link::doubted();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Asks for the next part of what is there. Only the source that leads can be doubted.
+    pub(super) fn sample_link(&mut self, now: Time, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if job.failures.values().any(|failure| failure.retry_at > now) {
+            return;
+        }
+        let lead = job.sources.lead();
+        let Link::Doubted(doubt) = &mut job.link else { return };
+        if doubt.source != lead {
+            *doubt = Doubt { source: lead, ..Doubt::default() };
+        }
+        if doubt.samples.is_none() {
+            let mut chosen = samples(&job.done, &mut self.random);
+            if !job.spec.same_content {
+                // One is enough to see what the answer says; what stands at the end says most.
+                chosen = chosen.split_off(chosen.len().saturating_sub(1));
+            }
+            doubt.samples = Some(chosen);
+        }
+        let Some(range) = doubt.samples.as_ref().and_then(|left| left.last().copied()) else {
+            job.link = Link::Trusted;
+            return;
+        };
+        let kind = FetchKind::Sample { range, expect: doubt.seen.clone().unwrap_or_default() };
+        self.send(now, id, lead, kind, Piece::new(range.start, range.end));
+    }
+
+    /// A request to a place that is doubted has ended.
+    pub(super) fn link_ended(&mut self, now: Time, id: JobId, transfer: &Transfer, end: End, has_progressed: bool) {
+        match end {
+            End::Sampled { same } => self.link_sampled(now, id, transfer, same),
+            End::NotRange(head) => self.link_without_range(now, id, transfer, &head),
+            End::WrongRange { head, error } => {
+                let job = &self.jobs[&id];
+                let better = judge(&job.validator, &head.validator, job.spec.same_content);
+                self.refuse_link(now, id, better.unwrap_or_else(|| error.with_advice(BEGIN_AGAIN)));
+            }
+            End::OtherVersion(_) => {
+                let text = "the file on the server changed while samples of it were compared with what is there";
+                self.refuse_link(now, id, Error::new(ErrorKind::Changed, text));
+            }
+            other if self.jobs[&id].sources.is_many() => self.source_ended(now, id, transfer, other),
+            End::Redirect { status, location } => self.redirected(now, id, transfer, status, location),
+            End::Failed { error, retry_after } => {
+                self.transfer_failed(now, id, transfer, error, retry_after, has_progressed);
+            }
+            End::Complete | End::Dropped => {}
+        }
+    }
+
+    fn link_sampled(&mut self, now: Time, id: JobId, transfer: &Transfer, same: bool) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.failures.remove(&transfer.piece.start());
+        let range = ByteRange::new(transfer.piece.start(), transfer.piece.end());
+        let (Some(head), Link::Doubted(doubt)) = (&transfer.head, &mut job.link) else { return };
+        let theirs = head.validator.clone();
+        if let Some(error) = judge(&job.validator, &theirs, job.spec.same_content) {
+            return self.refuse_link(now, id, error);
+        }
+        if !same {
+            let text = format!("bytes {} to {} differ from what is there", range.start, range.end - 1);
+            return self.refuse_link(now, id, another_file(&text).with_advice(BEGIN_AGAIN));
+        }
+        doubt.compared.insert(range);
+        doubt.compared_samples += 1;
+        let is_surely_same = is_surely_same(&job.validator, &theirs);
+        let left = doubt.samples.get_or_insert_default();
+        left.retain(|sample| *sample != range);
+        if left.is_empty() || is_surely_same {
+            let (number, bytes) = (doubt.compared_samples, size::bytes(doubt.compared.covered()));
+            let agree = if number == 1 { "one sample agrees".to_owned() } else { format!("{number} samples agree") };
+            let why = format!("{agree} with what is there ({bytes})");
+            return self.trust_link(now, id, &theirs, &why);
+        }
+        doubt.seen.get_or_insert(theirs);
+    }
+
+    /// It sends the whole file, or says that the range does not exist: nothing can be compared.
+    fn link_without_range(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
+        let job = &self.jobs[&id];
+        if let Some(error) = judge(&job.validator, &head.validator, job.spec.same_content) {
+            return self.refuse_link(now, id, error);
+        }
+        if head.status != 416 && is_surely_same(&job.validator, &head.validator) {
+            // How a server without ranges is gone on with is decided where it is for all of them.
+            return self.trust_link(now, id, &head.validator, "it tells the same version");
+        }
+        let range = (transfer.piece.start(), transfer.piece.end().saturating_sub(1));
+        let what = if head.status == 416 { "does not have" } else { "does not serve" };
+        let text = format!("it {what} bytes {} to {}, so that they cannot be compared", range.0, range.1);
+        self.refuse_link(now, id, another_file(&text).with_advice(BEGIN_AGAIN));
+    }
+
+    /// It has the file that was begun: from now on its version is the one that counts.
+    fn trust_link(&mut self, now: Time, id: JobId, theirs: &Validator, why: &str) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let validator = Validator {
+            total_bytes: job.total_bytes,
+            digest: theirs.digest.clone().or_else(|| job.validator.digest.take()),
+            ..theirs.clone()
+        };
+        job.link = Link::Compared;
+        job.needs_sample = false;
+        job.distrusts_if_range = false;
+        if let Some(source) = job.sources.get_mut(job.sources.lead()) {
+            source.validator = Some(validator.clone());
+        }
+        job.validator = validator;
+        let message = format!("goes on with what an earlier run left: {why}");
+        self.effects.push(Effect::Report(Event::Remark { job: id, message }));
+        self.look_whether_whole(now, id);
+    }
+
+    /// Nothing is added to what is there, and nothing of it is lost.
+    fn refuse_link(&mut self, now: Time, id: JobId, error: Error) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let error = error.with_url(secret::shown_url(&job.url)).with_path(job.path.clone());
+        self.wind(now, id, Winding::Fail(error));
+    }
+}
+
+impl Job {
+    /// Whether a transfer that ended was to show whether its place has the file.
+    pub(super) fn is_sample_of_link(&self, transfer: &Transfer) -> bool {
+        let is_sample = !transfer.writes && !transfer.is_probe && transfer.source == self.sources.lead();
+        is_sample && self.link.is_doubted() && matches!(self.phase, Phase::Moving)
+    }
+
+    /// A link that has expired is best replaced; what is there is of use to the new one.
+    pub(super) fn with_link_advice(&self, error: Error) -> Error {
+        let is_refused = matches!(error.kind(), ErrorKind::Status(401 | 403 | 404 | 410));
+        // The name of a list's entry is the list's.
+        let has_use = self.entry.is_none() && self.is_worth_keeping();
+        if is_refused && has_use { error.with_advice(NEW_LINK) } else { error }
+    }
+}
+
+/// Why nothing is to be fetched from a place that tells this version, if samples cannot help.
+fn judge(ours: &Validator, theirs: &Validator, is_sampled: bool) -> Option<Error> {
+    if is_surely_same(ours, theirs) {
+        return None;
+    }
+    let error = another_file(&differences(ours, theirs));
+    if has_other_len(ours, theirs) {
+        return Some(error.with_advice(BEGIN_AGAIN));
+    }
+    (!is_sampled).then(|| error.with_advice(TRY_SAMPLES))
+}
+
+fn another_file(why: &str) -> Error {
+    Error::new(ErrorKind::Changed, format!("this is not certainly the file that was begun: {why}"))
+}

@@ -1,0 +1,484 @@
+//! Files with mirrors: which source is asked for what, what becomes of one that fails or disagrees,
+//! and who leads when the one that led is gone.
+//!
+//! A mirror joins with a sample: bytes that are there already are fetched from it and compared, and
+//! its answer tells the length, which must be the same, and its version, which later answers of its
+//! own must be of. After that it gets pieces as the plan cuts them, by its own rate.
+
+use super::Core;
+use super::connect::{ALONE_SECONDS_MAX, RANGE_TRIES, SAMPLE_BYTES, sample_of};
+use super::transfer::{PATIENCE_MAX, REFUSED_WAIT, next_place, not_a_range_error};
+use crate::checksum::Checksum;
+use crate::dispatch::backoff;
+use crate::dispatch::job::{Job, Phase, Segmented, Transfer, Winding};
+use crate::dispatch::message::{Effect, End, FetchKind, Head, Time};
+use crate::dispatch::source::{Source, Standing};
+use crate::error::{Blame, Error, ErrorKind};
+use crate::event::{ErrorReport, Event, SourceShare};
+use crate::http::digest::ServerDigest;
+use crate::http::validator::Agreement;
+use crate::job::JobId;
+use crate::plan::TransferId;
+use crate::plan::piece::Piece;
+use crate::secret;
+
+/// So much must be there in one piece before a mirror is compared with it: what stands at the very
+/// beginning of a file is often the same in many.
+const JOIN_BYTES_MIN: u64 = 2 * SAMPLE_BYTES;
+
+/// What came of wanting to ask a mirror for something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Sent,
+    /// It will be asked in a moment: a connection is left for it.
+    Waits,
+    Nothing,
+}
+
+impl Core {
+    /// One more request for a file with several sources; false if there is none to send now. Each
+    /// source gets a connection first, the one that leads before the others; what is left goes to
+    /// the fastest.
+    pub(super) fn fetch_from_many(&mut self, now: Time, id: JobId) -> bool {
+        let job = &self.jobs[&id];
+        let room = job.connections_max().saturating_sub(job.transfers.len());
+        if room == 0 {
+            return false;
+        }
+        let lead = job.sources.lead();
+        let able = job.sources.live().map(|(source, _)| source).filter(|source| self.is_able(now, job, *source));
+        let (busy, mut idle): (Vec<usize>, Vec<usize>) = able.partition(|source| self.load(job, *source) > 0);
+        if idle.contains(&lead) && self.ask_lead(now, id) {
+            return true;
+        }
+        idle.retain(|source| *source != lead);
+        if busy.contains(&lead) && room > idle.len() && self.try_ranges_of_lead(now, id) {
+            return true;
+        }
+        let mut waiting = 0;
+        for mirror in idle {
+            match self.ask_mirror(now, id, mirror) {
+                Asked::Sent => return true,
+                Asked::Waits => waiting += 1,
+                Asked::Nothing => {}
+            }
+        }
+        if room > waiting && self.ask_fastest(now, id, &busy) {
+            return true;
+        }
+        self.is_last_resort(now, id) && self.go_on_without_ranges(now, id)
+    }
+
+    /// What one more connection to a source would bring, bytes a second: as much as those that bring
+    /// pieces and the last that completed one. Without that one, a connection that crawls at the end
+    /// would look like any other.
+    pub(super) fn rate_of(&self, job: &Job, source: usize) -> Option<f64> {
+        let last = job.sources.get(source).map_or(job.connection_bps, |source| source.rate_bps);
+        let running = self.transfers_of(job, source).filter(|(_, transfer)| transfer.writes);
+        let rates: Vec<f64> = running.filter_map(|(_, transfer)| transfer.rate.bps()).chain(last).collect();
+        (!rates.is_empty()).then(|| rates.iter().sum::<f64>() / rates.len() as f64)
+    }
+
+    /// An error as events show it; of several sources it says which one it is about.
+    pub(super) fn report_of(&self, id: JobId, error: &Error) -> ErrorReport {
+        let mut report = ErrorReport::from(error);
+        if let (true, Some(url)) = (self.jobs[&id].sources.is_many(), error.url()) {
+            report.message = format!("{url}: {}", report.message);
+        }
+        report
+    }
+
+    /// Tells what each source brought, where there are several and something came.
+    pub(super) fn report_shares(&mut self, job: JobId, sources: Vec<SourceShare>) {
+        if sources.len() > 1 && sources.iter().any(|share| share.fetched_bytes > 0) {
+            self.effects.push(Effect::Report(Event::Sources { job, sources }));
+        }
+    }
+
+    fn transfers_of<'a>(&'a self, job: &'a Job, source: usize) -> impl Iterator<Item = (TransferId, &'a Transfer)> {
+        let known = job.transfers.iter().filter_map(move |id| Some((*id, self.transfers.get(id)?)));
+        known.filter(move |(_, transfer)| transfer.source == source)
+    }
+
+    /// How many connections a source has.
+    fn load(&self, job: &Job, source: usize) -> usize {
+        self.transfers_of(job, source).count()
+    }
+
+    /// Whether a source need not be left alone for a while.
+    fn is_able(&self, now: Time, job: &Job, source: usize) -> bool {
+        let waits = job.sources.get(source).is_none_or(|state| state.retry_at > now);
+        !waits && self.slots.held_until(job.place_of(source).1) <= now
+    }
+
+    /// The source that leads has no connection.
+    fn ask_lead(&mut self, now: Time, id: JobId) -> bool {
+        let job = &self.jobs[&id];
+        let (lead, before) = (job.sources.lead(), job.transfers.len());
+        match job.segmented {
+            Segmented::Trying | Segmented::Refused => {}
+            _ if job.needs_sample => self.sample(now, id),
+            segmented => {
+                self.next_piece(now, id, lead, segmented == Segmented::Unknown);
+            }
+        }
+        self.jobs[&id].transfers.len() > before
+    }
+
+    /// The first stream of the source that leads is alone with the file: see whether ranges work.
+    fn try_ranges_of_lead(&mut self, now: Time, id: JobId) -> bool {
+        let job = &self.jobs[&id];
+        let mut others = job.transfers.iter().filter_map(|transfer| self.transfers.get(transfer));
+        if job.segmented != Segmented::Unknown || others.any(|transfer| transfer.writes && !transfer.is_probe) {
+            return false;
+        }
+        let before = job.transfers.len();
+        self.try_ranges(now, id);
+        self.jobs[&id].transfers.len() > before
+    }
+
+    /// A mirror has no connection: it is compared, or gets a piece.
+    fn ask_mirror(&mut self, now: Time, id: JobId, mirror: usize) -> Asked {
+        let job = &self.jobs[&id];
+        if job.sources.get(mirror).is_some_and(Source::is_joined) {
+            // A piece could be the one that is just being tried.
+            if job.segmented == Segmented::Trying && job.probe.is_some() {
+                return Asked::Waits;
+            }
+            return if self.next_piece(now, id, mirror, false) { Asked::Sent } else { Asked::Nothing };
+        }
+        let there = self.snapshot(job);
+        let longest = there.iter().max_by_key(|range| range.len()).filter(|range| range.len() >= JOIN_BYTES_MIN);
+        let Some(longest) = longest.filter(|_| self.is_worth_joining(job, there.covered())) else {
+            return Asked::Waits;
+        };
+        let range = sample_of(longest);
+        let kind = FetchKind::Sample { range, expect: job.common_version() };
+        match self.send(now, id, mirror, kind, Piece::new(range.start, range.end)) {
+            Some(_) => Asked::Sent,
+            None => Asked::Nothing,
+        }
+    }
+
+    /// Whether a mirror can still help: as a second connection would, or because nobody else does.
+    fn is_worth_joining(&self, job: &Job, covered_bytes: u64) -> bool {
+        if self.load(job, job.sources.lead()) == 0 {
+            return true;
+        }
+        let left = job.total_bytes.unwrap_or(0).saturating_sub(covered_bytes);
+        let is_slow = |rate: f64| left as f64 > rate * ALONE_SECONDS_MAX;
+        left >= 2 * self.settings.piece_size_bytes && (job.adapt.is_exact() || job.rate.bps().is_some_and(is_slow))
+    }
+
+    /// One more connection for the source whose connections bring most, as far as its host's cap
+    /// allows. Until that is known of all of them, none gets one.
+    fn ask_fastest(&mut self, now: Time, id: JobId, busy: &[usize]) -> bool {
+        let job = &self.jobs[&id];
+        let serves_ranges = |source: usize| match source == job.sources.lead() {
+            true => job.segmented == Segmented::Proven && !job.needs_sample,
+            false => job.sources.get(source).is_some_and(Source::is_joined),
+        };
+        let rated = busy.iter().filter(|source| serves_ranges(**source));
+        let mut rated: Vec<_> = rated.map(|source| (*source, self.rate_of(job, *source))).collect();
+        if rated.len() > 1 && rated.iter().any(|(_, rate)| rate.is_none()) {
+            return false;
+        }
+        rated.sort_by(|(_, one), (_, other)| other.unwrap_or(0.0).total_cmp(&one.unwrap_or(0.0)));
+        rated.into_iter().any(|(source, _)| self.next_piece(now, id, source, false))
+    }
+
+    /// Nothing runs, the source that leads serves no ranges, and no other can bring what is missing.
+    fn is_last_resort(&self, now: Time, id: JobId) -> bool {
+        let job = &self.jobs[&id];
+        let is_stuck = job.transfers.is_empty() && job.segmented == Segmented::Refused;
+        // With little there, nobody can be compared.
+        let can_help = |state: &Source| state.is_joined() || has_enough(job);
+        let has_other = job.sources.live().any(|(source, state)| source != job.sources.lead() && can_help(state));
+        is_stuck && !has_other && self.is_able(now, job, job.sources.lead())
+    }
+
+    /// The answer to a sample says what it is of.
+    pub(super) fn identified(&mut self, transfer: TransferId, head: Box<Head>) {
+        if let Some(transfer) = self.transfers.get_mut(&transfer) {
+            transfer.head = Some(head);
+        }
+    }
+
+    /// A transfer of a file with several sources ended while bytes come: what it says is held
+    /// against its source alone.
+    pub(super) fn source_ended(&mut self, now: Time, id: JobId, transfer: &Transfer, end: End) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if job.sources.is_dropped(transfer.source) {
+            return self.look_whether_whole(now, id);
+        }
+        let is_lead = transfer.source == job.sources.lead();
+        let is_right = matches!(end, End::Complete | End::Dropped);
+        if is_lead && !is_right && job.segmented == Segmented::Trying && !transfer.is_probe {
+            job.segmented = Segmented::Unknown;
+        }
+        match end {
+            End::Complete => self.piece_came(now, id, transfer),
+            End::Dropped => {}
+            End::Redirect { status, location } if is_lead => self.redirected(now, id, transfer, status, location),
+            End::Redirect { status, location } => self.mirror_redirected(now, id, transfer, status, location),
+            End::NotRange(head) => self.source_without_range(now, id, transfer, &head),
+            End::WrongRange { head, error } if is_lead => self.wrong_range(now, id, transfer, &head, error),
+            End::WrongRange { error, .. } => self.mirror_without_range(now, id, transfer.source, false, error),
+            End::OtherVersion(head) => self.source_changed(now, id, transfer.source, &head),
+            End::Sampled { same } => self.source_sampled(now, id, transfer, same),
+            End::Failed { error, retry_after } => self.source_failed(now, id, transfer, error, retry_after),
+        }
+    }
+
+    fn mirror_redirected(&mut self, now: Time, id: JobId, transfer: &Transfer, status: u16, location: Option<String>) {
+        let allow_downgrade = self.settings.allow_downgrade;
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let Some(mirror) = job.sources.get_mut(transfer.source) else { return };
+        if transfer.url != mirror.url {
+            // Another request was sent elsewhere before; the next one asks there.
+            return;
+        }
+        mirror.redirects += 1;
+        match next_place(transfer, status, location.as_deref(), mirror.redirects, allow_downgrade) {
+            Ok(place) => (mirror.url, mirror.host) = place,
+            Err(error) => self.drop_source(now, id, transfer.source, error),
+        }
+    }
+
+    /// A range was answered with the whole file, or with 416.
+    fn source_without_range(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let is_lead = transfer.source == job.sources.lead();
+        let (is_encoded, is_refusal) = (head.content_encoding.is_some(), head.status == 416);
+        let known = match is_lead {
+            true => Some(job.validator.clone()),
+            false => job.sources.get(transfer.source).and_then(|mirror| mirror.validator.clone()),
+        };
+        let expected = known.unwrap_or_else(|| job.common_version());
+        let has_changed = expected.compare(&head.validator) == Agreement::Different;
+        let is_shorter = is_refusal && head.total_bytes != job.total_bytes;
+        if !is_encoded && (has_changed || is_shorter) {
+            return self.source_changed(now, id, transfer.source, head);
+        }
+        if is_lead {
+            return self.not_a_range(now, id, transfer, head);
+        }
+        let never = head.refuses_ranges || is_encoded;
+        if transfer.had_if_range && !is_refusal && !never {
+            // It is asked once more without, as the source that leads would be.
+            if let Some(mirror) = job.sources.get_mut(transfer.source) {
+                mirror.distrusts_if_range = true;
+            }
+            return;
+        }
+        self.mirror_without_range(now, id, transfer.source, never, not_a_range_error(head));
+    }
+
+    /// A mirror did not serve a range; it is dropped if that happens again and again, or for good.
+    fn mirror_without_range(&mut self, now: Time, id: JobId, mirror: usize, is_final: bool, error: Error) {
+        match is_final {
+            true => self.drop_source(now, id, mirror, error),
+            false => self.try_later(now, id, mirror, RANGE_TRIES - 1, error),
+        }
+    }
+
+    /// A source has another file than the one that was begun, or the file has another version now.
+    fn source_changed(&mut self, now: Time, id: JobId, source: usize, head: &Head) {
+        let job = &self.jobs[&id];
+        // One that leads and has not been compared with what others brought.
+        let is_stranger = job.needs_sample && !job.sources.is_first_known(source);
+        if source == job.sources.lead() && !is_stranger && !job.sources.has_joined() {
+            return self.restart(now, id, "the file on the server has changed");
+        }
+        let error = match (head.total_bytes, job.total_bytes) {
+            (Some(theirs), Some(ours)) if theirs != ours => {
+                Error::new(ErrorKind::Protocol, format!("its file has {theirs} bytes instead of {ours}"))
+            }
+            _ if job.sources.get(source).is_some_and(|source| source.validator.is_none()) => {
+                Error::new(ErrorKind::Protocol, "its file has another digest")
+            }
+            _ => Error::new(ErrorKind::Changed, "its file has changed"),
+        };
+        self.drop_source(now, id, source, error);
+    }
+
+    /// A sample of what is there was compared.
+    fn source_sampled(&mut self, now: Time, id: JobId, transfer: &Transfer, same: bool) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let is_lead = transfer.source == job.sources.lead();
+        // What is there came from it in an earlier run.
+        let is_its_own = is_lead && job.sources.is_first_known(transfer.source);
+        let head = transfer.head.as_deref().filter(|head| head.total_bytes == job.total_bytes);
+        if !same && is_its_own {
+            return self.restart(now, id, "the file on the server differs from what is there");
+        }
+        let told = head.and_then(|head| head.validator.digest.as_ref()).map(ServerDigest::checksum);
+        let is_promised = told.zip(job.spec.checksum.as_ref()).is_none_or(|(told, asked)| may_agree(told, asked));
+        if !same || !is_promised || (head.is_none() && !is_its_own) {
+            let what = match (same, is_promised) {
+                (false, _) => "its content differs from what is there",
+                (true, false) => "its file has another digest than the one that was asked for",
+                (true, true) => "it does not say how long its file is",
+            };
+            return self.drop_source(now, id, transfer.source, Error::new(ErrorKind::Protocol, what));
+        }
+        if is_lead {
+            job.needs_sample = false;
+        }
+        let Some(source) = job.sources.get_mut(transfer.source) else { return };
+        source.standing = Standing::Joined;
+        source.works();
+        if let Some(head) = head {
+            source.validator = Some(head.validator.clone());
+            if is_lead {
+                job.validator = head.validator.clone();
+            }
+        }
+    }
+
+    /// A request to a source failed: it is asked again later, or dropped.
+    fn source_failed(&mut self, now: Time, id: JobId, transfer: &Transfer, error: Error, retry_after: Option<Time>) {
+        let (kind, host) = (error.kind(), &transfer.host);
+        let working = self.working(host);
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if kind.blame() != Blame::Peer {
+            let error = if error.path().is_some() { error } else { error.with_path(job.path.clone()) };
+            return self.wind(now, id, Winding::Fail(error));
+        }
+        let error = if error.url().is_some() { error } else { error.with_url(secret::shown_url(&transfer.url)) };
+        let is_elsewhere = transfer.url != *job.place_of(transfer.source).0;
+        let is_lead = transfer.source == job.sources.lead();
+        let Some(source) = job.sources.get_mut(transfer.source) else { return };
+        if let Some(wait) = retry_after.filter(|_| kind.is_transient() && source.patience < PATIENCE_MAX) {
+            source.patience += 1;
+            let attempts = source.patience;
+            self.slots.hold(host, now + wait);
+            return self.report_retry(id, &error, attempts, wait);
+        }
+        let is_refusal = matches!(kind, ErrorKind::Connect | ErrorKind::Broken | ErrorKind::Status(429 | 503))
+            && transfer.piece.position() == transfer.piece.start();
+        if is_refusal && !transfer.is_probe && working > 0 && source.patience < PATIENCE_MAX {
+            // The connections that work are as many as the server wants; the others go elsewhere.
+            source.patience += 1;
+            source.retry_at = now + REFUSED_WAIT;
+            return self.slots.refuse(host, working, now);
+        }
+        if matches!(kind, ErrorKind::Status(401 | 403 | 404 | 410)) {
+            let goes_back = is_elsewhere || if is_lead { job.resolve_again() } else { source.resolve_again() };
+            if goes_back {
+                return;
+            }
+        }
+        match kind.is_transient() {
+            true => self.try_later(now, id, transfer.source, self.settings.retries, error),
+            false => self.drop_source(now, id, transfer.source, error),
+        }
+    }
+
+    /// Leaves a source alone for a while, or for ever if it has failed too often in a row.
+    fn try_later(&mut self, now: Time, id: JobId, source: usize, retries: u32, error: Error) {
+        let Some(state) = self.jobs.get_mut(&id).and_then(|job| job.sources.get_mut(source)) else { return };
+        if state.retry_at > now {
+            // Several of its connections broke at once.
+            return;
+        }
+        state.attempts += 1;
+        let attempts = state.attempts;
+        if attempts > retries {
+            return self.drop_source(now, id, source, error.with_attempts(attempts));
+        }
+        let wait = backoff::wait(attempts, &mut self.random);
+        state.retry_at = now + wait;
+        self.report_retry(id, &error, attempts, wait);
+        let job = &self.jobs[&id];
+        let is_stuck = source == job.sources.lead() && job.transfers.is_empty() && !has_enough(job);
+        if let Some(next) = job.sources.next_lead().filter(|_| is_stuck) {
+            // With so little there nobody can be compared, but another one can be asked for the file.
+            self.wind(now, id, Winding::Lead(next));
+        }
+    }
+
+    /// The source that leads brings nothing any more: another one takes its place, if there is one.
+    pub(super) fn give_up(&mut self, now: Time, id: JobId, error: Error) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        if !job.sources.is_many() || error.blame() != Blame::Peer {
+            return self.wind(now, id, Winding::Fail(error));
+        }
+        let lead = job.sources.lead();
+        self.drop_source(now, id, lead, error);
+    }
+
+    /// Before anything has come, a source that is to be waited for gives way to one that waits less.
+    pub(super) fn ask_another(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let has_begun = !matches!(job.phase, Phase::Ready) || !job.done.is_empty() || !job.transfers.is_empty();
+        if !job.sources.is_many() || has_begun {
+            return;
+        }
+        let waits = |source: usize, retry_at: Time| retry_at.max(self.slots.held_until(job.place_of(source).1));
+        let lead = job.sources.lead();
+        let others = job.sources.live().filter(|(source, _)| *source != lead);
+        let next = others.map(|(source, state)| (waits(source, state.retry_at), source)).min();
+        let ours = waits(lead, job.failures.get(&0).map_or(Time::ZERO, |failure| failure.retry_at));
+        if let Some((_, next)) = next.filter(|(theirs, _)| *theirs < ours) {
+            self.follow(id, next);
+        }
+    }
+
+    /// The job has been wound up for another source to lead: it goes on with what is there, if that
+    /// is enough to compare it with, or begins anew.
+    pub(super) fn lead_changes(&mut self, id: JobId, next: usize) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let goes_on = job.is_part_open && job.total_bytes.is_some() && has_enough(job);
+        if !goes_on {
+            job.forget_content();
+            job.forget();
+        }
+        job.phase = if goes_on { Phase::Moving } else { Phase::Ready };
+        job.follow(next);
+    }
+
+    fn follow(&mut self, id: JobId, next: usize) {
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.follow(next);
+        }
+    }
+
+    /// A source brings nothing any more. If it was the last one, the job fails.
+    fn drop_source(&mut self, now: Time, id: JobId, source: usize, error: Error) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let Some(state) = job.sources.get_mut(source) else { return };
+        let report = ErrorReport::from(&error);
+        let url = secret::shown_url(&state.given);
+        state.standing = Standing::Dropped(error);
+        let sources_left = job.sources.live().count() as u32;
+        self.effects.push(Effect::Report(Event::SourceDropped { job: id, url, error: report, sources_left }));
+        let job = &self.jobs[&id];
+        let drops: Vec<_> = self
+            .transfers_of(job, source)
+            .map(|(transfer, state)| Effect::Drop { transfer, worker: state.worker })
+            .collect();
+        self.effects.extend(drops);
+        if source != job.sources.lead() {
+            return;
+        }
+        match job.sources.next_lead() {
+            None => {
+                let error = job.sources.failure();
+                self.wind(now, id, Winding::Fail(error));
+            }
+            Some(next) if matches!(job.phase, Phase::Moving) && job.sources.has_joined() => self.follow(id, next),
+            Some(next) => self.wind(now, id, Winding::Lead(next)),
+        }
+    }
+}
+
+/// Whether enough is there for a mirror to be compared with.
+fn has_enough(job: &Job) -> bool {
+    job.done.iter().any(|range| range.len() >= JOIN_BYTES_MIN)
+}
+
+/// Whether two digests can be of the same content.
+fn may_agree(one: &Checksum, other: &Checksum) -> bool {
+    one.algorithm() != other.algorithm() || one == other
+}

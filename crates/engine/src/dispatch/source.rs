@@ -1,0 +1,304 @@
+//! Where a job comes from when mirrors were given for its URL. One source leads: it is asked for the
+//! whole file, and the job's own fields (URL, host, version, ranges) are about it. The others bring
+//! pieces once a sample of theirs agrees with what is there. Plain values of the dispatcher's.
+
+use url::Url;
+
+use super::message::Time;
+use crate::error::{Error, ErrorKind};
+use crate::event::SourceShare;
+use crate::http::origin::Origin;
+use crate::http::validator::Validator;
+use crate::job::JobSpec;
+use crate::secret;
+
+/// The sources of one job.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    /// Empty without mirrors: most jobs have none, and there are many of them.
+    list: Vec<Source>,
+    lead: usize,
+}
+
+/// One place that a file comes from.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// The URL that was given.
+    pub(crate) given: Url,
+    /// Its origin: the credentials in it stay with that.
+    pub(crate) own_origin: Origin,
+    /// Where it is after redirects. The job knows that of the source that leads.
+    pub(crate) url: Url,
+    pub(crate) host: Origin,
+    pub(crate) redirects: u32,
+    /// Whether the URL that was given was asked a second time.
+    pub(crate) was_resolved_again: bool,
+    pub(crate) standing: Standing,
+    /// The version of its file as it says itself. Those of two servers cannot be compared.
+    pub(crate) validator: Option<Validator>,
+    /// `If-Range` was answered with the whole file although nothing had changed.
+    pub(crate) distrusts_if_range: bool,
+    /// Failed tries in a row, and until when it is left alone because of them.
+    pub(crate) attempts: u32,
+    pub(crate) retry_at: Time,
+    /// How often in a row it was left alone without a failed try being counted.
+    pub(crate) patience: u32,
+    /// What it brought of what is in the file.
+    pub(crate) fetched_bytes: u64,
+    /// What its connection brought that completed a piece last, bytes a second.
+    pub(crate) rate_bps: Option<f64>,
+}
+
+/// What is known of a source.
+#[derive(Clone, Debug)]
+pub(crate) enum Standing {
+    /// Its bytes have not been compared with what is there.
+    Untried,
+    /// They agree, and it serves ranges.
+    Joined,
+    /// It brings nothing any more, because of this.
+    Dropped(Error),
+}
+
+impl Sources {
+    /// The URL of a job, which leads at first, and its mirrors. A URL that is given twice is one
+    /// source, and one that cannot be fetched from is none.
+    pub(crate) fn new(spec: &JobSpec, origin: &Origin) -> Self {
+        let mut sources = Self::default();
+        if spec.mirrors.is_empty() {
+            return sources;
+        }
+        sources.list.push(Source::new(spec.url.clone(), origin.clone()));
+        for url in &spec.mirrors {
+            if let (Some(origin), false) = (Origin::of(url), sources.list.iter().any(|source| source.given == *url)) {
+                sources.list.push(Source::new(url.clone(), origin));
+            }
+        }
+        sources
+    }
+
+    /// Whether there is more than one, whatever became of them.
+    pub(crate) fn is_many(&self) -> bool {
+        self.list.len() > 1
+    }
+
+    /// Which one leads.
+    pub(crate) fn lead(&self) -> usize {
+        self.lead
+    }
+
+    pub(crate) fn set_lead(&mut self, lead: usize) {
+        self.lead = lead;
+    }
+
+    pub(crate) fn get(&self, source: usize) -> Option<&Source> {
+        self.list.get(source)
+    }
+
+    pub(crate) fn get_mut(&mut self, source: usize) -> Option<&mut Source> {
+        self.list.get_mut(source)
+    }
+
+    /// Those that can still bring something, the one that leads included, in the order given.
+    pub(crate) fn live(&self) -> impl Iterator<Item = (usize, &Source)> {
+        self.list.iter().enumerate().filter(|(_, source)| !source.is_dropped())
+    }
+
+    /// Whether a source was dropped.
+    pub(crate) fn is_dropped(&self, source: usize) -> bool {
+        self.get(source).is_some_and(Source::is_dropped)
+    }
+
+    /// Whether one that does not lead brings pieces.
+    pub(crate) fn has_joined(&self) -> bool {
+        self.live().any(|(at, source)| at != self.lead && source.is_joined())
+    }
+
+    /// Who would lead next: one that has joined, the fastest first, else the one that waits least.
+    pub(crate) fn next_lead(&self) -> Option<usize> {
+        let others = || self.live().filter(|(at, _)| *at != self.lead);
+        let rate = |source: &Source| source.rate_bps.unwrap_or(0.0);
+        let fastest = others()
+            .filter(|(_, source)| source.is_joined())
+            .max_by(|(_, one), (_, other)| rate(one).total_cmp(&rate(other)));
+        fastest.or_else(|| others().min_by_key(|(_, source)| source.retry_at)).map(|(at, _)| at)
+    }
+
+    /// The source of the URL that a journal or a note names.
+    pub(crate) fn position_of(&self, identity_url: &str) -> Option<usize> {
+        self.list.iter().position(|source| secret::identity_url(&source.given) == identity_url)
+    }
+
+    /// Whether what is there is of a version that this source has told.
+    pub(crate) fn is_first_known(&self, source: usize) -> bool {
+        self.list.iter().position(|source| source.validator.is_some()) == Some(source)
+    }
+
+    /// The first source whose version is known, and that version.
+    pub(crate) fn first_known(&self) -> Option<(&Url, &Validator)> {
+        self.list.iter().find_map(|source| Some((&source.given, source.validator.as_ref()?)))
+    }
+
+    /// What was compared is gone: those that had joined have to be compared anew.
+    pub(crate) fn forget(&mut self) {
+        for source in &mut self.list {
+            source.validator = None;
+            source.fetched_bytes = 0;
+            if source.is_joined() {
+                source.standing = Standing::Untried;
+            }
+        }
+    }
+
+    /// Why nothing more comes, once all have been dropped: each source with its reason.
+    pub(crate) fn failure(&self) -> Error {
+        let errors = || self.list.iter().filter_map(|source| Some((source, source.dropped_for()?)));
+        // If one may well work a little later, so may the whole.
+        let transient = errors().find(|(_, error)| error.kind().is_transient());
+        let Some((_, first)) = transient.or_else(|| errors().next()) else {
+            return Error::new(ErrorKind::Internal, "a file with sources was given up; please report it");
+        };
+        let reasons: Vec<String> = errors().map(|(source, error)| reason(source, error)).collect();
+        let message = format!("none of {} sources could bring it: {}", self.list.len(), reasons.join("; "));
+        Error::new(first.kind(), message).with_source(first.clone())
+    }
+
+    /// How much each of them brought.
+    pub(crate) fn shares(&self) -> Vec<SourceShare> {
+        let share = |source: &Source| SourceShare {
+            url: secret::shown_url(&source.given),
+            fetched_bytes: source.fetched_bytes,
+            dropped: source.is_dropped(),
+        };
+        self.list.iter().map(share).collect()
+    }
+}
+
+impl Source {
+    fn new(given: Url, origin: Origin) -> Self {
+        Self {
+            url: given.clone(),
+            given,
+            host: origin.clone(),
+            own_origin: origin,
+            redirects: 0,
+            was_resolved_again: false,
+            standing: Standing::Untried,
+            validator: None,
+            distrusts_if_range: false,
+            attempts: 0,
+            retry_at: Time::ZERO,
+            patience: 0,
+            fetched_bytes: 0,
+            rate_bps: None,
+        }
+    }
+
+    pub(crate) fn is_joined(&self) -> bool {
+        matches!(self.standing, Standing::Joined)
+    }
+
+    pub(crate) fn is_dropped(&self) -> bool {
+        matches!(self.standing, Standing::Dropped(_))
+    }
+
+    /// It answered as it should.
+    pub(crate) fn works(&mut self) {
+        self.attempts = 0;
+        self.patience = 0;
+        self.was_resolved_again = false;
+    }
+
+    /// One of its connections has ended, which brought so many bytes that nobody else had.
+    pub(crate) fn brought(&mut self, bytes: u64, rate_bps: Option<f64>) {
+        self.fetched_bytes += bytes;
+        self.rate_bps = rate_bps.or(self.rate_bps);
+        if bytes > 0 {
+            self.works();
+        }
+    }
+
+    /// Goes back to the URL that was given, if the place that it was sent to has expired and this
+    /// was not done before; false if there is no going back.
+    pub(crate) fn resolve_again(&mut self) -> bool {
+        if self.was_resolved_again || self.url == self.given {
+            return false;
+        }
+        self.was_resolved_again = true;
+        self.redirects = 0;
+        (self.url, self.host) = (self.given.clone(), self.own_origin.clone());
+        true
+    }
+
+    fn dropped_for(&self) -> Option<&Error> {
+        match &self.standing {
+            Standing::Dropped(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// `URL: what happened (tried N times)`.
+fn reason(source: &Source, error: &Error) -> String {
+    let tried = match error.attempts() {
+        attempts @ 2.. => format!(" (tried {attempts} times)"),
+        _ => String::new(),
+    };
+    format!("{}: {}{tried}", secret::shown_url(&source.given), error.message())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources(mirrors: &[&str]) -> Sources {
+        let mut spec = JobSpec::new("http://a/f".parse().unwrap());
+        for mirror in mirrors {
+            spec = spec.mirror(mirror.parse().unwrap());
+        }
+        let origin = Origin::of(&spec.url).unwrap();
+        Sources::new(&spec, &origin)
+    }
+
+    fn drop_source(sources: &mut Sources, source: usize, error: Error) {
+        sources.get_mut(source).unwrap().standing = Standing::Dropped(error);
+    }
+
+    #[test]
+    fn a_url_that_is_given_twice_is_one_source() {
+        assert!(!sources(&[]).is_many());
+        assert!(!sources(&["http://a/f"]).is_many());
+        assert_eq!(sources(&["http://b/f", "http://a/f", "http://b/f"]).live().count(), 2);
+    }
+
+    #[test]
+    fn the_next_to_lead_has_joined_or_waits_least() {
+        let mut sources = sources(&["http://b/f", "http://c/f", "http://d/f"]);
+        sources.get_mut(1).unwrap().retry_at = Time::from_secs(3);
+        assert_eq!(sources.next_lead(), Some(2));
+        for (source, rate) in [(1, 10.0), (3, 20.0)] {
+            let source = sources.get_mut(source).unwrap();
+            (source.standing, source.rate_bps) = (Standing::Joined, Some(rate));
+        }
+        assert_eq!(sources.next_lead(), Some(3));
+        for source in [1, 2, 3] {
+            drop_source(&mut sources, source, Error::new(ErrorKind::Status(404), "gone"));
+        }
+        assert_eq!(sources.next_lead(), None);
+    }
+
+    #[test]
+    fn the_failure_of_all_names_each_with_its_reason() {
+        let mut sources = sources(&["http://u:p@b/f"]);
+        drop_source(&mut sources, 0, Error::new(ErrorKind::Status(404), "the server answered 404 Not Found"));
+        let refused = Error::new(ErrorKind::Connect, "connection refused").with_attempts(6);
+        drop_source(&mut sources, 1, refused);
+        let error = sources.failure();
+        assert_eq!(error.kind(), ErrorKind::Connect);
+        assert_eq!(
+            error.message(),
+            "none of 2 sources could bring it: http://a/f: the server answered 404 Not Found; \
+             http://b/f: connection refused (tried 6 times)"
+        );
+    }
+}

@@ -1,0 +1,79 @@
+//! What a finished file must hash to, and who said so. The user is always believed; the server only
+//! where the user said nothing. Plain values, compared by the dispatcher and the committer.
+
+use crate::checksum::Checksum;
+use crate::error::{Error, ErrorKind};
+use crate::http::digest::ServerDigest;
+
+const ADVICE: &str = "the next run fetches it again; --no-server-digest leaves out what the server says";
+
+/// A digest that the content was promised to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Promise {
+    /// Asked for by the user.
+    Asked(Checksum),
+    /// Given by the server.
+    Given(ServerDigest),
+}
+
+impl Promise {
+    pub(crate) fn checksum(&self) -> &Checksum {
+        match self {
+            Self::Asked(checksum) => checksum,
+            Self::Given(digest) => digest.checksum(),
+        }
+    }
+
+    /// Whether the content with this digest is the one that was promised.
+    pub(crate) fn is_kept_by(&self, found: &[u8]) -> bool {
+        self.checksum().digest() == found
+    }
+
+    /// The error of content that has this digest instead.
+    pub(crate) fn broken_by(&self, found: &[u8]) -> Error {
+        let algorithm = self.checksum().algorithm();
+        match self {
+            Self::Asked(_) => {
+                let name = algorithm.name();
+                Error::new(ErrorKind::Digest, format!("the content does not have the {name} digest that was asked for"))
+            }
+            Self::Given(digest) => {
+                let found = Checksum::new(algorithm, found.to_vec()).map_or_else(String::new, |it| it.to_string());
+                let text = format!(
+                    "the content does not have the digest that the server gave in {} (expected {}, found {found})",
+                    digest.field(),
+                    digest.checksum(),
+                );
+                Error::new(ErrorKind::Digest, text).with_advice(ADVICE)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_server_gave_is_named_with_what_was_found_instead() {
+        let given = Promise::Given("x-goog-hash: crc32c=00000001".parse().unwrap());
+        assert!(given.is_kept_by(&[0, 0, 0, 1]));
+        assert!(!given.is_kept_by(&[0, 0, 0, 2]));
+        let error = given.broken_by(&[0, 0, 0, 2]);
+        assert_eq!(error.kind(), ErrorKind::Digest);
+        assert_eq!(
+            error.message(),
+            "the content does not have the digest that the server gave in x-goog-hash \
+             (expected crc32c=00000001, found crc32c=00000002)"
+        );
+        assert!(error.advice().is_some_and(|advice| advice.contains("--no-server-digest")));
+    }
+
+    #[test]
+    fn what_the_user_asked_for_keeps_its_words() {
+        let asked = Promise::Asked("crc32c=00000001".parse().unwrap());
+        let error = asked.broken_by(&[0, 0, 0, 2]);
+        assert_eq!(error.message(), "the content does not have the crc32c digest that was asked for");
+        assert!(error.advice().is_some_and(|advice| !advice.contains("--no-server-digest")));
+    }
+}

@@ -1,0 +1,341 @@
+//! Everything that the origin can do wrong, in every way of fetching: each fault ends with the right
+//! bytes under the final name or with the one error that it is, and never with wrong bytes there.
+//!
+//! The table in `rows` says what each has to come to over one stream, in pieces, gone on with after an
+//! earlier run, and as one entry of a batch. Rows run on a few threads; one that hangs fails.
+
+mod rows;
+
+use std::any::Any;
+use std::fs;
+use std::io::Cursor;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use towline_engine::feed::ListSource;
+use towline_engine::options::Durability;
+use towline_engine::{Checksum, ErrorKind, Event, JobSpec, Options, Session};
+use towline_origin::{Certificate, Fault, Origin, OriginBuilder, Resource, check_file, fill};
+
+use crate::common::{LONG, Live, MIB, Place, Run, fetch, fetch_list, spec, with_watchdog};
+
+use self::Expected::{Bytes, Fails, Untried};
+use self::rows::{Row, rows};
+
+const PATH: &str = "/a.bin";
+const MOVED: &str = "/moved/a.bin";
+/// Large enough for pieces, and no multiple of anything.
+const LARGE: u64 = MIB + 17;
+/// Handed on whole.
+const SMALL: u64 = 40_000;
+const SEED: u64 = 501;
+/// Of what a server has in place of the first content.
+const NEW_SEED: u64 = 502;
+/// The other entries of a batch.
+const NEIGHBOURS: u64 = 3;
+const NEIGHBOUR_SEED: u64 = 900;
+
+/// Slow enough that ranges are proven long before the first stream has everything.
+const RATE_PER_CONNECTION: u64 = 2_000_000;
+const STALL: Duration = Duration::from_millis(500);
+const RETRIES: u32 = 2;
+/// Rows mostly wait for timers.
+const ROWS_AT_ONCE: usize = 12;
+/// A row that takes longer hangs.
+const ROW_MAX: Duration = Duration::from_secs(25);
+
+/// How the file is fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Single,
+    Segmented,
+    /// Half of it is there from an earlier run, in which nothing went wrong.
+    Resumed,
+    /// One of several small files of a list.
+    Batch,
+}
+
+/// What a row has to come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expected {
+    /// One version of the content, byte for byte.
+    Bytes,
+    /// This error, and nothing under the final name.
+    Fails(ErrorKind),
+    /// Not tried; the row says why.
+    Untried,
+}
+
+#[test]
+fn each_fault_over_one_stream_is_survived_or_named() {
+    try_all(Mode::Single);
+}
+
+#[test]
+fn each_fault_of_a_file_in_pieces_is_survived_or_named() {
+    try_all(Mode::Segmented);
+}
+
+#[test]
+fn each_fault_of_a_file_that_is_gone_on_with_is_survived_or_named() {
+    try_all(Mode::Resumed);
+}
+
+#[test]
+fn each_fault_of_one_entry_of_a_batch_is_survived_or_named() {
+    try_all(Mode::Batch);
+}
+
+#[test]
+fn a_finished_file_is_there_although_no_range_of_it_is_served() {
+    with_watchdog(LONG, || {
+        for size in [SMALL, LARGE] {
+            let resource = Resource::new(PATH, SEED, size);
+            let origin = Origin::builder().resource(resource.clone()).start().unwrap();
+            let place = Place::new();
+            fetch(place.options(), [spec(&origin, PATH)]).assert_done(1);
+            origin.set_resource(resource.fault(Fault::RefuseRange));
+            let run = fetch(place.options(), [spec(&origin, PATH)]);
+            run.assert_done(1);
+            assert!(run.finished()[0].how.was_there(), "{:?}", run.finished());
+            place.assert_content("a.bin", SEED, size);
+        }
+    });
+}
+
+/// Tries each row in this way, and says of each wrong one what happened.
+fn try_all(mode: Mode) {
+    let rows = Arc::new(rows());
+    let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..ROWS_AT_ONCE {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(row) = rows.get(at) else { return };
+                    // `TOWLINE_FAULT=part of a row's name` tries that one alone.
+                    if std::env::var("TOWLINE_FAULT").is_ok_and(|wanted| !row.fault.contains(&wanted)) {
+                        continue;
+                    }
+                    let expected = row.expected[mode as usize];
+                    if let Err(what) = watched(&rows, at, mode) {
+                        let told = format!("{}, {mode:?}: {expected:?} was to come of it, but {what}", row.fault);
+                        wrong.lock().unwrap().push(told);
+                    }
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "{} of {} rows are wrong:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
+}
+
+/// Tries one row on a thread of its own, which is left alone if it hangs.
+fn watched(rows: &Arc<Vec<Row>>, at: usize, mode: Mode) -> Result<(), String> {
+    let (done, outcome) = mpsc::channel();
+    let rows = Arc::clone(rows);
+    let running = thread::Builder::new()
+        .name(format!("row-{at}"))
+        .spawn(move || {
+            // Nobody listens any more once it has been given up.
+            let _ = done.send(try_row(&rows[at], mode));
+        })
+        .unwrap();
+    match outcome.recv_timeout(ROW_MAX) {
+        Ok(outcome) => outcome,
+        Err(RecvTimeoutError::Timeout) => Err(format!("it was still running after {ROW_MAX:?}")),
+        Err(RecvTimeoutError::Disconnected) => Err(match running.join() {
+            Err(panic) => format!("it panicked: {}", words(&*panic)),
+            Ok(()) => "it ended without a word".to_owned(),
+        }),
+    }
+}
+
+fn words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+}
+
+fn try_row(row: &Row, mode: Mode) -> Result<(), String> {
+    let expected = row.expected[mode as usize];
+    if expected == Untried {
+        return Ok(());
+    }
+    let place = Place::new();
+    if mode == Mode::Resumed {
+        begin(row, &place);
+    }
+    let elsewhere =
+        row.leads_elsewhere.then(|| Origin::builder().resource(row.healthy(PATH, mode.size())).start().unwrap());
+    let origin = row.origin(mode, elsewhere.as_ref());
+    let run = run(row, mode, &place, &origin);
+    judge(row, mode, &place, &run).map_err(|what| format!("{what}; {}", told(&run, &place)))
+}
+
+impl Mode {
+    fn size(self) -> u64 {
+        if self == Self::Batch { SMALL } else { LARGE }
+    }
+}
+
+impl Row {
+    fn builder(&self, certificate: Certificate) -> OriginBuilder {
+        match self.tls {
+            None => Origin::builder(),
+            Some(http2) => Origin::builder().tls(true).http2(http2).certificate(certificate),
+        }
+    }
+
+    fn healthy(&self, path: &str, size: u64) -> Resource {
+        (self.base)(Resource::new(path, SEED, size))
+    }
+
+    /// The server at which it goes wrong.
+    fn origin(&self, mode: Mode, elsewhere: Option<&Origin>) -> Origin {
+        let size = mode.size();
+        let mut faulty = (self.changed)(self.healthy(PATH, size));
+        for rule in (self.faults)(size) {
+            faulty = faulty.fault(rule);
+        }
+        if let Some(elsewhere) = elsewhere {
+            faulty = faulty.fault(Fault::Redirect { status: 302, location: elsewhere.url(PATH) });
+        }
+        let mut builder = self.builder(self.certificate).resource(faulty).resource(self.healthy(MOVED, size)).files(
+            "/{}.bin",
+            NEIGHBOURS,
+            SMALL,
+            NEIGHBOUR_SEED,
+        );
+        for rule in &self.server {
+            builder = builder.fault(rule.clone());
+        }
+        if mode == Mode::Segmented {
+            builder = builder.fault(Fault::RatePerConnection(RATE_PER_CONNECTION));
+        }
+        builder.start().unwrap()
+    }
+
+    fn options(&self, mode: Mode, place: &Place, origin: &Origin) -> Options {
+        let mut options = if self.tls.is_some() { place.trusting(origin) } else { place.options() };
+        options.threads = 1;
+        options.connections = match mode {
+            Mode::Single => Some(1),
+            Mode::Segmented => Some(4),
+            Mode::Resumed => Some(2),
+            Mode::Batch => None,
+        };
+        options.piece_size_bytes = 64 << 10;
+        options.save_interval = Duration::from_millis(50);
+        // What a crash of the machine leaves is looked at elsewhere.
+        options.durability = Durability::Process;
+        options.http.stall_timeout = STALL;
+        options.http.connect_timeout = Duration::from_secs(5);
+        options.http.retries = RETRIES;
+        options
+    }
+
+    fn spec(&self, origin: &Origin, size: u64) -> JobSpec {
+        let spec = spec(origin, PATH);
+        if self.has_digest { spec.checksum(sha256_of(SEED, size)) } else { spec }
+    }
+}
+
+/// An earlier run, of which half of the file stays.
+fn begin(row: &Row, place: &Place) {
+    let half = LARGE / 2;
+    let silent = row.healthy(PATH, LARGE).fault(Fault::StallAt(half, None));
+    let origin = row.builder(Certificate::Good).resource(silent).start().unwrap();
+    let mut options = row.options(Mode::Single, place, &origin);
+    options.http.stall_timeout = LONG;
+    let mut live = Live::start(Session::builder(options));
+    live.handle.add(spec(&origin, PATH));
+    live.handle.close();
+    live.wait_for("half of the file", |event| match event {
+        Event::Progress(progress) => progress.done_bytes == half,
+        _ => false,
+    });
+    live.handle.stop();
+    assert_eq!(live.end().summary().kept_bytes, half);
+}
+
+fn run(row: &Row, mode: Mode, place: &Place, origin: &Origin) -> Run {
+    let options = row.options(mode, place, origin);
+    let wanted = row.spec(origin, mode.size());
+    if mode != Mode::Batch {
+        return fetch(options, [wanted]);
+    }
+    let neighbours = || (0..NEIGHBOURS).map(|number| format!("/{number}.bin"));
+    if row.has_digest {
+        // A plain list has no digests.
+        return fetch(options, [wanted].into_iter().chain(neighbours().map(|path| spec(origin, &path))));
+    }
+    let urls = [PATH.to_owned()].into_iter().chain(neighbours()).map(|path| origin.url(&path) + "\n");
+    let list: String = urls.collect();
+    fetch_list(options, ListSource::Reader(Box::new(Cursor::new(list.into_bytes()))), false)
+}
+
+/// Whether it came as it had to, and nothing else did.
+fn judge(row: &Row, mode: Mode, place: &Place, run: &Run) -> Result<(), String> {
+    let files = if mode == Mode::Batch { 1 + NEIGHBOURS as usize } else { 1 };
+    let failures = match row.expected[mode as usize] {
+        Fails(kind) if row.is_shared() => vec![kind; files],
+        Fails(kind) => vec![kind],
+        Bytes | Untried => Vec::new(),
+    };
+    if run.failure_kinds() != failures || run.finished().len() != files - failures.len() {
+        return Err("it ended in another way".to_owned());
+    }
+    let mut names = vec![".towline".to_owned()];
+    for file in run.finished() {
+        let name = file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if file.path.parent() != Some(place.dir().as_path()) {
+            return Err(format!("{} is not in the directory", file.path.display()));
+        }
+        if !is_right(&file.path, &name, mode.size()) {
+            return Err(format!("{name} is wrong"));
+        }
+        names.push(name);
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let is_partial = |name: &String| name.ends_with(".part") || name.ends_with(".part.json");
+    let left = place.leftovers(&names);
+    if !left.iter().all(|name| is_partial(name) && !failures.is_empty()) {
+        return Err(format!("{left:?} is left"));
+    }
+    let mut beside = fs::read_dir(place.beside("")).unwrap().map(|entry| entry.unwrap().file_name());
+    match beside.find(|name| name != "downloads" && name != "authority.pem") {
+        Some(name) => Err(format!("{} is outside of the directory", name.display())),
+        None => Ok(()),
+    }
+}
+
+/// Whether a final file is a version of what it should be, from its first byte to its last.
+fn is_right(path: &Path, name: &str, size: u64) -> bool {
+    let is = |seed, size| check_file(path, seed, size).is_ok_and(|difference| difference.is_none());
+    let number = name.strip_suffix(".bin").and_then(|stem| stem.parse::<u64>().ok());
+    match number {
+        Some(number) => is(NEIGHBOUR_SEED + number, SMALL),
+        None => is(SEED, size) || is(NEW_SEED, size),
+    }
+}
+
+/// What happened, in a line.
+fn told(run: &Run, place: &Place) -> String {
+    let failures = run.failures();
+    let failures: Vec<_> = failures.iter().map(|error| (error.kind, error.message.as_str())).collect();
+    let (done, restarts) = (run.finished().len(), run.restarts());
+    let (retries, left) = (run.retries(), place.leftovers(&[]));
+    format!("{done} done, failed {failures:?}, retried {retries:?}, begun again {restarts} times, there is {left:?}")
+}
+
+fn sha256_of(seed: u64, size: u64) -> Checksum {
+    let mut bytes = vec![0; size as usize];
+    fill(seed, 0, &mut bytes);
+    let hex: Vec<String> = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha-256={}", hex.concat()).parse().unwrap()
+}

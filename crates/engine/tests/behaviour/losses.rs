@@ -1,0 +1,337 @@
+//! How other downloaders lose data or let people in, and that this one does not: a test for each way,
+//! named after what goes wrong there.
+//!
+//! | what goes wrong | the test is |
+//! |---|---|
+//! | a 200, or a 206 at another offset, is written at the offset asked for | here, `segments.rs` (`a_server_that_ignores_ranges_…`), `faults.rs` (ranges) |
+//! | without a validator, old and new bytes are spliced | here (a date alone), `changes.rs`, `resume.rs` (`a_stopped_file_…_has_changed_…`) |
+//! | `If-Range` is too strict behind some CDNs | here |
+//! | the control file is zeroed or lost in a crash | here, `journal/format.rs`, `tests/crash.rs` |
+//! | progress is newer than the data | `tests/crash.rs` |
+//! | a preallocated file looks complete | here |
+//! | the state of another download is used | here |
+//! | credentials follow redirects | `redirects.rs` (`what_was_given_for_one_origin_…`), here (those of a URL) |
+//! | secrets are in logs | `secrets.rs`, the command's `secrets.rs` |
+//! | a file name leads out of the directory | `names.rs` (`hostile_names_…`), `faults.rs` (names), here (URLs, symlinks) |
+//! | the certificate's name is not checked | here, `faults.rs` (handshakes) |
+//! | partial files are deleted on an error | here |
+//! | decoding on the way breaks offsets | here |
+//! | killed after 4 s, everything is fetched again | `resume.rs` (`a_stopped_file_goes_on_…`), the command's `killed.rs` |
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::time::{Duration, SystemTime};
+
+use towline_engine::{ErrorKind, Event, JobSpec, Options, Session};
+use towline_origin::{Certificate, ETag, Fault, Origin, RequestLog, Resource, Scope};
+
+use crate::common::{LONG, Live, MIB, Place, Run, fetch, spec, with_watchdog};
+
+const SIZE: u64 = 2 * MIB;
+const HALF: u64 = SIZE / 2;
+/// Handed on whole.
+const SMALL: u64 = 20_000;
+/// Slow enough that ranges are proven long before the first stream has everything.
+const RATE_PER_CONNECTION: u64 = 4_000_000;
+const OTHER: &[u8] = b"something of the user's";
+
+fn with_connections(place: &Place, connections: usize) -> Options {
+    let mut options = place.options();
+    options.connections = Some(connections);
+    options.piece_size_bytes = 128 << 10;
+    options
+}
+
+/// Fetches half of a file, which stays with its journal.
+fn begin(place: &Place, resource: Resource) {
+    let path = resource.path().to_owned();
+    let origin = Origin::builder().resource(resource.fault(Fault::StallAt(HALF, None))).start().unwrap();
+    let mut live = Live::start(Session::builder(with_connections(place, 1)));
+    live.handle.add(spec(&origin, &path));
+    live.handle.close();
+    live.wait_for("half of the file", |event| match event {
+        Event::Progress(progress) => progress.done_bytes == HALF,
+        _ => false,
+    });
+    live.handle.stop();
+    assert_eq!(live.end().summary().kept_bytes, HALF);
+    assert_eq!(place.leftovers(&[]), ["a.iso.part", "a.iso.part.json"]);
+}
+
+/// Goes on with it over two connections, at a server of its own.
+fn go_on(place: &Place, resource: Resource) -> Run {
+    let path = resource.path().to_owned();
+    let origin = Origin::builder().resource(resource).start().unwrap();
+    let run = fetch(with_connections(place, 2), [spec(&origin, &path)]);
+    run.assert_done(1);
+    run
+}
+
+fn warns_of(run: &Run, text: &str) -> bool {
+    run.events.iter().any(|event| matches!(event, Event::Warning { message, .. } if message.contains(text)))
+}
+
+#[test]
+fn a_206_at_another_offset_is_not_written_at_the_offset_asked_for() {
+    with_watchdog(LONG, || {
+        let elsewhere = || Fault::OtherRange { by: 4096 };
+        let resource = || Resource::new("/a.iso", 301, SIZE);
+        let origin = Origin::builder()
+            .resource(resource().fault(elsewhere()))
+            .fault(Fault::RatePerConnection(RATE_PER_CONNECTION))
+            .start()
+            .unwrap();
+        let place = Place::new();
+        let run = fetch(with_connections(&place, 4), [spec(&origin, "/a.iso")]);
+        assert!(origin.requests().iter().any(|request| request.status == 206), "no range was asked for");
+        run.assert_done(1);
+        place.assert_content("a.iso", 301, SIZE);
+        assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
+
+        let place = Place::new();
+        begin(&place, resource());
+        go_on(&place, resource().fault(elsewhere()));
+        place.assert_content("a.iso", 301, SIZE);
+        assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
+    });
+}
+
+#[test]
+fn a_200_to_a_later_range_is_not_written_at_the_offset_asked_for() {
+    with_watchdog(LONG, || {
+        // The third and the fourth request come when ranges are proven.
+        let some = Scope::every().starting_at(3).first(4).only_ranges();
+        let origin = Origin::builder()
+            .resource(Resource::new("/a.iso", 302, SIZE).fault(Fault::IgnoreRange.when(some)))
+            .fault(Fault::RatePerConnection(RATE_PER_CONNECTION))
+            .start()
+            .unwrap();
+        let place = Place::new();
+        let run = fetch(with_connections(&place, 4), [spec(&origin, "/a.iso")]);
+        let is_ignored = |request: &&RequestLog| request.range.is_some() && request.status == 200;
+        assert_eq!(origin.requests().iter().filter(is_ignored).count(), 2);
+        run.assert_done(1);
+        assert_eq!((run.ranges(), run.restarts()), (vec![true], 0));
+        place.assert_content("a.iso", 302, SIZE);
+        assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
+    });
+}
+
+#[test]
+fn old_and_new_bytes_are_not_spliced_where_only_a_date_tells_them_apart() {
+    with_watchdog(LONG, || {
+        let version = |seed, age_seconds| {
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000_u64 - age_seconds);
+            Resource::new("/a.iso", seed, SIZE).etag(ETag::None).last_modified(Some(time))
+        };
+        let place = Place::new();
+        begin(&place, version(303, 60));
+        let run = go_on(&place, version(304, 0));
+        assert_eq!(run.restarts(), 1);
+        place.assert_content("a.iso", 304, SIZE);
+        assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
+    });
+}
+
+#[test]
+fn if_range_that_is_always_answered_with_the_whole_does_not_keep_a_file_from_being_gone_on_with() {
+    with_watchdog(LONG, || {
+        let resource = || Resource::new("/a.iso", 305, SIZE);
+        let place = Place::new();
+        begin(&place, resource());
+        let run = go_on(&place, resource().fault(Fault::IgnoreIfRange));
+        assert_eq!((run.resumed_bytes(), run.restarts()), (HALF, 0));
+        assert_eq!(run.finished()[0].fetched_bytes, SIZE - HALF);
+        place.assert_content("a.iso", 305, SIZE);
+        assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
+    });
+}
+
+#[test]
+fn a_journal_that_a_crash_has_zeroed_or_cut_claims_nothing_and_is_kept() {
+    with_watchdog(LONG, || {
+        let resource = || Resource::new("/a.iso", 306, SIZE);
+        type Damage = fn(&[u8]) -> Vec<u8>;
+        let damages: [Damage; 3] =
+            [|journal| vec![0; journal.len()], |journal| journal[..journal.len() / 2].to_vec(), |_| Vec::new()];
+        for damage in damages {
+            let place = Place::new();
+            begin(&place, resource());
+            let journal = place.file("a.iso.part.json");
+            let damaged = damage(&fs::read(&journal).unwrap());
+            fs::write(&journal, &damaged).unwrap();
+            let run = go_on(&place, resource());
+            assert_eq!((run.resumed_bytes(), run.finished()[0].fetched_bytes), (0, SIZE));
+            assert!(warns_of(&run, "the journal is damaged"), "nobody was told why it began again");
+            place.assert_content("a.iso", 306, SIZE);
+            assert_eq!(place.leftovers(&["a.iso"]), ["a.iso.part.json.damaged-1"]);
+            assert_eq!(fs::read(place.file("a.iso.part.json.damaged-1")).unwrap(), damaged);
+        }
+    });
+}
+
+#[test]
+fn a_preallocated_file_does_not_look_complete() {
+    with_watchdog(LONG, || {
+        let resource = || Resource::new("/a.iso", 307, SIZE);
+        for has_journal in [true, false] {
+            let place = Place::new();
+            begin(&place, resource());
+            let part = fs::metadata(place.file("a.iso.part")).unwrap();
+            assert_eq!(part.len(), SIZE, "it is not preallocated");
+            if !has_journal {
+                // Lost in a crash: then nobody knows which of the bytes are right.
+                fs::remove_file(place.file("a.iso.part.json")).unwrap();
+            }
+            let kept_bytes = if has_journal { HALF } else { 0 };
+            let run = go_on(&place, resource());
+            assert_eq!(run.resumed_bytes(), kept_bytes);
+            assert_eq!(run.finished()[0].fetched_bytes, SIZE - kept_bytes);
+            place.assert_content("a.iso", 307, SIZE);
+            assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
+        }
+    });
+}
+
+#[test]
+fn the_state_of_another_download_of_the_same_name_is_not_used() {
+    with_watchdog(LONG, || {
+        let nameless = |resource: Resource| resource.etag(ETag::None).last_modified(None);
+        let dressings: [fn(Resource) -> Resource; 2] = [|resource| resource, nameless];
+        for dressed in dressings {
+            let place = Place::new();
+            begin(&place, dressed(Resource::new("/x/a.iso", 308, SIZE)));
+            let run = go_on(&place, dressed(Resource::new("/y/a.iso", 309, SIZE)));
+            assert_eq!(run.restarts(), 1);
+            place.assert_content("a.iso", 309, SIZE);
+            assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
+        }
+    });
+}
+
+#[test]
+fn credentials_of_a_url_do_not_follow_a_redirect_to_another_server() {
+    with_watchdog(LONG, || {
+        let there = Origin::builder().resource(Resource::new("/a.iso", 310, SMALL)).start().unwrap();
+        let here = Origin::builder()
+            .resource(Resource::new("/start", 0, 0).redirect(302, &there.url("/a.iso")))
+            .start()
+            .unwrap();
+        let place = Place::new();
+        let url = here.url("/start").replacen("://", "://towline-user:s3cr3t@", 1);
+        fetch(place.options(), [JobSpec::new(url.parse().unwrap())]).assert_done(1);
+        place.assert_content("a.iso", 310, SMALL);
+        assert!(here.requests().iter().all(|request| request.header("authorization").is_some()));
+        assert!(there.requests().iter().all(|request| request.header("authorization").is_none()));
+        assert_eq!((here.requests().len(), there.requests().len()), (1, 1));
+    });
+}
+
+#[test]
+fn an_encoded_path_in_a_url_does_not_lead_out_of_the_directory() {
+    with_watchdog(LONG, || {
+        let paths = ["/files/..%2f..%2fx", "/files/%2fetc%2fx", "/files/..%5c..%5cx", "/files/%2e%2e%2fx"];
+        for path in paths {
+            let origin = Origin::builder().resource(Resource::new(path, 311, SMALL)).start().unwrap();
+            let place = Place::new();
+            let run = fetch(place.options(), [spec(&origin, path)]);
+            run.assert_done(1);
+            let file = &run.finished()[0].path;
+            assert_eq!(file.parent(), Some(place.dir().as_path()), "{path}");
+            assert_eq!(place.leftovers(&[]).len(), 1, "{path}");
+            let beside: Vec<_> =
+                fs::read_dir(place.beside("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            assert_eq!(beside, ["downloads"], "{path}");
+        }
+    });
+}
+
+#[test]
+fn a_symlink_at_a_name_of_ours_is_not_followed() {
+    with_watchdog(LONG, || {
+        for (size, name, kind) in [
+            (SMALL, "a.iso.part", ErrorKind::Storage),
+            (SIZE, "a.iso.part", ErrorKind::Storage),
+            (SMALL, "a.iso", ErrorKind::NameTaken),
+            (SIZE, "a.iso", ErrorKind::NameTaken),
+        ] {
+            let origin = Origin::builder().resource(Resource::new("/a.iso", 312, size)).start().unwrap();
+            let place = Place::new();
+            let target = place.beside("target");
+            fs::write(&target, OTHER).unwrap();
+            symlink(&target, place.file(name)).unwrap();
+            let run = fetch(place.options(), [spec(&origin, "/a.iso")]);
+            assert_eq!(run.failure_kinds(), [kind], "{name} of {size} bytes");
+            assert_eq!(fs::read(&target).unwrap(), OTHER, "{name} of {size} bytes");
+            assert_eq!(place.leftovers(&[]), [name]);
+            assert_eq!(fs::read_link(place.file(name)).unwrap(), target);
+        }
+    });
+}
+
+#[test]
+fn a_certificate_for_another_name_is_refused() {
+    with_watchdog(LONG, || {
+        let origin = Origin::builder()
+            .tls(true)
+            .http2(true)
+            .certificate(Certificate::WrongHost)
+            .resource(Resource::new("/a.iso", 313, SMALL))
+            .start()
+            .unwrap();
+        let place = Place::new();
+        // Its authority is trusted: the name alone is wrong.
+        let run = fetch(place.trusting(&origin), [spec(&origin, "/a.iso")]);
+        assert_eq!(run.failure_kinds(), [ErrorKind::Tls]);
+        let message = &run.failures()[0].message;
+        assert!(message.contains("another host name"), "{message}");
+        assert_eq!(origin.stats().requests, 0);
+        assert_eq!(place.leftovers(&[]), [""; 0]);
+    });
+}
+
+#[test]
+fn a_partial_file_is_not_deleted_on_an_error() {
+    with_watchdog(LONG, || {
+        let resource = || Resource::new("/a.iso", 314, SIZE);
+        for code in [404, 500] {
+            let failing = Fault::Status { code, times: None, retry_after: None };
+            let broken = resource().fault(Fault::CutAt(HALF)).fault(failing.when(Scope::every().starting_at(2)));
+            let origin = Origin::builder().resource(broken).start().unwrap();
+            let place = Place::new();
+            let mut options = with_connections(&place, 1);
+            options.http.retries = 1;
+            let run = fetch(options, [spec(&origin, "/a.iso")]);
+            assert_eq!(run.failure_kinds(), [ErrorKind::Status(code)]);
+            assert_eq!(run.summary().kept_bytes, HALF);
+            assert_eq!(place.leftovers(&[]), ["a.iso.part", "a.iso.part.json"]);
+            let run = go_on(&place, resource());
+            assert_eq!((run.resumed_bytes(), run.restarts()), (HALF, 0));
+            place.assert_content("a.iso", 314, SIZE);
+            assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
+        }
+    });
+}
+
+#[test]
+fn what_a_server_encodes_unasked_is_stored_as_it_was_sent() {
+    with_watchdog(LONG, || {
+        let encoded = || Resource::new("/a.iso", 315, SIZE).header("Content-Encoding", "gzip");
+        for connections in [1, 4] {
+            let origin = Origin::builder()
+                .resource(encoded())
+                .fault(Fault::RatePerConnection(RATE_PER_CONNECTION))
+                .start()
+                .unwrap();
+            let place = Place::new();
+            let run = fetch(with_connections(&place, connections), [spec(&origin, "/a.iso")]);
+            run.assert_done(1);
+            assert!(warns_of(&run, "gzip"), "nobody was told that it is encoded");
+            place.assert_content("a.iso", 315, SIZE);
+            assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
+            for request in origin.requests() {
+                assert_eq!(request.header("accept-encoding"), Some("identity"));
+            }
+        }
+    });
+}

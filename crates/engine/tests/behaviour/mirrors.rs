@@ -1,0 +1,374 @@
+//! Files with mirrors: the fast ones bring most, the wrong ones are dropped and said, and as long as
+//! one source is left, the file comes.
+
+use std::fs;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use http::{HeaderName, HeaderValue};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use towline_engine::event::{ErrorReport, SourceShare};
+use towline_engine::{Checksum, ErrorKind, Event, JobSpec, Options, Session};
+use towline_origin::{ETag, Fault, Origin, Ranges, Resource, Scope, fill};
+
+use crate::common::{LONG, Live, MIB, Place, Run, fetch, spec, with_watchdog};
+
+const PATH: &str = "/a.iso";
+const SLOW: u64 = 1_000_000;
+const FAST: u64 = 6_000_000;
+
+/// A server of the file that brings so much over each connection.
+fn origin(resource: Resource, bytes_per_sec: u64) -> Origin {
+    Origin::builder().resource(resource).fault(Fault::RatePerConnection(bytes_per_sec)).start().unwrap()
+}
+
+/// The same file everywhere, but each server has a tag of its own for it.
+fn file(seed: u64, size: u64, tag: &str) -> Resource {
+    Resource::new(PATH, seed, size).etag(ETag::Custom(format!("\"{tag}\"")))
+}
+
+/// The job for the file of the first origin, with the others as mirrors.
+fn job(origins: &[&Origin]) -> JobSpec {
+    let job = spec(origins[0], PATH);
+    origins[1..].iter().fold(job, |job, mirror| job.mirror(mirror.url(PATH).parse().unwrap()))
+}
+
+fn with_connections(place: &Place, connections: Option<usize>) -> Options {
+    let mut options = place.options();
+    options.connections = connections;
+    options.http.retries = 1;
+    options
+}
+
+/// The sources that were dropped: their URLs, why, and how many were left.
+fn dropped(run: &Run) -> Vec<(&str, &ErrorReport, u32)> {
+    let dropped = run.events.iter().filter_map(|event| match event {
+        Event::SourceDropped { url, error, sources_left, .. } => Some((url.as_str(), error, *sources_left)),
+        _ => None,
+    });
+    dropped.collect()
+}
+
+/// What each source brought.
+fn shares(run: &Run) -> &[SourceShare] {
+    let shares = run.events.iter().find_map(|event| match event {
+        Event::Sources { sources, .. } => Some(sources.as_slice()),
+        _ => None,
+    });
+    shares.expect("what each source brought is said")
+}
+
+/// Stops a session once more than 40 % of its one file have come; returns how many bytes are kept.
+fn begin_and_stop(options: Options, job: JobSpec) -> u64 {
+    let mut live = Live::start(Session::builder(options));
+    live.handle.add(job);
+    live.handle.close();
+    live.wait_for_share(40);
+    live.handle.stop();
+    live.end().summary().kept_bytes
+}
+
+#[test]
+fn a_fast_mirror_brings_most_and_one_with_other_content_is_dropped() {
+    with_watchdog(LONG, || {
+        let size = 24 * MIB;
+        for connections in [Some(4), None] {
+            let slow = origin(file(701, size, "slow"), SLOW);
+            let fast = origin(file(701, size, "fast"), FAST);
+            let wrong = origin(file(702, size, "wrong"), FAST);
+            let place = Place::new();
+            let run = fetch(with_connections(&place, connections), [job(&[&slow, &fast, &wrong])]);
+            run.assert_done(1);
+            place.assert_content("a.iso", 701, size);
+            assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
+            assert_eq!((run.restarts(), run.finished()[0].fetched_bytes), (0, size));
+
+            let shares = shares(&run);
+            let urls: Vec<_> = shares.iter().map(|share| share.url.as_str()).collect();
+            assert_eq!(urls, [slow.url(PATH), fast.url(PATH), wrong.url(PATH)]);
+            assert!(shares[0].fetched_bytes > 0 && shares[1].fetched_bytes > 2 * shares[0].fetched_bytes, "{shares:?}");
+            assert_eq!((shares[2].fetched_bytes, shares[2].dropped), (0, true), "{shares:?}");
+            assert_eq!(shares.iter().map(|share| share.fetched_bytes).sum::<u64>(), size);
+
+            let dropped = dropped(&run);
+            assert_eq!(dropped.len(), 1, "{dropped:?}");
+            let (url, error, left) = dropped[0];
+            assert_eq!((url, left), (wrong.url(PATH).as_str(), 2));
+            assert!(error.message.contains("differs from what is there"), "{}", error.message);
+            assert!(wrong.stats().body_bytes < MIB, "{} bytes of it were fetched", wrong.stats().body_bytes);
+        }
+    });
+}
+
+#[test]
+fn when_all_sources_fail_the_error_names_each_with_its_reason() {
+    with_watchdog(LONG, || {
+        let gone = Origin::builder().start().unwrap();
+        let busy =
+            Origin::builder().fault(Fault::Status { code: 503, times: None, retry_after: None }).start().unwrap();
+        let dead = Origin::builder().start().unwrap();
+        dead.stop();
+        let place = Place::new();
+        let run = fetch(with_connections(&place, None), [job(&[&gone, &busy, &dead])]);
+        // What may well work a little later decides which kind of failure it is.
+        assert_eq!(run.failure_kinds(), [ErrorKind::Status(503)]);
+        let message = &run.failures()[0].message;
+        let reasons = [
+            format!("{}: the server answered 404 Not Found", gone.url(PATH)),
+            format!("{}: the server answered 503 Service Unavailable (tried 2 times)", busy.url(PATH)),
+            format!("{}: ", dead.url(PATH)),
+        ];
+        for reason in &reasons {
+            assert!(message.contains(reason), "{reason:?} is not in {message:?}");
+        }
+        assert!(message.contains("none of 3 sources"), "{message}");
+        let left: Vec<u32> = dropped(&run).iter().map(|(_, _, left)| *left).collect();
+        assert_eq!(left, [2, 1, 0]);
+        assert_eq!(gone.stats().requests, 1);
+        assert_eq!(place.leftovers(&[]), [""; 0]);
+    });
+}
+
+#[test]
+fn a_mirror_whose_file_has_another_length_is_dropped() {
+    with_watchdog(LONG, || {
+        let size = 6 * MIB;
+        let first = origin(file(711, size, "first"), SLOW);
+        let longer = origin(file(711, size + 1, "longer"), FAST);
+        let place = Place::new();
+        let run = fetch(with_connections(&place, Some(4)), [job(&[&first, &longer])]);
+        run.assert_done(1);
+        place.assert_content("a.iso", 711, size);
+        let dropped = dropped(&run);
+        assert_eq!(dropped.len(), 1, "{dropped:?}");
+        assert!(dropped[0].1.message.contains(&format!("{} bytes instead of {size}", size + 1)), "{dropped:?}");
+        assert_eq!(shares(&run)[1].fetched_bytes, 0);
+    });
+}
+
+#[test]
+fn a_mirror_that_gives_another_digest_is_dropped_although_its_beginning_is_the_same() {
+    with_watchdog(LONG, || {
+        let size = 6 * MIB;
+        let digest_of = |seed| {
+            let mut content = vec![0; size as usize];
+            fill(seed, 0, &mut content);
+            Sha256::digest(content)
+        };
+        let field = |seed| format!("sha-256=:{}:", BASE64_STANDARD.encode(digest_of(seed)));
+        let hex: Vec<String> = digest_of(712).iter().map(|byte| format!("{byte:02x}")).collect();
+        let asked: Checksum = format!("sha-256={}", hex.concat()).parse().unwrap();
+        // Once the first server gives a digest, once the user does.
+        for checksum in [None, Some(asked)] {
+            let given = if checksum.is_none() { field(712) } else { "unixsum=:AAAA:".to_owned() };
+            let first = origin(file(712, size, "first").header("Repr-Digest", &given), SLOW);
+            let other = Fault::OtherContent { from: size / 2, seed: 713 };
+            let other = file(712, size, "other").fault(other).header("Repr-Digest", &field(713));
+            let mirror = origin(other, FAST);
+            let place = Place::new();
+            let mut job = job(&[&first, &mirror]);
+            job.checksum = checksum;
+            let run = fetch(with_connections(&place, Some(4)), [job]);
+            run.assert_done(1);
+            place.assert_content("a.iso", 712, size);
+            let dropped = dropped(&run);
+            assert_eq!(dropped.len(), 1, "{dropped:?}");
+            // By what it says, or by the sample if that happens to lie where they differ.
+            let why = &dropped[0].1.message;
+            assert!(why.contains("another digest") || why.contains("content differs"), "{dropped:?}");
+            assert_eq!(shares(&run)[1].fetched_bytes, 0);
+        }
+    });
+}
+
+#[test]
+fn a_mirror_leads_where_the_first_source_is_gone_and_the_name_stays_that_of_the_first() {
+    with_watchdog(LONG, || {
+        for size in [20_000, 4 * MIB] {
+            let gone = Origin::builder().start().unwrap();
+            let mirror = Origin::builder().resource(Resource::new("/other/b.bin", 721, size)).start().unwrap();
+            let place = Place::new();
+            let job = spec(&gone, PATH).mirror(mirror.url("/other/b.bin").parse().unwrap());
+            let run = fetch(with_connections(&place, None), [job]);
+            run.assert_done(1);
+            place.assert_content("a.iso", 721, size);
+            assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
+            assert_eq!(run.restarts(), 0);
+            let shares: Vec<_> = shares(&run).iter().map(|share| (share.fetched_bytes, share.dropped)).collect();
+            assert_eq!(shares, [(0, true), (size, false)]);
+
+            // It is there the second time, whoever is asked.
+            let run = fetch(with_connections(&place, None), [spec(&mirror, "/other/b.bin").output("a.iso")]);
+            run.assert_done(1);
+            assert!(run.finished()[0].how.was_there(), "{:?}", run.finished());
+        }
+    });
+}
+
+#[test]
+fn a_small_file_comes_from_its_first_source_alone() {
+    with_watchdog(LONG, || {
+        let (first, mirror) = (origin(file(722, 20_000, "first"), FAST), origin(file(722, 20_000, "mirror"), FAST));
+        let place = Place::new();
+        fetch(with_connections(&place, Some(4)), [job(&[&first, &mirror])]).assert_done(1);
+        place.assert_content("a.iso", 722, 20_000);
+        assert_eq!(mirror.stats().requests, 0);
+    });
+}
+
+#[test]
+fn a_source_that_dies_half_way_leaves_the_rest_to_its_mirror() {
+    with_watchdog(LONG, || {
+        let size = 12 * MIB;
+        for dies in [0, 1] {
+            let origins = [origin(file(731, size, "a"), 2_000_000), origin(file(731, size, "b"), 2_000_000)];
+            let place = Place::new();
+            let mut live = Live::start(Session::builder(with_connections(&place, Some(4))));
+            live.handle.add(job(&[&origins[0], &origins[1]]));
+            live.handle.close();
+            live.wait_for_share(30);
+            origins[dies].stop();
+            let run = live.end();
+            run.assert_done(1);
+            place.assert_content("a.iso", 731, size);
+            assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
+            assert_eq!(run.restarts(), 0);
+            let shares = shares(&run);
+            assert_eq!(shares.iter().map(|share| share.fetched_bytes).sum::<u64>(), size);
+            assert!(shares[1 - dies].fetched_bytes > shares[dies].fetched_bytes, "{shares:?}");
+        }
+    });
+}
+
+#[test]
+fn a_stopped_file_goes_on_with_any_of_its_sources() {
+    with_watchdog(LONG, || {
+        let size = 8 * MIB;
+        let place_with_a_part = || {
+            let (a, b) = (origin(file(741, size, "a"), SLOW), origin(file(741, size, "b"), SLOW));
+            let place = Place::new();
+            let kept_bytes = begin_and_stop(with_connections(&place, Some(4)), job(&[&a, &b]));
+            assert!(kept_bytes > size / 4 && kept_bytes < size, "{kept_bytes} bytes are kept");
+            let journal: Value = serde_json::from_slice(&fs::read(place.file("a.iso.part.json")).unwrap()).unwrap();
+            assert_eq!(journal["body"]["identity"]["url"], a.url(PATH), "{journal}");
+            (place, a, b, kept_bytes)
+        };
+        let check = |place: &Place, run: &Run, kept_bytes| {
+            run.assert_done(1);
+            place.assert_content("a.iso", 741, size);
+            assert_eq!((run.restarts(), run.resumed_bytes()), (0, kept_bytes));
+            assert_eq!(run.finished()[0].fetched_bytes, size - kept_bytes);
+            assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
+        };
+
+        // The first source is gone, and the mirror is another one than before.
+        let (place, a, _, kept_bytes) = place_with_a_part();
+        assert!(a.remove(PATH));
+        let c = origin(file(741, size, "c"), FAST);
+        let run = fetch(with_connections(&place, Some(4)), [job(&[&a, &c])]);
+        check(&place, &run, kept_bytes);
+        assert!(dropped(&run).iter().any(|(url, error, _)| *url == a.url(PATH) && error.status == Some(404)));
+
+        // What was the mirror is the first source now.
+        let (place, a, b, kept_bytes) = place_with_a_part();
+        let run = fetch(with_connections(&place, Some(4)), [job(&[&b, &a])]);
+        check(&place, &run, kept_bytes);
+        assert!(dropped(&run).is_empty(), "{:?}", dropped(&run));
+
+        // No mirror at all.
+        let (place, a, _, kept_bytes) = place_with_a_part();
+        let run = fetch(with_connections(&place, Some(4)), [spec(&a, PATH)]);
+        check(&place, &run, kept_bytes);
+    });
+}
+
+#[test]
+fn a_mirror_whose_file_changes_is_dropped_and_nothing_of_the_new_version_is_kept() {
+    with_watchdog(LONG, || {
+        let size = 16 * MIB;
+        let changes = Fault::ChangeEtagAt { request: 3, etag: "\"new\"".to_owned(), seed: 752 };
+        let first = origin(file(751, size, "first"), SLOW);
+        let mirror = origin(file(751, size, "old").fault(changes), FAST);
+        let place = Place::new();
+        let mut options = with_connections(&place, Some(4));
+        options.piece_size_bytes = 256 << 10;
+        let run = fetch(options, [job(&[&first, &mirror])]);
+        run.assert_done(1);
+        place.assert_content("a.iso", 751, size);
+        assert_eq!(run.restarts(), 0);
+        let dropped = dropped(&run);
+        assert_eq!(dropped.len(), 1, "{dropped:?}");
+        assert_eq!((dropped[0].0, dropped[0].1.kind), (mirror.url(PATH).as_str(), ErrorKind::Changed));
+        assert!(shares(&run)[1].fetched_bytes > 0, "{:?}", shares(&run));
+    });
+}
+
+#[test]
+fn mirrors_without_ranges_are_dropped_and_a_first_source_without_them_is_helped() {
+    with_watchdog(LONG, || {
+        let size = 8 * MIB;
+        let first = origin(file(761, size, "first"), SLOW);
+        let mirror = origin(file(761, size, "mirror").ranges(Ranges::Refused), FAST);
+        let place = Place::new();
+        let run = fetch(with_connections(&place, Some(4)), [job(&[&first, &mirror])]);
+        run.assert_done(1);
+        place.assert_content("a.iso", 761, size);
+        let shares_of_both: Vec<_> = shares(&run).iter().map(|share| (share.fetched_bytes, share.dropped)).collect();
+        assert_eq!(shares_of_both, [(size, false), (0, true)]);
+
+        let first = origin(file(761, size, "first").ranges(Ranges::Refused), SLOW);
+        let mirror = origin(file(761, size, "mirror"), FAST);
+        let place = Place::new();
+        let run = fetch(with_connections(&place, Some(4)), [job(&[&first, &mirror])]);
+        run.assert_done(1);
+        place.assert_content("a.iso", 761, size);
+        assert_eq!((run.restarts(), run.ranges()), (0, vec![true]));
+        assert!(shares(&run)[1].fetched_bytes > shares(&run)[0].fetched_bytes, "{:?}", shares(&run));
+    });
+}
+
+#[test]
+fn a_mirror_that_ignores_ranges_now_and_then_is_asked_again() {
+    with_watchdog(LONG, || {
+        let size = 8 * MIB;
+        let ignores = Fault::IgnoreRange.when(Scope::every().starting_at(2).first(2).only_ranges());
+        // Slow enough that the mirror is back from its pauses before the file is there.
+        let first = origin(file(771, size, "first"), 500_000);
+        // A weak tag, so that no If-Range could be the reason.
+        let weak = Resource::new(PATH, 771, size).etag(ETag::Weak).fault(ignores);
+        let mirror = origin(weak, 3_000_000);
+        let place = Place::new();
+        let run = fetch(with_connections(&place, Some(2)), [job(&[&first, &mirror])]);
+        run.assert_done(1);
+        place.assert_content("a.iso", 771, size);
+        assert_eq!((run.restarts(), dropped(&run).len()), (0, 0));
+        assert!(shares(&run)[1].fetched_bytes > 0, "{:?}", shares(&run));
+        assert!(mirror.requests().iter().any(|request| request.range.is_some() && request.status == 200));
+    });
+}
+
+#[test]
+fn what_is_given_for_the_first_source_stays_with_it() {
+    with_watchdog(LONG, || {
+        let size = 6 * MIB;
+        let (first, mirror) = (origin(file(781, size, "first"), SLOW), origin(file(781, size, "mirror"), FAST));
+        let place = Place::new();
+        let mut options = with_connections(&place, Some(4));
+        options.http.headers.insert(HeaderName::from_static("x-key"), HeaderValue::from_static("SECRET"));
+        let with_password = mirror.url(PATH).replace("http://", "http://user:SECRET@");
+        let run = fetch(options, [spec(&first, PATH).mirror(with_password.parse().unwrap())]);
+        run.assert_done(1);
+        place.assert_content("a.iso", 781, size);
+        for request in first.requests() {
+            assert_eq!((request.header("x-key"), request.header("authorization")), (Some("SECRET"), None));
+        }
+        assert!(mirror.stats().requests > 0, "the mirror was not asked");
+        for request in mirror.requests() {
+            assert_eq!(request.header("x-key"), None);
+            assert!(request.header("authorization").is_some_and(|value| value.starts_with("Basic ")));
+        }
+        let told = serde_json::to_string(&run.events).unwrap();
+        assert!(!told.contains("SECRET") && told.contains(&mirror.url(PATH)), "{told}");
+    });
+}

@@ -1,0 +1,203 @@
+//! Digests that servers give beside their files: what counts of them, and what becomes of a file that
+//! has another one.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use md5::Md5;
+use sha2::{Digest, Sha256};
+use towline_engine::{Blame, ErrorKind, Event, Options, Session};
+use towline_origin::{Fault, Origin, Resource, Scope, fill};
+
+use crate::common::{LONG, Live, MIB, Place, Run, fetch, spec, with_watchdog};
+
+/// One that is handed on whole, and one that comes in pieces.
+const SIZES: [u64; 2] = [4 << 10, 4 * MIB];
+const RATE_PER_CONNECTION: u64 = 3_000_000;
+
+fn content(seed: u64, size: u64) -> Vec<u8> {
+    let mut bytes = vec![0; size as usize];
+    fill(seed, 0, &mut bytes);
+    bytes
+}
+
+fn sha256(seed: u64, size: u64) -> String {
+    STANDARD.encode(Sha256::digest(content(seed, size)))
+}
+
+fn md5(seed: u64, size: u64) -> String {
+    STANDARD.encode(Md5::digest(content(seed, size)))
+}
+
+fn crc32c(seed: u64, size: u64) -> String {
+    STANDARD.encode(crc32c::crc32c(&content(seed, size)).to_be_bytes())
+}
+
+/// Each field with the digest of this content.
+fn fields(seed: u64, size: u64) -> [(&'static str, String); 6] {
+    [
+        ("Repr-Digest", format!("sha-256=:{}:", sha256(seed, size))),
+        ("Content-Digest", format!("md5=:{}:", md5(seed, size))),
+        ("Digest", format!("MD5={}", md5(seed, size))),
+        ("Content-MD5", md5(seed, size)),
+        ("x-goog-hash", format!("crc32c={},md5={}", crc32c(seed, size), md5(seed, size))),
+        ("x-goog-hash", format!("crc32c={}", crc32c(seed, size))),
+    ]
+}
+
+/// Fetches `/a.bin` over a few connections, from a server that is slow enough for all of them.
+fn fetch_file(place: &Place, resource: Resource, change: impl FnOnce(&mut Options)) -> Run {
+    let fault = Fault::RatePerConnection(RATE_PER_CONNECTION);
+    let origin = Origin::builder().resource(resource).fault(fault).start().unwrap();
+    let mut options = place.options();
+    options.connections = Some(4);
+    change(&mut options);
+    fetch(options, [spec(&origin, "/a.bin")])
+}
+
+fn remarks(run: &Run) -> Vec<&str> {
+    let remarks = run.events.iter().filter_map(|event| match event {
+        Event::Remark { message, .. } => Some(message.as_str()),
+        _ => None,
+    });
+    remarks.collect()
+}
+
+#[test]
+fn a_right_digest_lets_a_file_through_in_whatever_field_it_stands() {
+    with_watchdog(LONG, || {
+        for size in SIZES {
+            for (name, value) in fields(801, size) {
+                // Also on each range, where those of one message are wrong and do not count.
+                let place = Place::new();
+                let run = fetch_file(&place, Resource::new("/a.bin", 801, size).header(name, &value), |_| {});
+                run.assert_done(1);
+                assert_eq!(run.restarts(), 0, "{name}");
+                assert_eq!(remarks(&run), [""; 0], "{name}");
+                place.assert_content("a.bin", 801, size);
+                assert_eq!(place.leftovers(&["a.bin"]), [""; 0], "{name}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_wrong_digest_is_told_with_its_field_and_the_next_run_fetches_again() {
+    with_watchdog(LONG, || {
+        for size in SIZES {
+            for (name, value) in fields(803, size) {
+                let place = Place::new();
+                let run = fetch_file(&place, Resource::new("/a.bin", 802, size).header(name, &value), |_| {});
+                assert_eq!(run.failure_kinds(), [ErrorKind::Digest], "{name}, {size}");
+                let failure = run.failures()[0];
+                assert_eq!(failure.blame, Blame::Peer);
+                for text in [name, "expected ", "found "] {
+                    assert!(failure.message.contains(text), "{text:?} is missing: {}", failure.message);
+                }
+                assert!(failure.advice.is_some_and(|advice| advice.contains("--no-server-digest")));
+                assert!(!place.file("a.bin").exists());
+
+                // As with a digest that was asked for: what came in pieces is known to be wrong.
+                assert_eq!(!place.leftovers(&[]).is_empty(), size == SIZES[1], "{:?}", place.leftovers(&[]));
+                let run = fetch_file(&place, Resource::new("/a.bin", 803, size).header(name, &value), |_| {});
+                run.assert_done(1);
+                assert_eq!(run.finished()[0].fetched_bytes, size);
+                place.assert_content("a.bin", 803, size);
+                assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_wrong_digest_is_passed_over_where_nobody_wants_it() {
+    with_watchdog(LONG, || {
+        for size in SIZES {
+            let wrong = format!("sha-256=:{}:", sha256(805, size));
+            let resource = || Resource::new("/a.bin", 804, size).header("Repr-Digest", &wrong);
+            let place = Place::new();
+            fetch_file(&place, resource(), |options| options.http.server_digests = false).assert_done(1);
+            place.assert_content("a.bin", 804, size);
+
+            // The user knows better than the server.
+            let place = Place::new();
+            let origin = Origin::builder().resource(resource()).start().unwrap();
+            let checksum = format!("blake3={}", blake3::hash(&content(804, size)).to_hex()).parse().unwrap();
+            fetch(place.options(), [spec(&origin, "/a.bin").checksum(checksum)]).assert_done(1);
+            place.assert_content("a.bin", 804, size);
+
+            // Nobody knows whether it is of what is stored or of what was sent.
+            let place = Place::new();
+            fetch_file(&place, resource().header("Content-Encoding", "gzip"), |_| {}).assert_done(1);
+            place.assert_content("a.bin", 804, size);
+        }
+    });
+}
+
+#[test]
+fn a_malformed_digest_is_remarked_on_and_stops_nothing() {
+    with_watchdog(LONG, || {
+        for size in SIZES {
+            for (name, value) in [("Repr-Digest", "sha-256=nonsense"), ("Content-MD5", "?"), ("x-goog-hash", "md5=1")] {
+                let place = Place::new();
+                let run = fetch_file(&place, Resource::new("/a.bin", 806, size).header(name, value), |_| {});
+                run.assert_done(1);
+                place.assert_content("a.bin", 806, size);
+                let remarks = remarks(&run);
+                assert_eq!(remarks.len(), 1, "{remarks:?}");
+                assert!(remarks[0].contains(name), "{remarks:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_digest_of_the_first_answer_is_compared_after_a_run_that_saw_only_ranges() {
+    with_watchdog(LONG, || {
+        let (size, half) = (2 * MIB, MIB);
+        let wrong = md5(808, size);
+        let resource = || Resource::new("/a.bin", 807, size).header("Content-MD5", &wrong);
+        let origin = Origin::builder().resource(resource().fault(Fault::StallAt(half, None))).start().unwrap();
+        let place = Place::new();
+        let mut options = place.options();
+        options.connections = Some(1);
+        let mut live = Live::start(Session::builder(options.clone()));
+        live.handle.add(spec(&origin, "/a.bin"));
+        live.handle.close();
+        live.wait_for("half of the file", |event| match event {
+            Event::Progress(progress) => progress.done_bytes == half,
+            _ => false,
+        });
+        live.handle.stop();
+        assert_eq!(live.end().summary().kept_bytes, half);
+
+        origin.set_resource(resource());
+        let run = fetch(options, [spec(&origin, "/a.bin")]);
+        assert_eq!(run.resumed_bytes(), half);
+        assert_eq!(run.failure_kinds(), [ErrorKind::Digest]);
+        assert!(run.failures()[0].message.contains("Content-MD5"), "{}", run.failures()[0].message);
+        assert!(!place.file("a.bin").exists());
+    });
+}
+
+#[test]
+fn two_answers_with_different_digests_are_two_versions_whatever_their_tags_are() {
+    with_watchdog(LONG, || {
+        let size = 6 * MIB;
+        let with_digest = |seed: u64| Fault::Header {
+            name: "Repr-Digest".to_owned(),
+            value: format!("sha-256=:{}:", sha256(seed, size)).into_bytes(),
+        };
+        let resource = Resource::new("/a.bin", 809, size);
+        let etag = resource.etag_text().unwrap();
+        let resource = resource
+            .fault(Fault::ChangeEtagAt { request: 3, etag, seed: 810 })
+            .fault(with_digest(809).first(2))
+            .fault(with_digest(810).when(Scope::every().starting_at(3)));
+        let place = Place::new();
+        let run = fetch_file(&place, resource, |_| {});
+        run.assert_done(1);
+        assert!(run.restarts() >= 1, "nobody was told that the file began again");
+        place.assert_content("a.bin", 810, size);
+        assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
+    });
+}
