@@ -10,14 +10,14 @@ use std::mem;
 use std::path::{Component, Path};
 use std::time::{Duration, UNIX_EPOCH};
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use url::Url;
 
 use crate::checksum::Checksum;
 use crate::error::ErrorKind;
 use crate::feed::list::{Line, parse_line};
 use crate::http::validator::{Agreement, EntityTag, Validator};
-use crate::http::{content_range as ranges, disposition, retry_after as patience};
+use crate::http::{content_range as ranges, digest, disposition, retry_after as patience};
 use crate::journal::{Journal, JournalError, with_body};
 use crate::name::safe;
 use crate::ranges::ByteRange;
@@ -27,7 +27,7 @@ use crate::secret::{key_url, shown_url};
 pub type Body = fn(&[u8]) -> u64;
 
 /// All bodies, by name.
-pub const TARGETS: [(&str, Body); 9] = [
+pub const TARGETS: [(&str, Body); 10] = [
     ("journal", journal),
     ("content-range", content_range),
     ("content-disposition", content_disposition),
@@ -36,6 +36,7 @@ pub const TARGETS: [(&str, Body); 9] = [
     ("list", list),
     ("validator", validator),
     ("checksum", checksum),
+    ("server-digest", server_digest),
     ("canary", canary),
 ];
 
@@ -72,6 +73,23 @@ pub fn content_range(bytes: &[u8]) -> u64 {
     };
     assert_eq!(ranges::parse(&written), Some(read));
     shape(&(read.range.is_some(), read.total.is_some()))
+}
+
+/// `Repr-Digest` and its kin: one digest at most is chosen, the same however often it is read, and
+/// what is odd is told in words that can be shown.
+pub fn server_digest(bytes: &[u8]) -> u64 {
+    let Ok(value) = HeaderValue::from_bytes(bytes) else { return shape(&"no header") };
+    let mut seen = Vec::new();
+    for name in ["repr-digest", "content-digest", "digest", "content-md5", "x-goog-hash"] {
+        let headers: HeaderMap = [(HeaderName::from_static(name), value.clone())].into_iter().collect();
+        for status in [200, 206] {
+            let read = digest::read(&headers, status);
+            assert_eq!(digest::read(&headers, status).strongest, read.strongest);
+            assert!(read.odd.iter().all(|odd| !odd.contains(char::is_control)), "{:?}", read.odd);
+            seen.push((read.strongest.is_some(), read.odd.len()));
+        }
+    }
+    shape(&seen)
 }
 
 /// `Content-Disposition`: the name in it can be made safe.

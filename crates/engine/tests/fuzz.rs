@@ -81,6 +81,21 @@ fn any_content_range_lies_inside_of_its_length() {
 }
 
 #[test]
+fn any_digest_of_a_server_is_read_or_told_odd() {
+    let seeds: [&[u8]; 6] = [
+        b"sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:, md5=:1B2M2Y8AsgTpgAmY7PhCfg==:",
+        b"SHA-256=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+        b"1B2M2Y8AsgTpgAmY7PhCfg==",
+        b"crc32c=AAAAAA==,md5=1B2M2Y8AsgTpgAmY7PhCfg==",
+        b"unixsum=:AAAA:;x=1, sha-512=::",
+        b"sha-256=:=:",
+    ];
+    let tokens: [&[u8]; 12] =
+        [b"sha-256", b"sha-512", b"md5", b"crc32c", b"=", b":", b",", b"; q=1", b"AAAA", b"==", b"\"", b"?1"];
+    search("server-digest", &seeds, &tokens);
+}
+
+#[test]
 fn any_disposition_gives_a_harmless_name() {
     let mut seeds: Vec<Vec<u8>> = hostile_dispositions().into_iter().map(|(_, value)| value).collect();
     seeds
