@@ -9,9 +9,16 @@
 #[expect(dead_code, reason = "the crash enumeration uses the rest")]
 mod support;
 
-use std::time::Instant;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
+use towline_engine::options::ProxyChoice;
+use towline_engine::{Event, JobSpec, Options, Session};
+use towline_origin::{Fault as Trouble, Origin, Resource};
 
 use crate::support::storage::{Fault, FaultError, TestStorage};
 use crate::support::{LARGE, REPLACED, SEGMENTED, SINGLE, STORED, STORED_NAMED, Scenario, Urls};
@@ -81,6 +88,46 @@ fn failing_calls_of_a_batch_are_survived_and_its_ledger_is_never_ahead() {
     assert_eq!(run.summary.done_files, batch::FILES, "{:?}", run.summary.failures);
     let cases = sample(all_faults(storage.calls(), storage.writes()));
     torture_all("batch", storage.calls(), &cases, |fault| torture_batch(&list, fault));
+}
+
+/// Two files; while the first one's save waits for the disk, bytes of both keep coming, and a stop
+/// does not wait for the disk either.
+#[test]
+fn a_disk_whose_syncs_take_three_seconds_is_no_stall_and_holds_up_neither_other_files_nor_a_stop() {
+    const RATE_BPS: u64 = 500_000;
+    let slow = |path: &str| Resource::new(path, 5, 8 << 20).fault(Trouble::RatePerConnection(RATE_BPS));
+    let origin = Origin::builder().resource(slow("/a.bin")).resource(slow("/b.bin")).start().unwrap();
+    let storage = TestStorage::new(Path::new("/downloads"));
+    storage.set_sync_time(Duration::from_secs(3));
+    let mut options = Options::default();
+    options.dir = "/downloads".into();
+    options.connections = Some(1);
+    options.save_interval = Duration::from_millis(100);
+    options.http.stall_timeout = Duration::from_secs(1);
+    options.http.proxy = ProxyChoice::Direct;
+    let retries = Arc::new(AtomicUsize::new(0));
+    let counts = Arc::clone(&retries);
+    let reporter = move |event: &Event| {
+        counts.fetch_add(usize::from(matches!(event, Event::Retrying { .. })), Ordering::Relaxed);
+    };
+    let session = Session::builder(options).reporter(reporter).storage(Arc::new(storage)).build().unwrap();
+    let handle = session.handle();
+    for path in ["/a.bin", "/b.bin"] {
+        handle.add(JobSpec::new(origin.url(path).parse().unwrap()));
+    }
+    let running = thread::spawn(move || session.run());
+    // Three seconds' worth of both: a sync has been going on for most of that time.
+    let until = Instant::now() + Duration::from_secs(30);
+    while handle.snapshot().is_none_or(|progress| progress.fetched_bytes < 2 * 3 * RATE_BPS) {
+        assert!(Instant::now() < until, "the bytes stopped coming: {:?}", handle.snapshot());
+        thread::yield_now();
+    }
+    let began = Instant::now();
+    handle.stop();
+    let ended = running.join().unwrap().unwrap();
+    assert!(began.elapsed() < Duration::from_millis(2500), "it took {:?}", began.elapsed());
+    assert!(ended.interrupt.is_some());
+    assert_eq!(retries.load(Ordering::Relaxed), 0, "a slow disk was taken for a stalled server");
 }
 
 fn torture_from_the_beginning(scenario: &Scenario) {
