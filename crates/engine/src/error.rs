@@ -49,6 +49,8 @@ pub enum ErrorKind {
     Digest,
     /// The file is larger than the user allows.
     TooLarge,
+    /// The server sends a page (HTML) where a file was asked for.
+    Page,
     /// The final name is taken by another file.
     NameTaken,
     /// There is not enough room.
@@ -85,6 +87,7 @@ impl ErrorKind {
             Self::Changed => "changed",
             Self::Digest => "digest",
             Self::TooLarge => "too_large",
+            Self::Page => "page",
             Self::NameTaken => "name_taken",
             Self::DiskFull => "disk_full",
             Self::Storage => "storage",
@@ -140,6 +143,7 @@ impl ErrorKind {
             Self::Digest => {
                 "the next run fetches it again; if it fails again, the digest or the file on the server is wrong"
             }
+            Self::Page => "open the URL in a browser: it may want a login; --accept-html takes the page",
             Self::TooLarge => "allow more with --max-size if the file may be so large",
             Self::NameTaken => "use --overwrite, --auto-rename or --skip-existing",
             Self::DiskFull => "make room and run the same command again; what can be gone on with is kept",

@@ -30,6 +30,10 @@ pub struct Options {
     pub resume: bool,
     /// What to do when another file has the final name.
     pub existing: Existing,
+    /// A file of the same size under the final name counts as the file, without any other evidence.
+    pub trust_size: bool,
+    /// Take an HTML page under a name that is none (`a.iso`) for the file.
+    pub accept_html: bool,
     /// A file that is larger is refused; `None` is unlimited.
     pub max_size_bytes: Option<u64>,
     /// Bytes a second over everything; `None` is unlimited.
@@ -58,6 +62,8 @@ impl Default for Options {
             save_interval: Duration::from_millis(500),
             resume: true,
             existing: Existing::Fail,
+            trust_size: false,
+            accept_html: false,
             max_size_bytes: None,
             limit_rate_bps: None,
             durability: Durability::Full,

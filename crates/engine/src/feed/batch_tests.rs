@@ -80,6 +80,7 @@ fn finish(place: &Place, entry: EntryId, name: &str) -> Settled {
         modified,
         validator: Validator::default(),
         digest: None,
+        is_current: true,
     };
     Settled { entry, state }
 }

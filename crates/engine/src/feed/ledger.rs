@@ -105,7 +105,7 @@ impl Ledger {
             for one in settled {
                 let id = signed(one.entry.0);
                 match &one.state {
-                    SettledState::Done { path, len_bytes, modified, validator, digest } => {
+                    SettledState::Done { path, len_bytes, modified, validator, digest, .. } => {
                         let validator = serde_json::to_string(validator)
                             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
                         done.execute(params![
@@ -235,7 +235,7 @@ pub(crate) fn kind_text(kind: ErrorKind) -> String {
 
 /// The kind behind [`kind_text`].
 pub(crate) fn kind_from(text: &str) -> ErrorKind {
-    const KINDS: [ErrorKind; 21] = [
+    const KINDS: [ErrorKind; 22] = [
         ErrorKind::Usage,
         ErrorKind::ListLine,
         ErrorKind::Resolve,
@@ -249,6 +249,7 @@ pub(crate) fn kind_from(text: &str) -> ErrorKind {
         ErrorKind::Changed,
         ErrorKind::Digest,
         ErrorKind::TooLarge,
+        ErrorKind::Page,
         ErrorKind::NameTaken,
         ErrorKind::DiskFull,
         ErrorKind::Storage,

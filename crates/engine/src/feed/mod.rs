@@ -39,6 +39,13 @@ pub trait Feed: Send {
         Vec::new()
     }
 
+    /// Who has this name already by the feed's own notes: the URL (without secrets) of another entry
+    /// than `entry` that was completed under it in an earlier run. `path` is as it was settled.
+    fn owner(&mut self, entry: EntryId, path: &std::path::Path) -> Result<Option<String>, Error> {
+        let _ = (entry, path);
+        Ok(None)
+    }
+
     /// Called once, at the end of an orderly run.
     fn close(&mut self) -> Result<(), Error>;
 }
@@ -119,6 +126,9 @@ pub enum SettledState {
         validator: Validator,
         /// The digest that was checked, as `sha-256=HEX`.
         digest: Option<String>,
+        /// Whether the server still had this version when the file was complete, as far as is known;
+        /// if not, the next run looks again.
+        is_current: bool,
     },
     /// Failed; a later run tries again unless `permanent`.
     Failed {

@@ -216,6 +216,7 @@ impl Core {
                 modified: published.modified,
                 validator: job.validator.clone(),
                 digest: checked.map(|promise| promise.checksum().to_string()),
+                is_current: true,
             };
             if how != How::Skipped {
                 self.effects.push(Effect::Settle(Settled { entry, state }));
