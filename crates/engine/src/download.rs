@@ -151,9 +151,9 @@ impl Download {
 
     /// A proxy for everything: `http`, `https`, `socks5` or `socks5h`.
     pub fn proxy(mut self, url: &str) -> Self {
-        match Url::parse(url) {
-            Ok(url) => self.options.http.proxy = ProxyChoice::Use { url, except: String::new() },
-            Err(why) => self.complain(format!("the proxy is not a URL: {why}")),
+        match ProxyChoice::parse(url, "") {
+            Ok(proxy) => self.options.http.proxy = proxy,
+            Err(error) => self.complain(error.message().to_owned()),
         }
         self
     }

@@ -119,11 +119,12 @@ impl ErrorKind {
         }
     }
 
-    /// Whether the same request may well succeed a little later.
+    /// Whether the same request may well succeed a little later, as far as the kind alone can tell;
+    /// [`Error::is_transient`] knows more.
     pub fn is_transient(self) -> bool {
         match self {
             Self::Status(code) => {
-                matches!(code, 408 | 425 | 429 | 500 | 502 | 503 | 504)
+                matches!(code, 408 | 425 | 429 | 500 | 502 | 503 | 504 | 509)
             }
             Self::Resolve | Self::Connect | Self::Broken | Self::Stalled => true,
             _ => false,
@@ -135,8 +136,14 @@ impl ErrorKind {
             Self::Status(401 | 403) => {
                 "the server wants credentials or refuses; give them with -H, or ask for a new link"
             }
-            Self::Status(404 | 410) => "check the URL",
-            Self::Status(_) | Self::Broken | Self::Stalled | Self::Connect => "run the same command again to go on",
+            Self::Status(407) => "give the proxy's credentials: --proxy http://USER:PASS@HOST:PORT",
+            Self::Status(408 | 425) => "run the same command again to go on",
+            Self::Status(429 | 503) => "the server is busy; run the same command again later to go on",
+            // They will be answered in the same way tomorrow.
+            Self::Status(501 | 505) => "check the URL, or ask the owner of the server",
+            Self::Status(500..=599) => "the server is in trouble; run the same command again later to go on",
+            Self::Status(_) => "check the URL, or ask the owner of the server",
+            Self::Broken | Self::Stalled | Self::Connect => "run the same command again to go on",
             Self::Resolve => "check the host name and the network",
             Self::Proxy => "check the address and the credentials of the proxy",
             Self::Tls => "if the certificate is signed by an authority of your own, give it with --ca-file",
@@ -190,6 +197,7 @@ struct Inner {
     url: Option<String>,
     path: Option<PathBuf>,
     attempts: u32,
+    is_transient: Option<bool>,
     advice: Option<&'static str>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -198,7 +206,16 @@ impl Error {
     /// An error of this kind; `message` says what happened in a clause without a full stop.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self(Box::new(Inner { kind, message, url: None, path: None, attempts: 0, advice: None, source: None }))
+        Self(Box::new(Inner {
+            kind,
+            message,
+            url: None,
+            path: None,
+            attempts: 0,
+            is_transient: None,
+            advice: None,
+            source: None,
+        }))
     }
 
     /// An error of reading or writing `path`: out of room is told apart from the rest.
@@ -231,11 +248,31 @@ impl Error {
         self
     }
 
+    /// Says whether it may pass, where that is not the same for all errors of the kind.
+    #[must_use]
+    pub fn with_transient(mut self, is_transient: bool) -> Self {
+        self.0.is_transient = Some(is_transient);
+        self
+    }
+
     /// Says what to do next, where that is not the same for all errors of the kind.
     #[must_use]
     pub fn with_advice(mut self, advice: &'static str) -> Self {
         self.0.advice = Some(advice);
         self
+    }
+
+    /// Whether this machine has run out of something that comes back: descriptors, ports, threads.
+    pub(crate) fn is_scarcity(&self) -> bool {
+        let mut cause = StdError::source(self);
+        while let Some(error) = cause {
+            let errno = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+            if matches!(errno, Some(libc::EMFILE | libc::ENFILE | libc::EADDRNOTAVAIL | libc::ENOBUFS | libc::EAGAIN)) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
     }
 
     /// Adds the cause.
@@ -253,6 +290,11 @@ impl Error {
     /// Whose fault it is.
     pub fn blame(&self) -> Blame {
         self.0.kind.blame()
+    }
+
+    /// Whether the same request may well succeed a little later.
+    pub fn is_transient(&self) -> bool {
+        self.0.is_transient.unwrap_or_else(|| self.0.kind.is_transient())
     }
 
     /// What happened, without URL, path and tries.
@@ -345,6 +387,43 @@ mod tests {
             .with_attempts(5);
         assert_eq!(error.to_string(), "http://h/a: the server answered 503 Service Unavailable (tried 5 times)");
         assert!(error.kind().is_transient());
+    }
+
+    #[test]
+    fn an_error_may_know_better_than_its_kind_whether_it_passes() {
+        let error = Error::new(ErrorKind::Proxy, "the proxy is busy");
+        assert!(!error.is_transient());
+        assert!(error.with_transient(true).is_transient());
+        assert!(Error::new(ErrorKind::Connect, "refused").is_transient());
+        assert!(!Error::new(ErrorKind::Connect, "refused").with_transient(false).is_transient());
+    }
+
+    #[test]
+    fn the_advice_on_a_status_is_of_use() {
+        let cases: [(&[u16], &str); 6] = [
+            (
+                &[204, 304, 400, 402, 404, 405, 406, 410, 414, 416, 418, 451, 501, 505],
+                "check the URL, or ask the owner",
+            ),
+            (&[401, 403], "credentials or refuses; give them with -H, or ask for a new link"),
+            (&[407], "--proxy http://USER:PASS@HOST:PORT"),
+            (&[408, 425], "run the same command again to go on"),
+            (&[429, 503], "is busy; run the same command again later"),
+            (&[500, 502, 504, 507, 520, 599], "is in trouble; run the same command again later"),
+        ];
+        for (statuses, words) in cases {
+            for status in statuses {
+                let advice = Error::new(ErrorKind::Status(*status), "no").advice().unwrap();
+                assert!(advice.contains(words), "{status}: {advice}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_broke_off_is_gone_on_with() {
+        for kind in [ErrorKind::Broken, ErrorKind::Stalled, ErrorKind::Connect] {
+            assert_eq!(Error::new(kind, "no").advice(), Some("run the same command again to go on"));
+        }
     }
 
     #[test]

@@ -163,6 +163,10 @@ pub enum How {
     ThereByLedger,
     /// It was there already: its attributes hold the server's validator.
     ThereByValidator,
+    /// It was there already: its content was compared with the server's.
+    ThereByContent,
+    /// It was there already: samples of its content were compared with the server's.
+    ThereBySamples,
     /// It was there already: it has the digest that was asked for.
     ThereByDigest,
     /// It was there already: size and modification time agree with the server's.

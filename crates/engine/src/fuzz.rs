@@ -15,8 +15,8 @@ use url::Url;
 
 use crate::checksum::Checksum;
 use crate::error::ErrorKind;
+use crate::evidence::{EntityTag, Evidence};
 use crate::feed::list::{Line, parse_line};
-use crate::http::validator::{Agreement, EntityTag, Validator};
 use crate::http::{content_range as ranges, digest, disposition, retry_after as patience};
 use crate::journal::{Journal, JournalError, with_body};
 use crate::name::safe;
@@ -46,11 +46,11 @@ const DEVICES: [&str; 22] = [
     "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9",
 ];
 /// 255, less the longest suffix of ours.
-const NAME_BYTES_MAX: usize = 241;
+const NAME_BYTES_MAX: usize = 238;
 /// What makes the canary panic.
 const CANARY: &[u8] = b"tow!";
 
-/// `NAME.part.json`: the bytes as they are, and as the body of a journal whose CRC is right, which no
+/// `NAME.towline.json`: the bytes as they are, and as the body of a journal whose CRC is right, which no
 /// search would find.
 pub fn journal(bytes: &[u8]) -> u64 {
     shape(&(decoded(bytes), decoded(&with_body(bytes))))
@@ -129,10 +129,10 @@ pub fn validator(bytes: &[u8]) -> u64 {
     let mut headers = HeaderMap::new();
     headers.insert(header::ETAG, value.clone());
     headers.insert(header::LAST_MODIFIED, value);
-    let read = Validator::from_headers(&headers, Some(5));
-    assert_ne!(read.compare(&read), Agreement::Different, "{read:?}");
+    let read = Evidence::from_headers(&headers, Some(5));
+    assert!(!read.compare(&read).is_different(), "{read:?}");
     let written = serde_json::to_vec(&read).expect("strings and numbers always have a JSON form");
-    assert_eq!(serde_json::from_slice::<Validator>(&written).ok().as_ref(), Some(&read));
+    assert_eq!(serde_json::from_slice::<Evidence>(&written).ok().as_ref(), Some(&read));
     assert_eq!(read.last_modified.is_some(), read.last_modified_time().is_some(), "{read:?}");
     let is_weak = read.etag.as_ref().map(EntityTag::is_weak);
     assert_eq!(read.if_range().is_some(), is_weak == Some(false), "{read:?}");
@@ -172,7 +172,7 @@ fn decoded(text: &[u8]) -> u64 {
     let is_inside = |range: &ByteRange| total_bytes.is_none_or(|total_bytes| range.end <= total_bytes);
     assert!(ranges.iter().all(|range| range.start < range.end && is_inside(range)), "{journal:?}");
     assert!(ranges.windows(2).all(|pair| pair[0].end < pair[1].start), "{journal:?}");
-    let outcome = shape(&(ranges.len().min(3), total_bytes.is_some(), journal.identity.validator.etag.is_some()));
+    let outcome = shape(&(ranges.len().min(3), total_bytes.is_some(), journal.identity.evidence.etag.is_some()));
     assert_eq!(Journal::decode(&journal.encode()), Ok(journal));
     outcome
 }
@@ -246,7 +246,7 @@ fn harmless(name: &str) {
     let lower = name.to_lowercase();
     let stem = lower.split('.').next().unwrap_or_default().trim_end();
     assert!(!DEVICES.contains(&stem), "{name:?} is a device");
-    for ours in [".part", ".part.json", ".part.json.tmp"] {
+    for ours in [".towline", ".towline.json", ".towline.json.tmp"] {
         assert!(!lower.ends_with(ours), "{name:?} is a name of ours");
     }
 }

@@ -9,7 +9,6 @@ use url::Url;
 use crate::dispatch::message::{Alpn, Fetch, FetchKind, SlotId};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::origin::{Origin, Scheme};
-use crate::http::validator::Validator;
 use crate::job::JobId;
 use crate::name::safe;
 use crate::options::HttpOptions;
@@ -126,7 +125,7 @@ async fn first_byte(
         url: url.clone(),
         is_own_origin,
         keeps_credentials: is_own_origin,
-        kind: FetchKind::Piece { range, if_range: None, expect: Validator::default() },
+        kind: FetchKind::Sample { range, expect: Arc::default() },
         piece: Arc::new(Piece::new(range.start, range.end)),
     };
     let request = request::build(network, &fetch, connection.protocol(), connection.plain_proxy())?;
@@ -134,7 +133,7 @@ async fn first_byte(
         .await
         .map_err(|_| Error::new(ErrorKind::Stalled, "no answer came in time"))??;
     let believes_digests = network.options.server_digests;
-    let answer = Answer::read(&response, connection.protocol(), believes_digests, SystemTime::now());
+    let answer = Answer::read(&response, connection.protocol(), url, believes_digests, SystemTime::now())?;
     Ok((answer, response.headers().clone()))
 }
 
@@ -160,8 +159,8 @@ fn describe(asked: &Url, at: &Url, answer: &Answer, headers: &http::HeaderMap, r
         ranges,
         etag: text(http::header::ETAG),
         last_modified: text(http::header::LAST_MODIFIED),
-        digest: head.validator.digest.as_ref().map(ToString::to_string),
-        content_encoding: head.content_encoding.clone(),
+        digest: head.evidence.digest.as_ref().map(ToString::to_string),
+        content_encoding: head.evidence.content_encoding.clone(),
         protocol: head.protocol.name(),
         redirects,
     }

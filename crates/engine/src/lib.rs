@@ -1,10 +1,13 @@
 //! The download engine of Towline: brings files here, whole, fast, and never lies about what is on
 //! the disk.
 //!
-//! - A final name only ever holds complete, verified content; until then it is `NAME.part`.
-//! - What has come is kept: a journal beside the partial file is saved each half second.
-//! - One file comes over several connections where the server serves ranges, many files come at
-//!   once, and each answer is checked against the version that was begun.
+//! - A final name only ever holds content that is complete by the rules of its protocol, and that has
+//!   its digest where there is one; until then it is `NAME.towline`.
+//! - What has come is kept: a journal beside the partial file is saved each half second, and nothing
+//!   is given up because of a single answer.
+//! - One file comes over several connections where the server serves ranges and says enough of its
+//!   version, and many files come at once. What an answer says is worth what [`evidence`] makes of
+//!   it; what it does not say proves nothing.
 //!
 //! One call does a whole download ([`download()`]); a [`Session`] fetches many files, takes commands
 //! while it runs and tells what happens as [`Event`]s.
@@ -30,6 +33,7 @@ pub mod checksum;
 pub mod download;
 pub mod error;
 pub mod event;
+pub mod evidence;
 pub mod feed;
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]

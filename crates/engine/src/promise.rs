@@ -24,6 +24,14 @@ impl Promise {
         }
     }
 
+    /// Whether keeping it proves that the content is right: what a server gives may be a CRC.
+    pub(crate) fn proves(&self) -> bool {
+        match self {
+            Self::Asked(_) => true,
+            Self::Given(digest) => digest.checksum().algorithm().is_collision_resistant(),
+        }
+    }
+
     /// Whether the content with this digest is the one that was promised.
     pub(crate) fn is_kept_by(&self, found: &[u8]) -> bool {
         self.checksum().digest() == found

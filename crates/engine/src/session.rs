@@ -42,6 +42,8 @@ const REPORT_EVERY: Duration = Duration::from_millis(5);
 const EVENTS_MAX: usize = 1024;
 /// A wait that is ended by its queue's shutting down.
 const WAIT: Duration = Duration::from_secs(365 * 86_400);
+/// Descriptors that a session needs besides those of its files and connections.
+const DESCRIPTORS_OTHERWISE: u64 = 32;
 /// The feed waits so long for slow input before it looks at what else it was asked.
 const FEED_PATIENCE: Duration = Duration::from_millis(50);
 
@@ -85,6 +87,16 @@ impl SessionBuilder {
     pub fn storage(mut self, storage: Arc<dyn Storage>) -> Self {
         self.storage = storage;
         self
+    }
+
+    /// Checks what can be checked before anything runs, and creates nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`] for a CA file or a proxy that cannot be used.
+    pub fn check(&self) -> Result<()> {
+        let limit = RateLimit::new(None, Instant::now());
+        Network::new(self.options.http.clone(), limit, Arc::clone(&self.resolver)).map(drop)
     }
 
     /// Checks what can be checked before anything runs, and creates the directory.
@@ -349,6 +361,7 @@ impl Supervised for Run {
             parts: parts.clone(),
             requests: queues.opener.clone(),
             reports: queues.messages.clone(),
+            leftovers: RefCell::default(),
         };
         self.spawn(crew, "open", move || opener.run())?;
         let digests = ThreadPoolExecutor::builder()
@@ -389,7 +402,7 @@ impl Supervised for Run {
             self.spawn(crew, "feed", move || run_feed(feed, &requests, &reports))?;
         }
         let seed = self.options.seed.unwrap_or_else(|| fastrand::u64(..));
-        let core = Core::new(&self.options, has_feed, seed);
+        let core = Core::new(&within_descriptors(self.options.clone()), has_feed, seed);
         let network = Arc::clone(&self.network);
         let driver =
             Driver::new(core, queues, parts, network, crew.clone(), self.options.threads, Arc::clone(&self.ended));
@@ -416,6 +429,19 @@ impl Run {
     }
 }
 
+/// Each connection and each file under way takes a descriptor; the ledger, the runtimes and the caller
+/// have theirs. Fewer at once is better than some that fail.
+fn within_descriptors(mut options: Options) -> Options {
+    let Some(limit) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current else { return options };
+    let left = usize::try_from(limit.saturating_sub(DESCRIPTORS_OTHERWISE)).unwrap_or(usize::MAX);
+    // A file has its partial file and its connection, and as many are prepared ahead.
+    let most = (left / 3).max(1);
+    options.max_connections = options.max_connections.min(most);
+    options.connections = options.connections.map(|connections| connections.min(most));
+    options.jobs = options.jobs.min(most);
+    options
+}
+
 /// The feed's thread: reads entries when asked, notes how they ended.
 fn run_feed(mut feed: Box<dyn Feed>, requests: &Queue<FeedRequest>, reports: &Queue<Message>) {
     let mut wanted = 0;
@@ -427,6 +453,10 @@ fn run_feed(mut feed: Box<dyn Feed>, requests: &Queue<FeedRequest>, reports: &Qu
                 if let Err(error) = feed.settle(settled) {
                     let _ = reports.put(Message::FeedFailed(error));
                 }
+                tell_warnings(&mut *feed, reports);
+            }
+            Ok(FeedRequest::Owner { job, entry, path }) => {
+                let _ = reports.put(Message::Owned(job, feed.owner(entry, &path)));
             }
             Err(GetError::ShutDown) => break,
             Err(_) => {}
@@ -435,9 +465,7 @@ fn run_feed(mut feed: Box<dyn Feed>, requests: &Queue<FeedRequest>, reports: &Qu
             continue;
         }
         let fed = feed.next(wanted, FEED_PATIENCE);
-        for warning in feed.take_warnings() {
-            let _ = reports.put(Message::Warned(warning));
-        }
+        tell_warnings(&mut *feed, reports);
         // Nothing yet and more to come: ask again.
         if !matches!(&fed, Ok(fed) if fed.entries.is_empty() && !fed.ended) {
             wanted = 0;
@@ -446,5 +474,12 @@ fn run_feed(mut feed: Box<dyn Feed>, requests: &Queue<FeedRequest>, reports: &Qu
     }
     if let Err(error) = feed.close() {
         let _ = reports.put(Message::FeedFailed(error));
+    }
+    tell_warnings(&mut *feed, reports);
+}
+
+fn tell_warnings(feed: &mut dyn Feed, reports: &Queue<Message>) {
+    for warning in feed.take_warnings() {
+        let _ = reports.put(Message::Warned(warning));
     }
 }

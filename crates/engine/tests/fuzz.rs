@@ -117,7 +117,7 @@ fn any_disposition_gives_a_harmless_name() {
         b"\xe2\x80\xae",
         b"\xff",
         b"con",
-        b".part",
+        b".towline",
         b".json",
         b".tmp",
         b".",
@@ -140,9 +140,9 @@ fn any_text_becomes_a_harmless_name() {
         b"_",
         b"con",
         b"LPT1",
-        b".part",
-        b".part.json",
-        b".part.json.tmp",
+        b".towline",
+        b".towline.json",
+        b".towline.json.tmp",
         b".towline",
         b"%2f",
         b"%00",
@@ -414,7 +414,7 @@ fn hostile_names() -> Vec<Vec<u8>> {
     .map(|name| name.as_bytes().to_vec())
     .into();
     names.push("\u{e4}".repeat(200).into_bytes());
-    names.push(format!("{}.part.json", "x".repeat(231)).into_bytes());
+    names.push(format!("{}.towline.json", "x".repeat(231)).into_bytes());
     // A number takes the place of what keeps it from being a device.
     names.push(format!("con{spaces}x.iso").into_bytes());
     names

@@ -3,18 +3,19 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::{Sleep, sleep, sleep_until};
 
 use crate::conn::Conn;
 use crate::content::fill;
+use crate::fault::{StreamEnd, header_name, header_value};
 use crate::pace::{Pace, chunk_bytes};
 use crate::resource::InFlight;
 use crate::rule::{Effects, Ending};
@@ -30,6 +31,9 @@ const POOLED_BYTES: usize = 32 * 1024;
 const POOL_BLOCKS: usize = 16;
 /// Time for HTTP/2 to write what it was given before a scripted end throws it away.
 const HTTP2_DRAIN: Duration = Duration::from_millis(10);
+
+/// What ends a body before its time.
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Where bytes come from.
 enum Source {
@@ -74,6 +78,8 @@ pub(crate) struct Owner {
     pub(crate) conn: Arc<Conn>,
     pub(crate) path: Arc<PathCounters>,
     pub(crate) http2: bool,
+    /// Ordinal of the request on its HTTP/2 connection, from 1; 0 over HTTP/1.
+    pub(crate) stream: u32,
     /// Held until the body is dropped.
     pub(crate) _in_flight: Option<InFlight>,
 }
@@ -100,6 +106,9 @@ impl OriginBody {
         let spans: VecDeque<Span> = spans.into_iter().filter(|span| span.len > 0).collect();
         let len: u64 = spans.iter().map(Span::len).sum();
         script.settle(len);
+        if !owner.http2 {
+            script.stream_end = None;
+        }
         Self {
             spans,
             begun: 0,
@@ -119,8 +128,9 @@ impl OriginBody {
     fn before_event(&self) -> u64 {
         let cut = self.script.cut.map_or(u64::MAX, |(at, _)| at);
         let stall = self.script.stall.map_or(u64::MAX, |(at, _)| at);
+        let end = self.script.stream_end.map_or(u64::MAX, |(at, _)| at);
         let span = self.spans.front().map_or(0, |span| span.len - self.begun);
-        (self.len.min(cut).min(stall) - self.sent).min(span)
+        (self.len.min(cut).min(stall).min(end) - self.sent).min(span)
     }
 
     fn most(&self) -> usize {
@@ -162,31 +172,84 @@ impl OriginBody {
     }
 
     /// Ends the connection (HTTP/1) or the stream; `None` if there is something to wait for first.
-    fn end(&mut self, ending: Ending) -> Option<Poll<io::Error>> {
+    fn end(&mut self, ending: Ending) -> Option<Poll<BoxError>> {
         if !self.owner.http2 {
             self.owner.conn.end_when_flushed(ending);
             return Some(Poll::Pending);
         }
-        if !self.drained {
-            self.drained = true;
-            self.sleep = Some(Box::pin(sleep(HTTP2_DRAIN)));
+        if !self.drains() {
             return None;
         }
         match ending {
-            Ending::Close => Some(Poll::Ready(io::Error::other("the script ends the body here"))),
+            Ending::Close => Some(Poll::Ready("the script ends the body here".into())),
             Ending::Reset => {
-                self.owner.conn.reset_now();
+                self.owner.conn.end_now(ending);
                 Some(Poll::Pending)
             }
         }
+    }
+
+    /// Ends the HTTP/2 stream; `None` if there is something to wait for first, or the body goes on.
+    fn end_stream(&mut self, how: StreamEnd) -> Option<Poll<Option<BoxError>>> {
+        let Owner { conn, stream, .. } = &self.owner;
+        match how {
+            StreamEnd::Early => return Some(Poll::Ready(None)),
+            StreamEnd::Reset(code) => {
+                if !self.drains() {
+                    return None;
+                }
+                return Some(Poll::Ready(Some(h2::Error::from(h2::Reason::from(code)).into())));
+            }
+            StreamEnd::GoAway(code) => {
+                conn.go_away(*stream, code);
+                self.script.stream_end = None;
+                return None;
+            }
+            StreamEnd::GoAwayBefore(code) => conn.go_away(stream.saturating_sub(1), code),
+            StreamEnd::GoAwayAndClose(code) => {
+                conn.end_when_flushed(Ending::Close);
+                conn.go_away(*stream, code);
+            }
+            StreamEnd::Close => {
+                conn.end_when_flushed(Ending::Close);
+                conn.nudge();
+            }
+        }
+        // Nothing wakes this body again. It is dropped with its connection, or when the client gives up.
+        self.script.stream_end = None;
+        self.script.stall = Some((0, None));
+        Some(Poll::Pending)
+    }
+
+    /// Whether HTTP/2 has had the time to write what it was given.
+    fn drains(&mut self) -> bool {
+        if !self.drained {
+            self.drained = true;
+            self.sleep = Some(Box::pin(sleep(HTTP2_DRAIN)));
+            return false;
+        }
+        true
+    }
+
+    /// The fields behind an HTTP/2 body, once.
+    fn trailers(&mut self) -> Option<HeaderMap> {
+        if !self.owner.http2 || self.script.trailers.is_empty() {
+            return None;
+        }
+        let fields = std::mem::take(&mut self.script.trailers);
+        let mut trailers = HeaderMap::new();
+        for (name, value) in fields {
+            trailers.append(header_name(&name), header_value(&value));
+        }
+        Some(trailers)
     }
 }
 
 impl hyper::body::Body for OriginBody {
     type Data = Bytes;
-    type Error = io::Error;
+    type Error = BoxError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
         loop {
             if let Some(sleep) = this.sleep.as_mut() {
@@ -198,6 +261,14 @@ impl hyper::body::Body for OriginBody {
             {
                 match this.end(ending) {
                     Some(end) => return end.map(|error| Some(Err(error))),
+                    None => continue,
+                }
+            }
+            if let Some((at, how)) = this.script.stream_end
+                && this.sent >= at
+            {
+                match this.end_stream(how) {
+                    Some(end) => return end.map(|error| error.map(Err)),
                     None => continue,
                 }
             }
@@ -214,7 +285,7 @@ impl hyper::body::Body for OriginBody {
             }
             let left = this.before_event();
             if left == 0 {
-                return Poll::Ready(None);
+                return Poll::Ready(this.trailers().map(|trailers| Ok(Frame::trailers(trailers))));
             }
             if this.granted == 0 {
                 let Some(rate) = this.lowest_rate() else {
@@ -242,9 +313,11 @@ impl hyper::body::Body for OriginBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        // Over HTTP/2 a cut behind the last byte must still come before the stream's end.
-        let cut_is_due = self.owner.http2 && self.script.cut.is_some_and(|(at, _)| at == self.len);
-        self.length_known && self.sent == self.len && !cut_is_due
+        // Over HTTP/2 what comes behind the last byte must still come before the stream's end.
+        let cut_is_due = self.script.cut.is_some_and(|(at, _)| at == self.len);
+        let end_is_due = self.script.stream_end.is_some_and(|(at, _)| at == self.len);
+        let is_more_due = self.owner.http2 && (cut_is_due || end_is_due || !self.script.trailers.is_empty());
+        self.length_known && self.sent == self.len && !is_more_due
     }
 
     fn size_hint(&self) -> SizeHint {

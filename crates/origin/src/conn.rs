@@ -1,11 +1,12 @@
 //! One connection: what its requests share, the socket at the bottom (which can be reset, or cut in
 //! the TLS handshake) and the gate at the top (which ends the connection once the last scripted byte
-//! is out). Each runs on the serving thread that owns the socket.
+//! is out, and puts frames of the script's own between those of HTTP/2). Each runs on the serving
+//! thread that owns the socket.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
@@ -22,6 +23,9 @@ use crate::state::Shared;
 const CLOSE: u8 = 1;
 const RESET: u8 = 2;
 
+/// A GOAWAY frame (RFC 9113, section 6.8) up to its two numbers: 8 bytes, of the whole connection.
+const GOAWAY_HEAD: [u8; 9] = [0, 0, 8, 7, 0, 0, 0, 0, 0];
+
 /// What the requests of a connection share.
 pub(crate) struct Conn {
     /// 1 is the first connection accepted.
@@ -33,6 +37,11 @@ pub(crate) struct Conn {
     raw: Mutex<Option<RawAnswer>>,
     ending: AtomicU8,
     aborted: Notify,
+    /// HTTP/2 requests so far.
+    streams: AtomicU32,
+    /// HTTP/2 frames that the script sends beside the HTTP stack.
+    frames: Mutex<Vec<u8>>,
+    nudged: Notify,
 }
 
 impl Conn {
@@ -44,6 +53,9 @@ impl Conn {
             raw: Mutex::default(),
             ending: AtomicU8::new(0),
             aborted: Notify::new(),
+            streams: AtomicU32::new(0),
+            frames: Mutex::default(),
+            nudged: Notify::new(),
         }
     }
 
@@ -66,13 +78,41 @@ impl Conn {
         self.ending.store(ending, Ordering::Release);
     }
 
-    /// Resets the connection without waiting for anything.
-    pub(crate) fn reset_now(&self) {
-        self.end_when_flushed(Ending::Reset);
+    /// Ends the connection without waiting for anything.
+    pub(crate) fn end_now(&self, ending: Ending) {
+        self.end_when_flushed(ending);
         self.aborted.notify_one();
     }
 
-    /// Waits for [`Self::reset_now`].
+    /// Counts an HTTP/2 request, in the order in which they came; its ordinal, from 1. Clients number
+    /// their streams 1, 3, 5 and so on.
+    pub(crate) fn next_stream(&self) -> u32 {
+        self.streams.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Sends GOAWAY with this code; the last of the streams that it lets live is the `stream`-th, and
+    /// 0 is none.
+    pub(crate) fn go_away(&self, stream: u32, code: u32) {
+        let last = stream.saturating_mul(2).saturating_sub(1);
+        let mut frames = self.frames.lock();
+        frames.extend_from_slice(&GOAWAY_HEAD);
+        frames.extend_from_slice(&last.to_be_bytes());
+        frames.extend_from_slice(&code.to_be_bytes());
+        drop(frames);
+        self.nudge();
+    }
+
+    /// Has whoever drives the connection flush it, as soon as the HTTP stack has nothing to write.
+    pub(crate) fn nudge(&self) {
+        self.nudged.notify_one();
+    }
+
+    /// Waits for [`Self::nudge`].
+    pub(crate) async fn nudged(&self) {
+        self.nudged.notified().await;
+    }
+
+    /// Waits for [`Self::end_now`].
     pub(crate) async fn aborted(&self) {
         self.aborted.notified().await;
     }
@@ -182,7 +222,8 @@ impl AsyncWrite for Socket {
 /// The stream that the HTTP stack writes to, over the socket or over TLS.
 ///
 /// The stack flushes it whenever its own buffers are empty: that is the moment at which exactly the
-/// scripted bytes are out, and a scripted end comes as an error of the flush.
+/// scripted bytes are out, and a scripted end comes as an error of the flush. With HTTP/2 it is also
+/// between two frames, and the script's own have their place here.
 pub(crate) struct Gate<S> {
     inner: S,
     conn: Arc<Conn>,
@@ -235,6 +276,25 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
     }
 }
 
+impl<S: AsyncWrite + Unpin> Gate<S> {
+    /// Writes the frames of the script and flushes them.
+    fn poll_frames(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut frames = self.conn.frames.lock();
+        if frames.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        while !frames.is_empty() {
+            let written = ready!(Pin::new(&mut self.inner).poll_write(cx, &frames))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            frames.drain(..written);
+        }
+        drop(frames);
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+}
+
 impl<S: AsyncWrite + Unpin> AsyncWrite for Gate<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().inner).poll_write(cx, buf)
@@ -243,6 +303,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gate<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(Pin::new(&mut this.inner).poll_flush(cx))?;
+        ready!(this.poll_frames(cx))?;
         if this.conn.is_ending() {
             return Poll::Ready(Err(io::Error::other("the script ends the connection here")));
         }

@@ -2,13 +2,15 @@
 //! several of them compose.
 //!
 //! To add a fault: a variant here, a field of `Effects` and a line in `RuleSet::apply` (`rule.rs`),
-//! and the place that looks at the field: `respond.rs` and `reply.rs` for what is answered, `body.rs`
-//! for how its bytes flow, `raw.rs` for what no HTTP library would send, `worker.rs` for connections.
+//! and the place that looks at the field: `respond.rs` and `reply.rs` for what is answered,
+//! `version.rs` for its validators, `body.rs` for how its bytes flow, `raw.rs` for what no HTTP library
+//! would send, `worker.rs` for connections.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
+use crate::page::{Page, PageBy};
 use crate::rule::{Rule, Scope};
 
 /// More header fields than this do not fit into the table that they are kept in.
@@ -53,6 +55,9 @@ pub enum Fault {
     IgnoreRange,
     /// Answers a request with `If-Range` with 200 and the whole content, though nothing has changed.
     IgnoreIfRange,
+    /// Answers as if the request had no `If-Match`, `If-None-Match`, `If-Modified-Since` or
+    /// `If-Unmodified-Since`; `If-Range` has a fault of its own.
+    IgnoreConditions,
     /// Answers each range request with 416, as if the resource were empty; its length is told right.
     RefuseRange,
     /// Lies in the `Content-Range` of a 206; the bytes are those that were asked for.
@@ -61,6 +66,17 @@ pub enum Fault {
     OtherRange {
         /// How far it is off.
         by: i64,
+    },
+    /// Answers a range request with the range that begins where it was asked for and ends so many bytes
+    /// later or earlier, and says so. At least one byte comes.
+    OtherEnd {
+        /// How far the end is off.
+        by: i64,
+    },
+    /// Leaves out the last bytes of a 206: `Content-Length` says so, `Content-Range` does not.
+    ShortRange {
+        /// How many.
+        by: u64,
     },
     /// Answers a range request with `multipart/byteranges` of one part.
     Multipart,
@@ -82,6 +98,13 @@ pub enum Fault {
         /// Seed of the new content.
         seed: u64,
     },
+    /// Changes what an answer tells of its version, and what conditions are held against. The content
+    /// stays; together with [`Self::OtherContent`] in the same scope it is another version.
+    Validators(Validators),
+    /// Sends no `Date`.
+    NoDate,
+    /// The server's clock is so many seconds fast, or slow below zero; seen in `Date`.
+    ClockOff(i64),
     /// Requests go in turn to so many servers, which have the same content and each a tag of its own.
     Backends(u64),
     /// Answers with this status and a line of text.
@@ -93,6 +116,8 @@ pub enum Fault {
         /// The value of `Retry-After`, sensible or not.
         retry_after: Option<String>,
     },
+    /// Answers with a page in place of what was asked for, as a captive portal does.
+    Page(Page),
     /// Redirects; a location that leads back here is a loop.
     Redirect {
         /// The status code, 100 to 999.
@@ -126,7 +151,23 @@ pub enum Fault {
         /// What is wrong with it.
         how: BadChunk,
     },
-    /// Sends the body chunked, with these fields behind it, asked for or not. HTTP/1 only.
+    /// Sends these `Transfer-Encoding` fields. The body is chunked if the last field ends with
+    /// `chunked`, and as it is otherwise; nothing is coded, whatever they say. Failures are left alone.
+    /// HTTP/1 only.
+    TransferEncoding {
+        /// The values, a field each.
+        fields: Vec<String>,
+        /// Whether `Content-Length` is there too. Without it a body that is not chunked ends with its
+        /// connection.
+        length: bool,
+    },
+    /// Says `Connection: close` and no length in an answer of HTTP/1.1: the body ends with its
+    /// connection. Failures are left alone. HTTP/1 only.
+    CloseDelimited {
+        /// Whether TLS says that this is the end.
+        close_notify: bool,
+    },
+    /// Sends the body with these fields behind it, asked for or not; over HTTP/1 it is chunked then.
     Trailers(Vec<(String, String)>),
     /// Sets a header of each answer, in place of the resource's own; the value may be no text.
     Header {
@@ -147,6 +188,23 @@ pub enum Fault {
     CloseAfterEach,
     /// Answers as HTTP/1.0, and closes the connection after each answer. HTTP/1 only.
     Http10,
+    /// Ends a stream in this way once `at` body bytes are on their way. If it is reset, the client may
+    /// see fewer of them. HTTP/2 only.
+    EndStream {
+        /// Body bytes before the end.
+        at: u64,
+        /// What the end is.
+        how: StreamEnd,
+    },
+    /// Resets the stream with this code (RFC 9113, section 7) before there is an answer: 7 is
+    /// REFUSED_STREAM, 13 is HTTP_1_1_REQUIRED. HTTP/2 only.
+    RefuseStream(u32),
+    /// Answers the first requests of each connection, and the next ones with nothing but a GOAWAY
+    /// (NO_ERROR) that names the last of those. HTTP/2 only.
+    GoAwayAbove {
+        /// How many are answered.
+        streams: u32,
+    },
     /// Closes the connection in the TLS handshake, once so many bytes of the server's have been sent
     /// (0: after the client's first message). Of the server only; its scope counts connections.
     CutHandshake {
@@ -155,7 +213,8 @@ pub enum Fault {
     },
     /// Refuses what is above `max`. For the server these are open connections: one that was
     /// accepted while `max` others were open stays refused. For a resource they are responses in
-    /// flight. `Reset` on the server acts at accept, before any request, whatever the scope.
+    /// flight, and with a `max` of 0 every request of the scope is refused. On the server `Reset`,
+    /// `Close` and `Alert` act at accept, before any request, and the scope counts connections.
     ConnectionLimit {
         /// How many are served at once.
         max: usize,
@@ -175,8 +234,72 @@ pub enum Fault {
 pub enum Above {
     /// It is answered with 503, and HTTP/1.1 connections are closed after that.
     Unavailable,
+    /// The same with this status.
+    Status {
+        /// The status code, 100 to 999.
+        code: u16,
+        /// The value of `Retry-After`, sensible or not.
+        retry_after: Option<&'static str>,
+    },
     /// The connection is reset.
     Reset,
+    /// The connection is closed in order (FIN), without a word.
+    Close,
+    /// The client's first message is answered with a TLS alert (`internal_error`), and the connection
+    /// closed. For a resource and without TLS the same as [`Self::Close`].
+    Alert,
+}
+
+/// What a [`Fault::Validators`] makes of the tag and the date.
+///
+/// ```
+/// use towline_origin::{Fault, Resource, Scope, Switch, Validators};
+///
+/// let changed = Switch::default();
+/// let other_version = Scope::every().while_on(&changed);
+/// let resource = Resource::new("/a.bin", 1, 1_000_000)
+///     .fault(Fault::Validators(Validators::NoTag).when(other_version.clone()))
+///     .fault(Fault::OtherContent { from: 0, seed: 2 }.when(other_version));
+/// # drop(resource);
+/// changed.on();
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Validators {
+    /// There is no tag.
+    NoTag,
+    /// There is no `Last-Modified`.
+    NoDate,
+    /// There is neither.
+    Neither,
+    /// The tag is weak.
+    WeakTag,
+    /// The tag is this one, exactly as sent (with its quotes).
+    Tag(String),
+    /// `Last-Modified` is this.
+    Date(SystemTime),
+    /// `Last-Modified` is so many seconds before the `Date` of the same answer; 0 is *now*, each time.
+    DateBefore(u64),
+    /// Whole answers show the tag, and ranges do not.
+    TagOnWholeOnly,
+    /// Ranges show tag and date, and whole answers do not.
+    OnRangesOnly,
+}
+
+/// How a [`Fault::EndStream`] ends a stream. Codes are those of RFC 9113, section 7.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// RST_STREAM with this code: 0 is NO_ERROR, 8 is CANCEL.
+    Reset(u32),
+    /// END_STREAM, whatever `Content-Length` has said.
+    Early,
+    /// GOAWAY with this code; its last stream is this one, which goes on to its proper end.
+    GoAway(u32),
+    /// GOAWAY with this code; its last stream is the one before this, which brings nothing more.
+    GoAwayBefore(u32),
+    /// GOAWAY with this code, whose last stream is this one; then the connection is closed.
+    GoAwayAndClose(u32),
+    /// The connection is closed (FIN), without a word of TLS or HTTP/2.
+    Close,
 }
 
 /// What a [`Fault::ContentRange`] says instead of the truth.
@@ -192,6 +315,9 @@ pub enum RangeLie {
     UnknownTotal,
     /// Another unit than `bytes`.
     Unit(String),
+    /// This text, in which `{first}`, `{last}` and `{total}` stand for the numbers. See
+    /// [`range_forms`](crate::range_forms).
+    Form(String),
     /// No `Content-Range` at all.
     Missing,
 }
@@ -207,6 +333,13 @@ pub enum BadChunk {
     End,
     /// All chunks are right, but the one that ends the body is missing, wherever `at` is.
     NoLast,
+}
+
+impl Above {
+    /// Whether it ends a connection of the server before there is a request.
+    pub(crate) fn acts_at_accept(self) -> bool {
+        matches!(self, Self::Reset | Self::Close | Self::Alert)
+    }
 }
 
 impl Fault {
@@ -245,8 +378,34 @@ impl Fault {
                 header_name(name);
                 header_bytes(value);
             }
-            Self::ContentRange(RangeLie::Unit(unit)) => {
-                header_value(unit);
+            Self::ContentRange(RangeLie::Unit(text) | RangeLie::Form(text))
+            | Self::Validators(Validators::Tag(text)) => {
+                header_value(text);
+            }
+            Self::Page(page) => {
+                status_code(page.status);
+                header_value(&page.content_type);
+                if let PageBy::Redirect { status, to } = &page.by {
+                    status_code(*status);
+                    header_value(to);
+                }
+            }
+            Self::TransferEncoding { fields, .. } => {
+                for field in fields {
+                    header_value(field);
+                }
+            }
+            Self::Trailers(fields) => {
+                for (name, value) in fields {
+                    header_name(name);
+                    header_value(value);
+                }
+            }
+            Self::ConnectionLimit { above: Above::Status { code, retry_after }, .. } => {
+                status_code(*code);
+                if let Some(text) = retry_after {
+                    header_value(text);
+                }
             }
             Self::ManyHeaders(count) => assert!(*count <= HEADERS_MAX, "{count} headers are too many"),
             Self::Backends(count) => assert!(*count > 0, "there must be a server"),

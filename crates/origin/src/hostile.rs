@@ -1,4 +1,6 @@
-//! File names as a hostile or broken server sends them. Plain values.
+//! Names and ranges as a hostile or broken server sends them. Plain values.
+
+use crate::fault::RangeLie;
 
 /// Values of `Content-Disposition` that no client should take at their word, each with what is wrong
 /// with it: names that lead out of a directory, are devices, deceive the eye, are far too long, or
@@ -28,4 +30,32 @@ pub fn hostile_dispositions() -> Vec<(&'static str, Vec<u8>)> {
     values.push(("parents, encoded", b"attachment; filename*=UTF-8''..%2F..%2Fx".to_vec()));
     values.push(("a NUL, encoded", b"attachment; filename*=UTF-8''a%00.bin".to_vec()));
     values
+}
+
+/// Forms of `Content-Range` that servers send for the bytes that were asked for, each with what is
+/// odd about it. For [`Fault::ContentRange`](crate::Fault::ContentRange).
+///
+/// ```
+/// use towline_origin::{RangeLie, range_forms};
+///
+/// let (what, lie) = &range_forms()[0];
+/// assert_eq!((*what, lie), ("an equals sign", &RangeLie::Form("bytes={first}-{last}/{total}".to_owned())));
+/// ```
+#[must_use]
+pub fn range_forms() -> Vec<(&'static str, RangeLie)> {
+    let forms = [
+        ("an equals sign", "bytes={first}-{last}/{total}"),
+        ("an upper case unit", "BYTES {first}-{last}/{total}"),
+        ("two blanks", "bytes  {first}-{last}/{total}"),
+        ("a tab", "bytes\t{first}-{last}/{total}"),
+        ("a colon", "bytes: {first}-{last}/{total}"),
+        ("no unit", "{first}-{last}/{total}"),
+        ("an open end", "bytes {first}-/{total}"),
+        ("blanks within", "bytes {first} - {last} / {total}"),
+        ("a star for the range", "bytes */{total}"),
+    ];
+    let mut lies: Vec<_> = forms.into_iter().map(|(what, form)| (what, RangeLie::Form(form.to_owned()))).collect();
+    lies.push(("a star for the length", RangeLie::UnknownTotal));
+    lies.push(("missing", RangeLie::Missing));
+    lies
 }

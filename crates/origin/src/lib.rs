@@ -20,11 +20,13 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod conditions;
 mod conn;
 mod content;
 mod fault;
 mod hostile;
 mod pace;
+mod page;
 mod range;
 mod raw;
 mod reply;
@@ -34,14 +36,18 @@ mod rule;
 mod server;
 mod state;
 mod stats;
+mod switch;
 mod tls;
+mod version;
 mod worker;
 
 pub use content::{byte_at, check_file, fill, first_difference};
-pub use fault::{Above, BadChunk, Fault, RangeLie};
-pub use hostile::hostile_dispositions;
+pub use fault::{Above, BadChunk, Fault, RangeLie, StreamEnd, Validators};
+pub use hostile::{hostile_dispositions, range_forms};
+pub use page::{Page, PageBy};
 pub use resource::{ETag, Length, Ranges, Resource};
 pub use rule::{Rule, Scope};
 pub use server::{Origin, OriginBuilder};
 pub use stats::{PathStats, RequestLog, Stats};
+pub use switch::Switch;
 pub use tls::Certificate;

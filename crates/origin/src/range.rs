@@ -2,9 +2,10 @@
 //! against a resource, and what an answer says in `Content-Range`. Pure; the serving threads call it
 //! once a request.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use crate::fault::RangeLie;
+use crate::version::seconds;
 
 /// What a `Range` field comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,9 +44,15 @@ pub(crate) fn shifted(first: u64, last: u64, by: i64, size: u64) -> Asked {
     Asked::Part { first, last: first.saturating_add(len).min(size - 1) }
 }
 
+/// The range that ends `by` bytes later (or earlier), as far as it is inside the content of `size`
+/// bytes and has a byte.
+pub(crate) fn ending(first: u64, last: u64, by: i64, size: u64) -> Asked {
+    Asked::Part { first, last: last.saturating_add_signed(by).clamp(first, size - 1) }
+}
+
 /// The `Content-Range` of bytes `first` to `last` of `size`, as these lies make it.
 pub(crate) fn content_range(first: u64, last: u64, size: u64, lies: &[RangeLie]) -> Option<String> {
-    let (mut first, mut last, mut total, mut unit) = (first, last, Some(size), "bytes");
+    let (mut first, mut last, mut total, mut unit, mut form) = (first, last, Some(size), "bytes", None);
     for lie in lies {
         match lie {
             RangeLie::Start(by) => first = first.saturating_add_signed(*by),
@@ -53,11 +60,16 @@ pub(crate) fn content_range(first: u64, last: u64, size: u64, lies: &[RangeLie])
             RangeLie::Total(by) => total = total.map(|total| total.saturating_add_signed(*by)),
             RangeLie::UnknownTotal => total = None,
             RangeLie::Unit(other) => unit = other,
+            RangeLie::Form(other) => form = Some(other),
             RangeLie::Missing => return None,
         }
     }
     let total = total.map_or_else(|| "*".to_owned(), |total| total.to_string());
-    Some(format!("{unit} {first}-{last}/{total}"))
+    let Some(form) = form else {
+        return Some(format!("{unit} {first}-{last}/{total}"));
+    };
+    let form = form.replace("{first}", &first.to_string()).replace("{last}", &last.to_string());
+    Some(form.replace("{total}", &total))
 }
 
 fn read(value: &str, size: u64) -> Option<Asked> {
@@ -95,12 +107,10 @@ fn number(digits: &str) -> Option<u64> {
     Some(digits.parse().unwrap_or(u64::MAX))
 }
 
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
     use super::*;
 
     fn part(first: u64, last: u64) -> Asked {
@@ -143,12 +153,22 @@ mod tests {
     }
 
     #[test]
+    fn a_range_with_another_end_keeps_its_first_byte() {
+        assert_eq!(ending(10, 19, 5, 100), part(10, 24));
+        assert_eq!(ending(10, 19, -5, 100), part(10, 14));
+        assert_eq!(ending(10, 19, -50, 100), part(10, 10));
+        assert_eq!(ending(10, 19, i64::MAX, 100), part(10, 99));
+    }
+
+    #[test]
     fn lies_add_up() {
         let said = |lies: &[RangeLie]| content_range(10, 19, 100, lies);
         assert_eq!(said(&[]).as_deref(), Some("bytes 10-19/100"));
         let all = [RangeLie::Start(1), RangeLie::End(-2), RangeLie::Total(3), RangeLie::Unit("items".to_owned())];
         assert_eq!(said(&all).as_deref(), Some("items 11-17/103"));
         assert_eq!(said(&[RangeLie::UnknownTotal]).as_deref(), Some("bytes 10-19/*"));
+        let form = RangeLie::Form("BYTES={first}-{last} of {total}".to_owned());
+        assert_eq!(said(&[form, RangeLie::End(1), RangeLie::UnknownTotal]).as_deref(), Some("BYTES=10-20 of *"));
         assert_eq!(said(&[RangeLie::Missing, RangeLie::Start(1)]), None);
     }
 

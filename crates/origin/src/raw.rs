@@ -9,13 +9,13 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use hyper::body::Body;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use crate::body::{OriginBody, Owner, Span};
 use crate::conn::Gate;
-use crate::fault::BadChunk;
+use crate::fault::{BadChunk, header_value};
 use crate::reply::Reply;
 use crate::resource::Length;
 use crate::rule::Effects;
@@ -30,6 +30,8 @@ pub(crate) struct RawAnswer {
     framing: Framing,
     /// Whether the connection ends with it.
     closes: bool,
+    /// Whether it ends without a word of TLS.
+    silent: bool,
 }
 
 /// How the body is put between the head and what follows.
@@ -45,8 +47,12 @@ enum Framing {
 /// Whether these faults make an answer that has to be written by hand. Those of the body's framing
 /// leave failures alone.
 pub(crate) fn is_raw(reply: &Reply, effects: &Effects) -> bool {
-    let is_framed_wrongly =
-        effects.length_by != 0 || effects.surplus > 0 || effects.bad_chunk.is_some() || !effects.trailers.is_empty();
+    let is_framed_wrongly = effects.length_by != 0
+        || effects.surplus > 0
+        || effects.bad_chunk.is_some()
+        || effects.transfer_encoding.is_some()
+        || effects.close_delimited.is_some()
+        || !effects.trailers.is_empty();
     effects.raw.is_some() || !effects.raw_headers.is_empty() || (is_framed_wrongly && reply.status.is_success())
 }
 
@@ -55,13 +61,14 @@ impl RawAnswer {
     pub(crate) fn new(mut reply: Reply, mut effects: Effects, owner: Owner) -> Self {
         if let Some(head) = effects.raw.take() {
             let body = OriginBody::new(Vec::new(), true, effects, owner);
-            return Self { head, body, framing: Framing::Plain, closes: true };
+            return Self { head, body, framing: Framing::Plain, closes: true, silent: false };
         }
         let mut closes = effects.close || effects.http10;
+        let silent = reply.status.is_success() && effects.close_delimited == Some(false);
         let framing = framing(&mut reply, &mut effects, &mut closes);
         let head = head(&reply, &effects);
         let body = OriginBody::new(reply.spans, true, effects, owner);
-        Self { head, body, framing, closes }
+        Self { head, body, framing, closes, silent }
     }
 
     /// Writes it all; whether the connection goes on after it.
@@ -99,6 +106,9 @@ impl RawAnswer {
             gate.write_all(format!("0\r\n{fields}\r\n").as_bytes()).await?;
             gate.flush().await?;
         }
+        if self.silent {
+            return Err(io::Error::other("the script closes the connection here"));
+        }
         Ok(!self.closes)
     }
 }
@@ -107,6 +117,29 @@ impl RawAnswer {
 fn framing(reply: &mut Reply, effects: &mut Effects, closes: &mut bool) -> Framing {
     let is_success = reply.status.is_success();
     let (broken, trailers) = (effects.bad_chunk.take(), std::mem::take(&mut effects.trailers));
+    if reply.is_bare() {
+        return Framing::Plain;
+    }
+    if is_success && let Some((fields, says_length)) = effects.transfer_encoding.take() {
+        let is_chunked = fields.last().is_some_and(|field| field.trim_end().to_ascii_lowercase().ends_with("chunked"));
+        for field in &fields {
+            reply.headers.append(TRANSFER_ENCODING, header_value(field));
+        }
+        if says_length {
+            reply.set(CONTENT_LENGTH, HeaderValue::from(reply.len()));
+        }
+        if is_chunked {
+            return Framing::Chunked { broken, trailers };
+        }
+        if !says_length {
+            end_at_close(reply, closes);
+        }
+        return Framing::Plain;
+    }
+    if is_success && effects.close_delimited.is_some() {
+        end_at_close(reply, closes);
+        return Framing::Plain;
+    }
     let is_chunked = reply.length == Length::Chunked && effects.length_by == 0;
     if is_chunked || (is_success && (broken.is_some() || !trailers.is_empty())) {
         reply.set(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
@@ -125,6 +158,11 @@ fn framing(reply: &mut Reply, effects: &mut Effects, closes: &mut bool) -> Frami
     // The client would wait for the rest.
     *closes |= said > reply.len();
     Framing::Plain
+}
+
+fn end_at_close(reply: &mut Reply, closes: &mut bool) {
+    reply.set(CONNECTION, HeaderValue::from_static("close"));
+    *closes = true;
 }
 
 fn head(reply: &Reply, effects: &Effects) -> Vec<u8> {
@@ -151,7 +189,7 @@ where
 {
     poll_fn(|cx| match Pin::new(&mut *body).poll_frame(cx) {
         Poll::Ready(None) => Poll::Ready(Ok(None)),
-        Poll::Ready(Some(frame)) => Poll::Ready(frame.map(|frame| frame.into_data().ok())),
+        Poll::Ready(Some(frame)) => Poll::Ready(frame.map(|frame| frame.into_data().ok()).map_err(io::Error::other)),
         Poll::Pending if gate.is_ending() => Poll::Ready(Err(io::Error::other("the script ends the connection here"))),
         Poll::Pending => gate.poll_gone(cx).map(Err),
     })

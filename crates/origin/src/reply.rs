@@ -1,19 +1,24 @@
 //! A response in the making: its status, its headers, and where the bytes of its body come from, as
 //! the resource and the faults want them. Values that live on the serving thread for one request.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_RANGES, CONNECTION, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE,
-    LAST_MODIFIED, RANGE,
+    ACCEPT_RANGES, CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE,
+    ETAG, IF_RANGE, LAST_MODIFIED, LOCATION, RANGE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
 use crate::body::{OriginBody, Owner, Span};
-use crate::fault::{header_name, header_value};
+use crate::conditions::{self, Verdict};
+use crate::fault::{header_name, header_value, status_code};
+use crate::page::{Page, PageBy};
 use crate::range::{self, Asked};
 use crate::resource::{Length, Ranges, Resource};
 use crate::rule::Effects;
+use crate::version::Seen;
 
 /// Between the parts of a body that has several.
 const BOUNDARY: &str = "towline-origin-boundary";
@@ -36,27 +41,52 @@ impl Reply {
         reply
     }
 
-    /// The content of `resource`, whole or in part; `status` takes the place of 200 and 206.
+    /// The page, or the redirect to where it is; see [`PageBy`].
+    pub(crate) fn page(page: &Page, path: &str) -> Self {
+        if let PageBy::Redirect { status, to } = &page.by
+            && to != path
+        {
+            return Self::redirect(*status, header_value(to));
+        }
+        let mut reply = Self::text(status_code(page.status));
+        reply.spans = vec![Span::text(page.body.clone())];
+        if page.by == PageBy::Chunked {
+            reply.length = Length::Chunked;
+        }
+        reply.set(CONTENT_TYPE, header_value(&page.content_type));
+        reply.set(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        reply
+    }
+
+    /// A status that leads elsewhere.
+    pub(crate) fn redirect(status: u16, location: HeaderValue) -> Self {
+        let mut reply = Self::text(status_code(status));
+        reply.set(LOCATION, location);
+        reply
+    }
+
+    /// The content of `resource`, whole or in part, or 304 or 412 if the request has conditions;
+    /// `status` takes the place of 200 and 206. `now` is what the server's clock says.
     pub(crate) fn content(
         resource: &Resource,
         request: &Request<Incoming>,
         effects: &Effects,
         status: Option<StatusCode>,
+        now: SystemTime,
     ) -> Self {
-        let (etag, seed) = version(resource, effects);
-        let size = resource.size;
-        let asked = asked(resource, request, effects, etag.as_deref());
-        let mut reply = match asked {
-            Asked::Unsatisfiable => {
-                let mut reply = Self::text(StatusCode::RANGE_NOT_SATISFIABLE);
-                reply.set(CONTENT_RANGE, header_value(&format!("bytes */{size}")));
-                reply
-            }
-            Asked::Whole => Self::bytes(StatusCode::OK, resource, content(seed, 0, size, effects)),
-            Asked::Part { first, last } => Self::part(resource, effects, seed, first, last),
+        let seen = Seen::new(resource, effects, now);
+        let verdict = match effects.ignore_conditions {
+            true => Verdict::Answer,
+            false => conditions::verdict(request.headers(), seen.etag.as_deref(), seen.modified),
         };
+        let mut reply = match verdict {
+            Verdict::Answer => Self::asked(resource, request, effects, &seen),
+            Verdict::NotModified => Self::not_modified(),
+            Verdict::Failed => Self::text(StatusCode::PRECONDITION_FAILED),
+        };
+        let is_range = reply.status == StatusCode::PARTIAL_CONTENT;
         if let Some(status) = status
-            && asked != Asked::Unsatisfiable
+            && reply.status.is_success()
         {
             reply.status = status;
         }
@@ -65,19 +95,40 @@ impl Reply {
             Ranges::Refused => reply.set(ACCEPT_RANGES, HeaderValue::from_static("none")),
             Ranges::Ignored => {}
         }
-        if let Some(etag) = etag {
-            reply.set(ETAG, header_value(&etag));
+        if let Some(etag) = seen.shown_tag(is_range) {
+            reply.set(ETAG, header_value(etag));
         }
-        if let Some(time) = resource.last_modified {
+        if let Some(time) = seen.shown_date(is_range) {
             reply.set(LAST_MODIFIED, header_value(&httpdate::fmt_http_date(time)));
         }
         reply
     }
 
+    /// The content without regard to conditions.
+    fn asked(resource: &Resource, request: &Request<Incoming>, effects: &Effects, seen: &Seen) -> Self {
+        let size = resource.size;
+        match asked(resource, request, effects, seen) {
+            Asked::Unsatisfiable => {
+                let mut reply = Self::text(StatusCode::RANGE_NOT_SATISFIABLE);
+                reply.set(CONTENT_RANGE, header_value(&format!("bytes */{size}")));
+                reply
+            }
+            Asked::Whole => Self::bytes(StatusCode::OK, resource, content(seen.seed, 0, size, effects)),
+            Asked::Part { first, last } => Self::part(resource, effects, seen.seed, first, last),
+        }
+    }
+
+    /// RFC 9110, section 15.4.5: no body, and no length of one.
+    fn not_modified() -> Self {
+        let status = StatusCode::NOT_MODIFIED;
+        Self { status, headers: HeaderMap::new(), spans: Vec::new(), length: Length::Known }
+    }
+
     /// Bytes `first` to `last`, both included.
     fn part(resource: &Resource, effects: &Effects, seed: u64, first: u64, last: u64) -> Self {
         let status = StatusCode::PARTIAL_CONTENT;
-        let bytes = content(seed, first, last - first + 1, effects);
+        let len = (last - first + 1).saturating_sub(effects.range_short);
+        let bytes = content(seed, first, len, effects);
         let range = range::content_range(first, last, resource.size, &effects.range_lies);
         if effects.multipart {
             return Self::multipart(resource, range, bytes);
@@ -116,8 +167,16 @@ impl Reply {
         self.headers.insert(name, value);
     }
 
-    /// Adds what the faults want among the headers.
-    pub(crate) fn dress(&mut self, effects: &Effects, http2: bool) {
+    /// Whether it has no body and says no length.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.status == StatusCode::NOT_MODIFIED
+    }
+
+    /// Adds the date, and what the faults want among the headers.
+    pub(crate) fn dress(&mut self, effects: &Effects, http2: bool, now: SystemTime) {
+        if !effects.no_date && !self.headers.contains_key(DATE) {
+            self.set(DATE, header_value(&httpdate::fmt_http_date(now)));
+        }
         for (name, value) in &effects.headers {
             self.set(name.clone(), value.clone());
         }
@@ -141,14 +200,16 @@ impl Reply {
     /// For the HTTP stack to send; without its body if it answers HEAD.
     pub(crate) fn into_response(mut self, head: bool, mut effects: Effects, owner: Owner) -> Response<OriginBody> {
         let mut length_known = self.length == Length::Known;
-        if length_known {
+        if length_known && !self.is_bare() {
             self.set(CONTENT_LENGTH, HeaderValue::from(self.len()));
         }
         if head {
-            // There is no body that could be cut.
-            (effects.cut, effects.cut_dice) = (None, None);
+            effects.without_body();
             self.spans.clear();
             length_known = true;
+        }
+        if !self.status.is_success() {
+            effects.trailers.clear();
         }
         let is_old = !owner.http2 && (effects.http10 || self.length == Length::UntilClose);
         let body = OriginBody::new(self.spans, length_known, effects, owner);
@@ -162,27 +223,6 @@ impl Reply {
     }
 }
 
-/// The tag and the content that this request sees.
-fn version(resource: &Resource, effects: &Effects) -> (Option<String>, u64) {
-    let (etag, seed) = match &effects.replaced {
-        Some((etag, seed)) => (Some(etag.clone()), *seed),
-        None => (resource.etag_text(), resource.seed),
-    };
-    let etag = match effects.backend {
-        Some(backend) => etag.map(|etag| of_backend(&etag, backend)),
-        None => etag,
-    };
-    (etag, seed)
-}
-
-/// `"a"` → `"a-1"`.
-fn of_backend(etag: &str, backend: u64) -> String {
-    match etag.strip_suffix('"') {
-        Some(open) => format!("{open}-{backend}\""),
-        None => format!("{etag}-{backend}"),
-    }
-}
-
 /// `len` bytes of the content `seed` from `offset` on, or what is there in its place.
 fn content(seed: u64, offset: u64, len: u64, effects: &Effects) -> Vec<Span> {
     let end = offset + len;
@@ -192,7 +232,7 @@ fn content(seed: u64, offset: u64, len: u64, effects: &Effects) -> Vec<Span> {
 }
 
 /// What the range fields of a request come to; ranges are defined for GET alone.
-fn asked(resource: &Resource, request: &Request<Incoming>, effects: &Effects, etag: Option<&str>) -> Asked {
+fn asked(resource: &Resource, request: &Request<Incoming>, effects: &Effects, seen: &Seen) -> Asked {
     if resource.ranges != Ranges::Honoured || request.method() != Method::GET || effects.ignore_range {
         return Asked::Whole;
     }
@@ -202,14 +242,19 @@ fn asked(resource: &Resource, request: &Request<Incoming>, effects: &Effects, et
     if effects.refuse_range {
         return Asked::Unsatisfiable;
     }
-    let is_current = field(request, IF_RANGE)
-        .is_none_or(|value| !effects.ignore_if_range && range::if_range_holds(&value, etag, resource.last_modified));
+    let is_current = field(request, IF_RANGE).is_none_or(|value| {
+        !effects.ignore_if_range && range::if_range_holds(&value, seen.etag.as_deref(), seen.modified)
+    });
     if !is_current {
         return Asked::Whole;
     }
-    match (range::parse(&range, resource.size), effects.shift) {
+    let asked = match (range::parse(&range, resource.size), effects.shift) {
         (Asked::Part { first, last }, Some(by)) => range::shifted(first, last, by, resource.size),
         (asked, _) => asked,
+    };
+    match asked {
+        Asked::Part { first, last } => range::ending(first, last, effects.end_by, resource.size),
+        asked => asked,
     }
 }
 
@@ -226,13 +271,6 @@ pub(crate) fn text(value: &HeaderValue) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_backend_has_a_tag_of_its_own() {
-        assert_eq!(of_backend("\"a\"", 1), "\"a-1\"");
-        assert_eq!(of_backend("W/\"a\"", 0), "W/\"a-0\"");
-        assert_eq!(of_backend("odd", 2), "odd-2");
-    }
 
     #[test]
     fn other_content_begins_where_it_says() {

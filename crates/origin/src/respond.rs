@@ -1,51 +1,72 @@
 //! One request becomes one response: the faults that apply, and what the resource answers with them.
 //! Runs on the connection's serving thread and keeps no state.
 
-use std::io;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use http::header::{ALLOW, LOCATION, RANGE, RETRY_AFTER};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::header::{ALLOW, IF_RANGE, RANGE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
-use crate::body::{OriginBody, Owner};
+use crate::body::{BoxError, OriginBody, Owner};
+use crate::conditions;
 use crate::conn::Conn;
 use crate::fault::{Above, header_value, status_code};
 use crate::raw::{self, RawAnswer};
 use crate::reply::{self, Reply};
 use crate::resource::InFlight;
-use crate::rule::{Ask, Detour, Effects};
+use crate::rule::{Ask, Detour, Effects, Ending};
 use crate::state::Shared;
 use crate::stats::RequestLog;
 
 /// What counts how often a request was redirected.
 const HOP: &str = "hop=";
 
-/// Answers `request`; an error means that the connection is to be reset, or that the answer has been
-/// left with the connection for its driver to write.
+/// What happens where there is no answer.
+enum NoReply {
+    End(Ending),
+    /// RST_STREAM with this code.
+    Refuse(u32),
+    /// GOAWAY whose last stream is this one; 0 is none.
+    GoAway(u32),
+}
+
+/// Answers `request`, the `stream`-th of an HTTP/2 connection (0 over HTTP/1). An error ends the
+/// connection or resets the stream, or means that the answer has been left with the connection for
+/// its driver to write.
 pub(crate) async fn respond(
     shared: Arc<Shared>,
     conn: Arc<Conn>,
+    stream: u32,
     request: Request<Incoming>,
-) -> io::Result<Response<OriginBody>> {
+) -> Result<Response<OriginBody>, BoxError> {
     let (effects, in_flight) = effects(&shared, &conn, &request);
     let http2 = request.version() == Version::HTTP_2;
     let path = shared.counters.request(request.uri().path(), http2);
-    let reply = reply(&shared, &request, &effects);
-    shared.counters.log(logged(&request, &conn, reply.as_ref()));
-    let Some(mut reply) = reply else {
-        conn.reset_now();
-        return Err(io::Error::other("the script resets the connection here"));
+    let now = effects.clock(SystemTime::now());
+    let reply = reply(&shared, &request, &effects, stream, now);
+    shared.counters.log(logged(&shared, &request, &conn, reply.as_ref().ok()));
+    let mut reply = match reply {
+        Ok(reply) => reply,
+        Err(NoReply::End(ending)) => {
+            conn.end_now(ending);
+            return Err("the script ends the connection here".into());
+        }
+        Err(NoReply::Refuse(code)) => return Err(h2::Error::from(h2::Reason::from(code)).into()),
+        Err(NoReply::GoAway(last)) => {
+            conn.go_away(last, h2::Reason::NO_ERROR.into());
+            return std::future::pending().await;
+        }
     };
-    reply.dress(&effects, http2);
+    reply.dress(&effects, http2, now);
     if !effects.latency.is_zero() {
         tokio::time::sleep(effects.latency).await;
     }
-    let owner = Owner { shared, conn: Arc::clone(&conn), path, http2, _in_flight: in_flight };
+    let owner = Owner { shared, conn: Arc::clone(&conn), path, http2, stream, _in_flight: in_flight };
     let head = request.method() == Method::HEAD;
     if raw::is_raw(&reply, &effects) && !http2 && !head {
         conn.answer_raw(RawAnswer::new(reply, effects, owner));
-        return Err(io::Error::other("the script writes the answer itself"));
+        return Err("the script writes the answer itself".into());
     }
     Ok(reply.into_response(head, effects, owner))
 }
@@ -57,61 +78,86 @@ fn effects(shared: &Shared, conn: &Conn, request: &Request<Incoming>) -> (Effect
     let mut ask = Ask {
         number: rules.next_number(),
         ranged: request.headers().contains_key(RANGE),
+        conditional: conditions::are_in(request.headers()),
+        query: request.uri().query().map(ToOwned::to_owned),
         connection: conn.id,
         load: conn.open_at_accept,
+        was_accepted: true,
     };
     rules.apply(&ask, &mut effects);
     let in_flight = shared.find(request.uri().path()).map(|entry| {
         let (in_flight, load) = InFlight::begin(&entry);
         ask.number = entry.rules.next_number();
         ask.load = load;
+        ask.was_accepted = false;
         entry.rules.apply(&ask, &mut effects);
         in_flight
     });
     (effects, in_flight)
 }
 
-/// What is to be sent, before it is known how fast; `None` is a reset.
-fn reply(shared: &Shared, request: &Request<Incoming>, effects: &Effects) -> Option<Reply> {
-    match effects.refused {
-        Some(Above::Reset) => return None,
-        Some(Above::Unavailable) => {
-            return Some(Reply::text(StatusCode::SERVICE_UNAVAILABLE));
+/// What is to be sent, before it is known how fast. `now` is what the server's clock says.
+fn reply(
+    shared: &Shared,
+    request: &Request<Incoming>,
+    effects: &Effects,
+    stream: u32,
+    now: SystemTime,
+) -> Result<Reply, NoReply> {
+    // Over HTTP/1 there are no streams.
+    if stream > 0 {
+        if let Some(last) = effects.streams_max
+            && stream > last
+        {
+            return Err(NoReply::GoAway(last));
         }
+        if let Some(code) = effects.refuse_stream {
+            return Err(NoReply::Refuse(code));
+        }
+    }
+    match effects.refused {
+        Some(Above::Reset) => return Err(NoReply::End(Ending::Reset)),
+        Some(Above::Close | Above::Alert) => return Err(NoReply::End(Ending::Close)),
+        Some(Above::Unavailable) => return Ok(Reply::text(StatusCode::SERVICE_UNAVAILABLE)),
+        Some(Above::Status { code, retry_after }) => return Ok(failure(code, retry_after)),
         None => {}
     }
     if let Some((code, retry_after)) = &effects.status {
-        let mut reply = Reply::text(status_code(*code));
-        if let Some(text) = retry_after {
-            reply.set(RETRY_AFTER, header_value(text));
-        }
-        return Some(reply);
+        return Ok(failure(*code, retry_after.as_deref()));
+    }
+    if let Some(page) = &effects.page {
+        return Ok(Reply::page(page, request.uri().path()));
     }
     if let Some(reply) = redirect(request, effects) {
-        return Some(reply);
+        return Ok(reply);
     }
     let Some(entry) = shared.find(request.uri().path()) else {
-        return Some(Reply::text(StatusCode::NOT_FOUND));
+        return Ok(Reply::text(StatusCode::NOT_FOUND));
     };
     if request.method() != Method::GET && request.method() != Method::HEAD {
         let mut reply = Reply::text(StatusCode::METHOD_NOT_ALLOWED);
         reply.set(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return Some(reply);
+        return Ok(reply);
     }
     let resource = &entry.resource;
     let mut reply = match (&resource.redirect, resource.status.map(status_code)) {
-        (Some((status, location)), _) => {
-            let mut reply = Reply::text(status_code(*status));
-            reply.set(LOCATION, location.clone());
-            reply
-        }
+        (Some((status, location)), _) => Reply::redirect(*status, location.clone()),
         (None, Some(status)) if !status.is_success() => Reply::text(status),
-        (None, status) => Reply::content(resource, request, effects, status),
+        (None, status) => Reply::content(resource, request, effects, status, now),
     };
     for (name, value) in &resource.headers {
         reply.headers.append(name.clone(), value.clone());
     }
-    Some(reply)
+    Ok(reply)
+}
+
+/// A status, and when to come again.
+fn failure(code: u16, retry_after: Option<&str>) -> Reply {
+    let mut reply = Reply::text(status_code(code));
+    if let Some(text) = retry_after {
+        reply.set(RETRY_AFTER, header_value(text));
+    }
+    reply
 }
 
 /// The redirect that a fault wants, if the request has not been redirected often enough.
@@ -127,20 +173,23 @@ fn redirect(request: &Request<Incoming>, effects: &Effects) -> Option<Reply> {
             format!("?{HOP}{}", hop + 1)
         }
     };
-    let mut reply = Reply::text(status_code(*status));
-    reply.set(LOCATION, header_value(&location));
-    Some(reply)
+    Some(Reply::redirect(*status, header_value(&location)))
 }
 
-fn logged(request: &Request<Incoming>, conn: &Conn, reply: Option<&Reply>) -> RequestLog {
+fn logged(shared: &Shared, request: &Request<Incoming>, conn: &Conn, reply: Option<&Reply>) -> RequestLog {
     let path = request.uri().path_and_query();
     let headers = request.headers().iter();
+    let conditions = request.headers().iter().filter(|(name, _)| conditions::FIELDS.contains(*name));
+    let as_text = |(name, value): (&HeaderName, &HeaderValue)| (name.as_str().to_owned(), reply::text(value));
     RequestLog {
         method: request.method().to_string(),
         path: path.map_or_else(String::new, ToString::to_string),
         version: format!("{:?}", request.version()),
-        headers: headers.map(|(name, value)| (name.as_str().to_owned(), reply::text(value))).collect(),
+        at: shared.counters.since_start(),
+        headers: headers.map(as_text).collect(),
         range: reply::field(request, RANGE),
+        if_range: reply::field(request, IF_RANGE),
+        conditions: conditions.map(as_text).collect(),
         status: reply.map_or(0, |reply| reply.status.as_u16()),
         connection: conn.id,
     }

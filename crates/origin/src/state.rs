@@ -34,7 +34,7 @@ impl Shared {
             table: RwLock::new(entries.collect()),
             patterns,
             rules: RwLock::new(Arc::new(RuleSet::new(rules))),
-            counters: Counters::default(),
+            counters: Counters::new(),
             pace: Mutex::default(),
             tls,
         }

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -55,11 +56,19 @@ pub struct RequestLog {
     pub version: String,
     /// All headers, names in lower case.
     pub headers: Vec<(String, String)>,
+    /// When it came, counted from when the origin was made.
+    pub at: Duration,
     /// The `Range` field as sent.
     pub range: Option<String>,
-    /// The status of the answer; 0 if the connection was reset instead.
+    /// The `If-Range` field as sent.
+    pub if_range: Option<String>,
+    /// `If-Match`, `If-None-Match`, `If-Modified-Since` and `If-Unmodified-Since` as sent, names in
+    /// lower case.
+    pub conditions: Vec<(String, String)>,
+    /// The status of the answer; 0 if the connection was closed or the stream reset instead.
     pub status: u16,
-    /// The connection: 1 is the first that was accepted.
+    /// The connection: 1 is the first that was accepted. Two requests with different numbers came over
+    /// separate connections.
     pub connection: u64,
 }
 
@@ -78,6 +87,24 @@ impl RequestLog {
         let found = self.headers.iter().find(|(other, _)| other == name);
         found.map(|(_, value)| value.as_str())
     }
+
+    /// Whether it asked for a range.
+    #[must_use]
+    pub fn is_range(&self) -> bool {
+        self.range.is_some()
+    }
+
+    /// Whether it had conditions; `If-Range` is none of them.
+    #[must_use]
+    pub fn is_conditional(&self) -> bool {
+        !self.conditions.is_empty()
+    }
+
+    /// Whether it asked for the whole content: GET without a range or a condition.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.method == "GET" && !self.is_range() && !self.is_conditional()
+    }
 }
 
 /// The live counters of one path.
@@ -88,8 +115,9 @@ pub(crate) struct PathCounters {
 }
 
 /// The live counters and the log.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Counters {
+    began: Instant,
     body_bytes: AtomicU64,
     http1_requests: AtomicU64,
     http2_requests: AtomicU64,
@@ -101,6 +129,26 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
+    /// Zeros; time counts from now.
+    pub(crate) fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            body_bytes: AtomicU64::new(0),
+            http1_requests: AtomicU64::new(0),
+            http2_requests: AtomicU64::new(0),
+            opened: AtomicU64::new(0),
+            open: AtomicU64::new(0),
+            peak: AtomicU64::new(0),
+            paths: Mutex::default(),
+            log: Mutex::default(),
+        }
+    }
+
+    /// How long ago the counters were made.
+    pub(crate) fn since_start(&self) -> Duration {
+        self.began.elapsed()
+    }
+
     /// Counts a new connection: its id, and how many are open with it.
     pub(crate) fn opened(&self) -> (u64, usize) {
         let open = self.open.fetch_add(1, Ordering::Relaxed) + 1;

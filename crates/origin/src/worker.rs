@@ -11,7 +11,7 @@ use std::time::Duration;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
@@ -19,13 +19,19 @@ use tokio::sync::watch;
 
 use crate::body::CHUNK_BYTES;
 use crate::conn::{Conn, Gate, Socket, Ticket};
+use crate::fault::Above;
 use crate::respond::respond;
+use crate::rule::Ending;
 use crate::state::Shared;
 
 /// Hundreds of connections may come at once.
 const BACKLOG: u32 = 4096;
 /// Pause after a failed accept (no descriptors left, for instance).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+/// How long a connection that is refused may take to be gone.
+const REFUSAL_MAX: Duration = Duration::from_secs(1);
+/// A TLS record (RFC 8446, section 5.1) with a fatal alert: `internal_error`.
+const ALERT: [u8; 7] = [21, 3, 3, 0, 2, 2, 80];
 
 /// A connection on its way to the thread that serves it.
 type Handed = (std::net::TcpStream, Ticket);
@@ -109,11 +115,6 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, peers: Vec<Unbounded
             continue;
         };
         let ticket = Ticket::new(&shared);
-        if shared.rules().resets_at_accept(ticket.conn.open_at_accept) {
-            ticket.conn.reset_now();
-            drop(Socket::new(tcp, ticket));
-            continue;
-        }
         let peer = turn;
         turn = (turn + 1) % (peers.len() + 1);
         match peers.get(peer) {
@@ -144,6 +145,15 @@ async fn serve(tcp: TcpStream, ticket: Ticket, shared: Arc<Shared>) {
     let _ = tcp.set_nodelay(true);
     let conn = Arc::clone(&ticket.conn);
     let socket = Socket::new(tcp, ticket);
+    match shared.rules().ends_at_accept(conn.id, conn.open_at_accept) {
+        Some(Above::Reset) => {
+            conn.end_now(Ending::Reset);
+            return;
+        }
+        Some(Above::Alert) if shared.tls.is_some() => return refuse(socket, &ALERT).await,
+        Some(Above::Alert | Above::Close) => return refuse(socket, &[]).await,
+        _ => {}
+    }
     let acceptor = shared.tls.as_ref().map(|identity| identity.acceptor.clone());
     match acceptor {
         None => drive_http1(Gate::new(socket, Arc::clone(&conn)), conn, shared).await,
@@ -162,17 +172,43 @@ async fn serve(tcp: TcpStream, ticket: Ticket, shared: Arc<Shared>) {
     }
 }
 
+/// Closes a connection in order; `answer` goes to the client's first message before that.
+async fn refuse(mut socket: Socket, answer: &[u8]) {
+    let closing = async {
+        let mut unread = [0; 4096];
+        if !answer.is_empty() && socket.read(&mut unread).await? > 0 {
+            socket.write_all(answer).await?;
+        }
+        socket.shutdown().await?;
+        // A close before all is read would be a reset.
+        while socket.read(&mut unread).await? > 0 {}
+        io::Result::Ok(())
+    };
+    // Either way the connection is gone after that.
+    let _ = tokio::time::timeout(REFUSAL_MAX, closing).await;
+}
+
 /// Speaks HTTP/2 until either side ends the connection; why it ended is the client's to see.
 async fn drive_http2<S>(gate: Gate<S>, conn: Arc<Conn>, shared: Arc<Shared>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let of_requests = Arc::clone(&conn);
-    let service = service_fn(move |request| respond(Arc::clone(&shared), Arc::clone(&of_requests), request));
-    let serving = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(gate), service);
-    tokio::select! {
-        _ = serving => {}
-        () = conn.aborted() => {}
+    let service = service_fn(move |request| {
+        let stream = of_requests.next_stream();
+        respond(Arc::clone(&shared), Arc::clone(&of_requests), stream, request)
+    });
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    // Whether there is a date is the script's to say.
+    builder.auto_date_header(false);
+    let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(gate), service));
+    loop {
+        tokio::select! {
+            _ = &mut serving => return,
+            () = conn.aborted() => return,
+            // The next round polls the stack again, and it flushes.
+            () = conn.nudged() => {}
+        }
     }
 }
 
@@ -184,9 +220,10 @@ where
 {
     loop {
         let (of_requests, shared) = (Arc::clone(&conn), Arc::clone(&shared));
-        let service = service_fn(move |request| respond(Arc::clone(&shared), Arc::clone(&of_requests), request));
-        let io = TokioIo::new(gate);
-        let mut serving = http1::Builder::new().max_buf_size(CHUNK_BYTES).serve_connection(io, service);
+        let service = service_fn(move |request| respond(Arc::clone(&shared), Arc::clone(&of_requests), 0, request));
+        let mut builder = http1::Builder::new();
+        builder.max_buf_size(CHUNK_BYTES).auto_date_header(false);
+        let mut serving = builder.serve_connection(TokioIo::new(gate), service);
         // An error is the end, or the sign that an answer was left.
         let _ = (&mut serving).await;
         let Some(answer) = conn.take_raw() else { return };

@@ -32,21 +32,21 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Download files; what an earlier run left is not fetched again
+    /// Download files, and resume what an earlier run left
     #[command(after_help = UNITS)]
     Get(Box<GetArgs>),
-    /// Say what the server tells about URLs, without fetching them
+    /// Show what a server says about URLs, without fetching them
     #[command(after_help = UNITS)]
     Info(Box<InfoArgs>),
-    /// Say how the downloads in a directory stand, also while they run
+    /// Show how the downloads in a directory stand, also while they run
     Status(StatusArgs),
-    /// Serve files on this machine and pull them: shows everything, needs no network
+    /// Serve files on this machine and download them, without a network
     Demo(DemoArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct GetArgs {
-    /// What to download; several URLs are several files
+    /// URLs to download, one for each file
     #[arg(value_name = "URL")]
     pub(crate) urls: Vec<String>,
     /// Save as this file, relative to --dir [default: the server's name]
@@ -58,73 +58,80 @@ pub(crate) struct GetArgs {
     /// Read URLs from this list, one a line; - is standard input
     #[arg(short, long, value_name = "LIST", env = "TOWLINE_INPUT_FILE")]
     pub(crate) input_file: Option<PathBuf>,
-    /// Fetch the one file from here too, as far as it is the same; may be given again
+    /// Another URL for the same file (repeatable)
     #[arg(long, value_name = "URL", env = "TOWLINE_MIRROR")]
     pub(crate) mirror: Vec<String>,
-    /// Connections for one file [default: as many as help, up to 8]
+    /// Connections per file [default: as many as add speed, up to 8]
     #[arg(short = 'x', long, value_name = "N", env = "TOWLINE_CONNECTIONS", value_parser = values::count)]
     pub(crate) connections: Option<usize>,
-    /// Files at once [default: 16]
+    /// Download this many files at once [default: 16]
     #[arg(short, long, value_name = "N", env = "TOWLINE_JOBS", value_parser = values::count)]
     pub(crate) jobs: Option<usize>,
-    /// Connections to one host at once [default: 16, or -x or -j if more]
+    /// Open at most this many connections to one host [default: 16, or -x or -j if more]
     #[arg(long, value_name = "N", env = "TOWLINE_MAX_PER_HOST", value_parser = values::count)]
     pub(crate) max_per_host: Option<usize>,
-    /// Connections at once [default: 64, or -x or -j if more]
+    /// Open at most this many connections [default: 64, or -x or -j if more]
     #[arg(long, value_name = "N", env = "TOWLINE_MAX_CONNECTIONS", value_parser = values::count)]
     pub(crate) max_connections: Option<usize>,
-    /// Most worker threads [default: the cores, at most 8]
+    /// Use at most this many worker threads [default: one per core, up to 8]
     #[arg(long, value_name = "N", env = "TOWLINE_THREADS", value_parser = values::count)]
     pub(crate) threads: Option<usize>,
     /// Smallest piece worth a connection [default: 1M]
     #[arg(long, value_name = "SIZE", env = "TOWLINE_PIECE_SIZE", value_parser = values::size_not_0)]
     pub(crate) piece_size: Option<u64>,
-    /// How often progress is saved [default: 0.5s]
+    /// Save progress this often [default: 0.5s]
     #[arg(long, value_name = "TIME", env = "TOWLINE_SAVE_INTERVAL", value_parser = values::time)]
     pub(crate) save_interval: Option<Duration>,
-    /// Forget what is there and start again [default: go on]
+    /// Discard existing progress and start over [default: resume]
     #[arg(long, env = "TOWLINE_RESTART", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) restart: bool,
-    /// Replace another file that has the name
+    /// Replace another file of the same name
     #[arg(long, env = "TOWLINE_OVERWRITE", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) overwrite: bool,
-    /// Take the next free numbered name if another file has the name
+    /// Save under a numbered name if another file has the name
     #[arg(long, env = "TOWLINE_AUTO_RENAME", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) auto_rename: bool,
-    /// Leave another file that has the name, and count it as done
+    /// Leave another file of the same name alone, and count it as done
     #[arg(long, env = "TOWLINE_SKIP_EXISTING", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) skip_existing: bool,
-    /// What the one file must hash to: sha-256, sha-512, sha-1, md5, blake3 or crc32c
+    /// Take an existing file of the same size for the file
+    #[arg(long, env = "TOWLINE_TRUST_SIZE", action = ArgAction::SetTrue, value_parser = values::switch)]
+    pub(crate) trust_size: bool,
+    /// Take an HTML page even where the name says another kind of file
+    #[arg(long, env = "TOWLINE_ACCEPT_HTML", action = ArgAction::SetTrue, value_parser = values::switch)]
+    pub(crate) accept_html: bool,
+    /// Check the file against this digest: sha-256, sha-512, sha-1, md5, blake3 or crc32c
     #[arg(long, value_name = "ALGO=HEX", env = "TOWLINE_CHECKSUM", value_parser = values::checksum)]
     pub(crate) checksum: Option<Checksum>,
-    /// Do not compare files with the digests that servers give
+    /// Do not check files against the digests that servers send
     #[arg(long, env = "TOWLINE_NO_SERVER_DIGEST", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) no_server_digest: bool,
-    /// Go on with what is there of the one file, also from another URL, if samples of both agree
+    /// Resume the file from a URL that cannot prove it is the same, if samples of both agree
     #[arg(long, env = "TOWLINE_SAME_CONTENT", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) same_content: bool,
-    /// Refuse files that are larger
+    /// Refuse files larger than this
     #[arg(long, value_name = "SIZE", env = "TOWLINE_MAX_SIZE", value_parser = values::size)]
     pub(crate) max_size: Option<u64>,
-    /// Try again what failed for good in an earlier run of the list
+    /// Retry what failed for good in an earlier run of the list
     #[arg(long, env = "TOWLINE_RETRY_FAILED", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) retry_failed: bool,
-    /// Bytes a second over everything [default: unlimited]
+    /// Limit the total speed, in bytes a second [default: unlimited]
     #[arg(long, value_name = "RATE", env = "TOWLINE_LIMIT_RATE", value_parser = values::rate)]
     pub(crate) limit_rate: Option<u64>,
-    /// What saving waits for: full survives a crash of the machine, process one of the program
+    /// `full` syncs data before it counts as saved; `process` survives a crash of Towline but not of the machine
     #[arg(long, value_enum, value_name = "WHAT", default_value = "full", env = "TOWLINE_DURABILITY")]
     pub(crate) durability: DurabilityArg,
-    /// How progress is shown: bars on a terminal and lines elsewhere, or events on standard output
+    /// Show progress as bars, as lines, as JSON events on standard output, or not; `auto` is bars on a terminal and
+    /// lines elsewhere
     #[arg(long, value_enum, value_name = "HOW", default_value = "auto", env = "TOWLINE_PROGRESS")]
     pub(crate) progress: ProgressArg,
-    /// Say errors only
+    /// Print errors only
     #[arg(short, long, env = "TOWLINE_QUIET", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) quiet: bool,
-    /// Say also retries, ranges, protocols, redirects and what each mirror brought
+    /// Also print retries, ranges, protocols, redirects and what each mirror brought
     #[arg(short, long, env = "TOWLINE_VERBOSE", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) verbose: bool,
-    /// Keep a JSON snapshot of how everything stands in this file
+    /// Keep a JSON snapshot of the progress in this file
     #[arg(long, value_name = "FILE", env = "TOWLINE_STATUS_FILE")]
     pub(crate) status_file: Option<PathBuf>,
     #[command(flatten, next_help_heading = "Requests")]
@@ -134,10 +141,10 @@ pub(crate) struct GetArgs {
 // How requests are made. (Not a doc comment: it would become the subcommand's description.)
 #[derive(Debug, Args)]
 pub(crate) struct HttpArgs {
-    /// Send this header to the URL's own server; may be given again
+    /// Send this header to the URL's own server (repeatable)
     #[arg(short = 'H', long, value_name = "NAME: VALUE", env = "TOWLINE_HEADER")]
     pub(crate) header: Vec<String>,
-    /// Call ourselves this [default: towline/VERSION]
+    /// Send this User-Agent [default: towline/VERSION]
     #[arg(short = 'A', long, value_name = "NAME", env = "TOWLINE_USER_AGENT", value_parser = values::header_value)]
     pub(crate) user_agent: Option<HeaderValue>,
     /// Accept any certificate
@@ -146,22 +153,22 @@ pub(crate) struct HttpArgs {
     /// Trust the authorities in this PEM file as well
     #[arg(long, value_name = "FILE", env = "TOWLINE_CA_FILE")]
     pub(crate) ca_file: Option<PathBuf>,
-    /// Let https be redirected to http
+    /// Follow redirects from https to http
     #[arg(long, env = "TOWLINE_ALLOW_DOWNGRADE", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) allow_downgrade: bool,
-    /// For name lookup, connection and TLS handshake together [default: 10s]
+    /// Give up connecting (name lookup and TLS handshake included) after this long [default: 10s]
     #[arg(long, value_name = "TIME", env = "TOWLINE_CONNECT_TIMEOUT", value_parser = values::time)]
     pub(crate) connect_timeout: Option<Duration>,
-    /// Replace a connection that brings no byte for so long [default: 30s]
+    /// Reconnect after this long without data [default: 30s]
     #[arg(long, value_name = "TIME", env = "TOWLINE_STALL_TIMEOUT", value_parser = values::time)]
     pub(crate) stall_timeout: Option<Duration>,
-    /// How often a piece that brings nothing new is tried again [default: 5]
+    /// Retries for a piece that makes no progress; 0 means none [default: 5]
     #[arg(long, value_name = "N", env = "TOWLINE_RETRIES")]
     pub(crate) retries: Option<u32>,
     /// Use this proxy: http, https, socks5 or socks5h [default: the environment's]
     #[arg(long, value_name = "URL", env = "TOWLINE_PROXY")]
     pub(crate) proxy: Option<String>,
-    /// Hosts that are reached without --proxy, with commas; * is all, and turns every proxy off
+    /// Reach these hosts without --proxy (separated by commas); * turns every proxy off
     #[arg(long, value_name = "LIST", env = "TOWLINE_NO_PROXY")]
     pub(crate) no_proxy: Option<String>,
     /// Use HTTP/1.1 only
@@ -174,7 +181,7 @@ pub(crate) struct HttpArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct InfoArgs {
-    /// What to ask for
+    /// URLs to ask about
     #[arg(value_name = "URL", required = true)]
     pub(crate) urls: Vec<String>,
     /// Print JSON, one object a line
@@ -329,6 +336,16 @@ mod tests {
         assert!(error.to_string().contains("1.."), "{error}");
         let error = parsed(&["towline", "--piece-size", "big", "http://h/a"]).unwrap_err();
         assert!(error.to_string().contains("1024-based"), "{error}");
+    }
+
+    #[test]
+    fn what_counts_as_the_file_can_be_said_in_the_environment_too() {
+        let command = command();
+        let get = command.find_subcommand("get").unwrap();
+        for (id, name) in [("trust_size", "TOWLINE_TRUST_SIZE"), ("accept_html", "TOWLINE_ACCEPT_HTML")] {
+            let arg = get.get_arguments().find(|arg| arg.get_id() == id).unwrap();
+            assert_eq!(arg.get_env().and_then(|env| env.to_str()), Some(name));
+        }
     }
 
     #[test]

@@ -35,10 +35,13 @@ const WATCH_EVERY: Duration = Duration::from_millis(20);
 const WATCH_MAX: Duration = Duration::from_secs(60);
 /// Longer than a child may take to end.
 const GRACE: Duration = Duration::from_secs(5);
+/// After a signal it ends within this time, also if nobody reads what it says.
+const END_MAX: Duration = Duration::from_millis(5500);
 
 /// Shows everything; the exit code is 0 only if every byte is right.
 pub(crate) fn run(args: &DemoArgs) -> Result<u8, Complaint> {
-    let signals = Signals::install().map_err(|error| Complaint::machine(format!("cannot catch signals: {error}")))?;
+    let signals = Signals::install_with_limit(END_MAX)
+        .map_err(|error| Complaint::machine(format!("cannot catch signals: {error}")))?;
     let plan = Plan { large_bytes: args.size, small_files: args.files as u64 };
     let mut demo = Demo { plan, verdict: Arc::default() };
     let outcome = Supervisor::new(1)
@@ -142,7 +145,7 @@ fn large_file(plan: Plan, dir: &Path, token: &CancelToken) -> Verdict {
         text::rate(rate_bps),
     ));
     let child = Child::start(dir, &words)?;
-    let kept = kill_midway(child, &dir.join("large").join(format!("{LARGE_NAME}.part.json")), bytes, token)?;
+    let kept = kill_midway(child, &dir.join("large").join(format!("{LARGE_NAME}.towline.json")), bytes, token)?;
     say(&format!("\n   Killed (SIGKILL). The journal holds {} %.\n", text::percent(kept, bytes)));
 
     say("3. The same command again goes on from there:");

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use towline_engine::event::Summary;
@@ -23,12 +23,16 @@ use crate::settings::{self, Settings};
 /// So many URLs at most get a line each where nothing can be redrawn.
 const FEW_FILES: usize = 20;
 const STATUS_FILE_EVERY: Duration = Duration::from_millis(500);
+/// After a signal it ends within this time, whatever it waits for: the engine's threads get a little
+/// less, and what is left is for the last words, which may meet a pipe that nobody reads.
+const END_MAX: Duration = Duration::from_millis(1950);
 
 /// Downloads. Returns the exit code; an interrupted run ends by its signal instead.
 pub(crate) fn run(args: GetArgs) -> Result<u8, Complaint> {
+    // Before anything that may wait: a named pipe, a slow disk, a line that nobody reads.
+    let signals = Signals::install_with_limit(END_MAX)
+        .map_err(|error| Complaint::machine(format!("cannot catch signals: {error}")))?;
     let settings = settings::resolve(args)?;
-    // Early, so that a signal that comes from now on finds things in order.
-    let signals = Signals::install().map_err(|error| Complaint::machine(format!("cannot catch signals: {error}")))?;
     if settings.options.http.insecure {
         say("towline: --insecure: certificates are not verified");
     }
@@ -37,16 +41,27 @@ pub(crate) fn run(args: GetArgs) -> Result<u8, Complaint> {
     let collected = Arc::new(Collected::default());
     let session = session(settings, &view, &collected, signals)?;
     let ended = session.run()?;
-    match collected.stdout_error() {
-        Some(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(exit_codes::DONE),
-        Some(error) => return Err(Complaint::machine(format!("cannot write the events to standard output: {error}"))),
-        None => {}
-    }
     say_end(&ended.summary, &view, &collected, ended.interrupt.is_some());
+    let events = events_written(&collected);
+    if let Err(complaint) = &events {
+        complaint.say();
+    }
     if let Some(interrupt) = ended.interrupt {
         interrupt.raise_default();
     }
-    Ok(code(&ended.summary, expected_files))
+    let code = code(&ended.summary, expected_files);
+    Ok(events.map_or_else(|complaint| code.max(complaint.code()), |()| code))
+}
+
+/// A reader that has gone wants no more events, and that is no failure. Anything else is one, if not
+/// of the files.
+fn events_written(collected: &Collected) -> Result<(), Complaint> {
+    match collected.stdout_error() {
+        Some(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Complaint::machine(format!("cannot write the events to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn view(settings: &Settings) -> View {
@@ -68,6 +83,8 @@ fn session(
     signals: Signals,
 ) -> Result<Session, Complaint> {
     let options = settings.options;
+    // What cannot be used is said before anything is made.
+    Session::builder(options.clone()).check()?;
     let batch = match settings.list {
         Some(list) => {
             if let ListSource::File(path) = &list {
@@ -79,8 +96,7 @@ fn session(
         }
         None => None,
     };
-    let handle = Arc::new(OnceLock::new());
-    let screen = Screen::new(view, collected, &handle);
+    let screen = Screen::new(view, collected);
     let mut reporters = Many::new().with(Collector(Arc::clone(collected))).with(screen);
     if let Some(path) = settings.status_file {
         reporters = reporters.with(StatusFile::new(path, STATUS_FILE_EVERY));
@@ -90,7 +106,7 @@ fn session(
         builder = builder.feed(batch);
     }
     let session = builder.build()?;
-    let commands = handle.get_or_init(|| session.handle());
+    let commands = session.handle();
     for job in settings.jobs {
         commands.add(job);
     }

@@ -9,6 +9,7 @@ mod demo;
 mod exit_codes;
 mod get;
 mod info;
+mod process;
 mod say;
 mod screen;
 mod settings;
@@ -22,6 +23,7 @@ use crate::args::Command;
 use crate::say::say;
 
 fn main() -> ExitCode {
+    process::prepare();
     panic::set_hook(Box::new(|panic| {
         say(&format!("towline: this is a mistake of ours, please report it: {panic}"));
     }));

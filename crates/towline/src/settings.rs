@@ -1,6 +1,7 @@
 //! From arguments to what the engine is given: every check that needs thought is here, and after it
 //! nobody checks again.
 
+use std::env;
 use std::path::{Path, PathBuf};
 
 use towline_engine::feed::ListSource;
@@ -25,9 +26,9 @@ pub(crate) struct Settings {
     pub(crate) status_file: Option<PathBuf>,
 }
 
-const PROXY_SCHEMES: [&str; 4] = ["http", "https", "socks5", "socks5h"];
-/// Names with these ends are the engine's own.
-const OWN_ENDS: [&str; 3] = [".part", ".part.json", ".towline"];
+/// Names with this in them, and one of these ends or a number behind it, are the engine's own.
+const OWN_MARK: &str = ".towline";
+const OWN_ENDS: [&str; 5] = ["", ".json", ".json.tmp", ".old", ".old.json"];
 
 /// Resolves the arguments of `get`.
 ///
@@ -52,6 +53,8 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
     options.save_interval = args.save_interval.unwrap_or(options.save_interval);
     options.resume = !args.restart;
     options.existing = existing;
+    options.trust_size = args.trust_size;
+    options.accept_html = args.accept_html;
     options.max_size_bytes = args.max_size;
     options.limit_rate_bps = args.limit_rate;
     options.durability = match args.durability {
@@ -197,12 +200,20 @@ fn check_output(output: &Path) -> Result<(), Complaint> {
         let shown = printable(&text);
         return Err(Complaint::usage(format!("-o {shown} names no file")).hint("use -d for a directory"));
     }
-    let name = text.to_ascii_lowercase();
-    if OWN_ENDS.into_iter().any(|end| name.ends_with(end)) {
-        let message = format!("-o {}: names that end in .part, .part.json or .towline are ours", printable(&text));
+    if is_own(&text) {
+        let shown = printable(&text);
+        let message = format!("-o {shown}: names that end in .towline, .towline.json or .towline.1 are ours");
         return Err(Complaint::usage(message).hint("choose another name"));
     }
     Ok(())
+}
+
+/// Whether the engine keeps what is not complete under such names.
+fn is_own(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let Some((_, end)) = name.rsplit_once(OWN_MARK) else { return false };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    OWN_ENDS.contains(&end) || end.strip_prefix('.').is_some_and(is_number)
 }
 
 fn proxy(proxy: Option<String>, no_proxy: Option<String>) -> Result<ProxyChoice, Complaint> {
@@ -210,20 +221,20 @@ fn proxy(proxy: Option<String>, no_proxy: Option<String>) -> Result<ProxyChoice,
     if except.trim() == "*" {
         return Ok(ProxyChoice::Direct);
     }
-    let Some(text) = proxy else {
+    // An empty variable is none, and an empty argument is a script's mistake.
+    let is_unset = |text: &String| text.is_empty() && env::var_os("TOWLINE_PROXY").is_some_and(|text| text.is_empty());
+    let Some(text) = proxy.filter(|text| !is_unset(text)) else {
         if except.is_empty() {
             return Ok(ProxyChoice::Environment);
         }
         return Err(Complaint::usage("--no-proxy needs --proxy")
             .hint("set no_proxy in the environment, or use --no-proxy '*' for no proxy at all"));
     };
-    let full = if text.contains("://") { text } else { format!("http://{text}") };
-    match Url::parse(&full) {
-        Ok(url) if PROXY_SCHEMES.contains(&url.scheme()) && url.has_host() => Ok(ProxyChoice::Use { url, except }),
-        // It may hold a password, so it is not shown.
-        _ => Err(Complaint::usage("--proxy is not the URL of a proxy")
-            .hint("allowed: http://, https://, socks5:// or socks5h://, then HOST:PORT")),
-    }
+    // It may hold a password, so it is not shown.
+    ProxyChoice::parse(&text, &except).map_err(|error| {
+        Complaint::usage(format!("--proxy (or TOWLINE_PROXY): {}", error.message()))
+            .hint("allowed: http://, https://, socks5:// or socks5h://, then HOST:PORT")
+    })
 }
 
 fn looks_like_host(text: &str) -> bool {
@@ -284,9 +295,34 @@ mod tests {
         assert!(refused(&["-o", "a", "-i", "list"]).contains("-o names one file"));
         assert!(refused(&["-o", "-", "http://h/a"]).contains("not supported yet"));
         assert!(refused(&["-o", "out/", "http://h/a"]).contains("names no file"));
-        assert!(refused(&["-o", "a.part", "http://h/a"]).contains("are ours"));
         let settings = resolved(&["-o", "b", "http://h/a"]).unwrap();
         assert_eq!(settings.jobs[0].output.as_deref(), Some(Path::new("b")));
+    }
+
+    #[test]
+    fn the_names_of_what_is_not_complete_are_ours() {
+        for name in [".towline", "a.towline", "A.TOWLINE.JSON", "d/a.towline.1", "a.towline.old", "a.towline.old.json"]
+        {
+            assert!(refused(&["-o", name, "http://h/a"]).contains("are ours"), "{name}");
+        }
+        for name in ["a.part", "a.part.json", "towline", "a.towline.x", "a.towline.", "a.towline/b"] {
+            assert!(resolved(&["-o", name, "http://h/a"]).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_counts_as_the_file_is_strict_unless_told_otherwise() {
+        let options = resolved(&["http://h/a"]).unwrap().options;
+        assert!(!options.trust_size && !options.accept_html);
+        assert!(resolved(&["--trust-size", "http://h/a"]).unwrap().options.trust_size);
+        assert!(resolved(&["--accept-html", "http://h/a"]).unwrap().options.accept_html);
+    }
+
+    #[test]
+    fn no_retries_means_none() {
+        let retries = |words: &[&str]| resolved(words).unwrap().options.http.retries;
+        assert_eq!(retries(&["http://h/a"]), Options::default().http.retries);
+        assert_eq!(retries(&["--retries", "0", "http://h/a"]), 0);
     }
 
     #[test]
@@ -319,6 +355,9 @@ mod tests {
         match choice(&["--proxy", "p:3128", "--no-proxy", "a,b"]) {
             ProxyChoice::Use { url, except } => assert_eq!((url.as_str(), except.as_str()), ("http://p:3128/", "a,b")),
             other => panic!("{other:?}"),
+        }
+        for proxy in ["ftp://p", "socks4://p", "socks://p", "http://[bad", "http://p:0", "http://", ""] {
+            assert!(refused(&["--proxy", proxy, "http://h/a"]).contains("--proxy"), "{proxy}");
         }
         assert!(refused(&["--proxy", "ftp://p", "http://h/a"]).contains("socks5h"));
         assert!(refused(&["--no-proxy", "a", "http://h/a"]).contains("needs --proxy"));

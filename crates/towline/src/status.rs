@@ -14,7 +14,8 @@ use crate::args::StatusArgs;
 use crate::complaint::Complaint;
 use crate::exit_codes;
 
-const JOURNAL_END: &str = ".part.json";
+/// Behind a file's name: today's journals, and those of earlier builds.
+const JOURNAL_ENDS: [&str; 2] = [".towline.json", ".part.json"];
 const JOURNAL_BYTES_MAX: u64 = 8 << 20;
 const FAILURES_SHOWN: usize = 20;
 
@@ -49,7 +50,7 @@ pub(crate) fn run(args: &StatusArgs) -> Result<u8, Complaint> {
 /// What the journal at `path` says; `None` if there is none that can be understood.
 pub(crate) fn partial(path: &Path) -> Option<Partial> {
     let name = path.file_name()?.to_string_lossy();
-    let name = name.strip_suffix(JOURNAL_END)?;
+    let name = JOURNAL_ENDS.into_iter().find_map(|end| name.strip_suffix(end)).filter(|name| !name.is_empty())?;
     let metadata = fs::symlink_metadata(path).ok()?;
     if !metadata.is_file() || metadata.len() > JOURNAL_BYTES_MAX {
         return None;
@@ -126,11 +127,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let text = r#"{"format":"towline-journal","version":1,"crc32":"0","body":{"generation":3,
             "identity":{"url":"http://h/a","total_bytes":1000},"done":[[0,100],[500,900]],"more":true}}"#;
-        fs::write(dir.path().join("a.iso.part.json"), text).unwrap();
-        fs::write(dir.path().join("b.part.json"), "no journal").unwrap();
-        fs::write(dir.path().join("c.json"), text).unwrap();
+        for name in ["a.iso.towline.json", "of-before.part.json", "c.json", ".towline.json", "d.towline.old.json"] {
+            fs::write(dir.path().join(name), text).unwrap();
+        }
+        fs::write(dir.path().join("b.towline.json"), "no journal").unwrap();
         let found = partials(dir.path()).unwrap();
-        assert_eq!(found, [Partial { name: "a.iso".to_owned(), done_bytes: 500, total_bytes: Some(1000) }]);
+        let half = |name: &str| Partial { name: name.to_owned(), done_bytes: 500, total_bytes: Some(1000) };
+        assert_eq!(found, [half("a.iso"), half("of-before")]);
         assert_eq!(partial_line(&found[0]), "a.iso: 500 B of 1000 B (50 %)");
     }
 

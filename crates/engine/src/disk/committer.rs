@@ -16,14 +16,15 @@ use towline_threads::queue::{GetError, Queue};
 
 use super::{CommitterRequest, Parts};
 use crate::checksum::{self, Algorithm, Hasher};
-use crate::dispatch::message::{Message, Note, Publish, Published, Store};
+use crate::dispatch::message::{Fate, Message, Note, Publish, Published, Store};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
+use crate::feed::ledger::unix_ns;
 use crate::job::JobId;
 use crate::journal::Journal;
-use crate::name::{journal_path, part_path};
+use crate::name::{journal_path, old_journal_path, old_part_path, part_path};
 use crate::promise::Promise;
-use crate::storage::{OpenPart, PartFile, Storage};
+use crate::storage::{OpenPart, PartFile, Stat, Storage};
 
 /// The queue's shutting down is what ends the wait; this only bounds it.
 const WAIT: Duration = Duration::from_secs(3600);
@@ -112,7 +113,12 @@ impl Committer {
                 CommitterRequest::Digest { job, path, algorithm, of_final, len_bytes } => {
                     self.digest(job, path, algorithm, of_final, len_bytes);
                 }
-                CommitterRequest::Release { job, path, discard } => self.release(job, &path, discard),
+                CommitterRequest::Reserve { job, range } => {
+                    if let Some(part) = self.parts.get(job) {
+                        part.reserve(range.start, range.len());
+                    }
+                }
+                CommitterRequest::Release { job, path, fate } => self.release(job, &path, fate),
             }
         }
         self.publish(pending);
@@ -135,13 +141,13 @@ impl Committer {
         let is_unnamed = unnamed.is_some();
         let part = match unnamed {
             Some(part) => part,
-            None => self.open_small(&store.path)?,
+            None => self.open_small(store.job, &store.path)?,
         };
         let mut len_bytes = 0;
         for bytes in &store.content {
             if let Err(source) = part.write_at(bytes, len_bytes) {
                 if !is_unnamed {
-                    self.storage.remove(&part_path(&store.path)).ok();
+                    self.remove_part(&store.path);
                 }
                 return Err(Error::storage("write", &store.path, source));
             }
@@ -153,22 +159,27 @@ impl Committer {
             replace: store.replace,
             note: store.note,
             len_bytes,
+            replaces_old: false,
+            looks_for_holes: false,
         };
         Ok(Pending { job: store.job, part, publish, was_stored: true, is_unnamed })
     }
 
-    fn open_small(&self, path: &Path) -> Result<Arc<dyn PartFile>> {
+    /// Under its partial name, with a journal first, so that no kill leaves a file that nobody knows.
+    fn open_small(&self, job: JobId, path: &Path) -> Result<Arc<dyn PartFile>> {
         let part_name = part_path(path);
         let cannot = |source: io::Error| Error::storage("write", path, source);
+        if self.parts.get(job).is_some() {
+            // What was begun of another version stays until this is complete.
+            self.storage.rename(&part_name, &old_part_path(path), true).map_err(cannot)?;
+            self.storage.rename(&journal_path(path), &old_journal_path(path), true).map_err(cannot)?;
+        }
+        let journal = Journal::of_nothing().encode();
+        self.storage.write_atomic(&journal_path(path), &journal, false).map_err(cannot)?;
         let part = match self.storage.open_part(&part_name, OpenPart::New) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                // Left by an earlier run; the lock says whether somebody still works on it.
-                let part = self.storage.open_part(&part_name, OpenPart::Empty);
-                if part.is_ok() {
-                    self.storage.remove(&journal_path(path)).map_err(cannot)?;
-                    self.forget_names(path).map_err(cannot)?;
-                }
-                part
+                // Of ours, as was found before; the lock says whether somebody still works on it.
+                self.storage.open_part(&part_name, OpenPart::Empty)
             }
             other => other,
         };
@@ -194,9 +205,12 @@ impl Committer {
         let renamed: Vec<_> = pending
             .into_iter()
             .zip(synced)
-            .map(|(pending, synced)| {
+            .filter_map(|(pending, synced)| {
+                if synced.is_ok() && self.is_hollow(&pending) {
+                    return None;
+                }
                 let renamed = synced.and_then(|()| self.rename(&pending));
-                (pending, renamed)
+                Some((pending, renamed))
             })
             .collect();
         let unsynced = match self.syncs {
@@ -216,6 +230,19 @@ impl Committer {
                 false => Message::Published(pending.job, result),
             });
         }
+    }
+
+    /// Whether parts of a file were never written to although all of it came: somebody has cut it.
+    fn is_hollow(&self, pending: &Pending) -> bool {
+        if !pending.publish.looks_for_holes {
+            return false;
+        }
+        let holes = pending.part.holes().unwrap_or_default();
+        let is_hollow = !holes.is_empty();
+        if is_hollow {
+            self.report(Message::Hollow(pending.job, holes));
+        }
+        is_hollow
     }
 
     /// Brings the names in a directory to the disk, and once the names of those that lead to it: a
@@ -241,9 +268,15 @@ impl Committer {
     /// Removes a small file's partial file, if it is (still) ours.
     fn discard(&self, pending: &Pending) {
         let part = part_path(&pending.publish.part_of);
-        if pending.part.is_at(&part).unwrap_or(false) {
-            self.storage.remove(&part).ok();
+        if !pending.is_unnamed && pending.part.is_at(&part).unwrap_or(false) {
+            self.remove_part(&pending.publish.part_of);
         }
+    }
+
+    /// As far as it goes: an empty leftover does no harm.
+    fn remove_part(&self, path: &Path) {
+        self.storage.remove(&part_path(path)).ok();
+        self.storage.remove(&journal_path(path)).ok();
     }
 
     /// Gives each file its note and permissions and brings it to the disk: each by itself, or a
@@ -251,7 +284,7 @@ impl Committer {
     fn sync(&self, pending: &[Pending], directories: &BTreeSet<PathBuf>) -> Vec<Result<()>> {
         let at_once = self.syncs && pending.len() >= SYNC_AT_ONCE_MIN;
         let finish = |pending: &Pending| {
-            let finished = pending.part.finish(&note_bytes(pending.publish.note.as_ref()));
+            let finished = pending.part.finish(&note_bytes(&pending.publish, &*pending.part));
             let synced = finished.and_then(|()| if self.syncs && !at_once { pending.part.sync() } else { Ok(()) });
             synced.map_err(|source| Error::storage("sync", &pending.publish.path, source))
         };
@@ -272,17 +305,28 @@ impl Committer {
     /// and it has the length that it must have.
     fn check(&self, pending: &Pending) -> Result<()> {
         let part = part_path(&pending.publish.part_of);
-        let look = |source: io::Error| Error::storage("look at the partial file", &part, source);
-        if !pending.part.is_at(&part).map_err(look)? {
-            let text = "the partial file was removed or replaced while it was written";
-            return Err(Error::new(ErrorKind::Storage, text).with_path(part));
+        self.look_at(&*pending.part, &part, Some(pending.publish.len_bytes)).map(|_| ())
+    }
+
+    /// Whether the partial file is still the one that we hold, as long as we made it, and has no
+    /// second name through which others write.
+    fn look_at(&self, part: &dyn PartFile, name: &Path, len_bytes: Option<u64>) -> Result<Stat> {
+        let look = |source: io::Error| Error::storage("look at the partial file", name, source);
+        let changed = |text: String| Err(Error::new(ErrorKind::Storage, text).with_path(name));
+        if !part.is_at(name).map_err(look)? {
+            return changed("the partial file was removed or replaced while it was written".to_owned());
         }
-        let len_bytes = pending.part.len_bytes().map_err(look)?;
-        if len_bytes != pending.publish.len_bytes {
-            let text = format!("the partial file has {len_bytes} bytes instead of {}", pending.publish.len_bytes);
-            return Err(Error::new(ErrorKind::Storage, text).with_path(part));
+        let stat = part.stat().map_err(look)?;
+        if let Some(expected) = len_bytes.filter(|expected| *expected != stat.len_bytes) {
+            let found = stat.len_bytes;
+            return changed(format!(
+                "somebody has changed the partial file: it has {found} bytes instead of {expected}"
+            ));
         }
-        Ok(())
+        if stat.links > 1 {
+            return changed("somebody has given the partial file another name (a hard link)".to_owned());
+        }
+        Ok(stat)
     }
 
     fn rename(&self, pending: &Pending) -> Result<Published> {
@@ -301,11 +345,16 @@ impl Committer {
             _ => Error::storage("rename the finished file", path, source),
         })?;
         failpoint::reach("published");
-        if !pending.was_stored {
-            self.parts.remove(pending.job);
+        if !pending.is_unnamed {
+            if !pending.was_stored {
+                self.parts.remove(pending.job);
+            }
             self.storage
                 .remove(&journal_path(part_of))
                 .map_err(|source| Error::storage("remove the journal", path, source))?;
+        }
+        if pending.publish.replaces_old {
+            self.remove_old(part_of);
         }
         let modified = match self.storage.stat(path) {
             Ok(Some(stat)) => stat.modified,
@@ -317,16 +366,13 @@ impl Committer {
     /// First the data, then the journal that claims it.
     fn save(&self, job: JobId, path: &Path, mut journal: Journal) -> Result<()> {
         let Some(part) = self.parts.get(job) else { return Ok(()) };
-        let part_name = part_path(path);
-        if !part.is_at(&part_name).map_err(|source| Error::storage("look at the partial file", &part_name, source))? {
-            let text = "the partial file was removed or replaced while it was written";
-            return Err(Error::new(ErrorKind::Storage, text).with_path(part_name));
-        }
+        let stat = self.look_at(&*part, &part_path(path), journal.identity.total_bytes)?;
         if self.syncs {
             part.sync().map_err(|source| Error::storage("sync", path, source))?;
         }
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         journal.saved_unix_ms = since.as_millis() as u64;
+        journal.file = stat.file;
         let name = journal_path(path);
         self.storage
             .write_atomic(&name, &journal.encode(), self.syncs)
@@ -358,13 +404,31 @@ impl Committer {
         }
     }
 
-    fn release(&self, job: JobId, path: &Path, discard: bool) {
+    fn release(&self, job: JobId, path: &Path, fate: Fate) {
         let Some(part) = self.parts.remove(job) else { return };
-        if discard && part.is_at(&part_path(path)).unwrap_or(false) {
-            // Best effort: an empty leftover does no harm.
-            self.storage.remove(&journal_path(path)).ok();
-            self.storage.remove(&part_path(path)).ok();
-            self.forget_names(path).ok();
+        if fate == Fate::Kept {
+            return;
+        }
+        if part.is_at(&part_path(path)).unwrap_or(false) {
+            self.remove_part(path);
+        }
+        match fate {
+            Fate::Superseded => self.remove_old(path),
+            _ => self.bring_back_old(path),
+        }
+        self.forget_names(path).ok();
+    }
+
+    /// The version before has been replaced.
+    fn remove_old(&self, path: &Path) {
+        self.storage.remove(&old_journal_path(path)).ok();
+        self.storage.remove(&old_part_path(path)).ok();
+    }
+
+    /// What was to replace it has come to nothing.
+    fn bring_back_old(&self, path: &Path) {
+        if self.storage.rename(&old_part_path(path), &part_path(path), false).is_ok() {
+            self.storage.rename(&old_journal_path(path), &journal_path(path), false).ok();
         }
     }
 }
@@ -385,8 +449,13 @@ fn directory_of(path: &Path) -> PathBuf {
     }
 }
 
-fn note_bytes(note: Option<&Note>) -> Vec<u8> {
-    note.and_then(|note| serde_json::to_vec(note).ok()).unwrap_or_default()
+/// The note with what the file looks like now, so that a later change shows.
+fn note_bytes(publish: &Publish, part: &dyn PartFile) -> Vec<u8> {
+    let with_file = |note: &Note| {
+        let modified_ns = part.stat().ok().map(|stat| unix_ns(stat.modified));
+        serde_json::to_vec(&Note { file: modified_ns.map(|ns| (publish.len_bytes, ns)), ..note.clone() }).ok()
+    };
+    publish.note.as_ref().and_then(with_file).unwrap_or_default()
 }
 
 fn check(content: &[Bytes], promise: &Promise, path: &Path) -> Result<()> {

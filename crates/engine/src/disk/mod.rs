@@ -9,10 +9,11 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::checksum::Algorithm;
-use crate::dispatch::message::{Publish, Store};
+use crate::dispatch::message::{Fate, Look, Open, Publish, Store};
 use crate::job::JobId;
 use crate::journal::Journal;
 use crate::ranges::ByteRange;
@@ -38,16 +39,52 @@ impl Parts {
 
 /// What the opener is asked.
 pub(crate) enum OpenerRequest {
-    Prepare { job: JobId, path: PathBuf, resume: bool },
-    Open { job: JobId, path: PathBuf, total_bytes: Option<u64> },
+    Prepare {
+        job: JobId,
+        path: PathBuf,
+        look: Look,
+    },
+    Open(Box<Open>),
+    /// Compare a part of the file that has the final name with these bytes.
+    Compare {
+        job: JobId,
+        path: PathBuf,
+        offset: u64,
+        content: Vec<Bytes>,
+    },
 }
 
 /// What the committer is asked.
 pub(crate) enum CommitterRequest {
     Store(Box<Store>),
-    Publish { job: JobId, publish: Box<Publish> },
-    Save { job: JobId, path: PathBuf, journal: Box<Journal> },
-    WriteBack { job: JobId, range: ByteRange },
-    Digest { job: JobId, path: PathBuf, algorithm: Algorithm, of_final: bool, len_bytes: u64 },
-    Release { job: JobId, path: PathBuf, discard: bool },
+    Publish {
+        job: JobId,
+        publish: Box<Publish>,
+    },
+    Save {
+        job: JobId,
+        path: PathBuf,
+        journal: Box<Journal>,
+    },
+    WriteBack {
+        job: JobId,
+        range: ByteRange,
+    },
+    Digest {
+        job: JobId,
+        path: PathBuf,
+        algorithm: Algorithm,
+        of_final: bool,
+        len_bytes: u64,
+    },
+    /// Make room for this part ahead of what is written.
+    Reserve {
+        job: JobId,
+        range: ByteRange,
+    },
+    Release {
+        job: JobId,
+        path: PathBuf,
+        fate: Fate,
+    },
 }

@@ -1,23 +1,36 @@
-//! The opener's thread: looks for what is there under a name, opens and reserves partial files.
-//! It never syncs.
+//! The opener's thread: looks for files under a name, opens and reserves partial files. It never
+//! waits for data to be synced.
+//!
+//! A partial file is ours if a journal beside it fits it. What is not ours is never written to: it
+//! is set aside under a free name if it is a plain file, and is an error otherwise.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use towline_threads::queue::Queue;
 
 use super::{OpenerRequest, Parts};
-use crate::dispatch::message::{Existing, Message, Prepared};
+use crate::dispatch::message::{Existing, Look, Message, Open, Prepared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::JobId;
 use crate::journal::{JOURNAL_BYTES_MAX, Journal, JournalError, Verified};
-use crate::name::{journal_path, part_path};
+use crate::name::{
+    LEFTOVER_SUFFIXES, aside_path, damaged_path, earlier_journal_path, earlier_part_path, journal_path,
+    old_journal_path, old_part_path, part_path,
+};
 use crate::size::bytes as shown_bytes;
-use crate::storage::{OpenPart, PartFile, StatKind, Storage};
+use crate::storage::{OpenPart, PartFile, Stat, StatKind, Storage};
 
-/// So many damaged journals are kept beside a file at most.
-const DAMAGED_KEPT_MAX: u32 = 100;
+/// So many files are set aside beside one at most.
+const ASIDE_MAX: u32 = 100;
+/// So many directories are remembered at most.
+const DIRECTORIES_KNOWN_MAX: usize = 4096;
+/// So much room is reserved at first; more follows ahead of what comes, for a length is only a claim.
+const RESERVED_FIRST_BYTES: u64 = 64 << 20;
 
 /// The opener and what it works with.
 pub(crate) struct Opener {
@@ -26,6 +39,15 @@ pub(crate) struct Opener {
     pub(crate) parts: Parts,
     pub(crate) requests: Queue<OpenerRequest>,
     pub(crate) reports: Queue<Message>,
+    /// Directories in which something of an earlier run may lie under another name.
+    pub(crate) leftovers: RefCell<HashMap<PathBuf, bool>>,
+}
+
+/// What a journal file says.
+enum Found {
+    Nothing,
+    Fits(Box<Journal>),
+    Damaged(String),
 }
 
 impl Opener {
@@ -41,34 +63,36 @@ impl Opener {
     /// Does what is asked, and says what came of it.
     pub(crate) fn answer(&self, request: OpenerRequest) -> Message {
         match request {
-            OpenerRequest::Prepare { job, path, resume } => {
-                Message::Prepared(job, self.prepare(job, &path, resume).map(Box::new))
+            OpenerRequest::Prepare { job, path, look } => {
+                Message::Prepared(job, self.prepare(job, &path, look).map(Box::new))
             }
-            OpenerRequest::Open { job, path, total_bytes } => Message::Opened(job, self.open(job, &path, total_bytes)),
+            OpenerRequest::Open(open) => Message::Opened(open.job, self.open(&open)),
+            OpenerRequest::Compare { job, path, offset, content } => {
+                Message::Compared(job, self.compare(&path, offset, &content))
+            }
         }
     }
 
-    fn prepare(&self, job: JobId, path: &Path, resume: bool) -> Result<Prepared> {
+    fn prepare(&self, job: JobId, path: &Path, look: Look) -> Result<Prepared> {
         self.create_parents(path)?;
-        let stat = |path: &Path| self.storage.stat(path).map_err(|source| Error::storage("look at it", path, source));
-        let existing = stat(path)?.map(|stat| {
+        let existing = self.stat(path)?.map(|stat| {
             let note = self.storage.note(path).and_then(|note| serde_json::from_slice(&note).ok());
             Existing { stat, note }
         });
         let mut prepared = Prepared { existing, ..Prepared::default() };
+        if look == Look::Final {
+            return Ok(prepared);
+        }
         let part = part_path(path);
-        let found = stat(&part)?.map(|stat| stat.kind);
-        prepared.has_part = found.is_some();
-        match found {
-            Some(StatKind::File) if resume => self.look_at_partial(job, path, &part, &mut prepared)?,
-            Some(_) => {}
-            // Left by a crash between publishing a file and removing its journal.
-            None if resume && prepared.existing.is_some() => {
-                self.storage.remove(&journal_path(path)).ok();
-            }
-            None => {}
+        match self.stat(&part)? {
+            Some(stat) => self.look_at_part(job, path, &stat, look, &mut prepared)?,
+            None => self.look_for_earlier(job, path, look, &mut prepared)?,
         }
         Ok(prepared)
+    }
+
+    fn stat(&self, path: &Path) -> Result<Option<Stat>> {
+        self.storage.stat(path).map_err(|source| Error::storage("look at it", path, source))
     }
 
     fn create_parents(&self, path: &Path) -> Result<()> {
@@ -83,98 +107,221 @@ impl Opener {
         created.map_err(|source| Error::storage("create the directory", parent, source))
     }
 
-    /// Opens and locks what an earlier run left, and reads its journal.
-    fn look_at_partial(&self, job: JobId, path: &Path, part: &Path, prepared: &mut Prepared) -> Result<()> {
-        let opened = self.lock(part, OpenPart::Keep)?;
+    /// Something has the partial name: ours, with a journal, or in the way.
+    fn look_at_part(&self, job: JobId, path: &Path, stat: &Stat, look: Look, prepared: &mut Prepared) -> Result<()> {
+        let part = part_path(path);
+        self.check_ours(&part, stat)?;
         let journal_file = journal_path(path);
-        let bytes = match self.storage.read_small(&journal_file, JOURNAL_BYTES_MAX) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Vec::new(),
-            Err(error) => return Err(Error::storage("read the journal", &journal_file, error)),
+        let found = match self.read_journal(&journal_file)? {
+            // A build that called it otherwise was stopped between its two renames.
+            Found::Nothing if self.stat(&earlier_part_path(path))?.is_none() => {
+                self.read_journal(&earlier_journal_path(path))?
+            }
+            found => found,
         };
-        let journal = match Journal::decode(&bytes) {
-            Ok(journal) => journal,
+        // The lock says whether somebody works on it.
+        let opened = self.lock(&part, OpenPart::Keep)?;
+        let journal = match found {
+            Found::Fits(journal) => journal,
+            Found::Nothing => {
+                drop(opened);
+                return self.set_part_aside(path, "it has no journal", prepared);
+            }
+            Found::Damaged(why) => {
+                drop(opened);
+                let kept = self.set_aside(&journal_file, damaged_path)?;
+                prepared.warnings.push(format!("the journal is damaged ({why}), and is kept as {}", kept.display()));
+                return self.set_part_aside(path, "its journal is damaged", prepared);
+            }
+        };
+        let claimed = journal.done.iter().next_back().map_or(0, |range| range.end);
+        let is_whole =
+            journal.done.is_empty() || journal.identity.total_bytes.is_none_or(|total| total == stat.len_bytes);
+        if claimed > stat.len_bytes || !is_whole {
+            drop(opened);
+            self.remove(&journal_file)?;
+            return self.set_part_aside(path, "it has another length than its journal says", prepared);
+        }
+        prepared.has_part = true;
+        prepared.has_old = journal.replaces_old;
+        if look == Look::Anew {
+            return Ok(());
+        }
+        if journal.verified == Verified::Failed {
+            prepared.warnings.push("what an earlier run fetched had a wrong digest; starting again".to_owned());
+            return Ok(());
+        }
+        prepared.is_moved = journal.file.is_some() && stat.file.is_some() && journal.file != stat.file;
+        self.parts.insert(job, opened);
+        prepared.partial = Some(*journal);
+        Ok(())
+    }
+
+    /// Nothing has the partial name. A build that called it otherwise may have left something, or a
+    /// run that was stopped while it replaced an old version.
+    fn look_for_earlier(&self, job: JobId, path: &Path, look: Look, prepared: &mut Prepared) -> Result<()> {
+        let places =
+            [(old_part_path(path), old_journal_path(path)), (earlier_part_path(path), earlier_journal_path(path))];
+        let may_have = look == Look::Resume && self.may_have_leftovers(path);
+        for (part, journal_file) in places.into_iter().filter(|_| may_have) {
+            let Some(stat) = self.stat(&part)?.filter(|stat| stat.kind == StatKind::File && stat.links == 1) else {
+                continue;
+            };
+            let Ok(Found::Fits(_)) = self.read_journal(&journal_file) else { continue };
+            // Nobody else may be working on it, and it stays ours while its name changes.
+            let opened = self.lock(&part, OpenPart::Keep)?;
+            self.rename(&part, &part_path(path), false)?;
+            self.rename(&journal_file, &journal_path(path), true)?;
+            drop(opened);
+            return self.look_at_part(job, path, &stat, look, prepared);
+        }
+        // Left by a crash between publishing a file and removing its journal.
+        if look == Look::Resume && prepared.existing.is_some() {
+            self.storage.remove(&journal_path(path)).ok();
+        }
+        Ok(())
+    }
+
+    /// Looked up once for each directory: hardly ever is there anything.
+    fn may_have_leftovers(&self, path: &Path) -> bool {
+        let directory = path.parent().unwrap_or(Path::new(""));
+        let mut known = self.leftovers.borrow_mut();
+        if let Some(known) = known.get(directory) {
+            return *known;
+        }
+        let may_have = self.storage.may_have(directory, &LEFTOVER_SUFFIXES);
+        if known.len() >= DIRECTORIES_KNOWN_MAX {
+            known.clear();
+        }
+        known.insert(directory.to_owned(), may_have);
+        may_have
+    }
+
+    /// Whether what has a name of ours can be a file of ours at all. If not, nothing is touched.
+    fn check_ours(&self, part: &Path, stat: &Stat) -> Result<()> {
+        let refused = |what: &str| Err(Error::new(ErrorKind::Storage, what).with_path(part));
+        if stat.kind != StatKind::File {
+            return refused("something that is no plain file has the name of the partial file");
+        }
+        if stat.links > 1 {
+            return refused("the partial file has another name as well (a hard link), and is left alone");
+        }
+        let directory = part.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        match self.storage.owner_of_new(directory) {
+            Ok(owner) if owner != stat.owner => refused("the partial file belongs to another user, and is left alone"),
+            _ => Ok(()),
+        }
+    }
+
+    fn read_journal(&self, file: &Path) -> Result<Found> {
+        let bytes = match self.storage.read_small(file, JOURNAL_BYTES_MAX) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Vec::new(),
+            Err(error) => return Err(Error::storage("read the journal", file, error)),
+        };
+        match Journal::decode(&bytes) {
+            Ok(journal) => Ok(Found::Fits(Box::new(journal))),
             Err(JournalError::Newer(version)) => {
                 let text = format!("the journal was written by a newer towline (format {version})");
-                return Err(Error::new(ErrorKind::JournalVersion, text).with_path(journal_file));
+                Err(Error::new(ErrorKind::JournalVersion, text).with_path(file))
             }
-            Err(JournalError::Damaged(why)) => {
-                let kept = self.set_aside(&journal_file);
-                prepared.unusable = Some(format!("the journal is damaged ({why}); starting again{kept}"));
-                return Ok(());
-            }
-        };
-        let len_bytes = opened.len_bytes().map_err(|source| Error::storage("look at it", part, source))?;
-        let claimed = journal.done.iter().next_back().map_or(0, |range| range.end);
-        if claimed > len_bytes || journal.identity.total_bytes.is_some_and(|total| total != len_bytes) {
-            prepared.unusable =
-                Some("the partial file has another length than its journal says; starting again".to_owned());
-        } else if journal.verified == Verified::Failed {
-            prepared.unusable = Some("what an earlier run fetched had a wrong digest; starting again".to_owned());
-        } else {
-            self.parts.insert(job, opened);
-            prepared.partial = Some(journal);
+            Err(JournalError::Damaged(why)) => Ok(Found::Damaged(why)),
         }
+    }
+
+    fn set_part_aside(&self, path: &Path, why: &str, prepared: &mut Prepared) -> Result<()> {
+        let part = part_path(path);
+        let kept = self.set_aside(&part, aside_path)?;
+        prepared.warnings.push(format!(
+            "{} is not gone on with: {why}; it is kept as {}",
+            part.display(),
+            kept.display()
+        ));
         Ok(())
     }
 
-    fn set_aside(&self, journal: &Path) -> String {
-        for number in 1..=DAMAGED_KEPT_MAX {
-            let mut name = journal.as_os_str().to_owned();
-            name.push(format!(".damaged-{number}"));
-            let aside = PathBuf::from(name);
-            match self.storage.rename(journal, &aside, false) {
-                Ok(()) => return format!(", the old one is kept as {}", aside.display()),
+    /// Gives a file that is not ours to write to a free name beside it.
+    fn set_aside(&self, file: &Path, named: fn(&Path, u32) -> PathBuf) -> Result<PathBuf> {
+        for number in 1..=ASIDE_MAX {
+            let aside = named(file, number);
+            match self.storage.rename(file, &aside, false) {
+                Ok(()) => return Ok(aside),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(_) => break,
+                Err(error) => return Err(Error::storage("set aside", file, error)),
             }
         }
-        String::new()
+        let text = format!("it is in the way, and {ASIDE_MAX} others were set aside before");
+        Err(Error::new(ErrorKind::Storage, text).with_path(file))
     }
 
-    /// Opens an empty partial file with room for what is to come.
-    fn open(&self, job: JobId, path: &Path, total_bytes: Option<u64>) -> Result<()> {
-        // The lock of what was open before goes first, and no journal may claim what is cut off.
-        self.parts.remove(job);
+    /// Opens an empty partial file with room for what is to come, its journal first.
+    fn open(&self, open: &Open) -> Result<()> {
+        let Open { job, path, total_bytes, journal, keeps_old } = open;
+        // The lock of what was open before goes first.
+        let before = self.parts.remove(*job);
         let part = part_path(path);
-        let opened = self.lock(&part, OpenPart::Empty)?;
-        let prepared = self.forget_journal(path).and_then(|()| self.reserve(&*opened, path, total_bytes));
-        if let Err(error) = prepared {
+        self.check_room(path, *total_bytes, before.is_some() && *keeps_old)?;
+        if *keeps_old {
+            self.keep_old(path)?;
+        }
+        drop(before);
+        // No journal may claim what is cut off, also after a power cut.
+        let had_journal = self.stat(&journal_path(path))?.is_some();
+        self.storage
+            .write_atomic(&journal_path(path), &journal.encode(), had_journal)
+            .map_err(|source| Error::storage("write the journal", path, source))?;
+        let opened = self.lock_empty(path)?;
+        if let Err(error) = self.reserve(&*opened, path, *total_bytes) {
             self.storage.remove(&part).ok();
+            self.storage.remove(&journal_path(path)).ok();
             return Err(error);
         }
-        self.parts.insert(job, opened);
+        self.parts.insert(*job, opened);
         Ok(())
     }
 
-    /// A journal of what is being cut off must not come back after a power cut either.
-    fn forget_journal(&self, path: &Path) -> Result<()> {
-        let journal = journal_path(path);
-        let cannot = |source| Error::storage("remove the old journal", &journal, source);
-        if self.storage.stat(&journal).map_err(cannot)?.is_some() {
-            self.storage.remove(&journal).map_err(cannot)?;
-            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            self.storage.sync_dir(parent).map_err(cannot)?;
+    /// The partial file of another version stays until the new one is complete. Of several it is the
+    /// first: what came between was not finished either.
+    fn keep_old(&self, path: &Path) -> Result<()> {
+        if self.stat(&old_part_path(path))?.is_some() {
+            return Ok(());
         }
-        Ok(())
+        self.rename(&part_path(path), &old_part_path(path), false)?;
+        self.rename(&journal_path(path), &old_journal_path(path), true)
+    }
+
+    /// What is there is ours, as was found before; what came since is not.
+    fn lock_empty(&self, path: &Path) -> Result<Arc<dyn PartFile>> {
+        let part = part_path(path);
+        if let Some(stat) = self.stat(&part)? {
+            self.check_ours(&part, &stat)?;
+        }
+        self.lock(&part, OpenPart::Empty)
+    }
+
+    fn check_room(&self, path: &Path, total_bytes: Option<u64>, is_second: bool) -> Result<()> {
+        let Some(total) = total_bytes else { return Ok(()) };
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let Some(free) = self.storage.free_bytes(parent).ok().filter(|free| *free < total) else { return Ok(()) };
+        let text = format!("cannot write: {} needed, {} free", shown_bytes(total), shown_bytes(free));
+        let error = Error::new(ErrorKind::DiskFull, text).with_path(path);
+        Err(match is_second {
+            true => error.with_advice(
+                "the partial file of the version before is kept until the new one is complete; make room for both, or \
+                 use --restart to give it up",
+            ),
+            false => error,
+        })
     }
 
     fn reserve(&self, part: &dyn PartFile, path: &Path, total_bytes: Option<u64>) -> Result<()> {
         let Some(total) = total_bytes else { return Ok(()) };
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let too_little = |free: u64| {
-            let text = format!("cannot write: {} needed, {} free", shown_bytes(total), shown_bytes(free));
-            Error::new(ErrorKind::DiskFull, text).with_path(path)
+        let reserved = match total <= RESERVED_FIRST_BYTES {
+            true => part.allocate(total),
+            false => part.set_len(total).map(|()| part.reserve(0, RESERVED_FIRST_BYTES)),
         };
-        let free = self.storage.free_bytes(parent).ok();
-        if let Some(free) = free.filter(|free| *free < total) {
-            return Err(too_little(free));
-        }
-        part.allocate(total).map_err(|source| match (source.kind(), free) {
-            (io::ErrorKind::StorageFull, Some(free)) => too_little(free),
-            _ => Error::storage("reserve room", path, source),
-        })
+        reserved.map_err(|source| Error::storage("reserve room", path, source))
     }
 
     fn lock(&self, part: &Path, mode: OpenPart) -> Result<Arc<dyn PartFile>> {
@@ -185,5 +332,29 @@ impl Opener {
             }
             _ => Error::storage("write", part, source),
         })
+    }
+
+    fn rename(&self, from: &Path, to: &Path, replace: bool) -> Result<()> {
+        self.storage.rename(from, to, replace).map_err(|source| Error::storage("rename", from, source))
+    }
+
+    fn remove(&self, file: &Path) -> Result<()> {
+        self.storage.remove(file).map_err(|source| Error::storage("remove", file, source))
+    }
+
+    /// Whether the file that has the final name holds these bytes there.
+    fn compare(&self, path: &Path, offset: u64, content: &[Bytes]) -> Result<bool> {
+        let mut position = offset;
+        let mut there = Vec::new();
+        for bytes in content {
+            there.resize(bytes.len(), 0);
+            match self.storage.read_at(path, &mut there, position) {
+                Ok(()) if there == *bytes => position += bytes.len() as u64,
+                Ok(()) => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+                Err(error) => return Err(Error::storage("read", path, error)),
+            }
+        }
+        Ok(true)
     }
 }

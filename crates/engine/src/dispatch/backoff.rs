@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+/// No wait is shorter.
+pub(crate) const FLOOR: Duration = Duration::from_millis(250);
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
 

@@ -1,6 +1,7 @@
 //! The dispatcher's thread: takes messages, lets the core decide, does what it decided. It never
 //! waits for a disk or a server.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,14 +14,18 @@ use super::core::Core;
 use super::message::{Effect, FetchKind, Message, Time};
 use crate::disk::{CommitterRequest, OpenerRequest, Parts};
 use crate::event::{Event, Summary};
-use crate::feed::Settled;
+use crate::feed::{EntryId, Settled};
+use crate::job::JobId;
 use crate::worker::network::Network;
+use crate::worker::transfer::Grant;
 use crate::worker::{WorkerCommand, WorkerHandle, run};
 
 /// So many messages are taken in before the core decides.
 const BATCH_MAX: usize = 256;
 /// How often the clock is looked at while something runs.
 const TICK: Duration = Duration::from_millis(20);
+/// How often it is looked at while the reporter is behind.
+const HELD_TICK: Duration = Duration::from_millis(2);
 /// How often it is looked at while nothing does.
 const IDLE_TICK: Duration = Duration::from_millis(500);
 /// The feed is told how entries ended this often, or when so many have.
@@ -37,6 +42,12 @@ const EVENTS_BEHIND_MAX: usize = 4096;
 pub(crate) enum FeedRequest {
     Want(usize),
     Settle(Vec<Settled>),
+    /// Say who else was completed under this name.
+    Owner {
+        job: JobId,
+        entry: EntryId,
+        path: PathBuf,
+    },
 }
 
 /// The queues between the dispatcher and the other threads.
@@ -131,7 +142,12 @@ impl Driver {
         let mut effects = Vec::new();
         self.add_worker();
         while !self.core.is_finished() {
-            let tick = if self.core.is_busy() { TICK } else { IDLE_TICK };
+            let tick = match (self.core.is_busy(), self.core.is_held()) {
+                // The reporter catches up within moments; nobody says when.
+                (_, true) => HELD_TICK,
+                (true, _) => TICK,
+                (false, _) => IDLE_TICK,
+            };
             match self.queues.messages.get_many(&mut messages, BATCH_MAX, tick) {
                 Ok(_) => {}
                 Err(GetError::ShutDown) => return,
@@ -155,17 +171,26 @@ impl Driver {
     fn perform(&mut self, effects: &mut Vec<Effect>) {
         for effect in effects.drain(..) {
             match effect {
-                Effect::Prepare { job, path, resume } => self.open(OpenerRequest::Prepare { job, path, resume }),
-                Effect::Open { job, path, total_bytes } => self.open(OpenerRequest::Open { job, path, total_bytes }),
+                Effect::Prepare { job, path, look } => self.open(OpenerRequest::Prepare { job, path, look }),
+                Effect::Open(open) => self.open(OpenerRequest::Open(open)),
+                Effect::Compare { job, path, offset, content } => {
+                    self.open(OpenerRequest::Compare { job, path, offset, content });
+                }
+                Effect::AskOwner { job, entry, path } => {
+                    let _ = self.queues.feed.put(FeedRequest::Owner { job, entry, path });
+                }
+                Effect::Gather { transfer, worker } => {
+                    self.workers[worker].send(WorkerCommand::Grant(transfer, Grant::Gather));
+                }
                 Effect::Fetch(fetch) => {
                     let sink = match fetch.kind {
-                        FetchKind::Probe => None,
+                        FetchKind::Probe | FetchKind::Check { .. } => None,
                         _ => self.parts.get(fetch.job),
                     };
                     self.workers[fetch.worker].send(WorkerCommand::Fetch(fetch, sink));
                 }
                 Effect::Grant { transfer, job, worker } => match self.parts.get(job) {
-                    Some(part) => self.workers[worker].send(WorkerCommand::Grant(transfer, part)),
+                    Some(part) => self.workers[worker].send(WorkerCommand::Grant(transfer, Grant::Write(part))),
                     None => self.workers[worker].send(WorkerCommand::Drop(transfer)),
                 },
                 Effect::Drop { transfer, worker } => self.workers[worker].send(WorkerCommand::Drop(transfer)),
@@ -177,7 +202,8 @@ impl Driver {
                 Effect::Digest { job, path, algorithm, of_final, len_bytes } => {
                     self.commit(CommitterRequest::Digest { job, path, algorithm, of_final, len_bytes });
                 }
-                Effect::Release { job, path, discard } => self.commit(CommitterRequest::Release { job, path, discard }),
+                Effect::Reserve { job, range } => self.commit(CommitterRequest::Reserve { job, range }),
+                Effect::Release { job, path, fate } => self.commit(CommitterRequest::Release { job, path, fate }),
                 Effect::Report(event) => {
                     if let Event::Summary(summary) = &event {
                         // Not by the reporter, which may hang.

@@ -9,13 +9,13 @@ use url::Url;
 
 use super::adapt::Adapt;
 use super::link::Link;
-use super::message::{Existing, Head, Note, Protocol, SlotId, Time};
+use super::message::{Demand, Existing, FetchKind, Head, Note, Protocol, SlotId, Time};
 use super::source::Sources;
 use crate::error::Error;
 use crate::event::{FileState, How};
+use crate::evidence::Evidence;
 use crate::feed::EntryId;
 use crate::http::origin::Origin;
-use crate::http::validator::Validator;
 use crate::job::{JobId, JobSpec};
 use crate::journal::{Identity, Journal, Verified};
 use crate::plan::piece::{OPEN_END, Piece};
@@ -40,8 +40,12 @@ pub(crate) enum Phase {
     Probing,
     /// Its partial file is being opened.
     Opening,
+    /// The file that has the name already is compared with the server's.
+    Comparing,
     /// Bytes come (or wait for a connection or a retry).
     Moving,
+    /// All have come; the server is asked whether it still has this version.
+    Checking,
     /// The digest of the partial file is computed.
     Verifying,
     /// It is being synced and renamed.
@@ -69,6 +73,8 @@ pub(crate) enum Winding {
     Adopt(Box<Journal>),
     /// Let this source lead.
     Lead(usize),
+    /// Wait in the queue until this machine has more room for it.
+    Requeue,
 }
 
 pub(crate) use super::message::Published;
@@ -117,7 +123,8 @@ pub(crate) struct Job {
     pub(crate) existing: Option<Existing>,
     /// Whether something is at its partial name.
     pub(crate) has_part: bool,
-    pub(crate) validator: Validator,
+    /// What is known of the version that was begun.
+    pub(crate) held: Evidence,
     pub(crate) total_bytes: Option<u64>,
     pub(crate) protocol: Protocol,
     /// What is on the disk and belongs to no running transfer.
@@ -138,6 +145,18 @@ pub(crate) struct Job {
     pub(crate) failures: HashMap<u64, Failures>,
     /// How often `Retry-After` was obeyed in a row.
     pub(crate) patience: u32,
+    /// How often a piece was left for later because it failed beside others.
+    pub(crate) refusals: u32,
+    /// How often a request was refused beside others and left to them, in a row.
+    pub(crate) left_to_others: u32,
+    /// How often it had to wait for this machine: descriptors, ports.
+    pub(crate) scarcities: u32,
+    /// What nobody wrote to was found and fetched again.
+    pub(crate) was_hollow: bool,
+    /// Its beginning was told.
+    pub(crate) is_started: bool,
+    /// Which sources are asked again, because the digest is not the promised one.
+    pub(crate) trace: Option<Trace>,
     pub(crate) restarts: u32,
     /// `If-Range` was answered with the whole file although nothing had changed.
     pub(crate) distrusts_if_range: bool,
@@ -150,8 +169,28 @@ pub(crate) struct Job {
     /// What is missing can only come with a stream from the first byte on. What is there stays, if
     /// that stream is of the same version.
     pub(crate) begins_at_zero: bool,
-    /// What is there has no validator and must be sampled before it is added to.
+    /// The source that leads has not been compared with what others brought.
     pub(crate) needs_sample: bool,
+    /// Answers that did not fit what is held.
+    pub(crate) doubts: Doubts,
+    /// How often ranges were tried beside the first stream in vain, and when they may be again.
+    pub(crate) trials: Failures,
+    /// How many answers brought bytes that are in the file.
+    pub(crate) answers: u32,
+    /// Whether the server still had the version when all had come.
+    pub(crate) closing: Closing,
+    /// The digest of a body whose end nothing proved.
+    pub(crate) unproven: Option<[u8; 32]>,
+    /// What was said of the file that has the name.
+    pub(crate) existing_verdict: ExistingVerdict,
+    /// What is to be compared of it still, and whether it is by samples.
+    pub(crate) existing_samples: Option<Vec<ByteRange>>,
+    /// A partial file of another version is kept beside the one that is open.
+    pub(crate) has_old: bool,
+    /// What is open is to be kept while another version comes.
+    pub(crate) keeps_old: bool,
+    /// What went wrong last, for a host that answers nobody.
+    pub(crate) last_error: Option<Error>,
     /// Whether the place that is asked has to show first that it has the file that was begun.
     pub(crate) link: Link,
     pub(crate) is_part_open: bool,
@@ -164,7 +203,7 @@ pub(crate) struct Job {
     pub(crate) saved_bytes: u64,
     /// Whether the file that has the name was compared with the digest that was asked for.
     pub(crate) is_existing_checked: bool,
-    /// What an earlier run left, while that is done.
+    /// What an earlier run left and nobody has gone on with yet.
     pub(crate) held_partial: Option<Box<Journal>>,
     /// A save or a publication failed. After a sync that failed, the system may have dropped what
     /// was to be written, and says that the next sync is fine: nothing more is claimed.
@@ -175,6 +214,54 @@ pub(crate) struct Job {
     pub(crate) connection_bps: Option<f64>,
 }
 
+/// Answers in a row that did not fit what is held.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Doubts {
+    /// They said that it is another version.
+    pub(crate) different: u32,
+    /// They did not say which version it is, or were a page.
+    pub(crate) unknown: u32,
+}
+
+/// The search for the source that sent wrong bytes: what others brought is fetched from one again.
+#[derive(Clone, Debug)]
+pub(crate) struct Trace {
+    /// The one that is asked.
+    pub(crate) base: usize,
+    /// Whose bytes were fetched again from it, in this order.
+    pub(crate) replaced: Vec<usize>,
+    /// Those that were asked before it.
+    pub(crate) bases_before: Vec<usize>,
+}
+
+/// Whether the server still has the version, asked when all bytes have come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Closing {
+    /// Not asked.
+    #[default]
+    Open,
+    /// Wanted since then.
+    Asking(Time),
+    /// It has it, or nobody says otherwise.
+    Current,
+    /// It has another one now.
+    Changed,
+}
+
+/// What is known of the file that has the name already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ExistingVerdict {
+    Unknown,
+    /// The feed is asked whose it is.
+    AskedOwner,
+    /// Nobody else's.
+    Unowned,
+    /// Another entry's, as the feed says: only its whole content can show that it is this file too.
+    Owned(String),
+    /// It is another file, because of this.
+    Other(String),
+}
+
 /// Failed tries at one place.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Failures {
@@ -183,7 +270,7 @@ pub(crate) struct Failures {
 }
 
 /// One request and its answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Transfer {
     pub(crate) job: JobId,
     pub(crate) slot: SlotId,
@@ -195,6 +282,10 @@ pub(crate) struct Transfer {
     pub(crate) url: Url,
     /// Whether it was asked for with `If-Range`.
     pub(crate) had_if_range: bool,
+    /// How often it was sent elsewhere.
+    pub(crate) redirects: u32,
+    /// What is sent again to where it was sent.
+    pub(crate) kind: FetchKind,
     /// What the answer to a sample said, until the sample has been compared.
     pub(crate) head: Option<Box<Head>>,
     pub(crate) piece: Arc<Piece>,
@@ -245,7 +336,7 @@ impl Job {
             renamed: 0,
             existing: None,
             has_part: false,
-            validator: Validator::default(),
+            held: Evidence::default(),
             total_bytes: None,
             protocol: Protocol::Http1,
             done: RangeSet::new(),
@@ -260,6 +351,12 @@ impl Job {
             probe: None,
             failures: HashMap::new(),
             patience: 0,
+            refusals: 0,
+            trace: None,
+            scarcities: 0,
+            is_started: false,
+            was_hollow: false,
+            left_to_others: 0,
             restarts: 0,
             distrusts_if_range: false,
             told_segmented: None,
@@ -267,6 +364,16 @@ impl Job {
             says_no_ranges: false,
             begins_at_zero: false,
             needs_sample: false,
+            doubts: Doubts::default(),
+            trials: Failures::default(),
+            answers: 0,
+            closing: Closing::default(),
+            unproven: None,
+            existing_verdict: ExistingVerdict::Unknown,
+            existing_samples: None,
+            has_old: false,
+            keeps_old: false,
+            last_error: None,
             link: Link::default(),
             is_part_open: false,
             generation: 0,
@@ -288,24 +395,34 @@ impl Job {
         secret::shown_url(&self.spec.url)
     }
 
+    /// How much the answer to a range has to say of its version, for it to be put together with what
+    /// is held. Nothing where it may not: then the file comes in one stream.
+    pub(crate) fn demand(&self, believes_server: bool) -> Option<Demand> {
+        let is_checked = self.promise(believes_server).is_some_and(|promise| promise.proves());
+        match is_checked || self.spec.same_content && self.link.is_compared() {
+            true => Some(Demand::NotDifferent),
+            false => self.held.can_join().then_some(Demand::Same),
+        }
+    }
+
     /// What the journal and the file's note say it is.
     pub(crate) fn identity(&self) -> Identity {
-        let (url, validator) = self.version();
-        Identity { url: secret::identity_url(url), validator: validator.clone(), total_bytes: self.total_bytes }
+        let (url, evidence) = self.version();
+        Identity { url: secret::identity_url(url), evidence: evidence.clone(), total_bytes: self.total_bytes }
     }
 
     /// The version of what is there, and the URL that it belongs to: of several sources the first
     /// that has told one.
-    fn version(&self) -> (&Url, &Validator) {
-        self.sources.first_known().unwrap_or((&self.spec.url, &self.validator))
+    fn version(&self) -> (&Url, &Evidence) {
+        self.sources.first_known().unwrap_or((&self.spec.url, &self.held))
     }
 
     /// What is noted at the file itself. A batch notes it in its ledger: on ext4 an attribute of this
     /// size takes a block of its own for each file.
     pub(crate) fn note(&self) -> Option<Note> {
         let note = || {
-            let (url, validator) = self.version();
-            Note { url: secret::identity_url(url), validator: validator.clone() }
+            let (url, evidence) = self.version();
+            Note { url: secret::identity_url(url), evidence: evidence.clone(), file: None }
         };
         self.entry.is_none().then(note)
     }
@@ -315,7 +432,7 @@ impl Job {
         if let Some(checksum) = &self.spec.checksum {
             return Some(Promise::Asked(checksum.clone()));
         }
-        let given = self.validator.digest.as_ref().or(self.version().1.digest.as_ref());
+        let given = self.held.digest.as_ref().or(self.version().1.digest.as_ref());
         given.filter(|_| believes_server).cloned().map(Promise::Given)
     }
 
@@ -340,7 +457,7 @@ impl Job {
         self.resumed_bytes = 0;
         self.saved_bytes = 0;
         self.high_water_bytes = 0;
-        self.validator = Validator::default();
+        self.held = Evidence::default();
         self.total_bytes = None;
         self.segmented = Segmented::Unknown;
         self.needs_sample = false;
@@ -349,6 +466,11 @@ impl Job {
         self.ignored_ranges = 0;
         self.says_no_ranges = false;
         self.begins_at_zero = false;
+        self.doubts = Doubts::default();
+        self.trials = Failures::default();
+        self.answers = 0;
+        self.closing = Closing::default();
+        self.unproven = None;
         self.sources.forget();
         self.link = Link::default();
         self.verified = Verified::Unchecked;
@@ -368,6 +490,13 @@ impl Job {
             Some(source) => (&source.given, &source.own_origin),
             None => (&self.spec.url, &self.own_origin),
         }
+    }
+
+    /// Goes back to the URL that was given: where it sends to may be another place now.
+    pub(crate) fn go_back(&mut self) {
+        let (given, origin) = self.lead_given();
+        (self.url, self.host) = (given.clone(), origin.clone());
+        self.redirects = 0;
     }
 
     /// Goes back to the URL that was given, if the place that it was sent to has expired and this
@@ -393,9 +522,9 @@ impl Job {
     }
 
     /// What every source has to say of the file, whatever its tags and dates are.
-    pub(crate) fn common_version(&self) -> Validator {
-        let digest = self.validator.digest.as_ref().or(self.version().1.digest.as_ref());
-        Validator { total_bytes: self.total_bytes, digest: digest.cloned(), ..Validator::default() }
+    pub(crate) fn common_version(&self) -> Evidence {
+        let digest = self.held.digest.as_ref().or(self.version().1.digest.as_ref());
+        Evidence { total_bytes: self.total_bytes, digest: digest.cloned(), ..Evidence::default() }
     }
 
     /// Whether the URL of a journal or a note is that of a source that does not lead; its version
@@ -419,7 +548,7 @@ impl Job {
         let Some(new) = self.sources.get(next) else { return };
         (self.url, self.host, self.redirects) = (new.url.clone(), new.host.clone(), new.redirects);
         self.distrusts_if_range = new.distrusts_if_range;
-        self.validator = new.validator.clone().unwrap_or(common);
+        self.held = new.told.clone().unwrap_or(common);
         self.segmented = if new.is_joined() { Segmented::Proven } else { Segmented::Unknown };
         self.needs_sample = !new.is_joined() && !self.done.is_empty();
         self.failures.clear();
@@ -448,7 +577,7 @@ impl Job {
     /// Where it stands, for people.
     pub(crate) fn state(&self, now: Time) -> FileState {
         match &self.phase {
-            Phase::Verifying | Phase::CheckingExisting => FileState::Verifying,
+            Phase::Verifying | Phase::CheckingExisting | Phase::Comparing | Phase::Checking => FileState::Verifying,
             Phase::Publishing | Phase::Winding(_) => FileState::Finishing,
             Phase::Paused => FileState::Paused,
             Phase::Moving | Phase::Ready if self.transfers.is_empty() => {

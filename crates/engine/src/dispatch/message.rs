@@ -12,9 +12,9 @@ use url::Url;
 use crate::checksum::Algorithm;
 use crate::error::{Error, Result};
 use crate::event::{Event, Progress};
-use crate::feed::{Fed, Settled};
+use crate::evidence::{Evidence, Verdict};
+use crate::feed::{EntryId, Fed, Settled};
 use crate::http::origin::Origin;
-use crate::http::validator::Validator;
 use crate::job::{JobId, JobSpec};
 use crate::journal::Journal;
 use crate::plan::TransferId;
@@ -45,18 +45,24 @@ pub(crate) enum Message {
     Prepared(JobId, Result<Box<Prepared>>),
     /// A partial file was opened.
     Opened(JobId, Result<()>),
+    /// A part of the file that has the final name was compared: whether it is the same.
+    Compared(JobId, Result<bool>),
+    /// The feed says which other entry has this name, if any.
+    Owned(JobId, Result<Option<String>>),
     /// A small file was written and published whole.
     Stored(JobId, Result<Published>),
     /// A journal was saved.
     Saved(JobId, Result<()>),
     /// A partial file was published.
     Published(JobId, Result<Published>),
+    /// A partial file was not published: nobody has written to these parts of it.
+    Hollow(JobId, Vec<(u64, u64)>),
     /// A digest was computed.
     Digested(JobId, Result<Vec<u8>>),
     /// The server answered a probe.
     Answered(TransferId, Box<Head>, Option<Vec<Bytes>>),
     /// An answer to a range was checked and is right.
-    Proven(TransferId),
+    Proven(TransferId, Box<Head>),
     /// The same of an answer to a sample, whose bytes are still to be compared.
     Identified(TransferId, Box<Head>),
     /// A connection was made.
@@ -92,13 +98,19 @@ pub(crate) enum Command {
 #[derive(Debug)]
 pub(crate) enum Effect {
     /// Look for the final and the partial file.
-    Prepare { job: JobId, path: PathBuf, resume: bool },
+    Prepare { job: JobId, path: PathBuf, look: Look },
     /// Open an empty partial file; reserve room.
-    Open { job: JobId, path: PathBuf, total_bytes: Option<u64> },
+    Open(Box<Open>),
+    /// Compare a part of the file that has the final name with these bytes.
+    Compare { job: JobId, path: PathBuf, offset: u64, content: Vec<Bytes> },
+    /// Ask the feed who else was completed under this name.
+    AskOwner { job: JobId, entry: EntryId, path: PathBuf },
     /// Send a request.
     Fetch(Box<Fetch>),
     /// Let a probe go on: its body goes to the job's partial file.
     Grant { transfer: TransferId, job: JobId, worker: usize },
+    /// Let a probe hand its whole body on, for a file that is there to be compared with.
+    Gather { transfer: TransferId, worker: usize },
     /// Break a transfer off.
     Drop { transfer: TransferId, worker: usize },
     /// Close an idle connection.
@@ -113,8 +125,10 @@ pub(crate) enum Effect {
     Publish { job: JobId, publish: Box<Publish> },
     /// Compute the digest of the partial file, or of the final one.
     Digest { job: JobId, path: PathBuf, algorithm: Algorithm, of_final: bool, len_bytes: u64 },
-    /// Let go of the partial file; remove it and its journal if `discard`.
-    Release { job: JobId, path: PathBuf, discard: bool },
+    /// Make room for this part ahead of what is written.
+    Reserve { job: JobId, range: ByteRange },
+    /// Let go of the partial file.
+    Release { job: JobId, path: PathBuf, fate: Fate },
     /// Tell the reporter.
     Report(Event),
     /// Ask the feed for up to so many entries.
@@ -125,17 +139,55 @@ pub(crate) enum Effect {
     LimitRate(Option<u64>),
 }
 
+/// How closely the place of a file is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Only at what has the final name: the name is another job's.
+    Final,
+    /// Also at what is in the way of a partial file.
+    Anew,
+    /// Also for what an earlier run left, to go on with it.
+    Resume,
+}
+
+/// How a partial file is to be opened.
+#[derive(Debug)]
+pub(crate) struct Open {
+    pub(crate) job: JobId,
+    pub(crate) path: PathBuf,
+    pub(crate) total_bytes: Option<u64>,
+    /// Says what the file is before it is there, so that none is left that nobody knows.
+    pub(crate) journal: Journal,
+    /// What is there is kept as the old one until the new one is complete.
+    pub(crate) keeps_old: bool,
+}
+
+/// What becomes of a partial file that is let go of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It stays, with its journal.
+    Kept,
+    /// It goes, with its journal. What it was to replace comes back.
+    Discarded,
+    /// It goes, and so does what it was to replace: the file is complete.
+    Superseded,
+}
+
 /// What was found where a file is to go.
 #[derive(Debug, Default)]
 pub(crate) struct Prepared {
     /// What has the final name, and what the engine noted about it.
     pub(crate) existing: Option<Existing>,
-    /// Whether there is something at the partial name, usable or not.
+    /// Whether there is a partial file of ours, usable or not.
     pub(crate) has_part: bool,
+    /// Whether a partial file of another version is kept beside it.
+    pub(crate) has_old: bool,
     /// What an earlier run left; the partial file is open and locked then.
     pub(crate) partial: Option<Journal>,
-    /// Why what an earlier run left cannot be used.
-    pub(crate) unusable: Option<String>,
+    /// The partial file may be another one than the one that the journal is of: it was moved.
+    pub(crate) is_moved: bool,
+    /// What the user should know of what was found.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// A file under the final name.
@@ -151,7 +203,12 @@ pub(crate) struct Note {
     /// The URL without credentials and query.
     pub(crate) url: String,
     /// The version that was fetched.
-    pub(crate) validator: Validator,
+    #[serde(rename = "validator")]
+    pub(crate) evidence: Evidence,
+    /// Its length and when it was changed last, in nanoseconds since 1970: if they are others now,
+    /// somebody has changed it. Missing in notes of builds up to 0.1.0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) file: Option<(u64, i64)>,
 }
 
 /// A file that got its final name.
@@ -170,13 +227,17 @@ pub(crate) struct Publish {
     pub(crate) replace: bool,
     pub(crate) note: Option<Note>,
     pub(crate) len_bytes: u64,
+    /// The partial file of another version is kept beside it, and goes with the publication.
+    pub(crate) replaces_old: bool,
+    /// Whether parts that nobody wrote to are looked for first.
+    pub(crate) looks_for_holes: bool,
 }
 
 /// A small file that came whole.
 #[derive(Debug)]
 pub(crate) struct Store {
     pub(crate) job: JobId,
-    /// Nothing is at its partial name, as far as is known: it can do without one.
+    /// It can do without a partial name: nothing is there that it would have to replace.
     pub(crate) is_alone: bool,
     pub(crate) path: PathBuf,
     pub(crate) content: Vec<Bytes>,
@@ -209,9 +270,43 @@ pub(crate) enum FetchKind {
     /// The whole file; the answer decides how it goes on.
     Probe,
     /// A range, which must be answered exactly.
-    Piece { range: ByteRange, if_range: Option<HeaderValue>, expect: Validator },
-    /// A range that is there already, to be compared with what is on the disk.
-    Sample { range: ByteRange, expect: Validator },
+    Piece {
+        range: ByteRange,
+        /// So many bytes before the range are asked for too and compared with what is on the disk.
+        overlap_bytes: u64,
+        if_range: Option<HeaderValue>,
+        expect: Arc<Evidence>,
+        demand: Demand,
+    },
+    /// A range that is there already, to be compared with what is on the disk; without a partial
+    /// file, it is handed on.
+    Sample { range: ByteRange, expect: Arc<Evidence> },
+    /// Whether the file is still the same, without its content.
+    Check { expect: Arc<Evidence> },
+}
+
+impl FetchKind {
+    /// The range that is asked for; none for a whole file.
+    pub(crate) fn asked(&self) -> Option<ByteRange> {
+        match self {
+            Self::Probe => None,
+            Self::Piece { range, overlap_bytes, .. } => Some(ByteRange::new(range.start - overlap_bytes, range.end)),
+            Self::Sample { range, .. } => Some(*range),
+            // A server that does not know conditions sends one byte.
+            Self::Check { .. } => Some(ByteRange::new(0, 1)),
+        }
+    }
+}
+
+/// How much the answer to a range has to say of its version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Demand {
+    /// That it is the same, strongly.
+    Same,
+    /// That it is the same, however weakly.
+    SameWeakly,
+    /// Nothing that contradicts: bytes that overlap, samples or a digest decide.
+    NotDifferent,
 }
 
 /// Which protocols a connection offers.
@@ -245,13 +340,13 @@ pub(crate) struct Head {
     pub(crate) status: u16,
     pub(crate) protocol: Protocol,
     pub(crate) total_bytes: Option<u64>,
-    pub(crate) validator: Validator,
+    pub(crate) evidence: Evidence,
     /// The server says `Accept-Ranges: none`.
     pub(crate) refuses_ranges: bool,
     /// The name in `Content-Disposition`, as sent.
     pub(crate) file_name: Option<String>,
-    pub(crate) is_html: bool,
-    pub(crate) content_encoding: Option<String>,
+    /// It is an HTML page, by type and by its first bytes as far as they are known.
+    pub(crate) is_page: bool,
     /// What is odd about it and changes nothing, in words.
     pub(crate) remarks: Vec<String>,
 }
@@ -277,8 +372,17 @@ pub(crate) enum End {
     /// A range was answered with 206 and something that cannot be used: another range, none that is
     /// told, or an encoded one.
     WrongRange { head: Box<Head>, error: Error },
-    /// A range was answered with a range of another version of the file.
-    OtherVersion(Box<Head>),
+    /// A range was answered with this range, and the verdict on its version does not let it be used.
+    NotJoined { head: Box<Head>, verdict: Verdict },
+    /// The bytes before the range are not those on the disk.
+    OtherOverlap(Box<Head>),
+    /// The content that was asked for, to be compared.
+    Gathered(Vec<Bytes>),
+    /// The answer to a check: the version that is current, if it was told.
+    Checked(Option<Box<Head>>),
+    /// The connection was closed, which may be the end of a body whose length nobody told. A second
+    /// body of the same digest proves it.
+    Unproven { digest: [u8; 32], error: Error },
     /// The sample agrees with the disk, or does not.
     Sampled { same: bool },
     /// It failed.

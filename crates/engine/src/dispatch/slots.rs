@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::ids::IdMap;
 use super::message::{Alpn, Protocol, SlotId, Time};
 use crate::http::origin::{Origin, Scheme};
+use crate::job::JobId;
 
 /// An idle connection is closed after this.
 const IDLE_MAX: Time = Time::from_secs(15);
@@ -15,6 +16,18 @@ const STREAMS_MAX: usize = 100;
 const HOSTS_KEPT_MAX: usize = 1024;
 /// A refused connection lowers the host's cap for so long.
 const REFUSAL_LASTS: Time = Time::from_secs(60);
+
+/// So many failures in a row are retried as they come.
+const RETRIES_FREE: u32 = 8;
+/// More of them are retried this often.
+const RETRY_EVERY: Time = Time::from_millis(1250);
+/// A host on which nothing succeeds is given up after so long and so many failures.
+const GIVEN_UP_AFTER: Time = Time::from_secs(30);
+const GIVEN_UP_FAILURES: u32 = 40;
+/// One that asks for patience gets more.
+const PATIENCE_LASTS: Time = Time::from_secs(300);
+/// So many files that are asked for patience mean the host.
+const PATIENCE_OF: usize = 3;
 
 /// What a transfer wants of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +61,8 @@ struct Slot {
     users: usize,
     idle_since: Time,
     is_retiring: bool,
+    /// It has brought an answer.
+    has_served: bool,
 }
 
 /// What is known of a host.
@@ -58,7 +73,22 @@ struct Host {
     held_until: Time,
     /// A lowered cap, and until when.
     lowered: Option<(usize, Time)>,
+    /// How often it refused one more connection.
+    refusals: u32,
     protocol: Option<Protocol>,
+    trouble: Trouble,
+}
+
+/// A host on which nothing has succeeded for a while.
+#[derive(Debug, Default)]
+struct Trouble {
+    /// Failures since the last success, and since when.
+    failures: u32,
+    since: Time,
+    /// The next retry is not sent before this.
+    next_retry: Time,
+    /// Files whose answers asked for patience.
+    patience: Vec<JobId>,
 }
 
 /// A slot that was given to a transfer.
@@ -130,7 +160,78 @@ impl Slots {
     /// The host refused one more connection while `working` work.
     pub(crate) fn refuse(&mut self, host: &Origin, working: usize, now: Time) {
         let state = self.hosts.entry(host.clone()).or_default();
-        state.lowered = Some((working.max(1), now + REFUSAL_LASTS));
+        // One that did so before is one that serves no more: that is remembered for the run.
+        let is_known = state.refusals > 0 && state.lowered.is_none_or(|(_, until)| until <= now);
+        state.refusals += 1;
+        let until = if is_known { Time::MAX } else { now + REFUSAL_LASTS };
+        let before = state.lowered.filter(|(_, until)| *until > now);
+        state.lowered = Some((working.max(1), before.map_or(until, |(_, before)| before.max(until))));
+    }
+
+    /// A connection has brought an answer.
+    pub(crate) fn served(&mut self, slot: SlotId) {
+        if let Some(state) = self.slots.get_mut(&slot) {
+            state.has_served = true;
+        }
+    }
+
+    /// Whether a connection has brought an answer before.
+    pub(crate) fn has_served(&self, slot: SlotId) -> bool {
+        self.slots.get(&slot).is_some_and(|state| state.has_served)
+    }
+
+    /// How many connections to a host have brought answers.
+    pub(crate) fn serving(&self, host: &Origin) -> usize {
+        let slots = self.hosts.get(host).map_or(&[][..], |state| &state.slots);
+        slots.iter().filter(|slot| self.slots[slot].has_served).count()
+    }
+
+    /// Something came from a host: what was wrong with it is over.
+    pub(crate) fn succeeded(&mut self, host: &Origin) {
+        if let Some(state) = self.hosts.get_mut(host)
+            && state.trouble.failures > 0
+        {
+            state.trouble = Trouble::default();
+        }
+    }
+
+    /// A request to a host failed in a way that may pass.
+    pub(crate) fn failed(&mut self, host: &Origin, now: Time) {
+        let trouble = &mut self.hosts.entry(host.clone()).or_default().trouble;
+        if trouble.failures == 0 {
+            trouble.since = now;
+        }
+        trouble.failures += 1;
+    }
+
+    /// When a request may be sent again that is wanted at this time: on a host where nothing succeeds,
+    /// all that is to be sent again is sent one by one.
+    pub(crate) fn retry_at(&mut self, host: &Origin, wanted: Time) -> Time {
+        let trouble = &mut self.hosts.entry(host.clone()).or_default().trouble;
+        if trouble.failures <= RETRIES_FREE {
+            return wanted;
+        }
+        let at = wanted.max(trouble.next_retry);
+        trouble.next_retry = at + RETRY_EVERY;
+        at
+    }
+
+    /// Whether a host has answered nobody for so long that nobody waits for it any more.
+    pub(crate) fn is_given_up(&self, host: &Origin, now: Time) -> bool {
+        self.hosts.get(host).is_some_and(|state| {
+            let trouble = &state.trouble;
+            let within = if trouble.patience.is_empty() { GIVEN_UP_AFTER } else { PATIENCE_LASTS };
+            trouble.failures >= GIVEN_UP_FAILURES && now >= trouble.since + within
+        })
+    }
+
+    /// A file was asked for patience; whether several files were, so that the host means itself.
+    pub(crate) fn asks_for_patience(&mut self, host: &Origin, job: JobId) -> bool {
+        let patience = &mut self.hosts.entry(host.clone()).or_default().trouble.patience;
+        if patience.len() < PATIENCE_OF && !patience.contains(&job) {
+            patience.push(job);
+        }
+        patience.len() >= PATIENCE_OF
     }
 
     /// A connection for one transfer, if the caps allow it. An idle connection of another host may
@@ -208,7 +309,7 @@ impl Slots {
         if self.hosts.len() > HOSTS_KEPT_MAX {
             self.hosts.retain(|_, host| {
                 let is_lowered = host.lowered.is_some_and(|(_, until)| until > now);
-                !host.slots.is_empty() || host.held_until > now || is_lowered
+                !host.slots.is_empty() || host.held_until > now || is_lowered || host.trouble.failures > 0
             });
         }
         old
@@ -306,7 +407,16 @@ impl Slots {
         let id = SlotId(self.next);
         self.next += 1;
         let protocol = None;
-        let slot = Slot { host: host.clone(), worker, alpn, protocol, users: 1, idle_since: now, is_retiring: false };
+        let slot = Slot {
+            host: host.clone(),
+            worker,
+            alpn,
+            protocol,
+            users: 1,
+            idle_since: now,
+            is_retiring: false,
+            has_served: false,
+        };
         self.slots.insert(id, slot);
         self.hosts.entry(host.clone()).or_default().slots.push(id);
         self.workers[worker] += 1;

@@ -7,9 +7,10 @@ use url::Url;
 use super::message::Time;
 use crate::error::{Error, ErrorKind};
 use crate::event::SourceShare;
+use crate::evidence::Evidence;
 use crate::http::origin::Origin;
-use crate::http::validator::Validator;
 use crate::job::JobSpec;
+use crate::ranges::RangeSet;
 use crate::secret;
 
 /// The sources of one job.
@@ -34,8 +35,8 @@ pub(crate) struct Source {
     /// Whether the URL that was given was asked a second time.
     pub(crate) was_resolved_again: bool,
     pub(crate) standing: Standing,
-    /// The version of its file as it says itself. Those of two servers cannot be compared.
-    pub(crate) validator: Option<Validator>,
+    /// The version of its file as it says itself.
+    pub(crate) told: Option<Evidence>,
     /// `If-Range` was answered with the whole file although nothing had changed.
     pub(crate) distrusts_if_range: bool,
     /// Failed tries in a row, and until when it is left alone because of them.
@@ -45,6 +46,7 @@ pub(crate) struct Source {
     pub(crate) patience: u32,
     /// What it brought of what is in the file.
     pub(crate) fetched_bytes: u64,
+    pub(crate) ranges: RangeSet,
     /// What its connection brought that completed a piece last, bytes a second.
     pub(crate) rate_bps: Option<f64>,
 }
@@ -56,6 +58,9 @@ pub(crate) enum Standing {
     Untried,
     /// They agree, and it serves ranges.
     Joined,
+    /// They agree, but nothing that it says of its version does: it may bring the whole file, and
+    /// nothing beside others.
+    Substitute,
     /// It brings nothing any more, because of this.
     Dropped(Error),
 }
@@ -104,6 +109,11 @@ impl Sources {
         self.list.iter().enumerate().filter(|(_, source)| !source.is_dropped())
     }
 
+    /// All of them, whatever became of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (usize, &Source)> {
+        self.list.iter().enumerate()
+    }
+
     /// Whether a source was dropped.
     pub(crate) fn is_dropped(&self, source: usize) -> bool {
         self.get(source).is_some_and(Source::is_dropped)
@@ -131,20 +141,21 @@ impl Sources {
 
     /// Whether what is there is of a version that this source has told.
     pub(crate) fn is_first_known(&self, source: usize) -> bool {
-        self.list.iter().position(|source| source.validator.is_some()) == Some(source)
+        self.list.iter().position(|source| source.told.is_some()) == Some(source)
     }
 
     /// The first source whose version is known, and that version.
-    pub(crate) fn first_known(&self) -> Option<(&Url, &Validator)> {
-        self.list.iter().find_map(|source| Some((&source.given, source.validator.as_ref()?)))
+    pub(crate) fn first_known(&self) -> Option<(&Url, &Evidence)> {
+        self.list.iter().find_map(|source| Some((&source.given, source.told.as_ref()?)))
     }
 
     /// What was compared is gone: those that had joined have to be compared anew.
     pub(crate) fn forget(&mut self) {
         for source in &mut self.list {
-            source.validator = None;
+            source.told = None;
             source.fetched_bytes = 0;
-            if source.is_joined() {
+            source.ranges = RangeSet::new();
+            if source.is_joined() || source.is_substitute() {
                 source.standing = Standing::Untried;
             }
         }
@@ -154,13 +165,13 @@ impl Sources {
     pub(crate) fn failure(&self) -> Error {
         let errors = || self.list.iter().filter_map(|source| Some((source, source.dropped_for()?)));
         // If one may well work a little later, so may the whole.
-        let transient = errors().find(|(_, error)| error.kind().is_transient());
+        let transient = errors().find(|(_, error)| error.is_transient());
         let Some((_, first)) = transient.or_else(|| errors().next()) else {
             return Error::new(ErrorKind::Internal, "a file with sources was given up; please report it");
         };
         let reasons: Vec<String> = errors().map(|(source, error)| reason(source, error)).collect();
         let message = format!("none of {} sources could bring it: {}", self.list.len(), reasons.join("; "));
-        Error::new(first.kind(), message).with_source(first.clone())
+        Error::new(first.kind(), message).with_transient(first.is_transient()).with_source(first.clone())
     }
 
     /// How much each of them brought.
@@ -184,18 +195,23 @@ impl Source {
             redirects: 0,
             was_resolved_again: false,
             standing: Standing::Untried,
-            validator: None,
+            told: None,
             distrusts_if_range: false,
             attempts: 0,
             retry_at: Time::ZERO,
             patience: 0,
             fetched_bytes: 0,
+            ranges: RangeSet::new(),
             rate_bps: None,
         }
     }
 
     pub(crate) fn is_joined(&self) -> bool {
         matches!(self.standing, Standing::Joined)
+    }
+
+    pub(crate) fn is_substitute(&self) -> bool {
+        matches!(self.standing, Standing::Substitute)
     }
 
     pub(crate) fn is_dropped(&self) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! Owns the list's reader, the ledger and what waits between them; the feed thread runs it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -11,20 +11,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
-use crate::feed::entries::{Candidate, Found, Key, Known, key_of};
-use crate::feed::ledger::{Ledger, kind_from, unix_ns};
+use crate::feed::entries::{Candidate, Found, Known};
+use crate::feed::identity::Identity;
+use crate::feed::ledger::{Ledger, kind_from, ledger_error, unix_ns};
 use crate::feed::list::{Line, ListReader, Next, Until, parse_line, too_long};
 use crate::feed::spool::{Opener, Spool};
-use crate::feed::waiting::{Turn, Waiter, Waiting};
+use crate::feed::waiting::{Place, Turn, Waiter, Waiting, shown_again};
 use crate::feed::{EntryId, Fed, FedEntry, Feed, Settled};
 use crate::job::JobSpec;
-use crate::secret::{key_url, shown_url};
+use crate::secret::shown_url;
 
-/// So many lines are read at once: few at first, so that the first files begin soon.
+/// So many lines are read at once: few at first, so that the first files begin soon, and then as many
+/// as have been read already, since each chunk costs a transaction.
 const CHUNK_LINES_MIN: usize = 512;
 const CHUNK_LINES_MAX: usize = 16_384;
 /// So many bytes of lines are read at once.
 const CHUNK_BYTES_MAX: usize = 4 << 20;
+const WAIT: &str = "let the entries wait";
 
 /// Where a list comes from.
 pub enum ListSource {
@@ -59,6 +62,8 @@ pub struct Batch {
     list: Arc<File>,
     reader: ListReader,
     waiting: Waiting,
+    /// What was given out and has not been settled; the session takes no more than it can begin.
+    in_hand: HashMap<EntryId, Place>,
     /// What needs no fetching, to be said.
     ready: VecDeque<FedEntry>,
     read_entries: u64,
@@ -87,7 +92,7 @@ impl Batch {
     /// works on the directory, [`ErrorKind::JournalVersion`] if a newer version wrote its ledger.
     pub fn open(source: ListSource, dir: &Path, retry_failed: bool, restart: bool) -> Result<Self, Error> {
         let input = input(source)?;
-        let mut ledger = Ledger::open(dir)?;
+        let ledger = Ledger::open(dir)?;
         let (list, spool) = match input {
             Input::Whole(file) => (Arc::new(file), None),
             Input::Stream(open) => {
@@ -95,7 +100,7 @@ impl Batch {
                 (spool.file(), Some(spool))
             }
         };
-        ledger.transaction("prepare the ledger", |ledger| Waiting::prepare(&ledger.conn))?;
+        let waiting = Waiting::new().map_err(|error| ledger_error(WAIT, ledger.path(), error))?;
         Ok(Self {
             dir: dir.to_owned(),
             retry_failed,
@@ -103,7 +108,8 @@ impl Batch {
             spool,
             reader: ListReader::new(Arc::clone(&list)),
             list,
-            waiting: Waiting::default(),
+            waiting,
+            in_hand: HashMap::new(),
             ready: VecDeque::new(),
             read_entries: 0,
             read_all: false,
@@ -123,7 +129,7 @@ impl Batch {
     fn read_on(&mut self) -> Result<(), Error> {
         let until = self.until();
         let lines_max =
-            usize::try_from(self.read_entries / 8).unwrap_or(CHUNK_LINES_MAX).clamp(CHUNK_LINES_MIN, CHUNK_LINES_MAX);
+            usize::try_from(self.read_entries).unwrap_or(CHUNK_LINES_MAX).clamp(CHUNK_LINES_MIN, CHUNK_LINES_MAX);
         let mut chunk = Vec::new();
         let mut candidates = Vec::new();
         let mut bytes_read = 0;
@@ -153,9 +159,10 @@ impl Batch {
                 }
                 Line::Entry(parsed) => {
                     self.read_entries += 1;
-                    let key = key_of_spec(&parsed.spec);
-                    candidates.push(Candidate { key, url: shown_url(&parsed.spec.url) });
-                    chunk.push(Unplaced { spec: parsed.spec, offset: raw.offset, line, key });
+                    let identity = Identity::of(&parsed.spec);
+                    let key = self.ledger.key(identity);
+                    candidates.push(Candidate { identity, key, url: shown_url(&parsed.spec.url) });
+                    chunk.push(Unplaced { spec: parsed.spec, offset: raw.offset, line });
                 }
             }
             if bytes_read >= CHUNK_BYTES_MAX {
@@ -179,42 +186,38 @@ impl Batch {
 
     /// Says of each entry what is to be done with it.
     fn place(&mut self, chunk: Vec<Unplaced>, candidates: Vec<Candidate>, found: Vec<Found>) -> Result<(), Error> {
-        let mut to_wait = Vec::new();
+        let mut waiters = Vec::new();
+        let mut again = Vec::new();
         for ((read, candidate), found) in chunk.into_iter().zip(candidates).zip(found) {
-            let entry = EntryId(found.id.unsigned_abs());
-            let fetch_again = match found.state {
-                Known::Pending => false,
-                Known::Done { path, len_bytes, modified_ns } if !self.restart => {
-                    if self.is_still_there(&path, len_bytes, modified_ns) {
-                        let url = candidate.url;
-                        self.ready.push_back(FedEntry::There { entry, url, path, len_bytes });
-                        continue;
-                    }
-                    true
+            let entry = self.ledger.entry_of(found.id);
+            match found.state {
+                Known::Pending => {}
+                Known::Done { path, len_bytes, modified_ns }
+                    if !self.restart && self.is_still_there(&path, len_bytes, modified_ns) =>
+                {
+                    self.ready.push_back(FedEntry::There { entry, url: candidate.url, path, len_bytes });
+                    continue;
                 }
                 Known::FailedPermanent { kind, message, attempts } if !self.retry_failed && !self.restart => {
                     let error = Error::new(kind_from(&kind), message).with_attempts(attempts);
                     self.ready.push_back(FedEntry::FailedBefore { entry, url: candidate.url, error });
                     continue;
                 }
-                Known::Done { .. } | Known::Failed | Known::FailedPermanent { .. } => true,
-            };
-            let Unplaced { spec, offset, line, key } = read;
-            to_wait.push((Waiter { entry: found.id, offset, line, key, spec }, fetch_again));
+                Known::Done { .. } | Known::Again | Known::FailedPermanent { .. } => again.push(found.id),
+            }
+            let Unplaced { spec, offset, line } = read;
+            let place = Place { identity: candidate.identity, occurrence: found.occurrence, offset, line };
+            waiters.push(Waiter { entry, place, spec });
         }
-        if to_wait.is_empty() {
+        if !again.is_empty() {
+            self.ledger.transaction("note in the ledger what is fetched again", |ledger| {
+                again.iter().try_for_each(|id| ledger.set_pending(*id))
+            })?;
+        }
+        if waiters.is_empty() {
             return Ok(());
         }
-        let waiting = &mut self.waiting;
-        self.ledger.transaction("let the entries wait", |ledger| {
-            for (waiter, fetch_again) in to_wait {
-                if fetch_again {
-                    ledger.set_pending(waiter.entry)?;
-                }
-                waiting.push(&ledger.conn, waiter)?;
-            }
-            Ok(())
-        })
+        self.waiting.push(waiters).map_err(|error| ledger_error(WAIT, self.ledger.path(), error))
     }
 
     fn is_still_there(&self, path: &Path, len_bytes: u64, modified_ns: i64) -> bool {
@@ -227,22 +230,20 @@ impl Batch {
 
     /// Moves entries whose turn it is into `entries`, until there are `max`.
     fn give_out(&mut self, entries: &mut Vec<FedEntry>, max: usize) -> Result<(), Error> {
-        if entries.len() >= max || self.waiting.is_empty() {
-            return Ok(());
-        }
-        let (waiting, list) = (&mut self.waiting, &self.list);
-        self.ledger.transaction("take entries from the ledger", |ledger| {
-            while entries.len() < max {
-                match waiting.pop(&ledger.conn, list)? {
-                    Some(Turn::Job { entry, spec }) => {
-                        entries.push(FedEntry::Job { entry: EntryId(entry.unsigned_abs()), spec });
-                    }
-                    Some(Turn::Gone { line, error }) => entries.push(FedEntry::Bad { line, error }),
-                    None => break,
+        let turns = self
+            .waiting
+            .take(&self.list, max.saturating_sub(entries.len()))
+            .map_err(|error| ledger_error(WAIT, self.ledger.path(), error))?;
+        for turn in turns {
+            entries.push(match turn {
+                Turn::Job { entry, place, spec } => {
+                    self.in_hand.insert(entry, place);
+                    FedEntry::Job { entry, spec }
                 }
-            }
-            Ok(())
-        })
+                Turn::Gone { line, error } => FedEntry::Bad { line, error },
+            });
+        }
+        Ok(())
     }
 }
 
@@ -279,7 +280,16 @@ impl Feed for Batch {
     }
 
     fn settle(&mut self, settled: Vec<Settled>) -> Result<(), Error> {
-        self.ledger.settle(&settled)
+        let place_of = |one: Settled| {
+            let place = self.in_hand.remove(&one.entry);
+            (one, place)
+        };
+        let settled: Vec<(Settled, Option<Place>)> = settled.into_iter().map(place_of).collect();
+        self.ledger.settle(&settled, |place| shown_again(&self.list, place))
+    }
+
+    fn owner(&mut self, entry: EntryId, path: &Path) -> Result<Option<String>, Error> {
+        self.ledger.owner(entry, self.in_hand.get(&entry), path)
     }
 
     fn close(&mut self) -> Result<(), Error> {
@@ -287,16 +297,10 @@ impl Feed for Batch {
     }
 }
 
-/// What an entry is known by, not counting its occurrence.
-pub(crate) fn key_of_spec(spec: &JobSpec) -> Key {
-    key_of(&key_url(&spec.url), spec.output.as_deref())
-}
-
 struct Unplaced {
     spec: JobSpec,
     offset: u64,
     line: u64,
-    key: Key,
 }
 
 enum Input {

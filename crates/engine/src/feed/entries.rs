@@ -4,25 +4,35 @@
 //! A list that has not changed is met in the order of its rows, so that a second run reads them
 //! one after the other. What is not met so is looked up sorted by key: then each page of the
 //! index is touched once a chunk, however many entries there are.
+//!
+//! What a row says is checked value by value. One that says something else than we would have
+//! written counts as an entry that is to be looked at again, and a name that leads to another
+//! entry's row leads to a new one from then on.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use rusqlite::{CachedStatement, OptionalExtension, Row, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 
+use crate::feed::identity::{Identity, Key};
 use crate::feed::ledger::{Ledger, path_from};
+use crate::name::safe::check_output;
+use crate::secret::printable;
 
-/// The first 16 bytes of a BLAKE3 digest.
-pub(crate) type Key = [u8; 16];
+/// Of a message no more is taken from a row.
+const MESSAGE_CHARS_MAX: usize = 1000;
+/// More copies of one line are not believed in.
+const COPIES_MAX: i64 = 1 << 40;
 
 const IN_ORDER: &str = "SELECT id, state, path, len_bytes, modified_ns, error_kind, error, attempts,
     key, run, copies FROM entry WHERE id > ?1 AND occurrence = 0 ORDER BY id LIMIT ?2";
 const BY_ID: &str = "SELECT id, state, path, len_bytes, modified_ns, error_kind, error, attempts,
-    key, run, copies FROM entry WHERE id = ?1";
+    key, run, copies FROM entry WHERE id = ?1 AND key = ?2";
 const MARK_RANGE: &str = "UPDATE entry SET run = ?1, copies = 1
     WHERE id BETWEEN ?2 AND ?3 AND occurrence = 0";
 const MARK: &str = "UPDATE entry SET run = ?1, copies = ?2 WHERE id = ?3";
 const CLAIM: &str = "INSERT INTO name (key, entry) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-const OWNER: &str = "SELECT entry FROM name WHERE key = ?1";
+const NAMED: &str = "SELECT entry FROM name WHERE key = ?1";
+const RENAME: &str = "UPDATE name SET entry = ?2 WHERE key = ?1";
 const INSERT: &str = "INSERT INTO entry (id, key, occurrence, copies, run, url)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
@@ -30,6 +40,8 @@ const INSERT: &str = "INSERT INTO entry (id, key, occurrence, copies, run, url)
 #[derive(Debug)]
 pub(crate) struct Candidate {
     /// What it is known by, not counting its occurrence.
+    pub(crate) identity: Identity,
+    /// What its row is found by if it is the first of its kind.
     pub(crate) key: Key,
     /// Its URL without secrets.
     pub(crate) url: String,
@@ -40,6 +52,8 @@ pub(crate) struct Candidate {
 pub(crate) struct Found {
     /// Its row.
     pub(crate) id: i64,
+    /// How many of the same stand before it in the list.
+    pub(crate) occurrence: i64,
     /// How it stands.
     pub(crate) state: Known,
 }
@@ -51,21 +65,10 @@ pub(crate) enum Known {
     Pending,
     /// Complete.
     Done { path: PathBuf, len_bytes: u64, modified_ns: i64 },
-    /// To be tried again.
-    Failed,
+    /// To be looked at again: it failed, was not current, or its row makes no sense.
+    Again,
     /// Only tried again when the user says so.
     FailedPermanent { kind: String, message: String, attempts: u32 },
-}
-
-/// What an entry is known by: its URL without what changes or is secret, and its name.
-pub(crate) fn key_of(key_url: &str, output: Option<&Path>) -> Key {
-    let mut bytes = Vec::with_capacity(key_url.len() + 64);
-    bytes.extend_from_slice(key_url.as_bytes());
-    bytes.push(0);
-    if let Some(output) = output {
-        bytes.extend_from_slice(output.as_os_str().as_encoded_bytes());
-    }
-    first_bytes(&bytes)
 }
 
 impl Ledger {
@@ -103,9 +106,8 @@ impl Ledger {
         let mut rows = statement.query(params![self.expected_id, candidates.len() as i64])?;
         let mut at = 0;
         while let Some(row) = rows.next()? {
-            let key: Key = row.get(8)?;
-            let run: i64 = row.get(9)?;
-            if run == self.run {
+            let Ok(key) = row.get::<_, Key>(8) else { continue };
+            if row.get::<_, i64>(9).is_ok_and(|run| run == self.run) {
                 continue;
             }
             // A line that is new or a copy is passed over; it is looked up later.
@@ -113,7 +115,7 @@ impl Ledger {
                 // A row whose line is gone: the rest of the chunk is looked up by key.
                 break;
             };
-            found[at + ahead] = Some(read_found(row)?);
+            found[at + ahead] = Some(read_found(row, 0)?);
             at += ahead + 1;
         }
         Ok(found)
@@ -124,7 +126,7 @@ impl Ledger {
         let mut range: Option<(i64, i64)> = None;
         for id in found.iter().flatten().map(|found| found.id) {
             range = match range {
-                Some((first, last)) if last + 1 == id => Some((first, id)),
+                Some((first, last)) if last.checked_add(1) == Some(id) => Some((first, id)),
                 Some((first, last)) => {
                     statement.execute(params![self.run, first, last])?;
                     Some((id, id))
@@ -140,26 +142,22 @@ impl Ledger {
 
     /// `rest` is sorted by key; the id of a new row follows from its place in the list.
     fn look_up(&self, candidates: &[Candidate], rest: &[usize], found: &mut [Option<Found>]) -> rusqlite::Result<()> {
-        let mut names = Names { claim: self.conn.prepare_cached(CLAIM)?, owner: self.conn.prepare_cached(OWNER)? };
-        let mut by_id = self.conn.prepare_cached(BY_ID)?;
+        let mut rows = Rows::of(&self.conn)?;
         let mut mark = self.conn.prepare_cached(MARK)?;
         let mut fresh: Vec<Fresh> = Vec::new();
         for copies in rest.chunk_by(|a, b| candidates[*a].key == candidates[*b].key) {
-            let key = candidates[copies[0]].key;
+            let Candidate { identity, key, .. } = candidates[copies[0]];
             let count = copies.len() as i64;
-            let seen = match names.owner_or_claim(&key, self.next_id + copies[0] as i64)? {
+            let seen = match rows.find_or_claim(&key, 0, self.next_id + copies[0] as i64)? {
                 None => {
                     fresh.push(Fresh { index: copies[0], key, occurrence: 0, copies: count });
                     0
                 }
-                Some(id) => {
-                    let (base, run, before) = by_id.query_row(params![id], |row| {
-                        Ok((read_found(row)?, row.get::<_, i64>(9)?, row.get::<_, i64>(10)?))
-                    })?;
-                    let seen = if run == self.run { before } else { 0 };
-                    mark.execute(params![self.run, seen + count, id])?;
+                Some(met) => {
+                    let seen = if met.run == Some(self.run) { met.copies } else { 0 };
+                    mark.execute(params![self.run, seen + count, met.found.id])?;
                     if seen == 0 {
-                        found[copies[0]] = Some(base);
+                        found[copies[0]] = Some(met.found);
                     }
                     seen
                 }
@@ -169,12 +167,12 @@ impl Ledger {
                 if occurrence == 0 {
                     continue;
                 }
-                let key = key_of_copy(&key, occurrence);
-                match names.owner_or_claim(&key, self.next_id + index as i64)? {
+                let key = self.key(identity.of_copy(occurrence));
+                match rows.find_or_claim(&key, occurrence, self.next_id + index as i64)? {
                     None => fresh.push(Fresh { index, key, occurrence, copies: 1 }),
-                    Some(id) => {
-                        found[index] = Some(by_id.query_row(params![id], read_found)?);
-                        mark.execute(params![self.run, 1, id])?;
+                    Some(met) => {
+                        mark.execute(params![self.run, 1, met.found.id])?;
+                        found[index] = Some(met.found);
                     }
                 }
             }
@@ -185,7 +183,7 @@ impl Ledger {
             let id = self.next_id + row.index as i64;
             let url = &candidates[row.index].url;
             insert.execute(params![id, row.key, row.occurrence, row.copies, self.run, url])?;
-            found[row.index] = Some(Found { id, state: Known::Pending });
+            found[row.index] = Some(Found { id, occurrence: row.occurrence, state: Known::Pending });
         }
         Ok(())
     }
@@ -198,51 +196,74 @@ struct Fresh {
     copies: i64,
 }
 
-struct Names<'conn> {
-    claim: CachedStatement<'conn>,
-    owner: CachedStatement<'conn>,
+/// A row that was there already.
+struct Met {
+    found: Found,
+    /// The run in which its line was read last, if that can be told.
+    run: Option<i64>,
+    /// How often it was read then.
+    copies: i64,
 }
 
-impl Names<'_> {
+struct Rows<'conn> {
+    claim: CachedStatement<'conn>,
+    named: CachedStatement<'conn>,
+    rename: CachedStatement<'conn>,
+    by_id: CachedStatement<'conn>,
+}
+
+impl<'conn> Rows<'conn> {
+    fn of(conn: &'conn Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            claim: conn.prepare_cached(CLAIM)?,
+            named: conn.prepare_cached(NAMED)?,
+            rename: conn.prepare_cached(RENAME)?,
+            by_id: conn.prepare_cached(BY_ID)?,
+        })
+    }
+
     /// The row that has this key; if none has, it will be row `id` from now on.
-    fn owner_or_claim(&mut self, key: &Key, id: i64) -> rusqlite::Result<Option<i64>> {
+    fn find_or_claim(&mut self, key: &Key, occurrence: i64, id: i64) -> rusqlite::Result<Option<Met>> {
         if self.claim.execute(params![key, id])? == 1 {
             return Ok(None);
         }
-        self.owner.query_row(params![key], |row| row.get(0)).optional()
+        // No row has the number 0.
+        let named = self.named.query_row(params![key], |row| Ok(row.get::<_, i64>(0).unwrap_or(0))).optional()?;
+        let met = self.by_id.query_row(params![named.unwrap_or(0), key], |row| {
+            Ok(Met {
+                found: read_found(row, occurrence)?,
+                run: row.get(9).ok(),
+                copies: row.get::<_, i64>(10).unwrap_or(1).clamp(1, COPIES_MAX),
+            })
+        });
+        let met = met.optional()?;
+        if met.is_none() {
+            self.rename.execute(params![key, id])?;
+        }
+        Ok(met)
     }
 }
 
-fn read_found(row: &Row<'_>) -> rusqlite::Result<Found> {
-    let id = row.get(0)?;
-    let state = match row.get_ref(1)?.as_str()? {
-        "done" => match path_from(row.get_ref(2)?) {
-            Some(path) => Known::Done {
-                path,
-                len_bytes: row.get::<_, Option<i64>>(3)?.map_or(0, i64::unsigned_abs),
-                modified_ns: row.get::<_, Option<i64>>(4)?.unwrap_or_default(),
-            },
-            None => Known::Failed,
+fn read_found(row: &Row<'_>, occurrence: i64) -> rusqlite::Result<Found> {
+    Ok(Found { id: row.get(0)?, occurrence, state: read_known(row).unwrap_or(Known::Again) })
+}
+
+/// `None` if it is not what we would have written.
+fn read_known(row: &Row<'_>) -> Option<Known> {
+    let text = |column: usize| row.get_ref(column).ok()?.as_str().ok();
+    Some(match text(1)? {
+        "pending" => Known::Pending,
+        "done" => Known::Done {
+            // Nothing outside of the directory, and nothing of ours.
+            path: check_output(&path_from(row.get_ref(2).ok()?)?).ok()?,
+            len_bytes: u64::try_from(row.get::<_, i64>(3).ok()?).ok()?,
+            modified_ns: row.get(4).ok()?,
         },
         "failed_permanent" => Known::FailedPermanent {
-            kind: row.get::<_, Option<String>>(5)?.unwrap_or_default(),
-            message: row.get::<_, Option<String>>(6)?.unwrap_or_default(),
-            attempts: row.get::<_, Option<u32>>(7)?.unwrap_or_default(),
+            kind: text(5)?.to_owned(),
+            message: printable(text(6)?).chars().take(MESSAGE_CHARS_MAX).collect(),
+            attempts: row.get(7).ok()?,
         },
-        "failed" => Known::Failed,
-        _ => Known::Pending,
-    };
-    Ok(Found { id, state })
-}
-
-fn key_of_copy(base: &Key, occurrence: i64) -> Key {
-    let mut bytes = base.to_vec();
-    bytes.extend_from_slice(&occurrence.to_le_bytes());
-    first_bytes(&bytes)
-}
-
-fn first_bytes(bytes: &[u8]) -> Key {
-    let mut key = Key::default();
-    key.copy_from_slice(&blake3::hash(bytes).as_bytes()[..16]);
-    key
+        _ => return None,
+    })
 }

@@ -3,9 +3,13 @@
 
 pub(crate) mod batch;
 pub(crate) mod entries;
+pub(crate) mod identity;
 pub(crate) mod ledger;
 pub(crate) mod list;
 pub(crate) mod opening;
+pub(crate) mod owners;
+pub(crate) mod schema;
+pub(crate) mod spare;
 pub(crate) mod spool;
 pub(crate) mod status;
 pub(crate) mod waiting;
@@ -14,7 +18,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use crate::error::{Error, ErrorKind};
-use crate::http::validator::Validator;
+use crate::evidence::Evidence;
 use crate::job::JobSpec;
 
 pub use batch::{Batch, ListSource};
@@ -123,7 +127,7 @@ pub enum SettledState {
         /// The modification time that the file has now.
         modified: SystemTime,
         /// The version of the file that was fetched.
-        validator: Validator,
+        validator: Box<Evidence>,
         /// The digest that was checked, as `sha-256=HEX`.
         digest: Option<String>,
         /// Whether the server still had this version when the file was complete, as far as is known;

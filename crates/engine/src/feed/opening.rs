@@ -1,6 +1,6 @@
 //! Opens a batch's ledger: its directory, the lock, the file, and what to do with a damaged one.
 //!
-//! Owns nothing; the feed thread runs it once.
+//! Owns nothing; the feed thread runs it, once and whenever the ledger has to be replaced.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
@@ -15,7 +15,10 @@ use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind};
 use crate::failpoint;
+use crate::feed::identity::Secret;
 use crate::feed::ledger::{is_damage, ledger_error, newer};
+use crate::feed::schema::{self, APPLICATION_ID, Holds, VERSION};
+use crate::feed::spare;
 use crate::storage::disk::keep_private;
 
 /// The directory of ours in a batch's directory.
@@ -24,40 +27,8 @@ pub(crate) const DIRECTORY: &str = ".towline";
 pub(crate) const LEDGER: &str = "ledger.sqlite";
 /// The lock's name in it.
 pub(crate) const LOCK: &str = "lock";
-/// What `PRAGMA application_id` says: "TWLN".
-pub(crate) const APPLICATION_ID: i32 = 0x5457_4c4e;
-/// The format that this version writes.
-pub(crate) const VERSION: i32 = 1;
 /// How long one process waits for another one's transaction.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS entry (
-        id INTEGER PRIMARY KEY,
-        key BLOB NOT NULL,
-        occurrence INTEGER NOT NULL,
-        copies INTEGER NOT NULL,
-        run INTEGER NOT NULL,
-        url TEXT NOT NULL,
-        state TEXT NOT NULL DEFAULT 'pending',
-        path TEXT,
-        len_bytes INTEGER,
-        modified_ns INTEGER,
-        validator TEXT,
-        digest TEXT,
-        attempts INTEGER,
-        error_kind TEXT,
-        error TEXT,
-        settled_unix_ms INTEGER
-    );
-    CREATE TABLE IF NOT EXISTS name (key BLOB PRIMARY KEY, entry INTEGER NOT NULL) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS run (
-        id INTEGER PRIMARY KEY,
-        started INTEGER NOT NULL,
-        ended INTEGER,
-        read_entries INTEGER NOT NULL DEFAULT 0,
-        read_all INTEGER NOT NULL DEFAULT 0
-    );";
 
 /// Makes our directory in the batch's, and the batch's if it is missing.
 pub(crate) fn make_directory(dir: &Path) -> Result<PathBuf, Error> {
@@ -105,48 +76,102 @@ pub(crate) fn take_lock(dir: &Path, directory: &Path) -> Result<File, Error> {
     Err(Error::new(ErrorKind::Locked, message).with_path(dir))
 }
 
-/// The ledger, ready for use; `None` if what is there is damaged.
-pub(crate) fn prepare(path: &Path) -> Result<Option<Connection>, Error> {
+/// The ledger, ready for use; `None` if what is there is damaged, or no ledger.
+pub(crate) fn prepare(path: &Path, secret: &Secret, warnings: &mut Vec<String>) -> Result<Option<Connection>, Error> {
     if !looks_sound(path)? {
         return Ok(None);
     }
-    match connect(path) {
-        Ok((_, version)) if version > VERSION => Err(newer(path, version)),
-        Ok((conn, _)) => Ok(Some(conn)),
+    match connect(path, secret) {
+        Ok((_, Holds::Newer(version), _)) => Err(newer(path, version)),
+        Ok((_, Holds::Other, _)) => Ok(None),
+        Ok((conn, _, has_forgotten)) => {
+            if has_forgotten {
+                warnings.push(format!(
+                    "the key of the ledger {} was lost: its entries are looked at again",
+                    path.display()
+                ));
+            }
+            Ok(Some(conn))
+        }
         Err(error) if is_damage(&error) => Ok(None),
         Err(error) => Err(ledger_error("open the ledger", path, error)),
     }
 }
 
-/// Gives a damaged ledger another name, with what belongs to it, and says which.
-pub(crate) fn set_aside(path: &Path) -> Result<PathBuf, Error> {
-    let beside = |suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
+/// A ledger in the place of a damaged one, which is kept under another name; what is done is said.
+/// If `may_use_copy`, it is the copy of the last orderly end, if that is sound. Also says whether
+/// it is.
+///
+/// Nobody may have the damaged one open: SQLite would take away the new one's journal when closing it.
+pub(crate) fn replace(
+    path: &Path,
+    may_use_copy: bool,
+    secret: &Secret,
+    warnings: &mut Vec<String>,
+) -> Result<(Connection, bool), Error> {
+    let what = match set_aside(path)? {
+        Some(kept) => format!("the ledger {} was damaged: it is kept as {}", path.display(), kept.display()),
+        None => format!("the ledger {} was taken away or damaged", path.display()),
     };
-    let mut number = 1;
-    let mut kept = beside(".damaged-1");
-    while fs::symlink_metadata(&kept).is_ok() {
-        number += 1;
-        kept = beside(&format!(".damaged-{number}"));
-    }
-    fs::rename(path, &kept).map_err(|source| Error::storage("move the damaged ledger aside", path, source))?;
-    // What is left of its journals must not be taken for the new one's.
-    for suffix in ["-wal", "-journal"] {
-        let target = beside(&format!(".damaged-{number}{suffix}"));
-        match fs::rename(beside(suffix), target) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(Error::storage("move the damaged ledger's journal aside", path, source));
+    if may_use_copy && spare::restore(path)? {
+        // A copy that a newer version made is of no use to us, and it is only a copy.
+        match prepare(path, secret, warnings) {
+            Ok(Some(conn)) => {
+                warnings.push(format!("{what}, and the copy of the last orderly end is used"));
+                return Ok((conn, true));
             }
-            _ => {}
+            Err(error) if error.kind() != ErrorKind::JournalVersion => return Err(error),
+            _ => spare::remove(path)?,
         }
     }
-    match fs::remove_file(beside("-shm")) {
+    warnings.push(format!("{what}, and a new one is begun"));
+    let conn = prepare(path, secret, warnings)?
+        .ok_or_else(|| Error::new(ErrorKind::Storage, "a new ledger is damaged at once").with_path(path))?;
+    Ok((conn, false))
+}
+
+/// The name under which something that cannot be used is kept.
+pub(crate) fn aside_name(path: &Path) -> PathBuf {
+    let mut number = 1;
+    loop {
+        let name = beside(path, &format!(".damaged-{number}"));
+        if fs::symlink_metadata(&name).is_err() {
+            return name;
+        }
+        number += 1;
+    }
+}
+
+/// `path` with something after it.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Gives a damaged ledger another name, with what belongs to it, and says which; `None` if it is gone.
+fn set_aside(path: &Path) -> Result<Option<PathBuf>, Error> {
+    let kept = aside_name(path);
+    let is_kept =
+        move_if_there(path, &kept).map_err(|source| Error::storage("move the damaged ledger aside", path, source))?;
+    // What is left of its journals must not be taken for the new one's.
+    for suffix in ["-wal", "-journal"] {
+        move_if_there(&beside(path, suffix), &beside(&kept, suffix))
+            .map_err(|source| Error::storage("move the damaged ledger's journal aside", path, source))?;
+    }
+    match fs::remove_file(beside(path, "-shm")) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
             Err(Error::storage("remove the damaged ledger's index", path, source))
         }
-        _ => Ok(kept),
+        _ => Ok(is_kept.then_some(kept)),
+    }
+}
+
+fn move_if_there(from: &Path, to: &Path) -> io::Result<bool> {
+    match fs::rename(from, to) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -188,17 +213,23 @@ fn looks_sound(path: &Path) -> Result<bool, Error> {
     }
     let number = |at: usize| i32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
     let (version, application_id) = (number(60), number(68));
-    if !header.starts_with(b"SQLite format 3\0") || ![0, APPLICATION_ID].contains(&application_id) {
+    // SQLite takes a file whose format it does not know for one that cannot be written to.
+    let is_known_format =
+        header.starts_with(b"SQLite format 3\0") && header[18..20].iter().all(|at| (1..=2).contains(at));
+    if !is_known_format || ![0, APPLICATION_ID].contains(&application_id) {
         return Ok(false);
     }
-    if version > VERSION { Err(newer(path, version)) } else { Ok(true) }
+    if application_id == APPLICATION_ID && version > VERSION { Err(newer(path, version)) } else { Ok(true) }
 }
 
-fn connect(path: &Path) -> rusqlite::Result<(Connection, i32)> {
+/// The file, what it held, and whether that were rows of a key that is lost.
+fn connect(path: &Path, secret: &Secret) -> rusqlite::Result<(Connection, Holds, bool)> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.set_prepared_statement_cache_capacity(32);
+    // What the file brings along must not run anything or forbid anything.
+    conn.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA foreign_keys = OFF; PRAGMA cell_size_check = ON;")?;
     let mode = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0));
     match mode {
         Ok(mode) if mode.eq_ignore_ascii_case("wal") => {}
@@ -210,16 +241,13 @@ fn connect(path: &Path) -> rusqlite::Result<(Connection, i32)> {
         "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -2048; PRAGMA temp_store = FILE;
          PRAGMA wal_autocheckpoint = 4096; PRAGMA journal_size_limit = 33554432;",
     )?;
-    let version: i32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if version > VERSION {
-        return Ok((conn, version));
+    let holds = schema::recognise(&conn)?;
+    match holds {
+        Holds::Other | Holds::Newer(_) => return Ok((conn, holds, false)),
+        Holds::Nothing => schema::make(&conn, secret)?,
+        Holds::Ledger(1) => schema::bring_up(&conn, secret)?,
+        Holds::Ledger(_) => {}
     }
-    if version == 0 {
-        conn.execute_batch(&format!(
-            "BEGIN IMMEDIATE; {SCHEMA} PRAGMA application_id = {APPLICATION_ID};
-             PRAGMA user_version = {VERSION}; COMMIT;"
-        ))?;
-    }
-    conn.query_row("SELECT coalesce(max(id), 0) FROM entry", [], |_| Ok(()))?;
-    Ok((conn, version))
+    let has_forgotten = schema::fit_key(&conn, secret)?;
+    Ok((conn, holds, has_forgotten))
 }

@@ -9,24 +9,29 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rustix::fs::FlockOperation;
 use serde::Serialize;
 
 use crate::error::{Error, ErrorKind};
 use crate::feed::ledger::{is_damage, ledger_error, newer};
-use crate::feed::opening::{APPLICATION_ID, BUSY_TIMEOUT, DIRECTORY, LEDGER, LOCK, VERSION, try_lock};
+use crate::feed::opening::{BUSY_TIMEOUT, DIRECTORY, LEDGER, LOCK, try_lock};
+use crate::feed::schema::{APPLICATION_ID, VERSION};
+use crate::secret::printable;
 
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_');
 
-/// Rows whose lines were still in the list when it was last read to its end, and newer ones.
+/// Rows whose lines were still in the list when it was last read to its end, and newer ones. Values of
+/// a type that we never write count as nothing.
 const COUNT: &str = "SELECT
         count(*),
         coalesce(sum(state = 'done'), 0),
         coalesce(sum(state IN ('failed', 'failed_permanent')), 0),
-        coalesce(sum(CASE WHEN state = 'done' THEN len_bytes END), 0)
+        CAST(total(CASE WHEN state = 'done' AND typeof(len_bytes) = 'integer' AND len_bytes > 0
+            THEN len_bytes END) AS INTEGER)
     FROM entry WHERE run >= (SELECT coalesce(max(id), 0) FROM run WHERE read_all)";
-const FAILURES: &str = "SELECT url, coalesce(error, '') FROM entry
+const FAILURES: &str = "SELECT url, error FROM entry
     WHERE state IN ('failed', 'failed_permanent')
         AND run >= (SELECT coalesce(max(id), 0) FROM run WHERE read_all)
     ORDER BY id LIMIT ?1";
@@ -125,11 +130,11 @@ fn ask(conn: &Connection) -> rusqlite::Result<Answer> {
     conn.execute_batch("PRAGMA cache_size = -2048; BEGIN;")?;
     let version: i32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let application_id: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
-    if version > VERSION {
-        return Ok(Answer::Newer(version));
-    }
     if version == 0 || application_id != APPLICATION_ID {
         return Ok(Answer::Nothing);
+    }
+    if version > VERSION {
+        return Ok(Answer::Newer(version));
     }
     let mut status = conn.query_row(COUNT, [], |row| {
         let number = |at: usize| row.get::<_, i64>(at).map(i64::unsigned_abs);
@@ -143,13 +148,21 @@ fn ask(conn: &Connection) -> rusqlite::Result<Answer> {
     })?;
     status.pending = status.total.saturating_sub(status.done + status.failed);
     status.read_all =
-        conn.query_row("SELECT coalesce((SELECT read_all FROM run ORDER BY id DESC LIMIT 1), 0)", [], |row| {
+        conn.query_row("SELECT coalesce((SELECT read_all IS TRUE FROM run ORDER BY id DESC LIMIT 1), 0)", [], |row| {
             row.get(0)
         })?;
     let mut statement = conn.prepare(FAILURES)?;
-    let rows = statement.query_map([LedgerStatus::FAILURES_MAX as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let rows = statement.query_map([LedgerStatus::FAILURES_MAX as i64], |row| {
+        Ok((text_of(row.get_ref(0)?), text_of(row.get_ref(1)?)))
+    })?;
     status.failures = rows.collect::<rusqlite::Result<Vec<(String, String)>>>()?;
     Ok(Answer::Status(status))
+}
+
+/// What may be printed of a value, whoever wrote it.
+fn text_of(value: ValueRef<'_>) -> String {
+    let ValueRef::Text(bytes) = value else { return String::new() };
+    printable(&String::from_utf8_lossy(bytes)).into_owned()
 }
 
 fn is_locked(path: &Path) -> Result<bool, Error> {

@@ -1,7 +1,8 @@
 //! Entries that have been read and not been given out: hosts take turns.
 //!
-//! Owned by the batch, on the feed thread. Some wait in memory; the others wait in a temporary
-//! table that knows only where in the list they are, and are read again when it is their turn.
+//! Owned by the batch, on the feed thread. Some wait in memory; the others wait in a table that
+//! knows only where in the list they are, and are read again when it is their turn. The table has
+//! a temporary database of its own, so that whatever happens to the ledger leaves it alone.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
@@ -10,11 +11,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use rusqlite::{Connection, params};
 
 use crate::error::{Error, ErrorKind};
-use crate::feed::batch::key_of_spec;
-use crate::feed::entries::Key;
+use crate::feed::EntryId;
+use crate::feed::identity::Identity;
 use crate::feed::ledger::signed;
 use crate::feed::list::{Line, line_at, parse_line};
 use crate::job::JobSpec;
+use crate::secret::shown_url;
 
 /// So many entries wait in memory at most.
 pub(crate) const INLINE_MAX: usize = 4096;
@@ -26,42 +28,54 @@ const INLINE_BYTES_MAX: usize = 4 << 20;
 const TURNS_MAX: u64 = 4096;
 const LOADED_AT_ONCE_MAX: usize = 64;
 
-const TABLE: &str = "CREATE TEMP TABLE IF NOT EXISTS waiting (
-    host INTEGER, seq INTEGER, entry INTEGER, list_offset INTEGER, line INTEGER, key BLOB,
-    PRIMARY KEY (host, seq)) WITHOUT ROWID";
-const STORE: &str = "INSERT INTO temp.waiting (host, seq, entry, list_offset, line, key)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-const LOAD: &str = "SELECT seq, entry, list_offset, line, key FROM temp.waiting
+const TABLE: &str = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -2048;
+    CREATE TABLE waiting (
+        host INTEGER, seq INTEGER, entry INTEGER, list_offset INTEGER, line INTEGER, identity BLOB,
+        occurrence INTEGER, PRIMARY KEY (host, seq)) WITHOUT ROWID";
+const STORE: &str = "INSERT INTO waiting (host, seq, entry, list_offset, line, identity, occurrence)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+const LOAD: &str = "SELECT seq, entry, list_offset, line, identity, occurrence FROM waiting
     WHERE host = ?1 ORDER BY seq LIMIT ?2";
-const FORGET: &str = "DELETE FROM temp.waiting WHERE host = ?1 AND seq <= ?2";
+const FORGET: &str = "DELETE FROM waiting WHERE host = ?1 AND seq <= ?2";
 
-/// An entry that begins to wait.
-#[derive(Debug)]
-pub(crate) struct Waiter {
-    /// Its row in the ledger.
-    pub(crate) entry: i64,
+/// Where an entry stands in the list, and what it is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// What it is known by, not counting its occurrence.
+    pub(crate) identity: Identity,
+    /// How many of the same stand before it.
+    pub(crate) occurrence: i64,
     /// Where its line begins in the list.
     pub(crate) offset: u64,
     /// Its line's number.
     pub(crate) line: u64,
-    /// What it is known by.
-    pub(crate) key: Key,
+}
+
+/// An entry that begins to wait.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    /// Its number.
+    pub(crate) entry: EntryId,
+    /// Where it stands.
+    pub(crate) place: Place,
     /// What to fetch.
     pub(crate) spec: JobSpec,
 }
 
 /// An entry whose turn has come.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are jobs, and a box for each would cost more")]
 pub(crate) enum Turn {
     /// Fetch it.
-    Job { entry: i64, spec: JobSpec },
+    Job { entry: EntryId, place: Place, spec: JobSpec },
     /// Its line is no longer what it was.
     Gone { line: u64, error: Error },
 }
 
 /// All that wait.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Waiting {
+    conn: Connection,
     hosts: HashMap<u64, Host>,
     /// Each host that has something, once.
     turns: VecDeque<u64>,
@@ -78,9 +92,11 @@ struct Host {
 }
 
 impl Waiting {
-    /// Makes the table.
-    pub(crate) fn prepare(conn: &Connection) -> rusqlite::Result<()> {
-        conn.execute_batch(TABLE)
+    /// Nobody yet. The database is a file without a name, and one in memory while it is small.
+    pub(crate) fn new() -> rusqlite::Result<Self> {
+        let conn = Connection::open("")?;
+        conn.execute_batch(TABLE)?;
+        Ok(Self { conn, hosts: HashMap::new(), turns: VecDeque::new(), inline: 0, inline_bytes: 0, next_seq: 0 })
     }
 
     /// Whether nobody waits.
@@ -94,36 +110,61 @@ impl Waiting {
         self.inline
     }
 
-    /// Lets one more wait.
-    pub(crate) fn push(&mut self, conn: &Connection, waiter: Waiter) -> rusqlite::Result<()> {
-        let name = turn_of(&waiter.spec);
-        let url_bytes = waiter.spec.url.as_str().len();
+    /// Lets more wait.
+    pub(crate) fn push(&mut self, waiters: Vec<Waiter>) -> rusqlite::Result<()> {
+        self.conn.execute_batch("BEGIN")?;
+        for waiter in waiters {
+            self.push_one(waiter)?;
+        }
+        self.conn.execute_batch("COMMIT")
+    }
+
+    /// The next ones, up to `max`, each from the host whose turn it is.
+    pub(crate) fn take(&mut self, list: &File, max: usize) -> rusqlite::Result<Vec<Turn>> {
+        let mut turns = Vec::new();
+        if max == 0 || self.is_empty() {
+            return Ok(turns);
+        }
+        self.conn.execute_batch("BEGIN")?;
+        while turns.len() < max
+            && let Some(turn) = self.pop(list)?
+        {
+            turns.push(turn);
+        }
+        self.conn.execute_batch("COMMIT")?;
+        Ok(turns)
+    }
+
+    fn push_one(&mut self, waiter: Waiter) -> rusqlite::Result<()> {
+        let Waiter { entry, place, spec } = waiter;
+        let name = turn_of(&spec);
+        let url_bytes = spec.url.as_str().len();
         let host = self.hosts.entry(name).or_default();
         if host.stored == 0 && host.inline.is_empty() {
             self.turns.push_back(name);
         }
         let room = self.inline < INLINE_MAX && self.inline_bytes + url_bytes <= INLINE_BYTES_MAX;
         if host.stored == 0 && room {
-            host.inline.push_back(Turn::Job { entry: waiter.entry, spec: waiter.spec });
+            host.inline.push_back(Turn::Job { entry, place, spec });
             self.inline += 1;
             self.inline_bytes += url_bytes;
             return Ok(());
         }
         host.stored += 1;
         self.next_seq += 1;
-        conn.prepare_cached(STORE)?.execute(params![
+        self.conn.prepare_cached(STORE)?.execute(params![
             signed(name),
             self.next_seq,
-            waiter.entry,
-            signed(waiter.offset),
-            signed(waiter.line),
-            waiter.key
+            signed(entry.0),
+            signed(place.offset),
+            signed(place.line),
+            place.identity.0,
+            place.occurrence
         ])?;
         Ok(())
     }
 
-    /// The next one, from the host whose turn it is.
-    pub(crate) fn pop(&mut self, conn: &Connection, list: &File) -> rusqlite::Result<Option<Turn>> {
+    fn pop(&mut self, list: &File) -> rusqlite::Result<Option<Turn>> {
         let Some(name) = self.turns.pop_front() else {
             return Ok(None);
         };
@@ -132,7 +173,7 @@ impl Waiting {
         };
         if host.inline.is_empty() {
             let room = INLINE_MAX.saturating_sub(self.inline).clamp(1, LOADED_AT_ONCE_MAX);
-            let loaded = load(conn, list, name, room)?;
+            let loaded = load(&self.conn, list, name, room)?;
             host.stored = match loaded.len() {
                 0 => 0,
                 count => host.stored.saturating_sub(count as u64),
@@ -152,6 +193,14 @@ impl Waiting {
             self.turns.push_back(name);
         }
         Ok(turn)
+    }
+}
+
+/// What stands at this place of the list still, without secrets.
+pub(crate) fn shown_again(list: &File, place: &Place) -> String {
+    match spec_again(list, place) {
+        Ok(spec) => shown_url(&spec.url),
+        Err(_) => format!("line {} of the list as it was", place.line),
     }
 }
 
@@ -176,25 +225,30 @@ fn load(conn: &Connection, list: &File, host: u64, count: usize) -> rusqlite::Re
         let mut rows = statement.query(params![signed(host), count as i64])?;
         while let Some(row) = rows.next()? {
             last = row.get(0)?;
-            let offset = row.get::<_, i64>(2)?.unsigned_abs();
-            let line = row.get::<_, i64>(3)?.unsigned_abs();
-            let key: Key = row.get(4)?;
-            turns.push(read_again(list, row.get(1)?, offset, line, &key));
+            let entry = EntryId(row.get::<_, i64>(1)?.unsigned_abs());
+            let place = Place {
+                identity: Identity(row.get(4)?),
+                occurrence: row.get(5)?,
+                offset: row.get::<_, i64>(2)?.unsigned_abs(),
+                line: row.get::<_, i64>(3)?.unsigned_abs(),
+            };
+            turns.push(match spec_again(list, &place) {
+                Ok(spec) => Turn::Job { entry, place, spec },
+                Err(error) => Turn::Gone { line: place.line, error },
+            });
         }
     }
     conn.prepare_cached(FORGET)?.execute(params![signed(host), last])?;
     Ok(turns)
 }
 
-fn read_again(list: &File, entry: i64, offset: u64, line: u64, key: &Key) -> Turn {
-    let gone = |why: &str| Turn::Gone { line, error: Error::new(ErrorKind::ListLine, format!("line {line}: {why}")) };
-    let bytes = match line_at(list, offset) {
-        Ok(bytes) => bytes,
-        Err(error) => return gone(&format!("cannot be read again: {error}")),
-    };
+fn spec_again(list: &File, place: &Place) -> Result<JobSpec, Error> {
+    let line = place.line;
+    let gone = |why: &str| Error::new(ErrorKind::ListLine, format!("line {line}: {why}"));
+    let bytes = line_at(list, place.offset).map_err(|error| gone(&format!("cannot be read again: {error}")))?;
     match parse_line(line, &bytes) {
-        Line::Entry(parsed) if key_of_spec(&parsed.spec) == *key => Turn::Job { entry, spec: parsed.spec },
-        _ => gone("the list was changed while it was being read; run the same command again"),
+        Line::Entry(parsed) if Identity::of(&parsed.spec) == place.identity => Ok(parsed.spec),
+        _ => Err(gone("the list was changed while it was being read; run the same command again")),
     }
 }
 
@@ -204,33 +258,29 @@ mod tests {
 
     use super::*;
 
-    fn connection() -> Connection {
-        let conn = Connection::open_in_memory().unwrap();
-        Waiting::prepare(&conn).unwrap();
-        conn
-    }
-
-    fn fill(waiting: &mut Waiting, conn: &Connection, file: &mut File, urls: &[String]) {
+    fn fill(file: &mut File, urls: &[String]) -> Waiting {
+        let mut waiting = Waiting::new().unwrap();
         let mut offset = 0;
+        let mut waiters = Vec::new();
         for (index, url) in urls.iter().enumerate() {
             writeln!(file, "{url}").unwrap();
             let line = index as u64 + 1;
             let Line::Entry(parsed) = parse_line(line, url.as_bytes()) else { panic!("{url}") };
-            let key = key_of_spec(&parsed.spec);
-            let entry = line as i64;
-            waiting.push(conn, Waiter { entry, offset, line, key, spec: parsed.spec }).unwrap();
+            let place = Place { identity: Identity::of(&parsed.spec), occurrence: 3, offset, line };
+            waiters.push(Waiter { entry: EntryId(line), place, spec: parsed.spec });
             offset += url.len() as u64 + 1;
         }
+        waiting.push(waiters).unwrap();
+        waiting
     }
 
     #[test]
     fn hosts_take_turns_and_each_keeps_its_order() {
-        let (conn, mut file) = (connection(), tempfile::tempfile().unwrap());
-        let mut waiting = Waiting::default();
+        let mut file = tempfile::tempfile().unwrap();
         let urls = ["http://a/1", "http://a/2", "http://a/3", "http://b/1", "http://c/1"];
-        fill(&mut waiting, &conn, &mut file, &urls.map(String::from));
+        let mut waiting = fill(&mut file, &urls.map(String::from));
         let mut order = Vec::new();
-        while let Some(Turn::Job { spec, .. }) = waiting.pop(&conn, &file).unwrap() {
+        while let Some(Turn::Job { spec, .. }) = waiting.pop(&file).unwrap() {
             order.push(spec.url.to_string());
         }
         assert_eq!(order, ["http://a/1", "http://b/1", "http://c/1", "http://a/2", "http://a/3"]);
@@ -239,17 +289,23 @@ mod tests {
 
     #[test]
     fn few_wait_in_memory_and_all_come_out_in_order() {
-        let (conn, mut file) = (connection(), tempfile::tempfile().unwrap());
-        let mut waiting = Waiting::default();
+        let mut file = tempfile::tempfile().unwrap();
         let urls: Vec<String> = (0..20_000).map(|n| format!("http://h/{n}")).collect();
-        fill(&mut waiting, &conn, &mut file, &urls);
+        let mut waiting = fill(&mut file, &urls);
         assert_eq!(waiting.inline(), INLINE_MAX);
         let mut next = 0;
-        while let Some(turn) = waiting.pop(&conn, &file).unwrap() {
-            let Turn::Job { entry, spec } = turn else { panic!("{turn:?}") };
-            assert_eq!(spec.url.as_str(), urls[next]);
-            next += 1;
-            assert_eq!(entry, next as i64);
+        loop {
+            let turns = waiting.take(&file, 100).unwrap();
+            if turns.is_empty() {
+                break;
+            }
+            for turn in turns {
+                let Turn::Job { entry, place, spec } = turn else { panic!("{turn:?}") };
+                assert_eq!(spec.url.as_str(), urls[next]);
+                assert_eq!(shown_again(&file, &place), urls[next]);
+                next += 1;
+                assert_eq!((entry, place.line, place.occurrence), (EntryId(next as u64), next as u64, 3));
+            }
             assert!(waiting.inline() <= INLINE_MAX);
         }
         assert_eq!(next, urls.len());
@@ -257,13 +313,12 @@ mod tests {
 
     #[test]
     fn a_list_that_changed_meanwhile_is_noticed() {
-        let (conn, mut file) = (connection(), tempfile::tempfile().unwrap());
-        let mut waiting = Waiting::default();
+        let mut file = tempfile::tempfile().unwrap();
         let urls: Vec<String> = (0..=INLINE_MAX).map(|n| format!("http://h/{n:05}")).collect();
-        fill(&mut waiting, &conn, &mut file, &urls);
+        let mut waiting = fill(&mut file, &urls);
         file.set_len(0).unwrap();
         let mut last = None;
-        while let Some(turn) = waiting.pop(&conn, &file).unwrap() {
+        while let Some(turn) = waiting.pop(&file).unwrap() {
             last = Some(turn);
         }
         let Some(Turn::Gone { line, error }) = last else { panic!("{last:?}") };

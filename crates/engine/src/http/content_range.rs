@@ -11,13 +11,17 @@ pub(crate) struct ContentRange {
     pub(crate) total: Option<u64>,
 }
 
-/// Parses strictly: `bytes 0-499/1234`, `bytes 0-499/*`, `bytes */1234`.
+/// Parses `bytes 0-499/1234`, `bytes 0-499/*`, `bytes */1234`, and what servers send that mean the
+/// same: `bytes=0-499/1234`, white space elsewhere.
 pub(crate) fn parse(value: &str) -> Option<ContentRange> {
-    let (unit, rest) = value.trim().split_once(' ')?;
-    if !unit.eq_ignore_ascii_case("bytes") {
+    let value = value.trim();
+    let (unit, rest) = value.split_at_checked("bytes".len())?;
+    if !unit.eq_ignore_ascii_case("bytes") || !rest.starts_with([' ', '\t', '=', ':']) {
         return None;
     }
-    let (range, total) = rest.trim().split_once('/')?;
+    let rest = rest.strip_prefix(['=', ':']).unwrap_or(rest);
+    let (range, total) = rest.split_once('/')?;
+    let (range, total) = (range.trim(), total.trim());
     let total = match total {
         "*" => None,
         digits => Some(number(digits)?),
@@ -26,7 +30,7 @@ pub(crate) fn parse(value: &str) -> Option<ContentRange> {
         return total.map(|total| ContentRange { range: None, total: Some(total) });
     }
     let (first, last) = range.split_once('-')?;
-    let (first, last) = (number(first)?, number(last)?);
+    let (first, last) = (number(first.trim())?, number(last.trim())?);
     let end = last.checked_add(1)?;
     if first > last || total.is_some_and(|total| end > total) {
         return None;
@@ -53,6 +57,11 @@ mod tests {
         let range = |start, end, total| Some(ContentRange { range: Some(ByteRange::new(start, end)), total });
         assert_eq!(parse("bytes 0-499/1234"), range(0, 500, Some(1234)));
         assert_eq!(parse("Bytes 5-5/*"), range(5, 6, None));
+        for odd in
+            ["bytes=0-9/10", "BYTES 0-9/10", "bytes  0-9/10", "bytes\t0-9/10", "bytes: 0-9/10", "bytes 0 - 9 / 10"]
+        {
+            assert_eq!(parse(odd), range(0, 10, Some(10)), "{odd:?}");
+        }
         assert_eq!(parse("bytes */10"), Some(ContentRange { range: None, total: Some(10) }));
         for wrong in [
             "",
@@ -66,7 +75,9 @@ mod tests {
             "items 0-1/9",
             "bytes 0-18446744073709551615/*",
             "bytes 0-1/1x",
-            "bytes 0 - 1/9",
+            "0-1/9",
+            "bytes0-1/9",
+            "bytes 0-/9",
         ] {
             assert_eq!(parse(wrong), None, "{wrong:?}");
         }

@@ -5,4 +5,3 @@ pub mod digest;
 pub(crate) mod disposition;
 pub(crate) mod origin;
 pub(crate) mod retry_after;
-pub mod validator;

@@ -15,6 +15,7 @@ use super::crc::crc32;
 use super::{Identity, Journal, JournalError, Verified};
 use crate::ranges::{ByteRange, RangeSet};
 use crate::secret::shown_text;
+use crate::storage::FileId;
 
 /// The longest journal that is read or written.
 pub(crate) const JOURNAL_BYTES_MAX: u64 = 8 << 20;
@@ -47,6 +48,10 @@ struct Body {
     verified: Verified,
     /// First byte and one past the last, of each range.
     done: Vec<(u64, u64)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    file: Option<FileId>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    replaces_old: bool,
 }
 
 /// What a journal of any version has, in any order.
@@ -79,6 +84,8 @@ impl Journal {
             identity: Identity { url: shortened(&self.identity.url).to_owned(), ..self.identity.clone() },
             verified: self.verified,
             done,
+            file: self.file,
+            replaces_old: self.replaces_old,
         };
         let body = serde_json::to_vec(&body).expect("strings and numbers always have a JSON form");
         let crc = crc32(&body);
@@ -114,6 +121,8 @@ impl Journal {
             done: checked(&body.done, body.identity.total_bytes)?,
             identity: body.identity,
             verified: body.verified,
+            file: body.file,
+            replaces_old: body.replaces_old,
             saved_unix_ms: body.saved_unix_ms,
         })
     }
@@ -195,7 +204,7 @@ fn without_white_space(text: &[u8]) -> Vec<u8> {
 }
 
 /// As much of a URL as fits.
-pub(super) fn shortened(url: &str) -> &str {
+pub(crate) fn shortened(url: &str) -> &str {
     let mut end = url.len().min(URL_BYTES_MAX);
     while !url.is_char_boundary(end) {
         end -= 1;
@@ -216,7 +225,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::http::validator::Validator;
+    use crate::evidence::Evidence;
 
     const GOLDEN_V1: &str = include_str!("../../tests/golden/journal-v1.json");
 
@@ -229,11 +238,13 @@ mod tests {
             generation: 7,
             identity: Identity {
                 url: "https://example.org/a b/\"quoted\"\\".to_owned(),
-                validator: Validator::default(),
+                evidence: Evidence::default(),
                 total_bytes: Some(1000),
             },
             done: ranges(&[(0, 10), (20, 1000)]),
             verified: Verified::Unchecked,
+            file: None,
+            replaces_old: false,
             saved_unix_ms: 1_750_000_000_000,
         }
     }
@@ -264,9 +275,9 @@ mod tests {
         assert_eq!(journal.saved_unix_ms, 1_751_364_000_123);
         assert_eq!(journal.identity.url, "https://example.org/data/räder.tar");
         assert_eq!(journal.identity.total_bytes, Some(1_048_576));
-        assert_eq!(journal.identity.validator.total_bytes, Some(1_048_576));
-        assert_ne!(journal.identity.validator.etag, Validator::default().etag);
-        assert_ne!(journal.identity.validator.last_modified, Validator::default().last_modified);
+        assert_eq!(journal.identity.evidence.total_bytes, Some(1_048_576));
+        assert_ne!(journal.identity.evidence.etag, Evidence::default().etag);
+        assert_ne!(journal.identity.evidence.last_modified, Evidence::default().last_modified);
         assert_eq!(journal.done, ranges(&[(0, 262_144), (524_288, 1_048_576)]));
         assert_eq!(journal.verified, Verified::Failed);
         assert_eq!(Journal::decode(&journal.encode()), Ok(journal));
@@ -405,8 +416,10 @@ mod tests {
                     .collect();
                 let total_bytes = beyond.map(|beyond| end + beyond);
                 let verified = if failed { Verified::Failed } else { Verified::Unchecked };
-                let identity = Identity { url, validator: Validator::default(), total_bytes };
-                Journal { generation, identity, done, verified, saved_unix_ms }
+                let identity = Identity { url, evidence: Evidence::default(), total_bytes };
+                let file = (generation % 2 == 0).then_some(FileId { device: 1, inode: generation });
+                let replaces_old = generation % 3 == 0;
+                Journal { generation, identity, done, verified, file, replaces_old, saved_unix_ms }
             },
         )
     }

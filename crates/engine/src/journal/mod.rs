@@ -1,4 +1,4 @@
-//! What is known of a partial file between two runs: `NAME.part.json`. Values only, no state and
+//! What is known of a partial file between two runs: `NAME.towline.json`. Values only, no state and
 //! no I/O: the dispatcher makes a journal, the committer writes its text after syncing the bytes
 //! that it claims, and whoever resumes reads it.
 
@@ -8,12 +8,13 @@ mod format;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::http::validator::Validator;
+use crate::evidence::Evidence;
 use crate::ranges::RangeSet;
+use crate::storage::FileId;
 
-pub(crate) use self::format::JOURNAL_BYTES_MAX;
 #[cfg(feature = "fuzz")]
 pub(crate) use self::format::with_body;
+pub(crate) use self::format::{JOURNAL_BYTES_MAX, shortened};
 
 /// The state of one partial file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,26 +27,39 @@ pub(crate) struct Journal {
     pub(crate) done: RangeSet,
     /// What came of comparing them with a digest.
     pub(crate) verified: Verified,
+    /// The partial file that it was made for, where the file system tells.
+    pub(crate) file: Option<FileId>,
+    /// The partial file of another version is kept beside this one until this one is complete.
+    pub(crate) replaces_old: bool,
     /// When it was made, in milliseconds since 1970.
     pub(crate) saved_unix_ms: u64,
+}
+
+impl Journal {
+    /// One that claims nothing, of whatever file: it only says that the partial file is ours.
+    pub(crate) fn of_nothing() -> Self {
+        Self {
+            generation: 0,
+            identity: Identity::default(),
+            done: RangeSet::new(),
+            verified: Verified::Unchecked,
+            file: None,
+            replaces_old: false,
+            saved_unix_ms: 0,
+        }
+    }
 }
 
 /// Which file on the server the bytes belong to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
-    /// Where it came from, without credentials and query; for people, the validator decides.
+    /// Where it came from, without credentials and query.
     pub(crate) url: String,
     /// Its version.
-    pub(crate) validator: Validator,
+    #[serde(rename = "validator")]
+    pub(crate) evidence: Evidence,
     /// Its length, if known.
     pub(crate) total_bytes: Option<u64>,
-}
-
-impl Identity {
-    /// Whether it came from this URL (without credentials and query), as far as a journal keeps it.
-    pub(crate) fn is_of(&self, url: &str) -> bool {
-        self.url.is_empty() || self.url == format::shortened(url)
-    }
 }
 
 /// What came of comparing the bytes with a digest.

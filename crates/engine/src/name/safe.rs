@@ -6,12 +6,12 @@ use std::path::{Component, Path, PathBuf};
 use unicode_normalization::UnicodeNormalization;
 use url::Url;
 
-use super::{BATCH_DIRECTORY, JOURNAL_SUFFIX, JOURNAL_TEMPORARY_SUFFIX, PART_SUFFIX};
+use super::{BATCH_DIRECTORY, JOURNAL_SUFFIX, OUR_SUFFIXES, PART_SUFFIX};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::is_unprintable;
 
 /// Names are at most so long: 255, less our longest suffix, which is that of a journal being written.
-pub(crate) const NAME_BYTES_MAX: usize = 241;
+pub(crate) const NAME_BYTES_MAX: usize = 238;
 /// An extension up to this length survives when a name is cut.
 const EXTENSION_BYTES_MAX: usize = 16;
 /// The name of a file that has none.
@@ -27,12 +27,17 @@ const DEVICES: [&str; 22] = [
 pub(crate) fn from_url(url: &Url) -> String {
     let last = url.path_segments().and_then(|mut segments| segments.rfind(|segment| !segment.is_empty()));
     match last {
-        Some(segment) => percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned(),
+        // `;name=value` is a parameter of the path, often a secret, and no part of the name.
+        Some(segment) => {
+            let plain = segment.split_once(';').filter(|(name, rest)| !name.is_empty() && rest.contains('='));
+            let name = plain.map_or(segment, |(name, _)| name);
+            percent_encoding::percent_decode_str(name).decode_utf8_lossy().into_owned()
+        }
         None => NAMELESS.to_owned(),
     }
 }
 
-/// A name that a server or a URL gave, as one harmless file name of at most 241 bytes.
+/// A name that a server or a URL gave, as one harmless file name of at most 238 bytes.
 pub(crate) fn make_safe(name: &str) -> String {
     let mut safe: String = name
         .chars()
@@ -154,9 +159,7 @@ fn check_file_name(path: &Path) -> Result<()> {
         return wrong("it has a NUL in it".to_owned());
     }
     if has_our_suffix(&name.to_string_lossy()) {
-        return wrong(format!(
-            "names that end in {PART_SUFFIX}, {JOURNAL_SUFFIX} or {JOURNAL_TEMPORARY_SUFFIX} are those of unfinished files"
-        ));
+        return wrong(format!("names that end in {PART_SUFFIX} or {JOURNAL_SUFFIX} are those of unfinished files"));
     }
     Ok(())
 }
@@ -169,8 +172,10 @@ fn names_directory(path: &Path) -> bool {
 
 fn has_our_suffix(name: &str) -> bool {
     let lower = name.to_lowercase();
-    [PART_SUFFIX, JOURNAL_SUFFIX, JOURNAL_TEMPORARY_SUFFIX].into_iter().any(|suffix| lower.ends_with(suffix))
-        || lower == BATCH_DIRECTORY
+    // Those that are set aside are numbered: `a.iso.towline.1`.
+    let unnumbered = lower.trim_end_matches(|char: char| char.is_ascii_digit());
+    let is_aside = unnumbered.len() < lower.len() && unnumbered.ends_with(&format!("{PART_SUFFIX}."));
+    OUR_SUFFIXES.into_iter().any(|suffix| lower.ends_with(suffix)) || is_aside || lower == BATCH_DIRECTORY
 }
 
 /// Cuts a name to `bytes`, at a character, keeping its extension.
@@ -204,9 +209,9 @@ mod tests {
 
     /// Anything, what looks like a path, devices, and runs of what is trimmed or means nothing,
     /// about as long as a name may be.
-    const NAMES: &str = "\\PC{0,300}|[./\\\\ :a-z]{0,40}|(con|nul)[. ]{0,3}(part)?|[ _.]{0,300}[a-z]{0,3}\
-        |( {0,300}|_{0,300}|x{0,300})(a{0,4}|\\.part(\\.json(\\.tmp)?)?)\
-        |(con|[.]con|x)?( {225,300}|_{225,300}|[.]{225,300}|x{225,300})([.]part|[.]part[.]json|[a-z. _]{0,20})";
+    const NAMES: &str = "\\PC{0,300}|[./\\\\ :a-z]{0,40}|(con|nul)[. ]{0,3}(towline)?|[ _.]{0,300}[a-z]{0,3}\
+        |( {0,300}|_{0,300}|x{0,300})(a{0,4}|\\.towline(\\.(old|json|1))?(\\.json)?(\\.tmp)?)\
+        |(con|[.]con|x)?( {225,300}|_{225,300}|[.]{225,300}|x{225,300})([.]towline|[.]towline[.]json|[a-z. _]{0,20})";
 
     #[test]
     fn hostile_names_become_harmless() {
@@ -222,9 +227,11 @@ mod tests {
             ("..", "index"),
             ("", "index"),
             ("a. ", "a"),
-            ("a.part", "a.part_"),
-            ("a.part.json", "a.part.json_"),
-            ("a.part.json.tmp", "a.part.json.tmp_"),
+            ("a.towline", "a.towline_"),
+            ("a.towline.json", "a.towline.json_"),
+            ("a.towline.12", "a.towline.12_"),
+            ("a.part", "a.part"),
+            ("a.towline.old", "a.towline.old_"),
             (".towline", "_towline"),
             ("na\u{ef}ve.txt", "na\u{ef}ve.txt"),
         ];
@@ -244,11 +251,11 @@ mod tests {
 
     #[test]
     fn the_suffix_of_a_journal_being_written_is_ours() {
-        assert!(has_our_suffix("a.part.json.tmp") && has_our_suffix("A.PART.JSON.TMP"));
+        assert!(has_our_suffix("a.towline.json.tmp") && has_our_suffix("A.TOWLINE.JSON.TMP"));
         assert!(!has_our_suffix("a.tmp") && !has_our_suffix("a.json.tmp"));
-        assert!(check_user_output(Path::new("/abs/a.part.json.tmp")).is_err());
-        assert_eq!(JOURNAL_TEMPORARY_SUFFIX, format!("{JOURNAL_SUFFIX}.tmp"));
-        assert_eq!(NAME_BYTES_MAX + JOURNAL_TEMPORARY_SUFFIX.len(), 255);
+        assert!(check_user_output(Path::new("/abs/a.towline.json.tmp")).is_err());
+        assert!(OUR_SUFFIXES.contains(&format!("{JOURNAL_SUFFIX}.tmp").as_str()));
+        assert_eq!(OUR_SUFFIXES.map(str::len).into_iter().max(), Some(255 - NAME_BYTES_MAX));
     }
 
     #[test]
@@ -258,6 +265,8 @@ mod tests {
             ("https://h/a/", "a"),
             ("https://h/", "index"),
             ("https://h/a%20b%2Fc", "a b/c"),
+            ("https://h/a.iso;token=SECRET", "a.iso"),
+            ("https://h/a;b.iso", "a;b.iso"),
         ];
         for (url, expected) in cases {
             assert_eq!(from_url(&url.parse().unwrap()), expected);
@@ -268,7 +277,7 @@ mod tests {
     fn outputs_of_a_list_stay_below_their_directory() {
         assert_eq!(check_output(Path::new("./a/./b.bin")).unwrap(), Path::new("a/b.bin"));
         assert_eq!(check_output(Path::new(".hidden")).unwrap(), Path::new(".hidden"));
-        for wrong in ["", ".", "..", "a/../b", "/a", "a.part", "a/b.part.json", ".towline/x", "a\0b"] {
+        for wrong in ["", ".", "..", "a/../b", "/a", "a.towline", "a/b.towline.json", ".towline/x", "a\0b"] {
             assert_eq!(check_output(Path::new(wrong)).unwrap_err().kind(), ErrorKind::Usage, "{wrong:?}");
         }
         assert!(check_user_output(Path::new("/abs/a.bin")).is_ok());

@@ -48,6 +48,11 @@ impl Piece {
         self.end.store(end, Ordering::Release);
     }
 
+    /// Called by the worker, when the answer holds less than what was asked for.
+    pub(crate) fn shorten(&self, end: u64) {
+        self.end.fetch_min(end, Ordering::AcqRel);
+    }
+
     /// What it has brought so far.
     pub(crate) fn brought(&self) -> ByteRange {
         ByteRange::new(self.start, self.position())

@@ -7,16 +7,16 @@ mod notes;
 mod part;
 mod writeback;
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::io::retry_on_intr;
 
 use self::part::DiskPart;
-use super::{OpenPart, PartFile, Stat, StatKind, Storage};
+use super::{FileId, OpenPart, PartFile, Stat, StatKind, Storage};
 
 /// Of each open: no symlink at the last component, and no wait for the other end of a pipe or
 /// line. Neither matters to a regular file.
@@ -52,12 +52,7 @@ impl Storage for Disk {
             }
             Err(error) => return Err(error),
         };
-        let kind = match metadata.file_type() {
-            sort if sort.is_file() => StatKind::File,
-            sort if sort.is_dir() => StatKind::Directory,
-            _ => StatKind::Other,
-        };
-        Ok(Some(Stat { kind, len_bytes: metadata.len(), modified: metadata.modified()? }))
+        stat_of(&metadata).map(Some)
     }
 
     fn open_part(&self, path: &Path, mode: OpenPart) -> io::Result<Arc<dyn PartFile>> {
@@ -134,6 +129,30 @@ impl Storage for Disk {
         }
     }
 
+    fn read_at(&self, path: &Path, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        open_regular(OpenOptions::new().read(true), path)?.read_exact_at(bytes, offset)
+    }
+
+    fn may_have(&self, directory: &Path, suffixes: &[&str]) -> bool {
+        let Ok(mut entries) = fs::read_dir(or_here(directory)) else { return true };
+        entries.any(|entry| {
+            entry.map_or(true, |entry| {
+                let name = entry.file_name();
+                suffixes.iter().any(|suffix| name.as_encoded_bytes().ends_with(suffix.as_bytes()))
+            })
+        })
+    }
+
+    fn owner_of_new(&self, directory: &Path) -> io::Result<u32> {
+        // Without such files nobody is told apart from this process's own user.
+        let ours = rustix::process::geteuid().as_raw();
+        match DiskPart::unnamed(or_here(directory), self.file_mode) {
+            Ok(file) => Ok(file.stat()?.owner),
+            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(ours),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Asks the nearest directory that exists, as `path` may not have been created yet.
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
         let mut at = path;
@@ -154,6 +173,22 @@ impl Storage for Disk {
     fn note(&self, path: &Path) -> Option<Vec<u8>> {
         notes::read(path)
     }
+}
+
+fn stat_of(metadata: &Metadata) -> io::Result<Stat> {
+    let kind = match metadata.file_type() {
+        sort if sort.is_file() => StatKind::File,
+        sort if sort.is_dir() => StatKind::Directory,
+        _ => StatKind::Other,
+    };
+    Ok(Stat {
+        kind,
+        len_bytes: metadata.len(),
+        modified: metadata.modified()?,
+        owner: metadata.uid(),
+        links: metadata.nlink(),
+        file: Some(FileId { device: metadata.dev(), inode: metadata.ino() }),
+    })
 }
 
 /// Opens a regular file; anything else at `path` is refused, a symlink with `ELOOP`.

@@ -8,6 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use serde::{Deserialize, Serialize};
+
 /// A file system, as far as the engine needs one.
 ///
 /// Paths are absolute or relative to the process; no call follows a symlink at the last component
@@ -54,6 +56,22 @@ pub trait Storage: Send + Sync + 'static {
     /// for a group of small files instead of one each.
     fn sync_all(&self, directory: &Path) -> io::Result<()>;
 
+    /// Fills all of `bytes` from `offset` of the file at `path`; `UnexpectedEof` if it ends before.
+    fn read_at(&self, path: &Path, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        let mut file = self.open_read(path)?;
+        io::copy(&mut io::Read::take(&mut file, offset), &mut io::sink())?;
+        file.read_exact(bytes)
+    }
+
+    /// Whose a file would be that is made in `directory`: not always the process's own user.
+    fn owner_of_new(&self, directory: &Path) -> io::Result<u32>;
+
+    /// Whether any name in `directory` may end in one of these: a look that saves one for each file.
+    fn may_have(&self, directory: &Path, suffixes: &[&str]) -> bool {
+        let _ = (directory, suffixes);
+        true
+    }
+
     /// Bytes that can still be written below `path`.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 
@@ -81,6 +99,21 @@ pub struct Stat {
     pub len_bytes: u64,
     /// When it was last changed.
     pub modified: SystemTime,
+    /// Whose it is.
+    pub owner: u32,
+    /// How many names it has.
+    pub links: u64,
+    /// Which file it is, where the file system tells.
+    pub file: Option<FileId>,
+}
+
+/// Names a file on this machine, whatever it is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileId {
+    /// Which file system.
+    pub device: u64,
+    /// Which file on it.
+    pub inode: u64,
 }
 
 /// Which sort of thing a path is.
@@ -109,8 +142,24 @@ pub trait PartFile: Send + Sync {
     /// Sets the length.
     fn set_len(&self, len_bytes: u64) -> io::Result<()>;
 
+    /// What is known of the open file, whatever its name is now.
+    fn stat(&self) -> io::Result<Stat>;
+
+    /// The parts to which nobody has ever written, as far as the file system tells: what somebody has
+    /// cut off and grown again meanwhile, but also what it leaves out because it is zero.
+    fn holes(&self) -> io::Result<Vec<(u64, u64)>> {
+        Ok(Vec::new())
+    }
+
+    /// Reserves room for this part, ahead of what is to be written; a hint.
+    fn reserve(&self, offset: u64, len_bytes: u64) {
+        let _ = (offset, len_bytes);
+    }
+
     /// Its length.
-    fn len_bytes(&self) -> io::Result<u64>;
+    fn len_bytes(&self) -> io::Result<u64> {
+        Ok(self.stat()?.len_bytes)
+    }
 
     /// Asks the system to begin writing this part to the disk; a hint.
     fn start_writeback(&self, offset: u64, len_bytes: u64);

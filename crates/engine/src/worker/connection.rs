@@ -136,6 +136,7 @@ pub(crate) fn broken(source: &hyper::Error) -> Error {
         return Error::new(ErrorKind::Protocol, format!("{what} ({source})"));
     }
     let mut why = source.to_string();
+    let mut beneath = None;
     let mut cause = std::error::Error::source(source);
     while let Some(inner) = cause {
         if let Some(io) = inner.downcast_ref::<std::io::Error>() {
@@ -143,7 +144,11 @@ pub(crate) fn broken(source: &hyper::Error) -> Error {
             if matches!(io.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData) {
                 return Error::new(ErrorKind::Protocol, format!("the body of the server's answer is not HTTP ({io})"));
             }
-            why = crate::error::plain_io(io);
+            why = match io.to_string().contains("close_notify") {
+                true => "closed although TLS did not say that all had come".to_owned(),
+                false => crate::error::plain_io(io),
+            };
+            beneath = Some(io.raw_os_error().map_or_else(|| io.kind().into(), std::io::Error::from_raw_os_error));
             break;
         }
         cause = inner.source();
@@ -151,5 +156,9 @@ pub(crate) fn broken(source: &hyper::Error) -> Error {
     if source.is_incomplete_message() {
         why = "closed before the answer was complete".to_owned();
     }
-    Error::new(ErrorKind::Broken, format!("the connection broke: {why}"))
+    let error = Error::new(ErrorKind::Broken, format!("the connection broke: {why}"));
+    match beneath {
+        Some(io) => error.with_source(io),
+        None => error,
+    }
 }

@@ -4,11 +4,16 @@
 pub(crate) mod connection;
 pub(crate) mod limit;
 pub(crate) mod network;
+pub(crate) mod no_proxy;
+pub(crate) mod proxy;
+pub(crate) mod refusal;
 pub(crate) mod request;
 pub(crate) mod resolve;
 pub(crate) mod run;
+pub(crate) mod socks;
 pub(crate) mod tls;
 pub(crate) mod transfer;
+pub(crate) mod tunnel;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,13 +24,14 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::dispatch::message::{Fetch, SlotId};
 use crate::plan::TransferId;
 use crate::storage::PartFile;
+use crate::worker::transfer::Grant;
 
 /// What a worker is told.
 pub(crate) enum WorkerCommand {
     /// Send a request; its bytes go to the file, or wait for a grant without one.
     Fetch(Box<Fetch>, Option<Arc<dyn PartFile>>),
-    /// The body of a probe goes to this file.
-    Grant(TransferId, Arc<dyn PartFile>),
+    /// What becomes of the body of a probe.
+    Grant(TransferId, Grant),
     /// Break a transfer off.
     Drop(TransferId),
     /// Close an idle connection.

@@ -1,5 +1,6 @@
 //! How a connection is made: name lookup, happy eyeballs, proxies, TLS. Shared by all workers.
 
+use std::env;
 use std::error::Error as StdError;
 use std::io;
 use std::sync::Arc;
@@ -7,9 +8,6 @@ use std::time::Duration;
 
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
-use hyper_util::client::proxy::matcher::{Intercept, Matcher};
-use hyper_util::rt::TokioIo;
 use rustls::CertificateError;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -17,26 +15,29 @@ use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
 use super::limit::RateLimit;
+use super::proxy::{Kind, Proxies, Proxy};
 use super::resolve::{Resolve, ResolveError, ResolveService};
+use super::socks::{self, Destination};
 use super::tls::Tls;
+use super::{refusal, tunnel};
 use crate::dispatch::message::{Alpn, Protocol};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::origin::{Origin, Scheme};
-use crate::options::{HttpOptions, ProxyChoice};
+use crate::options::HttpOptions;
 
 /// A connection's bytes, whatever is below.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-type BoxStream = Box<dyn Stream>;
+pub(crate) type BoxStream = Box<dyn Stream>;
 
 /// Everything that connections of a session have in common.
 pub(crate) struct Network {
     pub(crate) options: HttpOptions,
     pub(crate) limit: RateLimit,
     tls: Tls,
-    proxies: Matcher,
+    proxies: Proxies,
     resolver: ResolveService,
 }
 
@@ -50,49 +51,51 @@ pub(crate) struct Connected {
 
 /// A proxy that forwards plain requests.
 #[derive(Clone, Debug)]
-pub(crate) struct PlainProxy {
-    pub(crate) authorization: Option<http::HeaderValue>,
-}
+pub(crate) struct PlainProxy(pub(crate) Proxy);
 
 impl Network {
     pub(crate) fn new(options: HttpOptions, limit: RateLimit, resolver: Arc<dyn Resolve>) -> Result<Self> {
         let tls = Tls::new(&options)?;
-        let proxies = match &options.proxy {
-            ProxyChoice::Environment => Matcher::from_env(),
-            ProxyChoice::Use { url, except } => Matcher::builder().all(url.to_string()).no(except.clone()).build(),
-            ProxyChoice::Direct => Matcher::builder().build(),
-        };
+        let proxies = Proxies::new(&options.proxy, |name| env::var_os(name))?;
         Ok(Self { options, limit, tls, proxies, resolver: ResolveService(resolver) })
     }
 
-    /// Connects, within the connection timeout.
+    /// Connects, within the connection timeout. Where there is a proxy, it is the only way.
     pub(crate) async fn connect(&self, origin: &Origin, alpn: Alpn) -> Result<Connected> {
         let limit = self.options.connect_timeout;
-        match tokio::time::timeout(limit, self.connect_unbounded(origin, alpn)).await {
+        let proxy = self.proxies.of(origin);
+        match tokio::time::timeout(limit, self.connect_unbounded(origin, alpn, proxy)).await {
             Ok(result) => result,
-            Err(_) => {
-                let text = format!("no connection to {origin} within {}", seconds(limit));
-                Err(Error::new(ErrorKind::Connect, text))
-            }
+            Err(_) => Err(match proxy {
+                Some(proxy) => {
+                    let why = format!("not within {}", seconds(limit));
+                    refusal::not_connected(proxy, origin, why).with_transient(true)
+                }
+                None => {
+                    let text = format!("no connection to {origin} within {}", seconds(limit));
+                    Error::new(ErrorKind::Connect, text)
+                }
+            }),
         }
     }
 
-    async fn connect_unbounded(&self, origin: &Origin, alpn: Alpn) -> Result<Connected> {
-        let target: Uri = origin.to_string().parse().map_err(|source: http::uri::InvalidUri| {
-            Error::new(ErrorKind::Usage, "the host of the URL cannot be used").with_source(source)
-        })?;
-        let (stream, plain_proxy) = match self.proxies.intercept(&target) {
-            Some(proxy) => self.through(&proxy, origin, target).await?,
-            None => (self.tcp(target, origin).await?, None),
+    async fn connect_unbounded(&self, origin: &Origin, alpn: Alpn, proxy: Option<&Proxy>) -> Result<Connected> {
+        let stream = match proxy {
+            Some(proxy) => self.through(proxy, origin).await?,
+            None => self.tcp(origin).await?,
         };
         if origin.scheme == Scheme::Http {
+            let plain_proxy = proxy.filter(|proxy| !proxy.kind().is_socks()).cloned().map(PlainProxy);
             return Ok(Connected { stream, protocol: Protocol::Http1, plain_proxy });
         }
         let (stream, protocol) = self.secure(stream, &origin.host, alpn).await?;
         Ok(Connected { stream, protocol, plain_proxy: None })
     }
 
-    async fn tcp(&self, target: Uri, origin: &Origin) -> Result<BoxStream> {
+    async fn tcp(&self, origin: &Origin) -> Result<BoxStream> {
+        let target: Uri = origin.to_string().parse().map_err(|source: http::uri::InvalidUri| {
+            Error::new(ErrorKind::Usage, "the host of the URL cannot be used").with_source(source)
+        })?;
         let stream = self.connector().call(target).await.map_err(|source| connect_error(origin, source))?;
         Ok(Box::new(stream.into_inner()))
     }
@@ -105,50 +108,66 @@ impl Network {
         connector
     }
 
-    /// Connects through a proxy. A plain request to a plain HTTP proxy is forwarded, everything else
-    /// goes through a tunnel.
-    async fn through(
-        &self,
-        proxy: &Intercept,
-        origin: &Origin,
-        target: Uri,
-    ) -> Result<(BoxStream, Option<PlainProxy>)> {
-        let at = proxy.uri().clone();
-        let shown = format!("{}://{}", at.scheme_str().unwrap_or("http"), at.authority().map_or("", |a| a.as_str()));
-        let failed = |source: Box<dyn StdError + Send + Sync>| proxy_error(&shown, origin, &*source);
-        match at.scheme_str() {
-            Some("socks5" | "socks5h") => {
-                let mut socks = SocksV5::new(at.clone(), self.connector());
-                if at.scheme_str() == Some("socks5") {
-                    socks = socks.local_dns(true);
-                }
-                if let Some((user, password)) = proxy.raw_auth() {
-                    socks = socks.with_auth(user.to_owned(), password.to_owned());
-                }
-                let stream = socks.call(with_port(target, origin)).await.map_err(|source| failed(source.into()))?;
-                Ok((Box::new(stream.into_inner()), None))
+    /// Connects through a proxy. A plain request is sent to a proxy that speaks HTTP as it is,
+    /// everything else goes through a tunnel.
+    async fn through(&self, proxy: &Proxy, origin: &Origin) -> Result<BoxStream> {
+        let destination = match proxy.kind() {
+            Kind::Http | Kind::Https => {
+                let stream = self.reach(proxy, origin).await?;
+                return match origin.scheme {
+                    Scheme::Http => Ok(stream),
+                    Scheme::Https => tunnel::open(stream, proxy, origin, &self.options.user_agent).await,
+                };
             }
-            Some("http" | "https") | None => {
-                let proxy_stream = ProxyStream { network: self, at: at.clone() };
-                let stream = proxy_stream.open().await.map_err(failed)?;
-                if origin.scheme == Scheme::Http {
-                    let authorization = proxy.basic_auth().cloned();
-                    return Ok((stream, Some(PlainProxy { authorization })));
-                }
-                let opened = Opened(Some(TokioIo::new(stream)));
-                let mut tunnel = Tunnel::new(at, opened);
-                if let Some(authorization) = proxy.basic_auth() {
-                    tunnel = tunnel.with_auth(authorization.clone());
-                }
-                let stream = tunnel.call(with_port(target, origin)).await.map_err(|source| failed(source.into()))?;
-                Ok((Box::new(stream.into_inner()), None))
-            }
-            Some(other) => {
-                let text =
-                    format!("proxies of the kind {other} are not supported; http, https, socks5 and socks5h are");
-                Err(Error::new(ErrorKind::Usage, text))
-            }
+            Kind::Socks5 => self.destination(origin, true).await?,
+            Kind::Socks5h => self.destination(origin, false).await?,
+        };
+        let stream = self.reach(proxy, origin).await?;
+        socks::open(stream, proxy, origin, &destination).await
+    }
+
+    /// Connects to a proxy itself, with TLS if its URL says https.
+    async fn reach(&self, proxy: &Proxy, origin: &Origin) -> Result<BoxStream> {
+        let stream = self.connector().call(proxy.at()).await.map_err(|source| {
+            let why = match (find::<ResolveError>(&source), find::<io::Error>(&source)) {
+                (Some(resolve), _) => format!("its host name cannot be resolved ({})", lookup_words(&resolve.0)),
+                (None, Some(error)) => crate::error::plain_io(error),
+                (None, None) => source.to_string(),
+            };
+            refusal::not_connected(proxy, origin, why).with_transient(true).with_source(source)
+        })?;
+        let stream: BoxStream = Box::new(stream.into_inner());
+        if proxy.kind() != Kind::Https {
+            return Ok(stream);
         }
+        let secured = self.secure(stream, proxy.host(), Alpn::Http1).await;
+        let (stream, _) = secured.map_err(|error| {
+            let refused = refusal::not_connected(proxy, origin, error.message()).with_transient(error.is_transient());
+            let refused = match error.kind() {
+                ErrorKind::Tls => refused.with_advice(
+                    "if the proxy's certificate is signed by an authority of your own, give it with --ca-file",
+                ),
+                _ => refused,
+            };
+            refused.with_source(error)
+        })?;
+        Ok(stream)
+    }
+
+    /// What a SOCKS proxy is asked for: the name as it is, or its address if it is looked up here.
+    async fn destination(&self, origin: &Origin, is_looked_up_here: bool) -> Result<Destination> {
+        let bare = origin.host.trim_start_matches('[').trim_end_matches(']');
+        if let Ok(address) = bare.parse() {
+            return Ok(Destination::Address(address));
+        }
+        if !is_looked_up_here {
+            return Ok(Destination::Name(bare.to_owned()));
+        }
+        let addresses = self.resolver.0.resolve(bare).await.and_then(|addresses| {
+            let none = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+            addresses.first().map(|address| address.ip()).ok_or_else(none)
+        });
+        addresses.map(Destination::Address).map_err(|source| unresolved(origin, &source).with_source(source))
     }
 
     async fn secure(&self, stream: BoxStream, host: &str, alpn: Alpn) -> Result<(BoxStream, Protocol)> {
@@ -165,55 +184,9 @@ impl Network {
     }
 }
 
-/// The way to a proxy itself, with TLS if its URL says https.
-struct ProxyStream<'a> {
-    network: &'a Network,
-    at: Uri,
-}
-
-impl ProxyStream<'_> {
-    async fn open(&self) -> Result<BoxStream, Box<dyn StdError + Send + Sync>> {
-        let is_tls = self.at.scheme_str() == Some("https");
-        let stream = self.network.connector().call(self.at.clone()).await?;
-        let stream: BoxStream = Box::new(stream.into_inner());
-        if !is_tls {
-            return Ok(stream);
-        }
-        let host = self.at.host().unwrap_or_default();
-        let (stream, _) = self.network.secure(stream, host, Alpn::Http1).await?;
-        Ok(stream)
-    }
-}
-
-/// A stream that is open already, as the connector that a tunnel wants.
-struct Opened(Option<TokioIo<BoxStream>>);
-
-impl Service<Uri> for Opened {
-    type Response = TokioIo<BoxStream>;
-    type Error = io::Error;
-    type Future = std::future::Ready<io::Result<TokioIo<BoxStream>>>;
-
-    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<io::Result<()>> {
-        std::task::Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Uri) -> Self::Future {
-        std::future::ready(self.0.take().ok_or_else(|| io::Error::other("the stream was used already")))
-    }
-}
-
-/// `https://host` → `https://host:443`, which tunnels need.
-fn with_port(target: Uri, origin: &Origin) -> Uri {
-    let mut parts = target.into_parts();
-    parts.authority = format!("{}:{}", origin.host, origin.port).parse().ok();
-    parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
-    Uri::from_parts(parts).unwrap_or_default()
-}
-
 fn connect_error(origin: &Origin, source: impl StdError + Send + Sync + 'static) -> Error {
     if let Some(resolve) = find::<ResolveError>(&source) {
-        let text = format!("the host name {} cannot be resolved ({})", origin.host, lookup_words(&resolve.0));
-        return Error::new(ErrorKind::Resolve, text).with_source(source);
+        return unresolved(origin, &resolve.0).with_source(source);
     }
     let why = match find::<io::Error>(&source) {
         Some(error) => crate::error::plain_io(error),
@@ -223,23 +196,15 @@ fn connect_error(origin: &Origin, source: impl StdError + Send + Sync + 'static)
         .with_source(source)
 }
 
+fn unresolved(origin: &Origin, why: &io::Error) -> Error {
+    let text = format!("the host name {} cannot be resolved ({})", origin.host, lookup_words(why));
+    Error::new(ErrorKind::Resolve, text)
+}
+
 /// The system says "failed to lookup address information: Name or service not known".
 fn lookup_words(error: &io::Error) -> String {
     let text = error.to_string();
     text.rsplit(": ").next().unwrap_or(&text).to_lowercase()
-}
-
-fn proxy_error(proxy: &str, origin: &Origin, source: &(dyn StdError + 'static)) -> Error {
-    // The innermost cause says it best: refused, timed out, no such host, wrong password.
-    let mut innermost: &(dyn StdError + 'static) = source;
-    while let Some(inner) = innermost.source() {
-        innermost = inner;
-    }
-    let why = innermost.downcast_ref::<io::Error>().map_or_else(|| innermost.to_string(), crate::error::plain_io);
-    Error::new(
-        ErrorKind::Proxy,
-        format!("the proxy {proxy} did not connect us to {}:{} ({why})", origin.host, origin.port),
-    )
 }
 
 fn tls_error(source: io::Error) -> Error {

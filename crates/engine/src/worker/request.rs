@@ -3,20 +3,26 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Request, Uri, Version};
 use http_body_util::Empty;
 use hyper::body::{Body as _, Incoming};
+use url::Url;
 
 use super::network::{Network, PlainProxy};
+use super::refusal::{self, Refusal};
 use crate::dispatch::message::{Fetch, FetchKind, Head, Protocol};
 use crate::error::{Error, ErrorKind, Result};
+use crate::evidence::{Evidence, Place};
 use crate::http::content_range::ContentRange;
-use crate::http::validator::Validator;
 use crate::http::{content_range, digest, disposition, retry_after};
 
 /// Fields of the user's that any origin may see; everything else stays with the one it is for.
 const HARMLESS: [HeaderName; 4] = [header::ACCEPT, header::ACCEPT_LANGUAGE, header::USER_AGENT, header::CACHE_CONTROL];
+
+/// Conditions are the engine's: those of a user would be about another version.
+const CONDITIONS: [HeaderName; 4] =
+    [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE];
 
 /// The request for this transfer over this sort of connection.
 pub(crate) fn build(
@@ -47,7 +53,7 @@ pub(crate) fn build(
     headers.insert(header::USER_AGENT, network.options.user_agent.clone());
     headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
     for (name, value) in &network.options.headers {
-        if fetch.is_own_origin || HARMLESS.contains(name) {
+        if (fetch.is_own_origin || HARMLESS.contains(name)) && !CONDITIONS.contains(name) {
             headers.insert(name.clone(), value.clone());
         }
     }
@@ -57,21 +63,39 @@ pub(crate) fn build(
     {
         headers.insert(header::AUTHORIZATION, value);
     }
-    if let Some(value) = proxy.and_then(|proxy| proxy.authorization.clone()) {
+    if let Some(value) = proxy.and_then(|proxy| proxy.0.authorization()) {
         headers.insert(header::PROXY_AUTHORIZATION, value);
     }
     // Decoding on the way would break offsets, lengths and digests.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.remove(header::RANGE);
     headers.remove(header::IF_RANGE);
-    if let FetchKind::Piece { range, .. } | FetchKind::Sample { range, .. } = &fetch.kind {
+    if let Some(range) = fetch.kind.asked() {
         let text = format!("bytes={}-{}", range.start, range.end - 1);
         headers.insert(header::RANGE, HeaderValue::try_from(text).map_err(|source| unusable(source.into()))?);
     }
-    if let FetchKind::Piece { if_range: Some(value), .. } = &fetch.kind {
-        headers.insert(header::IF_RANGE, value.clone());
+    match &fetch.kind {
+        FetchKind::Piece { if_range: Some(value), .. } => {
+            headers.insert(header::IF_RANGE, value.clone());
+        }
+        FetchKind::Check { expect } => {
+            if let Some((name, value)) = condition(expect) {
+                headers.insert(name, value);
+            }
+        }
+        _ => {}
     }
     Ok(request)
+}
+
+/// What a server is to answer with 304 if the file has not changed (RFC 9110, section 13.1).
+fn condition(held: &Evidence) -> Option<(HeaderName, HeaderValue)> {
+    let (name, value) = match (&held.etag, &held.last_modified) {
+        (Some(tag), _) => (header::IF_NONE_MATCH, tag.to_string()),
+        (None, Some(date)) => (header::IF_MODIFIED_SINCE, date.clone()),
+        (None, None) => return None,
+    };
+    Some((name, HeaderValue::try_from(value).ok()?))
 }
 
 fn host_field(fetch: &Fetch) -> Result<HeaderValue> {
@@ -85,7 +109,7 @@ fn host_field(fetch: &Fetch) -> Result<HeaderValue> {
 }
 
 /// Basic credentials from the URL's userinfo.
-fn credentials(url: &url::Url) -> Option<HeaderValue> {
+fn credentials(url: &Url) -> Option<HeaderValue> {
     use base64::Engine as _;
     if url.username().is_empty() && url.password().is_none() {
         return None;
@@ -107,22 +131,78 @@ pub(crate) struct Answer {
     pub(crate) location: Option<String>,
     pub(crate) retry_after: Option<std::time::Duration>,
     pub(crate) reason: String,
+    /// How the end of the body is told.
+    pub(crate) framing: Framing,
+    /// How a proxy wants us to say who we are.
+    schemes: Vec<String>,
+}
+
+/// How the end of a body is told. A body that ends in another way has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// By its length; nobody but us counts where `Transfer-Encoding: identity` stands beside it.
+    Length(u64),
+    /// By a last chunk.
+    Chunked,
+    /// By the end of an HTTP/2 stream.
+    Stream,
+    /// By the end of the connection.
+    Close,
+}
+
+impl Framing {
+    /// Reads how the end is told (RFC 9112, section 6.3).
+    ///
+    /// # Errors
+    /// For an encoding other than `chunked` alone: nobody would take it off the content.
+    fn read(response: &http::Response<Incoming>, protocol: Protocol) -> Result<Self> {
+        if let Some(length) = response.body().size_hint().exact() {
+            return Ok(Self::Length(length));
+        }
+        if protocol == Protocol::Http2 {
+            return Ok(Self::Stream);
+        }
+        let values = response.headers().get_all(header::TRANSFER_ENCODING);
+        let codings: Vec<String> = values
+            .iter()
+            .flat_map(|value| {
+                String::from_utf8_lossy(value.as_bytes()).split(',').map(str::to_owned).collect::<Vec<_>>()
+            })
+            .map(|coding| coding.trim().to_ascii_lowercase())
+            .collect();
+        let length = response.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+        match codings.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            [] => Ok(Self::Close),
+            ["chunked"] => Ok(Self::Chunked),
+            ["identity"] => Ok(length.and_then(|length| length.trim().parse().ok()).map_or(Self::Close, Self::Length)),
+            _ => {
+                let shown = crate::secret::shown_text(&codings.join(", "));
+                let text = format!("the server's answer has the Transfer-Encoding {shown}, which was not asked for");
+                Err(Error::new(ErrorKind::Protocol, text))
+            }
+        }
+    }
 }
 
 impl Answer {
     pub(crate) fn read(
         response: &http::Response<Incoming>,
         protocol: Protocol,
+        url: &Url,
         believes_digests: bool,
         now: SystemTime,
-    ) -> Self {
+    ) -> Result<Self> {
+        let framing = Framing::read(response, protocol)?;
         let headers = response.headers();
         let status = response.status();
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let content_range = text(header::CONTENT_RANGE).and_then(content_range::parse);
         let total_bytes = match status.as_u16() {
             206 | 416 => content_range.as_ref().and_then(|range| range.total),
-            _ => response.body().size_hint().exact(),
+            _ => match framing {
+                Framing::Length(length) => Some(length),
+                _ => None,
+            },
         };
         let digests = match believes_digests {
             true => digest::read(headers, status.as_u16()),
@@ -132,35 +212,50 @@ impl Answer {
             status: status.as_u16(),
             protocol,
             total_bytes,
-            validator: Validator { digest: digests.strongest, ..Validator::from_headers(headers, total_bytes) },
+            evidence: Evidence {
+                digest: digests.strongest,
+                place: Some(Place::of(url)),
+                ..Evidence::from_headers(headers, total_bytes)
+            },
             refuses_ranges: text(header::ACCEPT_RANGES).is_some_and(|value| value.trim().eq_ignore_ascii_case("none")),
             file_name: headers
                 .get(header::CONTENT_DISPOSITION)
                 .and_then(|value| disposition::file_name(value.as_bytes())),
-            is_html: is_html(headers),
-            content_encoding: text(header::CONTENT_ENCODING)
-                .filter(|value| !value.trim().eq_ignore_ascii_case("identity"))
-                .map(ToOwned::to_owned),
+            is_page: false,
             remarks: digests.odd,
         };
-        Self {
+        Ok(Self {
             head,
             content_range,
             location: headers.get(header::LOCATION).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
-            retry_after: text(header::RETRY_AFTER).and_then(|value| retry_after::parse(value, now)),
+            // By the server's clock, which may be another than ours.
+            retry_after: text(header::RETRY_AFTER).and_then(|value| {
+                let date = text(header::DATE).and_then(|date| httpdate::parse_http_date(date).ok());
+                retry_after::parse(value, date.unwrap_or(now))
+            }),
             reason: status.canonical_reason().unwrap_or("").to_owned(),
-        }
+            framing,
+            schemes: headers
+                .get_all(header::PROXY_AUTHENTICATE)
+                .iter()
+                .flat_map(|value| refusal::schemes(&String::from_utf8_lossy(value.as_bytes())))
+                .collect(),
+        })
     }
 
-    /// The error that this status is.
+    /// The error that this status is, if no proxy forwarded the request.
     pub(crate) fn status_error(&self) -> Error {
+        self.refusal(None)
+    }
+
+    /// The error that this status is; `proxy` is the one that forwarded the request. Then 407 is
+    /// about the proxy's credentials, and nothing that the server could say.
+    pub(crate) fn refusal(&self, proxy: Option<&PlainProxy>) -> Error {
+        if let (407, Some(PlainProxy(proxy))) = (self.head.status, proxy) {
+            let (status, reason) = (self.head.status, self.reason.clone());
+            return Refusal { status, reason, schemes: self.schemes.clone() }.error(proxy, "GET");
+        }
         let text = format!("the server answered {} {}", self.head.status, self.reason);
         Error::new(ErrorKind::Status(self.head.status), text.trim_end().to_owned())
     }
-}
-
-fn is_html(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    kind.eq_ignore_ascii_case("text/html") || kind.eq_ignore_ascii_case("application/xhtml+xml")
 }

@@ -16,7 +16,7 @@ use towline_threads::queue::Queue;
 use super::WorkerCommand;
 use super::connection::Connection;
 use super::network::Network;
-use super::transfer::{self, Running, RunningTable};
+use super::transfer::{self, Grant, Running, RunningTable};
 use crate::dispatch::message::{End, Ended, Fetch, Message, SlotId};
 use crate::plan::TransferId;
 use crate::storage::PartFile;
@@ -102,7 +102,7 @@ pub(crate) fn run(
         while let Some(command) = commands.recv().await {
             match command {
                 WorkerCommand::Fetch(fetch, sink) => begin(&shared, fetch, sink),
-                WorkerCommand::Grant(transfer, sink) => grant(&shared, transfer, sink),
+                WorkerCommand::Grant(transfer, what) => grant(&shared, transfer, what),
                 WorkerCommand::Drop(transfer) => break_off(&shared, transfer),
                 WorkerCommand::CloseSlot(slot) => shared.close_slot(slot),
                 WorkerCommand::Stop => break,
@@ -123,10 +123,10 @@ fn begin(shared: &Rc<Shared>, fetch: Box<Fetch>, sink: Option<Arc<dyn PartFile>>
     shared.transfers.borrow_mut().insert(transfer, running);
 }
 
-fn grant(shared: &Shared, transfer: TransferId, sink: Arc<dyn PartFile>) {
+fn grant(shared: &Shared, transfer: TransferId, what: Grant) {
     if let Some(grant) = shared.transfers.borrow_mut().get_mut(&transfer).and_then(|running| running.grant.take()) {
         // It may have been broken off; its end is reported either way.
-        let _ = grant.send(sink);
+        let _ = grant.send(what);
     }
 }
 

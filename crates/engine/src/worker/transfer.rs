@@ -15,11 +15,13 @@ use tokio::time::{Instant as TokioInstant, timeout, timeout_at};
 
 use super::connection::{Connection, broken};
 use super::network::seconds;
-use super::request::{self, Answer};
+use super::request::{self, Answer, Framing};
 use super::run::Shared;
-use crate::dispatch::message::{End, Ended, Fetch, FetchKind, Message};
+use crate::dispatch::message::{Demand, End, Ended, Fetch, FetchKind, Message, Protocol};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::validator::{Agreement, Validator};
+use crate::evidence::{Evidence, page, samples};
+use crate::http::origin::Scheme;
+use crate::plan::piece::OPEN_END;
 use crate::ranges::ByteRange;
 use crate::storage::PartFile;
 
@@ -30,8 +32,16 @@ const WHOLE_WITHIN: Duration = Duration::from_millis(300);
 /// So much of an error page, or of a body that was cut, is read to keep its connection.
 const DRAIN_BYTES_MAX: usize = 64 << 10;
 
-/// Where a probe learns which file its body goes to.
-pub(crate) type Granted = oneshot::Receiver<Arc<dyn PartFile>>;
+/// Where a probe learns what becomes of its body.
+pub(crate) type Granted = oneshot::Receiver<Grant>;
+
+/// What becomes of the body of a probe.
+pub(crate) enum Grant {
+    /// It goes to this file.
+    Write(Arc<dyn PartFile>),
+    /// It is handed on, to be compared with a file that is there.
+    Gather,
+}
 
 /// Runs a transfer to its end and reports that.
 pub(crate) async fn run(shared: Rc<Shared>, fetch: Box<Fetch>, sink: Option<Arc<dyn PartFile>>, granted: Granted) {
@@ -95,7 +105,8 @@ impl Transfer<'_> {
     async fn run(&mut self, sink: Option<Arc<dyn PartFile>>, granted: Granted) -> Result<End, Failure> {
         let (connection, response) = self.answer().await?;
         let believes_digests = self.shared.network.options.server_digests;
-        let answer = Answer::read(&response, connection.protocol(), believes_digests, SystemTime::now());
+        let (url, now) = (&self.fetch.url, SystemTime::now());
+        let answer = Answer::read(&response, connection.protocol(), url, believes_digests, now)?;
         let body = response.into_body();
         let (end, is_reusable) = match (&self.fetch.kind, answer.head.status) {
             (_, 301 | 302 | 303 | 307 | 308) => {
@@ -104,8 +115,10 @@ impl Transfer<'_> {
                 (End::Redirect { status, location }, drain(body, self.stall).await)
             }
             (FetchKind::Probe, 200 | 203) => return self.whole(connection, answer, body, granted).await,
-            (FetchKind::Piece { range, expect, .. }, 206) => {
-                return self.piece(connection, &answer, body, *range, expect, sink).await;
+            (FetchKind::Piece { .. }, 206) => return self.piece(connection, &answer, body, sink).await,
+            (FetchKind::Check { .. }, 304) => (End::Checked(None), drain(body, self.stall).await),
+            (FetchKind::Check { .. }, 200 | 203 | 206) => {
+                (End::Checked(Some(Box::new(answer.head))), drain(body, self.stall).await)
             }
             (FetchKind::Sample { range, expect }, 206) => {
                 return self.sample(connection, &answer, body, *range, expect, sink).await;
@@ -123,7 +136,7 @@ impl Transfer<'_> {
                         ErrorKind::Protocol,
                         format!("the server answered {status} {}, which does not fit the request", answer.reason),
                     ),
-                    _ => answer.status_error(),
+                    _ => answer.refusal(connection.plain_proxy()),
                 };
                 let is_reusable = drain(body, self.stall).await;
                 self.keep(connection, is_reusable);
@@ -140,6 +153,8 @@ impl Transfer<'_> {
         match self.request(&mut connection).await {
             // The server closed an idle connection; that is no failure of the request.
             Err(error) if !is_fresh && matches!(error.kind(), ErrorKind::Broken | ErrorKind::Protocol) => {}
+            // A stream that the server had not begun with when it went away was not processed.
+            Err(error) if error.kind() == ErrorKind::Broken && connection.protocol() == Protocol::Http2 => {}
             Err(error) => return Err(error.into()),
             Ok(response) => return Ok((connection, response)),
         }
@@ -191,44 +206,122 @@ impl Transfer<'_> {
         mut body: Incoming,
         granted: Granted,
     ) -> Result<End, Failure> {
+        let framing = answer.framing;
+        if let Some(range) = answer.content_range.and_then(|told| told.range)
+            && Some(range.len()) != answer.content_range.and_then(|told| told.total)
+        {
+            let text = "the server sends a part of the file where the whole was asked for";
+            return Err(Error::new(ErrorKind::Protocol, text).into());
+        }
+        let mut head = Box::new(answer.head);
         let mut early = Vec::new();
-        let is_small = answer.head.total_bytes.is_none_or(|total| total <= WHOLE_BYTES_MAX as u64);
-        let is_complete = is_small && self.read_small(&mut body, &mut early).await?;
-        let head = Box::new(answer.head);
-        let is_open = head.total_bytes.is_none();
+        // What may have been cut is proven by a second body, which the part is there for.
+        let is_small = head.total_bytes.is_none_or(|total| total <= WHOLE_BYTES_MAX as u64)
+            && !self.may_be_cut(framing)
+            && self.fetch.piece.end() > WHOLE_BYTES_MAX as u64;
+        let is_complete = is_small && self.read_small(&mut body, framing, &mut early).await?;
+        if head.evidence.is_html {
+            if !is_complete {
+                self.read_beginning(&mut body, &mut early).await?;
+            }
+            let beginning: Vec<u8> = early.iter().flatten().copied().take(page::SNIFF_BYTES).collect();
+            head.is_page =
+                beginning.is_empty() || head.evidence.content_encoding.is_some() || page::begins_like_html(&beginning);
+        }
+        if framing == Framing::Close && head.total_bytes.is_none() {
+            head.remarks.push("the server does not tell the length: the file is as long as what came".to_owned());
+        }
         if is_complete {
-            let mut head = head;
             let bytes: usize = early.iter().map(Bytes::len).sum();
             head.total_bytes = Some(bytes as u64);
-            head.validator.total_bytes = head.total_bytes;
-            self.keep(connection, true);
+            head.evidence.total_bytes = head.total_bytes;
+            self.keep(connection, framing != Framing::Close);
             self.shared.report(Message::Answered(self.fetch.transfer, head, Some(early)));
             return Ok(End::Complete);
         }
-        if let Some(total) = head.total_bytes.filter(|total| *total < self.fetch.piece.end()) {
-            self.fetch.piece.set_end(total);
+        let total_bytes = head.total_bytes;
+        if let Some(total) = total_bytes {
+            self.fetch.piece.shorten(total);
         }
         self.shared.report(Message::Answered(self.fetch.transfer, head, None));
-        let Ok(sink) = granted.await else { return Ok(End::Dropped) };
-        for bytes in early {
-            self.write(&*sink, &bytes)?;
+        match granted.await {
+            Ok(Grant::Write(sink)) => self.write_whole(connection, body, framing, early, &*sink).await,
+            Ok(Grant::Gather) => self.gather(connection, body, framing, early).await,
+            Err(_) => Ok(End::Dropped),
         }
-        let is_reusable = self.stream(&mut body, &*sink, is_open).await?;
-        self.keep(connection, is_reusable);
-        Ok(End::Complete)
+    }
+
+    /// Whether the end of the connection is all that tells the end of the body, over TLS, where
+    /// somebody may have cut it.
+    fn may_be_cut(&self, framing: Framing) -> bool {
+        framing == Framing::Close && self.fetch.origin.scheme == Scheme::Https
+    }
+
+    async fn write_whole(
+        &mut self,
+        connection: Connection,
+        mut body: Incoming,
+        framing: Framing,
+        early: Vec<Bytes>,
+        sink: &dyn PartFile,
+    ) -> Result<End, Failure> {
+        let mut hasher = self.may_be_cut(framing).then(blake3::Hasher::new);
+        for bytes in early {
+            if let Some(hasher) = &mut hasher {
+                hasher.update(&bytes);
+            }
+            self.write(sink, &bytes)?;
+        }
+        match self.stream(&mut body, sink, framing, hasher.as_mut()).await {
+            Ok(is_reusable) => {
+                self.keep(connection, is_reusable);
+                Ok(End::Complete)
+            }
+            Err(error) => match hasher.filter(|_| is_cut(&error)) {
+                Some(hasher) => Ok(End::Unproven { digest: *hasher.finalize().as_bytes(), error }),
+                None => Err(error.into()),
+            },
+        }
+    }
+
+    /// Hands a whole body on.
+    async fn gather(
+        &mut self,
+        connection: Connection,
+        mut body: Incoming,
+        framing: Framing,
+        mut content: Vec<Bytes>,
+    ) -> Result<End, Failure> {
+        let mut bytes: u64 = content.iter().map(|bytes| bytes.len() as u64).sum();
+        while let Some(data) = self.next(&mut body).await? {
+            bytes += data.len() as u64;
+            if bytes > samples::GATHERED_BYTES_MAX {
+                return Err(Error::new(ErrorKind::Protocol, "the server sends more than it said").into());
+            }
+            content.push(data);
+        }
+        proven(&body, framing, bytes)?;
+        self.keep(connection, framing != Framing::Close);
+        Ok(End::Gathered(content))
     }
 
     /// Reads a body that is probably small; false if it is not, or slow.
-    async fn read_small(&self, body: &mut Incoming, early: &mut Vec<Bytes>) -> Result<bool> {
+    async fn read_small(&self, body: &mut Incoming, framing: Framing, early: &mut Vec<Bytes>) -> Result<bool> {
         let deadline = TokioInstant::now() + WHOLE_WITHIN.min(self.stall);
         let mut bytes = 0;
         while bytes <= WHOLE_BYTES_MAX {
+            if framing == Framing::Length(bytes as u64) {
+                return Ok(true);
+            }
             let Ok(frame) = timeout_at(deadline, body.frame()).await else { return Ok(false) };
             match frame {
-                None => return Ok(true),
+                None => return proven(body, framing, bytes as u64).map(|()| true),
                 Some(Err(source)) => return Err(broken(&source)),
                 Some(Ok(frame)) => {
-                    let Ok(data) = frame.into_data() else { continue };
+                    let Ok(mut data) = frame.into_data() else { continue };
+                    if let Framing::Length(length) = framing {
+                        data.truncate((length - bytes as u64) as usize);
+                    }
                     self.pay(data.len()).await;
                     bytes += data.len();
                     early.push(data);
@@ -238,25 +331,90 @@ impl Transfer<'_> {
         Ok(false)
     }
 
+    /// Reads enough of a body to see what it is.
+    async fn read_beginning(&self, body: &mut Incoming, early: &mut Vec<Bytes>) -> Result<()> {
+        let mut bytes: usize = early.iter().map(Bytes::len).sum();
+        while bytes < page::SNIFF_BYTES {
+            let Some(data) = self.next(body).await? else { break };
+            bytes += data.len();
+            early.push(data);
+        }
+        Ok(())
+    }
+
     async fn piece(
         &mut self,
         connection: Connection,
         answer: &Answer,
         mut body: Incoming,
-        range: ByteRange,
-        expect: &Validator,
         sink: Option<Arc<dyn PartFile>>,
     ) -> Result<End, Failure> {
-        if let Some(end) = check_range(answer, range, expect) {
-            return Ok(end);
-        }
+        let FetchKind::Piece { range, overlap_bytes, expect, demand, .. } = &self.fetch.kind else {
+            return Err(Error::new(ErrorKind::Internal, "an answer to a range that was not asked for").into());
+        };
+        let asked = ByteRange::new(range.start - overlap_bytes, range.end);
+        let got = match check_range(answer, asked, expect, *demand) {
+            Ok(got) => got,
+            Err(end) => return Ok(self.not_used(end)),
+        };
         let Some(sink) = sink else {
             return Err(Error::new(ErrorKind::Internal, "a piece was asked for without a file").into());
         };
-        self.shared.report(Message::Proven(self.fetch.transfer));
-        let is_reusable = self.stream(&mut body, &*sink, false).await?;
-        self.keep(connection, is_reusable);
-        Ok(End::Complete)
+        // It may hold less than what was asked for.
+        self.fetch.piece.shorten(got.end.max(range.start));
+        let mut rest = Bytes::new();
+        if *overlap_bytes > 0 {
+            let overlap = ByteRange::new(asked.start, range.start);
+            match self.compare(&mut body, &*sink, overlap).await? {
+                Some(after) => rest = after,
+                None => return Ok(self.not_used(End::OtherOverlap(Box::new(answer.head.clone())))),
+            }
+        }
+        // A head alone proves nothing: some break off behind it each time.
+        if rest.is_empty() {
+            rest = self.next(&mut body).await?.unwrap_or_default();
+        }
+        if !rest.is_empty() {
+            self.shared.report(Message::Proven(self.fetch.transfer, Box::new(answer.head.clone())));
+            self.write(&*sink, &rest)?;
+        }
+        let framing = answer.framing;
+        match self.stream(&mut body, &*sink, framing, None).await {
+            Ok(is_reusable) => {
+                self.keep(connection, is_reusable);
+                Ok(End::Complete)
+            }
+            Err(error) if error.kind() == ErrorKind::Protocol => {
+                Ok(End::WrongRange { head: Box::new(answer.head.clone()), error })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// An answer that is not used says something only if the next one comes over another connection.
+    fn not_used(&self, end: End) -> End {
+        self.shared.forget_connection(self.fetch.slot);
+        end
+    }
+
+    /// Compares the next bytes of a body with those on the disk: what follows them, or nothing if they
+    /// are others.
+    async fn compare(&self, body: &mut Incoming, sink: &dyn PartFile, range: ByteRange) -> Result<Option<Bytes>> {
+        let mut position = range.start;
+        while position < range.end {
+            let Some(mut data) = self.next(body).await? else { return Err(ended_early()) };
+            let rest = data.split_off(data.len().min((range.end - position) as usize));
+            let mut there = vec![0; data.len()];
+            sink.read_at(&mut there, position).map_err(|source| self.cannot("read", source))?;
+            if there != data {
+                return Ok(None);
+            }
+            position += data.len() as u64;
+            if position == range.end {
+                return Ok(Some(rest));
+            }
+        }
+        Ok(Some(Bytes::new()))
     }
 
     /// Fetches a range that is there already and compares it with the disk.
@@ -266,11 +424,13 @@ impl Transfer<'_> {
         answer: &Answer,
         mut body: Incoming,
         range: ByteRange,
-        expect: &Validator,
+        expect: &Evidence,
         sink: Option<Arc<dyn PartFile>>,
     ) -> Result<End, Failure> {
-        if let Some(end) = check_range(answer, range, expect) {
-            return Ok(end);
+        match check_range(answer, range, expect, Demand::NotDifferent) {
+            Ok(got) if got == range => {}
+            Ok(_) => return Ok(self.not_used(shorter_range(answer))),
+            Err(end) => return Ok(self.not_used(end)),
         }
         self.shared.report(Message::Identified(self.fetch.transfer, Box::new(answer.head.clone())));
         let mut fresh = Vec::with_capacity(range.len() as usize);
@@ -281,25 +441,40 @@ impl Transfer<'_> {
             fresh.extend_from_slice(&data);
         }
         if fresh.len() < range.len() as usize {
-            return Err(Error::new(ErrorKind::Broken, "the connection broke: the body ended early").into());
-        }
-        let mut there = vec![0; range.len() as usize];
-        if let Some(sink) = sink {
-            sink.read_at(&mut there, range.start).map_err(|source| self.cannot("read", source))?;
+            return Err(ended_early().into());
         }
         self.keep(connection, true);
+        let Some(sink) = sink else { return Ok(End::Gathered(vec![fresh.into()])) };
+        let mut there = vec![0; range.len() as usize];
+        sink.read_at(&mut there, range.start).map_err(|source| self.cannot("read", source))?;
         Ok(End::Sampled { same: fresh == there })
     }
 
     /// Writes the body at the piece's position until the piece or the body ends. Returns whether
     /// the connection can be used again.
-    async fn stream(&self, body: &mut Incoming, sink: &dyn PartFile, is_open: bool) -> Result<bool> {
+    async fn stream(
+        &self,
+        body: &mut Incoming,
+        sink: &dyn PartFile,
+        framing: Framing,
+        mut hasher: Option<&mut blake3::Hasher>,
+    ) -> Result<bool> {
         let piece = &self.fetch.piece;
         while piece.position() < piece.end() {
             match self.next(body).await? {
-                Some(data) => self.write(sink, &data)?,
-                None if is_open => return Ok(true),
-                None => return Err(Error::new(ErrorKind::Broken, "the connection broke: the body ended early")),
+                Some(data) => {
+                    if let Some(hasher) = &mut hasher {
+                        hasher.update(&data);
+                    }
+                    self.write(sink, &data)?;
+                }
+                // The body says where the file ends.
+                None if piece.end() == OPEN_END || !matches!(framing, Framing::Length(_)) && piece.start() == 0 => {
+                    return proven(body, framing, piece.position()).map(|()| framing != Framing::Close);
+                }
+                // It ended where its framing says, and not where its Content-Range does.
+                None if framing == Framing::Chunked || body.is_end_stream() => return Err(ended_short()),
+                None => return Err(ended_early()),
             }
         }
         // A piece that was cut short leaves the rest of its body behind.
@@ -357,26 +532,74 @@ impl Transfer<'_> {
     }
 }
 
-/// What is wrong with a 206, if anything is. RFC 9110, section 15.3.7: it must say which range it
-/// holds; only exactly ours will do.
-fn check_range(answer: &Answer, range: ByteRange, expect: &Validator) -> Option<End> {
+/// Which part of what was asked for a 206 holds, or why it cannot be used. RFC 9110, section 15.3.7:
+/// it must say which range it holds, and may hold less than what was asked for.
+fn check_range(answer: &Answer, asked: ByteRange, expect: &Evidence, demand: Demand) -> Result<ByteRange, End> {
     let head = || Box::new(answer.head.clone());
-    let wrong = |what: String| Some(End::WrongRange { head: head(), error: Error::new(ErrorKind::Protocol, what) });
-    if answer.head.content_encoding.is_some() {
-        return wrong("the server encoded a range, which cannot be put together".to_owned());
+    let wrong = |what: String| End::WrongRange { head: head(), error: Error::new(ErrorKind::Protocol, what) };
+    let evidence = &answer.head.evidence;
+    if evidence.content_encoding.is_some() {
+        return Err(wrong("the server encoded a range, which cannot be put together".to_owned()));
     }
     let Some(content_range) = &answer.content_range else {
-        return wrong("the server answered a range without saying which (no usable Content-Range)".to_owned());
+        return Err(wrong("the server answered a range without saying which (no usable Content-Range)".to_owned()));
     };
-    if expect.compare(&answer.head.validator) == Agreement::Different {
-        return Some(End::OtherVersion(head()));
+    let verdict = expect.compare(evidence);
+    let is_page = evidence.is_html && !expect.is_html && expect.tells_version();
+    let suffices = match demand {
+        Demand::Same => verdict.joins(),
+        Demand::SameWeakly => verdict.is_same(),
+        Demand::NotDifferent => !verdict.is_different(),
+    };
+    if !suffices || is_page {
+        return Err(End::NotJoined { head: head(), verdict });
     }
-    if content_range.range == Some(range) {
-        return None;
+    match content_range.range {
+        Some(got) if got.start == asked.start => Ok(ByteRange::new(got.start, got.end.min(asked.end))),
+        got => {
+            let got = got.map_or("none".to_owned(), |got| format!("{}-{}", got.start, got.end - 1));
+            let asked = format!("{}-{}", asked.start, asked.end - 1);
+            Err(wrong(format!("the server answered another range than the one asked for ({got} instead of {asked})")))
+        }
     }
-    let got = content_range.range.map_or("none".to_owned(), |got| format!("{}-{}", got.start, got.end - 1));
-    let asked = format!("{}-{}", range.start, range.end - 1);
-    wrong(format!("the server answered another range than the one asked for ({got} instead of {asked})"))
+}
+
+fn shorter_range(answer: &Answer) -> End {
+    let error = Error::new(ErrorKind::Protocol, "the server answered a shorter range than the one asked for");
+    End::WrongRange { head: Box::new(answer.head.clone()), error }
+}
+
+/// Whether a body that brings nothing more has ended as its framing says. For HTTP/2 hyper also ends
+/// a body at a reset without error and when the connection goes away.
+fn proven(body: &Incoming, framing: Framing, bytes: u64) -> Result<()> {
+    let is_proven = match framing {
+        Framing::Length(length) => bytes == length,
+        Framing::Stream => body.is_end_stream(),
+        Framing::Chunked | Framing::Close => true,
+    };
+    if is_proven { Ok(()) } else { Err(ended_early()) }
+}
+
+fn ended_early() -> Error {
+    Error::new(ErrorKind::Broken, "the connection broke: the body ended early")
+}
+
+fn ended_short() -> Error {
+    Error::new(ErrorKind::Protocol, "the server sent less than it said")
+}
+
+/// Whether a connection was closed without TLS saying so.
+fn is_cut(error: &Error) -> bool {
+    use std::error::Error as _;
+
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if inner.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::UnexpectedEof) {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
 }
 
 /// Reads the rest of a short body, so that its connection can be used again; false if it is long.
@@ -402,7 +625,7 @@ async fn drain(mut body: Incoming, patience: Duration) -> bool {
 pub(crate) struct Running {
     pub(crate) slot: crate::dispatch::message::SlotId,
     pub(crate) task: tokio::task::JoinHandle<()>,
-    pub(crate) grant: Option<oneshot::Sender<Arc<dyn PartFile>>>,
+    pub(crate) grant: Option<oneshot::Sender<Grant>>,
 }
 
 /// The running transfers of a worker.

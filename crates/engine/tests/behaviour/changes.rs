@@ -29,6 +29,19 @@ fn a_file_whose_strong_tag_changes_begins_again() {
 }
 
 #[test]
-fn a_file_whose_weak_tag_changes_begins_again() {
-    with_watchdog(LONG, || the_new_version_arrives(ETag::Weak, "W/\"new\""));
+fn a_file_whose_weak_tag_changes_comes_in_one_stream_of_one_version() {
+    with_watchdog(LONG, || {
+        let change = Fault::ChangeEtagAt { request: 2, etag: "W/\"new\"".to_owned(), seed: 32 };
+        let origin = Origin::builder()
+            .resource(Resource::new("/a.bin", 31, 6 * MIB).etag(ETag::Weak).fault(change))
+            .fault(Fault::RatePerConnection(12_000_000))
+            .start()
+            .unwrap();
+        let place = Place::new();
+        let mut options = place.options();
+        options.connections = Some(4);
+        fetch(options, [spec(&origin, "/a.bin")]).assert_done(1);
+        place.assert_content("a.bin", 31, 6 * MIB);
+        assert!(origin.requests().iter().all(|request| request.is_whole() || request.is_conditional()));
+    });
 }

@@ -37,7 +37,7 @@ fn a_file_can_be_paused_resumed_and_cancelled() {
         assert_eq!(look_at(&live, first).state, FileState::Downloading);
         live.handle.pause(first);
         live.wait_for("the pause", |event| matches!(event, Event::Paused { job } if *job == first));
-        assert_eq!(place.leftovers(&[]), ["0.bin.part", "0.bin.part.json"]);
+        assert_eq!(place.leftovers(&[]), ["0.bin.towline", "0.bin.towline.json"]);
         let paused = look_at(&live, first);
         assert_eq!((paused.state, paused.connections), (FileState::Paused, 0));
         assert_eq!(paused.total_bytes, Some(SIZE));
@@ -63,7 +63,7 @@ fn a_file_can_be_paused_resumed_and_cancelled() {
         place.assert_content("0.bin", 90, SIZE);
         let started = run.events.iter().filter(|event| matches!(event, Event::Started { job, .. } if *job == first));
         assert_eq!(started.count(), 1);
-        assert_eq!(place.leftovers(&["0.bin"]), ["1.bin.part", "1.bin.part.json"]);
+        assert_eq!(place.leftovers(&["0.bin"]), ["1.bin.towline", "1.bin.towline.json"]);
 
         let run = fetch(options, [spec(&origin, "/1.bin")]);
         run.assert_done(1);

@@ -9,6 +9,7 @@ mod rows;
 use std::any::Any;
 use std::fs;
 use std::io::Cursor;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -167,12 +168,10 @@ fn try_row(row: &Row, mode: Mode) -> Result<(), String> {
         return Ok(());
     }
     let place = Place::new();
-    if mode == Mode::Resumed {
-        begin(row, &place);
-    }
+    let begun = (mode == Mode::Resumed).then(|| begin(row, &place));
     let elsewhere =
         row.leads_elsewhere.then(|| Origin::builder().resource(row.healthy(PATH, mode.size())).start().unwrap());
-    let origin = row.origin(mode, elsewhere.as_ref());
+    let origin = row.origin(mode, elsewhere.as_ref(), begun);
     let run = run(row, mode, &place, &origin);
     judge(row, mode, &place, &run).map_err(|what| format!("{what}; {}", told(&run, &place)))
 }
@@ -196,7 +195,7 @@ impl Row {
     }
 
     /// The server at which it goes wrong.
-    fn origin(&self, mode: Mode, elsewhere: Option<&Origin>) -> Origin {
+    fn origin(&self, mode: Mode, elsewhere: Option<&Origin>, address: Option<SocketAddr>) -> Origin {
         let size = mode.size();
         let mut faulty = (self.changed)(self.healthy(PATH, size));
         for rule in (self.faults)(size) {
@@ -216,6 +215,10 @@ impl Row {
         }
         if mode == Mode::Segmented {
             builder = builder.fault(Fault::RatePerConnection(RATE_PER_CONNECTION));
+        }
+        if let Some(address) = address {
+            // The same place, so that it is the same file.
+            builder = builder.bind(address.to_string());
         }
         builder.start().unwrap()
     }
@@ -245,8 +248,8 @@ impl Row {
     }
 }
 
-/// An earlier run, of which half of the file stays.
-fn begin(row: &Row, place: &Place) {
+/// An earlier run, of which half of the file stays, and where its server was.
+fn begin(row: &Row, place: &Place) -> SocketAddr {
     let half = LARGE / 2;
     let silent = row.healthy(PATH, LARGE).fault(Fault::StallAt(half, None));
     let origin = row.builder(Certificate::Good).resource(silent).start().unwrap();
@@ -261,6 +264,7 @@ fn begin(row: &Row, place: &Place) {
     });
     live.handle.stop();
     assert_eq!(live.end().summary().kept_bytes, half);
+    origin.addr()
 }
 
 fn run(row: &Row, mode: Mode, place: &Place, origin: &Origin) -> Run {
@@ -302,7 +306,9 @@ fn judge(row: &Row, mode: Mode, place: &Place, run: &Run) -> Result<(), String> 
         names.push(name);
     }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let is_partial = |name: &String| name.ends_with(".part") || name.ends_with(".part.json");
+    // Also that of the version before, which was to be replaced.
+    let ours = [".towline", ".towline.json", ".towline.old", ".towline.old.json"];
+    let is_partial = |name: &String| ours.iter().any(|suffix| name.ends_with(suffix));
     let left = place.leftovers(&names);
     if !left.iter().all(|name| is_partial(name) && !failures.is_empty()) {
         return Err(format!("{left:?} is left"));

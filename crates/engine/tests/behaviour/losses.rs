@@ -19,6 +19,7 @@
 //! | killed after 4 s, everything is fetched again | `resume.rs` (`a_stopped_file_goes_on_…`), the command's `killed.rs` |
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, SystemTime};
 
@@ -43,7 +44,7 @@ fn with_connections(place: &Place, connections: usize) -> Options {
 }
 
 /// Fetches half of a file, which stays with its journal.
-fn begin(place: &Place, resource: Resource) {
+fn begin(place: &Place, resource: Resource) -> SocketAddr {
     let path = resource.path().to_owned();
     let origin = Origin::builder().resource(resource.fault(Fault::StallAt(HALF, None))).start().unwrap();
     let mut live = Live::start(Session::builder(with_connections(place, 1)));
@@ -55,13 +56,14 @@ fn begin(place: &Place, resource: Resource) {
     });
     live.handle.stop();
     assert_eq!(live.end().summary().kept_bytes, HALF);
-    assert_eq!(place.leftovers(&[]), ["a.iso.part", "a.iso.part.json"]);
+    assert_eq!(place.leftovers(&[]), ["a.iso.towline", "a.iso.towline.json"]);
+    origin.addr()
 }
 
 /// Goes on with it over two connections, at a server of its own.
-fn go_on(place: &Place, resource: Resource) -> Run {
+fn go_on(place: &Place, at: SocketAddr, resource: Resource) -> Run {
     let path = resource.path().to_owned();
-    let origin = Origin::builder().resource(resource).start().unwrap();
+    let origin = Origin::builder().bind(at.to_string()).resource(resource).start().unwrap();
     let run = fetch(with_connections(place, 2), [spec(&origin, &path)]);
     run.assert_done(1);
     run
@@ -89,8 +91,8 @@ fn a_206_at_another_offset_is_not_written_at_the_offset_asked_for() {
         assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
 
         let place = Place::new();
-        begin(&place, resource());
-        go_on(&place, resource().fault(elsewhere()));
+        let at = begin(&place, resource());
+        go_on(&place, at, resource().fault(elsewhere()));
         place.assert_content("a.iso", 301, SIZE);
         assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
     });
@@ -125,8 +127,8 @@ fn old_and_new_bytes_are_not_spliced_where_only_a_date_tells_them_apart() {
             Resource::new("/a.iso", seed, SIZE).etag(ETag::None).last_modified(Some(time))
         };
         let place = Place::new();
-        begin(&place, version(303, 60));
-        let run = go_on(&place, version(304, 0));
+        let at = begin(&place, version(303, 60));
+        let run = go_on(&place, at, version(304, 0));
         assert_eq!(run.restarts(), 1);
         place.assert_content("a.iso", 304, SIZE);
         assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
@@ -138,8 +140,8 @@ fn if_range_that_is_always_answered_with_the_whole_does_not_keep_a_file_from_bei
     with_watchdog(LONG, || {
         let resource = || Resource::new("/a.iso", 305, SIZE);
         let place = Place::new();
-        begin(&place, resource());
-        let run = go_on(&place, resource().fault(Fault::IgnoreIfRange));
+        let at = begin(&place, resource());
+        let run = go_on(&place, at, resource().fault(Fault::IgnoreIfRange));
         assert_eq!((run.resumed_bytes(), run.restarts()), (HALF, 0));
         assert_eq!(run.finished()[0].fetched_bytes, SIZE - HALF);
         place.assert_content("a.iso", 305, SIZE);
@@ -156,16 +158,16 @@ fn a_journal_that_a_crash_has_zeroed_or_cut_claims_nothing_and_is_kept() {
             [|journal| vec![0; journal.len()], |journal| journal[..journal.len() / 2].to_vec(), |_| Vec::new()];
         for damage in damages {
             let place = Place::new();
-            begin(&place, resource());
-            let journal = place.file("a.iso.part.json");
+            let at = begin(&place, resource());
+            let journal = place.file("a.iso.towline.json");
             let damaged = damage(&fs::read(&journal).unwrap());
             fs::write(&journal, &damaged).unwrap();
-            let run = go_on(&place, resource());
+            let run = go_on(&place, at, resource());
             assert_eq!((run.resumed_bytes(), run.finished()[0].fetched_bytes), (0, SIZE));
             assert!(warns_of(&run, "the journal is damaged"), "nobody was told why it began again");
             place.assert_content("a.iso", 306, SIZE);
-            assert_eq!(place.leftovers(&["a.iso"]), ["a.iso.part.json.damaged-1"]);
-            assert_eq!(fs::read(place.file("a.iso.part.json.damaged-1")).unwrap(), damaged);
+            assert_eq!(place.leftovers(&["a.iso"]), ["a.iso.towline.1", "a.iso.towline.json.damaged-1"]);
+            assert_eq!(fs::read(place.file("a.iso.towline.json.damaged-1")).unwrap(), damaged);
         }
     });
 }
@@ -176,19 +178,20 @@ fn a_preallocated_file_does_not_look_complete() {
         let resource = || Resource::new("/a.iso", 307, SIZE);
         for has_journal in [true, false] {
             let place = Place::new();
-            begin(&place, resource());
-            let part = fs::metadata(place.file("a.iso.part")).unwrap();
+            let at = begin(&place, resource());
+            let part = fs::metadata(place.file("a.iso.towline")).unwrap();
             assert_eq!(part.len(), SIZE, "it is not preallocated");
             if !has_journal {
                 // Lost in a crash: then nobody knows which of the bytes are right.
-                fs::remove_file(place.file("a.iso.part.json")).unwrap();
+                fs::remove_file(place.file("a.iso.towline.json")).unwrap();
             }
             let kept_bytes = if has_journal { HALF } else { 0 };
-            let run = go_on(&place, resource());
+            let run = go_on(&place, at, resource());
             assert_eq!(run.resumed_bytes(), kept_bytes);
             assert_eq!(run.finished()[0].fetched_bytes, SIZE - kept_bytes);
             place.assert_content("a.iso", 307, SIZE);
-            assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
+            let left: &[&str] = if has_journal { &[] } else { &["a.iso.towline.1"] };
+            assert_eq!(place.leftovers(&["a.iso"]), left);
         }
     });
 }
@@ -201,10 +204,10 @@ fn the_state_of_another_download_of_the_same_name_is_not_used() {
         for dressed in dressings {
             let place = Place::new();
             begin(&place, dressed(Resource::new("/x/a.iso", 308, SIZE)));
-            let run = go_on(&place, dressed(Resource::new("/y/a.iso", 309, SIZE)));
-            assert_eq!(run.restarts(), 1);
-            place.assert_content("a.iso", 309, SIZE);
-            assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
+            let other = Origin::builder().resource(dressed(Resource::new("/y/a.iso", 309, SIZE))).start().unwrap();
+            let run = fetch(with_connections(&place, 2), [spec(&other, "/y/a.iso")]);
+            assert_eq!(run.failure_kinds(), [ErrorKind::Changed]);
+            assert_eq!(place.leftovers(&[]), ["a.iso.towline", "a.iso.towline.json"], "what was begun was touched");
         }
     });
 }
@@ -250,8 +253,8 @@ fn an_encoded_path_in_a_url_does_not_lead_out_of_the_directory() {
 fn a_symlink_at_a_name_of_ours_is_not_followed() {
     with_watchdog(LONG, || {
         for (size, name, kind) in [
-            (SMALL, "a.iso.part", ErrorKind::Storage),
-            (SIZE, "a.iso.part", ErrorKind::Storage),
+            (SMALL, "a.iso.towline", ErrorKind::Storage),
+            (SIZE, "a.iso.towline", ErrorKind::Storage),
             (SMALL, "a.iso", ErrorKind::NameTaken),
             (SIZE, "a.iso", ErrorKind::NameTaken),
         ] {
@@ -304,8 +307,10 @@ fn a_partial_file_is_not_deleted_on_an_error() {
             let run = fetch(options, [spec(&origin, "/a.iso")]);
             assert_eq!(run.failure_kinds(), [ErrorKind::Status(code)]);
             assert_eq!(run.summary().kept_bytes, HALF);
-            assert_eq!(place.leftovers(&[]), ["a.iso.part", "a.iso.part.json"]);
-            let run = go_on(&place, resource());
+            assert_eq!(place.leftovers(&[]), ["a.iso.towline", "a.iso.towline.json"]);
+            let at = origin.addr();
+            drop(origin);
+            let run = go_on(&place, at, resource());
             assert_eq!((run.resumed_bytes(), run.restarts()), (HALF, 0));
             place.assert_content("a.iso", 314, SIZE);
             assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);

@@ -113,7 +113,7 @@ fn what_an_earlier_run_left_of_a_file_that_is_too_large_stays() {
         let run = fetch(one_connection(size - 1), [spec(&origin, "/a.bin")]);
         assert_eq!(run.failure_kinds(), [ErrorKind::TooLarge]);
         assert_eq!(origin.stats().requests, asked);
-        assert_eq!(place.leftovers(&[]), ["a.bin.part", "a.bin.part.json"]);
+        assert_eq!(place.leftovers(&[]), ["a.bin.towline", "a.bin.towline.json"]);
         let run = fetch(one_connection(size), [spec(&origin, "/a.bin")]);
         run.assert_done(1);
         assert_eq!(run.resumed_bytes(), half);

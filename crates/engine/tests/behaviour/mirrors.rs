@@ -250,7 +250,7 @@ fn a_stopped_file_goes_on_with_any_of_its_sources() {
             let place = Place::new();
             let kept_bytes = begin_and_stop(with_connections(&place, Some(4)), job(&[&a, &b]));
             assert!(kept_bytes > size / 4 && kept_bytes < size, "{kept_bytes} bytes are kept");
-            let journal: Value = serde_json::from_slice(&fs::read(place.file("a.iso.part.json")).unwrap()).unwrap();
+            let journal: Value = serde_json::from_slice(&fs::read(place.file("a.iso.towline.json")).unwrap()).unwrap();
             assert_eq!(journal["body"]["identity"]["url"], a.url(PATH), "{journal}");
             (place, a, b, kept_bytes)
         };
@@ -371,5 +371,43 @@ fn what_is_given_for_the_first_source_stays_with_it() {
         }
         let told = serde_json::to_string(&run.events).unwrap();
         assert!(!told.contains("SECRET") && told.contains(&mirror.url(PATH)), "{told}");
+    });
+}
+
+#[test]
+fn a_mirror_that_sends_wrong_bytes_is_found_out_by_the_digest_and_its_bytes_are_replaced() {
+    with_watchdog(LONG, || {
+        let size = 12 * MIB;
+        let right = origin(file(741, size, "right"), SLOW * 2);
+        // What it is compared by is right: the first stream of the other one has not come further.
+        let wrong = file(741, size, "wrong").fault(Fault::OtherContent { from: 6 * MIB, seed: 742 });
+        let wrong = origin(wrong, FAST);
+        let mut content = vec![0; size as usize];
+        fill(741, 0, &mut content);
+        let hex: String = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest: Checksum = format!("sha-256={hex}").parse().unwrap();
+        let place = Place::new();
+        let run = fetch(with_connections(&place, Some(2)), [job(&[&right, &wrong]).checksum(digest)]);
+        run.assert_done(1);
+        place.assert_content("a.iso", 741, size);
+        let dropped = dropped(&run);
+        assert_eq!(dropped.len(), 1, "{dropped:?}");
+        assert_eq!((dropped[0].0, dropped[0].1.kind), (wrong.url(PATH).as_str(), ErrorKind::Digest));
+    });
+}
+
+#[test]
+fn a_mirror_of_which_nothing_agrees_but_a_sample_brings_nothing_beside_others() {
+    with_watchdog(LONG, || {
+        let size = 12 * MIB;
+        let lead = origin(file(743, size, "lead"), FAST);
+        let silent = Resource::new(PATH, 743, size).etag(ETag::None).last_modified(None);
+        let silent = origin(silent.fault(Fault::OtherContent { from: 8 * MIB, seed: 744 }), FAST);
+        let place = Place::new();
+        let run = fetch(with_connections(&place, Some(4)), [job(&[&lead, &silent])]);
+        run.assert_done(1);
+        place.assert_content("a.iso", 743, size);
+        let brought = shares(&run).iter().find(|share| share.url == silent.url(PATH)).map(|share| share.fetched_bytes);
+        assert_eq!(brought, Some(0));
     });
 }

@@ -111,7 +111,7 @@ fn the_second_job_for_one_name_fails() {
 fn hostile_names_stay_in_the_directory() {
     with_watchdog(LONG, || {
         let hostile =
-            ["../../x", "/etc/x", "C:\\\\x", "con", "..", ".hidden", "gpj.\u{202e}exe", "y.part", "%2e%2e%2fz"];
+            ["../../x", "/etc/x", "C:\\\\x", "con", "..", ".hidden", "gpj.\u{202e}exe", "y.towline", "%2e%2e%2fz"];
         let mut builder = Origin::builder();
         for (name, number) in hostile.iter().zip(0..) {
             let resource = Resource::new(format!("/{number}"), 80 + number, 5000);
@@ -124,7 +124,7 @@ fn hostile_names_stay_in_the_directory() {
         for file in run.finished() {
             assert_eq!(file.path.parent(), Some(place.dir().as_path()), "{file:?}");
             let name = file.path.file_name().unwrap().to_string_lossy().into_owned();
-            assert!(!name.starts_with('.') && !name.ends_with(".part"), "{name:?}");
+            assert!(!name.starts_with('.') && !name.ends_with(".towline"), "{name:?}");
             assert!(!name.contains(['/', '\\', ':', '\u{202e}']), "{name:?}");
             assert_eq!(fs::metadata(&file.path).unwrap().len(), 5000);
         }
@@ -157,23 +157,24 @@ fn a_file_that_another_session_fetches_is_locked() {
         live.handle.stop();
         let first = live.end();
         assert!(first.failure_kinds().is_empty());
-        assert_eq!(place.leftovers(&[]), ["a.bin.part", "a.bin.part.json"]);
+        assert_eq!(place.leftovers(&[]), ["a.bin.towline", "a.bin.towline.json"]);
     });
 }
 
 #[test]
-fn a_partial_file_is_used_again_once_its_lock_is_free() {
+fn a_partial_file_is_in_the_way_no_more_once_its_lock_is_free() {
     with_watchdog(LONG, || {
         let (origin, place) = (origin(SIZES[0]), Place::new());
-        let part = File::create(place.file("a.bin.part")).unwrap();
+        let part = File::create(place.file("a.bin.towline")).unwrap();
         flock(&part, FlockOperation::NonBlockingLockExclusive).unwrap();
         let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
         assert_eq!(run.failure_kinds(), [ErrorKind::Locked]);
-        assert_eq!(place.leftovers(&[]), ["a.bin.part"]);
+        assert_eq!(place.leftovers(&[]), ["a.bin.towline"]);
         drop(part);
         let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
         run.assert_done(1);
         place.assert_content("a.bin", 71, SIZES[0]);
-        assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
+        // It has no journal, and so it is not ours to write to.
+        assert_eq!(place.leftovers(&["a.bin"]), ["a.bin.towline.1"]);
     });
 }

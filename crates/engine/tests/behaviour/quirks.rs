@@ -88,8 +88,8 @@ fn a_stopped_file_goes_on_although_if_range_is_answered_with_the_whole_file() {
 fn ranges_that_are_ignored_now_and_then_are_asked_for_again() {
     with_watchdog(LONG, || {
         let ignores = Fault::IgnoreRange.when(Scope::every().starting_at(3).only_ranges().now_and_then(30, 3));
-        // Without a strong tag there is no If-Range that could be the reason.
-        let origin = origin(Resource::new(PATH, 803, SIZE).etag(ETag::Weak).fault(ignores));
+        // A settled date tells the version.
+        let origin = origin(Resource::new(PATH, 803, SIZE).etag(ETag::None).fault(ignores));
         let place = Place::new();
         let mut options = options(&place);
         options.piece_size_bytes = 256 << 10;
@@ -124,7 +124,9 @@ fn a_stopped_file_loses_nothing_where_ranges_are_ignored_since() {
         assert_eq!(run.ranges(), [false]);
         assert_eq!(count(&first, asked, |request| request.range.is_none()), 1);
         // With If-Range once, and without a few times.
-        assert!((2..=4).contains(&count(&first, asked, |request| request.range.is_some())));
+        assert!(
+            (2..=4).contains(&count(&first, asked, |request| request.range.is_some() && !request.is_conditional()))
+        );
     });
 }
 
@@ -210,7 +212,7 @@ fn answers_of_http_1_0_are_as_good_as_others() {
         let oldest = origin(Resource::new(PATH, 812, SIZE).ranges(Ranges::Ignored).length(Length::UntilClose));
         let place = Place::new();
         let run = fetch_well(&place, &oldest, 812, SIZE);
-        assert_eq!((run.restarts(), oldest.stats().requests), (0, 1));
+        assert_eq!((run.restarts(), count(&oldest, 0, |request| !request.is_conditional())), (0, 1));
     });
 }
 
@@ -225,7 +227,7 @@ fn what_comes_encoded_is_fetched_in_one_stream_and_never_added_to() {
         let place = Place::new();
         let run = fetch_well(&place, &at_once, 813, SIZE);
         assert!(warns(&run, "stored as sent"));
-        assert_eq!(at_once.stats().requests, 1);
+        assert_eq!(count(&at_once, 0, |request| !request.is_conditional()), 1);
 
         let later = origin(Resource::new(PATH, 814, SIZE));
         let place = Place::new();

@@ -65,7 +65,7 @@ fn a_file_that_has_become_small_is_published_without_a_byte_of_the_old_one() {
             let origin = slow_origin(version(201, SIZE));
             let place = Place::new();
             begin_and_stop(one_connection(&place), spec(&origin, path));
-            assert_eq!(place.leftovers(&[]), ["a.bin.part", "a.bin.part.json"]);
+            assert_eq!(place.leftovers(&[]), ["a.bin.towline", "a.bin.towline.json"]);
 
             origin.set_faults([]);
             origin.set_resource(version(202, SMALL));
@@ -177,7 +177,7 @@ fn a_partial_file_that_is_removed_or_replaced_fails_its_job_and_is_left_alone() 
             live.handle.add(spec(&origin, "/a.bin"));
             live.handle.close();
             live.wait_for_share(10);
-            let part = place.file("a.bin.part");
+            let part = place.file("a.bin.towline");
             fs::remove_file(&part).unwrap();
             if is_replaced {
                 fs::write(&part, OTHER).unwrap();
@@ -199,7 +199,7 @@ fn a_partial_file_of_another_length_than_its_journal_says_begins_again() {
             let origin = slow_origin(Resource::new("/a.bin", 222, SIZE));
             let place = Place::new();
             begin_and_stop(one_connection(&place), spec(&origin, "/a.bin"));
-            let part = File::options().write(true).open(place.file("a.bin.part")).unwrap();
+            let part = File::options().write(true).open(place.file("a.bin.towline")).unwrap();
             part.set_len(len_bytes).unwrap();
             drop(part);
 
@@ -211,7 +211,7 @@ fn a_partial_file_of_another_length_than_its_journal_says_begins_again() {
                 |event: &Event| matches!(event, Event::Warning { message, .. } if message.contains("another length"));
             assert!(run.events.iter().any(says_why), "nobody was told why it began again");
             place.assert_content("a.bin", 222, SIZE);
-            assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
+            assert_eq!(place.leftovers(&["a.bin"]), ["a.bin.towline.1"]);
         }
     });
 }
@@ -292,7 +292,7 @@ fn a_host_that_cannot_be_reached_does_not_keep_the_files_of_others_waiting() {
 
 /// Where the first range ends that the journal claims, if there is a journal.
 fn journalled(place: &Place) -> Option<u64> {
-    let journal: Value = serde_json::from_slice(&fs::read(place.file("a.bin.part.json")).ok()?).ok()?;
+    let journal: Value = serde_json::from_slice(&fs::read(place.file("a.bin.towline.json")).ok()?).ok()?;
     journal["body"]["done"][0][1].as_u64()
 }
 
@@ -309,16 +309,17 @@ fn a_second_session_that_gets_a_small_answer_leaves_the_journal_of_the_first_alo
         live.handle.add(spec(&origin, "/a.bin"));
         // After this nothing comes, and so nothing is saved either.
         until("the journal of what came", || journalled(&place) == Some(MIB));
-        let journal = fs::read(place.file("a.bin.part.json")).unwrap();
+        let journal = fs::read(place.file("a.bin.towline.json")).unwrap();
 
-        origin.set_resource(Resource::new("/a.bin", 242, SMALL));
+        let small = Resource::new("/get", 242, SMALL).content_disposition("attachment; filename=\"a.bin\"");
+        origin.set_resource(small);
         for resume in [true, false] {
             let mut options = options.clone();
             options.resume = resume;
-            let run = fetch(options, [spec(&origin, "/a.bin")]);
+            let run = fetch(options, [spec(&origin, "/get")]);
             assert_eq!(run.failure_kinds(), [ErrorKind::Locked], "resume: {resume}");
-            assert_eq!(fs::read(place.file("a.bin.part.json")).unwrap(), journal, "resume: {resume}");
-            assert_eq!(place.leftovers(&[]), ["a.bin.part", "a.bin.part.json"]);
+            assert_eq!(fs::read(place.file("a.bin.towline.json")).unwrap(), journal, "resume: {resume}");
+            assert_eq!(place.leftovers(&[]), ["a.bin.towline", "a.bin.towline.json"]);
         }
         assert!(origin.stats().requests >= 2, "the second session never got the small answer");
         live.handle.stop();
@@ -377,7 +378,7 @@ fn a_partial_file_beside_another_file_of_its_name_is_kept_and_nothing_is_fetched
         assert_eq!(run.failure_kinds(), [ErrorKind::NameTaken]);
         assert_eq!(second.stats().body_bytes, 0);
         assert_eq!(fs::read(place.file("a.bin")).unwrap(), OTHER);
-        assert_eq!(place.leftovers(&["a.bin"]), ["a.bin.part", "a.bin.part.json"]);
+        assert_eq!(place.leftovers(&["a.bin"]), ["a.bin.towline", "a.bin.towline.json"]);
 
         fs::remove_file(place.file("a.bin")).unwrap();
         let run = fetch(one_connection(&place), [spec(&second, "/a.bin")]);

@@ -73,7 +73,7 @@ fn credentials_of_a_url_are_sent_and_kept_nowhere() {
         let mut live = Live::start(Session::builder(options));
         live.handle.add(JobSpec::new(url_with_credentials(&origin, "/a.bin").parse().unwrap()));
         live.handle.close();
-        let journal = place.file("a.bin.part.json");
+        let journal = place.file("a.bin.towline.json");
         live.wait_for("a journal", |event| matches!(event, Event::Progress(_)) && journal.exists());
         let text = fs::read_to_string(&journal).unwrap();
         assert!(text.contains("/a.bin"), "{text}");

@@ -18,7 +18,7 @@ use towline_engine::event::How;
 use towline_engine::feed::Batch;
 use towline_engine::options::{Existing, ProxyChoice};
 use towline_engine::{Event, JobSpec, Options, Session, Summary};
-use towline_origin::{Fault as Trouble, Origin, Resource, fill};
+use towline_origin::{Fault as Trouble, Origin, Resource, Scope, fill};
 
 use self::storage::{Disk, TestStorage};
 
@@ -96,13 +96,10 @@ pub(crate) struct Urls {
 impl Scenario {
     /// An origin that has the file.
     pub(crate) fn serve(&self) -> (Origin, Urls) {
-        let resource = |path: &str| Resource::new(path, SEED, self.size);
-        let origin = Origin::builder()
-            .resource(resource("/slow/a.bin").fault(Trouble::RatePerConnection(self.rate_bps)))
-            .resource(resource("/fast/a.bin"))
-            .start()
-            .unwrap();
-        let urls = Urls { slow: origin.url("/slow/a.bin"), fast: origin.url("/fast/a.bin") };
+        let slowly = Trouble::RatePerConnection(self.rate_bps).when(Scope::every().only_query("slow"));
+        let origin =
+            Origin::builder().resource(Resource::new("/a.bin", SEED, self.size).fault(slowly)).start().unwrap();
+        let urls = Urls { slow: origin.url("/a.bin?slow"), fast: origin.url("/a.bin") };
         (origin, urls)
     }
 
@@ -212,10 +209,11 @@ impl ExpectedFile {
             let at = found.iter().zip(&self.content).position(|(found, expected)| found != expected);
             return Some(format!("{shown} has {} wrong bytes, the first at {at:?}", found.len()));
         }
-        let part = with_suffix(&self.path, ".part");
-        let journal = disk.content(&with_suffix(&self.path, ".part.json"))?;
+        let part = with_suffix(&self.path, ".towline");
+        let journal = disk.content(&with_suffix(&self.path, ".towline.json"))?;
         let Ok(journal) = serde_json::from_slice::<Value>(journal) else {
-            return Some(format!("the journal of {shown} is torn"));
+            // The first one is not synced: after a crash it may be torn, and then it claims nothing.
+            return None;
         };
         let (content, synced) = (disk.content(&part)?, disk.synced(&part)?);
         if journal["body"]["identity"]["total_bytes"].as_u64() != Some(content.len() as u64) {
@@ -335,5 +333,8 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 /// A crash may leave a journal that was being written; the next one that is saved overwrites it.
 fn is_temporary(name: &Path) -> bool {
-    name.to_string_lossy().ends_with(".part.json.tmp")
+    let name = name.to_string_lossy();
+    // What a crash of the machine has left without a journal that says what it is, is set aside.
+    let is_aside = name.ends_with(".towline.1") || name.ends_with(".towline.json.damaged-1");
+    is_aside || name.ends_with(".towline.json.tmp")
 }

@@ -1,6 +1,6 @@
 //! Answers that are proper HTTP and not what was asked for: ranges, versions, redirects, headers.
 
-use towline_origin::{ETag, Fault, Origin, RangeLie, Resource, Scope, hostile_dispositions};
+use towline_origin::{ETag, Fault, Origin, RangeLie, Resource, Scope, hostile_dispositions, range_forms};
 
 use crate::client::{Client, End};
 
@@ -28,6 +28,53 @@ fn a_content_range_lies_and_the_bytes_are_right() {
         answer.assert_content(7, 100, 100);
         client.get("/a.bin").assert_content(7, 0, SIZE as usize);
     }
+}
+
+#[test]
+fn a_content_range_comes_in_forms_of_its_own() {
+    let expected = [
+        Some("bytes=100-199/1000"),
+        Some("BYTES 100-199/1000"),
+        Some("bytes  100-199/1000"),
+        Some("bytes\t100-199/1000"),
+        Some("bytes: 100-199/1000"),
+        Some("100-199/1000"),
+        Some("bytes 100-/1000"),
+        Some("bytes 100 - 199 / 1000"),
+        Some("bytes */1000"),
+        Some("bytes 100-199/*"),
+        None,
+    ];
+    let forms = range_forms();
+    assert_eq!(forms.len(), expected.len());
+    for ((what, lie), expected) in forms.into_iter().zip(expected) {
+        let origin = origin(Fault::ContentRange(lie));
+        let answer = Client::connect(&origin).range("/a.bin", "bytes=100-199");
+        assert_eq!((answer.status, answer.header("content-range")), (206, expected), "{what}");
+        answer.assert_content(7, 100, 100);
+    }
+}
+
+#[test]
+fn a_range_ends_elsewhere_and_says_so() {
+    for (by, last) in [(50, 249), (-50, 149), (-1000, 100), (10_000, 999)] {
+        let origin = origin(Fault::OtherEnd { by });
+        let answer = Client::connect(&origin).range("/a.bin", "bytes=100-199");
+        let expected = format!("bytes 100-{last}/1000");
+        assert_eq!((answer.status, answer.header("content-range")), (206, Some(expected.as_str())));
+        answer.assert_content(7, 100, last - 100 + 1);
+    }
+}
+
+#[test]
+fn a_range_is_short_and_its_length_says_so() {
+    let origin = origin(Fault::ShortRange { by: 1 });
+    let mut client = Client::connect(&origin);
+    let answer = client.range("/a.bin", "bytes=100-199");
+    assert_eq!((answer.status, answer.header("content-range")), (206, Some("bytes 100-199/1000")));
+    assert_eq!((answer.header("content-length"), answer.end), (Some("99"), End::Whole));
+    answer.assert_content(7, 100, 99);
+    client.get("/a.bin").assert_content(7, 0, SIZE as usize);
 }
 
 #[test]

@@ -135,8 +135,15 @@ impl<S: Read + Write> Client<S> {
         rest
     }
 
+    /// The same, and whether TLS said that this is the end.
+    pub(crate) fn rest_and_notice(&mut self) -> (Vec<u8>, bool) {
+        let mut rest = Vec::new();
+        let is_told = self.stream.read_to_end(&mut rest).is_ok();
+        (rest, is_told)
+    }
+
     fn read_body(&mut self, method: &str, answer: &mut Answer) -> io::Result<()> {
-        if method == "HEAD" {
+        if method == "HEAD" || answer.status == 304 {
             return Ok(());
         }
         if let Some(length) = answer.header("content-length") {

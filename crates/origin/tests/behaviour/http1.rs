@@ -184,3 +184,21 @@ fn requests_are_logged_as_they_came() {
     assert_eq!(log[0].header("x-odd"), Some("yes"));
     assert_eq!((log[1].status, log[1].connection), (404, log[0].connection));
 }
+
+#[test]
+fn requests_tell_when_and_over_what_they_came_and_of_what_kind() {
+    let origin = origin(Resource::new("/a.bin", 7, 10));
+    let mut client = Client::connect(&origin);
+    client.request("GET", "/a.bin", &[("Range", "bytes=2-"), ("If-Range", "\"x\"")]);
+    client.request("GET", "/a.bin", &[("If-None-Match", "\"x\""), ("If-Modified-Since", "nonsense")]);
+    Client::connect(&origin).get("/a.bin");
+    let log = origin.requests();
+    let kinds: Vec<_> = log.iter().map(|one| (one.is_range(), one.is_conditional(), one.is_whole())).collect();
+    assert_eq!(kinds, [(true, false, false), (false, true, false), (false, false, true)]);
+    assert_eq!(log[0].if_range.as_deref(), Some("\"x\""));
+    let conditions: Vec<_> = log[1].conditions.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(conditions, [("if-none-match", "\"x\""), ("if-modified-since", "nonsense")]);
+    assert!(log.windows(2).all(|two| two[0].at <= two[1].at), "{log:?}");
+    let connections: Vec<_> = log.iter().map(|one| one.connection).collect();
+    assert_eq!(connections, [1, 1, 2]);
+}

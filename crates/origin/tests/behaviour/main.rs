@@ -3,9 +3,14 @@
 
 mod answers;
 mod client;
+mod conditions;
 mod faults;
 mod http1;
+mod http2;
 mod lifecycle;
 mod pace;
+mod pages;
+mod refusals;
 mod secure;
+mod validators;
 mod wire;

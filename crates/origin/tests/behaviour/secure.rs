@@ -13,7 +13,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio_rustls::TlsConnector;
-use towline_origin::{Certificate, Fault, Origin, Resource, first_difference};
+use towline_origin::{Above, Certificate, Fault, Origin, Resource, first_difference};
 
 use crate::client::{Client, End};
 
@@ -31,7 +31,7 @@ fn origin(http2: bool) -> Origin {
         .unwrap()
 }
 
-fn config(origin: &Origin, protocols: &[&str]) -> Arc<ClientConfig> {
+pub(crate) fn config(origin: &Origin, protocols: &[&str]) -> Arc<ClientConfig> {
     let pem = origin.ca_pem().unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
@@ -74,6 +74,22 @@ fn cut_and_reset_come_over_tls() {
     answer.assert_content(7, 0, 10_000);
     let answer = connect(&origin, "localhost").get("/reset.bin");
     assert_eq!(answer.end, End::Reset);
+}
+
+#[test]
+fn a_body_without_a_length_ends_with_or_without_a_word_of_tls() {
+    for close_notify in [true, false] {
+        let fault = Fault::CloseDelimited { close_notify };
+        let resource = Resource::new("/a.bin", 7, SIZE).fault(fault);
+        let origin = Origin::builder().tls(true).resource(resource).start().unwrap();
+        let mut client = connect(&origin, "localhost");
+        client.send("GET", "/a.bin", &[]).unwrap();
+        let (answer, is_told) = client.rest_and_notice();
+        assert_eq!(is_told, close_notify);
+        let head = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+        assert_eq!((answer.len() - head) as u64, SIZE);
+        assert_eq!(first_difference(7, 0, &answer[head..]), None);
+    }
 }
 
 /// How a handshake with this origin ends.
@@ -120,6 +136,17 @@ fn a_handshake_is_cut_as_often_as_scripted() {
         handshake(&origin).unwrap();
         assert_eq!(origin.stats().requests, 0);
     }
+}
+
+#[test]
+fn connections_above_the_limit_can_get_an_alert() {
+    let limit = Fault::ConnectionLimit { max: 1, above: Above::Alert };
+    let origin = Origin::builder().tls(true).resource(Resource::new("/a.bin", 7, 100)).fault(limit).start().unwrap();
+    let mut first = connect(&origin, "localhost");
+    assert_eq!(first.get("/a.bin").status, 200);
+    let said = format!("{:?}", handshake(&origin).unwrap_err());
+    assert!(said.contains("AlertReceived(InternalError)"), "{said}");
+    assert_eq!(first.get("/a.bin").status, 200);
 }
 
 #[test]

@@ -130,6 +130,41 @@ fn a_body_ends_where_its_connection_does() {
 }
 
 #[test]
+fn an_answer_of_http_1_1_may_end_with_its_connection_too() {
+    let (head, body) = sent(&origin([Fault::CloseDelimited { close_notify: true }.into()]));
+    assert!(head.starts_with("http/1.1 200 ok\r\n") && head.contains("connection: close\r\n"), "{head}");
+    assert!(!head.contains("content-length") && !head.contains("transfer-encoding"), "{head}");
+    assert_eq!(body, content(SIZE));
+    let cut = origin([Fault::CloseDelimited { close_notify: true }.into(), Fault::CutAt(300).into()]);
+    assert_eq!(sent(&cut).1, content(300));
+}
+
+#[test]
+fn transfer_encodings_come_as_they_are_scripted() {
+    let plain = content(SIZE);
+    let chunked = [b"3e8\r\n".as_slice(), &plain, b"\r\n0\r\n\r\n"].concat();
+    let cases: [(&[&str], bool, &[u8]); 5] = [
+        (&["gzip, chunked"], false, &chunked),
+        (&["gzip", "chunked"], false, &chunked),
+        (&["chunked"], true, &chunked),
+        (&["identity"], true, &plain),
+        (&["identity"], false, &plain),
+    ];
+    for (fields, length, expected) in cases {
+        let values = fields.iter().map(|field| (*field).to_owned()).collect();
+        let fault = Fault::TransferEncoding { fields: values, length };
+        let (head, body) = sent(&origin([fault.into(), Fault::CloseAfterEach.into()]));
+        let lines: String = fields.iter().map(|field| format!("transfer-encoding: {field}\r\n")).collect();
+        assert!(head.contains(&lines), "{head}");
+        assert_eq!(head.contains("content-length: 1000\r\n"), length, "{head}");
+        assert_eq!(body, expected, "{fields:?}");
+    }
+    // A body with neither a length nor chunks ends with its connection, unasked.
+    let fault = Fault::TransferEncoding { fields: vec!["identity".to_owned()], length: false };
+    assert_eq!(sent(&origin([fault.into()])).1, content(SIZE));
+}
+
+#[test]
 fn cuts_resets_and_stalls_meet_these_answers_too() {
     let long = || Rule::from(Fault::LongBody { extra: 50 });
     let answer = Client::connect(&origin([long(), Fault::CutAt(300).into()])).get("/a.bin");

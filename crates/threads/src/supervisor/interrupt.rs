@@ -205,6 +205,15 @@ impl Relay {
         }
     }
 
+    /// The same where nothing is kept: false unless there is a run already.
+    #[cfg(all(unix, feature = "signals"))]
+    pub(super) fn send_to_run(&self, interrupt: Interrupt) -> bool {
+        match &*self.state.lock() {
+            RelayState::Connected(sink) => sink.send(interrupt),
+            RelayState::Early(_) | RelayState::Closed => false,
+        }
+    }
+
     pub(super) fn connect(&self, sink: InterruptSink) {
         let mut state = self.state.lock();
         if let RelayState::Early(early) = &mut *state {

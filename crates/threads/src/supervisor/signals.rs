@@ -2,7 +2,8 @@
 //!
 //! The first signal is an interrupt for the supervisor, which ends the run in good order. A second
 //! one ends the process at once, by that signal's default action, whatever the supervisor is doing.
-//! A signal that the process was started to ignore (SIGHUP, under `nohup`) stays ignored.
+//! A signal that the process was started to ignore (SIGHUP, under `nohup`) stays ignored. With a
+//! limit, the process also ends by the first one if the orderly end takes too long.
 //!
 //! One daemon thread owns this: signals wake it through a pipe, so nothing but the write to that
 //! pipe happens in a signal handler.
@@ -10,12 +11,17 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals as Arriving;
 use signal_hook::low_level::emulate_default_handler;
 
 use super::interrupt::{Interrupt, InterruptSink, InterruptSource, Relay};
 use crate::thread;
+
+/// While the limit runs, a second signal is looked for this often.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// The process's signals as a source of interrupts.
 ///
@@ -57,24 +63,46 @@ impl Signals {
     ///
     /// What the operating system says when it refuses a handler, a pipe or a thread.
     pub fn install() -> io::Result<Self> {
+        Self::catch(None)
+    }
+
+    /// The same for a program that must end soon, even if it writes to a pipe that nobody reads, or
+    /// waits for one that nobody writes to.
+    ///
+    /// A process that is still there `limit` after the first signal ends by that signal's default
+    /// action. Before the run begins there is nothing to put in order, so a signal that comes by then
+    /// has its default action at once.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`install`](Self::install).
+    pub fn install_with_limit(limit: Duration) -> io::Result<Self> {
+        Self::catch(Some(limit))
+    }
+
+    fn catch(limit: Option<Duration>) -> io::Result<Self> {
         let mut caught = Vec::new();
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             if !is_ignored(signal)? {
                 caught.push(signal);
             }
         }
-        let mut arriving = signal_hook::iterator::Signals::new(&caught)?;
+        let mut arriving = Arriving::new(&caught)?;
         let relay = Arc::new(Relay::new());
         let passes_on = Arc::clone(&relay);
         thread::Builder::new().name("signals").daemon(true).spawn(move || {
-            let mut interrupted = false;
-            for signal in arriving.forever() {
-                // The first goes to the supervisor. The second does not ask anybody.
-                if interrupted || !passes_on.send(Interrupt::Signal(signal)) {
-                    // Fails only for signals without a known action; these three have one.
-                    let _ = emulate_default_handler(signal);
-                }
-                interrupted = true;
+            let Some(first) = arriving.forever().next() else { return };
+            // The first goes to the supervisor. The second does not ask anybody.
+            let interrupt = Interrupt::Signal(first);
+            let is_heeded = if limit.is_some() { passes_on.send_to_run(interrupt) } else { passes_on.send(interrupt) };
+            let last = match limit {
+                _ if !is_heeded => Some(first),
+                None => arriving.forever().next(),
+                Some(limit) => Some(next_within(&mut arriving, limit).unwrap_or(first)),
+            };
+            if let Some(signal) = last {
+                // Fails only for signals without a known action; these three have one.
+                let _ = emulate_default_handler(signal);
             }
         })?;
         Ok(Self { relay })
@@ -122,6 +150,21 @@ impl Interrupt {
             Self::Requested => 1,
         };
         std::process::exit(status)
+    }
+}
+
+/// The next signal, if one comes in time.
+fn next_within(arriving: &mut Arriving, limit: Duration) -> Option<i32> {
+    let begun = Instant::now();
+    loop {
+        if let Some(signal) = arriving.pending().next() {
+            return Some(signal);
+        }
+        let left = limit.saturating_sub(begun.elapsed());
+        if left.is_zero() {
+            return None;
+        }
+        std::thread::sleep(left.min(LOOK_EVERY));
     }
 }
 

@@ -1,12 +1,12 @@
 //! `--progress json`: one event a line on standard output, flushed at each progress event, which
-//! comes several times a second. A reader that has gone ends the session quietly; any other
-//! failure to write ends it with an error.
+//! comes several times a second. A failure to write, or a reader that has gone, ends the events and
+//! nothing else; the end of the run says what it was.
 
 use std::io::{self, BufWriter, Stdout, Write as _};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use serde_json::json;
-use towline_engine::{Event, Reporter, SessionHandle};
+use towline_engine::{Event, Reporter};
 
 use crate::screen::collect::Collected;
 
@@ -14,12 +14,11 @@ use crate::screen::collect::Collected;
 pub(crate) struct Json {
     stdout: BufWriter<Stdout>,
     collected: Arc<Collected>,
-    session: Arc<OnceLock<SessionHandle>>,
 }
 
 impl Json {
-    pub(crate) fn new(collected: Arc<Collected>, session: Arc<OnceLock<SessionHandle>>) -> Self {
-        Self { stdout: BufWriter::new(io::stdout()), collected, session }
+    pub(crate) fn new(collected: Arc<Collected>) -> Self {
+        Self { stdout: BufWriter::new(io::stdout()), collected }
     }
 
     fn write(&mut self, event: &Event) -> io::Result<()> {
@@ -42,10 +41,8 @@ impl Reporter for Json {
         if self.collected.is_stdout_closed() {
             return;
         }
-        let Err(error) = self.write(event) else { return };
-        self.collected.close_stdout(error);
-        if let Some(session) = self.session.get() {
-            session.stop();
+        if let Err(error) = self.write(event) {
+            self.collected.close_stdout(error);
         }
     }
 }

@@ -11,9 +11,9 @@ pub(crate) mod text;
 
 use std::env;
 use std::io::{self, IsTerminal as _};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use towline_engine::{Event, Reporter, SessionHandle};
+use towline_engine::{Event, Reporter};
 
 use crate::args::ProgressArg;
 
@@ -56,13 +56,12 @@ enum Kind {
 }
 
 impl Screen {
-    /// `session` is what a closed standard output stops; it is filled before the run begins.
-    pub(crate) fn new(view: &View, collected: &Arc<Collected>, session: &Arc<OnceLock<SessionHandle>>) -> Self {
+    pub(crate) fn new(view: &View, collected: &Arc<Collected>) -> Self {
         let can_redraw = io::stderr().is_terminal() && env::var_os("TERM").is_some_and(|term| term != "dumb");
         match choose(view.progress, view.is_quiet, can_redraw) {
             Kind::Bars => Self::Bars(Box::new(Bars::new(view, has_colour()))),
             Kind::Lines => Self::Lines(Lines::new(view)),
-            Kind::Json => Self::Json(Json::new(Arc::clone(collected), Arc::clone(session))),
+            Kind::Json => Self::Json(Json::new(Arc::clone(collected))),
             Kind::Notes => Self::Notes(Notes::new(view)),
             Kind::Nothing => Self::Nothing,
         }

@@ -42,6 +42,8 @@ pub(crate) fn arrived(file: &Arrived) -> String {
         How::Fetched => return format!("{name}: {}", speed(file.bytes, file.seconds)),
         How::ThereByLedger => "known from an earlier run",
         How::ThereByValidator => "same validator",
+        How::ThereByContent => "same content",
+        How::ThereBySamples => "samples of both agree",
         How::ThereByDigest => "same digest",
         How::ThereByTime => "same size and time",
         How::ThereBySize => "compared by size only",
@@ -154,7 +156,7 @@ mod tests {
                 message: "the server answered 503".to_owned(),
                 path: None,
                 attempts: 5,
-                advice: Some("run the same command again to go on"),
+                advice: Some("the server is busy; run the same command again later to go on"),
             },
         }
     }
@@ -197,7 +199,10 @@ mod tests {
             Summary { failed_files: 30, total_files: 300, total_files_exact: true, failures, ..Summary::default() };
         let text = failed(&summary, false).unwrap();
         assert!(text.starts_with("towline: 30 of 300 files failed:\n"), "{text}");
-        assert!(text.contains("  http://h/0: the server answered 503 (tried 5 times)\n    → run the same"), "{text}");
+        assert!(
+            text.contains("  http://h/0: the server answered 503 (tried 5 times)\n    → the server is busy"),
+            "{text}"
+        );
         assert!(text.ends_with("  … and 10 more"), "{text}");
         assert_eq!(failed(&Summary::default(), false), None);
     }

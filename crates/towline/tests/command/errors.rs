@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use rustix::process::{Resource as Limited, Rlimit, getrlimit};
 use sha2::{Digest as _, Sha256};
 use towline_origin::{Fault, Length, Origin, Resource, fill};
 
@@ -32,6 +33,35 @@ fn a_404_names_the_url_and_the_status() {
         .says(&[&format!("towline: {url}: the server answered 404 Not Found"), "→ check the URL"])
         .writes_nothing();
     assert_eq!(place.leftovers(), Vec::<String>::new());
+}
+
+#[test]
+fn the_advice_fits_the_status() {
+    let cases: [(&[u16], &str); 4] = [
+        (&[400, 404, 405, 410, 414, 418, 451, 501, 505], "→ check the URL, or ask the owner of the server"),
+        (&[401, 403], "→ the server wants credentials or refuses"),
+        (&[429, 503], "→ the server is busy; run the same command again later"),
+        (&[500, 502, 504], "→ the server is in trouble; run the same command again later"),
+    ];
+    let (origin, place) = (small(), Place::new());
+    let url = origin.url("/a.bin");
+    for (statuses, advice) in cases {
+        for status in statuses {
+            origin.set_faults([Fault::Status { code: *status, times: None, retry_after: None }.into()]);
+            let said = format!("the server answered {status}");
+            place.towline(&["--retries", "0", "-d", "out", &url]).run().code(1).says(&[&said, advice]);
+        }
+    }
+}
+
+#[test]
+fn no_retries_means_one_request() {
+    let status = Fault::Status { code: 503, times: None, retry_after: None };
+    let origin = Origin::builder().resource(Resource::new("/a.bin", 1, 5000)).fault(status).start().unwrap();
+    let place = Place::new();
+    let outcome = place.towline(&["--retries", "0", "-d", "out", &origin.url("/a.bin")]).run().code(1).says(&["503"]);
+    assert!(!outcome.stderr.contains("tried"), "{outcome}");
+    assert_eq!(origin.stats().requests, 1);
 }
 
 #[test]
@@ -99,6 +129,43 @@ fn a_disk_that_becomes_full_meanwhile_is_this_machines_fault() {
 }
 
 #[test]
+fn a_file_beyond_the_limit_of_sizes_fails_and_the_others_arrive() {
+    let origin = Origin::builder()
+        .resource(Resource::new("/large.bin", 1, 4 * MIB))
+        .resource(Resource::new("/growing.bin", 2, 4 * MIB).length(Length::Chunked))
+        .resource(Resource::new("/small.bin", 3, 5000))
+        .start()
+        .unwrap();
+    let place = Place::new();
+    let urls = ["/large.bin", "/growing.bin", "/small.bin"].map(|path| origin.url(path));
+    let limit = Rlimit { current: Some(MIB), maximum: Some(MIB) };
+    // Without more ado the system would end the program (SIGXFSZ).
+    place.towline(&["-d", "out", &urls[0], &urls[1], &urls[2]]).limit(Limited::Fsize, limit).run().code(3).says(&[
+        "towline: 2 of 3 files failed:",
+        "out/large.bin: ",
+        "out/growing.bin: ",
+        "file too large",
+    ]);
+    place.check("small.bin", 3, 5000);
+    assert!(!place.out("large.bin").exists() && !place.out("growing.bin").exists());
+}
+
+#[test]
+fn a_low_limit_of_descriptors_is_raised_as_far_as_it_may_be() {
+    let origin = Origin::builder()
+        .resource(Resource::new("/a.bin", 1, 8 * MIB))
+        .fault(Fault::RatePerConnection(1_000_000))
+        .start()
+        .unwrap();
+    let place = Place::new();
+    let hard = getrlimit(Limited::Nofile).maximum.map_or(2048, |hard| hard.min(2048));
+    let limit = Rlimit { current: Some(hard.min(128)), maximum: Some(hard) };
+    let running = place.towline(&["-d", "out", &origin.url("/a.bin")]).limit(Limited::Nofile, limit).start();
+    wait_until("the run to have begun", || journal_bytes(&place.out("a.bin.towline.json")) > 0);
+    assert_eq!(running.descriptors_max(), (hard.to_string(), hard.to_string()));
+}
+
+#[test]
 fn a_directory_that_cannot_be_written_is_named() {
     let (origin, place) = (small(), Place::new());
     let url = origin.url("/a.bin");
@@ -121,10 +188,10 @@ fn a_second_towline_on_the_same_file_is_told_to_wait() {
     let place = Place::new();
     let url = origin.url("/a.bin");
     let first = place.towline(&["-x", "8", "-d", "out", &url]).start();
-    wait_until("the first to have begun", || journal_bytes(&place.out("a.bin.part.json")) > 0);
+    wait_until("the first to have begun", || journal_bytes(&place.out("a.bin.towline.json")) > 0);
     place.towline(&["-d", "out", &url]).run().code(3).says(&[
         &url,
-        "out/a.bin.part",
+        "out/a.bin.towline",
         "another process is fetching this file",
         "→ wait for the other towline",
     ]);
@@ -140,7 +207,7 @@ fn a_second_batch_in_the_same_directory_is_told_to_wait() {
     let place = Place::new();
     place.write("list.txt", &(0..8).map(|number| origin.url(&format!("/{number}.bin\n"))).collect::<String>());
     let first = place.towline(&["-i", "list.txt", "-d", "out"]).start();
-    wait_until("the first to have begun", || place.out("0.bin.part").exists());
+    wait_until("the first to have begun", || place.out("0.bin.towline").exists());
     place
         .towline(&["-i", "list.txt", "-d", "out"])
         .run()
@@ -183,7 +250,7 @@ fn what_is_wrongly_asked_for_is_2_says_what_is_allowed_and_starts_nothing() {
         (&["list.txt"], &["→ for a list of URLs, write -i list.txt"]),
         (&["-o", "a", url, "http://127.0.0.1:1/b"], &["-o names one file", "→ use -d"]),
         (&["-o", "a", "-i", "list.txt"], &["-o names one file"]),
-        (&["-o", "a.part", url], &["are ours"]),
+        (&["-o", "a.towline", url], &["are ours"]),
         (&["--checksum", "md5=00", url], &["--checksum", "32 hexadecimal digits"]),
         (&["--piece-size", "big", url], &["'big'", "--piece-size", "1024-based", "1000-based"]),
         (&["--piece-size", "0", url], &["must be more than 0"]),
@@ -265,6 +332,36 @@ fn a_name_that_is_taken_is_1_and_names_the_three_ways_out() {
     place.towline(&["--overwrite", "-d", "out", &url]).run().code(0);
     place.check("a.bin", 1, 5000);
     assert_eq!(place.leftovers(), ["a.1.bin", "a.bin"]);
+}
+
+#[test]
+fn a_file_of_the_same_size_is_the_file_only_for_who_says_so() {
+    let (origin, place) = (small(), Place::new());
+    let url = origin.url("/a.bin");
+    fs::create_dir(place.out("")).unwrap();
+    let mine = vec![b'm'; 5000];
+    fs::write(place.out("a.bin"), &mine).unwrap();
+    place.towline(&["-d", "out", &url]).run().code(1).says(&["out/a.bin: another file has this name"]);
+    for (args, value) in [(&["--trust-size", "-d", "out", &url][..], ""), (&["-d", "out", &url][..], "1")] {
+        let towline = place.towline(args).env("TOWLINE_TRUST_SIZE", value);
+        towline.run().code(0).says(&["already there (compared by size only)"]);
+    }
+    assert_eq!(fs::read(place.out("a.bin")).unwrap(), mine);
+    assert_eq!(place.leftovers(), ["a.bin"]);
+}
+
+#[test]
+fn a_page_is_the_file_only_for_who_says_so() {
+    let page = "<!DOCTYPE html><html><body>Please log in.</body></html>";
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n", page.len());
+    let answer = Fault::Raw(format!("{head}{page}").into_bytes());
+    let origin = Origin::builder().resource(Resource::new("/a.iso", 1, 5000).fault(answer)).start().unwrap();
+    let place = Place::new();
+    let url = origin.url("/a.iso");
+    place.towline(&["--retries", "0", "-d", "out", &url]).run().code(1).says(&[&url, "--accept-html takes the page"]);
+    assert!(!place.out("a.iso").exists());
+    place.towline(&["--accept-html", "-d", "out", &url]).run().code(0);
+    assert_eq!(fs::read_to_string(place.out("a.iso")).unwrap(), page);
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn begin(place: &Place, seed: u64) {
     let slow = resource("/old/link", seed, "old").fault(Fault::RatePerConnection(2_000_000));
     let origin = Origin::builder().resource(slow).start().unwrap();
     let running = place.towline(&["-x", "2", "-d", "out", "-o", "a.iso", &origin.url("/old/link")]).start();
-    wait_until("some of the file in the journal", || journal_bytes(&place.out("a.iso.part.json")) > 2 * MIB);
+    wait_until("some of the file in the journal", || journal_bytes(&place.out("a.iso.towline.json")) > 2 * MIB);
     running.kill();
 }
 
@@ -38,14 +38,14 @@ fn a_new_link_keeps_what_the_old_one_brought() {
 fn a_link_to_something_else_is_1_and_says_what_differs_and_what_to_do() {
     let place = Place::new();
     begin(&place, 6);
-    let kept = journal_bytes(&place.out("a.iso.part.json"));
+    let kept = journal_bytes(&place.out("a.iso.towline.json"));
     let origin = serve("/new/link", 6, "new");
     let url = origin.url("/new/link");
     let args = ["-d", "out", "-o", "a.iso", &url];
     let texts =
         ["out/a.iso: ", "ETag \"new\" instead of \"old\"", "→ what is there is kept; --same-content", "--restart"];
     place.towline(&args).run().code(1).says(&texts).writes_nothing();
-    assert_eq!(journal_bytes(&place.out("a.iso.part.json")), kept);
+    assert_eq!(journal_bytes(&place.out("a.iso.towline.json")), kept);
 
     let mut words = vec!["--same-content"];
     words.extend(args);

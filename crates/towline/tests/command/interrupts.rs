@@ -1,16 +1,20 @@
 //! Signals: one ends in order and says how to go on, two end at once, one that was ignored at the
-//! start does nothing.
+//! start does nothing. Nobody who does not read or write holds up the end.
 
+use std::io::{self, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::{Duration, Instant};
 
 use towline_origin::{Fault, Origin, Resource};
 
-use crate::common::{MIB, Outcome, Place, Running, journal_bytes, json_lines, wait_until};
+use crate::common::{MIB, Outcome, Place, Running, full_pipe, journal_bytes, json_lines, wait_until};
 
 const SIZE: u64 = 16 * MIB;
 const SEED: u64 = 11;
 const SOON: Duration = Duration::from_secs(2);
+/// It is two seconds where something holds it up; a loaded machine may need longer. Without an end it
+/// would be for ever.
+const AT_LAST: Duration = Duration::from_secs(20);
 
 /// A file that takes its time, and a run that has begun to fetch it.
 struct Slow {
@@ -40,12 +44,12 @@ impl Slow {
     }
 
     fn journal_bytes(&self) -> u64 {
-        journal_bytes(&self.place.out("slow.bin.part.json"))
+        journal_bytes(&self.place.out("slow.bin.towline.json"))
     }
 
     /// The same command without the slowness goes on where the other one was.
     fn goes_on(&self) {
-        assert_eq!(self.place.leftovers(), ["slow.bin.part", "slow.bin.part.json"]);
+        assert_eq!(self.place.leftovers(), ["slow.bin.towline", "slow.bin.towline.json"]);
         self.origin.set_faults([]);
         let before = self.origin.stats().body_bytes;
         let kept = self.journal_bytes();
@@ -67,6 +71,15 @@ fn ended_by(running: Running, signals: &[libc::c_int]) -> Outcome {
     }
     let outcome = running.finish();
     assert!(sent.elapsed() < SOON, "it took {:?} to end: {outcome}", sent.elapsed());
+    outcome
+}
+
+/// The same where something that never comes is waited for.
+fn ended_at_last_by(running: Running, signal: libc::c_int) -> Outcome {
+    let sent = Instant::now();
+    running.signal(signal);
+    let outcome = running.finish().signal(signal);
+    assert!(sent.elapsed() < AT_LAST, "it took {:?} to end: {outcome}", sent.elapsed());
     outcome
 }
 
@@ -161,4 +174,72 @@ fn an_interrupted_run_with_events_ends_with_a_summary_that_says_so() {
     assert_eq!(summary["interrupted"], true);
     assert_eq!(summary["unfinished_bytes"], SIZE);
     assert!(summary["kept_bytes"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn one_signal_ends_a_run_whose_messages_nobody_reads() {
+    let slow = Slow::new();
+    let url = slow.origin.url("/slow.bin");
+    let (_reader, full) = full_pipe();
+    // The first word of -v is one too many.
+    let running = slow.place.towline(&["-v", "-x", "8", "-d", "out", &url]).stderr(full).start();
+    wait_until("a tenth in the journal", || slow.journal_bytes() >= SIZE / 10);
+    ended_at_last_by(running, libc::SIGINT);
+    slow.goes_on();
+}
+
+#[test]
+fn one_signal_ends_a_run_whose_events_nobody_reads() {
+    let slow = Slow::new();
+    let url = slow.origin.url("/slow.bin");
+    let (_reader, full) = full_pipe();
+    let running = slow.place.towline(&["--progress", "json", "-x", "8", "-d", "out", &url]).stdout(full).start();
+    wait_until("a tenth in the journal", || slow.journal_bytes() >= SIZE / 10);
+    ended_at_last_by(running, libc::SIGTERM);
+    slow.goes_on();
+}
+
+#[test]
+fn one_signal_ends_a_run_that_cannot_say_its_first_word() {
+    let place = Place::new();
+    let (_reader, full) = full_pipe();
+    let running = place.towline(&["--insecure", "-d", "out", "https://127.0.0.1:1/a"]).stderr(full).start();
+    wait_until("signals to be caught", || running.has_thread("signals"));
+    ended_at_last_by(running, libc::SIGHUP);
+}
+
+#[test]
+fn one_signal_ends_a_run_that_waits_for_its_authorities() {
+    let place = Place::new();
+    place.fifo("ca.pem");
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        let running = place.towline(&["--ca-file", "ca.pem", "-d", "out", "http://127.0.0.1:1/a"]).start();
+        wait_until("signals to be caught", || running.has_thread("signals"));
+        ended_at_last_by(running, signal).writes_nothing();
+    }
+    assert_eq!(place.leftovers(), Vec::<String>::new());
+}
+
+#[test]
+fn one_signal_ends_a_run_that_waits_for_its_list() {
+    let place = Place::new();
+    place.fifo("list");
+    let running = place.towline(&["-i", "list", "-d", "out"]).start();
+    wait_until("the run", || running.has_thread("dispatch"));
+    ended_at_last_by(running, libc::SIGINT).writes_nothing();
+}
+
+#[test]
+fn one_signal_ends_a_run_whose_list_never_ends() {
+    let origin = Origin::builder().resource(Resource::new("/a.bin", SEED, 5000)).start().unwrap();
+    let place = Place::new();
+    let (reader, mut writer) = io::pipe().unwrap();
+    let args = ["--progress", "json", "-i", "-", "-d", "out"];
+    let running = place.towline(&args).stdin(reader).start();
+    writeln!(writer, "{}", origin.url("/a.bin")).unwrap();
+    let has_finished = || json_lines(&running.stdout()).iter().any(|event| event["event"] == "finished");
+    wait_until("the first file", has_finished);
+    ended_at_last_by(running, libc::SIGINT);
+    place.check("a.bin", SEED, 5000);
+    drop(writer);
 }

@@ -32,10 +32,10 @@ fn a_file_that_was_killed_half_way_goes_on_and_hardly_anything_comes_twice() {
     let again = || place.towline(&["-x", "8", "-d", "out", &url]);
 
     let running = again().start();
-    let journal = place.out("a.bin.part.json");
+    let journal = place.out("a.bin.towline.json");
     wait_until("half of the file in the journal", || journal_bytes(&journal) >= SIZE / 2);
     running.kill();
-    assert_eq!(place.leftovers(), ["a.bin.part", "a.bin.part.json"]);
+    assert_eq!(place.leftovers(), ["a.bin.towline", "a.bin.towline.json"]);
     let kept = journal_bytes(&journal);
 
     again().run().code(0).says(&["the rest was there"]);
@@ -54,7 +54,7 @@ fn a_file_of_nginx_that_was_killed_half_way_goes_on() {
     let url = nginx.url("/slow/a.bin");
     let again = || place.towline(&["-x", "8", "-d", "out", &url]);
     let running = again().start();
-    wait_until("half of the file in the journal", || journal_bytes(&place.out("a.bin.part.json")) >= SIZE / 2);
+    wait_until("half of the file in the journal", || journal_bytes(&place.out("a.bin.towline.json")) >= SIZE / 2);
     running.kill();
     again().run().code(0).says(&["the rest was there"]);
     place.check("a.bin", 4, SIZE);
@@ -106,7 +106,7 @@ fn a_server_that_was_unplugged_for_five_seconds_is_gone_on_with() {
     let place = Place::new();
     let url = origin.url("/a.bin");
     let running = place.towline(&["-x", "4", "-d", "out", "--progress", "json", &url]).start();
-    wait_until("a quarter of the file", || journal_bytes(&place.out("a.bin.part.json")) >= SIZE / 4);
+    wait_until("a quarter of the file", || journal_bytes(&place.out("a.bin.towline.json")) >= SIZE / 4);
     origin.stop();
     let stopped = Instant::now();
     wait_until("an event that it tries again", || {
@@ -132,7 +132,7 @@ fn a_restart_forgets_what_is_there() {
     let place = Place::new();
     let url = origin.url("/a.bin");
     let running = place.towline(&["-x", "2", "-d", "out", &url]).start();
-    wait_until("something in the journal", || journal_bytes(&place.out("a.bin.part.json")) > 0);
+    wait_until("something in the journal", || journal_bytes(&place.out("a.bin.towline.json")) > 0);
     running.kill();
     origin.set_faults([]);
     let before = origin.stats().body_bytes;

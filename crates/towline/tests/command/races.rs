@@ -172,7 +172,7 @@ fn a_file_that_is_published_while_its_partial_file_is_opened_again_is_not_touche
 fn what_a_killed_process_left_is_gone_on_with_by_one_that_had_opened_it_before() {
     let one = One::slow(200_000);
     let first = one.get().start();
-    wait_until("something in the journal", || journal_bytes(&one.place.out("a.bin.part.json")) > 0);
+    wait_until("something in the journal", || journal_bytes(&one.place.out("a.bin.towline.json")) > 0);
     let second = one.held(At::PartOpened);
     first.kill();
     one.origin.set_faults([]);
@@ -184,7 +184,7 @@ fn what_a_killed_process_left_is_gone_on_with_by_one_that_had_opened_it_before()
 fn a_journal_that_outlives_its_file_by_a_kill_is_cleared_away() {
     let one = One::slow(2_000_000);
     one.held(At::Published).kill();
-    assert_eq!(one.place.leftovers(), ["a.bin", "a.bin.part.json"]);
+    assert_eq!(one.place.leftovers(), ["a.bin", "a.bin.towline.json"]);
     one.is_in_order();
 }
 
@@ -206,8 +206,8 @@ fn a_file_of_the_users_that_takes_the_name_is_kept_until_overwrite_is_said() {
 fn a_partial_file_that_was_exchanged_is_not_published() {
     let one = One::new();
     let held = one.held(At::Publish);
-    fs::rename(one.place.out("a.bin.part"), one.place.root().join("away")).unwrap();
-    fs::write(one.place.out("a.bin.part"), vec![0; SIZE as usize]).unwrap();
+    fs::rename(one.place.out("a.bin.towline"), one.place.root().join("away")).unwrap();
+    fs::write(one.place.out("a.bin.towline"), vec![0; SIZE as usize]).unwrap();
     held.finish().code(3).says(&["the partial file was removed or replaced while it was written"]);
     assert!(!one.place.out("a.bin").exists());
 }

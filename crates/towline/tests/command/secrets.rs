@@ -46,7 +46,7 @@ fn a_password_and_a_token_in_a_url_are_used_but_neither_shown_nor_stored() {
     let header = "X-Api-Key: SECRET-KEY";
     let args = ["-v", "-x", "4", "-d", "out", "-H", header, "--progress", "json", "--status-file", "status.json", &url];
     let mut running = place.towline(&args).start();
-    wait_until("a journal", || journal_bytes(&place.out("a.bin.part.json")) > 0);
+    wait_until("a journal", || journal_bytes(&place.out("a.bin.towline.json")) > 0);
     running.while_running(|| assert_eq!(files_with_secrets(place.root()), Vec::<PathBuf>::new()));
     let outcome = running.finish().code(0).hides("SECRET").hides(BASIC);
     assert!(outcome.stdout.contains("token=***"), "{outcome}");
@@ -75,7 +75,7 @@ fn a_batch_shows_and_stores_no_secret_either() {
     let before = origin.stats().requests;
     place.towline(&["-i", "-", "-d", "out"]).input(&list).run().code(1).says(&["16 already there"]).hides("SECRET");
     assert_eq!(origin.stats().requests, before);
-    // Another token may open another file: the server is asked, and the answers say that it does not.
+    // Another token may open another file: the server is asked, and the content is the same.
     let list = list.replace("SECRET-TOKEN", "SECRET-TOKEN-2");
     place.towline(&["-i", "-", "-d", "out"]).input(&list).run().code(1).says(&["16 already there"]).hides("SECRET");
     assert_eq!(origin.stats().requests, before + 17);

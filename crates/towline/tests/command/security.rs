@@ -66,7 +66,7 @@ fn a_signed_link_is_shown_and_stored_nowhere_and_is_taken_again_to_go_on() {
     let args = ["-v", "-x", "4", "-d", "out", "--status-file", "status.json"];
     let first = signed(&origin, 1);
     let mut running = place.towline(&[&args[..], &["--progress", "json", first.as_str()]].concat()).start();
-    wait_until("a quarter in the journal", || journal_bytes(&place.out("a.bin.part.json")) > SIZE / 4);
+    wait_until("a quarter in the journal", || journal_bytes(&place.out("a.bin.towline.json")) > SIZE / 4);
     assert!(running.is_running());
     assert_eq!(with_text(place.root(), "SECRET"), Vec::<PathBuf>::new());
     place.towline(&["status", "out"]).run().code(0).hides("SECRET");
@@ -153,7 +153,9 @@ fn keeps_everything_private(place: &Place) {
     let list: String = (0..2).map(|number| origin.url(&format!("/{number}.bin\n"))).collect();
     let args = ["-i", "-", "-x", "2", "-d", "out", "--status-file", "status.json"];
     let mut running = without_umask(place, &args).input(&list).start();
-    wait_until("journals", || (0..2).all(|number| journal_bytes(&place.out(&format!("{number}.bin.part.json"))) > 0));
+    wait_until("journals", || {
+        (0..2).all(|number| journal_bytes(&place.out(&format!("{number}.bin.towline.json"))) > 0)
+    });
     wait_until("a status", || fs::read(place.root().join("status.json")).is_ok_and(|text| text.starts_with(b"{")));
     assert!(running.is_running());
     let open = open_to_others(place);
@@ -175,8 +177,9 @@ fn what_is_not_finished_is_private_whatever_the_umask() {
 fn what_was_there_with_wider_modes_becomes_private() {
     let place = Place::new();
     fs::create_dir_all(place.out(".towline")).unwrap();
-    let files = ["out/.towline/lock", "out/.towline/ledger.sqlite", "status.json", "status.json.tmp", "out/0.bin.part"];
-    let more = ["out/0.bin.part.json.tmp", "out/1.bin.part", "out/1.bin.part.json.tmp"];
+    let files =
+        ["out/.towline/lock", "out/.towline/ledger.sqlite", "status.json", "status.json.tmp", "out/0.bin.towline"];
+    let more = ["out/0.bin.towline.json.tmp", "out/1.bin.towline", "out/1.bin.towline.json.tmp"];
     for file in files.into_iter().chain(more) {
         place.write(file, "");
         fs::set_permissions(place.root().join(file), Permissions::from_mode(0o666)).unwrap();
@@ -191,7 +194,7 @@ fn another_name_of_a_file_of_ours_is_not_written_through() {
     let place = Place::new();
     fs::create_dir(place.out("")).unwrap();
     // Hard links, which no open can tell from the file itself.
-    for planted in ["out/a.bin.part.json.tmp", "status.json.tmp"] {
+    for planted in ["out/a.bin.towline.json.tmp", "status.json.tmp"] {
         place.write("theirs", "something of the user's");
         fs::hard_link(place.root().join("theirs"), place.root().join(planted)).unwrap();
     }
@@ -304,14 +307,14 @@ fn status_survives_whatever_stands_beside_the_files() {
         format!("[[0,1]{}]", ",[1,2]".repeat(100_000)),
     ];
     for (number, body) in bodies.iter().enumerate() {
-        place.write(&format!("out/{number}.part.json"), &journal(body));
+        place.write(&format!("out/{number}.towline.json"), &journal(body));
     }
-    place.write("out/long.part.json", &" ".repeat(10 << 20));
-    place.write("out/\u{1b}[2J\u{9b}\u{202e}.part.json", &journal("[[0,5]]"));
-    fs::write(place.out("binary.part.json"), [0xff; 100]).unwrap();
-    fs::create_dir(place.out("directory.part.json")).unwrap();
+    place.write("out/long.towline.json", &" ".repeat(10 << 20));
+    place.write("out/\u{1b}[2J\u{9b}\u{202e}.towline.json", &journal("[[0,5]]"));
+    fs::write(place.out("binary.towline.json"), [0xff; 100]).unwrap();
+    fs::create_dir(place.out("directory.towline.json")).unwrap();
     place.write("theirs", &journal("[[0,777]]"));
-    symlink(place.root().join("theirs"), place.out("link.part.json")).unwrap();
+    symlink(place.root().join("theirs"), place.out("link.towline.json")).unwrap();
     for args in [&["status", "out"][..], &["status", "out", "--json"]] {
         let outcome = place.towline(args).run().code(0);
         assert_harmless(&outcome);

@@ -7,7 +7,7 @@ pub(crate) mod servers;
 use std::env;
 use std::fmt;
 use std::fs;
-use std::io::{self, Read, Write as _};
+use std::io::{self, PipeReader, PipeWriter, Read, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{CWD, Mode, OFlags, fcntl_getfl, fcntl_setfl, mkfifoat};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use serde_json::Value;
 use tempfile::TempDir;
 use towline_origin::check_file;
@@ -102,6 +104,11 @@ impl Place {
         fs::write(self.root().join(name), content).unwrap();
     }
 
+    /// Makes a named pipe beside `out`.
+    pub(crate) fn fifo(&self, name: &str) {
+        mkfifoat(CWD, self.root().join(name), Mode::RUSR | Mode::WUSR).unwrap();
+    }
+
     /// A run of towline with this as its directory.
     pub(crate) fn towline(&self, args: &[&str]) -> Towline {
         let mut command = Command::new(BINARY);
@@ -144,19 +151,35 @@ pub(crate) fn journal_bytes(path: &Path) -> u64 {
     ranges.iter().map(|range| range[1].as_u64().unwrap_or(0) - range[0].as_u64().unwrap_or(0)).sum()
 }
 
+/// A pipe that takes no byte more until somebody reads. While the reader lives, a write to it waits.
+pub(crate) fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = io::pipe().unwrap();
+    let flags = fcntl_getfl(&writer).unwrap();
+    fcntl_setfl(&writer, flags | OFlags::NONBLOCK).unwrap();
+    // A byte at a time, or a little would still fit.
+    for bytes in [&[b' '; 4096][..], b" "] {
+        while writer.write(bytes).is_ok() {}
+    }
+    fcntl_setfl(&writer, flags).unwrap();
+    (reader, writer)
+}
+
 /// A run in the making.
 pub(crate) struct Towline {
     command: Command,
     input: Option<String>,
     ignored: Option<libc::c_int>,
+    limits: Vec<(Resource, Rlimit)>,
+    stdin: Option<Stdio>,
     stdout: Option<Stdio>,
+    stderr: Option<Stdio>,
 }
 
 impl Towline {
     pub(crate) fn new(mut command: Command, place: &Place) -> Self {
         clean(&mut command);
         command.current_dir(place.root());
-        Self { command, input: None, ignored: None, stdout: None }
+        Self { command, input: None, ignored: None, limits: Vec::new(), stdin: None, stdout: None, stderr: None }
     }
 
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
@@ -176,6 +199,24 @@ impl Towline {
         self
     }
 
+    /// What it may use.
+    pub(crate) fn limit(mut self, resource: Resource, limit: Rlimit) -> Self {
+        self.limits.push((resource, limit));
+        self
+    }
+
+    /// Standard input comes from there.
+    pub(crate) fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
+        self.stdin = Some(stdin.into());
+        self
+    }
+
+    /// Standard error goes there and is not kept.
+    pub(crate) fn stderr(mut self, stderr: impl Into<Stdio>) -> Self {
+        self.stderr = Some(stderr.into());
+        self
+    }
+
     /// Standard output goes there and is not kept.
     pub(crate) fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
         self.stdout = Some(stdout.into());
@@ -189,15 +230,25 @@ impl Towline {
 
     /// Starts it.
     pub(crate) fn start(mut self) -> Running {
-        let ignored = self.ignored;
-        // SAFETY: between fork and exec the closure calls signal(2) alone, which is async-signal-safe.
+        let (ignored, limits) = (self.ignored, std::mem::take(&mut self.limits));
+        let prepare = move || -> io::Result<()> {
+            set_signals(ignored)?;
+            for (resource, limit) in &limits {
+                setrlimit(*resource, *limit)?;
+            }
+            Ok(())
+        };
+        // SAFETY: between fork and exec the closure makes the calls signal(2) and setrlimit(2) alone,
+        // and allocates nothing.
         unsafe {
-            self.command.pre_exec(move || set_signals(ignored));
+            self.command.pre_exec(prepare);
         }
-        let input = if self.input.is_some() { Stdio::piped() } else { Stdio::null() };
+        let no_input = if self.input.is_some() { Stdio::piped } else { Stdio::null };
+        let stdin = self.stdin.take().unwrap_or_else(no_input);
         let stdout = self.stdout.take().unwrap_or_else(Stdio::piped);
+        let stderr = self.stderr.take().unwrap_or_else(Stdio::piped);
         let begun = Instant::now();
-        let mut child = self.command.stdin(input).stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = self.command.stdin(stdin).stdout(stdout).stderr(stderr).spawn().unwrap();
         if let (Some(text), Some(mut stdin)) = (&self.input, child.stdin.take()) {
             // One that ends early does not read it.
             let _ = stdin.write_all(text.as_bytes());
@@ -210,7 +261,7 @@ impl Towline {
 
 /// Tests may be started with signals ignored (in the background of a script); their children not.
 fn set_signals(ignored: Option<libc::c_int>) -> io::Result<()> {
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGXFSZ] {
         let action = if ignored == Some(signal) { libc::SIG_IGN } else { libc::SIG_DFL };
         // SAFETY: no handler is installed, only the default action or none.
         if unsafe { libc::signal(signal, action) } == libc::SIG_ERR {
@@ -273,6 +324,21 @@ impl Running {
             look();
             thread::sleep(TICK);
         }
+    }
+
+    /// Whether it has a thread of this name.
+    pub(crate) fn has_thread(&self, name: &str) -> bool {
+        let Ok(threads) = fs::read_dir(format!("/proc/{}/task", self.child.id())) else { return false };
+        let mut names = threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("comm")).ok());
+        names.any(|found| found.trim_end() == name)
+    }
+
+    /// The soft and the hard limit of its descriptors, as the system writes them.
+    pub(crate) fn descriptors_max(&self) -> (String, String) {
+        let limits = fs::read_to_string(format!("/proc/{}/limits", self.child.id())).unwrap();
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+        let mut words = line.split_whitespace().map(str::to_owned);
+        (words.next().unwrap(), words.next().unwrap())
     }
 
     pub(crate) fn is_running(&mut self) -> bool {

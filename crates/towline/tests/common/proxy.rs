@@ -4,6 +4,7 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -22,6 +23,26 @@ impl Proxy {
     /// A proxy that speaks SOCKS5. Each `user:password` and each `host:port` is seen.
     pub(crate) fn socks5(target: SocketAddr, wants_password: bool) -> Self {
         Self::start(move |client, seen| serve_socks5(client, target, wants_password, seen))
+    }
+
+    /// A proxy that speaks HTTP and gives these answers to its first requests and the last of them to all
+    /// others. After a 2xx to CONNECT it is a tunnel.
+    pub(crate) fn answering(target: SocketAddr, answers: &[&str]) -> Self {
+        let answers: Vec<String> = answers.iter().map(ToString::to_string).collect();
+        let given = AtomicUsize::new(0);
+        Self::start(move |mut client, seen| {
+            let head = read_head(&mut client)?;
+            seen.lock().unwrap().push(head);
+            let answer = &answers[given.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1)];
+            client.write_all(answer.as_bytes())?;
+            let last = answer.rmatch_indices("HTTP/1.").next().map_or(0, |(at, _)| at);
+            if answer[last..].split(' ').nth(1).is_some_and(|status| status.starts_with('2')) {
+                return tunnel(client, TcpStream::connect(target)?);
+            }
+            client.shutdown(Shutdown::Write)?;
+            // A connection that is closed with something unread would be reset.
+            io::copy(&mut client, &mut io::sink()).map(|_| ())
+        })
     }
 
     fn start(serve: impl Fn(TcpStream, &Mutex<Vec<String>>) -> io::Result<()> + Send + Sync + 'static) -> Self {
@@ -58,13 +79,7 @@ impl Proxy {
 }
 
 fn serve_http(mut client: TcpStream, target: SocketAddr, seen: &Mutex<Vec<String>>) -> io::Result<()> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        client.read_exact(&mut byte)?;
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8_lossy(&head).into_owned();
+    let head = read_head(&mut client)?;
     seen.lock().unwrap().push(head.clone());
     let mut server = TcpStream::connect(target)?;
     if head.starts_with("CONNECT ") {
@@ -74,6 +89,16 @@ fn serve_http(mut client: TcpStream, target: SocketAddr, seen: &Mutex<Vec<String
     server.write_all(forwarded(&head).as_bytes())?;
     io::copy(&mut server, &mut client)?;
     client.shutdown(Shutdown::Both)
+}
+
+fn read_head(client: &mut TcpStream) -> io::Result<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
 /// A request with a whole URL as its server wants it: only the path, and one for each connection.

@@ -6,6 +6,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
@@ -222,6 +223,9 @@ impl Python {
     pub(crate) fn file(&self, name: &str, seed: u64, size: u64) {
         let path: PathBuf = self.root.path().join("files").join(name);
         write_seeded(&path, seed, size);
+        // A date that is settled is all that this server tells of a version.
+        let long_ago = SystemTime::now() - Duration::from_secs(86_400);
+        File::options().write(true).open(&path).unwrap().set_modified(long_ago).unwrap();
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

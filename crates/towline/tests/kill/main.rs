@@ -184,7 +184,7 @@ impl Round {
         }
         let is_wanted = |name: &str| self.files.iter().any(|file| file.name == name) || name == ".towline";
         // A kill may leave a journal that was being written; the next one that is saved overwrites it.
-        let is_temporary = |name: &str| name.ends_with(".part.json.tmp");
+        let is_temporary = |name: &str| name.ends_with(".towline.json.tmp");
         let mut left = self.place.leftovers();
         left.retain(|name| !is_wanted(name) && !is_temporary(name));
         assert!(left.is_empty(), "{left:?} is left");
@@ -205,10 +205,10 @@ impl Wanted {
             place.check(&self.name, self.seed, self.size);
             return self.size;
         }
-        let Ok(journal) = fs::read(place.out(&format!("{}.part.json", self.name))) else { return 0 };
+        let Ok(journal) = fs::read(place.out(&format!("{}.towline.json", self.name))) else { return 0 };
         let journal: Value = serde_json::from_slice(&journal).unwrap();
         let done: Vec<(u64, u64)> = serde_json::from_value(journal["body"]["done"].clone()).unwrap();
-        let part = fs::read(place.out(&format!("{}.part", self.name))).unwrap();
+        let part = fs::read(place.out(&format!("{}.towline", self.name))).unwrap();
         for (start, end) in &done {
             let claimed = part.get(*start as usize..*end as usize);
             let wrong = claimed.map(|claimed| first_difference(self.seed, *start, claimed));

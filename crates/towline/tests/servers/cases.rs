@@ -7,6 +7,8 @@ use super::server::Server;
 use crate::common::{MIB, Place, Towline, journal_bytes, wait_until};
 
 const BIG_BYTES: u64 = 64 * MIB;
+/// No connection has brought a large file before the others are there, however fast it is.
+const NOT_AT_ONCE: [&str; 2] = ["--limit-rate", "16M"];
 const FILES: u64 = 1000;
 const FILE_BYTES: u64 = 1024;
 /// A file that comes slowly enough for something to happen meanwhile.
@@ -92,7 +94,7 @@ impl Fetch<'_> {
 
     /// How many bytes an unfinished file has for sure.
     fn kept_bytes(&self, place: &Place) -> u64 {
-        journal_bytes(&place.out(&format!("{}.part.json", self.name)))
+        journal_bytes(&place.out(&format!("{}.towline.json", self.name)))
     }
 
     /// Kills a slow run when it has `least_bytes`; how many it has left.
@@ -116,11 +118,12 @@ pub(crate) fn a_large_file_comes_in_pieces_and_a_second_run_finds_it(server: &Se
     each_way(server, |fetch| {
         fetch.put(OLD, BIG_BYTES);
         let place = Place::new();
-        fetch.run(&place, &[]).run().code(0).says(&[&format!("{}: 64.0 MiB in ", fetch.name)]).writes_nothing();
+        let outcome = fetch.run(&place, &NOT_AT_ONCE).run().code(0).writes_nothing();
+        outcome.says(&[&format!("{}: 64.0 MiB in ", fetch.name)]);
         fetch.arrived(&place, OLD, BIG_BYTES);
         let piece = format!("GET /{} {} 206", fetch.name, fetch.way.protocol);
-        // How many depends on how fast the machine is; one stream would be one answer without a range.
-        wait_until("pieces in the log", || server.logged(|line| line == piece) >= 3);
+        // How many depends on the machine; one stream would be one answer without a range.
+        wait_until("pieces in the log", || server.logged(|line| line == piece) >= 2);
 
         let found = format!("{}: already there (same validator)", fetch.name);
         fetch.run(&place, &[]).run().code(0).says(&[&found]);

@@ -4,51 +4,70 @@
 use bytes::Bytes;
 
 use super::Core;
+use super::doubt::page_error;
+use super::existing::Decision;
 use super::start::{next_name, reserve};
-use crate::dispatch::job::{Job, Phase, Published, Segmented, Winding};
+use crate::dispatch::ids::IdMap;
+use crate::dispatch::job::{Job, Phase, Segmented, Winding};
 use crate::dispatch::link::Link;
-use crate::dispatch::message::{Effect, Head, Store, Time};
+use crate::dispatch::message::{Effect, Fate, Head, Open, Store, Time};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Event, How};
-use crate::http::validator::Agreement;
+use crate::event::Event;
+use crate::evidence::Verdict;
 use crate::job::JobId;
 use crate::journal::Journal;
 use crate::name;
 use crate::options::Existing;
 use crate::plan::TransferId;
-use crate::storage::StatKind;
 
 impl Core {
     pub(super) fn answered(&mut self, now: Time, transfer: TransferId, head: Box<Head>, whole: Option<Vec<Bytes>>) {
-        let Some(id) = self.transfers.get(&transfer).map(|transfer| transfer.job) else { return };
+        let Some(state) = self.transfers.get(&transfer) else { return };
+        let id = state.job;
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if !matches!(job.phase, Phase::Probing) {
             return;
         }
         job.probe = Some(transfer);
         job.protocol = head.protocol;
+        self.slots.served(state.slot);
+        self.slots.succeeded(&state.host);
+        if self.is_page(id, &head) {
+            return self.page_instead(now, id, transfer, &head);
+        }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
         if std::mem::take(&mut job.begins_at_zero) {
-            if whole.is_none() && is_same(job, &head) {
+            let verdict = job.held.compare(&head.evidence);
+            if whole.is_none() && verdict.joins() && head.total_bytes == job.total_bytes && !job.needs_sample {
                 return self.stream_over(id, transfer);
             }
-            let reason = "the server does not serve ranges, so what is there cannot be added to".to_owned();
+            job.begins_at_zero = true;
+            if self.must_ask_again(now, id, &head, verdict) {
+                return;
+            }
+            let Some(job) = self.jobs.get_mut(&id) else { return };
+            let reason = "the server does not serve ranges, so that what has come cannot be added to".to_owned();
+            // Where there are no ranges, there will be none later: nothing of it can be gone on with.
+            job.keeps_old |= job.is_worth_keeping() && !job.says_no_ranges;
             job.forget_content();
+            job.answers = 0;
             job.sources.forget();
             self.effects.push(Effect::Report(Event::Restarted { job: id, reason }));
         }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
         job.total_bytes = head.total_bytes;
-        job.validator = head.validator.clone();
+        job.held = head.evidence.clone();
         if let Some(source) = job.sources.get_mut(job.sources.lead()) {
-            source.validator = Some(head.validator.clone());
+            source.told = Some(head.evidence.clone());
         }
         // Bytes that were encoded on the way are others each time, and so are their offsets.
-        job.says_no_ranges = head.refuses_ranges || head.content_encoding.is_some();
+        job.says_no_ranges = head.refuses_ranges || head.evidence.content_encoding.is_some();
         job.segmented = if job.says_no_ranges { Segmented::Refused } else { job.segmented };
         job.whole = whole;
         job.patience = 0;
         let was_named = std::mem::replace(&mut job.is_named, true);
         let given = head.file_name.clone();
-        let (warnings, remarks) = (warnings(&head, &job.path), head.remarks.clone());
+        let (warning, remarks) = (encoding_warning(&head), head.remarks.clone());
         job.answer = Some(head);
         if !was_named {
             // A mirror does not name the file by its URL.
@@ -57,7 +76,7 @@ impl Core {
             job.plain_name = name::safe::make_safe(&plain);
             job.path = self.settings.dir.join(&job.plain_name);
         }
-        for warning in warnings {
+        if let Some(warning) = warning {
             self.warn(Some(id), warning);
         }
         for message in remarks {
@@ -67,7 +86,8 @@ impl Core {
         let held = job.reserved;
         if reserve(&mut self.names, job) && held == job.reserved {
             // What was found under this name is known already.
-            return self.place(now, id, None);
+            let partial = job.held_partial.take().map(|journal| *journal);
+            return self.place(now, id, partial);
         }
         self.prepare(now, id);
     }
@@ -92,15 +112,22 @@ impl Core {
             job.held_partial = partial.map(Box::new);
             return self.check_existing(id);
         }
-        if let Some(existing) = &job.existing {
-            let decision = decide_existing(job, existing, self.settings.existing);
-            match decision {
+        if job.existing.is_some() {
+            match self.decide_existing(id) {
                 Decision::There(how, published) => return self.wind(now, id, Winding::There(how, published)),
                 Decision::Refuse(error) => return self.wind(now, id, Winding::Fail(error)),
                 Decision::Rename => {
-                    next_name(job);
+                    next_name_of(&mut self.jobs, id);
                     return self.prepare(now, id);
                 }
+                Decision::Compare => return self.compare_existing(now, id, partial),
+                Decision::Digest => {
+                    if let Some(job) = self.jobs.get_mut(&id) {
+                        job.held_partial = partial.map(Box::new);
+                    }
+                    return self.check_existing(id);
+                }
+                Decision::AskOwner => return self.ask_owner(id, partial),
                 Decision::Replace => {}
             }
         }
@@ -116,20 +143,33 @@ impl Core {
             resumed_bytes: 0,
             protocol: job.protocol.name(),
         };
-        if let Some(journal) = partial {
-            match job.validator.compare(&journal.identity.validator) {
-                Agreement::Same => return self.wind(now, id, Winding::Adopt(Box::new(journal))),
-                _ if journal.done.is_empty() => {}
-                _ if job.spec.same_content => {
+        if let Some(journal) = partial.filter(|journal| !journal.done.is_empty()) {
+            let is_ours = job.is_of(&journal.identity.url);
+            let verdict = journal.identity.evidence.compare(&job.held);
+            let has_equal_length = journal.identity.total_bytes == job.total_bytes;
+            match verdict {
+                _ if job.spec.same_content && (!verdict.joins() || !is_ours) => {
                     job.link = Link::doubted();
                     return self.wind(now, id, Winding::Adopt(Box::new(journal)));
                 }
-                _ if journal.identity.total_bytes == job.total_bytes
-                    && job.is_of_other_source(&journal.identity.url) =>
-                {
+                verdict if verdict.joins() => return self.wind(now, id, Winding::Adopt(Box::new(journal))),
+                _ if has_equal_length && job.is_of_other_source(&journal.identity.url) => {
                     return self.wind(now, id, Winding::Adopt(Box::new(journal)));
                 }
-                _ => {
+                _ if !is_ours => return self.refuse_foreign(now, id, journal),
+                // The next answer to a range decides, by what it says or by bytes that overlap.
+                verdict if !verdict.is_different() && has_equal_length && !job.says_no_ranges => {
+                    return self.wind(now, id, Winding::Adopt(Box::new(journal)));
+                }
+                verdict => {
+                    let Some(head) = job.answer.clone() else { return };
+                    job.held_partial = Some(Box::new(journal));
+                    if self.must_ask_again(now, id, &head, verdict) {
+                        return;
+                    }
+                    let Some(job) = self.jobs.get_mut(&id) else { return };
+                    job.held_partial = None;
+                    job.keeps_old = true;
                     let reason = "the file on the server is another version than the one begun".to_owned();
                     self.effects.push(Effect::Report(Event::Restarted { job: id, reason }));
                 }
@@ -143,17 +183,95 @@ impl Core {
         job.phase = Phase::Opening;
         job.is_part_open = true;
         job.part_of = job.path.clone();
-        let effect = Effect::Open { job: id, path: job.path.clone(), total_bytes: job.total_bytes };
-        self.ask_disk(id, effect);
+        job.has_old |= job.keeps_old;
+        let open = Open {
+            job: id,
+            path: job.path.clone(),
+            total_bytes: job.total_bytes,
+            journal: job.first_journal(),
+            keeps_old: std::mem::take(&mut job.keeps_old),
+        };
+        self.ask_disk(id, Effect::Open(Box::new(open)));
+    }
+
+    /// A page came instead of the file. What is held stays, and the file is asked for again; where
+    /// nothing is, it fails at once.
+    fn page_instead(&mut self, now: Time, id: JobId, transfer: TransferId, head: &Head) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let error = page_error(job, head);
+        let holds = job.is_worth_keeping() || job.held_partial.is_some();
+        self.drop_transfers(&[transfer]);
+        let Some(state) = self.transfers.get(&transfer).cloned() else { return };
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.phase = Phase::Ready;
+            job.probe = None;
+        }
+        match holds {
+            true => self.page_came(now, id, &state, head),
+            false => {
+                let error = error.with_url(crate::secret::shown_url(&state.url));
+                self.give_up(now, id, error);
+            }
+        }
+    }
+
+    /// Whether one more answer is wanted before what is held gives way to what this one brings.
+    fn must_ask_again(&mut self, now: Time, id: JobId, head: &Head, verdict: Verdict) -> bool {
+        let Some(job) = self.jobs.get_mut(&id) else { return true };
+        if !verdict.is_different() && !head.evidence.is_html {
+            return false;
+        }
+        if job.spec.same_content {
+            return false;
+        }
+        job.doubts.different += 1;
+        if job.doubts.different >= 2 {
+            job.doubts.different = 0;
+            return false;
+        }
+        let held = match &job.held_partial {
+            Some(journal) => &journal.identity.evidence,
+            None => &job.held,
+        };
+        let text = format!("the file on the server has changed ({})", held.differences(&head.evidence));
+        let error = Error::new(ErrorKind::Changed, text).with_url(crate::secret::shown_url(&job.url));
+        job.phase = Phase::Ready;
+        job.probe = None;
+        job.answer = None;
+        job.whole = None;
+        // Where it was sent to may be what is wrong.
+        job.go_back();
+        let running = job.transfers.clone();
+        self.drop_transfers(&running);
+        self.retry_or_fail(now, id, 0, error, false);
+        true
+    }
+
+    /// What an earlier run left under this name is of another URL, and nothing shows that it is the
+    /// same file.
+    fn refuse_foreign(&mut self, now: Time, id: JobId, journal: Journal) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if self.settings.existing == Existing::AutoRename {
+            job.is_part_open = false;
+            self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), fate: Fate::Kept });
+            next_name(job);
+            return self.prepare(now, id);
+        }
+        let text = format!(
+            "what an earlier run left under this name is of another URL ({}), and nothing shows that it is the same file",
+            crate::secret::printable(&journal.identity.url)
+        );
+        let error = Error::new(ErrorKind::NameTaken, text).with_path(job.path.clone()).with_advice(
+            "what has come is kept; --same-content goes on if samples of both agree, --restart gives it up, another \
+                 -o begins beside it",
+        );
+        super::start::adopt(job, journal);
+        self.wind(now, id, Winding::Fail(error));
     }
 
     fn store(&mut self, id: JobId, content: Vec<Bytes>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let bytes = content.iter().map(Bytes::len).sum::<usize>() as u64;
-        if std::mem::take(&mut job.is_part_open) {
-            // Of another version; its lock would be in the way.
-            self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), discard: true });
-        }
         job.phase = Phase::Publishing;
         job.total_bytes = Some(bytes);
         job.done.insert(crate::ranges::ByteRange::new(0, bytes));
@@ -163,7 +281,7 @@ impl Core {
         self.unstored_bytes += bytes;
         let store = Store {
             job: id,
-            is_alone: !job.has_part && self.settings.existing != Existing::Overwrite,
+            is_alone: self.settings.existing != Existing::Overwrite,
             path: job.path.clone(),
             content,
             replace: self.settings.existing == Existing::Overwrite,
@@ -180,10 +298,13 @@ impl Core {
         job.pending = job.pending.saturating_sub(1);
         if let Err(error) = result {
             job.is_part_open = false;
-            return match job.phase {
-                Phase::Winding(_) => self.wound(now, id),
-                _ => self.wind(now, id, Winding::Fail(error)),
-            };
+            if matches!(job.phase, Phase::Winding(_)) {
+                return self.wound(now, id);
+            }
+            if !self.waits_for_machine(now, id, &error) {
+                self.wind(now, id, Winding::Fail(error));
+            }
+            return;
         }
         if !matches!(job.phase, Phase::Opening) {
             return self.wound(now, id);
@@ -197,86 +318,16 @@ impl Core {
     }
 }
 
-/// Whether the whole file that a server sends is certainly what is there in part.
-fn is_same(job: &Job, head: &Head) -> bool {
-    let is_comparable = head.total_bytes == job.total_bytes && head.content_encoding.is_none();
-    is_comparable && !job.needs_sample && job.validator.compare(&head.validator) == Agreement::Same
-}
-
-pub(super) enum Decision {
-    There(How, Published),
-    Refuse(Error),
-    Rename,
-    Replace,
-}
-
-/// Another file has the name, or this one is there already.
-pub(super) fn decide_existing(job: &Job, existing: &crate::dispatch::message::Existing, policy: Existing) -> Decision {
-    let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
-    let is_file = existing.stat.kind == StatKind::File;
-    // With a checksum, the file that is there was compared before and is another one.
-    if is_file
-        && job.spec.checksum.is_none()
-        && let Some(how) = is_there(job, existing)
-        // The same length is too little where the user wants it fetched again.
-        && !(policy == Existing::Overwrite && how == How::ThereBySize)
-    {
-        return Decision::There(how, published);
-    }
-    match policy {
-        Existing::Overwrite if is_file => Decision::Replace,
-        Existing::AutoRename => Decision::Rename,
-        Existing::Skip => Decision::There(How::Skipped, published),
-        _ => {
-            let what = match (is_file, &job.spec.checksum) {
-                (true, None) => "another file has this name",
-                (true, Some(_)) => "a file that has this name does not have the digest that was asked for",
-                (false, _) => "something that is no file has this name",
-            };
-            Decision::Refuse(Error::new(ErrorKind::NameTaken, what).with_path(job.path.clone()))
-        }
+fn next_name_of(jobs: &mut IdMap<JobId, Box<Job>>, id: JobId) {
+    if let Some(job) = jobs.get_mut(&id) {
+        next_name(job);
     }
 }
 
-fn is_there(job: &Job, existing: &crate::dispatch::message::Existing) -> Option<How> {
-    let has_other_len = job.total_bytes.is_some_and(|total_bytes| total_bytes != existing.stat.len_bytes);
-    if has_other_len {
-        return None;
-    }
-    if let Some(note) = existing.note.as_ref().filter(|note| !job.is_of_other_source(&note.url)) {
-        match note.validator.compare(&job.validator) {
-            Agreement::Same => return Some(How::ThereByValidator),
-            Agreement::Different => return None,
-            Agreement::Unknown => {}
-        }
-    }
-    // Without a validator, the length is the least that must be known.
-    job.total_bytes?;
-    let modified = existing.stat.modified.duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs());
-    let server = job.validator.last_modified_time();
-    let server = server.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-    match server {
-        Some(time) if time.as_secs() == modified => Some(How::ThereByTime),
-        _ => Some(How::ThereBySize),
-    }
-}
-
-fn warnings(head: &Head, path: &std::path::Path) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
-    let wants_html = extension.as_ref().is_none_or(|extension| {
-        ["html", "htm", "xhtml", "php", "asp", "aspx", "jsp"].iter().any(|html| extension == html)
-    });
-    if head.is_html && !wants_html {
-        warnings.push(
-            "the server sends an HTML page where a file was expected; it may be an error or a login page".to_owned(),
-        );
-    }
-    if let Some(encoding) = &head.content_encoding {
-        warnings.push(format!(
-            "the server sends the content encoded ({}) although it was not asked to; it is stored as sent",
-            crate::secret::printable(encoding)
-        ));
-    }
-    warnings
+fn encoding_warning(head: &Head) -> Option<String> {
+    let encoding = head.evidence.content_encoding.as_ref()?;
+    Some(format!(
+        "the server sends the content encoded ({}) although it was not asked to; it is stored as sent",
+        crate::secret::printable(encoding)
+    ))
 }

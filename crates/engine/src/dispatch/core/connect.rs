@@ -2,18 +2,21 @@
 
 use std::sync::Arc;
 
+use url::Url;
+
 use super::Core;
-use crate::dispatch::job::{Failures, Job, Phase, Rate, Segmented, Transfer};
-use crate::dispatch::message::{Effect, Fetch, FetchKind, Time};
+use crate::dispatch::job::{Doubts, Failures, Job, Phase, Rate, Segmented, Transfer};
+use crate::dispatch::message::{Demand, Effect, Fetch, FetchKind, Head, Time};
 use crate::dispatch::slots::Wanted;
 use crate::event::Event;
+use crate::evidence::samples::{self, OVERLAP_BYTES};
+use crate::http::origin::Origin;
 use crate::job::JobId;
 use crate::plan::piece::Piece;
 use crate::plan::{Active, Next, TransferId, View};
 use crate::ranges::ByteRange;
+use crate::size;
 
-/// So much of what is there is fetched again where a file has no validator.
-pub(super) const SAMPLE_BYTES: u64 = 64 << 10;
 /// So many ranges in a row may be answered with something else before none is asked for any more.
 pub(super) const RANGE_TRIES: u32 = 3;
 /// What one connection brings within this time is not worth a second one.
@@ -23,15 +26,21 @@ impl Core {
     /// Sends what requests the running jobs can use and the caps allow.
     pub(super) fn connect_all(&mut self, now: Time) {
         let mut active = self.active();
-        for at in 0..self.running.len() {
-            let Some(id) = self.running.get(at).copied() else { break };
-            if !matches!(self.jobs[&id].phase, Phase::Ready) {
+        let mut at = 0;
+        // What fails meanwhile leaves the row, and the next one stands in its place.
+        while let Some(id) = self.running.get(at).copied() {
+            if !self.is_ready(id) {
                 self.connect(now, id);
             } else if active < self.settings.jobs {
                 self.take_place(now, id);
-                active += usize::from(!matches!(self.jobs[&id].phase, Phase::Ready));
+                active += usize::from(!self.is_ready(id) && self.jobs.contains_key(&id));
             }
+            at += usize::from(self.running.get(at) == Some(&id));
         }
+    }
+
+    fn is_ready(&self, id: JobId) -> bool {
+        self.jobs.get(&id).is_some_and(|job| matches!(job.phase, Phase::Ready))
     }
 
     /// A prepared job and a free place: go on with what an earlier run left, or ask for the file.
@@ -57,6 +66,8 @@ impl Core {
         match job.phase {
             Phase::Ready => self.probe(now, id),
             Phase::Moving => while self.fetch_more(now, id) {},
+            Phase::Checking => self.ask_check(now, id),
+            Phase::Comparing => self.ask_sample_of_existing(now, id),
             _ => {}
         }
     }
@@ -64,7 +75,7 @@ impl Core {
     fn probe(&mut self, now: Time, id: JobId) {
         let job = &self.jobs[&id];
         if job.failures.get(&0).is_some_and(|failure| failure.retry_at > now) {
-            return;
+            return self.fail_with_its_host(now, id);
         }
         let (lead, piece) = (job.sources.lead(), self.whole_piece());
         if self.send(now, id, lead, FetchKind::Probe, piece).is_none() {
@@ -105,12 +116,14 @@ impl Core {
             }
             return false;
         }
+        if job.demand(self.settings.server_digests).is_none() {
+            // Nothing would show that two pieces are of two versions.
+            return is_alone && self.next_stream(now, id);
+        }
         let lead = job.sources.lead();
         match job.segmented {
             Segmented::Unknown if is_alone => self.next_piece(now, id, lead, true),
             Segmented::Unknown => self.try_ranges(now, id),
-            // One piece after the other, each behind a sample, where nothing tells versions apart.
-            Segmented::Proven if !is_alone && !job.validator.can_tell_versions() => false,
             Segmented::Proven if job.transfers.len() < job.adapt.target() => self.next_piece(now, id, lead, false),
             _ => false,
         }
@@ -148,14 +161,54 @@ impl Core {
         }
     }
 
+    /// What is missing, in one stream: where versions cannot be told apart, what came last is fetched
+    /// again before it and compared. Always false: there is nothing more to send.
+    fn next_stream(&mut self, now: Time, id: JobId) -> bool {
+        let job = &self.jobs[&id];
+        let Some(total_bytes) = job.total_bytes else { return false };
+        let Some(gap) = job.done.gaps(total_bytes).next() else { return false };
+        if job.failures.get(&gap.start).is_some_and(|failure| failure.retry_at > now) {
+            return false;
+        }
+        let before = job.done.iter().find(|range| range.end == gap.start);
+        let Some(overlap) = before.map(|range| range.len().min(OVERLAP_BYTES)) else {
+            self.begin_again_at_zero(id);
+            return false;
+        };
+        // Where nothing was ever said of the version, bytes that overlap are all there is.
+        let demand = if job.held.is_silent() { Demand::NotDifferent } else { Demand::SameWeakly };
+        let lead = job.sources.lead();
+        let kind = FetchKind::Piece {
+            range: gap,
+            overlap_bytes: overlap,
+            if_range: if job.distrusts_if_range { None } else { job.held.if_range() },
+            expect: Arc::new(job.held.clone()),
+            demand,
+        };
+        self.send(now, id, lead, kind, Piece::new(gap.start, gap.end));
+        false
+    }
+
+    /// A host that answers nobody is not waited for by each file for itself.
+    fn fail_with_its_host(&mut self, now: Time, id: JobId) {
+        let job = &self.jobs[&id];
+        if !self.slots.is_given_up(&job.host, now) {
+            return;
+        }
+        if let Some(error) = job.last_error.clone() {
+            let attempts = job.failures.get(&0).map_or(0, |failure| failure.attempts);
+            self.give_up(now, id, error.with_attempts(attempts));
+        }
+    }
+
     pub(super) fn sample(&mut self, now: Time, id: JobId) {
         let job = &self.jobs[&id];
         let Some(there) = job.done.iter().max_by_key(|range| range.len()) else { return };
-        let range = sample_of(there);
+        let range = samples::end_of(there);
         if job.failures.get(&range.start).is_some_and(|failure| failure.retry_at > now) {
             return;
         }
-        let kind = FetchKind::Sample { range, expect: job.validator.clone() };
+        let kind = FetchKind::Sample { range, expect: Arc::new(job.held.clone()) };
         let (lead, piece) = (job.sources.lead(), Piece::new(range.start, range.end));
         self.send(now, id, lead, kind, piece);
     }
@@ -167,10 +220,8 @@ impl Core {
         else {
             return false;
         };
-        if !job.validator.can_tell_versions() {
-            // Nothing would show that two pieces are of two versions.
-            return false;
-        }
+        let is_over = job.trials.retry_at > now;
+        let Some(demand) = job.demand(self.settings.server_digests).filter(|_| !is_over) else { return false };
         let piece_size = self.settings.piece_size_bytes;
         let position = first.piece.position();
         // Unless the user said how many, more connections have to be worth it: what the first one
@@ -184,11 +235,8 @@ impl Core {
         let share = (total / job.adapt.target() as u64).max(piece_size);
         let start = share.max(position + piece_size / 2).min(total - piece_size / 2);
         let range = ByteRange::new(start, (start + 4 * piece_size).min(total));
-        if job.failures.get(&start).is_some_and(|failure| failure.retry_at > now) {
-            return false;
-        }
         let lead = job.sources.lead();
-        let kind = piece_kind(job, lead, range);
+        let kind = piece_kind(job, lead, range, demand);
         if self.send(now, id, lead, kind, Piece::new(range.start, range.end)).is_none() {
             return false;
         }
@@ -202,6 +250,12 @@ impl Core {
     pub(super) fn next_piece(&mut self, now: Time, id: JobId, source: usize, is_trial: bool) -> bool {
         let job = &self.jobs[&id];
         let Some(total_bytes) = job.total_bytes else { return false };
+        // A mirror's bytes are told by what it says itself, and by the sample that it joined with.
+        let demand = match job.demand(self.settings.server_digests) {
+            Some(demand) => demand,
+            None if job.sources.is_many() => Demand::NotDifferent,
+            None => return false,
+        };
         let active: Vec<Active> = job
             .transfers
             .iter()
@@ -232,7 +286,7 @@ impl Core {
         if is_trial && victim.is_some() && !job.sources.is_many() {
             return false;
         }
-        let kind = piece_kind(job, source, range);
+        let kind = piece_kind(job, source, range, demand);
         let Some(transfer) = self.send(now, id, source, kind, Piece::new(range.start, range.end)) else { return false };
         if let Some(victim) = victim.and_then(|victim| self.transfers.get_mut(&victim)) {
             victim.in_race |= in_race;
@@ -250,11 +304,20 @@ impl Core {
     }
 
     /// An answer to a range was right: the first stream gets its share, the rest is free.
-    pub(super) fn proven(&mut self, transfer: TransferId) {
-        let Some((id, source)) = self.transfers.get(&transfer).map(|transfer| (transfer.job, transfer.source)) else {
-            return;
-        };
+    pub(super) fn proven(&mut self, transfer: TransferId, head: &Head) {
+        let Some(state) = self.transfers.get(&transfer) else { return };
+        let (id, source) = (state.job, state.source);
+        self.slots.served(state.slot);
+        self.slots.succeeded(&state.host);
         let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.protocol = head.protocol;
+        if let FetchKind::Piece { overlap_bytes: overlap @ 1.., .. } = &state.kind {
+            let message = format!(
+                "the last {} were fetched again and are the same: it goes on behind them",
+                size::bytes(*overlap)
+            );
+            self.effects.push(Effect::Report(Event::Remark { job: id, message }));
+        }
         if source != job.sources.lead() {
             if job.told_segmented.replace(true) != Some(true) {
                 self.effects.push(Effect::Report(Event::Ranges { job: id, segmented: true }));
@@ -263,7 +326,13 @@ impl Core {
         }
         job.patience = 0;
         job.was_resolved_again = false;
-        job.ignored_ranges = 0;
+        job.doubts = Doubts::default();
+        job.left_to_others = 0;
+        job.held.place = job.held.place.or(head.evidence.place);
+        if job.transfers.len() == 1 && state.url != job.url {
+            // It was sent there when nothing else ran, and has shown that the file is there.
+            (job.url, job.host) = (state.url.clone(), state.host.clone());
+        }
         if job.segmented != Segmented::Trying {
             return;
         }
@@ -274,12 +343,6 @@ impl Core {
         let cut = self.transfers[&transfer].piece.start();
         if let Some(first) = job.probe.and_then(|probe| self.transfers.get(&probe)) {
             first.piece.set_end(cut.max(first.piece.position()).min(first.piece.end()));
-        }
-        let has_validator = job.validator.etag.is_some() || job.validator.last_modified.is_some();
-        if !has_validator && job.spec.checksum.is_none() {
-            let text = "the server gives the file neither an entity tag nor a date: that all pieces are of one \
-                        version cannot be checked, only that its length stays the same";
-            self.warn(Some(id), text.to_owned());
         }
     }
 
@@ -292,13 +355,27 @@ impl Core {
         kind: FetchKind,
         piece: Piece,
     ) -> Option<TransferId> {
+        let (url, host) = self.jobs.get(&id)?.place_of(source);
+        let place = (url.clone(), host.clone());
+        self.send_to(now, id, source, place, kind, piece)
+    }
+
+    /// The same, to where a source has sent this request.
+    pub(super) fn send_to(
+        &mut self,
+        now: Time,
+        id: JobId,
+        source: usize,
+        (url, host): (Url, Origin),
+        kind: FetchKind,
+        piece: Piece,
+    ) -> Option<TransferId> {
         let job = self.jobs.get(&id)?;
-        let (url, host) = job.place_of(source);
         let wanted = match kind {
             FetchKind::Probe => Wanted::Whole,
             _ => Wanted::Own,
         };
-        let (taken, closed) = self.slots.take(host, wanted, now)?;
+        let (taken, closed) = self.slots.take(&host, wanted, now)?;
         if let Some((slot, worker)) = closed {
             self.effects.push(Effect::CloseSlot { slot, worker });
         }
@@ -314,6 +391,8 @@ impl Core {
             source,
             url: url.clone(),
             had_if_range: matches!(kind, FetchKind::Piece { if_range: Some(_), .. }),
+            redirects: 0,
+            kind: kind.clone(),
             head: None,
             piece: Arc::clone(&piece),
             is_probe: matches!(kind, FetchKind::Probe),
@@ -329,9 +408,9 @@ impl Core {
             slot: taken.slot,
             alpn: taken.alpn,
             origin: host.clone(),
-            url: url.clone(),
-            is_own_origin: *host == job.own_origin,
-            keeps_credentials: host == job.sources.get(source).map_or(&job.own_origin, |source| &source.own_origin),
+            url,
+            is_own_origin: host == job.own_origin,
+            keeps_credentials: host == *job.sources.get(source).map_or(&job.own_origin, |source| &source.own_origin),
             kind,
             piece,
         };
@@ -343,18 +422,17 @@ impl Core {
 }
 
 /// The request for a range of this source, whose answer must be of the version that it had.
-fn piece_kind(job: &Job, source: usize, range: ByteRange) -> FetchKind {
+fn piece_kind(job: &Job, source: usize, range: ByteRange, demand: Demand) -> FetchKind {
     let mirror = job.sources.get(source).filter(|_| source != job.sources.lead());
-    let (validator, distrusts_if_range) = match mirror {
-        Some(mirror) => (mirror.validator.clone().unwrap_or_default(), mirror.distrusts_if_range),
-        None => (job.validator.clone(), job.distrusts_if_range),
+    let (evidence, distrusts_if_range) = match mirror {
+        Some(mirror) => (mirror.told.clone().unwrap_or_default(), mirror.distrusts_if_range),
+        None => (job.held.clone(), job.distrusts_if_range),
     };
-    let if_range = if distrusts_if_range { None } else { validator.if_range() };
-    FetchKind::Piece { range, if_range, expect: validator }
-}
-
-/// The part of what is there that is compared with what a server sends: its end, for what stands at
-/// the beginning of a file is often the same in many.
-pub(super) fn sample_of(there: ByteRange) -> ByteRange {
-    ByteRange::new(there.end.saturating_sub(SAMPLE_BYTES).max(there.start), there.end)
+    let demand = match mirror {
+        // One that tells nothing by itself has joined by a sample, which is all there is.
+        Some(_) if !evidence.can_join() => Demand::NotDifferent,
+        _ => demand,
+    };
+    let if_range = if distrusts_if_range { None } else { evidence.if_range() };
+    FetchKind::Piece { range, overlap_bytes: 0, if_range, expect: Arc::new(evidence), demand }
 }

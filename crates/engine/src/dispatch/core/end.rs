@@ -3,14 +3,17 @@
 
 use super::Core;
 use super::start::{adopt, next_name, reserve};
-use crate::dispatch::job::{Job, Phase, Published, Segmented, Winding};
-use crate::dispatch::message::{Effect, Publish, Time};
+use crate::dispatch::job::{Closing, Job, Phase, Published, Segmented, Winding};
+use crate::dispatch::message::{Effect, Fate, Publish, Time};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, How};
 use crate::feed::{Settled, SettledState};
 use crate::job::JobId;
 use crate::journal::{Journal, Verified};
 use crate::options::Existing;
+use crate::plan::TransferId;
+use crate::ranges::{ByteRange, RangeSet};
+use crate::size::bytes;
 
 impl Core {
     /// Ends what the job does, for this reason: breaks its transfers off; the rest follows when
@@ -26,12 +29,15 @@ impl Core {
             // What the journal claims is still there, whatever comes instead of going on with it.
             adopt(job, *journal);
         }
-        job.whole = None;
-        for transfer in &job.transfers {
-            if let Some(state) = self.transfers.get(transfer) {
-                self.effects.push(Effect::Drop { transfer: *transfer, worker: state.worker });
-            }
+        if job.done.is_empty()
+            && let Some(journal) = job.held_partial.take()
+        {
+            // Nothing came of it yet; it stays.
+            adopt(job, *journal);
         }
+        job.whole = None;
+        let running = job.transfers.clone();
+        self.drop_transfers(&running);
         self.wound(now, id);
     }
 
@@ -42,7 +48,10 @@ impl Core {
             return;
         }
         let Phase::Winding(winding) = &job.phase else { return };
-        let keeps = matches!(winding, Winding::Fail(_) | Winding::Pause | Winding::Cancel | Winding::Interrupt);
+        let keeps = matches!(
+            winding,
+            Winding::Fail(_) | Winding::Pause | Winding::Cancel | Winding::Interrupt | Winding::Requeue
+        );
         if keeps && !job.is_disk_doubtful && job.is_worth_keeping() && job.saved_bytes != job.done.covered() {
             return self.save(id);
         }
@@ -78,12 +87,15 @@ impl Core {
                 self.go_on(now, id);
             }
             Winding::Lead(next) => self.lead_changes(id, next),
+            Winding::Requeue => self.requeue(id),
         }
     }
 
     fn begin_anew(&mut self, id: JobId, reason: String) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.fetched_bytes += job.done.covered().saturating_sub(job.resumed_bytes);
+        job.keeps_old |= job.is_worth_keeping();
+        job.go_back();
         job.forget();
         if Self::needs_single_stream(job.restarts) {
             job.segmented = Segmented::Refused;
@@ -93,12 +105,15 @@ impl Core {
 
     /// Every byte is there: compare the digest, then publish.
     pub(super) fn complete(&mut self, now: Time, id: JobId) {
-        let _ = now;
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.is_saving {
             job.phase = Phase::Winding(Winding::Complete);
             return;
         }
+        if self.begin_check(now, id) {
+            return;
+        }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
         let Some(len_bytes) = job.total_bytes else { return };
         match job.promise(self.settings.server_digests) {
             Some(promise) => {
@@ -114,8 +129,15 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.phase = Phase::Publishing;
         let replace = self.settings.existing == Existing::Overwrite;
-        let publish =
-            Publish { part_of: job.part_of.clone(), path: job.path.clone(), replace, note: job.note(), len_bytes };
+        let publish = Publish {
+            part_of: job.part_of.clone(),
+            path: job.path.clone(),
+            replace,
+            note: job.note().filter(|_| job.closing != Closing::Changed),
+            len_bytes,
+            replaces_old: job.has_old,
+            looks_for_holes: !job.was_hollow,
+        };
         self.ask_disk(id, Effect::Publish { job: id, publish: Box::new(publish) });
     }
 
@@ -143,10 +165,16 @@ impl Core {
             }
             Phase::CheckingExisting => self.beside_existing(now, id),
             Phase::Verifying if is_kept => {
+                self.name_culprit(id);
+                let Some(job) = self.jobs.get(&id) else { return };
                 let len_bytes = job.total_bytes.unwrap_or(0);
                 self.publish(id, len_bytes);
             }
             Phase::Verifying => {
+                if self.suspect(id) {
+                    return;
+                }
+                let Some(job) = self.jobs.get_mut(&id) else { return };
                 job.verified = Verified::Failed;
                 // The journal must say so, whatever it said before.
                 job.saved_bytes = 0;
@@ -154,6 +182,28 @@ impl Core {
                 self.wind(now, id, Winding::Fail(error));
             }
             _ => self.wound(now, id),
+        }
+    }
+
+    /// Somebody has cut the partial file meanwhile, or its file system leaves out zeros: what is missing
+    /// is fetched again, once.
+    pub(super) fn hollow(&mut self, now: Time, id: JobId, holes: &[(u64, u64)]) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.pending = job.pending.saturating_sub(1);
+        job.was_hollow = true;
+        job.high_water_bytes = 0;
+        job.saved_bytes = 0;
+        let mut missing = RangeSet::new();
+        for (start, end) in holes {
+            missing.insert(ByteRange::new(*start, *end));
+            job.done.remove(ByteRange::new(*start, *end));
+        }
+        job.phase = Phase::Moving;
+        let text =
+            format!("{} of the partial file were never written; they are fetched again", bytes(missing.covered()));
+        self.effects.push(Effect::Report(Event::Remark { job: id, message: text }));
+        if self.stop.is_some() {
+            self.wind(now, id, Winding::Interrupt);
         }
     }
 
@@ -166,7 +216,7 @@ impl Core {
         }
         match result {
             Ok(published) => {
-                job.is_part_open = false;
+                job.is_part_open &= was_stored;
                 self.finish(now, id, How::Fetched, published);
             }
             Err(error) if error.kind() == ErrorKind::NameTaken && self.settings.existing == Existing::AutoRename => {
@@ -187,10 +237,13 @@ impl Core {
                 self.publish(id, len_bytes);
             }
             Err(error) => {
-                job.is_disk_doubtful |= error.kind() != ErrorKind::NameTaken;
+                job.is_disk_doubtful |= error.kind() != ErrorKind::NameTaken && !error.is_scarcity();
                 if was_stored {
                     // Until its failure is counted, the session has not ended.
                     self.enter_running(id);
+                }
+                if was_stored && self.waits_for_machine(now, id, &error) {
+                    return;
                 }
                 self.wind(now, id, Winding::Fail(error));
             }
@@ -203,8 +256,8 @@ impl Core {
             self.jobs.get(&id).map_or(0, |job| if how.was_there() { 0 } else { self.fetched_bytes(job) });
         let Some(job) = self.jobs.remove(&id) else { return };
         if job.is_part_open {
-            // There already: what was begun beside it is of no use.
-            self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), discard: true });
+            // There already, or come whole: what was begun beside it is of no use.
+            self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), fate: Fate::Superseded });
         }
         self.tally.finished(how, published.len_bytes);
         self.tally.fetched_bytes += fetched_bytes;
@@ -214,9 +267,9 @@ impl Core {
                 path: job.path.strip_prefix(&self.settings.dir).map_or(job.path.clone(), ToOwned::to_owned),
                 len_bytes: published.len_bytes,
                 modified: published.modified,
-                validator: job.validator.clone(),
+                validator: Box::new(job.held.of_file()),
                 digest: checked.map(|promise| promise.checksum().to_string()),
-                is_current: true,
+                is_current: job.closing != Closing::Changed,
             };
             if how != How::Skipped {
                 self.effects.push(Effect::Settle(Settled { entry, state }));
@@ -254,8 +307,8 @@ impl Core {
             self.names.remove(&key);
         }
         if job.is_part_open {
-            let discard = !job.is_worth_keeping();
-            self.effects.push(Effect::Release { job: id, path: job.part_of, discard });
+            let fate = if job.is_worth_keeping() { Fate::Kept } else { Fate::Discarded };
+            self.effects.push(Effect::Release { job: id, path: job.part_of, fate });
         }
     }
 
@@ -314,6 +367,8 @@ impl Core {
             identity: job.identity(),
             done,
             verified: job.verified,
+            file: None,
+            replaces_old: job.has_old,
             saved_unix_ms: 0,
         };
         let path = job.part_of.clone();
@@ -344,6 +399,15 @@ impl Core {
         }
     }
 
+    /// Breaks transfers off; their ends say that they were.
+    pub(super) fn drop_transfers(&mut self, transfers: &[TransferId]) {
+        for transfer in transfers {
+            if let Some(state) = self.transfers.get(transfer) {
+                self.effects.push(Effect::Drop { transfer: *transfer, worker: state.worker });
+            }
+        }
+    }
+
     /// Asks the disk for something that the job waits for.
     pub(super) fn ask_disk(&mut self, id: JobId, effect: Effect) {
         if let Some(job) = self.jobs.get_mut(&id) {
@@ -354,6 +418,11 @@ impl Core {
 }
 
 impl Job {
+    /// What a partial file says of itself before anything has come.
+    pub(super) fn first_journal(&self) -> Journal {
+        Journal { identity: self.identity(), replaces_old: self.has_old, ..Journal::of_nothing() }
+    }
+
     /// Whether a later run can use what is there.
     pub(super) fn is_worth_keeping(&self) -> bool {
         self.is_part_open && self.total_bytes.is_some() && !self.done.is_empty()

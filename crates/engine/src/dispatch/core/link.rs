@@ -3,14 +3,17 @@
 //! it first. What its answer says and how the bytes compare decides whether more comes from it; if
 //! not, the job fails and all that is there stays.
 
+use std::sync::Arc;
+
 use super::Core;
 use super::start::adopt;
 use crate::dispatch::job::{Job, Phase, Transfer, Winding};
-use crate::dispatch::link::{Doubt, Link, differences, has_other_len, is_surely_same, samples};
+use crate::dispatch::link::{Doubt, Link};
 use crate::dispatch::message::{Effect, End, FetchKind, Head, Time};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
-use crate::http::validator::Validator;
+use crate::evidence::Evidence;
+use crate::evidence::samples::{self, IDENTITY_SAMPLES};
 use crate::job::JobId;
 use crate::journal::Journal;
 use crate::plan::piece::Piece;
@@ -24,13 +27,12 @@ const NEW_LINK: &str = "what is there is kept; if the link has expired, get a ne
                         same name";
 
 impl Core {
-    /// Takes over what an earlier run left, before anybody was asked. If the user gave the name and it
-    /// came from another URL, that may be a new link to the same file, or a mistake.
+    /// Takes over what an earlier run left, before anybody was asked. If it came from another URL, that
+    /// may be a new link to the same file, or a mistake.
     pub(super) fn adopt_by_name(&mut self, id: JobId, journal: Journal) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let mut urls = std::iter::once(&job.spec.url).chain(&job.spec.mirrors);
-        let is_known = urls.any(|url| journal.identity.is_of(&secret::identity_url(url)));
-        if !is_known && job.spec.output.is_some() && !journal.done.is_empty() {
+        let is_known = job.is_of(&journal.identity.url);
+        if !is_known && !journal.done.is_empty() {
             job.link = Link::doubted();
         }
         adopt(job, journal);
@@ -59,11 +61,11 @@ impl Core {
         let lead = job.sources.lead();
         let Link::Doubted(doubt) = &mut job.link else { return };
         if doubt.source != lead {
-            *doubt = Doubt { source: lead, ..Doubt::default() };
+            **doubt = Doubt { source: lead, is_by_samples: doubt.is_by_samples, ..Doubt::default() };
         }
         if doubt.samples.is_none() {
-            let mut chosen = samples(&job.done, &mut self.random);
-            if !job.spec.same_content {
+            let mut chosen = samples::spread(&job.done, IDENTITY_SAMPLES, &mut self.random);
+            if !job.spec.same_content && !doubt.is_by_samples {
                 // One is enough to see what the answer says; what stands at the end says most.
                 chosen = chosen.split_off(chosen.len().saturating_sub(1));
             }
@@ -73,7 +75,7 @@ impl Core {
             job.link = Link::Trusted;
             return;
         };
-        let kind = FetchKind::Sample { range, expect: doubt.seen.clone().unwrap_or_default() };
+        let kind = FetchKind::Sample { range, expect: Arc::new(doubt.seen.clone().unwrap_or_default()) };
         self.send(now, id, lead, kind, Piece::new(range.start, range.end));
     }
 
@@ -81,13 +83,15 @@ impl Core {
     pub(super) fn link_ended(&mut self, now: Time, id: JobId, transfer: &Transfer, end: End, has_progressed: bool) {
         match end {
             End::Sampled { same } => self.link_sampled(now, id, transfer, same),
+            End::NotRange(head) if self.is_page(id, &head) => self.page_came(now, id, transfer, &head),
             End::NotRange(head) => self.link_without_range(now, id, transfer, &head),
             End::WrongRange { head, error } => {
                 let job = &self.jobs[&id];
-                let better = judge(&job.validator, &head.validator, job.spec.same_content);
+                let better = judge(&job.held, &head.evidence, job.samples_decide());
                 self.refuse_link(now, id, better.unwrap_or_else(|| error.with_advice(BEGIN_AGAIN)));
             }
-            End::OtherVersion(_) => {
+            End::NotJoined { head, .. } if self.is_page(id, &head) => self.page_came(now, id, transfer, &head),
+            End::NotJoined { .. } => {
                 let text = "the file on the server changed while samples of it were compared with what is there";
                 self.refuse_link(now, id, Error::new(ErrorKind::Changed, text));
             }
@@ -96,7 +100,7 @@ impl Core {
             End::Failed { error, retry_after } => {
                 self.transfer_failed(now, id, transfer, error, retry_after, has_progressed);
             }
-            End::Complete | End::Dropped => {}
+            _ => {}
         }
     }
 
@@ -104,9 +108,11 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.failures.remove(&transfer.piece.start());
         let range = ByteRange::new(transfer.piece.start(), transfer.piece.end());
+        let is_sampled = job.samples_decide();
+        let is_by_samples = is_sampled && !job.spec.same_content;
         let (Some(head), Link::Doubted(doubt)) = (&transfer.head, &mut job.link) else { return };
-        let theirs = head.validator.clone();
-        if let Some(error) = judge(&job.validator, &theirs, job.spec.same_content) {
+        let theirs = head.evidence.clone();
+        if let Some(error) = judge(&job.held, &theirs, is_sampled) {
             return self.refuse_link(now, id, error);
         }
         if !same {
@@ -115,7 +121,7 @@ impl Core {
         }
         doubt.compared.insert(range);
         doubt.compared_samples += 1;
-        let is_surely_same = is_surely_same(&job.validator, &theirs);
+        let is_surely_same = !is_by_samples && job.held.compare(&theirs).joins();
         let left = doubt.samples.get_or_insert_default();
         left.retain(|sample| *sample != range);
         if left.is_empty() || is_surely_same {
@@ -130,12 +136,12 @@ impl Core {
     /// It sends the whole file, or says that the range does not exist: nothing can be compared.
     fn link_without_range(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
         let job = &self.jobs[&id];
-        if let Some(error) = judge(&job.validator, &head.validator, job.spec.same_content) {
+        if let Some(error) = judge(&job.held, &head.evidence, job.samples_decide()) {
             return self.refuse_link(now, id, error);
         }
-        if head.status != 416 && is_surely_same(&job.validator, &head.validator) {
+        if head.status != 416 && job.held.compare(&head.evidence).joins() {
             // How a server without ranges is gone on with is decided where it is for all of them.
-            return self.trust_link(now, id, &head.validator, "it tells the same version");
+            return self.trust_link(now, id, &head.evidence, "it tells the same version");
         }
         let range = (transfer.piece.start(), transfer.piece.end().saturating_sub(1));
         let what = if head.status == 416 { "does not have" } else { "does not serve" };
@@ -144,20 +150,20 @@ impl Core {
     }
 
     /// It has the file that was begun: from now on its version is the one that counts.
-    fn trust_link(&mut self, now: Time, id: JobId, theirs: &Validator, why: &str) {
+    fn trust_link(&mut self, now: Time, id: JobId, theirs: &Evidence, why: &str) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let validator = Validator {
+        let evidence = Evidence {
             total_bytes: job.total_bytes,
-            digest: theirs.digest.clone().or_else(|| job.validator.digest.take()),
+            digest: theirs.digest.clone().or_else(|| job.held.digest.take()),
             ..theirs.clone()
         };
         job.link = Link::Compared;
         job.needs_sample = false;
         job.distrusts_if_range = false;
         if let Some(source) = job.sources.get_mut(job.sources.lead()) {
-            source.validator = Some(validator.clone());
+            source.told = Some(evidence.clone());
         }
-        job.validator = validator;
+        job.held = evidence;
         let message = format!("goes on with what an earlier run left: {why}");
         self.effects.push(Effect::Report(Event::Remark { job: id, message }));
         self.look_whether_whole(now, id);
@@ -172,6 +178,12 @@ impl Core {
 }
 
 impl Job {
+    /// Whether samples show that a place has the file, whatever it says of its version.
+    fn samples_decide(&self) -> bool {
+        let is_by_samples = matches!(&self.link, Link::Doubted(doubt) if doubt.is_by_samples);
+        self.spec.same_content || is_by_samples
+    }
+
     /// Whether a transfer that ended was to show whether its place has the file.
     pub(super) fn is_sample_of_link(&self, transfer: &Transfer) -> bool {
         let is_sample = !transfer.writes && !transfer.is_probe && transfer.source == self.sources.lead();
@@ -188,12 +200,12 @@ impl Job {
 }
 
 /// Why nothing is to be fetched from a place that tells this version, if samples cannot help.
-fn judge(ours: &Validator, theirs: &Validator, is_sampled: bool) -> Option<Error> {
-    if is_surely_same(ours, theirs) {
+fn judge(ours: &Evidence, theirs: &Evidence, is_sampled: bool) -> Option<Error> {
+    if ours.compare(theirs).joins() {
         return None;
     }
-    let error = another_file(&differences(ours, theirs));
-    if has_other_len(ours, theirs) {
+    let error = another_file(&ours.differences(theirs));
+    if ours.has_other_length(theirs) {
         return Some(error.with_advice(BEGIN_AGAIN));
     }
     (!is_sampled).then(|| error.with_advice(TRY_SAMPLES))

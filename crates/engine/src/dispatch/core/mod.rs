@@ -6,12 +6,18 @@
 //! winds it up first: its transfers are broken off, then its journal is saved, then it is let go.
 
 mod answer;
+mod check;
 mod connect;
+mod doubt;
 mod end;
+mod existing;
 mod limits;
 mod link;
+mod optional;
+mod scarce;
 mod sources;
 mod start;
+mod trace;
 mod transfer;
 mod view;
 
@@ -35,6 +41,7 @@ use crate::http::origin::Origin;
 use crate::job::{JobId, JobSpec};
 use crate::options::{Existing, HttpVersion, Options};
 use crate::plan::TransferId;
+use crate::plan::piece::OPEN_END;
 use crate::ranges::ByteRange;
 
 /// Progress is told this often.
@@ -44,6 +51,8 @@ const STOP_WITHIN: Time = Time::from_millis(1500);
 /// Write-back is begun in portions of this size, so that a sync has little left to do and the
 /// kernel never has so much to write that it makes writers wait.
 const WRITE_BACK_BYTES: u64 = 8 << 20;
+/// So much room is reserved ahead of each connection.
+const RESERVED_BYTES: u64 = 4 * WRITE_BACK_BYTES;
 /// Small files that wait for the disk, in bytes; no new file is begun above it.
 const UNSTORED_BYTES_MAX: u64 = 8 << 20;
 /// Files that wait for the disk.
@@ -63,6 +72,8 @@ struct Settings {
     allow_downgrade: bool,
     max_size_bytes: Option<u64>,
     server_digests: bool,
+    trust_size: bool,
+    accept_html: bool,
 }
 
 /// All truth about a session.
@@ -88,6 +99,11 @@ pub(crate) struct Core {
     /// The reporter is behind: begin nothing new.
     is_held: bool,
     is_finished: bool,
+    /// This machine has run out of something: nothing new is begun before this.
+    scarce_until: Time,
+    has_told_scarcity: bool,
+    /// How many files had ended when the disk was full.
+    full_since: Option<u64>,
     /// Small files that have come and wait for the disk; they take no place any more.
     unstored: HashSet<JobId>,
     unstored_bytes: u64,
@@ -130,6 +146,8 @@ impl Core {
                 allow_downgrade: options.http.allow_downgrade,
                 max_size_bytes: options.max_size_bytes,
                 server_digests: options.http.server_digests,
+                trust_size: options.trust_size,
+                accept_html: options.accept_html,
             },
             jobs: IdMap::default(),
             running: Vec::new(),
@@ -145,6 +163,9 @@ impl Core {
             stop: None,
             is_held: false,
             is_finished: false,
+            scarce_until: Time::ZERO,
+            has_told_scarcity: false,
+            full_since: None,
             unstored: HashSet::new(),
             unstored_bytes: 0,
             next_transfer: 0,
@@ -158,6 +179,11 @@ impl Core {
     /// The reporter is behind (or has caught up): nothing new is begun meanwhile.
     pub(crate) fn hold(&mut self, is_held: bool) {
         self.is_held = is_held;
+    }
+
+    /// Whether nothing new is begun because the reporter is behind.
+    pub(crate) fn is_held(&self) -> bool {
+        self.is_held
     }
 
     /// Whether everything has ended.
@@ -181,10 +207,13 @@ impl Core {
             Message::Opened(job, result) => self.opened(now, job, result),
             Message::Stored(job, result) => self.published(now, job, result, true),
             Message::Published(job, result) => self.published(now, job, result, false),
+            Message::Hollow(job, holes) => self.hollow(now, job, &holes),
             Message::Saved(job, result) => self.saved(now, job, result),
             Message::Digested(job, result) => self.digested(now, job, result),
             Message::Answered(transfer, head, whole) => self.answered(now, transfer, head, whole),
-            Message::Proven(transfer) => self.proven(transfer),
+            Message::Proven(transfer, head) => self.proven(transfer, &head),
+            Message::Compared(job, result) => self.compared(now, job, result),
+            Message::Owned(job, result) => self.owned(now, job, result),
             Message::Identified(transfer, head) => self.identified(transfer, head),
             Message::Connected(slot, protocol) => self.slots.connected(slot, protocol),
             Message::Ended(ended) => self.ended(now, ended),
@@ -382,6 +411,10 @@ impl Core {
             if transfer.writes && position - transfer.written_back >= WRITE_BACK_BYTES {
                 let range = ByteRange::new(transfer.written_back, position);
                 self.effects.push(Effect::WriteBack { job: transfer.job, range });
+                let end = transfer.piece.end().min(position.saturating_add(RESERVED_BYTES));
+                if position < end && transfer.piece.end() != OPEN_END {
+                    self.effects.push(Effect::Reserve { job: transfer.job, range: ByteRange::new(position, end) });
+                }
                 transfer.written_back = position;
             }
         }

@@ -5,9 +5,11 @@
 //! its answer tells the length, which must be the same, and its version, which later answers of its
 //! own must be of. After that it gets pieces as the plan cuts them, by its own rate.
 
+use std::sync::Arc;
+
 use super::Core;
-use super::connect::{ALONE_SECONDS_MAX, RANGE_TRIES, SAMPLE_BYTES, sample_of};
-use super::transfer::{PATIENCE_MAX, REFUSED_WAIT, next_place, not_a_range_error};
+use super::connect::{ALONE_SECONDS_MAX, RANGE_TRIES};
+use super::transfer::{PATIENCE_MAX, next_place, not_a_range_error};
 use crate::checksum::Checksum;
 use crate::dispatch::backoff;
 use crate::dispatch::job::{Job, Phase, Segmented, Transfer, Winding};
@@ -15,8 +17,9 @@ use crate::dispatch::message::{Effect, End, FetchKind, Head, Time};
 use crate::dispatch::source::{Source, Standing};
 use crate::error::{Blame, Error, ErrorKind};
 use crate::event::{ErrorReport, Event, SourceShare};
+use crate::evidence::samples::{self, SAMPLE_BYTES};
+use crate::evidence::{Evidence, Verdict};
 use crate::http::digest::ServerDigest;
-use crate::http::validator::Agreement;
 use crate::job::JobId;
 use crate::plan::TransferId;
 use crate::plan::piece::Piece;
@@ -46,7 +49,10 @@ impl Core {
             return false;
         }
         let lead = job.sources.lead();
-        let able = job.sources.live().map(|(source, _)| source).filter(|source| self.is_able(now, job, *source));
+        // While the source of wrong bytes is looked for, one alone is asked.
+        let is_asked = |source: &usize| job.trace.as_ref().is_none_or(|trace| trace.base == *source);
+        let able = job.sources.live().map(|(source, _)| source).filter(is_asked);
+        let able = able.filter(|source| self.is_able(now, job, *source));
         let (busy, mut idle): (Vec<usize>, Vec<usize>) = able.partition(|source| self.load(job, *source) > 0);
         if idle.contains(&lead) && self.ask_lead(now, id) {
             return true;
@@ -140,6 +146,9 @@ impl Core {
     /// A mirror has no connection: it is compared, or gets a piece.
     fn ask_mirror(&mut self, now: Time, id: JobId, mirror: usize) -> Asked {
         let job = &self.jobs[&id];
+        if job.sources.get(mirror).is_some_and(Source::is_substitute) {
+            return Asked::Nothing;
+        }
         if job.sources.get(mirror).is_some_and(Source::is_joined) {
             // A piece could be the one that is just being tried.
             if job.segmented == Segmented::Trying && job.probe.is_some() {
@@ -152,12 +161,20 @@ impl Core {
         let Some(longest) = longest.filter(|_| self.is_worth_joining(job, there.covered())) else {
             return Asked::Waits;
         };
-        let range = sample_of(longest);
-        let kind = FetchKind::Sample { range, expect: job.common_version() };
+        let range = samples::end_of(longest);
+        let kind = FetchKind::Sample { range, expect: Arc::new(job.common_version()) };
         match self.send(now, id, mirror, kind, Piece::new(range.start, range.end)) {
             Some(_) => Asked::Sent,
             None => Asked::Nothing,
         }
+    }
+
+    /// Whether a mirror may bring pieces beside others. With a digest that is checked any may; without
+    /// one, its length and date, or its very tag, have to agree, besides its sample.
+    fn may_join(&self, job: &Job, told: &Evidence) -> bool {
+        let is_checked = job.promise(self.settings.server_digests).is_some_and(|promise| promise.proves());
+        let has_same_tag = job.held.etag.is_some() && job.held.etag == told.etag;
+        is_checked || has_same_tag || job.held.compare(told).is_same() || job.held.may_be_sampled(told)
     }
 
     /// Whether a mirror can still help: as a second connection would, or because nobody else does.
@@ -218,13 +235,16 @@ impl Core {
         }
         match end {
             End::Complete => self.piece_came(now, id, transfer),
-            End::Dropped => {}
+            End::Dropped | End::Gathered(_) | End::Checked(_) => {}
             End::Redirect { status, location } if is_lead => self.redirected(now, id, transfer, status, location),
             End::Redirect { status, location } => self.mirror_redirected(now, id, transfer, status, location),
+            End::NotJoined { head, verdict } if is_lead => self.not_joined(now, id, transfer, &head, verdict),
+            End::NotJoined { head, verdict } => self.mirror_not_joined(now, id, transfer, &head, verdict),
+            End::OtherOverlap(head) => self.source_changed(now, id, transfer.source, &head),
+            End::Unproven { error, .. } => self.source_failed(now, id, transfer, error, None),
             End::NotRange(head) => self.source_without_range(now, id, transfer, &head),
             End::WrongRange { head, error } if is_lead => self.wrong_range(now, id, transfer, &head, error),
             End::WrongRange { error, .. } => self.mirror_without_range(now, id, transfer.source, false, error),
-            End::OtherVersion(head) => self.source_changed(now, id, transfer.source, &head),
             End::Sampled { same } => self.source_sampled(now, id, transfer, same),
             End::Failed { error, retry_after } => self.source_failed(now, id, transfer, error, retry_after),
         }
@@ -249,19 +269,20 @@ impl Core {
     fn source_without_range(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let is_lead = transfer.source == job.sources.lead();
-        let (is_encoded, is_refusal) = (head.content_encoding.is_some(), head.status == 416);
-        let known = match is_lead {
-            true => Some(job.validator.clone()),
-            false => job.sources.get(transfer.source).and_then(|mirror| mirror.validator.clone()),
-        };
-        let expected = known.unwrap_or_else(|| job.common_version());
-        let has_changed = expected.compare(&head.validator) == Agreement::Different;
-        let is_shorter = is_refusal && head.total_bytes != job.total_bytes;
-        if !is_encoded && (has_changed || is_shorter) {
-            return self.source_changed(now, id, transfer.source, head);
-        }
         if is_lead {
             return self.not_a_range(now, id, transfer, head);
+        }
+        if self.is_page(id, head) {
+            return self.mirror_not_joined(now, id, transfer, head, Verdict::Unknown);
+        }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let (is_encoded, is_refusal) = (head.evidence.content_encoding.is_some(), head.status == 416);
+        let known = job.sources.get(transfer.source).and_then(|mirror| mirror.told.clone());
+        let expected = known.unwrap_or_else(|| job.common_version());
+        let has_changed = expected.compare(&head.evidence).is_different();
+        let is_shorter = is_refusal && head.total_bytes.is_some() && head.total_bytes != job.total_bytes;
+        if !is_encoded && (has_changed || is_shorter) {
+            return self.source_changed(now, id, transfer.source, head);
         }
         let never = head.refuses_ranges || is_encoded;
         if transfer.had_if_range && !is_refusal && !never {
@@ -272,6 +293,18 @@ impl Core {
             return;
         }
         self.mirror_without_range(now, id, transfer.source, never, not_a_range_error(head));
+    }
+
+    /// An answer of a mirror whose version does not let it be used: another one, or none that it tells.
+    fn mirror_not_joined(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head, verdict: Verdict) {
+        if verdict.is_different() && !self.is_page(id, head) {
+            return self.source_changed(now, id, transfer.source, head);
+        }
+        let what = match self.is_page(id, head) {
+            true => "it sends an HTML page instead of the file",
+            false => "it does not say that its file is still the same",
+        };
+        self.try_later(now, id, transfer.source, RANGE_TRIES - 1, Error::new(ErrorKind::Changed, what));
     }
 
     /// A mirror did not serve a range; it is dropped if that happens again and again, or for good.
@@ -288,18 +321,29 @@ impl Core {
         // One that leads and has not been compared with what others brought.
         let is_stranger = job.needs_sample && !job.sources.is_first_known(source);
         if source == job.sources.lead() && !is_stranger && !job.sources.has_joined() {
-            return self.restart(now, id, "the file on the server has changed");
+            return self.lead_changed(now, id, source, head);
         }
         let error = match (head.total_bytes, job.total_bytes) {
             (Some(theirs), Some(ours)) if theirs != ours => {
                 Error::new(ErrorKind::Protocol, format!("its file has {theirs} bytes instead of {ours}"))
             }
-            _ if job.sources.get(source).is_some_and(|source| source.validator.is_none()) => {
+            _ if job.sources.get(source).is_some_and(|source| source.told.is_none()) => {
                 Error::new(ErrorKind::Protocol, "its file has another digest")
             }
             _ => Error::new(ErrorKind::Changed, "its file has changed"),
         };
         self.drop_source(now, id, source, error);
+    }
+
+    /// The source that leads, with which nothing else has been compared, says that its file is another.
+    fn lead_changed(&mut self, now: Time, id: JobId, source: usize, head: &Head) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.doubts.different += 1;
+        if job.doubts.different >= 2 {
+            return self.restart(now, id, "the file on the server has changed");
+        }
+        let text = format!("the file on the server has changed ({})", job.held.differences(&head.evidence));
+        self.try_later(now, id, source, self.settings.retries, Error::new(ErrorKind::Changed, text));
     }
 
     /// A sample of what is there was compared.
@@ -310,10 +354,15 @@ impl Core {
         let is_its_own = is_lead && job.sources.is_first_known(transfer.source);
         let head = transfer.head.as_deref().filter(|head| head.total_bytes == job.total_bytes);
         if !same && is_its_own {
-            return self.restart(now, id, "the file on the server differs from what is there");
+            return self.sampled(now, id, transfer, same);
         }
-        let told = head.and_then(|head| head.validator.digest.as_ref()).map(ServerDigest::checksum);
+        let told = head.and_then(|head| head.evidence.digest.as_ref()).map(ServerDigest::checksum);
         let is_promised = told.zip(job.spec.checksum.as_ref()).is_none_or(|(told, asked)| may_agree(told, asked));
+        let is_like = is_lead || head.is_some_and(|head| self.may_join(&self.jobs[&id], &head.evidence));
+        if same && is_promised && !is_like && head.is_some() {
+            // Not beside the others; alone it may bring the whole, when they have failed.
+            return self.keep_as_substitute(id, transfer.source);
+        }
         if !same || !is_promised || (head.is_none() && !is_its_own) {
             let what = match (same, is_promised) {
                 (false, _) => "its content differs from what is there",
@@ -322,6 +371,7 @@ impl Core {
             };
             return self.drop_source(now, id, transfer.source, Error::new(ErrorKind::Protocol, what));
         }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
         if is_lead {
             job.needs_sample = false;
         }
@@ -329,17 +379,32 @@ impl Core {
         source.standing = Standing::Joined;
         source.works();
         if let Some(head) = head {
-            source.validator = Some(head.validator.clone());
+            source.told = Some(head.evidence.clone());
             if is_lead {
-                job.validator = head.validator.clone();
+                job.held = head.evidence.clone();
             }
         }
     }
 
+    /// Its sample is the same, and nothing that it says of its version: it stays untried, and is not
+    /// asked beside the others.
+    fn keep_as_substitute(&mut self, id: JobId, source: usize) {
+        let Some(state) = self.jobs.get_mut(&id).and_then(|job| job.sources.get_mut(source)) else { return };
+        state.standing = Standing::Substitute;
+        let url = secret::shown_url(&state.given);
+        let message = format!(
+            "{url} gives its file no date or tag that agrees: it is only asked for the whole file if the others fail"
+        );
+        self.effects.push(Effect::Report(Event::Remark { job: id, message }));
+    }
+
     /// A request to a source failed: it is asked again later, or dropped.
     fn source_failed(&mut self, now: Time, id: JobId, transfer: &Transfer, error: Error, retry_after: Option<Time>) {
-        let (kind, host) = (error.kind(), &transfer.host);
-        let working = self.working(host);
+        let (kind, host, is_transient) = (error.kind(), &transfer.host, error.is_transient());
+        let (serving, is_one_too_many) = (self.slots.serving(host), self.is_one_too_many(transfer, &error));
+        if is_transient {
+            self.slots.failed(host, now);
+        }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if kind.blame() != Blame::Peer {
             let error = if error.path().is_some() { error } else { error.with_path(job.path.clone()) };
@@ -349,19 +414,23 @@ impl Core {
         let is_elsewhere = transfer.url != *job.place_of(transfer.source).0;
         let is_lead = transfer.source == job.sources.lead();
         let Some(source) = job.sources.get_mut(transfer.source) else { return };
-        if let Some(wait) = retry_after.filter(|_| kind.is_transient() && source.patience < PATIENCE_MAX) {
+        if let Some(wait) =
+            retry_after.filter(|wait| is_transient && *wait > backoff::FLOOR && source.patience < PATIENCE_MAX)
+        {
             source.patience += 1;
             let attempts = source.patience;
-            self.slots.hold(host, now + wait);
+            let wait = wait.max(backoff::wait(attempts, &mut self.random));
+            source.retry_at = now + wait;
+            if kind == ErrorKind::Status(429) {
+                self.slots.hold(host, now + wait);
+            }
             return self.report_retry(id, &error, attempts, wait);
         }
-        let is_refusal = matches!(kind, ErrorKind::Connect | ErrorKind::Broken | ErrorKind::Status(429 | 503))
-            && transfer.piece.position() == transfer.piece.start();
-        if is_refusal && !transfer.is_probe && working > 0 && source.patience < PATIENCE_MAX {
+        if is_one_too_many && source.patience < PATIENCE_MAX {
             // The connections that work are as many as the server wants; the others go elsewhere.
             source.patience += 1;
-            source.retry_at = now + REFUSED_WAIT;
-            return self.slots.refuse(host, working, now);
+            source.retry_at = now + backoff::wait(source.patience, &mut self.random);
+            return self.slots.refuse(host, serving, now);
         }
         if matches!(kind, ErrorKind::Status(401 | 403 | 404 | 410)) {
             let goes_back = is_elsewhere || if is_lead { job.resolve_again() } else { source.resolve_again() };
@@ -369,7 +438,7 @@ impl Core {
                 return;
             }
         }
-        match kind.is_transient() {
+        match is_transient {
             true => self.try_later(now, id, transfer.source, self.settings.retries, error),
             false => self.drop_source(now, id, transfer.source, error),
         }
@@ -429,8 +498,10 @@ impl Core {
     /// is enough to compare it with, or begins anew.
     pub(super) fn lead_changes(&mut self, id: JobId, next: usize) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let goes_on = job.is_part_open && job.total_bytes.is_some() && has_enough(job);
+        let is_substitute = job.sources.get(next).is_some_and(Source::is_substitute);
+        let goes_on = job.is_part_open && job.total_bytes.is_some() && has_enough(job) && !is_substitute;
         if !goes_on {
+            job.keeps_old |= job.is_worth_keeping();
             job.forget_content();
             job.forget();
         }

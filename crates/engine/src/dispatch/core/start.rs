@@ -4,10 +4,11 @@
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::path::Path;
 
-use super::answer::{Decision, decide_existing};
+use super::existing::Decision;
 use super::{Core, FEED_JOBS_FROM, UNSTORED_BYTES_MAX, UNSTORED_FILES_MAX};
-use crate::dispatch::job::{Job, Phase, Published, Winding};
-use crate::dispatch::message::{Effect, Prepared, Time};
+use crate::dispatch::job::{ExistingVerdict, Job, Phase, Published, Winding};
+use crate::dispatch::link::Link;
+use crate::dispatch::message::{Effect, Fate, Look, Prepared, Time};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{ErrorReport, Event, How};
 use crate::feed::{Fed, FedEntry};
@@ -106,7 +107,7 @@ impl Core {
             !job.takes_place() && !waits && self.slots.held_until(&job.host) <= now
         };
         let mut ahead = self.running.iter().filter(is_ahead).count();
-        if ahead * 2 > self.settings.jobs {
+        if ahead * 2 > self.settings.jobs || now < self.scarce_until || self.is_full() {
             return;
         }
         while ahead < self.settings.jobs
@@ -141,8 +142,10 @@ impl Core {
             return self.go_on(now, id);
         }
         job.started = now;
-        let url = job.shown_url();
-        self.effects.push(Effect::Report(Event::Started { job: id, url }));
+        if !std::mem::replace(&mut job.is_started, true) {
+            let url = job.shown_url();
+            self.effects.push(Effect::Report(Event::Started { job: id, url }));
+        }
         match &job.spec.output {
             Some(output) => {
                 job.path = self.settings.dir.join(output);
@@ -174,9 +177,15 @@ impl Core {
             }
             job.phase = Phase::Preparing;
             // A name that is only guessed and spoken for is not touched: the answer may give another.
-            let resume = is_free && self.settings.resume;
+            let look = match (is_free, self.settings.resume) {
+                (false, _) => Look::Final,
+                (true, false) => Look::Anew,
+                (true, true) => Look::Resume,
+            };
+            job.existing_verdict = ExistingVerdict::Unknown;
+            job.existing_samples = None;
             let path = job.path.clone();
-            return self.ask_disk(id, Effect::Prepare { job: id, path, resume });
+            return self.ask_disk(id, Effect::Prepare { job: id, path, look });
         }
     }
 
@@ -186,6 +195,9 @@ impl Core {
         let prepared = match result {
             Ok(prepared) => *prepared,
             Err(error) if matches!(job.phase, Phase::Preparing) => {
+                if self.waits_for_machine(now, id, &error) {
+                    return;
+                }
                 return self.wind(now, id, Winding::Fail(error));
             }
             Err(_) => return self.wound(now, id),
@@ -197,6 +209,7 @@ impl Core {
         job.existing = prepared.existing;
         job.is_existing_checked = false;
         job.has_part = prepared.has_part;
+        job.has_old = prepared.has_old;
         if !matches!(job.phase, Phase::Preparing) {
             if let (Some(journal), true) = (prepared.partial, job.done.is_empty()) {
                 // Keep what is there when it is wound up before it began.
@@ -204,8 +217,12 @@ impl Core {
             }
             return self.wound(now, id);
         }
-        if let Some(reason) = prepared.unusable {
-            self.warn(Some(id), reason);
+        if prepared.is_moved {
+            // What its journal says may be of another file: its content shows it.
+            job.link = Link::doubted_by_samples();
+        }
+        for warning in prepared.warnings {
+            self.warn(Some(id), warning);
         }
         match self.jobs[&id].answer.is_some() {
             true => self.place(now, id, prepared.partial),
@@ -233,9 +250,10 @@ impl Core {
 
     /// Compares the file that has the name with the digest that was asked for.
     pub(super) fn check_existing(&mut self, id: JobId) {
+        let believes_server = self.settings.server_digests;
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let (Some(checksum), Some(existing)) = (&job.spec.checksum, &job.existing) else { return };
-        let algorithm = checksum.algorithm();
+        let (Some(promise), Some(existing)) = (job.promise(believes_server), &job.existing) else { return };
+        let algorithm = promise.checksum().algorithm();
         let len_bytes = existing.stat.len_bytes;
         job.is_existing_checked = true;
         job.phase = Phase::CheckingExisting;
@@ -247,14 +265,25 @@ impl Core {
     /// fetched; without one, the answer does.
     pub(super) fn beside_existing(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let (Some(existing), true) = (&job.existing, job.is_part_open) else { return self.go_on(now, id) };
-        match decide_existing(job, existing, self.settings.existing) {
+        if job.existing.is_none() || !job.is_part_open {
+            return self.go_on(now, id);
+        }
+        match self.decide_existing(id) {
             Decision::There(how, published) => self.wind(now, id, Winding::There(how, published)),
             Decision::Refuse(error) => self.wind(now, id, Winding::Fail(error)),
             Decision::Replace => self.go_on(now, id),
+            // Nothing says that it is the file, and a part of the file is there as well.
+            Decision::Compare | Decision::Digest | Decision::AskOwner => {
+                let Some(job) = self.jobs.get_mut(&id) else { return };
+                job.existing_verdict = ExistingVerdict::Other(
+                    "a file has this name, and what an earlier run left of the file is there as well".to_owned(),
+                );
+                self.beside_existing(now, id);
+            }
             Decision::Rename => {
+                let Some(job) = self.jobs.get_mut(&id) else { return };
                 job.is_part_open = false;
-                self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), discard: false });
+                self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), fate: Fate::Kept });
                 job.forget();
                 next_name(job);
                 self.prepare(now, id);
@@ -297,7 +326,7 @@ impl Core {
             // What needs credentials or another link may well work with what the next run is given.
             let asks_for_more = matches!(error.kind(), ErrorKind::Status(401 | 403));
             let permanent = matches!(error.kind(), ErrorKind::Status(_) | ErrorKind::Redirect | ErrorKind::Usage)
-                && !error.kind().is_transient()
+                && !error.is_transient()
                 && !asks_for_more;
             let state = crate::feed::SettledState::Failed {
                 kind: error.kind(),
@@ -324,14 +353,14 @@ pub(super) fn adopt(job: &mut Job, journal: Journal) {
         job.follow(source);
     }
     if let Some(source) = job.sources.get_mut(source) {
-        source.validator = Some(journal.identity.validator.clone());
+        source.told = Some(journal.identity.evidence.clone());
     }
     let is_of_lead = source == job.sources.lead();
     if is_of_lead {
         // An earlier run may not have asked for the digest, which is of the same version.
-        let given = job.validator.digest.take();
-        job.validator = journal.identity.validator;
-        job.validator.digest = job.validator.digest.take().or(given);
+        let given = job.held.digest.take();
+        job.held = journal.identity.evidence;
+        job.held.digest = job.held.digest.take().or(given);
     }
     job.done = journal.done;
     job.total_bytes = journal.identity.total_bytes;
@@ -340,8 +369,7 @@ pub(super) fn adopt(job: &mut Job, journal: Journal) {
     job.resumed_bytes = job.done.covered();
     job.saved_bytes = job.resumed_bytes;
     job.high_water_bytes = job.resumed_bytes;
-    let has_validator = job.validator.etag.is_some() || job.validator.last_modified.is_some();
-    job.needs_sample = !(job.done.is_empty() || is_of_lead && has_validator);
+    job.needs_sample = job.sources.is_many() && !(job.done.is_empty() || is_of_lead && job.held.tells_version());
 }
 
 /// Reserves the job's name instead of the one that it held; false if somebody else has it.

@@ -7,7 +7,7 @@ use super::*;
 use crate::dispatch::message::*;
 use crate::error::{Error, ErrorKind};
 use crate::event::How;
-use crate::http::validator::Validator;
+use crate::evidence::Evidence;
 
 const MIB: u64 = 1 << 20;
 
@@ -83,7 +83,7 @@ impl World {
         self.tell(Message::Connected(probe.slot, Protocol::Http1));
         probe.piece.set_end(total);
         self.tell(Message::Answered(probe.transfer, head(total), None));
-        self.take(|effect| matches!(effect, Effect::Open { .. }).then_some(()));
+        self.take(|effect| matches!(effect, Effect::Open(_)).then_some(()));
         self.tell(Message::Opened(job, Ok(())));
         self.take(|effect| matches!(effect, Effect::Grant { .. }).then_some(()));
         probe
@@ -98,15 +98,22 @@ impl World {
         self.end(fetch.transfer, End::Complete, true);
     }
 
+    /// The server still has the version.
+    fn confirm(&mut self) {
+        let check = self.take_fetch();
+        assert!(matches!(check.kind, FetchKind::Check { .. }), "{:?}", check.kind);
+        self.end(check.transfer, End::Checked(None), true);
+    }
+
     fn has(&self, fits: impl Fn(&Event) -> bool) -> bool {
         self.events.iter().any(fits)
     }
 }
 
-fn validator(tag: &str, total: u64) -> Validator {
+fn evidence(tag: &str, total: u64) -> Evidence {
     let mut headers = http::HeaderMap::new();
     headers.insert("etag", format!("\"{tag}\"").parse().unwrap());
-    Validator::from_headers(&headers, Some(total))
+    Evidence::from_headers(&headers, Some(total))
 }
 
 fn head(total: u64) -> Box<Head> {
@@ -114,11 +121,10 @@ fn head(total: u64) -> Box<Head> {
         status: 200,
         protocol: Protocol::Http1,
         total_bytes: Some(total),
-        validator: validator("v1", total),
+        evidence: evidence("v1", total),
         refuses_ranges: false,
         file_name: None,
-        is_html: false,
-        content_encoding: None,
+        is_page: false,
         remarks: Vec::new(),
     })
 }
@@ -160,7 +166,7 @@ fn exactly_the_connections_asked_for_open_once_ranges_are_proven() {
     let trial = world.take_fetch();
     assert!(matches!(trial.kind, FetchKind::Piece { .. }));
     world.tell(Message::Connected(trial.slot, Protocol::Http1));
-    world.tell(Message::Proven(trial.transfer));
+    world.tell(Message::Proven(trial.transfer, head(64 * MIB)));
     assert_eq!(world.fetches(), 6, "the first stream, the trial and six more");
 }
 
@@ -173,9 +179,9 @@ fn no_byte_is_asked_for_twice_while_all_goes_well() {
     world.tell(Message::Connected(trial.slot, Protocol::Http1));
     probe.piece.advance(3 * MIB);
     trial.piece.advance(trial.piece.start() + MIB);
-    world.tell(Message::Proven(trial.transfer));
+    world.tell(Message::Proven(trial.transfer, head(64 * MIB)));
     let mut asked: Vec<_> = [probe, trial].into();
-    while world.fetches() > 0 || asked.iter().any(|fetch| fetch.piece.position() < fetch.piece.end()) {
+    while asked.iter().any(|fetch| fetch.piece.position() < fetch.piece.end()) {
         if world.fetches() > 0 {
             asked.push(world.take_fetch());
             continue;
@@ -186,6 +192,7 @@ fn no_byte_is_asked_for_twice_while_all_goes_well() {
         world.complete(&fetch);
         asked.insert(0, fetch);
     }
+    world.confirm();
     let mut ranges: Vec<_> = asked.iter().map(|fetch| (fetch.piece.start(), fetch.piece.end())).collect();
     ranges.sort_unstable();
     assert_eq!(ranges.first().unwrap().0, 0);
@@ -212,29 +219,88 @@ fn a_server_that_ignores_ranges_is_left_with_one_stream() {
     world.take(|effect| matches!(effect, Effect::Publish { .. }).then_some(()));
 }
 
+/// Lets the first stream break, and two answers say that there is another version.
+fn change(world: &mut World, probe: &Fetch) {
+    probe.piece.advance(probe.piece.position().max(MIB) + MIB);
+    world.end(probe.transfer, broken(), false);
+    for _ in 0..2 {
+        world.pass(Time::from_secs(3));
+        let again = world.take_fetch();
+        assert!(matches!(again.kind, FetchKind::Piece { .. }), "{:?}", again.kind);
+        let verdict = crate::evidence::Verdict::Different(crate::evidence::Strength::Strong);
+        world.end(again.transfer, End::NotJoined { head: head(64 * MIB), verdict }, false);
+    }
+}
+
 #[test]
-fn another_version_begins_again_and_three_of_them_fail() {
-    let mut world = World::new(|options| options.connections = Some(2));
+fn another_version_begins_again_when_two_answers_say_so_and_three_times_at_most() {
+    let mut world = World::new(|options| options.connections = Some(1));
     let job = world.add(1, "http://h/a.bin");
-    world.begin_large(job, 64 * MIB);
+    let mut probe = world.begin_large(job, 64 * MIB);
     for round in 0..3 {
-        let trial = world.take_fetch();
-        world.end(trial.transfer, End::OtherVersion(head(64 * MIB)), false);
-        let dropped = world.take(|effect| match effect {
-            Effect::Drop { transfer, .. } => Some(*transfer),
-            _ => None,
-        });
-        world.end(dropped, End::Dropped, false);
+        change(&mut world, &probe);
         assert!(world.has(|event| matches!(event, Event::Restarted { .. })));
-        let probe = world.take_fetch();
+        probe = world.take_fetch();
         assert!(matches!(probe.kind, FetchKind::Probe), "round {round}");
         probe.piece.set_end(64 * MIB);
         world.tell(Message::Answered(probe.transfer, head(64 * MIB), None));
-        world.take(|effect| matches!(effect, Effect::Open { .. }).then_some(()));
+        let keeps_old = world.take(|effect| match effect {
+            Effect::Open(open) => Some(open.keeps_old),
+            _ => None,
+        });
+        assert!(keeps_old, "the version before goes when the new one is complete");
         world.tell(Message::Opened(job, Ok(())));
         world.take(|effect| matches!(effect, Effect::Grant { .. }).then_some(()));
     }
+    world.pass(Time::from_secs(1));
     assert_eq!(world.fetches(), 0, "the last try is one unsegmented stream");
+}
+
+#[test]
+fn one_answer_of_another_version_destroys_nothing() {
+    let mut world = World::new(|options| options.connections = Some(1));
+    let job = world.add(1, "http://h/a.bin");
+    let probe = world.begin_large(job, 64 * MIB);
+    probe.piece.advance(10 * MIB);
+    world.end(probe.transfer, broken(), false);
+    world.pass(Time::from_secs(1));
+    let again = world.take_fetch();
+    let verdict = crate::evidence::Verdict::Different(crate::evidence::Strength::Strong);
+    world.end(again.transfer, End::NotJoined { head: head(64 * MIB), verdict }, false);
+    world.pass(Time::from_secs(3));
+    let again = world.take_fetch();
+    assert!(matches!(again.kind, FetchKind::Piece { range, .. } if range.start == 10 * MIB));
+    world.tell(Message::Proven(again.transfer, head(64 * MIB)));
+    assert!(!world.has(|event| matches!(event, Event::Restarted { .. })));
+}
+
+#[test]
+fn what_fails_beside_the_first_stream_fails_nothing() {
+    let error = |kind| End::Failed { error: Error::new(kind, "no"), retry_after: None };
+    let verdict = crate::evidence::Verdict::Different(crate::evidence::Strength::Strong);
+    let ends: Vec<Box<dyn Fn() -> End>> = vec![
+        Box::new(move || error(ErrorKind::Status(403))),
+        Box::new(move || error(ErrorKind::Tls)),
+        Box::new(move || error(ErrorKind::Proxy)),
+        Box::new(move || error(ErrorKind::Protocol)),
+        Box::new(|| End::NotRange(head(26))),
+        Box::new(move || End::NotJoined { head: head(64 * MIB), verdict }),
+    ];
+    for end in ends {
+        let mut world = World::new(|options| options.connections = Some(4));
+        let job = world.add(1, "http://h/a.bin");
+        let probe = world.begin_large(job, 64 * MIB);
+        while world.fetches() > 0 {
+            let trial = world.take_fetch();
+            world.end(trial.transfer, end(), false);
+            world.pass(Time::from_secs(10));
+        }
+        assert!(!world.has(|event| matches!(event, Event::Failed { .. } | Event::Restarted { .. })));
+        assert!(world.has(|event| matches!(event, Event::Ranges { segmented: false, .. })));
+        world.complete(&probe);
+        world.confirm();
+        world.take(|effect| matches!(effect, Effect::Publish { .. }).then_some(()));
+    }
 }
 
 #[test]
@@ -275,7 +341,7 @@ fn retries_end_in_a_failure_that_keeps_what_came() {
     });
     assert_eq!(done.covered(), 10 * MIB);
     world.tell(Message::Saved(job, Ok(())));
-    world.take(|effect| matches!(effect, Effect::Release { discard: false, .. }).then_some(()));
+    world.take(|effect| matches!(effect, Effect::Release { fate: Fate::Kept, .. }).then_some(()));
     assert!(world.has(|event| matches!(event, Event::Failed { error, .. } if error.attempts == 6)));
 }
 
@@ -337,11 +403,13 @@ fn a_journal_is_gone_on_with_from_its_first_gap() {
         generation: 3,
         identity: crate::journal::Identity {
             url: "http://h/a.bin".to_owned(),
-            validator: validator("v1", 64 * MIB),
+            evidence: evidence("v1", 64 * MIB),
             total_bytes: Some(64 * MIB),
         },
         done: [ByteRange::new(0, 5 * MIB), ByteRange::new(6 * MIB, 64 * MIB)].into_iter().collect(),
         verified: crate::journal::Verified::Unchecked,
+        file: None,
+        replaces_old: false,
         saved_unix_ms: 0,
     };
     world.prepare(job, Prepared { partial: Some(journal), ..Prepared::default() });
@@ -350,8 +418,9 @@ fn a_journal_is_gone_on_with_from_its_first_gap() {
         FetchKind::Piece { range, .. } => assert_eq!(*range, ByteRange::new(5 * MIB, 6 * MIB)),
         other => panic!("{other:?}"),
     }
-    world.tell(Message::Proven(fetch.transfer));
+    world.tell(Message::Proven(fetch.transfer, head(64 * MIB)));
     world.complete(&fetch);
+    world.confirm();
     world.take(|effect| matches!(effect, Effect::Publish { .. }).then_some(()));
     world.tell(Message::Published(job, Ok(published(64 * MIB))));
     assert!(world.has(|event| matches!(event, Event::Finished { fetched_bytes, .. } if *fetched_bytes == MIB)));
@@ -378,8 +447,8 @@ fn two_entries_for_one_name_are_a_failure_of_the_second() {
 }
 
 #[test]
-fn retry_after_holds_the_host_and_uses_up_no_retries() {
-    let mut world = World::new(|options| options.http.retries = 0);
+fn retry_after_holds_the_file_and_uses_up_no_retries() {
+    let mut world = World::new(|options| options.http.retries = 1);
     let job = world.add(1, "http://h/a.bin");
     world.prepare(job, Prepared::default());
     for _ in 0..3 {
@@ -498,7 +567,7 @@ fn the_only_connection_to_a_host_is_shared_whatever_the_number_of_workers() {
 #[test]
 fn a_new_version_is_journalled_although_less_of_it_has_come_than_of_the_old_one() {
     let saved = |effect: &Effect| match effect {
-        Effect::Save { journal, .. } => Some((journal.done.covered(), journal.identity.validator.clone())),
+        Effect::Save { journal, .. } => Some((journal.done.covered(), journal.identity.evidence.clone())),
         _ => None,
     };
     let mut world = World::new(|options| options.connections = Some(1));
@@ -507,27 +576,31 @@ fn a_new_version_is_journalled_although_less_of_it_has_come_than_of_the_old_one(
     probe.piece.advance(10 * MIB);
     world.pass(Time::from_secs(1));
     world.tell(Message::Step);
-    assert_eq!(world.take(saved), (10 * MIB, validator("v1", 64 * MIB)));
+    assert_eq!(world.take(saved), (10 * MIB, evidence("v1", 64 * MIB)));
     world.tell(Message::Saved(job, Ok(())));
 
     world.end(probe.transfer, broken(), false);
     world.pass(Time::from_secs(1));
     let again = world.take_fetch();
     let mut other = head(64 * MIB);
-    other.validator = validator("v2", 64 * MIB);
+    other.evidence = evidence("v2", 64 * MIB);
+    world.end(again.transfer, End::NotRange(other.clone()), false);
+    assert!(!world.has(|event| matches!(event, Event::Restarted { .. })), "one answer is not enough");
+    world.pass(Time::from_secs(3));
+    let again = world.take_fetch();
     world.end(again.transfer, End::NotRange(other.clone()), false);
     assert!(world.has(|event| matches!(event, Event::Restarted { .. })));
     let probe = world.take_fetch();
     assert!(matches!(probe.kind, FetchKind::Probe));
     probe.piece.set_end(64 * MIB);
     world.tell(Message::Answered(probe.transfer, other, None));
-    world.take(|effect| matches!(effect, Effect::Open { .. }).then_some(()));
+    world.take(|effect| matches!(effect, Effect::Open(_)).then_some(()));
     world.tell(Message::Opened(job, Ok(())));
     world.take(|effect| matches!(effect, Effect::Grant { .. }).then_some(()));
     probe.piece.advance(MIB);
     world.pass(Time::from_secs(1));
     world.tell(Message::Step);
-    assert_eq!(world.take(saved), (MIB, validator("v2", 64 * MIB)));
+    assert_eq!(world.take(saved), (MIB, evidence("v2", 64 * MIB)));
 }
 
 #[test]
@@ -548,4 +621,32 @@ fn a_small_file_that_cannot_be_written_is_counted_although_its_request_ends_late
     let counts = |event: &Event| matches!(event, Event::Summary(summary) if summary.failed_files == 1);
     let summary = world.events.iter().position(counts);
     assert!(failed.is_some() && failed < summary, "failed {failed:?}, summary {summary:?}");
+}
+
+#[test]
+fn a_host_that_answers_nobody_is_given_up_and_all_its_files_end() {
+    let mut world = World::new(|_| {});
+    for id in 0..100 {
+        world.add(id, "http://h/a.bin?id");
+    }
+    world.tell(Message::Command(Command::Close));
+    let mut requests = 0;
+    while !world.core.is_finished() {
+        assert!(world.now < Time::from_secs(300), "{:#?}", world.effects);
+        while let Some(at) = world.effects.iter().position(|effect| matches!(effect, Effect::Prepare { .. })) {
+            let Effect::Prepare { job, .. } = world.effects.remove(at) else { unreachable!() };
+            world.tell(Message::Prepared(job, Ok(Box::default())));
+        }
+        while world.fetches() > 0 {
+            let probe = world.take_fetch();
+            requests += 1;
+            let error = Error::new(ErrorKind::Status(503), "the server answered 503 Service Unavailable");
+            world.end(probe.transfer, End::Failed { error, retry_after: None }, true);
+        }
+        world.pass(Time::from_millis(200));
+    }
+    let failed = world.events.iter().filter(|event| matches!(event, Event::Failed { .. })).count();
+    assert_eq!(failed, 100);
+    // Each was tried, and what was tried again shared the patience of the host.
+    assert!((100..100 + 60).contains(&requests), "{requests} requests");
 }

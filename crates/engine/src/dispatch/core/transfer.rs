@@ -1,4 +1,8 @@
-//! A transfer ended: well, elsewhere, with another version, or not at all.
+//! A transfer ended: well, elsewhere, with something else than what was asked for, or not at all.
+//!
+//! What only might have helped (a trial of ranges, a further connection) never fails a file that
+//! another stream can bring: that is decided in `optional.rs`, before anything here. What an answer
+//! that does not fit means for the bytes that are held is decided in `doubt.rs`.
 
 use std::time::Duration;
 
@@ -8,13 +12,13 @@ use super::Core;
 use super::connect::RANGE_TRIES;
 use super::start::origin_of;
 use crate::dispatch::backoff;
-use crate::dispatch::job::{Phase, Segmented, Transfer, Winding};
+use crate::dispatch::job::{Phase, Segmented, Transfer};
 use crate::dispatch::message::{Effect, End, Ended, Head, Time};
 use crate::error::{Blame, Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::http::origin::{Origin, Scheme};
-use crate::http::validator::Agreement;
 use crate::job::JobId;
+use crate::plan::piece::Piece;
 use crate::ranges::ByteRange;
 use crate::secret;
 
@@ -22,14 +26,13 @@ use crate::secret;
 const REDIRECTS_MAX: u32 = 10;
 /// `Retry-After` is obeyed so often in a row before it counts as a failure.
 pub(super) const PATIENCE_MAX: u32 = 20;
-/// After so many changes, one unsegmented stream is tried; after that one, it fails.
-const RESTARTS_MAX: u32 = 3;
-/// A gap whose connection was refused because there were too many waits so long.
-pub(super) const REFUSED_WAIT: Time = Time::from_secs(1);
 
 impl Core {
     pub(super) fn ended(&mut self, now: Time, ended: Ended) {
         let Some(transfer) = self.transfers.remove(&ended.transfer) else { return };
+        if was_served(&ended.end) {
+            self.slots.served(transfer.slot);
+        }
         if let Some(worker) = self.slots.give_back(transfer.slot, ended.is_reusable, now) {
             self.effects.push(Effect::CloseSlot { slot: transfer.slot, worker });
         }
@@ -46,18 +49,33 @@ impl Core {
         let before = job.done.covered();
         job.done.insert(transfer.brought());
         let covered = job.done.covered();
+        job.answers += u32::from(!transfer.brought().is_empty());
         // One that was broken off may have stalled, which says nothing of the next.
         let rate = transfer.rate_over_all(now).filter(|_| transfer.writes && matches!(ended.end, End::Complete));
         match job.sources.get_mut(transfer.source) {
-            Some(source) => source.brought(covered - before, rate),
+            Some(source) => {
+                source.brought(covered - before, rate);
+                source.ranges.insert(transfer.brought());
+            }
             None => job.connection_bps = rate.or(job.connection_bps),
         }
         let has_progressed = covered > job.high_water_bytes;
-        job.needs_sample |= has_progressed && !job.is_whole() && !job.validator.can_tell_versions();
+        if has_progressed {
+            self.slots.succeeded(&transfer.host);
+        }
         job.high_water_bytes = job.high_water_bytes.max(covered);
         match job.phase {
             Phase::Winding(_) => return self.wound(now, id),
             Phase::Publishing | Phase::Verifying => return,
+            Phase::Checking => return self.check_ended(now, id, &transfer, ended.end),
+            Phase::Comparing => return self.compare_ended(now, id, &transfer, ended.end),
+            _ => {}
+        }
+        if self.is_optional(id, &transfer, &ended.end) {
+            return self.optional_failed(now, id, &transfer, ended.end);
+        }
+        let job = &self.jobs[&id];
+        match job.phase {
             _ if job.is_sample_of_link(&transfer) => {
                 return self.link_ended(now, id, &transfer, ended.end, has_progressed);
             }
@@ -68,12 +86,14 @@ impl Core {
         }
         match ended.end {
             End::Complete => self.piece_came(now, id, &transfer),
-            End::Dropped => {}
+            End::Dropped | End::Gathered(_) | End::Checked(_) => {}
             End::Redirect { status, location } => self.redirected(now, id, &transfer, status, location),
             End::NotRange(head) => self.not_a_range(now, id, &transfer, &head),
             End::WrongRange { head, error } => self.wrong_range(now, id, &transfer, &head, error),
-            End::OtherVersion(head) => self.other_version(now, id, &head),
-            End::Sampled { same } => self.sampled(now, id, same),
+            End::NotJoined { head, verdict } => self.not_joined(now, id, &transfer, &head, verdict),
+            End::OtherOverlap(head) => self.other_overlap(now, id, &transfer, &head),
+            End::Sampled { same } => self.sampled(now, id, &transfer, same),
+            End::Unproven { digest, error } => self.unproven(now, id, &transfer, digest, error),
             End::Failed { error, retry_after } => {
                 self.transfer_failed(now, id, &transfer, error, retry_after, has_progressed);
             }
@@ -88,10 +108,11 @@ impl Core {
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.failures.remove(&transfer.piece.start());
+        job.ignored_ranges = 0;
         if transfer.is_probe && job.total_bytes.is_none() && transfer.writes {
             // No length was announced: the body's proper end says what it is.
             job.total_bytes = Some(transfer.piece.position());
-            job.validator.total_bytes = job.total_bytes;
+            job.held.total_bytes = job.total_bytes;
         }
         self.look_whether_whole(now, id);
     }
@@ -105,10 +126,12 @@ impl Core {
         }
         match job.transfers.is_empty() {
             true => self.complete(now, id),
-            false => self.wind(now, id, Winding::Complete),
+            false => self.wind(now, id, crate::dispatch::job::Winding::Complete),
         }
     }
 
+    /// A redirect of the first request moves the file. One of a piece moves that piece alone: others
+    /// may well be served where they are asked for.
     pub(super) fn redirected(
         &mut self,
         now: Time,
@@ -122,31 +145,54 @@ impl Core {
         if job.segmented == Segmented::Trying && !transfer.is_probe {
             job.segmented = Segmented::Unknown;
         }
-        if transfer.url != job.url {
-            // Another piece was sent elsewhere before; this one will ask there.
+        let redirects = if transfer.is_probe { job.redirects } else { transfer.redirects } + 1;
+        let place = match next_place(transfer, status, location.as_deref(), redirects, allow_downgrade) {
+            Ok(place) => place,
+            Err(error) => return self.give_up(now, id, error),
+        };
+        if transfer.is_probe {
+            job.redirects = redirects;
+            (job.url, job.host) = place;
+            job.phase = Phase::Ready;
             return;
         }
-        job.redirects += 1;
-        match next_place(transfer, status, location.as_deref(), job.redirects, allow_downgrade) {
-            Ok(place) => (job.url, job.host) = place,
-            Err(error) => return self.give_up(now, id, error),
-        }
-        if transfer.is_probe {
-            job.phase = Phase::Ready;
-        }
+        self.follow_piece(now, id, transfer, place, redirects);
+    }
+
+    /// Asks for the same where it was sent to. Without a connection for it, it is asked for again.
+    pub(super) fn follow_piece(
+        &mut self,
+        now: Time,
+        id: JobId,
+        transfer: &Transfer,
+        place: (Url, Origin),
+        redirects: u32,
+    ) {
+        let piece = Piece::new(transfer.piece.start(), transfer.piece.end());
+        let sent = self.send_to(now, id, transfer.source, place, transfer.kind.clone(), piece);
+        let Some(state) = sent.and_then(|sent| self.transfers.get_mut(&sent)) else {
+            let start = transfer.piece.start();
+            if let Some(job) = self.jobs.get_mut(&id) {
+                job.failures.entry(start).or_default().retry_at = now + backoff::FLOOR;
+            }
+            return;
+        };
+        state.redirects = redirects;
+        state.in_race = transfer.in_race;
     }
 
     /// A range was answered with the whole file, or with 416.
     pub(super) fn not_a_range(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        let is_encoded = head.content_encoding.is_some();
-        // What was encoded on the way has another length and often another tag.
-        if !is_encoded && job.validator.compare(&head.validator) == Agreement::Different {
-            return self.restart(now, id, "the file on the server has changed");
+        if self.is_page(id, head) {
+            return self.page_came(now, id, transfer, head);
         }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let is_encoded = head.evidence.content_encoding.is_some();
         job.says_no_ranges |= head.refuses_ranges || is_encoded;
-        if head.status == 416 && head.total_bytes != job.total_bytes {
-            return self.restart(now, id, "the server says that the range does not exist");
+        let verdict = job.held.compare(&head.evidence);
+        let has_other_end = head.status == 416 && head.total_bytes.is_some() && head.total_bytes != job.total_bytes;
+        if verdict.is_different() || has_other_end {
+            return self.another_version(now, id, transfer, head, verdict);
         }
         if head.status != 416 && transfer.had_if_range && !job.says_no_ranges {
             // Some CDNs answer so to any If-Range. Ask once more without, and compare ourselves.
@@ -162,7 +208,7 @@ impl Core {
     /// A range was answered with 206, and with something that is not this range.
     pub(super) fn wrong_range(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head, error: Error) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.says_no_ranges |= head.content_encoding.is_some();
+        job.says_no_ranges |= head.evidence.content_encoding.is_some();
         self.no_range(now, id, transfer.piece.start(), error);
     }
 
@@ -173,59 +219,39 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.ignored_ranges += 1;
         let attempts = job.failures.get(&start).map_or(0, |failure| failure.attempts);
-        let is_enough = match job.segmented {
-            // It worked before.
-            Segmented::Proven => attempts >= retries,
-            // The first stream goes on alone, and nothing is lost by that.
-            _ if job.probe.is_some() => true,
-            _ => attempts >= retries || job.says_no_ranges || job.ignored_ranges >= RANGE_TRIES,
-        };
-        if !is_enough {
+        if job.ignored_ranges < RANGE_TRIES && attempts < retries && !job.says_no_ranges {
             if job.segmented == Segmented::Trying {
                 job.segmented = Segmented::Unknown;
             }
             return self.retry_or_fail(now, id, start, error, false);
         }
-        if job.segmented == Segmented::Proven {
-            job.ignored_ranges = RANGE_TRIES;
-        }
+        job.ignored_ranges = RANGE_TRIES;
         job.segmented = Segmented::Refused;
-        // With mirrors it comes in pieces all the same.
+        self.tell_refused(id);
+    }
+
+    /// Says that the file comes in one stream. With mirrors it comes in pieces all the same.
+    pub(super) fn tell_refused(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
         if !job.sources.has_joined() && job.told_segmented.replace(false) != Some(false) {
             self.effects.push(Effect::Report(Event::Ranges { job: id, segmented: false }));
         }
     }
 
-    fn other_version(&mut self, now: Time, id: JobId, head: &Head) {
-        let _ = head;
-        self.restart(now, id, "the file on the server has changed");
-    }
-
-    fn sampled(&mut self, now: Time, id: JobId, same: bool) {
+    /// A body whose length nobody told ended with its connection, and TLS did not say that it was
+    /// all. A second one of the same content proves it.
+    fn unproven(&mut self, now: Time, id: JobId, transfer: &Transfer, digest: [u8; 32], error: Error) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.needs_sample = false;
-        if !same {
-            self.restart(now, id, "the file on the server differs from what is there");
+        if job.unproven.replace(digest) != Some(digest) {
+            return self.transfer_failed(now, id, transfer, error, None, false);
         }
-    }
-
-    pub(super) fn restart(&mut self, now: Time, id: JobId, reason: &str) {
-        if self.doubts_change(id) {
-            return;
-        }
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.restarts += 1;
-        if job.restarts > RESTARTS_MAX {
-            let error = Error::new(ErrorKind::Changed, "the file on the server changed each time it was fetched")
-                .with_url(secret::shown_url(&job.url))
-                .with_attempts(job.restarts);
-            return self.give_up(now, id, error);
-        }
-        self.wind(now, id, Winding::Restart(reason.to_owned()));
+        let message = "the server closes its connections without saying that all has come; two bodies were the same";
+        self.effects.push(Effect::Report(Event::Remark { job: id, message: message.to_owned() }));
+        self.piece_came(now, id, transfer);
     }
 
     pub(super) fn needs_single_stream(restarts: u32) -> bool {
-        restarts >= RESTARTS_MAX
+        restarts >= super::doubt::RESTARTS_MAX
     }
 
     pub(super) fn transfer_failed(
@@ -239,9 +265,8 @@ impl Core {
     ) {
         let kind = error.kind();
         let host = transfer.host.clone();
-        let working = self.working(&host);
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let shown = secret::shown_url(&job.url);
+        let shown = secret::shown_url(&transfer.url);
         let error = if error.url().is_some() { error } else { error.with_url(shown) };
         let is_ours = error.path().is_none() && kind.blame() == Blame::Machine;
         let error = if is_ours { error.with_path(job.path.clone()) } else { error };
@@ -257,37 +282,70 @@ impl Core {
             }
         }
         let start = transfer.piece.position().max(transfer.piece.start());
-        if let Some(wait) = retry_after.filter(|_| kind.is_transient() && job.patience < PATIENCE_MAX) {
-            job.patience += 1;
-            self.slots.hold(&host, now + wait);
-            let attempts = job.patience;
-            self.report_retry(id, &error, attempts, wait);
-            return self.ask_another(id);
+        let is_of_machine = kind.blame() == Blame::Machine || error.is_scarcity();
+        if is_of_machine && !self.others_bring(id) && self.waits_for_machine(now, id, &error) {
+            return;
         }
-        let is_refusal = matches!(kind, ErrorKind::Connect | ErrorKind::Broken | ErrorKind::Status(429 | 503))
-            && transfer.piece.position() == transfer.piece.start();
-        if is_refusal && !transfer.is_probe && working > 0 && job.patience < PATIENCE_MAX {
-            // The connections that work are as many as the server wants.
-            job.patience += 1;
-            job.adapt.refused(working);
-            job.failures.entry(start).or_default().retry_at = now + REFUSED_WAIT;
-            return self.slots.refuse(&host, working, now);
+        let is_transient = error.is_transient();
+        if is_transient {
+            self.slots.failed(&host, now);
         }
+        // One that asks for no patience gets that of every failure.
+        if let Some(wait) = retry_after.filter(|wait| is_transient && *wait > backoff::FLOOR) {
+            return self.asked_for_patience(now, id, transfer, start, error, wait);
+        }
+        if self.is_one_too_many(transfer, &error) {
+            return self.leave_to_others(now, id, transfer, start, &error);
+        }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
         let is_gone = matches!(kind, ErrorKind::Status(401 | 403 | 404 | 410));
-        if is_gone && transfer.url != job.url {
+        if is_gone && transfer.is_probe && transfer.url != job.url {
             // The old place; the new one has not been asked yet.
             return;
         }
         if is_gone && job.resolve_again() {
             return;
         }
-        if !kind.is_transient() {
+        if !is_transient && kind.blame() == Blame::Peer && !transfer.is_probe && self.others_bring(id) {
+            return self.put_off(now, id, start, &error);
+        }
+        if !is_transient {
             return self.give_up(now, id, error);
         }
         self.retry_or_fail(now, id, start, error, has_progressed);
     }
 
-    fn retry_or_fail(&mut self, now: Time, id: JobId, start: u64, error: Error, has_progressed: bool) {
+    /// `Retry-After`: this file waits. The host does too where it says so of its own load (429), or of
+    /// several files.
+    fn asked_for_patience(
+        &mut self,
+        now: Time,
+        id: JobId,
+        transfer: &Transfer,
+        start: u64,
+        error: Error,
+        asked: Duration,
+    ) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if self.settings.retries == 0 || job.patience >= PATIENCE_MAX {
+            return self.retry_or_fail(now, id, start, error, false);
+        }
+        job.patience += 1;
+        let patience = job.patience;
+        let wait = asked.max(backoff::wait(patience, &mut self.random));
+        let key = if matches!(job.phase, Phase::Moving) { start } else { 0 };
+        let retry_at = self.slots.retry_at(&transfer.host, now + wait);
+        let wait = retry_at.saturating_sub(now);
+        job.failures.entry(key).or_default().retry_at = retry_at;
+        job.last_error = Some(error.clone());
+        if error.kind() == ErrorKind::Status(429) || self.slots.asks_for_patience(&transfer.host, id) {
+            self.slots.hold(&transfer.host, now + wait);
+        }
+        self.report_retry(id, &error, patience, wait);
+        self.ask_another(id);
+    }
+
+    pub(super) fn retry_or_fail(&mut self, now: Time, id: JobId, start: u64, error: Error, has_progressed: bool) {
         let retries = self.settings.retries;
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let is_single = job.total_bytes.is_none() || job.segmented == Segmented::Refused;
@@ -296,20 +354,22 @@ impl Core {
         let failure = job.failures.entry(key).or_default();
         failure.attempts = if has_progressed { 1 } else { failure.attempts + 1 };
         let attempts = failure.attempts;
-        if attempts > retries {
+        let host = job.host.clone();
+        if attempts > retries && matches!(job.phase, Phase::Moving) && self.others_bring(id) {
+            return self.put_off(now, id, start, &error);
+        }
+        if attempts > retries || self.slots.is_given_up(&host, now) {
             let error = error.with_attempts(attempts);
             return self.give_up(now, id, error);
         }
         let wait = backoff::wait(attempts, &mut self.random);
-        failure.retry_at = now + wait;
-        self.report_retry(id, &error, attempts, wait);
+        // Where nothing succeeds, all that wait for the host share its patience.
+        let retry_at = self.slots.retry_at(&host, now + wait);
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.failures.entry(key).or_default().retry_at = retry_at;
+        job.last_error = Some(error.clone());
+        self.report_retry(id, &error, attempts, retry_at.saturating_sub(now));
         self.ask_another(id);
-    }
-
-    /// How many transfers bring bytes from a host: only these show that fewer connections would work.
-    pub(super) fn working(&self, host: &Origin) -> usize {
-        let brings = |transfer: &Transfer| transfer.piece.position() > transfer.piece.start();
-        self.transfers.values().filter(|other| other.host == *host && brings(other)).count()
     }
 
     pub(super) fn report_retry(&mut self, id: JobId, error: &Error, attempts: u32, wait: Duration) {
@@ -320,6 +380,15 @@ impl Core {
             attempt: attempts + 1,
             wait_ms: wait.as_millis() as u64,
         }));
+    }
+}
+
+/// Whether an end shows that the connection served a request.
+fn was_served(end: &End) -> bool {
+    match end {
+        End::Dropped => false,
+        End::Failed { error, .. } => matches!(error.kind(), ErrorKind::Status(status) if status < 500 && status != 429),
+        _ => true,
     }
 }
 
@@ -354,7 +423,7 @@ pub(super) fn next_place(
 
 /// What it is if a range was answered with the whole file, or with 416 although the file has it.
 pub(super) fn not_a_range_error(head: &Head) -> Error {
-    let what = match (head.status, &head.content_encoding) {
+    let what = match (head.status, &head.evidence.content_encoding) {
         (_, Some(_)) => "the server sends the content encoded, which cannot be put together",
         (416, None) => "the server refused the range although the file has it",
         _ => "the server ignored the range",

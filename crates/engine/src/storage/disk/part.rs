@@ -13,10 +13,13 @@ use rustix::io::retry_on_intr;
 
 use super::{PRIVATE_MODE, notes, open_regular, writeback};
 use crate::failpoint;
-use crate::storage::{OpenPart, PartFile};
+use crate::storage::{OpenPart, PartFile, Stat};
 
 /// How often a name is opened again because its file went away before the lock was ours.
 const OPEN_TRIES_MAX: u32 = 16;
+
+/// So many holes are told at most.
+const HOLES_MAX: usize = 1000;
 
 /// A locked partial file.
 #[derive(Debug)]
@@ -118,7 +121,7 @@ impl PartFile for DiskPart {
 
     fn allocate(&self, len_bytes: u64) -> io::Result<()> {
         let before_bytes = self.file.metadata()?.len();
-        let allocated = reserve(&self.file, len_bytes).and_then(|()| self.file.set_len(len_bytes));
+        let allocated = reserve(&self.file, 0, len_bytes).and_then(|()| self.file.set_len(len_bytes));
         if allocated.is_err() {
             // Gives back what was reserved until the disk was full; the first error is the one to tell.
             let _ = self.file.set_len(before_bytes);
@@ -130,8 +133,36 @@ impl PartFile for DiskPart {
         self.file.set_len(len_bytes)
     }
 
-    fn len_bytes(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len())
+    fn stat(&self) -> io::Result<Stat> {
+        super::stat_of(&self.file.metadata()?)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn holes(&self) -> io::Result<Vec<(u64, u64)>> {
+        use rustix::fs::{SeekFrom, seek};
+        use rustix::io::Errno;
+
+        let len_bytes = self.file.metadata()?.len();
+        let (mut holes, mut position) = (Vec::new(), 0);
+        while position < len_bytes && holes.len() < HOLES_MAX {
+            let start = match seek(&self.file, SeekFrom::Hole(position)) {
+                Ok(start) if start < len_bytes => start,
+                // One that cannot tell has none.
+                Ok(_) | Err(Errno::INVAL | Errno::NXIO | Errno::OPNOTSUPP) => break,
+                Err(errno) => return Err(errno.into()),
+            };
+            position = match seek(&self.file, SeekFrom::Data(start)) {
+                Ok(end) => end,
+                Err(_) => len_bytes,
+            };
+            holes.push((start, position));
+        }
+        Ok(holes)
+    }
+
+    fn reserve(&self, offset: u64, len_bytes: u64) {
+        // Whether there is room shows when it is written.
+        let _ = reserve(&self.file, offset, len_bytes);
     }
 
     fn start_writeback(&self, offset: u64, len_bytes: u64) {
@@ -193,11 +224,11 @@ fn is_same(file: &File, path: &Path) -> io::Result<bool> {
 /// Reserves blocks where the file system can. Writing zeros instead would cost as much as the
 /// download, so there is no such fallback.
 #[cfg(target_os = "linux")]
-fn reserve(file: &File, len_bytes: u64) -> io::Result<()> {
+fn reserve(file: &File, offset: u64, len_bytes: u64) -> io::Result<()> {
     use rustix::fs::{FallocateFlags, fallocate};
     use rustix::io::Errno;
 
-    match retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, len_bytes)) {
+    match retry_on_intr(|| fallocate(file, FallocateFlags::empty(), offset, len_bytes)) {
         // The last one also for a length of 0.
         Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
         result => result.map_err(io::Error::from),
@@ -205,7 +236,7 @@ fn reserve(file: &File, len_bytes: u64) -> io::Result<()> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn reserve(_file: &File, _len_bytes: u64) -> io::Result<()> {
+fn reserve(_file: &File, _offset: u64, _len_bytes: u64) -> io::Result<()> {
     Ok(())
 }
 

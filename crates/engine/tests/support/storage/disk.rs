@@ -123,18 +123,27 @@ impl Disk {
 
     pub(super) fn stat(&self, path: &Path) -> Option<Stat> {
         if self.directories.contains_key(path) {
-            return Some(Stat { kind: StatKind::Directory, len_bytes: 0, modified: UNIX_EPOCH + FIRST_CHANGE });
+            let modified = UNIX_EPOCH + FIRST_CHANGE;
+            return Some(Stat { kind: StatKind::Directory, len_bytes: 0, modified, owner: 0, links: 1, file: None });
         }
-        let file = &self.files[self.names.get(path)?];
-        Some(Stat { kind: StatKind::File, len_bytes: file.content.len() as u64, modified: file.modified() })
+        Some(self.stat_of(*self.names.get(path)?))
+    }
+
+    /// Of a file, whatever its names are.
+    pub(super) fn stat_of(&self, id: FileId) -> Stat {
+        let file = &self.files[&id];
+        Stat {
+            kind: StatKind::File,
+            len_bytes: file.content.len() as u64,
+            modified: file.modified(),
+            owner: 0,
+            links: self.names.values().filter(|named| **named == id).count() as u64,
+            file: Some(towline_engine::storage::FileId { device: 1, inode: id.0 }),
+        }
     }
 
     pub(super) fn is_at(&self, file: FileId, path: &Path) -> bool {
         self.names.get(path) == Some(&file)
-    }
-
-    pub(super) fn len_bytes(&self, file: FileId) -> u64 {
-        self.files[&file].content.len() as u64
     }
 
     pub(super) fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -371,7 +380,10 @@ impl Disk {
         let number = self.changes;
         self.changes += 1;
         let file = self.file(id);
-        file.modified = number;
+        // A note beside the content leaves the time alone, as it does on a real disk.
+        if !matches!(change, Change::Note(_)) {
+            file.modified = number;
+        }
         file.unsynced.push_back((number, change));
     }
 

@@ -367,6 +367,10 @@ impl Storage for TestStorage {
         self.sync(None)
     }
 
+    fn owner_of_new(&self, _directory: &Path) -> io::Result<u32> {
+        Ok(0)
+    }
+
     fn free_bytes(&self, _path: &Path) -> io::Result<u64> {
         self.step(|disk| Ok(disk.free_bytes))
     }
@@ -409,8 +413,8 @@ impl PartFile for TestPart {
         })
     }
 
-    fn len_bytes(&self) -> io::Result<u64> {
-        self.storage.step(|disk| Ok(disk.len_bytes(self.file)))
+    fn stat(&self) -> io::Result<Stat> {
+        self.storage.step(|disk| Ok(disk.stat_of(self.file)))
     }
 
     /// A hint: what comes of it, a crash decides.

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::script::{RemoteFile, Script};
 use super::storage::Disk;
 use crate::journal::{Journal, Verified};
-use crate::name::{JOURNAL_SUFFIX, JOURNAL_TEMPORARY_SUFFIX, PART_SUFFIX, journal_path, part_path};
+use crate::name::{JOURNAL_SUFFIX, OUR_SUFFIXES, journal_path, part_path};
 
 /// Checks everything.
 pub(super) fn all(script: &Script, disk: &Disk) {
@@ -46,14 +46,15 @@ fn one(script: &Script, disk: &Disk, name: &Path) {
 
 fn journal(file: &RemoteFile, disk: &Disk, of: &Path, text: &[u8]) {
     let shown = of.display();
-    let journal = Journal::decode(text).unwrap_or_else(|error| panic!("the journal of {shown}: {error}"));
+    // The first one is not synced: after a crash it may be torn, and then it claims nothing.
+    let Ok(journal) = Journal::decode(text) else { return };
     let part = part_path(of);
     let (Some(content), Some(synced)) = (disk.content(&part), disk.synced(&part)) else { return };
     // A journal of another length is not believed, nor one that says itself that its bytes are wrong.
     if journal.identity.total_bytes != Some(content.len() as u64) || journal.verified == Verified::Failed {
         return;
     }
-    let Some(version) = file.version_of(&journal.identity.validator, content.len()) else {
+    let Some(version) = file.version_of(&journal.identity.evidence, content.len()) else {
         panic!("the journal of {shown} is of no version that there was: {:?}", journal.identity);
     };
     for range in journal.done.iter() {
@@ -68,6 +69,8 @@ fn is_version(file: &RemoteFile, content: &[u8]) -> bool {
 }
 
 fn is_unfinished(name: &str) -> bool {
-    let suffixes = [PART_SUFFIX, JOURNAL_SUFFIX, JOURNAL_TEMPORARY_SUFFIX];
-    suffixes.into_iter().any(|suffix| name.ends_with(suffix)) || name.contains(".part.json.damaged-")
+    // What is set aside is numbered.
+    let unnumbered = name.trim_end_matches(|char: char| char.is_ascii_digit()).trim_end_matches('.');
+    let is_damaged = unnumbered.ends_with(".towline.json.damaged-");
+    is_damaged || OUR_SUFFIXES.into_iter().any(|suffix| name.ends_with(suffix) || unnumbered.ends_with(suffix))
 }

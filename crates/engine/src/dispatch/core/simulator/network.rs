@@ -8,9 +8,9 @@ use fastrand::Rng;
 use url::Url;
 
 use super::script::{Host, Ranges, RemoteFile, Script, number_of};
-use crate::dispatch::message::{Alpn, End, Fetch, FetchKind, Head, Message, Protocol, Time};
+use crate::dispatch::message::{Alpn, Demand, End, Fetch, FetchKind, Head, Message, Protocol, Time};
 use crate::error::{Error, ErrorKind};
-use crate::http::validator::{Agreement, Validator};
+use crate::evidence::Evidence;
 use crate::plan::piece::OPEN_END;
 use crate::ranges::ByteRange;
 use crate::storage::PartFile;
@@ -51,6 +51,13 @@ pub(super) struct Body {
     trouble: Option<(u64, Trouble)>,
     /// What the worker saw of the piece's end when it waited for more.
     seen_end: u64,
+}
+
+impl Body {
+    /// All of it.
+    pub(super) fn content(&self, script: &Script) -> Bytes {
+        Bytes::copy_from_slice(&script.files[self.file].versions[self.version].content)
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -188,22 +195,41 @@ impl Surroundings<'_> {
         let body = Body { file: number, version, trouble, seen_end: fetch.piece.end() };
         match &fetch.kind {
             FetchKind::Probe => self.whole(fetch, protocol, body),
-            FetchKind::Piece { range, if_range, expect } => {
-                let current = file.versions[version].validator(None);
+            FetchKind::Check { expect } => {
+                let head = self.head(number, version, 200, protocol);
+                let is_same = expect.compare(&head.evidence).joins();
+                Turn::Over(End::Checked((!is_same).then_some(head)), is_same)
+            }
+            FetchKind::Piece { range, overlap_bytes, if_range, expect, demand } => {
+                let current = file.versions[version].evidence(None);
                 let is_changed = if_range.is_some() && current.if_range() != *if_range;
-                if let Some(end) = self.not_a_range(number, version, *range, is_changed, expect, protocol) {
+                let asked = ByteRange::new(range.start - overlap_bytes, range.end);
+                if let Some(end) = self.not_a_range(number, version, asked, is_changed, (expect, *demand), protocol) {
                     return Turn::Over(end, false);
                 }
-                self.messages.push(Message::Proven(fetch.transfer));
+                let head = self.head(number, version, 206, protocol);
+                let overlap = &file.versions[version].content[asked.start as usize..range.start as usize];
+                let mut there = vec![0; overlap.len()];
+                match sink.map_or(Ok(()), |sink| sink.read_at(&mut there, asked.start)) {
+                    Ok(()) if there == overlap => {}
+                    Ok(()) => return Turn::Over(End::OtherOverlap(head), false),
+                    Err(source) => return cannot("read", source),
+                }
+                self.messages.push(Message::Proven(fetch.transfer, head));
                 self.next_bytes(fetch, body)
             }
             FetchKind::Sample { range, expect } => {
-                if let Some(end) = self.not_a_range(number, version, *range, false, expect, protocol) {
+                if let Some(end) =
+                    self.not_a_range(number, version, *range, false, (expect, Demand::NotDifferent), protocol)
+                {
                     return Turn::Over(end, false);
                 }
                 let fresh = &file.versions[version].content[range.start as usize..range.end as usize];
+                let Some(sink) = sink else {
+                    return Turn::Over(End::Gathered(vec![Bytes::copy_from_slice(fresh)]), true);
+                };
                 let mut there = vec![0; fresh.len()];
-                match sink.map_or(Ok(()), |sink| sink.read_at(&mut there, range.start)) {
+                match sink.read_at(&mut there, range.start) {
                     Ok(()) => Turn::Over(End::Sampled { same: there == fresh }, true),
                     Err(source) => cannot("read", source),
                 }
@@ -218,7 +244,7 @@ impl Surroundings<'_> {
         version: usize,
         range: ByteRange,
         is_changed: bool,
-        expect: &Validator,
+        (expect, demand): (&Evidence, Demand),
         protocol: Protocol,
     ) -> Option<End> {
         let file = &self.script.files[number];
@@ -230,8 +256,13 @@ impl Surroundings<'_> {
             return Some(End::NotRange(self.head(number, version, 416, protocol)));
         }
         let head = self.head(number, version, 206, protocol);
-        let is_other = expect.compare(&head.validator) == Agreement::Different;
-        is_other.then_some(End::OtherVersion(head))
+        let verdict = expect.compare(&head.evidence);
+        let suffices = match demand {
+            Demand::Same => verdict.joins(),
+            Demand::SameWeakly => verdict.is_same(),
+            Demand::NotDifferent => !verdict.is_different(),
+        };
+        (!suffices).then_some(End::NotJoined { head, verdict })
     }
 
     /// The answer to a probe: handed on whole, or told of before its body comes.
@@ -243,7 +274,7 @@ impl Surroundings<'_> {
                 return failed(ErrorKind::Broken, "the body ended early");
             }
             head.total_bytes = Some(content.len() as u64);
-            head.validator.total_bytes = head.total_bytes;
+            head.evidence.total_bytes = head.total_bytes;
             let (first, second) = content.split_at(content.len() / 2);
             let content = vec![Bytes::copy_from_slice(first), Bytes::copy_from_slice(second)];
             self.messages.push(Message::Answered(fetch.transfer, head, Some(content)));
@@ -319,11 +350,10 @@ impl Surroundings<'_> {
             status,
             protocol,
             total_bytes,
-            validator: version.validator(total_bytes),
+            evidence: version.evidence(total_bytes),
             refuses_ranges: file.ranges == Ranges::Refused,
             file_name: file.given_name.clone(),
-            is_html: false,
-            content_encoding: None,
+            is_page: false,
             remarks: Vec::new(),
         })
     }

@@ -10,7 +10,8 @@ use url::Url;
 use super::storage::{Fault, FaultError};
 use crate::checksum::{Algorithm, Checksum, Hasher};
 use crate::dispatch::message::Time;
-use crate::http::validator::Validator;
+use crate::evidence::Evidence;
+use crate::evidence::samples::GATHERED_BYTES_MAX;
 use crate::job::JobSpec;
 use crate::options::{Existing, Options};
 
@@ -72,7 +73,7 @@ pub(super) struct RemoteFile {
 /// One version of a file.
 pub(super) struct Version {
     pub(super) content: Vec<u8>,
-    validator: Validator,
+    evidence: Evidence,
 }
 
 /// What a server says about versions.
@@ -81,6 +82,8 @@ enum Tag {
     Strong,
     Weak,
     Date,
+    /// A date that was young when it was given.
+    Young,
     Nothing,
 }
 
@@ -180,8 +183,10 @@ impl Script {
         let file = &self.files[number];
         let is_secure = |host: usize| self.hosts[host].is_secure;
         let is_downgraded = file.moved_to.is_some_and(|to| is_secure(file.host) && !is_secure(to));
-        // Of a file of unknown length that an earlier life finished, little tells that it is this one.
-        let is_anonymous = file.is_chunked;
+        // Of a file that an earlier life finished, nothing may tell that it is this one: it has no length,
+        // or it is too large to be compared and samples of it cannot be had.
+        let is_large = file.versions[0].content.len() as u64 > GATHERED_BYTES_MAX;
+        let is_anonymous = file.is_chunked || is_large && file.ranges != Ranges::Honoured;
         file.is_gone || is_downgraded || is_anonymous || file.versions.len() > 1 || self.jobs_of(number) > 1
     }
 }
@@ -195,7 +200,8 @@ pub(super) fn number_of(path: &Path) -> usize {
 
 impl RemoteFile {
     fn new(number: usize, hosts: usize, dice: &mut Rng) -> Self {
-        let tag = [Tag::Strong, Tag::Strong, Tag::Strong, Tag::Weak, Tag::Date, Tag::Nothing][dice.usize(0..6)];
+        let tags = [Tag::Strong, Tag::Strong, Tag::Strong, Tag::Weak, Tag::Date, Tag::Young, Tag::Nothing];
+        let tag = tags[dice.usize(0..tags.len())];
         let is_chunked = dice.u8(0..8) == 0;
         let mut versions = vec![Version::new(tag, 0, size(dice), dice)];
         let mut changes = Vec::new();
@@ -232,10 +238,10 @@ impl RemoteFile {
     }
 
     /// The version that a validator and a length are of.
-    pub(super) fn version_of(&self, validator: &Validator, len: usize) -> Option<&Version> {
+    pub(super) fn version_of(&self, evidence: &Evidence, len: usize) -> Option<&Version> {
         let is_it = |version: &&Version| {
             let same =
-                version.validator.etag == validator.etag && version.validator.last_modified == validator.last_modified;
+                version.evidence.etag == evidence.etag && version.evidence.last_modified == evidence.last_modified;
             version.content.len() == len && same
         };
         self.versions.iter().find(is_it)
@@ -250,19 +256,23 @@ impl Version {
         let text = match tag {
             Tag::Strong => format!("\"v{number}\""),
             Tag::Weak => format!("W/\"v{number}\""),
-            Tag::Date => format!("Tue, 14 Nov 2023 22:13:2{number} GMT"),
+            Tag::Date | Tag::Young => format!("Tue, 14 Nov 2023 22:13:2{number} GMT"),
             Tag::Nothing => String::new(),
         };
-        let field = if tag == Tag::Date { header::LAST_MODIFIED } else { header::ETAG };
+        let field = if matches!(tag, Tag::Date | Tag::Young) { header::LAST_MODIFIED } else { header::ETAG };
         if tag != Tag::Nothing {
             headers.insert(field, HeaderValue::try_from(text).expect("a header value"));
         }
-        Self { content, validator: Validator::from_headers(&headers, None) }
+        // A date is settled an hour later, and young ten seconds later.
+        let answered =
+            if tag == Tag::Young { "Tue, 14 Nov 2023 22:13:35 GMT" } else { "Tue, 14 Nov 2023 23:13:25 GMT" };
+        headers.insert(header::DATE, HeaderValue::from_static(answered));
+        Self { content, evidence: Evidence::from_headers(&headers, None) }
     }
 
     /// What an answer that tells this length says about the version.
-    pub(super) fn validator(&self, total_bytes: Option<u64>) -> Validator {
-        Validator { total_bytes, ..self.validator.clone() }
+    pub(super) fn evidence(&self, total_bytes: Option<u64>) -> Evidence {
+        Evidence { total_bytes, ..self.evidence.clone() }
     }
 }
 

@@ -126,6 +126,7 @@ impl<'a> World<'a> {
             parts: parts.clone(),
             requests: Queue::new(),
             reports: reports.clone(),
+            leftovers: RefCell::default(),
         };
         let committer = Committer {
             storage: Arc::new(storage.clone()),
@@ -338,8 +339,13 @@ impl<'a> World<'a> {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Prepare { job, path, resume } => self.ask_opener(OpenerRequest::Prepare { job, path, resume }),
-            Effect::Open { job, path, total_bytes } => self.ask_opener(OpenerRequest::Open { job, path, total_bytes }),
+            Effect::Prepare { job, path, look } => self.ask_opener(OpenerRequest::Prepare { job, path, look }),
+            Effect::Open(open) => self.ask_opener(OpenerRequest::Open(open)),
+            Effect::Compare { job, path, offset, content } => {
+                self.ask_opener(OpenerRequest::Compare { job, path, offset, content });
+            }
+            Effect::AskOwner { job, .. } => self.inbox.push_back(Message::Owned(job, Ok(None))),
+            Effect::Gather { transfer, .. } => self.gather(transfer),
             Effect::Fetch(fetch) => self.fetch(fetch),
             Effect::Grant { transfer, job, .. } => self.grant(transfer, job),
             Effect::Drop { transfer, .. } => self.break_off(transfer),
@@ -354,8 +360,9 @@ impl<'a> World<'a> {
             Effect::Digest { job, path, algorithm, of_final, len_bytes } => {
                 self.ask_committer(CommitterRequest::Digest { job, path, algorithm, of_final, len_bytes });
             }
-            Effect::Release { job, path, discard } => {
-                self.ask_committer(CommitterRequest::Release { job, path, discard });
+            Effect::Reserve { job, range } => self.ask_committer(CommitterRequest::Reserve { job, range }),
+            Effect::Release { job, path, fate } => {
+                self.ask_committer(CommitterRequest::Release { job, path, fate });
             }
             Effect::Report(event) => self.told(&event),
             Effect::Want(max) => {
@@ -400,8 +407,9 @@ impl<'a> World<'a> {
         self.take_slot(&fetch);
         self.check_assignment(&fetch);
         let sink = match fetch.kind {
-            FetchKind::Probe => None,
-            _ => Some(self.parts.get(fetch.job).expect("the partial file of a piece is open")),
+            FetchKind::Probe | FetchKind::Check { .. } => None,
+            FetchKind::Sample { .. } => self.parts.get(fetch.job),
+            FetchKind::Piece { .. } => Some(self.parts.get(fetch.job).expect("the partial file of a piece is open")),
         };
         let transfer = fetch.transfer;
         let latency = self.script.host(&fetch.origin.host).latency;
@@ -437,7 +445,7 @@ impl<'a> World<'a> {
                 assert!(active <= jobs, "{active} files at once instead of {jobs}");
                 return;
             }
-            FetchKind::Sample { .. } => return,
+            FetchKind::Sample { .. } | FetchKind::Check { .. } => return,
             FetchKind::Piece { range, .. } => *range,
         };
         let total = job.total_bytes.expect("a piece of a file whose length is known");
@@ -520,6 +528,14 @@ impl<'a> World<'a> {
         self.schedule(Time::ZERO, Due::Stream(transfer));
     }
 
+    /// The body of a probe is handed on whole.
+    fn gather(&mut self, transfer: TransferId) {
+        let Some(stream) = self.streams.remove(&transfer) else { return };
+        let Stage::Granting(body) = stream.stage else { return };
+        let content = body.content(self.script);
+        self.say_ended(transfer, End::Gathered(vec![content]), true);
+    }
+
     /// What has ended meanwhile has said so itself.
     fn break_off(&mut self, transfer: TransferId) {
         if self.streams.remove(&transfer).is_some() {
@@ -545,7 +561,8 @@ impl<'a> World<'a> {
     fn open(&mut self) {
         let Some(request) = self.to_open.pop_front() else { return };
         let path = match &request {
-            OpenerRequest::Prepare { path, .. } | OpenerRequest::Open { path, .. } => path.clone(),
+            OpenerRequest::Prepare { path, .. } | OpenerRequest::Compare { path, .. } => path.clone(),
+            OpenerRequest::Open(open) => open.path.clone(),
         };
         self.inbox.push_back(self.opener.answer(request));
         self.storage.look(|disk| checks::path(self.script, disk, &path));
@@ -612,7 +629,7 @@ fn path_of(request: &CommitterRequest) -> Option<&Path> {
         CommitterRequest::Store(store) => Some(&store.path),
         CommitterRequest::Publish { publish, .. } => Some(&publish.path),
         CommitterRequest::Save { path, .. } | CommitterRequest::Release { path, .. } => Some(path),
-        CommitterRequest::WriteBack { .. } | CommitterRequest::Digest { .. } => None,
+        CommitterRequest::WriteBack { .. } | CommitterRequest::Reserve { .. } | CommitterRequest::Digest { .. } => None,
     }
 }
 

@@ -1,0 +1,118 @@
+//! The closing check: what came in several answers, was resumed, or took its time ends with one
+//! conditional request, which asks whether the server still has the version. A change that two
+//! answers tell makes a file of several answers begin again; a refusal of the request means nothing.
+
+use std::sync::Arc;
+
+use super::Core;
+use crate::dispatch::job::{Closing, Job, Phase, Transfer};
+use crate::dispatch::message::{End, FetchKind, Head, Time};
+use crate::job::JobId;
+use crate::plan::piece::Piece;
+
+/// A single answer that took longer than this is checked.
+const SINGLE_ANSWER_MAX: Time = Time::from_secs(2);
+/// The check waits no longer than this for a connection and its answer.
+const CHECK_WITHIN: Time = Time::from_secs(10);
+
+impl Core {
+    /// Begins the check, if the file needs one.
+    pub(super) fn begin_check(&mut self, now: Time, id: JobId) -> bool {
+        let believes_server = self.settings.server_digests;
+        let Some(job) = self.jobs.get_mut(&id) else { return false };
+        let is_proven = job.promise(believes_server).is_some_and(|promise| promise.proves());
+        let is_several = job.is_several();
+        let is_slow = now.saturating_sub(job.started) > SINGLE_ANSWER_MAX;
+        let is_askable = job.held.etag.is_some() || job.held.last_modified.is_some();
+        if job.closing != Closing::Open || is_proven || !is_askable || !(is_several || is_slow) {
+            return false;
+        }
+        job.closing = Closing::Asking(now);
+        job.phase = Phase::Checking;
+        self.ask_check(now, id);
+        true
+    }
+
+    /// Sends the request as soon as there is a connection for it, and gives up after a while.
+    pub(super) fn ask_check(&mut self, now: Time, id: JobId) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let Closing::Asking(since) = job.closing else { return };
+        if now >= since + CHECK_WITHIN {
+            // One that is under way is broken off; its end says nothing any more.
+            let running: Vec<_> = job.transfers.clone();
+            self.drop_transfers(&running);
+            return self.close_check(now, id, Closing::Current);
+        }
+        if !job.transfers.is_empty() {
+            return;
+        }
+        let (lead, kind) = (job.sources.lead(), FetchKind::Check { expect: Arc::new(job.held.clone()) });
+        self.send(now, id, lead, kind, Piece::new(0, 0));
+    }
+
+    pub(super) fn check_ended(&mut self, now: Time, id: JobId, transfer: &Transfer, end: End) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        if !matches!(job.closing, Closing::Asking(_)) {
+            if job.transfers.is_empty() {
+                self.complete(now, id);
+            }
+            return;
+        }
+        let closing = match end {
+            End::Checked(Some(head)) => match self.check_says_other(now, id, &head) {
+                Some(closing) => closing,
+                None => return,
+            },
+            End::Redirect { status, location } if transfer.redirects == 0 => {
+                let allow_downgrade = self.settings.allow_downgrade;
+                match super::transfer::next_place(transfer, status, location.as_deref(), 1, allow_downgrade) {
+                    Ok(place) => return self.follow_piece(now, id, transfer, place, 1),
+                    Err(_) => Closing::Current,
+                }
+            }
+            _ => Closing::Current,
+        };
+        self.close_check(now, id, closing);
+    }
+
+    /// What an answer means that is not 304; nothing if another one is asked for first.
+    fn check_says_other(&mut self, now: Time, id: JobId, head: &Head) -> Option<Closing> {
+        let is_page = self.is_page(id, head);
+        let Some(job) = self.jobs.get_mut(&id) else { return Some(Closing::Current) };
+        if is_page || !job.held.compare(&head.evidence).is_different() {
+            job.doubts.different = 0;
+            return Some(Closing::Current);
+        }
+        job.doubts.different += 1;
+        if job.doubts.different >= 2 {
+            return Some(Closing::Changed);
+        }
+        // Over another connection: this one is not used again.
+        self.ask_check(now, id);
+        None
+    }
+
+    fn close_check(&mut self, now: Time, id: JobId, closing: Closing) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let is_several = job.is_several();
+        job.closing = closing;
+        if closing == Closing::Changed && is_several {
+            return self.restart(now, id, "the file on the server changed while it came");
+        }
+        if closing == Closing::Changed {
+            let text = "the file on the server changed while it came; this is the version of before";
+            self.warn(Some(id), text.to_owned());
+        }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if job.transfers.is_empty() {
+            self.complete(now, id);
+        }
+    }
+}
+
+impl Job {
+    /// Whether its bytes are of several answers.
+    fn is_several(&self) -> bool {
+        self.answers > 1 || self.resumed_bytes > 0
+    }
+}

@@ -1,0 +1,186 @@
+//! Answers that do not fit what is held. Nothing is thrown away on one of them: another connection is
+//! asked, and only a second answer that says the same of another version makes the file begin again,
+//! beside the old one. What might not be the file at all (a page), or does not say which version it
+//! is, never does; it is asked again, and then it is an error and everything stays.
+
+use super::Core;
+use crate::dispatch::job::{Job, Transfer, Winding};
+use crate::dispatch::link::Link;
+use crate::dispatch::message::{Head, Time};
+use crate::error::{Error, ErrorKind};
+use crate::evidence::{Verdict, page};
+use crate::job::JobId;
+use crate::name::safe;
+use crate::{secret, size};
+
+/// After so many changes, one unsegmented stream is tried; after that one, it fails.
+pub(super) const RESTARTS_MAX: u32 = 3;
+/// So many answers on separate connections have to say that it is another version.
+const DIFFERENT_MIN: u32 = 2;
+/// An answer that proves nothing is asked for again so often.
+const UNKNOWN_MAX: u32 = 3;
+const KEPT: &str = "what has come is kept; run the same command again later, --same-content goes on if samples of both \
+                    agree, --restart begins again";
+const KEPT_PAGE: &str = "what has come is kept; open the URL in a browser, it may want a login, and run the same command \
+                         again";
+
+impl Core {
+    /// A 206 with this range, whose version does not let it be put together with what is held.
+    pub(super) fn not_joined(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head, verdict: Verdict) {
+        let job = &self.jobs[&id];
+        if head.evidence.is_html && !job.held.is_html {
+            return self.page_came(now, id, transfer, head);
+        }
+        match verdict {
+            Verdict::Different(_) => self.another_version(now, id, transfer, head, verdict),
+            _ => self.unknown_version(now, id, transfer, head),
+        }
+    }
+
+    /// The bytes before a range are not those on the disk.
+    pub(super) fn other_overlap(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
+        self.differs(now, id, transfer, head, "the file on the server differs from what has come")
+    }
+
+    /// A sample of what is there was compared.
+    pub(super) fn sampled(&mut self, now: Time, id: JobId, transfer: &Transfer, same: bool) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.needs_sample = false;
+        if same {
+            return;
+        }
+        let Some(head) = transfer.head.clone() else { return };
+        self.differs(now, id, transfer, &head, "the file on the server differs from what has come");
+    }
+
+    /// An answer that could be the file says that it is another version.
+    pub(super) fn another_version(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head, verdict: Verdict) {
+        let reason = match (head.status, verdict) {
+            (416, _) => "the server says that the range does not exist",
+            _ => "the file on the server has changed",
+        };
+        self.differs(now, id, transfer, head, reason);
+    }
+
+    fn differs(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head, reason: &str) {
+        if self.doubts_change(id) {
+            return;
+        }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.doubts.different += 1;
+        if job.doubts.different >= DIFFERENT_MIN {
+            return self.restart(now, id, reason);
+        }
+        let differences = job.held.differences(&head.evidence);
+        let error = Error::new(ErrorKind::Changed, format!("{reason} ({differences})")).with_advice(KEPT);
+        self.ask_again(now, id, transfer, error);
+    }
+
+    /// An answer does not say that it is the version that is held, nor that it is another one.
+    fn unknown_version(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.doubts.unknown += 1;
+        let is_last = job.doubts.unknown >= UNKNOWN_MAX;
+        let may_be_sampled = job.held.may_be_sampled(&head.evidence);
+        if is_last && (may_be_sampled || job.spec.same_content) && !job.link.is_doubted() {
+            job.link = if may_be_sampled { Link::doubted_by_samples() } else { Link::doubted() };
+            return;
+        }
+        let text = format!(
+            "the server does not say that this is the version that was begun ({})",
+            job.held.differences(&head.evidence)
+        );
+        let error = Error::new(ErrorKind::Changed, text).with_advice(KEPT);
+        match is_last {
+            true => {
+                let error = error.with_attempts(job.doubts.unknown).with_url(secret::shown_url(&transfer.url));
+                self.give_up_or_put_off(now, id, transfer, error);
+            }
+            false => self.ask_again(now, id, transfer, error),
+        }
+    }
+
+    /// A page came where the file was asked for.
+    pub(super) fn page_came(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.doubts.unknown += 1;
+        let error = page_error(job, head).with_advice(KEPT_PAGE).with_url(secret::shown_url(&transfer.url));
+        match job.doubts.unknown >= UNKNOWN_MAX {
+            true => {
+                let attempts = job.doubts.unknown;
+                self.give_up_or_put_off(now, id, transfer, error.with_attempts(attempts));
+            }
+            false => self.ask_again(now, id, transfer, error),
+        }
+    }
+
+    /// Whether an answer is a page where the names say that the file is none.
+    pub(super) fn is_page(&self, id: JobId, head: &Head) -> bool {
+        let job = &self.jobs[&id];
+        let is_html = match head.status {
+            // Of an answer to a range nothing has been read.
+            200 | 203 => head.is_page || head.evidence.is_html && job.held.tells_version() && !job.held.is_html,
+            _ => head.evidence.is_html && !job.held.is_html,
+        };
+        is_html && !self.settings.accept_html && names_no_page(job, head)
+    }
+
+    /// Asks once more, over another connection.
+    pub(super) fn ask_again(&mut self, now: Time, id: JobId, transfer: &Transfer, error: Error) {
+        let error = error.with_url(secret::shown_url(&transfer.url));
+        let start = transfer.piece.start();
+        if let Some(job) = self.jobs.get_mut(&id)
+            && transfer.is_probe
+        {
+            // Where it was sent to may be what is wrong.
+            job.go_back();
+        }
+        self.retry_or_fail(now, id, start, error, false);
+    }
+
+    fn give_up_or_put_off(&mut self, now: Time, id: JobId, transfer: &Transfer, error: Error) {
+        match self.others_bring(id) {
+            true => self.put_off(now, id, transfer.piece.start(), &error),
+            false => self.give_up(now, id, error),
+        }
+    }
+
+    pub(super) fn restart(&mut self, now: Time, id: JobId, reason: &str) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.restarts += 1;
+        if job.restarts > RESTARTS_MAX {
+            let error = Error::new(ErrorKind::Changed, "the file on the server changed each time it was fetched")
+                .with_url(secret::shown_url(&job.url))
+                .with_attempts(job.restarts);
+            return self.give_up(now, id, error);
+        }
+        self.wind(now, id, Winding::Restart(reason.to_owned()));
+    }
+}
+
+/// Whether any of the names that the file has says that it is no page.
+fn names_no_page(job: &Job, head: &Head) -> bool {
+    let given = head.file_name.as_deref().map(safe::make_safe);
+    let asked = safe::make_safe(&safe::from_url(&job.spec.url));
+    let named = job.is_named.then(|| job.path.clone());
+    let names = [Some(asked.into()), given.map(Into::into), named];
+    let is_none = names.into_iter().flatten().any(|name: std::path::PathBuf| page::names_no_page(&name));
+    // What is held is not a page, whatever it is called.
+    is_none || !job.done.is_empty() && job.held.tells_version() && !job.held.is_html
+}
+
+/// What came instead of the file.
+pub(super) fn page_error(job: &Job, head: &Head) -> Error {
+    let version = |is_told: bool, with: &'static str| if is_told { with } else { " without a version" };
+    let length = |bytes: Option<u64>| bytes.map_or("unknown length".to_owned(), size::bytes);
+    let came = format!("an HTML page of {}{}", length(head.total_bytes), version(head.evidence.tells_version(), ""));
+    let text = match job.done.is_empty() {
+        true => format!("{came} came instead of the file"),
+        false => format!(
+            "{came} came, where a file of {}{} was begun",
+            length(job.total_bytes),
+            version(job.held.tells_version(), "")
+        ),
+    };
+    Error::new(ErrorKind::Page, text)
+}

@@ -1,0 +1,291 @@
+//! A file has the final name already. Evidence says whether it is this one: a note or a date that
+//! fits, a digest, its content compared. The length alone never does, and what contradicts makes it
+//! another file.
+
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use super::Core;
+use crate::dispatch::job::{ExistingVerdict, Job, Phase, Published, Transfer};
+use crate::dispatch::message::{Effect, End, Existing, FetchKind, Time};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::How;
+use crate::evidence::samples::{self, GATHERED_BYTES_MAX};
+use crate::feed::ledger::unix_ns;
+use crate::job::JobId;
+use crate::journal::{Journal, shortened};
+use crate::options::Existing as Policy;
+use crate::plan::piece::Piece;
+use crate::secret;
+use crate::storage::StatKind;
+
+const UNPROVEN: &str = "a file of the same size has this name, and nothing shows that it is the same file";
+const TRUST_SIZE: &str = "use --trust-size to take it for the file, or --overwrite, --auto-rename or --skip-existing";
+
+/// What is to be done about a file that has the name.
+pub(super) enum Decision {
+    There(How, Published),
+    Refuse(Error),
+    Rename,
+    Replace,
+    /// A digest that the server gives can tell.
+    Digest,
+    /// Only its content can tell.
+    Compare,
+    /// The feed may know whose it is.
+    AskOwner,
+}
+
+/// What the evidence beside a file says.
+enum Known {
+    Same(How),
+    Other(String),
+    Nothing,
+}
+
+impl Core {
+    /// Another file has the name, or this one is there already.
+    pub(super) fn decide_existing(&self, id: JobId) -> Decision {
+        let job = &self.jobs[&id];
+        let Some(existing) = &job.existing else { return Decision::Replace };
+        let policy = self.settings.existing;
+        let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
+        if existing.stat.kind != StatKind::File {
+            return self.decide_other(job, existing, "something that is no file has this name");
+        }
+        // With a digest, the file that is there was compared before and is another one.
+        if job.is_existing_checked {
+            return self.decide_other(
+                job,
+                existing,
+                "a file that has this name does not have the digest that was asked for",
+            );
+        }
+        match &job.existing_verdict {
+            ExistingVerdict::Other(why) => return self.decide_other(job, existing, why),
+            ExistingVerdict::Unknown if job.entry.is_some() => return Decision::AskOwner,
+            ExistingVerdict::Owned(why) => {
+                let len_bytes = existing.stat.len_bytes;
+                let is_comparable = job.total_bytes == Some(len_bytes) && len_bytes <= GATHERED_BYTES_MAX;
+                let is_wanted = is_comparable && policy != Policy::Overwrite;
+                return if is_wanted { Decision::Compare } else { self.decide_other(job, existing, why) };
+            }
+            _ => {}
+        }
+        match self.known_of(job, existing) {
+            Known::Same(how) => Decision::There(how, published),
+            Known::Other(why) => self.decide_other(job, existing, &why),
+            // The user wants it fetched again, or counted as done.
+            Known::Nothing if policy == Policy::Overwrite => Decision::Replace,
+            Known::Nothing if job.total_bytes.is_none() => {
+                self.decide_other(job, existing, "another file has this name, and the server does not tell a length")
+            }
+            Known::Nothing if job.promise(self.settings.server_digests).is_some_and(|promise| promise.proves()) => {
+                Decision::Digest
+            }
+            Known::Nothing => Decision::Compare,
+        }
+    }
+
+    /// What is known without looking at its content, the surest first; what contradicts wins.
+    fn known_of(&self, job: &Job, existing: &Existing) -> Known {
+        let stat = &existing.stat;
+        if let Some(total_bytes) = job.total_bytes.filter(|total_bytes| *total_bytes != stat.len_bytes) {
+            let (has, wanted) = (stat.len_bytes, total_bytes);
+            return Known::Other(format!("another file has this name ({has} bytes instead of {wanted})"));
+        }
+        if let Some(note) = existing.note.as_ref().filter(|note| job.is_of(&note.url)) {
+            match note.file {
+                Some(file) if file != (stat.len_bytes, unix_ns(stat.modified)) => {
+                    return Known::Other("the file that has this name was changed since it was fetched".to_owned());
+                }
+                Some(_) => {
+                    // It is as we left it: a version that is as good as the same is enough.
+                    let verdict = note.evidence.compare(&job.held);
+                    if verdict.is_same() {
+                        return Known::Same(How::ThereByValidator);
+                    }
+                    if verdict.is_different() {
+                        return Known::Other("another version of the file has this name".to_owned());
+                    }
+                }
+                // A build before this one did not note what it looked like.
+                None if note.evidence.compare(&job.held).is_different() => {
+                    return Known::Other("another version of the file has this name".to_owned());
+                }
+                None => {}
+            }
+        } else if existing.note.is_some() && stat.len_bytes > GATHERED_BYTES_MAX {
+            // A smaller one is compared whole, which is proof, wherever it came from.
+            return Known::Other("a file from another URL has this name".to_owned());
+        }
+        if self.settings.trust_size && job.total_bytes.is_some() {
+            return Known::Same(How::ThereBySize);
+        }
+        let modified = stat.modified.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        let server = job.held.last_modified_time().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        match server {
+            Some(time) if time.as_secs() == modified && job.total_bytes.is_some() => Known::Same(How::ThereByTime),
+            _ => Known::Nothing,
+        }
+    }
+
+    fn decide_other(&self, job: &Job, existing: &Existing, why: &str) -> Decision {
+        let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
+        match self.settings.existing {
+            Policy::Overwrite if existing.stat.kind == StatKind::File => Decision::Replace,
+            Policy::AutoRename => Decision::Rename,
+            Policy::Skip => Decision::There(How::Skipped, published),
+            _ => {
+                let error = Error::new(ErrorKind::NameTaken, why).with_path(job.path.clone());
+                let is_unproven = why == UNPROVEN;
+                Decision::Refuse(if is_unproven { error.with_advice(TRUST_SIZE) } else { error })
+            }
+        }
+    }
+
+    /// Asks the feed whose the name is, which may be another entry's.
+    pub(super) fn ask_owner(&mut self, id: JobId, partial: Option<Journal>) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let Some(entry) = job.entry else { return };
+        job.held_partial = partial.map(Box::new);
+        job.existing_verdict = ExistingVerdict::AskedOwner;
+        let path = job.path.strip_prefix(&self.settings.dir).map_or(job.path.clone(), ToOwned::to_owned);
+        self.ask_disk(id, Effect::AskOwner { job: id, entry, path });
+    }
+
+    pub(super) fn owned(&mut self, now: Time, id: JobId, result: Result<Option<String>>) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.pending = job.pending.saturating_sub(1);
+        if job.existing_verdict != ExistingVerdict::AskedOwner {
+            return self.wound(now, id);
+        }
+        job.existing_verdict = match result {
+            Ok(Some(url)) => ExistingVerdict::Owned(format!("the file of another entry has this name ({url})")),
+            // A ledger that cannot be asked says nothing against it; its content decides.
+            Ok(None) | Err(_) => ExistingVerdict::Unowned,
+        };
+        if matches!(job.phase, Phase::Winding(_)) {
+            return self.wound(now, id);
+        }
+        let partial = job.held_partial.take().map(|journal| *journal);
+        self.place(now, id, partial);
+    }
+
+    /// Compares its content with the server's: whole where that is little, else by samples.
+    pub(super) fn compare_existing(&mut self, now: Time, id: JobId, partial: Option<Journal>) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.held_partial = partial.map(Box::new);
+        job.phase = Phase::Comparing;
+        if let Some(content) = job.whole.clone() {
+            let effect = Effect::Compare { job: id, path: job.path.clone(), offset: 0, content };
+            return self.ask_disk(id, effect);
+        }
+        let len_bytes = job.total_bytes.unwrap_or(0);
+        let Some(probe) = job.probe else { return self.existing_compared(now, id, None) };
+        if len_bytes <= GATHERED_BYTES_MAX {
+            if let Some(state) = self.transfers.get(&probe) {
+                self.effects.push(Effect::Gather { transfer: probe, worker: state.worker });
+            }
+            return;
+        }
+        job.existing_samples = Some(samples::of_file(len_bytes, &mut self.random));
+        self.drop_transfers(&[probe]);
+    }
+
+    /// Asks for the next sample of a large file.
+    pub(super) fn ask_sample_of_existing(&mut self, now: Time, id: JobId) {
+        let job = &self.jobs[&id];
+        let Some(range) = job.existing_samples.as_ref().and_then(|left| left.last().copied()) else { return };
+        let is_waiting = job.failures.values().any(|failure| failure.retry_at > now);
+        if !job.transfers.is_empty() || job.pending > 0 || is_waiting {
+            return;
+        }
+        let (lead, kind) = (job.sources.lead(), FetchKind::Sample { range, expect: Arc::new(job.held.clone()) });
+        self.send(now, id, lead, kind, Piece::new(range.start, range.end));
+    }
+
+    /// A request whose content is to be compared has ended.
+    pub(super) fn compare_ended(&mut self, now: Time, id: JobId, transfer: &Transfer, end: End) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        match end {
+            End::Gathered(content) => {
+                let effect =
+                    Effect::Compare { job: id, path: job.path.clone(), offset: transfer.piece.start(), content };
+                self.ask_disk(id, effect);
+            }
+            End::Dropped | End::Complete => {}
+            End::Failed { error, retry_after } => {
+                if transfer.is_probe {
+                    // Its answer is asked for once more.
+                    job.phase = Phase::Ready;
+                }
+                self.transfer_failed(now, id, transfer, error, retry_after, false);
+            }
+            End::Redirect { status, location } => self.redirected(now, id, transfer, status, location),
+            // Samples cannot be had, or not of this version: nothing shows that it is the file.
+            _ => self.existing_compared(now, id, None),
+        }
+    }
+
+    pub(super) fn compared(&mut self, now: Time, id: JobId, result: Result<bool>) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.pending = job.pending.saturating_sub(1);
+        if !matches!(job.phase, Phase::Comparing) {
+            return self.wound(now, id);
+        }
+        let is_same = match result {
+            Ok(is_same) => is_same,
+            Err(error) => return self.wind(now, id, crate::dispatch::job::Winding::Fail(error)),
+        };
+        if let (true, Some(left)) = (is_same, &mut job.existing_samples) {
+            left.pop();
+            if !left.is_empty() {
+                return self.ask_sample_of_existing(now, id);
+            }
+        }
+        self.existing_compared(now, id, Some(is_same));
+    }
+
+    /// Whether its content is the same, if that could be found out.
+    fn existing_compared(&mut self, now: Time, id: JobId, is_same: Option<bool>) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let was_sampled = job.existing_samples.take().is_some();
+        let Some(existing) = &job.existing else { return };
+        if is_same == Some(true) {
+            let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
+            let how = if was_sampled { How::ThereBySamples } else { How::ThereByContent };
+            return self.wind(now, id, crate::dispatch::job::Winding::There(how, published));
+        }
+        let why = match is_same {
+            Some(_) => "another file has this name (its content differs)",
+            None => UNPROVEN,
+        };
+        job.existing_verdict = match std::mem::replace(&mut job.existing_verdict, ExistingVerdict::Unowned) {
+            ExistingVerdict::Owned(whose) => ExistingVerdict::Other(whose),
+            _ => ExistingVerdict::Other(why.to_owned()),
+        };
+        let partial = job.held_partial.take().map(|journal| *journal);
+        let is_at_hand = job.whole.is_some();
+        if is_at_hand || self.settings.existing == Policy::Fail {
+            return self.place(now, id, partial);
+        }
+        // The answer is used up; the file is asked for again, and it is known now what is to be done.
+        if let Some(journal) = partial {
+            super::start::adopt(job, journal);
+        }
+        job.answer = None;
+        job.probe = None;
+        job.phase = Phase::Ready;
+        let left: Vec<_> = job.transfers.clone();
+        self.drop_transfers(&left);
+    }
+}
+
+impl Job {
+    /// Whether the URL of a journal or a note is one of this file's.
+    pub(super) fn is_of(&self, identity_url: &str) -> bool {
+        let mut urls = std::iter::once(&self.spec.url).chain(&self.spec.mirrors);
+        identity_url.is_empty() || urls.any(|url| shortened(&secret::identity_url(url)) == identity_url)
+    }
+}

@@ -1,0 +1,123 @@
+//! What might have helped and did not: a trial of ranges, a further connection, a piece beside
+//! others. It never fails a file that another stream can still bring; it only means "no more of
+//! that", for a while or for good.
+
+use super::Core;
+use crate::dispatch::backoff;
+use crate::dispatch::job::{Phase, Segmented, Transfer};
+use crate::dispatch::message::{End, Time};
+use crate::error::{Blame, Error, ErrorKind};
+use crate::job::JobId;
+use crate::plan::piece::OPEN_END;
+
+/// Ranges are tried beside the first stream so often; what passes may have been in the way.
+const TRIALS_MAX: u32 = 3;
+/// What was refused beside others is left to them so often in a row; then it is a failure.
+const LEFT_MAX: u32 = 5;
+
+impl Core {
+    /// Whether the file can do without what has just ended badly: its first stream runs, and would
+    /// bring all that is missing.
+    pub(super) fn is_optional(&self, id: JobId, transfer: &Transfer, end: &End) -> bool {
+        let job = &self.jobs[&id];
+        let is_bad = !matches!(end, End::Complete | End::Dropped | End::Redirect { .. } | End::Sampled { .. });
+        let is_of_lead = transfer.source == job.sources.lead();
+        let is_ours = matches!(end, End::Failed { error, .. } if error.blame() != Blame::Peer);
+        let is_moving = matches!(job.phase, Phase::Moving);
+        is_moving && is_bad && !is_ours && is_of_lead && !transfer.is_probe && self.first_stream_runs(id)
+    }
+
+    /// Whether the first stream still goes to the end of the file.
+    fn first_stream_runs(&self, id: JobId) -> bool {
+        let job = &self.jobs[&id];
+        let Some(first) = job.probe.and_then(|probe| self.transfers.get(&probe)) else { return false };
+        let end = first.piece.end();
+        first.writes && (end == OPEN_END || job.total_bytes.is_some_and(|total| end >= total))
+    }
+
+    /// The first stream goes on; ranges are tried again only if what was in the way may pass.
+    pub(super) fn optional_failed(&mut self, now: Time, id: JobId, transfer: &Transfer, end: End) {
+        let wait = backoff::wait(self.jobs[&id].trials.attempts + 1, &mut self.random);
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let may_pass = match &end {
+            End::Failed { error, .. } => error.is_transient(),
+            End::NotRange(head) => {
+                job.says_no_ranges |= head.refuses_ranges || head.evidence.content_encoding.is_some();
+                // Some CDNs answer so to any If-Range.
+                let was_asked_why = std::mem::replace(&mut job.distrusts_if_range, true);
+                transfer.had_if_range && !was_asked_why && !job.says_no_ranges
+            }
+            _ => false,
+        };
+        if may_pass && matches!(end, End::NotRange(_)) {
+            // Asked without If-Range, it may well be served.
+            job.segmented = Segmented::Unknown;
+            return;
+        }
+        job.trials.attempts += 1;
+        job.trials.retry_at = now + wait;
+        let is_over = !may_pass || job.trials.attempts >= TRIALS_MAX.min(self.settings.retries + 1);
+        job.segmented = if is_over { Segmented::Refused } else { Segmented::Unknown };
+        if let End::Failed { error, .. } = &end
+            && self.is_refusal(error)
+        {
+            self.slots.refuse(&transfer.host, self.slots.serving(&transfer.host), now);
+        }
+        if is_over {
+            self.tell_refused(id);
+        }
+    }
+
+    /// Whether a server that serves others has refused one more connection.
+    pub(super) fn is_one_too_many(&self, transfer: &Transfer, error: &Error) -> bool {
+        let is_new = transfer.piece.position() == transfer.piece.start() && !self.slots.has_served(transfer.slot);
+        let left = self.jobs.get(&transfer.job).map_or(0, |job| job.left_to_others);
+        is_new && left < LEFT_MAX && self.is_refusal(error) && self.slots.serving(&transfer.host) > 0
+    }
+
+    /// In which ways servers refuse a connection that is one too many.
+    fn is_refusal(&self, error: &Error) -> bool {
+        matches!(
+            error.kind(),
+            ErrorKind::Connect
+                | ErrorKind::Broken
+                | ErrorKind::Tls
+                | ErrorKind::Proxy
+                | ErrorKind::Status(403 | 429 | 503 | 509)
+        )
+    }
+
+    /// As many connections as work are as many as the server wants; what this one was to bring comes
+    /// over those.
+    pub(super) fn leave_to_others(&mut self, now: Time, id: JobId, transfer: &Transfer, start: u64, error: &Error) {
+        let serving = self.slots.serving(&transfer.host);
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.left_to_others += 1;
+        job.adapt.refused(serving);
+        let wait = backoff::wait(job.left_to_others, &mut self.random);
+        let key = if matches!(job.phase, Phase::Moving) { start } else { 0 };
+        job.failures.entry(key).or_default().retry_at = now + wait;
+        job.last_error = Some(error.clone());
+        self.slots.refuse(&transfer.host, serving, now);
+    }
+
+    /// Whether other streams of the file bring bytes, so that what is missing can be left for later.
+    pub(super) fn others_bring(&self, id: JobId) -> bool {
+        let running = self.jobs[&id].transfers.iter().filter_map(|transfer| self.transfers.get(transfer));
+        running.filter(|transfer| transfer.writes).count() > 0
+    }
+
+    /// A piece failed for good beside others: it is asked for again when they have ended, and only
+    /// then is it the last way to the bytes.
+    pub(super) fn put_off(&mut self, now: Time, id: JobId, start: u64, error: &Error) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.refusals += 1;
+        let wait = backoff::wait(job.refusals + 2, &mut self.random);
+        job.failures.entry(start).or_default().retry_at = now + wait;
+        job.last_error = Some(error.clone());
+        let working = job.transfers.len();
+        job.adapt.refused(working);
+        let attempts = job.refusals;
+        self.report_retry(id, error, attempts, wait);
+    }
+}

@@ -1,0 +1,72 @@
+//! This machine has run out of descriptors or ports: that is no failure of a file. It waits in the
+//! queue, and from then on there are fewer at once. A full disk is waited for too while other files are
+//! under way, which may be moved away or removed when they are complete.
+
+use super::Core;
+use crate::dispatch::job::{Phase, Winding};
+use crate::dispatch::message::{Effect, Fate, Time};
+use crate::error::{Error, ErrorKind};
+use crate::job::JobId;
+
+/// Nothing new is begun for so long.
+const WAIT: Time = Time::from_millis(250);
+/// A file waits so often; then it fails of what is missing.
+const SCARCITIES_MAX: u32 = 40;
+
+impl Core {
+    /// Lets a file wait if that is what its error asks for; false if it is not.
+    pub(super) fn waits_for_machine(&mut self, now: Time, id: JobId, error: &Error) -> bool {
+        let Some(job) = self.jobs.get_mut(&id) else { return false };
+        let is_full = error.kind() == ErrorKind::DiskFull && self.running.len() > 1;
+        if !(is_full || error.is_scarcity()) || job.scarcities >= SCARCITIES_MAX || self.stop.is_some() {
+            return false;
+        }
+        job.scarcities += 1;
+        if is_full {
+            self.full_since = Some(self.tally.ended_files());
+            self.wind(now, id, Winding::Requeue);
+            return true;
+        }
+        if now >= self.scarce_until {
+            // Once for all that noticed it at the same time.
+            self.have_fewer(error);
+        }
+        self.scarce_until = now + WAIT;
+        self.wind(now, id, Winding::Requeue);
+        true
+    }
+
+    /// Whether the disk was full, and nothing has ended since that might have made room.
+    pub(super) fn is_full(&mut self) -> bool {
+        let is_full = self.full_since == Some(self.tally.ended_files()) && !self.running.is_empty();
+        if !is_full {
+            self.full_since = None;
+        }
+        is_full
+    }
+
+    fn have_fewer(&mut self, error: &Error) {
+        let (jobs, open) = (self.settings.jobs, self.slots.open());
+        self.settings.jobs = (jobs / 2).max(1);
+        self.slots.set_max_total((open / 2).max(1));
+        if !std::mem::replace(&mut self.has_told_scarcity, true) {
+            let text = format!("{}: fewer files and connections are open at once from now on", error.message());
+            self.warn(None, text);
+        }
+    }
+
+    /// It begins again when it is its turn; what came of it in an earlier run is found again then.
+    pub(super) fn requeue(&mut self, id: JobId) {
+        self.leave_running(id);
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if std::mem::take(&mut job.is_part_open) {
+            self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), fate: Fate::Kept });
+        }
+        job.forget();
+        job.go_back();
+        job.is_named = job.spec.output.is_some();
+        job.phase = Phase::Waiting;
+        let host = job.host.clone();
+        self.waiting.push_back(&host, id);
+    }
+}

@@ -1,0 +1,106 @@
+//! The digest of a complete file is not the promised one, and several sources brought it: one of them
+//! sent wrong bytes. What the others brought is fetched again from one source, one after the other,
+//! until the digest is right; the last that was replaced is the culprit. If none is, another source
+//! is asked for all the rest.
+
+use super::Core;
+use crate::dispatch::job::{Job, Phase, Trace};
+use crate::dispatch::message::Effect;
+use crate::error::{Error, ErrorKind};
+use crate::event::{ErrorReport, Event};
+use crate::job::JobId;
+use crate::secret;
+
+impl Core {
+    /// Fetches what one of the sources brought again from another; false if there is nothing left to
+    /// be suspected.
+    pub(super) fn suspect(&mut self, id: JobId) -> bool {
+        let Some(job) = self.jobs.get_mut(&id) else { return false };
+        if !job.sources.is_many() || !job.next_suspect() {
+            return false;
+        }
+        let Some(trace) = &job.trace else { return false };
+        let url =
+            |source: usize| job.sources.get(source).map_or_else(String::new, |source| secret::shown_url(&source.given));
+        let suspect = trace.replaced.last().map_or_else(String::new, |suspect| url(*suspect));
+        let message = format!(
+            "the digest is not the promised one: what came from {suspect} is fetched again from {}",
+            url(trace.base)
+        );
+        job.phase = Phase::Moving;
+        self.effects.push(Effect::Report(Event::Remark { job: id, message }));
+        true
+    }
+
+    /// The digest is right after all: whose bytes were replaced last sent wrong ones.
+    pub(super) fn name_culprit(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let Some(culprit) = job.trace.take().and_then(|trace| trace.replaced.last().copied()) else { return };
+        let Some(source) = job.sources.get(culprit) else { return };
+        let error = Error::new(ErrorKind::Digest, "it sent bytes that do not fit the digest of the file");
+        let url = secret::shown_url(&source.given);
+        let sources_left = job.sources.live().filter(|(source, _)| *source != culprit).count() as u32;
+        let error = ErrorReport::from(&error);
+        self.effects.push(Effect::Report(Event::SourceDropped { job: id, url, error, sources_left }));
+    }
+}
+
+impl Job {
+    /// Takes the bytes of the next suspect out of what is held, so that they are fetched again.
+    fn next_suspect(&mut self) -> bool {
+        let Some(total_bytes) = self.total_bytes else { return false };
+        let mut trace = match self.trace.take() {
+            Some(trace) => trace,
+            None => match self.first_base() {
+                Some(base) => Trace { base, replaced: Vec::new(), bases_before: Vec::new() },
+                None => return false,
+            },
+        };
+        loop {
+            let suspect = self.suspects(&trace).next();
+            if let Some(suspect) = suspect {
+                self.forget_bytes_of(suspect);
+                trace.replaced.push(suspect);
+                self.trace = Some(trace);
+                return !self.is_whole() && total_bytes > 0;
+            }
+            // All is of the one that was asked: it is the one that is wrong.
+            trace.bases_before.push(trace.base);
+            let next =
+                self.sources.live().map(|(source, _)| source).find(|source| !trace.bases_before.contains(source));
+            let Some(next) = next else { return false };
+            trace.base = next;
+            trace.replaced.clear();
+        }
+    }
+
+    /// Who is believed first: the one that brought most.
+    fn first_base(&self) -> Option<usize> {
+        let brought = || self.sources.all().filter(|(_, source)| !source.ranges.is_empty());
+        let is_mixed = brought().count() > 1;
+        let live = brought().filter(|(_, source)| !source.is_dropped());
+        live.max_by_key(|(_, source)| source.ranges.covered()).map(|(at, _)| at).filter(|_| is_mixed)
+    }
+
+    /// Those whose bytes are in the file and were not replaced, the smallest share first.
+    fn suspects(&self, trace: &Trace) -> impl Iterator<Item = usize> {
+        let mut suspects: Vec<_> = self
+            .sources
+            .all()
+            .filter(|(at, source)| *at != trace.base && !trace.replaced.contains(at) && !source.ranges.is_empty())
+            .map(|(at, source)| (source.ranges.covered(), at))
+            .collect();
+        suspects.sort_unstable();
+        suspects.into_iter().map(|(_, at)| at)
+    }
+
+    fn forget_bytes_of(&mut self, suspect: usize) {
+        let Some(source) = self.sources.get_mut(suspect) else { return };
+        let ranges = std::mem::take(&mut source.ranges);
+        for range in ranges.iter() {
+            self.done.remove(range);
+        }
+        self.high_water_bytes = self.done.covered();
+        self.saved_bytes = 0;
+    }
+}

@@ -1,0 +1,168 @@
+//! The verdict on two pieces of evidence, kind by kind, the most certain first.
+
+use super::{Evidence, VALUE_BYTES_MAX};
+
+/// Whether two pieces of evidence speak of the same content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// They do, as surely as this.
+    Same(Strength),
+    /// They do not, as surely as this.
+    Different(Strength),
+    /// Nothing that both say tells.
+    Unknown,
+}
+
+/// How sure a verdict is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Strength {
+    /// A weak tag, or a date that was young when it was given.
+    Weak,
+    /// A strong tag, a settled date where there is no tag, or a length.
+    Strong,
+    /// A cryptographic digest of the whole.
+    Proof,
+}
+
+impl Verdict {
+    /// Whether bytes of both may be put together.
+    pub fn joins(self) -> bool {
+        matches!(self, Self::Same(Strength::Strong | Strength::Proof))
+    }
+
+    /// Whether it speaks for the same content, however weakly.
+    pub fn is_same(self) -> bool {
+        matches!(self, Self::Same(_))
+    }
+
+    /// Whether it speaks for another content.
+    pub fn is_different(self) -> bool {
+        matches!(self, Self::Different(_))
+    }
+}
+
+impl Evidence {
+    /// Compares what is held with what an answer claims.
+    ///
+    /// Not symmetric: what is held and missing in the claim is `Unknown`, whatever else agrees; what
+    /// the claim adds says nothing. An encoded representation is another one, of which nothing
+    /// follows.
+    pub fn compare(&self, claimed: &Self) -> Verdict {
+        if self.content_encoding != claimed.content_encoding {
+            return Verdict::Unknown;
+        }
+        if let Some(verdict) = self.compare_digests(claimed) {
+            return verdict;
+        }
+        if self.has_other_length(claimed) {
+            return Verdict::Different(Strength::Strong);
+        }
+        match &self.etag {
+            Some(_) => self.compare_tags(claimed),
+            None => self.compare_dates(claimed),
+        }
+    }
+
+    /// Whether both tell a length, and not the same.
+    pub(crate) fn has_other_length(&self, claimed: &Self) -> bool {
+        self.total_bytes.zip(claimed.total_bytes).is_some_and(|(held, claimed)| held != claimed)
+    }
+
+    /// Whether comparing samples may decide where the verdict is unknown: another URL, as that of a
+    /// mirror behind a redirect, tells the same length and the same date, and has tags of its own.
+    pub(crate) fn may_be_sampled(&self, claimed: &Self) -> bool {
+        let dates = self.real_date().zip(claimed.real_date());
+        self.is_elsewhere(claimed)
+            && self.content_encoding == claimed.content_encoding
+            && self.has_equal_length(claimed)
+            && dates.is_some_and(|(held, claimed)| held == claimed)
+    }
+
+    /// In what the claim differs, for people: `length 9000 instead of 8000 bytes, ETag "b" instead of "a"`.
+    pub(crate) fn differences(&self, claimed: &Self) -> String {
+        let mut differences = Vec::new();
+        if let (Some(held), Some(theirs), true) =
+            (self.total_bytes, claimed.total_bytes, self.has_other_length(claimed))
+        {
+            differences.push(format!("length {theirs} instead of {held} bytes"));
+        }
+        let mut compare = |name: &str, held: Option<String>, theirs: Option<String>| {
+            if held != theirs {
+                let or_none = |value: Option<String>| {
+                    value.map_or("none".to_owned(), |value| value.chars().take(VALUE_BYTES_MAX).collect())
+                };
+                differences.push(format!("{name} {} instead of {}", or_none(theirs), or_none(held)));
+            }
+        };
+        let tag = |evidence: &Self| evidence.etag.as_ref().map(ToString::to_string);
+        compare("ETag", tag(self), tag(claimed));
+        compare("Last-Modified", self.last_modified.clone(), claimed.last_modified.clone());
+        if let Some((held, theirs)) = self.digest.as_ref().zip(claimed.digest.as_ref())
+            && held.agrees(theirs) == Some(false)
+        {
+            compare("digest", Some(held.checksum().to_string()), Some(theirs.checksum().to_string()));
+        }
+        match differences.is_empty() {
+            true => "nothing differs, but no strong ETag says that it is the same".to_owned(),
+            false => differences.join(", "),
+        }
+    }
+
+    /// A CRC that is equal proves nothing; one that is not says that the content is another.
+    fn compare_digests(&self, claimed: &Self) -> Option<Verdict> {
+        let digests = self.digest.as_ref().zip(claimed.digest.as_ref());
+        match digests.and_then(|(held, claimed)| held.agrees(claimed))? {
+            true if self.has_other_length(claimed) => Some(Verdict::Different(Strength::Strong)),
+            true => Some(Verdict::Same(Strength::Proof)),
+            false => Some(Verdict::Different(Strength::Proof)),
+        }
+    }
+
+    fn compare_tags(&self, claimed: &Self) -> Verdict {
+        let Some((held, theirs)) = self.etag.as_ref().zip(claimed.etag.as_ref()) else { return Verdict::Unknown };
+        let is_strong = !held.is_weak() && !theirs.is_weak();
+        match held.has_same_text(theirs) {
+            // Two servers behind different URLs may have made one tag of different things.
+            true if is_strong && (!self.is_elsewhere(claimed) || self.has_equal_length(claimed)) => {
+                Verdict::Same(Strength::Strong)
+            }
+            true if self.has_equal_length(claimed) && !self.has_other_date(claimed) => Verdict::Same(Strength::Weak),
+            true => Verdict::Unknown,
+            // Each server behind a redirect makes tags of its own.
+            false if self.is_elsewhere(claimed) => Verdict::Unknown,
+            false if is_strong => Verdict::Different(Strength::Strong),
+            false => Verdict::Different(Strength::Weak),
+        }
+    }
+
+    /// Where no tag is held.
+    fn compare_dates(&self, claimed: &Self) -> Verdict {
+        let Some((held, theirs)) = self.real_date().zip(claimed.real_date()) else { return Verdict::Unknown };
+        let is_settled = self.has_settled_date();
+        match held == theirs {
+            true if !self.has_equal_length(claimed) => Verdict::Unknown,
+            // A tag that was not there before is the mark of another server, or of another version.
+            true if is_settled && !self.is_elsewhere(claimed) && claimed.etag.is_none() => {
+                Verdict::Same(Strength::Strong)
+            }
+            true => Verdict::Same(Strength::Weak),
+            false if is_settled && !claimed.is_stamped_now() && !self.is_elsewhere(claimed) => {
+                Verdict::Different(Strength::Strong)
+            }
+            false => Verdict::Unknown,
+        }
+    }
+
+    fn has_equal_length(&self, claimed: &Self) -> bool {
+        self.total_bytes.is_some() && self.total_bytes == claimed.total_bytes
+    }
+
+    fn has_other_date(&self, claimed: &Self) -> bool {
+        self.last_modified.as_ref().zip(claimed.last_modified.as_ref()).is_some_and(|(held, theirs)| held != theirs)
+    }
+
+    /// Whether another URL says it. Builds before this one did not note which.
+    fn is_elsewhere(&self, claimed: &Self) -> bool {
+        self.place.zip(claimed.place).is_some_and(|(held, theirs)| held != theirs)
+    }
+}

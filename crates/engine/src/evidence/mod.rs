@@ -1,0 +1,174 @@
+//! What a piece of evidence is worth: whether two answers speak of the same content, and how surely.
+//!
+//! [`Evidence`] is what one answer (or a journal, a note, the ledger) claims of a whole file.
+//! [`Evidence::compare`] is the only place that compares tags, dates, lengths and digests; all that
+//! joins, discards, skips or publishes asks it. The absence of evidence is no evidence: what was not
+//! said is [`Verdict::Unknown`], and `Unknown` neither joins nor destroys anything. Pure values.
+
+mod compare;
+pub(crate) mod page;
+pub(crate) mod samples;
+mod tag;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::{HeaderMap, HeaderValue, header};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::http::digest::{self, ServerDigest};
+
+pub use self::compare::{Strength, Verdict};
+pub use self::tag::{EntityTag, EntityTagError};
+
+/// Longer values of a server are not kept.
+const VALUE_BYTES_MAX: usize = 1024;
+/// A modification time proves something only if it was at least this much older than the answer that
+/// gave it (RFC 9110, section 8.8.2.2): a file can change twice within a second.
+const SETTLED_SECONDS: u64 = 60;
+/// A date of the first day is that of a clock that was never set, or of a reproducible build.
+const REAL_DATE_FROM: u64 = 86_400;
+
+/// What one answer claims of a whole file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Evidence {
+    /// The entity tag.
+    pub etag: Option<EntityTag>,
+    /// `Last-Modified`, as sent.
+    pub last_modified: Option<String>,
+    /// The whole length in bytes.
+    pub total_bytes: Option<u64>,
+    /// The digest of the whole content; of several the strongest.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "digest::deserialize_known")]
+    pub digest: Option<ServerDigest>,
+    /// `Date` of the answer, in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answered_unix: Option<u64>,
+    /// Which URL said it, after redirects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+    /// The encoding of the content, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_encoding: Option<String>,
+    /// Whether the media type is that of an HTML page.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_html: bool,
+}
+
+/// Names a URL without credentials, query and fragment, which change when a link is signed anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Place(u64);
+
+impl Place {
+    /// The place of a URL. The same in every run: it is stored.
+    pub fn of(url: &Url) -> Self {
+        // FNV-1a, 64 bits: nobody gains anything by two URLs of one value.
+        let port = url.port_or_known_default().unwrap_or(0).to_be_bytes();
+        let parts =
+            [url.scheme().as_bytes(), url.host_str().unwrap_or_default().as_bytes(), &port, url.path().as_bytes()];
+        let bytes = parts.into_iter().flat_map(|part| part.iter().chain(&[0]));
+        Self(
+            bytes
+                .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)),
+        )
+    }
+}
+
+impl Evidence {
+    /// Reads the fields of an answer; what is malformed or too long is left out, and so is a tag
+    /// beside another, for nobody knows which of them is meant. What digests count depends on the
+    /// answer's status, so they are read elsewhere.
+    pub fn from_headers(headers: &HeaderMap, total_bytes: Option<u64>) -> Self {
+        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::trim);
+        let single = |name| {
+            let mut values = headers.get_all(name).iter();
+            let value = values.next().filter(|_| values.next().is_none());
+            value.and_then(|value| value.to_str().ok()).map(str::trim)
+        };
+        Self {
+            etag: single(header::ETAG).and_then(|tag| tag.parse().ok()),
+            last_modified: single(header::LAST_MODIFIED)
+                .filter(|date| unix_seconds(date).is_some())
+                .map(ToOwned::to_owned),
+            total_bytes,
+            answered_unix: text(header::DATE).and_then(unix_seconds),
+            content_encoding: text(header::CONTENT_ENCODING)
+                .filter(|encoding| !encoding.eq_ignore_ascii_case("identity") && !encoding.is_empty())
+                .map(|encoding| encoding.chars().take(VALUE_BYTES_MAX).collect()),
+            is_html: page::is_html_type(text(header::CONTENT_TYPE).unwrap_or_default()),
+            ..Self::default()
+        }
+    }
+
+    /// The same without what is about one answer alone.
+    pub(crate) fn of_file(&self) -> Self {
+        Self { answered_unix: None, place: None, ..self.clone() }
+    }
+
+    /// Whether several answers with this evidence may be put together: a strong tag, a digest that
+    /// proves the whole, or, where there is no tag at all, a settled date beside a length.
+    pub fn can_join(&self) -> bool {
+        let has_proof =
+            self.digest.as_ref().is_some_and(|digest| digest.checksum().algorithm().is_collision_resistant());
+        has_proof
+            || match &self.etag {
+                Some(tag) => !tag.is_weak(),
+                None => self.has_settled_date() && self.total_bytes.is_some(),
+            }
+    }
+
+    /// Whether it says nothing by which a version could ever be told: no tag and no digest, and no date
+    /// but one that is the server's clock or no date at all.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.etag.is_none() && self.digest.is_none() && (self.real_date().is_none() || self.is_stamped_now())
+    }
+
+    /// Whether it says anything of the version.
+    pub fn tells_version(&self) -> bool {
+        self.etag.is_some() || self.last_modified.is_some() || self.digest.is_some()
+    }
+
+    /// The `If-Range` field for it: a strong tag, or a settled date where there is no tag at all
+    /// (RFC 9110, section 13.1.5).
+    pub fn if_range(&self) -> Option<HeaderValue> {
+        match &self.etag {
+            Some(tag) if tag.is_weak() => None,
+            Some(tag) => HeaderValue::try_from(tag.to_string()).ok(),
+            None if self.has_settled_date() => HeaderValue::try_from(self.last_modified.as_deref()?).ok(),
+            None => None,
+        }
+    }
+
+    /// `Last-Modified` as a time.
+    pub fn last_modified_time(&self) -> Option<SystemTime> {
+        Some(UNIX_EPOCH + Duration::from_secs(unix_seconds(self.last_modified.as_deref()?)?))
+    }
+
+    /// Whether its date was old when it was given, so that the same date later means the same content.
+    fn has_settled_date(&self) -> bool {
+        let dates = self.real_date().zip(self.answered_unix);
+        dates.is_some_and(|(modified, answered)| modified.saturating_add(SETTLED_SECONDS) <= answered)
+    }
+
+    /// Its date in seconds since 1970, if it is that of something that happened.
+    fn real_date(&self) -> Option<u64> {
+        unix_seconds(self.last_modified.as_deref()?).filter(|date| *date >= REAL_DATE_FROM)
+    }
+
+    /// Whether the server stamps each answer with its own clock: that says nothing of the content.
+    fn is_stamped_now(&self) -> bool {
+        let dates = self.real_date().zip(self.answered_unix);
+        dates.is_some_and(|(modified, answered)| modified.abs_diff(answered) <= 1)
+    }
+}
+
+fn unix_seconds(date: &str) -> Option<u64> {
+    let time = httpdate::parse_http_date(date).ok()?;
+    Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs())
+}
+
+#[cfg(test)]
+mod tests;

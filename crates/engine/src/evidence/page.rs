@@ -1,0 +1,119 @@
+//! An HTML page is no file: a captive portal, a login form or an error page arrives with status 200
+//! under any name. Pure.
+
+use std::path::Path;
+
+/// Extensions under which a page is what was asked for, or may well be.
+const PAGE_EXTENSIONS: [&str; 29] = [
+    "html", "htm", "xhtml", "xht", "shtml", "shtm", "phtml", "php", "php3", "php4", "php5", "asp", "aspx", "ashx",
+    "jsp", "jspx", "jsf", "do", "action", "cgi", "pl", "py", "rb", "cfm", "mspx", "mhtml", "hta", "svc", "page",
+];
+/// Longer ones are no extensions: `v2.0-beta-with-notes`.
+const EXTENSION_CHARS_MAX: usize = 10;
+/// How a page begins, in small letters.
+const BEGINNINGS: [&[u8]; 17] = [
+    b"<!doctype html",
+    b"<html",
+    b"<head",
+    b"<body",
+    b"<script",
+    b"<title",
+    b"<meta",
+    b"<iframe",
+    b"<style",
+    b"<table",
+    b"<div",
+    b"<h1",
+    b"<font",
+    b"<p>",
+    b"<a ",
+    b"<br",
+    b"<center",
+];
+/// As many bytes of a body tell whether it is a page.
+pub(crate) const SNIFF_BYTES: usize = 1024;
+
+/// Whether the media type is that of a page.
+pub(crate) fn is_html_type(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("text/html") || kind.eq_ignore_ascii_case("application/xhtml+xml")
+}
+
+/// Whether these first bytes are those of a page (after the WHATWG's MIME sniffing, section 7.1).
+pub(crate) fn begins_like_html(bytes: &[u8]) -> bool {
+    let mut rest = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    // Comments and declarations stand before the page itself.
+    loop {
+        rest = rest.trim_ascii_start();
+        let skipped = [(&b"<!--"[..], &b"-->"[..]), (b"<?", b"?>")].into_iter().find_map(|(opens, closes)| {
+            let inside = rest.strip_prefix(opens)?;
+            let end = inside.windows(closes.len()).position(|window| window == closes)?;
+            Some(&inside[end + closes.len()..])
+        });
+        match skipped {
+            Some(after) => rest = after,
+            None => break,
+        }
+    }
+    BEGINNINGS
+        .iter()
+        .any(|beginning| rest.get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning)))
+}
+
+/// Whether a file of this name is certainly no page: `a.iso`, `a.tar.gz`, but neither `a` nor `a.php`.
+pub(crate) fn names_no_page(name: &Path) -> bool {
+    let Some(extension) = name.extension().and_then(|extension| extension.to_str()) else { return false };
+    let is_extension = extension.len() <= EXTENSION_CHARS_MAX
+        && extension.chars().all(|char| char.is_ascii_alphanumeric())
+        && extension.chars().any(|char| char.is_ascii_alphabetic());
+    is_extension && !PAGE_EXTENSIONS.iter().any(|page| extension.eq_ignore_ascii_case(page))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_told_by_how_they_begin() {
+        let pages: [&[u8]; 6] = [
+            b"<!DOCTYPE HTML><p>",
+            b"\xef\xbb\xbf\r\n <html>",
+            b"<!-- a portal --> <!-- b --><HEAD>",
+            b"<?xml version=\"1.0\"?>\n<!DOCTYPE html PUBLIC>",
+            b"<script>location='/login'</script>",
+            b"  <title>Sign in",
+        ];
+        for page in pages {
+            assert!(begins_like_html(page), "{:?}", String::from_utf8_lossy(page));
+        }
+        let others: [&[u8]; 7] = [
+            b"",
+            b"PK\x03\x04<html>",
+            b"<?xml version=\"1.0\"?><rss>",
+            b"<!-- never closed <html>",
+            b"<svg",
+            b"<",
+            b"{}",
+        ];
+        for other in others {
+            assert!(!begins_like_html(other), "{:?}", String::from_utf8_lossy(other));
+        }
+    }
+
+    #[test]
+    fn only_names_with_an_extension_of_a_file_are_none_of_a_page() {
+        for name in ["a.iso", "a.tar.gz", "A.ZIP", "a.mp4", "dir/a.bin", "a.7z", "a.json", "a.txt"] {
+            assert!(names_no_page(Path::new(name)), "{name}");
+        }
+        for name in ["a", "index", "a.html", "a.PHP", "Rust_1.0", "release-2.5", ".hidden", "a.with-some-more-words"] {
+            assert!(!names_no_page(Path::new(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn media_types_of_pages_are_told_with_their_parameters() {
+        assert!(is_html_type("text/html") && is_html_type("Text/HTML; charset=utf-8"));
+        assert!(is_html_type(" application/xhtml+xml ;q=1"));
+        assert!(!is_html_type("") && !is_html_type("text/plain") && !is_html_type("application/octet-stream"));
+    }
+}

@@ -1,0 +1,108 @@
+//! Which parts of a file are compared where nothing else tells whether it is the same. Pure.
+
+use crate::ranges::{ByteRange, RangeSet};
+
+/// No sample has more bytes.
+pub(crate) const SAMPLE_BYTES: u64 = 64 << 10;
+/// So many samples show that a place has the file that was begun, where its word is not enough.
+pub(crate) const IDENTITY_SAMPLES: u64 = 16;
+/// So many show that a finished file is the one on the server.
+pub(crate) const FILE_SAMPLES: u64 = 3;
+/// A file of up to this length is compared whole.
+pub(crate) const GATHERED_BYTES_MAX: u64 = 1 << 20;
+/// So much at the end of what is held is fetched again where versions cannot be told apart.
+pub(crate) const OVERLAP_BYTES: u64 = 256 << 10;
+
+/// Parts of what is held, `count` at most: its first bytes, its last ones, and some in between. They
+/// do not overlap where there is enough.
+pub(crate) fn spread(held: &RangeSet, count: u64, random: &mut fastrand::Rng) -> Vec<ByteRange> {
+    let last = held.covered().saturating_sub(SAMPLE_BYTES);
+    let mut at = vec![0, last];
+    let between = count.saturating_sub(2);
+    let share = last / (between + 1);
+    if share > SAMPLE_BYTES {
+        at.extend((1..=between).map(|number| number * share + random.u64(0..share - SAMPLE_BYTES)));
+    } else {
+        at.extend((1..=last / SAMPLE_BYTES).map(|number| number * SAMPLE_BYTES).take(between as usize));
+    }
+    at.sort_unstable();
+    at.dedup();
+    at.into_iter().filter_map(|at| sample_at(held, at)).collect()
+}
+
+/// The end of a finished file and some random places in it.
+pub(crate) fn of_file(len_bytes: u64, random: &mut fastrand::Rng) -> Vec<ByteRange> {
+    let last = len_bytes.saturating_sub(SAMPLE_BYTES);
+    let mut at: Vec<u64> = (1..FILE_SAMPLES).map(|_| random.u64(0..=last)).collect();
+    at.push(last);
+    at.sort_unstable();
+    at.dedup();
+    at.into_iter().map(|at| ByteRange::new(at, (at + SAMPLE_BYTES).min(len_bytes))).collect()
+}
+
+/// The part of what is held that is compared with what a mirror sends: its end, for what stands at
+/// the beginning of a file is often the same in many.
+pub(crate) fn end_of(held: ByteRange) -> ByteRange {
+    ByteRange::new(held.end.saturating_sub(SAMPLE_BYTES).max(held.start), held.end)
+}
+
+/// The sample that begins with the byte before which so many of what is held lie. It ends where its
+/// range does, if that is earlier.
+fn sample_at(held: &RangeSet, mut skip: u64) -> Option<ByteRange> {
+    for range in held.iter() {
+        if skip < range.len() {
+            let start = range.start + skip;
+            return Some(ByteRange::new(start, range.end.min(start + SAMPLE_BYTES)));
+        }
+        skip -= range.len();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn samples_are_the_first_bytes_the_last_and_some_in_between() {
+        let held: RangeSet = [ByteRange::new(0, 1 << 20), ByteRange::new(8 << 20, 9 << 20)].into_iter().collect();
+        let chosen = spread(&held, 5, &mut fastrand::Rng::with_seed(7));
+        assert_eq!(chosen.len(), 5);
+        assert_eq!(chosen[0], ByteRange::new(0, SAMPLE_BYTES));
+        assert_eq!(chosen[4], ByteRange::new((9 << 20) - SAMPLE_BYTES, 9 << 20));
+        assert!(chosen.windows(2).all(|pair| pair[0].end <= pair[1].start), "{chosen:?}");
+        let little: RangeSet = [ByteRange::new(5, 10)].into_iter().collect();
+        assert_eq!(spread(&little, 16, &mut fastrand::Rng::with_seed(7)), [ByteRange::new(5, 10)]);
+        assert!(spread(&RangeSet::new(), 16, &mut fastrand::Rng::with_seed(7)).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn samples_lie_in_what_is_held(
+            steps in prop::collection::vec((1..5_000_000_u64, 1..5_000_000_u64), 1..9),
+            count in 2..20_u64,
+            seed in any::<u64>(),
+        ) {
+            let mut end = 0;
+            let held: RangeSet = steps
+                .into_iter()
+                .map(|(gap, len)| {
+                    let start = end + gap;
+                    end = start + len;
+                    ByteRange::new(start, end)
+                })
+                .collect();
+            let mut random = fastrand::Rng::with_seed(seed);
+            let chosen = spread(&held, count, &mut random);
+            prop_assert!(!chosen.is_empty() && chosen.len() as u64 <= count);
+            for sample in chosen {
+                prop_assert!(!sample.is_empty() && sample.len() <= SAMPLE_BYTES && held.contains(sample), "{:?}", sample);
+            }
+            for sample in of_file(end, &mut random) {
+                prop_assert!(!sample.is_empty() && sample.len() <= SAMPLE_BYTES && sample.end <= end, "{:?}", sample);
+            }
+        }
+    }
+}

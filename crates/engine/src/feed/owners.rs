@@ -1,0 +1,66 @@
+//! Who has a name already, by what earlier runs noted.
+//!
+//! Only names that are taken are asked for, which is rare. So no index is kept, which would slow
+//! each note down: the first question of a run makes a temporary table, on disk if it is large.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rusqlite::types::ValueRef;
+use rusqlite::{OptionalExtension, params};
+
+use crate::error::Error;
+use crate::feed::EntryId;
+use crate::feed::ledger::Ledger;
+use crate::feed::waiting::Place;
+use crate::secret::printable;
+
+const MAKE: &str = "CREATE TEMP TABLE owned (path BLOB NOT NULL, run INTEGER, settled INTEGER, entry INTEGER)";
+/// Also rows whose entry is fetched again or has failed since: the file is still theirs. Ledgers of
+/// version 1 did not say in which run that was, only that it was in an earlier one.
+const FILL: &str = "INSERT INTO temp.owned (path, run, settled, entry)
+    SELECT CAST(path AS BLOB), coalesce(settled_run, 0), settled_unix_ms, id FROM entry
+    WHERE path IS NOT NULL AND settled_run IS NOT ?1";
+const INDEX: &str = "CREATE INDEX temp.owned_by_path ON owned (path, run, settled, entry)";
+const LAST_OWNER: &str = "SELECT entry.id, entry.key, entry.url
+    FROM temp.owned JOIN entry ON entry.id = owned.entry
+    WHERE owned.path = ?1 ORDER BY owned.run DESC, owned.settled DESC, owned.entry DESC LIMIT 1";
+
+impl Ledger {
+    /// The URL of another entry that completed `path` in an earlier run, and was the last to do so.
+    pub(crate) fn owner(
+        &mut self,
+        entry: EntryId,
+        place: Option<&Place>,
+        path: &Path,
+    ) -> Result<Option<String>, Error> {
+        let own_key = place.map(|place| self.key(place.identity.of_copy(place.occurrence)));
+        let owner = self.transaction("look in the ledger who has a name", |ledger| {
+            if !ledger.has_owners {
+                ledger.conn.execute(MAKE, [])?;
+                ledger.conn.execute(FILL, params![ledger.run])?;
+                ledger.conn.execute(INDEX, [])?;
+            }
+            let mut statement = ledger.conn.prepare_cached(LAST_OWNER)?;
+            statement
+                .query_row(params![path.as_os_str().as_bytes()], |row| {
+                    let is_own = match own_key {
+                        Some(key) => row.get_ref(1)? == ValueRef::Blob(&key),
+                        None => ledger.entry_of(row.get(0)?) == entry,
+                    };
+                    (!is_own).then(|| row.get_ref(2).map(shown)).transpose()
+                })
+                .optional()
+        })?;
+        // Not before the table is there to stay.
+        self.has_owners = true;
+        Ok(owner.flatten())
+    }
+}
+
+fn shown(url: ValueRef<'_>) -> String {
+    match url.as_str() {
+        Ok(url) => printable(url).into_owned(),
+        Err(_) => "another entry".to_owned(),
+    }
+}

@@ -1,0 +1,157 @@
+//! What looks like a secret, whatever it is called. It decides what is shown, never which file a
+//! link names. Only counts are compared, so that the same text is judged alike in each run.
+
+/// A shorter value may well be a word or a number.
+const VALUE_CHARS_MIN: usize = 20;
+/// Directories have long names more often than parameters have long values.
+const SEGMENT_CHARS_MIN: usize = 32;
+/// Random characters repeat less than this many different ones would have to.
+const DISTINCT_MIN: u32 = 12;
+/// The same for hex digits, of which there are 16.
+const HEX_DISTINCT_MIN: u32 = 8;
+/// Hex digits of MD5, SHA-1, SHA-256 and SHA-512.
+const DIGEST_CHARS: [usize; 4] = [32, 40, 64, 128];
+
+/// Whether a parameter's value looks like a secret: a JWT, or a long part of it looks random.
+pub(super) fn is_like_secret(value: &str) -> bool {
+    holds_jwt(value) || parts(value).any(|part| is_random(part, VALUE_CHARS_MIN))
+}
+
+/// Whether a directory of a path looks like a secret: a JWT, or a very long random part of mixed
+/// case with digits. Hex digits are a file's checksum more often than a secret.
+pub(super) fn is_like_token(segment: &str) -> bool {
+    let is_mixed = |part: &str| {
+        let has = |is: fn(&u8) -> bool| part.as_bytes().iter().any(is);
+        has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_digit)
+    };
+    holds_jwt(segment)
+        || parts(segment).any(|part| is_mixed(part) && !is_hex_digest(part) && is_random(part, SEGMENT_CHARS_MIN))
+}
+
+/// Whether there is a JSON Web Token in it: base64url of `{"…`, then one to four other parts.
+pub(super) fn holds_jwt(text: &str) -> bool {
+    let is_part_of_jwt = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.');
+    text.split(|char: char| !is_part_of_jwt(char)).any(is_jwt)
+}
+
+/// Whether it is a digest as servers and lists give it.
+pub(super) fn is_hex_digest(text: &str) -> bool {
+    DIGEST_CHARS.contains(&text.len()) && is_hex(text)
+}
+
+/// Whether it is not empty and all hex digits.
+pub(super) fn is_hex(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn is_jwt(text: &str) -> bool {
+    let header = text.split('.').next().unwrap_or_default();
+    text.len() >= VALUE_CHARS_MIN
+        && header.starts_with("eyJ")
+        && header.len() >= 10
+        && (2..=5).contains(&text.split('.').count())
+}
+
+/// Runs of what tokens are made of: base64 of both kinds, hex, and what CloudFront puts in its place.
+/// A dot is none of it: file names and host names have dots.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|char: char| !(char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '+' | '/' | '=' | '~')))
+}
+
+/// Whether an ASCII text is long, of many different characters, and changes its mind between small
+/// letters, capitals and digits as words and numbers do not: in at least one of four neighbours.
+/// A capital that begins a word is no change. UUIDs are ids.
+fn is_random(part: &str, chars_min: usize) -> bool {
+    let bytes = part.as_bytes();
+    let has_both = bytes.iter().any(u8::is_ascii_digit) && bytes.iter().any(u8::is_ascii_alphabetic);
+    if bytes.len() < chars_min || !has_both || is_uuid(part) {
+        return false;
+    }
+    let seen = bytes.iter().fold(0_u128, |seen, byte| seen | (1_u128 << (*byte & 127)));
+    if is_hex(part) {
+        return seen.count_ones() >= HEX_DISTINCT_MIN;
+    }
+    let mut neighbours = 0_usize;
+    let mut changes = 0_usize;
+    for pair in bytes.windows(2) {
+        let (one, other) = (pair[0], pair[1]);
+        if one.is_ascii_alphanumeric() && other.is_ascii_alphanumeric() {
+            neighbours += 1;
+            let begins_word = one.is_ascii_uppercase() && other.is_ascii_lowercase();
+            changes += usize::from(kind(one) != kind(other) && !begins_word);
+        }
+    }
+    seen.count_ones() >= DISTINCT_MIN && changes * 4 >= neighbours
+}
+
+fn kind(byte: u8) -> u8 {
+    match byte {
+        b'0'..=b'9' => 0,
+        b'a'..=b'z' => 1,
+        _ => 2,
+    }
+}
+
+fn is_uuid(text: &str) -> bool {
+    let is_at_its_place = |(at, byte): (usize, u8)| match at {
+        8 | 13 | 18 | 23 => byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    };
+    text.len() == 36 && text.bytes().enumerate().all(is_at_its_place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JWT: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.Zm9vYmFyYmF6";
+
+    #[test]
+    fn tokens_look_like_secrets() {
+        for value in [
+            JWT,
+            "9JQB8vP1z0yc5DEBnH6JGWM3mBmvIeMrnnxFi3WtJLE",
+            "m0EMEkV3pNAKFB33gZuv_Q",
+            "9e107d9d372bb6826bd81d3542a419d6",
+            "1441307151_4492f25946a2e8e1414a8bb53dab8a6ba1cf4615",
+            "for:Bearer 1A2b3C4d5E6f7G8h9I0jKlMnOpQrStUvW",
+        ] {
+            assert!(is_like_secret(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn names_numbers_and_ids_do_not_look_like_secrets() {
+        for value in [
+            "",
+            "ubuntu-24.04.1-desktop-amd64.iso",
+            "Win11_23H2_EnglishInternational_x64v2.iso",
+            "en_windows_10_enterprise_ltsc_2019_x64_dvd_5795bb03.iso",
+            "getUserByIdAndNameOrThrow",
+            "x86_64-unknown-linux-gnu",
+            "attachment; filename=report-2024-Final_v2.pdf",
+            "image/resize,w_200/quality,q_80",
+            "projects/2024/annual-report-v12/final",
+            "0123456789012345678901234",
+            "1a1a1a1a1a1a1a1a1a1a1a1a",
+            "550e8400-e29b-41d4-a716-446655440000",
+        ] {
+            assert!(!is_like_secret(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_directory_is_a_token_only_if_it_is_long_and_mixed() {
+        assert!(is_like_token(JWT));
+        assert!(is_like_token("9JQB8vP1z0yc5DEBnH6JGWM3mBmvIeMrnnxFi3WtJLE"));
+        for segment in [
+            "m0EMEkV3pNAKFB33gZuv_Q",
+            "9e107d9d372bb6826bd81d3542a419d6",
+            "9E107D9d372bb6826bd81d3542a419d6",
+            "Win11_23H2_EnglishInternational_x64v2_Build22631",
+            "eyJ.a",
+        ] {
+            assert!(!is_like_token(segment), "{segment}");
+        }
+    }
+}

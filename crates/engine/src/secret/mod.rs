@@ -1,0 +1,22 @@
+//! What may be shown and stored: URLs without secrets, text without terminal escapes.
+//!
+//! Two questions are kept apart. *What is shown* errs on the side of hiding: known secrets, and what
+//! looks like one. *Which file a link names* (`key_url`) errs on the side of telling apart: nothing
+//! is left out but the parameters of a signature that was recognised. No state, no I/O; any thread.
+
+mod looks;
+mod names;
+mod parameters;
+mod path;
+#[cfg(test)]
+mod property_tests;
+#[cfg(test)]
+mod provider_tests;
+mod schemes;
+mod text;
+mod urls;
+
+pub(crate) use text::is_unprintable;
+pub use text::{printable, shown_text};
+pub use urls::shown_url;
+pub(crate) use urls::{identity_url, key_url};

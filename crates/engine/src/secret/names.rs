@@ -1,0 +1,82 @@
+//! Names of parameters whose values are secrets, whatever stands beside them.
+
+/// Compared without case and without all but letters and digits.
+#[rustfmt::skip]
+const SECRET: &[&str] = &[
+    "signature", "sig", "lsig", "sign", "hmac", "jwt", "bearer", "verify",
+    "token", "key", "auth", "oauth", "authorization", "authinfo", "accesskeyid", "license", "licensekey",
+    "pass", "passphrase", "passcode", "pwd", "credentials", "cookie", "otp", "pin",
+    "code", "authcode", "ticket", "session", "sid", "sas",
+    "subscriptionkey", "functionkey", "privatekey", "sharedkey", "streamkey", "downloadkey",
+    // Signatures under names of their own, and who signs.
+    "hdnts", "hdnea", "hdntl", "gda", "upt", "tempauth", "authkey", "rlkey", "resourcekey", "confirm", "zak",
+    "wssecret", "txsecret", "qak", "keypairid", "awsaccesskeyid", "googleaccessid", "ossaccesskeyid",
+    "ucloudpublickey",
+];
+
+/// A name that ends like this is one as well: `X-Amz-Security-Token`, `oauth_signature`, `PHPSESSID`.
+#[rustfmt::skip]
+const SECRET_ENDS: &[&str] = &[
+    "token", "secret", "password", "passwd", "signature", "credential", "authorization",
+    "apikey", "accesskey", "secretkey", "sessionid", "sessid",
+];
+
+/// Names of digests of files. A digest is no secret.
+const DIGESTS: &[&str] = &["md5", "sha1", "sha256", "sha512", "blake3", "checksum", "digest"];
+
+/// Whether the value of a parameter of this name (decoded) is a secret. What stands in brackets or
+/// between dots counts as well: `token[]`, `auth[key]`, `openid.sig`.
+pub(super) fn is_secret(name: &str) -> bool {
+    let whole = plain(name);
+    is_known(&whole)
+        || SECRET_ENDS.iter().any(|end| whole.ends_with(*end))
+        || name.split(['.', '[', ']', '?', '/', ':']).any(|part| part.len() < name.len() && is_known(&plain(part)))
+}
+
+/// Whether a parameter of this name (decoded) says what a file's content is.
+pub(super) fn is_digest(name: &str) -> bool {
+    DIGESTS.contains(&plain(name).as_str())
+}
+
+fn is_known(plain: &str) -> bool {
+    SECRET.contains(&plain)
+}
+
+fn plain(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).map(|char| char.to_ascii_lowercase()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_known_in_each_spelling() {
+        for name in [
+            "token",
+            "TOKEN",
+            "to-ken",
+            "token[]",
+            "auth[key]",
+            "user.token",
+            "user[session]",
+            "__token__",
+            "access_token",
+            "X-Amz-Security-Token",
+            "PHPSESSID",
+            "jsessionid",
+            "sid",
+            "openid.sig",
+            "api.key",
+            "client_secret",
+            "code",
+            "ticket",
+            "https://h/a?sig",
+        ] {
+            assert!(is_secret(name), "{name}");
+        }
+        for name in ["", "id", "passage", "side", "codec", "keyboard", "v", "md5", "file.name", "expires"] {
+            assert!(!is_secret(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! A query, or a segment of a path, as parameters: which are secrets, and which belong to a signature.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use super::{looks, names, schemes};
+
+/// What stands in place of a secret.
+const MASK: &str = "***";
+/// How often a value is decoded to see whether it is a URL with secrets of its own.
+const NESTED_MAX: usize = 3;
+
+/// One parameter.
+pub(super) struct Parameter<'a> {
+    /// What stands before it; nothing before the first.
+    separator: &'a str,
+    /// As sent: `name=value`, or anything without `=`.
+    pair: &'a str,
+    /// Decoded, in small letters.
+    pub(super) name: String,
+    /// Decoded; none without `=`.
+    pub(super) value: Option<Cow<'a, str>>,
+    /// Whether it belongs to a signature that is there, and so changes with it.
+    pub(super) is_signing: bool,
+}
+
+impl<'a> Parameter<'a> {
+    fn new(separator: &'a str, pair: &'a str) -> Self {
+        let (name, value) = match pair.split_once('=') {
+            Some((name, value)) => (name, Some(decoded(value))),
+            None => (pair, None),
+        };
+        let is_signing = value.as_deref().is_some_and(schemes::is_akamai) || schemes::is_akamai(&decoded(pair));
+        Self { separator, pair, name: decoded(name).to_ascii_lowercase(), value, is_signing }
+    }
+
+    /// Writes it as it may be shown; `looks_secret` judges what is not known.
+    pub(super) fn push_shown(&self, shown: &mut String, looks_secret: fn(&str) -> bool) {
+        shown.push_str(self.separator);
+        let Some((name, value)) = self.pair.split_once('=') else {
+            let bare = decoded(self.pair);
+            let is_hidden = self.is_signing || looks_secret(&bare) || holds_secret_url(&bare);
+            shown.push_str(if is_hidden { MASK } else { self.pair });
+            return;
+        };
+        // The padding of a bare base64 makes it a name, and so does the query of a bare URL.
+        let decoded_name = decoded(name);
+        if looks_secret(&decoded_name) || holds_secret_url(&decoded_name) {
+            shown.push_str(MASK);
+            shown.push('=');
+            shown.push_str(MASK);
+            return;
+        }
+        shown.push_str(name);
+        shown.push('=');
+        let is_known = self.is_signing || names::is_secret(&self.name);
+        let is_hidden = !value.is_empty() && !is_masked(value) && (is_known || self.looks_hidden(looks_secret));
+        shown.push_str(if is_hidden { MASK } else { value });
+    }
+
+    fn looks_hidden(&self, looks_secret: fn(&str) -> bool) -> bool {
+        let value = self.value.as_deref().unwrap_or_default();
+        let is_file_digest = names::is_digest(&self.name) && looks::is_hex_digest(value);
+        !is_file_digest && (looks_secret(value) || holds_secret_url(value))
+    }
+}
+
+/// The parameters of a query, or of a segment of a path.
+pub(super) fn parameters(text: &str) -> Vec<Parameter<'_>> {
+    let pairs = pairs(text).into_iter();
+    let mut parameters: Vec<Parameter<'_>> = pairs.map(|(separator, pair)| Parameter::new(separator, pair)).collect();
+    schemes::mark(&mut parameters);
+    parameters
+}
+
+/// What is left without the parameters of signatures, and without empty ones; `None` if no signature
+/// is there: then all counts as it is.
+pub(super) fn without_signing(text: &str) -> Option<String> {
+    let parameters = parameters(text);
+    if !parameters.iter().any(|parameter| parameter.is_signing) {
+        return None;
+    }
+    let mut kept = String::new();
+    for parameter in parameters.iter().filter(|parameter| !parameter.is_signing && !parameter.pair.is_empty()) {
+        if !kept.is_empty() {
+            kept.push_str(parameter.separator);
+        }
+        kept.push_str(parameter.pair);
+    }
+    Some(kept)
+}
+
+/// A text cut at each `&`, and at each `;` that a `name=` follows; each part with what stands before
+/// it. Any other `;` is within a value, which may be a secret.
+fn pairs(text: &str) -> Vec<(&str, &str)> {
+    let mut pairs = Vec::new();
+    let mut start = 0;
+    let mut before = "";
+    for (at, separator) in text.match_indices(['&', ';']) {
+        let next = text[at + 1..].split(['&', ';']).next().unwrap_or_default();
+        if separator == "&" || next.contains('=') {
+            pairs.push((before, &text[start..at]));
+            before = separator;
+            start = at + 1;
+        }
+    }
+    pairs.push((before, &text[start..]));
+    pairs
+}
+
+fn decoded(text: &str) -> Cow<'_, str> {
+    percent_decode_str(text).decode_utf8_lossy()
+}
+
+/// Whether a value has been masked before; a message may end within the mask.
+fn is_masked(value: &str) -> bool {
+    value == MASK || (value.ends_with('…') && value.chars().all(|char| matches!(char, '*' | '…')))
+}
+
+/// Whether a text is a URL, or is one when it is decoded, that has credentials or a parameter that is
+/// known as a secret: `?url=https%3A%2F%2Fh%2Fa%3Ftoken%3Dt`.
+fn holds_secret_url(text: &str) -> bool {
+    let mut text = Cow::Borrowed(text);
+    for _ in 0..NESTED_MAX {
+        if has_userinfo(&text) || has_secret_parameter(&text) {
+            return true;
+        }
+        if !text.contains('%') {
+            return false;
+        }
+        text = Cow::Owned(decoded(&text).into_owned());
+    }
+    false
+}
+
+fn has_userinfo(text: &str) -> bool {
+    text.split("://").skip(1).any(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default().contains('@'))
+}
+
+fn has_secret_parameter(text: &str) -> bool {
+    text.contains('?')
+        && text.split(['?', '&', ';', '#']).skip(1).any(|pair| {
+            pair.split_once('=').is_some_and(|(name, value)| {
+                !value.is_empty() && !is_masked(value) && names::is_secret(&decoded(name).to_ascii_lowercase())
+            })
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_cut_is_whole_when_it_is_joined() {
+        for (text, parts) in [("", 1), ("a=1;b=2&c", 3), ("a=1;flag;b=2", 2), ("token=t;rest&a=1", 2), ("a&&b&", 4)] {
+            let pairs = pairs(text);
+            assert_eq!(pairs.len(), parts, "{text}");
+            let joined: String = pairs.iter().flat_map(|(separator, pair)| [*separator, *pair]).collect();
+            assert_eq!(joined, text);
+        }
+    }
+
+    #[test]
+    fn a_url_in_a_value_is_looked_into() {
+        for text in
+            ["http://u:p@h/", "http://h/?id=3&sig=s", "http://h/?u=http://h/?token=t", "http%3A%2F%2Fh%3Fkey%3Dk"]
+        {
+            assert!(holds_secret_url(text), "{text}");
+        }
+        for text in ["http://h/a@b", "http://h/?id=3", "http://h/?sig=***", "http%3A%2F%2Fh%3Fid%3Dk", "a=b", ""] {
+            assert!(!holds_secret_url(text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Secrets and signatures in a path: its segments may have parameters, or be a token.
+
+use std::borrow::Cow;
+
+use super::looks::{holds_jwt, is_like_secret, is_like_token};
+use super::parameters::{parameters, without_signing};
+
+/// Nothing shorter looks like a token.
+const TOKEN_CHARS_MIN: usize = 20;
+
+/// A path as it may be shown and stored: the values of parameters that are secrets, and directories
+/// that look like one, are masked. If the path `ends_in_name`, its last segment is a file's name, in
+/// which only a JWT and known parameters are secrets.
+pub(super) fn shown_path(path: &str, ends_in_name: bool) -> Cow<'_, str> {
+    let may_have = path.contains(['=', '%']) || path.split('/').any(|segment| segment.len() >= TOKEN_CHARS_MIN);
+    if !may_have {
+        return Cow::Borrowed(path);
+    }
+    let last = path.matches('/').count();
+    let mut shown = String::with_capacity(path.len());
+    for (at, segment) in path.split('/').enumerate() {
+        if at > 0 {
+            shown.push('/');
+        }
+        let looks_secret: fn(&str) -> bool = if ends_in_name && at == last { holds_jwt } else { is_like_token };
+        for (position, parameter) in parameters(segment).iter().enumerate() {
+            parameter.push_shown(&mut shown, if position == 0 { looks_secret } else { is_like_secret });
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// A path without the signatures that stand in it (`/bcdn_token=…&expires=…/a.iso`); `None` if there
+/// are none.
+pub(super) fn path_without_signing(path: &str) -> Option<String> {
+    if !path.contains('=') {
+        return None;
+    }
+    let last = path.matches('/').count();
+    let mut is_signed = false;
+    let mut kept = Vec::new();
+    for (at, segment) in path.split('/').enumerate() {
+        match without_signing(segment) {
+            Some(rest) if !rest.is_empty() => {
+                is_signed = true;
+                kept.push(Cow::Owned(rest));
+            }
+            // The last one is the file's name, so it stays.
+            Some(_) if at < last => is_signed = true,
+            _ => kept.push(Cow::Borrowed(segment)),
+        }
+    }
+    is_signed.then(|| kept.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = "9JQB8vP1z0yc5DEBnH6JGWM3mBmvIeMrnnxFi3WtJLE";
+    const JWT: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.Zm9vYmFyYmF6";
+
+    #[test]
+    fn tokens_and_secret_parameters_of_a_path_are_masked() {
+        let cases = [
+            ("/x/hdntl=exp=1~acl=/*~hmac=0a1b/a".to_owned(), "/x/hdntl=***/*~hmac=***/a"),
+            ("/a.iso;token=x/b;jsessionid=y".to_owned(), "/a.iso;token=***/b;jsessionid=***"),
+            (format!("/s/{TOKEN}/a.iso"), "/s/***/a.iso"),
+            (format!("/s/{TOKEN}/"), "/s/***/"),
+            (format!("/s/{TOKEN}=/a.iso"), "/s/***=***/a.iso"),
+            (format!("/s/{JWT}"), "/s/***"),
+            (format!("/s/{JWT}/a.iso"), "/s/***/a.iso"),
+            (format!("/a.iso;x={TOKEN};v=2"), "/a.iso;x=***;v=2"),
+            ("/to%6ben=abc/a".to_owned(), "/to%6ben=***/a"),
+            ("/date=2024-01-01/a%20b.iso".to_owned(), "/date=2024-01-01/a%20b.iso"),
+            ("/a&b;c/9e107d9d372bb6826bd81d3542a419d6/d".to_owned(), "/a&b;c/9e107d9d372bb6826bd81d3542a419d6/d"),
+        ];
+        for (path, shown) in &cases {
+            assert_eq!(shown_path(path, true), *shown, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_the_name_of_a_file_stays() {
+        let path = format!("/s/{TOKEN}");
+        assert_eq!(shown_path(&path, true), path.as_str());
+        assert_eq!(shown_path(&path, false), "/s/***");
+    }
+
+    #[test]
+    fn a_signature_in_a_path_goes_and_everything_else_stays() {
+        let cases = [
+            ("/bcdn_token=HS256-abc&expires=1767225600&token_path=%2Fv%2F/v/a.m3u8", Some("/v/a.m3u8")),
+            ("/bcdn_token=abc&expires=1767225600&limit=9/v/a.m3u8", Some("/limit=9/v/a.m3u8")),
+            ("/x/exp=1767225600~acl=%2Fx%2F*~hmac=0a1b/a.mp4", Some("/x/a.mp4")),
+            // What a `/` cuts off is not known as a whole.
+            ("/hdntl=exp=1767225600~acl=/*~hmac=0a1b/a.mp4", Some("/*~hmac=0a1b/a.mp4")),
+            ("/hdntl=exp=1767225600~acl=%2f*~hmac=0a1b/a.mp4", Some("/a.mp4")),
+            ("/edge-cache-token=Expires=1~KeyName=k~Signature=s/a.mp4", Some("/a.mp4")),
+            ("/x/tempauth=abc", None),
+            ("/a.iso;token=x/b;jsessionid=y", None),
+            ("/date=2024/a", None),
+        ];
+        for (path, kept) in cases {
+            assert_eq!(path_without_signing(path).as_deref(), kept, "{path}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Text that is no URL, or comes from somebody else, as it may be printed.
+
+use std::borrow::Cow;
+
+use super::path::shown_path;
+
+/// A text that is no URL is shown up to this length.
+const SHOWN_CHARS_MAX: usize = 100;
+
+/// A text that should have been a URL, for a message: short, printable, and without what may be a
+/// secret even so (what stands before an `@`, a query, a fragment, parameters and tokens of a path).
+///
+/// ```
+/// let shown = towline_engine::secret::shown_text("http://u:p@h:99999/a?token=t");
+/// assert_eq!(shown, "http://\u{2026}@h:99999/a?\u{2026}");
+/// ```
+pub fn shown_text(text: &str) -> String {
+    let mut safe = String::new();
+    let rest = match text.rfind('@') {
+        Some(at) => {
+            if let Some((scheme, _)) = text[..at].split_once("://").filter(|(scheme, _)| is_scheme(scheme)) {
+                safe.push_str(scheme);
+                safe.push_str("://");
+            }
+            safe.push('…');
+            &text[at..]
+        }
+        None => text,
+    };
+    match rest.find(['?', '#']) {
+        Some(at) => {
+            safe.push_str(&shown_path(&rest[..at], false));
+            safe.push_str(&rest[at..=at]);
+            safe.push('…');
+        }
+        None => safe.push_str(&shown_path(rest, false)),
+    }
+    let safe = printable(&safe);
+    let mut short: String = safe.chars().take(SHOWN_CHARS_MAX).collect();
+    if short.len() < safe.len() {
+        short.push('…');
+    }
+    short
+}
+
+/// Text of a server or a list as it may be printed: what controls a terminal or the direction of
+/// writing is escaped.
+///
+/// ```
+/// assert_eq!(towline_engine::secret::printable("a\u{1b}[2Jb"), "a\\u{1b}[2Jb");
+/// ```
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_unprintable) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 16);
+    for char in text.chars() {
+        if is_unprintable(char) {
+            safe.extend(char.escape_unicode());
+        } else {
+            safe.push(char);
+        }
+    }
+    Cow::Owned(safe)
+}
+
+/// Controls (C0, DEL, C1), line and paragraph separators, and what changes the writing's direction.
+pub(crate) fn is_unprintable(char: char) -> bool {
+    char.is_control()
+        || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+fn is_scheme(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|char| char.is_ascii_alphanumeric() || matches!(char, '+' | '-' | '.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_not_controlled_by_what_a_server_says() {
+        assert_eq!(printable("caf\u{e9} \u{4e2d}"), "caf\u{e9} \u{4e2d}");
+        assert_eq!(printable("\u{202e}gpj.exe\r\n"), "\\u{202e}gpj.exe\\u{d}\\u{a}");
+    }
+
+    #[test]
+    fn a_text_that_is_no_url_is_shown_without_what_may_be_a_secret() {
+        let cases = [
+            ("htp://u:p@h/a", "htp://…@h/a"),
+            ("a?token=t://u@h", "…@h"),
+            ("htp://h/a;token=t/b.iso", "htp://h/a;token=***/b.iso"),
+            ("token=t", "token=***"),
+            ("h/9JQB8vP1z0yc5DEBnH6JGWM3mBmvIeMrnnxFi3WtJLE", "h/***"),
+            ("unknown field `x` at line 1 column 5", "unknown field `x` at line 1 column 5"),
+            ("a\u{1b}b", "a\\u{1b}b"),
+        ];
+        for (text, shown) in cases {
+            assert_eq!(shown_text(text), shown);
+        }
+        let long = "b ".repeat(100);
+        assert_eq!(shown_text(&long).chars().count(), SHOWN_CHARS_MAX + 1);
+    }
+}

@@ -1,0 +1,178 @@
+//! What becomes of a URL that is shown, stored, or recognised again.
+
+use url::Url;
+
+use super::looks::is_like_secret;
+use super::parameters::{parameters, without_signing};
+use super::path::{path_without_signing, shown_path};
+use super::text::printable;
+
+/// A URL as it may be shown: no credentials, no fragment, and `***` for what signs or opens it and for
+/// what looks as if it did. Showing what was shown changes nothing.
+///
+/// ```
+/// let url = "https://u:p@h/a;token=t/b?id=3&X-Amz-Signature=abc#x".parse().unwrap();
+/// assert_eq!(towline_engine::secret::shown_url(&url), "https://h/a;token=***/b?id=3&X-Amz-Signature=***");
+/// ```
+pub fn shown_url(url: &Url) -> String {
+    let mut text = identity_url(url);
+    let query = url.query().unwrap_or_default();
+    if !query.is_empty() {
+        text.push('?');
+        for parameter in parameters(query) {
+            parameter.push_shown(&mut text, is_like_secret);
+        }
+    }
+    printable(&text).into_owned()
+}
+
+/// A URL without credentials, query and fragment, and with `***` for secrets in its path: what a
+/// journal may hold. The same URL gives the same text in each run.
+pub(crate) fn identity_url(url: &Url) -> String {
+    let shown = shown_path(url.path(), true);
+    let is_shown_as_it_is = url.cannot_be_a_base() || shown == url.path();
+    if is_shown_as_it_is && is_bare(url) {
+        return url.as_str().to_owned();
+    }
+    let mut bare = bare(url);
+    bare.set_query(None);
+    if !is_shown_as_it_is {
+        bare.set_path(&shown);
+    }
+    bare.to_string()
+}
+
+/// What recognises an entry of a list in the next run, when its signature is another one. Only what
+/// belongs to a signature is left out; other secrets stay in: `?key=a` and `?key=b` may well be two
+/// files. Only a hash of it is ever stored.
+pub(crate) fn key_url(url: &Url) -> String {
+    let mut key = bare(url);
+    if let Some(path) = path_without_signing(url.path()).filter(|_| !url.cannot_be_a_base()) {
+        key.set_path(&path);
+    }
+    if let Some(query) = url.query().and_then(without_signing) {
+        key.set_query((!query.is_empty()).then_some(query.as_str()));
+    }
+    key.to_string()
+}
+
+/// Whether there is nothing but a host and a path: most URLs.
+fn is_bare(url: &Url) -> bool {
+    url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none()
+}
+
+fn bare(url: &Url) -> Url {
+    let mut bare = url.clone();
+    // Fails only for URLs without a host, which have no credentials either.
+    let _ = bare.set_username("");
+    let _ = bare.set_password(None);
+    bare.set_fragment(None);
+    bare
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn secrets_are_shown_nowhere() {
+        let url = url("https://u:p%40ss@h/a;sid=s2?id=3&api_key=k1&X-Amz-Signature=s1&X-Amz-Expires=9#frag");
+        for text in [shown_url(&url), identity_url(&url)] {
+            for secret in ["p%40ss", "k1", "s1", "s2", "frag", "u:"] {
+                assert!(!text.contains(secret), "{text}");
+            }
+        }
+        assert_eq!(key_url(&url), "https://h/a;sid=s2?id=3&api_key=k1");
+    }
+
+    #[test]
+    fn what_is_unknown_but_looks_like_a_secret_is_masked_and_still_tells_files_apart() {
+        let cases = [
+            ("x=9JQB8vP1z0yc5DEBnH6JGWM3mBmvIeMrnnxFi3WtJLE&v=2", "x=***&v=2"),
+            ("9JQB8vP1z0yc5DEBnH6JGWM3mBmvIeMrnnxFi3WtJLE", "***"),
+            ("9JQB8vP1z0yc5DEBnH6JGWM3mBmvIeMrnnxFi3WtJLE==&v=2", "***=***&v=2"),
+            ("x=eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.Zm9v", "x=***"),
+            ("u=https%3A%2F%2Fh%2Fa%3Ftoken%3Dt&v=2", "u=***&v=2"),
+            ("https://u:p@h/a?b=1", "***=***"),
+            ("id=550e8400-e29b-41d4-a716-446655440000", "id=550e8400-e29b-41d4-a716-446655440000"),
+            (
+                "sha256=2481f30dd67f503f54d020ae3b5533b9987fae4e55f2b4e3926e08a3fa3ee24f",
+                "sha256=2481f30dd67f503f54d020ae3b5533b9987fae4e55f2b4e3926e08a3fa3ee24f",
+            ),
+            ("file=ubuntu-24.04.1-desktop-amd64.iso", "file=ubuntu-24.04.1-desktop-amd64.iso"),
+        ];
+        for (query, shown) in cases {
+            let text = format!("https://h/a?{query}");
+            assert_eq!(shown_url(&url(&text)), format!("https://h/a?{shown}"));
+            assert_eq!(key_url(&url(&text)), text);
+        }
+    }
+
+    #[test]
+    fn a_token_in_a_path_is_neither_shown_nor_stored_and_tells_files_apart() {
+        let text = "https://h/s/9JQB8vP1z0yc5DEBnH6JGWM3mBmvIeMrnnxFi3WtJLE/a.iso;token=x";
+        assert_eq!(shown_url(&url(text)), "https://h/s/***/a.iso;token=***");
+        assert_eq!(identity_url(&url(text)), "https://h/s/***/a.iso;token=***");
+        assert_eq!(key_url(&url(text)), text);
+        let plain = "https://h/pub/9e107d9d372bb6826bd81d3542a419d6/ubuntu-24.04.1-desktop-amd64.iso";
+        assert_eq!(identity_url(&url(plain)), plain);
+    }
+
+    #[test]
+    fn secrets_of_all_names_are_masked() {
+        let names = [
+            "private_token",
+            "job_token",
+            "session_token",
+            "security_token",
+            "jwt",
+            "sign",
+            "hmac",
+            "pass",
+            "passphrase",
+            "bearer",
+            "secret_key",
+            "access_key",
+            "X-Oss-Signature",
+            "X-Oss-Credential",
+            "X-Oss-Security-Token",
+            "OSSAccessKeyId",
+            "%6awt",
+            "ticket",
+            "sid",
+            "code",
+            "token[]",
+            "auth%5Bkey%5D",
+            "Access.Token",
+            "resourcekey",
+            "rlkey",
+            "authkey",
+        ];
+        for name in names {
+            assert_eq!(shown_url(&url(&format!("https://h/a?{name}=hidden"))), format!("https://h/a?{name}=***"));
+        }
+        assert_eq!(shown_url(&url("https://h/a?codec=3&passage=4")), "https://h/a?codec=3&passage=4");
+    }
+
+    #[test]
+    fn parameters_are_split_at_semicolons_and_shown_with_the_separators_that_were_sent() {
+        let cases = [
+            ("a=1;token=t;b=2&c=3", "a=1;token=***;b=2&c=3", "a=1;token=t;b=2&c=3"),
+            ("a=1&&sig=s;se=1&", "a=1&&sig=***;se=***&", "a=1"),
+            ("a=1;sig=s&se=1;b=2&c", "a=1;sig=***&se=***;b=2&c", "a=1;b=2&c"),
+            ("token=t;rest&a=1", "token=***&a=1", "token=t;rest&a=1"),
+            ("a=1;flag;b=2&", "a=1;flag;b=2&", "a=1;flag;b=2&"),
+            ("token=&token", "token=&token", "token=&token"),
+        ];
+        for (query, shown, key) in cases {
+            let url = url(&format!("https://h/a?{query}"));
+            assert_eq!(shown_url(&url), format!("https://h/a?{shown}"));
+            assert_eq!(key_url(&url), format!("https://h/a?{key}"));
+        }
+        assert_eq!(shown_url(&url("https://h/a?")), "https://h/a");
+    }
+}

@@ -1,0 +1,173 @@
+//! What a proxy's failures mean, in words: every error of the kind `proxy` is made here. Pure.
+
+use std::fmt;
+use std::io;
+
+use http::StatusCode;
+
+use super::proxy::Proxy;
+use crate::error::{Error, ErrorKind};
+use crate::http::origin::Origin;
+use crate::secret::printable;
+
+const REASON_CHARS_MAX: usize = 100;
+const SCHEME_BYTES_MAX: usize = 20;
+/// So many schemes of authentication are told.
+const SCHEMES_MAX: usize = 4;
+
+/// The proxy did not connect us, `why` says why; whether it may a little later has to be added.
+pub(crate) fn not_connected(proxy: &Proxy, origin: &Origin, why: impl fmt::Display) -> Error {
+    let text = format!("the proxy {proxy} did not connect us to {}:{} ({why})", origin.host, origin.port);
+    Error::new(ErrorKind::Proxy, text)
+}
+
+/// The connection to the proxy broke before it led anywhere.
+pub(crate) fn broke(proxy: &Proxy, origin: &Origin, source: io::Error) -> Error {
+    let error = if source.kind() == io::ErrorKind::UnexpectedEof {
+        not_connected(proxy, origin, "it closed the connection")
+    } else {
+        not_connected(proxy, origin, crate::error::plain_io(&source))
+    };
+    error.with_transient(true).with_source(source)
+}
+
+/// What a proxy answered instead of bringing us anywhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    /// In its own words; the usual ones if there are none.
+    pub(crate) reason: String,
+    /// How it wants us to say who we are.
+    pub(crate) schemes: Vec<String>,
+}
+
+impl Refusal {
+    /// The error that it is: an answer to `request` from `proxy`, which was given credentials or not.
+    pub(crate) fn error(&self, proxy: &Proxy, request: &str) -> Error {
+        let answer = format!("{} {}", self.status, self.reason(proxy));
+        let answer = answer.trim_end();
+        if self.status == 407 {
+            return self.credentials_error(proxy, &format!("{answer} to {request}"));
+        }
+        let error = Error::new(ErrorKind::Proxy, format!("the proxy {proxy} answered {answer} to {request}"));
+        if matches!(self.status, 408 | 429 | 500..=599) {
+            let advice = "run the same command again to go on; if it stays so, check the address of the proxy";
+            return error.with_transient(true).with_advice(advice);
+        }
+        error.with_advice(match self.status {
+            401 => "check the address and the credentials of the proxy",
+            403 => "the proxy does not allow this; ask who runs it, or use another",
+            _ => "check that this is the address of a proxy that allows this",
+        })
+    }
+
+    fn credentials_error(&self, proxy: &Proxy, answer: &str) -> Error {
+        let takes_basic = self.schemes.is_empty() || self.schemes.iter().any(|it| it.eq_ignore_ascii_case("basic"));
+        if !takes_basic {
+            let schemes = self.schemes[..self.schemes.len().min(SCHEMES_MAX)].join(" or ");
+            let verb = if self.schemes.len() == 1 { "is" } else { "are" };
+            let text =
+                format!("the proxy {proxy} wants {schemes}, which {verb} not supported; only Basic is ({answer})");
+            return Error::new(ErrorKind::Proxy, text)
+                .with_advice("use another proxy, or a local one (cntlm, px) that speaks it for you");
+        }
+        if proxy.credentials().is_some() {
+            return Error::new(ErrorKind::Proxy, format!("the proxy {proxy} refused the credentials ({answer})"))
+                .with_advice("check the credentials of the proxy; special characters must be percent-encoded");
+        }
+        Error::new(ErrorKind::Proxy, format!("the proxy {proxy} wants credentials ({answer})"))
+            .with_advice("give the credentials of the proxy in its URL: http://USER:PASSWORD@HOST:PORT")
+    }
+
+    fn reason(&self, proxy: &Proxy) -> String {
+        let own: String = self.reason.chars().take(REASON_CHARS_MAX).collect();
+        if own.is_empty() || proxy.is_given_away_by(&self.reason) {
+            let usual = StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
+            return usual.unwrap_or("").to_owned();
+        }
+        printable(&own).into_owned()
+    }
+}
+
+/// The schemes that one `Proxy-Authenticate` names (RFC 9110, section 11.6.1).
+pub(crate) fn schemes(field: &str) -> Vec<String> {
+    let mut is_quoted = false;
+    let challenges = field.split(|c: char| {
+        is_quoted ^= c == '"';
+        c == ',' && !is_quoted
+    });
+    // What follows a comma may be a parameter of the challenge before, which has a `=`.
+    let is_scheme = |word: &&str| {
+        word.len() <= SCHEME_BYTES_MAX && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    challenges
+        .filter_map(|challenge| challenge.split_whitespace().next().filter(is_scheme))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proxy(url: &str) -> Proxy {
+        Proxy::new(&Proxy::url(url).unwrap()).unwrap()
+    }
+
+    fn refusal(status: u16, reason: &str, challenges: &[&str]) -> Refusal {
+        let schemes = challenges.iter().flat_map(|field| schemes(field)).collect();
+        Refusal { status, reason: reason.to_owned(), schemes }
+    }
+
+    #[test]
+    fn schemes_are_told_from_their_parameters() {
+        #[rustfmt::skip]
+        let table: &[(&str, &[&str])] = &[
+            ("Basic realm=\"a\"", &["Basic"]),
+            ("Basic realm=\"a, NTLM\", charset=\"UTF-8\"", &["Basic"]),
+            ("Negotiate, NTLM", &["Negotiate", "NTLM"]),
+            ("NTLM TlRMTVNTUAACAAAA==", &["NTLM"]),
+            ("Digest realm=\"a\", qop=\"auth,auth-int\", nonce=\"x\", Basic realm=\"b\"", &["Digest", "Basic"]),
+            ("", &[]),
+            ("\"", &[]),
+        ];
+        for (field, expected) in table {
+            assert_eq!(schemes(field), *expected, "{field}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_the_proxy_wants() {
+        let (with, without) = (proxy("http://NOBODY:SECRET@p:1"), proxy("http://p:1"));
+        let to = "CONNECT h:443";
+        #[rustfmt::skip]
+        let table = [
+            (refusal(403, "Forbidden", &[]), &without, "the proxy http://p:1 answered 403 Forbidden to CONNECT h:443"),
+            (refusal(403, "", &[]), &without, "the proxy http://p:1 answered 403 Forbidden to CONNECT h:443"),
+            (refusal(403, "no SECRET here", &[]), &with, "the proxy http://p:1 answered 403 Forbidden to CONNECT h:443"),
+            (refusal(403, "a\u{1b}b", &[]), &with, "the proxy http://p:1 answered 403 a\\u{1b}b to CONNECT h:443"),
+            (refusal(599, "", &[]), &with, "the proxy http://p:1 answered 599 to CONNECT h:443"),
+            (refusal(407, "Auth", &["Basic realm=x"]), &without, "the proxy http://p:1 wants credentials (407 Auth to CONNECT h:443)"),
+            (refusal(407, "Auth", &[]), &without, "the proxy http://p:1 wants credentials (407 Auth to CONNECT h:443)"),
+            (refusal(407, "Auth", &["NTLM", "Basic realm=x"]), &with, "the proxy http://p:1 refused the credentials (407 Auth to CONNECT h:443)"),
+            (refusal(407, "Auth", &["NTLM"]), &with, "the proxy http://p:1 wants NTLM, which is not supported; only Basic is (407 Auth to CONNECT h:443)"),
+            (refusal(407, "Auth", &["Negotiate", "NTLM"]), &without, "the proxy http://p:1 wants Negotiate or NTLM, which are not supported; only Basic is (407 Auth to CONNECT h:443)"),
+        ];
+        for (refusal, proxy, expected) in table {
+            let error = refusal.error(proxy, to);
+            assert_eq!(error.message(), expected);
+            assert_eq!(error.kind(), ErrorKind::Proxy);
+        }
+    }
+
+    #[test]
+    fn only_what_may_pass_is_worth_another_try() {
+        let proxy = proxy("http://p:1");
+        for status in [408, 429, 500, 502, 503, 504, 511] {
+            assert!(refusal(status, "", &[]).error(&proxy, "CONNECT h:443").is_transient(), "{status}");
+        }
+        for status in [101, 301, 400, 401, 403, 404, 405, 407, 451] {
+            assert!(!refusal(status, "", &[]).error(&proxy, "CONNECT h:443").is_transient(), "{status}");
+        }
+    }
+}

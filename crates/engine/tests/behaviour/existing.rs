@@ -1,0 +1,135 @@
+//! A file has the name already. Only evidence makes it the file that was asked for; its length never
+//! does.
+
+use std::fs::{self, File};
+use std::io::Cursor;
+use std::time::{Duration, SystemTime};
+
+use towline_engine::ErrorKind;
+use towline_engine::event::How;
+use towline_engine::feed::ListSource;
+use towline_engine::options::Existing;
+use towline_origin::{Origin, Ranges, Resource, fill};
+
+use crate::common::{LONG, MIB, Place, fetch, fetch_list, spec, with_watchdog};
+
+const SIZES: [u64; 3] = [20_000, 300_000, 3 * MIB];
+
+fn content(seed: u64, size: u64) -> Vec<u8> {
+    let mut content = vec![0; size as usize];
+    fill(seed, 0, &mut content);
+    content
+}
+
+#[test]
+fn a_file_of_the_same_size_is_not_the_file_and_stays_as_it_is() {
+    with_watchdog(LONG, || {
+        for size in SIZES {
+            for ranges in [Ranges::Honoured, Ranges::Ignored] {
+                let origin =
+                    Origin::builder().resource(Resource::new("/a.bin", 21, size).ranges(ranges)).start().unwrap();
+                let place = Place::new();
+                let other = content(22, size);
+                fs::write(place.file("a.bin"), &other).unwrap();
+                let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+                assert_eq!(run.failure_kinds(), [ErrorKind::NameTaken], "{size} {ranges:?}");
+                assert!(fs::read(place.file("a.bin")).unwrap() == other, "{size} {ranges:?}");
+                assert_eq!(place.leftovers(&["a.bin"]), [""; 0], "{size} {ranges:?}");
+
+                let mut options = place.options();
+                options.trust_size = true;
+                let run = fetch(options, [spec(&origin, "/a.bin")]);
+                assert_eq!(run.finished()[0].how, How::ThereBySize, "{size} {ranges:?}");
+
+                let mut options = place.options();
+                options.existing = Existing::Overwrite;
+                fetch(options, [spec(&origin, "/a.bin")]).assert_done(1);
+                place.assert_content("a.bin", 21, size);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_file_of_the_same_content_is_the_file() {
+    with_watchdog(LONG, || {
+        for (size, how) in SIZES.into_iter().zip([How::ThereByContent, How::ThereByContent, How::ThereBySamples]) {
+            let origin = Origin::builder().resource(Resource::new("/a.bin", 23, size)).start().unwrap();
+            let place = Place::new();
+            fs::write(place.file("a.bin"), content(23, size)).unwrap();
+            let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+            run.assert_done(1);
+            assert_eq!(run.finished()[0].how, how, "{size}");
+        }
+    });
+}
+
+#[test]
+fn a_file_that_was_changed_since_it_was_fetched_is_another_one() {
+    with_watchdog(LONG, || {
+        for size in SIZES {
+            let origin = Origin::builder().resource(Resource::new("/a.bin", 24, size)).start().unwrap();
+            let place = Place::new();
+            fetch(place.options(), [spec(&origin, "/a.bin")]).assert_done(1);
+            let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+            if run.finished()[0].how != How::ThereByValidator {
+                // This file system keeps no notes, and the rest says nothing.
+                return;
+            }
+            let mut edited = content(24, size);
+            edited[size as usize / 3] ^= 1;
+            fs::write(place.file("a.bin"), &edited).unwrap();
+            let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+            assert_eq!(run.failure_kinds(), [ErrorKind::NameTaken], "{size}");
+            assert!(fs::read(place.file("a.bin")).unwrap() == edited, "{size}");
+        }
+    });
+}
+
+#[test]
+fn an_entry_of_a_list_is_looked_at_again_when_its_file_was_touched() {
+    with_watchdog(LONG, || {
+        let origin = Origin::builder().files("/{}.bin", 3, 5000, 25).start().unwrap();
+        let place = Place::new();
+        let list = || {
+            let urls: String = (0..3).map(|number| origin.url(&format!("/{number}.bin")) + "\n").collect();
+            ListSource::Reader(Box::new(Cursor::new(urls.into_bytes())))
+        };
+        fetch_list(place.options(), list(), false).assert_done(3);
+        let touch = |name: &str, content: &[u8]| {
+            fs::write(place.file(name), content).unwrap();
+            let time = SystemTime::now() - Duration::from_secs(1000);
+            File::options().write(true).open(place.file(name)).unwrap().set_modified(time).unwrap();
+        };
+        // The same content with another time, and other content of the same length.
+        touch("0.bin", &content(25, 5000));
+        touch("1.bin", &content(99, 5000));
+        let run = fetch_list(place.options(), list(), false);
+        assert_eq!(run.failure_kinds(), [ErrorKind::NameTaken]);
+        assert_eq!(run.summary().done_files, 2);
+        assert!(run.finished().iter().any(|file| file.how == How::ThereByContent));
+    });
+}
+
+#[test]
+fn the_name_of_another_entry_is_taken() {
+    with_watchdog(LONG, || {
+        let size = 2 * MIB;
+        let origin = Origin::builder()
+            .resource(Resource::new("/x/a.bin", 26, size))
+            .resource(Resource::new("/y/a.bin", 27, size))
+            .start()
+            .unwrap();
+        let place = Place::new();
+        let list = |path: &str| ListSource::Reader(Box::new(Cursor::new(origin.url(path).into_bytes())));
+        fetch_list(place.options(), list("/x/a.bin"), false).assert_done(1);
+        let run = fetch_list(place.options(), list("/y/a.bin"), false);
+        assert_eq!(run.failure_kinds(), [ErrorKind::NameTaken]);
+        assert!(run.failures()[0].message.contains("another entry"), "{}", run.failures()[0].message);
+        place.assert_content("a.bin", 26, size);
+        let mut options = place.options();
+        options.existing = Existing::AutoRename;
+        fetch_list(options, list("/y/a.bin"), false).assert_done(1);
+        place.assert_content("a.1.bin", 27, size);
+    });
+}

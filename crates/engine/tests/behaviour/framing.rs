@@ -1,0 +1,139 @@
+//! A body has ended only where its framing says so: everything else is a failure, whatever came.
+
+use std::time::Duration;
+
+use towline_engine::{ErrorKind, Event};
+use towline_origin::{Fault, Length, Origin, Resource, StreamEnd};
+
+use crate::common::{LONG, Place, Run, fetch, spec, with_watchdog};
+
+const SMALL: u64 = 48_000;
+const LARGE: u64 = 300_000;
+const NO_ERROR: u32 = 0;
+const CANCEL: u32 = 8;
+
+/// Fetches a file over TLS, whose server does this.
+fn over_tls(http2: bool, resource: Resource) -> (Run, Place) {
+    let origin = Origin::builder().tls(true).http2(http2).resource(resource).start().unwrap();
+    let place = Place::new();
+    let mut options = place.trusting(&origin);
+    options.http.retries = 1;
+    options.http.stall_timeout = Duration::from_secs(2);
+    let run = fetch(options, [spec(&origin, "/a.bin")]);
+    (run, place)
+}
+
+fn says(run: &Run, text: &str) -> bool {
+    run.events.iter().any(|event| matches!(event, Event::Remark { message, .. } if message.contains(text)))
+}
+
+/// What stops short each time fails; a large file may be put together of what came.
+fn never_short(run: &Run, place: &Place, seed: u64, size: u64) {
+    if size == LARGE && run.failures().is_empty() {
+        place.assert_content("a.bin", seed, size);
+    } else {
+        assert_eq!(run.failures().len(), 1, "{size}");
+        assert!(!place.file("a.bin").exists(), "{size}");
+    }
+}
+
+#[test]
+fn a_body_over_http2_that_stops_short_is_never_a_file() {
+    with_watchdog(LONG * 2, || {
+        let ends = [
+            StreamEnd::Reset(NO_ERROR),
+            StreamEnd::Reset(CANCEL),
+            StreamEnd::Early,
+            StreamEnd::GoAwayAndClose(NO_ERROR),
+            StreamEnd::Close,
+        ];
+        for how in ends {
+            for size in [SMALL, LARGE] {
+                let cut = Fault::EndStream { at: size / 2, how };
+                let (run, place) = over_tls(true, Resource::new("/a.bin", 11, size).fault(cut));
+                never_short(&run, &place, 11, size);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_body_over_http2_without_length_is_whole_when_its_stream_ends() {
+    with_watchdog(LONG, || {
+        for size in [SMALL, LARGE] {
+            let silent = Resource::new("/a.bin", 12, size).length(Length::Chunked);
+            let (run, place) = over_tls(true, silent.clone());
+            run.assert_done(1);
+            place.assert_content("a.bin", 12, size);
+            // hyper ends such a body in order.
+            let cut = Fault::EndStream { at: size / 2, how: StreamEnd::Reset(NO_ERROR) };
+            let (run, place) = over_tls(true, silent.fault(cut));
+            assert_eq!(run.failures().len(), 1, "{size}");
+            assert!(!place.file("a.bin").exists(), "{size}");
+        }
+    });
+}
+
+#[test]
+fn a_transfer_encoding_that_nobody_takes_off_is_refused() {
+    with_watchdog(LONG, || {
+        for fields in [vec!["gzip, chunked"], vec!["gzip", "chunked"], vec!["deflate"], vec!["chunked,"]] {
+            let fields: Vec<String> = fields.into_iter().map(str::to_owned).collect();
+            let coded = Fault::TransferEncoding { fields: fields.clone(), length: false };
+            let origin = Origin::builder().resource(Resource::new("/a.bin", 13, SMALL).fault(coded)).start().unwrap();
+            let place = Place::new();
+            let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+            assert_eq!(run.failure_kinds(), [ErrorKind::Protocol], "{fields:?}");
+            assert_eq!(place.leftovers(&[]), [""; 0], "{fields:?}");
+        }
+    });
+}
+
+#[test]
+fn the_identity_encoding_is_counted_by_its_length() {
+    with_watchdog(LONG, || {
+        for size in [SMALL, LARGE] {
+            let plain = Fault::TransferEncoding { fields: vec!["identity".to_owned()], length: true };
+            let resource = Resource::new("/a.bin", 14, size).fault(plain);
+            let origin = Origin::builder().resource(resource.clone()).start().unwrap();
+            let place = Place::new();
+            fetch(place.options(), [spec(&origin, "/a.bin")]).assert_done(1);
+            place.assert_content("a.bin", 14, size);
+
+            let short = Origin::builder().resource(resource.fault(Fault::CutAt(size / 2))).start().unwrap();
+            let place = Place::new();
+            let mut options = place.options();
+            options.http.retries = 1;
+            let run = fetch(options, [spec(&short, "/a.bin")]);
+            never_short(&run, &place, 14, size);
+        }
+    });
+}
+
+#[test]
+fn a_close_without_a_length_is_taken_in_the_clear_and_said() {
+    with_watchdog(LONG, || {
+        for size in [SMALL, LARGE] {
+            let closed = Fault::CloseDelimited { close_notify: true };
+            let origin = Origin::builder().resource(Resource::new("/a.bin", 15, size).fault(closed)).start().unwrap();
+            let place = Place::new();
+            let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+            run.assert_done(1);
+            place.assert_content("a.bin", 15, size);
+            assert!(says(&run, "does not tell the length"), "{size}");
+        }
+    });
+}
+
+#[test]
+fn a_close_over_tls_is_the_end_if_tls_says_so_or_a_second_body_is_the_same() {
+    with_watchdog(LONG, || {
+        for (size, close_notify) in [(SMALL, true), (LARGE, true), (SMALL, false), (LARGE, false)] {
+            let closed = Fault::CloseDelimited { close_notify };
+            let (run, place) = over_tls(false, Resource::new("/a.bin", 16, size).fault(closed));
+            run.assert_done(1);
+            place.assert_content("a.bin", 16, size);
+            assert_eq!(says(&run, "two bodies were the same"), !close_notify, "{size}");
+        }
+    });
+}

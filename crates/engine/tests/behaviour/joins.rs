@@ -1,0 +1,153 @@
+//! Bytes of several answers are put together only where each says strongly that it is of the version
+//! that is held. Whatever a server drops, weakens or changes meanwhile: one version, or an error.
+
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use towline_engine::ErrorKind;
+use towline_origin::{ETag, Fault, Origin, Resource, Scope, Validators, check_file, range_forms};
+
+use crate::common::{LONG, MIB, Place, fetch, spec, with_watchdog};
+
+const SIZE: u64 = 4 * MIB;
+const OLD: u64 = 51;
+const NEW: u64 = 52;
+
+/// How a server speaks of a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Says {
+    Strong,
+    Weak,
+    Settled,
+    Young,
+    Nothing,
+}
+
+const ALL: [Says; 5] = [Says::Strong, Says::Weak, Says::Settled, Says::Young, Says::Nothing];
+
+/// So many seconds before now.
+fn before(seconds: u64) -> SystemTime {
+    SystemTime::now() - Duration::from_secs(seconds)
+}
+
+fn validators(says: Says, tag: &str) -> Vec<Validators> {
+    match says {
+        Says::Strong => vec![Validators::NoDate, Validators::Tag(format!("\"{tag}\""))],
+        Says::Weak => vec![Validators::NoDate, Validators::Tag(format!("W/\"{tag}\""))],
+        Says::Settled => vec![Validators::NoTag, Validators::Date(before(if tag == "new" { 90_000 } else { 80_000 }))],
+        Says::Young => vec![Validators::NoTag, Validators::Date(before(if tag == "new" { 3 } else { 8 }))],
+        Says::Nothing => vec![Validators::Neither],
+    }
+}
+
+/// The first answer breaks off half-way; all that come after it are of another version, which is
+/// different before and behind the break, and says so in its own way.
+fn changes(before: Says, after: Says) {
+    let (first, later) = (Scope::every().first(1), Scope::every().starting_at(2));
+    let mut resource = Resource::new("/a.bin", OLD, SIZE)
+        .etag(ETag::Strong)
+        .fault(Fault::CutAt(SIZE / 2).when(first.clone()))
+        .fault(Fault::OtherContent { from: 0, seed: NEW }.when(later.clone()));
+    for validator in validators(before, "old") {
+        resource = resource.fault(Fault::Validators(validator).when(first.clone()));
+    }
+    for validator in validators(after, "new") {
+        resource = resource.fault(Fault::Validators(validator).when(later.clone()));
+    }
+    let origin = Origin::builder().resource(resource).start().unwrap();
+    let place = Place::new();
+    let mut options = place.options();
+    options.connections = Some(4);
+    options.http.retries = 3;
+    let run = fetch(options, [spec(&origin, "/a.bin")]);
+    if run.summary().done_files == 1 {
+        let is = |seed| check_file(place.file("a.bin"), seed, SIZE).unwrap().is_none();
+        assert!(is(OLD) || is(NEW), "{before:?}, then {after:?}: bytes of two versions are mixed");
+    } else {
+        assert_eq!(run.failure_kinds(), [ErrorKind::Changed], "{before:?}, then {after:?}");
+        assert!(!place.file("a.bin").exists());
+        let part = fs::read(place.file("a.bin.towline")).unwrap();
+        assert_eq!(part.len() as u64, SIZE, "{before:?}, then {after:?}: what was held is gone");
+    }
+}
+
+#[test]
+fn versions_are_never_mixed_whatever_later_answers_say_or_leave_out() {
+    for before in ALL {
+        with_watchdog(LONG * 2, move || {
+            for after in ALL {
+                changes(before, after);
+            }
+        });
+    }
+}
+
+#[test]
+fn weak_and_silent_files_are_gone_on_with_by_overlap() {
+    with_watchdog(LONG, || {
+        for says in [Says::Weak, Says::Young, Says::Nothing] {
+            let mut resource =
+                Resource::new("/a.bin", OLD, SIZE).fault(Fault::CutAt(SIZE / 2).when(Scope::every().first(1)));
+            for validator in validators(says, "one") {
+                resource = resource.fault(Fault::Validators(validator));
+            }
+            let origin = Origin::builder().resource(resource).start().unwrap();
+            let place = Place::new();
+            let mut options = place.options();
+            options.connections = Some(4);
+            let run = fetch(options, [spec(&origin, "/a.bin")]);
+            run.assert_done(1);
+            assert_eq!(run.restarts(), 0, "{says:?}");
+            place.assert_content("a.bin", OLD, SIZE);
+            let requests = origin.requests();
+            let asked = requests.iter().filter(|request| !request.is_conditional()).count();
+            assert_eq!(asked, 2, "{says:?}: one stream, and what was missing in another");
+            let start: u64 = requests[1].range.as_deref().unwrap()[6..].split('-').next().unwrap().parse().unwrap();
+            assert_eq!(start, SIZE / 2 - (256 << 10), "{says:?}");
+        }
+    });
+}
+
+#[test]
+fn a_tag_that_ranges_leave_out_costs_the_pieces_and_nothing_else() {
+    with_watchdog(LONG, || {
+        let resource = Resource::new("/a.bin", OLD, SIZE).fault(Fault::Validators(Validators::TagOnWholeOnly));
+        let origin = Origin::builder().resource(resource).fault(Fault::RatePerConnection(3_000_000)).start().unwrap();
+        let place = Place::new();
+        let mut options = place.options();
+        options.connections = Some(4);
+        let run = fetch(options, [spec(&origin, "/a.bin")]);
+        run.assert_done(1);
+        place.assert_content("a.bin", OLD, SIZE);
+    });
+}
+
+#[test]
+fn each_form_of_content_range_brings_the_file() {
+    with_watchdog(LONG * 2, || {
+        for (form, lie) in range_forms() {
+            let lie = Fault::ContentRange(lie);
+            let cut = Fault::CutAt(SIZE / 2).when(Scope::every().first(1));
+            let origin =
+                Origin::builder().resource(Resource::new("/a.bin", OLD, SIZE).fault(cut).fault(lie)).start().unwrap();
+            let place = Place::new();
+            let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+            assert_eq!(run.failures().len(), 0, "{form}");
+            place.assert_content("a.bin", OLD, SIZE);
+        }
+    });
+}
+
+#[test]
+fn a_206_that_holds_less_than_was_asked_for_is_used_as_far_as_it_reaches() {
+    with_watchdog(LONG, || {
+        for fault in [Fault::OtherEnd { by: -1000 }, Fault::ShortRange { by: 1 }] {
+            let cut = Fault::CutAt(SIZE / 2).when(Scope::every().first(1));
+            let resource = Resource::new("/a.bin", OLD, SIZE).fault(cut).fault(fault.clone());
+            let origin = Origin::builder().resource(resource).start().unwrap();
+            let place = Place::new();
+            fetch(place.options(), [spec(&origin, "/a.bin")]).assert_done(1);
+            place.assert_content("a.bin", OLD, SIZE);
+        }
+    });
+}

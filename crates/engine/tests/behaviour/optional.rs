@@ -1,0 +1,103 @@
+//! What only might help (a trial of ranges, a further connection) fails nothing that a stream can
+//! bring.
+
+use std::io::Cursor;
+
+use towline_engine::Options;
+use towline_engine::feed::ListSource;
+use towline_origin::{Above, Fault, Origin, Page, Resource, Rule, Scope};
+
+use crate::common::{LONG, MIB, Place, fetch, fetch_list, spec, with_watchdog};
+
+const SIZE: u64 = 6 * MIB;
+/// Slow enough that ranges are tried long before the first stream has everything.
+const RATE_PER_CONNECTION: u64 = 3_000_000;
+
+fn options(place: &Place, connections: usize) -> Options {
+    let mut options = place.options();
+    options.connections = Some(connections);
+    options
+}
+
+/// The file comes, whatever becomes of other requests than the first.
+fn comes_all_the_same(what: &str, rules: &[Rule], requests_max: usize) {
+    let mut builder = Origin::builder().resource(Resource::new("/a.bin", 7, SIZE));
+    for rule in rules {
+        builder = builder.fault(rule.clone());
+    }
+    let origin = builder.fault(Fault::RatePerConnection(RATE_PER_CONNECTION)).start().unwrap();
+    let place = Place::new();
+    let run = fetch(options(&place, 4), [spec(&origin, "/a.bin")]);
+    run.assert_done(1);
+    assert_eq!(run.restarts(), 0, "{what}");
+    place.assert_content("a.bin", 7, SIZE);
+    assert_eq!(place.leftovers(&["a.bin"]), [""; 0], "{what}");
+    let asked = origin.requests().iter().filter(|request| !request.is_conditional()).count();
+    assert!(asked <= requests_max, "{what}: {asked} requests");
+}
+
+fn status(code: u16) -> Fault {
+    Fault::Status { code, times: None, retry_after: None }
+}
+
+#[test]
+fn ranges_may_be_refused_with_any_status() {
+    with_watchdog(LONG * 2, || {
+        for code in [400, 401, 403, 404, 405, 410, 416, 429, 500, 501, 503] {
+            comes_all_the_same(&code.to_string(), &[status(code).when(Scope::every().only_ranges())], 5);
+        }
+    });
+}
+
+#[test]
+fn ranges_may_be_refused_with_anything_else() {
+    with_watchdog(LONG * 2, || {
+        let ranges = || Scope::every().only_ranges();
+        comes_all_the_same("a page", &[Fault::Page(Page::html("<html>no</html>")).when(ranges())], 5);
+        comes_all_the_same("nonsense", &[Fault::Raw(b"no HTTP at all\r\n\r\n".to_vec()).when(ranges())], 5);
+        comes_all_the_same("a cut", &[Fault::CutAt(0).when(ranges())], 5);
+        let nowhere = Fault::Redirect { status: 302, location: "http://127.0.0.1:1/".to_owned() };
+        comes_all_the_same("a redirect to nowhere", &[nowhere.when(ranges())], 8);
+    });
+}
+
+#[test]
+fn a_link_that_works_once_brings_its_file() {
+    with_watchdog(LONG, || {
+        for code in [403, 404, 410] {
+            comes_all_the_same(&code.to_string(), &[status(code).when(Scope::every().starting_at(2))], 3);
+        }
+    });
+}
+
+#[test]
+fn one_connection_is_enough_for_a_large_file_whatever_is_said_to_others() {
+    with_watchdog(LONG * 2, || {
+        let limits = [Above::Reset, Above::Close, Above::Unavailable, Above::Status { code: 403, retry_after: None }];
+        for above in limits {
+            let limit = Fault::ConnectionLimit { max: 1, above };
+            comes_all_the_same(&format!("{above:?}"), &[limit.into()], 12);
+        }
+    });
+}
+
+#[test]
+fn one_connection_is_enough_for_a_list() {
+    const FILES: u64 = 24;
+    with_watchdog(LONG * 2, || {
+        for above in [Above::Reset, Above::Close, Above::Unavailable] {
+            let origin = Origin::builder()
+                .files("/{}.bin", FILES, 3000, 70)
+                .fault(Fault::ConnectionLimit { max: 1, above })
+                .start()
+                .unwrap();
+            let place = Place::new();
+            let list: String = (0..FILES).map(|number| origin.url(&format!("/{number}.bin")) + "\n").collect();
+            let run = fetch_list(place.options(), ListSource::Reader(Box::new(Cursor::new(list.into_bytes()))), false);
+            run.assert_done(FILES as usize);
+            for number in 0..FILES {
+                place.assert_content(&format!("{number}.bin"), 70 + number, 3000);
+            }
+        }
+    });
+}

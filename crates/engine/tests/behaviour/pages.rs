@@ -1,0 +1,141 @@
+//! A page is no file: a portal, a login form or an error that arrives with status 200 neither gets a
+//! file's name nor costs a byte of what is held.
+
+use towline_engine::{ErrorKind, Session};
+use towline_origin::{Fault, Origin, Page, PageBy, Resource, Scope, Switch};
+
+use crate::common::{LONG, Live, MIB, Place, fetch, spec, with_watchdog};
+
+const PAGE: &str = "<html><title>please log in</title></html>";
+const SIZE: u64 = 8 * MIB;
+const RATE_PER_CONNECTION: u64 = 4_000_000;
+
+fn ways() -> [PageBy; 3] {
+    [PageBy::Length, PageBy::Chunked, PageBy::Redirect { status: 302, to: "/login".to_owned() }]
+}
+
+fn portal(by: PageBy, scope: Scope) -> towline_origin::Rule {
+    Fault::Page(Page::html(PAGE).by(by)).when(scope)
+}
+
+#[test]
+fn a_page_in_place_of_a_file_is_a_failure_of_its_own_kind() {
+    with_watchdog(LONG, || {
+        for by in ways() {
+            let origin = Origin::builder()
+                .resource(Resource::new("/a.iso", 1, SIZE))
+                .fault(portal(by.clone(), Scope::every()))
+                .start()
+                .unwrap();
+            let place = Place::new();
+            let run = fetch(place.options(), [spec(&origin, "/a.iso")]);
+            assert_eq!(run.failure_kinds(), [ErrorKind::Page], "{by:?}");
+            assert_eq!(place.leftovers(&[]), [""; 0], "{by:?}");
+        }
+    });
+}
+
+#[test]
+fn a_page_is_taken_where_the_name_may_be_that_of_one_or_the_user_says_so() {
+    with_watchdog(LONG, || {
+        for (path, accepts) in [("/index.html", false), ("/download.php", false), ("/article", false), ("/a.iso", true)]
+        {
+            let origin = Origin::builder().fault(portal(PageBy::Length, Scope::every())).start().unwrap();
+            let place = Place::new();
+            let mut options = place.options();
+            options.accept_html = accepts;
+            fetch(options, [spec(&origin, path)]).assert_done(1);
+            assert_eq!(std::fs::read_to_string(place.file(&path[1..])).unwrap(), PAGE, "{path}");
+        }
+    });
+}
+
+#[test]
+fn a_type_of_html_alone_makes_no_page_of_a_file() {
+    with_watchdog(LONG, || {
+        let file = Resource::new("/a.iso", 2, 50_000).content_type(Some("text/html"));
+        let origin = Origin::builder().resource(file).start().unwrap();
+        let place = Place::new();
+        fetch(place.options(), [spec(&origin, "/a.iso")]).assert_done(1);
+        place.assert_content("a.iso", 2, 50_000);
+    });
+}
+
+#[test]
+fn a_portal_that_comes_up_meanwhile_does_not_break_off_a_healthy_stream() {
+    with_watchdog(LONG, || {
+        for by in ways() {
+            for connections in [None, Some(4)] {
+                let origin = Origin::builder()
+                    .resource(Resource::new("/a.iso", 3, SIZE))
+                    .fault(portal(by.clone(), Scope::every().starting_at(2)))
+                    .fault(Fault::RatePerConnection(RATE_PER_CONNECTION))
+                    .start()
+                    .unwrap();
+                let place = Place::new();
+                let mut options = place.options();
+                options.connections = connections;
+                let run = fetch(options, [spec(&origin, "/a.iso")]);
+                run.assert_done(1);
+                assert_eq!(run.restarts(), 0, "{by:?}");
+                place.assert_content("a.iso", 3, SIZE);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_portal_between_two_runs_costs_nothing_of_what_is_held() {
+    with_watchdog(LONG * 2, || {
+        for by in ways() {
+            let switch = Switch::default();
+            let origin = Origin::builder()
+                .resource(Resource::new("/a.iso", 4, SIZE))
+                .fault(portal(by.clone(), Scope::every().while_on(&switch)))
+                .fault(Fault::RatePerConnection(RATE_PER_CONNECTION))
+                .start()
+                .unwrap();
+            let place = Place::new();
+            let mut live = Live::start(Session::builder(place.options()));
+            live.handle.add(spec(&origin, "/a.iso"));
+            live.wait_for_share(30);
+            live.handle.stop();
+            let kept_bytes = live.end().summary().kept_bytes;
+
+            switch.on();
+            let run = fetch(place.options(), [spec(&origin, "/a.iso")]);
+            assert_eq!(run.failure_kinds(), [ErrorKind::Page], "{by:?}");
+            assert_eq!(place.leftovers(&[]), ["a.iso.towline", "a.iso.towline.json"], "{by:?}");
+            assert_eq!(run.summary().kept_bytes, kept_bytes, "{by:?}");
+            let advice = run.failures()[0].advice.unwrap_or_default();
+            assert!(advice.contains("what has come is kept"), "{advice}");
+
+            switch.off();
+            let asked = origin.requests().len();
+            let run = fetch(place.options(), [spec(&origin, "/a.iso")]);
+            run.assert_done(1);
+            assert_eq!(run.resumed_bytes(), kept_bytes, "{by:?}");
+            assert!(origin.requests()[asked..].iter().all(|request| !request.is_whole()), "{by:?}");
+            place.assert_content("a.iso", 4, SIZE);
+        }
+    });
+}
+
+#[test]
+fn one_answer_with_an_error_in_json_changes_nothing() {
+    with_watchdog(LONG, || {
+        let quota = Fault::Page(Page::json("{\"error\":\"quota\"}")).when(Scope::every().starting_at(2).times(1));
+        let origin = Origin::builder()
+            .resource(Resource::new("/a.iso", 5, MIB).fault(Fault::CutAt(MIB / 2).when(Scope::every().first(1))))
+            .fault(quota)
+            .start()
+            .unwrap();
+        let place = Place::new();
+        let mut options = place.options();
+        options.connections = Some(1);
+        let run = fetch(options, [spec(&origin, "/a.iso")]);
+        run.assert_done(1);
+        assert_eq!(run.restarts(), 0);
+        place.assert_content("a.iso", 5, MIB);
+    });
+}

@@ -1,0 +1,213 @@
+//! Partial files: only what a journal of ours fits is ours, and what others do to it is noticed.
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+
+use towline_engine::{ErrorKind, Event, Options, Session};
+use towline_origin::{ETag, Fault, Origin, Resource, Scope};
+
+use crate::common::{LONG, Live, MIB, Place, fetch, spec, with_watchdog};
+
+const SIZES: [u64; 2] = [3000, 6 * MIB];
+const LARGE: u64 = 8 * MIB;
+const RATE_PER_CONNECTION: u64 = 4_000_000;
+
+fn one_connection(place: &Place) -> Options {
+    let mut options = place.options();
+    options.connections = Some(1);
+    options
+}
+
+/// Begins a download and stops it; returns how many bytes are kept.
+fn begin(place: &Place, origin: &Origin, path: &str) -> u64 {
+    let mut live = Live::start(Session::builder(one_connection(place)));
+    live.handle.add(spec(origin, path));
+    live.wait_for_share(30);
+    live.handle.stop();
+    live.end().summary().kept_bytes
+}
+
+#[test]
+fn what_has_our_partial_name_and_no_journal_is_set_aside() {
+    with_watchdog(LONG, || {
+        for size in SIZES {
+            let origin = Origin::builder().resource(Resource::new("/a.bin", 31, size)).start().unwrap();
+            let place = Place::new();
+            fs::write(place.file("a.bin.towline"), "precious, not ours").unwrap();
+            let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+            run.assert_done(1);
+            place.assert_content("a.bin", 31, size);
+            assert_eq!(place.leftovers(&["a.bin"]), ["a.bin.towline.1"], "{size}");
+            assert_eq!(fs::read_to_string(place.file("a.bin.towline.1")).unwrap(), "precious, not ours");
+            let is_said =
+                |event: &Event| matches!(event, Event::Warning { message, .. } if message.contains("kept as"));
+            assert!(run.events.iter().any(is_said), "nobody was told");
+        }
+    });
+}
+
+#[test]
+fn the_partial_file_of_another_program_is_left_alone() {
+    with_watchdog(LONG, || {
+        for size in SIZES {
+            let origin = Origin::builder().resource(Resource::new("/a.bin", 32, size)).start().unwrap();
+            let place = Place::new();
+            fs::write(place.file("a.bin.part"), "a browser's").unwrap();
+            fetch(place.options(), [spec(&origin, "/a.bin")]).assert_done(1);
+            place.assert_content("a.bin", 32, size);
+            assert_eq!(fs::read_to_string(place.file("a.bin.part")).unwrap(), "a browser's");
+        }
+    });
+}
+
+#[test]
+fn what_could_not_be_a_partial_file_of_ours_is_an_error_and_not_touched() {
+    with_watchdog(LONG, || {
+        type Plant = fn(&Place);
+        let plants: [Plant; 3] = [
+            |place| {
+                fs::write(place.beside("theirs"), "theirs").unwrap();
+                fs::hard_link(place.beside("theirs"), place.file("a.bin.towline")).unwrap();
+            },
+            |place| {
+                fs::write(place.beside("theirs"), "theirs").unwrap();
+                symlink(place.beside("theirs"), place.file("a.bin.towline")).unwrap();
+            },
+            |place| {
+                fs::write(place.beside("theirs"), "theirs").unwrap();
+                fs::create_dir(place.file("a.bin.towline")).unwrap();
+            },
+        ];
+        for (number, plant) in plants.iter().enumerate() {
+            let origin = Origin::builder().resource(Resource::new("/a.bin", 33, LARGE)).start().unwrap();
+            let place = Place::new();
+            plant(&place);
+            let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+            assert_eq!(run.failure_kinds(), [ErrorKind::Storage], "{number}");
+            assert_eq!(fs::read_to_string(place.beside("theirs")).unwrap(), "theirs", "{number}");
+            assert_eq!(place.leftovers(&[]), ["a.bin.towline"], "{number}");
+        }
+    });
+}
+
+#[test]
+fn what_an_earlier_build_left_is_gone_on_with() {
+    with_watchdog(LONG, || {
+        let origin = Origin::builder()
+            .resource(Resource::new("/a.bin", 34, LARGE))
+            .fault(Fault::RatePerConnection(RATE_PER_CONNECTION))
+            .start()
+            .unwrap();
+        let place = Place::new();
+        let kept_bytes = begin(&place, &origin, "/a.bin");
+        // It had the same format, under other names.
+        fs::rename(place.file("a.bin.towline"), place.file("a.bin.part")).unwrap();
+        fs::rename(place.file("a.bin.towline.json"), place.file("a.bin.part.json")).unwrap();
+        let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+        run.assert_done(1);
+        assert_eq!(run.resumed_bytes(), kept_bytes);
+        place.assert_content("a.bin", 34, LARGE);
+        assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
+    });
+}
+
+#[test]
+fn another_url_does_not_take_over_what_was_begun() {
+    with_watchdog(LONG, || {
+        let origin = Origin::builder()
+            .resource(Resource::new("/x/a.bin", 35, LARGE))
+            .resource(Resource::new("/y/a.bin", 36, LARGE))
+            .fault(Fault::RatePerConnection(RATE_PER_CONNECTION))
+            .start()
+            .unwrap();
+        let place = Place::new();
+        let kept_bytes = begin(&place, &origin, "/x/a.bin");
+        let run = fetch(place.options(), [spec(&origin, "/y/a.bin")]);
+        assert_eq!(run.failure_kinds(), [ErrorKind::Changed]);
+        let run = fetch(place.options(), [spec(&origin, "/x/a.bin")]);
+        run.assert_done(1);
+        assert_eq!(run.resumed_bytes(), kept_bytes);
+        place.assert_content("a.bin", 35, LARGE);
+    });
+}
+
+#[test]
+fn a_partial_file_that_somebody_cuts_meanwhile_is_whole_in_the_end() {
+    with_watchdog(LONG, || {
+        let origin = Origin::builder()
+            .resource(Resource::new("/a.bin", 37, LARGE))
+            .fault(Fault::RatePerConnection(RATE_PER_CONNECTION))
+            .start()
+            .unwrap();
+        let place = Place::new();
+        let mut options = one_connection(&place);
+        // Nothing is saved meanwhile, so that nothing but the end can notice it.
+        options.save_interval = std::time::Duration::from_secs(100);
+        let mut live = Live::start(Session::builder(options));
+        live.handle.add(spec(&origin, "/a.bin"));
+        live.handle.close();
+        live.wait_for_share(30);
+        let part = File::options().write(true).open(place.file("a.bin.towline")).unwrap();
+        part.set_len(MIB).unwrap();
+        part.set_len(LARGE).unwrap();
+        let run = live.end();
+        if place.file("a.bin").exists() {
+            run.assert_done(1);
+            place.assert_content("a.bin", 37, LARGE);
+        } else {
+            assert_eq!(run.failure_kinds(), [ErrorKind::Storage]);
+        }
+    });
+}
+
+#[test]
+fn the_version_before_stays_until_the_new_one_is_complete() {
+    with_watchdog(LONG, || {
+        let origin = Origin::builder()
+            .resource(Resource::new("/a.bin", 38, LARGE))
+            .fault(Fault::RatePerConnection(RATE_PER_CONNECTION))
+            .start()
+            .unwrap();
+        let place = Place::new();
+        begin(&place, &origin, "/a.bin");
+        let before = fs::read(place.file("a.bin.towline")).unwrap();
+        // The new version stalls on its way.
+        let new = Resource::new("/a.bin", 39, LARGE);
+        origin.set_faults([Fault::RatePerConnection(RATE_PER_CONNECTION).into()]);
+        origin.set_resource(new.clone().fault(Fault::StallAt(LARGE / 2, None)));
+        let mut live = Live::start(Session::builder(one_connection(&place)));
+        live.handle.add(spec(&origin, "/a.bin"));
+        live.wait_for("the new version", |event| matches!(event, Event::Restarted { .. }));
+        live.wait_for_share(30);
+        live.handle.stop();
+        live.end();
+        assert!(fs::read(place.file("a.bin.towline.old")).unwrap() == before, "the old version was touched");
+        assert_eq!(
+            place.leftovers(&[]),
+            ["a.bin.towline", "a.bin.towline.json", "a.bin.towline.old", "a.bin.towline.old.json"]
+        );
+        origin.set_resource(new);
+        let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+        run.assert_done(1);
+        assert!(run.resumed_bytes() > 0);
+        place.assert_content("a.bin", 39, LARGE);
+        assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
+    });
+}
+
+#[test]
+fn one_answer_of_another_version_is_asked_for_again() {
+    with_watchdog(LONG, || {
+        let once = Scope::every().starting_at(2).times(1);
+        let other = Fault::Validators(towline_origin::Validators::Tag("\"other\"".to_owned())).when(once);
+        let cut = Fault::CutAt(LARGE / 2).when(Scope::every().first(1));
+        let resource = Resource::new("/a.bin", 40, LARGE).etag(ETag::Strong).fault(cut).fault(other);
+        let origin = Origin::builder().resource(resource).start().unwrap();
+        let place = Place::new();
+        let run = fetch(one_connection(&place), [spec(&origin, "/a.bin")]);
+        run.assert_done(1);
+        assert_eq!(run.restarts(), 0);
+        assert!(run.retries().contains(&ErrorKind::Changed), "{:?}", run.retries());
+        place.assert_content("a.bin", 40, LARGE);
+    });
+}
