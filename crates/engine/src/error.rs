@@ -264,6 +264,10 @@ impl Error {
 
     /// Whether this machine has run out of something that comes back: descriptors, ports, threads.
     pub(crate) fn is_scarcity(&self) -> bool {
+        if self.kind() == ErrorKind::Locked {
+            // The system says EAGAIN of a lock that somebody holds, too.
+            return false;
+        }
         let mut cause = StdError::source(self);
         while let Some(error) = cause {
             let errno = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);

@@ -151,7 +151,7 @@ impl Opener {
             prepared.warnings.push("what an earlier run fetched had a wrong digest; starting again".to_owned());
             return Ok(());
         }
-        prepared.is_moved = journal.file.is_some() && stat.file.is_some() && journal.file != stat.file;
+        prepared.is_moved = journal.file.zip(stat.file).is_some_and(|(held, found)| !held.is_same(&found));
         self.parts.insert(job, opened);
         prepared.partial = Some(*journal);
         Ok(())
@@ -175,10 +175,24 @@ impl Opener {
             drop(opened);
             return self.look_at_part(job, path, &stat, look, prepared);
         }
-        // Left by a crash between publishing a file and removing its journal.
-        if look == Look::Resume && prepared.existing.is_some() {
-            self.storage.remove(&journal_path(path)).ok();
+        self.look_at_lone_journal(path, look, prepared)
+    }
+
+    /// A journal without a partial file, as a crash leaves between publishing a file and removing its
+    /// journal. What is none of ours is somebody else's file.
+    fn look_at_lone_journal(&self, path: &Path, look: Look, prepared: &mut Prepared) -> Result<()> {
+        let journal_file = journal_path(path);
+        let Some(stat) = self.stat(&journal_file)? else { return Ok(()) };
+        let is_ours = stat.kind == StatKind::File && matches!(self.read_journal(&journal_file)?, Found::Fits(_));
+        if is_ours {
+            if look == Look::Resume && prepared.existing.is_some() {
+                self.storage.remove(&journal_file).ok();
+            }
+            return Ok(());
         }
+        let kept = self.set_aside(&journal_file, damaged_path)?;
+        let text = format!("{} is no journal of ours, and is kept as {}", journal_file.display(), kept.display());
+        prepared.warnings.push(text);
         Ok(())
     }
 

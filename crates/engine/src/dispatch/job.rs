@@ -147,6 +147,8 @@ pub(crate) struct Job {
     pub(crate) patience: u32,
     /// How often a piece was left for later because it failed beside others.
     pub(crate) refusals: u32,
+    /// How often in a row a piece was sent to a place to which no connection was open yet.
+    pub(crate) strays: u32,
     /// How often a request was refused beside others and left to them, in a row.
     pub(crate) left_to_others: u32,
     /// How often it had to wait for this machine: descriptors, ports.
@@ -341,6 +343,7 @@ impl Job {
             protocol: Protocol::Http1,
             done: RangeSet::new(),
             high_water_bytes: 0,
+            strays: 0,
             resumed_bytes: 0,
             fetched_bytes: 0,
             transfers: Vec::new(),

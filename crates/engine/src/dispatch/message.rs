@@ -347,6 +347,8 @@ pub(crate) struct Head {
     pub(crate) file_name: Option<String>,
     /// It is an HTML page, by type and by its first bytes as far as they are known.
     pub(crate) is_page: bool,
+    /// Its first bytes are those of a page, or text that is said to be one.
+    pub(crate) may_be_page: bool,
     /// What is odd about it and changes nothing, in words.
     pub(crate) remarks: Vec<String>,
 }

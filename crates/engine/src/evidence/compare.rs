@@ -1,6 +1,6 @@
 //! The verdict on two pieces of evidence, kind by kind, the most certain first.
 
-use super::{Evidence, VALUE_BYTES_MAX};
+use super::{EntityTag, Evidence, VALUE_BYTES_MAX};
 
 /// Whether two pieces of evidence speak of the same content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Evidence {
             return verdict;
         }
         if self.has_other_length(claimed) {
-            return Verdict::Different(Strength::Strong);
+            return self.compare_with_other_length(claimed);
         }
         match &self.etag {
             Some(_) => self.compare_tags(claimed),
@@ -115,6 +115,19 @@ impl Evidence {
             true if self.has_other_length(claimed) => Some(Verdict::Different(Strength::Strong)),
             true => Some(Verdict::Same(Strength::Proof)),
             false => Some(Verdict::Different(Strength::Proof)),
+        }
+    }
+
+    /// Another length is another version, if the answer says of which: one without a version where one
+    /// is held may be anything, as may one whose strong tag is the same.
+    fn compare_with_other_length(&self, claimed: &Self) -> Verdict {
+        let is_same_tag = |(held, theirs): (&EntityTag, &EntityTag)| {
+            !held.is_weak() && !theirs.is_weak() && held.has_same_text(theirs) && !self.is_elsewhere(claimed)
+        };
+        let contradicts = self.etag.as_ref().zip(claimed.etag.as_ref()).is_some_and(is_same_tag);
+        match contradicts || self.tells_version() && !claimed.tells_version() {
+            true => Verdict::Unknown,
+            false => Verdict::Different(Strength::Strong),
         }
     }
 

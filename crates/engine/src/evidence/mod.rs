@@ -98,7 +98,11 @@ impl Evidence {
             content_encoding: text(header::CONTENT_ENCODING)
                 .filter(|encoding| !encoding.eq_ignore_ascii_case("identity") && !encoding.is_empty())
                 .map(|encoding| encoding.chars().take(VALUE_BYTES_MAX).collect()),
-            is_html: page::is_html_type(text(header::CONTENT_TYPE).unwrap_or_default()),
+            is_html: headers
+                .get_all(header::CONTENT_TYPE)
+                .iter()
+                .filter_map(|kind| kind.to_str().ok())
+                .any(page::is_html_type),
             ..Self::default()
         }
     }

@@ -8,6 +8,91 @@ const PAGE_EXTENSIONS: [&str; 29] = [
     "html", "htm", "xhtml", "xht", "shtml", "shtm", "phtml", "php", "php3", "php4", "php5", "asp", "aspx", "ashx",
     "jsp", "jspx", "jsf", "do", "action", "cgi", "pl", "py", "rb", "cfm", "mspx", "mhtml", "hta", "svc", "page",
 ];
+/// Extensions of files that are never text.
+const BINARY_EXTENSIONS: [&str; 82] = [
+    "7z",
+    "aac",
+    "apk",
+    "appimage",
+    "avi",
+    "avif",
+    "bin",
+    "bz2",
+    "cab",
+    "crx",
+    "deb",
+    "dmg",
+    "dll",
+    "docx",
+    "ear",
+    "epub",
+    "exe",
+    "fits",
+    "flac",
+    "gif",
+    "gz",
+    "h5",
+    "ico",
+    "img",
+    "iso",
+    "jar",
+    "jpeg",
+    "jpg",
+    "lz",
+    "lz4",
+    "lzma",
+    "m4a",
+    "m4v",
+    "mkv",
+    "mov",
+    "mp3",
+    "mp4",
+    "mpeg",
+    "mpg",
+    "msi",
+    "nc",
+    "npy",
+    "npz",
+    "odt",
+    "ogg",
+    "onnx",
+    "opus",
+    "parquet",
+    "pdf",
+    "pkg",
+    "png",
+    "pptx",
+    "qcow2",
+    "rar",
+    "rpm",
+    "safetensors",
+    "so",
+    "sqlite",
+    "squashfs",
+    "tar",
+    "tbz",
+    "tgz",
+    "tif",
+    "tiff",
+    "ttf",
+    "txz",
+    "vdi",
+    "vhd",
+    "vmdk",
+    "war",
+    "wasm",
+    "wav",
+    "webm",
+    "webp",
+    "whl",
+    "woff",
+    "woff2",
+    "xlsx",
+    "xpi",
+    "xz",
+    "zip",
+    "zst",
+];
 /// Longer ones are no extensions: `v2.0-beta-with-notes`.
 const EXTENSION_CHARS_MAX: usize = 10;
 /// How a page begins, in small letters.
@@ -33,10 +118,12 @@ const BEGINNINGS: [&[u8]; 17] = [
 /// As many bytes of a body tell whether it is a page.
 pub(crate) const SNIFF_BYTES: usize = 1024;
 
-/// Whether the media type is that of a page.
+/// Whether the media type is that of a page, or that of one among several.
 pub(crate) fn is_html_type(content_type: &str) -> bool {
-    let kind = content_type.split(';').next().unwrap_or_default().trim();
-    kind.eq_ignore_ascii_case("text/html") || kind.eq_ignore_ascii_case("application/xhtml+xml")
+    content_type.split(',').any(|told| {
+        let kind = told.split(';').next().unwrap_or_default().trim();
+        kind.eq_ignore_ascii_case("text/html") || kind.eq_ignore_ascii_case("application/xhtml+xml")
+    })
 }
 
 /// Whether these first bytes are those of a page (after the WHATWG's MIME sniffing, section 7.1).
@@ -58,6 +145,19 @@ pub(crate) fn begins_like_html(bytes: &[u8]) -> bool {
     BEGINNINGS
         .iter()
         .any(|beginning| rest.get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning)))
+}
+
+/// Whether these first bytes are text: none of them is one that only other files have.
+pub(crate) fn is_text(bytes: &[u8]) -> bool {
+    let is_utf_16 = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
+    let is_binary = |byte: &u8| matches!(byte, 0..=8 | 11 | 14..=26 | 28..=31);
+    is_utf_16 || !bytes.iter().any(is_binary)
+}
+
+/// Whether files of this name hold bytes that are no text: `a.zip`, `a.mp4`.
+pub(crate) fn names_binary(name: &Path) -> bool {
+    let extension = name.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| BINARY_EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known)))
 }
 
 /// Whether a file of this name is certainly no page: `a.iso`, `a.tar.gz`, but neither `a` nor `a.php`.
@@ -111,9 +211,22 @@ mod tests {
     }
 
     #[test]
+    fn under_the_name_of_an_archive_text_is_told_from_what_an_archive_holds() {
+        assert!(names_binary(Path::new("a.ZIP")) && names_binary(Path::new("a.tar.gz")));
+        assert!(!names_binary(Path::new("a.csv")) && !names_binary(Path::new("zip")));
+        for text in [&b"Notice: undefined\n\t<!DOCTYPE html>"[..], b"\xff\xfe<\0h\0", b"\xc2\xa0<html>"] {
+            assert!(is_text(text), "{text:?}");
+        }
+        for binary in [&b"PK\x03\x04"[..], b"\x1f\x8b\x08\0", b"text\0"] {
+            assert!(!is_text(binary), "{binary:?}");
+        }
+    }
+
+    #[test]
     fn media_types_of_pages_are_told_with_their_parameters() {
         assert!(is_html_type("text/html") && is_html_type("Text/HTML; charset=utf-8"));
         assert!(is_html_type(" application/xhtml+xml ;q=1"));
+        assert!(is_html_type("text/html,application/zip"));
         assert!(!is_html_type("") && !is_html_type("text/plain") && !is_html_type("application/octet-stream"));
     }
 }

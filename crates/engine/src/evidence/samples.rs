@@ -7,7 +7,7 @@ pub(crate) const SAMPLE_BYTES: u64 = 64 << 10;
 /// So many samples show that a place has the file that was begun, where its word is not enough.
 pub(crate) const IDENTITY_SAMPLES: u64 = 16;
 /// So many show that a finished file is the one on the server.
-pub(crate) const FILE_SAMPLES: u64 = 3;
+pub(crate) const FILE_SAMPLES: u64 = 4;
 /// A file of up to this length is compared whole.
 pub(crate) const GATHERED_BYTES_MAX: u64 = 1 << 20;
 /// So much at the end of what is held is fetched again where versions cannot be told apart.
@@ -30,11 +30,11 @@ pub(crate) fn spread(held: &RangeSet, count: u64, random: &mut fastrand::Rng) ->
     at.into_iter().filter_map(|at| sample_at(held, at)).collect()
 }
 
-/// The end of a finished file and some random places in it.
+/// The beginning and the end of a finished file, and some random places in it.
 pub(crate) fn of_file(len_bytes: u64, random: &mut fastrand::Rng) -> Vec<ByteRange> {
     let last = len_bytes.saturating_sub(SAMPLE_BYTES);
-    let mut at: Vec<u64> = (1..FILE_SAMPLES).map(|_| random.u64(0..=last)).collect();
-    at.push(last);
+    let mut at: Vec<u64> = (2..FILE_SAMPLES).map(|_| random.u64(0..=last)).collect();
+    at.extend([0, last]);
     at.sort_unstable();
     at.dedup();
     at.into_iter().map(|at| ByteRange::new(at, (at + SAMPLE_BYTES).min(len_bytes))).collect()

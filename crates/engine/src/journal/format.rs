@@ -417,7 +417,11 @@ mod tests {
                 let total_bytes = beyond.map(|beyond| end + beyond);
                 let verified = if failed { Verified::Failed } else { Verified::Unchecked };
                 let identity = Identity { url, evidence: Evidence::default(), total_bytes };
-                let file = (generation % 2 == 0).then_some(FileId { device: 1, inode: generation });
+                let file = (generation % 2 == 0).then_some(FileId {
+                    device: 1,
+                    inode: generation,
+                    born_unix_ns: (generation % 4 == 0).then_some(generation),
+                });
                 let replaces_old = generation % 3 == 0;
                 Journal { generation, identity, done, verified, file, replaces_old, saved_unix_ms }
             },

@@ -12,6 +12,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustix::io::retry_on_intr;
 
@@ -187,8 +188,13 @@ fn stat_of(metadata: &Metadata) -> io::Result<Stat> {
         modified: metadata.modified()?,
         owner: metadata.uid(),
         links: metadata.nlink(),
-        file: Some(FileId { device: metadata.dev(), inode: metadata.ino() }),
+        file: Some(FileId { device: metadata.dev(), inode: metadata.ino(), born_unix_ns: born_unix_ns(metadata) }),
     })
+}
+
+fn born_unix_ns(metadata: &Metadata) -> Option<u64> {
+    let since = metadata.created().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_nanos()).ok()
 }
 
 /// Opens a regular file; anything else at `path` is refused, a symlink with `ELOOP`.

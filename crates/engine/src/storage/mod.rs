@@ -114,6 +114,18 @@ pub struct FileId {
     pub device: u64,
     /// Which file on it.
     pub inode: u64,
+    /// When it was made, nanoseconds since 1970, where the file system tells: a number is given to
+    /// the next file when the one that had it is removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub born_unix_ns: Option<u64>,
+}
+
+impl FileId {
+    /// Whether both name one file, as far as both tell.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let born = self.born_unix_ns.zip(other.born_unix_ns);
+        (self.device, self.inode) == (other.device, other.inode) && born.is_none_or(|(one, other)| one == other)
+    }
 }
 
 /// Which sort of thing a path is.

@@ -222,6 +222,7 @@ impl Answer {
                 .get(header::CONTENT_DISPOSITION)
                 .and_then(|value| disposition::file_name(value.as_bytes())),
             is_page: false,
+            may_be_page: false,
             remarks: digests.odd,
         };
         Ok(Self {

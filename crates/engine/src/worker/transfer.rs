@@ -19,7 +19,7 @@ use super::request::{self, Answer, Framing};
 use super::run::Shared;
 use crate::dispatch::message::{Demand, End, Ended, Fetch, FetchKind, Message, Protocol};
 use crate::error::{Error, ErrorKind, Result};
-use crate::evidence::{Evidence, page, samples};
+use crate::evidence::{Evidence, Verdict, page, samples};
 use crate::http::origin::Scheme;
 use crate::plan::piece::OPEN_END;
 use crate::ranges::ByteRange;
@@ -220,14 +220,15 @@ impl Transfer<'_> {
             && !self.may_be_cut(framing)
             && self.fetch.piece.end() > WHOLE_BYTES_MAX as u64;
         let is_complete = is_small && self.read_small(&mut body, framing, &mut early).await?;
-        if head.evidence.is_html {
-            if !is_complete {
-                self.read_beginning(&mut body, &mut early).await?;
-            }
-            let beginning: Vec<u8> = early.iter().flatten().copied().take(page::SNIFF_BYTES).collect();
-            head.is_page =
-                beginning.is_empty() || head.evidence.content_encoding.is_some() || page::begins_like_html(&beginning);
+        let is_html = head.evidence.is_html;
+        if !is_complete && is_html {
+            self.read_beginning(&mut body, &mut early).await?;
         }
+        let beginning: Vec<u8> = early.iter().flatten().copied().take(page::SNIFF_BYTES).collect();
+        let begins_like_html = page::begins_like_html(&beginning);
+        head.is_page =
+            is_html && (beginning.is_empty() || head.evidence.content_encoding.is_some() || begins_like_html);
+        head.may_be_page = head.is_page || begins_like_html || is_html && page::is_text(&beginning);
         if framing == Framing::Close && head.total_bytes.is_none() {
             head.remarks.push("the server does not tell the length: the file is as long as what came".to_owned());
         }
@@ -546,6 +547,11 @@ fn check_range(answer: &Answer, asked: ByteRange, expect: &Evidence, demand: Dem
     };
     let verdict = expect.compare(evidence);
     let is_page = evidence.is_html && !expect.is_html && expect.tells_version();
+    if verdict == Verdict::Unknown && !evidence.is_html && expect.has_other_length(evidence) {
+        return Err(wrong(
+            "the server answered a range of a file of another length, and does not say of which".to_owned(),
+        ));
+    }
     let suffices = match demand {
         Demand::Same => verdict.joins(),
         Demand::SameWeakly => verdict.is_same(),

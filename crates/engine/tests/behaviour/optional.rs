@@ -57,6 +57,8 @@ fn ranges_may_be_refused_with_anything_else() {
         comes_all_the_same("nonsense", &[Fault::Raw(b"no HTTP at all\r\n\r\n".to_vec()).when(ranges())], 5);
         comes_all_the_same("a cut", &[Fault::CutAt(0).when(ranges())], 5);
         let nowhere = Fault::Redirect { status: 302, location: "http://127.0.0.1:1/".to_owned() };
+        let circle = Fault::Redirect { status: 302, location: "/a.bin".to_owned() };
+        comes_all_the_same("a redirect to itself", &[circle.when(ranges())], 14);
         comes_all_the_same("a redirect to nowhere", &[nowhere.when(ranges())], 8);
     });
 }

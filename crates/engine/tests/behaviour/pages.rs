@@ -2,7 +2,7 @@
 //! file's name nor costs a byte of what is held.
 
 use towline_engine::{ErrorKind, Session};
-use towline_origin::{Fault, Origin, Page, PageBy, Resource, Scope, Switch};
+use towline_origin::{ETag, Fault, Origin, Page, PageBy, Resource, Scope, Switch};
 
 use crate::common::{LONG, Live, MIB, Place, fetch, spec, with_watchdog};
 
@@ -137,5 +137,63 @@ fn one_answer_with_an_error_in_json_changes_nothing() {
         run.assert_done(1);
         assert_eq!(run.restarts(), 0);
         place.assert_content("a.iso", 5, MIB);
+    });
+}
+
+/// A file of these validators of which a part is held, and then this instead of it, always.
+fn held_then(resource: Resource, instead: Page) -> (Place, ErrorKind) {
+    let switch = Switch::default();
+    let origin = Origin::builder()
+        .resource(resource)
+        .fault(Fault::Page(instead).when(Scope::every().while_on(&switch)))
+        .fault(Fault::RatePerConnection(RATE_PER_CONNECTION))
+        .start()
+        .unwrap();
+    let place = Place::new();
+    let mut live = Live::start(Session::builder(place.options()));
+    live.handle.add(spec(&origin, "/a.iso"));
+    live.wait_for_share(30);
+    live.handle.stop();
+    live.end();
+    switch.on();
+    let run = fetch(place.options(), [spec(&origin, "/a.iso")]);
+    (place, run.failure_kinds()[0])
+}
+
+#[test]
+fn a_file_without_a_version_does_not_give_way_to_a_page() {
+    with_watchdog(LONG, || {
+        let silent = Resource::new("/a.iso", 6, SIZE).etag(ETag::None).last_modified(None);
+        let (place, kind) = held_then(silent, Page::html(PAGE));
+        assert_eq!(kind, ErrorKind::Page);
+        assert_eq!(place.leftovers(&[]), ["a.iso.towline", "a.iso.towline.json"]);
+    });
+}
+
+#[test]
+fn a_file_with_a_version_does_not_give_way_to_an_answer_that_names_none() {
+    with_watchdog(LONG, || {
+        for body in ["{\"error\":\"quota\"}", ""] {
+            let (place, kind) = held_then(Resource::new("/a.iso", 7, SIZE), Page::json(body));
+            assert_eq!(kind, ErrorKind::Changed, "{body:?}");
+            assert_eq!(place.leftovers(&[]), ["a.iso.towline", "a.iso.towline.json"], "{body:?}");
+        }
+    });
+}
+
+#[test]
+fn under_the_name_of_an_archive_a_page_is_none_whatever_type_it_has() {
+    with_watchdog(LONG, || {
+        for (path, is_page) in [("/a.zip", true), ("/a.txt", false)] {
+            let origin = Origin::builder()
+                .resource(Resource::new(path, 8, SIZE))
+                .fault(Fault::Page(Page::json(PAGE)))
+                .start()
+                .unwrap();
+            let place = Place::new();
+            let run = fetch(place.options(), [spec(&origin, path)]);
+            let expected: &[ErrorKind] = if is_page { &[ErrorKind::Page] } else { &[] };
+            assert_eq!(run.failure_kinds(), expected, "{path}");
+        }
     });
 }

@@ -211,3 +211,52 @@ fn one_answer_of_another_version_is_asked_for_again() {
         place.assert_content("a.bin", 40, LARGE);
     });
 }
+
+#[test]
+fn a_file_that_has_the_name_of_a_journal_and_is_none_is_kept() {
+    with_watchdog(LONG, || {
+        for size in SIZES {
+            for text in ["notes of somebody", "{\"precious\": true}"] {
+                let origin = Origin::builder().resource(Resource::new("/a.bin", 41, size)).start().unwrap();
+                let place = Place::new();
+                fs::write(place.file("a.bin.towline.json"), text).unwrap();
+                let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+                run.assert_done(1);
+                place.assert_content("a.bin", 41, size);
+                assert_eq!(place.leftovers(&["a.bin"]), ["a.bin.towline.json.damaged-1"], "{size}");
+                assert_eq!(fs::read_to_string(place.file("a.bin.towline.json.damaged-1")).unwrap(), text);
+            }
+        }
+    });
+}
+
+#[test]
+fn what_was_begun_stays_until_something_of_the_new_version_has_come() {
+    with_watchdog(LONG, || {
+        for status in [404, 503] {
+            let origin = Origin::builder()
+                .resource(Resource::new("/a.bin", 42, LARGE))
+                .fault(Fault::RatePerConnection(RATE_PER_CONNECTION))
+                .start()
+                .unwrap();
+            let place = Place::new();
+            let kept_bytes = begin(&place, &origin, "/a.bin");
+            // Two answers say that it is another version, and then there is none.
+            origin.set_resource(Resource::new("/a.bin", 43, LARGE));
+            let gone = Fault::Status { code: status, times: None, retry_after: None };
+            origin.set_faults([gone.when(Scope::every().starting_at(3))]);
+            let mut options = one_connection(&place);
+            options.http.retries = 1;
+            let run = fetch(options, [spec(&origin, "/a.bin")]);
+            assert_eq!(run.failure_kinds(), [ErrorKind::Status(status)]);
+            assert_eq!(place.leftovers(&[]), ["a.bin.towline", "a.bin.towline.json"], "{status}");
+            // It is back, and so is the version that was begun.
+            origin.set_faults([]);
+            origin.set_resource(Resource::new("/a.bin", 42, LARGE));
+            let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+            run.assert_done(1);
+            assert_eq!(run.resumed_bytes(), kept_bytes, "{status}");
+            place.assert_content("a.bin", 42, LARGE);
+        }
+    });
+}

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::Core;
-use super::doubt::page_error;
+use super::doubt::{KEPT, UNKNOWN_MAX, page_error};
 use super::existing::Decision;
 use super::start::{next_name, reserve};
 use crate::dispatch::ids::IdMap;
@@ -218,23 +218,35 @@ impl Core {
     /// Whether one more answer is wanted before what is held gives way to what this one brings.
     fn must_ask_again(&mut self, now: Time, id: JobId, head: &Head, verdict: Verdict) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else { return true };
-        if !verdict.is_different() && !head.evidence.is_html {
-            return false;
-        }
-        if job.spec.same_content {
-            return false;
-        }
-        job.doubts.different += 1;
-        if job.doubts.different >= 2 {
-            job.doubts.different = 0;
-            return false;
-        }
         let held = match &job.held_partial {
             Some(journal) => &journal.identity.evidence,
             None => &job.held,
         };
-        let text = format!("the file on the server has changed ({})", held.differences(&head.evidence));
-        let error = Error::new(ErrorKind::Changed, text).with_url(crate::secret::shown_url(&job.url));
+        // Another length, and not a word about the version: it may not be the file at all.
+        let is_unknown = verdict == Verdict::Unknown && held.has_other_length(&head.evidence);
+        if !verdict.is_different() && !head.evidence.is_html && !is_unknown || job.spec.same_content {
+            return false;
+        }
+        let text = match is_unknown {
+            true => "the server does not say that this is the version that was begun",
+            false => "the file on the server has changed",
+        };
+        let text = format!("{text} ({})", held.differences(&head.evidence));
+        let error = Error::new(ErrorKind::Changed, text).with_url(crate::secret::shown_url(&job.url)).with_advice(KEPT);
+        if is_unknown {
+            job.doubts.unknown += 1;
+            if job.doubts.unknown >= UNKNOWN_MAX {
+                let error = error.with_attempts(job.doubts.unknown);
+                self.wind(now, id, Winding::Fail(error));
+                return true;
+            }
+        } else {
+            job.doubts.different += 1;
+            if job.doubts.different >= 2 {
+                job.doubts.different = 0;
+                return false;
+            }
+        }
         job.phase = Phase::Ready;
         job.probe = None;
         job.answer = None;

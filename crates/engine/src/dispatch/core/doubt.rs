@@ -3,6 +3,8 @@
 //! beside the old one. What might not be the file at all (a page), or does not say which version it
 //! is, never does; it is asked again, and then it is an error and everything stays.
 
+use std::path::{Path, PathBuf};
+
 use super::Core;
 use crate::dispatch::job::{Job, Transfer, Winding};
 use crate::dispatch::link::Link;
@@ -18,8 +20,8 @@ pub(super) const RESTARTS_MAX: u32 = 3;
 /// So many answers on separate connections have to say that it is another version.
 const DIFFERENT_MIN: u32 = 2;
 /// An answer that proves nothing is asked for again so often.
-const UNKNOWN_MAX: u32 = 3;
-const KEPT: &str = "what has come is kept; run the same command again later, --same-content goes on if samples of both \
+pub(super) const UNKNOWN_MAX: u32 = 3;
+pub(super) const KEPT: &str = "what has come is kept; run the same command again later, --same-content goes on if samples of both \
                     agree, --restart begins again";
 const KEPT_PAGE: &str = "what has come is kept; open the URL in a browser, it may want a login, and run the same command \
                          again";
@@ -119,10 +121,13 @@ impl Core {
         let job = &self.jobs[&id];
         let is_html = match head.status {
             // Of an answer to a range nothing has been read.
-            200 | 203 => head.is_page || head.evidence.is_html && job.held.tells_version() && !job.held.is_html,
+            200 | 203 => head.is_page || head.evidence.is_html && !job.done.is_empty() && !job.held.is_html,
             _ => head.evidence.is_html && !job.held.is_html,
         };
-        is_html && !self.settings.accept_html && names_no_page(job, head)
+        let is_page = is_html && names(job, head, page::names_no_page);
+        // Under the name of an archive, nothing that reads like a page is anything else.
+        let is_no_archive = head.may_be_page && names(job, head, page::names_binary);
+        (is_page || is_no_archive) && !self.settings.accept_html
     }
 
     /// Asks once more, over another connection.
@@ -158,15 +163,15 @@ impl Core {
     }
 }
 
-/// Whether any of the names that the file has says that it is no page.
-fn names_no_page(job: &Job, head: &Head) -> bool {
+/// Whether any of the names that the file has says this of it.
+fn names(job: &Job, head: &Head, says: fn(&Path) -> bool) -> bool {
     let given = head.file_name.as_deref().map(safe::make_safe);
     let asked = safe::make_safe(&safe::from_url(&job.spec.url));
     let named = job.is_named.then(|| job.path.clone());
     let names = [Some(asked.into()), given.map(Into::into), named];
-    let is_none = names.into_iter().flatten().any(|name: std::path::PathBuf| page::names_no_page(&name));
     // What is held is not a page, whatever it is called.
-    is_none || !job.done.is_empty() && job.held.tells_version() && !job.held.is_html
+    let holds_file = !job.done.is_empty() && job.held.tells_version() && !job.held.is_html;
+    holds_file || names.into_iter().flatten().any(|name: PathBuf| says(&name))
 }
 
 /// What came instead of the file.

@@ -50,7 +50,12 @@ impl Core {
         let Phase::Winding(winding) = &job.phase else { return };
         let keeps = matches!(
             winding,
-            Winding::Fail(_) | Winding::Pause | Winding::Cancel | Winding::Interrupt | Winding::Requeue
+            Winding::Fail(_)
+                | Winding::Pause
+                | Winding::Cancel
+                | Winding::Interrupt
+                | Winding::Requeue
+                | Winding::Restart(_)
         );
         if keeps && !job.is_disk_doubtful && job.is_worth_keeping() && job.saved_bytes != job.done.covered() {
             return self.save(id);
@@ -307,7 +312,9 @@ impl Core {
             self.names.remove(&key);
         }
         if job.is_part_open {
-            let fate = if job.is_worth_keeping() { Fate::Kept } else { Fate::Discarded };
+            // What was begun of another version stays until something of the new one has come.
+            let is_kept = job.is_worth_keeping() || job.keeps_old;
+            let fate = if is_kept { Fate::Kept } else { Fate::Discarded };
             self.effects.push(Effect::Release { job: id, path: job.part_of, fate });
         }
     }

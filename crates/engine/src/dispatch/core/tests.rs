@@ -125,6 +125,7 @@ fn head(total: u64) -> Box<Head> {
         refuses_ranges: false,
         file_name: None,
         is_page: false,
+        may_be_page: false,
         remarks: Vec::new(),
     })
 }
@@ -230,6 +231,9 @@ fn change(world: &mut World, probe: &Fetch) {
         let verdict = crate::evidence::Verdict::Different(crate::evidence::Strength::Strong);
         world.end(again.transfer, End::NotJoined { head: head(64 * MIB), verdict }, false);
     }
+    // What came is saved first: it stays until something of the new version has come.
+    world.take(|effect| matches!(effect, Effect::Save { .. }).then_some(()));
+    world.tell(Message::Saved(probe.job, Ok(())));
 }
 
 #[test]

@@ -24,6 +24,8 @@ use crate::secret;
 
 /// RFC 9110, section 15.4, lets us choose; browsers stop at 20, curl's callers usually at 10.
 const REDIRECTS_MAX: u32 = 10;
+/// Fewer bytes do not renew the retries: a server that sends one byte an answer is not asked for ever.
+const RENEWING_BYTES_MIN: u64 = 4096;
 /// `Retry-After` is obeyed so often in a row before it counts as a failure.
 pub(super) const PATIENCE_MAX: u32 = 20;
 
@@ -59,11 +61,12 @@ impl Core {
             }
             None => job.connection_bps = rate.or(job.connection_bps),
         }
-        let has_progressed = covered > job.high_water_bytes;
+        let has_progressed = covered >= job.high_water_bytes + RENEWING_BYTES_MIN;
         if has_progressed {
             self.slots.succeeded(&transfer.host);
+            job.high_water_bytes = covered;
+            job.strays = 0;
         }
-        job.high_water_bytes = job.high_water_bytes.max(covered);
         match job.phase {
             Phase::Winding(_) => return self.wound(now, id),
             Phase::Publishing | Phase::Verifying => return,
@@ -142,12 +145,12 @@ impl Core {
     ) {
         let allow_downgrade = self.settings.allow_downgrade;
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.segmented == Segmented::Trying && !transfer.is_probe {
-            job.segmented = Segmented::Unknown;
-        }
         let redirects = if transfer.is_probe { job.redirects } else { transfer.redirects } + 1;
         let place = match next_place(transfer, status, location.as_deref(), redirects, allow_downgrade) {
             Ok(place) => place,
+            Err(error) if !transfer.is_probe && matches!(job.phase, Phase::Moving) && self.others_bring(id) => {
+                return self.piece_went_astray(now, id, transfer, error);
+            }
             Err(error) => return self.give_up(now, id, error),
         };
         if transfer.is_probe {
@@ -157,6 +160,15 @@ impl Core {
             return;
         }
         self.follow_piece(now, id, transfer, place, redirects);
+    }
+
+    /// A piece was sent round in circles, or to where it may not go, while others bring the file.
+    fn piece_went_astray(&mut self, now: Time, id: JobId, transfer: &Transfer, error: Error) {
+        let end = End::Failed { error: error.clone(), retry_after: None };
+        match self.is_optional(id, transfer, &end) {
+            true => self.optional_failed(now, id, transfer, end),
+            false => self.put_off(now, id, transfer.piece.start(), &error),
+        }
     }
 
     /// Asks for the same where it was sent to. Without a connection for it, it is asked for again.
@@ -171,9 +183,17 @@ impl Core {
         let piece = Piece::new(transfer.piece.start(), transfer.piece.end());
         let sent = self.send_to(now, id, transfer.source, place, transfer.kind.clone(), piece);
         let Some(state) = sent.and_then(|sent| self.transfers.get_mut(&sent)) else {
+            // Where it leads to is slow to open: each time it is asked a little later.
             let start = transfer.piece.start();
+            let strays = self.jobs.get(&id).map_or(0, |job| job.strays) + 1;
+            let wait = backoff::wait(strays, &mut self.random);
             if let Some(job) = self.jobs.get_mut(&id) {
-                job.failures.entry(start).or_default().retry_at = now + backoff::FLOOR;
+                job.strays = strays;
+                if job.segmented == Segmented::Trying {
+                    job.segmented = Segmented::Unknown;
+                }
+                job.failures.entry(start).or_default().retry_at = now + wait;
+                job.trials.retry_at = now + wait;
             }
             return;
         };
@@ -308,6 +328,11 @@ impl Core {
         }
         if !is_transient && kind.blame() == Blame::Peer && !transfer.is_probe && self.others_bring(id) {
             return self.put_off(now, id, start, &error);
+        }
+        let is_misfit = matches!(kind, ErrorKind::Status(200..300) | ErrorKind::Protocol);
+        if !is_transient && is_misfit && !transfer.is_probe && matches!(self.jobs[&id].phase, Phase::Moving) {
+            // What came is no such range; one stream may still bring the file.
+            return self.no_range(now, id, start, error);
         }
         if !is_transient {
             return self.give_up(now, id, error);

@@ -20,6 +20,8 @@ const OPEN_TRIES_MAX: u32 = 16;
 
 /// So many holes are told at most.
 const HOLES_MAX: usize = 1000;
+/// No file system has larger blocks.
+const BLOCK_BYTES_MAX: u64 = 64 << 10;
 
 /// A locked partial file.
 #[derive(Debug)]
@@ -155,7 +157,8 @@ impl PartFile for DiskPart {
                 Ok(end) => end,
                 Err(_) => len_bytes,
             };
-            holes.push((start, position));
+            // Cut within a block, the rest of that block was written, with zeros.
+            holes.push((start.saturating_sub(BLOCK_BYTES_MAX), position));
         }
         Ok(holes)
     }

@@ -138,7 +138,7 @@ impl Disk {
             modified: file.modified(),
             owner: 0,
             links: self.names.values().filter(|named| **named == id).count() as u64,
-            file: Some(towline_engine::storage::FileId { device: 1, inode: id.0 }),
+            file: Some(towline_engine::storage::FileId { device: 1, inode: id.0, born_unix_ns: None }),
         }
     }
 

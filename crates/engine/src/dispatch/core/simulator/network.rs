@@ -354,6 +354,7 @@ impl Surroundings<'_> {
             refuses_ranges: file.ranges == Ranges::Refused,
             file_name: file.given_name.clone(),
             is_page: false,
+            may_be_page: false,
             remarks: Vec::new(),
         })
     }
