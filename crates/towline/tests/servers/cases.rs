@@ -202,7 +202,7 @@ pub(crate) fn a_complete_file_is_not_replaced_by_a_changed_one_unless_that_is_wa
             let place = Place::new();
             fetch.run(&place, &[]).run().code(0);
             fetch.put(NEW, new_bytes);
-            fetch.run(&place, &[]).run().code(1).says(&["another version of the file has this name", "--overwrite"]);
+            fetch.run(&place, &[]).run().code(1).says(&["has this name", "--overwrite"]);
             fetch.arrived(&place, OLD, SLOW_BYTES);
             fetch.run(&place, &["--overwrite"]).run().code(0);
             fetch.arrived(&place, NEW, new_bytes);
