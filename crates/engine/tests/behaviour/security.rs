@@ -283,12 +283,13 @@ fn a_symlink_at_the_name_of_a_journal_is_not_followed() {
         assert_eq!(fs::read(&target).unwrap(), content);
         assert_eq!(fs::read_link(&journal).unwrap(), target);
 
-        // Without a partial file nobody wants to read it: the link goes, and not what it leads to.
+        // Without a partial file it is somebody else's: it is set aside, and what it leads to stays.
         fs::remove_file(place.file("a.iso.towline")).unwrap();
         fetch(with_connections(&place, 1), [spec(&origin, "/a.iso")]).assert_done(1);
         place.assert_content("a.iso", 904, SIZE);
         assert_eq!(fs::read(&target).unwrap(), content);
-        assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
+        assert_eq!(place.leftovers(&["a.iso"]), ["a.iso.towline.json.damaged-1"]);
+        assert_eq!(fs::read_link(place.file("a.iso.towline.json.damaged-1")).unwrap(), target);
     });
 }
 
