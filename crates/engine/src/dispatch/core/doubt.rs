@@ -168,7 +168,8 @@ fn names(job: &Job, head: &Head, says: fn(&Path) -> bool) -> bool {
     let given = head.file_name.as_deref().map(safe::make_safe);
     let asked = safe::make_safe(&safe::from_url(&job.spec.url));
     let named = job.is_named.then(|| job.path.clone());
-    let names = [Some(asked.into()), given.map(Into::into), named];
+    let sent_to = safe::make_safe(&safe::from_url(&job.url));
+    let names = [Some(asked.into()), Some(sent_to.into()), given.map(Into::into), named];
     // What is held is not a page, whatever it is called.
     let holds_file = !job.done.is_empty() && job.held.tells_version() && !job.held.is_html;
     holds_file || names.into_iter().flatten().any(|name: PathBuf| says(&name))
