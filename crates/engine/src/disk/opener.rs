@@ -175,25 +175,34 @@ impl Opener {
             drop(opened);
             return self.look_at_part(job, path, &stat, look, prepared);
         }
-        self.look_at_lone_journal(path, look, prepared)
+        match look == Look::Resume && prepared.existing.is_some() {
+            true => self.remove_lone_journal(path),
+            false => Ok(()),
+        }
     }
 
-    /// A journal without a partial file, as a crash leaves between publishing a file and removing its
-    /// journal. What is none of ours is somebody else's file.
-    fn look_at_lone_journal(&self, path: &Path, look: Look, prepared: &mut Prepared) -> Result<()> {
+    /// A crash between publishing a file and removing its journal leaves it without a partial file.
+    fn remove_lone_journal(&self, path: &Path) -> Result<()> {
         let journal_file = journal_path(path);
-        let Some(stat) = self.stat(&journal_file)? else { return Ok(()) };
-        let is_ours = stat.kind == StatKind::File && matches!(self.read_journal(&journal_file)?, Found::Fits(_));
-        if is_ours {
-            if look == Look::Resume && prepared.existing.is_some() {
-                self.storage.remove(&journal_file).ok();
-            }
-            return Ok(());
+        if self.stat(&journal_file)?.is_some_and(|stat| stat.kind == StatKind::File)
+            && matches!(self.read_journal(&journal_file)?, Found::Fits(_))
+        {
+            self.storage.remove(&journal_file).ok();
+        }
+        Ok(())
+    }
+
+    /// What has the journal's name and is none of ours is somebody else's file. Says whether one of
+    /// ours is left there, and what was set aside.
+    fn clear_journal_name(&self, path: &Path) -> Result<(bool, Option<String>)> {
+        let journal_file = journal_path(path);
+        let Some(stat) = self.stat(&journal_file)? else { return Ok((false, None)) };
+        if stat.kind == StatKind::File && matches!(self.read_journal(&journal_file)?, Found::Fits(_)) {
+            return Ok((true, None));
         }
         let kept = self.set_aside(&journal_file, damaged_path)?;
         let text = format!("{} is no journal of ours, and is kept as {}", journal_file.display(), kept.display());
-        prepared.warnings.push(text);
-        Ok(())
+        Ok((false, Some(text)))
     }
 
     /// Looked up once for each directory: hardly ever is there anything.
@@ -269,8 +278,9 @@ impl Opener {
         Err(Error::new(ErrorKind::Storage, text).with_path(file))
     }
 
-    /// Opens an empty partial file with room for what is to come, its journal first.
-    fn open(&self, open: &Open) -> Result<()> {
+    /// Opens an empty partial file with room for what is to come, its journal first. Says what was set
+    /// aside for it.
+    fn open(&self, open: &Open) -> Result<Option<String>> {
         let Open { job, path, total_bytes, journal, keeps_old } = open;
         // The lock of what was open before goes first.
         let before = self.parts.remove(*job);
@@ -281,7 +291,7 @@ impl Opener {
         }
         drop(before);
         // No journal may claim what is cut off, also after a power cut.
-        let had_journal = self.stat(&journal_path(path))?.is_some();
+        let (had_journal, set_aside) = self.clear_journal_name(path)?;
         self.storage
             .write_atomic(&journal_path(path), &journal.encode(), had_journal)
             .map_err(|source| Error::storage("write the journal", path, source))?;
@@ -292,7 +302,7 @@ impl Opener {
             return Err(error);
         }
         self.parts.insert(*job, opened);
-        Ok(())
+        Ok(set_aside)
     }
 
     /// The partial file of another version stays until the new one is complete. Of several it is the

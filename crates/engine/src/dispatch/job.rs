@@ -295,6 +295,8 @@ pub(crate) struct Transfer {
     pub(crate) in_race: bool,
     /// Up to here the system was asked to write back.
     pub(crate) written_back: u64,
+    /// Up to here room was reserved for it.
+    pub(crate) reserved_to: u64,
     /// Whether its bytes go to the partial file.
     pub(crate) writes: bool,
     pub(crate) started: Time,
@@ -308,6 +310,18 @@ impl Transfer {
         let bytes = self.brought().len();
         self.rate.bps().or((bytes > 0).then_some(bytes as f64 / seconds))
     }
+
+    /// For what room is to be reserved now, so that there is some for so many bytes ahead of it.
+    pub(crate) fn to_be_reserved(&mut self, ahead_bytes: u64) -> Option<ByteRange> {
+        let (position, end) = (self.piece.position(), self.piece.end());
+        let to = end.min(position.saturating_add(ahead_bytes));
+        let from = position.max(self.reserved_to);
+        if end == OPEN_END || from >= to {
+            return None;
+        }
+        self.reserved_to = to;
+        Some(ByteRange::new(from, to))
+    }
 }
 
 impl Job {
@@ -315,6 +329,11 @@ impl Job {
     pub(crate) fn must_check_existing(&self) -> bool {
         let is_file = self.existing.as_ref().is_some_and(|existing| existing.stat.kind == StatKind::File);
         is_file && self.spec.checksum.is_some() && !self.is_existing_checked
+    }
+
+    /// Whether each answer begins at its first byte.
+    pub(crate) fn comes_in_one_stream(&self) -> bool {
+        self.total_bytes.is_none() || self.segmented == Segmented::Refused
     }
 
     pub(crate) fn new(id: JobId, entry: Option<EntryId>, spec: JobSpec, origin: Origin, adapt: Adapt) -> Self {

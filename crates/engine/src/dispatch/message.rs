@@ -43,8 +43,8 @@ pub(crate) enum Message {
     FeedFailed(Error),
     /// A partial file was looked for.
     Prepared(JobId, Result<Box<Prepared>>),
-    /// A partial file was opened.
-    Opened(JobId, Result<()>),
+    /// A partial file was opened; what was set aside for it.
+    Opened(JobId, Result<Option<String>>),
     /// A part of the file that has the final name was compared: whether it is the same.
     Compared(JobId, Result<bool>),
     /// The feed says which other entry has this name, if any.

@@ -1,6 +1,6 @@
 //! The verdict on two pieces of evidence, kind by kind, the most certain first.
 
-use super::{EntityTag, Evidence, VALUE_BYTES_MAX};
+use super::{Evidence, VALUE_BYTES_MAX};
 
 /// Whether two pieces of evidence speak of the same content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,14 +68,19 @@ impl Evidence {
         self.total_bytes.zip(claimed.total_bytes).is_some_and(|(held, claimed)| held != claimed)
     }
 
-    /// Whether comparing samples may decide where the verdict is unknown: another URL, as that of a
-    /// mirror behind a redirect, tells the same length and the same date, and has tags of its own.
+    /// Whether comparing samples may decide where the verdict does not: another URL, as that of a
+    /// mirror behind a redirect, tells the same length, and the same date or the same strong tag.
     pub(crate) fn may_be_sampled(&self, claimed: &Self) -> bool {
-        let dates = self.real_date().zip(claimed.real_date());
         self.is_elsewhere(claimed)
             && self.content_encoding == claimed.content_encoding
             && self.has_equal_length(claimed)
-            && dates.is_some_and(|(held, claimed)| held == claimed)
+            && (self.has_equal_date(claimed) || self.has_same_strong_tag(claimed))
+    }
+
+    /// Whether another URL says the same strong tag and the same length: likely the same content, and
+    /// no proof.
+    pub(crate) fn shares_tag(&self, claimed: &Self) -> bool {
+        self.has_same_strong_tag(claimed) && self.may_be_sampled(claimed)
     }
 
     /// In what the claim differs, for people: `length 9000 instead of 8000 bytes, ETag "b" instead of "a"`.
@@ -121,10 +126,7 @@ impl Evidence {
     /// Another length is another version, if the answer says of which: one without a version where one
     /// is held may be anything, as may one whose strong tag is the same.
     fn compare_with_other_length(&self, claimed: &Self) -> Verdict {
-        let is_same_tag = |(held, theirs): (&EntityTag, &EntityTag)| {
-            !held.is_weak() && !theirs.is_weak() && held.has_same_text(theirs) && !self.is_elsewhere(claimed)
-        };
-        let contradicts = self.etag.as_ref().zip(claimed.etag.as_ref()).is_some_and(is_same_tag);
+        let contradicts = self.has_same_strong_tag(claimed) && !self.is_elsewhere(claimed);
         match contradicts || self.tells_version() && !claimed.tells_version() {
             true => Verdict::Unknown,
             false => Verdict::Different(Strength::Strong),
@@ -135,8 +137,9 @@ impl Evidence {
         let Some((held, theirs)) = self.etag.as_ref().zip(claimed.etag.as_ref()) else { return Verdict::Unknown };
         let is_strong = !held.is_weak() && !theirs.is_weak();
         match held.has_same_text(theirs) {
+            true if is_strong && !self.is_elsewhere(claimed) => Verdict::Same(Strength::Strong),
             // Two servers behind different URLs may have made one tag of different things.
-            true if is_strong && (!self.is_elsewhere(claimed) || self.has_equal_length(claimed)) => {
+            true if is_strong && self.has_equal_length(claimed) && self.has_equal_date(claimed) => {
                 Verdict::Same(Strength::Strong)
             }
             true if self.has_equal_length(claimed) && !self.has_other_date(claimed) => Verdict::Same(Strength::Weak),
@@ -168,6 +171,15 @@ impl Evidence {
 
     fn has_equal_length(&self, claimed: &Self) -> bool {
         self.total_bytes.is_some() && self.total_bytes == claimed.total_bytes
+    }
+
+    fn has_equal_date(&self, claimed: &Self) -> bool {
+        self.real_date().zip(claimed.real_date()).is_some_and(|(held, theirs)| held == theirs)
+    }
+
+    fn has_same_strong_tag(&self, claimed: &Self) -> bool {
+        let tags = self.etag.as_ref().zip(claimed.etag.as_ref());
+        tags.is_some_and(|(held, theirs)| !held.is_weak() && !theirs.is_weak() && held.has_same_text(theirs))
     }
 
     fn has_other_date(&self, claimed: &Self) -> bool {

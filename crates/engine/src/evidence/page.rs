@@ -1,7 +1,10 @@
 //! An HTML page is no file: a captive portal, a login form or an error page arrives with status 200
 //! under any name. Pure.
 
+use std::borrow::Cow;
 use std::path::Path;
+
+use bytes::Bytes;
 
 /// Extensions under which a page is what was asked for, or may well be.
 const PAGE_EXTENSIONS: [&str; 29] = [
@@ -124,6 +127,17 @@ pub(crate) fn is_html_type(content_type: &str) -> bool {
         let kind = told.split(';').next().unwrap_or_default().trim();
         kind.eq_ignore_ascii_case("text/html") || kind.eq_ignore_ascii_case("application/xhtml+xml")
     })
+}
+
+/// As much of a body as says whether it is a page; mostly the first chunk holds it.
+pub(crate) fn beginning(chunks: &[Bytes]) -> Cow<'_, [u8]> {
+    match chunks {
+        [] => Cow::Borrowed(&[]),
+        [first, rest @ ..] if rest.is_empty() || first.len() >= SNIFF_BYTES => {
+            Cow::Borrowed(&first[..first.len().min(SNIFF_BYTES)])
+        }
+        _ => Cow::Owned(chunks.iter().flatten().copied().take(SNIFF_BYTES).collect()),
+    }
 }
 
 /// Whether these first bytes are those of a page (after the WHATWG's MIME sniffing, section 7.1).

@@ -105,6 +105,11 @@ fn without_a_tag_a_settled_date_decides_and_a_young_one_hints() {
 fn another_url_has_tags_of_its_own() {
     let held = evidence("\"a\"", OLD, 5);
     assert_eq!(held.compare(&elsewhere(held.clone())), Same(Strong));
+    assert_eq!(held.compare(&elsewhere(evidence("\"a\"", "", 5))), Same(Weak), "one tag of two places");
+    assert_eq!(held.compare(&elsewhere(evidence("\"a\"", OLDER, 5))), Unknown);
+    assert!(held.shares_tag(&elsewhere(evidence("\"a\"", "", 5))));
+    assert!(!held.shares_tag(&elsewhere(evidence("\"a\"", "", 6))));
+    assert!(!held.shares_tag(&evidence("\"a\"", "", 5)), "nothing is to be shown where it was asked for");
     assert_eq!(held.compare(&elsewhere(evidence("\"b\"", OLD, 5))), Unknown);
     assert_eq!(held.compare(&elsewhere(evidence("\"a\"", OLD, 0))), Unknown);
     assert_eq!(held.compare(&elsewhere(evidence("\"b\"", OLD, 6))), Different(Strong));

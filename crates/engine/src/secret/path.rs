@@ -12,8 +12,7 @@ const TOKEN_CHARS_MIN: usize = 20;
 /// that look like one, are masked. If the path `ends_in_name`, its last segment is a file's name, in
 /// which only a JWT and known parameters are secrets.
 pub(super) fn shown_path(path: &str, ends_in_name: bool) -> Cow<'_, str> {
-    let may_have = path.contains(['=', '%']) || path.split('/').any(|segment| segment.len() >= TOKEN_CHARS_MIN);
-    if !may_have {
+    if !may_hold_secret(path) {
         return Cow::Borrowed(path);
     }
     let last = path.matches('/').count();
@@ -28,6 +27,15 @@ pub(super) fn shown_path(path: &str, ends_in_name: bool) -> Cow<'_, str> {
         }
     }
     Cow::Owned(shown)
+}
+
+/// Most paths do not: they have neither a parameter nor a long segment.
+fn may_hold_secret(path: &str) -> bool {
+    let mut chars = 0;
+    path.bytes().any(|byte| {
+        chars = if byte == b'/' { 0 } else { chars + 1 };
+        matches!(byte, b'=' | b'%') || chars >= TOKEN_CHARS_MIN
+    })
 }
 
 /// A path without the signatures that stand in it (`/bcdn_token=…&expires=…/a.iso`); `None` if there

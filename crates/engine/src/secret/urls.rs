@@ -46,6 +46,9 @@ pub(crate) fn identity_url(url: &Url) -> String {
 /// belongs to a signature is left out; other secrets stay in: `?key=a` and `?key=b` may well be two
 /// files. Only a hash of it is ever stored.
 pub(crate) fn key_url(url: &Url) -> String {
+    if is_bare(url) && !url.path().contains('=') {
+        return url.as_str().to_owned();
+    }
     let mut key = bare(url);
     if let Some(path) = path_without_signing(url.path()).filter(|_| !url.cannot_be_a_base()) {
         key.set_path(&path);

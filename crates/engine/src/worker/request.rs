@@ -126,7 +126,7 @@ fn credentials(url: &Url) -> Option<HeaderValue> {
 
 /// An answer's head, read.
 pub(crate) struct Answer {
-    pub(crate) head: Head,
+    pub(crate) head: Box<Head>,
     pub(crate) content_range: Option<ContentRange>,
     pub(crate) location: Option<String>,
     pub(crate) retry_after: Option<std::time::Duration>,
@@ -208,7 +208,7 @@ impl Answer {
             true => digest::read(headers, status.as_u16()),
             false => digest::Digests::default(),
         };
-        let head = Head {
+        let head = Box::new(Head {
             status: status.as_u16(),
             protocol,
             total_bytes,
@@ -224,7 +224,7 @@ impl Answer {
             is_page: false,
             may_be_page: false,
             remarks: digests.odd,
-        };
+        });
         Ok(Self {
             head,
             content_range,

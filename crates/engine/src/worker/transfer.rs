@@ -118,17 +118,15 @@ impl Transfer<'_> {
             (FetchKind::Piece { .. }, 206) => return self.piece(connection, &answer, body, sink).await,
             (FetchKind::Check { .. }, 304) => (End::Checked(None), drain(body, self.stall).await),
             (FetchKind::Check { .. }, 200 | 203 | 206) => {
-                (End::Checked(Some(Box::new(answer.head))), drain(body, self.stall).await)
+                (End::Checked(Some(answer.head)), drain(body, self.stall).await)
             }
             (FetchKind::Sample { range, expect }, 206) => {
                 return self.sample(connection, &answer, body, *range, expect, sink).await;
             }
-            (FetchKind::Piece { .. } | FetchKind::Sample { .. }, 200 | 203) => {
-                (End::NotRange(Box::new(answer.head)), false)
-            }
+            (FetchKind::Piece { .. } | FetchKind::Sample { .. }, 200 | 203) => (End::NotRange(answer.head), false),
             (FetchKind::Piece { .. } | FetchKind::Sample { .. }, 416) => {
                 let is_reusable = drain(body, self.stall).await;
-                (End::NotRange(Box::new(answer.head)), is_reusable)
+                (End::NotRange(answer.head), is_reusable)
             }
             (_, status) => {
                 let error = match status {
@@ -173,13 +171,18 @@ impl Transfer<'_> {
         if let Some(connection) = self.shared.take_connection(slot) {
             return Ok((connection, false));
         }
-        let connected = self.shared.network.connect(&self.fetch.origin, self.fetch.alpn).await?;
-        let connection = Connection::open(connected).await?;
+        // Boxed, for it is rare and large: each transfer would be moved about with room for it.
+        let connection = Box::pin(self.open()).await?;
         self.shared.report(Message::Connected(slot, connection.protocol()));
         if let Some(shared) = connection.share() {
             self.shared.put_connection(slot, shared);
         }
         Ok((connection, true))
+    }
+
+    async fn open(&self) -> Result<Connection> {
+        let connected = self.shared.network.connect(&self.fetch.origin, self.fetch.alpn).await?;
+        Connection::open(connected).await
     }
 
     async fn request(&self, connection: &mut Connection) -> Result<Response<Incoming>> {
@@ -213,7 +216,7 @@ impl Transfer<'_> {
             let text = "the server sends a part of the file where the whole was asked for";
             return Err(Error::new(ErrorKind::Protocol, text).into());
         }
-        let mut head = Box::new(answer.head);
+        let mut head = answer.head;
         let mut early = Vec::new();
         // What may have been cut is proven by a second body, which the part is there for.
         let is_small = head.total_bytes.is_none_or(|total| total <= WHOLE_BYTES_MAX as u64)
@@ -224,7 +227,7 @@ impl Transfer<'_> {
         if !is_complete && is_html {
             self.read_beginning(&mut body, &mut early).await?;
         }
-        let beginning: Vec<u8> = early.iter().flatten().copied().take(page::SNIFF_BYTES).collect();
+        let beginning = page::beginning(&early);
         let begins_like_html = page::begins_like_html(&beginning);
         head.is_page =
             is_html && (beginning.is_empty() || head.evidence.content_encoding.is_some() || begins_like_html);
@@ -266,14 +269,15 @@ impl Transfer<'_> {
         early: Vec<Bytes>,
         sink: &dyn PartFile,
     ) -> Result<End, Failure> {
-        let mut hasher = self.may_be_cut(framing).then(blake3::Hasher::new);
+        // Boxed, for it is large and rare.
+        let mut hasher = self.may_be_cut(framing).then(|| Box::new(blake3::Hasher::new()));
         for bytes in early {
             if let Some(hasher) = &mut hasher {
                 hasher.update(&bytes);
             }
             self.write(sink, &bytes)?;
         }
-        match self.stream(&mut body, sink, framing, hasher.as_mut()).await {
+        match self.stream(&mut body, sink, framing, hasher.as_deref_mut()).await {
             Ok(is_reusable) => {
                 self.keep(connection, is_reusable);
                 Ok(End::Complete)
@@ -368,7 +372,7 @@ impl Transfer<'_> {
             let overlap = ByteRange::new(asked.start, range.start);
             match self.compare(&mut body, &*sink, overlap).await? {
                 Some(after) => rest = after,
-                None => return Ok(self.not_used(End::OtherOverlap(Box::new(answer.head.clone())))),
+                None => return Ok(self.not_used(End::OtherOverlap(answer.head.clone()))),
             }
         }
         // A head alone proves nothing: some break off behind it each time.
@@ -376,7 +380,7 @@ impl Transfer<'_> {
             rest = self.next(&mut body).await?.unwrap_or_default();
         }
         if !rest.is_empty() {
-            self.shared.report(Message::Proven(self.fetch.transfer, Box::new(answer.head.clone())));
+            self.shared.report(Message::Proven(self.fetch.transfer, answer.head.clone()));
             self.write(&*sink, &rest)?;
         }
         let framing = answer.framing;
@@ -386,7 +390,7 @@ impl Transfer<'_> {
                 Ok(End::Complete)
             }
             Err(error) if error.kind() == ErrorKind::Protocol => {
-                Ok(End::WrongRange { head: Box::new(answer.head.clone()), error })
+                Ok(End::WrongRange { head: answer.head.clone(), error })
             }
             Err(error) => Err(error.into()),
         }
@@ -433,7 +437,7 @@ impl Transfer<'_> {
             Ok(_) => return Ok(self.not_used(shorter_range(answer))),
             Err(end) => return Ok(self.not_used(end)),
         }
-        self.shared.report(Message::Identified(self.fetch.transfer, Box::new(answer.head.clone())));
+        self.shared.report(Message::Identified(self.fetch.transfer, answer.head.clone()));
         let mut fresh = Vec::with_capacity(range.len() as usize);
         while let Some(data) = self.next(&mut body).await? {
             if fresh.len() + data.len() > range.len() as usize {
@@ -536,7 +540,7 @@ impl Transfer<'_> {
 /// Which part of what was asked for a 206 holds, or why it cannot be used. RFC 9110, section 15.3.7:
 /// it must say which range it holds, and may hold less than what was asked for.
 fn check_range(answer: &Answer, asked: ByteRange, expect: &Evidence, demand: Demand) -> Result<ByteRange, End> {
-    let head = || Box::new(answer.head.clone());
+    let head = || answer.head.clone();
     let wrong = |what: String| End::WrongRange { head: head(), error: Error::new(ErrorKind::Protocol, what) };
     let evidence = &answer.head.evidence;
     if evidence.content_encoding.is_some() {
@@ -572,7 +576,7 @@ fn check_range(answer: &Answer, asked: ByteRange, expect: &Evidence, demand: Dem
 
 fn shorter_range(answer: &Answer) -> End {
     let error = Error::new(ErrorKind::Protocol, "the server answered a shorter range than the one asked for");
-    End::WrongRange { head: Box::new(answer.head.clone()), error }
+    End::WrongRange { head: answer.head.clone(), error }
 }
 
 /// Whether a body that brings nothing more has ended as its framing says. For HTTP/2 hyper also ends

@@ -4,10 +4,10 @@
 use std::fs;
 use std::time::{Duration, SystemTime};
 
-use towline_engine::ErrorKind;
+use towline_engine::{ErrorKind, Session};
 use towline_origin::{ETag, Fault, Origin, Resource, Scope, Validators, check_file, range_forms};
 
-use crate::common::{LONG, MIB, Place, fetch, spec, with_watchdog};
+use crate::common::{LONG, Live, MIB, Place, Run, fetch, spec, with_watchdog};
 
 const SIZE: u64 = 4 * MIB;
 const OLD: u64 = 51;
@@ -148,6 +148,68 @@ fn a_206_that_holds_less_than_was_asked_for_is_used_as_far_as_it_reaches() {
             let place = Place::new();
             fetch(place.options(), [spec(&origin, "/a.bin")]).assert_done(1);
             place.assert_content("a.bin", OLD, SIZE);
+        }
+    });
+}
+
+/// A host that has this content, with one tag for whatever it has, and no date.
+fn host(seed: u64) -> Origin {
+    let resource = Resource::new("/a.bin", seed, SIZE).etag(ETag::Custom("\"1\"".to_owned())).last_modified(None);
+    Origin::builder().resource(resource).fault(Fault::RatePerConnection(3_000_000)).start().unwrap()
+}
+
+/// A part comes from one host, and then it sends every request, or every range, to another one.
+fn moves(seed: u64, connections: usize, is_resumed: bool) -> (Run, Place) {
+    let (near, far) = (host(OLD), host(seed));
+    let place = Place::new();
+    let mut options = place.options();
+    options.connections = Some(connections);
+    options.http.retries = 2;
+    let away = Fault::Redirect { status: 302, location: far.url("/a.bin") };
+    let scope = Scope::every().only_ranges();
+    near.set_faults([Fault::RatePerConnection(3_000_000).into()]);
+    if is_resumed {
+        let mut live = Live::start(Session::builder(options.clone()));
+        live.handle.add(spec(&near, "/a.bin"));
+        live.wait_for_share(30);
+        live.handle.stop();
+        live.end();
+        near.set_faults([away.into()]);
+    } else {
+        near.set_faults([away.when(scope), Fault::RatePerConnection(3_000_000).into()]);
+    }
+    (fetch(options, [spec(&near, "/a.bin")]), place)
+}
+
+#[test]
+fn one_tag_of_two_hosts_is_no_proof() {
+    with_watchdog(LONG * 2, || {
+        for connections in [1, 4] {
+            for is_resumed in [false, true] {
+                let (run, place) = moves(NEW, connections, is_resumed);
+                let way = format!("{connections} connections, resumed: {is_resumed}");
+                if run.summary().done_files == 1 {
+                    let is = |seed| check_file(place.file("a.bin"), seed, SIZE).unwrap().is_none();
+                    assert!(is(OLD) || is(NEW), "{way}: bytes of two hosts are mixed");
+                } else {
+                    assert_eq!(run.failure_kinds(), [ErrorKind::Changed], "{way}");
+                    assert_eq!(place.leftovers(&[]), ["a.bin.towline", "a.bin.towline.json"], "{way}");
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_host_with_the_same_tag_and_the_same_bytes_is_gone_on_with() {
+    with_watchdog(LONG * 2, || {
+        for connections in [1, 4] {
+            let (run, place) = moves(OLD, connections, true);
+            run.assert_done(1);
+            assert!(run.resumed_bytes() > 0);
+            assert_eq!(run.restarts(), 0);
+            place.assert_content("a.bin", OLD, SIZE);
+            assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
         }
     });
 }

@@ -3,11 +3,12 @@
 
 use std::io::Cursor;
 
-use towline_engine::Options;
 use towline_engine::feed::ListSource;
+use towline_engine::options::HttpVersion;
+use towline_engine::{Options, Session};
 use towline_origin::{Above, Fault, Origin, Page, Resource, Rule, Scope};
 
-use crate::common::{LONG, MIB, Place, fetch, fetch_list, spec, with_watchdog};
+use crate::common::{LONG, Live, MIB, Place, fetch, fetch_list, spec, with_watchdog};
 
 const SIZE: u64 = 6 * MIB;
 /// Slow enough that ranges are tried long before the first stream has everything.
@@ -100,6 +101,100 @@ fn one_connection_is_enough_for_a_list() {
             for number in 0..FILES {
                 place.assert_content(&format!("{number}.bin"), 70 + number, 3000);
             }
+        }
+    });
+}
+
+/// How ranges fail that are served at first, or begin to be served.
+fn failing_ranges() -> Vec<(&'static str, Vec<Rule>)> {
+    let ranges = || Scope::every().only_ranges();
+    let later = |from| Scope::every().only_ranges().starting_at(from);
+    vec![
+        ("each breaks off at once", vec![Fault::CutAt(100).when(ranges())]),
+        ("each is reset", vec![Fault::ResetAt(1000).when(ranges())]),
+        ("refused from the third on", vec![status(403).when(later(3))]),
+        ("not found from the fourth on", vec![status(404).when(later(4))]),
+        ("unavailable from the third on", vec![status(503).when(later(3))]),
+        ("nonsense from the third on", vec![Fault::Raw(b"no HTTP at all\r\n\r\n".to_vec()).when(later(3))]),
+        ("cut from the third on", vec![Fault::CutAt(0).when(later(3))]),
+    ]
+}
+
+#[test]
+fn ranges_that_fail_for_good_after_some_leave_one_stream() {
+    with_watchdog(LONG * 3, || {
+        for (what, rules) in failing_ranges() {
+            let mut builder = Origin::builder().resource(Resource::new("/a.bin", 7, SIZE));
+            for rule in rules {
+                builder = builder.fault(rule);
+            }
+            let origin = builder.fault(Fault::RatePerConnection(RATE_PER_CONNECTION)).start().unwrap();
+            let place = Place::new();
+            let mut options = options(&place, 4);
+            options.http.retries = 2;
+            let run = fetch(options, [spec(&origin, "/a.bin")]);
+            assert_eq!(run.summary().done_files, 1, "{what}: {:?}", run.failure_kinds());
+            assert_eq!(run.restarts(), 0, "{what}");
+            place.assert_content("a.bin", 7, SIZE);
+            assert_eq!(place.leftovers(&["a.bin"]), [""; 0], "{what}");
+            assert!(origin.requests().len() <= 60, "{what}: {} requests", origin.requests().len());
+        }
+    });
+}
+
+#[test]
+fn a_part_whose_ranges_always_fail_is_completed_by_one_stream() {
+    with_watchdog(LONG * 2, || {
+        for connections in [1, 4] {
+            for fault in [Fault::CutAt(100), Fault::ResetAt(1000), status(500)] {
+                let resource = Resource::new("/a.bin", 7, SIZE);
+                let slow = Fault::RatePerConnection(RATE_PER_CONNECTION);
+                let origin = Origin::builder().resource(resource).fault(slow.clone()).start().unwrap();
+                let place = Place::new();
+                let mut options = options(&place, connections);
+                options.http.retries = 2;
+                let mut live = Live::start(Session::builder(options.clone()));
+                live.handle.add(spec(&origin, "/a.bin"));
+                live.wait_for_share(30);
+                live.handle.stop();
+                live.end();
+                let what = format!("{fault:?}, {connections} connections");
+                origin.set_faults([fault.when(Scope::every().only_ranges())]);
+                let run = fetch(options, [spec(&origin, "/a.bin")]);
+                assert_eq!(run.summary().done_files, 1, "{what}: {:?}", run.failure_kinds());
+                assert_eq!(run.restarts(), 0, "{what}");
+                place.assert_content("a.bin", 7, SIZE);
+            }
+        }
+    });
+}
+
+#[test]
+fn one_stream_of_a_connection_is_enough_for_a_large_file() {
+    with_watchdog(LONG * 2, || {
+        for rule in [
+            Fault::RefuseStream(7).when(Scope::every().only_ranges()),
+            Fault::RefuseStream(7).when(Scope::every().only_ranges().starting_at(3)),
+            Fault::RefuseStream(11).when(Scope::every().only_ranges()),
+        ] {
+            let what = format!("{rule:?}");
+            let origin = Origin::builder()
+                .tls(true)
+                .http2(true)
+                .resource(Resource::new("/a.bin", 7, SIZE))
+                .fault(rule)
+                .fault(Fault::RatePerConnection(RATE_PER_CONNECTION))
+                .start()
+                .unwrap();
+            let place = Place::new();
+            let mut options = place.trusting(&origin);
+            options.connections = Some(4);
+            options.http.version = HttpVersion::Http2;
+            options.http.retries = 2;
+            let run = fetch(options, [spec(&origin, "/a.bin")]);
+            assert_eq!(run.summary().done_files, 1, "{what}: {:?}", run.failure_kinds());
+            place.assert_content("a.bin", 7, SIZE);
+            assert!(origin.requests().len() <= 60, "{what}: {} requests", origin.requests().len());
         }
     });
 }

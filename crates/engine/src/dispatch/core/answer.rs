@@ -153,6 +153,11 @@ impl Core {
                     return self.wind(now, id, Winding::Adopt(Box::new(journal)));
                 }
                 verdict if verdict.joins() => return self.wind(now, id, Winding::Adopt(Box::new(journal))),
+                // As a link that has expired and a new one: samples decide.
+                _ if !is_ours && journal.identity.evidence.shares_tag(&job.held) => {
+                    job.link = Link::doubted_by_samples();
+                    return self.wind(now, id, Winding::Adopt(Box::new(journal)));
+                }
                 _ if has_equal_length && job.is_of_other_source(&journal.identity.url) => {
                     return self.wind(now, id, Winding::Adopt(Box::new(journal)));
                 }
@@ -305,19 +310,17 @@ impl Core {
         self.ask_disk(id, Effect::Store(Box::new(store)));
     }
 
-    pub(super) fn opened(&mut self, now: Time, id: JobId, result: Result<()>) {
+    pub(super) fn opened(&mut self, now: Time, id: JobId, result: Result<Option<String>>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.pending = job.pending.saturating_sub(1);
-        if let Err(error) = result {
-            job.is_part_open = false;
-            if matches!(job.phase, Phase::Winding(_)) {
-                return self.wound(now, id);
-            }
-            if !self.waits_for_machine(now, id, &error) {
-                self.wind(now, id, Winding::Fail(error));
-            }
-            return;
+        let set_aside = match result {
+            Ok(set_aside) => set_aside,
+            Err(error) => return self.not_opened(now, id, error),
+        };
+        if let Some(warning) = set_aside {
+            self.warn(Some(id), warning);
         }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
         if !matches!(job.phase, Phase::Opening) {
             return self.wound(now, id);
         }
@@ -326,6 +329,17 @@ impl Core {
         if let Some(state) = self.transfers.get_mut(&transfer) {
             state.writes = true;
             self.effects.push(Effect::Grant { transfer, job: id, worker: state.worker });
+        }
+    }
+
+    fn not_opened(&mut self, now: Time, id: JobId, error: Error) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.is_part_open = false;
+        if matches!(job.phase, Phase::Winding(_)) {
+            return self.wound(now, id);
+        }
+        if !self.waits_for_machine(now, id, &error) {
+            self.wind(now, id, Winding::Fail(error));
         }
     }
 }

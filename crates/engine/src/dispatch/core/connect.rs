@@ -398,6 +398,7 @@ impl Core {
             is_probe: matches!(kind, FetchKind::Probe),
             in_race: false,
             written_back: piece.start(),
+            reserved_to: piece.start(),
             writes: matches!(kind, FetchKind::Piece { .. }),
             rate: Rate::default(),
         };

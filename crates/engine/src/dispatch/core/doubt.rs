@@ -84,7 +84,9 @@ impl Core {
         job.doubts.unknown += 1;
         let is_last = job.doubts.unknown >= UNKNOWN_MAX;
         let may_be_sampled = job.held.may_be_sampled(&head.evidence);
-        if is_last && (may_be_sampled || job.spec.same_content) && !job.link.is_doubted() {
+        // Where the tag is the same, another answer would say no more.
+        let is_likely = job.held.shares_tag(&head.evidence);
+        if (is_likely || is_last && (may_be_sampled || job.spec.same_content)) && !job.link.is_doubted() {
             job.link = if may_be_sampled { Link::doubted_by_samples() } else { Link::doubted() };
             return;
         }

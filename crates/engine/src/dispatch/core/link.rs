@@ -122,8 +122,15 @@ impl Core {
         doubt.compared.insert(range);
         doubt.compared_samples += 1;
         let is_surely_same = !is_by_samples && job.held.compare(&theirs).joins();
+        let is_likely = !is_sampled && !is_surely_same;
         let left = doubt.samples.get_or_insert_default();
         left.retain(|sample| *sample != range);
+        if is_likely {
+            // The tag of another URL: one sample is not enough.
+            doubt.is_by_samples = true;
+            left.extend(samples::spread(&job.done, IDENTITY_SAMPLES, &mut self.random));
+            left.retain(|sample| *sample != range);
+        }
         if left.is_empty() || is_surely_same {
             let (number, bytes) = (doubt.compared_samples, size::bytes(doubt.compared.covered()));
             let agree = if number == 1 { "one sample agrees".to_owned() } else { format!("{number} samples agree") };
@@ -201,7 +208,7 @@ impl Job {
 
 /// Why nothing is to be fetched from a place that tells this version, if samples cannot help.
 fn judge(ours: &Evidence, theirs: &Evidence, is_sampled: bool) -> Option<Error> {
-    if ours.compare(theirs).joins() {
+    if ours.compare(theirs).joins() || ours.shares_tag(theirs) {
         return None;
     }
     let error = another_file(&ours.differences(theirs));

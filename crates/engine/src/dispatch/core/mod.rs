@@ -41,7 +41,6 @@ use crate::http::origin::Origin;
 use crate::job::{JobId, JobSpec};
 use crate::options::{Existing, HttpVersion, Options};
 use crate::plan::TransferId;
-use crate::plan::piece::OPEN_END;
 use crate::ranges::ByteRange;
 
 /// Progress is told this often.
@@ -411,11 +410,10 @@ impl Core {
             if transfer.writes && position - transfer.written_back >= WRITE_BACK_BYTES {
                 let range = ByteRange::new(transfer.written_back, position);
                 self.effects.push(Effect::WriteBack { job: transfer.job, range });
-                let end = transfer.piece.end().min(position.saturating_add(RESERVED_BYTES));
-                if position < end && transfer.piece.end() != OPEN_END {
-                    self.effects.push(Effect::Reserve { job: transfer.job, range: ByteRange::new(position, end) });
-                }
                 transfer.written_back = position;
+                if let Some(range) = transfer.to_be_reserved(RESERVED_BYTES) {
+                    self.effects.push(Effect::Reserve { job: transfer.job, range });
+                }
             }
         }
         let mut fetched = self.tally.fetched_bytes;

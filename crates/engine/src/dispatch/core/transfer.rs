@@ -12,7 +12,7 @@ use super::Core;
 use super::connect::RANGE_TRIES;
 use super::start::origin_of;
 use crate::dispatch::backoff;
-use crate::dispatch::job::{Phase, Segmented, Transfer};
+use crate::dispatch::job::{Failures, Phase, Segmented, Transfer};
 use crate::dispatch::message::{Effect, End, Ended, Head, Time};
 use crate::error::{Blame, Error, ErrorKind, Result};
 use crate::event::Event;
@@ -302,6 +302,13 @@ impl Core {
             }
         }
         let start = transfer.piece.position().max(transfer.piece.start());
+        // A few bytes more make it no other failure.
+        if start > transfer.piece.start()
+            && !job.comes_in_one_stream()
+            && let Some(failure) = job.failures.remove(&transfer.piece.start())
+        {
+            job.failures.insert(start, failure);
+        }
         let is_of_machine = kind.blame() == Blame::Machine || error.is_scarcity();
         if is_of_machine && !self.others_bring(id) && self.waits_for_machine(now, id, &error) {
             return;
@@ -335,7 +342,10 @@ impl Core {
             return self.no_range(now, id, start, error);
         }
         if !is_transient {
-            return self.give_up(now, id, error);
+            return match !transfer.is_probe && self.goes_on_in_one_stream(id, &error) {
+                true => {}
+                false => self.give_up(now, id, error),
+            };
         }
         self.retry_or_fail(now, id, start, error, has_progressed);
     }
@@ -373,9 +383,8 @@ impl Core {
     pub(super) fn retry_or_fail(&mut self, now: Time, id: JobId, start: u64, error: Error, has_progressed: bool) {
         let retries = self.settings.retries;
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let is_single = job.total_bytes.is_none() || job.segmented == Segmented::Refused;
         // Without ranges everything is fetched again from 0, and only bytes above the mark count.
-        let key = if is_single || !matches!(job.phase, Phase::Moving) { 0 } else { start };
+        let key = if job.comes_in_one_stream() || !matches!(job.phase, Phase::Moving) { 0 } else { start };
         let failure = job.failures.entry(key).or_default();
         failure.attempts = if has_progressed { 1 } else { failure.attempts + 1 };
         let attempts = failure.attempts;
@@ -383,7 +392,11 @@ impl Core {
         if attempts > retries && matches!(job.phase, Phase::Moving) && self.others_bring(id) {
             return self.put_off(now, id, start, &error);
         }
-        if attempts > retries || self.slots.is_given_up(&host, now) {
+        let is_given_up = self.slots.is_given_up(&host, now);
+        if attempts > retries && !is_given_up && self.goes_on_in_one_stream(id, &error) {
+            return;
+        }
+        if attempts > retries || is_given_up {
             let error = error.with_attempts(attempts);
             return self.give_up(now, id, error);
         }
@@ -395,6 +408,34 @@ impl Core {
         job.last_error = Some(error.clone());
         self.report_retry(id, &error, attempts, retry_at.saturating_sub(now));
         self.ask_another(id);
+    }
+
+    /// A range failed for good. The whole file in one answer is another way to the same bytes: some of
+    /// the servers behind a name have another version, some break off each range, some serve a link
+    /// so often and no more. It is asked for once; nothing that came is lost with it.
+    fn goes_on_in_one_stream(&mut self, id: JobId, error: &Error) -> bool {
+        let retries = self.settings.retries;
+        let Some(job) = self.jobs.get_mut(&id) else { return false };
+        let has_ranges = matches!(job.phase, Phase::Moving)
+            && !job.sources.is_many()
+            && match job.segmented {
+                Segmented::Proven => true,
+                Segmented::Unknown | Segmented::Trying => error.is_transient() && !job.done.is_empty(),
+                Segmented::Refused => false,
+            };
+        let may_be_of_range = matches!(
+            error.kind(),
+            ErrorKind::Changed | ErrorKind::Broken | ErrorKind::Protocol | ErrorKind::Tls | ErrorKind::Status(_)
+        );
+        if !has_ranges || !may_be_of_range || retries == 0 || job.total_bytes.is_none() {
+            return false;
+        }
+        job.segmented = Segmented::Refused;
+        job.ignored_ranges = RANGE_TRIES;
+        job.failures.clear();
+        job.failures.insert(0, Failures { attempts: retries, retry_at: Time::ZERO });
+        self.tell_refused(id);
+        true
     }
 
     pub(super) fn report_retry(&mut self, id: JobId, error: &Error, attempts: u32, wait: Duration) {

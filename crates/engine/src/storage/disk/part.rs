@@ -164,6 +164,7 @@ impl PartFile for DiskPart {
     }
 
     fn reserve(&self, offset: u64, len_bytes: u64) {
+        let _turn = self.turn.lock();
         // Whether there is room shows when it is written.
         let _ = reserve(&self.file, offset, len_bytes);
     }

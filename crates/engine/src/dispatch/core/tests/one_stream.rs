@@ -1,0 +1,108 @@
+//! A range that fails for good, where one stream of the whole file is left to try.
+
+use super::*;
+use crate::evidence::{Strength, Verdict};
+
+/// A file in pieces that come, but for the one that this returns.
+fn in_pieces(world: &mut World) -> (JobId, Box<Fetch>) {
+    let job = world.add(1, "http://h/a.bin");
+    let probe = world.begin_large(job, 64 * MIB);
+    let trial = world.take_fetch();
+    world.tell(Message::Connected(trial.slot, Protocol::Http1));
+    world.tell(Message::Proven(trial.transfer, head(64 * MIB)));
+    world.complete(&probe);
+    (job, trial)
+}
+
+fn other_version() -> End {
+    End::NotJoined { head: head(64 * MIB), verdict: Verdict::Different(Strength::Strong) }
+}
+
+/// Fails what is asked for until nothing more is; returns what was asked for last.
+fn fail_all(world: &mut World, end: impl Fn() -> End) -> Box<Fetch> {
+    let mut last = None;
+    for _ in 0..60 {
+        world.pass(Time::from_secs(40));
+        while world.fetches() > 0 {
+            let fetch = world.take_fetch();
+            if matches!(fetch.kind, FetchKind::Probe) {
+                return fetch;
+            }
+            world.end(fetch.transfer, end(), false);
+            last = Some(fetch);
+        }
+    }
+    panic!("the last of what was asked for was {last:?}");
+}
+
+#[test]
+fn a_piece_that_never_gets_its_version_is_left_to_one_stream() {
+    let mut world = World::new(|options| {
+        options.connections = Some(2);
+        options.http.retries = 2;
+    });
+    let (_, piece) = in_pieces(&mut world);
+    let start = piece.piece.start();
+    world.end(piece.transfer, other_version(), false);
+    // Between its answers, others are of the version that is held.
+    let whole = (0..60).find_map(|_| {
+        world.pass(Time::from_secs(2));
+        let mut asked: Vec<_> = (0..world.fetches()).map(|_| world.take_fetch()).collect();
+        asked.sort_by_key(|fetch| fetch.piece.start() == start);
+        for fetch in asked {
+            match fetch.kind {
+                FetchKind::Probe => return Some(fetch),
+                _ if fetch.piece.start() == start => world.end(fetch.transfer, other_version(), false),
+                _ => {
+                    world.tell(Message::Proven(fetch.transfer, head(64 * MIB)));
+                    fetch.piece.advance(fetch.piece.start() + MIB / 2);
+                    world.end(fetch.transfer, broken(), false);
+                }
+            }
+        }
+        None
+    });
+    assert!(whole.is_some(), "{:#?}", world.events);
+    assert!(!world.has(|event| matches!(event, Event::Failed { .. } | Event::Restarted { .. })));
+}
+
+#[test]
+fn pieces_that_are_refused_for_good_are_left_to_one_stream_that_writes_over() {
+    for kind in [ErrorKind::Status(403), ErrorKind::Status(404), ErrorKind::Status(503), ErrorKind::Tls] {
+        let error = || End::Failed { error: Error::new(kind, "no"), retry_after: None };
+        let mut world = World::new(|options| {
+            options.connections = Some(2);
+            options.http.retries = 2;
+        });
+        let (_, piece) = in_pieces(&mut world);
+        world.end(piece.transfer, error(), false);
+        let whole = fail_all(&mut world, error);
+        world.tell(Message::Answered(whole.transfer, head(64 * MIB), None));
+        world.take(|effect| matches!(effect, Effect::Grant { .. }).then_some(()));
+        assert!(!world.effects.iter().any(|effect| matches!(effect, Effect::Open(_))), "{kind:?}: nothing is cut off");
+        assert!(!world.has(|event| matches!(event, Event::Failed { .. } | Event::Restarted { .. })));
+    }
+}
+
+#[test]
+fn one_stream_is_tried_once_and_without_retries_not_at_all() {
+    for (retries, wholes) in [(0, 0), (2, 1)] {
+        let mut world = World::new(|options| {
+            options.connections = Some(2);
+            options.http.retries = retries;
+        });
+        let (_, piece) = in_pieces(&mut world);
+        world.end(piece.transfer, broken(), false);
+        let mut asked = 0;
+        for _ in 0..60 {
+            world.pass(Time::from_secs(40));
+            while world.fetches() > 0 {
+                let fetch = world.take_fetch();
+                asked += usize::from(matches!(fetch.kind, FetchKind::Probe));
+                world.end(fetch.transfer, broken(), false);
+            }
+        }
+        assert_eq!(asked, wholes, "{retries} retries");
+        world.take(|effect| matches!(effect, Effect::Save { .. }).then_some(()));
+    }
+}
