@@ -142,6 +142,7 @@ impl Opener {
             self.remove(&journal_file)?;
             return self.set_part_aside(path, "it has another length than its journal says", prepared);
         }
+        opened.keep_private().map_err(|source| Error::storage("set the permissions of", &part, source))?;
         prepared.has_part = true;
         prepared.has_old = journal.replaces_old;
         if look == Look::Anew {
@@ -289,9 +290,15 @@ impl Opener {
         if *keeps_old {
             self.keep_old(path)?;
         }
+        let was_open = before.is_some();
         drop(before);
         // No journal may claim what is cut off, also after a power cut.
-        let (had_journal, set_aside) = self.clear_journal_name(path)?;
+        let (had_journal, mut set_aside) = self.clear_journal_name(path)?;
+        if !had_journal && !was_open && self.stat(&part)?.is_some_and(|stat| stat.kind == StatKind::File) {
+            // It came since we looked, and is none of ours: those have journals.
+            let kept = self.set_aside(&part, aside_path)?;
+            set_aside = Some(format!("{} has no journal; it is kept as {}", part.display(), kept.display()));
+        }
         self.storage
             .write_atomic(&journal_path(path), &journal.encode(), had_journal)
             .map_err(|source| Error::storage("write the journal", path, source))?;

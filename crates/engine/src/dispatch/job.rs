@@ -312,7 +312,7 @@ impl Transfer {
     }
 
     /// For what room is to be reserved now, so that there is some for so many bytes ahead of it.
-    pub(crate) fn to_be_reserved(&mut self, ahead_bytes: u64) -> Option<ByteRange> {
+    pub(crate) fn take_unreserved(&mut self, ahead_bytes: u64) -> Option<ByteRange> {
         let (position, end) = (self.piece.position(), self.piece.end());
         let to = end.min(position.saturating_add(ahead_bytes));
         let from = position.max(self.reserved_to);

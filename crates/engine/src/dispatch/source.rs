@@ -63,6 +63,9 @@ pub(crate) enum Standing {
     Substitute,
     /// It brings nothing any more, because of this.
     Dropped(Error),
+    /// Nor does this one: its file is another than the one that was begun. If that one turns out to be
+    /// wrong, it may be the right one.
+    Different(Error),
 }
 
 impl Sources {
@@ -161,6 +164,16 @@ impl Sources {
         }
     }
 
+    /// What was begun is wrong: the sources that have another file may be asked for theirs.
+    pub(crate) fn revive_different(&mut self) {
+        for source in &mut self.list {
+            if matches!(source.standing, Standing::Different(_)) {
+                source.standing = Standing::Untried;
+                (source.attempts, source.retry_at) = (0, Time::ZERO);
+            }
+        }
+    }
+
     /// Why nothing more comes, once all have been dropped: each source with its reason.
     pub(crate) fn failure(&self) -> Error {
         let errors = || self.list.iter().filter_map(|source| Some((source, source.dropped_for()?)));
@@ -215,7 +228,7 @@ impl Source {
     }
 
     pub(crate) fn is_dropped(&self) -> bool {
-        matches!(self.standing, Standing::Dropped(_))
+        matches!(self.standing, Standing::Dropped(_) | Standing::Different(_))
     }
 
     /// It answered as it should.
@@ -246,9 +259,10 @@ impl Source {
         true
     }
 
-    fn dropped_for(&self) -> Option<&Error> {
+    /// Why it brings nothing any more.
+    pub(crate) fn dropped_for(&self) -> Option<&Error> {
         match &self.standing {
-            Standing::Dropped(error) => Some(error),
+            Standing::Dropped(error) | Standing::Different(error) => Some(error),
             _ => None,
         }
     }

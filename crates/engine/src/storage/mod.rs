@@ -154,6 +154,11 @@ pub trait PartFile: Send + Sync {
     /// Sets the length.
     fn set_len(&self, len_bytes: u64) -> io::Result<()>;
 
+    /// Sees to it that nobody else can read it; for a file that is ours.
+    fn keep_private(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// What is known of the open file, whatever its name is now.
     fn stat(&self) -> io::Result<Stat>;
 

@@ -396,6 +396,58 @@ fn a_mirror_that_sends_wrong_bytes_is_found_out_by_the_digest_and_its_bytes_are_
     });
 }
 
+fn digest_of(seed: u64, size: u64) -> Checksum {
+    let mut content = vec![0; size as usize];
+    fill(seed, 0, &mut content);
+    let hex: String = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha-256={hex}").parse().unwrap()
+}
+
+#[test]
+fn where_the_digest_shows_that_the_first_source_is_wrong_another_is_asked_for_the_whole() {
+    with_watchdog(LONG * 3, || {
+        for size in [20_000, 6 * MIB] {
+            for (what, wrong) in [
+                ("other bytes", file(752, size, "wrong")),
+                ("another length", file(752, size + 1000, "wrong")),
+                (
+                    "other bytes at the end",
+                    file(751, size, "wrong").fault(Fault::OtherContent { from: size / 2, seed: 753 }),
+                ),
+            ] {
+                let (wrong, right) = (origin(wrong, FAST), origin(file(751, size, "right"), FAST));
+                let another = origin(file(754, size, "another"), FAST);
+                for mirrors in [vec![&wrong, &right], vec![&wrong, &another, &right]] {
+                    let place = Place::new();
+                    let job = job(&mirrors).checksum(digest_of(751, size));
+                    let run = fetch(with_connections(&place, Some(2)), [job]);
+                    let what = format!("{what}, {size} bytes, {} sources", mirrors.len());
+                    assert_eq!(run.summary().done_files, 1, "{what}: {:?}", run.failures());
+                    place.assert_content("a.iso", 751, size);
+                    assert_eq!(place.leftovers(&["a.iso"]), [""; 0], "{what}");
+                    let culprit = dropped(&run).into_iter().find(|(url, ..)| *url == wrong.url(PATH));
+                    assert!(culprit.is_some(), "{what}: who sent wrong bytes is said");
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn where_all_sources_are_wrong_each_is_asked_once_and_the_digest_is_the_reason() {
+    with_watchdog(LONG * 2, || {
+        for size in [20_000, 3 * MIB] {
+            let (one, two) = (origin(file(761, size, "one"), FAST), origin(file(762, size, "two"), FAST));
+            let place = Place::new();
+            let job = job(&[&one, &two]).checksum(digest_of(763, size));
+            let run = fetch(with_connections(&place, Some(2)), [job]);
+            assert_eq!(run.failure_kinds(), [ErrorKind::Digest], "{size}");
+            assert!(!place.file("a.iso").exists());
+            assert!(one.requests().len() + two.requests().len() < 40, "{size}");
+        }
+    });
+}
+
 #[test]
 fn a_mirror_of_which_nothing_agrees_but_a_sample_brings_nothing_beside_others() {
     with_watchdog(LONG, || {

@@ -1,7 +1,8 @@
 //! Partial files: only what a journal of ours fits is ours, and what others do to it is noticed.
 
-use std::fs::{self, File};
-use std::os::unix::fs::symlink;
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::Duration;
 
 use towline_engine::{ErrorKind, Event, Options, Session};
 use towline_origin::{ETag, Fault, Origin, Resource, Scope};
@@ -34,14 +35,41 @@ fn what_has_our_partial_name_and_no_journal_is_set_aside() {
             let origin = Origin::builder().resource(Resource::new("/a.bin", 31, size)).start().unwrap();
             let place = Place::new();
             fs::write(place.file("a.bin.towline"), "precious, not ours").unwrap();
+            fs::set_permissions(place.file("a.bin.towline"), Permissions::from_mode(0o644)).unwrap();
             let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
             run.assert_done(1);
             place.assert_content("a.bin", 31, size);
             assert_eq!(place.leftovers(&["a.bin"]), ["a.bin.towline.1"], "{size}");
             assert_eq!(fs::read_to_string(place.file("a.bin.towline.1")).unwrap(), "precious, not ours");
+            assert_eq!(fs::metadata(place.file("a.bin.towline.1")).unwrap().permissions().mode() & 0o777, 0o644);
             let is_said =
                 |event: &Event| matches!(event, Event::Warning { message, .. } if message.contains("kept as"));
             assert!(run.events.iter().any(is_said), "nobody was told");
+        }
+    });
+}
+
+#[test]
+fn what_takes_our_names_while_the_server_is_asked_is_set_aside() {
+    with_watchdog(LONG, || {
+        for (taken, kept) in
+            [("a.bin.towline", "a.bin.towline.1"), ("a.bin.towline.json", "a.bin.towline.json.damaged-1")]
+        {
+            let asked = Fault::Latency(Duration::from_secs(1));
+            let origin = Origin::builder().resource(Resource::new("/a.bin", 34, LARGE)).fault(asked).start().unwrap();
+            let place = Place::new();
+            let mut live = Live::start(Session::builder(one_connection(&place)));
+            live.handle.add(spec(&origin, "/a.bin"));
+            live.handle.close();
+            while origin.requests().is_empty() {
+                std::thread::yield_now();
+            }
+            fs::write(place.file(taken), "precious, not ours").unwrap();
+            let run = live.end();
+            run.assert_done(1);
+            place.assert_content("a.bin", 34, LARGE);
+            assert_eq!(place.leftovers(&["a.bin"]), [kept]);
+            assert_eq!(fs::read_to_string(place.file(kept)).unwrap(), "precious, not ours");
         }
     });
 }

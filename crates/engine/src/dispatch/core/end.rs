@@ -176,14 +176,15 @@ impl Core {
                 self.publish(id, len_bytes);
             }
             Phase::Verifying => {
-                if self.suspect(id) {
+                let Some(job) = self.jobs.get(&id) else { return };
+                let error = promise.broken_by(&found).with_url(job.shown_url()).with_path(job.path.clone());
+                if self.suspect(id) || self.begins_with_another(now, id, &error) {
                     return;
                 }
                 let Some(job) = self.jobs.get_mut(&id) else { return };
                 job.verified = Verified::Failed;
                 // The journal must say so, whatever it said before.
                 job.saved_bytes = 0;
-                let error = promise.broken_by(&found).with_url(job.shown_url()).with_path(job.path.clone());
                 self.wind(now, id, Winding::Fail(error));
             }
             _ => self.wound(now, id),
@@ -242,10 +243,14 @@ impl Core {
                 self.publish(id, len_bytes);
             }
             Err(error) => {
-                job.is_disk_doubtful |= error.kind() != ErrorKind::NameTaken && !error.is_scarcity();
+                let is_of_disk = !matches!(error.kind(), ErrorKind::NameTaken | ErrorKind::Digest);
+                job.is_disk_doubtful |= is_of_disk && !error.is_scarcity();
                 if was_stored {
                     // Until its failure is counted, the session has not ended.
                     self.enter_running(id);
+                }
+                if error.kind() == ErrorKind::Digest && self.begins_with_another(now, id, &error) {
+                    return;
                 }
                 if was_stored && self.waits_for_machine(now, id, &error) {
                     return;

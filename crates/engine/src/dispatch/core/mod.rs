@@ -411,7 +411,7 @@ impl Core {
                 let range = ByteRange::new(transfer.written_back, position);
                 self.effects.push(Effect::WriteBack { job: transfer.job, range });
                 transfer.written_back = position;
-                if let Some(range) = transfer.to_be_reserved(RESERVED_BYTES) {
+                if let Some(range) = transfer.take_unreserved(RESERVED_BYTES) {
                     self.effects.push(Effect::Reserve { job: transfer.job, range });
                 }
             }

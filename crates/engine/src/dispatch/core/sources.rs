@@ -332,7 +332,7 @@ impl Core {
             }
             _ => Error::new(ErrorKind::Changed, "its file has changed"),
         };
-        self.drop_source(now, id, source, error);
+        self.leave_source(now, id, source, Standing::Different(error));
     }
 
     /// The source that leads, with which nothing else has been compared, says that its file is another.
@@ -369,7 +369,9 @@ impl Core {
                 (true, false) => "its file has another digest than the one that was asked for",
                 (true, true) => "it does not say how long its file is",
             };
-            return self.drop_source(now, id, transfer.source, Error::new(ErrorKind::Protocol, what));
+            let error = Error::new(ErrorKind::Protocol, what);
+            let standing = if same { Standing::Dropped(error) } else { Standing::Different(error) };
+            return self.leave_source(now, id, transfer.source, standing);
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if is_lead {
@@ -515,13 +517,17 @@ impl Core {
         }
     }
 
-    /// A source brings nothing any more. If it was the last one, the job fails.
     fn drop_source(&mut self, now: Time, id: JobId, source: usize, error: Error) {
+        self.leave_source(now, id, source, Standing::Dropped(error));
+    }
+
+    /// A source brings nothing any more. If it was the last one, the job fails.
+    pub(super) fn leave_source(&mut self, now: Time, id: JobId, source: usize, standing: Standing) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let Some(state) = job.sources.get_mut(source) else { return };
-        let report = ErrorReport::from(&error);
+        state.standing = standing;
+        let Some(report) = state.dropped_for().map(ErrorReport::from) else { return };
         let url = secret::shown_url(&state.given);
-        state.standing = Standing::Dropped(error);
         let sources_left = job.sources.live().count() as u32;
         self.effects.push(Effect::Report(Event::SourceDropped { job: id, url, error: report, sources_left }));
         let job = &self.jobs[&id];

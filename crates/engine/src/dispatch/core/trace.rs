@@ -1,11 +1,13 @@
 //! The digest of a complete file is not the promised one, and several sources brought it: one of them
 //! sent wrong bytes. What the others brought is fetched again from one source, one after the other,
 //! until the digest is right; the last that was replaced is the culprit. If none is, another source
-//! is asked for all the rest.
+//! is asked for all the rest. Where one brought everything, the others are asked for the whole file,
+//! also those that were left because theirs is another one.
 
 use super::Core;
 use crate::dispatch::job::{Job, Phase, Trace};
-use crate::dispatch::message::Effect;
+use crate::dispatch::message::{Effect, Time};
+use crate::dispatch::source::Standing;
 use crate::error::{Error, ErrorKind};
 use crate::event::{ErrorReport, Event};
 use crate::job::JobId;
@@ -29,6 +31,25 @@ impl Core {
         );
         job.phase = Phase::Moving;
         self.effects.push(Effect::Report(Event::Remark { job: id, message }));
+        true
+    }
+
+    /// What is there is wrong, and one source brought it: another is asked for the whole file; false if
+    /// there is none.
+    pub(super) fn begins_with_another(&mut self, now: Time, id: JobId, error: &Error) -> bool {
+        let Some(job) = self.jobs.get_mut(&id) else { return false };
+        let lead = job.sources.lead();
+        if !job.sources.is_many() || job.trace.is_some() || job.sources.is_dropped(lead) {
+            return false;
+        }
+        job.sources.revive_different();
+        if job.sources.next_lead().is_none() {
+            return false;
+        }
+        // It is proven that these bytes are not the file.
+        job.forget_content();
+        job.forget();
+        self.leave_source(now, id, lead, Standing::Dropped(error.clone()));
         true
     }
 

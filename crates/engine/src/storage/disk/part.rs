@@ -56,10 +56,8 @@ impl DiskPart {
             retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive))?;
             // Between the two calls above, the holder before us may have published or removed it.
             if is_same(&file, path)? {
-                if mode != OpenPart::New {
-                    super::keep_private(&file)?;
-                }
                 if mode == OpenPart::Empty {
+                    super::keep_private(&file)?;
                     file.set_len(0)?;
                 }
                 return Ok(Self {
@@ -133,6 +131,10 @@ impl PartFile for DiskPart {
 
     fn set_len(&self, len_bytes: u64) -> io::Result<()> {
         self.file.set_len(len_bytes)
+    }
+
+    fn keep_private(&self) -> io::Result<()> {
+        super::keep_private(&self.file)
     }
 
     fn stat(&self) -> io::Result<Stat> {
