@@ -12,7 +12,7 @@ fn a_ledger_that_is_damaged_between_runs_is_replaced_by_the_copy() {
     place.finish_all(place.open(), "a");
     let path = place.ours(LEDGER);
     let whole = fs::read(&path).unwrap();
-    let damages: [(&str, &dyn Fn()); 11] = [
+    let damages: [(&str, &dyn Fn()); 15] = [
         ("not SQLite", &|| fs::write(&path, [b'x'; 20_000]).unwrap()),
         ("a short file", &|| fs::write(&path, b"short").unwrap()),
         ("cut", &|| File::options().write(true).open(&path).unwrap().set_len(5000).unwrap()),
@@ -33,6 +33,19 @@ fn a_ledger_that_is_damaged_between_runs_is_replaced_by_the_copy() {
             fs::remove_file(&path).unwrap();
             place.sql("CREATE TABLE bookmarks (url TEXT); PRAGMA user_version = 99");
         }),
+        ("a directory", &|| {
+            fs::remove_file(&path).unwrap();
+            fs::create_dir_all(path.join("theirs")).unwrap();
+        }),
+        ("a symlink", &|| {
+            fs::remove_file(&path).unwrap();
+            std::os::unix::fs::symlink("theirs", &path).unwrap();
+        }),
+        ("a pipe", &|| {
+            fs::remove_file(&path).unwrap();
+            rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        }),
+        ("a directory in the place of its journal", &|| fs::create_dir(place.ours(&format!("{LEDGER}-wal"))).unwrap()),
     ];
     for (number, (what, damage)) in damages.into_iter().enumerate() {
         damage();
@@ -42,7 +55,8 @@ fn a_ledger_that_is_damaged_between_runs_is_replaced_by_the_copy() {
         assert!(warnings[0].contains("the copy of the last orderly end is used"), "{what}: {warnings:?}");
         assert_eq!(there(&all(&mut batch)), 1, "{what}");
         batch.close().unwrap();
-        assert!(place.ours(&format!("{LEDGER}.damaged-{}", number + 1)).exists(), "{what}");
+        let kept = place.ours(&format!("{LEDGER}.damaged-{}", number + 1));
+        assert!(kept.is_symlink() || kept.exists(), "{what}");
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) const DIRECTORY: &str = ".towline";
 pub(crate) const LEDGER: &str = "ledger.sqlite";
 /// The lock's name in it.
 pub(crate) const LOCK: &str = "lock";
+/// What SQLite opens: the ledger, and what it makes beside it.
+const SQLITES: [&str; 4] = ["", "-wal", "-journal", "-shm"];
 /// How long one process waits for another one's transaction.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -155,16 +157,11 @@ fn set_aside(path: &Path) -> Result<Option<PathBuf>, Error> {
     let is_kept =
         move_if_there(path, &kept).map_err(|source| Error::storage("move the damaged ledger aside", path, source))?;
     // What is left of its journals must not be taken for the new one's.
-    for suffix in ["-wal", "-journal"] {
+    for suffix in &SQLITES[1..] {
         move_if_there(&beside(path, suffix), &beside(&kept, suffix))
             .map_err(|source| Error::storage("move the damaged ledger's journal aside", path, source))?;
     }
-    match fs::remove_file(beside(path, "-shm")) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(Error::storage("remove the damaged ledger's index", path, source))
-        }
-        _ => Ok(is_kept.then_some(kept)),
-    }
+    Ok(is_kept.then_some(kept))
 }
 
 fn move_if_there(from: &Path, to: &Path) -> io::Result<bool> {
@@ -192,14 +189,26 @@ fn private() -> OpenOptions {
     options
 }
 
+/// Whether something that is no plain file has this name: a directory, a symlink, a pipe.
+fn is_no_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| !found.is_file())
+}
+
 /// Makes the file if it is missing; else looks at its header, before SQLite touches anything.
 fn looks_sound(path: &Path) -> Result<bool, Error> {
     let fault = |source| Error::storage("open the ledger", path, source);
-    let mut file = private().open(path).map_err(fault)?;
-    let found = file.metadata().map_err(fault)?;
-    if !found.is_file() {
-        return Err(Error::new(ErrorKind::Storage, "it is no regular file").with_path(path));
+    if SQLITES.iter().any(|suffix| is_no_file(&beside(path, suffix))) {
+        return Ok(false);
     }
+    let mut file = match private().open(path) {
+        Ok(file) => file,
+        // Somebody else's, or a socket.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EACCES | libc::EPERM | libc::ENXIO)) => {
+            return Ok(false);
+        }
+        Err(error) => return Err(fault(error)),
+    };
+    let found = file.metadata().map_err(fault)?;
     keep_private(&file).map_err(fault)?;
     if found.len() == 0 {
         return Ok(true);
