@@ -102,6 +102,7 @@ impl Evidence {
         let tag = |evidence: &Self| evidence.etag.as_ref().map(ToString::to_string);
         compare("ETag", tag(self), tag(claimed));
         compare("Last-Modified", self.last_modified.clone(), claimed.last_modified.clone());
+        compare("Content-Encoding", self.content_encoding.clone(), claimed.content_encoding.clone());
         if let Some((held, theirs)) = self.digest.as_ref().zip(claimed.digest.as_ref())
             && held.agrees(theirs) == Some(false)
         {

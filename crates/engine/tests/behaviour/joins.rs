@@ -5,7 +5,7 @@ use std::fs;
 use std::time::{Duration, SystemTime};
 
 use towline_engine::{ErrorKind, Session};
-use towline_origin::{ETag, Fault, Origin, Resource, Scope, Validators, check_file, range_forms};
+use towline_origin::{ETag, Fault, Length, Origin, Ranges, Resource, Scope, Validators, check_file, range_forms};
 
 use crate::common::{LONG, Live, MIB, Place, Run, fetch, spec, with_watchdog};
 
@@ -210,6 +210,39 @@ fn a_host_with_the_same_tag_and_the_same_bytes_is_gone_on_with() {
             assert_eq!(run.restarts(), 0);
             place.assert_content("a.bin", OLD, SIZE);
             assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
+        }
+    });
+}
+
+#[test]
+fn what_is_encoded_on_the_way_never_takes_the_place_of_what_is_held() {
+    with_watchdog(LONG * 2, || {
+        for (length, connections) in [(Length::Known, 4), (Length::Chunked, 1)] {
+            let plain = || Resource::new("/a.bin", OLD, SIZE).etag(ETag::Custom("\"1\"".to_owned()));
+            let slow = Fault::RatePerConnection(3_000_000);
+            let origin = Origin::builder().resource(plain()).fault(slow).start().unwrap();
+            let place = Place::new();
+            let mut options = place.options();
+            options.connections = Some(connections);
+            options.http.retries = 3;
+            let mut live = Live::start(Session::builder(options.clone()));
+            live.handle.add(spec(&origin, "/a.bin"));
+            live.wait_for_share(30);
+            live.handle.stop();
+            let kept_bytes = live.end().summary().kept_bytes;
+            // What a compressing proxy makes of it, which has another length.
+            let encoded = Resource::new("/a.bin", NEW, SIZE / 2).etag(ETag::Custom("\"1\"".to_owned()));
+            let encoded = encoded.header("Content-Encoding", "gzip").length(length).ranges(Ranges::Ignored);
+            origin.set_resource(encoded);
+            origin.set_faults([]);
+            let run = fetch(options.clone(), [spec(&origin, "/a.bin")]);
+            assert_eq!(run.failure_kinds(), [ErrorKind::Changed], "{length:?}, {connections}");
+            assert!(!place.file("a.bin").exists());
+            origin.set_resource(plain());
+            let run = fetch(options, [spec(&origin, "/a.bin")]);
+            run.assert_done(1);
+            assert_eq!(run.resumed_bytes(), kept_bytes, "{length:?}, {connections}");
+            place.assert_content("a.bin", OLD, SIZE);
         }
     });
 }

@@ -235,8 +235,13 @@ fn what_comes_encoded_is_fetched_in_one_stream_and_never_added_to() {
         let place = Place::new();
         begin_and_stop(&place, spec(&later, PATH));
         later.set_resource(encoded(814));
-        let run = fetch_well(&place, &later, 814, SIZE);
-        assert_eq!((run.restarts(), run.finished()[0].fetched_bytes), (1, SIZE));
+        // It is neither the same nor another version: what is held stays, until the user gives it up.
+        let run = fetch(place.options(), [spec(&later, PATH)]);
+        assert_eq!((run.failure_kinds(), run.restarts()), (vec![ErrorKind::Changed], 0));
+        let mut options = place.options();
+        options.resume = false;
+        fetch(options, [spec(&later, PATH)]).assert_done(1);
+        place.assert_content("a.iso", 814, SIZE);
     });
 }
 
@@ -279,6 +284,13 @@ fn other_ranges_than_those_asked_for_are_not_used() {
         let always = origin(Resource::new(PATH, 819, SIZE).fault(moved.clone()));
         let place = Place::new();
         let run = fetch_well(&place, &always, 819, SIZE);
+        assert_eq!((run.ranges(), run.restarts()), (vec![false], 0));
+
+        let value = format!("bytes 0-{}/{SIZE}", SIZE - 1).into_bytes();
+        let twice = Fault::RawHeader([b"Content-Range: ".to_vec(), value].concat()).when(Scope::every().only_ranges());
+        let contradicts = origin(Resource::new(PATH, 822, SIZE).fault(twice));
+        let place = Place::new();
+        let run = fetch_well(&place, &contradicts, 822, SIZE);
         assert_eq!((run.ranges(), run.restarts()), (vec![false], 0));
 
         let some = moved.when(Scope::every().starting_at(3).first(4).only_ranges());

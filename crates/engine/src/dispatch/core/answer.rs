@@ -227,8 +227,10 @@ impl Core {
             Some(journal) => &journal.identity.evidence,
             None => &job.held,
         };
-        // Another length, and not a word about the version: it may not be the file at all.
-        let is_unknown = verdict == Verdict::Unknown && held.has_other_length(&head.evidence);
+        // Another length, and not a word about the version: it may not be the file at all. What was
+        // encoded on the way is not what is held either.
+        let is_like = !held.has_other_length(&head.evidence) && held.content_encoding == head.evidence.content_encoding;
+        let is_unknown = verdict == Verdict::Unknown && !is_like;
         if !verdict.is_different() && !head.evidence.is_html && !is_unknown || job.spec.same_content {
             return false;
         }
