@@ -14,7 +14,7 @@ use towline_threads::cancel::CancelToken;
 use towline_threads::executor::ThreadPoolExecutor;
 use towline_threads::queue::{GetError, Queue};
 
-use super::{CommitterRequest, Parts};
+use super::{CommitterRequest, Parts, ours};
 use crate::checksum::{self, Algorithm, Hasher};
 use crate::dispatch::message::{Fate, Message, Note, Publish, Published, Store};
 use crate::error::{Error, ErrorKind, Result};
@@ -22,9 +22,9 @@ use crate::failpoint;
 use crate::feed::ledger::unix_ns;
 use crate::job::JobId;
 use crate::journal::Journal;
-use crate::name::{journal_path, old_journal_path, old_part_path, part_path};
+use crate::name::{aside_path, journal_path, old_journal_path, old_part_path, part_path};
 use crate::promise::Promise;
-use crate::storage::{OpenPart, PartFile, Stat, Storage};
+use crate::storage::{OpenPart, PartFile, Stat, StatKind, Storage};
 
 /// The queue's shutting down is what ends the wait; this only bounds it.
 const WAIT: Duration = Duration::from_secs(3600);
@@ -173,6 +173,16 @@ impl Committer {
             // What was begun of another version stays until this is complete.
             self.storage.rename(&part_name, &old_part_path(path), true).map_err(cannot)?;
             self.storage.rename(&journal_path(path), &old_journal_path(path), true).map_err(cannot)?;
+        }
+        let (is_ours, set_aside) = ours::clear_journal_name(&*self.storage, path)?;
+        if let Some(text) = set_aside {
+            self.report(Message::Warned(text));
+        }
+        if !is_ours && self.storage.stat(&part_name).map_err(cannot)?.is_some_and(|stat| stat.kind == StatKind::File) {
+            // It came since we looked, and is none of ours: those have journals.
+            let kept = ours::set_aside(&*self.storage, &part_name, aside_path)?;
+            let text = format!("{} has no journal; it is kept as {}", part_name.display(), kept.display());
+            self.report(Message::Warned(text));
         }
         let journal = Journal::of_nothing().encode();
         self.storage.write_atomic(&journal_path(path), &journal, false).map_err(cannot)?;

@@ -4,6 +4,7 @@
 
 pub(crate) mod committer;
 pub(crate) mod opener;
+mod ours;
 
 use std::collections::HashMap;
 use std::path::PathBuf;

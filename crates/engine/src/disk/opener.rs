@@ -13,11 +13,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use towline_threads::queue::Queue;
 
+use super::ours::{self, Found};
 use super::{OpenerRequest, Parts};
 use crate::dispatch::message::{Existing, Look, Message, Open, Prepared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::JobId;
-use crate::journal::{JOURNAL_BYTES_MAX, Journal, JournalError, Verified};
+use crate::journal::Verified;
 use crate::name::{
     LEFTOVER_SUFFIXES, aside_path, damaged_path, earlier_journal_path, earlier_part_path, journal_path,
     old_journal_path, old_part_path, part_path,
@@ -25,8 +26,6 @@ use crate::name::{
 use crate::size::bytes as shown_bytes;
 use crate::storage::{OpenPart, PartFile, Stat, StatKind, Storage};
 
-/// So many files are set aside beside one at most.
-const ASIDE_MAX: u32 = 100;
 /// So many directories are remembered at most.
 const DIRECTORIES_KNOWN_MAX: usize = 4096;
 /// So much room is reserved at first; more follows ahead of what comes, for a length is only a claim.
@@ -41,13 +40,6 @@ pub(crate) struct Opener {
     pub(crate) reports: Queue<Message>,
     /// Directories in which something of an earlier run may lie under another name.
     pub(crate) leftovers: RefCell<HashMap<PathBuf, bool>>,
-}
-
-/// What a journal file says.
-enum Found {
-    Nothing,
-    Fits(Box<Journal>),
-    Damaged(String),
 }
 
 impl Opener {
@@ -112,10 +104,10 @@ impl Opener {
         let part = part_path(path);
         self.check_ours(&part, stat)?;
         let journal_file = journal_path(path);
-        let found = match self.read_journal(&journal_file)? {
+        let found = match ours::read_journal(&*self.storage, &journal_file)? {
             // A build that called it otherwise was stopped between its two renames.
             Found::Nothing if self.stat(&earlier_part_path(path))?.is_none() => {
-                self.read_journal(&earlier_journal_path(path))?
+                ours::read_journal(&*self.storage, &earlier_journal_path(path))?
             }
             found => found,
         };
@@ -129,7 +121,7 @@ impl Opener {
             }
             Found::Damaged(why) => {
                 drop(opened);
-                let kept = self.set_aside(&journal_file, damaged_path)?;
+                let kept = ours::set_aside(&*self.storage, &journal_file, damaged_path)?;
                 prepared.warnings.push(format!("the journal is damaged ({why}), and is kept as {}", kept.display()));
                 return self.set_part_aside(path, "its journal is damaged", prepared);
             }
@@ -168,7 +160,7 @@ impl Opener {
             let Some(stat) = self.stat(&part)?.filter(|stat| stat.kind == StatKind::File && stat.links == 1) else {
                 continue;
             };
-            let Ok(Found::Fits(_)) = self.read_journal(&journal_file) else { continue };
+            let Ok(Found::Fits(_)) = ours::read_journal(&*self.storage, &journal_file) else { continue };
             // Nobody else may be working on it, and it stays ours while its name changes.
             let opened = self.lock(&part, OpenPart::Keep)?;
             self.rename(&part, &part_path(path), false)?;
@@ -176,34 +168,15 @@ impl Opener {
             drop(opened);
             return self.look_at_part(job, path, &stat, look, prepared);
         }
-        match look == Look::Resume && prepared.existing.is_some() {
-            true => self.remove_lone_journal(path),
-            false => Ok(()),
-        }
-    }
-
-    /// A crash between publishing a file and removing its journal leaves it without a partial file.
-    fn remove_lone_journal(&self, path: &Path) -> Result<()> {
-        let journal_file = journal_path(path);
-        if self.stat(&journal_file)?.is_some_and(|stat| stat.kind == StatKind::File)
-            && matches!(self.read_journal(&journal_file)?, Found::Fits(_))
-        {
-            self.storage.remove(&journal_file).ok();
+        if look == Look::Resume && prepared.existing.is_some() {
+            // A crash between publishing a file and removing its journal leaves that alone.
+            let (is_ours, set_aside) = ours::clear_journal_name(&*self.storage, path)?;
+            prepared.warnings.extend(set_aside);
+            if is_ours {
+                self.storage.remove(&journal_path(path)).ok();
+            }
         }
         Ok(())
-    }
-
-    /// What has the journal's name and is none of ours is somebody else's file. Says whether one of
-    /// ours is left there, and what was set aside.
-    fn clear_journal_name(&self, path: &Path) -> Result<(bool, Option<String>)> {
-        let journal_file = journal_path(path);
-        let Some(stat) = self.stat(&journal_file)? else { return Ok((false, None)) };
-        if stat.kind == StatKind::File && matches!(self.read_journal(&journal_file)?, Found::Fits(_)) {
-            return Ok((true, None));
-        }
-        let kept = self.set_aside(&journal_file, damaged_path)?;
-        let text = format!("{} is no journal of ours, and is kept as {}", journal_file.display(), kept.display());
-        Ok((false, Some(text)))
     }
 
     /// Looked up once for each directory: hardly ever is there anything.
@@ -237,46 +210,15 @@ impl Opener {
         }
     }
 
-    fn read_journal(&self, file: &Path) -> Result<Found> {
-        let bytes = match self.storage.read_small(file, JOURNAL_BYTES_MAX) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
-            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Vec::new(),
-            Err(error) => return Err(Error::storage("read the journal", file, error)),
-        };
-        match Journal::decode(&bytes) {
-            Ok(journal) => Ok(Found::Fits(Box::new(journal))),
-            Err(JournalError::Newer(version)) => {
-                let text = format!("the journal was written by a newer towline (format {version})");
-                Err(Error::new(ErrorKind::JournalVersion, text).with_path(file))
-            }
-            Err(JournalError::Damaged(why)) => Ok(Found::Damaged(why)),
-        }
-    }
-
     fn set_part_aside(&self, path: &Path, why: &str, prepared: &mut Prepared) -> Result<()> {
         let part = part_path(path);
-        let kept = self.set_aside(&part, aside_path)?;
+        let kept = ours::set_aside(&*self.storage, &part, aside_path)?;
         prepared.warnings.push(format!(
             "{} is not gone on with: {why}; it is kept as {}",
             part.display(),
             kept.display()
         ));
         Ok(())
-    }
-
-    /// Gives a file that is not ours to write to a free name beside it.
-    fn set_aside(&self, file: &Path, named: fn(&Path, u32) -> PathBuf) -> Result<PathBuf> {
-        for number in 1..=ASIDE_MAX {
-            let aside = named(file, number);
-            match self.storage.rename(file, &aside, false) {
-                Ok(()) => return Ok(aside),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(Error::storage("set aside", file, error)),
-            }
-        }
-        let text = format!("it is in the way, and {ASIDE_MAX} others were set aside before");
-        Err(Error::new(ErrorKind::Storage, text).with_path(file))
     }
 
     /// Opens an empty partial file with room for what is to come, its journal first. Says what was set
@@ -293,10 +235,10 @@ impl Opener {
         let was_open = before.is_some();
         drop(before);
         // No journal may claim what is cut off, also after a power cut.
-        let (had_journal, mut set_aside) = self.clear_journal_name(path)?;
+        let (had_journal, mut set_aside) = ours::clear_journal_name(&*self.storage, path)?;
         if !had_journal && !was_open && self.stat(&part)?.is_some_and(|stat| stat.kind == StatKind::File) {
             // It came since we looked, and is none of ours: those have journals.
-            let kept = self.set_aside(&part, aside_path)?;
+            let kept = ours::set_aside(&*self.storage, &part, aside_path)?;
             set_aside = Some(format!("{} has no journal; it is kept as {}", part.display(), kept.display()));
         }
         self.storage

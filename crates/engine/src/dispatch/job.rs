@@ -297,6 +297,8 @@ pub(crate) struct Transfer {
     pub(crate) written_back: u64,
     /// Up to here room was reserved for it.
     pub(crate) reserved_to: u64,
+    /// Whether it has brought enough to show that its host works.
+    pub(crate) has_renewed: bool,
     /// Whether its bytes go to the partial file.
     pub(crate) writes: bool,
     pub(crate) started: Time,

@@ -1,7 +1,7 @@
 //! Tests of what a batch does with ledgers that are damaged, old, odd, or without their key, and of what
 //! it notes beyond how entries ended.
 
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, symlink};
 
 use super::*;
 use crate::feed::identity::KEY_FILE;
@@ -39,7 +39,7 @@ fn a_ledger_that_is_damaged_between_runs_is_replaced_by_the_copy() {
         }),
         ("a symlink", &|| {
             fs::remove_file(&path).unwrap();
-            std::os::unix::fs::symlink("theirs", &path).unwrap();
+            symlink("theirs", &path).unwrap();
         }),
         ("a pipe", &|| {
             fs::remove_file(&path).unwrap();

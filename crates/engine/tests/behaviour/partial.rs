@@ -58,7 +58,7 @@ fn what_takes_our_names_while_the_server_is_asked_is_set_aside() {
             let asked = Fault::Latency(Duration::from_secs(1));
             let origin = Origin::builder().resource(Resource::new("/a.bin", 34, LARGE)).fault(asked).start().unwrap();
             let place = Place::new();
-            let mut live = Live::start(Session::builder(one_connection(&place)));
+            let live = Live::start(Session::builder(one_connection(&place)));
             live.handle.add(spec(&origin, "/a.bin"));
             live.handle.close();
             while origin.requests().is_empty() {
@@ -170,7 +170,7 @@ fn a_partial_file_that_somebody_cuts_meanwhile_is_whole_in_the_end() {
         let place = Place::new();
         let mut options = one_connection(&place);
         // Nothing is saved meanwhile, so that nothing but the end can notice it.
-        options.save_interval = std::time::Duration::from_secs(100);
+        options.save_interval = Duration::from_secs(100);
         let mut live = Live::start(Session::builder(options));
         live.handle.add(spec(&origin, "/a.bin"));
         live.handle.close();

@@ -31,7 +31,6 @@ impl Core {
         job.probe = Some(transfer);
         job.protocol = head.protocol;
         self.slots.served(state.slot);
-        self.slots.succeeded(&state.host);
         if self.is_page(id, &head) {
             return self.page_instead(now, id, transfer, &head);
         }

@@ -308,7 +308,6 @@ impl Core {
         let Some(state) = self.transfers.get(&transfer) else { return };
         let (id, source) = (state.job, state.source);
         self.slots.served(state.slot);
-        self.slots.succeeded(&state.host);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.protocol = head.protocol;
         if let FetchKind::Piece { overlap_bytes: overlap @ 1.., .. } = &state.kind {
@@ -399,6 +398,7 @@ impl Core {
             in_race: false,
             written_back: piece.start(),
             reserved_to: piece.start(),
+            has_renewed: false,
             writes: matches!(kind, FetchKind::Piece { .. }),
             rate: Rate::default(),
         };

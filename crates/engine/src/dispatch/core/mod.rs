@@ -406,7 +406,12 @@ impl Core {
         self.last_progress = now;
         for transfer in self.transfers.values_mut() {
             let position = transfer.piece.position();
-            transfer.rate.observe(now, position - transfer.piece.start());
+            let brought = position - transfer.piece.start();
+            transfer.rate.observe(now, brought);
+            if !transfer.has_renewed && brought >= transfer::RENEWING_BYTES_MIN {
+                transfer.has_renewed = true;
+                self.slots.succeeded(&transfer.host);
+            }
             if transfer.writes && position - transfer.written_back >= WRITE_BACK_BYTES {
                 let range = ByteRange::new(transfer.written_back, position);
                 self.effects.push(Effect::WriteBack { job: transfer.job, range });

@@ -25,7 +25,7 @@ use crate::secret;
 /// RFC 9110, section 15.4, lets us choose; browsers stop at 20, curl's callers usually at 10.
 const REDIRECTS_MAX: u32 = 10;
 /// Fewer bytes do not renew the retries: a server that sends one byte an answer is not asked for ever.
-const RENEWING_BYTES_MIN: u64 = 4096;
+pub(super) const RENEWING_BYTES_MIN: u64 = 4096;
 /// `Retry-After` is obeyed so often in a row before it counts as a failure.
 pub(super) const PATIENCE_MAX: u32 = 20;
 
@@ -62,8 +62,10 @@ impl Core {
             None => job.connection_bps = rate.or(job.connection_bps),
         }
         let has_progressed = covered >= job.high_water_bytes + RENEWING_BYTES_MIN;
-        if has_progressed {
+        if has_progressed || is_success(&ended.end) {
             self.slots.succeeded(&transfer.host);
+        }
+        if has_progressed {
             job.high_water_bytes = covered;
             job.strays = 0;
         }
@@ -456,6 +458,12 @@ fn was_served(end: &End) -> bool {
         End::Failed { error, .. } => matches!(error.kind(), ErrorKind::Status(status) if status < 500 && status != 429),
         _ => true,
     }
+}
+
+/// Whether all came that was asked for. A head alone is no success of its host: a body that never
+/// comes may follow it.
+fn is_success(end: &End) -> bool {
+    matches!(end, End::Complete | End::Gathered(_) | End::Checked(_) | End::Sampled { .. })
 }
 
 /// Where a redirect leads, if it may be followed; `redirects` counts it too.

@@ -1,0 +1,65 @@
+//! What is ours among the files that have our names. A journal is ours if it can be read; what is
+//! somebody else's is never written to, but given a free name beside it. Owns nothing.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::journal::{JOURNAL_BYTES_MAX, Journal, JournalError};
+use crate::name::{damaged_path, journal_path};
+use crate::storage::{StatKind, Storage};
+
+/// So many files are set aside beside one at most.
+const ASIDE_MAX: u32 = 100;
+
+/// What a journal file says.
+pub(super) enum Found {
+    Nothing,
+    Fits(Box<Journal>),
+    Damaged(String),
+}
+
+pub(super) fn read_journal(storage: &dyn Storage, file: &Path) -> Result<Found> {
+    let bytes = match storage.read_small(file, JOURNAL_BYTES_MAX) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Vec::new(),
+        Err(error) => return Err(Error::storage("read the journal", file, error)),
+    };
+    match Journal::decode(&bytes) {
+        Ok(journal) => Ok(Found::Fits(Box::new(journal))),
+        Err(JournalError::Newer(version)) => {
+            let text = format!("the journal was written by a newer towline (format {version})");
+            Err(Error::new(ErrorKind::JournalVersion, text).with_path(file))
+        }
+        Err(JournalError::Damaged(why)) => Ok(Found::Damaged(why)),
+    }
+}
+
+/// Sees to it that a journal may be written for the file at `path`. Says whether one of ours has the
+/// name, and what was set aside because it is none.
+pub(super) fn clear_journal_name(storage: &dyn Storage, path: &Path) -> Result<(bool, Option<String>)> {
+    let file = journal_path(path);
+    let found = storage.stat(&file).map_err(|source| Error::storage("look at it", &file, source))?;
+    let Some(stat) = found else { return Ok((false, None)) };
+    if stat.kind == StatKind::File && matches!(read_journal(storage, &file)?, Found::Fits(_)) {
+        return Ok((true, None));
+    }
+    let kept = set_aside(storage, &file, damaged_path)?;
+    let text = format!("{} is no journal of ours, and is kept as {}", file.display(), kept.display());
+    Ok((false, Some(text)))
+}
+
+/// Gives a file that is not ours to write to a free name beside it.
+pub(super) fn set_aside(storage: &dyn Storage, file: &Path, named: fn(&Path, u32) -> PathBuf) -> Result<PathBuf> {
+    for number in 1..=ASIDE_MAX {
+        let aside = named(file, number);
+        match storage.rename(file, &aside, false) {
+            Ok(()) => return Ok(aside),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(Error::storage("set aside", file, error)),
+        }
+    }
+    let text = format!("it is in the way, and {ASIDE_MAX} others were set aside before");
+    Err(Error::new(ErrorKind::Storage, text).with_path(file))
+}
