@@ -312,9 +312,8 @@ fn framing() -> Vec<Row> {
             .fault(|size| Fault::CutAt(size / 3).first(1))
             .digest(),
         // What is held is not encoded, so that nothing says that it is the same.
-        row("Content-Encoding: gzip to identity", [Bytes, Bytes, Fails(ErrorKind::Changed), Bytes]).fault(|_| {
-            Fault::Header { name: "Content-Encoding".to_owned(), value: b"gzip".to_vec() }
-        }),
+        row("Content-Encoding: gzip to identity", [Bytes, Bytes, Fails(ErrorKind::Changed), Bytes])
+            .fault(|_| Fault::Header { name: "Content-Encoding".to_owned(), value: b"gzip".to_vec() }),
     ]
 }
 
