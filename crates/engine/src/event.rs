@@ -163,6 +163,8 @@ pub enum How {
     ThereByLedger,
     /// It was there already: its attributes hold the server's validator.
     ThereByValidator,
+    /// It was there already: it is as an earlier run left it, and the server tells no version.
+    ThereByNote,
     /// It was there already: its content was compared with the server's.
     ThereByContent,
     /// It was there already: samples of its content were compared with the server's.

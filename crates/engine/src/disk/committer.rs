@@ -346,6 +346,7 @@ impl Committer {
             pending.part.link_to(path)
         } else {
             self.check(pending)?;
+            failpoint::reach("checked");
             self.storage.rename(&part_path(part_of), path, *replace)
         };
         renamed.map_err(|source| match source.kind() {
@@ -356,6 +357,7 @@ impl Committer {
         })?;
         failpoint::reach("published");
         if !pending.is_unnamed {
+            self.check_published(pending)?;
             if !pending.was_stored {
                 self.parts.remove(pending.job);
             }
@@ -371,6 +373,22 @@ impl Committer {
             _ => UNIX_EPOCH,
         };
         Ok(Published { len_bytes: *len_bytes, modified })
+    }
+
+    /// What has the final name now is what was checked a moment ago. Another program may have put its
+    /// own file there between the two; that is no file of ours, and is set aside.
+    fn check_published(&self, pending: &Pending) -> Result<()> {
+        let Publish { part_of, path, len_bytes, .. } = &pending.publish;
+        let cannot = |source| Error::storage("look at the finished file", path, source);
+        let is_ours = pending.part.is_at(path).map_err(cannot)?;
+        if is_ours && pending.part.len_bytes().map_err(cannot)? == *len_bytes {
+            return Ok(());
+        }
+        let part = part_path(part_of);
+        let kept = ours::set_aside_as(&*self.storage, path, |number| aside_path(&part, number))?;
+        let text =
+            format!("the partial file was replaced or cut while it got its name; it is kept as {}", kept.display());
+        Err(Error::new(ErrorKind::Storage, text).with_path(path.clone()).with_advice("run the same command again"))
     }
 
     /// First the data, then the journal that claims it.

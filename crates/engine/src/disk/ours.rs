@@ -52,8 +52,13 @@ pub(super) fn clear_journal_name(storage: &dyn Storage, path: &Path) -> Result<(
 
 /// Gives a file that is not ours to write to a free name beside it.
 pub(super) fn set_aside(storage: &dyn Storage, file: &Path, named: fn(&Path, u32) -> PathBuf) -> Result<PathBuf> {
+    set_aside_as(storage, file, |number| named(file, number))
+}
+
+/// The same under another name than its own with a number.
+pub(super) fn set_aside_as(storage: &dyn Storage, file: &Path, named: impl Fn(u32) -> PathBuf) -> Result<PathBuf> {
     for number in 1..=ASIDE_MAX {
-        let aside = named(file, number);
+        let aside = named(number);
         match storage.rename(file, &aside, false) {
             Ok(()) => return Ok(aside),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

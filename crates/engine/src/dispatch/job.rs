@@ -14,6 +14,7 @@ use super::source::Sources;
 use crate::error::Error;
 use crate::event::{FileState, How};
 use crate::evidence::Evidence;
+use crate::evidence::samples::GATHERED_BYTES_MAX;
 use crate::feed::EntryId;
 use crate::http::origin::Origin;
 use crate::job::{JobId, JobSpec};
@@ -442,13 +443,15 @@ impl Job {
     }
 
     /// What is noted at the file itself. A batch notes it in its ledger: on ext4 an attribute of this
-    /// size takes a block of its own for each file.
+    /// size takes a block of its own for each file. That is nothing for a large one, which is too much
+    /// to be fetched again and compared where a kill came before its row.
     pub(crate) fn note(&self) -> Option<Note> {
         let note = || {
             let (url, evidence) = self.version();
             Note { url: secret::identity_url(url), evidence: evidence.clone(), file: None }
         };
-        self.entry.is_none().then(note)
+        let is_large = self.total_bytes.is_none_or(|total| total > GATHERED_BYTES_MAX);
+        (self.entry.is_none() || is_large).then(note)
     }
 
     /// What its content must hash to: what the user asked for, else what the server gave.

@@ -9,7 +9,7 @@ use towline_engine::ErrorKind;
 use towline_engine::event::How;
 use towline_engine::feed::ListSource;
 use towline_engine::options::Existing;
-use towline_origin::{Origin, Ranges, Resource, fill};
+use towline_origin::{ETag, Length, Origin, Ranges, Resource, fill};
 
 use crate::common::{LONG, MIB, Place, fetch, fetch_list, spec, with_watchdog};
 
@@ -131,5 +131,48 @@ fn the_name_of_another_entry_is_taken() {
         options.existing = Existing::AutoRename;
         fetch_list(options, list("/y/a.bin"), false).assert_done(1);
         place.assert_content("a.1.bin", 27, size);
+    });
+}
+
+/// A server that never tells a version, and serves no ranges.
+fn silent(seed: u64, size: u64, length: Length) -> Resource {
+    let resource = Resource::new("/a.bin", seed, size).etag(ETag::None).last_modified(None);
+    resource.ranges(Ranges::Ignored).length(length)
+}
+
+#[test]
+fn what_was_left_as_it_is_by_a_url_without_versions_is_there() {
+    with_watchdog(LONG, || {
+        for length in [Length::Known, Length::Chunked] {
+            let origin = Origin::builder().resource(silent(31, 3 * MIB, length)).start().unwrap();
+            let place = Place::new();
+            fetch(place.options(), [spec(&origin, "/a.bin")]).assert_done(1);
+            let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+            run.assert_done(1);
+            assert_eq!(run.finished()[0].how, How::ThereByNote, "{length:?}");
+
+            // Another query may be another file, and what was touched is not as it was left.
+            let run = fetch(place.options(), [spec(&origin, "/a.bin?id=2").output("a.bin")]);
+            assert_eq!(run.failure_kinds(), [ErrorKind::NameTaken], "{length:?}");
+            let file = File::options().write(true).open(place.file("a.bin")).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(100)).unwrap();
+            let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+            assert_eq!(run.failure_kinds(), [ErrorKind::NameTaken], "{length:?}");
+            place.assert_content("a.bin", 31, 3 * MIB);
+        }
+    });
+}
+
+#[test]
+fn a_list_finds_its_large_files_although_its_ledger_is_gone() {
+    with_watchdog(LONG, || {
+        let origin = Origin::builder().resource(silent(32, 3 * MIB, Length::Known)).start().unwrap();
+        let place = Place::new();
+        let list = || ListSource::Reader(Box::new(Cursor::new((origin.url("/a.bin") + "\n").into_bytes())));
+        fetch_list(place.options(), list(), false).assert_done(1);
+        fs::remove_dir_all(place.file(".towline")).unwrap();
+        let run = fetch_list(place.options(), list(), false);
+        run.assert_done(1);
+        assert_eq!(run.finished()[0].how, How::ThereByNote);
     });
 }

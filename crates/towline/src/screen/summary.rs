@@ -42,6 +42,7 @@ pub(crate) fn arrived(file: &Arrived) -> String {
         How::Fetched => return format!("{name}: {}", speed(file.bytes, file.seconds)),
         How::ThereByLedger => "known from an earlier run",
         How::ThereByValidator => "same validator",
+        How::ThereByNote => "unchanged since it was fetched",
         How::ThereByContent => "same content",
         How::ThereBySamples => "samples of both agree",
         How::ThereByDigest => "same digest",

@@ -21,6 +21,8 @@ enum At {
     PartOpened,
     /// A file is whole and synced, and does not have its final name yet.
     Publish,
+    /// It was looked at for the last time before it gets its name.
+    Checked,
     /// It has its final name, and its journal is still there.
     Published,
     /// The directory of a batch is there, and not locked yet.
@@ -34,6 +36,7 @@ impl At {
         match self {
             Self::PartOpened => "part-opened",
             Self::Publish => "publish",
+            Self::Checked => "checked",
             Self::Published => "published",
             Self::BatchLock => "batch-lock",
             Self::BatchLocked => "batch-locked",
@@ -139,6 +142,31 @@ fn of_two_that_begin_at_once_the_one_without_the_lock_gives_way() {
     second.finish().code(3).says(&[BUSY]);
     first.finish().code(0);
     one.is_in_order();
+}
+
+/// Nothing but a rename can give a file its name, and a rename takes whatever is there.
+#[test]
+fn what_another_program_puts_in_the_place_of_a_finished_file_does_not_keep_its_name() {
+    for (what, kept_bytes) in [("a file", 6), ("a shorter file", 1000), ("a directory", 0)] {
+        let one = One::new();
+        let first = one.held(At::Checked);
+        let part = one.place.out("a.bin.towline");
+        match what {
+            "a shorter file" => fs::File::options().write(true).open(&part).unwrap().set_len(1000).unwrap(),
+            _ => fs::rename(&part, one.place.out("moved")).unwrap(),
+        }
+        match what {
+            "a file" => fs::write(&part, "theirs").unwrap(),
+            "a directory" => fs::create_dir(&part).unwrap(),
+            _ => {}
+        }
+        first.finish().code(3).says(&["replaced or cut while it got its name", "a.bin.towline.1"]);
+        assert!(!one.place.out("a.bin").exists(), "{what} has the name");
+        let kept = fs::metadata(one.place.out("a.bin.towline.1")).unwrap();
+        assert!(kept.is_dir() || kept.len() == kept_bytes, "{what}");
+        one.get().run().code(0);
+        one.place.check("a.bin", SEED, SIZE);
+    }
 }
 
 /// Locked at last, the file that it holds open is the published one, and must not be cut to nothing.

@@ -136,7 +136,9 @@ fn without_umask(place: &Place, args: &[&str]) -> Towline {
 fn open_to_others(place: &Place) -> Vec<(PathBuf, u32)> {
     let mut paths = below(&place.out(""));
     paths.push(place.root().join("status.json"));
-    let modes = paths.into_iter().filter_map(|path| {
+    // What is set aside is somebody else's, and keeps its mode.
+    let ours = paths.into_iter().filter(|path| !path.to_string_lossy().ends_with(".towline.1"));
+    let modes = ours.filter_map(|path| {
         let mode = fs::symlink_metadata(&path).ok()?.permissions().mode();
         (mode & OTHERS != 0).then_some((path, mode & 0o777))
     });

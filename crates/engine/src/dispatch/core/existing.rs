@@ -77,6 +77,9 @@ impl Core {
             Known::Other(why) => self.decide_other(job, existing, &why),
             // The user wants it fetched again, or counted as done.
             Known::Nothing if policy == Policy::Overwrite => Decision::Replace,
+            Known::Nothing if job.total_bytes.is_none() && job.is_as_it_was_left(existing) => {
+                Decision::There(How::ThereByNote, published)
+            }
             Known::Nothing if job.total_bytes.is_none() => {
                 self.decide_other(job, existing, "another file has this name, and the server does not tell a length")
             }
@@ -257,6 +260,15 @@ impl Core {
             let how = if was_sampled { How::ThereBySamples } else { How::ThereByContent };
             return self.wind(now, id, crate::dispatch::job::Winding::There(how, published));
         }
+        let is_owned = matches!(job.existing_verdict, ExistingVerdict::Owned(_));
+        if is_same.is_none()
+            && !is_owned
+            && self.settings.existing != Policy::Overwrite
+            && job.is_as_it_was_left(existing)
+        {
+            let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
+            return self.wind(now, id, crate::dispatch::job::Winding::There(How::ThereByNote, published));
+        }
         let why = match is_same {
             Some(_) => "another file has this name (its content differs)",
             None => UNPROVEN,
@@ -283,6 +295,23 @@ impl Core {
 }
 
 impl Job {
+    /// Whether the note says that this URL brought the file and that nothing was changed since, and
+    /// the server has never said a version that could contradict it. A note does not hold queries,
+    /// by which files may differ.
+    fn is_as_it_was_left(&self, existing: &Existing) -> bool {
+        if self.spec.url.query().is_some() {
+            return false;
+        }
+        let left = (existing.stat.len_bytes, unix_ns(existing.stat.modified));
+        existing.note.as_ref().is_some_and(|note| {
+            let is_silent = note.evidence.is_silent() && self.held.is_silent();
+            self.is_of(&note.url)
+                && note.file == Some(left)
+                && is_silent
+                && !note.evidence.compare(&self.held).is_different()
+        })
+    }
+
     /// Whether the URL of a journal or a note is one of this file's.
     pub(super) fn is_of(&self, identity_url: &str) -> bool {
         let mut urls = std::iter::once(&self.spec.url).chain(&self.spec.mirrors);
