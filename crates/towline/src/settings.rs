@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use towline_engine::feed::ListSource;
 use towline_engine::options::{Durability, Existing, HttpOptions, HttpVersion, ProxyChoice};
+use towline_engine::report::may_hold_status;
 use towline_engine::secret::{printable, shown_text, shown_url};
 use towline_engine::{JobSpec, Options};
 use url::Url;
@@ -104,15 +105,18 @@ pub(crate) fn http(args: HttpArgs) -> Result<HttpOptions, Complaint> {
     Ok(http)
 }
 
-/// A status file is replaced each step, which a device or a pipe would not survive.
+/// A status file is replaced each step, which what is there now would not survive.
 fn status_file(path: PathBuf) -> Result<PathBuf, Complaint> {
-    match path.symlink_metadata() {
-        Ok(metadata) if !metadata.is_file() => {
-            let shown = printable(&path.to_string_lossy()).into_owned();
-            Err(Complaint::usage(format!("--status-file {shown}: there is something that is no file")))
-        }
-        _ => Ok(path),
+    if may_hold_status(&path) {
+        return Ok(path);
     }
+    let what = match path.symlink_metadata() {
+        Ok(found) if found.is_file() => "there is a file that is no status of towline, and would be lost",
+        Ok(_) => "there is something that is no file",
+        Err(_) => "it cannot be looked at",
+    };
+    let shown = printable(&path.to_string_lossy()).into_owned();
+    Err(Complaint::usage(format!("--status-file {shown}: {what}")).hint("give another name"))
 }
 
 /// A URL that can be fetched.

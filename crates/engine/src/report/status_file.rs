@@ -1,7 +1,7 @@
 //! `--status-file`: how everything stands, as one JSON object that is replaced each step, so that
 //! another program can look at any time and never sees half of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,25 @@ use serde::Serialize;
 use crate::event::{Event, Failure, Progress, Reporter, Summary};
 use crate::storage::disk::Disk;
 use crate::storage::{StatKind, Storage};
+
+/// How each status file begins. The first field is the format.
+const BEGINNING: &[u8] = b"{\n  \"format\": \"towline-status\"";
+
+/// Whether a status may be written to `path`: nothing has the name, or an empty file, or a status.
+/// Whatever else has it is somebody's, or has been downloaded.
+pub fn may_hold_status(path: &Path) -> bool {
+    let storage = Disk::new();
+    match storage.stat(path) {
+        Ok(None) => true,
+        Ok(Some(stat)) if stat.kind != StatKind::File => false,
+        Ok(Some(stat)) if stat.len_bytes == 0 => true,
+        Ok(Some(_)) => {
+            let mut beginning = [0; BEGINNING.len()];
+            storage.read_at(path, &mut beginning, 0).is_ok() && beginning == *BEGINNING
+        }
+        Err(_) => false,
+    }
+}
 
 /// Writes the status file. Best effort: a status that cannot be written stops nothing.
 pub struct StatusFile {
@@ -53,8 +72,8 @@ impl StatusFile {
             Status { format: "towline-status", version: 1, state, progress, summary, failures: &self.failures };
         let Ok(mut text) = serde_json::to_vec_pretty(&status) else { return };
         text.push(b'\n');
-        if self.storage.stat(&self.path).is_ok_and(|stat| stat.is_some_and(|stat| stat.kind != StatKind::File)) {
-            // A device or a pipe would be replaced by a file.
+        if !may_hold_status(&self.path) {
+            // A device or a pipe would be replaced by a file, and a file that came since be lost.
             return;
         }
         self.storage.write_atomic(&self.path, &text, false).ok();

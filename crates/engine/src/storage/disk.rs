@@ -18,6 +18,7 @@ use rustix::io::retry_on_intr;
 
 use self::part::DiskPart;
 use super::{FileId, OpenPart, PartFile, Stat, StatKind, Storage};
+use crate::name::JOURNAL_SUFFIX;
 
 /// Of each open: no symlink at the last component, and no wait for the other end of a pipe or
 /// line. Neither matters to a regular file.
@@ -244,11 +245,15 @@ fn fill(mut file: File, content: &[u8], sync: bool) -> io::Result<()> {
     if sync { file.sync_data() } else { Ok(()) }
 }
 
-/// `NAME.tmp` beside `NAME`.
+/// The name under which a file is written before it gets its own: one that only files of ours have.
 fn temporary_name(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "the path has no file name"))?;
+    let is_journal = name.as_encoded_bytes().ends_with(JOURNAL_SUFFIX.as_bytes());
     let mut name = name.to_os_string();
-    name.push(".tmp");
+    match is_journal {
+        true => name.push(".tmp"),
+        false => name.push(format!(".{}{JOURNAL_SUFFIX}.tmp", std::process::id())),
+    }
     Ok(path.with_file_name(name))
 }
 
@@ -375,13 +380,13 @@ mod tests {
     #[test]
     fn an_atomic_write_replaces_the_file_and_leaves_no_temporary_one() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("a.part.json");
+        let path = directory.path().join("a.towline.json");
         let disk = Disk::new();
-        fs::write(directory.path().join("a.part.json.tmp"), "left by a crash, and longer").unwrap();
+        fs::write(directory.path().join("a.towline.json.tmp"), "left by a crash, and longer").unwrap();
         for (content, sync) in [("one", true), ("another", false)] {
             disk.write_atomic(&path, content.as_bytes(), sync).unwrap();
             assert_eq!(disk.read_small(&path, 100).unwrap(), content.as_bytes());
-            assert_eq!(names_in(directory.path()), ["a.part.json"]);
+            assert_eq!(names_in(directory.path()), ["a.towline.json"]);
         }
         disk.remove(&path).unwrap();
         disk.write_atomic(&path, b"three", true).unwrap();
@@ -402,8 +407,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let target = directory.path().join("target");
         fs::write(&target, "theirs").unwrap();
-        symlink(&target, directory.path().join("a.tmp")).unwrap();
-        let error = Disk::new().write_atomic(&directory.path().join("a"), b"ours", true).unwrap_err();
+        symlink(&target, directory.path().join("a.towline.json.tmp")).unwrap();
+        let error = Disk::new().write_atomic(&directory.path().join("a.towline.json"), b"ours", true).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::ELOOP));
         assert_eq!(fs::read(&target).unwrap(), b"theirs");
     }

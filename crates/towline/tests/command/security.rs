@@ -207,6 +207,32 @@ fn another_name_of_a_file_of_ours_is_not_written_through() {
 }
 
 #[test]
+fn a_status_file_takes_the_place_of_nothing_but_a_status() {
+    let origin = Origin::builder()
+        .resource(Resource::new("/a.bin", 1, 5000))
+        .resource(Resource::new("/st", 2, 5000))
+        .start()
+        .unwrap();
+    let place = Place::new();
+    place.towline(&["-d", "out", &origin.url("/a.bin")]).run().code(0);
+    place.write("out/st.tmp", "theirs");
+    let get = |status: &str, more: &[&str]| {
+        let path = format!("out/{status}");
+        place.towline(&[&["-d", "out", "--status-file", &path], more].concat()).run()
+    };
+    // A file that was fetched is none.
+    get("a.bin", &[&origin.url("/a.bin")]).code(2).says(&["no status of towline"]);
+    place.check("a.bin", 1, 5000);
+    // What comes under its name while it runs stays, too.
+    get("st", &["--overwrite", &origin.url("/st")]).code(0);
+    place.check("st", 2, 5000);
+    get("status", &[&origin.url("/a.bin")]).code(0);
+    get("status", &[&origin.url("/a.bin")]).code(0);
+    assert_eq!(fs::read_to_string(place.out("st.tmp")).unwrap(), "theirs");
+    assert_eq!(place.leftovers(), ["a.bin", "st", "st.tmp", "status"]);
+}
+
+#[test]
 fn a_status_file_is_not_written_through_a_symlink() {
     let origin = Origin::builder().resource(Resource::new("/a.bin", 1, 5000)).start().unwrap();
     // At its own name it is refused before anything is done; beside it, it is not followed.
