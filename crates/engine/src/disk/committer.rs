@@ -14,7 +14,8 @@ use towline_threads::cancel::CancelToken;
 use towline_threads::executor::ThreadPoolExecutor;
 use towline_threads::queue::{GetError, Queue};
 
-use super::{CommitterRequest, Parts, ours};
+use super::ours::{self, Found};
+use super::{CommitterRequest, Parts};
 use crate::checksum::{self, Algorithm, Hasher};
 use crate::dispatch::message::{Fate, Message, Note, Publish, Published, Store};
 use crate::error::{Error, ErrorKind, Result};
@@ -286,7 +287,7 @@ impl Committer {
     /// As far as it goes: an empty leftover does no harm.
     fn remove_part(&self, path: &Path) {
         self.storage.remove(&part_path(path)).ok();
-        self.storage.remove(&journal_path(path)).ok();
+        self.remove_journal(path).ok();
     }
 
     /// Gives each file its note and permissions and brings it to the disk: each by itself, or a
@@ -361,9 +362,7 @@ impl Committer {
             if !pending.was_stored {
                 self.parts.remove(pending.job);
             }
-            self.storage
-                .remove(&journal_path(part_of))
-                .map_err(|source| Error::storage("remove the journal", path, source))?;
+            self.remove_journal(part_of).map_err(|source| Error::storage("remove the journal", path, source))?;
         }
         if pending.publish.replaces_old {
             self.remove_old(part_of);
@@ -401,6 +400,10 @@ impl Committer {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         journal.saved_unix_ms = since.as_millis() as u64;
         journal.file = stat.file;
+        // Somebody may have put a file of theirs there since.
+        if let Ok((_, Some(text))) = ours::clear_journal_name(&*self.storage, path) {
+            self.report(Message::Warned(text));
+        }
         let name = journal_path(path);
         self.storage
             .write_atomic(&name, &journal.encode(), self.syncs)
@@ -445,6 +448,15 @@ impl Committer {
             _ => self.bring_back_old(path),
         }
         self.forget_names(path).ok();
+    }
+
+    /// Removes the journal, unless somebody has put a file of theirs in its place.
+    fn remove_journal(&self, path: &Path) -> io::Result<()> {
+        let name = journal_path(path);
+        match ours::read_journal(&*self.storage, &name) {
+            Ok(Found::Damaged(_)) => Ok(()),
+            _ => self.storage.remove(&name),
+        }
     }
 
     /// The version before has been replaced.
