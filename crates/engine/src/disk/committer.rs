@@ -172,8 +172,9 @@ impl Committer {
         let cannot = |source: io::Error| Error::storage("write", path, source);
         if self.parts.get(job).is_some() {
             // What was begun of another version stays until this is complete.
-            self.storage.rename(&part_name, &old_part_path(path), true).map_err(cannot)?;
-            self.storage.rename(&journal_path(path), &old_journal_path(path), true).map_err(cannot)?;
+            if let Some(text) = ours::keep_old(&*self.storage, path)? {
+                self.report(Message::Warned(text));
+            }
         }
         let (is_ours, set_aside) = ours::clear_journal_name(&*self.storage, path)?;
         if let Some(text) = set_aside {

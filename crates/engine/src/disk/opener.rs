@@ -153,14 +153,26 @@ impl Opener {
     /// Nothing has the partial name. A build that called it otherwise may have left something, or a
     /// run that was stopped while it replaced an old version.
     fn look_for_earlier(&self, job: JobId, path: &Path, look: Look, prepared: &mut Prepared) -> Result<()> {
-        let places =
-            [(old_part_path(path), old_journal_path(path)), (earlier_part_path(path), earlier_journal_path(path))];
+        // Of the two renames that keep an old version, one may have been the last.
+        let places = [
+            (old_part_path(path), old_journal_path(path)),
+            (old_part_path(path), journal_path(path)),
+            (earlier_part_path(path), earlier_journal_path(path)),
+        ];
         let may_have = look == Look::Resume && self.may_have_leftovers(path);
         for (part, journal_file) in places.into_iter().filter(|_| may_have) {
             let Some(stat) = self.stat(&part)?.filter(|stat| stat.kind == StatKind::File && stat.links == 1) else {
                 continue;
             };
-            let Ok(Found::Fits(_)) = ours::read_journal(&*self.storage, &journal_file) else { continue };
+            let Ok(Found::Fits(journal)) = ours::read_journal(&*self.storage, &journal_file) else { continue };
+            if part == old_part_path(path) && prepared.existing.is_some() {
+                if prepared.is_replaced(&journal) {
+                    // Its new version was published, and nothing was left to do but to remove it.
+                    self.remove(&journal_file)?;
+                    self.remove(&part)?;
+                }
+                continue;
+            }
             // Nobody else may be working on it, and it stays ours while its name changes.
             let opened = self.lock(&part, OpenPart::Keep)?;
             self.rename(&part, &part_path(path), false)?;
@@ -229,13 +241,15 @@ impl Opener {
         let before = self.parts.remove(*job);
         let part = part_path(path);
         self.check_room(path, *total_bytes, before.is_some() && *keeps_old)?;
+        let mut set_aside = None;
         if *keeps_old {
-            self.keep_old(path)?;
+            set_aside = ours::keep_old(&*self.storage, path)?;
         }
         let was_open = before.is_some();
         drop(before);
         // No journal may claim what is cut off, also after a power cut.
-        let (had_journal, mut set_aside) = ours::clear_journal_name(&*self.storage, path)?;
+        let (had_journal, foreign) = ours::clear_journal_name(&*self.storage, path)?;
+        set_aside = foreign.or(set_aside);
         if !had_journal && !was_open && self.stat(&part)?.is_some_and(|stat| stat.kind == StatKind::File) {
             // It came since we looked, and is none of ours: those have journals.
             let kept = ours::set_aside(&*self.storage, &part, aside_path)?;
@@ -252,16 +266,6 @@ impl Opener {
         }
         self.parts.insert(*job, opened);
         Ok(set_aside)
-    }
-
-    /// The partial file of another version stays until the new one is complete. Of several it is the
-    /// first: what came between was not finished either.
-    fn keep_old(&self, path: &Path) -> Result<()> {
-        if self.stat(&old_part_path(path))?.is_some() {
-            return Ok(());
-        }
-        self.rename(&part_path(path), &old_part_path(path), false)?;
-        self.rename(&journal_path(path), &old_journal_path(path), true)
     }
 
     /// What is there is ours, as was found before; what came since is not.

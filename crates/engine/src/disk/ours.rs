@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::{JOURNAL_BYTES_MAX, Journal, JournalError};
-use crate::name::{damaged_path, journal_path};
-use crate::storage::{StatKind, Storage};
+use crate::name::{aside_path, damaged_path, journal_path, old_journal_path, old_part_path, part_path};
+use crate::storage::{Stat, StatKind, Storage};
 
 /// So many files are set aside beside one at most.
 const ASIDE_MAX: u32 = 100;
@@ -39,15 +39,42 @@ pub(super) fn read_journal(storage: &dyn Storage, file: &Path) -> Result<Found> 
 /// Sees to it that a journal may be written for the file at `path`. Says whether one of ours has the
 /// name, and what was set aside because it is none.
 pub(super) fn clear_journal_name(storage: &dyn Storage, path: &Path) -> Result<(bool, Option<String>)> {
-    let file = journal_path(path);
-    let found = storage.stat(&file).map_err(|source| Error::storage("look at it", &file, source))?;
-    let Some(stat) = found else { return Ok((false, None)) };
-    if stat.kind == StatKind::File && matches!(read_journal(storage, &file)?, Found::Fits(_)) {
+    clear(storage, &journal_path(path))
+}
+
+fn clear(storage: &dyn Storage, file: &Path) -> Result<(bool, Option<String>)> {
+    let Some(stat) = stat(storage, file)? else { return Ok((false, None)) };
+    if stat.kind == StatKind::File && matches!(read_journal(storage, file)?, Found::Fits(_)) {
         return Ok((true, None));
     }
-    let kept = set_aside(storage, &file, damaged_path)?;
+    let kept = set_aside(storage, file, damaged_path)?;
     let text = format!("{} is no journal of ours, and is kept as {}", file.display(), kept.display());
     Ok((false, Some(text)))
+}
+
+/// Keeps the partial file of another version until the new one is complete. Of several it is the first:
+/// what came between was not finished either. Says what was set aside because it is none of ours.
+pub(super) fn keep_old(storage: &dyn Storage, path: &Path) -> Result<Option<String>> {
+    let (part, journal) = (old_part_path(path), old_journal_path(path));
+    let (is_ours, mut told) = clear(storage, &journal)?;
+    let has_part = stat(storage, &part)?;
+    if is_ours && has_part.is_some_and(|stat| stat.kind == StatKind::File) {
+        return Ok(told);
+    }
+    if has_part.is_some() {
+        let kept = set_aside(storage, &part, aside_path)?;
+        told = Some(format!("{} is none of ours, and is kept as {}", part.display(), kept.display()));
+    }
+    let rename = |from: &Path, to: &Path| {
+        storage.rename(from, to, true).map_err(|source| Error::storage("rename", from, source))
+    };
+    rename(&part_path(path), &part)?;
+    rename(&journal_path(path), &journal)?;
+    Ok(told)
+}
+
+fn stat(storage: &dyn Storage, file: &Path) -> Result<Option<Stat>> {
+    storage.stat(file).map_err(|source| Error::storage("look at it", file, source))
 }
 
 /// Gives a file that is not ours to write to a free name beside it.

@@ -13,6 +13,7 @@ use crate::checksum::Algorithm;
 use crate::error::{Error, Result};
 use crate::event::{Event, Progress};
 use crate::evidence::{Evidence, Verdict};
+use crate::feed::ledger::unix_ns;
 use crate::feed::{EntryId, Fed, Settled};
 use crate::http::origin::Origin;
 use crate::job::{JobId, JobSpec};
@@ -188,6 +189,24 @@ pub(crate) struct Prepared {
     pub(crate) is_moved: bool,
     /// What the user should know of what was found.
     pub(crate) warnings: Vec<String>,
+}
+
+impl Prepared {
+    /// Whether the file under the final name is as we left it, and of another version than this journal.
+    pub(crate) fn is_replaced(&self, journal: &Journal) -> bool {
+        self.existing.as_ref().is_some_and(|existing| {
+            let is_other = |note: &Note| journal.identity.evidence.compare(&note.evidence).is_different();
+            existing.is_as_noted() && existing.note.as_ref().is_some_and(is_other)
+        })
+    }
+}
+
+impl Existing {
+    /// Whether size and time are those that were noted when it was fetched.
+    pub(crate) fn is_as_noted(&self) -> bool {
+        let found = (self.stat.len_bytes, unix_ns(self.stat.modified));
+        self.note.as_ref().is_some_and(|note| note.file == Some(found))
+    }
 }
 
 /// A file under the final name.

@@ -18,7 +18,7 @@ use rustix::io::retry_on_intr;
 
 use self::part::DiskPart;
 use super::{FileId, OpenPart, PartFile, Stat, StatKind, Storage};
-use crate::name::JOURNAL_SUFFIX;
+use crate::name::{JOURNAL_SUFFIX, damaged_path};
 
 /// Of each open: no symlink at the last component, and no wait for the other end of a pipe or
 /// line. Neither matters to a regular file.
@@ -26,6 +26,12 @@ const OPEN_FLAGS: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
 
 /// The mode of what is not finished, and of what only we read.
 const PRIVATE_MODE: u32 = 0o600;
+
+/// A file that begins with as many bytes of ours was left by us.
+const ALIKE_BYTES: u64 = 16;
+
+/// So many files are set aside beside one at most.
+const ASIDE_MAX: u32 = 100;
 
 /// What a process usually has, where its own umask cannot be read without changing it.
 const UMASK_DEFAULT: u32 = 0o022;
@@ -85,7 +91,7 @@ impl Storage for Disk {
 
     fn write_atomic(&self, path: &Path, content: &[u8], sync: bool) -> io::Result<()> {
         let temporary = temporary_name(path)?;
-        let file = create_private(&temporary)?;
+        let file = create_private(&temporary, content)?;
         let replaced = fill(file, content, sync).and_then(|()| fs::rename(&temporary, path));
         if replaced.is_err() {
             // As far as it goes: the next write removes what is left.
@@ -207,20 +213,42 @@ fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
 }
 
-/// A new private file. What a crash left under the name goes first: it may have a wider mode, or
-/// another name as well.
-fn create_private(path: &Path) -> io::Result<File> {
+/// A new private file for this content. What a crash left under the name goes first: it may have a
+/// wider mode, or another name as well. What somebody else has put there is kept under a free name.
+fn create_private(path: &Path, content: &[u8]) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(PRIVATE_MODE).custom_flags(OPEN_FLAGS);
     match options.open(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            // Refuses what is no regular file, a symlink too.
-            drop(open_regular(OpenOptions::new().write(true), path)?);
-            fs::remove_file(path)?;
+            match is_left_by_us(path, content)? {
+                true => fs::remove_file(path)?,
+                false => move_aside(path)?,
+            }
             options.open(path)
         }
         opened => opened,
     }
+}
+
+/// Whether a file begins as this content does, as far as it goes.
+fn is_left_by_us(path: &Path, content: &[u8]) -> io::Result<bool> {
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Ok(false);
+    }
+    let Ok(file) = open_regular(OpenOptions::new().read(true), path) else { return Ok(false) };
+    let mut beginning = Vec::new();
+    file.take(ALIKE_BYTES).read_to_end(&mut beginning)?;
+    Ok(content.starts_with(&beginning))
+}
+
+fn move_aside(path: &Path) -> io::Result<()> {
+    for number in 1..=ASIDE_MAX {
+        match rename_new(path, &damaged_path(path, number)) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            result => return result,
+        }
+    }
+    Err(not_regular())
 }
 
 /// Takes from others what they may do with a file or directory of ours that was there already.

@@ -4,6 +4,7 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
 
+use towline_engine::options::Existing;
 use towline_engine::{ErrorKind, Event, Options, Session};
 use towline_origin::{ETag, Fault, Origin, Resource, Scope};
 
@@ -216,6 +217,66 @@ fn what_somebody_puts_in_the_place_of_a_journal_is_kept() {
             assert_eq!(place.leftovers(&["a.bin"]), [kept]);
             assert_eq!(fs::read_to_string(place.file(kept)).unwrap(), "precious, not ours");
         }
+    });
+}
+
+/// Begins one version and goes on with another one, with something under a name of the old one.
+fn change_beside(plant: impl Fn(&Place)) -> Place {
+    let slow = Fault::RatePerConnection(RATE_PER_CONNECTION);
+    let origin = Origin::builder().resource(Resource::new("/a.bin", 44, LARGE)).fault(slow).start().unwrap();
+    let place = Place::new();
+    begin(&place, &origin, "/a.bin");
+    plant(&place);
+    origin.set_resource(Resource::new("/a.bin", 45, LARGE));
+    fetch(one_connection(&place), [spec(&origin, "/a.bin")]).assert_done(1);
+    place.assert_content("a.bin", 45, LARGE);
+    place
+}
+
+#[test]
+fn what_has_a_name_that_ours_get_on_the_way_is_kept() {
+    with_watchdog(LONG * 2, || {
+        for (taken, kept) in [
+            ("a.bin.towline.old", "a.bin.towline.old.1"),
+            ("a.bin.towline.old.json", "a.bin.towline.old.json.damaged-1"),
+            ("a.bin.towline.json.tmp", "a.bin.towline.json.tmp.damaged-1"),
+        ] {
+            let place = change_beside(|place| fs::write(place.file(taken), "precious, not ours").unwrap());
+            assert_eq!(place.leftovers(&["a.bin"]), [kept]);
+            assert_eq!(fs::read_to_string(place.file(kept)).unwrap(), "precious, not ours");
+            let place = change_beside(|place| fs::create_dir(place.file(taken)).unwrap());
+            assert_eq!(place.leftovers(&["a.bin"]), [kept], "a directory");
+        }
+    });
+}
+
+#[test]
+fn an_old_version_that_a_kill_left_is_gone_on_with_or_goes() {
+    with_watchdog(LONG * 2, || {
+        let slow = Fault::RatePerConnection(RATE_PER_CONNECTION);
+        let origin = Origin::builder().resource(Resource::new("/a.bin", 46, LARGE)).fault(slow).start().unwrap();
+        let place = Place::new();
+        let kept_bytes = begin(&place, &origin, "/a.bin");
+        let saved = ["a.bin.towline", "a.bin.towline.json"].map(|name| fs::read(place.file(name)).unwrap());
+        // Between the two renames.
+        fs::rename(place.file("a.bin.towline"), place.file("a.bin.towline.old")).unwrap();
+        let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+        run.assert_done(1);
+        assert_eq!(run.resumed_bytes(), kept_bytes);
+        assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
+
+        // Its new version has its name, and the old one was still to be removed.
+        origin.set_resource(Resource::new("/a.bin", 47, LARGE));
+        let mut options = place.options();
+        options.existing = Existing::Overwrite;
+        fetch(options, [spec(&origin, "/a.bin")]).assert_done(1);
+        fs::write(place.file("a.bin.towline.old"), &saved[0]).unwrap();
+        fs::write(place.file("a.bin.towline.old.json"), &saved[1]).unwrap();
+        let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+        run.assert_done(1);
+        assert!(run.finished()[0].how.was_there());
+        place.assert_content("a.bin", 47, LARGE);
+        assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
     });
 }
 

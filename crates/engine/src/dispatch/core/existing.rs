@@ -302,14 +302,11 @@ impl Job {
         if self.spec.url.query().is_some() {
             return false;
         }
-        let left = (existing.stat.len_bytes, unix_ns(existing.stat.modified));
-        existing.note.as_ref().is_some_and(|note| {
-            let is_silent = note.evidence.is_silent() && self.held.is_silent();
-            self.is_of(&note.url)
-                && note.file == Some(left)
-                && is_silent
-                && !note.evidence.compare(&self.held).is_different()
-        })
+        existing.is_as_noted()
+            && existing.note.as_ref().is_some_and(|note| {
+                let is_silent = note.evidence.is_silent() && self.held.is_silent();
+                self.is_of(&note.url) && is_silent && !note.evidence.compare(&self.held).is_different()
+            })
     }
 
     /// Whether the URL of a journal or a note is one of this file's.
