@@ -410,8 +410,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.towline.json");
         let disk = Disk::new();
-        fs::write(directory.path().join("a.towline.json.tmp"), "left by a crash, and longer").unwrap();
-        for (content, sync) in [("one", true), ("another", false)] {
+        fs::write(directory.path().join("a.towline.json.tmp"), "the same beginning, left by a crash").unwrap();
+        for (content, sync) in [("the same beginning, one", true), ("the same beginning, two", false)] {
             disk.write_atomic(&path, content.as_bytes(), sync).unwrap();
             assert_eq!(disk.read_small(&path, 100).unwrap(), content.as_bytes());
             assert_eq!(names_in(directory.path()), ["a.towline.json"]);
@@ -431,14 +431,22 @@ mod tests {
     }
 
     #[test]
-    fn an_atomic_write_refuses_a_symlink_at_its_temporary_name() {
-        let directory = tempfile::tempdir().unwrap();
-        let target = directory.path().join("target");
-        fs::write(&target, "theirs").unwrap();
-        symlink(&target, directory.path().join("a.towline.json.tmp")).unwrap();
-        let error = Disk::new().write_atomic(&directory.path().join("a.towline.json"), b"ours", true).unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(libc::ELOOP));
-        assert_eq!(fs::read(&target).unwrap(), b"theirs");
+    fn an_atomic_write_sets_aside_what_has_its_temporary_name_and_is_none_of_ours() {
+        for is_link in [true, false] {
+            let directory = tempfile::tempdir().unwrap();
+            let (path, target) = (directory.path().join("a.towline.json"), directory.path().join("target"));
+            let temporary = directory.path().join("a.towline.json.tmp");
+            fs::write(&target, "theirs").unwrap();
+            match is_link {
+                true => symlink(&target, &temporary).unwrap(),
+                false => fs::write(&temporary, "theirs").unwrap(),
+            }
+            Disk::new().write_atomic(&path, b"ours", true).unwrap();
+            let names = ["a.towline.json", "a.towline.json.tmp.damaged-1", "target"];
+            assert_eq!(names_in(directory.path()), names);
+            assert_eq!(fs::read(&target).unwrap(), b"theirs");
+            assert_eq!(fs::read(directory.path().join(names[1])).unwrap(), b"theirs");
+        }
     }
 
     #[test]
