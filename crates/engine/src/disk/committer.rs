@@ -460,10 +460,10 @@ impl Committer {
         }
     }
 
-    /// The version before has been replaced.
+    /// The version before has been replaced. What is left if this is broken off has a journal.
     fn remove_old(&self, path: &Path) {
-        self.storage.remove(&old_journal_path(path)).ok();
         self.storage.remove(&old_part_path(path)).ok();
+        self.storage.remove(&old_journal_path(path)).ok();
     }
 
     /// What was to replace it has come to nothing.

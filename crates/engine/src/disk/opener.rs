@@ -161,15 +161,18 @@ impl Opener {
         ];
         let may_have = look == Look::Resume && self.may_have_leftovers(path);
         for (part, journal_file) in places.into_iter().filter(|_| may_have) {
-            let Some(stat) = self.stat(&part)?.filter(|stat| stat.kind == StatKind::File && stat.links == 1) else {
-                continue;
-            };
+            let stat = self.stat(&part)?;
             let Ok(Found::Fits(journal)) = ours::read_journal(&*self.storage, &journal_file) else { continue };
+            if stat.is_none() && journal_file == old_journal_path(path) {
+                // The last step of removing both was still to come.
+                self.remove(&journal_file)?;
+            }
+            let Some(stat) = stat.filter(|stat| stat.kind == StatKind::File && stat.links == 1) else { continue };
             if part == old_part_path(path) && prepared.existing.is_some() {
                 if prepared.is_replaced(&journal) {
                     // Its new version was published, and nothing was left to do but to remove it.
-                    self.remove(&journal_file)?;
                     self.remove(&part)?;
+                    self.remove(&journal_file)?;
                 }
                 continue;
             }

@@ -18,7 +18,7 @@ pub(crate) const OUR_SUFFIXES: [&str; 5] =
 const EARLIER_PART_SUFFIX: &str = ".part";
 const EARLIER_JOURNAL_SUFFIX: &str = ".part.json";
 /// How the names end of what an earlier run may have left elsewhere than under its partial name.
-pub(crate) const LEFTOVER_SUFFIXES: [&str; 2] = [OLD_PART_SUFFIX, EARLIER_JOURNAL_SUFFIX];
+pub(crate) const LEFTOVER_SUFFIXES: [&str; 3] = [OLD_PART_SUFFIX, OLD_JOURNAL_SUFFIX, EARLIER_JOURNAL_SUFFIX];
 /// Where a batch keeps its ledger.
 pub(crate) const BATCH_DIRECTORY: &str = ".towline";
 

@@ -270,13 +270,17 @@ fn an_old_version_that_a_kill_left_is_gone_on_with_or_goes() {
         let mut options = place.options();
         options.existing = Existing::Overwrite;
         fetch(options, [spec(&origin, "/a.bin")]).assert_done(1);
-        fs::write(place.file("a.bin.towline.old"), &saved[0]).unwrap();
-        fs::write(place.file("a.bin.towline.old.json"), &saved[1]).unwrap();
-        let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
-        run.assert_done(1);
-        assert!(run.finished()[0].how.was_there());
-        place.assert_content("a.bin", 47, LARGE);
-        assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
+        for is_begun in [false, true] {
+            if !is_begun {
+                fs::write(place.file("a.bin.towline.old"), &saved[0]).unwrap();
+            }
+            fs::write(place.file("a.bin.towline.old.json"), &saved[1]).unwrap();
+            let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+            run.assert_done(1);
+            assert!(run.finished()[0].how.was_there());
+            place.assert_content("a.bin", 47, LARGE);
+            assert_eq!(place.leftovers(&["a.bin"]), [""; 0], "half removed: {is_begun}");
+        }
     });
 }
 
