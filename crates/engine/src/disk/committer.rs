@@ -380,8 +380,13 @@ impl Committer {
     fn check_published(&self, pending: &Pending) -> Result<()> {
         let Publish { part_of, path, len_bytes, .. } = &pending.publish;
         let cannot = |source| Error::storage("look at the finished file", path, source);
-        let is_ours = pending.part.is_at(path).map_err(cannot)?;
-        if is_ours && pending.part.len_bytes().map_err(cannot)? == *len_bytes {
+        // Who took it away has got it whole.
+        let Some(found) = self.storage.stat(path).map_err(cannot)? else { return Ok(()) };
+        // Some file systems number their files by name: then it is told by when it was made.
+        let born = |stat: &Stat| stat.file.and_then(|file| file.born_unix_ns);
+        let held = pending.part.stat().map_err(cannot)?;
+        let is_ours = pending.part.is_at(path).map_err(cannot)? || born(&held).is_some() && born(&held) == born(&found);
+        if is_ours && found.kind == StatKind::File && found.len_bytes == *len_bytes {
             return Ok(());
         }
         let part = part_path(part_of);
@@ -398,11 +403,10 @@ impl Committer {
         if self.syncs {
             part.sync().map_err(|source| Error::storage("sync", path, source))?;
         }
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        journal.saved_unix_ms = since.as_millis() as u64;
+        journal.saved_unix_ms = unix_ms_now();
         journal.file = stat.file;
         // Somebody may have put a file of theirs there since.
-        if let Ok((_, Some(text))) = ours::clear_journal_name(&*self.storage, path) {
+        if let (_, Some(text)) = ours::clear_journal_name(&*self.storage, path)? {
             self.report(Message::Warned(text));
         }
         let name = journal_path(path);
@@ -455,8 +459,9 @@ impl Committer {
     fn remove_journal(&self, path: &Path) -> io::Result<()> {
         let name = journal_path(path);
         match ours::read_journal(&*self.storage, &name) {
-            Ok(Found::Damaged(_)) => Ok(()),
-            _ => self.storage.remove(&name),
+            Ok(Found::Fits(_)) => self.storage.remove(&name),
+            // One of ours that is left does no harm.
+            _ => Ok(()),
         }
     }
 
@@ -468,8 +473,9 @@ impl Committer {
 
     /// What was to replace it has come to nothing.
     fn bring_back_old(&self, path: &Path) {
-        if self.storage.rename(&old_part_path(path), &part_path(path), false).is_ok() {
-            self.storage.rename(&old_journal_path(path), &journal_path(path), false).ok();
+        // Between the two, it is what a kill while it was kept would have left.
+        if self.storage.rename(&old_journal_path(path), &journal_path(path), false).is_ok() {
+            self.storage.rename(&old_part_path(path), &part_path(path), false).ok();
         }
     }
 }
@@ -490,11 +496,16 @@ fn directory_of(path: &Path) -> PathBuf {
     }
 }
 
+fn unix_ms_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}
+
 /// The note with what the file looks like now, so that a later change shows.
 fn note_bytes(publish: &Publish, part: &dyn PartFile) -> Vec<u8> {
     let with_file = |note: &Note| {
         let modified_ns = part.stat().ok().map(|stat| unix_ns(stat.modified));
-        serde_json::to_vec(&Note { file: modified_ns.map(|ns| (publish.len_bytes, ns)), ..note.clone() }).ok()
+        let file = modified_ns.map(|ns| (publish.len_bytes, ns));
+        serde_json::to_vec(&Note { file, noted_unix_ms: unix_ms_now(), ..note.clone() }).ok()
     };
     publish.note.as_ref().and_then(with_file).unwrap_or_default()
 }

@@ -168,7 +168,11 @@ impl Opener {
                 self.remove(&journal_file)?;
             }
             let Some(stat) = stat.filter(|stat| stat.kind == StatKind::File && stat.links == 1) else { continue };
-            if part == old_part_path(path) && prepared.existing.is_some() {
+            let is_half_kept = journal_file == journal_path(path);
+            if is_half_kept && !journal.file.zip(stat.file).is_some_and(|(held, found)| held.is_same(&found)) {
+                continue;
+            }
+            if journal_file == old_journal_path(path) && prepared.existing.is_some() {
                 if prepared.is_replaced(&journal) {
                     // Its new version was published, and nothing was left to do but to remove it.
                     self.remove(&part)?;
@@ -178,8 +182,13 @@ impl Opener {
             }
             // Nobody else may be working on it, and it stays ours while its name changes.
             let opened = self.lock(&part, OpenPart::Keep)?;
+            if journal_file == old_journal_path(path) {
+                self.rename(&journal_file, &journal_path(path), true)?;
+            }
             self.rename(&part, &part_path(path), false)?;
-            self.rename(&journal_file, &journal_path(path), true)?;
+            if journal_file == earlier_journal_path(path) {
+                self.rename(&journal_file, &journal_path(path), true)?;
+            }
             drop(opened);
             return self.look_at_part(job, path, &stat, look, prepared);
         }

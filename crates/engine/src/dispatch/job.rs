@@ -172,6 +172,8 @@ pub(crate) struct Job {
     /// What is missing can only come with a stream from the first byte on. What is there stays, if
     /// that stream is of the same version.
     pub(crate) begins_at_zero: bool,
+    /// The whole file is asked for because its ranges fail: what came stays, whatever is answered.
+    pub(crate) is_last_resort: bool,
     /// The source that leads has not been compared with what others brought.
     pub(crate) needs_sample: bool,
     /// Answers that did not fit what is held.
@@ -388,6 +390,7 @@ impl Job {
             ignored_ranges: 0,
             says_no_ranges: false,
             begins_at_zero: false,
+            is_last_resort: false,
             needs_sample: false,
             doubts: Doubts::default(),
             trials: Failures::default(),
@@ -448,7 +451,13 @@ impl Job {
     pub(crate) fn note(&self) -> Option<Note> {
         let note = || {
             let (url, evidence) = self.version();
-            Note { url: secret::identity_url(url), evidence: evidence.clone(), file: None }
+            Note {
+                url: secret::identity_url(url),
+                is_whole_url: secret::identity_url(url) == url.as_str(),
+                evidence: evidence.clone(),
+                file: None,
+                noted_unix_ms: 0,
+            }
         };
         let is_large = self.total_bytes.is_none_or(|total| total > GATHERED_BYTES_MAX);
         (self.entry.is_none() || is_large).then(note)
@@ -493,6 +502,7 @@ impl Job {
         self.ignored_ranges = 0;
         self.says_no_ranges = false;
         self.begins_at_zero = false;
+        self.is_last_resort = false;
         self.doubts = Doubts::default();
         self.trials = Failures::default();
         self.answers = 0;

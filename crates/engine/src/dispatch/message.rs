@@ -192,10 +192,14 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// Whether the file under the final name is as we left it, and of another version than this journal.
+    /// Whether the file under the final name is as we left it, later than this journal, and of another
+    /// version.
     pub(crate) fn is_replaced(&self, journal: &Journal) -> bool {
         self.existing.as_ref().is_some_and(|existing| {
-            let is_other = |note: &Note| journal.identity.evidence.compare(&note.evidence).is_different();
+            let is_other = |note: &Note| {
+                let is_later = note.noted_unix_ms >= journal.saved_unix_ms;
+                is_later && journal.identity.evidence.compare(&note.evidence).is_different()
+            };
             existing.is_as_noted() && existing.note.as_ref().is_some_and(is_other)
         })
     }
@@ -221,6 +225,9 @@ pub(crate) struct Existing {
 pub(crate) struct Note {
     /// The URL without credentials and query.
     pub(crate) url: String,
+    /// Whether nothing had to be left out of it.
+    #[serde(default)]
+    pub(crate) is_whole_url: bool,
     /// The version that was fetched.
     #[serde(rename = "validator")]
     pub(crate) evidence: Evidence,
@@ -228,6 +235,9 @@ pub(crate) struct Note {
     /// somebody has changed it. Missing in notes of builds up to 0.1.0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) file: Option<(u64, i64)>,
+    /// When it was noted.
+    #[serde(default)]
+    pub(crate) noted_unix_ms: u64,
 }
 
 /// A file that got its final name.

@@ -80,7 +80,7 @@ impl Evidence {
     /// Whether another URL says the same strong tag and the same length: likely the same content, and
     /// no proof.
     pub(crate) fn shares_tag(&self, claimed: &Self) -> bool {
-        self.has_same_strong_tag(claimed) && self.may_be_sampled(claimed)
+        self.has_same_strong_tag(claimed) && self.may_be_sampled(claimed) && !self.compare(claimed).is_different()
     }
 
     /// In what the claim differs, for people: `length 9000 instead of 8000 bytes, ETag "b" instead of "a"`.

@@ -202,10 +202,8 @@ fn looks_sound(path: &Path) -> Result<bool, Error> {
     }
     let mut file = match private().open(path) {
         Ok(file) => file,
-        // Somebody else's, or a socket.
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EACCES | libc::EPERM | libc::ENXIO)) => {
-            return Ok(false);
-        }
+        // A socket.
+        Err(error) if error.raw_os_error() == Some(libc::ENXIO) => return Ok(false),
         Err(error) => return Err(fault(error)),
     };
     let found = file.metadata().map_err(fault)?;

@@ -248,7 +248,7 @@ fn move_aside(path: &Path) -> io::Result<()> {
             result => return result,
         }
     }
-    Err(not_regular())
+    Err(io::Error::new(ErrorKind::AlreadyExists, "it is in the way, and too many others were set aside before"))
 }
 
 /// Takes from others what they may do with a file or directory of ours that was there already.
@@ -280,7 +280,7 @@ fn temporary_name(path: &Path) -> io::Result<PathBuf> {
     let mut name = name.to_os_string();
     match is_journal {
         true => name.push(".tmp"),
-        false => name.push(format!(".{}{JOURNAL_SUFFIX}.tmp", std::process::id())),
+        false => name.push(format!(".status{JOURNAL_SUFFIX}.tmp")),
     }
     Ok(path.with_file_name(name))
 }

@@ -197,11 +197,11 @@ impl Answer {
         let status = response.status();
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         // Two of them contradict each other.
-        let is_twice = headers
+        let contradicts_itself = headers
             .get_all(header::CONTENT_RANGE)
             .iter()
             .any(|value| Some(value) != headers.get(header::CONTENT_RANGE));
-        let content_range = text(header::CONTENT_RANGE).filter(|_| !is_twice).and_then(content_range::parse);
+        let content_range = text(header::CONTENT_RANGE).filter(|_| !contradicts_itself).and_then(content_range::parse);
         let total_bytes = match status.as_u16() {
             206 | 416 => content_range.as_ref().and_then(|range| range.total),
             _ => match framing {

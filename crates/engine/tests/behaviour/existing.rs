@@ -154,6 +154,10 @@ fn what_was_left_as_it_is_by_a_url_without_versions_is_there() {
             // Another query may be another file, and what was touched is not as it was left.
             let run = fetch(place.options(), [spec(&origin, "/a.bin?id=2").output("a.bin")]);
             assert_eq!(run.failure_kinds(), [ErrorKind::NameTaken], "{length:?}");
+            let other = Place::new();
+            fetch(other.options(), [spec(&origin, "/a.bin?id=2").output("a.bin")]).assert_done(1);
+            let run = fetch(other.options(), [spec(&origin, "/a.bin")]);
+            assert_eq!(run.failure_kinds(), [ErrorKind::NameTaken], "{length:?}");
             let file = File::options().write(true).open(place.file("a.bin")).unwrap();
             file.set_modified(SystemTime::now() - Duration::from_secs(100)).unwrap();
             let run = fetch(place.options(), [spec(&origin, "/a.bin")]);

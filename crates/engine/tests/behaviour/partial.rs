@@ -192,11 +192,8 @@ fn a_partial_file_that_somebody_cuts_meanwhile_is_whole_in_the_end() {
 #[test]
 fn what_somebody_puts_in_the_place_of_a_journal_is_kept() {
     with_watchdog(LONG, || {
-        // Once it is noticed when the next one is saved, once at the end.
-        for (save_interval, kept) in [
-            (Duration::from_millis(100), "a.bin.towline.json.damaged-1"),
-            (Duration::from_secs(100), "a.bin.towline.json"),
-        ] {
+        // Once it is noticed when the next one is saved, at a stop, and once at the end.
+        for (is_stopped, kept) in [(true, "a.bin.towline.json.damaged-1"), (false, "a.bin.towline.json")] {
             let origin = Origin::builder()
                 .resource(Resource::new("/a.bin", 36, LARGE))
                 .fault(Fault::RatePerConnection(RATE_PER_CONNECTION))
@@ -204,15 +201,20 @@ fn what_somebody_puts_in_the_place_of_a_journal_is_kept() {
                 .unwrap();
             let place = Place::new();
             let mut options = one_connection(&place);
-            options.save_interval = save_interval;
-            let mut live = Live::start(Session::builder(options));
+            options.save_interval = Duration::from_secs(100);
+            let mut live = Live::start(Session::builder(options.clone()));
             live.handle.add(spec(&origin, "/a.bin"));
             live.handle.close();
             live.wait_for_share(30);
             fs::write(place.beside("theirs"), "precious, not ours").unwrap();
             fs::rename(place.beside("theirs"), place.file("a.bin.towline.json")).unwrap();
-            let run = live.end();
-            run.assert_done(1);
+            if is_stopped {
+                live.handle.stop();
+                live.end();
+                fetch(options, [spec(&origin, "/a.bin")]).assert_done(1);
+            } else {
+                live.end().assert_done(1);
+            }
             place.assert_content("a.bin", 36, LARGE);
             assert_eq!(place.leftovers(&["a.bin"]), [kept]);
             assert_eq!(fs::read_to_string(place.file(kept)).unwrap(), "precious, not ours");

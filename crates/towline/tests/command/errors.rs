@@ -166,6 +166,18 @@ fn a_low_limit_of_descriptors_is_raised_as_far_as_it_may_be() {
 }
 
 #[test]
+fn too_few_descriptors_make_a_list_slower_and_fail_none_of_it() {
+    let origin = Origin::builder().files("/{}.bin", 60, 40_000, 70).start().unwrap();
+    let place = Place::new();
+    place.write("list.txt", &(0..60).map(|number| origin.url(&format!("/{number}.bin\n"))).collect::<String>());
+    let limit = Rlimit { current: Some(22), maximum: Some(22) };
+    place.towline(&["-i", "list.txt", "-d", "out"]).limit(Limited::Nofile, limit).run().code(0);
+    for number in 0..60 {
+        place.check(&format!("{number}.bin"), 70 + number, 40_000);
+    }
+}
+
+#[test]
 fn a_directory_that_cannot_be_written_is_named() {
     let (origin, place) = (small(), Place::new());
     let url = origin.url("/a.bin");

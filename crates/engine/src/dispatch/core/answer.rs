@@ -41,6 +41,11 @@ impl Core {
                 return self.stream_over(id, transfer);
             }
             job.begins_at_zero = true;
+            if job.is_last_resort {
+                let text = format!("the server has another version ({})", job.held.differences(&head.evidence));
+                let error = Error::new(ErrorKind::Changed, text).with_url(crate::secret::shown_url(&job.url));
+                return self.wind(now, id, Winding::Fail(error.with_advice(KEPT)));
+            }
             if self.must_ask_again(now, id, &head, verdict) {
                 return;
             }
@@ -339,9 +344,7 @@ impl Core {
         if matches!(job.phase, Phase::Winding(_)) {
             return self.wound(now, id);
         }
-        if !self.waits_for_machine(now, id, &error) {
-            self.wind(now, id, Winding::Fail(error));
-        }
+        self.fail_or_wait(now, id, error);
     }
 }
 

@@ -152,7 +152,7 @@ impl Core {
         let found = match result {
             Ok(found) => found,
             Err(error) if matches!(job.phase, Phase::Verifying | Phase::CheckingExisting) => {
-                return self.wind(now, id, Winding::Fail(error));
+                return self.fail_or_wait(now, id, error);
             }
             Err(_) => return self.wound(now, id),
         };
@@ -252,10 +252,7 @@ impl Core {
                 if error.kind() == ErrorKind::Digest && self.begins_with_another(now, id, &error) {
                     return;
                 }
-                if was_stored && self.waits_for_machine(now, id, &error) {
-                    return;
-                }
-                self.wind(now, id, Winding::Fail(error));
+                self.fail_or_wait(now, id, error);
             }
         }
     }
@@ -404,6 +401,8 @@ impl Core {
                 self.warn(Some(id), format!("the last progress could not be saved: {error}"));
                 self.wound(now, id);
             }
+            // Too few descriptors for now: the next step saves what has come by then.
+            (Err(error), _) if error.is_scarcity() => {}
             (Err(error), _) => {
                 job.is_disk_doubtful = true;
                 self.wind(now, id, Winding::Fail(error));

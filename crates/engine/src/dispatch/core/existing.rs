@@ -226,9 +226,26 @@ impl Core {
                 self.transfer_failed(now, id, transfer, error, retry_after, false);
             }
             End::Redirect { status, location } => self.redirected(now, id, transfer, status, location),
-            // Samples cannot be had, or not of this version: nothing shows that it is the file.
+            // Samples cannot be had: nothing shows that it is the file, but perhaps its note.
+            End::NotRange(head) if head.total_bytes == job.total_bytes && !head.evidence.is_html => {
+                match self.jobs[&id].existing.as_ref().filter(|existing| self.trusts_note(id, existing)) {
+                    Some(existing) => {
+                        let published =
+                            Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
+                        self.wind(now, id, crate::dispatch::job::Winding::There(How::ThereByNote, published));
+                    }
+                    None => self.existing_compared(now, id, None),
+                }
+            }
+            // Or not of this version.
             _ => self.existing_compared(now, id, None),
         }
+    }
+
+    fn trusts_note(&self, id: JobId, existing: &Existing) -> bool {
+        let job = &self.jobs[&id];
+        let is_owned = matches!(job.existing_verdict, ExistingVerdict::Owned(_));
+        !is_owned && self.settings.existing != Policy::Overwrite && job.is_as_it_was_left(existing)
     }
 
     pub(super) fn compared(&mut self, now: Time, id: JobId, result: Result<bool>) {
@@ -239,7 +256,7 @@ impl Core {
         }
         let is_same = match result {
             Ok(is_same) => is_same,
-            Err(error) => return self.wind(now, id, crate::dispatch::job::Winding::Fail(error)),
+            Err(error) => return self.fail_or_wait(now, id, error),
         };
         if let (true, Some(left)) = (is_same, &mut job.existing_samples) {
             left.pop();
@@ -259,15 +276,6 @@ impl Core {
             let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
             let how = if was_sampled { How::ThereBySamples } else { How::ThereByContent };
             return self.wind(now, id, crate::dispatch::job::Winding::There(how, published));
-        }
-        let is_owned = matches!(job.existing_verdict, ExistingVerdict::Owned(_));
-        if is_same.is_none()
-            && !is_owned
-            && self.settings.existing != Policy::Overwrite
-            && job.is_as_it_was_left(existing)
-        {
-            let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
-            return self.wind(now, id, crate::dispatch::job::Winding::There(How::ThereByNote, published));
         }
         let why = match is_same {
             Some(_) => "another file has this name (its content differs)",
@@ -296,16 +304,14 @@ impl Core {
 
 impl Job {
     /// Whether the note says that this URL brought the file and that nothing was changed since, and
-    /// the server has never said a version that could contradict it. A note does not hold queries,
-    /// by which files may differ.
+    /// the server has never said a version that could contradict it. Of other URLs a note holds too
+    /// little: files may differ by their queries alone.
     fn is_as_it_was_left(&self, existing: &Existing) -> bool {
-        if self.spec.url.query().is_some() {
-            return false;
-        }
         existing.is_as_noted()
             && existing.note.as_ref().is_some_and(|note| {
+                let is_same_url = note.is_whole_url && note.url == self.spec.url.as_str();
                 let is_silent = note.evidence.is_silent() && self.held.is_silent();
-                self.is_of(&note.url) && is_silent && !note.evidence.compare(&self.held).is_different()
+                is_same_url && is_silent && !note.evidence.compare(&self.held).is_different()
             })
     }
 

@@ -36,6 +36,13 @@ impl Core {
         true
     }
 
+    /// What this machine did not do for a file fails it, unless it may do so in a moment.
+    pub(super) fn fail_or_wait(&mut self, now: Time, id: JobId, error: Error) {
+        if !self.waits_for_machine(now, id, &error) {
+            self.wind(now, id, Winding::Fail(error));
+        }
+    }
+
     /// Whether the disk was full, and nothing has ended since that might have made room.
     pub(super) fn is_full(&mut self) -> bool {
         let is_full = self.full_since == Some(self.tally.ended_files()) && !self.running.is_empty();

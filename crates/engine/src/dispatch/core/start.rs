@@ -195,10 +195,7 @@ impl Core {
         let prepared = match result {
             Ok(prepared) => *prepared,
             Err(error) if matches!(job.phase, Phase::Preparing) => {
-                if self.waits_for_machine(now, id, &error) {
-                    return;
-                }
-                return self.wind(now, id, Winding::Fail(error));
+                return self.fail_or_wait(now, id, error);
             }
             Err(_) => return self.wound(now, id),
         };

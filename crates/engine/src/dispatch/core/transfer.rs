@@ -418,8 +418,10 @@ impl Core {
     fn goes_on_in_one_stream(&mut self, id: JobId, error: &Error) -> bool {
         let retries = self.settings.retries;
         let Some(job) = self.jobs.get_mut(&id) else { return false };
+        // An answer that cannot be joined to what is held would begin again.
         let has_ranges = matches!(job.phase, Phase::Moving)
             && !job.sources.is_many()
+            && job.held.can_join()
             && match job.segmented {
                 Segmented::Proven => true,
                 Segmented::Unknown | Segmented::Trying => error.is_transient() && !job.done.is_empty(),
@@ -433,6 +435,7 @@ impl Core {
             return false;
         }
         job.segmented = Segmented::Refused;
+        job.is_last_resort = true;
         job.ignored_ranges = RANGE_TRIES;
         job.failures.clear();
         job.failures.insert(0, Failures { attempts: retries, retry_at: Time::ZERO });

@@ -85,6 +85,52 @@ fn pieces_that_are_refused_for_good_are_left_to_one_stream_that_writes_over() {
 }
 
 #[test]
+fn what_cannot_be_joined_is_not_begun_again_because_its_range_fails() {
+    let mut world = World::new(|options| options.connections = Some(1));
+    let job = world.add(1, "http://h/a.bin");
+    world.prepare(job, Prepared::default());
+    let probe = world.take_fetch();
+    world.tell(Message::Connected(probe.slot, Protocol::Http1));
+    probe.piece.set_end(64 * MIB);
+    let mut weak = head(64 * MIB);
+    let mut headers = http::HeaderMap::new();
+    headers.insert("etag", "W/\"v1\"".parse().unwrap());
+    weak.evidence = Evidence::from_headers(&headers, Some(64 * MIB));
+    world.tell(Message::Answered(probe.transfer, weak, None));
+    world.take(|effect| matches!(effect, Effect::Open(_)).then_some(()));
+    world.tell(Message::Opened(job, Ok(None)));
+    probe.piece.advance(10 * MIB);
+    world.end(probe.transfer, broken(), false);
+    for _ in 0..60 {
+        world.pass(Time::from_secs(40));
+        while world.fetches() > 0 {
+            let fetch = world.take_fetch();
+            assert!(!matches!(fetch.kind, FetchKind::Probe));
+            world.end(fetch.transfer, broken(), false);
+        }
+    }
+    world.tell(Message::Saved(job, Ok(())));
+    assert!(world.has(|event| matches!(event, Event::Failed { .. })));
+}
+
+#[test]
+fn a_last_resort_that_is_of_another_version_leaves_what_came() {
+    let mut world = World::new(|options| {
+        options.connections = Some(2);
+        options.http.retries = 2;
+    });
+    let (_, piece) = in_pieces(&mut world);
+    world.end(piece.transfer, broken(), false);
+    let whole = fail_all(&mut world, broken);
+    let mut other = head(64 * MIB);
+    other.evidence = evidence("v2", 64 * MIB);
+    world.tell(Message::Answered(whole.transfer, other, None));
+    world.end(whole.transfer, End::Dropped, false);
+    assert!(!world.has(|event| matches!(event, Event::Restarted { .. })));
+    assert!(!world.effects.iter().any(|effect| matches!(effect, Effect::Open(_) | Effect::Grant { .. })));
+}
+
+#[test]
 fn one_stream_is_tried_once_and_without_retries_not_at_all() {
     for (retries, wholes) in [(0, 0), (2, 1)] {
         let mut world = World::new(|options| {
