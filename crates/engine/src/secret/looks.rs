@@ -12,9 +12,16 @@ const HEX_DISTINCT_MIN: u32 = 8;
 /// Hex digits of MD5, SHA-1, SHA-256 and SHA-512.
 const DIGEST_CHARS: [usize; 4] = [32, 40, 64, 128];
 
+/// How those who issue tokens mark them, so that they are found where they do not belong.
+#[rustfmt::skip]
+const ISSUED: [&str; 20] = [
+    "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "gldt-", "xoxb-", "xoxp-", "xoxa-", "xapp-",
+    "sk_live_", "rk_live_", "npm_", "pypi-", "hf_", "dop_v1_", "shpat_", "ya29",
+];
+
 /// Whether a parameter's value looks like a secret: a JWT, or a long part of it looks random.
 pub(super) fn is_like_secret(value: &str) -> bool {
-    holds_jwt(value) || parts(value).any(|part| is_random(part, VALUE_CHARS_MIN))
+    holds_marked_token(value) || parts(value).any(|part| is_random(part, VALUE_CHARS_MIN))
 }
 
 /// Whether a directory of a path looks like a secret: a JWT, or a very long random part of mixed
@@ -24,14 +31,28 @@ pub(super) fn is_like_token(segment: &str) -> bool {
         let has = |is: fn(&u8) -> bool| part.as_bytes().iter().any(is);
         has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_digit)
     };
-    holds_jwt(segment)
+    holds_marked_token(segment)
+        || holds_credentials(segment)
         || parts(segment).any(|part| is_mixed(part) && !is_hex_digest(part) && is_random(part, SEGMENT_CHARS_MIN))
 }
 
-/// Whether there is a JSON Web Token in it: base64url of `{"…`, then one to four other parts.
-pub(super) fn holds_jwt(text: &str) -> bool {
+/// Whether there is a token in it that says itself that it is one: a JSON Web Token (base64url of
+/// `{"…`, then one to four other parts), or one with its issuer's mark.
+pub(super) fn holds_marked_token(text: &str) -> bool {
     let is_part_of_jwt = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.');
-    text.split(|char: char| !is_part_of_jwt(char)).any(is_jwt)
+    text.split(|char: char| !is_part_of_jwt(char)).any(|part| is_jwt(part) || is_issued(part))
+}
+
+fn is_issued(text: &str) -> bool {
+    text.len() >= VALUE_CHARS_MIN && ISSUED.iter().any(|mark| text.starts_with(mark))
+}
+
+/// `user:password@host` of a URL within a URL, or the token of a bot, `bot123:…`.
+fn holds_credentials(segment: &str) -> bool {
+    let Some((before, after)) = segment.split_once(':') else { return false };
+    let is_bot =
+        before.strip_prefix("bot").is_some_and(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()));
+    after.contains('@') || is_bot && after.len() >= VALUE_CHARS_MIN
 }
 
 /// Whether it is a digest as servers and lists give it.

@@ -7,6 +7,8 @@ const SECRET: &[&str] = &[
     "token", "key", "auth", "oauth", "authorization", "authinfo", "accesskeyid", "license", "licensekey",
     "pass", "passphrase", "passcode", "pwd", "credentials", "cookie", "otp", "pin",
     "code", "authcode", "ticket", "session", "sid", "sas",
+    "passkey", "torrentpass", "rsskey", "feedkey", "uploadkey", "sharekey", "appkey", "sk", "ak", "tok", "pw",
+    "csrf", "xsrf", "hmacsha1", "hmacsha256", "tempurlsig",
     "subscriptionkey", "functionkey", "privatekey", "sharedkey", "streamkey", "downloadkey",
     // Signatures under names of their own, and who signs.
     "hdnts", "hdnea", "hdntl", "gda", "upt", "tempauth", "authkey", "rlkey", "resourcekey", "confirm", "zak",
@@ -18,7 +20,7 @@ const SECRET: &[&str] = &[
 #[rustfmt::skip]
 const SECRET_ENDS: &[&str] = &[
     "token", "secret", "password", "passwd", "signature", "credential", "authorization",
-    "apikey", "accesskey", "secretkey", "sessionid", "sessid",
+    "apikey", "accesskey", "secretkey", "subscriptionkey", "sessionid", "sessid",
 ];
 
 /// Names of digests of files. A digest is no secret.
@@ -72,6 +74,10 @@ mod tests {
             "code",
             "ticket",
             "https://h/a?sig",
+            "passkey",
+            "torrent_pass",
+            "temp_url_sig",
+            "Ocp-Apim-Subscription-Key",
         ] {
             assert!(is_secret(name), "{name}");
         }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::looks::{holds_jwt, is_like_secret, is_like_token};
+use super::looks::{holds_marked_token, is_like_secret, is_like_token};
 use super::parameters::{parameters, without_signing};
 
 /// Nothing shorter looks like a token.
@@ -21,7 +21,8 @@ pub(super) fn shown_path(path: &str, ends_in_name: bool) -> Cow<'_, str> {
         if at > 0 {
             shown.push('/');
         }
-        let looks_secret: fn(&str) -> bool = if ends_in_name && at == last { holds_jwt } else { is_like_token };
+        let looks_secret: fn(&str) -> bool =
+            if ends_in_name && at == last { holds_marked_token } else { is_like_token };
         for (position, parameter) in parameters(segment).iter().enumerate() {
             parameter.push_shown(&mut shown, if position == 0 { looks_secret } else { is_like_secret });
         }
@@ -34,7 +35,7 @@ fn may_hold_secret(path: &str) -> bool {
     let mut chars = 0;
     path.bytes().any(|byte| {
         chars = if byte == b'/' { 0 } else { chars + 1 };
-        matches!(byte, b'=' | b'%') || chars >= TOKEN_CHARS_MIN
+        matches!(byte, b'=' | b'%' | b'@') || chars >= TOKEN_CHARS_MIN
     })
 }
 
@@ -77,6 +78,9 @@ mod tests {
             (format!("/s/{TOKEN}/"), "/s/***/"),
             (format!("/s/{TOKEN}=/a.iso"), "/s/***=***/a.iso"),
             (format!("/s/{JWT}"), "/s/***"),
+            ("/bot123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw/getFile/a.bin".to_owned(), "/***/getFile/a.bin"),
+            ("/http:/u:pass@h/a.bin".to_owned(), "/http:/***/a.bin"),
+            ("/s/ghp_0123456789abcdefghij/a.bin".to_owned(), "/s/***/a.bin"),
             (format!("/s/{JWT}/a.iso"), "/s/***/a.iso"),
             (format!("/a.iso;x={TOKEN};v=2"), "/a.iso;x=***;v=2"),
             ("/to%6ben=abc/a".to_owned(), "/to%6ben=***/a"),

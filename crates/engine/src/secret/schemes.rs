@@ -190,7 +190,7 @@ impl Shape {
             Backblaze => value.len() >= 40 && value.split_once('_').is_some_and(|(version, _)| is_number(version)),
             Baidu => value.starts_with("bce-auth-v1/"),
             Tencent => value.starts_with("q-sign-algorithm=") && value.contains("q-signature="),
-            Jwt => looks::holds_jwt(value),
+            Jwt => looks::holds_marked_token(value),
         }
     }
 }

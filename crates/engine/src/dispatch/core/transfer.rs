@@ -487,6 +487,10 @@ pub(super) fn next_place(
         None => return Err(refused(format!("the server answered {status} without saying where to go"))),
     };
     let origin = origin_of(&next).map_err(|error| error.with_url(shown.clone()))?;
+    if next == transfer.url {
+        // Asked again, it would say so again.
+        return Err(refused(format!("the server's {status} redirects to itself (it may want a cookie)")));
+    }
     if redirects > REDIRECTS_MAX {
         let text = format!("more than {REDIRECTS_MAX} redirects, the last to {}", secret::shown_url(&next));
         return Err(refused(text));
