@@ -467,8 +467,14 @@ impl Committer {
 
     /// The version before has been replaced. What is left if this is broken off has a journal.
     fn remove_old(&self, path: &Path) {
-        self.storage.remove(&old_part_path(path)).ok();
-        self.storage.remove(&old_journal_path(path)).ok();
+        let (part, journal) = (old_part_path(path), old_journal_path(path));
+        // Somebody may have put a file of theirs in the place of either.
+        let Ok(Found::Fits(held)) = ours::read_journal(&*self.storage, &journal) else { return };
+        let found = self.storage.stat(&part).ok().flatten().and_then(|stat| stat.file);
+        if held.file.zip(found).is_none_or(|(held, found)| held.is_same(&found)) {
+            self.storage.remove(&part).ok();
+        }
+        self.storage.remove(&journal).ok();
     }
 
     /// What was to replace it has come to nothing.

@@ -158,6 +158,9 @@ fn check_file_name(path: &Path) -> Result<()> {
     if path.as_os_str().as_encoded_bytes().contains(&0) {
         return wrong("it has a NUL in it".to_owned());
     }
+    if path.iter().any(|part| part.to_string_lossy().to_lowercase() == BATCH_DIRECTORY) {
+        return wrong(format!("{BATCH_DIRECTORY} is where the ledger of a list is kept"));
+    }
     if has_our_suffix(&name.to_string_lossy()) {
         return wrong(format!("names that end in {PART_SUFFIX} or {JOURNAL_SUFFIX} are those of unfinished files"));
     }
@@ -254,6 +257,7 @@ mod tests {
         assert!(has_our_suffix("a.towline.json.tmp") && has_our_suffix("A.TOWLINE.JSON.TMP"));
         assert!(!has_our_suffix("a.tmp") && !has_our_suffix("a.json.tmp"));
         assert!(check_user_output(Path::new("/abs/a.towline.json.tmp")).is_err());
+        assert!(check_user_output(Path::new(".towline/ledger.sqlite.ok")).is_err());
         assert!(OUR_SUFFIXES.contains(&format!("{JOURNAL_SUFFIX}.tmp").as_str()));
         assert_eq!(OUR_SUFFIXES.map(str::len).into_iter().max(), Some(255 - NAME_BYTES_MAX));
     }

@@ -222,6 +222,25 @@ fn what_somebody_puts_in_the_place_of_a_journal_is_kept() {
     });
 }
 
+#[test]
+fn what_was_begun_stays_beside_a_file_that_is_left_alone() {
+    with_watchdog(LONG, || {
+        let slow = Fault::RatePerConnection(RATE_PER_CONNECTION);
+        let origin = Origin::builder().resource(Resource::new("/a.bin", 48, LARGE)).fault(slow).start().unwrap();
+        let place = Place::new();
+        let kept_bytes = begin(&place, &origin, "/a.bin");
+        fs::write(place.file("a.bin"), "precious, not ours").unwrap();
+        let mut options = one_connection(&place);
+        options.existing = Existing::Skip;
+        fetch(options, [spec(&origin, "/a.bin")]).assert_done(1);
+        fs::rename(place.file("a.bin"), place.beside("theirs")).unwrap();
+        let run = fetch(one_connection(&place), [spec(&origin, "/a.bin")]);
+        run.assert_done(1);
+        assert_eq!(run.resumed_bytes(), kept_bytes);
+        place.assert_content("a.bin", 48, LARGE);
+    });
+}
+
 /// Begins one version and goes on with another one, with something under a name of the old one.
 fn change_beside(plant: impl Fn(&Place)) -> Place {
     let slow = Fault::RatePerConnection(RATE_PER_CONNECTION);

@@ -263,8 +263,10 @@ impl Core {
             self.jobs.get(&id).map_or(0, |job| if how.was_there() { 0 } else { self.fetched_bytes(job) });
         let Some(job) = self.jobs.remove(&id) else { return };
         if job.is_part_open {
-            // There already, or come whole: what was begun beside it is of no use.
-            self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), fate: Fate::Superseded });
+            // There already, or come whole: what was begun beside it is of no use. Beside somebody else's
+            // file it may be.
+            let fate = if how == How::Skipped { Fate::Kept } else { Fate::Superseded };
+            self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), fate });
         }
         self.tally.finished(how, published.len_bytes);
         self.tally.fetched_bytes += fetched_bytes;
