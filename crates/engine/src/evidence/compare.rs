@@ -139,10 +139,8 @@ impl Evidence {
         let is_strong = !held.is_weak() && !theirs.is_weak();
         match held.has_same_text(theirs) {
             true if is_strong && !self.is_elsewhere(claimed) => Verdict::Same(Strength::Strong),
-            // Two servers behind different URLs may have made one tag of different things.
-            true if is_strong && self.has_equal_length(claimed) && self.has_equal_date(claimed) => {
-                Verdict::Same(Strength::Strong)
-            }
+            // Two servers behind different URLs may have made one tag of different things, as nginx does of
+            // two builds with one time and one length.
             true if self.has_equal_length(claimed) && !self.has_other_date(claimed) => Verdict::Same(Strength::Weak),
             true => Verdict::Unknown,
             // Each server behind a redirect makes tags of its own.

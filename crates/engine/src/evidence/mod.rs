@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::http::digest::{self, ServerDigest};
+use crate::secret;
 
 pub use self::compare::{Strength, Verdict};
 pub use self::tag::{EntityTag, EntityTagError};
@@ -57,7 +58,7 @@ pub struct Evidence {
     pub is_html: bool,
 }
 
-/// Names a URL without credentials, query and fragment, which change when a link is signed anew.
+/// Names a URL without credentials, fragment and what changes in its query when a link is signed anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Place(u64);
@@ -69,7 +70,10 @@ impl Place {
         let port = url.port_or_known_default().unwrap_or(0).to_be_bytes();
         let parts =
             [url.scheme().as_bytes(), url.host_str().unwrap_or_default().as_bytes(), &port, url.path().as_bytes()];
-        let bytes = parts.into_iter().flat_map(|part| part.iter().chain(&[0]));
+        // Files differ by their queries, too; what signs or opens a link is neither told from another
+        // signature nor stored.
+        let query = url.query().and_then(|_| secret::query_of_file(url)).unwrap_or_default();
+        let bytes = parts.into_iter().flat_map(|part| part.iter().chain(&[0])).chain(query.as_bytes());
         Self(
             bytes
                 .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)),

@@ -19,4 +19,4 @@ mod urls;
 pub(crate) use text::is_unprintable;
 pub use text::{printable, shown_text};
 pub use urls::shown_url;
-pub(crate) use urls::{identity_url, key_url};
+pub(crate) use urls::{identity_url, key_url, query_of_file};

@@ -59,6 +59,17 @@ pub(crate) fn key_url(url: &Url) -> String {
     key.to_string()
 }
 
+/// What is left of a query without signing parameters and with `***` for secrets; `None` if nothing is.
+pub(crate) fn query_of_file(url: &Url) -> Option<String> {
+    let query = url.query()?;
+    let query = without_signing(query).unwrap_or_else(|| query.to_owned());
+    let mut text = String::with_capacity(query.len());
+    for parameter in parameters(&query) {
+        parameter.push_shown(&mut text, is_like_secret);
+    }
+    (!text.is_empty()).then_some(text)
+}
+
 /// Whether there is nothing but a host and a path: most URLs.
 fn is_bare(url: &Url) -> bool {
     url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none()

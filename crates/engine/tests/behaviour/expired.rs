@@ -29,6 +29,12 @@ fn tagged(path: &str, seed: u64, tag: &str) -> Resource {
     Resource::new(path, seed, SIZE).etag(ETag::Custom(format!("\"{tag}\"")))
 }
 
+fn repr_digest(seed: u64) -> String {
+    let mut content = vec![0; SIZE as usize];
+    fill(seed, 0, &mut content);
+    format!("sha-256=:{}:", STANDARD.encode(Sha256::digest(&content)))
+}
+
 fn named(origin: &Origin, path: &str) -> JobSpec {
     spec(origin, path).output("a.iso")
 }
@@ -108,31 +114,28 @@ fn samples(origin: &Origin) -> Vec<(u64, u64)> {
 #[test]
 fn a_new_link_to_the_same_version_goes_on_where_the_old_one_was() {
     with_watchdog(LONG, || {
-        let place = Place::new();
-        begin(&place, tagged(OLD, 831, "same"));
-        let origin = serve(tagged(NEW, 831, "same"));
-        assert_went_on(&place, &go_on(&place, &origin), 831);
-        assert_eq!(samples(&origin).len(), 1, "it was looked at once what the new link says");
-
-        // One tag of two URLs, and nothing else that agrees, is a hint; the bytes decide.
-        let place = Place::new();
-        begin(&place, tagged(OLD, 831, "same"));
-        let origin = serve(tagged(NEW, 831, "same").last_modified(None));
-        assert_went_on(&place, &go_on(&place, &origin), 831);
-        assert_eq!(samples(&origin).len(), 16);
-        let place = Place::new();
-        begin(&place, tagged(OLD, 831, "same"));
-        let origin = serve(tagged(NEW, 832, "same").last_modified(None));
-        assert_refused(&place, || go_on(&place, &origin), &["differ from what is there"]);
+        // One tag of two URLs is a hint, also with one date and one length; the bytes decide.
+        for has_date in [true, false] {
+            let served = |seed| match has_date {
+                true => serve(tagged(NEW, seed, "same")),
+                false => serve(tagged(NEW, seed, "same").last_modified(None)),
+            };
+            let place = Place::new();
+            begin(&place, tagged(OLD, 831, "same"));
+            let origin = served(831);
+            assert_went_on(&place, &go_on(&place, &origin), 831);
+            assert_eq!(samples(&origin).len(), 16);
+            let place = Place::new();
+            begin(&place, tagged(OLD, 831, "same"));
+            assert_refused(&place, || go_on(&place, &served(832)), &["differ from what is there"]);
+        }
     });
 }
 
 #[test]
 fn a_new_link_with_the_same_digest_goes_on_whatever_its_tag_is() {
     with_watchdog(LONG, || {
-        let mut content = vec![0; SIZE as usize];
-        fill(832, 0, &mut content);
-        let field = format!("sha-256=:{}:", STANDARD.encode(Sha256::digest(&content)));
+        let field = repr_digest(832);
         let place = Place::new();
         begin(&place, tagged(OLD, 832, "old").header("Repr-Digest", &field));
         let origin = serve(tagged(NEW, 832, "new").header("Repr-Digest", &field));
@@ -209,6 +212,11 @@ fn a_new_link_without_ranges_is_refused_unless_it_is_surely_the_same_file() {
         assert_refused(&place, || go_on(&place, &origin), &["ETag"]);
         assert_refused(&place, || go_on_with_the_same(&place, &origin), &["does not serve bytes", "compared"]);
         let origin = serve(tagged(NEW, 838, "old").ranges(Ranges::Refused));
+        assert_refused(&place, || go_on(&place, &origin), &["does not serve bytes", "compared"]);
+        let field = repr_digest(838);
+        let place = Place::new();
+        begin(&place, tagged(OLD, 838, "old").header("Repr-Digest", &field));
+        let origin = serve(tagged(NEW, 838, "new").header("Repr-Digest", &field).ranges(Ranges::Refused));
         go_on(&place, &origin).assert_done(1);
         place.assert_content("a.iso", 838, SIZE);
         assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);

@@ -246,3 +246,29 @@ fn what_is_encoded_on_the_way_never_takes_the_place_of_what_is_held() {
         }
     });
 }
+
+#[test]
+fn another_query_may_be_another_file_whatever_its_tag_and_date() {
+    with_watchdog(LONG * 2, || {
+        let tagged = || Resource::new("/a.bin", OLD, SIZE).etag(ETag::Custom("\"1\"".to_owned()));
+        for resource in [tagged(), tagged().last_modified(None), tagged().etag(ETag::None)] {
+            let other = Fault::OtherContent { from: 0, seed: NEW }.when(Scope::every().only_query("id=2"));
+            let slow = Fault::RatePerConnection(3_000_000);
+            let origin = Origin::builder().resource(resource.fault(other)).fault(slow).start().unwrap();
+            let place = Place::new();
+            let mut options = place.options();
+            options.connections = Some(4);
+            let mut live = Live::start(Session::builder(options.clone()));
+            live.handle.add(spec(&origin, "/a.bin?id=1").output("o.bin"));
+            live.wait_for_share(30);
+            live.handle.stop();
+            live.end();
+            let run = fetch(options.clone(), [spec(&origin, "/a.bin?id=2").output("o.bin")]);
+            assert_eq!(run.failure_kinds(), [ErrorKind::Changed], "the bytes of two files are mixed");
+            let run = fetch(options, [spec(&origin, "/a.bin?id=1").output("o.bin")]);
+            run.assert_done(1);
+            assert!(run.resumed_bytes() > 0);
+            place.assert_content("o.bin", OLD, SIZE);
+        }
+    });
+}

@@ -3,7 +3,7 @@
 use http::HeaderValue;
 use http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, HeaderName};
 use towline_engine::ErrorKind;
-use towline_origin::{Origin, Resource};
+use towline_origin::{ETag, Fault, Origin, Resource, Scope};
 
 use crate::common::{LONG, MIB, Place, fetch, spec, with_watchdog};
 
@@ -107,5 +107,33 @@ fn a_redirect_to_another_scheme_is_not_followed() {
         let run = fetch(place.options(), [spec(&origin, "/a")]);
         assert_eq!(run.failure_kinds(), [ErrorKind::Redirect]);
         assert_eq!(place.leftovers(&[]), [""; 0]);
+    });
+}
+
+#[test]
+fn a_redirector_that_sends_each_request_to_another_host_brings_its_file_in_few_requests() {
+    with_watchdog(LONG * 2, || {
+        let size = 8 * MIB;
+        let file = || Resource::new("/a.bin", 61, size).etag(ETag::Custom("\"same\"".to_owned()));
+        let slow = || Fault::RatePerConnection(3_000_000);
+        let hosts: Vec<Origin> =
+            (0..3).map(|_| Origin::builder().resource(file()).fault(slow()).start().unwrap()).collect();
+        let mut front = Origin::builder().resource(file());
+        for (host, share) in hosts.iter().zip([33, 50, 100]) {
+            let to = Fault::Redirect { status: 302, location: host.url("/a.bin") };
+            front = front.fault(to.when(Scope::every().now_and_then(share, u64::from(share))));
+        }
+        let front = front.start().unwrap();
+        for connections in [1, 4] {
+            let place = Place::new();
+            let mut options = place.options();
+            options.connections = Some(connections);
+            let before = front.requests().len();
+            let run = fetch(options, [spec(&front, "/a.bin")]);
+            assert_eq!(run.summary().done_files, 1, "{connections}: {:?}", run.failures());
+            place.assert_content("a.bin", 61, size);
+            let asked = front.requests().len() - before;
+            assert!(asked <= 60, "{connections} connections: {asked} requests");
+        }
     });
 }

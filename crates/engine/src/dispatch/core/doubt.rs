@@ -81,12 +81,17 @@ impl Core {
     /// An answer does not say that it is the version that is held, nor that it is another one.
     fn unknown_version(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
+        if job.held.shares_tag(&head.evidence) {
+            // Another answer would say no more: samples decide, of all connections that were told so once.
+            if !job.link.is_doubted() {
+                job.link = Link::doubted_by_samples();
+            }
+            return;
+        }
         job.doubts.unknown += 1;
         let is_last = job.doubts.unknown >= UNKNOWN_MAX;
         let may_be_sampled = job.held.may_be_sampled(&head.evidence);
-        // Where the tag is the same, another answer would say no more.
-        let is_likely = job.held.shares_tag(&head.evidence);
-        if (is_likely || is_last && (may_be_sampled || job.spec.same_content)) && !job.link.is_doubted() {
+        if is_last && (may_be_sampled || job.spec.same_content) && !job.link.is_doubted() {
             job.link = if may_be_sampled { Link::doubted_by_samples() } else { Link::doubted() };
             return;
         }

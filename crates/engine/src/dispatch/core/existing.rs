@@ -77,9 +77,6 @@ impl Core {
             Known::Other(why) => self.decide_other(job, existing, &why),
             // The user wants it fetched again, or counted as done.
             Known::Nothing if policy == Policy::Overwrite => Decision::Replace,
-            Known::Nothing if job.total_bytes.is_none() && job.is_as_it_was_left(existing) => {
-                Decision::There(How::ThereByNote, published)
-            }
             Known::Nothing if job.total_bytes.is_none() => {
                 self.decide_other(job, existing, "another file has this name, and the server does not tell a length")
             }
