@@ -186,7 +186,7 @@ impl Evidence {
     }
 
     /// Whether another URL says it. Builds before this one did not note which.
-    fn is_elsewhere(&self, claimed: &Self) -> bool {
+    pub(crate) fn is_elsewhere(&self, claimed: &Self) -> bool {
         self.place.zip(claimed.place).is_some_and(|(held, theirs)| held != theirs)
     }
 }

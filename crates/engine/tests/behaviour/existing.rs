@@ -9,7 +9,7 @@ use towline_engine::ErrorKind;
 use towline_engine::event::How;
 use towline_engine::feed::ListSource;
 use towline_engine::options::Existing;
-use towline_origin::{ETag, Length, Origin, Ranges, Resource, fill};
+use towline_origin::{ETag, Fault, Length, Origin, Ranges, Resource, Scope, fill};
 
 use crate::common::{LONG, MIB, Place, fetch, fetch_list, spec, with_watchdog};
 
@@ -183,5 +183,25 @@ fn a_list_finds_its_large_files_although_its_ledger_is_gone() {
         let run = fetch_list(place.options(), list(), false);
         run.assert_done(1);
         assert_eq!(run.finished()[0].how, How::ThereByNote);
+    });
+}
+
+#[test]
+fn a_finished_file_is_not_the_one_of_another_query_because_their_tags_are_the_same() {
+    with_watchdog(LONG, || {
+        for size in [300_000, 3 * MIB] {
+            let tagged = Resource::new("/a.bin", 33, size).etag(ETag::Custom("\"1\"".to_owned()));
+            let other = Fault::OtherContent { from: 0, seed: 34 }.when(Scope::every().only_query("id=2"));
+            let origin = Origin::builder().resource(tagged.fault(other)).start().unwrap();
+            let place = Place::new();
+            fetch(place.options(), [spec(&origin, "/a.bin?id=1").output("o.bin")]).assert_done(1);
+            let two = || spec(&origin, "/a.bin?id=2").output("o.bin");
+            let run = fetch(place.options(), [two()]);
+            assert_eq!(run.failure_kinds(), [ErrorKind::NameTaken], "{size}");
+            let mut options = place.options();
+            options.existing = Existing::Overwrite;
+            fetch(options, [two()]).assert_done(1);
+            place.assert_content("o.bin", 34, size);
+        }
     });
 }

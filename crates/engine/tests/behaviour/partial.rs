@@ -20,6 +20,12 @@ fn one_connection(place: &Place) -> Options {
     options
 }
 
+/// A server whose file takes long enough to be stopped half-way.
+fn slow_origin(seed: u64) -> Origin {
+    let rate = Fault::RatePerConnection(RATE_PER_CONNECTION);
+    Origin::builder().resource(Resource::new("/a.bin", seed, LARGE)).fault(rate).start().unwrap()
+}
+
 /// Begins a download and stops it; returns how many bytes are kept.
 fn begin(place: &Place, origin: &Origin, path: &str) -> u64 {
     let mut live = Live::start(Session::builder(one_connection(place)));
@@ -122,11 +128,7 @@ fn what_could_not_be_a_partial_file_of_ours_is_an_error_and_not_touched() {
 #[test]
 fn what_an_earlier_build_left_is_gone_on_with() {
     with_watchdog(LONG, || {
-        let origin = Origin::builder()
-            .resource(Resource::new("/a.bin", 34, LARGE))
-            .fault(Fault::RatePerConnection(RATE_PER_CONNECTION))
-            .start()
-            .unwrap();
+        let origin = slow_origin(34);
         let place = Place::new();
         let kept_bytes = begin(&place, &origin, "/a.bin");
         // It had the same format, under other names.
@@ -163,11 +165,7 @@ fn another_url_does_not_take_over_what_was_begun() {
 #[test]
 fn a_partial_file_that_somebody_cuts_meanwhile_is_whole_in_the_end() {
     with_watchdog(LONG, || {
-        let origin = Origin::builder()
-            .resource(Resource::new("/a.bin", 37, LARGE))
-            .fault(Fault::RatePerConnection(RATE_PER_CONNECTION))
-            .start()
-            .unwrap();
+        let origin = slow_origin(37);
         let place = Place::new();
         let mut options = one_connection(&place);
         // Nothing is saved meanwhile, so that nothing but the end can notice it.
@@ -194,11 +192,7 @@ fn what_somebody_puts_in_the_place_of_a_journal_is_kept() {
     with_watchdog(LONG, || {
         // Once it is noticed when the next one is saved, at a stop, and once at the end.
         for (is_stopped, kept) in [(true, "a.bin.towline.json.damaged-1"), (false, "a.bin.towline.json")] {
-            let origin = Origin::builder()
-                .resource(Resource::new("/a.bin", 36, LARGE))
-                .fault(Fault::RatePerConnection(RATE_PER_CONNECTION))
-                .start()
-                .unwrap();
+            let origin = slow_origin(36);
             let place = Place::new();
             let mut options = one_connection(&place);
             options.save_interval = Duration::from_secs(100);
@@ -225,8 +219,7 @@ fn what_somebody_puts_in_the_place_of_a_journal_is_kept() {
 #[test]
 fn what_was_begun_stays_beside_a_file_that_is_left_alone() {
     with_watchdog(LONG, || {
-        let slow = Fault::RatePerConnection(RATE_PER_CONNECTION);
-        let origin = Origin::builder().resource(Resource::new("/a.bin", 48, LARGE)).fault(slow).start().unwrap();
+        let origin = slow_origin(48);
         let place = Place::new();
         let kept_bytes = begin(&place, &origin, "/a.bin");
         fs::write(place.file("a.bin"), "precious, not ours").unwrap();
@@ -243,8 +236,7 @@ fn what_was_begun_stays_beside_a_file_that_is_left_alone() {
 
 /// Begins one version and goes on with another one, with something under a name of the old one.
 fn change_beside(plant: impl Fn(&Place)) -> Place {
-    let slow = Fault::RatePerConnection(RATE_PER_CONNECTION);
-    let origin = Origin::builder().resource(Resource::new("/a.bin", 44, LARGE)).fault(slow).start().unwrap();
+    let origin = slow_origin(44);
     let place = Place::new();
     begin(&place, &origin, "/a.bin");
     plant(&place);
@@ -274,8 +266,7 @@ fn what_has_a_name_that_ours_get_on_the_way_is_kept() {
 #[test]
 fn an_old_version_that_a_kill_left_is_gone_on_with_or_goes() {
     with_watchdog(LONG * 2, || {
-        let slow = Fault::RatePerConnection(RATE_PER_CONNECTION);
-        let origin = Origin::builder().resource(Resource::new("/a.bin", 46, LARGE)).fault(slow).start().unwrap();
+        let origin = slow_origin(46);
         let place = Place::new();
         let kept_bytes = begin(&place, &origin, "/a.bin");
         let saved = ["a.bin.towline", "a.bin.towline.json"].map(|name| fs::read(place.file(name)).unwrap());
@@ -308,11 +299,7 @@ fn an_old_version_that_a_kill_left_is_gone_on_with_or_goes() {
 #[test]
 fn the_version_before_stays_until_the_new_one_is_complete() {
     with_watchdog(LONG, || {
-        let origin = Origin::builder()
-            .resource(Resource::new("/a.bin", 38, LARGE))
-            .fault(Fault::RatePerConnection(RATE_PER_CONNECTION))
-            .start()
-            .unwrap();
+        let origin = slow_origin(38);
         let place = Place::new();
         begin(&place, &origin, "/a.bin");
         let before = fs::read(place.file("a.bin.towline")).unwrap();
@@ -381,11 +368,7 @@ fn a_file_that_has_the_name_of_a_journal_and_is_none_is_kept() {
 fn what_was_begun_stays_until_something_of_the_new_version_has_come() {
     with_watchdog(LONG, || {
         for status in [404, 503] {
-            let origin = Origin::builder()
-                .resource(Resource::new("/a.bin", 42, LARGE))
-                .fault(Fault::RatePerConnection(RATE_PER_CONNECTION))
-                .start()
-                .unwrap();
+            let origin = slow_origin(42);
             let place = Place::new();
             let kept_bytes = begin(&place, &origin, "/a.bin");
             // Two answers say that it is another version, and then there is none.

@@ -100,9 +100,10 @@ impl Core {
                     return Known::Other("the file that has this name was changed since it was fetched".to_owned());
                 }
                 Some(_) => {
-                    // It is as we left it: a version that is as good as the same is enough.
+                    // It is as we left it: a version that is as good as the same is enough, but for that of
+                    // another URL, which content has to show.
                     let verdict = note.evidence.compare(&job.held);
-                    if verdict.is_same() {
+                    if verdict.joins() || verdict.is_same() && !note.evidence.is_elsewhere(&job.held) {
                         return Known::Same(How::ThereByValidator);
                     }
                     if verdict.is_different() {

@@ -3,6 +3,13 @@
 use super::*;
 use crate::evidence::{Strength, Verdict};
 
+fn world(retries: u32) -> World {
+    World::new(|options| {
+        options.connections = Some(2);
+        options.http.retries = retries;
+    })
+}
+
 /// A file in pieces that come, but for the one that this returns.
 fn in_pieces(world: &mut World) -> (JobId, Box<Fetch>) {
     let job = world.add(1, "http://h/a.bin");
@@ -37,10 +44,7 @@ fn fail_all(world: &mut World, end: impl Fn() -> End) -> Box<Fetch> {
 
 #[test]
 fn a_piece_that_never_gets_its_version_is_left_to_one_stream() {
-    let mut world = World::new(|options| {
-        options.connections = Some(2);
-        options.http.retries = 2;
-    });
+    let mut world = world(2);
     let (_, piece) = in_pieces(&mut world);
     let start = piece.piece.start();
     world.end(piece.transfer, other_version(), false);
@@ -70,10 +74,7 @@ fn a_piece_that_never_gets_its_version_is_left_to_one_stream() {
 fn pieces_that_are_refused_for_good_are_left_to_one_stream_that_writes_over() {
     for kind in [ErrorKind::Status(403), ErrorKind::Status(404), ErrorKind::Status(503), ErrorKind::Tls] {
         let error = || End::Failed { error: Error::new(kind, "no"), retry_after: None };
-        let mut world = World::new(|options| {
-            options.connections = Some(2);
-            options.http.retries = 2;
-        });
+        let mut world = world(2);
         let (_, piece) = in_pieces(&mut world);
         world.end(piece.transfer, error(), false);
         let whole = fail_all(&mut world, error);
@@ -115,10 +116,7 @@ fn what_cannot_be_joined_is_not_begun_again_because_its_range_fails() {
 
 #[test]
 fn a_last_resort_that_is_of_another_version_leaves_what_came() {
-    let mut world = World::new(|options| {
-        options.connections = Some(2);
-        options.http.retries = 2;
-    });
+    let mut world = world(2);
     let (_, piece) = in_pieces(&mut world);
     world.end(piece.transfer, broken(), false);
     let whole = fail_all(&mut world, broken);
@@ -133,10 +131,7 @@ fn a_last_resort_that_is_of_another_version_leaves_what_came() {
 #[test]
 fn one_stream_is_tried_once_and_without_retries_not_at_all() {
     for (retries, wholes) in [(0, 0), (2, 1)] {
-        let mut world = World::new(|options| {
-            options.connections = Some(2);
-            options.http.retries = retries;
-        });
+        let mut world = world(retries);
         let (_, piece) = in_pieces(&mut world);
         world.end(piece.transfer, broken(), false);
         let mut asked = 0;
