@@ -10,6 +10,7 @@ use url::Url;
 use super::adapt::Adapt;
 use super::link::Link;
 use super::message::{Demand, Existing, FetchKind, Head, Note, Protocol, SlotId, Time};
+use super::pulse::Pulse;
 use super::source::Sources;
 use crate::error::Error;
 use crate::event::{FileState, How};
@@ -215,6 +216,7 @@ pub(crate) struct Job {
     pub(crate) is_disk_doubtful: bool,
     pub(crate) verified: Verified,
     pub(crate) rate: Rate,
+    pub(crate) pulse: Pulse,
     /// What the connection brought that completed a piece last, bytes a second.
     pub(crate) connection_bps: Option<f64>,
 }
@@ -414,6 +416,7 @@ impl Job {
             is_disk_doubtful: false,
             verified: Verified::Unchecked,
             rate: Rate::default(),
+            pulse: Pulse::default(),
             connection_bps: None,
         }
     }
@@ -609,6 +612,11 @@ impl Job {
             Phase::Preparing => self.answer.is_some(),
             _ => true,
         }
+    }
+
+    /// Whether its server was asked for something, and it waits for that.
+    pub(crate) fn is_asked(&self) -> bool {
+        matches!(self.phase, Phase::Probing | Phase::Moving | Phase::Checking | Phase::Comparing)
     }
 
     /// Where it stands, for people.

@@ -23,45 +23,8 @@ pub(super) const RANGE_TRIES: u32 = 3;
 pub(super) const ALONE_SECONDS_MAX: f64 = 1.0;
 
 impl Core {
-    /// Sends what requests the running jobs can use and the caps allow.
-    pub(super) fn connect_all(&mut self, now: Time) {
-        let mut active = self.active();
-        let mut at = 0;
-        // What fails meanwhile leaves the row, and the next one stands in its place.
-        while let Some(id) = self.running.get(at).copied() {
-            if !self.is_ready(id) {
-                self.connect(now, id);
-            } else if active < self.settings.jobs {
-                self.take_place(now, id);
-                active += usize::from(!self.is_ready(id) && self.jobs.contains_key(&id));
-            }
-            at += usize::from(self.running.get(at) == Some(&id));
-        }
-    }
-
-    fn is_ready(&self, id: JobId) -> bool {
-        self.jobs.get(&id).is_some_and(|job| matches!(job.phase, Phase::Ready))
-    }
-
-    /// A prepared job and a free place: go on with what an earlier run left, or ask for the file.
-    fn take_place(&mut self, now: Time, id: JobId) {
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.is_part_open && job.total_bytes.is_some() && !job.done.is_empty() && !job.begins_at_zero {
-            job.phase = Phase::Moving;
-            let event = Event::Answered {
-                job: id,
-                url: job.shown_url(),
-                path: job.path.clone(),
-                total_bytes: job.total_bytes,
-                resumed_bytes: job.resumed_bytes,
-                protocol: job.protocol.name(),
-            };
-            self.effects.push(Effect::Report(event));
-        }
-        self.connect(now, id);
-    }
-
-    fn connect(&mut self, now: Time, id: JobId) {
+    /// Sends what requests a job can use and the caps allow.
+    pub(super) fn connect(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
         match job.phase {
             Phase::Ready => self.probe(now, id),

@@ -14,6 +14,7 @@ mod existing;
 mod limits;
 mod link;
 mod optional;
+mod places;
 mod scarce;
 mod sources;
 mod start;
@@ -63,6 +64,8 @@ struct Settings {
     dir: PathBuf,
     connections: Option<usize>,
     jobs: usize,
+    /// The rate of all is limited, so that a file may bring little because of us.
+    is_limited: bool,
     piece_size_bytes: u64,
     save_interval: Time,
     resume: bool,
@@ -106,6 +109,8 @@ pub(crate) struct Core {
     /// Small files that have come and wait for the disk; they take no place any more.
     unstored: HashSet<JobId>,
     unstored_bytes: u64,
+    /// Some files bring nothing.
+    has_quiet: bool,
     next_transfer: u64,
     next_job: u64,
     last_progress: Time,
@@ -137,6 +142,7 @@ impl Core {
                 dir: options.dir.clone(),
                 connections: options.connections,
                 jobs,
+                is_limited: options.limit_rate_bps.is_some(),
                 piece_size_bytes: options.piece_size_bytes.max(1),
                 save_interval: options.save_interval,
                 resume: options.resume,
@@ -167,6 +173,7 @@ impl Core {
             full_since: None,
             unstored: HashSet::new(),
             unstored_bytes: 0,
+            has_quiet: false,
             next_transfer: 0,
             next_job: FEED_JOBS_FROM,
             last_progress: Time::ZERO,
@@ -229,12 +236,12 @@ impl Core {
 
     /// Says what is to be done now.
     pub(crate) fn decide(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        self.observe(now);
         if self.stop.is_none() {
             self.start_jobs(now);
             self.ask_feed(now);
             self.connect_all(now);
         }
-        self.observe(now);
         for (slot, worker) in self.slots.reap(now) {
             self.effects.push(Effect::CloseSlot { slot, worker });
         }
@@ -251,7 +258,10 @@ impl Core {
             Command::SetJobs(jobs) => self.settings.jobs = jobs.max(1),
             Command::SetMaxPerHost(max) => self.slots.set_max_per_host(max),
             Command::SetMaxConnections(max) => self.slots.set_max_total(max),
-            Command::SetLimitRate(bps) => self.effects.push(Effect::LimitRate(bps)),
+            Command::SetLimitRate(bps) => {
+                self.settings.is_limited = bps.is_some();
+                self.effects.push(Effect::LimitRate(bps));
+            }
             Command::Snapshot(reply) => {
                 // Nobody may be waiting for it any more.
                 let _ = reply.try_put(self.progress(now));
@@ -394,11 +404,6 @@ impl Core {
         self.running.is_empty() && self.unstored.is_empty()
     }
 
-    /// How many files take a place: those that were asked for and have not come.
-    fn active(&self) -> usize {
-        self.running.iter().filter(|id| self.jobs[id].takes_place()).count()
-    }
-
     fn observe(&mut self, now: Time) {
         if now < self.last_progress + PROGRESS_EVERY || self.is_finished {
             return;
@@ -422,14 +427,19 @@ impl Core {
             }
         }
         let mut fetched = self.tally.fetched_bytes;
+        let mut has_quiet = false;
         for id in &self.running {
             let bytes = self.fetched_bytes(&self.jobs[id]);
             fetched += bytes;
             if let Some(job) = self.jobs.get_mut(id) {
                 job.rate.observe(now, bytes);
                 job.adapt.judge(now, bytes);
+                let is_asked = job.is_asked();
+                job.pulse.observe(now, bytes, is_asked);
+                has_quiet |= is_asked && job.pulse.is_quiet(now);
             }
         }
+        self.has_quiet = has_quiet;
         self.tally.observe(now, fetched);
         let progress = self.progress(now);
         self.effects.push(Effect::Report(Event::Progress(progress)));

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::path::Path;
 
 use super::existing::Decision;
+use super::places::Places;
 use super::{Core, FEED_JOBS_FROM, UNSTORED_BYTES_MAX, UNSTORED_FILES_MAX};
 use crate::dispatch::job::{ExistingVerdict, Job, Phase, Published, Winding};
 use crate::dispatch::link::Link;
@@ -101,10 +102,13 @@ impl Core {
     /// prepared; in groups, because a wake-up of the opener costs more than what it does. Jobs that
     /// wait for their host or for a retry are not ahead of anything.
     pub(super) fn start_jobs(&mut self, now: Time) {
+        let places = if self.has_quiet { self.places(now) } else { Places::default() };
         let is_ahead = |id: &&JobId| {
             let job = &self.jobs[*id];
-            let waits = job.failures.values().any(|failure| failure.retry_at > now);
-            !job.takes_place() && !waits && self.slots.held_until(&job.host) <= now
+            let waits = job.failures.values().any(|failure| failure.retry_at > now)
+                || self.waits_for_its_host(&places, job)
+                || self.slots.held_until(&job.host) > now;
+            !job.takes_place() && !waits
         };
         let mut ahead = self.running.iter().filter(is_ahead).count();
         if ahead * 2 > self.settings.jobs || now < self.scarce_until || self.is_full() {

@@ -10,6 +10,7 @@ use crate::event::How;
 use crate::evidence::Evidence;
 
 mod one_stream;
+mod places;
 
 const MIB: u64 = 1 << 20;
 

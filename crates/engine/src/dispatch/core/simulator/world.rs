@@ -435,14 +435,20 @@ impl<'a> World<'a> {
         self.slots.insert(fetch.slot, slot);
     }
 
+    /// A file was asked for: with those that bring something, and the quiet ones of its host, there are
+    /// no more than may be. Those that were quiet and bring something again may make it one more each.
+    fn check_places(&self, host: &Origin) {
+        let (taken, jobs) = (self.core.taken_for(self.now, host), self.core.settings.jobs);
+        assert!(taken <= jobs, "{taken} files at once instead of {jobs}");
+    }
+
     /// No byte is asked for twice at a time, but by a race or while it is found out whether ranges work;
     /// and no more files take a place than may.
     fn check_assignment(&self, fetch: &Fetch) {
         let job = &self.core.jobs[&fetch.job];
         let range = match &fetch.kind {
             FetchKind::Probe => {
-                let (active, jobs) = (self.core.active(), self.core.settings.jobs);
-                assert!(active <= jobs, "{active} files at once instead of {jobs}");
+                self.check_places(&job.host);
                 return;
             }
             FetchKind::Sample { .. } | FetchKind::Check { .. } => return,

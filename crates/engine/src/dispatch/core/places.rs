@@ -1,0 +1,105 @@
+//! Who gets a place. A file takes one from its first request until it has come, so that `jobs` files
+//! come at once. One that brings nothing (its server stalls, drips, or asks for patience) keeps it
+//! from the files of its own host only: a few slow hosts do not hold up a list.
+
+use std::collections::HashMap;
+
+use super::Core;
+use crate::dispatch::job::{Job, Phase};
+use crate::dispatch::message::{Effect, Time};
+use crate::event::Event;
+use crate::http::origin::Origin;
+use crate::job::JobId;
+
+/// Who takes places now.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    /// Files that bring something, or have just been asked for.
+    active: usize,
+    /// The others, by host.
+    quiet_of: HashMap<Origin, usize>,
+}
+
+impl Places {
+    /// Places that are taken for a file of this host.
+    fn taken_for(&self, host: &Origin) -> usize {
+        self.active + self.quiet_of(host)
+    }
+
+    fn quiet_of(&self, host: &Origin) -> usize {
+        if self.quiet_of.is_empty() { 0 } else { self.quiet_of.get(host).copied().unwrap_or(0) }
+    }
+}
+
+impl Core {
+    /// Sends what requests the running jobs can use and the caps allow.
+    pub(super) fn connect_all(&mut self, now: Time) {
+        let mut places = self.places(now);
+        let mut at = 0;
+        // What fails meanwhile leaves the row, and the next one stands in its place.
+        while let Some(id) = self.running.get(at).copied() {
+            if !self.is_ready(id) {
+                self.connect(now, id);
+            } else if self.has_place(&places, id) {
+                self.take_place(now, id);
+                places.active += usize::from(!self.is_ready(id) && self.jobs.contains_key(&id));
+            }
+            at += usize::from(self.running.get(at) == Some(&id));
+        }
+    }
+
+    pub(super) fn places(&self, now: Time) -> Places {
+        let mut places = Places::default();
+        for job in self.running.iter().map(|id| &self.jobs[id]).filter(|job| job.takes_place()) {
+            match self.is_quiet(now, job) {
+                true => *places.quiet_of.entry(job.host.clone()).or_default() += 1,
+                false => places.active += 1,
+            }
+        }
+        places
+    }
+
+    /// Places that are taken for a file of this host.
+    #[cfg(test)]
+    pub(super) fn taken_for(&self, now: Time, host: &Origin) -> usize {
+        self.places(now).taken_for(host)
+    }
+
+    /// Whether a job waits for the quiet files of its own host, and others do not.
+    pub(super) fn waits_for_its_host(&self, places: &Places, job: &Job) -> bool {
+        let quiet = places.quiet_of(&job.host);
+        quiet > 0 && places.active < self.settings.jobs && places.active + quiet >= self.settings.jobs
+    }
+
+    fn is_quiet(&self, now: Time, job: &Job) -> bool {
+        // What comes slowly may do so because we read slowly.
+        let may_be_ours = self.settings.is_limited && !job.transfers.is_empty() && !matches!(job.phase, Phase::Probing);
+        job.is_asked() && !may_be_ours && job.pulse.is_quiet(now)
+    }
+
+    fn has_place(&self, places: &Places, id: JobId) -> bool {
+        places.taken_for(&self.jobs[&id].host) < self.settings.jobs
+    }
+
+    fn is_ready(&self, id: JobId) -> bool {
+        self.jobs.get(&id).is_some_and(|job| matches!(job.phase, Phase::Ready))
+    }
+
+    /// A prepared job and a free place: go on with what an earlier run left, or ask for the file.
+    fn take_place(&mut self, now: Time, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if job.is_part_open && job.total_bytes.is_some() && !job.done.is_empty() && !job.begins_at_zero {
+            job.phase = Phase::Moving;
+            let event = Event::Answered {
+                job: id,
+                url: job.shown_url(),
+                path: job.path.clone(),
+                total_bytes: job.total_bytes,
+                resumed_bytes: job.resumed_bytes,
+                protocol: job.protocol.name(),
+            };
+            self.effects.push(Effect::Report(event));
+        }
+        self.connect(now, id);
+    }
+}

@@ -1,0 +1,73 @@
+//! Slow hosts and the places of a list.
+
+use super::*;
+
+const JOBS: usize = 4;
+
+fn world() -> World {
+    World::new(|options| {
+        options.jobs = JOBS;
+        options.http.version = HttpVersion::Http1;
+    })
+}
+
+/// Adds a file and lets the disk say that there is nothing of it.
+fn add_prepared(world: &mut World, id: u64, host: &str) -> JobId {
+    let job = world.add(id, &format!("http://{host}/{id}.bin"));
+    world.prepare(job, Prepared::default());
+    job
+}
+
+fn asked(world: &mut World) -> Vec<String> {
+    std::iter::from_fn(|| (world.fetches() > 0).then(|| world.take_fetch().origin.host.to_string())).collect()
+}
+
+#[test]
+fn hosts_that_bring_nothing_leave_their_places_to_others() {
+    let mut world = world();
+    for id in 0..4 {
+        add_prepared(&mut world, id, ["slow", "slower"][id as usize % 2]);
+    }
+    assert_eq!(asked(&mut world).len(), JOBS);
+    add_prepared(&mut world, 4, "good");
+    world.pass(Time::from_secs(4));
+    assert_eq!(asked(&mut world), [""; 0], "four files are on their way");
+    world.pass(Time::from_secs(2));
+    assert_eq!(asked(&mut world), ["good"]);
+}
+
+#[test]
+fn a_slow_host_gets_no_more_files_for_being_slow() {
+    let mut world = world();
+    for id in 0..7 {
+        add_prepared(&mut world, id, "slow");
+    }
+    assert_eq!(asked(&mut world).len(), JOBS);
+    world.pass(Time::from_secs(60));
+    assert_eq!(asked(&mut world), [""; 0]);
+}
+
+#[test]
+fn files_that_wait_for_their_slow_host_keep_no_others_from_being_begun() {
+    let mut world = world();
+    for id in 0..7 {
+        add_prepared(&mut world, id, "slow");
+    }
+    assert_eq!(asked(&mut world).len(), JOBS);
+    world.pass(Time::from_secs(6));
+    add_prepared(&mut world, 7, "good");
+    assert_eq!(asked(&mut world), ["good"]);
+}
+
+#[test]
+fn a_limited_rate_makes_nobody_slow() {
+    let mut world = World::new(|options| {
+        options.jobs = 1;
+        options.limit_rate_bps = Some(10);
+    });
+    let job = world.add(0, "http://one/0.bin");
+    world.begin_large(job, MIB);
+    add_prepared(&mut world, 1, "other");
+    world.pass(Time::from_secs(60));
+    assert_eq!(asked(&mut world), [""; 0]);
+}

@@ -1,0 +1,53 @@
+//! Whether a file brings anything.
+
+use super::message::Time;
+
+/// A file that brings less than [`BYTES_MIN`] within this time is quiet.
+const QUIET_AFTER: Time = Time::from_secs(5);
+const BYTES_MIN: u64 = 1024;
+
+/// When a file last had brought a little more.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pulse {
+    at: Time,
+    bytes: u64,
+}
+
+impl Pulse {
+    /// `bytes` had come until `now`. While its server is asked for nothing, nothing can be missed.
+    pub(crate) fn observe(&mut self, now: Time, bytes: u64, is_asked: bool) {
+        let brought = bytes.abs_diff(self.bytes) >= BYTES_MIN;
+        if brought || !is_asked {
+            *self = Self { at: now, bytes };
+        }
+    }
+
+    pub(crate) fn is_quiet(&self, now: Time) -> bool {
+        now >= self.at + QUIET_AFTER
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_brings_less_than_a_kilobyte_in_five_seconds_is_quiet() {
+        let at = Time::from_secs;
+        let mut pulse = Pulse::default();
+        pulse.observe(at(10), 0, false);
+        pulse.observe(at(14), 1000, true);
+        assert!(!pulse.is_quiet(at(14)));
+        assert!(pulse.is_quiet(at(15)));
+        pulse.observe(at(16), 1024, true);
+        assert!(!pulse.is_quiet(at(20)));
+        assert!(pulse.is_quiet(at(21)));
+    }
+
+    #[test]
+    fn nothing_is_missed_while_nothing_is_asked_for() {
+        let mut pulse = Pulse::default();
+        pulse.observe(Time::from_secs(60), 0, false);
+        assert!(!pulse.is_quiet(Time::from_secs(64)));
+    }
+}
