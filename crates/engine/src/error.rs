@@ -362,6 +362,11 @@ impl StdError for Error {
     }
 }
 
+/// An error or the first of its causes that is of this type.
+pub(crate) fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    std::iter::successors(Some(error), |cause| (*cause).source()).find_map(|cause| cause.downcast_ref())
+}
+
 /// The operating system's words without "(os error N)", which tells a person nothing.
 pub(crate) fn plain_io(error: &io::Error) -> String {
     let text = error.to_string();

@@ -48,6 +48,7 @@ pub struct OriginBuilder {
     tls: bool,
     certificate: Certificate,
     http2: bool,
+    http2_only: bool,
     threads: usize,
     resources: Vec<Resource>,
     patterns: Vec<Pattern>,
@@ -64,6 +65,7 @@ impl Origin {
             tls: false,
             certificate: Certificate::default(),
             http2: false,
+            http2_only: false,
             threads: 1,
             resources: Vec::new(),
             patterns: Vec::new(),
@@ -189,6 +191,14 @@ impl OriginBuilder {
         self
     }
 
+    /// Offers HTTP/2 and nothing else: a client that offers only HTTP/1.1 gets a TLS alert
+    /// (`no_application_protocol`).
+    #[must_use]
+    pub fn http2_only(mut self, on: bool) -> Self {
+        self.http2_only = on;
+        self
+    }
+
     /// The address to listen on, such as `127.0.0.1:8080`; port 0 takes a free one.
     #[must_use]
     pub fn bind(mut self, addr: impl Into<String>) -> Self {
@@ -261,6 +271,15 @@ impl OriginBuilder {
         self
     }
 
+    /// What the TLS handshake offers.
+    fn protocols(&self) -> &'static [&'static [u8]] {
+        match (self.http2_only, self.http2) {
+            (true, _) => &[b"h2"],
+            (false, true) => &[b"h2", b"http/1.1"],
+            (false, false) => &[b"http/1.1"],
+        }
+    }
+
     /// Starts to listen and to serve.
     ///
     /// # Errors
@@ -272,7 +291,7 @@ impl OriginBuilder {
             .to_socket_addrs()?
             .next()
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on"))?;
-        let tls = if self.tls { Some(Identity::generate(self.http2, self.certificate)?) } else { None };
+        let tls = if self.tls { Some(Identity::generate(self.protocols(), self.certificate)?) } else { None };
         let shared = Shared::new(self.resources, self.patterns, self.rules, tls);
         let shared = Arc::new(shared);
         let (running, addr) = Running::start(&shared, addr, self.threads)?;

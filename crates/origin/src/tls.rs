@@ -35,8 +35,8 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Makes a new authority and a certificate.
-    pub(crate) fn generate(http2: bool, certificate: Certificate) -> io::Result<Self> {
+    /// Makes a new authority and a certificate; `protocols` are offered in this order.
+    pub(crate) fn generate(protocols: &[&[u8]], certificate: Certificate) -> io::Result<Self> {
         let ca_key = KeyPair::generate().map_err(io::Error::other)?;
         let mut ca = CertificateParams::new(Vec::<String>::new()).map_err(io::Error::other)?;
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -60,10 +60,7 @@ impl Identity {
             .with_no_client_auth()
             .with_single_cert(vec![signed.der().clone()], key)
             .map_err(io::Error::other)?;
-        if http2 {
-            config.alpn_protocols.push(b"h2".to_vec());
-        }
-        config.alpn_protocols.push(b"http/1.1".to_vec());
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(Self { ca_pem, acceptor: TlsAcceptor::from(Arc::new(config)) })
     }
 }

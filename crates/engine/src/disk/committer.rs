@@ -119,6 +119,7 @@ impl Committer {
                         part.reserve(range.start, range.len());
                     }
                 }
+                CommitterRequest::SetLen { job, path, len_bytes } => self.set_len(job, &path, len_bytes),
                 CommitterRequest::Release { job, path, fate } => self.release(job, &path, fate),
             }
         }
@@ -437,6 +438,15 @@ impl Committer {
         if self.digests.submit(task).is_err() {
             let error = Error::new(ErrorKind::Interrupted, "interrupted before its digest was computed");
             self.report(Message::Digested(job, Err(error)));
+        }
+    }
+
+    /// A partial file that cannot get its length could not be saved either.
+    fn set_len(&self, job: JobId, path: &Path, len_bytes: u64) {
+        let Some(part) = self.parts.get(job) else { return };
+        if let Err(source) = part.set_len(len_bytes) {
+            let error = Error::storage("set the length of", &part_path(path), source);
+            self.report(Message::Saved(job, Err(error)));
         }
     }
 

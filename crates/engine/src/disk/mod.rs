@@ -83,6 +83,12 @@ pub(crate) enum CommitterRequest {
         job: JobId,
         range: ByteRange,
     },
+    /// Give the partial file the length that has become known.
+    SetLen {
+        job: JobId,
+        path: PathBuf,
+        len_bytes: u64,
+    },
     Release {
         job: JobId,
         path: PathBuf,

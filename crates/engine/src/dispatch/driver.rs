@@ -203,6 +203,9 @@ impl Driver {
                     self.commit(CommitterRequest::Digest { job, path, algorithm, of_final, len_bytes });
                 }
                 Effect::Reserve { job, range } => self.commit(CommitterRequest::Reserve { job, range }),
+                Effect::SetLen { job, path, len_bytes } => {
+                    self.commit(CommitterRequest::SetLen { job, path, len_bytes });
+                }
                 Effect::Release { job, path, fate } => self.commit(CommitterRequest::Release { job, path, fate }),
                 Effect::Report(event) => {
                     if let Event::Summary(summary) = &event {

@@ -343,6 +343,18 @@ impl Job {
         self.total_bytes.is_none() || self.segmented == Segmented::Refused
     }
 
+    /// Whether what has come can be gone on with although nobody told the length: the version is
+    /// certain, and an answer to a range may tell it. Where the end of a body is in doubt, a second
+    /// body tells more.
+    pub(crate) fn may_learn_len(&self) -> bool {
+        self.total_bytes.is_none()
+            && self.unproven.is_none()
+            && !self.done.is_empty()
+            && self.held.can_join()
+            && self.segmented != Segmented::Refused
+            && !self.sources.is_many()
+    }
+
     pub(crate) fn new(id: JobId, entry: Option<EntryId>, spec: JobSpec, origin: Origin, adapt: Adapt) -> Self {
         Self {
             id,

@@ -128,6 +128,8 @@ pub(crate) enum Effect {
     Digest { job: JobId, path: PathBuf, algorithm: Algorithm, of_final: bool, len_bytes: u64 },
     /// Make room for this part ahead of what is written.
     Reserve { job: JobId, range: ByteRange },
+    /// The length became known: the partial file gets it.
+    SetLen { job: JobId, path: PathBuf, len_bytes: u64 },
     /// Let go of the partial file.
     Release { job: JobId, path: PathBuf, fate: Fate },
     /// Tell the reporter.
@@ -361,6 +363,13 @@ impl Protocol {
             Self::Http2 => "HTTP/2",
         }
     }
+
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Http1 => Self::Http2,
+            Self::Http2 => Self::Http1,
+        }
+    }
 }
 
 /// The part of an answer's head that decisions rest on.
@@ -418,6 +427,8 @@ pub(crate) enum End {
     Sampled { same: bool },
     /// It failed.
     Failed { error: Error, retry_after: Option<Duration> },
+    /// The server does not serve it over the protocol that was spoken, and says so.
+    OtherProtocol(Error),
     /// It was broken off as asked.
     Dropped,
 }

@@ -12,5 +12,6 @@ pub(crate) mod message;
 pub(crate) mod pulse;
 pub(crate) mod slots;
 pub(crate) mod source;
+pub(crate) mod spoken;
 pub(crate) mod tally;
 pub(crate) mod waiting;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::ids::IdMap;
 use super::message::{Alpn, Protocol, SlotId, Time};
+use super::spoken::Spoken;
 use crate::http::origin::{Origin, Scheme};
 use crate::job::JobId;
 
@@ -76,6 +77,7 @@ struct Host {
     /// How often it refused one more connection.
     refusals: u32,
     protocol: Option<Protocol>,
+    spoken: Spoken,
     trouble: Trouble,
 }
 
@@ -170,8 +172,28 @@ impl Slots {
 
     /// A connection has brought an answer.
     pub(crate) fn served(&mut self, slot: SlotId) {
-        if let Some(state) = self.slots.get_mut(&slot) {
-            state.has_served = true;
+        let Some(state) = self.slots.get_mut(&slot) else { return };
+        state.has_served = true;
+        if let Some(protocol) = state.protocol
+            && let Some(host) = self.hosts.get_mut(&state.host)
+        {
+            host.spoken.answered(protocol);
+        }
+    }
+
+    /// A request was not answered over a slot's connection: `is_told` if the host said that it does
+    /// not serve it over this protocol, otherwise because it broke. Whether it is asked over another
+    /// protocol from now on.
+    pub(crate) fn unanswered(&mut self, slot: SlotId, is_told: bool, now: Time) -> bool {
+        let Some(state) = self.slots.get(&slot) else { return false };
+        let offers = self.http2 && state.host.scheme == Scheme::Https;
+        let spoke = state.protocol.or((state.alpn == Alpn::Http1).then_some(Protocol::Http1));
+        let (Some(protocol), Some(host)) = (spoke.filter(|_| offers), self.hosts.get_mut(&state.host)) else {
+            return false;
+        };
+        match is_told {
+            true => host.spoken.refused(protocol),
+            false => !state.has_served && host.spoken.failed(protocol, now),
         }
     }
 
@@ -309,7 +331,8 @@ impl Slots {
         if self.hosts.len() > HOSTS_KEPT_MAX {
             self.hosts.retain(|_, host| {
                 let is_lowered = host.lowered.is_some_and(|(_, until)| until > now);
-                !host.slots.is_empty() || host.held_until > now || is_lowered || host.trouble.failures > 0
+                let is_worse = host.trouble.failures > 0 || host.spoken.only().is_some();
+                !host.slots.is_empty() || host.held_until > now || is_lowered || is_worse
             });
         }
         old
@@ -328,10 +351,13 @@ impl Slots {
 
     fn alpn(&self, host: &Origin, wanted: Wanted) -> Alpn {
         let offers = self.http2 && host.scheme == Scheme::Https;
-        match wanted {
-            Wanted::Whole if offers => Alpn::Any,
-            Wanted::Own if offers && self.http2_for_pieces => Alpn::Any,
-            _ => Alpn::Http1,
+        let only = self.hosts.get(host).and_then(|state| state.spoken.only());
+        match (wanted, only) {
+            _ if !offers => Alpn::Http1,
+            (_, Some(Protocol::Http1)) => Alpn::Http1,
+            (Wanted::Whole, _) | (Wanted::Own, Some(Protocol::Http2)) => Alpn::Any,
+            (Wanted::Own, None) if self.http2_for_pieces => Alpn::Any,
+            (Wanted::Own, None) => Alpn::Http1,
         }
     }
 
@@ -370,12 +396,16 @@ impl Slots {
     /// An open connection that can take one more transfer.
     fn find(&self, host: &Origin, wanted: Wanted, now: Time) -> Option<SlotId> {
         let state = self.hosts.get(host)?;
+        let streams_suit = match (wanted, state.spoken.only()) {
+            (_, Some(only)) => only == Protocol::Http2,
+            (wanted, None) => wanted == Wanted::Whole || self.http2_for_pieces,
+        };
         let fits = |slot: &Slot| {
             if slot.is_retiring {
                 return false;
             }
             match slot.protocol {
-                Some(Protocol::Http2) => (wanted == Wanted::Whole || self.http2_for_pieces) && slot.users < STREAMS_MAX,
+                Some(Protocol::Http2) => streams_suit && slot.users < STREAMS_MAX,
                 Some(Protocol::Http1) => slot.users == 0,
                 None => false,
             }

@@ -1,5 +1,7 @@
 //! An open connection, HTTP/1.1 or HTTP/2, and how requests go over it.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 
 use super::network::{Connected, PlainProxy};
 use crate::dispatch::message::Protocol;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, find};
 
 /// A head larger than this is refused while it is read.
 const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -31,7 +33,7 @@ type Body = Empty<Bytes>;
 /// An open connection.
 pub(crate) enum Connection {
     Http1 { sender: http1::SendRequest<Body>, plain_proxy: Option<PlainProxy> },
-    Http2 { sender: http2::SendRequest<Body> },
+    Http2 { sender: http2::SendRequest<Body>, has_answered: Rc<Cell<bool>> },
 }
 
 /// Runs the HTTP connection's own task on this thread.
@@ -75,7 +77,7 @@ impl Connection {
                     .await
                     .map_err(|source| broken(&source))?;
                 tokio::task::spawn_local(async move { connection.await.ok() });
-                Ok(Self::Http2 { sender })
+                Ok(Self::Http2 { sender, has_answered: Rc::default() })
             }
         }
     }
@@ -97,7 +99,16 @@ impl Connection {
     pub(crate) fn is_closed(&self) -> bool {
         match self {
             Self::Http1 { sender, .. } => sender.is_closed(),
-            Self::Http2 { sender } => sender.is_closed(),
+            Self::Http2 { sender, .. } => sender.is_closed(),
+        }
+    }
+
+    /// Whether a request that failed over it may have met a connection that the server was closing
+    /// because nothing had been asked for a while, or enough. That is no failure of the request.
+    pub(crate) fn may_have_been_closing(&self, is_fresh: bool) -> bool {
+        match self {
+            Self::Http1 { .. } => !is_fresh,
+            Self::Http2 { has_answered, .. } => has_answered.get() && self.is_closed(),
         }
     }
 
@@ -105,7 +116,9 @@ impl Connection {
     pub(crate) fn share(&self) -> Option<Self> {
         match self {
             Self::Http1 { .. } => None,
-            Self::Http2 { sender } => Some(Self::Http2 { sender: sender.clone() }),
+            Self::Http2 { sender, has_answered } => {
+                Some(Self::Http2 { sender: sender.clone(), has_answered: Rc::clone(has_answered) })
+            }
         }
     }
 
@@ -116,10 +129,14 @@ impl Connection {
                 Ok(()) => sender.send_request(request).await,
                 Err(error) => Err(error),
             },
-            Self::Http2 { sender } => match sender.ready().await {
-                Ok(()) => sender.send_request(request).await,
-                Err(error) => Err(error),
-            },
+            Self::Http2 { sender, has_answered } => {
+                let sent = match sender.ready().await {
+                    Ok(()) => sender.send_request(request).await,
+                    Err(error) => Err(error),
+                };
+                has_answered.set(has_answered.get() || sent.is_ok());
+                sent
+            }
         };
         sent.map_err(|source| broken(&source))
     }
@@ -137,6 +154,9 @@ pub(crate) fn broken(source: &hyper::Error) -> Error {
     }
     let mut why = source.to_string();
     let mut beneath = None;
+    if let Some(error) = find::<h2::Error>(source).filter(|error| error.reason().is_some()) {
+        return broken_stream(error);
+    }
     let mut cause = std::error::Error::source(source);
     while let Some(inner) = cause {
         if let Some(io) = inner.downcast_ref::<std::io::Error>() {
@@ -161,4 +181,43 @@ pub(crate) fn broken(source: &hyper::Error) -> Error {
         Some(io) => error.with_source(io),
         None => error,
     }
+}
+
+/// A stream, or its whole connection, that one side has given up.
+fn broken_stream(error: &h2::Error) -> Error {
+    let reason = error.reason().unwrap_or(h2::Reason::NO_ERROR);
+    let what = match (error.is_remote(), error.is_go_away()) {
+        (true, true) => "the server is closing the connection",
+        (true, false) => "the server broke the stream off",
+        (false, _) => "the server's answer breaks the rules of HTTP/2",
+    };
+    Error::new(ErrorKind::Broken, format!("the connection broke: {what} ({})", reason_name(reason)))
+        .with_source(h2::Error::from(reason))
+}
+
+/// RFC 9113, section 7.
+fn reason_name(reason: h2::Reason) -> String {
+    match reason {
+        h2::Reason::NO_ERROR => "NO_ERROR".to_owned(),
+        h2::Reason::PROTOCOL_ERROR => "PROTOCOL_ERROR".to_owned(),
+        h2::Reason::INTERNAL_ERROR => "INTERNAL_ERROR".to_owned(),
+        h2::Reason::FLOW_CONTROL_ERROR => "FLOW_CONTROL_ERROR".to_owned(),
+        h2::Reason::REFUSED_STREAM => "REFUSED_STREAM".to_owned(),
+        h2::Reason::CANCEL => "CANCEL".to_owned(),
+        h2::Reason::ENHANCE_YOUR_CALM => "ENHANCE_YOUR_CALM".to_owned(),
+        h2::Reason::HTTP_1_1_REQUIRED => "HTTP_1_1_REQUIRED".to_owned(),
+        other => format!("code {}", u32::from(other)),
+    }
+}
+
+/// Whether a server has said that it serves this over the other protocol only: HTTP_1_1_REQUIRED (RFC
+/// 9113, section 7), or no_application_protocol (RFC 7301, section 3.2) where HTTP/1.1 was offered.
+pub(crate) fn wants_other_protocol(error: &Error) -> bool {
+    let is_http1_required =
+        find::<h2::Error>(error).is_some_and(|error| error.reason() == Some(h2::Reason::HTTP_1_1_REQUIRED));
+    let alert = find::<std::io::Error>(error)
+        .and_then(|error| error.get_ref())
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    is_http1_required
+        || matches!(alert, Some(rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol)))
 }

@@ -21,7 +21,7 @@ use super::socks::{self, Destination};
 use super::tls::Tls;
 use super::{refusal, tunnel};
 use crate::dispatch::message::{Alpn, Protocol};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, find};
 use crate::http::origin::{Origin, Scheme};
 use crate::options::HttpOptions;
 
@@ -236,18 +236,6 @@ fn certificate_words(why: &CertificateError) -> String {
         }
         other => other.to_string(),
     }
-}
-
-/// The first cause of this type.
-fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(found) = error.downcast_ref::<E>() {
-            return Some(found);
-        }
-        cause = error.source();
-    }
-    None
 }
 
 /// A duration for people.

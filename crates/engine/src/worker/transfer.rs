@@ -13,11 +13,11 @@ use hyper::body::{Body as _, Incoming};
 use tokio::sync::oneshot;
 use tokio::time::{Instant as TokioInstant, timeout, timeout_at};
 
-use super::connection::{Connection, broken};
+use super::connection::{self, Connection, broken};
 use super::network::seconds;
 use super::request::{self, Answer, Framing};
 use super::run::Shared;
-use crate::dispatch::message::{Demand, End, Ended, Fetch, FetchKind, Message, Protocol};
+use crate::dispatch::message::{Demand, End, Ended, Fetch, FetchKind, Message};
 use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::{Evidence, Verdict, page, samples};
 use crate::http::origin::Scheme;
@@ -54,7 +54,10 @@ pub(crate) async fn run(shared: Rc<Shared>, fetch: Box<Fetch>, sink: Option<Arc<
                 // What replaces it must not sit on the same dead connection.
                 shared.forget_connection(fetch.slot);
             }
-            End::Failed { error: failure.error, retry_after: failure.retry_after }
+            match connection::wants_other_protocol(&failure.error) {
+                true => End::OtherProtocol(failure.error),
+                false => End::Failed { error: failure.error, retry_after: failure.retry_after },
+            }
         }
     };
     shared.transfers.borrow_mut().remove(&fetch.transfer);
@@ -149,12 +152,15 @@ impl Transfer<'_> {
     async fn answer(&mut self) -> Result<(Connection, Response<Incoming>), Failure> {
         let (mut connection, is_fresh) = self.connection().await?;
         match self.request(&mut connection).await {
-            // The server closed an idle connection; that is no failure of the request.
-            Err(error) if !is_fresh && matches!(error.kind(), ErrorKind::Broken | ErrorKind::Protocol) => {}
-            // A stream that the server had not begun with when it went away was not processed.
-            Err(error) if error.kind() == ErrorKind::Broken && connection.protocol() == Protocol::Http2 => {}
-            Err(error) => return Err(error.into()),
             Ok(response) => return Ok((connection, response)),
+            Err(error) if !matches!(error.kind(), ErrorKind::Broken | ErrorKind::Protocol) => return Err(error.into()),
+            Err(error) => {
+                // The task of an HTTP/2 connection notes that it is closed.
+                tokio::task::yield_now().await;
+                if !connection.may_have_been_closing(is_fresh) {
+                    return Err(error.into());
+                }
+            }
         }
         self.shared.forget_closed(self.fetch.slot);
         let (mut connection, _) = self.connection().await?;

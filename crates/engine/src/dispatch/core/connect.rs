@@ -69,6 +69,12 @@ impl Core {
         if job.total_bytes.is_some() && job.sources.is_many() && !Self::needs_single_stream(job.restarts) {
             return self.fetch_from_many(now, id);
         }
+        if job.may_learn_len() {
+            if is_alone {
+                self.sample(now, id);
+            }
+            return false;
+        }
         if job.total_bytes.is_none() || job.segmented == Segmented::Refused {
             // Not under a save that is on its way: its journal would claim what is then cut off.
             return is_alone && !job.is_saving && self.go_on_without_ranges(now, id);
@@ -168,7 +174,8 @@ impl Core {
         let job = &self.jobs[&id];
         let Some(there) = job.done.iter().max_by_key(|range| range.len()) else { return };
         let range = samples::end_of(there);
-        if job.failures.get(&range.start).is_some_and(|failure| failure.retry_at > now) {
+        let key = if job.comes_in_one_stream() { 0 } else { range.start };
+        if job.failures.get(&key).is_some_and(|failure| failure.retry_at > now) {
             return;
         }
         let kind = FetchKind::Sample { range, expect: Arc::new(job.held.clone()) };

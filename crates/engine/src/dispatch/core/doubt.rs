@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::Core;
 use crate::dispatch::job::{Job, Transfer, Winding};
 use crate::dispatch::link::Link;
-use crate::dispatch::message::{Head, Time};
+use crate::dispatch::message::{Effect, Head, Time};
 use crate::error::{Error, ErrorKind};
 use crate::evidence::{Verdict, page};
 use crate::job::JobId;
@@ -48,11 +48,33 @@ impl Core {
     pub(super) fn sampled(&mut self, now: Time, id: JobId, transfer: &Transfer, same: bool) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.needs_sample = false;
+        let Some(head) = transfer.head.clone() else { return };
         if same {
+            return self.len_learnt(now, id, transfer, &head);
+        }
+        self.differs(now, id, transfer, &head, "the file on the server differs from what has come");
+    }
+
+    /// The first answer did not tell the length; what broke off is gone on with where an answer to a
+    /// range tells it.
+    fn len_learnt(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if job.total_bytes.is_some() {
             return;
         }
-        let Some(head) = transfer.head.clone() else { return };
-        self.differs(now, id, transfer, &head, "the file on the server differs from what has come");
+        let held_to = job.done.iter().next_back().map_or(0, |range| range.end);
+        let Some(total_bytes) = head.total_bytes else {
+            let error = Error::new(ErrorKind::Protocol, "the server does not tell the length, not even with a range");
+            return self.no_range(now, id, 0, error);
+        };
+        if total_bytes < held_to {
+            return self.differs(now, id, transfer, head, "the file on the server is shorter than what has come");
+        }
+        job.total_bytes = Some(total_bytes);
+        job.held.total_bytes = Some(total_bytes);
+        job.failures.clear();
+        self.effects.push(Effect::SetLen { job: id, path: job.part_of.clone(), len_bytes: total_bytes });
+        self.refuses_size(now, id, None);
     }
 
     /// An answer that could be the file says that it is another version.

@@ -326,9 +326,9 @@ impl Core {
     /// Adds what is kept of an unfinished file to the summary.
     pub(super) fn count_unfinished(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
-        if let (Some(total), true) = (job.total_bytes, job.is_worth_keeping()) {
+        if job.is_worth_keeping() {
             self.tally.kept_bytes += job.done.covered();
-            self.tally.unfinished_bytes += total;
+            self.tally.unfinished_bytes += job.total_bytes.unwrap_or(job.done.covered());
             self.tally.unfinished_files += 1;
         }
     }
@@ -359,7 +359,7 @@ impl Core {
             let is_due = matches!(job.phase, Phase::Moving)
                 && !job.is_saving
                 && job.is_part_open
-                && job.total_bytes.is_some()
+                && job.can_be_resumed()
                 && now.saturating_sub(job.started) >= self.settings.save_interval / 2;
             if is_due && self.covered_bytes(job) > job.saved_bytes {
                 self.save(id);
@@ -438,6 +438,12 @@ impl Job {
 
     /// Whether a later run can use what is there.
     pub(super) fn is_worth_keeping(&self) -> bool {
-        self.is_part_open && self.total_bytes.is_some() && !self.done.is_empty()
+        self.is_part_open && self.can_be_resumed() && !self.done.is_empty()
+    }
+
+    /// Whether a part of it is of use: without a length, only if its version is certain.
+    fn can_be_resumed(&self) -> bool {
+        self.total_bytes.is_some()
+            || self.held.can_join() && self.segmented != Segmented::Refused && !self.sources.is_many()
     }
 }

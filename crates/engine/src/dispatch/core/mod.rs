@@ -15,6 +15,7 @@ mod limits;
 mod link;
 mod optional;
 mod places;
+mod protocol;
 mod scarce;
 mod sources;
 mod start;

@@ -88,7 +88,8 @@ impl Core {
     /// A prepared job and a free place: go on with what an earlier run left, or ask for the file.
     fn take_place(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.is_part_open && job.total_bytes.is_some() && !job.done.is_empty() && !job.begins_at_zero {
+        let goes_on = job.total_bytes.is_some() && !job.done.is_empty() || job.may_learn_len();
+        if job.is_part_open && goes_on && !job.begins_at_zero {
             job.phase = Phase::Moving;
             let event = Event::Answered {
                 job: id,

@@ -235,7 +235,7 @@ impl Core {
         }
         match end {
             End::Complete => self.piece_came(now, id, transfer),
-            End::Dropped | End::Gathered(_) | End::Checked(_) => {}
+            End::Dropped | End::Gathered(_) | End::Checked(_) | End::OtherProtocol(_) => {}
             End::Redirect { status, location } if is_lead => self.redirected(now, id, transfer, status, location),
             End::Redirect { status, location } => self.mirror_redirected(now, id, transfer, status, location),
             End::NotJoined { head, verdict } if is_lead => self.not_joined(now, id, transfer, &head, verdict),

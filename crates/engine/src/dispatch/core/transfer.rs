@@ -10,6 +10,7 @@ use url::Url;
 
 use super::Core;
 use super::connect::RANGE_TRIES;
+use super::protocol::without_protocol;
 use super::start::origin_of;
 use crate::dispatch::backoff;
 use crate::dispatch::job::{Failures, Phase, Segmented, Transfer};
@@ -35,6 +36,8 @@ impl Core {
         if was_served(&ended.end) {
             self.slots.served(transfer.slot);
         }
+        let is_otherwise = self.is_asked_otherwise(now, &transfer, &ended.end);
+        let end = without_protocol(ended.end, is_otherwise);
         if let Some(worker) = self.slots.give_back(transfer.slot, ended.is_reusable, now) {
             self.effects.push(Effect::CloseSlot { slot: transfer.slot, worker });
         }
@@ -53,7 +56,7 @@ impl Core {
         let covered = job.done.covered();
         job.answers += u32::from(!transfer.brought().is_empty());
         // One that was broken off may have stalled, which says nothing of the next.
-        let rate = transfer.rate_over_all(now).filter(|_| transfer.writes && matches!(ended.end, End::Complete));
+        let rate = transfer.rate_over_all(now).filter(|_| transfer.writes && matches!(end, End::Complete));
         match job.sources.get_mut(transfer.source) {
             Some(source) => {
                 source.brought(covered - before, rate);
@@ -62,7 +65,7 @@ impl Core {
             None => job.connection_bps = rate.or(job.connection_bps),
         }
         let has_progressed = covered >= job.high_water_bytes + RENEWING_BYTES_MIN;
-        if has_progressed || is_success(&ended.end) {
+        if has_progressed || is_success(&end) {
             self.slots.succeeded(&transfer.host);
         }
         if has_progressed {
@@ -72,26 +75,29 @@ impl Core {
         match job.phase {
             Phase::Winding(_) => return self.wound(now, id),
             Phase::Publishing | Phase::Verifying => return,
-            Phase::Checking => return self.check_ended(now, id, &transfer, ended.end),
-            Phase::Comparing => return self.compare_ended(now, id, &transfer, ended.end),
+            Phase::Checking => return self.check_ended(now, id, &transfer, end),
+            Phase::Comparing => return self.compare_ended(now, id, &transfer, end),
             _ => {}
         }
-        if self.is_optional(id, &transfer, &ended.end) {
-            return self.optional_failed(now, id, &transfer, ended.end);
+        if is_otherwise && self.ask_otherwise(id, &transfer) {
+            return;
+        }
+        if self.is_optional(id, &transfer, &end) {
+            return self.optional_failed(now, id, &transfer, end);
         }
         let job = &self.jobs[&id];
         match job.phase {
             _ if job.is_sample_of_link(&transfer) => {
-                return self.link_ended(now, id, &transfer, ended.end, has_progressed);
+                return self.link_ended(now, id, &transfer, end, has_progressed);
             }
             Phase::Moving if job.sources.is_many() && !Self::needs_single_stream(job.restarts) => {
-                return self.source_ended(now, id, &transfer, ended.end);
+                return self.source_ended(now, id, &transfer, end);
             }
             _ => {}
         }
-        match ended.end {
+        match end {
             End::Complete => self.piece_came(now, id, &transfer),
-            End::Dropped | End::Gathered(_) | End::Checked(_) => {}
+            End::Dropped | End::Gathered(_) | End::Checked(_) | End::OtherProtocol(_) => {}
             End::Redirect { status, location } => self.redirected(now, id, &transfer, status, location),
             End::NotRange(head) => self.not_a_range(now, id, &transfer, &head),
             End::WrongRange { head, error } => self.wrong_range(now, id, &transfer, &head, error),
@@ -236,7 +242,7 @@ impl Core {
 
     /// A range was not served. Some of the servers behind a name may well serve it, so that it is
     /// asked for again a few times; after that, one stream brings everything.
-    fn no_range(&mut self, now: Time, id: JobId, start: u64, error: Error) {
+    pub(super) fn no_range(&mut self, now: Time, id: JobId, start: u64, error: Error) {
         let retries = self.settings.retries;
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.ignored_ranges += 1;
@@ -457,7 +463,7 @@ impl Core {
 /// Whether an end shows that the connection served a request.
 fn was_served(end: &End) -> bool {
     match end {
-        End::Dropped => false,
+        End::Dropped | End::OtherProtocol(_) => false,
         End::Failed { error, .. } => matches!(error.kind(), ErrorKind::Status(status) if status < 500 && status != 429),
         _ => true,
     }

@@ -361,6 +361,9 @@ impl<'a> World<'a> {
                 self.ask_committer(CommitterRequest::Digest { job, path, algorithm, of_final, len_bytes });
             }
             Effect::Reserve { job, range } => self.ask_committer(CommitterRequest::Reserve { job, range }),
+            Effect::SetLen { job, path, len_bytes } => {
+                self.ask_committer(CommitterRequest::SetLen { job, path, len_bytes });
+            }
             Effect::Release { job, path, fate } => {
                 self.ask_committer(CommitterRequest::Release { job, path, fate });
             }
@@ -634,7 +637,9 @@ fn path_of(request: &CommitterRequest) -> Option<&Path> {
     match request {
         CommitterRequest::Store(store) => Some(&store.path),
         CommitterRequest::Publish { publish, .. } => Some(&publish.path),
-        CommitterRequest::Save { path, .. } | CommitterRequest::Release { path, .. } => Some(path),
+        CommitterRequest::Save { path, .. }
+        | CommitterRequest::SetLen { path, .. }
+        | CommitterRequest::Release { path, .. } => Some(path),
         CommitterRequest::WriteBack { .. } | CommitterRequest::Reserve { .. } | CommitterRequest::Digest { .. } => None,
     }
 }

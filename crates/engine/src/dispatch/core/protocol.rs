@@ -1,0 +1,54 @@
+//! A request that one protocol did not serve is sent over the other, where the host offers both. What
+//! is known of a host's protocols is in [`crate::dispatch::spoken`].
+
+use super::Core;
+use crate::dispatch::job::{Phase, Segmented, Transfer};
+use crate::dispatch::message::{End, Time};
+use crate::error::ErrorKind;
+use crate::job::JobId;
+
+impl Core {
+    /// Whether what ended so shows that the host has to be asked over another protocol.
+    pub(super) fn is_asked_otherwise(&mut self, now: Time, transfer: &Transfer, end: &End) -> bool {
+        match end {
+            End::OtherProtocol(_) => self.slots.unanswered(transfer.slot, true, now),
+            End::Failed { error, .. } if is_of_protocol(error.kind()) => {
+                self.slots.unanswered(transfer.slot, false, now)
+            }
+            _ => false,
+        }
+    }
+
+    /// Lets the job ask again at once, over the other protocol, which costs it no try; false if it
+    /// has to be told of the failure.
+    pub(super) fn ask_otherwise(&mut self, id: JobId, transfer: &Transfer) -> bool {
+        let Some(job) = self.jobs.get_mut(&id) else { return false };
+        match job.phase {
+            Phase::Probing if transfer.is_probe => job.phase = Phase::Ready,
+            Phase::Moving if !job.sources.is_many() => {
+                if job.segmented == Segmented::Trying {
+                    job.segmented = Segmented::Unknown;
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// In which ways a protocol that is not served shows.
+fn is_of_protocol(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Broken | ErrorKind::Protocol | ErrorKind::Tls | ErrorKind::Stalled)
+}
+
+/// What it is to a job that asks for no other protocol: a failure, which passes if the next try is
+/// sent over another one.
+pub(super) fn without_protocol(end: End, is_otherwise: bool) -> End {
+    match end {
+        End::OtherProtocol(error) => {
+            let is_transient = is_otherwise || error.is_transient();
+            End::Failed { error: error.with_transient(is_transient), retry_after: None }
+        }
+        end => end,
+    }
+}

@@ -1,0 +1,107 @@
+//! A server that does not tell the length: what broke off is gone on with where the version is certain
+//! and an answer to a range tells the rest.
+
+use std::time::Duration;
+
+use towline_engine::{Event, Options, Session};
+use towline_origin::{ETag, Fault, Length, Origin, Ranges, Resource, Scope};
+
+use crate::common::{LONG, Live, MIB, Place, fetch, spec, with_watchdog};
+
+const SIZE: u64 = 4 * MIB;
+const HALF: u64 = SIZE / 2;
+
+fn silent(seed: u64) -> Resource {
+    Resource::new("/a.bin", seed, SIZE).length(Length::Chunked)
+}
+
+fn options(place: &Place) -> Options {
+    let mut options = place.options();
+    options.save_interval = Duration::from_millis(50);
+    options
+}
+
+fn start(resource: Resource) -> Origin {
+    Origin::builder().resource(resource).start().unwrap()
+}
+
+fn first() -> Scope {
+    Scope::every().first(1)
+}
+
+#[test]
+fn what_broke_off_is_gone_on_with() {
+    with_watchdog(LONG, || {
+        let origin = start(silent(61).fault(Fault::CutAt(HALF).when(first())));
+        let place = Place::new();
+        let run = fetch(options(&place), [spec(&origin, "/a.bin")]);
+        run.assert_done(1);
+        place.assert_content("a.bin", 61, SIZE);
+        assert_eq!(run.restarts(), 0);
+        let sent = origin.stats().body_bytes;
+        assert!(sent < SIZE + MIB, "{sent} bytes were sent for {SIZE}");
+    });
+}
+
+#[test]
+fn a_second_run_goes_on_with_what_a_first_one_left() {
+    with_watchdog(LONG, || {
+        let origin = start(silent(62).fault(Fault::StallAt(HALF, None).when(first())));
+        let place = Place::new();
+        let mut live = Live::start(Session::builder(options(&place)));
+        live.handle.add(spec(&origin, "/a.bin"));
+        live.handle.close();
+        live.wait_for("half of it", |event| matches!(event, Event::Progress(progress) if progress.done_bytes >= HALF));
+        live.handle.stop();
+        assert!(live.end().summary().kept_bytes >= HALF);
+
+        let second = fetch(options(&place), [spec(&origin, "/a.bin")]);
+        second.assert_done(1);
+        place.assert_content("a.bin", 62, SIZE);
+        assert!(second.finished()[0].fetched_bytes <= SIZE - HALF);
+        assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
+    });
+}
+
+#[test]
+fn another_version_replaces_what_a_first_run_left() {
+    with_watchdog(LONG, || {
+        let changes = Fault::ChangeEtagAt { request: 2, etag: "\"v2\"".to_owned(), seed: 64 };
+        let origin = start(silent(63).fault(Fault::CutAt(HALF).when(first())).fault(changes));
+        let place = Place::new();
+        let run = fetch(options(&place), [spec(&origin, "/a.bin")]);
+        run.assert_done(1);
+        place.assert_content("a.bin", 64, SIZE);
+    });
+}
+
+#[test]
+fn without_ranges_or_a_version_it_begins_again() {
+    with_watchdog(LONG, || {
+        let cut = || Fault::CutAt(HALF).when(first());
+        let without_ranges = silent(65).ranges(Ranges::Refused).fault(cut());
+        let without_version = silent(65).etag(ETag::None).last_modified(None).fault(cut());
+        let ignored = silent(65).fault(cut()).fault(Fault::IgnoreRange);
+        for resource in [without_ranges, without_version, ignored] {
+            let origin = start(resource);
+            let place = Place::new();
+            let run = fetch(options(&place), [spec(&origin, "/a.bin")]);
+            run.assert_done(1);
+            place.assert_content("a.bin", 65, SIZE);
+        }
+    });
+}
+
+#[test]
+fn a_length_that_is_learnt_is_held_against_what_is_allowed() {
+    with_watchdog(LONG, || {
+        let origin = start(silent(66).fault(Fault::CutAt(HALF).when(first())));
+        let place = Place::new();
+        let mut options = options(&place);
+        options.max_size_bytes = Some(SIZE - 1);
+        let run = fetch(options, [spec(&origin, "/a.bin")]);
+        assert_eq!(run.failure_kinds(), [towline_engine::ErrorKind::TooLarge]);
+        let sent = origin.stats().body_bytes;
+        assert!(sent < HALF + MIB, "{sent} bytes were sent");
+    });
+}
