@@ -41,6 +41,9 @@ impl Core {
                 return self.stream_over(id, transfer);
             }
             job.begins_at_zero = true;
+            if job.is_last_resort && job.held.shares_tag(&head.evidence) && !job.link.is_compared() {
+                return self.compare_first(id, transfer);
+            }
             if job.is_last_resort {
                 let text = format!("the server has another version ({})", job.held.differences(&head.evidence));
                 let error = Error::new(ErrorKind::Changed, text).with_url(crate::secret::shown_url(&job.url));
@@ -106,6 +109,21 @@ impl Core {
             state.writes = true;
             self.effects.push(Effect::Grant { transfer, job: id, worker: state.worker });
         }
+    }
+
+    /// The whole file was asked for because its ranges had failed, and it comes from another place now,
+    /// with the same tag: its samples have to show that it is the file, and its ranges may well work.
+    fn compare_first(&mut self, id: JobId, transfer: TransferId) {
+        self.drop_transfers(&[transfer]);
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.phase = Phase::Moving;
+        job.probe = None;
+        job.link = Link::doubted_by_samples();
+        job.segmented = Segmented::Unknown;
+        job.is_last_resort = false;
+        job.begins_at_zero = false;
+        job.ignored_ranges = 0;
+        job.failures.clear();
     }
 
     /// Name and answer are known, and what is there under the name.

@@ -147,3 +147,20 @@ fn one_stream_is_tried_once_and_without_retries_not_at_all() {
         world.take(|effect| matches!(effect, Effect::Save { .. }).then_some(()));
     }
 }
+
+#[test]
+fn a_last_resort_from_another_place_with_the_same_tag_is_compared_first() {
+    let at = |url: &str| Some(crate::evidence::Place::of(&url.parse().unwrap()));
+    let mut world = world(2);
+    let (job, piece) = in_pieces(&mut world);
+    world.core.jobs.get_mut(&job).unwrap().held.place = at("http://h/a.bin");
+    world.end(piece.transfer, broken(), false);
+    let whole = fail_all(&mut world, broken);
+    let mut elsewhere = head(64 * MIB);
+    elsewhere.evidence.place = at("http://h/b.bin");
+    world.tell(Message::Answered(whole.transfer, elsewhere, None));
+    world.end(whole.transfer, End::Dropped, false);
+    let sample = world.take_fetch();
+    assert!(matches!(sample.kind, FetchKind::Sample { .. }), "{:?}", sample.kind);
+    assert!(!world.has(|event| matches!(event, Event::Failed { .. } | Event::Restarted { .. })));
+}
