@@ -1,7 +1,7 @@
 //! Tests of what a batch does with ledgers that are damaged, old, odd, or without their key, and of what
 //! it notes beyond how entries ended.
 
-use std::os::unix::fs::{FileExt, symlink};
+use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 
 use super::*;
 use crate::feed::identity::KEY_FILE;
@@ -58,6 +58,20 @@ fn a_ledger_that_is_damaged_between_runs_is_replaced_by_the_copy() {
         let kept = place.ours(&format!("{LEDGER}.damaged-{}", number + 1));
         assert!(kept.is_symlink() || kept.exists(), "{what}");
     }
+}
+
+#[test]
+fn the_database_of_another_application_keeps_its_bytes_and_its_mode() {
+    let place = Place::new("http://h/a\n");
+    let path = place.ours(LEDGER);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    place.sql("CREATE TABLE bookmarks (url TEXT); INSERT INTO bookmarks VALUES ('x')");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    let before = fs::read(&path).unwrap();
+    place.finish_all(place.open(), "a");
+    let kept = place.ours(&format!("{LEDGER}.damaged-1"));
+    assert_eq!(fs::read(&kept).unwrap(), before);
+    assert_eq!(fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o640);
 }
 
 #[test]

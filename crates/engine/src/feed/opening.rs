@@ -207,8 +207,8 @@ fn looks_sound(path: &Path) -> Result<bool, Error> {
         Err(error) => return Err(fault(error)),
     };
     let found = file.metadata().map_err(fault)?;
-    keep_private(&file).map_err(fault)?;
     if found.len() == 0 {
+        keep_private(&file).map_err(fault)?;
         return Ok(true);
     }
     let mut header = [0; 100];
@@ -219,13 +219,16 @@ fn looks_sound(path: &Path) -> Result<bool, Error> {
         };
     }
     let number = |at: usize| i32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    let (version, application_id) = (number(60), number(68));
+    let (schema_cookie, version, application_id) = (number(40), number(60), number(68));
+    // Before its first tables, a ledger of ours has no mark yet; with tables, it is somebody else's.
+    let is_unmarked = application_id == 0 && schema_cookie == 0;
     // SQLite takes a file whose format it does not know for one that cannot be written to.
     let is_known_format =
         header.starts_with(b"SQLite format 3\0") && header[18..20].iter().all(|at| (1..=2).contains(at));
-    if !is_known_format || ![0, APPLICATION_ID].contains(&application_id) {
+    if !is_known_format || !is_unmarked && application_id != APPLICATION_ID {
         return Ok(false);
     }
+    keep_private(&file).map_err(fault)?;
     if application_id == APPLICATION_ID && version > VERSION { Err(newer(path, version)) } else { Ok(true) }
 }
 
