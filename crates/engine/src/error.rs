@@ -55,7 +55,8 @@ pub enum ErrorKind {
     NameTaken,
     /// There is not enough room.
     DiskFull,
-    /// A file or directory could not be read or written.
+    /// A file or directory could not be read or written, or this machine refused something else that
+    /// the work needs.
     Storage,
     /// Another process works on the same partial file.
     Locked,

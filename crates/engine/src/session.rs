@@ -16,7 +16,9 @@ use parking_lot::Mutex;
 use towline_threads::cancel::CancelToken;
 use towline_threads::executor::ThreadPoolExecutor;
 use towline_threads::queue::{GetError, Queue};
-use towline_threads::supervisor::{Crew, Interrupt, InterruptSink, InterruptSource, Outcome, Supervised, Supervisor};
+use towline_threads::supervisor::{
+    Crew, Interrupt, InterruptSink, InterruptSource, Outcome, SuperviseError, Supervised, Supervisor,
+};
 
 use crate::disk::Parts;
 use crate::disk::committer::Committer;
@@ -24,7 +26,7 @@ use crate::disk::opener::Opener;
 use crate::dispatch::core::Core;
 use crate::dispatch::driver::{Driver, FeedRequest, Queues, StopOnPanic};
 use crate::dispatch::message::{Command, Message};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, find, plain_io};
 use crate::event::{Event, Progress, Reporter, Summary};
 use crate::feed::Feed;
 use crate::job::{JobId, JobSpec};
@@ -174,8 +176,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Internal`] if its threads cannot be started or one of them panicked; files
-    /// under a final name are right even then.
+    /// [`ErrorKind::Storage`] if its threads cannot be started, [`ErrorKind::Internal`] if one of them
+    /// panicked; files under a final name are right even then.
     pub fn run(self) -> Result<Ended> {
         let cancel = CancelToken::new();
         let mut supervisor = Supervisor::new(self.options.threads.max(1))
@@ -195,8 +197,7 @@ impl Session {
             ended: Arc::clone(&ended),
         };
         let outcome = supervisor.run(&mut run);
-        let internal = |source| Error::new(ErrorKind::Internal, "a thread of the engine failed").with_source(source);
-        let interrupt = match outcome.map_err(internal)? {
+        let interrupt = match outcome.map_err(not_run)? {
             Outcome::Interrupted(interrupt) => Some(interrupt),
             _ => None,
         };
@@ -208,6 +209,17 @@ impl Session {
         };
         Ok(Ended { summary, interrupt })
     }
+}
+
+/// Why a session could not run: the machine gave it no thread or no memory for one, or we are wrong.
+fn not_run(source: SuperviseError) -> Error {
+    let refused = find::<io::Error>(&source).map(plain_io);
+    let error = match refused {
+        Some(why) => Error::new(ErrorKind::Storage, format!("this machine gives the engine too few threads ({why})"))
+            .with_advice("raise the limits of threads and memory (ulimit -u, ulimit -v), or try --threads 1"),
+        None => Error::new(ErrorKind::Internal, "a thread of the engine failed"),
+    };
+    error.with_source(source)
 }
 
 impl fmt::Debug for Session {
