@@ -146,7 +146,7 @@ impl Connection {
 pub(crate) fn broken(source: &hyper::Error) -> Error {
     if source.is_parse() {
         let what = if source.is_parse_too_large() {
-            "the head of the server's answer is too large"
+            "the head of the server's answer, or the length that it tells, is too large"
         } else {
             "the server's answer is not HTTP"
         };
