@@ -3,5 +3,6 @@
 pub(crate) mod content_range;
 pub mod digest;
 pub(crate) mod disposition;
+pub(crate) mod head;
 pub(crate) mod origin;
 pub(crate) mod retry_after;

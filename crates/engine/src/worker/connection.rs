@@ -1,6 +1,7 @@
 //! An open connection, HTTP/1.1 or HTTP/2, and how requests go over it.
 
 use std::cell::Cell;
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,12 +12,14 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 
+use super::heads::{Expected, Heads};
 use super::network::{Connected, PlainProxy};
 use crate::dispatch::message::Protocol;
 use crate::error::{Error, ErrorKind, Result, find};
+use crate::http::head::Damage;
 
 /// A head larger than this is refused while it is read.
-const HEAD_BYTES_MAX: usize = 64 << 10;
+pub(crate) const HEAD_BYTES_MAX: usize = 64 << 10;
 /// A head with more fields than this is refused.
 const HEAD_FIELDS_MAX: usize = 200;
 /// What one read takes at most. Fewer, larger reads cost less; memory is this much a connection.
@@ -32,7 +35,7 @@ type Body = Empty<Bytes>;
 
 /// An open connection.
 pub(crate) enum Connection {
-    Http1 { sender: http1::SendRequest<Body>, plain_proxy: Option<PlainProxy> },
+    Http1 { sender: http1::SendRequest<Body>, plain_proxy: Option<PlainProxy>, head: Expected },
     Http2 { sender: http2::SendRequest<Body>, has_answered: Rc<Cell<bool>> },
 }
 
@@ -51,21 +54,25 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
 impl Connection {
     /// Begins HTTP on a connection.
     pub(crate) async fn open(connected: Connected) -> Result<Self> {
-        let io = TokioIo::new(connected.stream);
         match connected.protocol {
             Protocol::Http1 => {
+                let head = Expected::default();
+                let io = TokioIo::new(Heads::new(connected.stream, head.clone()));
                 let (sender, connection) = http1::Builder::new()
                     .max_buf_size(READ_BYTES_MAX)
                     .max_headers(HEAD_FIELDS_MAX)
                     .max_header_size(HEAD_BYTES_MAX)
+                    // Some servers look for `Host` in this case.
+                    .title_case_headers(true)
                     .handshake(io)
                     .await
                     .map_err(|source| broken(&source))?;
                 // Its errors reach whoever waits for an answer.
                 tokio::task::spawn_local(async move { connection.await.ok() });
-                Ok(Self::Http1 { sender, plain_proxy: connected.plain_proxy })
+                Ok(Self::Http1 { sender, plain_proxy: connected.plain_proxy, head })
             }
             Protocol::Http2 => {
+                let io = TokioIo::new(connected.stream);
                 let (sender, connection) = http2::Builder::new(LocalExecutor)
                     .timer(TokioTimer::new())
                     .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -125,8 +132,11 @@ impl Connection {
     /// Waits until the connection takes a request, and sends it.
     pub(crate) async fn send(&mut self, request: Request<Body>) -> Result<Response<Incoming>> {
         let sent = match self {
-            Self::Http1 { sender, .. } => match sender.ready().await {
-                Ok(()) => sender.send_request(request).await,
+            Self::Http1 { sender, head, .. } => match sender.ready().await {
+                Ok(()) => {
+                    head.set();
+                    sender.send_request(request).await
+                }
                 Err(error) => Err(error),
             },
             Self::Http2 { sender, has_answered } => {
@@ -152,6 +162,10 @@ pub(crate) fn broken(source: &hyper::Error) -> Error {
         };
         return Error::new(ErrorKind::Protocol, format!("{what} ({source})"));
     }
+    if let Some(damage) = find::<io::Error>(source).and_then(|io| io.get_ref()).and_then(|inner| inner.downcast_ref()) {
+        let damage: &Damage = damage;
+        return Error::new(ErrorKind::Protocol, format!("the head of the server's answer is damaged: {damage}"));
+    }
     let mut why = source.to_string();
     let mut beneath = None;
     if let Some(error) = find::<h2::Error>(source).filter(|error| error.reason().is_some()) {
@@ -159,16 +173,16 @@ pub(crate) fn broken(source: &hyper::Error) -> Error {
     }
     let mut cause = std::error::Error::source(source);
     while let Some(inner) = cause {
-        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
+        if let Some(io) = inner.downcast_ref::<io::Error>() {
             // What the decoder of chunks says; a connection that breaks says otherwise.
-            if matches!(io.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData) {
+            if matches!(io.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) {
                 return Error::new(ErrorKind::Protocol, format!("the body of the server's answer is not HTTP ({io})"));
             }
             why = match io.to_string().contains("close_notify") {
                 true => "closed although TLS did not say that all had come".to_owned(),
                 false => crate::error::plain_io(io),
             };
-            beneath = Some(io.raw_os_error().map_or_else(|| io.kind().into(), std::io::Error::from_raw_os_error));
+            beneath = Some(io.raw_os_error().map_or_else(|| io.kind().into(), io::Error::from_raw_os_error));
             break;
         }
         cause = inner.source();
@@ -215,7 +229,7 @@ fn reason_name(reason: h2::Reason) -> String {
 pub(crate) fn wants_other_protocol(error: &Error) -> bool {
     let is_http1_required =
         find::<h2::Error>(error).is_some_and(|error| error.reason() == Some(h2::Reason::HTTP_1_1_REQUIRED));
-    let alert = find::<std::io::Error>(error)
+    let alert = find::<io::Error>(error)
         .and_then(|error| error.get_ref())
         .and_then(|inner| inner.downcast_ref::<rustls::Error>());
     is_http1_required

@@ -2,6 +2,7 @@
 //! and drives many transfers; it shares nothing with the others but the pieces it was given.
 
 pub(crate) mod connection;
+pub(crate) mod heads;
 pub(crate) mod limit;
 pub(crate) mod network;
 pub(crate) mod no_proxy;

@@ -14,6 +14,7 @@ mod existing;
 mod expired;
 mod faults;
 mod framing;
+mod heads;
 mod joins;
 mod losses;
 mod max_size;
