@@ -8,6 +8,7 @@ use bytes::Bytes;
 use url::Url;
 
 use super::adapt::Adapt;
+use super::backoff;
 use super::link::Link;
 use super::message::{Demand, Existing, FetchKind, Head, Note, Protocol, SlotId, Time};
 use super::pulse::Pulse;
@@ -69,8 +70,12 @@ pub(crate) enum Winding {
     There(How, Published),
     /// Everything has come; the transfers that are left are the losers of a race.
     Complete,
-    /// Start again from the first byte, because of this.
-    Restart(String),
+    /// Start again from the first byte, because of this: an answer told another version, or bytes
+    /// differ.
+    Restart {
+        reason: String,
+        is_by_version: bool,
+    },
     /// Go on with what the journal of this name says.
     Adopt(Box<Journal>),
     /// Let this source lead.
@@ -147,8 +152,12 @@ pub(crate) struct Job {
     pub(crate) failures: HashMap<u64, Failures>,
     /// How often `Retry-After` was obeyed in a row.
     pub(crate) patience: u32,
-    /// How often a piece was left for later because it failed beside others.
+    /// How often a piece was left for later because it failed beside others, since something came.
     pub(crate) refusals: u32,
+    /// It is asked for over a connection of its own: one that it shared broke.
+    pub(crate) keeps_apart: bool,
+    /// How many answers in a row brought far less than was asked for.
+    pub(crate) crumbs: u32,
     /// How often in a row a piece was sent to a place to which no connection was open yet.
     pub(crate) strays: u32,
     /// How often a request was refused beside others and left to them, in a row.
@@ -185,14 +194,15 @@ pub(crate) struct Job {
     pub(crate) answers: u32,
     /// Whether the server still had the version when all had come.
     pub(crate) closing: Closing,
-    /// The digest of a body whose end nothing proved.
-    pub(crate) unproven: Option<[u8; 32]>,
     /// What was said of the file that has the name.
     pub(crate) existing_verdict: ExistingVerdict,
     /// What is to be compared of it still, and whether it is by samples.
     pub(crate) existing_samples: Option<Vec<ByteRange>>,
     /// A partial file of another version is kept beside the one that is open.
     pub(crate) has_old: bool,
+    /// What is held was given up for another version, and the answer that is to replace it has to show
+    /// that it is one.
+    pub(crate) is_replacing: bool,
     /// What is open is to be kept while another version comes.
     pub(crate) keeps_old: bool,
     /// What went wrong last, for a host that answers nobody.
@@ -228,6 +238,20 @@ pub(crate) struct Doubts {
     pub(crate) different: u32,
     /// They did not say which version it is, or were a page.
     pub(crate) unknown: u32,
+    /// When one was counted last.
+    at: Option<Time>,
+}
+
+impl Doubts {
+    /// Whether an answer comes so long after the one that was counted last that it may say something
+    /// new; it is the last one from now on.
+    pub(crate) fn is_another_moment(&mut self, now: Time) -> bool {
+        let is_another = self.at.is_none_or(|at| now >= at + backoff::FLOOR);
+        if is_another {
+            self.at = Some(now);
+        }
+        is_another
+    }
 }
 
 /// The search for the source that sent wrong bytes: what others brought is fetched from one again.
@@ -344,11 +368,9 @@ impl Job {
     }
 
     /// Whether what has come can be gone on with although nobody told the length: the version is
-    /// certain, and an answer to a range may tell it. Where the end of a body is in doubt, a second
-    /// body tells more.
+    /// certain, and an answer to a range may tell it.
     pub(crate) fn may_learn_len(&self) -> bool {
         self.total_bytes.is_none()
-            && self.unproven.is_none()
             && !self.done.is_empty()
             && self.held.can_join()
             && self.segmented != Segmented::Refused
@@ -393,6 +415,8 @@ impl Job {
             failures: HashMap::new(),
             patience: 0,
             refusals: 0,
+            crumbs: 0,
+            keeps_apart: false,
             trace: None,
             scarcities: 0,
             is_started: false,
@@ -410,11 +434,11 @@ impl Job {
             trials: Failures::default(),
             answers: 0,
             closing: Closing::default(),
-            unproven: None,
             existing_verdict: ExistingVerdict::Unknown,
             existing_samples: None,
             has_old: false,
             keeps_old: false,
+            is_replacing: false,
             last_error: None,
             link: Link::default(),
             is_part_open: false,
@@ -522,7 +546,6 @@ impl Job {
         self.trials = Failures::default();
         self.answers = 0;
         self.closing = Closing::default();
-        self.unproven = None;
         self.sources.forget();
         self.link = Link::default();
         self.verified = Verified::Unchecked;

@@ -420,9 +420,8 @@ pub(crate) enum End {
     Gathered(Vec<Bytes>),
     /// The answer to a check: the version that is current, if it was told.
     Checked(Option<Box<Head>>),
-    /// The connection was closed, which may be the end of a body whose length nobody told. A second
-    /// body of the same digest proves it.
-    Unproven { digest: [u8; 32], error: Error },
+    /// The connection was closed, which may be the end of a body whose length nobody told.
+    Unproven(Error),
     /// The sample agrees with the disk, or does not.
     Sampled { same: bool },
     /// It failed.

@@ -5,6 +5,9 @@ use super::message::Time;
 /// A file that brings less than [`BYTES_MIN`] within this time is quiet.
 const QUIET_AFTER: Time = Time::from_secs(5);
 const BYTES_MIN: u64 = 1024;
+/// One that brings a little less than that for so long drips. Nothing at all is what a network that is
+/// gone brings, too.
+const DRIPS_AFTER: Time = Time::from_secs(15);
 
 /// When a file last had brought a little more.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,6 +23,11 @@ impl Pulse {
         if brought || !is_asked {
             *self = Self { at: now, bytes };
         }
+    }
+
+    /// Whether so little of it comes that it will hardly end; `bytes` have come until `now`.
+    pub(crate) fn is_dripping(&self, now: Time, bytes: u64) -> bool {
+        now >= self.at + DRIPS_AFTER && bytes > self.bytes
     }
 
     pub(crate) fn is_quiet(&self, now: Time) -> bool {
@@ -42,6 +50,16 @@ mod tests {
         pulse.observe(at(16), 1024, true);
         assert!(!pulse.is_quiet(at(20)));
         assert!(pulse.is_quiet(at(21)));
+    }
+
+    #[test]
+    fn a_little_is_a_drip_and_nothing_is_none() {
+        let mut pulse = Pulse::default();
+        pulse.observe(Time::from_secs(10), 5000, false);
+        pulse.observe(Time::from_secs(24), 5100, true);
+        assert!(!pulse.is_dripping(Time::from_secs(24), 5100));
+        assert!(pulse.is_dripping(Time::from_secs(25), 5100));
+        assert!(!pulse.is_dripping(Time::from_secs(25), 5000));
     }
 
     #[test]

@@ -202,6 +202,11 @@ impl Slots {
         self.slots.get(&slot).is_some_and(|state| state.has_served)
     }
 
+    /// Whether several transfers use a connection.
+    pub(crate) fn is_shared(&self, slot: SlotId) -> bool {
+        self.slots.get(&slot).is_some_and(|state| state.users > 1)
+    }
+
     /// How many connections to a host have brought answers.
     pub(crate) fn serving(&self, host: &Origin) -> usize {
         let slots = self.hosts.get(host).map_or(&[][..], |state| &state.slots);

@@ -47,6 +47,9 @@ pub struct Evidence {
     /// `Date` of the answer, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answered_unix: Option<u64>,
+    /// When it came by our clock, in seconds since 1970: `Date` may be that of a proxy, and ahead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen_unix: Option<u64>,
     /// Which URL said it, after redirects.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
@@ -113,7 +116,7 @@ impl Evidence {
 
     /// The same without what is about one answer alone.
     pub(crate) fn of_file(&self) -> Self {
-        Self { answered_unix: None, place: None, ..self.clone() }
+        Self { answered_unix: None, seen_unix: None, place: None, ..self.clone() }
     }
 
     /// Whether several answers with this evidence may be put together: a strong tag, a digest that
@@ -155,10 +158,12 @@ impl Evidence {
         Some(UNIX_EPOCH + Duration::from_secs(unix_seconds(self.last_modified.as_deref()?)?))
     }
 
-    /// Whether its date was old when it was given, so that the same date later means the same content.
+    /// Whether its date was old when it was given, by the server's clock and by ours, so that the same
+    /// date later means the same content.
     fn has_settled_date(&self) -> bool {
-        let dates = self.real_date().zip(self.answered_unix);
-        dates.is_some_and(|(modified, answered)| modified.saturating_add(SETTLED_SECONDS) <= answered)
+        let Some((modified, answered)) = self.real_date().zip(self.answered_unix) else { return false };
+        let settled = modified.saturating_add(SETTLED_SECONDS);
+        settled <= answered && self.seen_unix.is_none_or(|seen| settled <= seen)
     }
 
     /// Its date in seconds since 1970, if it is that of something that happened.

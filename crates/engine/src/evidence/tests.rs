@@ -97,6 +97,12 @@ fn without_a_tag_a_settled_date_decides_and_a_young_one_hints() {
         assert_eq!(verdict, expected, "{held:?} {claimed:?}");
     }
     assert_eq!(evidence("", OLD, 5).compare(&evidence("\"a\"", OLD, 5)), Same(Weak), "a tag was never there");
+    // `Date` is that of a proxy whose clock is ahead: by ours, the file has just been made.
+    let seen = |seconds: u64| Evidence { seen_unix: Some(ANSWERED - seconds), ..evidence("", OLD, 5) };
+    let old = seen(0).real_date().unwrap();
+    assert_eq!(seen(ANSWERED - old - 60).compare(&evidence("", OLD, 5)), Same(Strong));
+    assert_eq!(seen(ANSWERED - old - 59).compare(&evidence("", OLD, 5)), Same(Weak), "young by our clock");
+    assert_eq!(seen(ANSWERED - old + 3600).compare(&evidence("", OLDER, 5)), Unknown, "made in our future");
     let undated = Evidence { answered_unix: None, ..evidence("", OLD, 5) };
     assert_eq!(undated.compare(&evidence("", OLD, 5)), Same(Weak), "nothing tells how old the date was");
 }

@@ -1,6 +1,6 @@
 //! Builds requests and reads the heads of their answers.
 
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
@@ -219,6 +219,7 @@ impl Answer {
             total_bytes,
             evidence: Evidence {
                 digest: digests.strongest,
+                seen_unix: now.duration_since(UNIX_EPOCH).ok().map(|time| time.as_secs()),
                 place: Some(Place::of(url)),
                 ..Evidence::from_headers(headers, total_bytes)
             },

@@ -17,7 +17,7 @@ use super::connection::{self, Connection, broken};
 use super::network::seconds;
 use super::request::{self, Answer, Framing};
 use super::run::Shared;
-use crate::dispatch::message::{Demand, End, Ended, Fetch, FetchKind, Message};
+use crate::dispatch::message::{Demand, End, Ended, Fetch, FetchKind, Message, Protocol};
 use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::{Evidence, Verdict, page, samples};
 use crate::http::origin::Scheme;
@@ -131,6 +131,10 @@ impl Transfer<'_> {
                 let is_reusable = drain(body, self.stall).await;
                 (End::NotRange(answer.head), is_reusable)
             }
+            // RFC 9110, section 15.5.20: this connection does not serve it, another may.
+            (_, 421) if connection.protocol() == Protocol::Http2 => {
+                return Ok(End::OtherProtocol(answer.refusal(connection.plain_proxy())));
+            }
             (_, status) => {
                 let error = match status {
                     200..=299 => Error::new(
@@ -224,7 +228,7 @@ impl Transfer<'_> {
         }
         let mut head = answer.head;
         let mut early = Vec::new();
-        // What may have been cut is proven by a second body, which the part is there for.
+        // What may have been cut is proven by its digest, or by a range that tells the length.
         let is_small = head.total_bytes.is_none_or(|total| total <= WHOLE_BYTES_MAX as u64)
             && !self.may_be_cut(framing)
             && self.fetch.piece.end() > WHOLE_BYTES_MAX as u64;
@@ -275,23 +279,16 @@ impl Transfer<'_> {
         early: Vec<Bytes>,
         sink: &dyn PartFile,
     ) -> Result<End, Failure> {
-        // Boxed, for it is large and rare.
-        let mut hasher = self.may_be_cut(framing).then(|| Box::new(blake3::Hasher::new()));
         for bytes in early {
-            if let Some(hasher) = &mut hasher {
-                hasher.update(&bytes);
-            }
             self.write(sink, &bytes)?;
         }
-        match self.stream(&mut body, sink, framing, hasher.as_deref_mut()).await {
+        match self.stream(&mut body, sink, framing).await {
             Ok(is_reusable) => {
                 self.keep(connection, is_reusable);
                 Ok(End::Complete)
             }
-            Err(error) => match hasher.filter(|_| is_cut(&error)) {
-                Some(hasher) => Ok(End::Unproven { digest: *hasher.finalize().as_bytes(), error }),
-                None => Err(error.into()),
-            },
+            Err(error) if self.may_be_cut(framing) && is_cut(&error) => Ok(End::Unproven(error)),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -390,7 +387,7 @@ impl Transfer<'_> {
             self.write(&*sink, &rest)?;
         }
         let framing = answer.framing;
-        match self.stream(&mut body, &*sink, framing, None).await {
+        match self.stream(&mut body, &*sink, framing).await {
             Ok(is_reusable) => {
                 self.keep(connection, is_reusable);
                 Ok(End::Complete)
@@ -445,16 +442,15 @@ impl Transfer<'_> {
         }
         self.shared.report(Message::Identified(self.fetch.transfer, answer.head.clone()));
         let mut fresh = Vec::with_capacity(range.len() as usize);
-        while let Some(data) = self.next(&mut body).await? {
+        while fresh.len() < range.len() as usize {
+            let Some(data) = self.next(&mut body).await? else { return Err(ended_early().into()) };
             if fresh.len() + data.len() > range.len() as usize {
                 return Err(Error::new(ErrorKind::Protocol, "the server sent more than the range asked for").into());
             }
             fresh.extend_from_slice(&data);
         }
-        if fresh.len() < range.len() as usize {
-            return Err(ended_early().into());
-        }
-        self.keep(connection, true);
+        // Where the range is told to end there, nothing more can come.
+        self.keep(connection, answer.framing == Framing::Length(range.len()));
         let Some(sink) = sink else { return Ok(End::Gathered(vec![fresh.into()])) };
         let mut there = vec![0; range.len() as usize];
         sink.read_at(&mut there, range.start).map_err(|source| self.cannot("read", source))?;
@@ -463,20 +459,11 @@ impl Transfer<'_> {
 
     /// Writes the body at the piece's position until the piece or the body ends. Returns whether
     /// the connection can be used again.
-    async fn stream(
-        &self,
-        body: &mut Incoming,
-        sink: &dyn PartFile,
-        framing: Framing,
-        mut hasher: Option<&mut blake3::Hasher>,
-    ) -> Result<bool> {
+    async fn stream(&self, body: &mut Incoming, sink: &dyn PartFile, framing: Framing) -> Result<bool> {
         let piece = &self.fetch.piece;
         while piece.position() < piece.end() {
             match self.next(body).await? {
                 Some(data) => {
-                    if let Some(hasher) = &mut hasher {
-                        hasher.update(&data);
-                    }
                     self.write(sink, &data)?;
                 }
                 // The body says where the file ends.

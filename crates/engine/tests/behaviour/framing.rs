@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use towline_engine::{ErrorKind, Event};
-use towline_origin::{Fault, Length, Origin, Resource, StreamEnd};
+use towline_origin::{Fault, Length, Origin, Ranges, Resource, StreamEnd};
 
 use crate::common::{LONG, Place, Run, fetch, spec, with_watchdog};
+use crate::expired::repr_digest;
 
 const SMALL: u64 = 48_000;
 const LARGE: u64 = 300_000;
@@ -126,14 +127,39 @@ fn a_close_without_a_length_is_taken_in_the_clear_and_said() {
 }
 
 #[test]
-fn a_close_over_tls_is_the_end_if_tls_says_so_or_a_second_body_is_the_same() {
+fn a_close_over_tls_is_the_end_if_tls_says_so_or_a_digest_proves_it() {
     with_watchdog(LONG, || {
-        for (size, close_notify) in [(SMALL, true), (LARGE, true), (SMALL, false), (LARGE, false)] {
-            let closed = Fault::CloseDelimited { close_notify };
-            let (run, place) = over_tls(false, Resource::new("/a.bin", 16, size).fault(closed));
+        for size in [SMALL, LARGE] {
+            let resource = |close_notify| {
+                Resource::new("/a.bin", 16, size).ranges(Ranges::Ignored).fault(Fault::CloseDelimited { close_notify })
+            };
+            let (run, place) = over_tls(false, resource(true));
             run.assert_done(1);
             place.assert_content("a.bin", 16, size);
-            assert_eq!(says(&run, "two bodies were the same"), !close_notify, "{size}");
+
+            let (run, place) = over_tls(false, resource(false));
+            assert_eq!(run.failure_kinds(), [ErrorKind::Broken], "{size}");
+            assert!(!place.file("a.bin").exists(), "{size}");
+
+            let proven = resource(false).header("Repr-Digest", &repr_digest(16, size));
+            let (run, place) = over_tls(false, proven);
+            run.assert_done(1);
+            place.assert_content("a.bin", 16, size);
+        }
+    });
+}
+
+#[test]
+fn a_close_over_tls_at_the_same_place_twice_proves_nothing() {
+    with_watchdog(LONG, || {
+        for size in [SMALL, LARGE] {
+            let cut = Resource::new("/a.bin", 17, size)
+                .ranges(Ranges::Ignored)
+                .fault(Fault::CloseDelimited { close_notify: false })
+                .fault(Fault::CutAt(size / 2));
+            let (run, place) = over_tls(false, cut);
+            assert_eq!(run.failure_kinds(), [ErrorKind::Broken], "{size}");
+            assert!(!place.file("a.bin").exists(), "{size}");
         }
     });
 }

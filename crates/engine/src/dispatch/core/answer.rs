@@ -34,6 +34,9 @@ impl Core {
         if self.is_page(id, &head) {
             return self.page_instead(now, id, transfer, &head);
         }
+        if self.is_not_replaced(now, id, transfer, &head) {
+            return;
+        }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if std::mem::take(&mut job.begins_at_zero) {
             let verdict = job.held.compare(&head.evidence);

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::Core;
+use super::anew::By;
 use crate::dispatch::job::{Closing, Job, Phase, Transfer};
 use crate::dispatch::message::{End, FetchKind, Head, Time};
 use crate::job::JobId;
@@ -97,7 +98,7 @@ impl Core {
         let is_several = job.is_several();
         job.closing = closing;
         if closing == Closing::Changed && is_several {
-            return self.restart(now, id, "the file on the server changed while it came");
+            return self.restart(now, id, "the file on the server changed while it came", By::Version);
         }
         if closing == Closing::Changed {
             let text = "the file on the server changed while it came; this is the version of before";

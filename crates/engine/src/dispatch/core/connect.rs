@@ -91,6 +91,7 @@ impl Core {
         }
         let lead = job.sources.lead();
         match job.segmented {
+            Segmented::Unknown if is_alone && job.trials.retry_at > now => false,
             Segmented::Unknown if is_alone => self.next_piece(now, id, lead, true),
             Segmented::Unknown => self.try_ranges(now, id),
             Segmented::Proven if job.transfers.len() < job.adapt.target() => self.next_piece(now, id, lead, false),
@@ -341,7 +342,7 @@ impl Core {
     ) -> Option<TransferId> {
         let job = self.jobs.get(&id)?;
         let wanted = match kind {
-            FetchKind::Probe => Wanted::Whole,
+            FetchKind::Probe if !job.keeps_apart => Wanted::Whole,
             _ => Wanted::Own,
         };
         let (taken, closed) = self.slots.take(&host, wanted, now)?;

@@ -1,12 +1,15 @@
 //! Answers that do not fit what is held. Nothing is thrown away on one of them: another connection is
 //! asked, and only a second answer that says the same of another version makes the file begin again,
 //! beside the old one. What might not be the file at all (a page), or does not say which version it
-//! is, never does; it is asked again, and then it is an error and everything stays.
+//! is, never does; it is asked again, and then it is an error and everything stays. Answers at one time
+//! count as one: a server that is restarted says the same to all pieces. How it begins again is in
+//! `anew.rs`.
 
 use std::path::{Path, PathBuf};
 
 use super::Core;
-use crate::dispatch::job::{Job, Transfer, Winding};
+use super::anew::By;
+use crate::dispatch::job::{Job, Transfer};
 use crate::dispatch::link::Link;
 use crate::dispatch::message::{Effect, Head, Time};
 use crate::error::{Error, ErrorKind};
@@ -15,8 +18,6 @@ use crate::job::JobId;
 use crate::name::safe;
 use crate::{secret, size};
 
-/// After so many changes, one unsegmented stream is tried; after that one, it fails.
-pub(super) const RESTARTS_MAX: u32 = 3;
 /// So many answers on separate connections have to say that it is another version.
 const DIFFERENT_MIN: u32 = 2;
 /// An answer that proves nothing is asked for again so often.
@@ -41,7 +42,7 @@ impl Core {
 
     /// The bytes before a range are not those on the disk.
     pub(super) fn other_overlap(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
-        self.differs(now, id, transfer, head, "the file on the server differs from what has come")
+        self.differs(now, id, transfer, head, "the file on the server differs from what has come", By::Bytes);
     }
 
     /// A sample of what is there was compared.
@@ -52,7 +53,7 @@ impl Core {
         if same {
             return self.len_learnt(now, id, transfer, &head);
         }
-        self.differs(now, id, transfer, &head, "the file on the server differs from what has come");
+        self.differs(now, id, transfer, &head, "the file on the server differs from what has come", By::Bytes);
     }
 
     /// The first answer did not tell the length; what broke off is gone on with where an answer to a
@@ -68,7 +69,8 @@ impl Core {
             return self.no_range(now, id, 0, error);
         };
         if total_bytes < held_to {
-            return self.differs(now, id, transfer, head, "the file on the server is shorter than what has come");
+            let reason = "the file on the server is shorter than what has come";
+            return self.differs(now, id, transfer, head, reason, By::Version);
         }
         job.total_bytes = Some(total_bytes);
         job.held.total_bytes = Some(total_bytes);
@@ -83,17 +85,19 @@ impl Core {
             (416, _) => "the server says that the range does not exist",
             _ => "the file on the server has changed",
         };
-        self.differs(now, id, transfer, head, reason);
+        self.differs(now, id, transfer, head, reason, By::Version);
     }
 
-    fn differs(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head, reason: &str) {
+    fn differs(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head, reason: &str, by: By) {
         if self.doubts_change(id) {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.doubts.different += 1;
+        if job.doubts.is_another_moment(now) {
+            job.doubts.different += 1;
+        }
         if job.doubts.different >= DIFFERENT_MIN {
-            return self.restart(now, id, reason);
+            return self.restart(now, id, reason, by);
         }
         let differences = job.held.differences(&head.evidence);
         let error = Error::new(ErrorKind::Changed, format!("{reason} ({differences})")).with_advice(KEPT);
@@ -101,7 +105,7 @@ impl Core {
     }
 
     /// An answer does not say that it is the version that is held, nor that it is another one.
-    fn unknown_version(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
+    pub(super) fn unknown_version(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.held.shares_tag(&head.evidence) {
             // Another answer would say no more: samples decide, of all connections that were told so once.
@@ -110,7 +114,7 @@ impl Core {
             }
             return;
         }
-        job.doubts.unknown += 1;
+        job.doubts.unknown += u32::from(job.doubts.is_another_moment(now));
         let is_last = job.doubts.unknown >= UNKNOWN_MAX;
         let may_be_sampled = job.held.may_be_sampled(&head.evidence);
         if is_last && (may_be_sampled || job.spec.same_content) && !job.link.is_doubted() {
@@ -134,7 +138,7 @@ impl Core {
     /// A page came where the file was asked for.
     pub(super) fn page_came(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.doubts.unknown += 1;
+        job.doubts.unknown += u32::from(job.doubts.is_another_moment(now));
         let error = page_error(job, head).with_advice(KEPT_PAGE).with_url(secret::shown_url(&transfer.url));
         match job.doubts.unknown >= UNKNOWN_MAX {
             true => {
@@ -163,10 +167,8 @@ impl Core {
     pub(super) fn ask_again(&mut self, now: Time, id: JobId, transfer: &Transfer, error: Error) {
         let error = error.with_url(secret::shown_url(&transfer.url));
         let start = transfer.piece.start();
-        if let Some(job) = self.jobs.get_mut(&id)
-            && transfer.is_probe
-        {
-            // Where it was sent to may be what is wrong.
+        if let Some(job) = self.jobs.get_mut(&id) {
+            // Where it was sent to may be what is wrong, or may have expired.
             job.go_back();
         }
         self.retry_or_fail(now, id, start, error, false);
@@ -177,18 +179,6 @@ impl Core {
             true => self.put_off(now, id, transfer.piece.start(), &error),
             false => self.give_up(now, id, error),
         }
-    }
-
-    pub(super) fn restart(&mut self, now: Time, id: JobId, reason: &str) {
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.restarts += 1;
-        if job.restarts > RESTARTS_MAX {
-            let error = Error::new(ErrorKind::Changed, "the file on the server changed each time it was fetched")
-                .with_url(secret::shown_url(&job.url))
-                .with_attempts(job.restarts);
-            return self.give_up(now, id, error);
-        }
-        self.wind(now, id, Winding::Restart(reason.to_owned()));
     }
 }
 

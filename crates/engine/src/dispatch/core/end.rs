@@ -55,7 +55,7 @@ impl Core {
                 | Winding::Cancel
                 | Winding::Interrupt
                 | Winding::Requeue
-                | Winding::Restart(_)
+                | Winding::Restart { .. }
         );
         if keeps && !job.is_disk_doubtful && job.is_worth_keeping() && job.saved_bytes != job.done.covered() {
             return self.save(id);
@@ -86,7 +86,7 @@ impl Core {
             }
             Winding::There(how, published) => self.finish(now, id, how, published),
             Winding::Complete => self.complete(now, id),
-            Winding::Restart(reason) => self.begin_anew(id, reason),
+            Winding::Restart { reason, is_by_version } => self.begin_anew(now, id, reason, is_by_version),
             Winding::Adopt(journal) => {
                 adopt(job, *journal);
                 self.go_on(now, id);
@@ -94,18 +94,6 @@ impl Core {
             Winding::Lead(next) => self.lead_changes(id, next),
             Winding::Requeue => self.requeue(id),
         }
-    }
-
-    fn begin_anew(&mut self, id: JobId, reason: String) {
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.fetched_bytes += job.done.covered().saturating_sub(job.resumed_bytes);
-        job.keeps_old |= job.is_worth_keeping();
-        job.go_back();
-        job.forget();
-        if Self::needs_single_stream(job.restarts) {
-            job.segmented = Segmented::Refused;
-        }
-        self.effects.push(Effect::Report(Event::Restarted { job: id, reason }));
     }
 
     /// Every byte is there: compare the digest, then publish.
@@ -373,15 +361,7 @@ impl Core {
         job.is_saving = true;
         job.generation += 1;
         job.saved_bytes = done.covered();
-        let journal = Journal {
-            generation: job.generation,
-            identity: job.identity(),
-            done,
-            verified: job.verified,
-            file: None,
-            replaces_old: job.has_old,
-            saved_unix_ms: 0,
-        };
+        let journal = Journal { done, ..job.journal() };
         let path = job.part_of.clone();
         self.effects.push(Effect::Save { job: id, path, journal: Box::new(journal) });
     }
@@ -431,6 +411,19 @@ impl Core {
 }
 
 impl Job {
+    /// What its journal is to say.
+    pub(super) fn journal(&self) -> Journal {
+        Journal {
+            generation: self.generation,
+            identity: self.identity(),
+            done: self.done.clone(),
+            verified: self.verified,
+            file: None,
+            replaces_old: self.has_old,
+            saved_unix_ms: 0,
+        }
+    }
+
     /// What a partial file says of itself before anything has come.
     pub(super) fn first_journal(&self) -> Journal {
         Journal { identity: self.identity(), replaces_old: self.has_old, ..Journal::of_nothing() }

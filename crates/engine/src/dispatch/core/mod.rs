@@ -5,9 +5,11 @@
 //! or from Probing straight to Publishing if it is small and came whole. Whatever ends it early
 //! winds it up first: its transfers are broken off, then its journal is saved, then it is let go.
 
+mod anew;
 mod answer;
 mod check;
 mod connect;
+mod crumbs;
 mod doubt;
 mod end;
 mod existing;
@@ -441,6 +443,7 @@ impl Core {
             }
         }
         self.has_quiet = has_quiet;
+        self.leave_dripping_ranges(now);
         self.tally.observe(now, fetched);
         let progress = self.progress(now);
         self.effects.push(Effect::Report(Event::Progress(progress)));

@@ -14,6 +14,8 @@ use crate::plan::piece::OPEN_END;
 const TRIALS_MAX: u32 = 3;
 /// What was refused beside others is left to them so often in a row; then it is a failure.
 const LEFT_MAX: u32 = 5;
+/// A piece that failed beside others is left for later so often before any of them brings something.
+const REFUSALS_MAX: u32 = 16;
 
 impl Core {
     /// Whether the file can do without what has just ended badly: its first stream runs, and would
@@ -102,9 +104,14 @@ impl Core {
     }
 
     /// Whether other streams of the file bring bytes, so that what is missing can be left for later.
+    /// Streams of which none brings any do not wait for each other for ever.
     pub(super) fn others_bring(&self, id: JobId) -> bool {
-        let running = self.jobs[&id].transfers.iter().filter_map(|transfer| self.transfers.get(transfer));
-        running.filter(|transfer| transfer.writes).count() > 0
+        let job = &self.jobs[&id];
+        let mut running = job.transfers.iter().filter_map(|transfer| self.transfers.get(transfer));
+        // A trial of ranges may bring nothing at all.
+        let is_sure = job.segmented != Segmented::Trying;
+        let brings = |transfer: &Transfer| transfer.writes && (is_sure || !transfer.brought().is_empty());
+        job.refusals < REFUSALS_MAX && running.any(brings)
     }
 
     /// A piece failed for good beside others: it is asked for again when they have ended, and only

@@ -1,5 +1,5 @@
-//! A request that one protocol did not serve is sent over the other, where the host offers both. What
-//! is known of a host's protocols is in [`crate::dispatch::spoken`].
+//! A request that one protocol did not serve is sent over the other, where the host offers both; one
+//! whose shared connection broke gets one of its own. What is known of a host's protocols is in [`crate::dispatch::spoken`].
 
 use super::Core;
 use crate::dispatch::job::{Phase, Segmented, Transfer};
@@ -17,6 +17,17 @@ impl Core {
             }
             _ => false,
         }
+    }
+
+    /// Whether a connection broke that others use too. What broke it may have been the answer to one of
+    /// them, so that each of them gets a connection of its own, once, and loses no try.
+    pub(super) fn is_asked_apart(&mut self, transfer: &Transfer, end: &End) -> bool {
+        let is_broken = matches!(end, End::Failed { error, .. } if error.kind() == ErrorKind::Broken);
+        if !is_broken || !transfer.is_probe || !self.slots.is_shared(transfer.slot) {
+            return false;
+        }
+        let job = self.jobs.get_mut(&transfer.job);
+        job.is_some_and(|job| !std::mem::replace(&mut job.keeps_apart, true))
     }
 
     /// Lets the job ask again at once, over the other protocol, which costs it no try; false if it

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::Core;
+use super::anew::By;
 use super::connect::{ALONE_SECONDS_MAX, RANGE_TRIES};
 use super::transfer::{PATIENCE_MAX, next_place, not_a_range_error};
 use crate::checksum::Checksum;
@@ -241,7 +242,7 @@ impl Core {
             End::NotJoined { head, verdict } if is_lead => self.not_joined(now, id, transfer, &head, verdict),
             End::NotJoined { head, verdict } => self.mirror_not_joined(now, id, transfer, &head, verdict),
             End::OtherOverlap(head) => self.source_changed(now, id, transfer.source, &head),
-            End::Unproven { error, .. } => self.source_failed(now, id, transfer, error, None),
+            End::Unproven(error) => self.source_failed(now, id, transfer, error, None),
             End::NotRange(head) => self.source_without_range(now, id, transfer, &head),
             End::WrongRange { head, error } if is_lead => self.wrong_range(now, id, transfer, &head, error),
             End::WrongRange { error, .. } => self.mirror_without_range(now, id, transfer.source, false, error),
@@ -340,7 +341,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.doubts.different += 1;
         if job.doubts.different >= 2 {
-            return self.restart(now, id, "the file on the server has changed");
+            return self.restart(now, id, "the file on the server has changed", By::Version);
         }
         let text = format!("the file on the server has changed ({})", job.held.differences(&head.evidence));
         self.try_later(now, id, source, self.settings.retries, Error::new(ErrorKind::Changed, text));

@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::How;
 use crate::evidence::Evidence;
 
+mod anew;
 mod one_stream;
 mod places;
 
@@ -237,6 +238,11 @@ fn change(world: &mut World, probe: &Fetch) {
     // What came is saved first: it stays until something of the new version has come.
     world.take(|effect| matches!(effect, Effect::Save { .. }).then_some(()));
     world.tell(Message::Saved(probe.job, Ok(())));
+    world.pass(Time::from_secs(1));
+}
+
+fn other_head(tag: &str) -> Box<Head> {
+    Box::new(Head { evidence: evidence(tag, 64 * MIB), ..*head(64 * MIB) })
 }
 
 #[test]
@@ -250,7 +256,7 @@ fn another_version_begins_again_when_two_answers_say_so_and_three_times_at_most(
         probe = world.take_fetch();
         assert!(matches!(probe.kind, FetchKind::Probe), "round {round}");
         probe.piece.set_end(64 * MIB);
-        world.tell(Message::Answered(probe.transfer, head(64 * MIB), None));
+        world.tell(Message::Answered(probe.transfer, other_head(&format!("round-{round}")), None));
         let keeps_old = world.take(|effect| match effect {
             Effect::Open(open) => Some(open.keeps_old),
             _ => None,
@@ -604,6 +610,7 @@ fn a_new_version_is_journalled_although_less_of_it_has_come_than_of_the_old_one(
     let again = world.take_fetch();
     world.end(again.transfer, End::NotRange(other.clone()), false);
     assert!(world.has(|event| matches!(event, Event::Restarted { .. })));
+    world.pass(Time::from_secs(1));
     let probe = world.take_fetch();
     assert!(matches!(probe.kind, FetchKind::Probe));
     probe.piece.set_end(64 * MIB);

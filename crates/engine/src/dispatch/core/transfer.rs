@@ -29,6 +29,8 @@ const REDIRECTS_MAX: u32 = 10;
 pub(super) const RENEWING_BYTES_MIN: u64 = 4096;
 /// `Retry-After` is obeyed so often in a row before it counts as a failure.
 pub(super) const PATIENCE_MAX: u32 = 20;
+const PROVE: &str =
+    "the server tells neither the length nor the end of the file; if you know its digest, give it with --checksum";
 
 impl Core {
     pub(super) fn ended(&mut self, now: Time, ended: Ended) {
@@ -36,7 +38,8 @@ impl Core {
         if was_served(&ended.end) {
             self.slots.served(transfer.slot);
         }
-        let is_otherwise = self.is_asked_otherwise(now, &transfer, &ended.end);
+        let is_otherwise =
+            self.is_asked_otherwise(now, &transfer, &ended.end) || self.is_asked_apart(&transfer, &ended.end);
         let end = without_protocol(ended.end, is_otherwise);
         if let Some(worker) = self.slots.give_back(transfer.slot, ended.is_reusable, now) {
             self.effects.push(Effect::CloseSlot { slot: transfer.slot, worker });
@@ -71,6 +74,7 @@ impl Core {
         if has_progressed {
             job.high_water_bytes = covered;
             job.strays = 0;
+            job.refusals = 0;
         }
         match job.phase {
             Phase::Winding(_) => return self.wound(now, id),
@@ -96,6 +100,8 @@ impl Core {
             _ => {}
         }
         match end {
+            // Its answer was not used.
+            End::Complete if matches!(self.jobs[&id].phase, Phase::Ready) => {}
             End::Complete => self.piece_came(now, id, &transfer),
             End::Dropped | End::Gathered(_) | End::Checked(_) | End::OtherProtocol(_) => {}
             End::Redirect { status, location } => self.redirected(now, id, &transfer, status, location),
@@ -104,7 +110,7 @@ impl Core {
             End::NotJoined { head, verdict } => self.not_joined(now, id, &transfer, &head, verdict),
             End::OtherOverlap(head) => self.other_overlap(now, id, &transfer, &head),
             End::Sampled { same } => self.sampled(now, id, &transfer, same),
-            End::Unproven { digest, error } => self.unproven(now, id, &transfer, digest, error),
+            End::Unproven(error) => self.unproven(now, id, &transfer, error),
             End::Failed { error, retry_after } => {
                 self.transfer_failed(now, id, &transfer, error, retry_after, has_progressed);
             }
@@ -120,6 +126,10 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.failures.remove(&transfer.piece.start());
         job.ignored_ranges = 0;
+        if self.is_crumb(now, id, transfer) {
+            return;
+        }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
         if transfer.is_probe && job.total_bytes.is_none() && transfer.writes {
             // No length was announced: the body's proper end says what it is.
             job.total_bytes = Some(transfer.piece.position());
@@ -219,6 +229,10 @@ impl Core {
         job.says_no_ranges |= head.refuses_ranges || is_encoded;
         let verdict = job.held.compare(&head.evidence);
         let has_other_end = head.status == 416 && head.total_bytes.is_some() && head.total_bytes != job.total_bytes;
+        if has_other_end && !verdict.is_different() && job.held.tells_version() && !head.evidence.tells_version() {
+            // As that of a page of maintenance, or of a login.
+            return self.unknown_version(now, id, transfer, head);
+        }
         if verdict.is_different() || has_other_end {
             return self.another_version(now, id, transfer, head, verdict);
         }
@@ -246,11 +260,14 @@ impl Core {
         let retries = self.settings.retries;
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.ignored_ranges += 1;
+        let wait = backoff::wait(job.ignored_ranges, &mut self.random);
         let attempts = job.failures.get(&start).map_or(0, |failure| failure.attempts);
         if job.ignored_ranges < RANGE_TRIES && attempts < retries && !job.says_no_ranges {
             if job.segmented == Segmented::Trying {
                 job.segmented = Segmented::Unknown;
             }
+            // No other range is asked for before this one.
+            job.trials.retry_at = now + wait;
             return self.retry_or_fail(now, id, start, error, false);
         }
         job.ignored_ranges = RANGE_TRIES;
@@ -267,19 +284,17 @@ impl Core {
     }
 
     /// A body whose length nobody told ended with its connection, and TLS did not say that it was
-    /// all. A second one of the same content proves it.
-    fn unproven(&mut self, now: Time, id: JobId, transfer: &Transfer, digest: [u8; 32], error: Error) {
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.unproven.replace(digest) != Some(digest) {
-            return self.transfer_failed(now, id, transfer, error, None, false);
+    /// all. Only a digest can prove that; a second body that is cut at the same place cannot.
+    fn unproven(&mut self, now: Time, id: JobId, transfer: &Transfer, error: Error) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        match job.promise(self.settings.server_digests) {
+            Some(_) => self.piece_came(now, id, transfer),
+            None => self.transfer_failed(now, id, transfer, error.with_advice(PROVE), None, false),
         }
-        let message = "the server closes its connections without saying that all has come; two bodies were the same";
-        self.effects.push(Effect::Report(Event::Remark { job: id, message: message.to_owned() }));
-        self.piece_came(now, id, transfer);
     }
 
     pub(super) fn needs_single_stream(restarts: u32) -> bool {
-        restarts >= super::doubt::RESTARTS_MAX
+        restarts >= super::anew::RESTARTS_MAX
     }
 
     pub(super) fn transfer_failed(
@@ -421,7 +436,7 @@ impl Core {
     /// A range failed for good. The whole file in one answer is another way to the same bytes: some of
     /// the servers behind a name have another version, some break off each range, some serve a link
     /// so often and no more. It is asked for once; nothing that came is lost with it.
-    fn goes_on_in_one_stream(&mut self, id: JobId, error: &Error) -> bool {
+    pub(super) fn goes_on_in_one_stream(&mut self, id: JobId, error: &Error) -> bool {
         let retries = self.settings.retries;
         let Some(job) = self.jobs.get_mut(&id) else { return false };
         // An answer that cannot be joined to what is held would begin again.

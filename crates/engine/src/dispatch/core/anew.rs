@@ -1,0 +1,99 @@
+//! A file begins again, because answers tell another version or bytes differ. What was begun stays
+//! open and on the disk until an answer brings the other version: the next one may be of the first
+//! again, or of something that is not the file at all.
+
+use super::Core;
+use super::doubt::{KEPT, UNKNOWN_MAX};
+use crate::dispatch::backoff;
+use crate::dispatch::job::{Failures, Phase, Segmented, Winding};
+use crate::dispatch::message::{Effect, Head, Time};
+use crate::error::{Error, ErrorKind};
+use crate::event::Event;
+use crate::job::JobId;
+use crate::plan::TransferId;
+use crate::secret;
+
+/// After so many changes, one unsegmented stream is tried; after that one, it fails.
+pub(super) const RESTARTS_MAX: u32 = 3;
+
+/// What shows that the file is another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// Answers tell another version.
+    Version,
+    /// Bytes that were fetched again differ.
+    Bytes,
+}
+
+impl Core {
+    pub(super) fn restart(&mut self, now: Time, id: JobId, reason: &str, by: By) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.restarts += 1;
+        if job.restarts > RESTARTS_MAX {
+            let error = Error::new(ErrorKind::Changed, "the file on the server changed each time it was fetched")
+                .with_url(secret::shown_url(&job.url))
+                .with_attempts(job.restarts);
+            return self.give_up(now, id, error);
+        }
+        self.wind(now, id, Winding::Restart { reason: reason.to_owned(), is_by_version: by == By::Version });
+    }
+
+    pub(super) fn begin_anew(&mut self, now: Time, id: JobId, reason: String, is_by_version: bool) {
+        let wait = backoff::wait(1, &mut self.random);
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.fetched_bytes += job.done.covered().saturating_sub(job.resumed_bytes);
+        job.keeps_old |= job.is_worth_keeping();
+        // Bytes that differ are of no version that could come back.
+        let held = (is_by_version && job.is_worth_keeping() && !job.sources.is_many()).then(|| job.journal());
+        job.go_back();
+        job.forget();
+        job.is_replacing = held.is_some();
+        job.held_partial = held.map(Box::new);
+        job.failures.insert(0, Failures { attempts: 0, retry_at: now + wait });
+        if Self::needs_single_stream(job.restarts) {
+            job.segmented = Segmented::Refused;
+        }
+        self.effects.push(Effect::Report(Event::Restarted { job: id, reason }));
+    }
+
+    /// Whether the answer that was to bring another version does not: the first one is served again and
+    /// gone on with, or nothing shows that it is the file.
+    pub(super) fn is_not_replaced(&mut self, now: Time, id: JobId, transfer: TransferId, head: &Head) -> bool {
+        let Some(job) = self.jobs.get_mut(&id) else { return true };
+        if !std::mem::take(&mut job.is_replacing) {
+            return false;
+        }
+        let Some(journal) = job.held_partial.take() else { return false };
+        let before = &journal.identity.evidence;
+        let verdict = before.compare(&head.evidence);
+        if verdict.joins() {
+            job.keeps_old = false;
+            let message = "the version that was begun is served again: it goes on with that".to_owned();
+            self.effects.push(Effect::Report(Event::Remark { job: id, message }));
+            self.wind(now, id, Winding::Adopt(journal));
+            return true;
+        }
+        if verdict.is_different() || !before.tells_version() || head.evidence.tells_version() {
+            return false;
+        }
+        let text = format!(
+            "the server does not say which version this is ({}), where one with a version was begun",
+            before.differences(&head.evidence)
+        );
+        let error = Error::new(ErrorKind::Changed, text).with_url(secret::shown_url(&job.url)).with_advice(KEPT);
+        job.is_replacing = true;
+        job.held_partial = Some(journal);
+        job.doubts.unknown += 1;
+        let unknown = job.doubts.unknown;
+        if unknown >= UNKNOWN_MAX {
+            self.wind(now, id, Winding::Fail(error.with_attempts(unknown)));
+            return true;
+        }
+        job.phase = Phase::Ready;
+        job.probe = None;
+        job.go_back();
+        self.drop_transfers(&[transfer]);
+        self.retry_or_fail(now, id, 0, error, false);
+        true
+    }
+}

@@ -1,0 +1,55 @@
+//! Answers that are right and bring next to nothing. A server may answer a range with less than was
+//! asked for (RFC 9110, section 15.3.7); one that does so each time would be asked as fast as it
+//! answers. So there is a wait between such answers, and after some the whole file is asked for. So it is
+//! where ranges come drop by drop: the whole file may come as any other.
+
+use super::Core;
+use crate::dispatch::backoff;
+use crate::dispatch::job::{Segmented, Transfer};
+use crate::dispatch::message::{FetchKind, Time};
+use crate::error::{Error, ErrorKind};
+use crate::job::JobId;
+
+/// Less than this is next to nothing.
+const CRUMB_BYTES: u64 = 16 << 10;
+/// So many in a row are no accident.
+const CRUMBS_FREE: u32 = 8;
+const CRUMBS_MAX: u32 = 24;
+
+impl Core {
+    /// Counts what a piece brought that has come to its end; true if the file goes on in another way.
+    pub(super) fn is_crumb(&mut self, now: Time, id: JobId, transfer: &Transfer) -> bool {
+        let FetchKind::Piece { range, .. } = &transfer.kind else { return false };
+        let brought = transfer.brought();
+        let Some(job) = self.jobs.get_mut(&id) else { return true };
+        if brought.len() >= CRUMB_BYTES || brought.end >= range.end {
+            job.crumbs = 0;
+            return false;
+        }
+        job.crumbs += 1;
+        if job.crumbs <= CRUMBS_FREE {
+            return false;
+        }
+        job.failures.entry(brought.end).or_default().retry_at = now + backoff::FLOOR;
+        let text = format!("the server answers ranges with {} bytes", brought.len());
+        let is_over = job.crumbs >= CRUMBS_MAX && job.transfers.is_empty();
+        is_over && self.goes_on_in_one_stream(id, &Error::new(ErrorKind::Broken, text))
+    }
+
+    /// Leaves ranges of which next to nothing comes.
+    pub(super) fn leave_dripping_ranges(&mut self, now: Time) {
+        if self.settings.is_limited || !self.has_quiet {
+            return;
+        }
+        for id in self.running.clone() {
+            let job = &self.jobs[&id];
+            let is_dripping = job.pulse.is_dripping(now, self.fetched_bytes(job));
+            let are_ranges = job.probe.is_none() && job.segmented == Segmented::Proven && !job.transfers.is_empty();
+            let error = Error::new(ErrorKind::Broken, "the server sends next to nothing of each range");
+            if is_dripping && are_ranges && self.goes_on_in_one_stream(id, &error) {
+                let running = self.jobs[&id].transfers.clone();
+                self.drop_transfers(&running);
+            }
+        }
+    }
+}
