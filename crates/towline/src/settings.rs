@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use towline_engine::feed::ListSource;
 use towline_engine::options::{Durability, Existing, HttpOptions, HttpVersion, ProxyChoice};
 use towline_engine::report::may_hold_status;
-use towline_engine::secret::{printable, shown_text, shown_url};
+use towline_engine::secret::{printable, shown_line, shown_url};
 use towline_engine::{JobSpec, Options};
 use url::Url;
 
@@ -124,7 +124,7 @@ fn status_file(path: PathBuf) -> Result<PathBuf, Complaint> {
 /// # Errors
 /// For what is none, with a guess at what was meant.
 pub(crate) fn fetchable(text: &str) -> Result<Url, Complaint> {
-    let shown = shown_text(text);
+    let shown = shown_line(text);
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
         Ok(url) if text.contains("://") => {

@@ -5,6 +5,7 @@
 pub(crate) mod committer;
 pub(crate) mod opener;
 mod ours;
+mod written;
 
 use std::collections::HashMap;
 use std::path::PathBuf;

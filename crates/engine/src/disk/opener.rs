@@ -14,7 +14,7 @@ use bytes::Bytes;
 use towline_threads::queue::Queue;
 
 use super::ours::{self, Found};
-use super::{OpenerRequest, Parts};
+use super::{OpenerRequest, Parts, written};
 use crate::dispatch::message::{Existing, Look, Message, Open, Prepared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::JobId;
@@ -144,7 +144,19 @@ impl Opener {
             prepared.warnings.push("what an earlier run fetched had a wrong digest; starting again".to_owned());
             return Ok(());
         }
+        let mut journal = journal;
         prepared.is_moved = journal.file.zip(stat.file).is_some_and(|(held, found)| !held.is_same(&found));
+        if prepared.is_moved {
+            let doubted = written::believe_written(&*opened, &mut journal.done)
+                .map_err(|source| Error::storage("read", &part, source))?;
+            if doubted > 0 {
+                prepared.warnings.push(format!(
+                    "the partial file was moved or copied, and {} of it may never have been written there: they are \
+                     fetched again",
+                    shown_bytes(doubted)
+                ));
+            }
+        }
         self.parts.insert(job, opened);
         prepared.partial = Some(*journal);
         Ok(())

@@ -287,6 +287,8 @@ pub(crate) enum ExistingVerdict {
     AskedOwner,
     /// Nobody else's.
     Unowned,
+    /// Its own, and changed since: only its whole content can show that it is the same again.
+    Changed,
     /// Another entry's, as the feed says: only its whole content can show that it is this file too.
     Owned(String),
     /// It is another file, because of this.

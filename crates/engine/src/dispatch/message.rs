@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Progress};
 use crate::evidence::{Evidence, Verdict};
 use crate::feed::ledger::unix_ns;
-use crate::feed::{EntryId, Fed, Settled};
+use crate::feed::{EntryId, Fed, Owner, Settled};
 use crate::http::origin::Origin;
 use crate::job::{JobId, JobSpec};
 use crate::journal::Journal;
@@ -49,7 +49,7 @@ pub(crate) enum Message {
     /// A part of the file that has the final name was compared: whether it is the same.
     Compared(JobId, Result<bool>),
     /// The feed says which other entry has this name, if any.
-    Owned(JobId, Result<Option<String>>),
+    Owned(JobId, Result<Owner>),
     /// A small file was written and published whole.
     Stored(JobId, Result<Published>),
     /// A journal was saved.
@@ -210,8 +210,12 @@ impl Prepared {
 impl Existing {
     /// Whether size and time are those that were noted when it was fetched.
     pub(crate) fn is_as_noted(&self) -> bool {
-        let found = (self.stat.len_bytes, unix_ns(self.stat.modified));
-        self.note.as_ref().is_some_and(|note| note.file == Some(found))
+        self.note.as_ref().is_some_and(|note| note.file == Some(self.len_and_time()))
+    }
+
+    /// Its length, and its time in nanoseconds since 1970.
+    pub(crate) fn len_and_time(&self) -> (u64, i64) {
+        (self.stat.len_bytes, unix_ns(self.stat.modified))
     }
 }
 

@@ -24,6 +24,8 @@ pub use self::tag::{EntityTag, EntityTagError};
 
 /// Longer values of a server are not kept.
 const VALUE_BYTES_MAX: usize = 1024;
+/// The names of encodings are shorter; what a server echoes in their place is not shown.
+const ENCODING_CHARS_MAX: usize = 32;
 /// A modification time proves something only if it was at least this much older than the answer that
 /// gave it (RFC 9110, section 8.8.2.2): a file can change twice within a second.
 const SETTLED_SECONDS: u64 = 60;
@@ -104,7 +106,7 @@ impl Evidence {
             answered_unix: text(header::DATE).and_then(unix_seconds),
             content_encoding: text(header::CONTENT_ENCODING)
                 .filter(|encoding| !encoding.eq_ignore_ascii_case("identity") && !encoding.is_empty())
-                .map(|encoding| encoding.chars().take(VALUE_BYTES_MAX).collect()),
+                .map(|encoding| encoding.chars().take(ENCODING_CHARS_MAX).collect()),
             is_html: headers
                 .get_all(header::CONTENT_TYPE)
                 .iter()

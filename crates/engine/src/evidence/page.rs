@@ -142,10 +142,16 @@ pub(crate) fn beginning(chunks: &[Bytes]) -> Cow<'_, [u8]> {
 
 /// Whether these first bytes are those of a page (after the WHATWG's MIME sniffing, section 7.1).
 pub(crate) fn begins_like_html(bytes: &[u8]) -> bool {
-    let mut rest = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let text = without_wide(bytes);
+    let mut rest = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+    rest = &rest[rest.iter().take_while(|byte| **byte == 0).count()..];
     // Comments and declarations stand before the page itself.
     loop {
         rest = rest.trim_ascii_start();
+        if rest.starts_with(b"<!--") && text.len() >= SNIFF_BYTES && !rest.windows(3).any(|window| window == b"-->") {
+            // A comment that goes on and on.
+            return true;
+        }
         let skipped = [(&b"<!--"[..], &b"-->"[..]), (b"<?", b"?>")].into_iter().find_map(|(opens, closes)| {
             let inside = rest.strip_prefix(opens)?;
             let end = inside.windows(closes.len()).position(|window| window == closes)?;
@@ -159,6 +165,18 @@ pub(crate) fn begins_like_html(bytes: &[u8]) -> bool {
     BEGINNINGS
         .iter()
         .any(|beginning| rest.get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning)))
+}
+
+/// The same in bytes of one each if it is UTF-16, with or without its mark.
+fn without_wide(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let first = match bytes {
+        [0xff, 0xfe, ..] => 2,
+        [0xfe, 0xff, ..] => 3,
+        [b'<', 0, _, 0, ..] => 0,
+        [0, b'<', 0, _, ..] => 1,
+        _ => return Cow::Borrowed(bytes),
+    };
+    Cow::Owned(bytes.iter().skip(first).step_by(2).copied().collect())
 }
 
 /// Whether these first bytes are text: none of them is one that only other files have.
@@ -189,17 +207,23 @@ mod tests {
 
     #[test]
     fn pages_are_told_by_how_they_begin() {
-        let pages: [&[u8]; 6] = [
+        let pages: [&[u8]; 10] = [
             b"<!DOCTYPE HTML><p>",
             b"\xef\xbb\xbf\r\n <html>",
             b"<!-- a portal --> <!-- b --><HEAD>",
             b"<?xml version=\"1.0\"?>\n<!DOCTYPE html PUBLIC>",
             b"<script>location='/login'</script>",
             b"  <title>Sign in",
+            b"\xff\xfe<\0h\0t\0m\0l\0>\0",
+            b"\xfe\xff\0<\0h\0t\0m\0l\0>",
+            b"<\0h\0t\0m\0l\0>\0",
+            b"\0<!DOCTYPE html>",
         ];
         for page in pages {
             assert!(begins_like_html(page), "{:?}", String::from_utf8_lossy(page));
         }
+        let long = [&b"<!-- "[..], &[b'x'; SNIFF_BYTES]].concat();
+        assert!(begins_like_html(&long));
         let others: [&[u8]; 7] = [
             b"",
             b"PK\x03\x04<html>",

@@ -11,7 +11,15 @@ pub(crate) const FILE_SAMPLES: u64 = 4;
 /// A file of up to this length is compared whole.
 pub(crate) const GATHERED_BYTES_MAX: u64 = 1 << 20;
 /// So much at the end of what is held is fetched again where versions cannot be told apart.
-pub(crate) const OVERLAP_BYTES: u64 = 256 << 10;
+const OVERLAP_BYTES: u64 = 256 << 10;
+/// And at least so much, where little is held or where answers break off before they have brought more.
+const OVERLAP_BYTES_MIN: u64 = 16 << 10;
+
+/// How much of the end of what is held is fetched again, after so many tries that brought nothing.
+pub(crate) fn overlap_of(held_bytes: u64, attempts: u32) -> u64 {
+    let wanted = (held_bytes / 4).min(OVERLAP_BYTES) >> attempts.min(8);
+    wanted.max(OVERLAP_BYTES_MIN).min(held_bytes)
+}
 
 /// Parts of what is held, `count` at most: its first bytes, its last ones, and some in between. They
 /// do not overlap where there is enough.
@@ -38,6 +46,12 @@ pub(crate) fn of_file(len_bytes: u64, random: &mut fastrand::Rng) -> Vec<ByteRan
     at.sort_unstable();
     at.dedup();
     at.into_iter().map(|at| ByteRange::new(at, (at + SAMPLE_BYTES).min(len_bytes))).collect()
+}
+
+/// All of a file, in parts that are compared one by one.
+pub(crate) fn all(len_bytes: u64) -> Vec<ByteRange> {
+    let parts = (0..len_bytes).step_by(GATHERED_BYTES_MAX as usize);
+    parts.map(|at| ByteRange::new(at, (at + GATHERED_BYTES_MAX).min(len_bytes))).collect()
 }
 
 /// The part of what is held that is compared with what a mirror sends: its end, for what stands at

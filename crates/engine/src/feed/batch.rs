@@ -17,7 +17,7 @@ use crate::feed::ledger::{Ledger, kind_from, ledger_error, unix_ns};
 use crate::feed::list::{Line, ListReader, Next, Until, parse_line, too_long};
 use crate::feed::spool::{Opener, Spool};
 use crate::feed::waiting::{Place, Turn, Waiter, Waiting, shown_again};
-use crate::feed::{EntryId, Fed, FedEntry, Feed, Settled};
+use crate::feed::{EntryId, Fed, FedEntry, Feed, Owner, Settled};
 use crate::job::JobSpec;
 use crate::secret::shown_url;
 
@@ -288,7 +288,7 @@ impl Feed for Batch {
         self.ledger.settle(&settled, |place| shown_again(&self.list, place))
     }
 
-    fn owner(&mut self, entry: EntryId, path: &Path) -> Result<Option<String>, Error> {
+    fn owner(&mut self, entry: EntryId, path: &Path) -> Result<Owner, Error> {
         self.ledger.owner(entry, self.in_hand.get(&entry), path)
     }
 

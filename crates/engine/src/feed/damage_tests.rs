@@ -287,7 +287,7 @@ fn without_its_key_a_ledger_is_begun_anew_and_nobody_owns_a_name() {
         assert!(warnings.iter().any(|warning| warning.contains("looked at again")), "{warnings:?}");
         let second = jobs(&all(&mut batch));
         assert_eq!(second.len(), first.len());
-        assert_eq!(batch.owner(second[0].0, Path::new("a")).unwrap(), None);
+        assert_eq!(batch.owner(second[0].0, Path::new("a")).unwrap(), Owner::Nobody);
         drop(batch);
         place.finish_all(place.open(), "a");
         let mut batch = place.open();
@@ -312,26 +312,26 @@ fn a_name_belongs_to_the_last_entry_that_completed_it_in_an_earlier_run() {
     let place = Place::new("http://h/a\nhttp://h/b?key=hunter2\n");
     let mut batch = place.open();
     let first = jobs(&all(&mut batch));
-    assert_eq!(batch.owner(first[0].0, Path::new("a")).unwrap(), None);
+    assert_eq!(batch.owner(first[0].0, Path::new("a")).unwrap(), Owner::Nobody);
     batch.settle(vec![finish(&place, first[0].0, "a")]).unwrap();
-    assert_eq!(batch.owner(first[1].0, Path::new("a")).unwrap(), None, "that was in this run");
+    assert_eq!(batch.owner(first[1].0, Path::new("a")).unwrap(), Owner::Nobody, "that was in this run");
     drop(batch);
 
     fs::remove_file(place.dir().join("a")).unwrap();
     let mut batch = place.open();
     let second = jobs(&all(&mut batch));
     assert_eq!(second, first);
-    assert_eq!(batch.owner(first[0].0, Path::new("a")).unwrap(), None, "it is its own");
-    assert_eq!(batch.owner(first[1].0, Path::new("a")).unwrap().as_deref(), Some("http://h/a"));
-    assert_eq!(batch.owner(first[1].0, Path::new("A")).unwrap(), None);
-    assert_eq!(batch.owner(first[1].0, Path::new("b")).unwrap(), None);
+    assert!(matches!(batch.owner(first[0].0, Path::new("a")).unwrap(), Owner::Itself { left: Some(_) }));
+    assert_eq!(batch.owner(first[1].0, Path::new("a")).unwrap(), Owner::Another("http://h/a".to_owned()));
+    assert_eq!(batch.owner(first[1].0, Path::new("A")).unwrap(), Owner::Nobody);
+    assert_eq!(batch.owner(first[1].0, Path::new("b")).unwrap(), Owner::Nobody);
     batch.settle(vec![fail(first[0].0, false), finish(&place, first[1].0, "a")]).unwrap();
     drop(batch);
 
     let mut batch = place.open();
     let third = jobs(&all(&mut batch));
     assert_eq!(third, [first[0].clone()]);
-    assert_eq!(batch.owner(first[0].0, Path::new("a")).unwrap().as_deref(), Some("http://h/b?key=***"));
+    assert_eq!(batch.owner(first[0].0, Path::new("a")).unwrap(), Owner::Another("http://h/b?key=***".to_owned()));
 }
 
 #[test]

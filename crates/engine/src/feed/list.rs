@@ -13,7 +13,7 @@ use url::{ParseError, Url};
 
 use crate::error::{Error, ErrorKind};
 use crate::job::JobSpec;
-use crate::secret::shown_text;
+use crate::secret::shown_line;
 
 /// A longer line is a bad one, and is not kept.
 pub(crate) const LINE_BYTES_MAX: usize = 64 * 1024;
@@ -239,7 +239,7 @@ pub(crate) fn line_at(file: &File, offset: u64) -> io::Result<Vec<u8>> {
 const NO_SCHEME: &str = "not a URL: write https:// or http:// before it";
 
 fn bad(number: u64, what: &str, text: &str) -> Line {
-    let message = format!("line {number}: {what} (got \"{}\")", shown_text(text));
+    let message = format!("line {number}: {what} (got \"{}\")", shown_line(text));
     Line::Bad(Error::new(ErrorKind::ListLine, message))
 }
 
@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn a_bad_line_says_its_number_and_what_is_wrong() {
-        assert_eq!(complaint(b"foo bar"), "line 7: not a URL: relative URL without a base (got \"foo bar\")");
+        assert_eq!(complaint(b"foo bar"), "line 7: not a URL: relative URL without a base (got \"foo…\")");
         assert!(complaint(b"ftp://h/a").contains("only http and https can be fetched, not ftp"));
         assert!(complaint(b"http://").contains("empty host"));
         assert!(complaint(b"http://h/\xff").contains("not UTF-8"));
@@ -351,6 +351,18 @@ mod tests {
             "me:hunter2@h",
             "http://me:hun?ter2@[/",
             "ftp://h/a#hunter2",
+            "header=Authorization: Bearer hunter2",
+            "  header=X-Key: hunter2",
+            "Authorization: Bearer hunter2",
+            "Cookie:hunter2",
+            "-u me:hunter2 http://h/a",
+            "curl -H 'Authorization: Bearer hunter2' http://h/a",
+            "user = \"me:hunter2\"",
+            "machine h login me password hunter2",
+            "{\"password\": \"hunter2\"}",
+            "token:hunter2",
+            "http-passwd=hunter2",
+            "http://h/a b?x=hunter2\u{1}",
         ] {
             let said = complaint(line.as_bytes());
             assert!(!said.contains("hunter2") && !said.contains("ter2"), "{said}");

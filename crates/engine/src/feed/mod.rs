@@ -43,15 +43,30 @@ pub trait Feed: Send {
         Vec::new()
     }
 
-    /// Who has this name already by the feed's own notes: the URL (without secrets) of another entry
-    /// than `entry` that was completed under it in an earlier run. `path` is as it was settled.
-    fn owner(&mut self, entry: EntryId, path: &std::path::Path) -> Result<Option<String>, Error> {
+    /// Whose the file under this name is by the feed's own notes: which entry completed it last in an
+    /// earlier run. `path` is as it was settled.
+    fn owner(&mut self, entry: EntryId, path: &std::path::Path) -> Result<Owner, Error> {
         let _ = (entry, path);
-        Ok(None)
+        Ok(Owner::Nobody)
     }
 
     /// Called once, at the end of an orderly run.
     fn close(&mut self) -> Result<(), Error>;
+}
+
+/// Whose the file is that has a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Owner {
+    /// Nobody knows.
+    #[default]
+    Nobody,
+    /// The entry's that asks; it was left with this length and this time, in nanoseconds since 1970.
+    Itself {
+        /// Length and time, if both were noted.
+        left: Option<(u64, i64)>,
+    },
+    /// That of another entry, with this URL (without secrets).
+    Another(String),
 }
 
 /// What [`Feed::next`] brings.

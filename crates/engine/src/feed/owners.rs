@@ -10,9 +10,9 @@ use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, params};
 
 use crate::error::Error;
-use crate::feed::EntryId;
 use crate::feed::ledger::Ledger;
 use crate::feed::waiting::Place;
+use crate::feed::{EntryId, Owner};
 use crate::secret::printable;
 
 const MAKE: &str = "CREATE TEMP TABLE owned (path BLOB NOT NULL, run INTEGER, settled INTEGER, entry INTEGER)";
@@ -22,18 +22,13 @@ const FILL: &str = "INSERT INTO temp.owned (path, run, settled, entry)
     SELECT CAST(path AS BLOB), coalesce(settled_run, 0), settled_unix_ms, id FROM entry
     WHERE path IS NOT NULL AND settled_run IS NOT ?1";
 const INDEX: &str = "CREATE INDEX temp.owned_by_path ON owned (path, run, settled, entry)";
-const LAST_OWNER: &str = "SELECT entry.id, entry.key, entry.url
+const LAST_OWNER: &str = "SELECT entry.id, entry.key, entry.url, entry.len_bytes, entry.modified_ns
     FROM temp.owned JOIN entry ON entry.id = owned.entry
     WHERE owned.path = ?1 ORDER BY owned.run DESC, owned.settled DESC, owned.entry DESC LIMIT 1";
 
 impl Ledger {
-    /// The URL of another entry that completed `path` in an earlier run, and was the last to do so.
-    pub(crate) fn owner(
-        &mut self,
-        entry: EntryId,
-        place: Option<&Place>,
-        path: &Path,
-    ) -> Result<Option<String>, Error> {
+    /// Who completed `path` last in an earlier run.
+    pub(crate) fn owner(&mut self, entry: EntryId, place: Option<&Place>, path: &Path) -> Result<Owner, Error> {
         let own_key = place.map(|place| self.key(place.identity.of_copy(place.occurrence)));
         let owner = self.transaction("look in the ledger who has a name", |ledger| {
             if !ledger.has_owners {
@@ -48,13 +43,16 @@ impl Ledger {
                         Some(key) => row.get_ref(1)? == ValueRef::Blob(&key),
                         None => ledger.entry_of(row.get(0)?) == entry,
                     };
-                    (!is_own).then(|| row.get_ref(2).map(shown)).transpose()
+                    Ok(match is_own {
+                        true => Owner::Itself { left: len_bytes(row).zip(row.get(4).ok()) },
+                        false => Owner::Another(shown(row.get_ref(2)?)),
+                    })
                 })
                 .optional()
         })?;
         // Not before the table is there to stay.
         self.has_owners = true;
-        Ok(owner.flatten())
+        Ok(owner.unwrap_or_default())
     }
 }
 
@@ -63,4 +61,8 @@ fn shown(url: ValueRef<'_>) -> String {
         Ok(url) => printable(url).into_owned(),
         Err(_) => "another entry".to_owned(),
     }
+}
+
+fn len_bytes(row: &rusqlite::Row<'_>) -> Option<u64> {
+    u64::try_from(row.get::<_, i64>(3).ok()?).ok()
 }

@@ -17,6 +17,6 @@ mod text;
 mod urls;
 
 pub(crate) use text::is_unprintable;
-pub use text::{printable, shown_text};
+pub use text::{printable, shown_line, shown_text};
 pub use urls::shown_url;
 pub(crate) use urls::{identity_url, key_url, query_of_file};

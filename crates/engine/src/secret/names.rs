@@ -8,7 +8,7 @@ const SECRET: &[&str] = &[
     "pass", "passphrase", "passcode", "pwd", "credentials", "cookie", "otp", "pin",
     "code", "authcode", "ticket", "session", "sid", "sas",
     "passkey", "torrentpass", "rsskey", "feedkey", "uploadkey", "sharekey", "appkey", "sk", "ak", "tok", "pw",
-    "csrf", "xsrf", "hmacsha1", "hmacsha256", "tempurlsig",
+    "csrf", "xsrf", "nonce", "creds", "policy", "st", "hmacsha1", "hmacsha256", "tempurlsig",
     "subscriptionkey", "functionkey", "privatekey", "sharedkey", "streamkey", "downloadkey",
     // Signatures under names of their own, and who signs.
     "hdnts", "hdnea", "hdntl", "gda", "upt", "tempauth", "authkey", "rlkey", "resourcekey", "confirm", "zak",

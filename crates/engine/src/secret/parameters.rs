@@ -8,6 +8,8 @@ use super::{looks, names, schemes};
 
 /// What stands in place of a secret.
 const MASK: &str = "***";
+/// Names of what says until when a link is good.
+const EXPIRIES: [&str; 5] = ["expires", "expire", "expiry", "exp", "e"];
 /// How often a value is decoded to see whether it is a URL with secrets of its own.
 const NESTED_MAX: usize = 3;
 
@@ -23,6 +25,8 @@ pub(super) struct Parameter<'a> {
     pub(super) value: Option<Cow<'a, str>>,
     /// Whether it belongs to a signature that is there, and so changes with it.
     pub(super) is_signing: bool,
+    /// Whether one beside it says until when the link is good.
+    has_expiry: bool,
 }
 
 impl<'a> Parameter<'a> {
@@ -32,7 +36,7 @@ impl<'a> Parameter<'a> {
             None => (pair, None),
         };
         let is_signing = value.as_deref().is_some_and(schemes::is_akamai) || schemes::is_akamai(&decoded(pair));
-        Self { separator, pair, name: decoded(name).to_ascii_lowercase(), value, is_signing }
+        Self { separator, pair, name: decoded(name).to_ascii_lowercase(), value, is_signing, has_expiry: false }
     }
 
     /// Writes it as it may be shown; `looks_secret` judges what is not known.
@@ -61,7 +65,8 @@ impl<'a> Parameter<'a> {
 
     fn looks_hidden(&self, looks_secret: fn(&str) -> bool) -> bool {
         let value = self.value.as_deref().unwrap_or_default();
-        let is_file_digest = names::is_digest(&self.name) && looks::is_hex_digest(value);
+        // Beside an expiry it is what signs the link, as nginx's secure_link has it.
+        let is_file_digest = !self.has_expiry && names::is_digest(&self.name) && looks::is_hex_digest(value);
         !is_file_digest && (looks_secret(value) || holds_secret_url(value))
     }
 }
@@ -71,6 +76,8 @@ pub(super) fn parameters(text: &str) -> Vec<Parameter<'_>> {
     let pairs = pairs(text).into_iter();
     let mut parameters: Vec<Parameter<'_>> = pairs.map(|(separator, pair)| Parameter::new(separator, pair)).collect();
     schemes::mark(&mut parameters);
+    let has_expiry = parameters.iter().any(|parameter| EXPIRIES.contains(&&*parameter.name));
+    parameters.iter_mut().for_each(|parameter| parameter.has_expiry = has_expiry);
     parameters
 }
 

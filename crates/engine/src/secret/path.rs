@@ -5,6 +5,10 @@ use std::borrow::Cow;
 use super::looks::{holds_marked_token, is_like_secret, is_like_token};
 use super::parameters::{parameters, without_signing};
 
+/// Directories behind which a secret stands: `/token/1a2b3c4d/a.iso`.
+const ANNOUNCES: [&str; 8] = ["token", "tokens", "apikey", "api-key", "api_key", "secret", "password", "access_token"];
+/// A shorter one behind them is a word.
+const ANNOUNCED_CHARS_MIN: usize = 8;
 /// Nothing shorter looks like a token.
 const TOKEN_CHARS_MIN: usize = 20;
 
@@ -17,9 +21,16 @@ pub(super) fn shown_path(path: &str, ends_in_name: bool) -> Cow<'_, str> {
     }
     let last = path.matches('/').count();
     let mut shown = String::with_capacity(path.len());
+    let mut before = "";
     for (at, segment) in path.split('/').enumerate() {
         if at > 0 {
             shown.push('/');
+        }
+        let is_told = ANNOUNCES.iter().any(|name| before.eq_ignore_ascii_case(name));
+        before = segment;
+        if is_told && segment.len() >= ANNOUNCED_CHARS_MIN && at < last {
+            shown.push_str("***");
+            continue;
         }
         let looks_secret: fn(&str) -> bool =
             if ends_in_name && at == last { holds_marked_token } else { is_like_token };
@@ -36,7 +47,7 @@ fn may_hold_secret(path: &str) -> bool {
     path.bytes().any(|byte| {
         chars = if byte == b'/' { 0 } else { chars + 1 };
         matches!(byte, b'=' | b'%' | b'@') || chars >= TOKEN_CHARS_MIN
-    })
+    }) || ["token", "key", "secret", "password"].iter().any(|part| path.contains(part))
 }
 
 /// A path without the signatures that stand in it (`/bcdn_token=…&expires=…/a.iso`); `None` if there
@@ -74,6 +85,8 @@ mod tests {
         let cases = [
             ("/x/hdntl=exp=1~acl=/*~hmac=0a1b/a".to_owned(), "/x/hdntl=***/*~hmac=***/a"),
             ("/a.iso;token=x/b;jsessionid=y".to_owned(), "/a.iso;token=***/b;jsessionid=***"),
+            ("/token/1a2b3c4d/a.iso".to_owned(), "/token/***/a.iso"),
+            ("/token/a/b.iso".to_owned(), "/token/a/b.iso"),
             (format!("/s/{TOKEN}/a.iso"), "/s/***/a.iso"),
             (format!("/s/{TOKEN}/"), "/s/***/"),
             (format!("/s/{TOKEN}=/a.iso"), "/s/***=***/a.iso"),

@@ -7,6 +7,35 @@ use super::path::shown_path;
 /// A text that is no URL is shown up to this length.
 const SHOWN_CHARS_MAX: usize = 100;
 
+/// What can be shown of a line, or an argument, where a URL was expected: its first word, if that may be
+/// one, and otherwise what stands before the first sign that a value follows. What is fed by mistake
+/// (another program's list, a header, a configuration) is often a secret.
+pub fn shown_line(text: &str) -> String {
+    let text = text.trim();
+    let word = text.split(char::is_whitespace).next().unwrap_or_default();
+    let is_alone = word.len() == text.len();
+    let may_be_url = word.contains("://") || is_alone && (word.contains('@') || is_like_place(word));
+    let end = match may_be_url {
+        true => word.len(),
+        false => {
+            word.find(|char: char| !char.is_alphanumeric() && !matches!(char, '-' | '_' | '.')).unwrap_or(word.len())
+        }
+    };
+    let mut shown = shown_text(&word[..end]);
+    if end < text.len() && !shown.ends_with('…') {
+        shown.push('…');
+    }
+    shown
+}
+
+/// `host/path`, `host:port`.
+fn is_like_place(word: &str) -> bool {
+    let (host, rest) = word.split_at(word.find([':', '/', '?', '#']).unwrap_or(word.len()));
+    let port = rest.strip_prefix(':').map(|rest| rest.split('/').next().unwrap_or_default());
+    let is_host = host.chars().all(|char| char.is_alphanumeric() || matches!(char, '-' | '.'));
+    is_host && port.is_none_or(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// A text that should have been a URL, for a message: short, printable, and without what may be a
 /// secret even so (what stands before an `@`, a query, a fragment, parameters and tokens of a path).
 ///

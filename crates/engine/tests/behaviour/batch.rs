@@ -103,3 +103,31 @@ fn a_bad_line_and_a_missing_file_are_two_failures_and_stop_nothing() {
         assert_eq!(place.leftovers(&["0.bin", "1.bin", "missing.bin", ".towline"]), [""; 0]);
     });
 }
+
+#[test]
+fn a_large_file_that_was_changed_since_counts_only_if_all_of_it_is_the_same() {
+    const LARGE: u64 = 3 << 20;
+    with_watchdog(LONG, || {
+        for is_same in [true, false] {
+            let origin = Origin::builder().resource(Resource::new("/a.bin", 77, LARGE)).start().unwrap();
+            let place = Place::new();
+            let list = || read_once(&(origin.url("/a.bin") + "\n"));
+            fetch_list(place.options(), list(), false).assert_done(1);
+            // As an editor does it, or a copy of the whole directory.
+            let mut content = fs::read(place.file("a.bin")).unwrap();
+            if !is_same {
+                content[LARGE as usize / 2 + 300_000..][..100].fill(b'x');
+            }
+            fs::write(place.file("new"), &content).unwrap();
+            fs::rename(place.file("new"), place.file("a.bin")).unwrap();
+            for _ in 0..2 {
+                let run = fetch_list(place.options(), list(), false);
+                match is_same {
+                    true => run.assert_done(1),
+                    false => assert_eq!(run.failure_kinds(), [ErrorKind::NameTaken]),
+                }
+                assert_eq!(fs::read(place.file("a.bin")).unwrap(), content);
+            }
+        }
+    });
+}

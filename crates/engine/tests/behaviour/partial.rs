@@ -390,3 +390,38 @@ fn what_was_begun_stays_until_something_of_the_new_version_has_come() {
         }
     });
 }
+
+#[test]
+fn a_copy_whose_journal_claims_more_than_was_written_becomes_the_right_file() {
+    with_watchdog(LONG, || {
+        let origin = Origin::builder()
+            .resource(
+                Resource::new("/a.bin", 291, LARGE)
+                    .fault(Fault::StallAt(LARGE * 3 / 4, None).when(Scope::every().first(1))),
+            )
+            .start()
+            .unwrap();
+        let place = Place::new();
+        let mut options = place.options();
+        options.connections = Some(1);
+        let mut live = Live::start(Session::builder(options.clone()));
+        live.handle.add(spec(&origin, "/a.bin"));
+        live.handle.close();
+        live.wait_for_share(70);
+        live.handle.stop();
+        live.end();
+        // As if the partial file had been copied a moment before its journal.
+        let part = place.file("a.bin.towline");
+        let mut copied = fs::read(&part).unwrap();
+        let unwritten = 1000..(LARGE / 2) as usize + 777;
+        copied[unwritten].fill(0);
+        fs::remove_file(&part).unwrap();
+        fs::write(&part, copied).unwrap();
+
+        let run = fetch(options, [spec(&origin, "/a.bin")]);
+        run.assert_done(1);
+        place.assert_content("a.bin", 291, LARGE);
+        assert!(run.resumed_bytes() > 0, "what was written is gone on with");
+        assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
+    });
+}

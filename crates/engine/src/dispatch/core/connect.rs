@@ -9,7 +9,7 @@ use crate::dispatch::job::{Doubts, Failures, Job, Phase, Rate, Segmented, Transf
 use crate::dispatch::message::{Demand, Effect, Fetch, FetchKind, Head, Time};
 use crate::dispatch::slots::Wanted;
 use crate::event::Event;
-use crate::evidence::samples::{self, OVERLAP_BYTES};
+use crate::evidence::samples;
 use crate::http::origin::Origin;
 use crate::job::JobId;
 use crate::plan::piece::Piece;
@@ -141,7 +141,8 @@ impl Core {
             return false;
         }
         let before = job.done.iter().find(|range| range.end == gap.start);
-        let Some(overlap) = before.map(|range| range.len().min(OVERLAP_BYTES)) else {
+        let attempts = job.failures.get(&gap.start).map_or(0, |failure| failure.attempts);
+        let Some(overlap) = before.map(|range| samples::overlap_of(range.len(), attempts)) else {
             self.begin_again_at_zero(id);
             return false;
         };

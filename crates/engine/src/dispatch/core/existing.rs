@@ -11,7 +11,7 @@ use crate::dispatch::message::{Effect, End, Existing, FetchKind, Time};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::How;
 use crate::evidence::samples::{self, GATHERED_BYTES_MAX};
-use crate::feed::ledger::unix_ns;
+use crate::feed::Owner;
 use crate::job::JobId;
 use crate::journal::{Journal, shortened};
 use crate::options::Existing as Policy;
@@ -96,7 +96,7 @@ impl Core {
         }
         if let Some(note) = existing.note.as_ref().filter(|note| job.is_of(&note.url)) {
             match note.file {
-                Some(file) if file != (stat.len_bytes, unix_ns(stat.modified)) => {
+                Some(file) if file != existing.len_and_time() => {
                     return Known::Other("the file that has this name was changed since it was fetched".to_owned());
                 }
                 Some(_) => {
@@ -155,16 +155,23 @@ impl Core {
         self.ask_disk(id, Effect::AskOwner { job: id, entry, path });
     }
 
-    pub(super) fn owned(&mut self, now: Time, id: JobId, result: Result<Option<String>>) {
+    pub(super) fn owned(&mut self, now: Time, id: JobId, result: Result<Owner>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.pending = job.pending.saturating_sub(1);
         if job.existing_verdict != ExistingVerdict::AskedOwner {
             return self.wound(now, id);
         }
         job.existing_verdict = match result {
-            Ok(Some(url)) => ExistingVerdict::Owned(format!("the file of another entry has this name ({url})")),
+            Ok(Owner::Another(url)) => {
+                ExistingVerdict::Owned(format!("the file of another entry has this name ({url})"))
+            }
+            Ok(Owner::Itself { left: Some(left) })
+                if job.existing.as_ref().is_some_and(|found| left != found.len_and_time()) =>
+            {
+                ExistingVerdict::Changed
+            }
             // A ledger that cannot be asked says nothing against it; its content decides.
-            Ok(None) | Err(_) => ExistingVerdict::Unowned,
+            Ok(Owner::Itself { .. } | Owner::Nobody) | Err(_) => ExistingVerdict::Unowned,
         };
         if matches!(job.phase, Phase::Winding(_)) {
             return self.wound(now, id);
@@ -190,7 +197,10 @@ impl Core {
             }
             return;
         }
-        job.existing_samples = Some(samples::of_file(len_bytes, &mut self.random));
+        job.existing_samples = Some(match job.existing_verdict {
+            ExistingVerdict::Changed => samples::all(len_bytes),
+            _ => samples::of_file(len_bytes, &mut self.random),
+        });
         self.drop_transfers(&[probe]);
     }
 
@@ -268,7 +278,7 @@ impl Core {
     /// Whether its content is the same, if that could be found out.
     fn existing_compared(&mut self, now: Time, id: JobId, is_same: Option<bool>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let was_sampled = job.existing_samples.take().is_some();
+        let was_sampled = job.existing_samples.take().is_some() && job.existing_verdict != ExistingVerdict::Changed;
         let Some(existing) = &job.existing else { return };
         if is_same == Some(true) {
             let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };

@@ -1,5 +1,5 @@
 //! `max_size_bytes`: a file that is larger is refused before a byte of it is written. One whose length
-//! nobody tells is broken off one byte beyond, and nothing of it is kept: without a length it could
+//! nobody tells is broken off one byte beyond; it is kept if its version is certain: otherwise it could
 //! not be gone on with.
 
 use super::Core;

@@ -26,7 +26,7 @@ use crate::dispatch::job::Segmented;
 use crate::dispatch::message::{Command, Effect, End, Ended, Fetch, FetchKind, Message, Protocol, SlotId, Time};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, How};
-use crate::feed::{EntryId, Fed, FedEntry};
+use crate::feed::{EntryId, Fed, FedEntry, Owner};
 use crate::http::origin::Origin;
 use crate::job::JobId;
 use crate::plan::TransferId;
@@ -344,7 +344,7 @@ impl<'a> World<'a> {
             Effect::Compare { job, path, offset, content } => {
                 self.ask_opener(OpenerRequest::Compare { job, path, offset, content });
             }
-            Effect::AskOwner { job, .. } => self.inbox.push_back(Message::Owned(job, Ok(None))),
+            Effect::AskOwner { job, .. } => self.inbox.push_back(Message::Owned(job, Ok(Owner::Nobody))),
             Effect::Gather { transfer, .. } => self.gather(transfer),
             Effect::Fetch(fetch) => self.fetch(fetch),
             Effect::Grant { transfer, job, .. } => self.grant(transfer, job),
