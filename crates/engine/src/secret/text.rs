@@ -14,7 +14,12 @@ pub fn shown_line(text: &str) -> String {
     let text = text.trim();
     let word = text.split(char::is_whitespace).next().unwrap_or_default();
     let is_alone = word.len() == text.len();
-    let may_be_url = word.contains("://") || is_alone && (word.contains('@') || is_like_place(word));
+    let has_scheme = word.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme));
+    if has_scheme && !is_alone && text.contains('@') {
+        // A password with a blank in it.
+        return "…".to_owned();
+    }
+    let may_be_url = has_scheme || is_alone && (word.contains('@') || is_like_place(word));
     let end = match may_be_url {
         true => word.len(),
         false => {
