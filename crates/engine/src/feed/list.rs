@@ -361,9 +361,9 @@ mod tests {
             "machine h login me password hunter2",
             "{\"password\": \"hunter2\"}",
             "token:hunter2",
-            "http://me:hun ter2@h/a",
             "{\"url\":\"http://h/x\",\"token\":\"hunter2\"}",
             "http-passwd=hunter2",
+            "http://me:hun ter2@[/",
             "http://h/a b?x=hunter2\u{1}",
         ] {
             let said = complaint(line.as_bytes());
