@@ -125,7 +125,10 @@ impl ErrorKind {
     pub fn is_transient(self) -> bool {
         match self {
             Self::Status(code) => {
-                matches!(code, 408 | 425 | 429 | 500 | 502 | 503 | 504 | 509)
+                // Of the server's own failures all but those that say that it will never do it; the others
+                // pass, those that proxies have made up (520 to 530, 598, 599) too.
+                let is_for_good = matches!(code, 501 | 505 | 506 | 508 | 510 | 511);
+                matches!(code, 408 | 425 | 429) || (500..=599).contains(&code) && !is_for_good
             }
             Self::Resolve | Self::Connect | Self::Broken | Self::Stalled => true,
             _ => false,
@@ -141,7 +144,8 @@ impl ErrorKind {
             Self::Status(408 | 425) => "run the same command again to go on",
             Self::Status(429 | 503) => "the server is busy; run the same command again later to go on",
             // They will be answered in the same way tomorrow.
-            Self::Status(501 | 505) => "check the URL, or ask the owner of the server",
+            Self::Status(501 | 505 | 506 | 508 | 510) => "check the URL, or ask the owner of the server",
+            Self::Status(511) => "the network wants a login: open any page in a browser",
             Self::Status(500..=599) => "the server is in trouble; run the same command again later to go on",
             Self::Status(_) => "check the URL, or ask the owner of the server",
             Self::Broken | Self::Stalled | Self::Connect => "run the same command again to go on",

@@ -125,6 +125,7 @@ async fn first_byte(
         url: url.clone(),
         is_own_origin,
         keeps_credentials: is_own_origin,
+        cookie: None,
         kind: FetchKind::Sample { range, expect: Arc::default() },
         piece: Arc::new(Piece::new(range.start, range.end)),
     };

@@ -18,6 +18,7 @@ use crate::event::{FileState, How};
 use crate::evidence::Evidence;
 use crate::evidence::samples::GATHERED_BYTES_MAX;
 use crate::feed::EntryId;
+use crate::http::cookies::Cookies;
 use crate::http::origin::Origin;
 use crate::job::{JobId, JobSpec};
 use crate::journal::{Identity, Journal, Verified};
@@ -108,6 +109,8 @@ pub(crate) struct Job {
     pub(crate) url: Url,
     pub(crate) host: Origin,
     pub(crate) redirects: u32,
+    /// What redirects have set.
+    pub(crate) cookies: Cookies,
     /// Whether the URL that the user gave was asked a second time.
     pub(crate) was_resolved_again: bool,
     /// With mirrors: all that it comes from. The fields above are of the source that leads, but for
@@ -130,6 +133,8 @@ pub(crate) struct Job {
     pub(crate) existing: Option<Existing>,
     /// Whether something is at its partial name.
     pub(crate) has_part: bool,
+    /// The first answer brought the first part only, so that its end is not that of the file.
+    pub(crate) came_in_part: bool,
     /// What is known of the version that was begun.
     pub(crate) held: Evidence,
     pub(crate) total_bytes: Option<u64>,
@@ -374,7 +379,7 @@ impl Job {
     pub(crate) fn may_learn_len(&self) -> bool {
         self.total_bytes.is_none()
             && !self.done.is_empty()
-            && self.held.can_join()
+            && (self.held.can_join() || self.came_in_part)
             && self.segmented != Segmented::Refused
             && !self.sources.is_many()
     }
@@ -389,6 +394,7 @@ impl Job {
             host: origin.clone(),
             own_origin: origin,
             redirects: 0,
+            cookies: Cookies::default(),
             was_resolved_again: false,
             phase: Phase::Waiting,
             started: Time::ZERO,
@@ -400,6 +406,7 @@ impl Job {
             renamed: 0,
             existing: None,
             has_part: false,
+            came_in_part: false,
             held: Evidence::default(),
             total_bytes: None,
             protocol: Protocol::Http1,

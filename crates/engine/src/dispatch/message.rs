@@ -15,6 +15,7 @@ use crate::event::{Event, Progress};
 use crate::evidence::{Evidence, Verdict};
 use crate::feed::ledger::unix_ns;
 use crate::feed::{EntryId, Fed, Owner, Settled};
+use crate::http::cookies::SetCookies;
 use crate::http::origin::Origin;
 use crate::job::{JobId, JobSpec};
 use crate::journal::Journal;
@@ -295,6 +296,8 @@ pub(crate) struct Fetch {
     pub(crate) is_own_origin: bool,
     /// Whether this is the origin that the credentials in the URL are for.
     pub(crate) keeps_credentials: bool,
+    /// What redirects on the way have set for this place.
+    pub(crate) cookie: Option<HeaderValue>,
     pub(crate) kind: FetchKind,
     pub(crate) piece: Arc<Piece>,
 }
@@ -383,6 +386,8 @@ pub(crate) struct Head {
     pub(crate) protocol: Protocol,
     pub(crate) total_bytes: Option<u64>,
     pub(crate) evidence: Evidence,
+    /// Only the first part of the file comes, although the whole was asked for.
+    pub(crate) is_part: bool,
     /// The server says `Accept-Ranges: none`.
     pub(crate) refuses_ranges: bool,
     /// The name in `Content-Disposition`, as sent.
@@ -404,13 +409,22 @@ pub(crate) struct Ended {
     pub(crate) is_reusable: bool,
 }
 
+/// Where a server sends a request on to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Redirect {
+    pub(crate) status: u16,
+    pub(crate) location: Option<String>,
+    /// The cookies that it sets.
+    pub(crate) cookies: SetCookies,
+}
+
 /// How a transfer ended.
 #[derive(Debug)]
 pub(crate) enum End {
     /// Its piece is complete, or its body ended where no length was known.
     Complete,
     /// The server sends elsewhere.
-    Redirect { status: u16, location: Option<String> },
+    Redirect(Redirect),
     /// A range was answered with something else that is no error: the whole file, or 416.
     NotRange(Box<Head>),
     /// A range was answered with 206 and something that cannot be used: another range, none that is

@@ -15,6 +15,7 @@ use crate::dispatch::message::{Fetch, FetchKind, Head, Protocol};
 use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::{Evidence, Place};
 use crate::http::content_range::ContentRange;
+use crate::http::cookies::SetCookies;
 use crate::http::{content_range, digest, disposition, retry_after};
 
 /// Fields of the user's that any origin may see; everything else stays with the one it is for.
@@ -57,6 +58,10 @@ pub(crate) fn build(
             headers.insert(name.clone(), value.clone());
         }
     }
+    if let Some(set) = &fetch.cookie {
+        let value = with_given(headers.get(header::COOKIE), set);
+        headers.insert(header::COOKIE, value);
+    }
     if fetch.keeps_credentials
         && !headers.contains_key(header::AUTHORIZATION)
         && let Some(value) = credentials(url)
@@ -98,6 +103,17 @@ fn condition(held: &Evidence) -> Option<(HeaderName, HeaderValue)> {
     Some((name, HeaderValue::try_from(value).ok()?))
 }
 
+/// A `Location` as a URL has it. Its bytes are kept, whatever their encoding is.
+fn place_text(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => bytes
+            .iter()
+            .map(|byte| if byte.is_ascii() { char::from(*byte).to_string() } else { format!("%{byte:02X}") })
+            .collect(),
+    }
+}
+
 fn host_field(fetch: &Fetch) -> Result<HeaderValue> {
     let origin = &fetch.origin;
     let text = match fetch.url.port() {
@@ -106,6 +122,14 @@ fn host_field(fetch: &Fetch) -> Result<HeaderValue> {
     };
     HeaderValue::try_from(text)
         .map_err(|source| Error::new(ErrorKind::Usage, "the host of the URL cannot be used").with_source(source))
+}
+
+/// The user's own cookies, and those that redirects have set.
+fn with_given(given: Option<&HeaderValue>, set: &HeaderValue) -> HeaderValue {
+    let both = given.map(|given| [given.as_bytes(), b"; ", set.as_bytes()].concat());
+    let mut value = both.and_then(|both| HeaderValue::from_bytes(&both).ok()).unwrap_or_else(|| set.clone());
+    value.set_sensitive(true);
+    value
 }
 
 /// Basic credentials from the URL's userinfo.
@@ -129,6 +153,9 @@ pub(crate) struct Answer {
     pub(crate) head: Box<Head>,
     pub(crate) content_range: Option<ContentRange>,
     pub(crate) location: Option<String>,
+    /// It names two places to go to, or two names of the file.
+    contradicts_itself: Option<HeaderName>,
+    pub(crate) cookies: SetCookies,
     pub(crate) retry_after: Option<std::time::Duration>,
     pub(crate) reason: String,
     /// How the end of the body is told.
@@ -223,6 +250,7 @@ impl Answer {
                 place: Some(Place::of(url)),
                 ..Evidence::from_headers(headers, total_bytes)
             },
+            is_part: false,
             refuses_ranges: text(header::ACCEPT_RANGES).is_some_and(|value| value.trim().eq_ignore_ascii_case("none")),
             file_name: headers
                 .get(header::CONTENT_DISPOSITION)
@@ -234,7 +262,11 @@ impl Answer {
         Ok(Self {
             head,
             content_range,
-            location: headers.get(header::LOCATION).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
+            location: headers.get(header::LOCATION).map(|value| place_text(value.as_bytes())),
+            contradicts_itself: [header::LOCATION, header::CONTENT_DISPOSITION]
+                .into_iter()
+                .find(|name| headers.get_all(name).iter().any(|value| Some(value) != headers.get(name))),
+            cookies: SetCookies::read(headers),
             // By the server's clock, which may be another than ours.
             retry_after: text(header::RETRY_AFTER).and_then(|value| {
                 let date = text(header::DATE).and_then(|date| httpdate::parse_http_date(date).ok());
@@ -248,6 +280,14 @@ impl Answer {
                 .flat_map(|value| refusal::schemes(&String::from_utf8_lossy(value.as_bytes())))
                 .collect(),
         })
+    }
+
+    /// # Errors
+    /// If a field that may be there once says two things.
+    pub(crate) fn check(&self) -> Result<()> {
+        let Some(name) = &self.contradicts_itself else { return Ok(()) };
+        let text = format!("the server's answer has two different {name} fields");
+        Err(Error::new(ErrorKind::Protocol, text))
     }
 
     /// The error that this status is, if no proxy forwarded the request.

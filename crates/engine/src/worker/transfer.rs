@@ -17,7 +17,7 @@ use super::connection::{self, Connection, broken};
 use super::network::seconds;
 use super::request::{self, Answer, Framing};
 use super::run::Shared;
-use crate::dispatch::message::{Demand, End, Ended, Fetch, FetchKind, Message, Protocol};
+use crate::dispatch::message::{Demand, End, Ended, Fetch, FetchKind, Message, Protocol, Redirect};
 use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::{Evidence, Verdict, page, samples};
 use crate::http::origin::Scheme;
@@ -110,14 +110,14 @@ impl Transfer<'_> {
         let believes_digests = self.shared.network.options.server_digests;
         let (url, now) = (&self.fetch.url, SystemTime::now());
         let answer = Answer::read(&response, connection.protocol(), url, believes_digests, now)?;
+        answer.check()?;
         let body = response.into_body();
         let (end, is_reusable) = match (&self.fetch.kind, answer.head.status) {
-            (_, 301 | 302 | 303 | 307 | 308) => {
-                let location = answer.location.clone();
-                let status = answer.head.status;
-                (End::Redirect { status, location }, drain(body, self.stall).await)
+            (_, status @ (300..=303 | 307 | 308)) if status != 300 || answer.location.is_some() => {
+                let redirect = Redirect { status, location: answer.location.clone(), cookies: answer.cookies.clone() };
+                (End::Redirect(redirect), drain(body, self.stall).await)
             }
-            (FetchKind::Probe, 200 | 203) => return self.whole(connection, answer, body, granted).await,
+            (FetchKind::Probe, 200 | 203 | 206) => return self.whole(connection, answer, body, granted).await,
             (FetchKind::Piece { .. }, 206) => return self.piece(connection, &answer, body, sink).await,
             (FetchKind::Check { .. }, 304) => (End::Checked(None), drain(body, self.stall).await),
             (FetchKind::Check { .. }, 200 | 203 | 206) => {
@@ -220,17 +220,14 @@ impl Transfer<'_> {
         granted: Granted,
     ) -> Result<End, Failure> {
         let framing = answer.framing;
-        if let Some(range) = answer.content_range.and_then(|told| told.range)
-            && Some(range.len()) != answer.content_range.and_then(|told| told.total)
-        {
-            let text = "the server sends a part of the file where the whole was asked for";
-            return Err(Error::new(ErrorKind::Protocol, text).into());
-        }
+        let part = first_part(&answer)?;
         let mut head = answer.head;
+        head.is_part = part.is_some();
         let mut early = Vec::new();
         // What may have been cut is proven by its digest, or by a range that tells the length.
         let is_small = head.total_bytes.is_none_or(|total| total <= WHOLE_BYTES_MAX as u64)
             && !self.may_be_cut(framing)
+            && part.is_none()
             && self.fetch.piece.end() > WHOLE_BYTES_MAX as u64;
         let is_complete = is_small && self.read_small(&mut body, framing, &mut early).await?;
         let is_html = head.evidence.is_html;
@@ -253,9 +250,8 @@ impl Transfer<'_> {
             self.shared.report(Message::Answered(self.fetch.transfer, head, Some(early)));
             return Ok(End::Complete);
         }
-        let total_bytes = head.total_bytes;
-        if let Some(total) = total_bytes {
-            self.fetch.piece.shorten(total);
+        if let Some(end) = part.map(|part| part.end).or(head.total_bytes) {
+            self.fetch.piece.shorten(end);
         }
         self.shared.report(Message::Answered(self.fetch.transfer, head, None));
         match granted.await {
@@ -589,6 +585,31 @@ fn ended_early() -> Error {
 
 fn ended_short() -> Error {
     Error::new(ErrorKind::Protocol, "the server sent less than it said")
+}
+
+/// The first part of the file, where a server sends a part although the whole was asked for; `None` if
+/// it is the whole.
+fn first_part(answer: &Answer) -> Result<Option<ByteRange>> {
+    let is_part_answer = answer.head.status == 206;
+    let told = answer.content_range;
+    let Some(range) = told.and_then(|told| told.range) else {
+        let text = "the server sends a part of the file and does not say which, where the whole was asked for";
+        return if is_part_answer { Err(Error::new(ErrorKind::Protocol, text)) } else { Ok(None) };
+    };
+    let is_whole = range.start == 0 && told.and_then(|told| told.total) == Some(range.end);
+    let fits = match answer.framing {
+        Framing::Length(length) => length == range.len(),
+        _ => true,
+    };
+    match (is_whole, is_part_answer && range.start == 0) {
+        _ if !fits => Err(Error::new(ErrorKind::Protocol, "the server's answer has another length than its range")),
+        (true, _) => Ok(None),
+        (false, true) => Ok(Some(range)),
+        (false, false) => {
+            let text = "the server sends a part of the file where the whole was asked for";
+            Err(Error::new(ErrorKind::Protocol, text))
+        }
+    }
 }
 
 /// Whether a connection was closed without TLS saying so.

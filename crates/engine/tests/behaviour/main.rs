@@ -33,5 +33,6 @@ mod secrets;
 mod security;
 mod segments;
 mod server_digests;
+mod unasked_parts;
 mod unknown_length;
 mod whole;

@@ -137,3 +137,83 @@ fn a_redirector_that_sends_each_request_to_another_host_brings_its_file_in_few_r
         }
     });
 }
+
+/// A redirect as raw bytes, once; then the file comes.
+fn once(path: &str, seed: u64, head: &str) -> Resource {
+    let answer = format!("HTTP/1.1 302 Found\r\n{head}\r\nContent-Length: 0\r\n\r\n");
+    Resource::new(path, seed, 5000).fault(Fault::Raw(answer.into_bytes()).when(Scope::every().first(1)))
+}
+
+#[test]
+fn a_redirect_to_itself_that_sets_a_cookie_is_followed_with_the_cookie() {
+    with_watchdog(LONG, || {
+        let head = "Set-Cookie: way=7; Path=/\r\nSet-Cookie: theirs=1; Domain=other.example\r\nLocation: /a.bin";
+        let origin = Origin::builder().resource(once("/a.bin", 71, head)).start().unwrap();
+        let place = Place::new();
+        let mut options = place.options();
+        options.http.headers.insert(http::header::COOKIE, HeaderValue::from_static("given=1"));
+        fetch(options, [spec(&origin, "/a.bin")]).assert_done(1);
+        place.assert_content("a.bin", 71, 5000);
+        let sent: Vec<_> = origin.requests().iter().map(|request| request.header("cookie").map(str::to_owned)).collect();
+        assert_eq!(sent[..2], [Some("given=1".to_owned()), Some("given=1; way=7".to_owned())]);
+    });
+}
+
+#[test]
+fn cookies_of_a_redirect_stay_with_its_site() {
+    with_watchdog(LONG, || {
+        let elsewhere = Origin::builder().resource(Resource::new("/b.bin", 72, 5000)).start().unwrap();
+        let to = elsewhere.url("/b.bin").replace("127.0.0.1", "localhost");
+        let head = format!("Set-Cookie: way=7; Path=/\r\nLocation: {to}");
+        let origin = Origin::builder().resource(once("/a.bin", 72, &head)).start().unwrap();
+        let place = Place::new();
+        fetch(place.options(), [spec(&origin, "/a.bin")]).assert_done(1);
+        assert!(elsewhere.requests().iter().all(|request| request.header("cookie").is_none()));
+    });
+}
+
+#[test]
+fn odd_locations_are_followed_as_they_are_or_named() {
+    with_watchdog(LONG, || {
+        for (location, message) in [
+            ("Location: ", "with an empty Location"),
+            ("Location: /b.bin\r\nLocation: /c.bin", "two different location fields"),
+            ("Location: /a.bin", "redirects to itself"),
+        ] {
+            let origin = Origin::builder().resource(once("/a.bin", 73, location)).start().unwrap();
+            let place = Place::new();
+            let mut options = place.options();
+            options.http.retries = 0;
+            let run = fetch(options, [spec(&origin, "/a.bin")]);
+            assert_eq!(run.failures().len(), 1, "{location}");
+            assert!(run.failures()[0].message.contains(message), "{:?}", run.failures());
+            assert_eq!(origin.stats().requests, 1, "{location}");
+        }
+        let answer = b"HTTP/1.1 300 Multiple Choices\r\nLocation: /caf\xe9.bin\r\nContent-Length: 0\r\n\r\n".to_vec();
+        let moved = Resource::new("/a.bin", 74, 5000).fault(Fault::Raw(answer));
+        let origin =
+            Origin::builder().resource(moved).resource(Resource::new("/caf%E9.bin", 74, 5000)).start().unwrap();
+        let place = Place::new();
+        fetch(place.options(), [spec(&origin, "/a.bin")]).assert_done(1);
+        assert_eq!(origin.requests()[1].path, "/caf%E9.bin");
+    });
+}
+
+#[test]
+fn credentials_of_a_url_go_along_an_absolute_redirect_to_their_origin_alone() {
+    with_watchdog(LONG, || {
+        let elsewhere = Origin::builder().resource(Resource::new("/b.bin", 75, 5000)).start().unwrap();
+        let origin = Origin::builder().resource(Resource::new("/b.bin", 75, 5000));
+        let origin = origin.resource(Resource::new("/there", 0, 0)).resource(Resource::new("/away", 0, 0)).start().unwrap();
+        origin.set_resource(redirect("/there", 302, &origin.url("/b.bin")));
+        origin.set_resource(redirect("/away", 302, &elsewhere.url("/b.bin")));
+        let place = Place::new();
+        for (path, server, is_sent) in [("/there", &origin, true), ("/away", &elsewhere, false)] {
+            let url = origin.url(path).replace("http://", "http://me:secret@");
+            let named = towline_engine::JobSpec::new(url.parse().unwrap()).output(path.trim_start_matches('/'));
+            fetch(place.options(), [named]).assert_done(1);
+            let last = server.requests().into_iter().rfind(|request| request.path == "/b.bin").unwrap();
+            assert_eq!(last.header("authorization").is_some(), is_sent, "{path}");
+        }
+    });
+}

@@ -296,7 +296,7 @@ fn a_bad_line_of_a_list_is_named_by_its_number_and_the_others_arrive() {
             .towline(&["-i", "list.txt", "-d", "out"])
             .run()
             .code(1)
-            .says(&["line 4", "not a URL", "no url", "1 of 3 files failed", there])
+            .says(&["line 4", "not a URL", "no…", "1 of 3 files failed", there])
             .writes_nothing();
     }
     place.check("0.bin", 1, 5000);

@@ -66,6 +66,7 @@ impl Core {
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.total_bytes = head.total_bytes;
+        job.came_in_part = head.is_part;
         job.held = head.evidence.clone();
         if let Some(source) = job.sources.get_mut(job.sources.lead()) {
             source.told = Some(head.evidence.clone());

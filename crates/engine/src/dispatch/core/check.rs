@@ -64,9 +64,9 @@ impl Core {
                 Some(closing) => closing,
                 None => return,
             },
-            End::Redirect { status, location } if transfer.redirects == 0 => {
+            End::Redirect(redirect) if transfer.redirects == 0 => {
                 let allow_downgrade = self.settings.allow_downgrade;
-                match super::transfer::next_place(transfer, status, location.as_deref(), 1, allow_downgrade) {
+                match super::transfer::next_place(transfer, &redirect, 1, allow_downgrade) {
                     Ok(place) => return self.follow_piece(now, id, transfer, place, 1),
                     Err(_) => Closing::Current,
                 }

@@ -381,6 +381,7 @@ impl Core {
             slot: taken.slot,
             alpn: taken.alpn,
             origin: host.clone(),
+            cookie: job.cookies.header(&url),
             url,
             is_own_origin: host == job.own_origin,
             keeps_credentials: host == *job.sources.get(source).map_or(&job.own_origin, |source| &source.own_origin),

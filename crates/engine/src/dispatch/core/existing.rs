@@ -233,7 +233,7 @@ impl Core {
                 }
                 self.transfer_failed(now, id, transfer, error, retry_after, false);
             }
-            End::Redirect { status, location } => self.redirected(now, id, transfer, status, location),
+            End::Redirect(redirect) => self.redirected(now, id, transfer, &redirect),
             // Samples cannot be had: nothing shows that it is the file, but perhaps its note.
             End::NotRange(head) if head.total_bytes == job.total_bytes && !head.evidence.is_html => {
                 match self.jobs[&id].existing.as_ref().filter(|existing| self.trusts_note(id, existing)) {

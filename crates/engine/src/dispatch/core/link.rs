@@ -96,7 +96,7 @@ impl Core {
                 self.refuse_link(now, id, Error::new(ErrorKind::Changed, text));
             }
             other if self.jobs[&id].sources.is_many() => self.source_ended(now, id, transfer, other),
-            End::Redirect { status, location } => self.redirected(now, id, transfer, status, location),
+            End::Redirect(redirect) => self.redirected(now, id, transfer, &redirect),
             End::Failed { error, retry_after } => {
                 self.transfer_failed(now, id, transfer, error, retry_after, has_progressed);
             }

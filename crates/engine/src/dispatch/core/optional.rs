@@ -22,7 +22,7 @@ impl Core {
     /// bring all that is missing.
     pub(super) fn is_optional(&self, id: JobId, transfer: &Transfer, end: &End) -> bool {
         let job = &self.jobs[&id];
-        let is_bad = !matches!(end, End::Complete | End::Dropped | End::Redirect { .. } | End::Sampled { .. });
+        let is_bad = !matches!(end, End::Complete | End::Dropped | End::Redirect(_) | End::Sampled { .. });
         let is_of_lead = transfer.source == job.sources.lead();
         let is_ours = matches!(end, End::Failed { error, .. } if error.blame() != Blame::Peer);
         let is_moving = matches!(job.phase, Phase::Moving);

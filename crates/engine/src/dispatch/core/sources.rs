@@ -14,7 +14,7 @@ use super::transfer::{PATIENCE_MAX, next_place, not_a_range_error};
 use crate::checksum::Checksum;
 use crate::dispatch::backoff;
 use crate::dispatch::job::{Job, Phase, Segmented, Transfer, Winding};
-use crate::dispatch::message::{Effect, End, FetchKind, Head, Time};
+use crate::dispatch::message::{Effect, End, FetchKind, Head, Redirect, Time};
 use crate::dispatch::source::{Source, Standing};
 use crate::error::{Blame, Error, ErrorKind};
 use crate::event::{ErrorReport, Event, SourceShare};
@@ -237,8 +237,8 @@ impl Core {
         match end {
             End::Complete => self.piece_came(now, id, transfer),
             End::Dropped | End::Gathered(_) | End::Checked(_) | End::OtherProtocol(_) => {}
-            End::Redirect { status, location } if is_lead => self.redirected(now, id, transfer, status, location),
-            End::Redirect { status, location } => self.mirror_redirected(now, id, transfer, status, location),
+            End::Redirect(redirect) if is_lead => self.redirected(now, id, transfer, &redirect),
+            End::Redirect(redirect) => self.mirror_redirected(now, id, transfer, &redirect),
             End::NotJoined { head, verdict } if is_lead => self.not_joined(now, id, transfer, &head, verdict),
             End::NotJoined { head, verdict } => self.mirror_not_joined(now, id, transfer, &head, verdict),
             End::OtherOverlap(head) => self.source_changed(now, id, transfer.source, &head),
@@ -251,7 +251,7 @@ impl Core {
         }
     }
 
-    fn mirror_redirected(&mut self, now: Time, id: JobId, transfer: &Transfer, status: u16, location: Option<String>) {
+    fn mirror_redirected(&mut self, now: Time, id: JobId, transfer: &Transfer, redirect: &Redirect) {
         let allow_downgrade = self.settings.allow_downgrade;
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let Some(mirror) = job.sources.get_mut(transfer.source) else { return };
@@ -260,7 +260,7 @@ impl Core {
             return;
         }
         mirror.redirects += 1;
-        match next_place(transfer, status, location.as_deref(), mirror.redirects, allow_downgrade) {
+        match next_place(transfer, redirect, mirror.redirects, allow_downgrade) {
             Ok(place) => (mirror.url, mirror.host) = place,
             Err(error) => self.drop_source(now, id, transfer.source, error),
         }

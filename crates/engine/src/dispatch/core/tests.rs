@@ -126,6 +126,7 @@ fn head(total: u64) -> Box<Head> {
         protocol: Protocol::Http1,
         total_bytes: Some(total),
         evidence: evidence("v1", total),
+        is_part: false,
         refuses_ranges: false,
         file_name: None,
         is_page: false,
@@ -507,12 +508,12 @@ fn a_redirect_is_followed_and_a_downgrade_is_refused() {
     let probe = world.take_fetch();
     assert!(probe.is_own_origin);
     let location = Some("https://other/b.bin".to_owned());
-    world.end(probe.transfer, End::Redirect { status: 302, location }, true);
+    world.end(probe.transfer, End::Redirect(Redirect { status: 302, location, ..Redirect::default() }), true);
     let probe = world.take_fetch();
     assert_eq!(probe.url.as_str(), "https://other/b.bin");
     assert!(!probe.is_own_origin);
     let location = Some("http://other/b.bin".to_owned());
-    world.end(probe.transfer, End::Redirect { status: 302, location }, true);
+    world.end(probe.transfer, End::Redirect(Redirect { status: 302, location, ..Redirect::default() }), true);
     assert!(world.has(|event| matches!(event, Event::Failed { error, .. } if error.kind == ErrorKind::Redirect)));
 }
 

@@ -14,7 +14,7 @@ use super::protocol::without_protocol;
 use super::start::origin_of;
 use crate::dispatch::backoff;
 use crate::dispatch::job::{Failures, Phase, Segmented, Transfer};
-use crate::dispatch::message::{Effect, End, Ended, Head, Time};
+use crate::dispatch::message::{Effect, End, Ended, Head, Redirect, Time};
 use crate::error::{Blame, Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::http::origin::{Origin, Scheme};
@@ -104,7 +104,7 @@ impl Core {
             End::Complete if matches!(self.jobs[&id].phase, Phase::Ready) => {}
             End::Complete => self.piece_came(now, id, &transfer),
             End::Dropped | End::Gathered(_) | End::Checked(_) | End::OtherProtocol(_) => {}
-            End::Redirect { status, location } => self.redirected(now, id, &transfer, status, location),
+            End::Redirect(redirect) => self.redirected(now, id, &transfer, &redirect),
             End::NotRange(head) => self.not_a_range(now, id, &transfer, &head),
             End::WrongRange { head, error } => self.wrong_range(now, id, &transfer, &head, error),
             End::NotJoined { head, verdict } => self.not_joined(now, id, &transfer, &head, verdict),
@@ -130,7 +130,7 @@ impl Core {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if transfer.is_probe && job.total_bytes.is_none() && transfer.writes {
+        if transfer.is_probe && job.total_bytes.is_none() && transfer.writes && !job.came_in_part {
             // No length was announced: the body's proper end says what it is.
             job.total_bytes = Some(transfer.piece.position());
             job.held.total_bytes = job.total_bytes;
@@ -153,18 +153,14 @@ impl Core {
 
     /// A redirect of the first request moves the file. One of a piece moves that piece alone: others
     /// may well be served where they are asked for.
-    pub(super) fn redirected(
-        &mut self,
-        now: Time,
-        id: JobId,
-        transfer: &Transfer,
-        status: u16,
-        location: Option<String>,
-    ) {
+    pub(super) fn redirected(&mut self, now: Time, id: JobId, transfer: &Transfer, redirect: &Redirect) {
         let allow_downgrade = self.settings.allow_downgrade;
         let Some(job) = self.jobs.get_mut(&id) else { return };
+        // Asked again with a new cookie, even the same place may answer otherwise.
+        let cookies = job.cookies.add(&transfer.url, &redirect.cookies);
+        let redirect = &Redirect { cookies, ..redirect.clone() };
         let redirects = if transfer.is_probe { job.redirects } else { transfer.redirects } + 1;
-        let place = match next_place(transfer, status, location.as_deref(), redirects, allow_downgrade) {
+        let place = match next_place(transfer, redirect, redirects, allow_downgrade) {
             Ok(place) => place,
             Err(error) if !transfer.is_probe && matches!(job.phase, Phase::Moving) && self.others_bring(id) => {
                 return self.piece_went_astray(now, id, transfer, error);
@@ -493,22 +489,24 @@ fn is_success(end: &End) -> bool {
 /// Where a redirect leads, if it may be followed; `redirects` counts it too.
 pub(super) fn next_place(
     transfer: &Transfer,
-    status: u16,
-    location: Option<&str>,
+    redirect: &Redirect,
     redirects: u32,
     allow_downgrade: bool,
 ) -> Result<(Url, Origin)> {
     let shown = secret::shown_url(&transfer.url);
+    let status = redirect.status;
     let refused = |what: String| Error::new(ErrorKind::Redirect, what).with_url(shown.clone());
-    let next = match location.map(|location| transfer.url.join(location)) {
-        Some(Ok(url)) => url,
-        Some(Err(_)) => {
+    let next = match redirect.location.as_deref().map(|location| (location, transfer.url.join(location))) {
+        Some(("", _)) => return Err(refused(format!("the server answered {status} with an empty Location"))),
+        Some((_, Ok(url))) => url,
+        Some((_, Err(_))) => {
             return Err(refused(format!("the server's {status} redirects to something that is no URL")));
         }
         None => return Err(refused(format!("the server answered {status} without saying where to go"))),
     };
     let origin = origin_of(&next).map_err(|error| error.with_url(shown.clone()))?;
-    if next == transfer.url {
+    let next = if origin == transfer.host { with_credentials(next, &transfer.url) } else { next };
+    if next == transfer.url && !redirect.cookies.is_new {
         // Asked again, it would say so again.
         return Err(refused(format!("the server's {status} redirects to itself (it may want a cookie)")));
     }
@@ -521,6 +519,16 @@ pub(super) fn next_place(
         return Err(refused(format!("a redirect from https to http was refused ({})", secret::shown_url(&next))));
     }
     Ok((next, origin))
+}
+
+/// Credentials in a URL go along to another place of the same origin that names none.
+fn with_credentials(mut next: Url, before: &Url) -> Url {
+    if next.username().is_empty() && next.password().is_none() {
+        // Only a URL without a host can refuse them.
+        let _ = next.set_username(before.username());
+        let _ = next.set_password(before.password());
+    }
+    next
 }
 
 /// What it is if a range was answered with the whole file, or with 416 although the file has it.

@@ -8,7 +8,7 @@ use fastrand::Rng;
 use url::Url;
 
 use super::script::{Host, Ranges, RemoteFile, Script, number_of};
-use crate::dispatch::message::{Alpn, Demand, End, Fetch, FetchKind, Head, Message, Protocol, Time};
+use crate::dispatch::message::{Alpn, Demand, End, Fetch, FetchKind, Head, Message, Protocol, Redirect, Time};
 use crate::error::{Error, ErrorKind};
 use crate::evidence::Evidence;
 use crate::plan::piece::OPEN_END;
@@ -189,7 +189,7 @@ impl Surroundings<'_> {
         }
         if let (Some(host), false) = (file.moved_to, was_moved) {
             let location = Some(script.url(host, "moved/", number).to_string());
-            return Turn::Over(End::Redirect { status: 302, location }, true);
+            return Turn::Over(End::Redirect(Redirect { status: 302, location, ..Redirect::default() }), true);
         }
         let version = self.version(number);
         let body = Body { file: number, version, trouble, seen_end: fetch.piece.end() };
@@ -351,6 +351,7 @@ impl Surroundings<'_> {
             protocol,
             total_bytes,
             evidence: version.evidence(total_bytes),
+            is_part: false,
             refuses_ranges: file.ranges == Ranges::Refused,
             file_name: file.given_name.clone(),
             is_page: false,

@@ -1,0 +1,110 @@
+//! Cookies that redirects set. Some servers send a request on to the same place, or to a page that
+//! counts, and want the cookie back. They live as long as the download that they were set for, and are
+//! neither stored nor shown.
+
+use std::fmt;
+
+use cookie_store::CookieStore;
+use http::{HeaderMap, HeaderValue, header};
+use url::Url;
+
+/// So many are taken of one answer, and of no longer ones.
+const COOKIES_MAX: usize = 32;
+const COOKIE_BYTES_MAX: usize = 4096;
+/// A download keeps so many at most.
+const KEPT_MAX: usize = 64;
+
+/// What an answer sets.
+#[derive(Clone, Default)]
+pub(crate) struct SetCookies {
+    texts: Vec<String>,
+    /// Whether one of them is not known yet, or changes one that is.
+    pub(crate) is_new: bool,
+}
+
+impl SetCookies {
+    pub(crate) fn read(headers: &HeaderMap) -> Self {
+        let texts = headers.get_all(header::SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let texts = texts.filter(|text| text.len() <= COOKIE_BYTES_MAX).take(COOKIES_MAX);
+        Self { texts: texts.map(str::to_owned).collect(), is_new: false }
+    }
+}
+
+impl fmt::Debug for SetCookies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} cookies", self.texts.len())
+    }
+}
+
+/// The cookies of one download.
+#[derive(Default)]
+pub(crate) struct Cookies(Option<Box<CookieStore>>);
+
+impl Cookies {
+    /// Takes what an answer of this place sets, as far as the place may (RFC 6265, section 5.3).
+    pub(crate) fn add(&mut self, url: &Url, set: &SetCookies) -> SetCookies {
+        if set.texts.is_empty() {
+            return SetCookies::default();
+        }
+        let before = self.header(url);
+        let store = self.0.get_or_insert_default();
+        for text in &set.texts {
+            if store.iter_any().count() >= KEPT_MAX {
+                break;
+            }
+            // What cannot be read or is for another site is left out.
+            let _ = store.parse(text, url);
+        }
+        SetCookies { texts: Vec::new(), is_new: self.header(url) != before }
+    }
+
+    /// What to send to a place.
+    pub(crate) fn header(&self, url: &Url) -> Option<HeaderValue> {
+        let pairs: Vec<String> =
+            self.0.as_ref()?.get_request_values(url).map(|(name, value)| format!("{name}={value}")).collect();
+        let mut header = HeaderValue::try_from(pairs.join("; ")).ok().filter(|value| !value.is_empty())?;
+        header.set_sensitive(true);
+        Some(header)
+    }
+}
+
+impl fmt::Debug for Cookies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} cookies", self.0.as_ref().map_or(0, |store| store.iter_any().count()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(texts: &[&str]) -> SetCookies {
+        SetCookies { texts: texts.iter().map(|text| (*text).to_owned()).collect(), is_new: false }
+    }
+
+    fn url(text: &str) -> Url {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_cookie_goes_back_to_its_site_and_to_no_other() {
+        let mut cookies = Cookies::default();
+        let at = url("https://dl.example.com/a/b");
+        assert!(cookies.add(&at, &set(&["id=1; Path=/; Secure", "way=2; Domain=example.com; Path=/a"])).is_new);
+        assert!(!cookies.add(&at, &set(&["id=1; Path=/; Secure"])).is_new, "it is known");
+        assert!(cookies.add(&at, &set(&["id=3; Path=/"])).is_new);
+        assert_eq!(cookies.header(&url("https://dl.example.com/x")).unwrap(), "id=3");
+        assert_eq!(cookies.header(&url("https://www.example.com/a/c")).unwrap(), "way=2");
+        for other in ["https://example.org/a", "https://example.com.evil.net/a/"] {
+            assert_eq!(cookies.header(&url(other)), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_secure_or_for_others_is_not_sent() {
+        let mut cookies = Cookies::default();
+        cookies.add(&url("https://h.example/"), &set(&["a=1; Secure; Path=/", "b=2; Domain=other.example", "=", ";"]));
+        assert_eq!(cookies.header(&url("http://h.example/")), None);
+        assert!(!format!("{cookies:?}").contains("a=1"));
+    }
+}

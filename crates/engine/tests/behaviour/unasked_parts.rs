@@ -1,0 +1,59 @@
+//! A part of the file where the whole was asked for: used for what it proves.
+
+use towline_engine::ErrorKind;
+use towline_origin::{ETag, Fault, Origin, Resource, Scope, fill};
+
+use crate::common::{LONG, Place, Run, fetch, spec, with_watchdog};
+
+const SIZE: u64 = 90_000;
+
+fn content() -> Vec<u8> {
+    let mut content = vec![0; SIZE as usize];
+    fill(81, 0, &mut content);
+    content
+}
+
+/// The answer to the first request is 206 with these bytes of the file and this `Content-Range`.
+fn fetch_part(bytes: usize, range: Option<&str>, tag: ETag) -> (Run, Option<Vec<u8>>) {
+    let field = range.map(|range| format!("Content-Range: {range}\r\n")).unwrap_or_default();
+    let version = if tag == ETag::None { "" } else { "ETag: \"v\"\r\n" };
+    let head = format!("HTTP/1.1 206 Partial Content\r\n{field}{version}Content-Length: {bytes}\r\n\r\n");
+    let answer = [head.into_bytes(), content()[..bytes].to_vec()].concat();
+    let first = Fault::Raw(answer).when(Scope::every().first(1));
+    let resource = Resource::new("/a.bin", 81, SIZE).etag(tag).last_modified(None).fault(first);
+    let origin = Origin::builder().resource(resource).start().unwrap();
+    let place = Place::new();
+    let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+    let got = std::fs::read(place.file("a.bin")).ok();
+    (run, got)
+}
+
+#[test]
+fn a_part_is_the_whole_or_its_beginning() {
+    with_watchdog(LONG, || {
+        let (all, half) = (SIZE as usize, SIZE as usize / 2);
+        for tag in [ETag::Custom("\"v\"".to_owned()), ETag::None] {
+            for (bytes, range) in [
+                (all, format!("bytes 0-{}/{SIZE}", all - 1)),
+                (all, format!("bytes 0-{}/*", all - 1)),
+                (half, format!("bytes 0-{}/{SIZE}", half - 1)),
+                (half, format!("bytes 0-{}/*", half - 1)),
+            ] {
+                let (run, got) = fetch_part(bytes, Some(&range), tag.clone());
+                run.assert_done(1);
+                assert!(got == Some(content()), "{range} {tag:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_part_that_says_nothing_or_the_wrong_thing_is_no_answer() {
+    with_watchdog(LONG, || {
+        for range in [None, Some("bytes 100-899/90000"), Some("bytes 0-99/90000"), Some("bytes */90000")] {
+            let (run, got) = fetch_part(800, range, ETag::Custom("\"v\"".to_owned()));
+            assert_eq!(run.failure_kinds(), [ErrorKind::Protocol], "{range:?}");
+            assert_eq!(got, None, "{range:?}");
+        }
+    });
+}
