@@ -125,10 +125,11 @@ impl Download {
         self
     }
 
-    /// How long to wait for a connection, and for a byte on one.
+    /// How long to wait for a connection, for an answer, and for a byte of it.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.http.connect_timeout = timeout;
         self.options.http.stall_timeout = timeout;
+        self.options.http.response_timeout = timeout;
         self
     }
 

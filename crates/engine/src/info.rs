@@ -21,6 +21,7 @@ use crate::worker::limit::RateLimit;
 use crate::worker::network::Network;
 use crate::worker::request::{self, Answer};
 use crate::worker::resolve::SystemResolver;
+use crate::worker::transfer::no_answer;
 
 const REDIRECTS_MAX: u32 = 10;
 
@@ -130,9 +131,9 @@ async fn first_byte(
         piece: Arc::new(Piece::new(range.start, range.end)),
     };
     let request = request::build(network, &fetch, connection.protocol(), connection.plain_proxy())?;
-    let response = tokio::time::timeout(network.options.stall_timeout, connection.send(request))
+    let response = tokio::time::timeout(network.options.response_timeout, connection.send(request))
         .await
-        .map_err(|_| Error::new(ErrorKind::Stalled, "no answer came in time"))??;
+        .map_err(|_| no_answer(network.options.response_timeout))??;
     let believes_digests = network.options.server_digests;
     let answer = Answer::read(&response, connection.protocol(), url, believes_digests, SystemTime::now())?;
     Ok((answer, response.headers().clone()))

@@ -122,6 +122,8 @@ pub struct HttpOptions {
     pub connect_timeout: Duration,
     /// A connection without a byte for so long is replaced.
     pub stall_timeout: Duration,
+    /// How long the head of an answer is waited for, once the request is sent.
+    pub response_timeout: Duration,
     /// How often a piece that brings nothing new is tried again.
     pub retries: u32,
     /// Which HTTP versions may be used.
@@ -141,6 +143,7 @@ impl Default for HttpOptions {
             allow_downgrade: false,
             connect_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
+            response_timeout: Duration::from_secs(120),
             retries: 5,
             version: HttpVersion::Auto,
             server_digests: true,

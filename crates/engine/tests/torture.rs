@@ -104,6 +104,7 @@ fn a_disk_whose_syncs_take_three_seconds_is_no_stall_and_holds_up_neither_other_
     options.connections = Some(1);
     options.save_interval = Duration::from_millis(100);
     options.http.stall_timeout = Duration::from_secs(1);
+    options.http.response_timeout = Duration::from_secs(1);
     options.http.proxy = ProxyChoice::Direct;
     let retries = Arc::new(AtomicUsize::new(0));
     let counts = Arc::clone(&retries);

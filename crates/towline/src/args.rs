@@ -162,6 +162,9 @@ pub(crate) struct HttpArgs {
     /// Reconnect after this long without data [default: 30s]
     #[arg(long, value_name = "TIME", env = "TOWLINE_STALL_TIMEOUT", value_parser = values::time)]
     pub(crate) stall_timeout: Option<Duration>,
+    /// Ask again if the answer to a request does not begin within this time [default: 120s]
+    #[arg(long, value_name = "TIME", env = "TOWLINE_RESPONSE_TIMEOUT", value_parser = values::time)]
+    pub(crate) response_timeout: Option<Duration>,
     /// Retries for a piece that makes no progress; 0 means none [default: 5]
     #[arg(long, value_name = "N", env = "TOWLINE_RETRIES")]
     pub(crate) retries: Option<u32>,

@@ -95,6 +95,7 @@ pub(crate) fn http(args: HttpArgs) -> Result<HttpOptions, Complaint> {
     http.allow_downgrade = args.allow_downgrade;
     http.connect_timeout = args.connect_timeout.unwrap_or(http.connect_timeout);
     http.stall_timeout = args.stall_timeout.unwrap_or(http.stall_timeout);
+    http.response_timeout = args.response_timeout.unwrap_or(http.response_timeout);
     http.retries = args.retries.unwrap_or(http.retries);
     http.version = match (args.http1, args.http2) {
         (true, true) => return Err(Complaint::usage("--http1.1 and --http2 exclude each other")),

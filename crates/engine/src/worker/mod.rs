@@ -6,6 +6,7 @@ pub(crate) mod heads;
 pub(crate) mod limit;
 pub(crate) mod network;
 pub(crate) mod no_proxy;
+mod patience;
 pub(crate) mod proxy;
 pub(crate) mod refusal;
 pub(crate) mod request;

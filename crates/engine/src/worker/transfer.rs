@@ -15,6 +15,7 @@ use tokio::time::{Instant as TokioInstant, timeout, timeout_at};
 
 use super::connection::{self, Connection, broken};
 use super::network::seconds;
+use super::patience::{Elapsed, patient};
 use super::request::{self, Answer, Framing};
 use super::run::Shared;
 use crate::dispatch::message::{Demand, End, Ended, Fetch, FetchKind, Message, Protocol, Redirect};
@@ -198,9 +199,10 @@ impl Transfer<'_> {
     async fn request(&self, connection: &mut Connection) -> Result<Response<Incoming>> {
         let request =
             request::build(&self.shared.network, self.fetch, connection.protocol(), connection.plain_proxy())?;
-        match timeout(self.stall, connection.send(request)).await {
+        let limit = self.shared.network.options.response_timeout;
+        match patient(limit, connection.send(request)).await {
             Ok(response) => response,
-            Err(_) => Err(Error::new(ErrorKind::Stalled, format!("no answer came for {}", seconds(self.stall)))),
+            Err(Elapsed) => Err(no_answer(limit)),
         }
     }
 
@@ -498,12 +500,12 @@ impl Transfer<'_> {
     /// The next bytes of a body, within the stall timeout; the rate limit's wait is not counted.
     async fn next(&self, body: &mut Incoming) -> Result<Option<Bytes>> {
         loop {
-            let frame = match timeout(self.stall, body.frame()).await {
+            let frame = match patient(self.stall, body.frame()).await {
                 Ok(Some(Ok(frame))) => frame,
                 Ok(Some(Err(source))) => return Err(broken(&source)),
                 Ok(None) => return Ok(None),
-                Err(_) => {
-                    let text = format!("no byte came for {}", seconds(self.stall));
+                Err(Elapsed) => {
+                    let text = format!("no byte came for {} (--stall-timeout)", seconds(self.stall));
                     return Err(Error::new(ErrorKind::Stalled, text));
                 }
             };
@@ -610,6 +612,12 @@ fn first_part(answer: &Answer) -> Result<Option<ByteRange>> {
             Err(Error::new(ErrorKind::Protocol, text))
         }
     }
+}
+
+/// The head of an answer did not come within this time.
+pub(crate) fn no_answer(limit: Duration) -> Error {
+    let text = format!("no answer came for {} (--response-timeout)", seconds(limit));
+    Error::new(ErrorKind::Stalled, text)
 }
 
 /// Whether a connection was closed without TLS saying so.

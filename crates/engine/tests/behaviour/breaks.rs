@@ -14,6 +14,7 @@ fn with_connections(place: &Place, connections: usize) -> Options {
     let mut options = place.options();
     options.connections = Some(connections);
     options.http.stall_timeout = Duration::from_millis(300);
+    options.http.response_timeout = Duration::from_millis(300);
     options
 }
 

@@ -237,6 +237,7 @@ impl Row {
         // What a crash of the machine leaves is looked at elsewhere.
         options.durability = Durability::Process;
         options.http.stall_timeout = STALL;
+        options.http.response_timeout = STALL;
         options.http.connect_timeout = Duration::from_secs(5);
         options.http.retries = RETRIES;
         options
@@ -255,6 +256,7 @@ fn begin(row: &Row, place: &Place) -> SocketAddr {
     let origin = row.builder(Certificate::Good).resource(silent).start().unwrap();
     let mut options = row.options(Mode::Single, place, &origin);
     options.http.stall_timeout = LONG;
+    options.http.response_timeout = LONG;
     let mut live = Live::start(Session::builder(options));
     live.handle.add(spec(&origin, PATH));
     live.handle.close();

@@ -20,6 +20,7 @@ fn over_tls(http2: bool, resource: Resource) -> (Run, Place) {
     let mut options = place.trusting(&origin);
     options.http.retries = 1;
     options.http.stall_timeout = Duration::from_secs(2);
+    options.http.response_timeout = Duration::from_secs(2);
     let run = fetch(options, [spec(&origin, "/a.bin")]);
     (run, place)
 }

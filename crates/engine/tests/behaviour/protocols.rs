@@ -17,6 +17,7 @@ fn options(place: &Place, origin: &Origin, retries: u32) -> Options {
     let mut options = place.trusting(origin);
     options.http.retries = retries;
     options.http.stall_timeout = Duration::from_secs(2);
+    options.http.response_timeout = Duration::from_secs(2);
     options.piece_size_bytes = 256 << 10;
     options
 }

@@ -312,6 +312,7 @@ fn a_tail_that_stalls_is_raced_by_a_second_connection() {
         let mut options = options(&place);
         options.connections = Some(2);
         options.http.stall_timeout = LONG;
+        options.http.response_timeout = LONG;
         let began = Instant::now();
         let run = fetch(options, [spec(&origin, PATH)]);
         let took = began.elapsed();

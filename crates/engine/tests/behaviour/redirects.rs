@@ -154,7 +154,8 @@ fn a_redirect_to_itself_that_sets_a_cookie_is_followed_with_the_cookie() {
         options.http.headers.insert(http::header::COOKIE, HeaderValue::from_static("given=1"));
         fetch(options, [spec(&origin, "/a.bin")]).assert_done(1);
         place.assert_content("a.bin", 71, 5000);
-        let sent: Vec<_> = origin.requests().iter().map(|request| request.header("cookie").map(str::to_owned)).collect();
+        let sent: Vec<_> =
+            origin.requests().iter().map(|request| request.header("cookie").map(str::to_owned)).collect();
         assert_eq!(sent[..2], [Some("given=1".to_owned()), Some("given=1; way=7".to_owned())]);
     });
 }
@@ -204,7 +205,8 @@ fn credentials_of_a_url_go_along_an_absolute_redirect_to_their_origin_alone() {
     with_watchdog(LONG, || {
         let elsewhere = Origin::builder().resource(Resource::new("/b.bin", 75, 5000)).start().unwrap();
         let origin = Origin::builder().resource(Resource::new("/b.bin", 75, 5000));
-        let origin = origin.resource(Resource::new("/there", 0, 0)).resource(Resource::new("/away", 0, 0)).start().unwrap();
+        let origin =
+            origin.resource(Resource::new("/there", 0, 0)).resource(Resource::new("/away", 0, 0)).start().unwrap();
         origin.set_resource(redirect("/there", 302, &origin.url("/b.bin")));
         origin.set_resource(redirect("/away", 302, &elsewhere.url("/b.bin")));
         let place = Place::new();

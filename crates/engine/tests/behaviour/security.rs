@@ -41,6 +41,7 @@ fn with_connections(place: &Place, connections: usize) -> Options {
 fn impatient(place: &Place) -> Options {
     let mut options = place.options();
     options.http.stall_timeout = Duration::from_millis(300);
+    options.http.response_timeout = Duration::from_millis(300);
     options.http.retries = 1;
     options
 }
@@ -543,6 +544,7 @@ fn too_large_a_head_over_http2_is_refused() {
             let mut options = place.trusting(&origin);
             options.http.version = HttpVersion::Http2;
             options.http.stall_timeout = Duration::from_secs(2);
+            options.http.response_timeout = Duration::from_secs(2);
             options.http.retries = 1;
             let run = fetch(options, [spec(&origin, "/a.iso")]);
             let failed = run.failure_kinds();
