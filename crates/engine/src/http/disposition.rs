@@ -1,24 +1,83 @@
-//! The file name in `Content-Disposition` (RFC 6266, RFC 8187), as sent: it must be made safe
+//! The file name in `Content-Disposition` (RFC 6266, RFC 8187), as browsers read it: also in encoded
+//! words (RFC 2047), in parts (RFC 2231) and percent-encoded without saying so. It must be made safe
 //! before it is used.
+
+use std::borrow::Cow;
+
+use encoding_rs::Encoding;
+use percent_encoding::percent_decode;
 
 /// Longer values are not looked at.
 const VALUE_BYTES_MAX: usize = 4096;
+/// A name has at most so many parts.
+const PARTS_MAX: usize = 64;
 
-/// `filename*` if it is usable, else `filename`.
+/// `filename*` if it is usable, else the parts of one, else `filename`. Of a path it is the last part;
+/// what is no name is `None`.
 pub(crate) fn file_name(value: &[u8]) -> Option<String> {
     if value.len() > VALUE_BYTES_MAX {
         return None;
     }
     let mut plain = None;
     let mut extended = None;
+    let mut parts = Parts::default();
     for (name, value) in (Parameters { rest: value }) {
-        if name.eq_ignore_ascii_case(b"filename*") {
-            extended = extended.or_else(|| decode_extended(&value).filter(|name| !name.is_empty()));
-        } else if name.eq_ignore_ascii_case(b"filename") {
-            plain = plain.or_else(|| Some(decode_plain(&value)).filter(|name| !name.is_empty()));
+        let name = name.to_ascii_lowercase();
+        match name.strip_prefix(b"filename") {
+            Some(b"") => plain = plain.or_else(|| last_part(&decode_plain(&value))),
+            Some(b"*") => extended = extended.or_else(|| last_part(&decode_extended(&value)?)),
+            Some(rest) => parts.add(rest, value),
+            None => {}
         }
     }
-    extended.or(plain)
+    extended.or_else(|| last_part(&parts.joined()?)).or(plain)
+}
+
+/// The last part of a path of either kind, if it names a file.
+fn last_part(name: &str) -> Option<String> {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or_default().trim();
+    (!last.is_empty() && !last.bytes().all(|byte| byte == b'.')).then(|| last.to_owned())
+}
+
+/// A value in parts (RFC 2231, section 3): `filename*0*=UTF-8''%C3%BCb; filename*1="er.txt"`.
+#[derive(Default)]
+struct Parts(Vec<(usize, bool, Vec<u8>)>);
+
+impl Parts {
+    /// `rest` is what stands behind `filename`: `*0`, `*1*`.
+    fn add(&mut self, rest: &[u8], value: Vec<u8>) {
+        let Some(number) = rest.strip_prefix(b"*") else { return };
+        let (number, is_encoded) = number.strip_suffix(b"*").map_or((number, false), |number| (number, true));
+        let number = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
+        if let Some(number) = number.filter(|number| *number < PARTS_MAX) {
+            self.0.push((number, is_encoded, value));
+        }
+    }
+
+    fn joined(mut self) -> Option<String> {
+        self.0.sort_by_key(|(number, ..)| *number);
+        let mut charset = None;
+        let mut bytes = Vec::new();
+        for (at, (number, is_encoded, value)) in self.0.iter().enumerate() {
+            if *number != at {
+                // A part is missing, or there twice.
+                break;
+            }
+            match (is_encoded, at) {
+                (true, 0) => {
+                    let (name, encoded) = split_extended(value)?;
+                    charset = Some(Encoding::for_label(name)?);
+                    bytes.extend(percent_decode(encoded));
+                }
+                (true, _) => bytes.extend(percent_decode(value)),
+                (false, _) => bytes.extend_from_slice(value),
+            }
+        }
+        match charset {
+            Some(charset) => decoded(charset, &bytes),
+            None => Some(decode_plain(&bytes)),
+        }
+    }
 }
 
 /// The parameters after the disposition type, quotes taken off. Tolerant of what servers send.
@@ -76,27 +135,72 @@ impl Parameters<'_> {
     }
 }
 
-/// UTF-8, or else Latin-1, which was once the rule.
+/// Encoded words, UTF-8 that is percent-encoded, UTF-8, or else Latin-1, which was once the rule.
 fn decode_plain(value: &[u8]) -> String {
-    match std::str::from_utf8(value) {
+    let text = match std::str::from_utf8(value) {
         Ok(text) => text.to_owned(),
-        Err(_) => value.iter().map(|byte| char::from(*byte)).collect(),
+        Err(_) => return value.iter().map(|byte| char::from(*byte)).collect(),
+    };
+    if let Some(words) = decode_words(&text) {
+        return words;
     }
+    if text.is_ascii() && text.contains('%') && !has_broken_escape(&text) {
+        // Browsers take it for what it means if it means something.
+        return percent_decode(value).decode_utf8().map_or(text.clone(), Cow::into_owned);
+    }
+    text
+}
+
+/// `=?UTF-8?B?w7xiZXIucGRm?=`, one or several words of RFC 2047; `None` if there is anything else.
+fn decode_words(text: &str) -> Option<String> {
+    if !text.starts_with("=?") {
+        return None;
+    }
+    let mut name = String::new();
+    for word in text.split_ascii_whitespace() {
+        let inside = word.strip_prefix("=?")?.strip_suffix("?=")?;
+        let mut fields = inside.splitn(3, '?');
+        let (charset, kind, encoded) = (fields.next()?, fields.next()?, fields.next()?);
+        let charset = Encoding::for_label(charset.split('*').next()?.as_bytes())?;
+        let bytes = match kind {
+            "B" | "b" => {
+                use base64::Engine as _;
+                let unpadded = encoded.trim_end_matches('=');
+                base64::engine::general_purpose::STANDARD_NO_PAD.decode(unpadded).ok()?
+            }
+            "Q" | "q" => decode_quoted(encoded)?,
+            _ => return None,
+        };
+        name.push_str(&decoded(charset, &bytes)?);
+    }
+    Some(name)
+}
+
+/// RFC 2047, section 4.2: `_` is a blank, `=C3` a byte.
+fn decode_quoted(encoded: &str) -> Option<Vec<u8>> {
+    let as_percent = encoded.replace('%', "=25").replace('_', " ").replace('=', "%");
+    (!has_broken_escape(&as_percent)).then(|| percent_decode(as_percent.as_bytes()).collect())
 }
 
 /// `UTF-8'en'a%20b`; nothing if an escape is broken, for then the name was cut or never encoded.
 fn decode_extended(value: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(value).ok()?;
-    let mut parts = text.splitn(3, '\'');
-    let (charset, _language, encoded) = (parts.next()?, parts.next()?, parts.next()?);
-    if has_broken_escape(encoded) {
+    let (charset, encoded) = split_extended(value)?;
+    if has_broken_escape(std::str::from_utf8(encoded).ok()?) {
         return None;
     }
-    let bytes: Vec<u8> = percent_encoding::percent_decode_str(encoded).collect();
-    if charset.eq_ignore_ascii_case("utf-8") {
-        return String::from_utf8(bytes).ok();
-    }
-    charset.eq_ignore_ascii_case("iso-8859-1").then(|| bytes.iter().map(|byte| char::from(*byte)).collect())
+    decoded(Encoding::for_label(charset)?, &percent_decode(encoded).collect::<Vec<u8>>())
+}
+
+/// The charset and what is encoded in it; the language says nothing.
+fn split_extended(value: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut parts = value.splitn(3, |byte| *byte == b'\'');
+    let (charset, _language, encoded) = (parts.next()?, parts.next()?, parts.next()?);
+    Some((charset, encoded))
+}
+
+/// Nothing if the bytes are none of this charset.
+fn decoded(charset: &'static Encoding, bytes: &[u8]) -> Option<String> {
+    charset.decode_without_bom_handling_and_without_replacement(bytes).map(Cow::into_owned)
 }
 
 fn has_broken_escape(encoded: &str) -> bool {
@@ -113,7 +217,7 @@ mod tests {
 
     #[test]
     fn names_are_found_in_what_servers_send() {
-        let cases: [(&[u8], Option<&str>); 12] = [
+        let cases: [(&[u8], Option<&str>); 32] = [
             (b"attachment; filename=a.bin", Some("a.bin")),
             (b"attachment; filename=\"a b.bin\"", Some("a b.bin")),
             (b"attachment; filename=\"a\\\"b;c.bin\"; x=y", Some("a\"b;c.bin")),
@@ -123,7 +227,27 @@ mod tests {
             (b"attachment; filename=\"\xe4.txt\"", Some("\u{e4}.txt")),
             (b"attachment; filename=\"open", Some("open")),
             (b"filename=bare.txt", Some("bare.txt")),
-            (b"attachment; filename=../../etc/x", Some("../../etc/x")),
+            (b"attachment; filename=../../etc/x", Some("x")),
+            (b"attachment; filename=\"C:\\\\Users\\\\me\\\\report.doc\"", Some("report.doc")),
+            (b"attachment; filename=..", None),
+            (b"attachment; filename=\"a/..\"", None),
+            (b"attachment; filename=\"a/\"", None),
+            (b"attachment; filename=%E4%B8%AD.txt", Some("\u{4e2d}.txt")),
+            (b"attachment; filename=\"100%.txt\"", Some("100%.txt")),
+            (b"attachment; filename=\"%ff.txt\"", Some("%ff.txt")),
+            (b"attachment; filename==?UTF-8?B?w7xiZXIucGRm?=", Some("\u{fc}ber.pdf")),
+            (b"attachment; filename=\"=?utf-8?Q?=C3=BCb_er.pdf?=\"", Some("\u{fc}b er.pdf")),
+            (b"attachment; filename=\"=?UTF-8?Q?a?= =?UTF-8?Q?b.txt?=\"", Some("ab.txt")),
+            (b"attachment; filename=\"=?x-none?Q?a?=\"", Some("=?x-none?Q?a?=")),
+            (b"attachment; filename*=utf8''%C3%BC.pdf", Some("\u{fc}.pdf")),
+            (b"attachment; filename*=gbk''%D6%D0.txt", Some("\u{4e2d}.txt")),
+            (b"attachment; filename*=windows-1252''%80.txt", Some("\u{20ac}.txt")),
+            (b"attachment; filename*0=\"part1\"; filename*1=\".txt\"", Some("part1.txt")),
+            (b"attachment; filename*1=\".txt\"; filename*0=\"part1\"; filename=x", Some("part1.txt")),
+            (b"attachment; filename*0*=UTF-8''%C3%BCb; filename*1=\"er.txt\"", Some("\u{fc}ber.txt")),
+            (b"attachment; filename*0=a; filename*2=c", Some("a")),
+            (b"attachment; filename*1=a; filename=b", Some("b")),
+            (b"attachment; filename*0=a; filename*=UTF-8''b", Some("b")),
             (b"inline", None),
             (b"attachment; filename=\"\"", None),
         ];

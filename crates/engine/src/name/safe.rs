@@ -63,7 +63,8 @@ fn mended(name: &str) -> String {
     if name.chars().all(|char| matches!(char, '.' | ' ' | '_')) {
         return NAMELESS.to_owned();
     }
-    if let Some(rest) = name.strip_prefix('.') {
+    // Neither hidden, nor an option of the program that it is given to.
+    if let Some(rest) = name.strip_prefix(['.', '-']) {
         return format!("_{rest}");
     }
     if is_device(name) {

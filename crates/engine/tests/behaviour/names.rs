@@ -111,7 +111,7 @@ fn the_second_job_for_one_name_fails() {
 fn hostile_names_stay_in_the_directory() {
     with_watchdog(LONG, || {
         let hostile =
-            ["../../x", "/etc/x", "C:\\\\x", "con", "..", ".hidden", "gpj.\u{202e}exe", "y.towline", "%2e%2e%2fz"];
+            ["../../x", "/etc/w", "C:\\\\v", "con", "..", ".hidden", "gpj.\u{202e}exe", "y.towline", "%2e%2e%2fz"];
         let mut builder = Origin::builder();
         for (name, number) in hostile.iter().zip(0..) {
             let resource = Resource::new(format!("/{number}"), 80 + number, 5000);

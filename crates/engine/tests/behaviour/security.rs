@@ -206,13 +206,14 @@ fn each_hostile_name_becomes_one_harmless_name() {
         let long = format!("attachment; filename=\"{}.iso\"", "x".repeat(3000));
         let too_long = format!("attachment; filename=\"{}.iso\"", "x".repeat(5000));
         let cut = format!("{}.iso", "x".repeat(233));
-        let rows: [(&[u8], &str); 25] = [
-            (b"attachment; filename=\"../../x\"", "_._.._x"),
-            (b"attachment; filename=\"..\"", "index"),
-            (b"attachment; filename*=UTF-8''..%2F..%2Fx", "_._.._x"),
-            (b"attachment; filename=\"/etc/cron.d/x\"", "_etc_cron.d_x"),
-            (b"attachment; filename=\"C:\\\\Windows\\\\x\"", "C__Windows_x"),
-            (b"attachment; filename=\"\\\\\\\\host\\\\share\\\\x\"", "__host_share_x"),
+        let rows: [(&[u8], &str); 26] = [
+            (b"attachment; filename=\"../../x\"", "x"),
+            (b"attachment; filename=\"-rf\"", "_rf"),
+            (b"attachment; filename=\"..\"", "named-by-url"),
+            (b"attachment; filename*=UTF-8''..%2F..%2Fx", "x"),
+            (b"attachment; filename=\"/etc/cron.d/x\"", "x"),
+            (b"attachment; filename=\"C:\\\\Windows\\\\x\"", "x"),
+            (b"attachment; filename=\"\\\\\\\\host\\\\share\\\\x\"", "x"),
             (b"attachment; filename=\"con\"", "_con"),
             (b"attachment; filename=\"LPT1.txt\"", "_LPT1.txt"),
             (b"attachment; filename=\"aux .tar.gz\"", "_aux .tar.gz"),
@@ -229,7 +230,7 @@ fn each_hostile_name_becomes_one_harmless_name() {
             (b"attachment; filename=\"a.bin.TOWLINE.JSON\"", "a.bin.TOWLINE.JSON_"),
             (b"attachment; filename=\"a.bin.towline.json.tmp\"", "a.bin.towline.json.tmp_"),
             (b"attachment; filename=\".towline\"", "_towline"),
-            (b"attachment; filename=\".towline/ledger.sqlite\"", "_towline_ledger.sqlite"),
+            (b"attachment; filename=\".towline/ledger.sqlite\"", "ledger.sqlite"),
             (long.as_bytes(), &cut),
             // Not looked at; the URL names it.
             (too_long.as_bytes(), "named-by-url"),
