@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind};
 use crate::feed::entries::{Candidate, Found, Known};
 use crate::feed::identity::Identity;
 use crate::feed::ledger::{Ledger, kind_from, ledger_error, unix_ns};
+use crate::feed::lines::{Form, Plain};
 use crate::feed::list::{Line, ListReader, Next, Until, parse_line, too_long};
 use crate::feed::spool::{Opener, Spool};
 use crate::feed::waiting::{Place, Turn, Waiter, Waiting, shown_again};
@@ -27,6 +28,8 @@ const CHUNK_LINES_MIN: usize = 512;
 const CHUNK_LINES_MAX: usize = 16_384;
 /// So many bytes of lines are read at once.
 const CHUNK_BYTES_MAX: usize = 4 << 20;
+/// So many bytes of a list tell how it is written.
+const FORM_BYTES: u64 = 64 << 10;
 const WAIT: &str = "let the entries wait";
 
 /// Where a list comes from.
@@ -331,13 +334,18 @@ fn input(source: ListSource) -> Result<Input, Error> {
         return Err(Error::new(ErrorKind::Usage, message).with_path(&path));
     }
     if found.is_file() {
-        return File::open(&path).map(Input::Whole).map_err(fault);
+        let file = File::open(&path).map_err(fault)?;
+        let mut beginning = Vec::new();
+        (&file).take(FORM_BYTES).read_to_end(&mut beginning).map_err(fault)?;
+        if Form::of(&beginning) == Form::Plain {
+            return Ok(Input::Whole(file));
+        }
     }
     Ok(stream(move || Ok(Box::new(File::open(&path)?))))
 }
 
 fn stream(open: impl FnOnce() -> io::Result<Box<dyn Read + Send>> + Send + 'static) -> Input {
-    Input::Stream(Box::new(open))
+    Input::Stream(Box::new(move || Ok(Box::new(Plain::new(open()?)))))
 }
 
 #[cfg(test)]

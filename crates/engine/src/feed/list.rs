@@ -62,6 +62,7 @@ pub(crate) fn parse_line(number: u64, bytes: &[u8]) -> Line {
     if text.chars().any(char::is_control) {
         return bad(number, "not a URL: a control character in it", text);
     }
+    let text = without_quotes(text);
     let url = match Url::parse(text) {
         Ok(url) => url,
         Err(ParseError::RelativeUrlWithoutBase) if looks_like_host(text) => {
@@ -243,6 +244,13 @@ fn bad(number: u64, what: &str, text: &str) -> Line {
     Line::Bad(Error::new(ErrorKind::ListLine, message))
 }
 
+/// What stands in quotes or angle brackets, as texts and tables give URLs.
+fn without_quotes(text: &str) -> &str {
+    let pairs = [('"', '"'), ('\'', '\''), ('<', '>')];
+    let inside = pairs.into_iter().find_map(|(opens, closes)| text.strip_prefix(opens)?.strip_suffix(closes));
+    inside.map_or(text, str::trim)
+}
+
 /// A `#` after white space begins a comment; any other one is part of the URL.
 fn without_comment(text: &str) -> &str {
     let mut blank_before = false;
@@ -313,6 +321,9 @@ mod tests {
         assert_eq!(url(b"  http://h/a \r"), "http://h/a");
         assert_eq!(url(b"http://h/a#part"), "http://h/a#part");
         assert_eq!(url(b"http://h/a\t# the first"), "http://h/a");
+        for quoted in [&b"\"http://h/a\""[..], b"'http://h/a'", b"<http://h/a>", b"  < http://h/a >  # the first"] {
+            assert_eq!(url(quoted), "http://h/a");
+        }
         for nothing in [&b""[..], b" \t\r", b"# http://h/a", b"  #"] {
             assert!(matches!(parse_line(2, nothing), Line::Nothing), "{nothing:?}");
         }
