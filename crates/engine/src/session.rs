@@ -414,7 +414,9 @@ impl Supervised for Run {
             self.spawn(crew, "feed", move || run_feed(feed, &requests, &reports))?;
         }
         let seed = self.options.seed.unwrap_or_else(|| fastrand::u64(..));
-        let core = Core::new(&within_descriptors(self.options.clone()), has_feed, seed);
+        // One name of one file folds with no other.
+        let folds_names = !has_feed || self.storage.folds_names(&self.options.dir);
+        let core = Core::new(&within_descriptors(self.options.clone()), has_feed, folds_names, seed);
         let network = Arc::clone(&self.network);
         let driver =
             Driver::new(core, queues, parts, network, crew.clone(), self.options.threads, Arc::clone(&self.ended));

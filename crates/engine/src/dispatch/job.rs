@@ -298,6 +298,8 @@ pub(crate) enum ExistingVerdict {
     Owned(String),
     /// It is another file, because of this.
     Other(String),
+    /// It is the file of another entry, and not this one's.
+    OthersFile(String),
 }
 
 /// Failed tries at one place.
@@ -661,6 +663,12 @@ impl Job {
     /// Whether its server was asked for something, and it waits for that.
     pub(crate) fn is_asked(&self) -> bool {
         matches!(self.phase, Phase::Probing | Phase::Moving | Phase::Checking | Phase::Comparing)
+    }
+
+    /// Whether its name comes from its URL or its server, and is one of many in a list: nobody has
+    /// chosen it, so that it may get a number.
+    pub(crate) fn has_name_of_list(&self) -> bool {
+        self.entry.is_some() && self.spec.output.is_none()
     }
 
     /// Where it stands, for people.

@@ -9,6 +9,7 @@ pub(crate) mod ids;
 pub(crate) mod job;
 pub(crate) mod link;
 pub(crate) mod message;
+pub(crate) mod names;
 pub(crate) mod pulse;
 pub(crate) mod slots;
 pub(crate) mod source;

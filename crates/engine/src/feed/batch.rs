@@ -69,7 +69,10 @@ pub struct Batch {
     in_hand: HashMap<EntryId, Place>,
     /// What needs no fetching, to be said.
     ready: VecDeque<FedEntry>,
+    /// Entries that were read, each counted once.
     read_entries: u64,
+    repeated_entries: u64,
+    warnings: Vec<String>,
     read_all: bool,
     ledger: Ledger,
 }
@@ -115,6 +118,8 @@ impl Batch {
             in_hand: HashMap::new(),
             ready: VecDeque::new(),
             read_entries: 0,
+            repeated_entries: 0,
+            warnings: Vec::new(),
             read_all: false,
             ledger,
         })
@@ -180,9 +185,20 @@ impl Batch {
         }
         let read_entries = self.read_entries;
         let found = self.ledger.transaction("read the list into the ledger", |ledger| {
-            ledger.note_read(read_entries, ended)?;
-            ledger.enter(&candidates)
+            let found = ledger.enter(&candidates)?;
+            ledger.note_read(read_entries - repeated(&found), ended)?;
+            Ok(found)
         })?;
+        self.read_entries -= repeated(&found);
+        self.repeated_entries += repeated(&found);
+        if ended && self.repeated_entries > 0 {
+            let lines = if self.repeated_entries == 1 {
+                "one line".to_owned()
+            } else {
+                format!("{} lines", self.repeated_entries)
+            };
+            self.warnings.push(format!("{lines} of the list say again what another says: each file is fetched once"));
+        }
         self.read_all = ended;
         self.place(chunk, candidates, found)
     }
@@ -192,6 +208,10 @@ impl Batch {
         let mut waiters = Vec::new();
         let mut again = Vec::new();
         for ((read, candidate), found) in chunk.into_iter().zip(candidates).zip(found) {
+            if found.occurrence > 0 {
+                // The same once more: one file.
+                continue;
+            }
             let entry = self.ledger.entry_of(found.id);
             match found.state {
                 Known::Pending => {}
@@ -252,7 +272,9 @@ impl Batch {
 
 impl Feed for Batch {
     fn take_warnings(&mut self) -> Vec<String> {
-        self.ledger.take_warnings()
+        let mut warnings = self.ledger.take_warnings();
+        warnings.append(&mut self.warnings);
+        warnings
     }
 
     fn next(&mut self, max: usize, patience: Duration) -> Result<Fed, Error> {
@@ -311,6 +333,11 @@ enum Input {
     Whole(File),
     /// Comes only once.
     Stream(Opener),
+}
+
+/// How many of them were in the list before.
+fn repeated(found: &[Found]) -> u64 {
+    found.iter().filter(|found| found.occurrence > 0).count() as u64
 }
 
 fn input(source: ListSource) -> Result<Input, Error> {

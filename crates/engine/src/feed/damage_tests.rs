@@ -255,8 +255,10 @@ fn a_ledger_of_version_1_is_gone_on_with() {
     for run in 0..2 {
         let mut batch = place.open();
         let entries = all(&mut batch);
-        assert!(batch.take_warnings().is_empty());
-        assert_eq!(there(&entries), 2, "{entries:?}");
+        let warnings = batch.take_warnings();
+        assert!(warnings.len() == 1 && warnings[0].starts_with("one line of the list"), "{warnings:?}");
+        // An earlier build made two entries of a line that is there twice.
+        assert_eq!(there(&entries), 1, "{entries:?}");
         assert_eq!(jobs(&entries), [(EntryId(4), "http://h/c".to_owned())]);
         let before = entries.iter().find_map(|entry| match entry {
             FedEntry::FailedBefore { entry, error, .. } => Some((*entry, error.kind())),
@@ -270,7 +272,7 @@ fn a_ledger_of_version_1_is_gone_on_with() {
             assert!(!unkeyed.iter().any(|hash| holds(&file, hash)), "run {run}: {file}");
         }
     }
-    assert_eq!(place.status().total, 4);
+    assert_eq!(place.status().total, 3);
 }
 
 #[test]

@@ -30,9 +30,9 @@ const COUNT: &str = "SELECT
         coalesce(sum(state IN ('failed', 'failed_permanent')), 0),
         CAST(total(CASE WHEN state = 'done' AND typeof(len_bytes) = 'integer' AND len_bytes > 0
             THEN len_bytes END) AS INTEGER)
-    FROM entry WHERE run >= (SELECT coalesce(max(id), 0) FROM run WHERE read_all)";
+    FROM entry WHERE occurrence = 0 AND run >= (SELECT coalesce(max(id), 0) FROM run WHERE read_all)";
 const FAILURES: &str = "SELECT url, error FROM entry
-    WHERE state IN ('failed', 'failed_permanent')
+    WHERE state IN ('failed', 'failed_permanent') AND occurrence = 0
         AND run >= (SELECT coalesce(max(id), 0) FROM run WHERE read_all)
     ORDER BY id LIMIT ?1";
 

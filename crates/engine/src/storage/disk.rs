@@ -3,6 +3,7 @@
 //! use it; most calls come from the committer and block for as long as the disk takes.
 
 mod dirs;
+mod folding;
 mod notes;
 mod part;
 mod writeback;
@@ -127,6 +128,10 @@ impl Storage for Disk {
             rustix::fs::sync();
             Ok(())
         }
+    }
+
+    fn folds_names(&self, directory: &Path) -> bool {
+        folding::folds_names(&directory.join(crate::name::BATCH_DIRECTORY))
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {

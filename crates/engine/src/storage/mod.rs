@@ -49,6 +49,12 @@ pub trait Storage: Send + Sync + 'static {
     /// Creates a directory with its parents below `root`, following no symlink below `root`.
     fn create_dirs(&self, root: &Path, relative: &Path) -> io::Result<()>;
 
+    /// Whether a directory may take names for the same that differ in case or in their Unicode form.
+    fn folds_names(&self, directory: &Path) -> bool {
+        let _ = directory;
+        true
+    }
+
     /// Makes renames within a directory durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 

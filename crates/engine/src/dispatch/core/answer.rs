@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::Core;
 use super::doubt::{KEPT, UNKNOWN_MAX, page_error};
 use super::existing::Decision;
-use super::start::{next_name, reserve};
+use super::start::next_name;
 use crate::dispatch::ids::IdMap;
 use crate::dispatch::job::{Job, Phase, Segmented, Winding};
 use crate::dispatch::link::Link;
@@ -95,7 +95,7 @@ impl Core {
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let held = job.reserved;
-        if reserve(&mut self.names, job) && held == job.reserved {
+        if self.names.reserve(job) && held == job.reserved {
             // What was found under this name is known already.
             let partial = job.held_partial.take().map(|journal| *journal);
             return self.place(now, id, partial);

@@ -2,7 +2,7 @@
 //! has come meanwhile.
 
 use super::Core;
-use super::start::{adopt, next_name, reserve};
+use super::start::{adopt, next_name};
 use crate::dispatch::job::{Closing, Job, Phase, Published, Segmented, Winding};
 use crate::dispatch::message::{Effect, Fate, Publish, Time};
 use crate::error::{Error, ErrorKind, Result};
@@ -223,7 +223,7 @@ impl Core {
                 }
                 loop {
                     next_name(job);
-                    if reserve(&mut self.names, job) {
+                    if self.names.reserve(job) {
                         break;
                     }
                 }
@@ -301,7 +301,7 @@ impl Core {
         let Some(job) = self.jobs.remove(&id) else { return };
         self.tally.fetched_bytes += job.fetched_bytes + job.done.covered().saturating_sub(job.resumed_bytes);
         if let Some(key) = job.reserved {
-            self.names.remove(&key);
+            self.names.release(key);
         }
         if job.is_part_open {
             // What was begun of another version stays until something of the new one has come.

@@ -62,13 +62,22 @@ impl Core {
             );
         }
         match &job.existing_verdict {
-            ExistingVerdict::Other(why) => return self.decide_other(job, existing, why),
+            ExistingVerdict::OthersFile(_) if job.has_name_of_list() && policy == Policy::Fail => {
+                return Decision::Rename;
+            }
+            ExistingVerdict::Other(why) | ExistingVerdict::OthersFile(why) => {
+                return self.decide_other(job, existing, why);
+            }
             ExistingVerdict::Unknown if job.entry.is_some() => return Decision::AskOwner,
             ExistingVerdict::Owned(why) => {
                 let len_bytes = existing.stat.len_bytes;
                 let is_comparable = job.total_bytes == Some(len_bytes) && len_bytes <= GATHERED_BYTES_MAX;
                 let is_wanted = is_comparable && policy != Policy::Overwrite;
-                return if is_wanted { Decision::Compare } else { self.decide_other(job, existing, why) };
+                return match () {
+                    () if is_wanted => Decision::Compare,
+                    () if job.has_name_of_list() && policy == Policy::Fail => Decision::Rename,
+                    () => self.decide_other(job, existing, why),
+                };
             }
             _ => {}
         }
@@ -290,7 +299,7 @@ impl Core {
             None => UNPROVEN,
         };
         job.existing_verdict = match std::mem::replace(&mut job.existing_verdict, ExistingVerdict::Unowned) {
-            ExistingVerdict::Owned(whose) => ExistingVerdict::Other(whose),
+            ExistingVerdict::Owned(whose) => ExistingVerdict::OthersFile(whose),
             _ => ExistingVerdict::Other(why.to_owned()),
         };
         let partial = job.held_partial.take().map(|journal| *journal);

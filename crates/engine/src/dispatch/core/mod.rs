@@ -37,6 +37,7 @@ use super::adapt::Adapt;
 use super::ids::IdMap;
 use super::job::{Job, Phase, Transfer, Winding};
 use super::message::{Command, Effect, Message, Time};
+use super::names::Names;
 use super::slots::Slots;
 use super::tally::Tally;
 use super::waiting::Waiting;
@@ -94,8 +95,9 @@ pub(crate) struct Core {
     running_of: HashMap<Origin, usize>,
     transfers: IdMap<TransferId, Transfer>,
     slots: Slots,
-    /// Hashes of the names that are spoken for, case-folded and normalised.
-    names: HashSet<u64>,
+    /// The names that are spoken for.
+    names: Names,
+    has_told_numbers: bool,
     tally: Tally,
     feed: FeedState,
     /// Nothing will be added any more.
@@ -134,7 +136,7 @@ struct FeedState {
 const FEED_JOBS_FROM: u64 = 1 << 40;
 
 impl Core {
-    pub(crate) fn new(options: &Options, has_feed: bool, seed: u64) -> Self {
+    pub(crate) fn new(options: &Options, has_feed: bool, folds_names: bool, seed: u64) -> Self {
         let jobs = options.jobs.max(1);
         let explicit = options.connections.unwrap_or(1);
         let per_host = options.max_per_host.max(explicit);
@@ -164,7 +166,8 @@ impl Core {
             running_of: HashMap::new(),
             transfers: IdMap::default(),
             slots: Slots::new(per_host, options.max_connections.max(explicit), http2, http2_for_pieces),
-            names: HashSet::new(),
+            names: Names::new(folds_names),
+            has_told_numbers: false,
             tally: Tally::default(),
             feed: FeedState { has_ended: !has_feed, read_all: !has_feed, ..FeedState::default() },
             is_closed: false,

@@ -1,9 +1,6 @@
 //! The beginning of a job: from the feed into the queue, its turn, its name, and what an earlier
 //! run left of it.
 
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-use std::path::Path;
-
 use super::existing::Decision;
 use super::places::Places;
 use super::{Core, FEED_JOBS_FROM, UNSTORED_BYTES_MAX, UNSTORED_FILES_MAX};
@@ -73,7 +70,7 @@ impl Core {
             FedEntry::There { url, path, len_bytes, .. } => {
                 let path = self.settings.dir.join(path);
                 self.effects.push(Effect::Report(Event::Started { job: id, url: url.clone() }));
-                self.names.insert(name_key(&path));
+                self.names.insert(&path);
                 self.tally.finished(How::ThereByLedger, len_bytes);
                 self.effects.push(Effect::Report(Event::Finished {
                     job: id,
@@ -164,14 +161,27 @@ impl Core {
         self.prepare(now, id);
     }
 
+    /// Says once that files of a list got numbers.
+    fn tell_numbers(&mut self, id: JobId) {
+        let is_of_list = self.jobs.get(&id).is_some_and(|job| job.has_name_of_list());
+        if !is_of_list || std::mem::replace(&mut self.has_told_numbers, true) {
+            return;
+        }
+        let job = &self.jobs[&id];
+        let (plain, name) = (&job.plain_name, job.path.file_name().unwrap_or_default().to_string_lossy());
+        let text = format!("several files of the list are called {plain}: others get numbers, as {name}");
+        self.warn(None, text);
+    }
+
     /// Reserves the name and looks for what is there under it.
     pub(super) fn prepare(&mut self, now: Time, id: JobId) {
         loop {
             let Some(job) = self.jobs.get_mut(&id) else { return };
-            let is_free = reserve(&mut self.names, job);
+            let is_free = self.names.reserve(job);
             if !is_free && job.is_named {
-                if self.settings.existing == Existing::AutoRename {
+                if self.settings.existing == Existing::AutoRename || job.has_name_of_list() {
                     next_name(job);
+                    self.tell_numbers(id);
                     continue;
                 }
                 let shown = job.path.strip_prefix(&self.settings.dir).unwrap_or(&job.path);
@@ -373,30 +383,10 @@ pub(super) fn adopt(job: &mut Job, journal: Journal) {
     job.needs_sample = job.sources.is_many() && !(job.done.is_empty() || is_of_lead && job.held.tells_version());
 }
 
-/// Reserves the job's name instead of the one that it held; false if somebody else has it.
-pub(super) fn reserve(names: &mut std::collections::HashSet<u64>, job: &mut Job) -> bool {
-    let key = name_key(&job.path);
-    if job.reserved == Some(key) {
-        return true;
-    }
-    if let Some(held) = job.reserved.take() {
-        names.remove(&held);
-    }
-    let is_free = names.insert(key);
-    if is_free {
-        job.reserved = Some(key);
-    }
-    is_free
-}
-
 /// Numbers the name: `a.iso`, `a.1.iso`, `a.2.iso` …
 pub(super) fn next_name(job: &mut Job) {
     job.renamed += 1;
     job.path = job.path.with_file_name(name::safe::numbered(&job.plain_name, job.renamed));
-}
-
-fn name_key(path: &Path) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::default().hash_one(name::safe::fold_key(path))
 }
 
 /// The origin of a URL, or why it cannot be fetched from.

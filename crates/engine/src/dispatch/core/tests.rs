@@ -26,7 +26,7 @@ impl World {
     fn new(change: impl FnOnce(&mut Options)) -> Self {
         let mut options = Options { dir: "out".into(), ..Options::default() };
         change(&mut options);
-        let mut core = Core::new(&options, false, 1);
+        let mut core = Core::new(&options, false, true, 1);
         core.step(Time::ZERO, Message::WorkerAdded(0));
         Self { core, now: Time::ZERO, effects: Vec::new(), events: Vec::new() }
     }

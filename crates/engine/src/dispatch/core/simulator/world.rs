@@ -145,7 +145,7 @@ impl<'a> World<'a> {
             dice: Rng::with_seed(seed.wrapping_add(life as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
             epoch,
             now: Time::ZERO,
-            core: Core::new(&script.options, script.has_feed, seed),
+            core: Core::new(&script.options, script.has_feed, true, seed),
             storage,
             parts,
             opener,

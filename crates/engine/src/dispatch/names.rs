@@ -1,0 +1,56 @@
+//! The names that files have or will have, so that no two files want one.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::path::Path;
+
+use super::job::Job;
+use crate::name::safe;
+
+/// The names that are spoken for, as hashes: there may be a million.
+#[derive(Debug)]
+pub(crate) struct Names {
+    keys: HashSet<u64>,
+    /// The directory takes names for the same that differ in case or in their Unicode form.
+    folds: bool,
+}
+
+impl Names {
+    pub(crate) fn new(folds: bool) -> Self {
+        Self { keys: HashSet::new(), folds }
+    }
+
+    /// A file has this name; false if it is spoken for.
+    pub(crate) fn insert(&mut self, path: &Path) -> bool {
+        self.keys.insert(self.key(path))
+    }
+
+    /// Reserves a job's name instead of the one that it held; false if somebody else has it.
+    pub(crate) fn reserve(&mut self, job: &mut Job) -> bool {
+        let key = self.key(&job.path);
+        if job.reserved == Some(key) {
+            return true;
+        }
+        if let Some(held) = job.reserved.take() {
+            self.keys.remove(&held);
+        }
+        let is_free = self.keys.insert(key);
+        if is_free {
+            job.reserved = Some(key);
+        }
+        is_free
+    }
+
+    /// Gives up what [`Names::reserve`] has reserved.
+    pub(crate) fn release(&mut self, key: u64) {
+        self.keys.remove(&key);
+    }
+
+    fn key(&self, path: &Path) -> u64 {
+        let hasher = BuildHasherDefault::<DefaultHasher>::default();
+        match self.folds {
+            true => hasher.hash_one(safe::fold_key(path)),
+            false => hasher.hash_one(path),
+        }
+    }
+}
