@@ -10,8 +10,6 @@ use std::thread;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind};
 use crate::failpoint;
@@ -20,6 +18,7 @@ use crate::feed::ledger::{is_damage, ledger_error, newer};
 use crate::feed::schema::{self, APPLICATION_ID, Holds, VERSION};
 use crate::feed::spare;
 use crate::storage::disk::keep_private;
+use crate::storage::disk::lock::{self, Lock};
 
 /// The directory of ours in a batch's directory.
 pub(crate) const DIRECTORY: &str = ".towline";
@@ -68,7 +67,7 @@ pub(crate) fn take_lock(dir: &Path, directory: &Path) -> Result<File, Error> {
     failpoint::reach("batch-lock");
     // `towline status` holds the lock for a moment when it looks whether somebody has it.
     for _ in 0..5 {
-        if try_lock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(fault)? {
+        if try_lock(&lock, Lock::Exclusive).map_err(fault)? {
             failpoint::reach("batch-locked");
             return Ok(lock);
         }
@@ -173,11 +172,10 @@ fn move_if_there(from: &Path, to: &Path) -> io::Result<bool> {
 }
 
 /// Takes the lock file's lock if nobody has it, and says whether it did.
-pub(crate) fn try_lock(lock: &File, operation: FlockOperation) -> io::Result<bool> {
-    match flock(lock, operation) {
-        Ok(()) => Ok(true),
-        Err(Errno::WOULDBLOCK) => Ok(false),
-        Err(error) => Err(error.into()),
+pub(crate) fn try_lock(file: &File, lock: Lock) -> io::Result<bool> {
+    match lock::try_lock(file, lock) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        result => result.map(|()| true),
     }
 }
 

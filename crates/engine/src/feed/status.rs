@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use rustix::fs::FlockOperation;
 use serde::Serialize;
 
 use crate::error::{Error, ErrorKind};
@@ -19,6 +18,7 @@ use crate::feed::ledger::{is_damage, ledger_error, newer};
 use crate::feed::opening::{BUSY_TIMEOUT, DIRECTORY, LEDGER, LOCK, try_lock};
 use crate::feed::schema::{APPLICATION_ID, VERSION};
 use crate::secret::printable;
+use crate::storage::disk::lock::Lock;
 
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_');
 
@@ -171,8 +171,7 @@ fn is_locked(path: &Path) -> Result<bool, Error> {
         Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(source) => return Err(Error::storage("look at the lock", path, source)),
     };
-    let free = try_lock(&lock, FlockOperation::NonBlockingLockShared)
-        .map_err(|source| Error::storage("look at the lock", path, source))?;
+    let free = try_lock(&lock, Lock::Shared).map_err(|source| Error::storage("look at the lock", path, source))?;
     Ok(!free)
 }
 

@@ -4,6 +4,7 @@
 
 mod dirs;
 mod folding;
+pub(crate) mod lock;
 mod notes;
 mod part;
 mod writeback;

@@ -8,9 +8,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use rustix::fs::{FlockOperation, flock};
 use rustix::io::retry_on_intr;
 
+use super::lock::{Lock, try_lock, unlock};
 use super::{PRIVATE_MODE, notes, open_regular, writeback};
 use crate::failpoint;
 use crate::storage::{OpenPart, PartFile, Stat};
@@ -53,7 +53,7 @@ impl DiskPart {
         for _ in 0..OPEN_TRIES_MAX {
             let file = open_regular(&mut options, path)?;
             failpoint::reach("part-opened");
-            retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive))?;
+            try_lock(&file, Lock::Exclusive)?;
             // Between the two calls above, the holder before us may have published or removed it.
             if is_same(&file, path)? {
                 if mode == OpenPart::Empty {
@@ -209,7 +209,7 @@ impl Drop for DiskPart {
     /// Closing would do, but not while a process that is just being started shares the descriptor.
     fn drop(&mut self) {
         if !self.is_finished.load(Ordering::Relaxed) {
-            let _ = flock(&self.file, FlockOperation::Unlock);
+            unlock(&self.file);
         }
     }
 }
