@@ -345,6 +345,8 @@ impl Committer {
     fn rename(&self, pending: &Pending) -> Result<Published> {
         let Publish { part_of, path, replace, len_bytes, .. } = &pending.publish;
         failpoint::reach("publish");
+        // By the open file, before others find it: what they do to it afterwards is a change.
+        let modified = pending.part.stat().map_or(UNIX_EPOCH, |stat| stat.modified);
         let renamed = if pending.is_unnamed {
             pending.part.link_to(path)
         } else {
@@ -369,10 +371,6 @@ impl Committer {
         if pending.publish.replaces_old {
             self.remove_old(part_of);
         }
-        let modified = match self.storage.stat(path) {
-            Ok(Some(stat)) => stat.modified,
-            _ => UNIX_EPOCH,
-        };
         Ok(Published { len_bytes: *len_bytes, modified })
     }
 

@@ -671,6 +671,12 @@ impl Job {
         self.entry.is_some() && self.spec.output.is_none()
     }
 
+    /// Whether the user says that what has the name is this file: by giving the name, or outright. Names
+    /// that URLs and servers give are often those of other files, too.
+    pub(crate) fn is_one_by_name(&self) -> bool {
+        self.spec.output.is_some() || self.spec.same_content
+    }
+
     /// Where it stands, for people.
     pub(crate) fn state(&self, now: Time) -> FileState {
         match &self.phase {

@@ -18,7 +18,7 @@ use crate::feed::lines::{Form, Plain};
 use crate::feed::list::{Line, ListReader, Next, Until, parse_line, too_long};
 use crate::feed::spool::{Opener, Spool};
 use crate::feed::waiting::{Place, Turn, Waiter, Waiting, shown_again};
-use crate::feed::{EntryId, Fed, FedEntry, Feed, Owner, Settled};
+use crate::feed::{EntryId, Fed, FedEntry, Feed, Owner, Settled, SettledState};
 use crate::job::JobSpec;
 use crate::secret::shown_url;
 
@@ -67,6 +67,8 @@ pub struct Batch {
     waiting: Waiting,
     /// What was given out and has not been settled; the session takes no more than it can begin.
     in_hand: HashMap<EntryId, Place>,
+    /// The names that entries had in earlier runs; most that are fetched had none.
+    names: HashMap<EntryId, PathBuf>,
     /// What needs no fetching, to be said.
     ready: VecDeque<FedEntry>,
     /// Entries that were read, each counted once.
@@ -116,6 +118,7 @@ impl Batch {
             list,
             waiting,
             in_hand: HashMap::new(),
+            names: HashMap::new(),
             ready: VecDeque::new(),
             read_entries: 0,
             repeated_entries: 0,
@@ -228,6 +231,9 @@ impl Batch {
                 }
                 Known::Done { .. } | Known::Again | Known::FailedPermanent { .. } => again.push(found.id),
             }
+            if let Some(name) = found.name {
+                self.names.insert(entry, name);
+            }
             let Unplaced { spec, offset, line } = read;
             let place = Place { identity: candidate.identity, occurrence: found.occurrence, offset, line };
             waiters.push(Waiter { entry, place, spec });
@@ -261,7 +267,7 @@ impl Batch {
             entries.push(match turn {
                 Turn::Job { entry, place, spec } => {
                     self.in_hand.insert(entry, place);
-                    FedEntry::Job { entry, spec }
+                    FedEntry::Job { entry, spec, name: self.names.remove(&entry) }
                 }
                 Turn::Gone { line, error } => FedEntry::Bad { line, error },
             });
@@ -306,7 +312,10 @@ impl Feed for Batch {
 
     fn settle(&mut self, settled: Vec<Settled>) -> Result<(), Error> {
         let place_of = |one: Settled| {
-            let place = self.in_hand.remove(&one.entry);
+            let place = match one.state {
+                SettledState::Named(_) => self.in_hand.get(&one.entry).cloned(),
+                _ => self.in_hand.remove(&one.entry),
+            };
             (one, place)
         };
         let settled: Vec<(Settled, Option<Place>)> = settled.into_iter().map(place_of).collect();

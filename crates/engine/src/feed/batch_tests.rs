@@ -85,7 +85,7 @@ fn jobs(entries: &[FedEntry]) -> Vec<(EntryId, String)> {
     entries
         .iter()
         .filter_map(|entry| match entry {
-            FedEntry::Job { entry, spec } => Some((*entry, spec.url.to_string())),
+            FedEntry::Job { entry, spec, .. } => Some((*entry, spec.url.to_string())),
             _ => None,
         })
         .collect()

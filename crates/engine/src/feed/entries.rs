@@ -56,6 +56,8 @@ pub(crate) struct Found {
     pub(crate) occurrence: i64,
     /// How it stands.
     pub(crate) state: Known,
+    /// The name that it had in an earlier run.
+    pub(crate) name: Option<PathBuf>,
 }
 
 /// How an entry stands in the ledger.
@@ -183,7 +185,7 @@ impl Ledger {
             let id = self.next_id + row.index as i64;
             let url = &candidates[row.index].url;
             insert.execute(params![id, row.key, row.occurrence, row.copies, self.run, url])?;
-            found[row.index] = Some(Found { id, occurrence: row.occurrence, state: Known::Pending });
+            found[row.index] = Some(Found { id, occurrence: row.occurrence, state: Known::Pending, name: None });
         }
         Ok(())
     }
@@ -245,7 +247,12 @@ impl<'conn> Rows<'conn> {
 }
 
 fn read_found(row: &Row<'_>, occurrence: i64) -> rusqlite::Result<Found> {
-    Ok(Found { id: row.get(0)?, occurrence, state: read_known(row).unwrap_or(Known::Again) })
+    Ok(Found { id: row.get(0)?, occurrence, state: read_known(row).unwrap_or(Known::Again), name: read_name(row) })
+}
+
+/// Nothing outside of the directory, and nothing of ours.
+fn read_name(row: &Row<'_>) -> Option<PathBuf> {
+    check_output(&path_from(row.get_ref(2).ok()?)?).ok()
 }
 
 /// `None` if it is not what we would have written.
@@ -254,8 +261,7 @@ fn read_known(row: &Row<'_>) -> Option<Known> {
     Some(match text(1)? {
         "pending" => Known::Pending,
         "done" => Known::Done {
-            // Nothing outside of the directory, and nothing of ours.
-            path: check_output(&path_from(row.get_ref(2).ok()?)?).ok()?,
+            path: read_name(row)?,
             len_bytes: u64::try_from(row.get::<_, i64>(3).ok()?).ok()?,
             modified_ns: row.get(4).ok()?,
         },

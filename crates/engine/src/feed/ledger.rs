@@ -36,6 +36,7 @@ const SETTLE_DONE: &str = "UPDATE entry SET state = 'done', path = ?3, len_bytes
     settled_unix_ms = ?8, settled_run = ?9 WHERE id = ?1 AND (?2 IS NULL OR key = ?2)";
 const SETTLE_FAILED: &str = "UPDATE entry SET state = ?3, attempts = ?4, error_kind = ?5,
     error = ?6, settled_unix_ms = ?7 WHERE id = ?1 AND (?2 IS NULL OR key = ?2)";
+const SETTLE_NAMED: &str = "UPDATE entry SET path = ?3 WHERE id = ?1 AND (?2 IS NULL OR key = ?2)";
 const ROW_OF: &str = "SELECT entry.id FROM name JOIN entry ON entry.id = name.entry AND entry.key = name.key
     WHERE name.key = ?1";
 const RE_ENTER: &str = "INSERT INTO entry (id, key, occurrence, copies, run, url) VALUES (?1, ?2, ?3, 1, ?4, ?5)";
@@ -268,6 +269,9 @@ impl Ledger {
                     now,
                     self.run
                 ])
+            }
+            SettledState::Named(path) => {
+                self.conn.prepare_cached(SETTLE_NAMED)?.execute(params![row, key, path_value(path)])
             }
             SettledState::Failed { kind, message, attempts, permanent } => {
                 let state = if *permanent { "failed_permanent" } else { "failed" };

@@ -92,6 +92,8 @@ pub enum FedEntry {
         entry: EntryId,
         /// What to fetch.
         spec: JobSpec,
+        /// The name under which an earlier run began or completed it, within the directory.
+        name: Option<PathBuf>,
     },
     /// Done in an earlier run, and the file still looks the same (size and mtime).
     There {
@@ -134,6 +136,8 @@ pub struct Settled {
 /// How an entry ended.
 #[derive(Clone, Debug)]
 pub enum SettledState {
+    /// It has not ended; it has this name from now on, within the directory.
+    Named(PathBuf),
     /// Complete under its final name.
     Done {
         /// The name, relative to the batch's directory where it is below it.

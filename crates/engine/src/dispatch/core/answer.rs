@@ -14,6 +14,7 @@ use crate::dispatch::message::{Effect, Fate, Head, Open, Store, Time};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::evidence::Verdict;
+use crate::feed::{Settled, SettledState};
 use crate::job::JobId;
 use crate::journal::Journal;
 use crate::name;
@@ -180,7 +181,7 @@ impl Core {
                 }
                 verdict if verdict.joins() => return self.wind(now, id, Winding::Adopt(Box::new(journal))),
                 // As a link that has expired and a new one: samples decide.
-                _ if !is_ours && journal.identity.evidence.shares_tag(&job.held) => {
+                _ if !is_ours && job.is_one_by_name() && journal.identity.evidence.shares_tag(&job.held) => {
                     job.link = Link::doubted_by_samples();
                     return self.wind(now, id, Winding::Adopt(Box::new(journal)));
                 }
@@ -210,6 +211,11 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if let Some(content) = job.whole.take() {
             return self.store(id, content);
+        }
+        if let (Some(entry), true) = (job.entry, job.renamed > 0 && job.has_name_of_list()) {
+            // The next run finds what comes now under this name.
+            let name = job.path.strip_prefix(&self.settings.dir).unwrap_or(&job.path).to_owned();
+            self.effects.push(Effect::Settle(Settled { entry, state: SettledState::Named(name) }));
         }
         job.phase = Phase::Opening;
         job.is_part_open = true;

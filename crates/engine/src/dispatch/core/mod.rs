@@ -257,7 +257,7 @@ impl Core {
 
     fn command(&mut self, now: Time, command: Command) {
         match command {
-            Command::Add(id, spec) => self.add(id, None, *spec),
+            Command::Add(id, spec) => self.add(id, None, *spec, None),
             Command::Pause(id) => self.pause(now, id),
             Command::Resume(id) => self.resume(id),
             Command::Cancel(id) => self.cancel(now, id),
@@ -276,7 +276,13 @@ impl Core {
         }
     }
 
-    fn add(&mut self, id: JobId, entry: Option<crate::feed::EntryId>, spec: JobSpec) {
+    fn add(
+        &mut self,
+        id: JobId,
+        entry: Option<crate::feed::EntryId>,
+        spec: JobSpec,
+        name: Option<PathBuf>,
+    ) {
         if entry.is_none() {
             self.tally.total_files += 1;
         }
@@ -301,7 +307,11 @@ impl Core {
         match Origin::of(&spec.url) {
             Some(origin) => {
                 self.waiting.push_back(&origin, id);
-                self.jobs.insert(id, Box::new(Job::new(id, entry, spec, origin, adapt)));
+                let mut job = Box::new(Job::new(id, entry, spec, origin, adapt));
+                if let Some(name) = name.filter(|_| job.has_name_of_list()) {
+                    self.name_as_before(&mut job, &name);
+                }
+                self.jobs.insert(id, job);
             }
             None => {
                 let shown = crate::secret::shown_url(&spec.url);

@@ -1,6 +1,8 @@
 //! The beginning of a job: from the feed into the queue, its turn, its name, and what an earlier
 //! run left of it.
 
+use std::path::Path;
+
 use super::existing::Decision;
 use super::places::Places;
 use super::{Core, FEED_JOBS_FROM, UNSTORED_BYTES_MAX, UNSTORED_FILES_MAX};
@@ -66,7 +68,7 @@ impl Core {
     fn feed_entry(&mut self, entry: FedEntry) {
         let id = self.feed_job();
         match entry {
-            FedEntry::Job { entry, spec } => self.add(id, Some(entry), spec),
+            FedEntry::Job { entry, spec, name } => self.add(id, Some(entry), spec, name),
             FedEntry::There { url, path, len_bytes, .. } => {
                 let path = self.settings.dir.join(path);
                 self.effects.push(Effect::Report(Event::Started { job: id, url: url.clone() }));
@@ -148,6 +150,8 @@ impl Core {
             self.effects.push(Effect::Report(Event::Started { job: id, url }));
         }
         match &job.spec.output {
+            // An earlier run gave it this name.
+            None if job.is_named => {}
             Some(output) => {
                 job.path = self.settings.dir.join(output);
                 job.plain_name = output.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -159,6 +163,38 @@ impl Core {
             }
         }
         self.prepare(now, id);
+    }
+
+    /// The name that an earlier run gave an entry is its own, unless somebody has it now.
+    pub(super) fn name_as_before(&mut self, job: &mut Job, name: &Path) {
+        job.path = self.settings.dir.join(name);
+        job.plain_name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        job.is_named = self.names.reserve(job);
+    }
+
+    /// What an earlier run left under this name is another entry's, which goes on with it itself. True if
+    /// the job looks for another name, or waits for its answer to give one.
+    fn leaves_to_other_entry(&mut self, now: Time, id: JobId, prepared: &mut Prepared) -> bool {
+        let Some(job) = self.jobs.get_mut(&id) else { return false };
+        let is_others = prepared.partial.as_ref().is_some_and(|held| !held.done.is_empty() && !job.is_of(&held.identity.url));
+        if !is_others || !job.has_name_of_list() || job.spec.same_content {
+            return false;
+        }
+        self.effects.push(Effect::Release { job: id, path: job.path.clone(), fate: Fate::Kept });
+        prepared.partial = None;
+        prepared.has_part = false;
+        prepared.has_old = false;
+        prepared.is_moved = false;
+        if job.is_named {
+            next_name(job);
+            self.tell_numbers(id);
+            self.prepare(now, id);
+            return true;
+        }
+        if let Some(key) = job.reserved.take() {
+            self.names.release(key);
+        }
+        false
     }
 
     /// Says once that files of a list got numbers.
@@ -213,6 +249,11 @@ impl Core {
             }
             Err(_) => return self.wound(now, id),
         };
+        let mut prepared = prepared;
+        if matches!(job.phase, Phase::Preparing) && self.leaves_to_other_entry(now, id, &mut prepared) {
+            return;
+        }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
         if prepared.partial.is_some() {
             job.is_part_open = true;
             job.part_of = job.path.clone();
@@ -243,8 +284,14 @@ impl Core {
 
     /// Nothing was asked of the server yet.
     fn begin(&mut self, now: Time, id: JobId, partial: Option<Journal>) {
-        if let Some(journal) = partial {
-            self.adopt_by_name(id, journal);
+        let is_known = |job: &Job, journal: &Journal| job.is_of(&journal.identity.url) || journal.done.is_empty();
+        match (partial, self.jobs.get_mut(&id)) {
+            // Only the answer can show that this is the file, and hardly by a tag.
+            (Some(journal), Some(job)) if !is_known(job, &journal) && !job.is_one_by_name() => {
+                job.held_partial = Some(Box::new(journal));
+            }
+            (Some(journal), _) => self.adopt_by_name(id, journal),
+            (None, _) => {}
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let Some(existing) = &job.existing else { return self.go_on(now, id) };

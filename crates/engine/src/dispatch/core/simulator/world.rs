@@ -303,7 +303,7 @@ impl<'a> World<'a> {
         let jobs = self.script.jobs.len();
         let from = self.fed_jobs;
         self.fed_jobs = jobs.min(from + max);
-        let entry = |job: usize| FedEntry::Job { entry: EntryId(job as u64), spec: self.script.spec(job) };
+        let entry = |job: usize| FedEntry::Job { entry: EntryId(job as u64), spec: self.script.spec(job), name: None };
         let entries = (from..self.fed_jobs).map(entry).collect();
         let ended = self.fed_jobs == jobs;
         let fed = Fed { entries, read_entries: self.fed_jobs as u64, read_all: ended, ended };
