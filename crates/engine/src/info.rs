@@ -126,6 +126,7 @@ async fn first_byte(
         url: url.clone(),
         is_own_origin,
         keeps_credentials: is_own_origin,
+        is_given: true,
         cookie: None,
         kind: FetchKind::Sample { range, expect: Arc::default() },
         piece: Arc::new(Piece::new(range.start, range.end)),
@@ -135,7 +136,7 @@ async fn first_byte(
         .await
         .map_err(|_| no_answer(network.options.response_timeout))??;
     let believes_digests = network.options.server_digests;
-    let answer = Answer::read(&response, connection.protocol(), url, believes_digests, SystemTime::now())?;
+    let answer = Answer::read(&response, connection.protocol(), url, true, believes_digests, SystemTime::now())?;
     Ok((answer, response.headers().clone()))
 }
 

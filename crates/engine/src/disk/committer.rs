@@ -449,7 +449,7 @@ impl Committer {
     }
 
     fn release(&self, job: JobId, path: &Path, fate: Fate) {
-        let Some(part) = self.parts.remove(job) else { return };
+        let Some(part) = self.parts.remove_of(job, path) else { return };
         if fate == Fate::Kept {
             return;
         }

@@ -8,7 +8,7 @@ mod ours;
 mod written;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -21,21 +21,31 @@ use crate::journal::Journal;
 use crate::ranges::ByteRange;
 use crate::storage::PartFile;
 
-/// The partial files that are open, by job. Removing one closes and unlocks it once nobody writes.
+/// The partial files that are open, by job, each with the name of its file. Removing one closes and
+/// unlocks it once nobody writes.
 #[derive(Clone, Default)]
-pub(crate) struct Parts(Arc<Mutex<HashMap<JobId, Arc<dyn PartFile>>>>);
+pub(crate) struct Parts(Arc<Mutex<HashMap<JobId, (PathBuf, Arc<dyn PartFile>)>>>);
 
 impl Parts {
-    pub(crate) fn insert(&self, job: JobId, part: Arc<dyn PartFile>) {
-        self.0.lock().insert(job, part);
+    pub(crate) fn insert(&self, job: JobId, path: &Path, part: Arc<dyn PartFile>) {
+        self.0.lock().insert(job, (path.to_owned(), part));
     }
 
     pub(crate) fn get(&self, job: JobId) -> Option<Arc<dyn PartFile>> {
-        self.0.lock().get(&job).cloned()
+        self.0.lock().get(&job).map(|(_, part)| Arc::clone(part))
     }
 
     pub(crate) fn remove(&self, job: JobId) -> Option<Arc<dyn PartFile>> {
-        self.0.lock().remove(&job)
+        self.0.lock().remove(&job).map(|(_, part)| part)
+    }
+
+    /// The same, unless the job has another file open by now: one that got another name.
+    pub(crate) fn remove_of(&self, job: JobId, path: &Path) -> Option<Arc<dyn PartFile>> {
+        let mut parts = self.0.lock();
+        match parts.get(&job) {
+            Some((open, _)) if open == path => parts.remove(&job).map(|(_, part)| part),
+            _ => None,
+        }
     }
 }
 

@@ -18,7 +18,6 @@ use super::{OpenerRequest, Parts, written};
 use crate::dispatch::message::{Existing, Look, Message, Open, Prepared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::JobId;
-use crate::journal::Verified;
 use crate::name::{
     LEFTOVER_SUFFIXES, aside_path, damaged_path, earlier_journal_path, earlier_part_path, journal_path,
     old_journal_path, old_part_path, part_path,
@@ -140,10 +139,6 @@ impl Opener {
         if look == Look::Anew {
             return Ok(());
         }
-        if journal.verified == Verified::Failed {
-            prepared.warnings.push("what an earlier run fetched had a wrong digest; starting again".to_owned());
-            return Ok(());
-        }
         let mut journal = journal;
         prepared.is_moved = journal.file.zip(stat.file).is_some_and(|(held, found)| !held.is_same(&found));
         if prepared.is_moved {
@@ -157,7 +152,7 @@ impl Opener {
                 ));
             }
         }
-        self.parts.insert(job, opened);
+        self.parts.insert(job, path, opened);
         prepared.partial = Some(*journal);
         Ok(())
     }
@@ -288,7 +283,7 @@ impl Opener {
             self.storage.remove(&journal_path(path)).ok();
             return Err(error);
         }
-        self.parts.insert(*job, opened);
+        self.parts.insert(*job, path, opened);
         Ok(set_aside)
     }
 

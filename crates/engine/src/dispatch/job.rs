@@ -171,6 +171,8 @@ pub(crate) struct Job {
     pub(crate) scarcities: u32,
     /// What nobody wrote to was found and fetched again.
     pub(crate) was_hollow: bool,
+    /// What an earlier run left did not have the digest that was promised then.
+    pub(crate) was_wrong: bool,
     /// Its beginning was told.
     pub(crate) is_started: bool,
     /// Which sources are asked again, because the digest is not the promised one.
@@ -430,6 +432,7 @@ impl Job {
             keeps_apart: false,
             trace: None,
             scarcities: 0,
+            was_wrong: false,
             is_started: false,
             was_hollow: false,
             left_to_others: 0,
@@ -671,10 +674,16 @@ impl Job {
         self.entry.is_some() && self.spec.output.is_none()
     }
 
-    /// Whether the user says that what has the name is this file: by giving the name, or outright. Names
-    /// that URLs and servers give are often those of other files, too.
-    pub(crate) fn is_one_by_name(&self) -> bool {
-        self.spec.output.is_some() || self.spec.same_content
+    /// Whether what was begun from this URL may be this file, so that samples can tell: the user has given
+    /// the name or says it outright, or only the host is another. Names that URLs and servers give are
+    /// often those of other files, too.
+    pub(crate) fn may_be_of(&self, identity_url: &str) -> bool {
+        let is_elsewhere_only = || {
+            let (begun, asked) =
+                (Url::parse(identity_url).ok()?, Url::parse(&secret::identity_url(&self.spec.url)).ok()?);
+            Some(begun.path() == asked.path() && begun.query() == asked.query())
+        };
+        self.spec.output.is_some() || self.spec.same_content || is_elsewhere_only().unwrap_or(false)
     }
 
     /// Where it stands, for people.

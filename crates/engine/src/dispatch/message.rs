@@ -296,6 +296,8 @@ pub(crate) struct Fetch {
     pub(crate) is_own_origin: bool,
     /// Whether this is the origin that the credentials in the URL are for.
     pub(crate) keeps_credentials: bool,
+    /// Whether the user gave this URL, and no server.
+    pub(crate) is_given: bool,
     /// What redirects on the way have set for this place.
     pub(crate) cookie: Option<HeaderValue>,
     pub(crate) kind: FetchKind,

@@ -69,16 +69,19 @@ pub struct Evidence {
 pub struct Place(u64);
 
 impl Place {
-    /// The place of a URL. The same in every run: it is stored.
-    pub fn of(url: &Url) -> Self {
+    /// The place of a URL, which the user has given or a server has sent us to. The same in every run:
+    /// it is stored.
+    pub fn of(url: &Url, is_given: bool) -> Self {
         // FNV-1a, 64 bits: nobody gains anything by two URLs of one value.
         let port = url.port_or_known_default().unwrap_or(0).to_be_bytes();
         let parts =
             [url.scheme().as_bytes(), url.host_str().unwrap_or_default().as_bytes(), &port, url.path().as_bytes()];
-        // Files differ by their queries, too; what signs or opens a link is neither told from another
-        // signature nor stored.
-        let query = url.query().and_then(|_| secret::query_of_file(url)).unwrap_or_default();
-        let bytes = parts.into_iter().flat_map(|part| part.iter().chain(&[0])).chain(query.as_bytes());
+        // Files differ by their queries, and by who asks for them; what signs a link is not told from
+        // another signature.
+        let query = url.query().and_then(|_| secret::query_of_file(url, is_given)).unwrap_or_default();
+        let user = if url.username().is_empty() { Vec::new() } else { [b"\0", url.username().as_bytes()].concat() };
+        let bytes = parts.into_iter().flat_map(|part| part.iter().chain(&[0]));
+        let bytes = bytes.chain(query.as_bytes()).chain(&user);
         Self(
             bytes
                 .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)),
@@ -106,7 +109,9 @@ impl Evidence {
             answered_unix: text(header::DATE).and_then(unix_seconds),
             content_encoding: text(header::CONTENT_ENCODING)
                 .filter(|encoding| !encoding.eq_ignore_ascii_case("identity") && !encoding.is_empty())
-                .map(|encoding| encoding.chars().take(ENCODING_CHARS_MAX).collect()),
+                .map(|encoding| {
+                    encoding.chars().take_while(|char| is_of_encoding(*char)).take(ENCODING_CHARS_MAX).collect()
+                }),
             is_html: headers
                 .get_all(header::CONTENT_TYPE)
                 .iter()
@@ -178,6 +183,11 @@ impl Evidence {
         let dates = self.real_date().zip(self.answered_unix);
         dates.is_some_and(|(modified, answered)| modified.abs_diff(answered) <= 1)
     }
+}
+
+/// What a list of encodings is made of; what a server echoes in its place is not shown.
+fn is_of_encoding(char: char) -> bool {
+    char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.' | ',' | ' ')
 }
 
 fn unix_seconds(date: &str) -> Option<u64> {

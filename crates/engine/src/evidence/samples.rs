@@ -17,7 +17,7 @@ const OVERLAP_BYTES_MIN: u64 = 16 << 10;
 
 /// How much of the end of what is held is fetched again, after so many tries that brought nothing.
 pub(crate) fn overlap_of(held_bytes: u64, attempts: u32) -> u64 {
-    let wanted = (held_bytes / 4).min(OVERLAP_BYTES) >> attempts.min(8);
+    let wanted = (held_bytes / 4).min(OVERLAP_BYTES) >> attempts.saturating_sub(1).min(8);
     wanted.max(OVERLAP_BYTES_MIN).min(held_bytes)
 }
 

@@ -295,7 +295,7 @@ proptest! {
 
 #[test]
 fn the_query_is_part_of_a_place_but_for_what_signs_it() {
-    let place = |text: &str| Place::of(&text.parse().unwrap());
+    let place = |text: &str| Place::of(&text.parse().unwrap(), false);
     assert_ne!(place("http://h/dl?id=1"), place("http://h/dl?id=2"));
     assert_ne!(place("http://h/dl?id=1"), place("http://h/dl"));
     assert_eq!(place("http://h/dl?id=1&token=a"), place("http://h/dl?id=1&token=b"));

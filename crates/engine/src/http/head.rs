@@ -117,8 +117,11 @@ fn unfolded<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
     fields
 }
 
+/// A name, and its value put right.
+type Mended<'a> = (&'a [u8], Vec<u8>);
+
 /// A field that can be passed on; `None` for a line that is left out.
-fn mended_field(line: &[u8]) -> Result<Option<(&[u8], Vec<u8>)>, Damage> {
+fn mended_field(line: &[u8]) -> Result<Option<Mended<'_>>, Damage> {
     let Some((name, value)) = split(line) else {
         return framing_that_begins(line).map_or(Ok(None), |name| Err(Damage::Field(name)));
     };

@@ -35,6 +35,14 @@ pub(super) fn is_secret(name: &str) -> bool {
         || name.split(['.', '[', ']', '?', '/', ':']).any(|part| part.len() < name.len() && is_known(&plain(part)))
 }
 
+/// Whether a parameter of this name (decoded) is about a link and not about its file: a server that sends
+/// on to a signed place makes a new one each time.
+pub(super) fn is_of_link(name: &str) -> bool {
+    let plain = plain(name);
+    matches!(&*plain, "sig" | "signature" | "sign" | "hmac" | "auth" | "expires" | "expire" | "exp" | "expiry")
+        || plain.ends_with("token")
+}
+
 /// Whether a parameter of this name (decoded) says what a file's content is.
 pub(super) fn is_digest(name: &str) -> bool {
     DIGESTS.contains(&plain(name).as_str())

@@ -39,12 +39,18 @@ impl<'a> Parameter<'a> {
         Self { separator, pair, name: decoded(name).to_ascii_lowercase(), value, is_signing, has_expiry: false }
     }
 
+    /// As sent.
+    pub(super) fn pair(&self) -> &'a str {
+        self.pair
+    }
+
     /// Writes it as it may be shown; `looks_secret` judges what is not known.
     pub(super) fn push_shown(&self, shown: &mut String, looks_secret: fn(&str) -> bool) {
         shown.push_str(self.separator);
         let Some((name, value)) = self.pair.split_once('=') else {
             let bare = decoded(self.pair);
-            let is_hidden = self.is_signing || looks_secret(&bare) || holds_secret_url(&bare);
+            let hides_pair = self.pair.contains('%') && has_secret_pair(&bare);
+            let is_hidden = self.is_signing || looks_secret(&bare) || hides_pair || holds_secret_url(&bare);
             shown.push_str(if is_hidden { MASK } else { self.pair });
             return;
         };
@@ -129,8 +135,11 @@ fn is_masked(value: &str) -> bool {
 /// known as a secret: `?url=https%3A%2F%2Fh%2Fa%3Ftoken%3Dt`.
 fn holds_secret_url(text: &str) -> bool {
     let mut text = Cow::Borrowed(text);
-    for _ in 0..NESTED_MAX {
+    for depth in 0..NESTED_MAX {
         if has_userinfo(&text) || has_secret_parameter(&text) {
+            return true;
+        }
+        if depth > 0 && has_secret_pair(&text) {
             return true;
         }
         if !text.contains('%') {
@@ -143,6 +152,15 @@ fn holds_secret_url(text: &str) -> bool {
 
 fn has_userinfo(text: &str) -> bool {
     text.split("://").skip(1).any(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default().contains('@'))
+}
+
+/// Whether what was hidden by an encoding names a secret and its value, as a query or JSON does.
+fn has_secret_pair(text: &str) -> bool {
+    let is_end = |char: char| matches!(char, '&' | ';' | '?' | ',' | '{' | '}' | '/');
+    text.split(is_end).filter_map(|pair| pair.split_once(['=', ':'])).any(|(name, value)| {
+        let value = value.trim_matches(['"', ' ']);
+        !value.is_empty() && !is_masked(value) && names::is_secret(&name.to_ascii_lowercase())
+    })
 }
 
 fn has_secret_parameter(text: &str) -> bool {
@@ -170,9 +188,14 @@ mod tests {
 
     #[test]
     fn a_url_in_a_value_is_looked_into() {
-        for text in
-            ["http://u:p@h/", "http://h/?id=3&sig=s", "http://h/?u=http://h/?token=t", "http%3A%2F%2Fh%3Fkey%3Dk"]
-        {
+        for text in [
+            "http://u:p@h/",
+            "http://h/?id=3&sig=s",
+            "http://h/?u=http://h/?token=t",
+            "http%3A%2F%2Fh%3Fkey%3Dk",
+            "1%26token%3Dt",
+            "%7B%22token%22%3A%22t%22%7D",
+        ] {
             assert!(holds_secret_url(text), "{text}");
         }
         for text in ["http://h/a@b", "http://h/?id=3", "http://h/?sig=***", "http%3A%2F%2Fh%3Fid%3Dk", "a=b", ""] {

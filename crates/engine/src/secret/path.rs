@@ -85,6 +85,7 @@ mod tests {
         let cases = [
             ("/x/hdntl=exp=1~acl=/*~hmac=0a1b/a".to_owned(), "/x/hdntl=***/*~hmac=***/a"),
             ("/a.iso;token=x/b;jsessionid=y".to_owned(), "/a.iso;token=***/b;jsessionid=***"),
+            ("/%74oken%3Dabc/a.iso".to_owned(), "/***/a.iso"),
             ("/token/1a2b3c4d/a.iso".to_owned(), "/token/***/a.iso"),
             ("/token/a/b.iso".to_owned(), "/token/a/b.iso"),
             (format!("/s/{TOKEN}/a.iso"), "/s/***/a.iso"),

@@ -3,6 +3,7 @@
 use url::Url;
 
 use super::looks::is_like_secret;
+use super::names;
 use super::parameters::{parameters, without_signing};
 use super::path::{path_without_signing, shown_path};
 use super::text::printable;
@@ -59,15 +60,17 @@ pub(crate) fn key_url(url: &Url) -> String {
     key.to_string()
 }
 
-/// What is left of a query without signing parameters and with `***` for secrets; `None` if nothing is.
-pub(crate) fn query_of_file(url: &Url) -> Option<String> {
+/// What of a query tells files apart: all but what signs it. Of a URL that a server has sent us to, tokens
+/// and expiries are left out as well, for it makes new ones each time; `None` if nothing is left.
+pub(crate) fn query_of_file(url: &Url, is_given: bool) -> Option<String> {
     let query = url.query()?;
     let query = without_signing(query).unwrap_or_else(|| query.to_owned());
-    let mut text = String::with_capacity(query.len());
-    for parameter in parameters(&query) {
-        parameter.push_shown(&mut text, is_like_secret);
+    if is_given {
+        return (!query.is_empty()).then_some(query);
     }
-    (!text.is_empty()).then_some(text)
+    let kept = parameters(&query).into_iter().filter(|parameter| !names::is_of_link(&parameter.name));
+    let pairs: Vec<&str> = kept.map(|parameter| parameter.pair()).collect();
+    (!pairs.is_empty()).then(|| pairs.join("&"))
 }
 
 /// Whether there is nothing but a host and a path: most URLs.

@@ -216,6 +216,7 @@ impl Answer {
         response: &http::Response<Incoming>,
         protocol: Protocol,
         url: &Url,
+        is_given: bool,
         believes_digests: bool,
         now: SystemTime,
     ) -> Result<Self> {
@@ -247,7 +248,7 @@ impl Answer {
             evidence: Evidence {
                 digest: digests.strongest,
                 seen_unix: now.duration_since(UNIX_EPOCH).ok().map(|time| time.as_secs()),
-                place: Some(Place::of(url)),
+                place: Some(Place::of(url, is_given)),
                 ..Evidence::from_headers(headers, total_bytes)
             },
             is_part: false,

@@ -110,7 +110,8 @@ impl Transfer<'_> {
         let (connection, response) = self.answer().await?;
         let believes_digests = self.shared.network.options.server_digests;
         let (url, now) = (&self.fetch.url, SystemTime::now());
-        let answer = Answer::read(&response, connection.protocol(), url, believes_digests, now)?;
+        let is_given = self.fetch.is_given;
+        let answer = Answer::read(&response, connection.protocol(), url, is_given, believes_digests, now)?;
         answer.check()?;
         let body = response.into_body();
         let (end, is_reusable) = match (&self.fetch.kind, answer.head.status) {
@@ -540,7 +541,9 @@ fn check_range(answer: &Answer, asked: ByteRange, expect: &Evidence, demand: Dem
     let Some(content_range) = &answer.content_range else {
         return Err(wrong("the server answered a range without saying which (no usable Content-Range)".to_owned()));
     };
-    let verdict = expect.compare(evidence);
+    // A total that is not told is that of the file, as far as anybody knows.
+    let told = Evidence { total_bytes: evidence.total_bytes.or(expect.total_bytes), ..evidence.clone() };
+    let verdict = expect.compare(&told);
     let is_page = evidence.is_html && !expect.is_html && expect.tells_version();
     if verdict == Verdict::Unknown && !evidence.is_html && expect.has_other_length(evidence) {
         return Err(wrong(

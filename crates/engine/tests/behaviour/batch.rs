@@ -131,3 +131,53 @@ fn a_large_file_that_was_changed_since_counts_only_if_all_of_it_is_the_same() {
         }
     });
 }
+
+#[test]
+fn entries_of_one_name_and_one_tag_keep_apart_what_each_began() {
+    const LARGE: u64 = 4 << 20;
+    with_watchdog(LONG * 2, || {
+        let tag = || towline_origin::ETag::Custom("\"one\"".to_owned());
+        let mut builder = Origin::builder();
+        for number in 0..3 {
+            builder = builder.resource(Resource::new(format!("/{number}/a.bin"), 90 + number, LARGE).etag(tag()));
+        }
+        let slow = towline_origin::Switch::default();
+        slow.on();
+        let fault =
+            towline_origin::Fault::RatePerConnection(1_000_000).when(towline_origin::Scope::every().while_on(&slow));
+        let origin = builder.fault(fault).start().unwrap();
+        let place = Place::new();
+        let mut options = place.options();
+        options.save_interval = std::time::Duration::from_millis(50);
+        let list = |numbers: &[u64]| {
+            read_once(&numbers.iter().map(|number| origin.url(&format!("/{number}/a.bin")) + "\n").collect::<String>())
+        };
+        let mut live = crate::common::Live::start(
+            towline_engine::Session::builder(options.clone())
+                .feed(towline_engine::feed::Batch::open(list(&[1, 2]), &place.dir(), false, false).unwrap()),
+        );
+        live.handle.close();
+        live.wait_for_share(20);
+        live.handle.stop();
+        live.end();
+        slow.off();
+        // One line more, before the others.
+        fetch_list(options, list(&[0, 1, 2]), false).assert_done(3);
+        let names = place.leftovers(&[".towline"]);
+        assert!(names.len() == 3 && names.iter().all(|name| name.ends_with(".bin")), "{names:?}");
+        let mut contents: Vec<u64> = names
+            .iter()
+            .map(|name| {
+                let content = fs::read(place.file(name)).unwrap();
+                let is_of = |seed: &u64| {
+                    let mut wanted = vec![0; LARGE as usize];
+                    towline_origin::fill(*seed, 0, &mut wanted);
+                    wanted == content
+                };
+                (90..93).find(is_of).unwrap_or_else(|| panic!("{name} is mixed"))
+            })
+            .collect();
+        contents.sort_unstable();
+        assert_eq!(contents, [90, 91, 92]);
+    });
+}

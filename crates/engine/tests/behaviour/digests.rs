@@ -69,15 +69,38 @@ fn a_wrong_digest_never_gives_a_final_name_and_the_next_run_fetches_again() {
             // What came whole is not kept at all; what came in pieces is known to be wrong.
             let is_kept = !place.leftovers(&[]).is_empty();
             assert_eq!(is_kept, size == SIZES[1], "{:?}", place.leftovers(&[]));
+            let before = origin.stats().body_bytes;
+            let run = fetch(place.options(), [spec(&origin, "/a.bin").checksum(sha256_of(64, size))]);
+            assert_eq!(run.failure_kinds(), [ErrorKind::Digest], "{size}");
+            assert!(origin.stats().body_bytes - before >= size, "it is fetched again");
+            let says_why =
+                |event: &Event| matches!(event, Event::Restarted { reason, .. } if reason.contains("wrong digest"));
+            assert_eq!(run.events.iter().any(says_why), is_kept);
             let run = fetch(place.options(), [spec(&origin, "/a.bin").checksum(sha256_of(63, size))]);
             run.assert_done(1);
-            assert_eq!(run.finished()[0].fetched_bytes, size);
-            assert_eq!(run.resumed_bytes(), 0);
-            let says_why =
-                |event: &Event| matches!(event, Event::Warning { message, .. } if message.contains("wrong digest"));
-            assert_eq!(run.events.iter().any(says_why), is_kept);
             place.assert_content("a.bin", 63, size);
             assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
         }
+    });
+}
+
+#[test]
+fn a_file_with_a_wrong_digest_is_looked_at_again_when_another_one_is_given() {
+    with_watchdog(LONG, || {
+        let size = 3 << 20;
+        let origin = Origin::builder().resource(Resource::new("/a.bin", 95, size)).start().unwrap();
+        let place = Place::new();
+        let mut content = vec![0; size as usize];
+        fill(95, 0, &mut content);
+        let right: Checksum = format!("blake3={}", blake3::hash(&content)).parse().unwrap();
+        let wrong: Checksum = format!("blake3={}", blake3::hash(b"a typing error")).parse().unwrap();
+        let run = fetch(place.options(), [spec(&origin, "/a.bin").checksum(wrong)]);
+        assert_eq!(run.failure_kinds(), [ErrorKind::Digest]);
+        let before = origin.stats().body_bytes;
+        let run = fetch(place.options(), [spec(&origin, "/a.bin").checksum(right)]);
+        run.assert_done(1);
+        place.assert_content("a.bin", 95, size);
+        assert!(origin.stats().body_bytes - before < size, "what was held was right");
+        assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
     });
 }

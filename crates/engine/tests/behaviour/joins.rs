@@ -272,3 +272,20 @@ fn another_query_may_be_another_file_whatever_its_tag_and_date() {
         }
     });
 }
+
+#[test]
+fn values_that_look_like_secrets_tell_files_apart_all_the_same() {
+    with_watchdog(LONG, || {
+        let ids = ["id=d41d8cd98f00b204e9800998ecf8427e", "id=0cc175b9c0f1b6a831c399e269772661"];
+        for keys in [ids, ["key=alpha", "key=beta"]] {
+            let other = Fault::OtherContent { from: 0, seed: NEW }.when(Scope::every().only_query(keys[1]));
+            let resource = Resource::new("/f.bin", OLD, SIZE).etag(ETag::Custom("\"one\"".to_owned())).fault(other);
+            let origin = Origin::builder().resource(resource).start().unwrap();
+            let place = Place::new();
+            fetch(place.options(), [spec(&origin, &format!("/f.bin?{}", keys[0]))]).assert_done(1);
+            let run = fetch(place.options(), [spec(&origin, &format!("/f.bin?{}", keys[1]))]);
+            assert_eq!(run.failure_kinds(), [ErrorKind::NameTaken], "{keys:?}");
+            place.assert_content("f.bin", OLD, SIZE);
+        }
+    });
+}

@@ -206,7 +206,7 @@ fn the_state_of_another_download_of_the_same_name_is_not_used() {
             begin(&place, dressed(Resource::new("/x/a.iso", 308, SIZE)));
             let other = Origin::builder().resource(dressed(Resource::new("/y/a.iso", 309, SIZE))).start().unwrap();
             let run = fetch(with_connections(&place, 2), [spec(&other, "/y/a.iso")]);
-            assert_eq!(run.failure_kinds(), [ErrorKind::Changed]);
+            assert_eq!(run.failure_kinds(), [ErrorKind::NameTaken]);
             assert_eq!(place.leftovers(&[]), ["a.iso.towline", "a.iso.towline.json"], "what was begun was touched");
         }
     });

@@ -154,7 +154,7 @@ fn another_url_does_not_take_over_what_was_begun() {
         let place = Place::new();
         let kept_bytes = begin(&place, &origin, "/x/a.bin");
         let run = fetch(place.options(), [spec(&origin, "/y/a.bin")]);
-        assert_eq!(run.failure_kinds(), [ErrorKind::Changed]);
+        assert_eq!(run.failure_kinds(), [ErrorKind::NameTaken]);
         let run = fetch(place.options(), [spec(&origin, "/x/a.bin")]);
         run.assert_done(1);
         assert_eq!(run.resumed_bytes(), kept_bytes);

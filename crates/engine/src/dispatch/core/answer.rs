@@ -181,7 +181,10 @@ impl Core {
                 }
                 verdict if verdict.joins() => return self.wind(now, id, Winding::Adopt(Box::new(journal))),
                 // As a link that has expired and a new one: samples decide.
-                _ if !is_ours && job.is_one_by_name() && journal.identity.evidence.shares_tag(&job.held) => {
+                _ if !is_ours
+                    && job.may_be_of(&journal.identity.url)
+                    && journal.identity.evidence.shares_tag(&job.held) =>
+                {
                     job.link = Link::doubted_by_samples();
                     return self.wind(now, id, Winding::Adopt(Box::new(journal)));
                 }
@@ -212,7 +215,7 @@ impl Core {
         if let Some(content) = job.whole.take() {
             return self.store(id, content);
         }
-        if let (Some(entry), true) = (job.entry, job.renamed > 0 && job.has_name_of_list()) {
+        if let (Some(entry), true) = (job.entry, job.has_name_of_list()) {
             // The next run finds what comes now under this name.
             let name = job.path.strip_prefix(&self.settings.dir).unwrap_or(&job.path).to_owned();
             self.effects.push(Effect::Settle(Settled { entry, state: SettledState::Named(name) }));

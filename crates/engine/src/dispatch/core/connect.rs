@@ -381,6 +381,7 @@ impl Core {
             slot: taken.slot,
             alpn: taken.alpn,
             origin: host.clone(),
+            is_given: url == *job.sources.get(source).map_or(&job.spec.url, |source| &source.given),
             cookie: job.cookies.header(&url),
             url,
             is_own_origin: host == job.own_origin,

@@ -2,6 +2,7 @@
 //! has come meanwhile.
 
 use super::Core;
+use super::anew::By;
 use super::start::{adopt, next_name};
 use crate::dispatch::job::{Closing, Job, Phase, Published, Segmented, Winding};
 use crate::dispatch::message::{Effect, Fate, Publish, Time};
@@ -103,6 +104,10 @@ impl Core {
             job.phase = Phase::Winding(Winding::Complete);
             return;
         }
+        if job.was_wrong && job.promise(self.settings.server_digests).is_none() {
+            // It was not what somebody promised, and nobody promises anything now.
+            return self.begin_after_wrong(now, id);
+        }
         if self.begin_check(now, id) {
             return;
         }
@@ -170,6 +175,9 @@ impl Core {
                     return;
                 }
                 let Some(job) = self.jobs.get_mut(&id) else { return };
+                if job.was_wrong {
+                    return self.begin_after_wrong(now, id);
+                }
                 job.verified = Verified::Failed;
                 // The journal must say so, whatever it said before.
                 job.saved_bytes = 0;
@@ -177,6 +185,14 @@ impl Core {
             }
             _ => self.wound(now, id),
         }
+    }
+
+    /// What an earlier run fetched had a wrong digest then, and has no right one now.
+    fn begin_after_wrong(&mut self, now: Time, id: JobId) {
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.was_wrong = false;
+        }
+        self.restart(now, id, "what an earlier run fetched had a wrong digest", By::Bytes);
     }
 
     /// Somebody has cut the partial file meanwhile, or its file system leaves out zeros: what is missing

@@ -109,6 +109,9 @@ pub(crate) struct Core {
     /// This machine has run out of something: nothing new is begun before this.
     scarce_until: Time,
     has_told_scarcity: bool,
+    /// How often files have waited for this machine since so many had come.
+    scarce_in_vain: u32,
+    scarce_since: u64,
     /// How many files had ended when the disk was full.
     full_since: Option<u64>,
     /// Small files that have come and wait for the disk; they take no place any more.
@@ -176,6 +179,8 @@ impl Core {
             is_finished: false,
             scarce_until: Time::ZERO,
             has_told_scarcity: false,
+            scarce_in_vain: 0,
+            scarce_since: 0,
             full_since: None,
             unstored: HashSet::new(),
             unstored_bytes: 0,
@@ -276,13 +281,7 @@ impl Core {
         }
     }
 
-    fn add(
-        &mut self,
-        id: JobId,
-        entry: Option<crate::feed::EntryId>,
-        spec: JobSpec,
-        name: Option<PathBuf>,
-    ) {
+    fn add(&mut self, id: JobId, entry: Option<crate::feed::EntryId>, spec: JobSpec, name: Option<PathBuf>) {
         if entry.is_none() {
             self.tally.total_files += 1;
         }

@@ -35,17 +35,36 @@ impl Core {
     /// Sends what requests the running jobs can use and the caps allow.
     pub(super) fn connect_all(&mut self, now: Time) {
         let mut places = self.places(now);
+        // What has failed or was asked for patience comes behind what was not asked for yet.
+        let has_passed_over =
+            self.connect_those(now, &mut places, |core, id| !core.is_ready(id) || !core.is_troubled(id));
+        if has_passed_over {
+            self.connect_those(now, &mut places, |core, id| core.is_ready(id) && core.is_troubled(id));
+        }
+    }
+
+    /// The same for some of them; whether there were others.
+    fn connect_those(&mut self, now: Time, places: &mut Places, is_one: impl Fn(&Self, JobId) -> bool) -> bool {
+        let mut has_passed_over = false;
         let mut at = 0;
         // What fails meanwhile leaves the row, and the next one stands in its place.
         while let Some(id) = self.running.get(at).copied() {
-            if !self.is_ready(id) {
+            if !is_one(self, id) {
+                has_passed_over = true;
+            } else if !self.is_ready(id) {
                 self.connect(now, id);
-            } else if self.has_place(&places, id) {
+            } else if self.has_place(places, id) {
                 self.take_place(now, id);
                 places.active += usize::from(!self.is_ready(id) && self.jobs.contains_key(&id));
             }
             at += usize::from(self.running.get(at) == Some(&id));
         }
+        has_passed_over
+    }
+
+    /// Whether a job has failed or waited for its server, and nothing has come of it since.
+    pub(super) fn is_troubled(&self, id: JobId) -> bool {
+        self.jobs.get(&id).is_some_and(|job| job.patience > 0 || !job.failures.is_empty())
     }
 
     pub(super) fn places(&self, now: Time) -> Places {

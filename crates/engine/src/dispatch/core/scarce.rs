@@ -12,6 +12,8 @@ use crate::job::JobId;
 const WAIT: Time = Time::from_millis(250);
 /// A file waits so often; then it fails of what is missing.
 const SCARCITIES_MAX: u32 = 40;
+/// So often all files together have waited and none has come since: there is too little for one.
+const IN_VAIN_MAX: u32 = 24;
 
 impl Core {
     /// Lets a file wait if that is what its error asks for; false if it is not.
@@ -21,6 +23,14 @@ impl Core {
         if !(is_full || error.is_scarcity()) || job.scarcities >= SCARCITIES_MAX || self.stop.is_some() {
             return false;
         }
+        if self.scarce_since != self.tally.done_files {
+            (self.scarce_since, self.scarce_in_vain) = (self.tally.done_files, 0);
+        }
+        if !is_full && self.scarce_in_vain >= IN_VAIN_MAX.min(self.settings.retries.saturating_add(1).saturating_mul(8))
+        {
+            return false;
+        }
+        self.scarce_in_vain += u32::from(!is_full);
         job.scarcities += 1;
         if is_full {
             self.full_since = Some(self.tally.ended_files());

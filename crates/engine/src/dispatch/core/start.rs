@@ -104,7 +104,7 @@ impl Core {
         let places = if self.has_quiet { self.places(now) } else { Places::default() };
         let is_ahead = |id: &&JobId| {
             let job = &self.jobs[*id];
-            let waits = job.failures.values().any(|failure| failure.retry_at > now)
+            let waits = self.is_troubled(job.id)
                 || self.waits_for_its_host(&places, job)
                 || self.slots.held_until(&job.host) > now;
             !job.takes_place() && !waits
@@ -176,7 +176,8 @@ impl Core {
     /// the job looks for another name, or waits for its answer to give one.
     fn leaves_to_other_entry(&mut self, now: Time, id: JobId, prepared: &mut Prepared) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else { return false };
-        let is_others = prepared.partial.as_ref().is_some_and(|held| !held.done.is_empty() && !job.is_of(&held.identity.url));
+        let is_others =
+            prepared.partial.as_ref().is_some_and(|held| !held.done.is_empty() && !job.is_of(&held.identity.url));
         if !is_others || !job.has_name_of_list() || job.spec.same_content {
             return false;
         }
@@ -287,7 +288,7 @@ impl Core {
         let is_known = |job: &Job, journal: &Journal| job.is_of(&journal.identity.url) || journal.done.is_empty();
         match (partial, self.jobs.get_mut(&id)) {
             // Only the answer can show that this is the file, and hardly by a tag.
-            (Some(journal), Some(job)) if !is_known(job, &journal) && !job.is_one_by_name() => {
+            (Some(journal), Some(job)) if !is_known(job, &journal) && !job.may_be_of(&journal.identity.url) => {
                 job.held_partial = Some(Box::new(journal));
             }
             (Some(journal), _) => self.adopt_by_name(id, journal),
@@ -423,6 +424,7 @@ pub(super) fn adopt(job: &mut Job, journal: Journal) {
     job.done = journal.done;
     job.total_bytes = journal.identity.total_bytes;
     job.generation = journal.generation;
+    job.was_wrong = journal.verified == Verified::Failed;
     job.verified = Verified::Unchecked;
     job.resumed_bytes = job.done.covered();
     job.saved_bytes = job.resumed_bytes;

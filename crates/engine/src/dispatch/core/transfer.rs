@@ -29,6 +29,8 @@ const REDIRECTS_MAX: u32 = 10;
 pub(super) const RENEWING_BYTES_MIN: u64 = 4096;
 /// `Retry-After` is obeyed so often in a row before it counts as a failure.
 pub(super) const PATIENCE_MAX: u32 = 20;
+/// And so often for each retry that is allowed.
+pub(super) const PATIENCE_OF_RETRY: u32 = 4;
 const PROVE: &str =
     "the server tells neither the length nor the end of the file; if you know its digest, give it with --checksum";
 
@@ -381,7 +383,7 @@ impl Core {
         asked: Duration,
     ) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if self.settings.retries == 0 || job.patience >= PATIENCE_MAX {
+        if job.patience >= PATIENCE_MAX.min(self.settings.retries.saturating_mul(PATIENCE_OF_RETRY)) {
             return self.retry_or_fail(now, id, start, error, false);
         }
         job.patience += 1;
@@ -393,7 +395,8 @@ impl Core {
         job.failures.entry(key).or_default().retry_at = retry_at;
         job.last_error = Some(error.clone());
         if error.kind() == ErrorKind::Status(429) || self.slots.asks_for_patience(&transfer.host, id) {
-            self.slots.hold(&transfer.host, now + wait);
+            // For as long as it asks for: what we wait beyond that is for this file.
+            self.slots.hold(&transfer.host, now + asked);
         }
         self.report_retry(id, &error, patience, wait);
         self.ask_another(id);

@@ -150,7 +150,7 @@ fn one_stream_is_tried_once_and_without_retries_not_at_all() {
 
 #[test]
 fn a_last_resort_from_another_place_with_the_same_tag_is_compared_first() {
-    let at = |url: &str| Some(crate::evidence::Place::of(&url.parse().unwrap()));
+    let at = |url: &str| Some(crate::evidence::Place::of(&url.parse().unwrap(), true));
     let mut world = world(2);
     let (job, piece) = in_pieces(&mut world);
     world.core.jobs.get_mut(&job).unwrap().held.place = at("http://h/a.bin");
