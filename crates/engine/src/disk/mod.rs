@@ -24,7 +24,9 @@ use crate::storage::PartFile;
 /// The partial files that are open, by job, each with the name of its file. Removing one closes and
 /// unlocks it once nobody writes.
 #[derive(Clone, Default)]
-pub(crate) struct Parts(Arc<Mutex<HashMap<JobId, (PathBuf, Arc<dyn PartFile>)>>>);
+pub(crate) struct Parts(Arc<Mutex<HashMap<JobId, OpenFile>>>);
+
+type OpenFile = (PathBuf, Arc<dyn PartFile>);
 
 impl Parts {
     pub(crate) fn insert(&self, job: JobId, path: &Path, part: Arc<dyn PartFile>) {
