@@ -22,6 +22,7 @@ use crate::http::cookies::Cookies;
 use crate::http::origin::Origin;
 use crate::job::{JobId, JobSpec};
 use crate::journal::{Identity, Journal, Verified};
+use crate::options::Existing as Policy;
 use crate::plan::piece::{OPEN_END, Piece};
 use crate::plan::{Active, TransferId};
 use crate::promise::Promise;
@@ -135,6 +136,8 @@ pub(crate) struct Job {
     pub(crate) has_part: bool,
     /// The first answer brought the first part only, so that its end is not that of the file.
     pub(crate) came_in_part: bool,
+    /// How often that was so.
+    pub(crate) part_answers: u32,
     /// What is known of the version that was begun.
     pub(crate) held: Evidence,
     pub(crate) total_bytes: Option<u64>,
@@ -411,6 +414,7 @@ impl Job {
             existing: None,
             has_part: false,
             came_in_part: false,
+            part_answers: 0,
             held: Evidence::default(),
             total_bytes: None,
             protocol: Protocol::Http1,
@@ -684,6 +688,12 @@ impl Job {
             Some(begun.path() == asked.path() && begun.query() == asked.query())
         };
         self.spec.output.is_some() || self.spec.same_content || is_elsewhere_only().unwrap_or(false)
+    }
+
+    /// What is to be done about a file that has its name. What was said of names that were given, or come
+    /// from URLs and servers, is not said of a number that we chose: such a name has to be free.
+    pub(crate) fn policy(&self, said: Policy) -> Policy {
+        if self.renamed > 0 && said == Policy::Overwrite { Policy::AutoRename } else { said }
     }
 
     /// Where it stands, for people.

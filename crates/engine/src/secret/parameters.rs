@@ -73,7 +73,8 @@ impl<'a> Parameter<'a> {
         let value = self.value.as_deref().unwrap_or_default();
         // Beside an expiry it is what signs the link, as nginx's secure_link has it.
         let is_file_digest = !self.has_expiry && names::is_digest(&self.name) && looks::is_hex_digest(value);
-        !is_file_digest && (looks_secret(value) || holds_secret_url(value))
+        let hides_pair = self.pair.contains('%') && has_secret_pair(value);
+        !is_file_digest && (looks_secret(value) || hides_pair || holds_secret_url(value))
     }
 }
 

@@ -181,3 +181,23 @@ fn entries_of_one_name_and_one_tag_keep_apart_what_each_began() {
         assert_eq!(contents, [90, 91, 92]);
     });
 }
+
+#[test]
+fn a_number_that_we_choose_replaces_nobodys_file() {
+    with_watchdog(LONG, || {
+        let origin = Origin::builder()
+            .resource(Resource::new("/0/a.bin", 96, BYTES))
+            .resource(Resource::new("/1/a.bin", 97, BYTES))
+            .start()
+            .unwrap();
+        let place = Place::new();
+        fs::create_dir_all(place.dir()).unwrap();
+        fs::write(place.file("a.1.bin"), "a diary").unwrap();
+        let mut options = place.options();
+        options.existing = towline_engine::options::Existing::Overwrite;
+        let list = origin.url("/0/a.bin") + "\n" + &origin.url("/1/a.bin") + "\n";
+        fetch_list(options, read_once(&list), false).assert_done(2);
+        assert_eq!(fs::read(place.file("a.1.bin")).unwrap(), b"a diary");
+        assert_eq!(place.leftovers(&[".towline"]), ["a.1.bin", "a.2.bin", "a.bin"]);
+    });
+}

@@ -57,3 +57,28 @@ fn a_part_that_says_nothing_or_the_wrong_thing_is_no_answer() {
         }
     });
 }
+
+#[test]
+fn a_server_that_never_sends_the_rest_is_left() {
+    with_watchdog(LONG, || {
+        let half = SIZE as usize / 2;
+        for total in [SIZE.to_string(), "*".to_owned()] {
+            let head = format!(
+                "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-{}/{total}\r\nETag: \"v\"\r\nContent-Length: {half}\r\n\r\n",
+                half - 1
+            );
+            let answer = [head.into_bytes(), content()[..half].to_vec()].concat();
+            let origin = Origin::builder()
+                .resource(Resource::new("/a.bin", 81, SIZE).fault(Fault::Raw(answer)))
+                .start()
+                .unwrap();
+            let place = Place::new();
+            let mut options = place.options();
+            options.http.retries = 1;
+            let run = fetch(options, [spec(&origin, "/a.bin")]);
+            assert_eq!(run.failures().len(), 1, "{total}");
+            assert!(origin.stats().requests < 40, "{total}: {} requests", origin.stats().requests);
+            assert!(!place.file("a.bin").exists());
+        }
+    });
+}

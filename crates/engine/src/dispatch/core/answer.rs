@@ -21,6 +21,9 @@ use crate::name;
 use crate::options::Existing;
 use crate::plan::TransferId;
 
+/// A part where the whole was asked for is taken so often.
+const PART_ANSWERS_MAX: u32 = 3;
+
 impl Core {
     pub(super) fn answered(&mut self, now: Time, transfer: TransferId, head: Box<Head>, whole: Option<Vec<Bytes>>) {
         let Some(state) = self.transfers.get(&transfer) else { return };
@@ -35,7 +38,7 @@ impl Core {
         if self.is_page(id, &head) {
             return self.page_instead(now, id, transfer, &head);
         }
-        if self.is_not_replaced(now, id, transfer, &head) {
+        if self.is_not_replaced(now, id, transfer, &head) || self.is_part_again(now, id, &head) {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
@@ -102,6 +105,20 @@ impl Core {
             return self.place(now, id, partial);
         }
         self.prepare(now, id);
+    }
+
+    /// Whether a server sends the first part once more, where the whole was asked for because no range
+    /// brought the rest: it never will.
+    fn is_part_again(&mut self, now: Time, id: JobId, head: &Head) -> bool {
+        let Some(job) = self.jobs.get_mut(&id) else { return true };
+        job.part_answers += u32::from(head.is_part);
+        if !head.is_part || job.part_answers <= PART_ANSWERS_MAX.min(self.settings.retries + 1) {
+            return false;
+        }
+        let error = Error::new(ErrorKind::Protocol, "the server sends the first part of the file and never the rest");
+        let error = error.with_url(crate::secret::shown_url(&job.url)).with_attempts(job.part_answers);
+        self.wind(now, id, Winding::Fail(error));
+        true
     }
 
     /// The server has no ranges and sends the whole file once more. It is the version that is there,
@@ -335,10 +352,10 @@ impl Core {
         self.unstored_bytes += bytes;
         let store = Store {
             job: id,
-            is_alone: self.settings.existing != Existing::Overwrite,
+            is_alone: job.policy(self.settings.existing) != Existing::Overwrite,
             path: job.path.clone(),
             content,
-            replace: self.settings.existing == Existing::Overwrite,
+            replace: job.policy(self.settings.existing) == Existing::Overwrite,
             note: job.note(),
             promise: job.promise(self.settings.server_digests),
         };

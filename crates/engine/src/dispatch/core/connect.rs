@@ -126,8 +126,8 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.phase = Phase::Ready;
         match job.total_bytes {
-            Some(_) => job.begins_at_zero = !job.done.is_empty(),
-            None => job.forget_content(),
+            None if !job.held.can_join() => job.forget_content(),
+            _ => job.begins_at_zero = !job.done.is_empty(),
         }
     }
 

@@ -4,7 +4,7 @@
 use super::Core;
 use super::anew::By;
 use super::start::{adopt, next_name};
-use crate::dispatch::job::{Closing, Job, Phase, Published, Segmented, Winding};
+use crate::dispatch::job::{Closing, Job, Phase, Published, Winding};
 use crate::dispatch::message::{Effect, Fate, Publish, Time};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, How};
@@ -126,7 +126,7 @@ impl Core {
     fn publish(&mut self, id: JobId, len_bytes: u64) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.phase = Phase::Publishing;
-        let replace = self.settings.existing == Existing::Overwrite;
+        let replace = job.policy(self.settings.existing) == Existing::Overwrite;
         let publish = Publish {
             part_of: job.part_of.clone(),
             path: job.path.clone(),
@@ -229,7 +229,10 @@ impl Core {
                 job.is_part_open &= was_stored;
                 self.finish(now, id, How::Fetched, published);
             }
-            Err(error) if error.kind() == ErrorKind::NameTaken && self.settings.existing == Existing::AutoRename => {
+            Err(error)
+                if error.kind() == ErrorKind::NameTaken
+                    && job.policy(self.settings.existing) == Existing::AutoRename =>
+            {
                 if was_stored {
                     // Its bytes are gone with the attempt; it is small.
                     job.forget();
@@ -452,7 +455,6 @@ impl Job {
 
     /// Whether a part of it is of use: without a length, only if its version is certain.
     fn can_be_resumed(&self) -> bool {
-        self.total_bytes.is_some()
-            || self.held.can_join() && self.segmented != Segmented::Refused && !self.sources.is_many()
+        self.total_bytes.is_some() || self.held.can_join() && !self.says_no_ranges && !self.sources.is_many()
     }
 }

@@ -48,7 +48,7 @@ impl Core {
     pub(super) fn decide_existing(&self, id: JobId) -> Decision {
         let job = &self.jobs[&id];
         let Some(existing) = &job.existing else { return Decision::Replace };
-        let policy = self.settings.existing;
+        let policy = job.policy(self.settings.existing);
         let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
         if existing.stat.kind != StatKind::File {
             return self.decide_other(job, existing, "something that is no file has this name");
@@ -142,7 +142,7 @@ impl Core {
 
     fn decide_other(&self, job: &Job, existing: &Existing, why: &str) -> Decision {
         let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
-        match self.settings.existing {
+        match job.policy(self.settings.existing) {
             Policy::Overwrite if existing.stat.kind == StatKind::File => Decision::Replace,
             Policy::AutoRename => Decision::Rename,
             Policy::Skip => Decision::There(How::Skipped, published),

@@ -384,7 +384,13 @@ impl Core {
     ) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.patience >= PATIENCE_MAX.min(self.settings.retries.saturating_mul(PATIENCE_OF_RETRY)) {
-            return self.retry_or_fail(now, id, start, error, false);
+            self.retry_or_fail(now, id, start, error, false);
+            // However often it is asked again: not before it says so.
+            if let Some(job) = self.jobs.get_mut(&id) {
+                let key = if matches!(job.phase, Phase::Moving) && !job.comes_in_one_stream() { start } else { 0 };
+                job.failures.entry(key).and_modify(|failure| failure.retry_at = failure.retry_at.max(now + asked));
+            }
+            return;
         }
         job.patience += 1;
         let patience = job.patience;
