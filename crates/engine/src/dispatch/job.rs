@@ -15,13 +15,13 @@ use super::pulse::Pulse;
 use super::source::Sources;
 use crate::error::Error;
 use crate::event::{FileState, How};
-use crate::evidence::Evidence;
 use crate::evidence::samples::GATHERED_BYTES_MAX;
+use crate::evidence::{Evidence, Given};
 use crate::feed::EntryId;
 use crate::http::cookies::Cookies;
 use crate::http::origin::Origin;
 use crate::job::{JobId, JobSpec};
-use crate::journal::{Identity, Journal, Verified};
+use crate::journal::{Identity, Journal, Verified, shortened};
 use crate::options::Existing as Policy;
 use crate::plan::piece::{OPEN_END, Piece};
 use crate::plan::{Active, TransferId};
@@ -493,7 +493,12 @@ impl Job {
     /// What the journal and the file's note say it is.
     pub(crate) fn identity(&self) -> Identity {
         let (url, evidence) = self.version();
-        Identity { url: secret::identity_url(url), evidence: evidence.clone(), total_bytes: self.total_bytes }
+        Identity {
+            url: secret::identity_url(url),
+            given: Some(Given::of(url)),
+            evidence: evidence.clone(),
+            total_bytes: self.total_bytes,
+        }
     }
 
     /// The version of what is there, and the URL that it belongs to: of several sources the first
@@ -510,6 +515,7 @@ impl Job {
             let (url, evidence) = self.version();
             Note {
                 url: secret::identity_url(url),
+                given: Some(Given::of(url)),
                 is_whole_url: secret::identity_url(url) == url.as_str(),
                 evidence: evidence.clone(),
                 file: None,
@@ -678,16 +684,25 @@ impl Job {
         self.entry.is_some() && self.spec.output.is_none()
     }
 
+    /// Whether the URL of a journal or a note is one of this file's.
+    pub(crate) fn is_of(&self, identity_url: &str, given: Option<Given>) -> bool {
+        let mut urls = std::iter::once(&self.spec.url).chain(&self.spec.mirrors);
+        match given {
+            Some(given) => urls.any(|url| Given::of(url).is_same(given)),
+            None => identity_url.is_empty() || urls.any(|url| shortened(&secret::identity_url(url)) == identity_url),
+        }
+    }
+
     /// Whether what was begun from this URL may be this file, so that samples can tell: the user has given
-    /// the name or says it outright, or only the host is another. Names that URLs and servers give are
-    /// often those of other files, too.
-    pub(crate) fn may_be_of(&self, identity_url: &str) -> bool {
-        let is_elsewhere_only = || {
-            let (begun, asked) =
-                (Url::parse(identity_url).ok()?, Url::parse(&secret::identity_url(&self.spec.url)).ok()?);
-            Some(begun.path() == asked.path() && begun.query() == asked.query())
-        };
-        self.spec.output.is_some() || self.spec.same_content || is_elsewhere_only().unwrap_or(false)
+    /// the name or says it outright, or it may be another link to it. Names that URLs and servers give
+    /// are often those of other files, too.
+    pub(crate) fn may_be_of(&self, given: Option<Given>) -> bool {
+        self.spec.output.is_some() || self.spec.same_content || self.is_kin(given)
+    }
+
+    /// Whether it may be another link to the same file, by path and query.
+    pub(crate) fn is_kin(&self, given: Option<Given>) -> bool {
+        given.is_some_and(|given| Given::of(&self.spec.url).is_kin(given))
     }
 
     /// What is to be done about a file that has its name. What was said of names that were given, or come

@@ -12,7 +12,7 @@ use url::Url;
 use crate::checksum::Algorithm;
 use crate::error::{Error, Result};
 use crate::event::{Event, Progress};
-use crate::evidence::{Evidence, Verdict};
+use crate::evidence::{Evidence, Given, Verdict};
 use crate::feed::ledger::unix_ns;
 use crate::feed::{EntryId, Fed, Owner, Settled};
 use crate::http::cookies::SetCookies;
@@ -232,6 +232,9 @@ pub(crate) struct Existing {
 pub(crate) struct Note {
     /// The URL without credentials and query.
     pub(crate) url: String,
+    /// The whole of it, as a hash. Builds before this one did not keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) given: Option<Given>,
     /// Whether nothing had to be left out of it.
     #[serde(default)]
     pub(crate) is_whole_url: bool,

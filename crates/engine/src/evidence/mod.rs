@@ -72,20 +72,50 @@ impl Place {
     /// The place of a URL, which the user has given or a server has sent us to. The same in every run:
     /// it is stored.
     pub fn of(url: &Url, is_given: bool) -> Self {
-        // FNV-1a, 64 bits: nobody gains anything by two URLs of one value.
         let port = url.port_or_known_default().unwrap_or(0).to_be_bytes();
-        let parts =
-            [url.scheme().as_bytes(), url.host_str().unwrap_or_default().as_bytes(), &port, url.path().as_bytes()];
+        let host = url.host_str().unwrap_or_default();
         // Files differ by their queries, and by who asks for them; what signs a link is not told from
         // another signature.
-        let query = url.query().and_then(|_| secret::query_of_file(url, is_given)).unwrap_or_default();
-        let user = if url.username().is_empty() { Vec::new() } else { [b"\0", url.username().as_bytes()].concat() };
-        let bytes = parts.into_iter().flat_map(|part| part.iter().chain(&[0]));
-        let bytes = bytes.chain(query.as_bytes()).chain(&user);
+        let query = secret::query_of_file(url, is_given).unwrap_or_default();
+        let parts = [url.scheme(), host].map(str::as_bytes).into_iter().chain([&port[..]]);
+        let parts = parts.chain([url.path(), &query, url.username()].map(str::as_bytes));
+        Self::hash(parts)
+    }
+
+    // FNV-1a, 64 bits: nobody gains anything by two URLs of one value.
+    fn hash<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Self {
+        let bytes = parts.flat_map(|part| part.iter().chain(&[0]));
         Self(
             bytes
                 .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)),
         )
+    }
+}
+
+/// Names the URL that was given for a file, in what is kept beside it, which holds no query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Given {
+    url: Place,
+    /// Path and query alone, without what is about the link: those of the same file at another host or
+    /// under a new link.
+    kin: Place,
+}
+
+impl Given {
+    pub(crate) fn of(url: &Url) -> Self {
+        let query = secret::query_of_file(url, false).unwrap_or_default();
+        let kin = Place::hash([url.path(), &query].map(str::as_bytes).into_iter());
+        Self { url: Place::of(url, true), kin }
+    }
+
+    /// Whether it is the same URL, but for its signature.
+    pub(crate) fn is_same(self, other: Self) -> bool {
+        self.url == other.url
+    }
+
+    /// Whether it may well be a link to the same file.
+    pub(crate) fn is_kin(self, other: Self) -> bool {
+        self.kin == other.kin
     }
 }
 

@@ -20,7 +20,7 @@ const MAKE: &str = "CREATE TEMP TABLE owned (path BLOB NOT NULL, run INTEGER, se
 /// version 1 did not say in which run that was, only that it was in an earlier one.
 const FILL: &str = "INSERT INTO temp.owned (path, run, settled, entry)
     SELECT CAST(path AS BLOB), coalesce(settled_run, 0), settled_unix_ms, id FROM entry
-    WHERE path IS NOT NULL AND settled_unix_ms IS NOT NULL AND settled_run IS NOT ?1";
+    WHERE path IS NOT NULL AND len_bytes IS NOT NULL AND settled_run IS NOT ?1";
 const INDEX: &str = "CREATE INDEX temp.owned_by_path ON owned (path, run, settled, entry)";
 const LAST_OWNER: &str = "SELECT entry.id, entry.key, entry.url, entry.len_bytes, entry.modified_ns
     FROM temp.owned JOIN entry ON entry.id = owned.entry

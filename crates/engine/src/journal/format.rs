@@ -226,6 +226,7 @@ mod tests {
 
     use super::*;
     use crate::evidence::Evidence;
+    use crate::evidence::Given;
 
     const GOLDEN_V1: &str = include_str!("../../tests/golden/journal-v1.json");
 
@@ -238,6 +239,7 @@ mod tests {
             generation: 7,
             identity: Identity {
                 url: "https://example.org/a b/\"quoted\"\\".to_owned(),
+                given: Some(Given::of(&"https://example.org/a".parse().unwrap())),
                 evidence: Evidence::default(),
                 total_bytes: Some(1000),
             },
@@ -416,7 +418,7 @@ mod tests {
                     .collect();
                 let total_bytes = beyond.map(|beyond| end + beyond);
                 let verified = if failed { Verified::Failed } else { Verified::Unchecked };
-                let identity = Identity { url, evidence: Evidence::default(), total_bytes };
+                let identity = Identity { url, total_bytes, ..Identity::default() };
                 let file = (generation % 2 == 0).then_some(FileId {
                     device: 1,
                     inode: generation,

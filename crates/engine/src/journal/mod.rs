@@ -8,7 +8,7 @@ mod format;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, Given};
 use crate::ranges::RangeSet;
 use crate::storage::FileId;
 
@@ -55,6 +55,9 @@ impl Journal {
 pub(crate) struct Identity {
     /// Where it came from, without credentials and query.
     pub(crate) url: String,
+    /// The whole of it, as a hash. Builds before this one did not keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) given: Option<Given>,
     /// Its version.
     #[serde(rename = "validator")]
     pub(crate) evidence: Evidence,

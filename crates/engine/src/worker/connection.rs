@@ -166,11 +166,11 @@ pub(crate) fn broken(source: &hyper::Error) -> Error {
         let damage: &Damage = damage;
         return Error::new(ErrorKind::Protocol, format!("the head of the server's answer is damaged: {damage}"));
     }
-    let mut why = source.to_string();
-    let mut beneath = None;
     if let Some(error) = find::<h2::Error>(source).filter(|error| error.reason().is_some()) {
         return broken_stream(error);
     }
+    let mut why = source.to_string();
+    let mut beneath = None;
     let mut cause = std::error::Error::source(source);
     while let Some(inner) = cause {
         if let Some(io) = inner.downcast_ref::<io::Error>() {

@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::io::Cursor;
+use std::time::Duration;
 
-use towline_engine::ErrorKind;
 use towline_engine::event::How;
-use towline_engine::feed::{ListSource, ledger_status};
-use towline_origin::{Origin, Resource};
+use towline_engine::feed::{Batch, ListSource, ledger_status};
+use towline_engine::{ErrorKind, Session};
+use towline_origin::{ETag, Fault, Origin, OriginBuilder, Resource, Scope, Switch, fill};
 
-use crate::common::{LONG, Place, Run, fetch_list, with_watchdog};
+use crate::common::{LONG, Live, Place, Run, fetch_list, with_watchdog};
 
 const FILES: u64 = 300;
 const BYTES: u64 = 2000;
@@ -132,53 +133,52 @@ fn a_large_file_that_was_changed_since_counts_only_if_all_of_it_is_the_same() {
     });
 }
 
+/// Stops a list of the last two of these entries, which have one name and one tag, and fetches all three.
+fn kept_apart(builder: OriginBuilder, paths: [&str; 3]) {
+    const LARGE: u64 = 4 << 20;
+    let slow = Switch::default();
+    slow.on();
+    let fault = Fault::RatePerConnection(1_000_000).when(Scope::every().while_on(&slow));
+    let origin = builder.fault(fault).start().unwrap();
+    let place = Place::new();
+    let mut options = place.options();
+    options.save_interval = Duration::from_millis(50);
+    let list = |paths: &[&str]| read_once(&paths.iter().map(|path| origin.url(path) + "\n").collect::<String>());
+    let batch = Batch::open(list(&paths[1..]), &place.dir(), false, false).unwrap();
+    let mut live = Live::start(Session::builder(options.clone()).feed(batch));
+    live.handle.close();
+    live.wait_for_share(20);
+    live.handle.stop();
+    live.end();
+    slow.off();
+    // One line more, before the others.
+    fetch_list(options, list(&paths), false).assert_done(3);
+    let names = place.leftovers(&[".towline"]);
+    assert!(names.len() == 3 && names.iter().all(|name| name.ends_with(".bin")), "{names:?}");
+    let wanted: Vec<Vec<u8>> = (90..93)
+        .map(|seed| {
+            let mut content = vec![0; LARGE as usize];
+            fill(seed, 0, &mut content);
+            content
+        })
+        .collect();
+    let found: Vec<Vec<u8>> = names.iter().map(|name| fs::read(place.file(name)).unwrap()).collect();
+    assert!(wanted.iter().all(|content| found.contains(content)), "one is missing, or mixed");
+}
+
 #[test]
 fn entries_of_one_name_and_one_tag_keep_apart_what_each_began() {
     const LARGE: u64 = 4 << 20;
     with_watchdog(LONG * 2, || {
-        let tag = || towline_origin::ETag::Custom("\"one\"".to_owned());
-        let mut builder = Origin::builder();
-        for number in 0..3 {
-            builder = builder.resource(Resource::new(format!("/{number}/a.bin"), 90 + number, LARGE).etag(tag()));
-        }
-        let slow = towline_origin::Switch::default();
-        slow.on();
-        let fault =
-            towline_origin::Fault::RatePerConnection(1_000_000).when(towline_origin::Scope::every().while_on(&slow));
-        let origin = builder.fault(fault).start().unwrap();
-        let place = Place::new();
-        let mut options = place.options();
-        options.save_interval = std::time::Duration::from_millis(50);
-        let list = |numbers: &[u64]| {
-            read_once(&numbers.iter().map(|number| origin.url(&format!("/{number}/a.bin")) + "\n").collect::<String>())
-        };
-        let mut live = crate::common::Live::start(
-            towline_engine::Session::builder(options.clone())
-                .feed(towline_engine::feed::Batch::open(list(&[1, 2]), &place.dir(), false, false).unwrap()),
-        );
-        live.handle.close();
-        live.wait_for_share(20);
-        live.handle.stop();
-        live.end();
-        slow.off();
-        // One line more, before the others.
-        fetch_list(options, list(&[0, 1, 2]), false).assert_done(3);
-        let names = place.leftovers(&[".towline"]);
-        assert!(names.len() == 3 && names.iter().all(|name| name.ends_with(".bin")), "{names:?}");
-        let mut contents: Vec<u64> = names
-            .iter()
-            .map(|name| {
-                let content = fs::read(place.file(name)).unwrap();
-                let is_of = |seed: &u64| {
-                    let mut wanted = vec![0; LARGE as usize];
-                    towline_origin::fill(*seed, 0, &mut wanted);
-                    wanted == content
-                };
-                (90..93).find(is_of).unwrap_or_else(|| panic!("{name} is mixed"))
-            })
-            .collect();
-        contents.sort_unstable();
-        assert_eq!(contents, [90, 91, 92]);
+        let tag = || ETag::Custom("\"one\"".to_owned());
+        let paths = ["/0/a.bin", "/1/a.bin", "/2/a.bin"];
+        let resources = paths.into_iter().zip(90..).map(|(path, seed)| Resource::new(path, seed, LARGE).etag(tag()));
+        kept_apart(resources.fold(Origin::builder(), |builder, resource| builder.resource(resource)), paths);
+
+        let of_query = |query, seed| Fault::OtherContent { from: 0, seed }.when(Scope::every().only_query(query));
+        let resource = Resource::new("/a.bin", 90, LARGE).etag(tag());
+        let resource = resource.fault(of_query("id=1", 91)).fault(of_query("id=2", 92));
+        kept_apart(Origin::builder().resource(resource), ["/a.bin?id=0", "/a.bin?id=1", "/a.bin?id=2"]);
     });
 }
 

@@ -188,7 +188,7 @@ impl Core {
             protocol: job.protocol.name(),
         };
         if let Some(journal) = partial.filter(|journal| !journal.done.is_empty()) {
-            let is_ours = job.is_of(&journal.identity.url);
+            let is_ours = job.is_of(&journal.identity.url, journal.identity.given);
             let verdict = journal.identity.evidence.compare(&job.held);
             let has_equal_length = journal.identity.total_bytes == job.total_bytes;
             match verdict {
@@ -199,7 +199,7 @@ impl Core {
                 verdict if verdict.joins() => return self.wind(now, id, Winding::Adopt(Box::new(journal))),
                 // As a link that has expired and a new one: samples decide.
                 _ if !is_ours
-                    && job.may_be_of(&journal.identity.url)
+                    && job.may_be_of(journal.identity.given)
                     && journal.identity.evidence.shares_tag(&job.held) =>
                 {
                     job.link = Link::doubted_by_samples();

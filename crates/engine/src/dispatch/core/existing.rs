@@ -7,16 +7,15 @@ use std::time::UNIX_EPOCH;
 
 use super::Core;
 use crate::dispatch::job::{ExistingVerdict, Job, Phase, Published, Transfer};
-use crate::dispatch::message::{Effect, End, Existing, FetchKind, Time};
+use crate::dispatch::message::{Effect, End, Existing, FetchKind, Note, Time};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::How;
 use crate::evidence::samples::{self, GATHERED_BYTES_MAX};
 use crate::feed::Owner;
 use crate::job::JobId;
-use crate::journal::{Journal, shortened};
+use crate::journal::Journal;
 use crate::options::Existing as Policy;
 use crate::plan::piece::Piece;
-use crate::secret;
 use crate::storage::StatKind;
 
 const UNPROVEN: &str = "a file of the same size has this name, and nothing shows that it is the same file";
@@ -103,7 +102,8 @@ impl Core {
             let (has, wanted) = (stat.len_bytes, total_bytes);
             return Known::Other(format!("another file has this name ({has} bytes instead of {wanted})"));
         }
-        if let Some(note) = existing.note.as_ref().filter(|note| job.is_of(&note.url)) {
+        let may_be_ours = |note: &&Note| job.is_of(&note.url, note.given) || job.is_kin(note.given);
+        if let Some(note) = existing.note.as_ref().filter(may_be_ours) {
             match note.file {
                 Some(file) if file != existing.len_and_time() => {
                     return Known::Other("the file that has this name was changed since it was fetched".to_owned());
@@ -330,11 +330,5 @@ impl Job {
                 let is_silent = note.evidence.is_silent() && self.held.is_silent();
                 is_same_url && is_silent && !note.evidence.compare(&self.held).is_different()
             })
-    }
-
-    /// Whether the URL of a journal or a note is one of this file's.
-    pub(super) fn is_of(&self, identity_url: &str) -> bool {
-        let mut urls = std::iter::once(&self.spec.url).chain(&self.spec.mirrors);
-        identity_url.is_empty() || urls.any(|url| shortened(&secret::identity_url(url)) == identity_url)
     }
 }

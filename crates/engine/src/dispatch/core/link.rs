@@ -31,7 +31,7 @@ impl Core {
     /// may be a new link to the same file, or a mistake.
     pub(super) fn adopt_by_name(&mut self, id: JobId, journal: Journal) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let is_known = job.is_of(&journal.identity.url);
+        let is_known = job.is_of(&journal.identity.url, journal.identity.given);
         if !is_known && !journal.done.is_empty() {
             job.link = Link::doubted();
         }

@@ -1,5 +1,6 @@
 //! A request that one protocol did not serve is sent over the other, where the host offers both; one
-//! whose shared connection broke gets one of its own. What is known of a host's protocols is in [`crate::dispatch::spoken`].
+//! whose shared connection broke gets one of its own. What is known of a host's protocols is in
+//! [`crate::dispatch::spoken`].
 
 use super::Core;
 use crate::dispatch::job::{Phase, Segmented, Transfer};

@@ -81,7 +81,6 @@ impl Core {
         }
         job.forget();
         job.go_back();
-        job.is_named = job.spec.output.is_some();
         job.phase = Phase::Waiting;
         let host = job.host.clone();
         self.waiting.push_back(&host, id);

@@ -176,8 +176,10 @@ impl Core {
     /// the job looks for another name, or waits for its answer to give one.
     fn leaves_to_other_entry(&mut self, now: Time, id: JobId, prepared: &mut Prepared) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else { return false };
-        let is_others =
-            prepared.partial.as_ref().is_some_and(|held| !held.done.is_empty() && !job.is_of(&held.identity.url));
+        let is_others = prepared
+            .partial
+            .as_ref()
+            .is_some_and(|held| !held.done.is_empty() && !job.is_of(&held.identity.url, held.identity.given));
         if !is_others || !job.has_name_of_list() || job.spec.same_content {
             return false;
         }
@@ -243,14 +245,13 @@ impl Core {
     pub(super) fn prepared(&mut self, now: Time, id: JobId, result: Result<Box<Prepared>>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.pending = job.pending.saturating_sub(1);
-        let prepared = match result {
+        let mut prepared = match result {
             Ok(prepared) => *prepared,
             Err(error) if matches!(job.phase, Phase::Preparing) => {
                 return self.fail_or_wait(now, id, error);
             }
             Err(_) => return self.wound(now, id),
         };
-        let mut prepared = prepared;
         if matches!(job.phase, Phase::Preparing) && self.leaves_to_other_entry(now, id, &mut prepared) {
             return;
         }
@@ -285,10 +286,12 @@ impl Core {
 
     /// Nothing was asked of the server yet.
     fn begin(&mut self, now: Time, id: JobId, partial: Option<Journal>) {
-        let is_known = |job: &Job, journal: &Journal| job.is_of(&journal.identity.url) || journal.done.is_empty();
+        let is_known = |job: &Job, journal: &Journal| {
+            job.is_of(&journal.identity.url, journal.identity.given) || journal.done.is_empty()
+        };
         match (partial, self.jobs.get_mut(&id)) {
             // Only the answer can show that this is the file, and hardly by a tag.
-            (Some(journal), Some(job)) if !is_known(job, &journal) && !job.may_be_of(&journal.identity.url) => {
+            (Some(journal), Some(job)) if !is_known(job, &journal) && !job.may_be_of(journal.identity.given) => {
                 job.held_partial = Some(Box::new(journal));
             }
             (Some(journal), _) => self.adopt_by_name(id, journal),

@@ -424,6 +424,7 @@ fn a_journal_is_gone_on_with_from_its_first_gap() {
         generation: 3,
         identity: crate::journal::Identity {
             url: "http://h/a.bin".to_owned(),
+            given: None,
             evidence: evidence("v1", 64 * MIB),
             total_bytes: Some(64 * MIB),
         },

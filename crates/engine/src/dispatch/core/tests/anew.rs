@@ -14,6 +14,17 @@ fn broken_off(world: &mut World) -> JobId {
     job
 }
 
+/// A file whose first stream and one range come, and more are asked for.
+fn in_pieces() -> (World, JobId, Box<Fetch>, Box<Fetch>) {
+    let mut world = World::new(|options| options.connections = Some(4));
+    let job = world.add(1, "http://h/a.bin");
+    let probe = world.begin_large(job, 64 * MIB);
+    let trial = world.take_fetch();
+    world.tell(Message::Connected(trial.slot, Protocol::Http1));
+    world.tell(Message::Proven(trial.transfer, head(64 * MIB)));
+    (world, job, probe, trial)
+}
+
 /// What a page of maintenance says to a range: it has 22 bytes, and no version.
 fn stand_in() -> End {
     let evidence = Evidence { total_bytes: Some(22), ..Evidence::default() };
@@ -42,12 +53,7 @@ fn begin_again(world: &mut World, job: JobId) -> Box<Fetch> {
 
 #[test]
 fn answers_without_a_version_replace_nothing_however_many_pieces_get_them() {
-    let mut world = World::new(|options| options.connections = Some(4));
-    let job = world.add(1, "http://h/a.bin");
-    let probe = world.begin_large(job, 64 * MIB);
-    let trial = world.take_fetch();
-    world.tell(Message::Connected(trial.slot, Protocol::Http1));
-    world.tell(Message::Proven(trial.transfer, head(64 * MIB)));
+    let (mut world, job, probe, trial) = in_pieces();
     probe.piece.advance(10 * MIB);
     world.end(probe.transfer, broken(), false);
     let mut running = vec![trial];
@@ -66,12 +72,7 @@ fn answers_without_a_version_replace_nothing_however_many_pieces_get_them() {
 
 #[test]
 fn answers_at_one_time_count_as_one() {
-    let mut world = World::new(|options| options.connections = Some(4));
-    let job = world.add(1, "http://h/a.bin");
-    let probe = world.begin_large(job, 64 * MIB);
-    let trial = world.take_fetch();
-    world.tell(Message::Connected(trial.slot, Protocol::Http1));
-    world.tell(Message::Proven(trial.transfer, head(64 * MIB)));
+    let (mut world, _, probe, _trial) = in_pieces();
     let running: Vec<_> = (0..world.fetches()).map(|_| world.take_fetch()).collect();
     assert!(running.len() > 1);
     for fetch in running {
