@@ -416,15 +416,14 @@ fn a_pause_frees_the_connection_and_a_resume_goes_on() {
     assert!(matches!(again.kind, FetchKind::Piece { range, .. } if range.start == 10 * MIB));
 }
 
-#[test]
-fn a_journal_is_gone_on_with_from_its_first_gap() {
-    let mut world = World::new(|options| options.connections = Some(1));
-    let job = world.add(1, "http://h/a.bin");
-    let journal = crate::journal::Journal {
+/// What a run before left of the file at `url`, of 64 MiB: all but the sixth.
+fn left_of(url: &str) -> crate::journal::Journal {
+    let url: url::Url = url.parse().unwrap();
+    crate::journal::Journal {
         generation: 3,
         identity: crate::journal::Identity {
-            url: "http://h/a.bin".to_owned(),
-            given: None,
+            url: crate::secret::identity_url(&url),
+            given: Some(crate::evidence::Given::of(&url)),
             evidence: evidence("v1", 64 * MIB),
             total_bytes: Some(64 * MIB),
         },
@@ -433,7 +432,35 @@ fn a_journal_is_gone_on_with_from_its_first_gap() {
         file: None,
         replaces_old: false,
         saved_unix_ms: 0,
-    };
+    }
+}
+
+#[test]
+fn what_was_begun_from_another_query_is_not_gone_on_with() {
+    let gap = ByteRange::new(5 * MIB, 6 * MIB);
+    for (begun, asked, is_same) in [
+        ("http://h/a.bin?id=1", "http://h/a.bin?id=1", true),
+        ("http://h/a.bin?id=1", "http://h/a.bin?id=2", false),
+        ("http://h/a.bin?id=1", "http://h/a.bin", false),
+        ("http://h/a.bin", "http://h/a.bin?id=1", false),
+    ] {
+        let mut world = World::new(|options| options.connections = Some(1));
+        let job = world.add(1, asked);
+        world.prepare(job, Prepared { partial: Some(left_of(begun)), ..Prepared::default() });
+        let fetch = world.take_fetch();
+        match &fetch.kind {
+            FetchKind::Piece { range, .. } => assert!(is_same && *range == gap, "{begun} for {asked}: {range:?}"),
+            _ => assert!(!is_same, "{begun} for {asked}"),
+        }
+        world.end(fetch.transfer, broken(), false);
+    }
+}
+
+#[test]
+fn a_journal_is_gone_on_with_from_its_first_gap() {
+    let mut world = World::new(|options| options.connections = Some(1));
+    let job = world.add(1, "http://h/a.bin");
+    let journal = left_of("http://h/a.bin");
     world.prepare(job, Prepared { partial: Some(journal), ..Prepared::default() });
     let fetch = world.take_fetch();
     match &fetch.kind {
