@@ -87,6 +87,9 @@ pub(crate) const LARGE: Scenario = Scenario {
     ..STORED
 };
 
+/// A query that tells no files apart, for it signs a link only.
+const SLOW: &str = "X-Amz-Signature=slow";
+
 /// Where an origin has the file: so slowly that it is saved on the way, and as fast as it can be.
 pub(crate) struct Urls {
     pub(crate) slow: String,
@@ -96,10 +99,10 @@ pub(crate) struct Urls {
 impl Scenario {
     /// An origin that has the file.
     pub(crate) fn serve(&self) -> (Origin, Urls) {
-        let slowly = Trouble::RatePerConnection(self.rate_bps).when(Scope::every().only_query("slow"));
+        let slowly = Trouble::RatePerConnection(self.rate_bps).when(Scope::every().only_query(SLOW));
         let origin =
             Origin::builder().resource(Resource::new("/a.bin", SEED, self.size).fault(slowly)).start().unwrap();
-        let urls = Urls { slow: origin.url("/a.bin?slow"), fast: origin.url("/a.bin") };
+        let urls = Urls { slow: origin.url(&format!("/a.bin?{SLOW}")), fast: origin.url("/a.bin") };
         (origin, urls)
     }
 
