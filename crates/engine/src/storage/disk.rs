@@ -108,6 +108,10 @@ impl Storage for Disk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
+        if is_journal(path) {
+            // As far as it goes: it does no harm.
+            let _ = remove_unfinished(path);
+        }
         match fs::remove_file(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             result => result,
@@ -247,6 +251,21 @@ fn is_left_by_us(path: &Path, content: &[u8]) -> io::Result<bool> {
     Ok(content.starts_with(&beginning))
 }
 
+/// Removes what a kill left of a write of this journal, which is about to go as well.
+fn remove_unfinished(journal: &Path) -> io::Result<()> {
+    let temporary = temporary_name(journal)?;
+    if fs::symlink_metadata(&temporary).is_err() {
+        return Ok(());
+    }
+    let mut content = Vec::new();
+    open_regular(OpenOptions::new().read(true), journal)?.take(ALIKE_BYTES).read_to_end(&mut content)?;
+    if is_left_by_us(&temporary, &content)? { fs::remove_file(temporary) } else { Ok(()) }
+}
+
+fn is_journal(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().ends_with(JOURNAL_SUFFIX.as_bytes())
+}
+
 fn move_aside(path: &Path) -> io::Result<()> {
     for number in 1..=ASIDE_MAX {
         match rename_new(path, &damaged_path(path, number)) {
@@ -282,9 +301,8 @@ fn fill(mut file: File, content: &[u8], sync: bool) -> io::Result<()> {
 /// The name under which a file is written before it gets its own: one that only files of ours have.
 fn temporary_name(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "the path has no file name"))?;
-    let is_journal = name.as_encoded_bytes().ends_with(JOURNAL_SUFFIX.as_bytes());
     let mut name = name.to_os_string();
-    match is_journal {
+    match is_journal(path) {
         true => name.push(".tmp"),
         false => name.push(format!(".status{JOURNAL_SUFFIX}.tmp")),
     }
@@ -425,6 +443,20 @@ mod tests {
         disk.remove(&path).unwrap();
         disk.write_atomic(&path, b"three", true).unwrap();
         assert_eq!(mode_of(&path) & !PRIVATE_MODE, 0);
+    }
+
+    #[test]
+    fn what_is_left_of_a_write_of_a_journal_goes_with_it_unless_it_is_somebody_elses() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.towline.json");
+        let temporary = directory.path().join("a.towline.json.tmp");
+        let disk = Disk::new();
+        for (left, remaining) in [("the same beginning, le", &[][..]), ("", &[]), ("mine", &["a.towline.json.tmp"])] {
+            fs::write(&path, "the same beginning, one").unwrap();
+            fs::write(&temporary, left).unwrap();
+            disk.remove(&path).unwrap();
+            assert_eq!(names_in(directory.path()), remaining, "{left:?}");
+        }
     }
 
     #[test]
