@@ -267,6 +267,15 @@ impl Error {
         self
     }
 
+    /// Somebody else has the lock; says who, if it was found out.
+    pub(crate) fn locked(what: &str, path: &Path, source: io::Error) -> Self {
+        let message = match source.get_ref() {
+            Some(holder) => format!("{what}: {holder}"),
+            None => what.to_owned(),
+        };
+        Self::new(ErrorKind::Locked, message).with_path(path).with_source(source)
+    }
+
     /// Whether this machine has run out of something that comes back: descriptors, ports, threads.
     pub(crate) fn is_scarcity(&self) -> bool {
         if self.kind() == ErrorKind::Locked {

@@ -19,7 +19,7 @@ use crate::evidence::{EntityTag, Evidence};
 use crate::feed::list::{Line, parse_line};
 use crate::http::{content_range as ranges, digest, disposition, retry_after as patience};
 use crate::journal::{Journal, JournalError, with_body};
-use crate::name::safe;
+use crate::name::{NameRules, safe};
 use crate::ranges::ByteRange;
 use crate::secret::{key_url, shown_url};
 
@@ -229,7 +229,7 @@ fn safe_name(name: &str) -> u64 {
     assert_eq!(safe::make_safe(&safe), safe);
     assert_eq!(safe::check_output(Path::new(&safe)).ok().as_deref(), Some(Path::new(&safe)));
     for number in [1, 1234] {
-        harmless(&safe::numbered(&safe, number));
+        harmless(&NameRules::default().numbered(&safe, number));
     }
     let length = (safe.len().cmp(&name.len()), safe.len() == NAME_BYTES_MAX);
     shape(&(safe == name, length, safe.starts_with('_'), safe.ends_with('_')))

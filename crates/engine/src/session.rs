@@ -4,7 +4,7 @@
 //! The session is a supervised run of the toolkit: its threads are the supervisor's, its step saves
 //! what has come, and an interrupt from the injected source stops it in order.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -30,6 +30,7 @@ use crate::error::{Error, ErrorKind, Result, find, plain_io};
 use crate::event::{Event, Progress, Reporter, Summary};
 use crate::feed::Feed;
 use crate::job::{JobId, JobSpec};
+use crate::name::NameRules;
 use crate::options::{Durability, Options};
 use crate::storage::Storage;
 use crate::storage::disk::Disk;
@@ -391,6 +392,7 @@ impl Supervised for Run {
             syncs: self.options.durability == Durability::Full,
             dir: self.options.dir.clone(),
             named: RefCell::default(),
+            refuses_unnamed: Cell::default(),
         };
         self.spawn(crew, "commit", move || committer.run())?;
         let (events, mut reporter) = (queues.events.clone(), self.reporter.take());
@@ -415,8 +417,9 @@ impl Supervised for Run {
         }
         let seed = self.options.seed.unwrap_or_else(|| fastrand::u64(..));
         // One name of one file folds with no other.
-        let folds_names = !has_feed || self.storage.folds_names(&self.options.dir);
-        let core = Core::new(&within_descriptors(self.options.clone()), has_feed, folds_names, seed);
+        let rules = self.storage.name_rules(&self.options.dir);
+        let rules = NameRules { folds: !has_feed || rules.folds, ..rules };
+        let core = Core::new(&within_descriptors(self.options.clone()), has_feed, rules, seed);
         let network = Arc::clone(&self.network);
         let driver =
             Driver::new(core, queues, parts, network, crew.clone(), self.options.threads, Arc::clone(&self.ended));

@@ -2,7 +2,7 @@
 //! queued is committed as a group: written back together, synced, renamed, each directory synced
 //! once.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,8 @@ const SYNC_AT_ONCE_MIN: usize = 16;
 const GATHER: Duration = Duration::from_millis(1);
 /// So much is committed as one group at most.
 const GROUP_MAX: usize = 512;
+/// So much of a file is copied at once.
+const COPY_BYTES: usize = 64 << 10;
 
 /// The committer and what it works with.
 pub(crate) struct Committer {
@@ -50,6 +52,8 @@ pub(crate) struct Committer {
     pub(crate) dir: PathBuf,
     /// Directories whose own names are known to be on the disk.
     pub(crate) named: RefCell<HashSet<PathBuf>>,
+    /// Files without a name get none here.
+    pub(crate) refuses_unnamed: Cell<bool>,
 }
 
 /// A file on its way to its final name.
@@ -124,6 +128,9 @@ impl Committer {
             }
         }
         self.publish(pending);
+        for text in self.storage.take_warnings() {
+            self.report(Message::Warned(text));
+        }
     }
 
     fn report(&self, message: Message) {
@@ -136,7 +143,7 @@ impl Committer {
         if let Some(promise) = &store.promise {
             check(&store.content, promise, &store.path)?;
         }
-        let unnamed = match store.is_alone {
+        let unnamed = match store.is_alone && !self.refuses_unnamed.get() {
             true => self.storage.create_unnamed(&directory_of(&store.path)).ok(),
             false => None,
         };
@@ -165,6 +172,24 @@ impl Committer {
             looks_for_holes: false,
         };
         Ok(Pending { job: store.job, part, publish, was_stored: true, is_unnamed })
+    }
+
+    /// A file without a name that gets none here (some containers and network file systems), once more
+    /// under its partial one.
+    fn write_again(&self, pending: &mut Pending) -> Result<()> {
+        let path = pending.publish.path.clone();
+        let part = self.open_small(pending.job, &path)?;
+        let mut from = PartReader { part: &*pending.part, position: 0, len_bytes: pending.publish.len_bytes };
+        let written = copy(&mut from, &*part)
+            .and_then(|()| part.finish(&note_bytes(&pending.publish, &*part)))
+            .and_then(|()| if self.syncs { part.sync() } else { Ok(()) });
+        if let Err(source) = written {
+            self.remove_part(&path);
+            return Err(Error::storage("write", &path, source));
+        }
+        pending.part = part;
+        pending.is_unnamed = false;
+        Ok(())
     }
 
     /// Under its partial name, with a journal first, so that no kill leaves a file that nobody knows.
@@ -197,9 +222,7 @@ impl Committer {
             other => other,
         };
         part.map_err(|source| match source.kind() {
-            io::ErrorKind::WouldBlock => Error::new(ErrorKind::Locked, "another process is fetching this file")
-                .with_path(part_name.clone())
-                .with_source(source),
+            io::ErrorKind::WouldBlock => Error::locked("another process is fetching this file", &part_name, source),
             _ => cannot(source),
         })
     }
@@ -218,11 +241,11 @@ impl Committer {
         let renamed: Vec<_> = pending
             .into_iter()
             .zip(synced)
-            .filter_map(|(pending, synced)| {
+            .filter_map(|(mut pending, synced)| {
                 if synced.is_ok() && self.is_hollow(&pending) {
                     return None;
                 }
-                let renamed = synced.and_then(|()| self.rename(&pending));
+                let renamed = synced.and_then(|()| self.rename(&mut pending));
                 Some((pending, renamed))
             })
             .collect();
@@ -342,17 +365,30 @@ impl Committer {
         Ok(stat)
     }
 
-    fn rename(&self, pending: &Pending) -> Result<Published> {
-        let Publish { part_of, path, replace, len_bytes, .. } = &pending.publish;
+    fn rename(&self, pending: &mut Pending) -> Result<Published> {
         failpoint::reach("publish");
         // By the open file, before others find it: what they do to it afterwards is a change.
-        let modified = pending.part.stat().map_or(UNIX_EPOCH, |stat| stat.modified);
-        let renamed = if pending.is_unnamed {
-            pending.part.link_to(path)
-        } else {
-            self.check(pending)?;
-            failpoint::reach("checked");
-            self.storage.rename(&part_path(part_of), path, *replace)
+        let mut modified = pending.part.stat().map_or(UNIX_EPOCH, |stat| stat.modified);
+        let mut linked = None;
+        if pending.is_unnamed {
+            linked = match pending.part.link_to(&pending.publish.path) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    self.refuses_unnamed.set(true);
+                    self.write_again(pending)?;
+                    modified = pending.part.stat().map_or(UNIX_EPOCH, |stat| stat.modified);
+                    None
+                }
+                linked => Some(linked),
+            };
+        }
+        let Publish { part_of, path, replace, len_bytes, .. } = &pending.publish;
+        let renamed = match linked {
+            Some(linked) => linked,
+            None => {
+                self.check(pending)?;
+                failpoint::reach("checked");
+                self.storage.rename(&part_path(part_of), path, *replace)
+            }
         };
         renamed.map_err(|source| match source.kind() {
             io::ErrorKind::AlreadyExists => {
@@ -531,6 +567,18 @@ fn check(content: &[Bytes], promise: &Promise, path: &Path) -> Result<()> {
     }
     let found = hasher.finish();
     if promise.is_kept_by(&found) { Ok(()) } else { Err(promise.broken_by(&found).with_path(path)) }
+}
+
+fn copy(from: &mut dyn io::Read, to: &dyn PartFile) -> io::Result<()> {
+    let (mut buffer, mut written_bytes) = (vec![0; COPY_BYTES], 0);
+    loop {
+        let length = from.read(&mut buffer)?;
+        if length == 0 {
+            return Ok(());
+        }
+        to.write_at(&buffer[..length], written_bytes)?;
+        written_bytes += length as u64;
+    }
 }
 
 /// A partial file, read from its beginning.

@@ -299,6 +299,16 @@ impl Opener {
     fn check_room(&self, path: &Path, total_bytes: Option<u64>, is_second: bool) -> Result<()> {
         let Some(total) = total_bytes else { return Ok(()) };
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if let Some(most) = self.storage.file_bytes_max(parent).filter(|most| *most < total) {
+            let text = format!(
+                "this file system takes files of up to {}, and it has {}",
+                shown_bytes(most),
+                shown_bytes(total)
+            );
+            return Err(Error::new(ErrorKind::Storage, text)
+                .with_path(path)
+                .with_advice("save it on another disk (-o)"));
+        }
         let Some(free) = self.storage.free_bytes(parent).ok().filter(|free| *free < total) else { return Ok(()) };
         let text = format!("cannot write: {} needed, {} free", shown_bytes(total), shown_bytes(free));
         let error = Error::new(ErrorKind::DiskFull, text).with_path(path);
@@ -322,10 +332,7 @@ impl Opener {
 
     fn lock(&self, part: &Path, mode: OpenPart) -> Result<Arc<dyn PartFile>> {
         self.storage.open_part(part, mode).map_err(|source| match source.kind() {
-            io::ErrorKind::WouldBlock => {
-                let text = "another process is fetching this file";
-                Error::new(ErrorKind::Locked, text).with_path(part).with_source(source)
-            }
+            io::ErrorKind::WouldBlock => Error::locked("another process is fetching this file", part, source),
             _ => Error::storage("write", part, source),
         })
     }

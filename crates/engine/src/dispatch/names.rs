@@ -5,19 +5,29 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::path::Path;
 
 use super::job::Job;
-use crate::name::safe;
+use crate::name::{NameRules, safe};
 
 /// The names that are spoken for, as hashes: there may be a million.
 #[derive(Debug)]
 pub(crate) struct Names {
     keys: HashSet<u64>,
-    /// The directory takes names for the same that differ in case or in their Unicode form.
-    folds: bool,
+    rules: NameRules,
 }
 
 impl Names {
-    pub(crate) fn new(folds: bool) -> Self {
-        Self { keys: HashSet::new(), folds }
+    pub(crate) fn new(rules: NameRules) -> Self {
+        Self { keys: HashSet::new(), rules }
+    }
+
+    /// What a file is called that has this name by its URL or its server.
+    pub(crate) fn safe(&self, given: &str) -> String {
+        self.rules.name(given)
+    }
+
+    /// Gives a job its next name: `a.iso`, `a.1.iso`, `a.2.iso` …
+    pub(crate) fn number(&self, job: &mut Job) {
+        job.renamed += 1;
+        job.path = job.path.with_file_name(self.rules.numbered(&job.plain_name, job.renamed));
     }
 
     /// A file has this name; false if it is spoken for.
@@ -48,7 +58,7 @@ impl Names {
 
     fn key(&self, path: &Path) -> u64 {
         let hasher = BuildHasherDefault::<DefaultHasher>::default();
-        match self.folds {
+        match self.rules.folds {
             true => hasher.hash_one(safe::fold_key(path)),
             false => hasher.hash_one(path),
         }

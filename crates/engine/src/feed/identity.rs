@@ -15,7 +15,8 @@ use crate::error::Error;
 use crate::feed::opening::aside_name;
 use crate::job::JobSpec;
 use crate::secret::key_url;
-use crate::storage::disk::keep_private;
+use crate::storage::disk::limits::Limits;
+use crate::storage::disk::{keep_private, sync};
 
 /// The key's name in our directory.
 pub(crate) const KEY_FILE: &str = "key";
@@ -137,9 +138,10 @@ fn make(directory: &Path, path: &Path) -> io::Result<[u8; SECRET_BYTES]> {
     options.write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
     let mut file = options.open(path)?;
     file.write_all(&secret)?;
-    file.sync_all()?;
-    // Not every file system can sync a directory; what is lost with the name is looked at again.
-    let _ = File::open(directory).and_then(|directory| directory.sync_all());
+    // What does not sync is said of the files; with a key that is lost, all is looked at again.
+    let limits = Limits::default();
+    sync::file(&file, path, &limits)?;
+    sync::directory(directory, &limits)?;
     Ok(secret)
 }
 

@@ -10,7 +10,6 @@
 //! known by their identity, and get a new row when they are settled.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -21,7 +20,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, ffi, params};
 
 use crate::error::{Error, ErrorKind};
 use crate::feed::identity::{Identity, Key, Secret};
-use crate::feed::opening::{LEDGER, make_directory, prepare, replace, take_lock};
+use crate::feed::opening::{DirectoryLock, LEDGER, make_directory, prepare, replace, take_lock};
 use crate::feed::schema::VERSION;
 use crate::feed::waiting::Place;
 use crate::feed::{EntryId, Settled, SettledState, spare};
@@ -65,16 +64,16 @@ pub(crate) struct Ledger {
     is_whole: bool,
     has_settled: bool,
     // Last, so that the connection is closed while the directory is still ours.
-    _lock: File,
+    _lock: DirectoryLock,
 }
 
 impl Ledger {
     /// Opens or makes the ledger of the batch directory `dir`, and begins a run.
     pub(crate) fn open(dir: &Path) -> Result<Self, Error> {
         let directory = make_directory(dir)?;
-        let lock = take_lock(dir, &directory)?;
-        let path = directory.join(LEDGER);
         let mut warnings = Vec::new();
+        let lock = take_lock(dir, &directory, &mut warnings)?;
+        let path = directory.join(LEDGER);
         let secret = Secret::load(&directory, &mut warnings)?;
         let (conn, has_used_copy) = match prepare(&path, &secret, &mut warnings)? {
             Some(conn) => (conn, false),

@@ -12,6 +12,7 @@ pub(crate) mod owners;
 pub(crate) mod schema;
 pub(crate) mod spare;
 pub(crate) mod spool;
+mod sqlite;
 pub(crate) mod status;
 pub(crate) mod waiting;
 

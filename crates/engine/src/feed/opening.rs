@@ -16,9 +16,10 @@ use crate::failpoint;
 use crate::feed::identity::Secret;
 use crate::feed::ledger::{is_damage, ledger_error, newer};
 use crate::feed::schema::{self, APPLICATION_ID, Holds, VERSION};
-use crate::feed::spare;
+use crate::feed::{spare, sqlite};
 use crate::storage::disk::keep_private;
-use crate::storage::disk::lock::{self, Lock};
+use crate::storage::disk::limits::Limits;
+use crate::storage::disk::lock::{self, Held, Lock};
 
 /// The directory of ours in a batch's directory.
 pub(crate) const DIRECTORY: &str = ".towline";
@@ -26,6 +27,8 @@ pub(crate) const DIRECTORY: &str = ".towline";
 pub(crate) const LEDGER: &str = "ledger.sqlite";
 /// The lock's name in it.
 pub(crate) const LOCK: &str = "lock";
+/// How often the lock is tried.
+const LOCK_TRIES: u32 = 5;
 /// What SQLite opens: the ledger, and what it makes beside it.
 const SQLITES: [&str; 4] = ["", "-wal", "-journal", "-shm"];
 /// How long one process waits for another one's transaction.
@@ -58,23 +61,38 @@ pub(crate) fn make_directory(dir: &Path) -> Result<PathBuf, Error> {
     Err(Error::new(ErrorKind::Storage, message).with_path(directory))
 }
 
+/// The lock of a batch's directory, for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct DirectoryLock {
+    // Before the file, whose lock may be another file.
+    _held: Held,
+    _file: File,
+}
+
 /// Takes the directory for this process.
-pub(crate) fn take_lock(dir: &Path, directory: &Path) -> Result<File, Error> {
+pub(crate) fn take_lock(dir: &Path, directory: &Path, warnings: &mut Vec<String>) -> Result<DirectoryLock, Error> {
     let path = directory.join(LOCK);
     let fault = |source| Error::storage("lock the batch's directory", &path, source);
-    let lock = private().open(&path).map_err(fault)?;
-    keep_private(&lock).map_err(fault)?;
+    let file = private().open(&path).map_err(fault)?;
+    keep_private(&file).map_err(fault)?;
     failpoint::reach("batch-lock");
+    let limits = Limits::default();
     // `towline status` holds the lock for a moment when it looks whether somebody has it.
-    for _ in 0..5 {
-        if try_lock(&lock, Lock::Exclusive).map_err(fault)? {
-            failpoint::reach("batch-locked");
-            return Ok(lock);
+    for is_last in (0..LOCK_TRIES).map(|tried| tried + 1 == LOCK_TRIES) {
+        match lock::try_lock(&file, &path, Lock::Exclusive, &limits) {
+            Ok(held) => {
+                failpoint::reach("batch-locked");
+                warnings.extend(limits.take());
+                return Ok(DirectoryLock { _held: held, _file: file });
+            }
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(fault(error)),
+            Err(error) if is_last => {
+                return Err(Error::locked("another towline is downloading into this directory", dir, error));
+            }
+            Err(_) => thread::sleep(Duration::from_millis(5)),
         }
-        thread::sleep(Duration::from_millis(5));
     }
-    let message = "another towline is downloading into this directory";
-    Err(Error::new(ErrorKind::Locked, message).with_path(dir))
+    unreachable!("the last try returns")
 }
 
 /// The ledger, ready for use; `None` if what is there is damaged, or no ledger.
@@ -171,14 +189,6 @@ fn move_if_there(from: &Path, to: &Path) -> io::Result<bool> {
     }
 }
 
-/// Takes the lock file's lock if nobody has it, and says whether it did.
-pub(crate) fn try_lock(file: &File, lock: Lock) -> io::Result<bool> {
-    match lock::try_lock(file, lock) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-        result => result.map(|()| true),
-    }
-}
-
 /// Files that only their owner can read, reached through no symlink.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
@@ -233,11 +243,15 @@ fn looks_sound(path: &Path) -> Result<bool, Error> {
 /// The file, what it held, and whether that were rows of a key that is lost.
 fn connect(path: &Path, secret: &Secret) -> rusqlite::Result<(Connection, Holds, bool)> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags)?;
+    let conn = sqlite::open(path, flags)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.set_prepared_statement_cache_capacity(32);
     // What the file brings along must not run anything or forbid anything.
     conn.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA foreign_keys = OFF; PRAGMA cell_size_check = ON;")?;
+    conn.execute_batch(match sqlite::has_sync(path) {
+        true => "PRAGMA synchronous = NORMAL;",
+        false => "PRAGMA synchronous = OFF;",
+    })?;
     let mode = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0));
     match mode {
         Ok(mode) if mode.eq_ignore_ascii_case("wal") => {}
@@ -246,7 +260,7 @@ fn connect(path: &Path, secret: &Secret) -> rusqlite::Result<(Connection, Holds,
         _ => conn.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = DELETE;")?,
     }
     conn.execute_batch(
-        "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -2048; PRAGMA temp_store = FILE;
+        "PRAGMA cache_size = -2048; PRAGMA temp_store = FILE;
          PRAGMA wal_autocheckpoint = 4096; PRAGMA journal_size_limit = 33554432;",
     )?;
     let holds = schema::recognise(&conn)?;

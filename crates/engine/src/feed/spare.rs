@@ -15,6 +15,9 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::error::Error;
 use crate::feed::opening::beside;
+use crate::feed::sqlite;
+use crate::storage::disk::limits::Limits;
+use crate::storage::disk::sync;
 
 const COPY: &str = ".ok";
 const UNFINISHED_COPY: &str = ".ok.tmp";
@@ -52,7 +55,7 @@ pub(crate) fn restore(path: &Path) -> Result<bool, Error> {
     let unfinished = beside(path, UNFINISHED_LEDGER);
     let copied = make_private(&unfinished).and_then(|mut to| {
         io::copy(&mut from, &mut to)?;
-        to.sync_data()?;
+        sync::file(&to, &unfinished, &Limits::default())?;
         fs::rename(&unfinished, path)
     });
     if let Err(source) = copied {
@@ -84,7 +87,7 @@ fn copy_pages(conn: &Connection, path: &Path) -> rusqlite::Result<bool> {
         return Ok(false);
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut target = Connection::open_with_flags(path, flags)?;
+    let mut target = sqlite::open(path, flags)?;
     target.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")?;
     let since = Instant::now();
     let backup = Backup::new(conn, &mut target)?;
@@ -109,7 +112,7 @@ fn make_private(path: &Path) -> io::Result<fs::File> {
 
 fn is_sound(path: &Path) -> bool {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Connection::open_with_flags(path, flags)
+    sqlite::open(path, flags)
         .and_then(|conn| conn.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0)))
         .is_ok_and(|said| said == "ok")
 }

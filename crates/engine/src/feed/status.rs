@@ -15,10 +15,12 @@ use serde::Serialize;
 
 use crate::error::{Error, ErrorKind};
 use crate::feed::ledger::{is_damage, ledger_error, newer};
-use crate::feed::opening::{BUSY_TIMEOUT, DIRECTORY, LEDGER, LOCK, try_lock};
+use crate::feed::opening::{BUSY_TIMEOUT, DIRECTORY, LEDGER, LOCK};
 use crate::feed::schema::{APPLICATION_ID, VERSION};
+use crate::feed::sqlite;
 use crate::secret::printable;
-use crate::storage::disk::lock::Lock;
+use crate::storage::disk::limits::Limits;
+use crate::storage::disk::lock::{self, Lock};
 
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_');
 
@@ -93,7 +95,11 @@ pub fn ledger_status(dir: &Path) -> Result<Option<LedgerStatus>, Error> {
         ask_unchanging(&path)
     } else {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        Connection::open_with_flags(&path, flags).and_then(|conn| ask(&conn)).or_else(|error| {
+        if running && !sqlite::has_locks(&path) {
+            let message = "this file system has no locks, so that the ledger cannot be read while it is written";
+            return Err(Error::new(ErrorKind::Locked, message).with_path(path));
+        }
+        sqlite::open(&path, flags).and_then(|conn| ask(&conn)).or_else(|error| {
             match error.sqlite_error_code() {
                 // A directory that we may not write to: what the one file says must do.
                 Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) if !running => ask_unchanging(&path),
@@ -166,13 +172,16 @@ fn text_of(value: ValueRef<'_>) -> String {
 }
 
 fn is_locked(path: &Path) -> Result<bool, Error> {
-    let lock: File = match OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path) {
-        Ok(lock) => lock,
+    let file: File = match OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path) {
+        Ok(file) => file,
         Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(source) => return Err(Error::storage("look at the lock", path, source)),
     };
-    let free = try_lock(&lock, Lock::Shared).map_err(|source| Error::storage("look at the lock", path, source))?;
-    Ok(!free)
+    match lock::try_lock(&file, path, Lock::Shared, &Limits::default()) {
+        Ok(_) => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+        Err(source) => Err(Error::storage("look at the lock", path, source)),
+    }
 }
 
 fn file_len(path: &Path, suffix: &str) -> u64 {

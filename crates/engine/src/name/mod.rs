@@ -1,8 +1,11 @@
 //! Names of files: where they come from, and how they are made safe.
 
+mod rules;
 pub(crate) mod safe;
 
 use std::path::{Path, PathBuf};
+
+pub(crate) use self::rules::NameRules;
 
 /// What a file is called until it is complete. Other programs use `.part`.
 pub(crate) const PART_SUFFIX: &str = ".towline";
@@ -12,8 +15,8 @@ pub(crate) const JOURNAL_SUFFIX: &str = ".towline.json";
 const OLD_PART_SUFFIX: &str = ".towline.old";
 const OLD_JOURNAL_SUFFIX: &str = ".towline.old.json";
 /// What no finished file of ours may be called; a journal has a temporary name while it is written.
-pub(crate) const OUR_SUFFIXES: [&str; 5] =
-    [PART_SUFFIX, JOURNAL_SUFFIX, ".towline.json.tmp", OLD_PART_SUFFIX, OLD_JOURNAL_SUFFIX];
+pub(crate) const OUR_SUFFIXES: [&str; 6] =
+    [PART_SUFFIX, JOURNAL_SUFFIX, ".towline.json.tmp", OLD_PART_SUFFIX, OLD_JOURNAL_SUFFIX, ".towline.lock"];
 /// What builds up to 0.1.0 called them.
 const EARLIER_PART_SUFFIX: &str = ".part";
 const EARLIER_JOURNAL_SUFFIX: &str = ".part.json";

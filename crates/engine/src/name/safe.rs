@@ -39,6 +39,11 @@ pub(crate) fn from_url(url: &Url) -> String {
 
 /// A name that a server or a URL gave, as one harmless file name of at most 238 bytes.
 pub(crate) fn make_safe(name: &str) -> String {
+    make_safe_within(name, NAME_BYTES_MAX)
+}
+
+/// The same, of at most `bytes_max`.
+pub(super) fn make_safe_within(name: &str, bytes_max: usize) -> String {
     let mut safe: String = name
         .chars()
         .filter(|char| !is_unprintable(*char))
@@ -49,7 +54,7 @@ pub(crate) fn make_safe(name: &str) -> String {
     // puts one before another, and cuts keep the start. One is put after it at most once, for it is
     // never trimmed, and a cut after that keeps it, as the end of a short extension.
     loop {
-        let mended = mended(&safe);
+        let mended = mended(&safe, bytes_max);
         if mended == safe {
             return safe;
         }
@@ -58,7 +63,7 @@ pub(crate) fn make_safe(name: &str) -> String {
 }
 
 /// The name with the first thing mended that is wrong with it.
-fn mended(name: &str) -> String {
+fn mended(name: &str, bytes_max: usize) -> String {
     let name = name.trim_end_matches(['.', ' ']);
     if name.chars().all(|char| matches!(char, '.' | ' ' | '_')) {
         return NAMELESS.to_owned();
@@ -70,8 +75,8 @@ fn mended(name: &str) -> String {
     if is_device(name) {
         return format!("_{name}");
     }
-    if name.len() > NAME_BYTES_MAX {
-        return cut(name, NAME_BYTES_MAX - 1);
+    if name.len() > bytes_max {
+        return cut(name, bytes_max - 1);
     }
     if has_our_suffix(name) {
         return format!("{name}_");
@@ -85,13 +90,13 @@ fn is_device(name: &str) -> bool {
 }
 
 /// `a.iso` → `a.3.iso`.
-pub(crate) fn numbered(base: &str, number: u32) -> String {
+pub(super) fn numbered(base: &str, number: u32, bytes_max: usize) -> String {
     let (stem, extension) = split_extension(base);
     let ending = format!(".{number}{extension}");
-    let room = NAME_BYTES_MAX.saturating_sub(ending.len());
+    let room = bytes_max.saturating_sub(ending.len());
     let name = format!("{}{ending}", &stem[..floor_boundary(stem, room)]);
     // What was cut off may be what made it harmless (`con   …   x.iso`).
-    if is_device(&name) && !is_device(base) { format!("_{}", cut(&name, NAME_BYTES_MAX - 1)) } else { name }
+    if is_device(&name) && !is_device(base) { format!("_{}", cut(&name, bytes_max - 1)) } else { name }
 }
 
 /// Equal for names that some file systems take for the same.
@@ -306,9 +311,9 @@ mod tests {
 
     #[test]
     fn numbers_go_before_the_extension() {
-        assert_eq!(numbered("a.iso", 1), "a.1.iso");
-        assert_eq!(numbered("README", 2), "README.2");
-        assert_eq!(numbered(&"x".repeat(300), 12).len(), NAME_BYTES_MAX);
+        assert_eq!(numbered("a.iso", 1, NAME_BYTES_MAX), "a.1.iso");
+        assert_eq!(numbered("README", 2, NAME_BYTES_MAX), "README.2");
+        assert_eq!(numbered(&"x".repeat(300), 12, NAME_BYTES_MAX).len(), NAME_BYTES_MAX);
     }
 
     #[test]

@@ -4,9 +4,13 @@
 
 mod dirs;
 mod folding;
+mod kind;
+pub(crate) mod limits;
 pub(crate) mod lock;
 mod notes;
 mod part;
+mod rename;
+pub(crate) mod sync;
 mod writeback;
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
@@ -18,9 +22,11 @@ use std::time::SystemTime;
 
 use rustix::io::retry_on_intr;
 
+use self::limits::Limits;
 use self::part::DiskPart;
+use self::rename::rename_new;
 use super::{FileId, OpenPart, PartFile, Stat, StatKind, Storage};
-use crate::name::{JOURNAL_SUFFIX, damaged_path};
+use crate::name::{BATCH_DIRECTORY, JOURNAL_SUFFIX, NameRules, damaged_path};
 
 /// Of each open: no symlink at the last component, and no wait for the other end of a pipe or
 /// line. Neither matters to a regular file.
@@ -44,12 +50,13 @@ pub(crate) struct Disk {
     file_mode: u32,
     /// An unnamed file gets its name through `/proc`.
     has_proc: bool,
+    limits: Arc<Limits>,
 }
 
 impl Disk {
     /// Reads the process's umask; make one at the start and share it.
     pub(crate) fn new() -> Self {
-        Self { file_mode: 0o666 & !umask(), has_proc: Path::new("/proc/self/fd").is_dir() }
+        Self { file_mode: 0o666 & !umask(), has_proc: Path::new("/proc/self/fd").is_dir(), limits: Arc::default() }
     }
 }
 
@@ -66,14 +73,14 @@ impl Storage for Disk {
     }
 
     fn open_part(&self, path: &Path, mode: OpenPart) -> io::Result<Arc<dyn PartFile>> {
-        Ok(Arc::new(DiskPart::open(path, mode, self.file_mode)?))
+        Ok(Arc::new(DiskPart::open(path, mode, self.file_mode, &self.limits)?))
     }
 
     fn create_unnamed(&self, directory: &Path) -> io::Result<Arc<dyn PartFile>> {
         if !self.has_proc {
             return Err(ErrorKind::Unsupported.into());
         }
-        Ok(Arc::new(DiskPart::unnamed(directory, self.file_mode)?))
+        Ok(Arc::new(DiskPart::unnamed(directory, self.file_mode, &self.limits)?))
     }
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
@@ -93,8 +100,9 @@ impl Storage for Disk {
 
     fn write_atomic(&self, path: &Path, content: &[u8], sync: bool) -> io::Result<()> {
         let temporary = temporary_name(path)?;
-        let file = create_private(&temporary, content)?;
-        let replaced = fill(file, content, sync).and_then(|()| fs::rename(&temporary, path));
+        let file = create_private(&temporary, content, &self.limits)?;
+        let filled = fill(file, content, &temporary, sync.then_some(&*self.limits));
+        let replaced = filled.and_then(|()| fs::rename(&temporary, path));
         if replaced.is_err() {
             // As far as it goes: the next write removes what is left.
             let _ = fs::remove_file(&temporary);
@@ -104,7 +112,7 @@ impl Storage for Disk {
     }
 
     fn rename(&self, from: &Path, to: &Path, replace: bool) -> io::Result<()> {
-        if replace { fs::rename(from, to) } else { rename_new(from, to) }
+        if replace { fs::rename(from, to) } else { rename_new(from, to, &self.limits) }
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -122,29 +130,28 @@ impl Storage for Disk {
         dirs::create(root, relative)
     }
 
-    /// Follows a symlink: the user's own directory may well be one, and a sync changes nothing.
     fn sync_all(&self, directory: &Path) -> io::Result<()> {
-        let directory = File::open(directory)?;
-        #[cfg(target_os = "linux")]
-        return Ok(rustix::fs::syncfs(&directory)?);
-        #[cfg(not(target_os = "linux"))]
-        {
-            drop(directory);
-            rustix::fs::sync();
-            Ok(())
+        sync::file_system(or_here(directory))
+    }
+
+    fn name_rules(&self, directory: &Path) -> NameRules {
+        NameRules {
+            folds: folding::folds_names(&directory.join(BATCH_DIRECTORY)),
+            bytes_max: kind::name_bytes_max(directory),
+            takes_any: kind::takes_any_name(directory),
         }
     }
 
-    fn folds_names(&self, directory: &Path) -> bool {
-        folding::folds_names(&directory.join(crate::name::BATCH_DIRECTORY))
+    fn file_bytes_max(&self, directory: &Path) -> Option<u64> {
+        kind::file_bytes_max(directory)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        match File::open(or_here(path))?.sync_all() {
-            // File systems without such a sync have nothing that we could wait for.
-            Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
-            result => result,
-        }
+        sync::directory(or_here(path), &self.limits)
+    }
+
+    fn take_warnings(&self) -> Vec<String> {
+        self.limits.take()
     }
 
     fn read_at(&self, path: &Path, bytes: &mut [u8], offset: u64) -> io::Result<()> {
@@ -164,7 +171,7 @@ impl Storage for Disk {
     fn owner_of_new(&self, directory: &Path) -> io::Result<u32> {
         // Without such files nobody is told apart from this process's own user.
         let ours = rustix::process::geteuid().as_raw();
-        match DiskPart::unnamed(or_here(directory), self.file_mode) {
+        match DiskPart::unnamed(or_here(directory), self.file_mode, &self.limits) {
             Ok(file) => Ok(file.stat()?.owner),
             Err(error) if error.kind() == ErrorKind::Unsupported => Ok(ours),
             Err(error) => Err(error),
@@ -173,19 +180,8 @@ impl Storage for Disk {
 
     /// Asks the nearest directory that exists, as `path` may not have been created yet.
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
-        let mut at = path;
-        loop {
-            match retry_on_intr(|| rustix::fs::statvfs(or_here(at))) {
-                Ok(room) => return Ok(room.f_bavail.saturating_mul(room.f_frsize)),
-                Err(errno) => {
-                    let error = io::Error::from(errno);
-                    at = match at.parent() {
-                        Some(parent) if error.kind() == ErrorKind::NotFound => parent,
-                        _ => return Err(error),
-                    };
-                }
-            }
-        }
+        let room = retry_on_intr(|| rustix::fs::statvfs(dirs::nearest(path)))?;
+        Ok(room.f_bavail.saturating_mul(room.f_frsize))
     }
 
     fn note(&self, path: &Path) -> Option<Vec<u8>> {
@@ -225,14 +221,14 @@ fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
 
 /// A new private file for this content. What a crash left under the name goes first: it may have a
 /// wider mode, or another name as well. What somebody else has put there is kept under a free name.
-fn create_private(path: &Path, content: &[u8]) -> io::Result<File> {
+fn create_private(path: &Path, content: &[u8], limits: &Limits) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(PRIVATE_MODE).custom_flags(OPEN_FLAGS);
     match options.open(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             match is_left_by_us(path, content)? {
                 true => fs::remove_file(path)?,
-                false => move_aside(path)?,
+                false => move_aside(path, limits)?,
             }
             options.open(path)
         }
@@ -266,9 +262,9 @@ fn is_journal(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().ends_with(JOURNAL_SUFFIX.as_bytes())
 }
 
-fn move_aside(path: &Path) -> io::Result<()> {
+fn move_aside(path: &Path, limits: &Limits) -> io::Result<()> {
     for number in 1..=ASIDE_MAX {
-        match rename_new(path, &damaged_path(path, number)) {
+        match rename_new(path, &damaged_path(path, number), limits) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             result => return result,
         }
@@ -293,9 +289,10 @@ fn not_regular() -> io::Error {
     io::Error::new(ErrorKind::InvalidInput, "something that is not a regular file is in the way")
 }
 
-fn fill(mut file: File, content: &[u8], sync: bool) -> io::Result<()> {
+/// Syncs it too if there are limits to tell what is refused.
+fn fill(mut file: File, content: &[u8], path: &Path, syncs: Option<&Limits>) -> io::Result<()> {
     file.write_all(content)?;
-    if sync { file.sync_data() } else { Ok(()) }
+    syncs.map_or(Ok(()), |limits| sync::file(&file, path, limits))
 }
 
 /// The name under which a file is written before it gets its own: one that only files of ours have.
@@ -316,32 +313,6 @@ fn parent_of(path: &Path) -> &Path {
 /// The parent of a bare name is empty; the system calls it `.`.
 fn or_here(path: &Path) -> &Path {
     if path.as_os_str().is_empty() { Path::new(".") } else { path }
-}
-
-/// Renames to a name that must be free.
-#[cfg(target_os = "linux")]
-fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    use rustix::io::Errno;
-
-    match retry_on_intr(|| renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)) {
-        Err(Errno::NOSYS | Errno::INVAL | Errno::OPNOTSUPP) => link_new(from, to),
-        result => result.map_err(io::Error::from),
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
-    link_new(from, to)
-}
-
-/// The older way: a hard link fails if the name is taken. Stopped half-way it leaves both names.
-fn link_new(from: &Path, to: &Path) -> io::Result<()> {
-    fs::hard_link(from, to)?;
-    match fs::remove_file(from) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        result => result,
-    }
 }
 
 /// The process's umask, without the window in which `umask(2)` would have changed it.
@@ -385,30 +356,16 @@ mod tests {
         let (from, to) = (directory.path().join("a.part"), directory.path().join("a"));
         fs::write(&from, "new").unwrap();
         fs::write(&to, "old").unwrap();
-        for rename in [rename_new, link_new] {
-            assert_eq!(rename(&from, &to).unwrap_err().kind(), ErrorKind::AlreadyExists);
-            assert_eq!(fs::read(&to).unwrap(), b"old");
-            assert_eq!(fs::read(&from).unwrap(), b"new");
-        }
-        Disk::new().rename(&from, &to, true).unwrap();
+        let disk = Disk::new();
+        assert_eq!(disk.rename(&from, &to, false).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&to).unwrap(), b"old");
+        disk.rename(&from, &to, true).unwrap();
         assert_eq!(fs::read(&to).unwrap(), b"new");
         assert_eq!(names_in(directory.path()), ["a"]);
     }
 
     #[test]
-    fn both_ways_of_renaming_move_the_file() {
-        let directory = tempfile::tempdir().unwrap();
-        let (from, to) = (directory.path().join("a.part"), directory.path().join("a"));
-        for rename in [rename_new, link_new] {
-            fs::write(&from, "new").unwrap();
-            rename(&from, &to).unwrap();
-            assert_eq!(names_in(directory.path()), ["a"]);
-            fs::remove_file(&to).unwrap();
-        }
-    }
-
-    #[test]
-    fn a_symlink_at_the_final_name_is_neither_followed_nor_replaced() {
+    fn a_symlink_at_the_final_name_is_not_followed() {
         let directory = tempfile::tempdir().unwrap();
         let target = directory.path().join("target");
         let (from, to) = (directory.path().join("a.part"), directory.path().join("a"));
@@ -417,9 +374,7 @@ mod tests {
         symlink(&target, &to).unwrap();
         let disk = Disk::new();
         assert_eq!(disk.stat(&to).unwrap().unwrap().kind, StatKind::Other);
-        for rename in [rename_new, link_new] {
-            assert_eq!(rename(&from, &to).unwrap_err().kind(), ErrorKind::AlreadyExists);
-        }
+        assert_eq!(disk.rename(&from, &to, false).unwrap_err().kind(), ErrorKind::AlreadyExists);
         assert_eq!(disk.open_read(&to).err().unwrap().raw_os_error(), Some(libc::ELOOP));
         assert_eq!(disk.read_small(&to, 100).unwrap_err().raw_os_error(), Some(libc::ELOOP));
         assert_eq!(fs::read(&target).unwrap(), b"theirs");

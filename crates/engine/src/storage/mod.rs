@@ -10,6 +10,8 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use crate::name::NameRules;
+
 /// A file system, as far as the engine needs one.
 ///
 /// Paths are absolute or relative to the process; no call follows a symlink at the last component
@@ -49,10 +51,16 @@ pub trait Storage: Send + Sync + 'static {
     /// Creates a directory with its parents below `root`, following no symlink below `root`.
     fn create_dirs(&self, root: &Path, relative: &Path) -> io::Result<()>;
 
-    /// Whether a directory may take names for the same that differ in case or in their Unicode form.
-    fn folds_names(&self, directory: &Path) -> bool {
+    /// What names a directory takes.
+    fn name_rules(&self, directory: &Path) -> NameRules {
         let _ = directory;
-        true
+        NameRules::default()
+    }
+
+    /// The longest file that a directory takes, where that is known to be short.
+    fn file_bytes_max(&self, directory: &Path) -> Option<u64> {
+        let _ = directory;
+        None
     }
 
     /// Makes renames within a directory durable.
@@ -80,6 +88,11 @@ pub trait Storage: Send + Sync + 'static {
 
     /// Bytes that can still be written below `path`.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+
+    /// What the file system turned out not to do, in words for the user; each is told once.
+    fn take_warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// What the engine noted about a complete file, if the file system keeps such notes.
     fn note(&self, path: &Path) -> Option<Vec<u8>>;

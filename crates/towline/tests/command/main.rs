@@ -7,6 +7,7 @@ mod demo;
 mod digests;
 mod errors;
 mod expired;
+mod filesystems;
 mod interrupts;
 mod killed;
 mod max_size;

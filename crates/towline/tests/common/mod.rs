@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, Mode, OFlags, fcntl_getfl, fcntl_setfl, mkfifoat};
 use rustix::process::{Resource, Rlimit, setrlimit};
+use seccompiler::BpfProgram;
 use serde_json::Value;
 use tempfile::TempDir;
 use towline_origin::check_file;
@@ -170,6 +171,7 @@ pub(crate) struct Towline {
     input: Option<String>,
     ignored: Option<libc::c_int>,
     limits: Vec<(Resource, Rlimit)>,
+    refused: Vec<BpfProgram>,
     stdin: Option<Stdio>,
     stdout: Option<Stdio>,
     stderr: Option<Stdio>,
@@ -179,7 +181,16 @@ impl Towline {
     pub(crate) fn new(mut command: Command, place: &Place) -> Self {
         clean(&mut command);
         command.current_dir(place.root());
-        Self { command, input: None, ignored: None, limits: Vec::new(), stdin: None, stdout: None, stderr: None }
+        Self {
+            command,
+            input: None,
+            ignored: None,
+            limits: Vec::new(),
+            refused: Vec::new(),
+            stdin: None,
+            stdout: None,
+            stderr: None,
+        }
     }
 
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
@@ -202,6 +213,12 @@ impl Towline {
     /// What it may use.
     pub(crate) fn limit(mut self, resource: Resource, limit: Rlimit) -> Self {
         self.limits.push((resource, limit));
+        self
+    }
+
+    /// System calls that fail for it, as they do on some file systems and in some containers.
+    pub(crate) fn refused(mut self, filters: Vec<BpfProgram>) -> Self {
+        self.refused = filters;
         self
     }
 
@@ -231,15 +248,19 @@ impl Towline {
     /// Starts it.
     pub(crate) fn start(mut self) -> Running {
         let (ignored, limits) = (self.ignored, std::mem::take(&mut self.limits));
+        let refused = std::mem::take(&mut self.refused);
         let prepare = move || -> io::Result<()> {
             set_signals(ignored)?;
             for (resource, limit) in &limits {
                 setrlimit(*resource, *limit)?;
             }
+            for filter in &refused {
+                seccompiler::apply_filter(filter).map_err(|_| io::Error::from(io::ErrorKind::Unsupported))?;
+            }
             Ok(())
         };
-        // SAFETY: between fork and exec the closure makes the calls signal(2) and setrlimit(2) alone,
-        // and allocates nothing.
+        // SAFETY: between fork and exec the closure makes the calls signal(2), setrlimit(2), prctl(2) and
+        // seccomp(2) alone, and allocates nothing.
         unsafe {
             self.command.pre_exec(prepare);
         }

@@ -6,9 +6,7 @@ use bytes::Bytes;
 use super::Core;
 use super::doubt::{KEPT, UNKNOWN_MAX, page_error};
 use super::existing::Decision;
-use super::start::next_name;
-use crate::dispatch::ids::IdMap;
-use crate::dispatch::job::{Job, Phase, Segmented, Winding};
+use crate::dispatch::job::{Phase, Segmented, Winding};
 use crate::dispatch::link::Link;
 use crate::dispatch::message::{Effect, Fate, Head, Open, Store, Time};
 use crate::error::{Error, ErrorKind, Result};
@@ -88,7 +86,7 @@ impl Core {
             // A mirror does not name the file by its URL.
             let url = if job.sources.lead() == 0 { &job.url } else { &job.spec.url };
             let plain = given.unwrap_or_else(|| name::safe::from_url(url));
-            job.plain_name = name::safe::make_safe(&plain);
+            job.plain_name = self.names.safe(&plain);
             job.path = self.settings.dir.join(&job.plain_name);
         }
         if let Some(warning) = warning {
@@ -161,7 +159,9 @@ impl Core {
                 Decision::There(how, published) => return self.wind(now, id, Winding::There(how, published)),
                 Decision::Refuse(error) => return self.wind(now, id, Winding::Fail(error)),
                 Decision::Rename => {
-                    next_name_of(&mut self.jobs, id);
+                    if let Some(job) = self.jobs.get_mut(&id) {
+                        self.names.number(job);
+                    }
                     return self.prepare(now, id);
                 }
                 Decision::Compare => return self.compare_existing(now, id, partial),
@@ -325,7 +325,7 @@ impl Core {
         if self.settings.existing == Existing::AutoRename {
             job.is_part_open = false;
             self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), fate: Fate::Kept });
-            next_name(job);
+            self.names.number(job);
             return self.prepare(now, id);
         }
         let text = format!(
@@ -393,12 +393,6 @@ impl Core {
             return self.wound(now, id);
         }
         self.fail_or_wait(now, id, error);
-    }
-}
-
-fn next_name_of(jobs: &mut IdMap<JobId, Box<Job>>, id: JobId) {
-    if let Some(job) = jobs.get_mut(&id) {
-        next_name(job);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::Core;
 use super::anew::By;
-use super::start::{adopt, next_name};
+use super::start::adopt;
 use crate::dispatch::job::{Closing, Job, Phase, Published, Winding};
 use crate::dispatch::message::{Effect, Fate, Publish, Time};
 use crate::error::{Error, ErrorKind, Result};
@@ -236,12 +236,12 @@ impl Core {
                 if was_stored {
                     // Its bytes are gone with the attempt; it is small.
                     job.forget();
-                    next_name(job);
+                    self.names.number(job);
                     self.enter_running(id);
                     return self.prepare(now, id);
                 }
                 loop {
-                    next_name(job);
+                    self.names.number(job);
                     if self.names.reserve(job) {
                         break;
                     }

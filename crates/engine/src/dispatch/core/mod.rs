@@ -44,6 +44,7 @@ use super::waiting::Waiting;
 use crate::event::{Event, Progress};
 use crate::http::origin::Origin;
 use crate::job::{JobId, JobSpec};
+use crate::name::NameRules;
 use crate::options::{Existing, HttpVersion, Options};
 use crate::plan::TransferId;
 use crate::ranges::ByteRange;
@@ -139,7 +140,7 @@ struct FeedState {
 const FEED_JOBS_FROM: u64 = 1 << 40;
 
 impl Core {
-    pub(crate) fn new(options: &Options, has_feed: bool, folds_names: bool, seed: u64) -> Self {
+    pub(crate) fn new(options: &Options, has_feed: bool, name_rules: NameRules, seed: u64) -> Self {
         let jobs = options.jobs.max(1);
         let explicit = options.connections.unwrap_or(1);
         let per_host = options.max_per_host.max(explicit);
@@ -169,7 +170,7 @@ impl Core {
             running_of: HashMap::new(),
             transfers: IdMap::default(),
             slots: Slots::new(per_host, options.max_connections.max(explicit), http2, http2_for_pieces),
-            names: Names::new(folds_names),
+            names: Names::new(name_rules),
             has_told_numbers: false,
             tally: Tally::default(),
             feed: FeedState { has_ended: !has_feed, read_all: !has_feed, ..FeedState::default() },

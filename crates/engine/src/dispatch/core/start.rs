@@ -158,7 +158,7 @@ impl Core {
                 job.is_named = true;
             }
             None => {
-                job.plain_name = name::safe::make_safe(&name::safe::from_url(&job.url));
+                job.plain_name = self.names.safe(&name::safe::from_url(&job.url));
                 job.path = self.settings.dir.join(&job.plain_name);
             }
         }
@@ -189,7 +189,7 @@ impl Core {
         prepared.has_old = false;
         prepared.is_moved = false;
         if job.is_named {
-            next_name(job);
+            self.names.number(job);
             self.tell_numbers(id);
             self.prepare(now, id);
             return true;
@@ -219,7 +219,7 @@ impl Core {
             let is_free = self.names.reserve(job);
             if !is_free && job.is_named {
                 if self.settings.existing == Existing::AutoRename || job.has_name_of_list() {
-                    next_name(job);
+                    self.names.number(job);
                     self.tell_numbers(id);
                     continue;
                 }
@@ -347,7 +347,7 @@ impl Core {
                 job.is_part_open = false;
                 self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), fate: Fate::Kept });
                 job.forget();
-                next_name(job);
+                self.names.number(job);
                 self.prepare(now, id);
             }
         }
@@ -433,12 +433,6 @@ pub(super) fn adopt(job: &mut Job, journal: Journal) {
     job.saved_bytes = job.resumed_bytes;
     job.high_water_bytes = job.resumed_bytes;
     job.needs_sample = job.sources.is_many() && !(job.done.is_empty() || is_of_lead && job.held.tells_version());
-}
-
-/// Numbers the name: `a.iso`, `a.1.iso`, `a.2.iso` …
-pub(super) fn next_name(job: &mut Job) {
-    job.renamed += 1;
-    job.path = job.path.with_file_name(name::safe::numbered(&job.plain_name, job.renamed));
 }
 
 /// The origin of a URL, or why it cannot be fetched from.

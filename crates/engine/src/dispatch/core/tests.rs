@@ -8,6 +8,7 @@ use crate::dispatch::message::*;
 use crate::error::{Error, ErrorKind};
 use crate::event::How;
 use crate::evidence::Evidence;
+use crate::name::NameRules;
 
 mod anew;
 mod one_stream;
@@ -26,7 +27,7 @@ impl World {
     fn new(change: impl FnOnce(&mut Options)) -> Self {
         let mut options = Options { dir: "out".into(), ..Options::default() };
         change(&mut options);
-        let mut core = Core::new(&options, false, true, 1);
+        let mut core = Core::new(&options, false, NameRules::default(), 1);
         core.step(Time::ZERO, Message::WorkerAdded(0));
         Self { core, now: Time::ZERO, effects: Vec::new(), events: Vec::new() }
     }

@@ -36,6 +36,12 @@ pub(super) fn create(root: &Path, relative: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The nearest directory above `path`, or itself, that exists.
+pub(super) fn nearest(path: &Path) -> &Path {
+    let exists = |path: &&Path| super::or_here(path).is_dir();
+    super::or_here(path.ancestors().find(exists).unwrap_or(path))
+}
+
 /// Opens `name`, creating it if it is missing.
 fn enter(directory: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
     match open_below(directory, name) {

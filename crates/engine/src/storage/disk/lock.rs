@@ -1,13 +1,23 @@
 //! Locks on files of ours, so that two processes do not work on one. `flock` is what every local file
 //! system has; some network file systems and containers have only locks of open file descriptions
-//! (`fcntl`), which mean the same. Nobody holds one of each: a file system has `flock` or has it not.
+//! (`fcntl`), which mean the same; a few have neither, and there a lock file tells the processes of one
+//! machine apart. Nobody holds two kinds: a file system has a call or has it not.
+
+mod beside;
+mod description;
 
 use std::fs::File;
-use std::io;
-use std::os::fd::AsRawFd;
+use std::io::{self, ErrorKind};
+use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::retry_on_intr;
+
+pub(crate) use self::description::has_range_locks;
+use super::limits::{Limit, Limits};
+
+/// How a file system says that it has no such locks.
+const NO_LOCKS: [i32; 4] = [libc::ENOSYS, libc::ENOLCK, libc::EOPNOTSUPP, libc::EINVAL];
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,82 +28,62 @@ pub(crate) enum Lock {
     Shared,
 }
 
-/// Takes a lock, which goes with the open file.
+/// A lock that is held. It goes with the open file or, where it is a file of its own, when this is dropped.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Held(Option<beside::LockFile>);
+
+impl Held {
+    /// Gives it up before the file is closed.
+    pub(crate) fn release(&self, file: &File) {
+        if self.0.is_none() && retry_on_intr(|| flock(file, FlockOperation::Unlock)).is_err() {
+            // Closing the file does it as well.
+            let _ = description::unlock(file);
+        }
+    }
+}
+
+/// Takes a lock on the open file at `path`.
 ///
 /// # Errors
-/// `WouldBlock` if somebody else has one that excludes it.
-pub(crate) fn try_lock(file: &File, lock: Lock) -> io::Result<()> {
+/// `WouldBlock` if somebody else has one that excludes it; its text says who, where that is known.
+pub(crate) fn try_lock(file: &File, path: &Path, lock: Lock, limits: &Limits) -> io::Result<Held> {
     let operation = match lock {
         Lock::Exclusive => FlockOperation::NonBlockingLockExclusive,
         Lock::Shared => FlockOperation::NonBlockingLockShared,
     };
-    match retry_on_intr(|| flock(file, operation)) {
-        Err(Errno::NOSYS | Errno::NOLCK | Errno::OPNOTSUPP) => match lock {
-            Lock::Exclusive => of_description(file, libc::F_WRLCK),
-            Lock::Shared => of_description(file, libc::F_RDLCK),
-        },
-        result => Ok(result?),
+    let by_flock = || Ok(retry_on_intr(|| flock(file, operation))?);
+    match by_flock().or_else(|error| if is_none(&error) { description::try_lock(file, lock) } else { Err(error) }) {
+        Ok(()) => return Ok(Held(None)),
+        Err(error) if !is_none(&error) => return Err(error),
+        Err(_) => {}
+    }
+    limits.met(Limit::Locks, path);
+    match lock {
+        Lock::Exclusive => beside::take(path).map(|taken| Held(Some(taken))),
+        Lock::Shared => beside::look(path).map(|()| Held(None)),
     }
 }
 
-/// Gives a lock up before the file is closed.
-pub(crate) fn unlock(file: &File) {
-    if retry_on_intr(|| flock(file, FlockOperation::Unlock)).is_err() {
-        // Closing the file does it as well.
-        let _ = of_description(file, libc::F_UNLCK);
-    }
-}
-
-/// A lock of the open file description on all of the file (`fcntl(2)`, "Open file description locks").
-#[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "locks of open file descriptions (fcntl) have no safe wrapper among our dependencies")]
-fn of_description(file: &File, kind: libc::c_int) -> io::Result<()> {
-    let (l_type, l_whence) = (kind as libc::c_short, libc::SEEK_SET as libc::c_short);
-    // From the first byte to the end, wherever that is; these locks want no process.
-    let range = libc::flock { l_type, l_whence, l_start: 0, l_len: 0, l_pid: 0 };
-    loop {
-        // SAFETY: the descriptor is open as long as `file` is borrowed, and the call reads `range`,
-        // which lives until it returns.
-        let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const range) };
-        if result == 0 {
-            return Ok(());
-        }
-        let error = io::Error::last_os_error();
-        match error.raw_os_error() {
-            Some(libc::EINTR) => {}
-            Some(libc::EACCES | libc::EAGAIN) => return Err(io::ErrorKind::WouldBlock.into()),
-            _ => return Err(error),
-        }
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn of_description(_file: &File, _kind: libc::c_int) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
+fn is_none(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::Unsupported || error.raw_os_error().is_some_and(|code| NO_LOCKS.contains(&code))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn two_of_one() -> (tempfile::NamedTempFile, File) {
-        let one = tempfile::NamedTempFile::new().unwrap();
-        let other = File::options().read(true).write(true).open(one.path()).unwrap();
-        (one, other)
-    }
-
     #[test]
     fn locks_exclude_each_other_and_go_with_their_files() {
-        for of_kind in [try_lock as fn(&File, Lock) -> io::Result<()>, |file, lock| {
-            of_description(file, if lock == Lock::Shared { libc::F_RDLCK } else { libc::F_WRLCK })
-        }] {
-            let (one, other) = two_of_one();
-            of_kind(one.as_file(), Lock::Shared).unwrap();
-            of_kind(&other, Lock::Shared).unwrap();
-            let refused = of_kind(one.as_file(), Lock::Exclusive).unwrap_err();
-            assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
-            drop(other);
-            of_kind(one.as_file(), Lock::Exclusive).unwrap();
-        }
+        let one = tempfile::NamedTempFile::new().unwrap();
+        let other = File::options().read(true).write(true).open(one.path()).unwrap();
+        let limits = Limits::default();
+        let take = |file: &File, lock| try_lock(file, one.path(), lock, &limits);
+        let _ours = take(one.as_file(), Lock::Shared).unwrap();
+        let theirs = take(&other, Lock::Shared).unwrap();
+        assert_eq!(take(one.as_file(), Lock::Exclusive).unwrap_err().kind(), ErrorKind::WouldBlock);
+        theirs.release(&other);
+        let _ours = take(one.as_file(), Lock::Exclusive).unwrap();
+        assert!(limits.take().is_empty());
     }
 }

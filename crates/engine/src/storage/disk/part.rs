@@ -4,14 +4,16 @@
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use rustix::io::retry_on_intr;
 
-use super::lock::{Lock, try_lock, unlock};
-use super::{PRIVATE_MODE, notes, open_regular, writeback};
+use super::limits::Limits;
+use super::lock::{Held, Lock, try_lock};
+use super::{PRIVATE_MODE, notes, open_regular, sync, writeback};
 use crate::failpoint;
 use crate::storage::{OpenPart, PartFile, Stat};
 
@@ -27,10 +29,14 @@ const BLOCK_BYTES_MAX: u64 = 64 << 10;
 #[derive(Debug)]
 pub(super) struct DiskPart {
     file: File,
+    /// None if nobody else can find it.
+    lock: Option<Held>,
+    /// Where it was opened.
+    path: PathBuf,
+    limits: Arc<Limits>,
     file_mode: u32,
     /// Whether it was created with those permissions.
     has_file_mode: bool,
-    is_unnamed: bool,
     is_finished: AtomicBool,
     /// One writer at a time. The kernel's own lock on the file makes a second writer spin for as
     /// long as the first copies, which costs the server's processor on a small machine: with two
@@ -40,7 +46,7 @@ pub(super) struct DiskPart {
 
 impl DiskPart {
     /// Opens and locks the file at `path`; once finished it will have `file_mode`.
-    pub(super) fn open(path: &Path, mode: OpenPart, file_mode: u32) -> io::Result<Self> {
+    pub(super) fn open(path: &Path, mode: OpenPart, file_mode: u32, limits: &Arc<Limits>) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         // What comes new comes whole, and is finished at once.
         let created_mode = if mode == OpenPart::New { file_mode } else { PRIVATE_MODE };
@@ -53,7 +59,7 @@ impl DiskPart {
         for _ in 0..OPEN_TRIES_MAX {
             let file = open_regular(&mut options, path)?;
             failpoint::reach("part-opened");
-            try_lock(&file, Lock::Exclusive)?;
+            let lock = try_lock(&file, path, Lock::Exclusive, limits)?;
             // Between the two calls above, the holder before us may have published or removed it.
             if is_same(&file, path)? {
                 if mode == OpenPart::Empty {
@@ -62,9 +68,11 @@ impl DiskPart {
                 }
                 return Ok(Self {
                     file,
+                    lock: Some(lock),
+                    path: path.to_owned(),
+                    limits: Arc::clone(limits),
                     file_mode,
                     has_file_mode: mode == OpenPart::New,
-                    is_unnamed: false,
                     is_finished: AtomicBool::new(false),
                     turn: parking_lot::Mutex::new(()),
                 });
@@ -77,7 +85,7 @@ impl DiskPart {
 impl DiskPart {
     /// A file without a name; what has none cannot be found, opened or locked by others.
     #[cfg(target_os = "linux")]
-    pub(super) fn unnamed(directory: &Path, file_mode: u32) -> io::Result<Self> {
+    pub(super) fn unnamed(directory: &Path, file_mode: u32, limits: &Arc<Limits>) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).mode(file_mode).custom_flags(libc::O_TMPFILE);
         let file = options.open(directory).map_err(|error| match error.raw_os_error() {
@@ -87,16 +95,18 @@ impl DiskPart {
         })?;
         Ok(Self {
             file,
+            lock: None,
+            path: directory.to_owned(),
+            limits: Arc::clone(limits),
             file_mode,
             has_file_mode: true,
-            is_unnamed: true,
             is_finished: AtomicBool::new(true),
             turn: parking_lot::Mutex::new(()),
         })
     }
 
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn unnamed(_directory: &Path, _file_mode: u32) -> io::Result<Self> {
+    pub(super) fn unnamed(_directory: &Path, _file_mode: u32, _limits: &Arc<Limits>) -> io::Result<Self> {
         Err(ErrorKind::Unsupported.into())
     }
 }
@@ -176,12 +186,12 @@ impl PartFile for DiskPart {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+        sync::file(&self.file, &self.path, &self.limits)
     }
 
     fn finish(&self, note: &[u8]) -> io::Result<()> {
         let was_finished = self.is_finished.swap(true, Ordering::Relaxed);
-        if self.has_file_mode && note.is_empty() && (!was_finished || self.is_unnamed) {
+        if self.has_file_mode && note.is_empty() && (!was_finished || self.lock.is_none()) {
             // A new file has no note that would have to go.
             return Ok(());
         }
@@ -208,8 +218,8 @@ impl PartFile for DiskPart {
 impl Drop for DiskPart {
     /// Closing would do, but not while a process that is just being started shares the descriptor.
     fn drop(&mut self) {
-        if !self.is_finished.load(Ordering::Relaxed) {
-            unlock(&self.file);
+        if let Some(lock) = self.lock.as_ref().filter(|_| !self.is_finished.load(Ordering::Relaxed)) {
+            lock.release(&self.file);
         }
     }
 }
@@ -261,7 +271,7 @@ mod tests {
     }
 
     fn open(path: &Path, mode: OpenPart) -> io::Result<DiskPart> {
-        DiskPart::open(path, mode, 0o640)
+        DiskPart::open(path, mode, 0o640, &Arc::default())
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! disk in memory, streams stand in for workers. One thing happens at a time, in an order that
 //! follows from the seed, and after each the promises are checked.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -29,6 +29,7 @@ use crate::event::{Event, How};
 use crate::feed::{EntryId, Fed, FedEntry, Owner};
 use crate::http::origin::Origin;
 use crate::job::JobId;
+use crate::name::NameRules;
 use crate::plan::TransferId;
 use crate::plan::piece::OPEN_END;
 use crate::storage::Storage;
@@ -138,6 +139,7 @@ impl<'a> World<'a> {
             syncs: true,
             dir: PathBuf::from(DIR),
             named: RefCell::default(),
+            refuses_unnamed: Cell::default(),
         };
         let explicit = script.options.connections.unwrap_or(1);
         let mut world = Self {
@@ -145,7 +147,7 @@ impl<'a> World<'a> {
             dice: Rng::with_seed(seed.wrapping_add(life as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
             epoch,
             now: Time::ZERO,
-            core: Core::new(&script.options, script.has_feed, true, seed),
+            core: Core::new(&script.options, script.has_feed, NameRules::default(), seed),
             storage,
             parts,
             opener,

@@ -1,0 +1,76 @@
+//! What a file system turned out not to do, and what that costs. Each is said once in a session.
+//! Shared by the storage and its open files; any thread may meet one.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use parking_lot::Mutex;
+
+/// A call that a file system refuses, without which the work goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Limit {
+    /// Neither `flock` nor locks of open file descriptions.
+    Locks,
+    /// A rename that replaces nothing, or a hard link.
+    NewNames,
+    /// Bringing a file to the disk.
+    Sync,
+}
+
+impl Limit {
+    fn text(self, path: &Path) -> String {
+        let what = match self {
+            Self::Locks => {
+                "has no locks: a file beside each download tells other processes on this machine that it is taken"
+            }
+            Self::NewNames => {
+                "cannot rename without replacing: a file that another program makes under the same name in that \
+                 moment is lost"
+            }
+            Self::Sync => "does not sync: what was saved may be lost if the machine loses its power",
+        };
+        format!("the file system of {} {what}", path.display())
+    }
+}
+
+/// Those that were met.
+#[derive(Debug, Default)]
+pub(crate) struct Limits(Mutex<Met>);
+
+#[derive(Debug, Default)]
+struct Met {
+    said: BTreeSet<Limit>,
+    unsaid: Vec<String>,
+}
+
+impl Limits {
+    /// One was met at `path`.
+    pub(crate) fn met(&self, limit: Limit, path: &Path) {
+        let mut met = self.0.lock();
+        if met.said.insert(limit) {
+            met.unsaid.push(limit.text(path));
+        }
+    }
+
+    /// What is to be said now.
+    pub(crate) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unsaid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_limit_is_said_once() {
+        let limits = Limits::default();
+        for name in ["a", "b"] {
+            limits.met(Limit::Sync, Path::new(name));
+            limits.met(Limit::Locks, Path::new(name));
+        }
+        assert_eq!(limits.take().len(), 2);
+        limits.met(Limit::Sync, Path::new("c"));
+        assert_eq!(limits.take(), Vec::<String>::new());
+    }
+}
