@@ -128,14 +128,15 @@ impl Committer {
             }
         }
         self.publish(pending);
-        for text in self.storage.take_warnings() {
-            self.report(Message::Warned(text));
-        }
     }
 
+    /// Says first what the file system turned out not to do: this may be the last that is heard.
     fn report(&self, message: Message) {
-        // The dispatcher is gone only when everything is being torn down.
-        let _ = self.reports.put(message);
+        let warnings = self.storage.take_warnings().into_iter().map(Message::Warned);
+        for message in warnings.chain([message]) {
+            // The dispatcher is gone only when everything is being torn down.
+            let _ = self.reports.put(message);
+        }
     }
 
     /// Writes a small file, without a name where that can be done, else under its partial one.

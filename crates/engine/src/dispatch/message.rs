@@ -13,7 +13,7 @@ use crate::checksum::Algorithm;
 use crate::error::{Error, Result};
 use crate::event::{Event, Progress};
 use crate::evidence::{Evidence, Given, Verdict};
-use crate::feed::ledger::unix_ns;
+use crate::feed::ledger::{is_same_time, unix_ns};
 use crate::feed::{EntryId, Fed, Owner, Settled};
 use crate::http::cookies::SetCookies;
 use crate::http::origin::Origin;
@@ -211,12 +211,12 @@ impl Prepared {
 impl Existing {
     /// Whether size and time are those that were noted when it was fetched.
     pub(crate) fn is_as_noted(&self) -> bool {
-        self.note.as_ref().is_some_and(|note| note.file == Some(self.len_and_time()))
+        self.note.as_ref().and_then(|note| note.file).is_some_and(|noted| self.has(noted))
     }
 
-    /// Its length, and its time in nanoseconds since 1970.
-    pub(crate) fn len_and_time(&self) -> (u64, i64) {
-        (self.stat.len_bytes, unix_ns(self.stat.modified))
+    /// Whether it has this length, and this time in nanoseconds since 1970.
+    pub(crate) fn has(&self, (len_bytes, modified_ns): (u64, i64)) -> bool {
+        len_bytes == self.stat.len_bytes && is_same_time(modified_ns, unix_ns(self.stat.modified))
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind};
 use crate::feed::entries::{Candidate, Found, Known};
 use crate::feed::identity::Identity;
-use crate::feed::ledger::{Ledger, kind_from, ledger_error, unix_ns};
+use crate::feed::ledger::{Ledger, is_same_time, kind_from, ledger_error, unix_ns};
 use crate::feed::lines::{Form, Plain};
 use crate::feed::list::{Line, ListReader, Next, Until, parse_line, too_long};
 use crate::feed::spool::{Opener, Spool};
@@ -253,7 +253,7 @@ impl Batch {
         fs::symlink_metadata(self.dir.join(path)).is_ok_and(|found| {
             found.is_file()
                 && found.len() == len_bytes
-                && found.modified().is_ok_and(|modified| unix_ns(modified) == modified_ns)
+                && found.modified().is_ok_and(|modified| is_same_time(modified_ns, unix_ns(modified)))
         })
     }
 

@@ -368,12 +368,22 @@ pub(crate) fn path_from(value: ValueRef<'_>) -> Option<PathBuf> {
     }
 }
 
+const NS_PER_SECOND: i64 = 1_000_000_000;
+
 /// A time as it is kept, nanoseconds since 1970.
 pub(crate) fn unix_ns(time: SystemTime) -> i64 {
     match time.duration_since(UNIX_EPOCH) {
         Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
         Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |ns| -ns),
     }
+}
+
+/// Whether a file still has the time that was kept of it. Some file systems keep whole seconds, or come
+/// to them when the file is renamed or looked at again (encfs): then these are compared.
+pub(crate) fn is_same_time(kept_ns: i64, found_ns: i64) -> bool {
+    let is_whole = |ns: i64| ns % NS_PER_SECOND == 0;
+    let second = |ns: i64| ns.div_euclid(NS_PER_SECOND);
+    kept_ns == found_ns || (is_whole(kept_ns) || is_whole(found_ns)) && second(kept_ns) == second(found_ns)
 }
 
 /// A number as SQLite keeps it.
@@ -446,6 +456,18 @@ mod tests {
             assert_eq!(kind_from(&kind_text(kind)), kind);
         }
         assert_eq!(kind_from("what a later version says"), ErrorKind::Internal);
+    }
+
+    #[test]
+    fn times_are_compared_as_finely_as_both_are_kept() {
+        let second = NS_PER_SECOND;
+        assert!(is_same_time(7 * second + 1, 7 * second + 1));
+        assert!(!is_same_time(7 * second + 1, 7 * second + 2));
+        assert!(is_same_time(7 * second + 1, 7 * second));
+        assert!(is_same_time(7 * second, 7 * second + 1));
+        assert!(!is_same_time(7 * second, 8 * second));
+        assert!(!is_same_time(7 * second, 6 * second + 999_999_999));
+        assert!(is_same_time(-second, -1), "before 1970 a second begins below, too");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::{Error, ErrorKind};
 use crate::failpoint;
@@ -242,27 +242,11 @@ fn looks_sound(path: &Path) -> Result<bool, Error> {
 
 /// The file, what it held, and whether that were rows of a key that is lost.
 fn connect(path: &Path, secret: &Secret) -> rusqlite::Result<(Connection, Holds, bool)> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = sqlite::open(path, flags)?;
-    conn.busy_timeout(BUSY_TIMEOUT)?;
-    conn.set_prepared_statement_cache_capacity(32);
-    // What the file brings along must not run anything or forbid anything.
-    conn.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA foreign_keys = OFF; PRAGMA cell_size_check = ON;")?;
-    conn.execute_batch(match sqlite::has_sync(path) {
-        true => "PRAGMA synchronous = NORMAL;",
-        false => "PRAGMA synchronous = OFF;",
-    })?;
-    let mode = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0));
-    match mode {
-        Ok(mode) if mode.eq_ignore_ascii_case("wal") => {}
-        Err(error) if is_damage(&error) => return Err(error),
-        // A file system without shared memory: alone, and with a journal that is rolled back.
-        _ => conn.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = DELETE;")?,
-    }
-    conn.execute_batch(
-        "PRAGMA cache_size = -2048; PRAGMA temp_store = FILE;
-         PRAGMA wal_autocheckpoint = 4096; PRAGMA journal_size_limit = 33554432;",
-    )?;
+    let conn = match open(path, JournalMode::Shared) {
+        // A file system without shared memory.
+        Err(error) if !is_damage(&error) && !is_busy(&error) => open(path, JournalMode::Alone)?,
+        opened => opened?,
+    };
     let holds = schema::recognise(&conn)?;
     match holds {
         Holds::Other | Holds::Newer(_) => return Ok((conn, holds, false)),
@@ -272,4 +256,47 @@ fn connect(path: &Path, secret: &Secret) -> rusqlite::Result<(Connection, Holds,
     }
     let has_forgotten = schema::fit_key(&conn, secret)?;
     Ok((conn, holds, has_forgotten))
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+/// How SQLite keeps what is not in the file yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum JournalMode {
+    /// In a log beside it, which others read through shared memory.
+    Shared,
+    /// In a journal that is rolled back, with nobody else there.
+    Alone,
+}
+
+fn open(path: &Path, mode: JournalMode) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = sqlite::open(path, flags)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    let (wanted, lock) = match mode {
+        JournalMode::Shared => ("wal", "NORMAL"),
+        JournalMode::Alone => ("delete", "EXCLUSIVE"),
+    };
+    // Before anything is read, for that would make the shared memory.
+    conn.execute_batch(&format!("PRAGMA locking_mode = {lock};"))?;
+    conn.set_prepared_statement_cache_capacity(32);
+    // What the file brings along must not run anything or forbid anything.
+    conn.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA foreign_keys = OFF; PRAGMA cell_size_check = ON;")?;
+    conn.execute_batch(match sqlite::has_sync(path) {
+        true => "PRAGMA synchronous = NORMAL;",
+        false => "PRAGMA synchronous = OFF;",
+    })?;
+    let found: String = conn.query_row(&format!("PRAGMA journal_mode = {wanted}"), [], |row| row.get(0))?;
+    if mode == JournalMode::Shared && !found.eq_ignore_ascii_case(wanted) {
+        return open(path, JournalMode::Alone);
+    }
+    // The shared memory is made when something is read.
+    conn.query_row("PRAGMA schema_version", [], |row| row.get::<_, i64>(0))?;
+    conn.execute_batch(
+        "PRAGMA cache_size = -2048; PRAGMA temp_store = FILE;
+         PRAGMA wal_autocheckpoint = 4096; PRAGMA journal_size_limit = 33554432;",
+    )?;
+    Ok(conn)
 }

@@ -100,7 +100,7 @@ impl Storage for Disk {
 
     fn write_atomic(&self, path: &Path, content: &[u8], sync: bool) -> io::Result<()> {
         let temporary = temporary_name(path)?;
-        let file = create_private(&temporary, content, &self.limits)?;
+        let file = create_private(&temporary, content)?;
         let filled = fill(file, content, &temporary, sync.then_some(&*self.limits));
         let replaced = filled.and_then(|()| fs::rename(&temporary, path));
         if replaced.is_err() {
@@ -112,7 +112,7 @@ impl Storage for Disk {
     }
 
     fn rename(&self, from: &Path, to: &Path, replace: bool) -> io::Result<()> {
-        if replace { fs::rename(from, to) } else { rename_new(from, to, &self.limits) }
+        if replace { fs::rename(from, to) } else { rename_new(from, to) }
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -221,14 +221,14 @@ fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
 
 /// A new private file for this content. What a crash left under the name goes first: it may have a
 /// wider mode, or another name as well. What somebody else has put there is kept under a free name.
-fn create_private(path: &Path, content: &[u8], limits: &Limits) -> io::Result<File> {
+fn create_private(path: &Path, content: &[u8]) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(PRIVATE_MODE).custom_flags(OPEN_FLAGS);
     match options.open(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             match is_left_by_us(path, content)? {
                 true => fs::remove_file(path)?,
-                false => move_aside(path, limits)?,
+                false => move_aside(path)?,
             }
             options.open(path)
         }
@@ -262,9 +262,9 @@ fn is_journal(path: &Path) -> bool {
     path.as_os_str().as_encoded_bytes().ends_with(JOURNAL_SUFFIX.as_bytes())
 }
 
-fn move_aside(path: &Path, limits: &Limits) -> io::Result<()> {
+fn move_aside(path: &Path) -> io::Result<()> {
     for number in 1..=ASIDE_MAX {
-        match rename_new(path, &damaged_path(path, number), limits) {
+        match rename_new(path, &damaged_path(path, number)) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             result => return result,
         }

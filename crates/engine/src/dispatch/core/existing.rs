@@ -105,7 +105,7 @@ impl Core {
         let may_be_ours = |note: &&Note| job.is_of(&note.url, note.given) || job.is_kin(note.given);
         if let Some(note) = existing.note.as_ref().filter(may_be_ours) {
             match note.file {
-                Some(file) if file != existing.len_and_time() => {
+                Some(noted) if !existing.has(noted) => {
                     return Known::Other("the file that has this name was changed since it was fetched".to_owned());
                 }
                 Some(_) => {
@@ -174,9 +174,7 @@ impl Core {
             Ok(Owner::Another(url)) => {
                 ExistingVerdict::Owned(format!("the file of another entry has this name ({url})"))
             }
-            Ok(Owner::Itself { left: Some(left) })
-                if job.existing.as_ref().is_some_and(|found| left != found.len_and_time()) =>
-            {
+            Ok(Owner::Itself { left: Some(left) }) if job.existing.as_ref().is_some_and(|found| !found.has(left)) => {
                 ExistingVerdict::Changed
             }
             // A ledger that cannot be asked says nothing against it; its content decides.

@@ -11,8 +11,6 @@ use parking_lot::Mutex;
 pub(crate) enum Limit {
     /// Neither `flock` nor locks of open file descriptions.
     Locks,
-    /// A rename that replaces nothing, or a hard link.
-    NewNames,
     /// Bringing a file to the disk.
     Sync,
 }
@@ -22,10 +20,6 @@ impl Limit {
         let what = match self {
             Self::Locks => {
                 "has no locks: a file beside each download tells other processes on this machine that it is taken"
-            }
-            Self::NewNames => {
-                "cannot rename without replacing: a file that another program makes under the same name in that \
-                 moment is lost"
             }
             Self::Sync => "does not sync: what was saved may be lost if the machine loses its power",
         };

@@ -20,6 +20,9 @@ use crate::storage::{OpenPart, PartFile, Stat};
 /// How often a name is opened again because its file went away before the lock was ours.
 const OPEN_TRIES_MAX: u32 = 16;
 
+/// How a file system says that it makes no file longer.
+const ONLY_SHORTENS: [i32; 4] = [libc::EPERM, libc::EINVAL, libc::ENOSYS, libc::EOPNOTSUPP];
+
 /// So many holes are told at most.
 const HOLES_MAX: usize = 1000;
 /// No file system has larger blocks.
@@ -64,7 +67,7 @@ impl DiskPart {
             if is_same(&file, path)? {
                 if mode == OpenPart::Empty {
                     super::keep_private(&file)?;
-                    file.set_len(0)?;
+                    set_len(&file, 0)?;
                 }
                 return Ok(Self {
                     file,
@@ -131,7 +134,7 @@ impl PartFile for DiskPart {
 
     fn allocate(&self, len_bytes: u64) -> io::Result<()> {
         let before_bytes = self.file.metadata()?.len();
-        let allocated = reserve(&self.file, 0, len_bytes).and_then(|()| self.file.set_len(len_bytes));
+        let allocated = reserve(&self.file, 0, len_bytes).and_then(|()| self.set_len(len_bytes));
         if allocated.is_err() {
             // Gives back what was reserved until the disk was full; the first error is the one to tell.
             let _ = self.file.set_len(before_bytes);
@@ -140,7 +143,7 @@ impl PartFile for DiskPart {
     }
 
     fn set_len(&self, len_bytes: u64) -> io::Result<()> {
-        self.file.set_len(len_bytes)
+        set_len(&self.file, len_bytes)
     }
 
     fn keep_private(&self) -> io::Result<()> {
@@ -221,6 +224,17 @@ impl Drop for DiskPart {
         if let Some(lock) = self.lock.as_ref().filter(|_| !self.is_finished.load(Ordering::Relaxed)) {
             lock.release(&self.file);
         }
+    }
+}
+
+/// Some file systems have no such call, or only shorten files by it: the last byte makes one longer.
+fn set_len(file: &File, len_bytes: u64) -> io::Result<()> {
+    let Err(error) = file.set_len(len_bytes) else { return Ok(()) };
+    let is_refused = error.raw_os_error().is_some_and(|code| ONLY_SHORTENS.contains(&code));
+    match file.metadata()?.len() {
+        found if is_refused && found == len_bytes => Ok(()),
+        found if is_refused && found < len_bytes => file.write_all_at(&[0], len_bytes - 1),
+        _ => Err(error),
     }
 }
 

@@ -12,7 +12,6 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::super::limits::Limits;
 use super::super::rename::rename_new;
 
 /// How the name of a lock file ends.
@@ -56,7 +55,7 @@ fn make(name: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
     let written = options.open(&unfinished).and_then(|mut file| file.write_all(Holder::this().to_text().as_bytes()));
-    let made = written.and_then(|()| rename_new(&unfinished, name, &Limits::default()));
+    let made = written.and_then(|()| rename_new(&unfinished, name));
     if made.is_err() {
         let _ = fs::remove_file(&unfinished);
     }
