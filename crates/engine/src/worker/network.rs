@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
-use rustls::CertificateError;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
@@ -18,7 +17,7 @@ use super::limit::RateLimit;
 use super::proxy::{Kind, Proxies, Proxy};
 use super::resolve::{Resolve, ResolveError, ResolveService};
 use super::socks::{self, Destination};
-use super::tls::Tls;
+use super::tls::{Tls, handshake_error};
 use super::{refusal, tunnel};
 use crate::dispatch::message::{Alpn, Protocol};
 use crate::error::{Error, ErrorKind, Result, find};
@@ -175,7 +174,7 @@ impl Network {
         let name = ServerName::try_from(bare).map_err(|source| {
             Error::new(ErrorKind::Tls, "the host has no name that TLS could verify").with_source(source)
         })?;
-        let stream = TlsConnector::from(self.tls.config(alpn)).connect(name, stream).await.map_err(tls_error)?;
+        let stream = TlsConnector::from(self.tls.config(alpn)).connect(name, stream).await.map_err(handshake_error)?;
         let protocol = match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => Protocol::Http2,
             _ => Protocol::Http1,
@@ -205,37 +204,6 @@ fn unresolved(origin: &Origin, why: &io::Error) -> Error {
 fn lookup_words(error: &io::Error) -> String {
     let text = error.to_string();
     text.rsplit(": ").next().unwrap_or(&text).to_lowercase()
-}
-
-fn tls_error(source: io::Error) -> Error {
-    let is_tls = source.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
-    let text = match source.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(rustls::Error::InvalidCertificate(why)) => {
-            format!("the server's certificate was refused: {}", certificate_words(why))
-        }
-        Some(other) => format!("the TLS handshake failed ({other})"),
-        None => format!("the connection broke during the TLS handshake ({})", crate::error::plain_io(&source)),
-    };
-    let kind = if is_tls { ErrorKind::Tls } else { ErrorKind::Broken };
-    Error::new(kind, text).with_source(source)
-}
-
-fn certificate_words(why: &CertificateError) -> String {
-    match why {
-        CertificateError::UnknownIssuer => "nobody who is trusted here has signed it".to_owned(),
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "it is for another host name".to_owned()
-        }
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired".to_owned(),
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "it is not valid yet; is this machine's clock right?".to_owned()
-        }
-        CertificateError::Revoked => "it was revoked".to_owned(),
-        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            "it is that of an authority (CA:TRUE), which no server may use as its own".to_owned()
-        }
-        other => other.to_string(),
-    }
 }
 
 /// A duration for people.

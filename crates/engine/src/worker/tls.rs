@@ -1,17 +1,23 @@
 //! TLS by rustls: one configuration for each set of protocols that is offered, shared by all
 //! workers, so that sessions are resumed across them.
 
+mod p521;
+mod verify;
+mod words;
+
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
+use self::verify::{AcceptAll, Trusted};
+pub(crate) use self::words::handshake_error;
 use crate::dispatch::message::Alpn;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::HttpOptions;
@@ -23,16 +29,17 @@ pub(crate) struct Tls {
     configs: OnceLock<(Arc<ClientConfig>, Arc<ClientConfig>)>,
     provider: Arc<CryptoProvider>,
     is_insecure: bool,
-    own_roots: RootCertStore,
+    /// The certificates of `--ca-file`.
+    own: Vec<CertificateDer<'static>>,
 }
 
 impl Tls {
     pub(crate) fn new(options: &HttpOptions) -> Result<Self> {
         Ok(Self {
             configs: OnceLock::new(),
-            provider: Arc::new(ring::default_provider()),
+            provider: Arc::new(p521::provider()),
             is_insecure: options.insecure,
-            own_roots: options.ca_file.as_deref().map_or_else(|| Ok(RootCertStore::empty()), read_roots)?,
+            own: options.ca_file.as_deref().map_or_else(|| Ok(Vec::new()), read_certificates)?,
         })
     }
 
@@ -56,74 +63,40 @@ impl Tls {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()
             .expect("the provider has all cipher suites of the default versions");
-        if self.is_insecure {
-            let verifier = Arc::new(AcceptAll(Arc::clone(&self.provider)));
-            return builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
-        }
-        let mut roots = self.own_roots.clone();
+        let verifier: Arc<dyn ServerCertVerifier> = match self.is_insecure {
+            true => Arc::new(AcceptAll),
+            false => Arc::new(Trusted::new(self.roots(), self.own.clone(), Arc::clone(&self.provider))),
+        };
+        builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
+    }
+
+    /// The authorities of the system and of `--ca-file`.
+    fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(self.own.iter().cloned());
         // A system without authorities is not an error: then no certificate is accepted.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        builder.with_root_certificates(roots).with_no_client_auth()
+        roots
     }
 }
 
-/// The authorities in the file of `--ca-file`.
-fn read_roots(path: &Path) -> Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
+/// What the file of `--ca-file` holds. Each must be of use as an authority.
+fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let wrong = |message: String| Error::new(ErrorKind::Usage, message).with_path(path);
     let file = File::open(path).map_err(|source| {
         wrong(format!("the file of --ca-file cannot be read: {}", crate::error::plain_io(&source))).with_source(source)
     })?;
-    let mut found = 0;
+    let mut certificates = Vec::new();
     for certificate in CertificateDer::pem_reader_iter(BufReader::new(file)) {
         let certificate =
             certificate.map_err(|source| wrong(format!("the file of --ca-file is no PEM file: {source}")))?;
-        roots
-            .add(certificate)
+        RootCertStore::empty()
+            .add(certificate.clone())
             .map_err(|source| wrong("a certificate of --ca-file cannot be used".to_owned()).with_source(source))?;
-        found += 1;
+        certificates.push(certificate);
     }
-    if found == 0 {
+    if certificates.is_empty() {
         return Err(wrong("the file of --ca-file holds no certificate in PEM form".to_owned()));
     }
-    Ok(roots)
-}
-
-/// What `--insecure` asks for: any certificate, but still a valid handshake.
-#[derive(Debug)]
-struct AcceptAll(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AcceptAll {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+    Ok(certificates)
 }

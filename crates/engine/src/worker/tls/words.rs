@@ -1,0 +1,115 @@
+//! What went wrong in a handshake, in the field's words, and what helps. Pure.
+
+use std::io;
+
+use rustls::{AlertDescription, CertificateError, Error as TlsError, PeerIncompatible};
+use rustls_pki_types::ServerName;
+
+use super::verify::is_authority;
+use crate::error::{Error, ErrorKind, plain_io};
+use crate::secret::printable;
+
+/// So many of the names in a certificate are told.
+const NAMES_MAX: usize = 3;
+const OWN_AUTHORITY: &str = "if the certificate is signed by an authority of your own, give it with --ca-file";
+const OPERATOR: &str = "ask the server's operator to mend it; --insecure accepts any certificate, from anybody";
+const OLD_SERVER: &str = "ask the server's operator for TLS 1.3, or for TLS 1.2 with ECDHE and AES-GCM";
+
+/// The error of a handshake that `source` ended.
+pub(crate) fn handshake_error(source: io::Error) -> Error {
+    let inner = source.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
+    let (text, advice) = match inner {
+        None => {
+            let text = format!("the connection broke during the TLS handshake ({})", plain_io(&source));
+            return Error::new(ErrorKind::Broken, text).with_source(source);
+        }
+        Some(TlsError::InvalidCertificate(why)) => {
+            let (words, advice) = certificate_words(why);
+            (format!("the server's certificate was refused: {words}"), advice)
+        }
+        Some(other) => {
+            let (words, advice) = handshake_words(other);
+            (format!("the TLS handshake failed: {words}"), advice)
+        }
+    };
+    let error = Error::new(ErrorKind::Tls, text).with_source(source);
+    error.with_advice(advice)
+}
+
+fn certificate_words(why: &CertificateError) -> (String, &'static str) {
+    use CertificateError as Why;
+    let is = |words: &str, advice| (words.to_owned(), advice);
+    match why {
+        Why::UnknownIssuer => is("nobody who is trusted here has signed it (unknown issuer)", OWN_AUTHORITY),
+        Why::NotValidForName => is("it is for another host name", OPERATOR),
+        Why::NotValidForNameContext { expected, presented } => (other_name(expected, presented), OPERATOR),
+        Why::Expired | Why::ExpiredContext { .. } => is("it has expired", OPERATOR),
+        Why::NotValidYet | Why::NotValidYetContext { .. } => {
+            is("it is not valid yet", "check this machine's clock; if it is right, ask the server's operator")
+        }
+        Why::Revoked => is("it was revoked", OPERATOR),
+        Why::BadSignature => {
+            is("its signature does not fit, or its key is not accepted (RSA keys have at least 2048 bits)", OPERATOR)
+        }
+        Why::UnsupportedSignatureAlgorithmContext { .. }
+        | Why::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            is("it is signed in a way that is not accepted (SHA-1 is not any more)", OPERATOR)
+        }
+        Why::InvalidPurpose | Why::InvalidPurposeContext { .. } => {
+            is("it is not meant for servers (extended key usage)", OPERATOR)
+        }
+        Why::UnhandledCriticalExtension => is("it demands something that is not known here (critical extension)", OPERATOR),
+        Why::BadEncoding => is("it cannot be read", OPERATOR),
+        other if is_authority(other) => is(
+            "it is that of an authority (CA:TRUE), which no server may use as its own",
+            "if the certificate is your own, give it with --ca-file",
+        ),
+        other if other.to_string().contains("UnsupportedCertVersion") => {
+            is("it is of an old form (X.509 version 1 or 2), which cannot say for which hosts it is", OPERATOR)
+        }
+        other => (other.to_string(), OPERATOR),
+    }
+}
+
+fn other_name(expected: &ServerName<'_>, presented: &[String]) -> String {
+    if presented.is_empty() {
+        let expected = expected.to_str();
+        return format!("it names no host, so not {expected} (a CN alone does not count; it has no subjectAltName)");
+    }
+    let names: Vec<_> = presented.iter().take(NAMES_MAX).map(|name| plain_name(name)).collect();
+    let more = if presented.len() > NAMES_MAX { " and others" } else { "" };
+    format!("it is for another host name ({}{more})", names.join(", "))
+}
+
+/// `DnsName("a.example")` → `a.example`.
+fn plain_name(shown: &str) -> String {
+    let bare = shown.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(shown);
+    printable(bare.trim_matches('"')).into_owned()
+}
+
+fn handshake_words(why: &TlsError) -> (String, &'static str) {
+    use AlertDescription as Alert;
+    let is = |words: &str, advice| (words.to_owned(), advice);
+    match why {
+        TlsError::AlertReceived(Alert::HandshakeFailure | Alert::InsufficientSecurity)
+        | TlsError::PeerIncompatible(
+            PeerIncompatible::NoCipherSuitesInCommon | PeerIncompatible::NoKxGroupsInCommon,
+        ) => is(
+            "the server takes none of the ciphers that are offered; it may have only old ones (RSA key exchange, DHE \
+             or CBC)",
+            OLD_SERVER,
+        ),
+        TlsError::AlertReceived(Alert::ProtocolVersion)
+        | TlsError::PeerIncompatible(
+            PeerIncompatible::ServerDoesNotSupportTls12Or13 | PeerIncompatible::Tls12NotOfferedOrEnabled,
+        ) => is("the server speaks only versions of TLS before 1.2", OLD_SERVER),
+        TlsError::AlertReceived(Alert::UnrecognisedName) => {
+            is("the server knows no host of this name", "check the host name in the URL")
+        }
+        TlsError::AlertReceived(Alert::CertificateRequired | Alert::BadCertificate | Alert::UnknownCA) => {
+            is("the server wants a certificate from us, which is not supported", "ask the server's operator")
+        }
+        TlsError::InvalidMessage(_) => is("what answers does not speak TLS", "check the port, or try http:// instead"),
+        other => (other.to_string(), "run the same command again; if it stays so, ask the server's operator"),
+    }
+}
