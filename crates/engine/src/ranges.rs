@@ -93,6 +93,12 @@ impl RangeSet {
         range.is_empty() || self.ranges.get(at).is_some_and(|have| have.start <= range.start)
     }
 
+    /// Whether any byte of `range` is covered.
+    pub fn overlaps(&self, range: ByteRange) -> bool {
+        let at = self.ranges.partition_point(|have| have.end <= range.start);
+        !range.is_empty() && self.ranges.get(at).is_some_and(|have| have.start < range.end)
+    }
+
     /// The ranges, in order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = ByteRange> + '_ {
         self.ranges.iter().copied()

@@ -10,7 +10,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use towline_threads::cancel::CancelToken;
@@ -393,6 +393,7 @@ impl Supervised for Run {
             dir: self.options.dir.clone(),
             named: RefCell::default(),
             refuses_unnamed: Cell::default(),
+            last_modified: Cell::new(UNIX_EPOCH),
         };
         self.spawn(crew, "commit", move || committer.run())?;
         let (events, mut reporter) = (queues.events.clone(), self.reporter.take());

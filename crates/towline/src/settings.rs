@@ -2,6 +2,7 @@
 //! nobody checks again.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use towline_engine::feed::ListSource;
@@ -106,14 +107,16 @@ pub(crate) fn http(args: HttpArgs) -> Result<HttpOptions, Complaint> {
     Ok(http)
 }
 
-/// A status file is replaced each step, which what is there now would not survive.
+/// A status file is replaced each step, which what is there now would not survive. Its directory is made.
 fn status_file(path: PathBuf) -> Result<PathBuf, Complaint> {
-    if may_hold_status(&path) {
+    let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+    if made.is_ok() && may_hold_status(&path) {
         return Ok(path);
     }
     let what = match path.symlink_metadata() {
         Ok(found) if found.is_file() => "there is a file that is no status of towline, and would be lost",
         Ok(_) => "there is something that is no file",
+        Err(_) if made.is_err() => "its directory cannot be made",
         Err(_) => "it cannot be looked at",
     };
     let shown = printable(&path.to_string_lossy()).into_owned();

@@ -15,7 +15,7 @@ use towline_threads::executor::ThreadPoolExecutor;
 use towline_threads::queue::{GetError, Queue};
 
 use super::ours::{self, Found};
-use super::{CommitterRequest, Parts};
+use super::{CommitterRequest, Parts, written};
 use crate::checksum::{self, Algorithm, Hasher};
 use crate::dispatch::message::{Fate, Message, Note, Publish, Published, Store};
 use crate::error::{Error, ErrorKind, Result};
@@ -35,6 +35,8 @@ const SYNC_AT_ONCE_MIN: usize = 16;
 const GATHER: Duration = Duration::from_millis(1);
 /// So much is committed as one group at most.
 const GROUP_MAX: usize = 512;
+/// The clock that files get their times from goes in steps that are shorter than this.
+const TICK_MAX: Duration = Duration::from_secs(1);
 /// So much of a file is copied at once.
 const COPY_BYTES: usize = 64 << 10;
 
@@ -54,6 +56,8 @@ pub(crate) struct Committer {
     pub(crate) named: RefCell<HashSet<PathBuf>>,
     /// Files without a name get none here.
     pub(crate) refuses_unnamed: Cell<bool>,
+    /// The time of the file that was finished last.
+    pub(crate) last_modified: Cell<SystemTime>,
 }
 
 /// A file on its way to its final name.
@@ -182,6 +186,7 @@ impl Committer {
         let part = self.open_small(pending.job, &path)?;
         let mut from = PartReader { part: &*pending.part, position: 0, len_bytes: pending.publish.len_bytes };
         let written = copy(&mut from, &*part)
+            .inspect(|()| self.tell_apart(&*part))
             .and_then(|()| part.finish(&note_bytes(&pending.publish, &*part)))
             .and_then(|()| if self.syncs { part.sync() } else { Ok(()) });
         if let Err(source) = written {
@@ -274,7 +279,7 @@ impl Committer {
         if !pending.publish.looks_for_holes {
             return false;
         }
-        let holes = pending.part.holes().unwrap_or_default();
+        let holes = written::holes_in_whole(&*pending.part, pending.publish.len_bytes);
         let is_hollow = !holes.is_empty();
         if is_hollow {
             self.report(Message::Hollow(pending.job, holes));
@@ -321,6 +326,7 @@ impl Committer {
     fn sync(&self, pending: &[Pending], directories: &BTreeSet<PathBuf>) -> Vec<Result<()>> {
         let at_once = self.syncs && pending.len() >= SYNC_AT_ONCE_MIN;
         let finish = |pending: &Pending| {
+            self.tell_apart(&*pending.part);
             let finished = pending.part.finish(&note_bytes(&pending.publish, &*pending.part));
             let synced = finished.and_then(|()| if self.syncs && !at_once { pending.part.sync() } else { Ok(()) });
             synced.map_err(|source| Error::storage("sync", &pending.publish.path, source))
@@ -336,6 +342,24 @@ impl Committer {
                 None => finished,
             };
         finished.into_iter().zip(pending).map(and_synced).collect()
+    }
+
+    /// Gives a file a time of its own. Files that come within one tick of the system's clock would have the
+    /// same, and with one length too, one that got the name of another could not be told from it.
+    fn tell_apart(&self, part: &dyn PartFile) {
+        let Ok(Stat { modified, .. }) = part.stat() else { return };
+        let last = self.last_modified.get();
+        match last.duration_since(modified) {
+            Ok(before) if before < TICK_MAX => {
+                let next = last + Duration::from_nanos(1);
+                // As far as it goes: some file systems keep no such times.
+                let _ = part.set_modified(next);
+                self.last_modified.set(next);
+            }
+            // It was written long before, or the clock was set back.
+            Ok(_) => {}
+            Err(_) => self.last_modified.set(modified),
+        }
     }
 
     /// The promise of the whole program hangs on this: what gets the name is the file that we hold,

@@ -14,7 +14,8 @@ use bytes::Bytes;
 use towline_threads::queue::Queue;
 
 use super::ours::{self, Found};
-use super::{OpenerRequest, Parts, written};
+use super::written::{self, Doubt};
+use super::{OpenerRequest, Parts};
 use crate::dispatch::message::{Existing, Look, Message, Open, Prepared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::JobId;
@@ -22,6 +23,7 @@ use crate::name::{
     LEFTOVER_SUFFIXES, aside_path, damaged_path, earlier_journal_path, earlier_part_path, journal_path,
     old_journal_path, old_part_path, part_path,
 };
+use crate::ranges::RangeSet;
 use crate::size::bytes as shown_bytes;
 use crate::storage::{OpenPart, PartFile, Stat, StatKind, Storage};
 
@@ -141,20 +143,36 @@ impl Opener {
         }
         let mut journal = journal;
         prepared.is_moved = journal.file.zip(stat.file).is_some_and(|(held, found)| !held.is_same(&found));
-        if prepared.is_moved {
-            let doubted = written::believe_written(&*opened, &mut journal.done)
-                .map_err(|source| Error::storage("read", &part, source))?;
-            if doubted > 0 {
-                prepared.warnings.push(format!(
-                    "the partial file was moved or copied, and {} of it may never have been written there: they are \
-                     fetched again",
-                    shown_bytes(doubted)
-                ));
-            }
+        if let Some(text) = self.doubt(&*opened, &part, prepared.is_moved, &mut journal.done)? {
+            prepared.warnings.push(text);
         }
         self.parts.insert(job, path, opened);
         prepared.partial = Some(*journal);
         Ok(())
+    }
+
+    /// Takes what may never have been written out of what the journal claims, and says so.
+    fn doubt(
+        &self,
+        part: &dyn PartFile,
+        name: &Path,
+        is_moved: bool,
+        claimed: &mut RangeSet,
+    ) -> Result<Option<String>> {
+        let cannot = |source| Error::storage("read", name, source);
+        let (doubt, what) = if is_moved {
+            (Doubt::Moved, "moved or copied")
+        } else if written::is_hollow(part, claimed).map_err(cannot)? {
+            (Doubt::Hollow, "cut or replaced")
+        } else {
+            return Ok(None);
+        };
+        let doubted = written::believe_written(part, claimed, doubt).map_err(cannot)?;
+        let text = format!(
+            "the partial file was {what}, and {} of it may never have been written there: they are fetched again",
+            shown_bytes(doubted)
+        );
+        Ok((doubted > 0).then_some(text))
     }
 
     /// Nothing has the partial name. A build that called it otherwise may have left something, or a
@@ -276,7 +294,7 @@ impl Opener {
         }
         self.storage
             .write_atomic(&journal_path(path), &journal.encode(), had_journal)
-            .map_err(|source| Error::storage("write the journal", path, source))?;
+            .map_err(|source| self.not_written(path, source))?;
         let opened = self.lock_empty(path)?;
         if let Err(error) = self.reserve(&*opened, path, *total_bytes) {
             self.storage.remove(&part).ok();
@@ -285,6 +303,16 @@ impl Opener {
         }
         self.parts.insert(*job, path, opened);
         Ok(set_aside)
+    }
+
+    /// A journal is written before its file is locked; whoever does that at the same time takes ours away.
+    fn not_written(&self, path: &Path, source: io::Error) -> Error {
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let is_there = self.storage.stat(directory).is_ok_and(|stat| stat.is_some());
+        match source.kind() {
+            io::ErrorKind::NotFound if is_there => Error::locked("another process is fetching this file", path, source),
+            _ => Error::storage("write the journal", path, source),
+        }
     }
 
     /// What is there is ours, as was found before; what came since is not.

@@ -30,6 +30,16 @@ impl Names {
         job.path = job.path.with_file_name(self.rules.numbered(&job.plain_name, job.renamed));
     }
 
+    /// Gives a job its next name that nobody has spoken for, and reserves it.
+    pub(crate) fn number_free(&mut self, job: &mut Job) {
+        loop {
+            self.number(job);
+            if self.reserve(job) {
+                return;
+            }
+        }
+    }
+
     /// A file has this name; false if it is spoken for.
     pub(crate) fn insert(&mut self, path: &Path) -> bool {
         self.keys.insert(self.key(path))

@@ -112,6 +112,27 @@ fn an_entry_of_a_list_is_looked_at_again_when_its_file_was_touched() {
 }
 
 #[test]
+fn files_of_a_list_that_change_names_are_noticed_although_they_came_at_the_same_time() {
+    with_watchdog(LONG, || {
+        let origin = Origin::builder().files("/{}.bin", 40, 5000, 25).start().unwrap();
+        let place = Place::new();
+        let list = || {
+            let urls: String = (0..40).map(|number| origin.url(&format!("/{number}.bin")) + "\n").collect();
+            ListSource::Reader(Box::new(Cursor::new(urls.into_bytes())))
+        };
+        fetch_list(place.options(), list(), false).assert_done(40);
+        for number in (0..40).step_by(2) {
+            let file = |number| place.file(&format!("{number}.bin"));
+            fs::rename(file(number), place.beside("other")).unwrap();
+            fs::rename(file(number + 1), file(number)).unwrap();
+            fs::rename(place.beside("other"), file(number + 1)).unwrap();
+        }
+        let run = fetch_list(place.options(), list(), false);
+        assert_eq!(run.failure_kinds(), [ErrorKind::NameTaken; 40]);
+    });
+}
+
+#[test]
 fn the_name_of_another_entry_is_left_to_it() {
     with_watchdog(LONG, || {
         let size = 2 * MIB;

@@ -216,6 +216,49 @@ fn what_somebody_puts_in_the_place_of_a_journal_is_kept() {
     });
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn what_was_punched_out_of_a_partial_file_comes_again() {
+    use rustix::fs::{FallocateFlags, fallocate};
+
+    with_watchdog(LONG, || {
+        let origin = slow_origin(51);
+        let place = Place::new();
+        let kept_bytes = begin(&place, &origin, "/a.bin");
+        let part = File::options().write(true).open(place.file("a.bin.towline")).unwrap();
+        // It ends within a block, whose rest stays where it is.
+        let punched = fallocate(&part, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 300_000, 300_000);
+        if let Err(errno) = punched {
+            // This file system has no holes, and the rest of the test says nothing.
+            return assert_eq!(errno, rustix::io::Errno::OPNOTSUPP);
+        }
+        let run = fetch(one_connection(&place), [spec(&origin, "/a.bin")]);
+        run.assert_done(1);
+        place.assert_content("a.bin", 51, LARGE);
+        assert!((1..kept_bytes).contains(&run.resumed_bytes()), "{} of {kept_bytes}", run.resumed_bytes());
+    });
+}
+
+#[test]
+fn a_file_that_gets_another_name_goes_on_with_what_was_begun() {
+    with_watchdog(LONG, || {
+        let origin = slow_origin(52);
+        let place = Place::new();
+        let kept_bytes = begin(&place, &origin, "/a.bin");
+        for name in ["a.bin", "a.1.bin"] {
+            fs::write(place.file(name), "precious, not ours").unwrap();
+        }
+        let mut options = one_connection(&place);
+        options.existing = Existing::AutoRename;
+        let run = fetch(options, [spec(&origin, "/a.bin")]);
+        run.assert_done(1);
+        assert_eq!(run.resumed_bytes(), kept_bytes);
+        place.assert_content("a.2.bin", 52, LARGE);
+        assert_eq!(fs::read_to_string(place.file("a.1.bin")).unwrap(), "precious, not ours");
+        assert_eq!(place.leftovers(&["a.bin", "a.1.bin", "a.2.bin"]), [""; 0]);
+    });
+}
+
 #[test]
 fn what_was_begun_stays_beside_a_file_that_is_left_alone() {
     with_watchdog(LONG, || {

@@ -87,6 +87,7 @@ impl Core {
             let url = if job.sources.lead() == 0 { &job.url } else { &job.spec.url };
             let plain = given.unwrap_or_else(|| name::safe::from_url(url));
             job.plain_name = self.names.safe(&plain);
+            job.renamed = 0;
             job.path = self.settings.dir.join(&job.plain_name);
         }
         if let Some(warning) = warning {

@@ -240,12 +240,7 @@ impl Core {
                     self.enter_running(id);
                     return self.prepare(now, id);
                 }
-                loop {
-                    self.names.number(job);
-                    if self.names.reserve(job) {
-                        break;
-                    }
-                }
+                self.names.number_free(job);
                 let len_bytes = job.total_bytes.unwrap_or(0);
                 self.publish(id, len_bytes);
             }

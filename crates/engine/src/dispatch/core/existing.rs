@@ -19,6 +19,7 @@ use crate::plan::piece::Piece;
 use crate::storage::StatKind;
 
 const UNPROVEN: &str = "a file of the same size has this name, and nothing shows that it is the same file";
+const NO_FILE: &str = "only files are replaced: move it away, or use -o or --auto-rename";
 const TRUST_SIZE: &str = "use --trust-size to take it for the file, or --overwrite, --auto-rename or --skip-existing";
 
 /// What is to be done about a file that has the name.
@@ -148,8 +149,11 @@ impl Core {
             Policy::Skip => Decision::There(How::Skipped, published),
             _ => {
                 let error = Error::new(ErrorKind::NameTaken, why).with_path(job.path.clone());
-                let is_unproven = why == UNPROVEN;
-                Decision::Refuse(if is_unproven { error.with_advice(TRUST_SIZE) } else { error })
+                Decision::Refuse(match existing.stat.kind {
+                    StatKind::File if why == UNPROVEN => error.with_advice(TRUST_SIZE),
+                    StatKind::File => error,
+                    _ => error.with_advice(NO_FILE),
+                })
             }
         }
     }

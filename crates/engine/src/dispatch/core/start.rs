@@ -342,15 +342,26 @@ impl Core {
                 );
                 self.beside_existing(now, id);
             }
-            Decision::Rename => {
-                let Some(job) = self.jobs.get_mut(&id) else { return };
-                job.is_part_open = false;
-                self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), fate: Fate::Kept });
-                job.forget();
-                self.names.number(job);
-                self.prepare(now, id);
-            }
+            Decision::Rename => self.rename_beside_existing(now, id),
         }
+    }
+
+    /// The file gets another name than the one that is taken. What was begun of it is gone on with: it
+    /// keeps its own name until it is whole.
+    fn rename_beside_existing(&mut self, now: Time, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if job.done.is_empty() {
+            job.is_part_open = false;
+            self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), fate: Fate::Kept });
+            job.forget();
+            self.names.number(job);
+            return self.prepare(now, id);
+        }
+        // Whether a file has it, publishing shows.
+        self.names.number_free(job);
+        job.is_named = true;
+        job.existing = None;
+        self.go_on(now, id);
     }
 
     /// Fetches what is missing, or everything.

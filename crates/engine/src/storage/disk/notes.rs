@@ -14,36 +14,29 @@ mod linux {
     use std::io;
     use std::path::Path;
 
-    use rustix::fs::{XattrFlags, fremovexattr, fsetxattr, lgetxattr};
-    use rustix::io::{Errno, retry_on_intr};
+    use rustix::fs::{XattrFlags, fgetxattr, fremovexattr, fsetxattr, lgetxattr};
+    use rustix::io::retry_on_intr;
 
     const NAME: &CStr = c"user.towline.origin";
 
     /// The longest note that is written or read.
     const NOTE_BYTES_MAX: usize = 4096;
 
-    /// The ways in which a file system says that it keeps no such note.
-    const NOT_KEPT: [Errno; 7] =
-        [Errno::OPNOTSUPP, Errno::NOSYS, Errno::PERM, Errno::NOSPC, Errno::DQUOT, Errno::TOOBIG, Errno::RANGE];
-
-    /// Replaces the note. What is empty, too long or refused leaves none, rather than an old one
-    /// that would be taken for this content's.
+    /// Replaces the note. What is empty, too long or refused, in whichever way, leaves none, rather than an
+    /// old one that would be taken for this content's.
     pub(in crate::storage::disk) fn write(file: &File, note: &[u8]) -> io::Result<()> {
-        let kept = if note.is_empty() || note.len() > NOTE_BYTES_MAX {
-            Err(Errno::TOOBIG)
-        } else {
-            retry_on_intr(|| fsetxattr(file, NAME, note, XattrFlags::empty()))
-        };
-        match kept {
-            Err(errno) if NOT_KEPT.contains(&errno) => remove(file),
-            result => result.map_err(io::Error::from),
-        }
+        let is_kept = !note.is_empty()
+            && note.len() <= NOTE_BYTES_MAX
+            && retry_on_intr(|| fsetxattr(file, NAME, note, XattrFlags::empty())).is_ok();
+        if is_kept { Ok(()) } else { remove(file) }
     }
 
     fn remove(file: &File) -> io::Result<()> {
-        match retry_on_intr(|| fremovexattr(file, NAME)) {
-            Err(errno) if errno == Errno::NODATA || NOT_KEPT.contains(&errno) => Ok(()),
-            result => result.map_err(io::Error::from),
+        let removed = retry_on_intr(|| fremovexattr(file, NAME));
+        // It counts whether there is one now, not what the call says.
+        match fgetxattr(file, NAME, &mut [0; 0]) {
+            Ok(1..) => removed.map_err(io::Error::from),
+            _ => Ok(()),
         }
     }
 

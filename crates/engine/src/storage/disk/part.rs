@@ -23,10 +23,8 @@ const OPEN_TRIES_MAX: u32 = 16;
 /// How a file system says that it makes no file longer.
 const ONLY_SHORTENS: [i32; 4] = [libc::EPERM, libc::EINVAL, libc::ENOSYS, libc::EOPNOTSUPP];
 
-/// So many holes are told at most.
-const HOLES_MAX: usize = 1000;
-/// No file system has larger blocks.
-const BLOCK_BYTES_MAX: u64 = 64 << 10;
+/// So many holes are told apart at most; behind them all counts as one.
+const HOLES_MAX: usize = 1 << 16;
 
 /// A locked partial file.
 #[derive(Debug)]
@@ -161,7 +159,11 @@ impl PartFile for DiskPart {
 
         let len_bytes = self.file.metadata()?.len();
         let (mut holes, mut position) = (Vec::new(), 0);
-        while position < len_bytes && holes.len() < HOLES_MAX {
+        while position < len_bytes {
+            if holes.len() == HOLES_MAX {
+                holes.push((position, len_bytes));
+                break;
+            }
             let start = match seek(&self.file, SeekFrom::Hole(position)) {
                 Ok(start) if start < len_bytes => start,
                 // One that cannot tell has none.
@@ -172,8 +174,7 @@ impl PartFile for DiskPart {
                 Ok(end) => end,
                 Err(_) => len_bytes,
             };
-            // Cut within a block, the rest of that block was written, with zeros.
-            holes.push((start.saturating_sub(BLOCK_BYTES_MAX), position));
+            holes.push((start, position));
         }
         Ok(holes)
     }
@@ -201,11 +202,8 @@ impl PartFile for DiskPart {
         if self.has_file_mode {
             return notes::write(&self.file, note);
         }
-        match self.file.set_permissions(Permissions::from_mode(self.file_mode)) {
-            // File systems without modes (FAT, some network ones) say it in these two ways.
-            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) => {}
-            result => result?,
-        }
+        // File systems without modes refuse it in many ways; a file that is private longer is whole.
+        let _ = self.file.set_permissions(Permissions::from_mode(self.file_mode));
         notes::write(&self.file, note)
     }
 
@@ -259,9 +257,9 @@ fn reserve(file: &File, offset: u64, len_bytes: u64) -> io::Result<()> {
     use rustix::io::Errno;
 
     match retry_on_intr(|| fallocate(file, FallocateFlags::empty(), offset, len_bytes)) {
-        // The last one also for a length of 0.
-        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => Ok(()),
-        result => result.map_err(io::Error::from),
+        Err(errno @ (Errno::NOSPC | Errno::DQUOT)) => Err(errno.into()),
+        // It is no more than a reservation: without one, writing shows what is wrong.
+        _ => Ok(()),
     }
 }
 

@@ -20,11 +20,7 @@ pub(super) struct Trusted {
 }
 
 impl Trusted {
-    pub(super) fn new(
-        roots: RootCertStore,
-        own: Vec<CertificateDer<'static>>,
-        provider: Arc<CryptoProvider>,
-    ) -> Self {
+    pub(super) fn new(roots: RootCertStore, own: Vec<CertificateDer<'static>>, provider: Arc<CryptoProvider>) -> Self {
         let chains = WebPkiServerVerifier::builder_with_provider(roots.into(), Arc::clone(&provider)).build().ok();
         Self { chains, own, provider }
     }

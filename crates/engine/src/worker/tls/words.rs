@@ -58,7 +58,9 @@ fn certificate_words(why: &CertificateError) -> (String, &'static str) {
         Why::InvalidPurpose | Why::InvalidPurposeContext { .. } => {
             is("it is not meant for servers (extended key usage)", OPERATOR)
         }
-        Why::UnhandledCriticalExtension => is("it demands something that is not known here (critical extension)", OPERATOR),
+        Why::UnhandledCriticalExtension => {
+            is("it demands something that is not known here (critical extension)", OPERATOR)
+        }
         Why::BadEncoding => is("it cannot be read", OPERATOR),
         other if is_authority(other) => is(
             "it is that of an authority (CA:TRUE), which no server may use as its own",
@@ -92,13 +94,13 @@ fn handshake_words(why: &TlsError) -> (String, &'static str) {
     let is = |words: &str, advice| (words.to_owned(), advice);
     match why {
         TlsError::AlertReceived(Alert::HandshakeFailure | Alert::InsufficientSecurity)
-        | TlsError::PeerIncompatible(
-            PeerIncompatible::NoCipherSuitesInCommon | PeerIncompatible::NoKxGroupsInCommon,
-        ) => is(
-            "the server takes none of the ciphers that are offered; it may have only old ones (RSA key exchange, DHE \
+        | TlsError::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon | PeerIncompatible::NoKxGroupsInCommon) => {
+            is(
+                "the server takes none of the ciphers that are offered; it may have only old ones (RSA key exchange, DHE \
              or CBC)",
-            OLD_SERVER,
-        ),
+                OLD_SERVER,
+            )
+        }
         TlsError::AlertReceived(Alert::ProtocolVersion)
         | TlsError::PeerIncompatible(
             PeerIncompatible::ServerDoesNotSupportTls12Or13 | PeerIncompatible::Tls12NotOfferedOrEnabled,

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use fastrand::Rng;
 use towline_threads::cancel::CancelToken;
@@ -140,6 +141,7 @@ impl<'a> World<'a> {
             dir: PathBuf::from(DIR),
             named: RefCell::default(),
             refuses_unnamed: Cell::default(),
+            last_modified: Cell::new(UNIX_EPOCH),
         };
         let explicit = script.options.connections.unwrap_or(1);
         let mut world = Self {
