@@ -192,6 +192,8 @@ pub(crate) struct Job {
     /// What is missing can only come with a stream from the first byte on. What is there stays, if
     /// that stream is of the same version.
     pub(crate) begins_at_zero: bool,
+    /// How long it is by a source in whose place another one brings the whole file.
+    pub(crate) told_bytes: Option<u64>,
     /// The whole file is asked for because its ranges fail: what came stays, whatever is answered.
     pub(crate) is_last_resort: bool,
     /// The source that leads has not been compared with what others brought.
@@ -344,6 +346,8 @@ pub(crate) struct Transfer {
     pub(crate) has_renewed: bool,
     /// Whether its bytes go to the partial file.
     pub(crate) writes: bool,
+    /// How long its body has to be, although it does not say so.
+    pub(crate) must_end_at: Option<u64>,
     pub(crate) started: Time,
     pub(crate) rate: Rate,
 }
@@ -381,12 +385,12 @@ impl Job {
         self.total_bytes.is_none() || self.segmented == Segmented::Refused
     }
 
-    /// Whether what has come can be gone on with although nobody told the length: the version is
-    /// certain, and an answer to a range may tell it.
+    /// Whether what has come can be gone on with although nobody told the length: something is known of
+    /// the version, samples show the rest, and an answer to a range may tell it.
     pub(crate) fn may_learn_len(&self) -> bool {
         self.total_bytes.is_none()
             && !self.done.is_empty()
-            && (self.held.can_join() || self.came_in_part)
+            && (!self.held.is_silent() || self.came_in_part)
             && self.segmented != Segmented::Refused
             && !self.sources.is_many()
     }
@@ -446,6 +450,7 @@ impl Job {
             ignored_ranges: 0,
             says_no_ranges: false,
             begins_at_zero: false,
+            told_bytes: None,
             is_last_resort: false,
             needs_sample: false,
             doubts: Doubts::default(),
@@ -565,6 +570,7 @@ impl Job {
         self.ignored_ranges = 0;
         self.says_no_ranges = false;
         self.begins_at_zero = false;
+        self.told_bytes = None;
         self.is_last_resort = false;
         self.doubts = Doubts::default();
         self.trials = Failures::default();

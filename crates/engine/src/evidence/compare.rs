@@ -125,10 +125,12 @@ impl Evidence {
     }
 
     /// Another length is another version, if the answer says of which: one without a version where one
-    /// is held may be anything, as may one whose strong tag is the same.
+    /// is held may be anything, as may one whose strong tag is the same. An empty one without a version is
+    /// that of a server that is out of order.
     fn compare_with_other_length(&self, claimed: &Self) -> Verdict {
         let contradicts = self.has_same_strong_tag(claimed) && !self.is_elsewhere(claimed);
-        match contradicts || self.tells_version() && !claimed.tells_version() {
+        let says_nothing = self.tells_version() || claimed.total_bytes == Some(0);
+        match contradicts || says_nothing && !claimed.tells_version() {
             true => Verdict::Unknown,
             false => Verdict::Different(Strength::Strong),
         }

@@ -29,8 +29,9 @@ const ENCODING_CHARS_MAX: usize = 32;
 /// A modification time proves something only if it was at least this much older than the answer that
 /// gave it (RFC 9110, section 8.8.2.2): a file can change twice within a second.
 const SETTLED_SECONDS: u64 = 60;
-/// A date of the first day is that of a clock that was never set, or of a reproducible build.
-const REAL_DATE_FROM: u64 = 86_400;
+/// A date before 1990 is that of a clock that was never set, or one that builds and archives put in the
+/// place of any (1970, 1980, 1985).
+const REAL_DATE_FROM: u64 = 631_152_000;
 
 /// What one answer claims of a whole file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

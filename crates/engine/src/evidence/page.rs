@@ -145,6 +145,10 @@ pub(crate) fn begins_like_html(bytes: &[u8]) -> bool {
     let text = without_wide(bytes);
     let mut rest = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
     rest = &rest[rest.iter().take_while(|byte| **byte == 0).count()..];
+    if text.len() >= SNIFF_BYTES && rest.trim_ascii_start().is_empty() && !rest.is_empty() {
+        // Nothing but blanks before it; no other file begins so.
+        return true;
+    }
     // Comments and declarations stand before the page itself.
     loop {
         rest = rest.trim_ascii_start();

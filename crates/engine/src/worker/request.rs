@@ -18,6 +18,8 @@ use crate::http::content_range::ContentRange;
 use crate::http::cookies::SetCookies;
 use crate::http::{content_range, digest, disposition, retry_after};
 
+/// What an answer with several ranges is.
+const MULTIPART: &str = "multipart/byteranges";
 /// Fields of the user's that any origin may see; everything else stays with the one it is for.
 const HARMLESS: [HeaderName; 4] = [header::ACCEPT, header::ACCEPT_LANGUAGE, header::USER_AGENT, header::CACHE_CONTROL];
 
@@ -229,7 +231,13 @@ impl Answer {
             .get_all(header::CONTENT_RANGE)
             .iter()
             .any(|value| Some(value) != headers.get(header::CONTENT_RANGE));
-        let content_range = text(header::CONTENT_RANGE).filter(|_| !contradicts_itself).and_then(content_range::parse);
+        // In several parts, each has a head of its own in the body (RFC 9110, section 15.3.7.2).
+        let is_multipart = text(header::CONTENT_TYPE).is_some_and(|kind| {
+            kind.trim_start().get(..MULTIPART.len()).is_some_and(|start| start.eq_ignore_ascii_case(MULTIPART))
+        });
+        let content_range = text(header::CONTENT_RANGE)
+            .filter(|_| !(contradicts_itself || is_multipart && status.as_u16() == 206))
+            .and_then(content_range::parse);
         let total_bytes = match status.as_u16() {
             206 | 416 => content_range.as_ref().and_then(|range| range.total),
             _ => match framing {

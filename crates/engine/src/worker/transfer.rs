@@ -30,6 +30,8 @@ use crate::storage::PartFile;
 const WHOLE_BYTES_MAX: usize = 64 << 10;
 /// A small file that takes longer than this to come is fetched like a large one.
 const WHOLE_WITHIN: Duration = Duration::from_millis(300);
+/// What a body begins with is waited for so long before anything is planned.
+const FIRST_WITHIN: Duration = Duration::from_millis(100);
 /// So much of an error page, or of a body that was cut, is read to keep its connection.
 const DRAIN_BYTES_MAX: usize = 64 << 10;
 
@@ -236,6 +238,8 @@ impl Transfer<'_> {
         let is_html = head.evidence.is_html;
         if !is_complete && is_html {
             self.read_beginning(&mut body, &mut early).await?;
+        } else if early.is_empty() {
+            self.read_first(&mut body, &mut early).await?;
         }
         let beginning = page::beginning(&early);
         let begins_like_html = page::begins_like_html(&beginning);
@@ -347,6 +351,22 @@ impl Transfer<'_> {
             early.push(data);
         }
         Ok(())
+    }
+
+    /// Reads what comes first of a body, which mostly comes with its head: it may be a page although its type
+    /// says otherwise.
+    async fn read_first(&self, body: &mut Incoming, early: &mut Vec<Bytes>) -> Result<()> {
+        let Ok(frame) = timeout(FIRST_WITHIN.min(self.stall), body.frame()).await else { return Ok(()) };
+        match frame {
+            Some(Ok(frame)) => {
+                let Ok(data) = frame.into_data() else { return Ok(()) };
+                self.pay(data.len()).await;
+                early.push(data);
+                Ok(())
+            }
+            Some(Err(source)) => Err(broken(&source)),
+            None => Ok(()),
+        }
     }
 
     async fn piece(

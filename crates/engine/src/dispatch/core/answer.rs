@@ -40,11 +40,15 @@ impl Core {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
+        let mut expected_bytes = job.told_bytes;
         if std::mem::take(&mut job.begins_at_zero) {
             let verdict = job.held.compare(&head.evidence);
-            if whole.is_none() && verdict.joins() && head.total_bytes == job.total_bytes && !job.needs_sample {
-                return self.stream_over(id, transfer);
+            // Who tells no length has that of the version that it names.
+            let may_have_length = head.total_bytes.is_none() || head.total_bytes == job.total_bytes;
+            if whole.is_none() && verdict.joins() && may_have_length && !job.needs_sample {
+                return self.stream_over(id, transfer, &head);
             }
+            expected_bytes = job.total_bytes.filter(|_| !verdict.is_different());
             job.begins_at_zero = true;
             if job.is_last_resort && job.held.shares_tag(&head.evidence) && !job.link.is_compared() {
                 return self.compare_first(id, transfer);
@@ -66,8 +70,15 @@ impl Core {
             job.sources.forget();
             self.effects.push(Effect::Report(Event::Restarted { job: id, reason }));
         }
+        if self.has_other_length(now, id, &head, expected_bytes) {
+            return;
+        }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.total_bytes = head.total_bytes;
+        if let (None, Some(expected)) = (head.total_bytes, expected_bytes) {
+            self.expect_length(id, transfer, expected);
+        }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
         job.came_in_part = head.is_part;
         job.held = head.evidence.clone();
         if let Some(source) = job.sources.get_mut(job.sources.lead()) {
@@ -122,7 +133,11 @@ impl Core {
 
     /// The server has no ranges and sends the whole file once more. It is the version that is there,
     /// so that the same bytes are written over, and nothing is lost if it breaks off.
-    fn stream_over(&mut self, id: JobId, transfer: TransferId) {
+    fn stream_over(&mut self, id: JobId, transfer: TransferId, head: &Head) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if let (None, Some(expected)) = (head.total_bytes, job.total_bytes) {
+            self.expect_length(id, transfer, expected);
+        }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.phase = Phase::Moving;
         job.patience = 0;
@@ -130,6 +145,29 @@ impl Core {
             state.writes = true;
             self.effects.push(Effect::Grant { transfer, job: id, worker: state.worker });
         }
+    }
+
+    /// The body does not say how long it is, and the file is known to be this long: a byte more shows that
+    /// the body is not.
+    fn expect_length(&mut self, id: JobId, transfer: TransferId, expected_bytes: u64) {
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.total_bytes = Some(expected_bytes);
+        }
+        if let Some(state) = self.transfers.get_mut(&transfer) {
+            state.must_end_at = Some(expected_bytes);
+            state.piece.shorten(expected_bytes.saturating_add(1));
+        }
+    }
+
+    /// Whether a mirror that takes the place of another has a file of another length.
+    fn has_other_length(&mut self, now: Time, id: JobId, head: &Head, expected_bytes: Option<u64>) -> bool {
+        let Some(job) = self.jobs.get(&id) else { return true };
+        let told = job.told_bytes.filter(|told| expected_bytes == Some(*told));
+        let Some((told, has)) = told.zip(head.total_bytes).filter(|(told, has)| told != has) else { return false };
+        let text = format!("the file has {has} bytes here, and {told} where it was begun");
+        let error = Error::new(ErrorKind::Changed, text).with_url(crate::secret::shown_url(&job.url));
+        self.give_up(now, id, error.with_advice(KEPT));
+        true
     }
 
     /// The whole file was asked for because its ranges had failed, and it comes from another place now,
@@ -191,7 +229,8 @@ impl Core {
         if let Some(journal) = partial.filter(|journal| !journal.done.is_empty()) {
             let is_ours = job.is_of(&journal.identity.url, journal.identity.given);
             let verdict = journal.identity.evidence.compare(&job.held);
-            let has_equal_length = journal.identity.total_bytes == job.total_bytes;
+            let journal_total = journal.identity.total_bytes;
+            let has_equal_length = journal_total == job.total_bytes;
             match verdict {
                 _ if job.spec.same_content && (!verdict.joins() || !is_ours) => {
                     job.link = Link::doubted();
@@ -221,8 +260,12 @@ impl Core {
                         return;
                     }
                     let Some(job) = self.jobs.get_mut(&id) else { return };
+                    let told = journal_total.filter(|_| job.total_bytes.is_none() && !verdict.is_different());
                     job.held_partial = None;
                     job.keeps_old = true;
+                    if let Some((told, probe)) = told.zip(job.probe) {
+                        self.expect_length(id, probe, told);
+                    }
                     let reason = "the file on the server is another version than the one begun".to_owned();
                     self.effects.push(Effect::Report(Event::Restarted { job: id, reason }));
                 }
@@ -280,10 +323,12 @@ impl Core {
             Some(journal) => &journal.identity.evidence,
             None => &job.held,
         };
-        // Another length, and not a word about the version: it may not be the file at all. What was
-        // encoded on the way is not what is held either.
+        // Another length, or not a word about the version where one is held: it may not be the file at all.
+        // What was encoded on the way is not what is held either. A mirror may say less, if as much is to come.
         let is_like = !held.has_other_length(&head.evidence) && held.content_encoding == head.evidence.content_encoding;
-        let is_unknown = verdict == Verdict::Unknown && !is_like;
+        let is_mirror = held.is_elsewhere(&head.evidence) && held.total_bytes == head.total_bytes;
+        let is_nameless = held.tells_version() && !head.evidence.tells_version() && !is_mirror;
+        let is_unknown = verdict == Verdict::Unknown && (!is_like || is_nameless);
         if !verdict.is_different() && !head.evidence.is_html && !is_unknown || job.spec.same_content {
             return false;
         }

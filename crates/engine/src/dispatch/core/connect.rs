@@ -126,7 +126,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.phase = Phase::Ready;
         match job.total_bytes {
-            None if !job.held.can_join() => job.forget_content(),
+            None if job.held.is_silent() => job.forget_content(),
             _ => job.begins_at_zero = !job.done.is_empty(),
         }
     }
@@ -372,6 +372,7 @@ impl Core {
             reserved_to: piece.start(),
             has_renewed: false,
             writes: matches!(kind, FetchKind::Piece { .. }),
+            must_end_at: None,
             rate: Rate::default(),
         };
         let fetch = Fetch {

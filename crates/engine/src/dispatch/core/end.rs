@@ -448,8 +448,8 @@ impl Job {
         self.is_part_open && self.can_be_resumed() && !self.done.is_empty()
     }
 
-    /// Whether a part of it is of use: without a length, only if its version is certain.
+    /// Whether a part of it is of use: without a length, only if something is known of its version.
     fn can_be_resumed(&self) -> bool {
-        self.total_bytes.is_some() || self.held.can_join() && !self.says_no_ranges && !self.sources.is_many()
+        self.total_bytes.is_some() || !self.held.is_silent() && !self.says_no_ranges && !self.sources.is_many()
     }
 }

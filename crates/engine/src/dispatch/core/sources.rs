@@ -505,8 +505,10 @@ impl Core {
         let goes_on = job.is_part_open && job.total_bytes.is_some() && has_enough(job) && !is_substitute;
         if !goes_on {
             job.keeps_old |= job.is_worth_keeping();
+            let told_bytes = job.total_bytes.or(job.told_bytes);
             job.forget_content();
             job.forget();
+            job.told_bytes = told_bytes;
         }
         job.phase = if goes_on { Phase::Moving } else { Phase::Ready };
         job.follow(next);

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::Core;
 use super::connect::RANGE_TRIES;
+use super::doubt::KEPT;
 use super::protocol::without_protocol;
 use super::start::origin_of;
 use crate::dispatch::backoff;
@@ -125,6 +126,9 @@ impl Core {
         if tells_len && self.refuses_body(now, id, transfer.piece.position()) {
             return;
         }
+        if self.ends_elsewhere(now, id, transfer) {
+            return;
+        }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.failures.remove(&transfer.piece.start());
         job.ignored_ranges = 0;
@@ -138,6 +142,20 @@ impl Core {
             job.held.total_bytes = job.total_bytes;
         }
         self.look_whether_whole(now, id);
+    }
+
+    /// Whether a body that did not say its length has another one than the file.
+    fn ends_elsewhere(&mut self, now: Time, id: JobId, transfer: &Transfer) -> bool {
+        let position = transfer.piece.position();
+        let Some(expected) = transfer.must_end_at.filter(|expected| *expected != position) else { return false };
+        let Some(job) = self.jobs.get_mut(&id) else { return true };
+        let has = if position > expected { "more".to_owned() } else { position.to_string() };
+        let text = format!("the server sends {has} bytes, and the file that was begun has {expected}");
+        job.done.remove(ByteRange::new(expected, u64::MAX));
+        self.effects.push(Effect::SetLen { job: id, path: job.part_of.clone(), len_bytes: expected });
+        let error = Error::new(ErrorKind::Changed, text).with_url(secret::shown_url(&transfer.url)).with_advice(KEPT);
+        self.retry_or_fail(now, id, 0, error, false);
+        true
     }
 
     /// If nothing is missing, the losers of a race are broken off and the file is completed.
