@@ -192,7 +192,8 @@ pub(crate) struct Job {
     /// What is missing can only come with a stream from the first byte on. What is there stays, if
     /// that stream is of the same version.
     pub(crate) begins_at_zero: bool,
-    /// How long it is by a source in whose place another one brings the whole file.
+    /// How long it is by what was begun, where a body that does not say its length, or that of another
+    /// source, takes the place of that.
     pub(crate) told_bytes: Option<u64>,
     /// The whole file is asked for because its ranges fail: what came stays, whatever is answered.
     pub(crate) is_last_resort: bool,

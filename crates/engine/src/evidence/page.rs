@@ -228,6 +228,8 @@ mod tests {
         }
         let long = [&b"<!-- "[..], &[b'x'; SNIFF_BYTES]].concat();
         assert!(begins_like_html(&long));
+        assert!(begins_like_html(&[b' '; SNIFF_BYTES]));
+        assert!(!begins_like_html(&[b' '; 100]) && !begins_like_html(&[0; SNIFF_BYTES]));
         let others: [&[u8]; 7] = [
             b"",
             b"PK\x03\x04<html>",

@@ -44,6 +44,28 @@ fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
 }
 
 #[test]
+fn a_date_that_stands_for_none_is_none() {
+    for placeholder in [
+        "Thu, 01 Jan 1970 00:00:01 GMT",
+        "Tue, 01 Jan 1980 00:00:00 GMT",
+        "Sat, 26 Oct 1985 08:15:00 GMT",
+    ] {
+        let held = evidence("", placeholder, 5);
+        assert!(!held.can_join() && held.is_silent(), "{placeholder}");
+        assert_eq!(held.compare(&held), Verdict::Unknown);
+    }
+}
+
+#[test]
+fn an_empty_answer_that_names_no_version_says_nothing() {
+    let silent = evidence("", "", 5);
+    let empty = |tag| Evidence { total_bytes: Some(0), ..evidence(tag, "", 5) };
+    assert_eq!(silent.compare(&empty("")), Verdict::Unknown);
+    assert!(silent.compare(&empty("\"a\"")).is_different());
+    assert!(silent.compare(&evidence("", "", 4)).is_different());
+}
+
+#[test]
 fn a_tag_that_is_held_decides_and_nothing_else_stands_in_for_it() {
     let cases = [
         (("\"a\"", "", 5), ("\"a\"", "", 5), Same(Strong)),

@@ -16,6 +16,7 @@ mod faults;
 mod framing;
 mod heads;
 mod joins;
+mod lengths;
 mod losses;
 mod max_size;
 mod mirrors;

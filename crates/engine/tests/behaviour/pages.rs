@@ -36,6 +36,22 @@ fn a_page_in_place_of_a_file_is_a_failure_of_its_own_kind() {
 }
 
 #[test]
+fn a_long_page_of_another_type_is_a_page_all_the_same() {
+    with_watchdog(LONG, || {
+        let beginnings = ["<!DOCTYPE html><html>".to_owned(), " ".repeat(2000) + "<html>"];
+        for (beginning, by) in beginnings.iter().flat_map(|it| [(it, PageBy::Length), (it, PageBy::Chunked)]) {
+            let body = beginning.clone() + &"x".repeat(100_000);
+            let page = Page { content_type: "application/octet-stream".to_owned(), ..Page::html(body) };
+            let fault = Fault::Page(page.by(by.clone())).when(Scope::every());
+            let origin = Origin::builder().resource(Resource::new("/a.iso", 1, SIZE)).fault(fault).start().unwrap();
+            let place = Place::new();
+            let run = fetch(place.options(), [spec(&origin, "/a.iso")]);
+            assert_eq!(run.failure_kinds(), [ErrorKind::Page], "{by:?}");
+        }
+    });
+}
+
+#[test]
 fn a_page_is_taken_where_the_name_may_be_that_of_one_or_the_user_says_so() {
     with_watchdog(LONG, || {
         for (path, accepts) in [("/index.html", false), ("/download.php", false), ("/article", false), ("/a.iso", true)]

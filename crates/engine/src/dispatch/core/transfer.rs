@@ -151,7 +151,10 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return true };
         let has = if position > expected { "more".to_owned() } else { position.to_string() };
         let text = format!("the server sends {has} bytes, and the file that was begun has {expected}");
-        job.done.remove(ByteRange::new(expected, u64::MAX));
+        // Not even what fits into it is whole: it may be the beginning of something else.
+        let doubtful_from = if job.held.is_silent() { 0 } else { expected.saturating_sub(1) };
+        job.done.remove(ByteRange::new(doubtful_from, u64::MAX));
+        job.told_bytes = Some(expected);
         self.effects.push(Effect::SetLen { job: id, path: job.part_of.clone(), len_bytes: expected });
         let error = Error::new(ErrorKind::Changed, text).with_url(secret::shown_url(&transfer.url)).with_advice(KEPT);
         self.retry_or_fail(now, id, 0, error, false);

@@ -1,0 +1,167 @@
+//! A body that does not say how long it is, where something of the file is held already: its end has to
+//! be where the file's end is known to be, and it has to say of which version it is.
+
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+use towline_engine::{ErrorKind, Event, Options, Session};
+use towline_origin::{ETag, Fault, Length, Origin, Ranges, Resource, Scope};
+
+use crate::common::{LONG, Live, MIB, Place, fetch, spec, with_watchdog};
+
+const SIZE: u64 = 3 * MIB;
+const HALF: u64 = SIZE / 2;
+/// More than is handed on whole.
+const SHORT: u64 = 700_000;
+const SEED: u64 = 411;
+
+fn options(place: &Place) -> Options {
+    let mut options = place.options();
+    options.connections = Some(1);
+    options.http.retries = 4;
+    options
+}
+
+fn file(seed: u64, size: u64, tag: Option<&str>) -> Resource {
+    let tag = tag.map_or(ETag::None, |tag| ETag::Custom(format!("\"{tag}\"")));
+    Resource::new("/a.iso", seed, size).etag(tag).last_modified(None)
+}
+
+/// Fetches half of a file whose length is told, and stops.
+fn begin(place: &Place, resource: Resource) -> SocketAddr {
+    let origin = Origin::builder().resource(resource.fault(Fault::StallAt(HALF, None))).start().unwrap();
+    let mut live = Live::start(Session::builder(options(place)));
+    live.handle.add(spec(&origin, "/a.iso"));
+    live.handle.close();
+    live.wait_for("half of the file", |event| match event {
+        Event::Progress(progress) => progress.done_bytes == HALF,
+        _ => false,
+    });
+    live.handle.stop();
+    live.end();
+    origin.addr()
+}
+
+/// Asks a server at the same address, which has no ranges and tells no length.
+fn go_on(place: &Place, at: SocketAddr, resource: Resource, length: Length) -> Vec<ErrorKind> {
+    let resource = resource.ranges(Ranges::Ignored).length(length);
+    let origin = Origin::builder().bind(at.to_string()).resource(resource).start().unwrap();
+    fetch(options(place), [spec(&origin, "/a.iso")]).failure_kinds()
+}
+
+/// What was begun of a version goes on when a server of that version is there again.
+fn is_gone_on_with(place: &Place, at: SocketAddr, resource: Resource) {
+    let origin = Origin::builder().bind(at.to_string()).resource(resource).start().unwrap();
+    let run = fetch(options(place), [spec(&origin, "/a.iso")]);
+    run.assert_done(1);
+    assert!(run.resumed_bytes() > 0, "what had come was lost");
+    place.assert_content("a.iso", SEED, SIZE);
+    assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
+}
+
+#[test]
+fn a_shorter_body_is_not_the_file_and_what_was_begun_stays() {
+    with_watchdog(LONG, || {
+        for length in [Length::Chunked, Length::UntilClose] {
+            for (seed, tag) in [(SEED, None), (SEED, Some("a")), (412, None)] {
+                let place = Place::new();
+                let at = begin(&place, file(SEED, SIZE, Some("a")));
+                let kinds = go_on(&place, at, file(seed, SHORT, tag), length);
+                assert_eq!(kinds, [ErrorKind::Changed], "{length:?} {seed} {tag:?}");
+                assert!(!place.file("a.iso").exists());
+                is_gone_on_with(&place, at, file(SEED, SIZE, Some("a")));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_longer_body_of_the_same_version_is_not_the_file() {
+    with_watchdog(LONG, || {
+        let place = Place::new();
+        let at = begin(&place, file(SEED, SIZE, Some("a")));
+        let kinds = go_on(&place, at, file(SEED, SIZE + 1, Some("a")), Length::Chunked);
+        assert_eq!(kinds, [ErrorKind::Changed]);
+        is_gone_on_with(&place, at, file(SEED, SIZE, Some("a")));
+    });
+}
+
+#[test]
+fn a_body_of_the_same_version_that_ends_where_the_file_does_is_the_file() {
+    with_watchdog(LONG, || {
+        for length in [Length::Chunked, Length::UntilClose] {
+            let place = Place::new();
+            let at = begin(&place, file(SEED, SIZE, Some("a")));
+            assert_eq!(go_on(&place, at, file(SEED, SIZE, Some("a")), length), []);
+            place.assert_content("a.iso", SEED, SIZE);
+            assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
+        }
+    });
+}
+
+#[test]
+fn a_body_of_another_version_is_that_version_however_long_it_is() {
+    with_watchdog(LONG, || {
+        let place = Place::new();
+        let at = begin(&place, file(SEED, SIZE, Some("a")));
+        assert_eq!(go_on(&place, at, file(412, SHORT, Some("b")), Length::Chunked), []);
+        place.assert_content("a.iso", 412, SHORT);
+    });
+}
+
+#[test]
+fn a_body_of_the_right_length_that_names_no_version_is_not_the_file_where_one_was_begun() {
+    with_watchdog(LONG, || {
+        let place = Place::new();
+        let at = begin(&place, file(SEED, SIZE, Some("a")));
+        let resource = file(412, SIZE, None).ranges(Ranges::Ignored);
+        let origin = Origin::builder().bind(at.to_string()).resource(resource).start().unwrap();
+        let run = fetch(options(&place), [spec(&origin, "/a.iso")]);
+        assert_eq!(run.failure_kinds(), [ErrorKind::Changed]);
+        drop(origin);
+        is_gone_on_with(&place, at, file(SEED, SIZE, Some("a")));
+    });
+}
+
+#[test]
+fn an_empty_answer_without_a_version_replaces_nothing() {
+    with_watchdog(LONG, || {
+        let place = Place::new();
+        let at = begin(&place, file(SEED, SIZE, None));
+        let resource = file(SEED, 0, None).ranges(Ranges::Ignored);
+        let origin = Origin::builder().bind(at.to_string()).resource(resource).start().unwrap();
+        let run = fetch(options(&place), [spec(&origin, "/a.iso")]);
+        assert_eq!(run.failure_kinds(), [ErrorKind::Changed]);
+        drop(origin);
+        is_gone_on_with(&place, at, file(SEED, SIZE, None));
+    });
+}
+
+#[test]
+fn a_mirror_that_takes_over_has_a_file_of_the_same_length() {
+    with_watchdog(LONG, || {
+        for length in [Length::Known, Length::UntilClose] {
+            let mirror = file(412, SHORT, None).ranges(Ranges::Ignored).length(length);
+            let mirror = Origin::builder().resource(mirror).start().unwrap();
+            let first = file(SEED, SIZE, Some("a")).fault(Fault::CutAt(HALF).first(1));
+            let first = first.fault(Fault::Status { code: 404, times: None, retry_after: None }.when(Scope::every().starting_at(2)));
+            let first = Origin::builder().resource(first).start().unwrap();
+            let place = Place::new();
+            let spec = spec(&first, "/a.iso").mirror(mirror.url("/a.iso").parse().unwrap());
+            let run = fetch(options(&place), [spec]);
+            assert_eq!(run.failure_kinds().len(), 1, "{length:?}");
+            assert!(!place.file("a.iso").exists(), "{length:?}");
+        }
+    });
+}
+
+#[test]
+fn a_settled_date_keeps_what_came_of_a_body_without_a_length() {
+    with_watchdog(LONG, || {
+        let date = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let resource = || file(SEED, SIZE, None).last_modified(Some(date)).length(Length::Chunked);
+        let place = Place::new();
+        let at = begin(&place, resource());
+        is_gone_on_with(&place, at, resource());
+    });
+}
