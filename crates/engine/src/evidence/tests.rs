@@ -45,11 +45,9 @@ fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
 
 #[test]
 fn a_date_that_stands_for_none_is_none() {
-    for placeholder in [
-        "Thu, 01 Jan 1970 00:00:01 GMT",
-        "Tue, 01 Jan 1980 00:00:00 GMT",
-        "Sat, 26 Oct 1985 08:15:00 GMT",
-    ] {
+    for placeholder in
+        ["Thu, 01 Jan 1970 00:00:01 GMT", "Tue, 01 Jan 1980 00:00:00 GMT", "Sat, 26 Oct 1985 08:15:00 GMT"]
+    {
         let held = evidence("", placeholder, 5);
         assert!(!held.can_join() && held.is_silent(), "{placeholder}");
         assert_eq!(held.compare(&held), Verdict::Unknown);

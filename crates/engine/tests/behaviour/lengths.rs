@@ -144,7 +144,8 @@ fn a_mirror_that_takes_over_has_a_file_of_the_same_length() {
             let mirror = file(412, SHORT, None).ranges(Ranges::Ignored).length(length);
             let mirror = Origin::builder().resource(mirror).start().unwrap();
             let first = file(SEED, SIZE, Some("a")).fault(Fault::CutAt(HALF).first(1));
-            let first = first.fault(Fault::Status { code: 404, times: None, retry_after: None }.when(Scope::every().starting_at(2)));
+            let first = first
+                .fault(Fault::Status { code: 404, times: None, retry_after: None }.when(Scope::every().starting_at(2)));
             let first = Origin::builder().resource(first).start().unwrap();
             let place = Place::new();
             let spec = spec(&first, "/a.iso").mirror(mirror.url("/a.iso").parse().unwrap());

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod certificates;
 mod demo;
 mod digests;
 mod errors;
