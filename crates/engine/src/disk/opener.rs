@@ -97,7 +97,22 @@ impl Opener {
             Err(_) if parent.as_os_str().is_empty() => return Ok(()),
             Err(_) => self.storage.create_dirs(parent, Path::new("")),
         };
-        created.map_err(|source| Error::storage("create the directory", parent, source))
+        created.map_err(|source| self.not_created(parent, source))
+    }
+
+    /// Says what is in the way of a directory, if something is.
+    fn not_created(&self, directory: &Path, source: io::Error) -> Error {
+        let is_in_the_way = |at: &&Path| {
+            self.storage.stat(at).is_ok_and(|stat| stat.is_some_and(|stat| stat.kind != StatKind::Directory))
+        };
+        let found = directory.ancestors().find(is_in_the_way).and_then(|at| self.storage.stat(at).ok().flatten());
+        match (source.kind(), found) {
+            (io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory, Some(stat)) => {
+                let text = format!("cannot create the directory: {} has its name", stat.kind.words());
+                Error::new(ErrorKind::Storage, text).with_path(directory).with_source(source)
+            }
+            _ => Error::storage("create the directory", directory, source),
+        }
     }
 
     /// Something has the partial name: ours, with a journal, or in the way.
@@ -247,7 +262,7 @@ impl Opener {
     fn check_ours(&self, part: &Path, stat: &Stat) -> Result<()> {
         let refused = |what: &str| Err(Error::new(ErrorKind::Storage, what).with_path(part));
         if stat.kind != StatKind::File {
-            return refused("something that is no plain file has the name of the partial file");
+            return refused(&format!("{} has the name of the partial file", stat.kind.words()));
         }
         if stat.links > 1 {
             return refused("the partial file has another name as well (a hard link), and is left alone");

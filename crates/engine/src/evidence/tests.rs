@@ -50,7 +50,7 @@ fn a_date_that_stands_for_none_is_none() {
     {
         let held = evidence("", placeholder, 5);
         assert!(!held.can_join() && held.is_silent(), "{placeholder}");
-        assert_eq!(held.compare(&held), Verdict::Unknown);
+        assert_eq!(held.compare(&held), Unknown);
     }
 }
 
@@ -58,7 +58,7 @@ fn a_date_that_stands_for_none_is_none() {
 fn an_empty_answer_that_names_no_version_says_nothing() {
     let silent = evidence("", "", 5);
     let empty = |tag| Evidence { total_bytes: Some(0), ..evidence(tag, "", 5) };
-    assert_eq!(silent.compare(&empty("")), Verdict::Unknown);
+    assert_eq!(silent.compare(&empty("")), Unknown);
     assert!(silent.compare(&empty("\"a\"")).is_different());
     assert!(silent.compare(&evidence("", "", 4)).is_different());
 }

@@ -15,7 +15,7 @@ mod writeback;
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -193,7 +193,10 @@ fn stat_of(metadata: &Metadata) -> io::Result<Stat> {
     let kind = match metadata.file_type() {
         sort if sort.is_file() => StatKind::File,
         sort if sort.is_dir() => StatKind::Directory,
-        _ => StatKind::Other,
+        sort if sort.is_symlink() => StatKind::Symlink,
+        sort if sort.is_fifo() => StatKind::Pipe,
+        sort if sort.is_socket() => StatKind::Socket,
+        _ => StatKind::Device,
     };
     Ok(Stat {
         kind,
@@ -373,7 +376,7 @@ mod tests {
         fs::write(&from, "new").unwrap();
         symlink(&target, &to).unwrap();
         let disk = Disk::new();
-        assert_eq!(disk.stat(&to).unwrap().unwrap().kind, StatKind::Other);
+        assert_eq!(disk.stat(&to).unwrap().unwrap().kind, StatKind::Symlink);
         assert_eq!(disk.rename(&from, &to, false).unwrap_err().kind(), ErrorKind::AlreadyExists);
         assert_eq!(disk.open_read(&to).err().unwrap().raw_os_error(), Some(libc::ELOOP));
         assert_eq!(disk.read_small(&to, 100).unwrap_err().raw_os_error(), Some(libc::ELOOP));

@@ -154,8 +154,28 @@ pub enum StatKind {
     File,
     /// A directory.
     Directory,
-    /// A symlink, a device, a socket …
-    Other,
+    /// A symlink, whatever it leads to.
+    Symlink,
+    /// A named pipe.
+    Pipe,
+    /// A socket.
+    Socket,
+    /// A device: a terminal, a disk, `/dev/null` …
+    Device,
+}
+
+impl StatKind {
+    /// What it is, for people: `a directory`.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::File => "a file",
+            Self::Directory => "a directory",
+            Self::Symlink => "a symbolic link",
+            Self::Pipe => "a named pipe",
+            Self::Socket => "a socket",
+            Self::Device => "a device",
+        }
+    }
 }
 
 /// A partial file that this process holds the lock of. Dropping it releases the lock.

@@ -51,7 +51,7 @@ impl Core {
         let policy = job.policy(self.settings.existing);
         let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
         if existing.stat.kind != StatKind::File {
-            return self.decide_other(job, existing, "something that is no file has this name");
+            return self.decide_other(job, existing, &format!("{} has this name", existing.stat.kind.words()));
         }
         // With a digest, the file that is there was compared before and is another one.
         if job.is_existing_checked {
