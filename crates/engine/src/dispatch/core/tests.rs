@@ -701,3 +701,25 @@ fn a_host_that_answers_nobody_is_given_up_and_all_its_files_end() {
     // Each was tried, and what was tried again shared the patience of the host.
     assert!((100..100 + 60).contains(&requests), "{requests} requests");
 }
+
+#[test]
+fn a_host_waits_for_one_files_429_a_little_and_for_those_of_several_as_long_as_it_says() {
+    for limited in [1, 3] {
+        let mut world = World::new(|options| options.max_per_host = 1);
+        for id in 0..5 {
+            let job = world.add(id, &format!("http://h/{id}.bin"));
+            world.prepare(job, Prepared::default());
+        }
+        for _ in 0..limited {
+            let probe = world.take_fetch();
+            let error = Error::new(ErrorKind::Status(429), "the server answered 429");
+            world.end(probe.transfer, End::Failed { error, retry_after: Some(Time::from_secs(3600)) }, true);
+            assert_eq!(world.fetches(), 0, "the host is left alone at first");
+            world.pass(Time::from_secs(11));
+            world.pass(Time::from_secs(1));
+        }
+        assert_eq!(world.fetches(), usize::from(limited == 1), "{limited}");
+        world.pass(Time::from_secs(3600));
+        assert_eq!(world.fetches(), 1);
+    }
+}

@@ -30,6 +30,8 @@ const REDIRECTS_MAX: u32 = 10;
 pub(super) const RENEWING_BYTES_MIN: u64 = 4096;
 /// `Retry-After` is obeyed so often in a row before it counts as a failure.
 pub(super) const PATIENCE_MAX: u32 = 20;
+/// A host waits no longer than this because of one file that is answered 429.
+const LONE_HOLD_MAX: Duration = Duration::from_secs(10);
 /// And so often for each retry that is allowed.
 pub(super) const PATIENCE_OF_RETRY: u32 = 4;
 const PROVE: &str =
@@ -421,9 +423,12 @@ impl Core {
         let wait = retry_at.saturating_sub(now);
         job.failures.entry(key).or_default().retry_at = retry_at;
         job.last_error = Some(error.clone());
-        if error.kind() == ErrorKind::Status(429) || self.slots.asks_for_patience(&transfer.host, id) {
-            // For as long as it asks for: what we wait beyond that is for this file.
-            self.slots.hold(&transfer.host, now + asked);
+        let is_of_host = self.slots.asks_for_patience(&transfer.host, id);
+        if error.kind() == ErrorKind::Status(429) || is_of_host {
+            // For as long as it asks for: what we wait beyond that is for this file. One file alone may be
+            // what is limited, and others find out.
+            let most = if is_of_host { asked } else { asked.min(LONE_HOLD_MAX) };
+            self.slots.hold(&transfer.host, now + most);
         }
         self.report_retry(id, &error, patience, wait);
         self.ask_another(id);
