@@ -100,7 +100,7 @@ pub enum ChecksumError {
     #[error("a checksum is written ALGORITHM=HEX, for example sha-256=9f86d0…")]
     Form,
     /// The algorithm is not known.
-    #[error("{0:?} is no algorithm that is known; sha-256, sha-512, sha-1, md5, blake3 and crc32c are")]
+    #[error("{:?} is no algorithm that is known; sha-256, sha-512, sha-1, md5, blake3 and crc32c are", crate::secret::shown_line(.0))]
     Algorithm(String),
     /// The digest has other characters than hexadecimal digits, or a wrong number of them.
     #[error("a {algorithm} digest has {expected} hexadecimal digits")]

@@ -267,6 +267,11 @@ impl Error {
         self
     }
 
+    /// Whether it was said that another try is of no use, whatever its kind.
+    pub(crate) fn is_final(&self) -> bool {
+        self.0.is_transient == Some(false)
+    }
+
     /// Somebody else has the lock; says who, if it was found out.
     pub(crate) fn locked(what: &str, path: &Path, source: io::Error) -> Self {
         let message = match source.get_ref() {

@@ -5,10 +5,12 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use http::HeaderValue;
 use towline_engine::Checksum;
+use towline_engine::secret::shown_line;
 
 use crate::values;
 
@@ -50,13 +52,13 @@ pub(crate) struct GetArgs {
     #[arg(value_name = "URL")]
     pub(crate) urls: Vec<String>,
     /// Save as this file, relative to --dir [default: the server's name]
-    #[arg(short, long, value_name = "FILE", env = "TOWLINE_OUTPUT")]
+    #[arg(short, long, value_name = "FILE", env = "TOWLINE_OUTPUT", value_parser = values::path())]
     pub(crate) output: Option<PathBuf>,
     /// Save in this directory, created if missing [default: .]
-    #[arg(short, long, value_name = "DIR", env = "TOWLINE_DIR")]
+    #[arg(short, long, value_name = "DIR", env = "TOWLINE_DIR", value_parser = values::path())]
     pub(crate) dir: Option<PathBuf>,
     /// Read URLs from this list, one a line; - is standard input
-    #[arg(short, long, value_name = "LIST", env = "TOWLINE_INPUT_FILE")]
+    #[arg(short, long, value_name = "LIST", env = "TOWLINE_INPUT_FILE", value_parser = values::path())]
     pub(crate) input_file: Option<PathBuf>,
     /// Another URL for the same file (repeatable)
     #[arg(long, value_name = "URL", env = "TOWLINE_MIRROR")]
@@ -132,7 +134,7 @@ pub(crate) struct GetArgs {
     #[arg(short, long, env = "TOWLINE_VERBOSE", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) verbose: bool,
     /// Keep a JSON snapshot of the progress in this file
-    #[arg(long, value_name = "FILE", env = "TOWLINE_STATUS_FILE")]
+    #[arg(long, value_name = "FILE", env = "TOWLINE_STATUS_FILE", value_parser = values::path())]
     pub(crate) status_file: Option<PathBuf>,
     #[command(flatten, next_help_heading = "Requests")]
     pub(crate) http: HttpArgs,
@@ -151,7 +153,7 @@ pub(crate) struct HttpArgs {
     #[arg(long, env = "TOWLINE_INSECURE", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) insecure: bool,
     /// Trust the authorities in this PEM file as well
-    #[arg(long, value_name = "FILE", env = "TOWLINE_CA_FILE")]
+    #[arg(long, value_name = "FILE", env = "TOWLINE_CA_FILE", value_parser = values::path())]
     pub(crate) ca_file: Option<PathBuf>,
     /// Follow redirects from https to http
     #[arg(long, env = "TOWLINE_ALLOW_DOWNGRADE", action = ArgAction::SetTrue, value_parser = values::switch)]
@@ -197,7 +199,7 @@ pub(crate) struct InfoArgs {
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     /// The directory
-    #[arg(value_name = "DIR", default_value = ".")]
+    #[arg(value_name = "DIR", default_value = ".", value_parser = values::path())]
     pub(crate) dir: PathBuf,
     /// Print JSON
     #[arg(long)]
@@ -236,7 +238,33 @@ pub(crate) enum ProgressArg {
 ///
 /// # Errors
 /// Also for `--help` and `--version`; clap's error knows where it is printed and the exit code.
-pub(crate) fn parse(args: Vec<OsString>) -> Result<Cli, clap::Error> {
+///
+/// # Errors
+/// What is wrong with them, as it may be printed: what looks like a URL in the place of another value is
+/// shown without its secrets.
+pub(crate) fn parse(args: Vec<OsString>) -> Result<Cli, String> {
+    read(args).map_err(|error| match error.use_stderr() {
+        true => without_secrets(&error),
+        // Help and version are no errors, and go to standard output; that it is closed is nobody's fault.
+        false => {
+            let _ = error.print();
+            String::new()
+        }
+    })
+}
+
+fn without_secrets(error: &clap::Error) -> String {
+    let values = [ContextKind::InvalidValue, ContextKind::InvalidArg, ContextKind::InvalidSubcommand];
+    let given = values.into_iter().filter_map(|kind| match error.get(kind) {
+        Some(ContextValue::String(value)) => Some(value.as_str()),
+        _ => None,
+    });
+    given
+        .filter(|value| value.contains("://") || value.contains('@'))
+        .fold(error.render().to_string(), |text, value| text.replace(value, &shown_line(value)))
+}
+
+fn read(args: Vec<OsString>) -> Result<Cli, clap::Error> {
     let mut command = command();
     let args = with_get(&command, args);
     let matches = command.try_get_matches_from_mut(args)?;
@@ -307,7 +335,20 @@ mod tests {
     use super::*;
 
     fn parsed(words: &[&str]) -> Result<Cli, clap::Error> {
-        parse(words.iter().map(OsString::from).collect())
+        read(words.iter().map(OsString::from).collect())
+    }
+
+    #[test]
+    fn a_url_in_the_place_of_another_value_is_shown_without_its_secrets() {
+        let url = "http://user:SECRET@h/a?token=SECRET";
+        let options = ["-i", "-o", "-d", "-x", "-j", "--ca-file", "--status-file", "--max-size", "--limit-rate"];
+        let more = ["--durability", "--progress", "--checksum", "--retries", "--piece-size", "--connect-timeout"];
+        for option in options.into_iter().chain(more) {
+            let said = parse(["towline", "get", option, url].map(OsString::from).into()).unwrap_err();
+            assert!(!said.contains("SECRET") && said.contains("http://"), "{option}: {said}");
+        }
+        let said = parse(["towline", "status", url].map(OsString::from).into()).unwrap_err();
+        assert!(!said.contains("SECRET"), "{said}");
     }
 
     fn got(words: &[&str]) -> GetArgs {

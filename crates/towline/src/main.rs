@@ -33,10 +33,10 @@ fn main() -> ExitCode {
 fn run() -> u8 {
     let cli = match args::parse(std::env::args_os().collect()) {
         Ok(cli) => cli,
+        Err(help) if help.is_empty() => return exit_codes::DONE,
         Err(error) => {
-            // Help and version go to standard output; that it is closed is nobody's fault.
-            let _ = error.print();
-            return u8::try_from(error.exit_code()).unwrap_or(exit_codes::USAGE);
+            say(error.trim_end());
+            return exit_codes::USAGE;
         }
     };
     let ended = match cli.command {

@@ -1,8 +1,10 @@
 //! Parsers for the values of options: sizes, times, rates, headers. Pure; what they refuse they
 //! answer with what is allowed.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use http::{HeaderName, HeaderValue};
 use towline_engine::Checksum;
 
@@ -14,6 +16,14 @@ const SIZES: &str = "allowed: bytes, or a number with k, M, G, T or KiB, MiB, Gi
 const TIMES: &str = "allowed: seconds, or a number with ms, s, m or h, more than 0 and up to a year";
 const COUNT_MAX: usize = 10_000;
 const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// A file or a directory of this machine. A URL is refused: it would be shown as a name, with its secrets.
+pub(crate) fn path() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| match path.to_string_lossy().contains("://") {
+        true => Err("it is a URL; a file or a directory is wanted here"),
+        false => Ok(path),
+    })
+}
 
 /// Bytes: `512`, `64k`, `1.5M`, `2GB`, `1GiB`.
 pub(crate) fn size(text: &str) -> Result<u64, String> {

@@ -35,8 +35,8 @@ const SYNC_AT_ONCE_MIN: usize = 16;
 const GATHER: Duration = Duration::from_millis(1);
 /// So much is committed as one group at most.
 const GROUP_MAX: usize = 512;
-/// The clock that files get their times from goes in steps that are shorter than this.
-const TICK_MAX: Duration = Duration::from_secs(1);
+/// A clock that went back by more was set.
+const CLOCK_STEP: Duration = Duration::from_secs(1);
 /// So much of a file is copied at once.
 const COPY_BYTES: usize = 64 << 10;
 
@@ -347,19 +347,15 @@ impl Committer {
     /// Gives a file a time of its own. Files that come within one tick of the system's clock would have the
     /// same, and with one length too, one that got the name of another could not be told from it.
     fn tell_apart(&self, part: &dyn PartFile) {
-        let Ok(Stat { modified, .. }) = part.stat() else { return };
-        let last = self.last_modified.get();
-        match last.duration_since(modified) {
-            Ok(before) if before < TICK_MAX => {
-                let next = last + Duration::from_nanos(1);
-                // As far as it goes: some file systems keep no such times.
-                let _ = part.set_modified(next);
-                self.last_modified.set(next);
-            }
-            // It was written long before, or the clock was set back.
-            Ok(_) => {}
-            Err(_) => self.last_modified.set(modified),
-        }
+        let (now, last) = (SystemTime::now(), self.last_modified.get());
+        let next = match last.duration_since(now) {
+            Ok(before) if before < CLOCK_STEP => last + Duration::from_nanos(1),
+            // The clock was set back.
+            _ => now,
+        };
+        // As far as it goes: some file systems keep no such times.
+        let _ = part.set_modified(next);
+        self.last_modified.set(next);
     }
 
     /// The promise of the whole program hangs on this: what gets the name is the file that we hold,

@@ -355,6 +355,10 @@ impl Opener {
         let Some(free) = self.storage.free_bytes(parent).ok().filter(|free| *free < total) else { return Ok(()) };
         let text = format!("cannot write: {} needed, {} free", shown_bytes(total), shown_bytes(free));
         let error = Error::new(ErrorKind::DiskFull, text).with_path(path);
+        // An empty disk would not do.
+        if self.storage.capacity_bytes(parent).is_ok_and(|capacity| capacity > 0 && capacity < total) {
+            return Err(error.with_transient(false).with_advice("save it on a larger disk (-d, -o)"));
+        }
         Err(match is_second {
             true => error.with_advice(
                 "the partial file of the version before is kept until the new one is complete; make room for both, or \

@@ -192,6 +192,8 @@ pub(crate) struct Job {
     /// What is missing can only come with a stream from the first byte on. What is there stays, if
     /// that stream is of the same version.
     pub(crate) begins_at_zero: bool,
+    /// What it failed of, if it was put behind the other files of its host for that.
+    pub(crate) put_behind: Option<Error>,
     /// How long it is by what was begun, where a body that does not say its length, or that of another
     /// source, takes the place of that.
     pub(crate) told_bytes: Option<u64>,
@@ -451,6 +453,7 @@ impl Job {
             ignored_ranges: 0,
             says_no_ranges: false,
             begins_at_zero: false,
+            put_behind: None,
             told_bytes: None,
             is_last_resort: false,
             needs_sample: false,

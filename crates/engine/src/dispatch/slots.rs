@@ -79,6 +79,8 @@ struct Host {
     protocol: Option<Protocol>,
     spoken: Spoken,
     trouble: Trouble,
+    /// Something has come from it in this run.
+    has_brought: bool,
 }
 
 /// A host on which nothing has succeeded for a while.
@@ -215,9 +217,9 @@ impl Slots {
 
     /// Something came from a host: what was wrong with it is over.
     pub(crate) fn succeeded(&mut self, host: &Origin) {
-        if let Some(state) = self.hosts.get_mut(host)
-            && state.trouble.failures > 0
-        {
+        let Some(state) = self.hosts.get_mut(host) else { return };
+        state.has_brought = true;
+        if state.trouble.failures > 0 {
             state.trouble = Trouble::default();
         }
     }
@@ -243,9 +245,10 @@ impl Slots {
         at
     }
 
-    /// Whether a host has answered nobody for so long that nobody waits for it any more.
-    pub(crate) fn is_given_up(&self, host: &Origin, now: Time) -> bool {
-        self.hosts.get(host).is_some_and(|state| {
+    /// Whether a host has answered nobody for so long that a file that has failed `attempts` times waits for
+    /// it no more. One that has brought something is alive, and each file is asked for once more.
+    pub(crate) fn is_given_up(&self, host: &Origin, attempts: u32, now: Time) -> bool {
+        self.hosts.get(host).filter(|state| !state.has_brought || attempts > 1).is_some_and(|state| {
             let trouble = &state.trouble;
             let within = if trouble.patience.is_empty() { GIVEN_UP_AFTER } else { PATIENCE_LASTS };
             trouble.failures >= GIVEN_UP_FAILURES && now >= trouble.since + within

@@ -80,7 +80,13 @@ pub(crate) fn mend(head: &[u8]) -> Result<Vec<u8>, Damage> {
     let status = lines.find(|line| !line.is_empty()).unwrap_or_default();
     let mut mended = Vec::with_capacity(head.len() + 2);
     mended.extend(mended_status(status));
-    for field in unfolded(lines.take_while(|line| !line.is_empty())) {
+    let mut lines = lines.take_while(|line| !line.is_empty()).peekable();
+    let goes_on_with_nothing = lines.peek().filter(|line| matches!(line.first(), Some(b' ' | b'\t')));
+    if let Some(name) = goes_on_with_nothing.and_then(|line| framing_that_begins(line)) {
+        // Section 2.2 wants such a line passed over; whoever wrote it meant it.
+        return Err(Damage::Field(name));
+    }
+    for field in unfolded(lines) {
         if let Some((name, value)) = mended_field(&field)? {
             mended.extend_from_slice(b"\r\n");
             mended.extend_from_slice(name);
@@ -100,8 +106,8 @@ fn mended_status(line: &[u8]) -> Vec<u8> {
     version.iter().copied().chain([b' ']).chain(rest).collect()
 }
 
-/// Lines that begin with a blank go on with the one before (section 5.2); before the first field they
-/// mean nothing.
+/// Lines that begin with a blank go on with the one before (section 5.2); before the first field that blank
+/// means nothing.
 fn unfolded<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
     let mut fields: Vec<Vec<u8>> = Vec::new();
     for line in lines {

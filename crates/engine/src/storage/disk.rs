@@ -184,6 +184,11 @@ impl Storage for Disk {
         Ok(room.f_bavail.saturating_mul(room.f_frsize))
     }
 
+    fn capacity_bytes(&self, path: &Path) -> io::Result<u64> {
+        let room = retry_on_intr(|| rustix::fs::statvfs(dirs::nearest(path)))?;
+        Ok(room.f_blocks.saturating_mul(room.f_frsize))
+    }
+
     fn note(&self, path: &Path) -> Option<Vec<u8>> {
         notes::read(path)
     }

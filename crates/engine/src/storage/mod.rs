@@ -89,6 +89,12 @@ pub trait Storage: Send + Sync + 'static {
     /// Bytes that can still be written below `path`.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 
+    /// How much the disk below `path` holds, whether it is free or not.
+    fn capacity_bytes(&self, path: &Path) -> io::Result<u64> {
+        let _ = path;
+        Ok(u64::MAX)
+    }
+
     /// What the file system turned out not to do, in words for the user; each is told once.
     fn take_warnings(&self) -> Vec<String> {
         Vec::new()

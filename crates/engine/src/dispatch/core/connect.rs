@@ -5,9 +5,10 @@ use std::sync::Arc;
 use url::Url;
 
 use super::Core;
-use crate::dispatch::job::{Doubts, Failures, Job, Phase, Rate, Segmented, Transfer};
+use crate::dispatch::job::{Doubts, Failures, Job, Phase, Rate, Segmented, Transfer, Winding};
 use crate::dispatch::message::{Demand, Effect, Fetch, FetchKind, Head, Time};
 use crate::dispatch::slots::Wanted;
+use crate::error::Error;
 use crate::event::Event;
 use crate::evidence::samples;
 use crate::http::origin::Origin;
@@ -160,15 +161,39 @@ impl Core {
         false
     }
 
+    /// A file's host answers nobody. What has failed once goes behind those that were not asked for yet, once:
+    /// one of them may show that the host is alive.
+    pub(super) fn leave_to_host(&mut self, now: Time, id: JobId, attempts: u32, error: Error) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let others = self.waiting.len_of(|host| *host == job.host);
+        if attempts > 1 || job.put_behind.is_some() || others == 0 {
+            return self.give_up(now, id, error.with_attempts(attempts));
+        }
+        job.put_behind = Some(error);
+        self.wind(now, id, Winding::Requeue);
+    }
+
+    /// Whether a file that was put behind the others of its host fails now, with what it failed of: none of
+    /// them was answered.
+    pub(super) fn fails_behind(&mut self, now: Time, id: JobId) -> bool {
+        let Some(job) = self.jobs.get(&id) else { return true };
+        let Some(error) = job.put_behind.clone().filter(|_| self.slots.is_given_up(&job.host, 1, now)) else {
+            return false;
+        };
+        self.give_up(now, id, error.with_attempts(1));
+        true
+    }
+
     /// A host that answers nobody is not waited for by each file for itself.
     fn fail_with_its_host(&mut self, now: Time, id: JobId) {
         let job = &self.jobs[&id];
-        if !self.slots.is_given_up(&job.host, now) {
+        // Those that were told to be patient count too.
+        let attempts = job.failures.get(&0).map_or(0, |failure| failure.attempts) + job.patience;
+        if !self.slots.is_given_up(&job.host, attempts, now) {
             return;
         }
         if let Some(error) = job.last_error.clone() {
-            let attempts = job.failures.get(&0).map_or(0, |failure| failure.attempts);
-            self.give_up(now, id, error.with_attempts(attempts));
+            self.leave_to_host(now, id, attempts, error);
         }
     }
 

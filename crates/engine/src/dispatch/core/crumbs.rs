@@ -36,6 +36,18 @@ impl Core {
         is_over && self.goes_on_in_one_stream(id, &Error::new(ErrorKind::Broken, text))
     }
 
+    /// Whether an answer to a range held nothing but what is there: it is as good as no range, for asked
+    /// again, the server would answer so again.
+    pub(super) fn brought_nothing(&mut self, now: Time, id: JobId, transfer: &Transfer) -> bool {
+        let FetchKind::Piece { range, .. } = &transfer.kind else { return false };
+        if !transfer.brought().is_empty() || range.is_empty() || transfer.in_race {
+            return false;
+        }
+        let error = Error::new(ErrorKind::Broken, "the server answers the range with nothing of what is missing");
+        self.no_range(now, id, range.start, error);
+        true
+    }
+
     /// Leaves ranges of which next to nothing comes.
     pub(super) fn leave_dripping_ranges(&mut self, now: Time) {
         if self.settings.is_limited || !self.has_quiet {

@@ -93,7 +93,7 @@ impl Core {
                 self.go_on(now, id);
             }
             Winding::Lead(next) => self.lead_changes(id, next),
-            Winding::Requeue => self.requeue(id),
+            Winding::Requeue => self.requeue(now, id),
         }
     }
 

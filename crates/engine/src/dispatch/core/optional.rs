@@ -74,7 +74,10 @@ impl Core {
     pub(super) fn is_one_too_many(&self, transfer: &Transfer, error: &Error) -> bool {
         let is_new = transfer.piece.position() == transfer.piece.start() && !self.slots.has_served(transfer.slot);
         let left = self.jobs.get(&transfer.job).map_or(0, |job| job.left_to_others);
-        is_new && left < LEFT_MAX && self.is_refusal(error) && self.slots.serving(&transfer.host) > 0
+        is_new
+            && left < LEFT_MAX.min(self.settings.retries)
+            && self.is_refusal(error)
+            && self.slots.serving(&transfer.host) > 0
     }
 
     /// In which ways servers refuse a connection that is one too many.

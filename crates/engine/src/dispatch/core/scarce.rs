@@ -3,10 +3,12 @@
 //! under way, which may be moved away or removed when they are complete.
 
 use super::Core;
-use crate::dispatch::job::{Phase, Winding};
+use crate::dispatch::backoff;
+use crate::dispatch::job::{Failures, Phase, Winding};
 use crate::dispatch::message::{Effect, Fate, Time};
 use crate::error::{Error, ErrorKind};
 use crate::job::JobId;
+use crate::plan::TransferId;
 
 /// Nothing new is begun for so long.
 const WAIT: Time = Time::from_millis(250);
@@ -18,9 +20,11 @@ const IN_VAIN_MAX: u32 = 24;
 impl Core {
     /// Lets a file wait if that is what its error asks for; false if it is not.
     pub(super) fn waits_for_machine(&mut self, now: Time, id: JobId, error: &Error) -> bool {
+        let is_full = error.kind() == ErrorKind::DiskFull && !error.is_final() && self.others_hold_room(id);
         let Some(job) = self.jobs.get_mut(&id) else { return false };
-        let is_full = error.kind() == ErrorKind::DiskFull && self.running.len() > 1;
-        if !(is_full || error.is_scarcity()) || job.scarcities >= SCARCITIES_MAX || self.stop.is_some() {
+        // Room for a file may never come, so that this is a retry like others.
+        let most = if is_full { self.settings.retries.saturating_mul(2) } else { SCARCITIES_MAX };
+        if !(is_full || error.is_scarcity()) || job.scarcities >= most.min(SCARCITIES_MAX) || self.stop.is_some() {
             return false;
         }
         if self.scarce_since != self.tally.done_files {
@@ -44,6 +48,15 @@ impl Core {
         self.scarce_until = now + WAIT;
         self.wind(now, id, Winding::Requeue);
         true
+    }
+
+    /// Whether other files are under way that may be moved away when they are complete.
+    fn others_hold_room(&self, id: JobId) -> bool {
+        let writes = |transfer: &TransferId| self.transfers.get(transfer).is_some_and(|transfer| transfer.writes);
+        self.running.iter().filter(|other| **other != id).any(|other| {
+            let other = &self.jobs[other];
+            !other.done.is_empty() || other.transfers.iter().any(writes)
+        })
     }
 
     /// What this machine did not do for a file fails it, unless it may do so in a moment.
@@ -73,14 +86,18 @@ impl Core {
     }
 
     /// It begins again when it is its turn; what came of it in an earlier run is found again then.
-    pub(super) fn requeue(&mut self, id: JobId) {
+    pub(super) fn requeue(&mut self, now: Time, id: JobId) {
         self.leave_running(id);
+        let wait = backoff::wait(self.jobs.get(&id).map_or(0, |job| job.scarcities), &mut self.random);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if std::mem::take(&mut job.is_part_open) {
             self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), fate: Fate::Kept });
         }
         job.forget();
         job.go_back();
+        if self.full_since.is_some() {
+            job.failures.insert(0, Failures { attempts: 0, retry_at: now + wait });
+        }
         job.phase = Phase::Waiting;
         let host = job.host.clone();
         self.waiting.push_back(&host, id);

@@ -437,7 +437,7 @@ impl Core {
         }
         if matches!(kind, ErrorKind::Status(401 | 403 | 404 | 410)) {
             let goes_back = is_elsewhere || if is_lead { job.resolve_again() } else { source.resolve_again() };
-            if goes_back {
+            if goes_back && self.settings.retries > 0 {
                 return;
             }
         }

@@ -139,6 +139,9 @@ impl Core {
 
     fn start(&mut self, now: Time, id: JobId) {
         self.enter_running(id);
+        if self.fails_behind(now, id) {
+            return;
+        }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.is_part_open {
             // It was paused.

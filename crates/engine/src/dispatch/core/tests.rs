@@ -703,6 +703,52 @@ fn a_host_that_answers_nobody_is_given_up_and_all_its_files_end() {
 }
 
 #[test]
+fn a_file_that_fails_once_is_asked_for_again_although_many_others_of_its_host_fail() {
+    let mut world = World::new(|options| options.http.retries = 1);
+    for id in 0..100 {
+        world.add(id, &format!("http://h/{id}.bin"));
+    }
+    world.tell(Message::Command(Command::Close));
+    let mut asked = [0; 100];
+    while !world.core.is_finished() {
+        assert!(world.now < Time::from_secs(600), "{:#?}", world.effects);
+        while let Some(at) = world.effects.iter().position(|effect| matches!(effect, Effect::Prepare { .. })) {
+            let Effect::Prepare { job, .. } = world.effects.remove(at) else { unreachable!() };
+            world.tell(Message::Prepared(job, Ok(Box::default())));
+        }
+        while world.fetches() > 0 {
+            let probe = world.take_fetch();
+            let number = probe.job.0 as usize;
+            asked[number] += 1;
+            let is_served = number >= 70 || number >= 60 && asked[number] > 1;
+            if is_served {
+                world.tell(Message::Connected(probe.slot, Protocol::Http1));
+                world.tell(Message::Answered(probe.transfer, head(5), Some(vec![bytes::Bytes::from_static(b"12345")])));
+                world.end(probe.transfer, End::Complete, true);
+                let stored = Published { len_bytes: 5, modified: UNIX_EPOCH };
+                world.take(|effect| matches!(effect, Effect::Store(_)).then_some(()));
+                world.tell(Message::Stored(probe.job, Ok(stored)));
+                continue;
+            }
+            let error = Error::new(ErrorKind::Status(503), "the server answered 503 Service Unavailable");
+            world.end(probe.transfer, End::Failed { error, retry_after: None }, true);
+        }
+        world.pass(Time::from_millis(200));
+    }
+    let failed: Vec<_> = world
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Failed { job, .. } => Some(job.0),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(failed.len(), 60);
+    assert!(failed.iter().all(|number| *number < 60), "{failed:?}");
+    assert!(asked.iter().all(|asked| *asked <= 3), "{asked:?}");
+}
+
+#[test]
 fn a_host_waits_for_one_files_429_a_little_and_for_those_of_several_as_long_as_it_says() {
     for limited in [1, 3] {
         let mut world = World::new(|options| options.max_per_host = 1);

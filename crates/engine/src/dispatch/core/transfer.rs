@@ -128,7 +128,7 @@ impl Core {
         if tells_len && self.refuses_body(now, id, transfer.piece.position()) {
             return;
         }
-        if self.ends_elsewhere(now, id, transfer) {
+        if self.ends_elsewhere(now, id, transfer) || self.brought_nothing(now, id, transfer) {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
@@ -374,7 +374,7 @@ impl Core {
             // The old place; the new one has not been asked yet.
             return;
         }
-        if is_gone && job.resolve_again() {
+        if is_gone && self.settings.retries > 0 && job.resolve_again() {
             return;
         }
         if !is_transient && kind.blame() == Blame::Peer && !transfer.is_probe && self.others_bring(id) {
@@ -446,13 +446,15 @@ impl Core {
         if attempts > retries && matches!(job.phase, Phase::Moving) && self.others_bring(id) {
             return self.put_off(now, id, start, &error);
         }
-        let is_given_up = self.slots.is_given_up(&host, now);
+        let is_given_up = self.slots.is_given_up(&host, attempts, now);
         if attempts > retries && !is_given_up && self.goes_on_in_one_stream(id, &error) {
             return;
         }
-        if attempts > retries || is_given_up {
-            let error = error.with_attempts(attempts);
-            return self.give_up(now, id, error);
+        if attempts > retries {
+            return self.give_up(now, id, error.with_attempts(attempts));
+        }
+        if is_given_up {
+            return self.leave_to_host(now, id, attempts, error);
         }
         let wait = backoff::wait(attempts, &mut self.random);
         // Where nothing succeeds, all that wait for the host share its patience.
@@ -541,8 +543,8 @@ pub(super) fn next_place(
     };
     let origin = origin_of(&next).map_err(|error| error.with_url(shown.clone()))?;
     let next = if origin == transfer.host { with_credentials(next, &transfer.url) } else { next };
-    if next == transfer.url && !redirect.cookies.is_new {
-        // Asked again, it would say so again.
+    if next == transfer.url && !redirect.cookies.is_new && redirects > 1 {
+        // It has said so before, and would again.
         return Err(refused(format!("the server's {status} redirects to itself (it may want a cookie)")));
     }
     if redirects > REDIRECTS_MAX {
