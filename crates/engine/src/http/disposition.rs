@@ -49,7 +49,9 @@ impl Parts {
         let Some(number) = rest.strip_prefix(b"*") else { return };
         let (number, is_encoded) = number.strip_suffix(b"*").map_or((number, false), |number| (number, true));
         let number = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
-        if let Some(number) = number.filter(|number| *number < PARTS_MAX) {
+        // Of a part that is there twice, the first counts.
+        let is_new = |number: &usize| *number < PARTS_MAX && self.0.iter().all(|(known, ..)| known != number);
+        if let Some(number) = number.filter(is_new) {
             self.0.push((number, is_encoded, value));
         }
     }
@@ -60,7 +62,7 @@ impl Parts {
         let mut bytes = Vec::new();
         for (at, (number, is_encoded, value)) in self.0.iter().enumerate() {
             if *number != at {
-                // A part is missing, or there twice.
+                // A part is missing.
                 break;
             }
             match (is_encoded, at) {
@@ -144,36 +146,54 @@ fn decode_plain(value: &[u8]) -> String {
     if let Some(words) = decode_words(&text) {
         return words;
     }
-    if text.is_ascii() && text.contains('%') && !has_broken_escape(&text) {
+    if text.is_ascii() && text.contains('%') {
         // Browsers take it for what it means if it means something.
         return percent_decode(value).decode_utf8().map_or(text.clone(), Cow::into_owned);
     }
     text
 }
 
-/// `=?UTF-8?B?w7xiZXIucGRm?=`, one or several words of RFC 2047; `None` if there is anything else.
+/// `=?UTF-8?B?w7xiZXIucGRm?=`, encoded words of RFC 2047 among plain text; `None` if there are none. Blanks
+/// between two of them belong to neither.
 fn decode_words(text: &str) -> Option<String> {
-    if !text.starts_with("=?") {
-        return None;
-    }
     let mut name = String::new();
-    for word in text.split_ascii_whitespace() {
-        let inside = word.strip_prefix("=?")?.strip_suffix("?=")?;
-        let mut fields = inside.splitn(3, '?');
-        let (charset, kind, encoded) = (fields.next()?, fields.next()?, fields.next()?);
-        let charset = Encoding::for_label(charset.split('*').next()?.as_bytes())?;
-        let bytes = match kind {
-            "B" | "b" => {
-                use base64::Engine as _;
-                let unpadded = encoded.trim_end_matches('=');
-                base64::engine::general_purpose::STANDARD_NO_PAD.decode(unpadded).ok()?
-            }
-            "Q" | "q" => decode_quoted(encoded)?,
-            _ => return None,
-        };
-        name.push_str(&decoded(charset, &bytes)?);
+    let mut rest = text;
+    let mut is_behind_word = false;
+    while let Some((before, word, after)) = next_word(rest) {
+        if !is_behind_word || !before.trim_ascii().is_empty() {
+            name.push_str(before);
+        }
+        name.push_str(&word);
+        rest = after;
+        is_behind_word = true;
     }
-    Some(name)
+    is_behind_word.then(|| name + rest)
+}
+
+/// What stands before the first encoded word that can be read, what that means, and what stands behind it.
+fn next_word(text: &str) -> Option<(&str, String, &str)> {
+    text.match_indices("=?").find_map(|(at, _)| {
+        let (word, after) = decode_word(&text[at + 2..])?;
+        Some((&text[..at], word, after))
+    })
+}
+
+/// `text` stands behind the `=?` of a word.
+fn decode_word(text: &str) -> Option<(String, &str)> {
+    let mut fields = text.splitn(3, '?');
+    let (charset, kind, rest) = (fields.next()?, fields.next()?, fields.next()?);
+    let (encoded, after) = rest.split_once("?=")?;
+    let charset = Encoding::for_label(charset.split('*').next()?.as_bytes())?;
+    let bytes = match kind {
+        "B" | "b" => {
+            use base64::Engine as _;
+            let unpadded = encoded.trim_end_matches('=');
+            base64::engine::general_purpose::STANDARD_NO_PAD.decode(unpadded).ok()?
+        }
+        "Q" | "q" => decode_quoted(encoded)?,
+        _ => return None,
+    };
+    Some((decoded(charset, &bytes)?, after))
 }
 
 /// RFC 2047, section 4.2: `_` is a blank, `=C3` a byte.
@@ -217,7 +237,7 @@ mod tests {
 
     #[test]
     fn names_are_found_in_what_servers_send() {
-        let cases: [(&[u8], Option<&str>); 32] = [
+        let cases: [(&[u8], Option<&str>); 41] = [
             (b"attachment; filename=a.bin", Some("a.bin")),
             (b"attachment; filename=\"a b.bin\"", Some("a b.bin")),
             (b"attachment; filename=\"a\\\"b;c.bin\"; x=y", Some("a\"b;c.bin")),
@@ -239,6 +259,15 @@ mod tests {
             (b"attachment; filename=\"=?utf-8?Q?=C3=BCb_er.pdf?=\"", Some("\u{fc}b er.pdf")),
             (b"attachment; filename=\"=?UTF-8?Q?a?= =?UTF-8?Q?b.txt?=\"", Some("ab.txt")),
             (b"attachment; filename=\"=?x-none?Q?a?=\"", Some("=?x-none?Q?a?=")),
+            (b"attachment; filename=\"=?iso-8859-1?Q?caf=E9_?= .txt\"", Some("caf\u{e9}  .txt")),
+            (b"attachment; filename=\"my =?UTF-8?Q?=C3=BC?= =?UTF-8?B?Yg?=.txt\"", Some("my \u{fc}b.txt")),
+            (b"attachment; filename==?UTF-8?Q?a?==?UTF-8?Q?b.txt?=", Some("ab.txt")),
+            (b"attachment; filename=\"=?UTF-8?X?a?= =?UTF-8?Q?b?=\"", Some("=?UTF-8?X?a?= b")),
+            (b"attachment; filename=\"=?UTF-8?Q?a\"", Some("=?UTF-8?Q?a")),
+            (b"attachment; filename=\"100%%20sure.txt\"", Some("100% sure.txt")),
+            (b"attachment; filename=\"50%-%41.txt\"", Some("50%-A.txt")),
+            (b"attachment; filename*0=first; filename*1=second; filename*0=wrong", Some("firstsecond")),
+            (b"attachment; filename*1=b; filename*0=a; filename*1=wrong; filename*2=c", Some("abc")),
             (b"attachment; filename*=utf8''%C3%BC.pdf", Some("\u{fc}.pdf")),
             (b"attachment; filename*=gbk''%D6%D0.txt", Some("\u{4e2d}.txt")),
             (b"attachment; filename*=windows-1252''%80.txt", Some("\u{20ac}.txt")),

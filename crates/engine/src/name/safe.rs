@@ -46,6 +46,7 @@ pub(crate) fn make_safe(name: &str) -> String {
 pub(super) fn make_safe_within(name: &str, bytes_max: usize) -> String {
     let mut safe: String = name
         .chars()
+        .map(|char| if char == '\t' { ' ' } else { char })
         .filter(|char| !is_unprintable(*char))
         .map(|char| if matches!(char, '/' | '\\' | ':') { '_' } else { char })
         .collect();
@@ -233,6 +234,7 @@ mod tests {
             (".bashrc", "_bashrc"),
             ("a\u{202e}gpj.exe", "agpj.exe"),
             ("a\0b\n", "ab"),
+            ("a\tb", "a b"),
             ("..", "index"),
             ("", "index"),
             ("a. ", "a"),
