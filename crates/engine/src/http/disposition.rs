@@ -41,7 +41,12 @@ fn last_part(name: &str) -> Option<String> {
 
 /// A value in parts (RFC 2231, section 3): `filename*0*=UTF-8''%C3%BCb; filename*1="er.txt"`.
 #[derive(Default)]
-struct Parts(Vec<(usize, bool, Vec<u8>)>);
+struct Parts {
+    /// Number, whether it is encoded, and the value.
+    parts: Vec<(usize, bool, Vec<u8>)>,
+    /// One came twice: what comes from there on is of something else.
+    is_over: bool,
+}
 
 impl Parts {
     /// `rest` is what stands behind `filename`: `*0`, `*1*`.
@@ -49,18 +54,18 @@ impl Parts {
         let Some(number) = rest.strip_prefix(b"*") else { return };
         let (number, is_encoded) = number.strip_suffix(b"*").map_or((number, false), |number| (number, true));
         let number = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
-        // Of a part that is there twice, the first counts.
-        let is_new = |number: &usize| *number < PARTS_MAX && self.0.iter().all(|(known, ..)| known != number);
-        if let Some(number) = number.filter(is_new) {
-            self.0.push((number, is_encoded, value));
+        let Some(number) = number.filter(|number| *number < PARTS_MAX) else { return };
+        self.is_over |= self.parts.iter().any(|(known, ..)| *known == number);
+        if !self.is_over {
+            self.parts.push((number, is_encoded, value));
         }
     }
 
     fn joined(mut self) -> Option<String> {
-        self.0.sort_by_key(|(number, ..)| *number);
+        self.parts.sort_by_key(|(number, ..)| *number);
         let mut charset = None;
         let mut bytes = Vec::new();
-        for (at, (number, is_encoded, value)) in self.0.iter().enumerate() {
+        for (at, (number, is_encoded, value)) in self.parts.iter().enumerate() {
             if *number != at {
                 // A part is missing.
                 break;
@@ -267,7 +272,7 @@ mod tests {
             (b"attachment; filename=\"100%%20sure.txt\"", Some("100% sure.txt")),
             (b"attachment; filename=\"50%-%41.txt\"", Some("50%-A.txt")),
             (b"attachment; filename*0=first; filename*1=second; filename*0=wrong", Some("firstsecond")),
-            (b"attachment; filename*1=b; filename*0=a; filename*1=wrong; filename*2=c", Some("abc")),
+            (b"attachment; filename*1=b; filename*0=a; filename*1=wrong; filename*2=c", Some("ab")),
             (b"attachment; filename*=utf8''%C3%BC.pdf", Some("\u{fc}.pdf")),
             (b"attachment; filename*=gbk''%D6%D0.txt", Some("\u{4e2d}.txt")),
             (b"attachment; filename*=windows-1252''%80.txt", Some("\u{20ac}.txt")),
