@@ -88,14 +88,19 @@ fn an_unknown_host_is_named() {
 }
 
 /// Towline with a small file system of its own as `out`, in a namespace that takes it away again.
-fn on_mount(place: &Place, mount_options: &str, args: &[&str]) -> Option<Towline> {
-    const SCRIPT: &str = r#"mount -t tmpfs -o "$1" tmpfs "$2" && shift 2 && exec "$@""#;
+fn on_mount(place: &Place, mount_options: &str, used_bytes: u64, args: &[&str]) -> Option<Towline> {
+    const SCRIPT: &str = r#"mount -t tmpfs -o "$1" tmpfs "$2" && { [ "$3" = 0 ] || head -c "$3" /dev/zero >"$2/other"; } && shift 3 && exec "$@""#;
     let unshare = tool("unshare")?;
     let out = place.out("");
     fs::create_dir_all(&out).unwrap();
     let mounted = |namespaces: &[&str], program: &Path| {
         let mut command = Command::new(&unshare);
-        command.args(namespaces).args(["sh", "-c", SCRIPT, "sh", mount_options]).arg(&out).arg(program);
+        command
+            .args(namespaces)
+            .args(["sh", "-c", SCRIPT, "sh", mount_options])
+            .arg(&out)
+            .arg(used_bytes.to_string())
+            .arg(program);
         command
     };
     let ways: [&[&str]; 2] = [&["-m"], &["-r", "-m"]];
@@ -114,8 +119,12 @@ fn a_full_disk_says_how_much_is_needed_and_free_before_anything_is_fetched() {
     let origin = Origin::builder().resource(Resource::new("/a.bin", 1, 64 * MIB)).start().unwrap();
     let place = Place::new();
     let url = origin.url("/a.bin");
-    let Some(towline) = on_mount(&place, "size=4m", &["-d", "out", &url]) else { return };
-    towline.run().code(3).says(&[&url, "out/a.bin: cannot write: 64.0 MiB needed, 4.00 MiB free", "→ make room"]);
+    let Some(towline) = on_mount(&place, "size=4m", 0, &["-d", "out", &url]) else { return };
+    let too_small = "out/a.bin: cannot write: 64.0 MiB needed, 4.00 MiB free";
+    towline.run().code(3).says(&[&url, too_small, "→ save it on a larger disk"]);
+    // One that would hold it has something else on it.
+    let Some(towline) = on_mount(&place, "size=66m", 8 * MIB, &["-d", "out", &url]) else { return };
+    towline.run().code(3).says(&[&url, "out/a.bin: cannot write: 64.0 MiB needed, 58.0 MiB free", "→ make room"]);
 }
 
 #[test]
@@ -124,7 +133,7 @@ fn a_disk_that_becomes_full_meanwhile_is_this_machines_fault() {
     let origin = Origin::builder().resource(resource).start().unwrap();
     let place = Place::new();
     let url = origin.url("/a.bin");
-    let Some(towline) = on_mount(&place, "size=4m", &["-d", "out", &url]) else { return };
+    let Some(towline) = on_mount(&place, "size=4m", 0, &["-d", "out", &url]) else { return };
     towline.run().code(3).says(&[&url, "no space left on device", "→ make room"]);
 }
 
@@ -181,12 +190,12 @@ fn too_few_descriptors_make_a_list_slower_and_fail_none_of_it() {
 fn a_directory_that_cannot_be_written_is_named() {
     let (origin, place) = (small(), Place::new());
     let url = origin.url("/a.bin");
-    let Some(towline) = on_mount(&place, "ro", &["-d", "out", &url]) else { return };
+    let Some(towline) = on_mount(&place, "ro", 0, &["-d", "out", &url]) else { return };
     towline.run().code(3).says(&[&url, "out/a.bin: ", "cannot write: read-only file system"]);
     place.write("list.txt", &url);
-    let Some(towline) = on_mount(&place, "ro", &["-d", "out", "-i", "list.txt"]) else { return };
+    let Some(towline) = on_mount(&place, "ro", 0, &["-d", "out", "-i", "list.txt"]) else { return };
     towline.run().code(3).says(&["towline: ", "out/.towline", "read-only file system"]);
-    let Some(towline) = on_mount(&place, "ro", &["-d", "out/below", &url]) else { return };
+    let Some(towline) = on_mount(&place, "ro", 0, &["-d", "out/below", &url]) else { return };
     towline.run().code(3).says(&["out/below", "read-only file system"]);
 }
 
