@@ -232,7 +232,7 @@ pub(crate) struct Existing {
 pub(crate) struct Note {
     /// The URL without credentials and query.
     pub(crate) url: String,
-    /// The whole of it, as a hash. Builds before this one did not keep it.
+    /// The whole of it, as a hash, unless there is a secret in it. Builds before this one did not keep it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) given: Option<Given>,
     /// Whether nothing had to be left out of it.
@@ -248,6 +248,13 @@ pub(crate) struct Note {
     /// When it was noted.
     #[serde(default)]
     pub(crate) noted_unix_ms: u64,
+}
+
+impl Note {
+    /// Whether it says which URL it is of. That of a URL with secrets does not, and content has to tell.
+    pub(crate) fn names_url(&self) -> bool {
+        self.given.is_some() || self.is_whole_url
+    }
 }
 
 /// A file that got its final name.

@@ -113,7 +113,8 @@ impl Core {
                     // It is as we left it: a version that is as good as the same is enough, but for that of
                     // another URL, which content has to show.
                     let verdict = note.evidence.compare(&job.held);
-                    if verdict.joins() || verdict.is_same() && !note.evidence.is_elsewhere(&job.held) {
+                    let is_alike = verdict.joins() || verdict.is_same() && !note.evidence.is_elsewhere(&job.held);
+                    if is_alike && note.names_url() {
                         return Known::Same(How::ThereByValidator);
                     }
                     if verdict.is_different() {
