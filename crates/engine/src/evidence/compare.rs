@@ -125,15 +125,21 @@ impl Evidence {
     }
 
     /// Another length is another version, if the answer says of which: one without a version where one
-    /// is held may be anything, as may one whose strong tag is the same. An empty one without a version is
-    /// that of a server that is out of order.
+    /// is held may be anything, as may one that says the same version. An empty one is that of a server that
+    /// is out of order, whatever it says.
     fn compare_with_other_length(&self, claimed: &Self) -> Verdict {
-        let contradicts = self.has_same_strong_tag(claimed) && !self.is_elsewhere(claimed);
-        let says_nothing = self.tells_version() || claimed.total_bytes == Some(0);
-        match contradicts || says_nothing && !claimed.tells_version() {
+        let contradicts = !self.is_elsewhere(claimed) && self.has_same_validator(claimed);
+        let says_nothing = claimed.total_bytes == Some(0) || self.tells_version() && !claimed.tells_version();
+        match contradicts || says_nothing {
             true => Verdict::Unknown,
             false => Verdict::Different(Strength::Strong),
         }
+    }
+
+    /// Whether both name one version: by a strong tag, or where there are none, by a date.
+    fn has_same_validator(&self, claimed: &Self) -> bool {
+        let has_tag = self.etag.is_some() || claimed.etag.is_some();
+        if has_tag { self.has_same_strong_tag(claimed) } else { self.has_equal_date(claimed) }
     }
 
     fn compare_tags(&self, claimed: &Self) -> Verdict {

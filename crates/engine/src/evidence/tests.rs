@@ -55,12 +55,15 @@ fn a_date_that_stands_for_none_is_none() {
 }
 
 #[test]
-fn an_empty_answer_that_names_no_version_says_nothing() {
+fn an_empty_answer_and_one_that_contradicts_itself_say_nothing() {
     let silent = evidence("", "", 5);
     let empty = |tag| Evidence { total_bytes: Some(0), ..evidence(tag, "", 5) };
     assert_eq!(silent.compare(&empty("")), Unknown);
-    assert!(silent.compare(&empty("\"a\"")).is_different());
+    assert_eq!(evidence("\"a\"", "", 5).compare(&empty("\"b\"")), Unknown);
     assert!(silent.compare(&evidence("", "", 4)).is_different());
+    for (tag, date) in [("\"a\"", ""), ("", OLD)] {
+        assert_eq!(evidence(tag, date, 5).compare(&evidence(tag, date, 4)), Unknown, "{tag} {date}");
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! A body that does not say how long it is, where something of the file is held already: its end has to
-//! be where the file's end is known to be, and it has to say of which version it is.
+//! Answers that say less than what is held: a body that does not say how long it is has to end where the
+//! file does, and what does not say of which version it is neither replaces anything nor is joined to it.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -49,14 +49,18 @@ fn go_on(place: &Place, at: SocketAddr, resource: Resource, length: Length) -> V
     fetch(options(place), [spec(&origin, "/a.iso")]).failure_kinds()
 }
 
-/// What was begun of a version goes on when a server of that version is there again.
+/// What was begun of a version goes on when a server of that version is there again, and nothing is left.
 fn is_gone_on_with(place: &Place, at: SocketAddr, resource: Resource) {
+    is_gone_on_with_beside(place, at, resource);
+    assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
+}
+
+fn is_gone_on_with_beside(place: &Place, at: SocketAddr, resource: Resource) {
     let origin = Origin::builder().bind(at.to_string()).resource(resource).start().unwrap();
     let run = fetch(options(place), [spec(&origin, "/a.iso")]);
     run.assert_done(1);
     assert!(run.resumed_bytes() > 0, "what had come was lost");
     place.assert_content("a.iso", SEED, SIZE);
-    assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
 }
 
 #[test]
@@ -153,6 +157,34 @@ fn a_mirror_that_takes_over_has_a_file_of_the_same_length() {
             assert_eq!(run.failure_kinds().len(), 1, "{length:?}");
             assert!(!place.file("a.iso").exists(), "{length:?}");
         }
+    });
+}
+
+#[test]
+fn a_mirror_beside_a_file_that_tells_no_version_mixes_nothing() {
+    with_watchdog(LONG, || {
+        let place = Place::new();
+        let at = begin(&place, file(SEED, SIZE, None));
+        // Both have another version now, of the same length.
+        let first = Origin::builder().bind(at.to_string()).resource(file(412, SIZE, None)).start().unwrap();
+        let mirror = Origin::builder().resource(file(412, SIZE, None)).start().unwrap();
+        let spec = spec(&first, "/a.iso").mirror(mirror.url("/a.iso").parse().unwrap());
+        fetch(options(&place), [spec]).assert_done(1);
+        place.assert_content("a.iso", 412, SIZE);
+    });
+}
+
+#[test]
+fn a_redirect_to_another_name_leaves_what_was_begun_where_it_is() {
+    with_watchdog(LONG, || {
+        let place = Place::new();
+        let at = begin(&place, file(SEED, SIZE, Some("a")));
+        let elsewhere = Origin::builder().resource(Resource::new("/b.bin", 413, 5000)).start().unwrap();
+        let moved = file(SEED, SIZE, Some("a")).redirect(302, &elsewhere.url("/b.bin"));
+        let origin = Origin::builder().bind(at.to_string()).resource(moved).start().unwrap();
+        fetch(options(&place), [spec(&origin, "/a.iso")]);
+        drop(origin);
+        is_gone_on_with_beside(&place, at, file(SEED, SIZE, Some("a")));
     });
 }
 

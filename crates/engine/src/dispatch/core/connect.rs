@@ -67,7 +67,7 @@ impl Core {
             }
             return false;
         }
-        if job.total_bytes.is_some() && job.sources.is_many() && !Self::needs_single_stream(job.restarts) {
+        if job.total_bytes.is_some() && self.comes_from_many(job) {
             return self.fetch_from_many(now, id);
         }
         if job.may_learn_len() {
@@ -98,6 +98,14 @@ impl Core {
             Segmented::Proven if job.transfers.len() < job.adapt.target() => self.next_piece(now, id, lead, false),
             _ => false,
         }
+    }
+
+    /// Whether several sources bring pieces of a file. Where nothing would show that two pieces are of two
+    /// versions, the others only stand by.
+    pub(super) fn comes_from_many(&self, job: &Job) -> bool {
+        job.sources.is_many()
+            && !Self::needs_single_stream(job.restarts)
+            && job.demand(self.settings.server_digests).is_some()
     }
 
     /// Nothing runs, and no range was served. Some of the servers behind a name may well serve them,

@@ -267,7 +267,9 @@ impl Core {
         if job.is_part_open {
             // There already, or come whole: what was begun beside it is of no use. Beside somebody else's
             // file it may be.
-            let fate = if how == How::Skipped { Fate::Kept } else { Fate::Superseded };
+            // So is what was begun under another name: where it was sent to may have another file.
+            let is_of_other_name = job.part_of != job.path;
+            let fate = if how == How::Skipped || is_of_other_name { Fate::Kept } else { Fate::Superseded };
             self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), fate });
         }
         self.tally.finished(how, published.len_bytes);

@@ -99,7 +99,7 @@ impl Core {
             _ if job.is_sample_of_link(&transfer) => {
                 return self.link_ended(now, id, &transfer, end, has_progressed);
             }
-            Phase::Moving if job.sources.is_many() && !Self::needs_single_stream(job.restarts) => {
+            Phase::Moving if self.comes_from_many(job) => {
                 return self.source_ended(now, id, &transfer, end);
             }
             _ => {}
