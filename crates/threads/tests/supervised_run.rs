@@ -159,7 +159,20 @@ fn example(out: &Path, items: &str) -> Command {
     let mut command = Command::new(example_path());
     command.args(["--workers", "3", "--items", items, "--out"]);
     command.arg(out);
+    // SAFETY: between fork and exec the closure calls signal(2) alone, and allocates nothing.
+    unsafe { command.pre_exec(take_signals) };
     command
+}
+
+/// Tests may be started with signals ignored (in the background of a script); their children not.
+fn take_signals() -> std::io::Result<()> {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        // SAFETY: no handler is installed, only the default action.
+        if unsafe { libc::signal(signal, libc::SIG_DFL) } == libc::SIG_ERR {
+            return Err(std::io::Error::last_os_error());
+        }
+    }
+    Ok(())
 }
 
 /// `target/debug/examples/supervised_run`, next to `target/debug/deps/`, where this test lies.
