@@ -583,6 +583,7 @@ impl Job {
         self.answers = 0;
         self.closing = Closing::default();
         self.sources.forget();
+        self.trace = None;
         self.link = Link::default();
         self.verified = Verified::Unchecked;
         self.failures.clear();

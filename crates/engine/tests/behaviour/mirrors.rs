@@ -434,6 +434,23 @@ fn where_the_digest_shows_that_the_first_source_is_wrong_another_is_asked_for_th
 }
 
 #[test]
+fn a_search_for_wrong_bytes_ends_where_the_source_that_is_asked_serves_no_ranges() {
+    with_watchdog(LONG * 2, || {
+        let size = 8 * MIB;
+        let without_ranges = file(755, size, "wrong").fault(Fault::IgnoreRange);
+        let first = origin(without_ranges, 2 * SLOW);
+        let mirror = origin(file(755, size, "wrong too"), SLOW);
+        let right = origin(file(756, size, "right"), FAST);
+        let place = Place::new();
+        let job = job(&[&first, &mirror, &right]).checksum(digest_of(756, size));
+        let run = fetch(with_connections(&place, Some(4)), [job]);
+        assert_eq!(run.summary().done_files, 1, "{:?}", run.failures());
+        place.assert_content("a.iso", 756, size);
+        assert!(mirror.requests().len() > 1, "the mirror has brought a part of it");
+    });
+}
+
+#[test]
 fn where_all_sources_are_wrong_each_is_asked_once_and_the_digest_is_the_reason() {
     with_watchdog(LONG * 2, || {
         for size in [20_000, 3 * MIB] {

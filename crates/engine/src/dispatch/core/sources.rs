@@ -50,9 +50,7 @@ impl Core {
             return false;
         }
         let lead = job.sources.lead();
-        // While the source of wrong bytes is looked for, one alone is asked.
-        let is_asked = |source: &usize| job.trace.as_ref().is_none_or(|trace| trace.base == *source);
-        let able = job.sources.live().map(|(source, _)| source).filter(is_asked);
+        let able = job.sources.live().map(|(source, _)| source).filter(|source| job.may_ask(*source));
         let able = able.filter(|source| self.is_able(now, job, *source));
         let (busy, mut idle): (Vec<usize>, Vec<usize>) = able.partition(|source| self.load(job, *source) > 0);
         if idle.contains(&lead) && self.ask_lead(now, id) {
@@ -211,7 +209,8 @@ impl Core {
         let is_stuck = job.transfers.is_empty() && job.segmented == Segmented::Refused;
         // With little there, nobody can be compared.
         let can_help = |state: &Source| state.is_joined() || has_enough(job);
-        let has_other = job.sources.live().any(|(source, state)| source != job.sources.lead() && can_help(state));
+        let is_other = |source: usize| source != job.sources.lead() && job.may_ask(source);
+        let has_other = job.sources.live().any(|(source, state)| is_other(source) && can_help(state));
         is_stuck && !has_other && self.is_able(now, job, job.sources.lead())
     }
 
@@ -531,6 +530,7 @@ impl Core {
         state.standing = standing;
         let Some(report) = state.dropped_for().map(ErrorReport::from) else { return };
         let url = secret::shown_url(&state.given);
+        job.believe_another_than(source);
         let sources_left = job.sources.live().count() as u32;
         self.effects.push(Effect::Report(Event::SourceDropped { job: id, url, error: report, sources_left }));
         let job = &self.jobs[&id];

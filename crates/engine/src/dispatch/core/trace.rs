@@ -7,7 +7,7 @@
 use super::Core;
 use crate::dispatch::job::{Job, Phase, Trace};
 use crate::dispatch::message::{Effect, Time};
-use crate::dispatch::source::Standing;
+use crate::dispatch::source::{Source, Standing};
 use crate::error::{Error, ErrorKind};
 use crate::event::{ErrorReport, Event};
 use crate::job::JobId;
@@ -67,6 +67,28 @@ impl Core {
 }
 
 impl Job {
+    /// Whether a source may be asked: while that of wrong bytes is looked for, one alone is.
+    pub(super) fn may_ask(&self, source: usize) -> bool {
+        self.trace.as_ref().is_none_or(|trace| trace.base == source)
+    }
+
+    /// A source is gone: if it was the one that is asked in the search, another one that has joined is, or
+    /// the search is over and all may bring what is missing.
+    pub(super) fn believe_another_than(&mut self, gone: usize) {
+        let Some(mut trace) = self.trace.take_if(|trace| trace.base == gone) else { return };
+        trace.bases_before.push(gone);
+        let Some(next) = self.next_base(&trace) else { return };
+        (trace.base, trace.replaced) = (next, Vec::new());
+        self.trace = Some(trace);
+    }
+
+    /// Who is believed next: only those whose bytes can stand beside others can be asked for some.
+    fn next_base(&self, trace: &Trace) -> Option<usize> {
+        let can_bring = |source: usize, state: &Source| state.is_joined() || source == self.sources.lead();
+        let mut live = self.sources.live();
+        live.find(|(at, state)| can_bring(*at, state) && !trace.bases_before.contains(at)).map(|(at, _)| at)
+    }
+
     /// Takes the bytes of the next suspect out of what is held, so that they are fetched again.
     fn next_suspect(&mut self) -> bool {
         let Some(total_bytes) = self.total_bytes else { return false };
@@ -87,11 +109,8 @@ impl Job {
             }
             // All is of the one that was asked: it is the one that is wrong.
             trace.bases_before.push(trace.base);
-            let next =
-                self.sources.live().map(|(source, _)| source).find(|source| !trace.bases_before.contains(source));
-            let Some(next) = next else { return false };
-            trace.base = next;
-            trace.replaced.clear();
+            let Some(next) = self.next_base(&trace) else { return false };
+            (trace.base, trace.replaced) = (next, Vec::new());
         }
     }
 
