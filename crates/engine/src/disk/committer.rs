@@ -128,7 +128,10 @@ impl Committer {
                     }
                 }
                 CommitterRequest::SetLen { job, path, len_bytes } => self.set_len(job, &path, len_bytes),
-                CommitterRequest::Release { job, path, fate } => self.release(job, &path, fate),
+                CommitterRequest::Release { job, path, fate } => {
+                    self.release(job, &path, fate);
+                    self.parts.released(job);
+                }
             }
         }
         self.publish(pending);
@@ -153,8 +156,8 @@ impl Committer {
             false => None,
         };
         let is_unnamed = unnamed.is_some();
-        let part = match unnamed {
-            Some(part) => part,
+        let (part, replaces_old) = match unnamed {
+            Some(part) => (part, false),
             None => self.open_small(store.job, &store.path)?,
         };
         let mut len_bytes = 0;
@@ -173,7 +176,7 @@ impl Committer {
             replace: store.replace,
             note: store.note,
             len_bytes,
-            replaces_old: false,
+            replaces_old,
             looks_for_holes: false,
         };
         Ok(Pending { job: store.job, part, publish, was_stored: true, is_unnamed })
@@ -183,7 +186,8 @@ impl Committer {
     /// under its partial one.
     fn write_again(&self, pending: &mut Pending) -> Result<()> {
         let path = pending.publish.path.clone();
-        let part = self.open_small(pending.job, &path)?;
+        let (part, replaces_old) = self.open_small(pending.job, &path)?;
+        pending.publish.replaces_old |= replaces_old;
         let mut from = PartReader { part: &*pending.part, position: 0, len_bytes: pending.publish.len_bytes };
         let written = copy(&mut from, &*part)
             .inspect(|()| self.tell_apart(&*part))
@@ -198,15 +202,20 @@ impl Committer {
         Ok(())
     }
 
-    /// Under its partial name, with a journal first, so that no kill leaves a file that nobody knows.
-    fn open_small(&self, job: JobId, path: &Path) -> Result<Arc<dyn PartFile>> {
+    /// Under its partial name, with a journal first, so that no kill leaves a file that nobody knows. Also
+    /// says whether another version was kept beside it.
+    fn open_small(&self, job: JobId, path: &Path) -> Result<(Arc<dyn PartFile>, bool)> {
         let part_name = part_path(path);
         let cannot = |source: io::Error| Error::storage("write", path, source);
-        if self.parts.get(job).is_some() {
-            // What was begun of another version stays until this is complete.
+        // What was begun of another version stays until this is complete.
+        let before = self.parts.remove_of(job, path);
+        let replaces_old = before.is_some();
+        if before.is_some() {
             if let Some(text) = ours::keep_old(&*self.storage, path)? {
                 self.report(Message::Warned(text));
             }
+            // Its lock may be a file that has its name.
+            drop(before);
         }
         let (is_ours, set_aside) = ours::clear_journal_name(&*self.storage, path)?;
         if let Some(text) = set_aside {
@@ -227,10 +236,11 @@ impl Committer {
             }
             other => other,
         };
-        part.map_err(|source| match source.kind() {
+        let part = part.map_err(|source| match source.kind() {
             io::ErrorKind::WouldBlock => Error::locked("another process is fetching this file", &part_name, source),
             _ => cannot(source),
-        })
+        })?;
+        Ok((part, replaces_old))
     }
 
     /// Makes sure that a journal which was removed does not come back after a power cut, beside

@@ -8,11 +8,13 @@ mod ours;
 mod written;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use crate::checksum::Algorithm;
 use crate::dispatch::message::{Fate, Look, Open, Publish, Store};
@@ -21,33 +23,79 @@ use crate::journal::Journal;
 use crate::ranges::ByteRange;
 use crate::storage::PartFile;
 
+/// What a disk may take for what was asked before.
+const RELEASE_MAX: Duration = Duration::from_secs(30);
+
 /// The partial files that are open, by job, each with the name of its file. Removing one closes and
 /// unlocks it once nobody writes.
 #[derive(Clone, Default)]
-pub(crate) struct Parts(Arc<Mutex<HashMap<JobId, OpenFile>>>);
+pub(crate) struct Parts(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    is_released: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    open: HashMap<JobId, OpenFile>,
+    /// Those that the committer has been asked to release and has not yet, and how often.
+    releasing: HashMap<JobId, u32>,
+}
 
 type OpenFile = (PathBuf, Arc<dyn PartFile>);
 
 impl Parts {
     pub(crate) fn insert(&self, job: JobId, path: &Path, part: Arc<dyn PartFile>) {
-        self.0.lock().insert(job, (path.to_owned(), part));
+        self.0.state.lock().open.insert(job, (path.to_owned(), part));
     }
 
     pub(crate) fn get(&self, job: JobId) -> Option<Arc<dyn PartFile>> {
-        self.0.lock().get(&job).map(|(_, part)| Arc::clone(part))
+        self.0.state.lock().open.get(&job).map(|(_, part)| Arc::clone(part))
     }
 
     pub(crate) fn remove(&self, job: JobId) -> Option<Arc<dyn PartFile>> {
-        self.0.lock().remove(&job).map(|(_, part)| part)
+        self.remove_open(job).map(|(_, part)| part)
+    }
+
+    /// The same, with the name of its file.
+    pub(crate) fn remove_open(&self, job: JobId) -> Option<OpenFile> {
+        self.0.state.lock().open.remove(&job)
     }
 
     /// The same, unless the job has another file open by now: one that got another name.
     pub(crate) fn remove_of(&self, job: JobId, path: &Path) -> Option<Arc<dyn PartFile>> {
-        let mut parts = self.0.lock();
-        match parts.get(&job) {
-            Some((open, _)) if open == path => parts.remove(&job).map(|(_, part)| part),
+        let mut state = self.0.state.lock();
+        match state.open.get(&job) {
+            Some((open, _)) if open == path => state.open.remove(&job).map(|(_, part)| part),
             _ => None,
         }
+    }
+
+    /// The committer is asked to release a job's file.
+    pub(crate) fn will_release(&self, job: JobId) {
+        *self.0.state.lock().releasing.entry(job).or_default() += 1;
+    }
+
+    /// It has done so.
+    pub(crate) fn released(&self, job: JobId) {
+        let mut state = self.0.state.lock();
+        if let Entry::Occupied(mut waiting) = state.releasing.entry(job) {
+            *waiting.get_mut() -= 1;
+            if *waiting.get() == 0 {
+                waiting.remove();
+                self.0.is_released.notify_all();
+            }
+        }
+    }
+
+    /// Waits until nothing of a job is to be released: it would meet its own lock. The committer may be
+    /// syncing; it is not waited for longer than a disk may take.
+    pub(crate) fn wait_released(&self, job: JobId) {
+        let mut state = self.0.state.lock();
+        let is_releasing = |state: &mut State| state.releasing.contains_key(&job);
+        self.0.is_released.wait_while_for(&mut state, is_releasing, RELEASE_MAX);
     }
 }
 

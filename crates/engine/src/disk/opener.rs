@@ -57,6 +57,7 @@ impl Opener {
     pub(crate) fn answer(&self, request: OpenerRequest) -> Message {
         match request {
             OpenerRequest::Prepare { job, path, look } => {
+                self.parts.wait_released(job);
                 Message::Prepared(job, self.prepare(job, &path, look).map(Box::new))
             }
             OpenerRequest::Open(open) => Message::Opened(open.job, self.open(&open)),
@@ -77,11 +78,38 @@ impl Opener {
             return Ok(prepared);
         }
         let part = part_path(path);
-        match self.stat(&part)? {
+        let mut found = self.stat(&part)?;
+        if let Some(existing) = &prepared.existing
+            && self.is_half_published(path, existing, found.as_ref())?
+        {
+            self.rename(&part, path, false)?;
+            if let (true, _) = ours::clear_journal_name(&*self.storage, path)? {
+                self.remove(&journal_path(path))?;
+            }
+            found = None;
+        }
+        match found {
             Some(stat) => self.look_at_part(job, path, &stat, look, &mut prepared)?,
             None => self.look_for_earlier(job, path, look, &mut prepared)?,
         }
         Ok(prepared)
+    }
+
+    /// Whether a file has its final name and its partial one: where files get their names by a link, it was
+    /// stopped between the two. Somebody may have linked what is not whole, which has a journal that says so.
+    fn is_half_published(&self, path: &Path, existing: &Existing, part: Option<&Stat>) -> Result<bool> {
+        let is_one = |part: &Stat| {
+            let files = part.file.zip(existing.stat.file);
+            part.links > 1 && files.is_some_and(|(part, existing)| part.is_same(&existing))
+        };
+        if !part.is_some_and(is_one) {
+            return Ok(false);
+        }
+        let is_whole = match ours::read_journal(&*self.storage, &journal_path(path))? {
+            Found::Fits(journal) => journal.done.is_empty() || journal.identity.total_bytes == Some(journal.done.covered()),
+            _ => false,
+        };
+        Ok(is_whole || existing.is_as_noted())
     }
 
     fn stat(&self, path: &Path) -> Result<Option<Stat>> {
@@ -153,6 +181,11 @@ impl Opener {
         opened.keep_private().map_err(|source| Error::storage("set the permissions of", &part, source))?;
         prepared.has_part = true;
         prepared.has_old = journal.replaces_old;
+        if prepared.has_old
+            && let Found::Fits(old) = ours::read_journal(&*self.storage, &old_journal_path(path))?
+        {
+            prepared.old = Some(Box::new(old.identity.evidence));
+        }
         if look == Look::Anew {
             return Ok(());
         }
@@ -290,14 +323,14 @@ impl Opener {
     fn open(&self, open: &Open) -> Result<Option<String>> {
         let Open { job, path, total_bytes, journal, keeps_old } = open;
         // The lock of what was open before goes first.
-        let before = self.parts.remove(*job);
+        let before = self.parts.remove_open(*job);
         let part = part_path(path);
         self.check_room(path, *total_bytes, before.is_some() && *keeps_old)?;
         let mut set_aside = None;
         if *keeps_old {
             set_aside = ours::keep_old(&*self.storage, path)?;
         }
-        let was_open = before.is_some();
+        let was_open = before.as_ref().is_some_and(|(open, _)| open == path);
         drop(before);
         // No journal may claim what is cut off, also after a power cut.
         let (had_journal, foreign) = ours::clear_journal_name(&*self.storage, path)?;

@@ -85,8 +85,13 @@ pub(super) fn set_aside(storage: &dyn Storage, file: &Path, named: fn(&Path, u32
 /// The same under another name than its own with a number.
 pub(super) fn set_aside_as(storage: &dyn Storage, file: &Path, named: impl Fn(u32) -> PathBuf) -> Result<PathBuf> {
     for number in 1..=ASIDE_MAX {
-        let aside = named(number);
-        match storage.rename(file, &aside, false) {
+        let mut aside = named(number);
+        let mut renamed = storage.rename(file, &aside, false);
+        if renamed.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::ENAMETOOLONG)) {
+            aside = file.with_file_name(format!("towline-aside-{number}"));
+            renamed = storage.rename(file, &aside, false);
+        }
+        match renamed {
             Ok(()) => return Ok(aside),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(Error::storage("set aside", file, error)),

@@ -206,7 +206,10 @@ impl Driver {
                 Effect::SetLen { job, path, len_bytes } => {
                     self.commit(CommitterRequest::SetLen { job, path, len_bytes });
                 }
-                Effect::Release { job, path, fate } => self.commit(CommitterRequest::Release { job, path, fate }),
+                Effect::Release { job, path, fate } => {
+                    self.parts.will_release(job);
+                    self.commit(CommitterRequest::Release { job, path, fate });
+                }
                 Effect::Report(event) => {
                     if let Event::Summary(summary) = &event {
                         // Not by the reporter, which may hang.

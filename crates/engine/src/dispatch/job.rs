@@ -80,6 +80,8 @@ pub(crate) enum Winding {
     },
     /// Go on with what the journal of this name says.
     Adopt(Box<Journal>),
+    /// Give up what came, and go on with the version that is kept beside it.
+    TakeBack,
     /// Let this source lead.
     Lead(usize),
     /// Wait in the queue until this machine has more room for it.
@@ -160,6 +162,8 @@ pub(crate) struct Job {
     pub(crate) failures: HashMap<u64, Failures>,
     /// How often `Retry-After` was obeyed in a row.
     pub(crate) patience: u32,
+    /// How often what is held was compared with another place, since something came.
+    pub(crate) comparisons: u32,
     /// How often a piece was left for later because it failed beside others, since something came.
     pub(crate) refusals: u32,
     /// It is asked for over a connection of its own: one that it shared broke.
@@ -215,6 +219,8 @@ pub(crate) struct Job {
     pub(crate) existing_samples: Option<Vec<ByteRange>>,
     /// A partial file of another version is kept beside the one that is open.
     pub(crate) has_old: bool,
+    /// What that one says of itself.
+    pub(crate) old: Option<Box<Evidence>>,
     /// What is held was given up for another version, and the answer that is to replace it has to show
     /// that it is one.
     pub(crate) is_replacing: bool,
@@ -438,6 +444,7 @@ impl Job {
             probe: None,
             failures: HashMap::new(),
             patience: 0,
+            comparisons: 0,
             refusals: 0,
             crumbs: 0,
             keeps_apart: false,
@@ -464,6 +471,7 @@ impl Job {
             existing_verdict: ExistingVerdict::Unknown,
             existing_samples: None,
             has_old: false,
+            old: None,
             keeps_old: false,
             is_replacing: false,
             last_error: None,
@@ -523,12 +531,15 @@ impl Job {
         let note = || {
             let (url, evidence) = self.version();
             // The file is for everybody, and a hash of a secret that can be guessed gives it away.
-            let is_open = secret::shown_url(url) == url.as_str();
+            let is_shown = |url: &Url| secret::shown_url(url) == url.as_str();
+            let is_open = is_shown(url);
+            // Where it was sent to may be signed with what has no name that is known for it.
+            let has_open_place = is_open && (self.url == *url || self.url.query().is_none() && is_shown(&self.url));
             Note {
                 url: secret::identity_url(url),
                 given: is_open.then(|| Given::of(url)),
                 is_whole_url: secret::identity_url(url) == url.as_str(),
-                evidence: Evidence { place: evidence.place.filter(|_| is_open), ..evidence.clone() },
+                evidence: Evidence { place: evidence.place.filter(|_| has_open_place), ..evidence.clone() },
                 file: None,
                 noted_unix_ms: 0,
             }
@@ -559,6 +570,20 @@ impl Job {
         self.saved_bytes = 0;
         self.needs_sample = false;
         self.begins_at_zero = false;
+    }
+
+    /// What came is to stay beside another version, if it is of use.
+    pub(crate) fn keep_version(&mut self) {
+        if self.is_worth_keeping() {
+            let held = self.held.clone();
+            self.keep_version_of(held);
+        }
+    }
+
+    /// What came of this version is to stay beside another one. Of several, the first stays.
+    pub(crate) fn keep_version_of(&mut self, held: Evidence) {
+        self.keeps_old = true;
+        self.old.get_or_insert_with(|| Box::new(held));
     }
 
     /// Forgets all that came of the version that it was about.

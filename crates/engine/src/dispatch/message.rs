@@ -186,6 +186,8 @@ pub(crate) struct Prepared {
     pub(crate) has_part: bool,
     /// Whether a partial file of another version is kept beside it.
     pub(crate) has_old: bool,
+    /// What that one says of itself.
+    pub(crate) old: Option<Box<Evidence>>,
     /// What an earlier run left; the partial file is open and locked then.
     pub(crate) partial: Option<Journal>,
     /// The partial file may be another one than the one that the journal is of: it was moved.

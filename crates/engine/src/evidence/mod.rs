@@ -157,6 +157,13 @@ impl Evidence {
         Self { answered_unix: None, seen_unix: None, place: None, ..self.clone() }
     }
 
+    /// Takes over the digest that a later answer of the same version tells, where the first told none.
+    pub(crate) fn learn_digest(&mut self, later: &Self) {
+        if self.digest.is_none() {
+            self.digest.clone_from(&later.digest);
+        }
+    }
+
     /// Whether several answers with this evidence may be put together: a strong tag, a digest that
     /// proves the whole, or, where there is no tag at all, a settled date beside a length.
     pub fn can_join(&self) -> bool {

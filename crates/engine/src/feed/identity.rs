@@ -70,7 +70,7 @@ impl Secret {
             Held::Secret(secret) => return Ok(Self(secret)),
             Held::Nothing => {}
             Held::Unusable => {
-                let kept = aside_name(&path);
+                let kept = aside_name(&path)?;
                 fs::rename(&path, &kept)
                     .map_err(|source| Error::storage("move the unusable key of the ledger aside", &path, source))?;
                 warnings.push(format!(

@@ -27,6 +27,8 @@ pub(crate) const DIRECTORY: &str = ".towline";
 pub(crate) const LEDGER: &str = "ledger.sqlite";
 /// The lock's name in it.
 pub(crate) const LOCK: &str = "lock";
+/// So many damaged files are kept beside one at most.
+const ASIDE_MAX: u32 = 1000;
 /// How often the lock is tried.
 const LOCK_TRIES: u32 = 5;
 /// What SQLite opens: the ledger, and what it makes beside it.
@@ -150,15 +152,13 @@ pub(crate) fn replace(
 }
 
 /// The name under which something that cannot be used is kept.
-pub(crate) fn aside_name(path: &Path) -> PathBuf {
-    let mut number = 1;
-    loop {
-        let name = beside(path, &format!(".damaged-{number}"));
-        if fs::symlink_metadata(&name).is_err() {
-            return name;
-        }
-        number += 1;
-    }
+pub(crate) fn aside_name(path: &Path) -> Result<PathBuf, Error> {
+    let mut names = (1..=ASIDE_MAX).map(|number| beside(path, &format!(".damaged-{number}")));
+    let is_free = |name: &PathBuf| fs::symlink_metadata(name).is_err();
+    names.find(is_free).ok_or_else(|| {
+        let text = format!("it is damaged, and {ASIDE_MAX} others were set aside before");
+        Error::new(ErrorKind::Storage, text).with_path(path).with_advice("remove those that you do not need")
+    })
 }
 
 /// `path` with something after it.
@@ -170,7 +170,7 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// Gives a damaged ledger another name, with what belongs to it, and says which; `None` if it is gone.
 fn set_aside(path: &Path) -> Result<Option<PathBuf>, Error> {
-    let kept = aside_name(path);
+    let kept = aside_name(path)?;
     let is_kept =
         move_if_there(path, &kept).map_err(|source| Error::storage("move the damaged ledger aside", path, source))?;
     // What is left of its journals must not be taken for the new one's.

@@ -1,6 +1,7 @@
 //! TLS by rustls: one configuration for each set of protocols that is offered, shared by all
 //! workers, so that sessions are resumed across them.
 
+mod certificate;
 mod p521;
 mod verify;
 mod words;
@@ -70,17 +71,17 @@ impl Tls {
         builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
     }
 
-    /// The authorities of the system and of `--ca-file`.
+    /// The authorities of the system and of `--ca-file`. The certificate of one server signs for no other.
     fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(self.own.iter().cloned());
+        roots.add_parsable_certificates(self.own.iter().filter(|own| certificate::is_of_authority(own)).cloned());
         // A system without authorities is not an error: then no certificate is accepted.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         roots
     }
 }
 
-/// What the file of `--ca-file` holds. Each must be of use as an authority.
+/// What the file of `--ca-file` holds.
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let wrong = |message: String| Error::new(ErrorKind::Usage, message).with_path(path);
     let file = File::open(path).map_err(|source| {

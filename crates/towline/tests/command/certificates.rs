@@ -62,6 +62,13 @@ impl Server {
                 request();
                 run(&["x509", "-req", "-in", "req.pem", "-signkey", "key.pem", "-out", "cert.pem"]);
             }
+            ["signed by", signer] => {
+                request();
+                fs::write(root.join("names"), NAMES).unwrap();
+                let (cert, key) = (format!("{signer}/cert.pem"), format!("{signer}/key.pem"));
+                let sign = ["x509", "-req", "-in", "req.pem", "-CA", &cert, "-CAkey", &key, "-CAcreateserial"];
+                run(&[&sign[..], &["-extfile", "names", "-out", "cert.pem"]].concat());
+            }
             ["expired", constraints] => {
                 request();
                 fs::write(root.join("index"), "").unwrap();
@@ -122,6 +129,20 @@ fn a_certificate_of_ones_own_is_trusted_as_itself() {
         assert!(outcome.status.success(), "{what}: {}", outcome.stderr);
         place.check("a.bin", 1, SIZE);
         let _ = server.fetch(&place, "localhost", &[]).code(1).says(&["the server's certificate was refused"]);
+    }
+}
+
+#[test]
+fn a_certificate_of_ones_own_signs_for_others_only_if_it_is_an_authority() {
+    let Some(openssl) = tool("openssl") else { return };
+    let place = Place::new();
+    let v3: &[&str] = &["-newkey", "rsa:2048", "-addext", NAMES, "-subj", "/CN=signer"];
+    for (constraints, is_trusted) in [(NO_AUTHORITY, false), ("basicConstraints=critical,CA:TRUE", true)] {
+        let signer = Server::start(&openssl, &place, &[v3, &["-addext", constraints]].concat(), &[]);
+        let server = Server::start(&openssl, &place, &["signed by", signer.root.to_str().unwrap()], &[]);
+        let outcome = server.fetch(&place, "localhost", &["--ca-file", &signer.own()]);
+        assert_eq!(outcome.status.success(), is_trusted, "{constraints}: {}", outcome.stderr);
+        assert!(signer.fetch(&place, "localhost", &["--ca-file", &signer.own()]).status.success(), "{constraints}");
     }
 }
 

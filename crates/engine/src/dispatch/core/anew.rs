@@ -6,9 +6,10 @@ use super::Core;
 use super::doubt::{KEPT, UNKNOWN_MAX};
 use crate::dispatch::backoff;
 use crate::dispatch::job::{Failures, Phase, Segmented, Winding};
-use crate::dispatch::message::{Effect, Head, Time};
+use crate::dispatch::message::{Effect, Fate, Head, Time};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
+use crate::evidence::Evidence;
 use crate::job::JobId;
 use crate::plan::TransferId;
 use crate::secret;
@@ -38,11 +39,47 @@ impl Core {
         self.wind(now, id, Winding::Restart { reason: reason.to_owned(), is_by_version: by == By::Version });
     }
 
+    /// Whether an answer is of the version that is kept beside what came since.
+    pub(super) fn serves_old(&self, id: JobId, head: &Head) -> bool {
+        let Some(job) = self.jobs.get(&id) else { return false };
+        let joins = |old: &Evidence| old.compare(&head.evidence).joins();
+        !job.sources.is_many() && job.has_old && job.old.as_deref().is_some_and(joins)
+    }
+
+    /// The version that is kept beside what came since is served again, and that other one is not: it goes
+    /// on with the first. False if it is not, or if versions keep changing.
+    pub(super) fn takes_back(&mut self, now: Time, id: JobId, head: &Head) -> bool {
+        if !self.serves_old(id, head) {
+            return false;
+        }
+        let Some(job) = self.jobs.get_mut(&id) else { return false };
+        job.restarts += 1;
+        if job.restarts > RESTARTS_MAX {
+            return false;
+        }
+        let message = "the version that was begun first is served again: it goes on with that".to_owned();
+        self.effects.push(Effect::Report(Event::Remark { job: id, message }));
+        self.wind(now, id, Winding::TakeBack);
+        true
+    }
+
+    /// What came is given up for the version that is kept beside it, which gets its name back.
+    pub(super) fn take_back(&mut self, now: Time, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.forget_content();
+        job.forget();
+        job.go_back();
+        job.is_part_open = false;
+        self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), fate: Fate::Discarded });
+        (job.has_old, job.old, job.held_partial) = (false, None, None);
+        self.prepare(now, id);
+    }
+
     pub(super) fn begin_anew(&mut self, now: Time, id: JobId, reason: String, is_by_version: bool) {
         let wait = backoff::wait(1, &mut self.random);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.fetched_bytes += job.done.covered().saturating_sub(job.resumed_bytes);
-        job.keeps_old |= job.is_worth_keeping();
+        job.keep_version();
         // Bytes that differ are of no version that could come back.
         let held = (is_by_version && job.is_worth_keeping() && !job.sources.is_many()).then(|| job.journal());
         job.go_back();
@@ -67,7 +104,7 @@ impl Core {
         let before = &journal.identity.evidence;
         let verdict = before.compare(&head.evidence);
         if verdict.joins() {
-            job.keeps_old = false;
+            (job.keeps_old, job.old) = (false, None);
             let message = "the version that was begun is served again: it goes on with that".to_owned();
             self.effects.push(Effect::Report(Event::Remark { job: id, message }));
             self.wind(now, id, Winding::Adopt(journal));

@@ -64,7 +64,9 @@ impl Core {
             let Some(job) = self.jobs.get_mut(&id) else { return };
             let reason = "the server does not serve ranges, so that what has come cannot be added to".to_owned();
             // Where there are no ranges, there will be none later: nothing of it can be gone on with.
-            job.keeps_old |= job.is_worth_keeping() && !job.says_no_ranges;
+            if !job.says_no_ranges {
+                job.keep_version();
+            }
             job.forget_content();
             job.answers = 0;
             job.sources.forget();
@@ -141,6 +143,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.phase = Phase::Moving;
         job.patience = 0;
+        job.held.learn_digest(&head.evidence);
         if let Some(state) = self.transfers.get_mut(&transfer) {
             state.writes = true;
             self.effects.push(Effect::Grant { transfer, job: id, worker: state.worker });
@@ -261,8 +264,9 @@ impl Core {
                     }
                     let Some(job) = self.jobs.get_mut(&id) else { return };
                     let told = journal_total.filter(|_| job.total_bytes.is_none() && !verdict.is_different());
-                    job.held_partial = None;
-                    job.keeps_old = true;
+                    if let Some(journal) = job.held_partial.take() {
+                        job.keep_version_of(journal.identity.evidence);
+                    }
                     if let Some((told, probe)) = told.zip(job.probe) {
                         self.expect_length(id, probe, told);
                     }
@@ -282,15 +286,17 @@ impl Core {
             self.effects.push(Effect::Settle(Settled { entry, state: SettledState::Named(name) }));
         }
         job.phase = Phase::Opening;
+        // What was begun under another name keeps that.
+        let keeps_old = std::mem::take(&mut job.keeps_old) && !(job.is_part_open && job.part_of != job.path);
         job.is_part_open = true;
         job.part_of = job.path.clone();
-        job.has_old |= job.keeps_old;
+        job.has_old |= keeps_old;
         let open = Open {
             job: id,
             path: job.path.clone(),
             total_bytes: job.total_bytes,
             journal: job.first_journal(),
-            keeps_old: std::mem::take(&mut job.keeps_old),
+            keeps_old,
         };
         self.ask_disk(id, Effect::Open(Box::new(open)));
     }
@@ -318,6 +324,7 @@ impl Core {
 
     /// Whether one more answer is wanted before what is held gives way to what this one brings.
     fn must_ask_again(&mut self, now: Time, id: JobId, head: &Head, verdict: Verdict) -> bool {
+        let serves_old = self.serves_old(id, head);
         let Some(job) = self.jobs.get_mut(&id) else { return true };
         let held = match &job.held_partial {
             Some(journal) => &journal.identity.evidence,
@@ -328,8 +335,8 @@ impl Core {
         let is_like = !held.has_other_length(&head.evidence) && held.content_encoding == head.evidence.content_encoding;
         let is_mirror = held.is_elsewhere(&head.evidence) && held.total_bytes == head.total_bytes;
         let is_nameless = held.tells_version() && !head.evidence.tells_version() && !is_mirror;
-        let is_unknown = verdict == Verdict::Unknown && (!is_like || is_nameless);
-        if !verdict.is_different() && !head.evidence.is_html && !is_unknown || job.spec.same_content {
+        let is_unknown = verdict == Verdict::Unknown && (!is_like || is_nameless) && !serves_old;
+        if !serves_old && !verdict.is_different() && !head.evidence.is_html && !is_unknown || job.spec.same_content {
             return false;
         }
         let text = match is_unknown {
@@ -349,7 +356,7 @@ impl Core {
             job.doubts.different += 1;
             if job.doubts.different >= 2 {
                 job.doubts.different = 0;
-                return false;
+                return self.takes_back(now, id, head);
             }
         }
         job.phase = Phase::Ready;

@@ -333,6 +333,7 @@ impl Core {
         job.doubts = Doubts::default();
         job.left_to_others = 0;
         job.held.place = job.held.place.or(head.evidence.place);
+        job.held.learn_digest(&head.evidence);
         if job.transfers.len() == 1 && state.url != job.url {
             // It was sent there when nothing else ran, and has shown that the file is there.
             (job.url, job.host) = (state.url.clone(), state.host.clone());

@@ -22,6 +22,9 @@ use crate::{secret, size};
 const DIFFERENT_MIN: u32 = 2;
 /// An answer that proves nothing is asked for again so often.
 pub(super) const UNKNOWN_MAX: u32 = 3;
+/// So often what is held is compared with other places before anything more comes: a redirect may lead
+/// to another one each time.
+const COMPARISONS_MAX: u32 = 3;
 pub(super) const KEPT: &str = "what has come is kept; run the same command again later, --same-content goes on if samples of both \
                     agree, --restart begins again";
 const KEPT_PAGE: &str = "what has come is kept; open the URL in a browser, it may want a login, and run the same command \
@@ -97,7 +100,10 @@ impl Core {
             job.doubts.different += 1;
         }
         if job.doubts.different >= DIFFERENT_MIN {
-            return self.restart(now, id, reason, by);
+            if !self.takes_back(now, id, head) {
+                self.restart(now, id, reason, by);
+            }
+            return;
         }
         let differences = job.held.differences(&head.evidence);
         let error = Error::new(ErrorKind::Changed, format!("{reason} ({differences})")).with_advice(KEPT);
@@ -107,17 +113,26 @@ impl Core {
     /// An answer does not say that it is the version that is held, nor that it is another one.
     pub(super) fn unknown_version(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.held.shares_tag(&head.evidence) {
-            // Another answer would say no more: samples decide, of all connections that were told so once.
-            if !job.link.is_doubted() {
-                job.link = Link::doubted_by_samples();
-            }
+        if job.link.is_doubted() {
+            // Another connection was told so before, and samples decide.
+            return;
+        }
+        if job.held.shares_tag(&head.evidence) && job.comparisons < COMPARISONS_MAX {
+            // Another answer would say no more.
+            job.comparisons += 1;
+            job.link = Link::doubted_by_samples();
             return;
         }
         job.doubts.unknown += u32::from(job.doubts.is_another_moment(now));
         let is_last = job.doubts.unknown >= UNKNOWN_MAX;
+        if is_last && self.takes_back(now, id, head) {
+            return;
+        }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
         let may_be_sampled = job.held.may_be_sampled(&head.evidence);
-        if is_last && (may_be_sampled || job.spec.same_content) && !job.link.is_doubted() {
+        let may_compare = (may_be_sampled || job.spec.same_content) && job.comparisons < COMPARISONS_MAX;
+        if is_last && may_compare {
+            job.comparisons += 1;
             job.link = if may_be_sampled { Link::doubted_by_samples() } else { Link::doubted() };
             return;
         }

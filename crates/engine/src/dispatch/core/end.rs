@@ -94,6 +94,7 @@ impl Core {
             }
             Winding::Lead(next) => self.lead_changes(id, next),
             Winding::Requeue => self.requeue(now, id),
+            Winding::TakeBack => self.take_back(now, id),
         }
     }
 
@@ -400,10 +401,10 @@ impl Core {
                 self.wound(now, id);
             }
             // Too few descriptors for now: the next step saves what has come by then.
-            (Err(error), _) if error.is_scarcity() => {}
+            (Err(error), _) if error.is_scarcity() => job.saved_bytes = 0,
             (Err(error), _) => {
                 job.is_disk_doubtful = true;
-                self.wind(now, id, Winding::Fail(error));
+                self.fail_or_wait(now, id, error);
             }
         }
     }
@@ -446,7 +447,7 @@ impl Job {
     }
 
     /// Whether a later run can use what is there.
-    pub(super) fn is_worth_keeping(&self) -> bool {
+    pub(in crate::dispatch) fn is_worth_keeping(&self) -> bool {
         self.is_part_open && self.can_be_resumed() && !self.done.is_empty()
     }
 

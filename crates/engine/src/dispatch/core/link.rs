@@ -135,7 +135,7 @@ impl Core {
             let (number, bytes) = (doubt.compared_samples, size::bytes(doubt.compared.covered()));
             let agree = if number == 1 { "one sample agrees".to_owned() } else { format!("{number} samples agree") };
             let why = format!("{agree} with what is there ({bytes})");
-            return self.trust_link(now, id, &theirs, &why);
+            return self.trust_link(now, id, transfer, &theirs, &why);
         }
         doubt.seen.get_or_insert(theirs);
     }
@@ -148,7 +148,7 @@ impl Core {
         }
         if head.status != 416 && job.held.compare(&head.evidence).joins() {
             // How a server without ranges is gone on with is decided where it is for all of them.
-            return self.trust_link(now, id, &head.evidence, "it tells the same version");
+            return self.trust_link(now, id, transfer, &head.evidence, "it tells the same version");
         }
         let range = (transfer.piece.start(), transfer.piece.end().saturating_sub(1));
         let what = if head.status == 416 { "does not have" } else { "does not serve" };
@@ -157,7 +157,7 @@ impl Core {
     }
 
     /// It has the file that was begun: from now on its version is the one that counts.
-    fn trust_link(&mut self, now: Time, id: JobId, theirs: &Evidence, why: &str) {
+    fn trust_link(&mut self, now: Time, id: JobId, transfer: &Transfer, theirs: &Evidence, why: &str) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let evidence = Evidence {
             total_bytes: job.total_bytes,
@@ -165,6 +165,8 @@ impl Core {
             ..theirs.clone()
         };
         job.link = Link::Compared;
+        // The URL that was given may lead to another place each time.
+        (job.url, job.host) = (transfer.url.clone(), transfer.host.clone());
         job.needs_sample = false;
         job.distrusts_if_range = false;
         if let Some(source) = job.sources.get_mut(job.sources.lead()) {

@@ -95,6 +95,8 @@ impl Core {
         }
         job.forget();
         job.go_back();
+        // What the journal says then was on the disk.
+        job.is_disk_doubtful = false;
         if self.full_since.is_some() {
             job.failures.insert(0, Failures { attempts: 0, retry_at: now + wait });
         }

@@ -403,29 +403,26 @@ impl Core {
     /// A request to a source failed: it is asked again later, or dropped.
     fn source_failed(&mut self, now: Time, id: JobId, transfer: &Transfer, error: Error, retry_after: Option<Time>) {
         let (kind, host, is_transient) = (error.kind(), &transfer.host, error.is_transient());
+        if kind.blame() != Blame::Peer || error.is_scarcity() {
+            return self.source_lacks(now, id, transfer.source, error);
+        }
         let (serving, is_one_too_many) = (self.slots.serving(host), self.is_one_too_many(transfer, &error));
         if is_transient {
             self.slots.failed(host, now);
         }
+        let patience_max = self.patience_max();
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if kind.blame() != Blame::Peer {
-            let error = if error.path().is_some() { error } else { error.with_path(job.path.clone()) };
-            return self.wind(now, id, Winding::Fail(error));
-        }
         let error = if error.url().is_some() { error } else { error.with_url(secret::shown_url(&transfer.url)) };
         let is_elsewhere = transfer.url != *job.place_of(transfer.source).0;
         let is_lead = transfer.source == job.sources.lead();
         let Some(source) = job.sources.get_mut(transfer.source) else { return };
-        if let Some(wait) =
-            retry_after.filter(|wait| is_transient && *wait > backoff::FLOOR && source.patience < PATIENCE_MAX)
-        {
+        let asked = retry_after.filter(|wait| is_transient && *wait > backoff::FLOOR);
+        if let Some(asked) = asked.filter(|_| source.patience < patience_max) {
             source.patience += 1;
             let attempts = source.patience;
-            let wait = wait.max(backoff::wait(attempts, &mut self.random));
+            let wait = asked.max(backoff::wait(attempts, &mut self.random));
             source.retry_at = now + wait;
-            if kind == ErrorKind::Status(429) {
-                self.slots.hold(host, now + wait);
-            }
+            self.hold_host(now, id, host, &error, asked);
             return self.report_retry(id, &error, attempts, wait);
         }
         if is_one_too_many && source.patience < PATIENCE_MAX {
@@ -443,6 +440,26 @@ impl Core {
         match is_transient {
             true => self.try_later(now, id, transfer.source, self.settings.retries, error),
             false => self.drop_source(now, id, transfer.source, error),
+        }
+        if let (Some(asked), Some(job)) = (asked, self.jobs.get_mut(&id))
+            && let Some(source) = job.sources.get_mut(transfer.source)
+        {
+            // However often it is asked again: not before it says so.
+            source.retry_at = source.retry_at.max(now + asked);
+        }
+    }
+
+    /// This machine lacked something for a request to a source, which says nothing of the source.
+    fn source_lacks(&mut self, now: Time, id: JobId, source: usize, error: Error) {
+        let others_bring = self.others_bring(id);
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let error = if error.path().is_some() { error } else { error.with_path(job.path.clone()) };
+        if !(error.is_scarcity() && others_bring) {
+            return self.fail_or_wait(now, id, error);
+        }
+        if let Some(state) = job.sources.get_mut(source) {
+            state.patience += 1;
+            state.retry_at = now + backoff::wait(state.patience, &mut self.random);
         }
     }
 
@@ -503,7 +520,7 @@ impl Core {
         let is_substitute = job.sources.get(next).is_some_and(Source::is_substitute);
         let goes_on = job.is_part_open && job.total_bytes.is_some() && has_enough(job) && !is_substitute;
         if !goes_on {
-            job.keeps_old |= job.is_worth_keeping();
+            job.keep_version();
             let told_bytes = job.total_bytes.or(job.told_bytes);
             job.forget_content();
             job.forget();

@@ -189,7 +189,7 @@ impl Core {
         self.effects.push(Effect::Release { job: id, path: job.path.clone(), fate: Fate::Kept });
         prepared.partial = None;
         prepared.has_part = false;
-        prepared.has_old = false;
+        (prepared.has_old, prepared.old) = (false, None);
         prepared.is_moved = false;
         if job.is_named {
             self.names.number(job);
@@ -267,6 +267,7 @@ impl Core {
         job.is_existing_checked = false;
         job.has_part = prepared.has_part;
         job.has_old = prepared.has_old;
+        job.old = prepared.old.take();
         if !matches!(job.phase, Phase::Preparing) {
             if let (Some(journal), true) = (prepared.partial, job.done.is_empty()) {
                 // Keep what is there when it is wound up before it began.

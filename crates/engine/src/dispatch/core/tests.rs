@@ -235,7 +235,7 @@ fn change(world: &mut World, probe: &Fetch) {
         let again = world.take_fetch();
         assert!(matches!(again.kind, FetchKind::Piece { .. }), "{:?}", again.kind);
         let verdict = crate::evidence::Verdict::Different(crate::evidence::Strength::Strong);
-        world.end(again.transfer, End::NotJoined { head: head(64 * MIB), verdict }, false);
+        world.end(again.transfer, End::NotJoined { head: other_head("another"), verdict }, false);
     }
     // What came is saved first: it stays until something of the new version has come.
     world.take(|effect| matches!(effect, Effect::Save { .. }).then_some(()));
@@ -281,7 +281,7 @@ fn one_answer_of_another_version_destroys_nothing() {
     world.pass(Time::from_secs(1));
     let again = world.take_fetch();
     let verdict = crate::evidence::Verdict::Different(crate::evidence::Strength::Strong);
-    world.end(again.transfer, End::NotJoined { head: head(64 * MIB), verdict }, false);
+    world.end(again.transfer, End::NotJoined { head: other_head("another"), verdict }, false);
     world.pass(Time::from_secs(3));
     let again = world.take_fetch();
     assert!(matches!(again.kind, FetchKind::Piece { range, .. } if range.start == 10 * MIB));

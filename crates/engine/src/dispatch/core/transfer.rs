@@ -79,6 +79,7 @@ impl Core {
         if has_progressed {
             job.high_water_bytes = covered;
             job.strays = 0;
+            job.comparisons = 0;
             job.refusals = 0;
         }
         match job.phase {
@@ -309,8 +310,8 @@ impl Core {
     fn unproven(&mut self, now: Time, id: JobId, transfer: &Transfer, error: Error) {
         let Some(job) = self.jobs.get(&id) else { return };
         match job.promise(self.settings.server_digests) {
-            Some(_) => self.piece_came(now, id, transfer),
-            None => self.transfer_failed(now, id, transfer, error.with_advice(PROVE), None, false),
+            Some(promise) if promise.proves() => self.piece_came(now, id, transfer),
+            _ => self.transfer_failed(now, id, transfer, error.with_advice(PROVE), None, false),
         }
     }
 
@@ -405,8 +406,9 @@ impl Core {
         error: Error,
         asked: Duration,
     ) {
+        let patience_max = self.patience_max();
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.patience >= PATIENCE_MAX.min(self.settings.retries.saturating_mul(PATIENCE_OF_RETRY)) {
+        if job.patience >= patience_max {
             self.retry_or_fail(now, id, start, error, false);
             // However often it is asked again: not before it says so.
             if let Some(job) = self.jobs.get_mut(&id) {
@@ -423,15 +425,24 @@ impl Core {
         let wait = retry_at.saturating_sub(now);
         job.failures.entry(key).or_default().retry_at = retry_at;
         job.last_error = Some(error.clone());
-        let is_of_host = self.slots.asks_for_patience(&transfer.host, id);
-        if error.kind() == ErrorKind::Status(429) || is_of_host {
-            // For as long as it asks for: what we wait beyond that is for this file. One file alone may be
-            // what is limited, and others find out.
-            let most = if is_of_host { asked } else { asked.min(LONE_HOLD_MAX) };
-            self.slots.hold(&transfer.host, now + most);
-        }
+        self.hold_host(now, id, &transfer.host, &error, asked);
         self.report_retry(id, &error, patience, wait);
         self.ask_another(id);
+    }
+
+    /// How often in a row a wait that a server asks for is granted.
+    pub(super) fn patience_max(&self) -> u32 {
+        PATIENCE_MAX.min(self.settings.retries.saturating_mul(PATIENCE_OF_RETRY))
+    }
+
+    /// The host waits too where it says so of its own load, or of several files: for as long as it asks for;
+    /// what we wait beyond that is for the file. One file alone may be what is limited, and others find out.
+    pub(super) fn hold_host(&mut self, now: Time, id: JobId, host: &Origin, error: &Error, asked: Duration) {
+        let is_of_host = self.slots.asks_for_patience(host, id);
+        if error.kind() == ErrorKind::Status(429) || is_of_host {
+            let most = if is_of_host { asked } else { asked.min(LONE_HOLD_MAX) };
+            self.slots.hold(host, now + most);
+        }
     }
 
     pub(super) fn retry_or_fail(&mut self, now: Time, id: JobId, start: u64, error: Error, has_progressed: bool) {
@@ -451,7 +462,8 @@ impl Core {
             return;
         }
         if attempts > retries {
-            return self.give_up(now, id, error.with_attempts(attempts));
+            let waited = self.jobs.get(&id).map_or(0, |job| job.patience);
+            return self.give_up(now, id, error.with_attempts(attempts + waited));
         }
         if is_given_up {
             return self.leave_to_host(now, id, attempts, error);

@@ -59,10 +59,16 @@ pub(super) fn file_bytes_max(directory: &Path) -> Option<u64> {
 
 fn takes(path: &Path) -> io::Result<bool> {
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-    options.open(path)?;
-    fs::remove_file(path)?;
-    Ok(true)
+    options.write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    match options.open(path) {
+        // Another process is trying it at this moment.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(true),
+        opened => drop(opened?),
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(true),
+    }
 }
 
 #[cfg(target_os = "linux")]

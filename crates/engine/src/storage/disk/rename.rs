@@ -7,10 +7,19 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Renames unless `to` exists (`AlreadyExists`).
 pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match by_any_way(from, to) {
+        // A link whose other name stayed: it was stopped half-way, or the answer of a server was lost.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && is_same(from, to) => remove(from),
+        result => result,
+    }
+}
+
+fn by_any_way(from: &Path, to: &Path) -> io::Result<()> {
     for way in [without_replacing, by_link] {
         match way(from, to) {
             Err(error) if is_final(&error) => return Err(error),
@@ -46,10 +55,20 @@ fn by_link(from: &Path, to: &Path) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(ErrorKind::Unsupported.into()),
         linked => linked?,
     }
-    match fs::remove_file(from) {
+    remove(from)
+}
+
+fn remove(name: &Path) -> io::Result<()> {
+    match fs::remove_file(name) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         result => result,
     }
+}
+
+/// Whether both are names of one file.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let number = |path| fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    number(one).is_some_and(|found| number(other) == Some(found))
 }
 
 fn after_a_look(from: &Path, to: &Path) -> io::Result<()> {
@@ -107,6 +126,17 @@ mod tests {
             }
             fs::remove_file(&to).unwrap();
         }
+    }
+
+    #[test]
+    fn a_link_that_was_stopped_half_way_is_brought_to_its_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (directory.path().join("a.part"), directory.path().join("a"));
+        fs::write(&from, "new").unwrap();
+        fs::hard_link(&from, &to).unwrap();
+        rename_new(&from, &to).unwrap();
+        assert!(!from.exists());
+        assert_eq!(fs::read(&to).unwrap(), b"new");
     }
 
     #[test]

@@ -9,8 +9,10 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-/// Certificates of authorities that are trusted, and those of `--ca-file` as themselves too: whoever
-/// makes a certificate for one server gives that one.
+use super::certificate;
+
+/// Certificates of authorities that are trusted, and those of `--ca-file` as themselves: whoever makes a
+/// certificate for one server gives that one, and it signs for no other.
 #[derive(Debug)]
 pub(super) struct Trusted {
     /// None if there are no authorities at all.
@@ -25,15 +27,16 @@ impl Trusted {
         Self { chains, own, provider }
     }
 
-    /// A certificate that is trusted as itself needs no chain; its dates and its names count.
-    fn accepts_itself(
+    /// What a certificate is that has no chain to an authority: a certificate that is trusted as itself needs
+    /// none; its dates and its names count.
+    fn verify_itself(
         &self,
-        why: &CertificateError,
+        why: CertificateError,
         certificate: &CertificateDer<'_>,
         name: &ServerName<'_>,
-    ) -> Option<Result<ServerCertVerified, Error>> {
-        // The dates were looked at before any of these was found.
-        let is_of_chain = is_authority(why)
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let is_of_chain = is_authority(&why)
             || matches!(
                 why,
                 CertificateError::UnknownIssuer
@@ -42,10 +45,12 @@ impl Trusted {
                     | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. }
             );
         let is_own = self.own.iter().any(|own| own == certificate);
-        (is_of_chain && is_own).then(|| {
-            rustls::client::verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
-            Ok(ServerCertVerified::assertion())
-        })
+        if !(is_of_chain && is_own) {
+            return Err(why.into());
+        }
+        certificate::check_dates(certificate, now)?;
+        rustls::client::verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+        Ok(ServerCertVerified::assertion())
     }
 }
 
@@ -58,11 +63,12 @@ impl ServerCertVerifier for Trusted {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let Some(chains) = &self.chains else { return Err(CertificateError::UnknownIssuer.into()) };
-        match chains.verify_server_cert(certificate, intermediates, name, ocsp_response, now) {
-            Err(Error::InvalidCertificate(why)) => {
-                self.accepts_itself(&why, certificate, name).unwrap_or(Err(Error::InvalidCertificate(why)))
-            }
+        let verified = match &self.chains {
+            Some(chains) => chains.verify_server_cert(certificate, intermediates, name, ocsp_response, now),
+            None => Err(CertificateError::UnknownIssuer.into()),
+        };
+        match verified {
+            Err(Error::InvalidCertificate(why)) => self.verify_itself(why, certificate, name, now),
             verified => verified,
         }
     }

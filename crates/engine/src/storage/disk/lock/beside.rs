@@ -49,11 +49,10 @@ pub(super) fn take(path: &Path) -> io::Result<LockFile> {
 
 /// It gets its name when it is written, for one that a kill left empty would name nobody.
 fn make(name: &Path) -> io::Result<()> {
-    let mut unfinished = name.as_os_str().to_owned();
-    unfinished.push(format!(".{}", std::process::id()));
-    let unfinished = PathBuf::from(unfinished);
+    // A name that is nobody's, and no longer than any that fits.
+    let unfinished = name.with_file_name(format!(".towline-{:016x}", fastrand::u64(..)));
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    options.write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
     let written = options.open(&unfinished).and_then(|mut file| file.write_all(Holder::this().to_text().as_bytes()));
     let made = written.and_then(|()| rename_new(&unfinished, name));
     if made.is_err() {
@@ -90,6 +89,7 @@ fn remove_dead(name: &Path) -> io::Result<()> {
 fn held_by(holder: &Holder, name: &Path) -> io::Error {
     let who = match holder.process.is_empty() {
         true => "its holder is not named".to_owned(),
+        false if holder.machine.is_empty() => format!("process {}", holder.process),
         false => format!("process {} of {}", holder.process, holder.machine),
     };
     let text = format!("{who}; if that has ended, remove {}", name.display());
@@ -125,8 +125,10 @@ impl Holder {
         let first = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
         let process = std::process::id().to_string();
         Self {
-            machine: [rustix::system::uname().nodename().to_string_lossy().into_owned(), first("/etc/machine-id")]
-                .join("/"),
+            machine: match first("/etc/machine-id") {
+                id if id.is_empty() => id,
+                id => format!("{}/{id}", rustix::system::uname().nodename().to_string_lossy()),
+            },
             boot: first("/proc/sys/kernel/random/boot_id"),
             processes: fs::read_link("/proc/self/ns/pid")
                 .map_or_else(|_| String::new(), |link| link.to_string_lossy().into_owned()),
@@ -153,11 +155,12 @@ impl Holder {
     fn is_dead(&self) -> bool {
         let this = Self::this();
         let is_known = |field: &str, ours: &str| !field.is_empty() && field == ours;
-        if !is_known(&self.machine, &this.machine) || self.boot.is_empty() || this.boot.is_empty() {
+        if self.boot.is_empty() || this.boot.is_empty() {
             return false;
         }
         if self.boot != this.boot {
-            return true;
+            // It ended with the machine, if that is this one; a hostname alone is no machine's own.
+            return is_known(&self.machine, &this.machine);
         }
         is_known(&self.processes, &this.processes) && !self.began.is_empty() && began(&self.process) != self.began
     }
