@@ -198,3 +198,40 @@ fn a_settled_date_keeps_what_came_of_a_body_without_a_length() {
         is_gone_on_with(&place, at, resource());
     });
 }
+
+#[test]
+fn the_version_that_was_begun_first_goes_on_when_it_is_served_again() {
+    with_watchdog(LONG, || {
+        for tag in [Some("a"), None] {
+            let dated = |resource: Resource| match tag {
+                Some(_) => resource,
+                None => resource.last_modified(Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000))),
+            };
+            let place = Place::new();
+            let at = begin(&place, dated(file(SEED, SIZE, tag)));
+            let other = file(412, SIZE, Some("b")).fault(Fault::CutAt(400_000));
+            assert_eq!(go_on(&place, at, other, Length::Known), [ErrorKind::Broken], "{tag:?}");
+            is_gone_on_with(&place, at, dated(file(SEED, SIZE, tag)));
+        }
+    });
+}
+
+/// Without a version, bytes that overlap are all that shows a change; a digest shows more.
+#[test]
+fn a_digest_that_only_later_answers_tell_is_checked() {
+    with_watchdog(LONG, || {
+        for name in ["Repr-Digest", "Digest"] {
+            let place = Place::new();
+            let at = begin(&place, file(SEED, SIZE, None));
+            let value = match name {
+                "Digest" => "SHA-256=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+                _ => "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:",
+            };
+            let other = file(SEED, SIZE, None).fault(Fault::OtherContent { from: SIZE - 1000, seed: 413 });
+            let origin = Origin::builder().bind(at.to_string()).resource(other.header(name, value)).start().unwrap();
+            let run = fetch(options(&place), [spec(&origin, "/a.iso")]);
+            assert_eq!(run.failure_kinds(), [ErrorKind::Digest], "{name}");
+            assert!(!place.file("a.iso").exists());
+        }
+    });
+}

@@ -350,6 +350,24 @@ fn a_mirror_that_ignores_ranges_now_and_then_is_asked_again() {
 }
 
 #[test]
+fn a_mirror_that_asks_for_patience_is_asked_no_more_often_than_retries_allow() {
+    with_watchdog(LONG, || {
+        let size = 6 * MIB;
+        let first = origin(file(782, size, "first"), SLOW);
+        let busy = Fault::Status { code: 503, times: None, retry_after: Some("1".to_owned()) };
+        let mirror = origin(file(782, size, "mirror").fault(busy), FAST);
+        let place = Place::new();
+        let mut options = with_connections(&place, Some(4));
+        options.http.retries = 0;
+        let run = fetch(options, [job(&[&first, &mirror])]);
+        run.assert_done(1);
+        place.assert_content("a.iso", 782, size);
+        assert_eq!(mirror.stats().requests, 1, "it is left after the first refusal");
+        assert_eq!(dropped(&run).len(), 1);
+    });
+}
+
+#[test]
 fn what_is_given_for_the_first_source_stays_with_it() {
     with_watchdog(LONG, || {
         let size = 6 * MIB;

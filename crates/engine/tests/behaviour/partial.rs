@@ -260,6 +260,25 @@ fn a_file_that_gets_another_name_goes_on_with_what_was_begun() {
 }
 
 #[test]
+fn a_file_that_gets_another_name_and_another_version_leaves_what_was_begun() {
+    with_watchdog(LONG, || {
+        for size in [3000, LARGE] {
+            let origin = slow_origin(53);
+            let place = Place::new();
+            begin(&place, &origin, "/a.bin");
+            fs::write(place.file("a.bin"), "precious, not ours").unwrap();
+            origin.set_resource(Resource::new("/a.bin", 54, size).etag(ETag::Custom("\"other\"".to_owned())));
+            let mut options = one_connection(&place);
+            options.existing = Existing::AutoRename;
+            fetch(options, [spec(&origin, "/a.bin")]).assert_done(1);
+            place.assert_content("a.1.bin", 54, size);
+            assert_eq!(fs::read_to_string(place.file("a.bin")).unwrap(), "precious, not ours");
+            assert_eq!(place.leftovers(&["a.bin", "a.1.bin"]), ["a.bin.towline", "a.bin.towline.json"], "{size}");
+        }
+    });
+}
+
+#[test]
 fn what_was_begun_stays_beside_a_file_that_is_left_alone() {
     with_watchdog(LONG, || {
         let origin = slow_origin(48);

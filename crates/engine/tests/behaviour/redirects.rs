@@ -2,10 +2,10 @@
 
 use http::HeaderValue;
 use http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, HeaderName};
-use towline_engine::ErrorKind;
+use towline_engine::{ErrorKind, Session};
 use towline_origin::{ETag, Fault, Origin, Resource, Scope};
 
-use crate::common::{LONG, MIB, Place, fetch, spec, with_watchdog};
+use crate::common::{LONG, Live, MIB, Place, fetch, spec, with_watchdog};
 
 fn redirect(path: &str, status: u16, location: &str) -> Resource {
     Resource::new(path, 0, 0).redirect(status, location)
@@ -229,5 +229,41 @@ fn credentials_of_a_url_go_along_an_absolute_redirect_to_their_origin_alone() {
             let last = server.requests().into_iter().rfind(|request| request.path == "/b.bin").unwrap();
             assert_eq!(last.header("authorization").is_some(), is_sent, "{path}");
         }
+    });
+}
+
+/// A redirector of mirrors sends to another one each time.
+#[test]
+fn what_was_begun_is_compared_a_few_times_at_most_however_often_the_place_changes() {
+    with_watchdog(LONG, || {
+        let size = 4 * MIB;
+        let place_of = |number: u64| format!("/copy-{}/a.bin", number % 3);
+        let mut builder = Origin::builder().resource(redirect("/a.bin", 302, &place_of(0)));
+        for number in 0..3 {
+            builder = builder.resource(Resource::new(place_of(number), 104, size).etag(ETag::Custom("\"1\"".to_owned())));
+        }
+        let origin = builder.start().unwrap();
+        let elsewhere = (1..2000).map(|number| {
+            let to = Fault::Redirect { status: 302, location: place_of(number) };
+            to.when(Scope::every().starting_at(number).first(1))
+        });
+        let resource = elsewhere.fold(redirect("/a.bin", 302, &place_of(0)), Resource::fault);
+        origin.set_resource(resource);
+        origin.set_faults([Fault::RatePerConnection(2_000_000).when(Scope::every())]);
+        let place = Place::new();
+        let mut live = Live::start(Session::builder(place.options()));
+        live.handle.add(spec(&origin, "/a.bin"));
+        live.handle.close();
+        live.wait_for_share(40);
+        live.handle.stop();
+        live.end();
+        origin.set_faults([]);
+        let before = origin.stats().requests;
+        let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+        run.assert_done(1);
+        assert!(run.resumed_bytes() > 0);
+        place.assert_content("a.bin", 104, size);
+        let asked = origin.stats().requests - before;
+        assert!(asked < 100, "{asked} requests");
     });
 }

@@ -42,8 +42,9 @@ impl Core {
     /// Whether an answer is of the version that is kept beside what came since.
     pub(super) fn serves_old(&self, id: JobId, head: &Head) -> bool {
         let Some(job) = self.jobs.get(&id) else { return false };
-        let joins = |old: &Evidence| old.compare(&head.evidence).joins();
-        !job.sources.is_many() && job.has_old && job.old.as_deref().is_some_and(joins)
+        // However weakly: how it is gone on with is decided when it has its name back.
+        let is_same = |old: &Evidence| old.compare(&head.evidence).is_same();
+        !job.sources.is_many() && job.has_old && job.old.as_deref().is_some_and(is_same)
     }
 
     /// The version that is kept beside what came since is served again, and that other one is not: it goes
