@@ -40,13 +40,16 @@ impl Promise {
     /// The error of content that has this digest instead.
     pub(crate) fn broken_by(&self, found: &[u8]) -> Error {
         let algorithm = self.checksum().algorithm();
+        let found = Checksum::new(algorithm, found.to_vec()).map_or_else(String::new, |it| it.to_string());
         match self {
-            Self::Asked(_) => {
+            Self::Asked(asked) => {
                 let name = algorithm.name();
-                Error::new(ErrorKind::Digest, format!("the content does not have the {name} digest that was asked for"))
+                let text = format!(
+                    "the content does not have the {name} digest that was asked for (expected {asked}, found {found})"
+                );
+                Error::new(ErrorKind::Digest, text)
             }
             Self::Given(digest) => {
-                let found = Checksum::new(algorithm, found.to_vec()).map_or_else(String::new, |it| it.to_string());
                 let text = format!(
                     "the content does not have the digest that the server gave in {} (expected {}, found {found})",
                     digest.field(),
@@ -81,7 +84,11 @@ mod tests {
     fn what_the_user_asked_for_keeps_its_words() {
         let asked = Promise::Asked("crc32c=00000001".parse().unwrap());
         let error = asked.broken_by(&[0, 0, 0, 2]);
-        assert_eq!(error.message(), "the content does not have the crc32c digest that was asked for");
+        assert_eq!(
+            error.message(),
+            "the content does not have the crc32c digest that was asked for (expected crc32c=00000001, found \
+             crc32c=00000002)"
+        );
         assert!(error.advice().is_some_and(|advice| !advice.contains("--no-server-digest")));
     }
 }

@@ -260,7 +260,7 @@ fn without_secrets(error: &clap::Error) -> String {
         _ => None,
     });
     given
-        .filter(|value| value.contains("://") || value.contains('@'))
+        .filter(|value| value.contains([':', '@', '=', ' ']))
         .fold(error.render().to_string(), |text, value| text.replace(value, &shown_line(value)))
 }
 

@@ -3,7 +3,7 @@
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use towline_engine::feed::ListSource;
 use towline_engine::options::{Durability, Existing, HttpOptions, HttpVersion, ProxyChoice};
@@ -182,6 +182,10 @@ fn jobs(args: &GetArgs) -> Result<Vec<JobSpec>, Complaint> {
     let mut jobs = Vec::with_capacity(args.urls.len());
     for text in &args.urls {
         let mut job = JobSpec::new(fetchable(text)?);
+        if jobs.iter().any(|other: &JobSpec| other.url == job.url) {
+            // The same once more is one file.
+            continue;
+        }
         for mirror in &args.mirror {
             job = job.mirror(fetchable(mirror)?);
         }
@@ -207,6 +211,10 @@ fn check_output(output: &Path) -> Result<(), Complaint> {
     if text.ends_with('/') || text.ends_with("/.") || output.file_name().is_none() {
         let shown = printable(&text);
         return Err(Complaint::usage(format!("-o {shown} names no file")).hint("use -d for a directory"));
+    }
+    if output.is_relative() && output.components().any(|part| part == Component::ParentDir) {
+        return Err(Complaint::usage(format!("-o {} leads out of the directory", printable(&text)))
+            .hint("use -d to say in which directory it goes"));
     }
     if is_own(&text) {
         let shown = printable(&text);

@@ -17,12 +17,23 @@ const TIMES: &str = "allowed: seconds, or a number with ms, s, m or h, more than
 const COUNT_MAX: usize = 10_000;
 const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// A file or a directory of this machine. A URL is refused: it would be shown as a name, with its secrets.
+/// A file or a directory of this machine. A URL or a header is refused: it would be shown as a name, with
+/// its secrets.
 pub(crate) fn path() -> impl TypedValueParser<Value = PathBuf> {
-    PathBufValueParser::new().try_map(|path| match path.to_string_lossy().contains("://") {
-        true => Err("it is a URL; a file or a directory is wanted here"),
-        false => Ok(path),
+    PathBufValueParser::new().try_map(|path| match path.to_string_lossy() {
+        text if text.contains("://") => Err("it is a URL; a file or a directory is wanted here"),
+        text if is_header(&text) && !path.exists() => Err("it is a header; a file or a directory is wanted here"),
+        _ => Ok(path),
     })
+}
+
+/// `Name: value`, or the value of an `Authorization` alone.
+fn is_header(text: &str) -> bool {
+    let is_name =
+        |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let scheme = text.split_once(' ').map_or("", |(scheme, _)| scheme);
+    let is_scheme = ["bearer", "basic", "digest", "token"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    is_scheme || text.split_once(": ").is_some_and(|(name, _)| is_name(name))
 }
 
 /// Bytes: `512`, `64k`, `1.5M`, `2GB`, `1GiB`.

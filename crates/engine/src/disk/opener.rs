@@ -106,7 +106,9 @@ impl Opener {
             return Ok(false);
         }
         let is_whole = match ours::read_journal(&*self.storage, &journal_path(path))? {
-            Found::Fits(journal) => journal.done.is_empty() || journal.identity.total_bytes == Some(journal.done.covered()),
+            Found::Fits(journal) => {
+                journal.done.is_empty() || journal.identity.total_bytes == Some(journal.done.covered())
+            }
             _ => false,
         };
         Ok(is_whole || existing.is_as_noted())

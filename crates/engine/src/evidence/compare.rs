@@ -169,8 +169,12 @@ impl Evidence {
                 Verdict::Same(Strength::Strong)
             }
             true => Verdict::Same(Strength::Weak),
-            false if is_settled && !claimed.is_stamped_now() && !self.is_elsewhere(claimed) => {
-                Verdict::Different(Strength::Strong)
+            // The clock of the server is no date of the file, and another server may have another one.
+            false if claimed.is_stamped_now() || self.is_elsewhere(claimed) => Verdict::Unknown,
+            false if is_settled => Verdict::Different(Strength::Strong),
+            // No `Date` said how old the one was, or the other is of a later change, which has settled.
+            false if self.has_old_date() || held < theirs && claimed.has_old_date() => {
+                Verdict::Different(Strength::Weak)
             }
             false => Verdict::Unknown,
         }

@@ -211,6 +211,14 @@ impl Evidence {
         settled <= answered && self.seen_unix.is_none_or(|seen| settled <= seen)
     }
 
+    /// The same where the server may not tell its clock.
+    fn has_old_date(&self) -> bool {
+        let Some(modified) = self.real_date() else { return false };
+        let is_old = |now: u64| modified.saturating_add(SETTLED_SECONDS) <= now;
+        let (answered, seen) = (self.answered_unix, self.seen_unix);
+        (answered.is_some() || seen.is_some()) && answered.is_none_or(is_old) && seen.is_none_or(is_old)
+    }
+
     /// Its date in seconds since 1970, if it is that of something that happened.
     fn real_date(&self) -> Option<u64> {
         unix_seconds(self.last_modified.as_deref()?).filter(|date| *date >= REAL_DATE_FROM)
@@ -218,7 +226,7 @@ impl Evidence {
 
     /// Whether the server stamps each answer with its own clock: that says nothing of the content.
     fn is_stamped_now(&self) -> bool {
-        let dates = self.real_date().zip(self.answered_unix);
+        let dates = self.real_date().zip(self.answered_unix.or(self.seen_unix));
         dates.is_some_and(|(modified, answered)| modified.abs_diff(answered) <= 1)
     }
 }

@@ -120,6 +120,12 @@ fn without_a_tag_a_settled_date_decides_and_a_young_one_hints() {
         assert_eq!(verdict, expected, "{held:?} {claimed:?}");
     }
     assert_eq!(evidence("", OLD, 5).compare(&evidence("\"a\"", OLD, 5)), Same(Weak), "a tag was never there");
+    // A young date, and a later one that has settled since; a date that no `Date` came with.
+    let later = Evidence { answered_unix: Some(ANSWERED + 86_400), ..evidence("", NOW, 5) };
+    assert_eq!(evidence("", YOUNG, 5).compare(&later), Different(Weak));
+    let undated = |date| Evidence { answered_unix: None, seen_unix: Some(ANSWERED), ..evidence("", date, 5) };
+    assert_eq!(undated(OLD).compare(&undated(OLDER)), Different(Weak));
+    assert_eq!(undated(OLD).compare(&undated(NOW)), Unknown);
     // `Date` is that of a proxy whose clock is ahead: by ours, the file has just been made.
     let seen = |seconds: u64| Evidence { seen_unix: Some(ANSWERED - seconds), ..evidence("", OLD, 5) };
     let old = seen(0).real_date().unwrap();

@@ -30,6 +30,7 @@ const CHUNK_LINES_MAX: usize = 16_384;
 const CHUNK_BYTES_MAX: usize = 4 << 20;
 /// So many bytes of a list tell how it is written.
 const FORM_BYTES: u64 = 64 << 10;
+const FAILED_BEFORE: &str = "that was in an earlier run, and it was not asked for again; --retry-failed asks again";
 const WAIT: &str = "let the entries wait";
 
 /// Where a list comes from.
@@ -195,12 +196,11 @@ impl Batch {
         self.read_entries -= repeated(&found);
         self.repeated_entries += repeated(&found);
         if ended && self.repeated_entries > 0 {
-            let lines = if self.repeated_entries == 1 {
-                "one line".to_owned()
-            } else {
-                format!("{} lines", self.repeated_entries)
+            let lines = match self.repeated_entries {
+                1 => "1 line of the list repeats another".to_owned(),
+                lines => format!("{lines} lines of the list repeat others"),
             };
-            self.warnings.push(format!("{lines} of the list say again what another says: each file is fetched once"));
+            self.warnings.push(format!("{lines}: each file is fetched once"));
         }
         self.read_all = ended;
         self.place(chunk, candidates, found)
@@ -225,7 +225,8 @@ impl Batch {
                     continue;
                 }
                 Known::FailedPermanent { kind, message, attempts } if !self.retry_failed && !self.restart => {
-                    let error = Error::new(kind_from(&kind), message).with_attempts(attempts);
+                    let error =
+                        Error::new(kind_from(&kind), message).with_attempts(attempts).with_advice(FAILED_BEFORE);
                     self.ready.push_back(FedEntry::FailedBefore { entry, url: candidate.url, error });
                     continue;
                 }

@@ -63,11 +63,15 @@ pub(crate) fn parse_line(number: u64, bytes: &[u8]) -> Line {
         return bad(number, "not a URL: a control character in it", text);
     }
     let text = without_quotes(text);
+    if text.split_whitespace().skip(1).any(|word| word.contains("://")) {
+        return bad(number, "more than one URL in it: give each a line of its own", text);
+    }
     let url = match Url::parse(text) {
         Ok(url) => url,
         Err(ParseError::RelativeUrlWithoutBase) if looks_like_host(text) => {
             return bad(number, NO_SCHEME, text);
         }
+        Err(ParseError::RelativeUrlWithoutBase) => return bad(number, "not a URL", text),
         Err(error) => return bad(number, &format!("not a URL: {error}"), text),
     };
     match url.scheme() {
@@ -338,7 +342,7 @@ mod tests {
 
     #[test]
     fn a_bad_line_says_its_number_and_what_is_wrong() {
-        assert_eq!(complaint(b"foo bar"), "line 7: not a URL: relative URL without a base (got \"foo…\")");
+        assert_eq!(complaint(b"foo bar"), "line 7: not a URL (got \"foo…\")");
         assert!(complaint(b"ftp://h/a").contains("only http and https can be fetched, not ftp"));
         assert!(complaint(b"http://").contains("empty host"));
         assert!(complaint(b"http://h/\xff").contains("not UTF-8"));

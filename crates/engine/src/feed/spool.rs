@@ -5,8 +5,8 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,15 @@ use towline_threads::thread::Builder;
 
 use crate::error::{Error, ErrorKind, plain_io};
 use crate::feed::list::Until;
+
+/// A name that is removed with its spool.
+struct Name(PathBuf);
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
 
 /// Opens the source, on the thread that reads it: a named pipe blocks until it has a writer.
 pub(crate) type Opener = Box<dyn FnOnce() -> io::Result<Box<dyn Read + Send>> + Send>;
@@ -25,6 +34,8 @@ const PART_BYTES: usize = 64 * 1024;
 /// What has come from a pipe so far.
 pub(crate) struct Spool {
     file: Arc<File>,
+    /// Its name, where a file without one cannot be read.
+    _name: Option<Name>,
     told: Queue<Told>,
     written_bytes: u64,
     ended: bool,
@@ -42,7 +53,7 @@ enum Told {
 impl Spool {
     /// Begins to copy; the file without a name is made in `directory`.
     pub(crate) fn start(directory: &Path, open: Opener) -> Result<Self, Error> {
-        let file = unnamed(directory).map_err(|source| Error::storage("keep the list", directory, source))?;
+        let (file, name) = open_file(directory).map_err(|source| Error::storage("keep the list", directory, source))?;
         let file = Arc::new(file);
         let told = Queue::bounded(PARTS_AHEAD_MAX);
         let (target, queue) = (Arc::clone(&file), told.clone());
@@ -50,7 +61,7 @@ impl Spool {
             Builder::new().name("list").daemon(true).spawn(move || copy(open, &target, queue)).map_err(|source| {
                 Error::new(ErrorKind::Storage, "cannot start a thread for the list").with_source(source)
             })?;
-        Ok(Self { file, told, written_bytes: 0, ended: false, failure: None })
+        Ok(Self { file, _name: name, told, written_bytes: 0, ended: false, failure: None })
     }
 
     /// The file that it is kept in.
@@ -135,15 +146,30 @@ fn copy_all(open: Opener, file: &File, told: &Queue<Told>) -> io::Result<()> {
     }
 }
 
-fn unnamed(directory: &Path) -> io::Result<File> {
+/// A file that nobody else sees. Some file systems lose what is written to one without a name: there it
+/// keeps its name.
+fn open_file(directory: &Path) -> io::Result<(File, Option<Name>)> {
+    let (file, path) = make_file(directory)?;
+    fs::remove_file(&path)?;
+    match keeps_bytes(&file) {
+        true => Ok((file, None)),
+        false => make_file(directory).map(|(file, path)| (file, Some(Name(path)))),
+    }
+}
+
+fn keeps_bytes(file: &File) -> bool {
+    const BYTES: &[u8] = b"towline";
+    let mut found = [0; BYTES.len()];
+    let is_kept = file.write_all_at(BYTES, 0).and_then(|()| file.read_exact_at(&mut found, 0)).is_ok();
+    is_kept && found == BYTES && file.set_len(0).is_ok()
+}
+
+fn make_file(directory: &Path) -> io::Result<(File, PathBuf)> {
     let mut number = 0;
     loop {
         let path = directory.join(format!("list-{}-{number}.spool", std::process::id()));
         match OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path) {
-            Ok(file) => {
-                fs::remove_file(&path)?;
-                return Ok(file);
-            }
+            Ok(file) => return Ok((file, path)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 1000 => number += 1,
             Err(error) => return Err(error),
         }
@@ -152,8 +178,6 @@ fn unnamed(directory: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::FileExt;
-
     use super::*;
 
     const LONG: Duration = Duration::from_secs(20);

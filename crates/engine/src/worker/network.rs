@@ -133,7 +133,7 @@ impl Network {
                 (None, Some(error)) => crate::error::plain_io(error),
                 (None, None) => source.to_string(),
             };
-            refusal::not_connected(proxy, origin, why).with_transient(true).with_source(source)
+            refusal::not_reached(proxy, why).with_transient(true).with_source(source)
         })?;
         let stream: BoxStream = Box::new(stream.into_inner());
         if proxy.kind() != Kind::Https {

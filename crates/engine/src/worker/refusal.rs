@@ -21,6 +21,18 @@ pub(crate) fn not_connected(proxy: &Proxy, origin: &Origin, why: impl fmt::Displ
     Error::new(ErrorKind::Proxy, text)
 }
 
+/// There is no connection to the proxy itself.
+pub(crate) fn not_reached(proxy: &Proxy, why: impl fmt::Display) -> Error {
+    Error::new(ErrorKind::Proxy, format!("there is no connection to the proxy {proxy} ({why})"))
+        .with_advice("check the address of the proxy")
+}
+
+/// The proxy itself works, and says that it does not reach the server.
+pub(crate) fn not_beyond(proxy: &Proxy, origin: &Origin, why: impl fmt::Display) -> Error {
+    let text = format!("the proxy {proxy} cannot reach {}:{} ({why})", origin.host, origin.port);
+    Error::new(ErrorKind::Proxy, text).with_advice("the proxy works: check the URL, or ask who runs the proxy")
+}
+
 /// The connection to the proxy broke before it led anywhere.
 pub(crate) fn broke(proxy: &Proxy, origin: &Origin, source: io::Error) -> Error {
     let error = if source.kind() == io::ErrorKind::UnexpectedEof {

@@ -70,7 +70,7 @@ pub(crate) async fn open(
     }
     if reply != 0 {
         let (why, is_transient) = words(reply);
-        return Err(refused(why).with_transient(is_transient));
+        return Err(refusal::not_beyond(proxy, origin, why).with_transient(is_transient));
     }
     // Which address of its own it uses; what follows is the server's.
     let [_, kind] = receive::<2>(&mut stream).await.map_err(broke)?;

@@ -240,7 +240,8 @@ fn what_was_begun_is_compared_a_few_times_at_most_however_often_the_place_change
         let place_of = |number: u64| format!("/copy-{}/a.bin", number % 3);
         let mut builder = Origin::builder().resource(redirect("/a.bin", 302, &place_of(0)));
         for number in 0..3 {
-            builder = builder.resource(Resource::new(place_of(number), 104, size).etag(ETag::Custom("\"1\"".to_owned())));
+            builder =
+                builder.resource(Resource::new(place_of(number), 104, size).etag(ETag::Custom("\"1\"".to_owned())));
         }
         let origin = builder.start().unwrap();
         let elsewhere = (1..2000).map(|number| {

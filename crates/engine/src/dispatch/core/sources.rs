@@ -466,6 +466,7 @@ impl Core {
     /// Leaves a source alone for a while, or for ever if it has failed too often in a row.
     fn try_later(&mut self, now: Time, id: JobId, source: usize, retries: u32, error: Error) {
         let Some(state) = self.jobs.get_mut(&id).and_then(|job| job.sources.get_mut(source)) else { return };
+        let error = if error.url().is_some() { error } else { error.with_url(secret::shown_url(&state.given)) };
         if state.retry_at > now {
             // Several of its connections broke at once.
             return;

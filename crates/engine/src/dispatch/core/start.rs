@@ -24,6 +24,7 @@ const FED_MIN: usize = 512;
 const WAITING_MAX: usize = 16_384;
 /// Files that are begun, those that wait for a retry included: sixteen times the places and so many.
 const RUNNING_MIN: usize = 64;
+const ONE_NAME: &str = "use --auto-rename, or give the URLs in a list (-i), which numbers such names";
 
 impl Core {
     /// Keeps the queue filled, so that a free place never waits for the list.
@@ -228,7 +229,7 @@ impl Core {
                 }
                 let shown = job.path.strip_prefix(&self.settings.dir).unwrap_or(&job.path);
                 let message = format!("another entry is saved as {} already", shown.display());
-                let error = Error::new(ErrorKind::NameTaken, message).with_path(job.path.clone());
+                let error = Error::new(ErrorKind::NameTaken, message).with_path(job.path.clone()).with_advice(ONE_NAME);
                 return self.wind(now, id, Winding::Fail(error));
             }
             job.phase = Phase::Preparing;

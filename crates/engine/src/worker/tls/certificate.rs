@@ -16,9 +16,7 @@ pub(super) fn is_of_authority(certificate: &CertificateDer<'_>) -> bool {
     match (certificate.get_extension::<BasicConstraints>(), certificate.get_extension::<KeyUsage>()) {
         (Ok(Some((_, constraints))), _) => constraints.ca,
         (Ok(None), Ok(Some((_, usage)))) => usage.key_cert_sign(),
-        (Ok(None), Ok(None)) => {
-            certificate.version() == Version::V1 && certificate.issuer() == certificate.subject()
-        }
+        (Ok(None), Ok(None)) => certificate.version() == Version::V1 && certificate.issuer() == certificate.subject(),
         _ => false,
     }
 }

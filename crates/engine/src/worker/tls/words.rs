@@ -11,8 +11,9 @@ use crate::secret::printable;
 
 /// So many of the names in a certificate are told.
 const NAMES_MAX: usize = 3;
-const OWN_AUTHORITY: &str = "if the certificate is signed by an authority of your own, give it with --ca-file";
-const OPERATOR: &str = "ask the server's operator to mend it; --insecure accepts any certificate, from anybody";
+const OWN_AUTHORITY: &str =
+    "if the certificate is your own, or signed by an authority of your own, give that one with --ca-file";
+const OPERATOR: &str = "ask the server's operator to fix it; --insecure accepts any certificate, from anybody";
 const OLD_SERVER: &str = "ask the server's operator for TLS 1.3, or for TLS 1.2 with ECDHE and AES-GCM";
 
 /// The error of a handshake that `source` ended.
@@ -64,7 +65,7 @@ fn certificate_words(why: &CertificateError) -> (String, &'static str) {
         Why::BadEncoding => is("it cannot be read", OPERATOR),
         other if is_authority(other) => is(
             "it is that of an authority (CA:TRUE), which no server may use as its own",
-            "if the certificate is your own, give it with --ca-file",
+            "if the certificate is your own and names this host (subjectAltName), give it with --ca-file",
         ),
         other if other.to_string().contains("UnsupportedCertVersion") => {
             is("it is of an old form (X.509 version 1 or 2), which cannot say for which hosts it is", OPERATOR)
