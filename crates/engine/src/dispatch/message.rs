@@ -410,6 +410,8 @@ pub(crate) struct Head {
     pub(crate) is_page: bool,
     /// Its first bytes are those of a page, or text that is said to be one.
     pub(crate) may_be_page: bool,
+    /// It is a message in JSON or XML, by type and by its first bytes.
+    pub(crate) is_message: bool,
     /// What is odd about it and changes nothing, in words.
     pub(crate) remarks: Vec<String>,
 }

@@ -204,6 +204,18 @@ impl Slots {
         self.slots.get(&slot).is_some_and(|state| state.has_served)
     }
 
+    /// A request over a connection that had served before was not answered: whatever has forgotten that one
+    /// (a firewall, a NAT) has forgotten those that are idle too. They are gone from the books.
+    pub(crate) fn drop_idle(&mut self, host: &Origin) -> Vec<(SlotId, usize)> {
+        let of_host = self.hosts.get(host).map_or_else(Vec::new, |state| state.slots.clone());
+        let idle = of_host.into_iter().filter(|slot| self.slots.get(slot).is_some_and(|state| state.users == 0));
+        let idle: Vec<_> = idle.map(|slot| (slot, self.slots[&slot].worker)).collect();
+        for (slot, _) in &idle {
+            self.remove(*slot);
+        }
+        idle
+    }
+
     /// Whether several transfers use a connection.
     pub(crate) fn is_shared(&self, slot: SlotId) -> bool {
         self.slots.get(&slot).is_some_and(|state| state.users > 1)

@@ -99,8 +99,7 @@ const BINARY_EXTENSIONS: [&str; 82] = [
 /// Longer ones are no extensions: `v2.0-beta-with-notes`.
 const EXTENSION_CHARS_MAX: usize = 10;
 /// How a page begins, in small letters.
-const BEGINNINGS: [&[u8]; 17] = [
-    b"<!doctype html",
+const BEGINNINGS: [&[u8]; 16] = [
     b"<html",
     b"<head",
     b"<body",
@@ -166,9 +165,30 @@ pub(crate) fn begins_like_html(bytes: &[u8]) -> bool {
             None => break,
         }
     }
-    BEGINNINGS
-        .iter()
-        .any(|beginning| rest.get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning)))
+    is_html_doctype(rest) || BEGINNINGS.iter().any(|beginning| begins(rest, beginning))
+}
+
+fn begins(text: &[u8], beginning: &[u8]) -> bool {
+    text.get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning))
+}
+
+/// `<!DOCTYPE html`, with any blanks between.
+fn is_html_doctype(text: &[u8]) -> bool {
+    const DOCTYPE: &[u8] = b"<!doctype";
+    let rest = text.get(DOCTYPE.len()..).unwrap_or_default();
+    begins(text, DOCTYPE) && rest.first().is_some_and(u8::is_ascii_whitespace) && begins(rest.trim_ascii_start(), b"html")
+}
+
+/// Whether a body is a message of the server's in JSON or XML: an API says so of an error, with any status.
+pub(crate) fn is_message(content_type: &str, bytes: &[u8]) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let begins_with: &[u8] = match kind.strip_prefix("application/").or(kind.strip_prefix("text/")) {
+        Some("json" | "problem+json") => b"{[",
+        Some("xml" | "problem+xml") => b"<",
+        _ => return false,
+    };
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
+    text.first().is_some_and(|first| begins_with.contains(first)) && is_text(bytes)
 }
 
 /// The same in bytes of one each if it is UTF-16, with or without its mark.
@@ -211,7 +231,8 @@ mod tests {
 
     #[test]
     fn pages_are_told_by_how_they_begin() {
-        let pages: [&[u8]; 10] = [
+        let pages: [&[u8]; 11] = [
+            b"<!doctype\thtml>",
             b"<!DOCTYPE HTML><p>",
             b"\xef\xbb\xbf\r\n <html>",
             b"<!-- a portal --> <!-- b --><HEAD>",

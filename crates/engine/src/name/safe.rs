@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{BATCH_DIRECTORY, JOURNAL_SUFFIX, OUR_SUFFIXES, PART_SUFFIX};
 use crate::error::{Error, ErrorKind, Result};
-use crate::secret::is_unprintable;
+use crate::secret::{is_unprintable, userinfo_len};
 
 /// Names are at most so long: 255, less our longest suffix, which is that of a journal being written.
 pub(crate) const NAME_BYTES_MAX: usize = 238;
@@ -25,8 +25,12 @@ const DEVICES: [&str; 22] = [
 
 /// The last part of a URL's path, percent-decoded; it must still be made safe.
 pub(crate) fn from_url(url: &Url) -> String {
-    let last = url.path_segments().and_then(|mut segments| segments.rfind(|segment| !segment.is_empty()));
-    match last {
+    let mut segments = url.path_segments().into_iter().flatten().filter(|segment| !segment.is_empty()).rev();
+    match segments.next() {
+        // Who is named in a URL within the path is a secret.
+        Some(segment) if userinfo_len(segments.next().unwrap_or_default(), segment) > 0 => {
+            segment.rsplit_once('@').map_or(segment, |(_, host)| host).to_owned()
+        }
         // `;name=value` is a parameter of the path, often a secret, and no part of the name.
         Some(segment) => {
             let plain = segment.split_once(';').filter(|(name, rest)| !name.is_empty() && rest.contains('='));

@@ -27,7 +27,13 @@ pub(super) fn shown_path(path: &str, ends_in_name: bool) -> Cow<'_, str> {
             shown.push('/');
         }
         let is_told = ANNOUNCES.iter().any(|name| before.eq_ignore_ascii_case(name));
-        before = segment;
+        let (given, segment) = segment.split_at(userinfo_len(before, segment));
+        if !segment.is_empty() {
+            before = segment;
+        }
+        if !given.is_empty() {
+            shown.push_str("***@");
+        }
         if is_told && segment.len() >= ANNOUNCED_CHARS_MIN && at < last {
             shown.push_str("***");
             continue;
@@ -39,6 +45,13 @@ pub(super) fn shown_path(path: &str, ends_in_name: bool) -> Cow<'_, str> {
         }
     }
     Cow::Owned(shown)
+}
+
+/// How long what names a user at the beginning of a segment is, where a URL stands within the path
+/// (`/web/2020/http://user:password@host/`); 0 if nothing does.
+pub(crate) fn userinfo_len(before: &str, segment: &str) -> usize {
+    let is_scheme = ["http:", "https:", "ftp:"].iter().any(|scheme| before.eq_ignore_ascii_case(scheme));
+    segment.rfind('@').filter(|_| is_scheme).map_or(0, |at| at + 1)
 }
 
 /// Most paths do not: they have neither a parameter nor a long segment.
@@ -77,6 +90,18 @@ pub(super) fn path_without_signing(path: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn who_is_named_in_a_url_within_the_path_is_not_shown() {
+        for (path, shown) in [
+            ("/web/2020/http://us:SECRET@host/a.iso", "/web/2020/http://***@host/a.iso"),
+            ("/web/https:/us:SECRET@host", "/web/https:/***@host"),
+            ("/web/http://us:SEC@RET@host/", "/web/http://***@host/"),
+            ("/pkg/@scope/a@1.2.tgz", "/pkg/@scope/a@1.2.tgz"),
+        ] {
+            assert_eq!(shown_path(path, true), shown);
+        }
+    }
+
     const TOKEN: &str = "9JQB8vP1z0yc5DEBnH6JGWM3mBmvIeMrnnxFi3WtJLE";
     const JWT: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.Zm9vYmFyYmF6";
 
@@ -93,7 +118,7 @@ mod tests {
             (format!("/s/{TOKEN}=/a.iso"), "/s/***=***/a.iso"),
             (format!("/s/{JWT}"), "/s/***"),
             ("/bot123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw/getFile/a.bin".to_owned(), "/***/getFile/a.bin"),
-            ("/http:/u:pass@h/a.bin".to_owned(), "/http:/***/a.bin"),
+            ("/http:/u:pass@h/a.bin".to_owned(), "/http:/***@h/a.bin"),
             ("/s/ghp_0123456789abcdefghij/a.bin".to_owned(), "/s/***/a.bin"),
             (format!("/s/{JWT}/a.iso"), "/s/***/a.iso"),
             (format!("/a.iso;x={TOKEN};v=2"), "/a.iso;x=***;v=2"),

@@ -155,6 +155,8 @@ pub(crate) struct Answer {
     pub(crate) head: Box<Head>,
     pub(crate) content_range: Option<ContentRange>,
     pub(crate) location: Option<String>,
+    /// The media type, as sent.
+    pub(crate) content_type: Option<String>,
     /// It names two places to go to, or two names of the file.
     contradicts_itself: Option<HeaderName>,
     pub(crate) cookies: SetCookies,
@@ -266,12 +268,14 @@ impl Answer {
                 .and_then(|value| disposition::file_name(value.as_bytes())),
             is_page: false,
             may_be_page: false,
+            is_message: false,
             remarks: digests.odd,
         });
         Ok(Self {
             head,
             content_range,
             location: headers.get(header::LOCATION).map(|value| place_text(value.as_bytes())),
+            content_type: text(header::CONTENT_TYPE).map(ToOwned::to_owned),
             contradicts_itself: [header::LOCATION, header::CONTENT_DISPOSITION]
                 .into_iter()
                 .find(|name| headers.get_all(name).iter().any(|value| Some(value) != headers.get(name))),

@@ -175,7 +175,8 @@ impl Core {
         let is_page = is_html && names(job, head, page::names_no_page);
         // Under the name of an archive, nothing that reads like a page is anything else.
         let is_no_archive = head.may_be_page && names(job, head, page::names_binary);
-        (is_page || is_no_archive) && !self.settings.accept_html
+        let is_error = head.is_message && is_called(job, head, page::names_binary);
+        (is_page || is_no_archive || is_error) && !self.settings.accept_html
     }
 
     /// Asks once more, over another connection.
@@ -197,23 +198,29 @@ impl Core {
     }
 }
 
-/// Whether any of the names that the file has says this of it.
+/// Whether what is held, or any of the names that the file has, says this of it.
 fn names(job: &Job, head: &Head, says: fn(&Path) -> bool) -> bool {
+    // What is held is not a page, whatever it is called.
+    let holds_file = !job.done.is_empty() && job.held.tells_version() && !job.held.is_html;
+    holds_file || is_called(job, head, says)
+}
+
+/// Whether any of the names that the file has says this of it.
+fn is_called(job: &Job, head: &Head, says: fn(&Path) -> bool) -> bool {
     let given = head.file_name.as_deref().map(safe::make_safe);
     let asked = safe::make_safe(&safe::from_url(&job.spec.url));
     let named = job.is_named.then(|| job.path.clone());
     let sent_to = safe::make_safe(&safe::from_url(&job.url));
     let names = [Some(asked.into()), Some(sent_to.into()), given.map(Into::into), named];
-    // What is held is not a page, whatever it is called.
-    let holds_file = !job.done.is_empty() && job.held.tells_version() && !job.held.is_html;
-    holds_file || names.into_iter().flatten().any(|name: PathBuf| says(&name))
+    names.into_iter().flatten().any(|name: PathBuf| says(&name))
 }
 
 /// What came instead of the file.
 pub(super) fn page_error(job: &Job, head: &Head) -> Error {
     let version = |is_told: bool, with: &'static str| if is_told { with } else { " without a version" };
     let length = |bytes: Option<u64>| bytes.map_or("unknown length".to_owned(), size::bytes);
-    let came = format!("an HTML page of {}{}", length(head.total_bytes), version(head.evidence.tells_version(), ""));
+    let what = if head.is_message { "a message of the server (JSON or XML)" } else { "an HTML page" };
+    let came = format!("{what} of {}{}", length(head.total_bytes), version(head.evidence.tells_version(), ""));
     let text = match job.done.is_empty() {
         true => format!("{came} came instead of the file"),
         false => format!(

@@ -132,6 +132,7 @@ fn head(total: u64) -> Box<Head> {
         file_name: None,
         is_page: false,
         may_be_page: false,
+        is_message: false,
         remarks: Vec::new(),
     })
 }

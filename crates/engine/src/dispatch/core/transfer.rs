@@ -46,6 +46,10 @@ impl Core {
         let is_otherwise =
             self.is_asked_otherwise(now, &transfer, &ended.end) || self.is_asked_apart(&transfer, &ended.end);
         let end = without_protocol(ended.end, is_otherwise);
+        if is_stalled(&end) && self.slots.has_served(transfer.slot) {
+            let closed = self.slots.drop_idle(&transfer.host).into_iter();
+            self.effects.extend(closed.map(|(slot, worker)| Effect::CloseSlot { slot, worker }));
+        }
         if let Some(worker) = self.slots.give_back(transfer.slot, ended.is_reusable, now) {
             self.effects.push(Effect::CloseSlot { slot: transfer.slot, worker });
         }
@@ -527,6 +531,10 @@ fn was_served(end: &End) -> bool {
         End::Failed { error, .. } => matches!(error.kind(), ErrorKind::Status(status) if status < 500 && status != 429),
         _ => true,
     }
+}
+
+fn is_stalled(end: &End) -> bool {
+    matches!(end, End::Failed { error, .. } if error.kind() == ErrorKind::Stalled)
 }
 
 /// Whether all came that was asked for. A head alone is no success of its host: a body that never
