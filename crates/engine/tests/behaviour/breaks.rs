@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use towline_engine::{ErrorKind, Event, Options, Session};
-use towline_origin::{Fault, Origin, Ranges, Resource};
+use towline_origin::{Fault, Origin, Ranges, Resource, Scope};
 
 use crate::common::{LONG, Live, MIB, Place, fetch, spec, with_watchdog};
 
@@ -108,5 +108,36 @@ fn a_server_that_goes_away_and_comes_back_is_gone_on_with() {
         place.assert_content("a.bin", 13, size);
         assert_eq!(run.restarts(), 0);
         assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
+    });
+}
+
+/// What forgets one connection that is idle has forgotten the others.
+#[test]
+fn a_kept_connection_that_went_silent_is_not_replaced_by_another_that_was_kept() {
+    with_watchdog(LONG, || {
+        let mut builder = Origin::builder();
+        for number in 0..3 {
+            builder = builder.resource(Resource::new(format!("/{number}.bin"), 60 + number, SIZE));
+        }
+        for connection in 1..=2 {
+            let scope = Scope::every().only_connection(connection).starting_at(3);
+            builder = builder.fault(Fault::StallAt(0, None).when(scope));
+        }
+        // The first two come at once, over two connections, and the third when both have.
+        let origin = builder.fault(Fault::RatePerConnection(8_000_000)).start().unwrap();
+        let place = Place::new();
+        let mut options = with_connections(&place, 1);
+        options.http.retries = 1;
+        let mut live = Live::start(Session::builder(options));
+        live.handle.add(spec(&origin, "/0.bin"));
+        live.handle.add(spec(&origin, "/1.bin"));
+        for _ in 0..2 {
+            live.wait_for("both", |event| matches!(event, Event::Finished { .. }));
+        }
+        live.handle.add(spec(&origin, "/2.bin"));
+        live.handle.close();
+        let run = live.end();
+        run.assert_done(3);
+        place.assert_content("2.bin", 62, SIZE);
     });
 }

@@ -213,3 +213,26 @@ fn under_the_name_of_an_archive_a_page_is_none_whatever_type_it_has() {
         }
     });
 }
+
+#[test]
+fn under_the_name_of_an_archive_a_message_of_an_api_is_none() {
+    with_watchdog(LONG, || {
+        let json = || Page::json("{\"error\": \"quota exceeded\"}");
+        let xml = || Page { content_type: "application/xml".to_owned(), ..Page::html("<?xml version=\"1.0\"?><Error/>") };
+        let binary = || Page::json("PK\u{3}\u{4}");
+        for (path, page, is_message) in [
+            ("/a.zip", json(), true),
+            ("/a.zip", xml(), true),
+            ("/a.zip", binary(), false),
+            ("/a.json", json(), false),
+            ("/rows", xml(), false),
+        ] {
+            let origin =
+                Origin::builder().resource(Resource::new(path, 8, SIZE)).fault(Fault::Page(page)).start().unwrap();
+            let place = Place::new();
+            let run = fetch(place.options(), [spec(&origin, path)]);
+            let expected: &[ErrorKind] = if is_message { &[ErrorKind::Page] } else { &[] };
+            assert_eq!(run.failure_kinds(), expected, "{path}");
+        }
+    });
+}
