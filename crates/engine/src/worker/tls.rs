@@ -7,7 +7,7 @@ mod verify;
 mod words;
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -22,6 +22,9 @@ pub(crate) use self::words::handshake_error;
 use crate::dispatch::message::Alpn;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::HttpOptions;
+
+/// Of a file of `--ca-file` no more is read: all authorities of a system take a fraction of that.
+const CA_FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// The configurations of a session.
 pub(crate) struct Tls {
@@ -88,7 +91,7 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
         wrong(format!("the file of --ca-file cannot be read: {}", crate::error::plain_io(&source))).with_source(source)
     })?;
     let mut certificates = Vec::new();
-    for certificate in CertificateDer::pem_reader_iter(BufReader::new(file)) {
+    for certificate in CertificateDer::pem_reader_iter(BufReader::new(file.take(CA_FILE_BYTES_MAX))) {
         let certificate =
             certificate.map_err(|source| wrong(format!("the file of --ca-file is no PEM file: {source}")))?;
         RootCertStore::empty()

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use towline_engine::{Blame, ErrorKind, Event, JobSpec, Resolve, Resolving, Session};
-use towline_origin::{Fault, Origin, Resource};
+use towline_origin::{ETag, Fault, Origin, Resource, Scope};
 use towline_threads::supervisor::Interrupt;
 
 use crate::common::{LONG, Live, PATIENCE, Place, fetch, fetch_with, spec, with_watchdog};
@@ -120,5 +120,32 @@ fn a_lookup_that_never_answers_does_not_hold_up_a_stop() {
         assert_eq!(run.ended.interrupt, Some(Interrupt::Requested));
         assert!(run.summary().interrupted);
         assert_eq!(place.leftovers(&[]), [""; 0]);
+    });
+}
+
+/// A firewall that refuses every range refuses no file.
+#[test]
+fn a_server_that_refuses_to_go_on_is_asked_for_the_whole_once() {
+    with_watchdog(LONG, || {
+        const SIZE: u64 = 3 << 20;
+        for code in [304, 400, 401, 403, 404, 405, 412, 431, 501] {
+            for etag in [ETag::Strong, ETag::None] {
+                let refuses = Fault::Status { code, times: None, retry_after: None };
+                let resource = Resource::new("/a.bin", 48, SIZE).etag(etag.clone()).last_modified(None);
+                let resource = resource.fault(Fault::CutAt(SIZE / 2).first(1));
+                let origin = Origin::builder()
+                    .resource(resource.fault(refuses.when(Scope::every().only_ranges())))
+                    .start()
+                    .unwrap();
+                let place = Place::new();
+                let mut options = place.options();
+                options.connections = Some(1);
+                let run = fetch(options, [spec(&origin, "/a.bin")]);
+                assert_eq!(run.summary().done_files, 1, "{code} {etag:?}: {:?}", run.failures());
+                place.assert_content("a.bin", 48, SIZE);
+                assert_eq!(place.leftovers(&["a.bin"]), [""; 0], "{code} {etag:?}");
+                assert!(origin.stats().requests <= 5, "{code} {etag:?}: {} requests", origin.stats().requests);
+            }
+        }
     });
 }

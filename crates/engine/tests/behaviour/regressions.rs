@@ -130,6 +130,28 @@ fn a_small_file_whose_name_is_taken_meanwhile_gets_a_number() {
 }
 
 #[test]
+fn a_file_whose_name_is_taken_meanwhile_is_skipped_where_others_are() {
+    with_watchdog(LONG, || {
+        for size in [SMALL, SIZE] {
+            let late = Fault::Latency(Duration::from_millis(600)).first(1);
+            let resource = Resource::new("/a.bin", 213, size).fault(late);
+            let rate = Fault::RatePerConnection(8_000_000);
+            let origin = Origin::builder().resource(resource).fault(rate).start().unwrap();
+            let place = Place::new();
+            let mut options = one_connection(&place);
+            options.existing = Existing::Skip;
+            let live = Live::start(Session::builder(options));
+            live.handle.add(spec(&origin, "/a.bin"));
+            live.handle.close();
+            until("the request", || origin.stats().requests > 0);
+            fs::write(place.file("a.bin"), OTHER).unwrap();
+            live.end().assert_done(1);
+            assert_eq!(fs::read(place.file("a.bin")).unwrap(), OTHER, "{size}");
+        }
+    });
+}
+
+#[test]
 fn two_files_of_one_name_that_is_taken_meanwhile_keep_their_contents_apart() {
     with_watchdog(LONG, || {
         let origin = Origin::builder()

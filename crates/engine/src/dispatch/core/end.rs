@@ -245,6 +245,15 @@ impl Core {
                 let len_bytes = job.total_bytes.unwrap_or(0);
                 self.publish(id, len_bytes);
             }
+            Err(error)
+                if error.kind() == ErrorKind::NameTaken && job.policy(self.settings.existing) == Existing::Skip =>
+            {
+                // It is looked at as if it had been there before.
+                if was_stored {
+                    self.enter_running(id);
+                }
+                self.look_again(now, id);
+            }
             Err(error) => {
                 let is_of_disk = !matches!(error.kind(), ErrorKind::NameTaken | ErrorKind::Digest);
                 job.is_disk_doubtful |= is_of_disk && !error.is_scarcity();
@@ -258,6 +267,17 @@ impl Core {
                 self.fail_or_wait(now, id, error);
             }
         }
+    }
+
+    /// Looks once more for what is there under the name. What came stays, under its partial name.
+    fn look_again(&mut self, now: Time, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if std::mem::take(&mut job.is_part_open) {
+            self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), fate: Fate::Kept });
+        }
+        job.forget();
+        job.go_back();
+        self.prepare(now, id);
     }
 
     fn finish(&mut self, now: Time, id: JobId, how: How, published: Published) {

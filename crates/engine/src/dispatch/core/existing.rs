@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use super::Core;
-use crate::dispatch::job::{ExistingVerdict, Job, Phase, Published, Transfer};
+use crate::dispatch::job::{ExistingVerdict, Job, Phase, Published, Transfer, Winding};
 use crate::dispatch::message::{Effect, End, Existing, FetchKind, Note, Time};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::How;
@@ -238,6 +238,12 @@ impl Core {
                 self.ask_disk(id, effect);
             }
             End::Dropped | End::Complete => {}
+            // The whole file was answered a moment ago: it is the range that is refused.
+            End::Failed { error, .. }
+                if !transfer.is_probe && !error.is_transient() && matches!(error.kind(), ErrorKind::Status(_)) =>
+            {
+                self.without_samples(now, id);
+            }
             End::Failed { error, retry_after } => {
                 if transfer.is_probe {
                     // Its answer is asked for once more.
@@ -246,19 +252,22 @@ impl Core {
                 self.transfer_failed(now, id, transfer, error, retry_after, false);
             }
             End::Redirect(redirect) => self.redirected(now, id, transfer, &redirect),
-            // Samples cannot be had: nothing shows that it is the file, but perhaps its note.
             End::NotRange(head) if head.total_bytes == job.total_bytes && !head.evidence.is_html => {
-                match self.jobs[&id].existing.as_ref().filter(|existing| self.trusts_note(id, existing)) {
-                    Some(existing) => {
-                        let published =
-                            Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
-                        self.wind(now, id, crate::dispatch::job::Winding::There(How::ThereByNote, published));
-                    }
-                    None => self.existing_compared(now, id, None),
-                }
+                self.without_samples(now, id);
             }
             // Or not of this version.
             _ => self.existing_compared(now, id, None),
+        }
+    }
+
+    /// Samples cannot be had: nothing shows that it is the file, but perhaps its note.
+    fn without_samples(&mut self, now: Time, id: JobId) {
+        match self.jobs[&id].existing.as_ref().filter(|existing| self.trusts_note(id, existing)) {
+            Some(existing) => {
+                let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
+                self.wind(now, id, Winding::There(How::ThereByNote, published));
+            }
+            None => self.existing_compared(now, id, None),
         }
     }
 
@@ -295,7 +304,7 @@ impl Core {
         if is_same == Some(true) {
             let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
             let how = if was_sampled { How::ThereBySamples } else { How::ThereByContent };
-            return self.wind(now, id, crate::dispatch::job::Winding::There(how, published));
+            return self.wind(now, id, Winding::There(how, published));
         }
         let why = match is_same {
             Some(_) => "another file has this name (its content differs)",

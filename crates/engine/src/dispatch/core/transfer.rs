@@ -483,29 +483,28 @@ impl Core {
     }
 
     /// A range failed for good. The whole file in one answer is another way to the same bytes: some of
-    /// the servers behind a name have another version, some break off each range, some serve a link
-    /// so often and no more. It is asked for once; nothing that came is lost with it.
+    /// the servers behind a name have another version, some break off each range or refuse all of them,
+    /// some serve a link so often and no more. It is asked for once; nothing that came is lost with it.
     pub(super) fn goes_on_in_one_stream(&mut self, id: JobId, error: &Error) -> bool {
         let retries = self.settings.retries;
         let Some(job) = self.jobs.get_mut(&id) else { return false };
-        // An answer that cannot be joined to what is held would begin again.
+        let is_refused = matches!(error.kind(), ErrorKind::Status(_));
         let has_ranges = matches!(job.phase, Phase::Moving)
             && !job.sources.is_many()
-            && job.held.can_join()
             && match job.segmented {
                 Segmented::Proven => true,
-                Segmented::Unknown | Segmented::Trying => error.is_transient() && !job.done.is_empty(),
+                Segmented::Unknown | Segmented::Trying => (error.is_transient() || is_refused) && !job.done.is_empty(),
                 Segmented::Refused => false,
             };
-        let may_be_of_range = matches!(
-            error.kind(),
-            ErrorKind::Changed | ErrorKind::Broken | ErrorKind::Protocol | ErrorKind::Tls | ErrorKind::Status(_)
-        );
-        if !has_ranges || !may_be_of_range || retries == 0 || job.total_bytes.is_none() {
+        let may_be_of_range = is_refused
+            || matches!(error.kind(), ErrorKind::Changed | ErrorKind::Broken | ErrorKind::Protocol | ErrorKind::Tls);
+        // An answer that cannot be joined to what is held begins again, which only a refusal is worth.
+        let can_join = job.held.can_join();
+        if !has_ranges || !may_be_of_range || !(can_join || is_refused) || retries == 0 || job.total_bytes.is_none() {
             return false;
         }
         job.segmented = Segmented::Refused;
-        job.is_last_resort = true;
+        job.is_last_resort = can_join;
         job.ignored_ranges = RANGE_TRIES;
         job.failures.clear();
         job.failures.insert(0, Failures { attempts: retries, retry_at: Time::ZERO });
