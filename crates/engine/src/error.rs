@@ -158,7 +158,7 @@ impl ErrorKind {
             Self::Page => "open the URL in a browser: it may want a login; --accept-html takes the page",
             Self::TooLarge => "allow more with --max-size if the file may be so large",
             Self::NameTaken => "use --overwrite, --auto-rename or --skip-existing",
-            Self::DiskFull => "make room and run the same command again; what can be gone on with is kept",
+            Self::DiskFull => "make room and run the same command again; what can be resumed is kept",
             Self::Locked => "wait for the other towline to end, or stop it",
             Self::JournalVersion => "use the newer towline, or start again with --restart",
             Self::Changed => "the file on the server keeps changing; try again later",

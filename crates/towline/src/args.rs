@@ -237,10 +237,7 @@ pub(crate) enum ProgressArg {
 /// Parses the whole command line, the program's name first.
 ///
 /// # Errors
-/// Also for `--help` and `--version`; clap's error knows where it is printed and the exit code.
-///
-/// # Errors
-/// What is wrong with them, as it may be printed: what looks like a URL in the place of another value is
+/// None to print for `--help` and `--version`, which are printed here. Otherwise what is wrong with them, as it may be printed: what looks like a URL in the place of another value is
 /// shown without its secrets.
 pub(crate) fn parse(args: Vec<OsString>) -> Result<Cli, String> {
     read(args).map_err(|error| match error.use_stderr() {

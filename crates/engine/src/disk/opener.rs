@@ -172,6 +172,13 @@ impl Opener {
                 return self.set_part_aside(path, "its journal is damaged", prepared);
             }
         };
+        if look == Look::Resume && journal.done.is_empty() && journal.replaces_old && self.takes_old_back(path)? {
+            drop(opened);
+            return match self.stat(&part)? {
+                Some(stat) => self.look_at_part(job, path, &stat, look, prepared),
+                None => Ok(()),
+            };
+        }
         let claimed = journal.done.iter().next_back().map_or(0, |range| range.end);
         let is_whole =
             journal.done.is_empty() || journal.identity.total_bytes.is_none_or(|total| total == stat.len_bytes);
@@ -199,6 +206,23 @@ impl Opener {
         self.parts.insert(job, path, opened);
         prepared.partial = Some(*journal);
         Ok(())
+    }
+
+    /// Nothing came yet of the version that was to replace the one that is kept beside it: that one gets its
+    /// name back. Says whether there is one.
+    fn takes_old_back(&self, path: &Path) -> Result<bool> {
+        let (old_part, old_journal) = (old_part_path(path), old_journal_path(path));
+        let is_ours = matches!(ours::read_journal(&*self.storage, &old_journal)?, Found::Fits(_));
+        let is_file = self.stat(&old_part)?.is_some_and(|stat| stat.kind == StatKind::File && stat.links == 1);
+        if !is_ours || !is_file {
+            return Ok(false);
+        }
+        // Between any two of these, it is what a kill while it was kept would have left.
+        self.remove(&part_path(path))?;
+        self.remove(&journal_path(path))?;
+        self.rename(&old_journal, &journal_path(path), false)?;
+        self.rename(&old_part, &part_path(path), false)?;
+        Ok(true)
     }
 
     /// Takes what may never have been written out of what the journal claims, and says so.
@@ -313,7 +337,7 @@ impl Opener {
         let part = part_path(path);
         let kept = ours::set_aside(&*self.storage, &part, aside_path)?;
         prepared.warnings.push(format!(
-            "{} is not gone on with: {why}; it is kept as {}",
+            "{} cannot be resumed: {why}; it is kept as {}",
             part.display(),
             kept.display()
         ));

@@ -168,6 +168,8 @@ pub(crate) struct Job {
     pub(crate) refusals: u32,
     /// It is asked for over a connection of its own: one that it shared broke.
     pub(crate) keeps_apart: bool,
+    /// It failed over a connection that had been used before.
+    pub(crate) wants_new_connection: bool,
     /// How many answers in a row brought far less than was asked for.
     pub(crate) crumbs: u32,
     /// How often in a row a piece was sent to a place to which no connection was open yet.
@@ -446,6 +448,7 @@ impl Job {
             patience: 0,
             comparisons: 0,
             refusals: 0,
+            wants_new_connection: false,
             crumbs: 0,
             keeps_apart: false,
             trace: None,

@@ -18,6 +18,12 @@ const HOSTS_KEPT_MAX: usize = 1024;
 /// A refused connection lowers the host's cap for so long.
 const REFUSAL_LASTS: Time = Time::from_secs(60);
 
+/// After so many failures in a row over connections that were kept, none is kept any more.
+const KEPT_FAILURES_MAX: u32 = 3;
+/// Those that are closer together have one cause.
+const KEPT_FAILURES_APART: Time = Time::from_millis(250);
+/// So many connections are used once; then one is kept again.
+const CLOSED_MAX: u32 = 64;
 /// So many failures in a row are retried as they come.
 const RETRIES_FREE: u32 = 8;
 /// More of them are retried this often.
@@ -64,6 +70,8 @@ struct Slot {
     is_retiring: bool,
     /// It has brought an answer.
     has_served: bool,
+    /// How many requests were given to it.
+    requests: u32,
 }
 
 /// What is known of a host.
@@ -81,6 +89,39 @@ struct Host {
     trouble: Trouble,
     /// Something has come from it in this run.
     has_brought: bool,
+    kept: Kept,
+}
+
+/// Whether connections to a host are worth keeping.
+#[derive(Debug, Default)]
+struct Kept {
+    /// How often in a row requests failed over connections that had been used before, and when last: those
+    /// of one moment are one.
+    failures: u32,
+    failed_at: Option<Time>,
+    /// How many connections were closed after one request because of that.
+    closed: u32,
+}
+
+impl Kept {
+    fn failed(&mut self, now: Time) {
+        if self.failed_at.is_none_or(|at| now >= at + KEPT_FAILURES_APART) {
+            self.failures += 1;
+            self.failed_at = Some(now);
+        }
+    }
+
+    /// Whether one more connection is kept. After a while that is tried again.
+    fn keeps(&mut self) -> bool {
+        if self.failures < KEPT_FAILURES_MAX {
+            return true;
+        }
+        self.closed += 1;
+        if self.closed >= CLOSED_MAX {
+            (self.failures, self.closed) = (KEPT_FAILURES_MAX - 1, 0);
+        }
+        false
+    }
 }
 
 /// A host on which nothing has succeeded for a while.
@@ -176,10 +217,13 @@ impl Slots {
     pub(crate) fn served(&mut self, slot: SlotId) {
         let Some(state) = self.slots.get_mut(&slot) else { return };
         state.has_served = true;
-        if let Some(protocol) = state.protocol
-            && let Some(host) = self.hosts.get_mut(&state.host)
-        {
+        let is_kept = state.requests > 1;
+        let Some(host) = self.hosts.get_mut(&state.host) else { return };
+        if let Some(protocol) = state.protocol {
             host.spoken.answered(protocol);
+        }
+        if is_kept && host.kept.failures < KEPT_FAILURES_MAX {
+            host.kept = Kept::default();
         }
     }
 
@@ -204,8 +248,19 @@ impl Slots {
         self.slots.get(&slot).is_some_and(|state| state.has_served)
     }
 
-    /// A request over a connection that had served before was not answered: whatever has forgotten that one
-    /// (a firewall, a NAT) has forgotten those that are idle too. They are gone from the books.
+    /// A request failed; whether over a connection that had been used before, which may be why: a firewall
+    /// has forgotten it, or the server serves one request only. A host on which that happens again and
+    /// again gets a new connection for each.
+    pub(crate) fn failed_kept(&mut self, slot: SlotId, now: Time) -> bool {
+        let Some(state) = self.slots.get(&slot).filter(|state| state.requests > 1) else { return false };
+        if let Some(host) = self.hosts.get_mut(&state.host) {
+            host.kept.failed(now);
+        }
+        true
+    }
+
+    /// What has forgotten one connection has forgotten those that are idle too. They are gone from the
+    /// books.
     pub(crate) fn drop_idle(&mut self, host: &Origin) -> Vec<(SlotId, usize)> {
         let of_host = self.hosts.get(host).map_or_else(Vec::new, |state| state.slots.clone());
         let idle = of_host.into_iter().filter(|slot| self.slots.get(slot).is_some_and(|state| state.users == 0));
@@ -326,7 +381,8 @@ impl Slots {
         let worker = state.worker;
         state.users = state.users.saturating_sub(1);
         state.idle_since = now;
-        if !is_reusable {
+        let is_kept = self.hosts.get_mut(&state.host).is_none_or(|host| host.kept.keeps());
+        if !is_reusable || !is_kept {
             // What still uses a broken HTTP/2 connection will end too.
             state.is_retiring = true;
         }
@@ -449,6 +505,7 @@ impl Slots {
     fn occupy(&mut self, slot: SlotId) -> Taken {
         let state = self.slots.get_mut(&slot).expect("the slot was just found");
         state.users += 1;
+        state.requests += 1;
         Taken { slot, worker: state.worker, alpn: state.alpn }
     }
 
@@ -466,6 +523,7 @@ impl Slots {
             idle_since: now,
             is_retiring: false,
             has_served: false,
+            requests: 1,
         };
         self.slots.insert(id, slot);
         self.hosts.entry(host.clone()).or_default().slots.push(id);

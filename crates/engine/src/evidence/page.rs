@@ -100,22 +100,8 @@ const BINARY_EXTENSIONS: [&str; 82] = [
 const EXTENSION_CHARS_MAX: usize = 10;
 /// How a page begins, in small letters.
 const BEGINNINGS: [&[u8]; 16] = [
-    b"<html",
-    b"<head",
-    b"<body",
-    b"<script",
-    b"<title",
-    b"<meta",
-    b"<iframe",
-    b"<style",
-    b"<table",
-    b"<div",
-    b"<h1",
-    b"<font",
-    b"<p>",
-    b"<a ",
-    b"<br",
-    b"<center",
+    b"<html", b"<head", b"<body", b"<script", b"<title", b"<meta", b"<iframe", b"<style", b"<table", b"<div", b"<h1",
+    b"<font", b"<p>", b"<a ", b"<br", b"<center",
 ];
 /// As many bytes of a body tell whether it is a page.
 pub(crate) const SNIFF_BYTES: usize = 1024;
@@ -176,7 +162,9 @@ fn begins(text: &[u8], beginning: &[u8]) -> bool {
 fn is_html_doctype(text: &[u8]) -> bool {
     const DOCTYPE: &[u8] = b"<!doctype";
     let rest = text.get(DOCTYPE.len()..).unwrap_or_default();
-    begins(text, DOCTYPE) && rest.first().is_some_and(u8::is_ascii_whitespace) && begins(rest.trim_ascii_start(), b"html")
+    begins(text, DOCTYPE)
+        && rest.first().is_some_and(u8::is_ascii_whitespace)
+        && begins(rest.trim_ascii_start(), b"html")
 }
 
 /// Whether a body is a message of the server's in JSON or XML: an API says so of an error, with any status.

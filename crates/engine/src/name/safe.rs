@@ -10,7 +10,8 @@ use super::{BATCH_DIRECTORY, JOURNAL_SUFFIX, OUR_SUFFIXES, PART_SUFFIX};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::{is_unprintable, userinfo_len};
 
-/// Names are at most so long: 255, less our longest suffix, which is that of a journal being written.
+/// Names are at most so long: 255, less the longest suffix that every file gets, which is that of a journal
+/// being written.
 pub(crate) const NAME_BYTES_MAX: usize = 238;
 /// An extension up to this length survives when a name is cut.
 const EXTENSION_BYTES_MAX: usize = 16;

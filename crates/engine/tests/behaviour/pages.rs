@@ -218,7 +218,8 @@ fn under_the_name_of_an_archive_a_page_is_none_whatever_type_it_has() {
 fn under_the_name_of_an_archive_a_message_of_an_api_is_none() {
     with_watchdog(LONG, || {
         let json = || Page::json("{\"error\": \"quota exceeded\"}");
-        let xml = || Page { content_type: "application/xml".to_owned(), ..Page::html("<?xml version=\"1.0\"?><Error/>") };
+        let xml =
+            || Page { content_type: "application/xml".to_owned(), ..Page::html("<?xml version=\"1.0\"?><Error/>") };
         let binary = || Page::json("PK\u{3}\u{4}");
         for (path, page, is_message) in [
             ("/a.zip", json(), true),

@@ -380,10 +380,14 @@ impl Core {
             FetchKind::Probe if !job.keeps_apart => Wanted::Whole,
             _ => Wanted::Own,
         };
+        if job.wants_new_connection {
+            self.close_idle(&host);
+        }
         let (taken, closed) = self.slots.take(&host, wanted, now)?;
         if let Some((slot, worker)) = closed {
             self.effects.push(Effect::CloseSlot { slot, worker });
         }
+        let job = self.jobs.get(&id)?;
         let transfer = TransferId(self.next_transfer);
         self.next_transfer += 1;
         let piece = Arc::new(piece);
@@ -425,7 +429,9 @@ impl Core {
             piece,
         };
         self.transfers.insert(transfer, state);
-        self.jobs.get_mut(&id)?.transfers.push(transfer);
+        let job = self.jobs.get_mut(&id)?;
+        job.transfers.push(transfer);
+        job.wants_new_connection = false;
         self.effects.push(Effect::Fetch(Box::new(fetch)));
         Some(transfer)
     }

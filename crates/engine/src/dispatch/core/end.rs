@@ -225,6 +225,10 @@ impl Core {
             self.unstored.remove(&id);
             self.unstored_bytes = self.unstored_bytes.saturating_sub(job.total_bytes.unwrap_or(0));
         }
+        if was_stored && result.is_err() {
+            // It never was in the partial file, which may be of another version.
+            job.forget_content();
+        }
         match result {
             Ok(published) => {
                 job.is_part_open &= was_stored;

@@ -46,9 +46,11 @@ impl Core {
         let is_otherwise =
             self.is_asked_otherwise(now, &transfer, &ended.end) || self.is_asked_apart(&transfer, &ended.end);
         let end = without_protocol(ended.end, is_otherwise);
-        if is_stalled(&end) && self.slots.has_served(transfer.slot) {
-            let closed = self.slots.drop_idle(&transfer.host).into_iter();
-            self.effects.extend(closed.map(|(slot, worker)| Effect::CloseSlot { slot, worker }));
+        if is_of_connection(&end) && self.slots.failed_kept(transfer.slot, now) {
+            self.close_idle(&transfer.host);
+            if let Some(job) = self.jobs.get_mut(&transfer.job) {
+                job.wants_new_connection = true;
+            }
         }
         if let Some(worker) = self.slots.give_back(transfer.slot, ended.is_reusable, now) {
             self.effects.push(Effect::CloseSlot { slot: transfer.slot, worker });
@@ -512,6 +514,12 @@ impl Core {
         true
     }
 
+    /// Closes the connections to a host that nobody uses.
+    pub(super) fn close_idle(&mut self, host: &Origin) {
+        let closed = self.slots.drop_idle(host).into_iter();
+        self.effects.extend(closed.map(|(slot, worker)| Effect::CloseSlot { slot, worker }));
+    }
+
     pub(super) fn report_retry(&mut self, id: JobId, error: &Error, attempts: u32, wait: Duration) {
         let error = self.report_of(id, error);
         self.effects.push(Effect::Report(Event::Retrying {
@@ -532,8 +540,10 @@ fn was_served(end: &End) -> bool {
     }
 }
 
-fn is_stalled(end: &End) -> bool {
-    matches!(end, End::Failed { error, .. } if error.kind() == ErrorKind::Stalled)
+/// Whether a failure may be one of the connection: it brought nothing more, or the server was tired of it.
+fn is_of_connection(end: &End) -> bool {
+    let is_of_it = |kind| matches!(kind, ErrorKind::Stalled | ErrorKind::Broken | ErrorKind::Status(408));
+    matches!(end, End::Failed { error, .. } if is_of_it(error.kind()))
 }
 
 /// Whether all came that was asked for. A head alone is no success of its host: a body that never

@@ -1,7 +1,8 @@
 //! Locks on files of ours, so that two processes do not work on one. `flock` is what every local file
 //! system has; some network file systems and containers have only locks of open file descriptions
 //! (`fcntl`), which mean the same; a few have neither, and there a lock file tells the processes of one
-//! machine apart. Nobody holds two kinds: a file system has a call or has it not.
+//! machine apart. A process has one kind: where one has `flock` and another, in a
+//! container, has not, they do not exclude each other.
 
 mod beside;
 mod description;

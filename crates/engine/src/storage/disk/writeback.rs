@@ -1,6 +1,6 @@
 //! Asks the kernel to begin writing a stretch of a file to the disk, so that a later sync has
-//! little left to wait for. No state; runs on whichever thread calls. The one unsafe call of the
-//! crate is here: `sync_file_range(2)` has no safe wrapper among our dependencies.
+//! little left to wait for. No state; runs on whichever thread calls. `sync_file_range(2)` has no safe
+//! wrapper among our dependencies.
 
 use std::fs::File;
 

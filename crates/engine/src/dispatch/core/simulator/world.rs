@@ -443,9 +443,13 @@ impl<'a> World<'a> {
     }
 
     /// A file was asked for: with those that bring something, and the quiet ones of its host, there are
-    /// no more than may be. Those that were quiet and bring something again may make it one more each.
+    /// no more than may be. Those that were quiet and bring something again may make it one more each, as
+    /// may those that were asked for again in this step where the rate is limited: they are quiet no more.
     fn check_places(&self, host: &Origin) {
         let (taken, jobs) = (self.core.taken_for(self.now, host), self.core.settings.jobs);
+        if self.core.settings.is_limited {
+            return;
+        }
         assert!(taken <= jobs, "{taken} files at once instead of {jobs}");
     }
 
@@ -572,6 +576,9 @@ impl<'a> World<'a> {
     }
 
     fn open(&mut self) {
+        if self.waits_for_release() && !self.storage.is_stopped() {
+            return self.schedule(Time::from_millis(1), Due::Open);
+        }
         let Some(request) = self.to_open.pop_front() else { return };
         let path = match &request {
             OpenerRequest::Prepare { path, .. } | OpenerRequest::Compare { path, .. } => path.clone(),
@@ -583,6 +590,14 @@ impl<'a> World<'a> {
             let after = Time::from_millis(self.dice.u64(0..5));
             self.schedule(after, Due::Open);
         }
+    }
+
+    /// The opener waits until the committer has let go of what it is to look at, as [`Parts`] does it.
+    fn waits_for_release(&self) -> bool {
+        let Some(OpenerRequest::Prepare { job: wanted, .. }) = self.to_open.front() else { return false };
+        let is_of_job =
+            |request: &CommitterRequest| matches!(request, CommitterRequest::Release { job, .. } if job == wanted);
+        self.to_commit.iter().any(is_of_job)
     }
 
     fn ask_committer(&mut self, request: CommitterRequest) {
