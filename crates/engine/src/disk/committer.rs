@@ -520,7 +520,12 @@ impl Committer {
         if fate == Fate::Kept {
             return;
         }
-        if part.is_at(&part_path(path)).unwrap_or(false) {
+        let is_ours = part.is_at(&part_path(path)).unwrap_or(false);
+        if fate == Fate::Exchanged && is_ours && self.exchange_old(path).is_ok() {
+            self.forget_names(path).ok();
+            return;
+        }
+        if is_ours {
             self.remove_part(path);
         }
         match fate {
@@ -550,6 +555,14 @@ impl Committer {
             self.storage.remove(&part).ok();
         }
         self.storage.remove(&journal).ok();
+    }
+
+    /// Exchanges the version that is open with the one beside it. Stopped between the two, the journals are
+    /// crossed, which the next run sees by the files that they name.
+    fn exchange_old(&self, path: &Path) -> io::Result<()> {
+        self.storage.exchange(&part_path(path), &old_part_path(path))?;
+        failpoint::reach("exchanged");
+        self.storage.exchange(&journal_path(path), &old_journal_path(path))
     }
 
     /// What was to replace it has come to nothing.

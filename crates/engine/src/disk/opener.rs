@@ -19,6 +19,7 @@ use super::{OpenerRequest, Parts};
 use crate::dispatch::message::{Existing, Look, Message, Open, Prepared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::JobId;
+use crate::journal::Journal;
 use crate::name::{
     LEFTOVER_SUFFIXES, aside_path, damaged_path, earlier_journal_path, earlier_part_path, journal_path,
     old_journal_path, old_part_path, part_path,
@@ -172,7 +173,11 @@ impl Opener {
                 return self.set_part_aside(path, "its journal is damaged", prepared);
             }
         };
-        if look == Look::Resume && journal.done.is_empty() && journal.replaces_old && self.takes_old_back(path)? {
+        if self.uncross(path, stat, &journal)? {
+            drop(opened);
+            return self.look_at_part(job, path, stat, look, prepared);
+        }
+        if look == Look::Resume && journal.done.is_empty() && self.takes_old_back(path)? {
             drop(opened);
             return match self.stat(&part)? {
                 Some(stat) => self.look_at_part(job, path, &stat, look, prepared),
@@ -189,12 +194,9 @@ impl Opener {
         }
         opened.keep_private().map_err(|source| Error::storage("set the permissions of", &part, source))?;
         prepared.has_part = true;
-        prepared.has_old = journal.replaces_old;
-        if prepared.has_old
-            && let Found::Fits(old) = ours::read_journal(&*self.storage, &old_journal_path(path))?
-        {
-            prepared.old = Some(Box::new(old.identity.evidence));
-        }
+        let old = self.old_version(path)?;
+        prepared.has_old = journal.replaces_old || old.is_some();
+        prepared.old = old.map(|old| Box::new(old.identity.evidence));
         if look == Look::Anew {
             return Ok(());
         }
@@ -208,15 +210,41 @@ impl Opener {
         Ok(())
     }
 
+    /// The journal of the version that is kept beside a partial file, if that is there as it says.
+    fn old_version(&self, path: &Path) -> Result<Option<Journal>> {
+        let Some(stat) = self.stat(&old_part_path(path))? else { return Ok(None) };
+        // Somebody may have put something of theirs in the place of either.
+        let Ok(Found::Fits(journal)) = ours::read_journal(&*self.storage, &old_journal_path(path)) else {
+            return Ok(None);
+        };
+        let fits = journal.file.zip(stat.file).is_some_and(|(held, found)| held.is_same(&found));
+        Ok((fits && stat.kind == StatKind::File && stat.links == 1).then_some(*journal))
+    }
+
+    /// A run was stopped while it exchanged two versions, between the partial files and their journals.
+    fn uncross(&self, path: &Path, stat: &Stat, journal: &Journal) -> Result<bool> {
+        let Some(old_stat) = self.stat(&old_part_path(path))? else { return Ok(false) };
+        let Ok(Found::Fits(old)) = ours::read_journal(&*self.storage, &old_journal_path(path)) else {
+            return Ok(false);
+        };
+        let is_of = |journal: &Journal, stat: &Stat| {
+            journal.file.zip(stat.file).is_some_and(|(held, found)| held.is_same(&found))
+        };
+        if !(is_of(journal, &old_stat) && is_of(&old, stat)) {
+            return Ok(false);
+        }
+        let (journal, old) = (journal_path(path), old_journal_path(path));
+        self.storage.exchange(&journal, &old).map_err(|source| Error::storage("exchange", &journal, source))?;
+        Ok(true)
+    }
+
     /// Nothing came yet of the version that was to replace the one that is kept beside it: that one gets its
     /// name back. Says whether there is one.
     fn takes_old_back(&self, path: &Path) -> Result<bool> {
-        let (old_part, old_journal) = (old_part_path(path), old_journal_path(path));
-        let is_ours = matches!(ours::read_journal(&*self.storage, &old_journal)?, Found::Fits(_));
-        let is_file = self.stat(&old_part)?.is_some_and(|stat| stat.kind == StatKind::File && stat.links == 1);
-        if !is_ours || !is_file {
+        if self.old_version(path)?.is_none() {
             return Ok(false);
         }
+        let (old_part, old_journal) = (old_part_path(path), old_journal_path(path));
         // Between any two of these, it is what a kill while it was kept would have left.
         self.remove(&part_path(path))?;
         self.remove(&journal_path(path))?;

@@ -22,6 +22,9 @@ pub(crate) enum Link {
 pub(crate) struct Doubt {
     /// Samples decide, whatever the place says of its version.
     pub(crate) is_by_samples: bool,
+    /// The URL is the one that was given, and has led to another place since: if bytes differ, the file
+    /// begins again.
+    pub(crate) has_moved: bool,
     /// Which source of the job was asked.
     pub(crate) source: usize,
     /// What is left to be compared; `None` before the first request.
@@ -42,6 +45,16 @@ impl Link {
     /// One whose samples decide, whatever it says of its version.
     pub(crate) fn doubted_by_samples() -> Self {
         Self::Doubted(Box::new(Doubt { is_by_samples: true, ..Doubt::default() }))
+    }
+
+    /// The URL that was given leads to another place, which says another version.
+    pub(crate) fn moved() -> Self {
+        Self::Doubted(Box::new(Doubt { has_moved: true, ..Doubt::default() }))
+    }
+
+    /// The same, where samples decide.
+    pub(crate) fn moved_by_samples() -> Self {
+        Self::Doubted(Box::new(Doubt { has_moved: true, is_by_samples: true, ..Doubt::default() }))
     }
 
     pub(crate) fn is_doubted(&self) -> bool {

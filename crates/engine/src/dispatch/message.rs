@@ -173,6 +173,8 @@ pub(crate) enum Fate {
     Kept,
     /// It goes, with its journal. What it was to replace comes back.
     Discarded,
+    /// It changes its name with what it was to replace; where that cannot be, it goes as if discarded.
+    Exchanged,
     /// It goes, and so does what it was to replace: the file is complete.
     Superseded,
 }

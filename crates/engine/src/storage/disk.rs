@@ -24,7 +24,7 @@ use rustix::io::retry_on_intr;
 
 use self::limits::Limits;
 use self::part::DiskPart;
-use self::rename::rename_new;
+use self::rename::{exchange, rename_new};
 use super::{FileId, OpenPart, PartFile, Stat, StatKind, Storage};
 use crate::name::{BATCH_DIRECTORY, JOURNAL_SUFFIX, NameRules, damaged_path};
 
@@ -113,6 +113,10 @@ impl Storage for Disk {
 
     fn rename(&self, from: &Path, to: &Path, replace: bool) -> io::Result<()> {
         if replace { fs::rename(from, to) } else { rename_new(from, to) }
+    }
+
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
+        exchange(one, other)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

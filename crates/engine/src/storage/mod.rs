@@ -45,6 +45,9 @@ pub trait Storage: Send + Sync + 'static {
     /// Renames within a file system; fails with `AlreadyExists` if `to` exists, unless `replace`.
     fn rename(&self, from: &Path, to: &Path, replace: bool) -> io::Result<()>;
 
+    /// Lets two names of a file system change their files in one step; `Unsupported` where that cannot be.
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()>;
+
     /// Removes a file; it is no error if there is none.
     fn remove(&self, path: &Path) -> io::Result<()>;
 

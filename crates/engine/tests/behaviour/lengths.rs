@@ -235,3 +235,51 @@ fn a_digest_that_only_later_answers_tell_is_checked() {
         }
     });
 }
+
+/// Stale answers of a version that was begun first cost nothing of the one that came since.
+#[test]
+fn what_came_of_another_version_stays_while_the_first_is_served_again() {
+    with_watchdog(LONG, || {
+        let place = Place::new();
+        let at = begin(&place, file(SEED, SIZE, Some("a")));
+        // Two answers to ranges show another version; of the third, all but the end comes.
+        let cut = |seed, tag: &str, at| {
+            let nothing_more = Fault::CutAt(0).when(Scope::every().starting_at(4));
+            file(seed, SIZE, Some(tag)).fault(Fault::CutAt(at).first(3)).fault(nothing_more)
+        };
+        let begun = |resource: Resource| {
+            let origin = Origin::builder().bind(at.to_string()).resource(resource).start().unwrap();
+            let mut options = options(&place);
+            options.http.retries = 2;
+            fetch(options, [spec(&origin, "/a.iso")]).failure_kinds()
+        };
+        assert_eq!(begun(cut(412, "b", SIZE - 400_000)), [ErrorKind::Broken]);
+        assert_eq!(begun(cut(SEED, "a", 1000)), [ErrorKind::Broken]);
+        let other = file(412, SIZE, Some("b"));
+        let origin = Origin::builder().bind(at.to_string()).resource(other).start().unwrap();
+        let run = fetch(options(&place), [spec(&origin, "/a.iso")]);
+        run.assert_done(1);
+        assert!(run.resumed_bytes() > 2 * MIB, "{} of b went on", run.resumed_bytes());
+        place.assert_content("a.iso", 412, SIZE);
+        assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
+    });
+}
+
+/// nginx repeats no validator with a 416.
+#[test]
+fn a_version_that_is_shorter_than_what_is_held_is_fetched() {
+    with_watchdog(LONG, || {
+        let date = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let later = date + Duration::from_secs(86_400);
+        let place = Place::new();
+        let at = begin(&place, file(SEED, SIZE, None).last_modified(Some(date)));
+        let bare = b"HTTP/1.1 416 Range Not Satisfiable\r\nContent-Range: bytes */900000\r\nContent-Length: 0\r\n\r\n";
+        let short = file(412, 900_000, None).last_modified(Some(later));
+        let short = short.fault(Fault::Raw(bare.to_vec()).when(Scope::every().only_ranges()));
+        let origin = Origin::builder().bind(at.to_string()).resource(short).start().unwrap();
+        let run = fetch(options(&place), [spec(&origin, "/a.iso")]);
+        assert_eq!(run.failure_kinds(), []);
+        place.assert_content("a.iso", 412, 900_000);
+        assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
+    });
+}

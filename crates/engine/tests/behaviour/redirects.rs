@@ -1,5 +1,7 @@
 //! Redirects: where they lead, what goes along, and which are refused.
 
+use std::time::{Duration, SystemTime};
+
 use http::HeaderValue;
 use http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, HeaderName};
 use towline_engine::{ErrorKind, Session};
@@ -266,5 +268,41 @@ fn what_was_begun_is_compared_a_few_times_at_most_however_often_the_place_change
         place.assert_content("a.bin", 104, size);
         let asked = origin.stats().requests - before;
         assert!(asked < 100, "{asked} requests");
+    });
+}
+
+/// A link to the latest version leads to another place when there is one.
+#[test]
+fn another_version_at_another_place_is_fetched_and_the_same_goes_on() {
+    with_watchdog(LONG, || {
+        for (seed, goes_on) in [(106, false), (105, true)] {
+            let size = 4 * MIB;
+            let time = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+            let of = |path: &str, seed, tag: &str| {
+                Resource::new(path, seed, size).etag(ETag::Custom(format!("\"{tag}\""))).last_modified(time)
+            };
+            let rate = Fault::RatePerConnection(2_000_000);
+            let origin = Origin::builder()
+                .resource(redirect("/go/a.bin", 302, "/1/a.bin"))
+                .resource(of("/1/a.bin", 105, "one"))
+                .resource(of("/2/a.bin", seed, "two"))
+                .fault(rate.when(Scope::every()))
+                .start()
+                .unwrap();
+            let place = Place::new();
+            let mut live = Live::start(Session::builder(place.options()));
+            live.handle.add(spec(&origin, "/go/a.bin"));
+            live.handle.close();
+            live.wait_for_share(40);
+            live.handle.stop();
+            live.end();
+            origin.set_faults([]);
+            origin.set_resource(redirect("/go/a.bin", 302, "/2/a.bin"));
+            let run = fetch(place.options(), [spec(&origin, "/go/a.bin")]);
+            assert_eq!(run.failure_kinds(), [], "{seed}");
+            assert_eq!((run.restarts() == 0, run.resumed_bytes() > 0), (goes_on, true), "{seed}");
+            place.assert_content("a.bin", seed, size);
+            assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
+        }
     });
 }

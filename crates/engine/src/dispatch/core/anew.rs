@@ -64,14 +64,15 @@ impl Core {
         true
     }
 
-    /// What came is given up for the version that is kept beside it, which gets its name back.
+    /// The version that is kept beside what came gets its name back, and that is kept beside it.
     pub(super) fn take_back(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
+        let fate = if job.is_worth_keeping() { Fate::Exchanged } else { Fate::Discarded };
         job.forget_content();
         job.forget();
         job.go_back();
         job.is_part_open = false;
-        self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), fate: Fate::Discarded });
+        self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), fate });
         (job.has_old, job.old, job.held_partial) = (false, None, None);
         self.prepare(now, id);
     }

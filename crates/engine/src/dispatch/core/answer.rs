@@ -53,7 +53,10 @@ impl Core {
             if job.is_last_resort && job.held.shares_tag(&head.evidence) && !job.link.is_compared() {
                 return self.compare_first(id, transfer);
             }
-            if job.is_last_resort {
+            if job.is_last_resort && verdict.is_different() {
+                // The last try was for ranges; that it is another version has to be said twice.
+                job.failures.clear();
+            } else if job.is_last_resort {
                 let text = format!("the server has another version ({})", job.held.differences(&head.evidence));
                 let error = Error::new(ErrorKind::Changed, text).with_url(crate::secret::shown_url(&job.url));
                 return self.wind(now, id, Winding::Fail(error.with_advice(KEPT)));
@@ -180,7 +183,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.phase = Phase::Moving;
         job.probe = None;
-        job.link = Link::doubted_by_samples();
+        job.link = Link::moved_by_samples();
         job.segmented = Segmented::Unknown;
         job.is_last_resort = false;
         job.begins_at_zero = false;

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use super::Core;
 use super::anew::By;
-use crate::dispatch::job::{Job, Transfer};
+use super::connect::RANGE_TRIES;
+use crate::dispatch::job::{Doubts, Job, Segmented, Transfer};
 use crate::dispatch::link::Link;
 use crate::dispatch::message::{Effect, Head, Time};
 use crate::error::{Error, ErrorKind};
@@ -120,7 +121,7 @@ impl Core {
         if job.held.shares_tag(&head.evidence) && job.comparisons < COMPARISONS_MAX {
             // Another answer would say no more.
             job.comparisons += 1;
-            job.link = Link::doubted_by_samples();
+            job.link = Link::moved_by_samples();
             return;
         }
         job.doubts.unknown += u32::from(job.doubts.is_another_moment(now));
@@ -129,11 +130,16 @@ impl Core {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
+        if is_last && head.status == 416 && job.held.has_other_length(&head.evidence) {
+            // A refusal says how long the file is, and seldom of which version: the whole file does.
+            return self.ask_for_whole(id);
+        }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
         let may_be_sampled = job.held.may_be_sampled(&head.evidence);
-        let may_compare = (may_be_sampled || job.spec.same_content) && job.comparisons < COMPARISONS_MAX;
-        if is_last && may_compare {
+        let may_compare = may_be_sampled || job.spec.same_content || job.held.is_elsewhere(&head.evidence);
+        if is_last && may_compare && job.comparisons < COMPARISONS_MAX {
             job.comparisons += 1;
-            job.link = if may_be_sampled { Link::doubted_by_samples() } else { Link::doubted() };
+            job.link = if may_be_sampled { Link::moved_by_samples() } else { Link::moved() };
             return;
         }
         let text = format!(
@@ -148,6 +154,16 @@ impl Core {
             }
             false => self.ask_again(now, id, transfer, error),
         }
+    }
+
+    /// What is missing is not asked for any more, but everything: what is answered decides whether what is held
+    /// is of use.
+    fn ask_for_whole(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.segmented = Segmented::Refused;
+        job.ignored_ranges = RANGE_TRIES;
+        job.doubts = Doubts::default();
+        job.failures.clear();
     }
 
     /// A page came where the file was asked for.

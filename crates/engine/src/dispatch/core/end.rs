@@ -57,6 +57,7 @@ impl Core {
                 | Winding::Interrupt
                 | Winding::Requeue
                 | Winding::Restart { .. }
+                | Winding::TakeBack
         );
         if keeps && !job.is_disk_doubtful && job.is_worth_keeping() && job.saved_bytes != job.done.covered() {
             return self.save(id);

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::Core;
+use super::anew::By;
 use super::start::adopt;
 use crate::dispatch::job::{Job, Phase, Transfer, Winding};
 use crate::dispatch::link::{Doubt, Link};
@@ -61,7 +62,8 @@ impl Core {
         let lead = job.sources.lead();
         let Link::Doubted(doubt) = &mut job.link else { return };
         if doubt.source != lead {
-            **doubt = Doubt { source: lead, is_by_samples: doubt.is_by_samples, ..Doubt::default() };
+            let (is_by_samples, has_moved) = (doubt.is_by_samples, doubt.has_moved);
+            **doubt = Doubt { source: lead, is_by_samples, has_moved, ..Doubt::default() };
         }
         if doubt.samples.is_none() {
             let mut chosen = samples::spread(&job.done, IDENTITY_SAMPLES, &mut self.random);
@@ -112,6 +114,9 @@ impl Core {
         let is_by_samples = is_sampled && !job.spec.same_content;
         let (Some(head), Link::Doubted(doubt)) = (&transfer.head, &mut job.link) else { return };
         let theirs = head.evidence.clone();
+        if !same && doubt.has_moved {
+            return self.restart(now, id, "the file on the server differs from what has come", By::Bytes);
+        }
         if let Some(error) = judge(&job.held, &theirs, is_sampled) {
             return self.refuse_link(now, id, error);
         }

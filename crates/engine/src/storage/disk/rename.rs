@@ -48,6 +48,20 @@ fn without_replacing(_from: &Path, _to: &Path) -> io::Result<()> {
     Err(ErrorKind::Unsupported.into())
 }
 
+/// Lets two names change their files.
+#[cfg(target_os = "linux")]
+pub(super) fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::retry_on_intr;
+
+    Ok(retry_on_intr(|| renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE))?)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn exchange(_one: &Path, _other: &Path) -> io::Result<()> {
+    Err(ErrorKind::Unsupported.into())
+}
+
 /// A hard link fails if the name is taken. Stopped half-way it leaves both names.
 fn by_link(from: &Path, to: &Path) -> io::Result<()> {
     match fs::hard_link(from, to) {

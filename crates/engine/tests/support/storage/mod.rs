@@ -348,6 +348,10 @@ impl Storage for TestStorage {
         self.step(|disk| disk.rename(from, to, replace))
     }
 
+    fn exchange(&self, _one: &Path, _other: &Path) -> io::Result<()> {
+        Err(ErrorKind::Unsupported.into())
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.step(|disk| {
             disk.remove(path);
