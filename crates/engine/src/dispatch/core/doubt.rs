@@ -125,7 +125,8 @@ impl Core {
             return;
         }
         job.doubts.unknown += u32::from(job.doubts.is_another_moment(now));
-        let is_last = job.doubts.unknown >= UNKNOWN_MAX;
+        // Few retries are few answers, but no other decision.
+        let is_last = job.doubts.unknown >= UNKNOWN_MAX.min(self.settings.retries.max(1) + 1);
         if is_last && self.takes_back(now, id, head) {
             return;
         }
