@@ -227,8 +227,8 @@ impl Committer {
             let text = format!("{} has no journal; it is kept as {}", part_name.display(), kept.display());
             self.report(Message::Warned(text));
         }
-        let journal = Journal::of_nothing().encode();
-        self.storage.write_atomic(&journal_path(path), &journal, false).map_err(cannot)?;
+        let journal = Journal::of_nothing();
+        self.storage.write_atomic(&journal_path(path), &journal.encode(), false).map_err(cannot)?;
         let part = match self.storage.open_part(&part_name, OpenPart::New) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 // Of ours, as was found before; the lock says whether somebody still works on it.
@@ -240,6 +240,7 @@ impl Committer {
             io::ErrorKind::WouldBlock => Error::locked("another process is fetching this file", &part_name, source),
             _ => cannot(source),
         })?;
+        ours::write_identity(&*self.storage, path, &journal, &*part).map_err(cannot)?;
         Ok((part, replaces_old))
     }
 

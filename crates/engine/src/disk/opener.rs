@@ -33,6 +33,9 @@ const DIRECTORIES_KNOWN_MAX: usize = 4096;
 /// So much room is reserved at first; more follows ahead of what comes, for a length is only a claim.
 const RESERVED_FIRST_BYTES: u64 = 64 << 20;
 
+/// So much of a file shows whether anything is in it.
+const BEGINNING_BYTES: u64 = 64 << 10;
+
 /// The opener and what it works with.
 pub(crate) struct Opener {
     pub(crate) storage: Arc<dyn Storage>,
@@ -173,6 +176,11 @@ impl Opener {
                 return self.set_part_aside(path, "its journal is damaged", prepared);
             }
         };
+        if journal.done.is_empty() && !self.is_begun(&*opened, &part, stat, &journal)? {
+            drop(opened);
+            self.remove(&journal_file)?;
+            return self.set_part_aside(path, "it is not the file that its journal names", prepared);
+        }
         if self.uncross(path, stat, &journal)? {
             drop(opened);
             return self.look_at_part(job, path, stat, look, prepared);
@@ -208,6 +216,21 @@ impl Opener {
         self.parts.insert(job, path, opened);
         prepared.partial = Some(*journal);
         Ok(())
+    }
+
+    /// Whether a partial file of which nothing was saved is the one that its journal names. One that names none
+    /// was written before the file was made: then nothing is in it.
+    fn is_begun(&self, opened: &dyn PartFile, part: &Path, stat: &Stat, journal: &Journal) -> Result<bool> {
+        match journal.file.zip(stat.file) {
+            Some((held, found)) => Ok(held.is_same(&found)),
+            // Where files have no numbers, no journal names one.
+            None if stat.file.is_none() => Ok(true),
+            None => {
+                let mut beginning = vec![0; stat.len_bytes.min(BEGINNING_BYTES) as usize];
+                opened.read_at(&mut beginning, 0).map_err(|source| Error::storage("read", part, source))?;
+                Ok(beginning.iter().all(|byte| *byte == 0))
+            }
+        }
     }
 
     /// The journal of the version that is kept beside a partial file, if that is there as it says.
@@ -398,6 +421,8 @@ impl Opener {
             .write_atomic(&journal_path(path), &journal.encode(), had_journal)
             .map_err(|source| self.not_written(path, source))?;
         let opened = self.lock_empty(path)?;
+        ours::write_identity(&*self.storage, path, journal, &*opened)
+            .map_err(|source| self.not_written(path, source))?;
         if let Err(error) = self.reserve(&*opened, path, *total_bytes) {
             self.storage.remove(&part).ok();
             self.storage.remove(&journal_path(path)).ok();

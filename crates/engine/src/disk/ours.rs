@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::{JOURNAL_BYTES_MAX, Journal, JournalError};
 use crate::name::{aside_path, damaged_path, journal_path, old_journal_path, old_part_path, part_path};
-use crate::storage::{Stat, StatKind, Storage};
+use crate::storage::{PartFile, Stat, StatKind, Storage};
 
 /// So many files are set aside beside one at most.
 const ASIDE_MAX: u32 = 100;
@@ -50,6 +50,23 @@ fn clear(storage: &dyn Storage, file: &Path) -> Result<(bool, Option<String>)> {
     let kept = set_aside(storage, file, damaged_path)?;
     let text = format!("{} is no journal of ours, and is kept as {}", file.display(), kept.display());
     Ok((false, Some(text)))
+}
+
+/// Writes a journal once more with the file that it is of, which was opened behind it: whatever else gets that
+/// name is none of ours.
+pub(super) fn write_identity(
+    storage: &dyn Storage,
+    path: &Path,
+    journal: &Journal,
+    part: &dyn PartFile,
+) -> io::Result<()> {
+    match part.stat()?.file {
+        Some(file) => {
+            let journal = Journal { file: Some(file), ..journal.clone() };
+            storage.write_atomic(&journal_path(path), &journal.encode(), false)
+        }
+        None => Ok(()),
+    }
 }
 
 /// Keeps the partial file of another version until the new one is complete. Of several it is the first:

@@ -189,11 +189,9 @@ fn a_file_without_a_version_does_not_give_way_to_a_page() {
 #[test]
 fn a_file_with_a_version_does_not_give_way_to_an_answer_that_names_none() {
     with_watchdog(LONG, || {
-        for (body, expected) in [
-            ("{\"error\":\"quota\"}", ErrorKind::Page),
-            ("quota", ErrorKind::Changed),
-            ("", ErrorKind::Changed),
-        ] {
+        for (body, expected) in
+            [("{\"error\":\"quota\"}", ErrorKind::Page), ("quota", ErrorKind::Changed), ("", ErrorKind::Changed)]
+        {
             let (place, kind) = held_then(Resource::new("/a.iso", 7, SIZE), Page::json(body));
             assert_eq!(kind, expected, "{body:?}");
             assert_eq!(place.leftovers(&[]), ["a.iso.towline", "a.iso.towline.json"], "{body:?}");

@@ -141,3 +141,29 @@ fn a_restart_forgets_what_is_there() {
     place.check("a.bin", 6, 8 * MIB);
     assert_eq!(fs::read_dir(place.out("")).unwrap().count(), 1);
 }
+
+/// Before anything was saved, the journal names the file that it is of.
+#[test]
+fn what_takes_the_place_of_a_partial_file_of_which_nothing_was_saved_is_kept() {
+    const THEIRS: &str = "precious, not ours";
+    let origin = Origin::builder()
+        .resource(Resource::new("/a.bin", 6, SIZE))
+        .fault(Fault::RatePerConnection(RATE_BPS * 8).first(1))
+        .start()
+        .unwrap();
+    let place = Place::new();
+    let url = origin.url("/a.bin");
+    let again = || place.towline(&["-x", "1", "--save-interval", "1h", "-d", "out", &url]);
+    let running = again().start();
+    let part = place.out("a.bin.towline");
+    wait_until("the partial file", || fs::read(&part).is_ok_and(|bytes| bytes.iter().any(|byte| *byte != 0)));
+    running.kill();
+    assert_eq!(journal_bytes(&place.out("a.bin.towline.json")), 0);
+    let theirs = place.out("theirs");
+    fs::write(&theirs, THEIRS).unwrap();
+    fs::rename(&theirs, &part).unwrap();
+    again().run().code(0).says(&["it is kept as"]);
+    place.check("a.bin", 6, SIZE);
+    assert_eq!(place.leftovers(), ["a.bin", "a.bin.towline.1"]);
+    assert_eq!(fs::read_to_string(place.out("a.bin.towline.1")).unwrap(), THEIRS);
+}

@@ -86,7 +86,7 @@ impl Core {
         }
         job.doubts.different += 1;
         if job.doubts.different >= 2 {
-            return Some(Closing::Changed);
+            return (!self.takes_back(now, id, head)).then_some(Closing::Changed);
         }
         // Over another connection: this one is not used again.
         self.ask_check(now, id);
