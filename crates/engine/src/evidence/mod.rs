@@ -167,19 +167,22 @@ impl Evidence {
     /// Whether several answers with this evidence may be put together: a strong tag, a digest that
     /// proves the whole, or, where there is no tag at all, a settled date beside a length.
     pub fn can_join(&self) -> bool {
-        let has_proof =
-            self.digest.as_ref().is_some_and(|digest| digest.checksum().algorithm().is_collision_resistant());
-        has_proof
+        self.has_proof()
             || match &self.etag {
                 Some(tag) => !tag.is_weak(),
                 None => self.has_settled_date() && self.total_bytes.is_some(),
             }
     }
 
-    /// Whether it says nothing by which a version could ever be told: no tag and no digest, and no date
-    /// but one that is the server's clock or no date at all.
+    /// Whether it says nothing by which a version could ever be told: no tag and no digest that proves
+    /// anything, and no date but one that is the server's clock or no date at all.
     pub(crate) fn is_silent(&self) -> bool {
-        self.etag.is_none() && self.digest.is_none() && (self.real_date().is_none() || self.is_stamped_now())
+        self.etag.is_none() && !self.has_proof() && (self.real_date().is_none() || self.is_stamped_now())
+    }
+
+    /// Whether it has a digest that only this content has.
+    fn has_proof(&self) -> bool {
+        self.digest.as_ref().is_some_and(|digest| digest.checksum().algorithm().is_collision_resistant())
     }
 
     /// Whether it says anything of the version.

@@ -4,8 +4,11 @@
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use md5::{Digest as _, Md5};
 use towline_engine::{ErrorKind, Event, Options, Session};
-use towline_origin::{ETag, Fault, Length, Origin, Ranges, Resource, Scope};
+use towline_origin::{ETag, Fault, Length, Origin, Ranges, Resource, Scope, fill};
 
 use crate::common::{LONG, Live, MIB, Place, fetch, spec, with_watchdog};
 
@@ -281,5 +284,20 @@ fn a_version_that_is_shorter_than_what_is_held_is_fetched() {
         assert_eq!(run.failure_kinds(), []);
         place.assert_content("a.iso", 412, 900_000);
         assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
+    });
+}
+
+/// A digest that may be forged tells no version, and stands in the way of none.
+#[test]
+fn a_weak_digest_alone_does_not_keep_a_file_from_going_on() {
+    with_watchdog(LONG, || {
+        let mut content = vec![0; SIZE as usize];
+        fill(SEED, 0, &mut content);
+        let right = BASE64_STANDARD.encode(Md5::digest(&content));
+        for (name, value) in [("Content-MD5", right.clone()), ("x-goog-hash", format!("md5={right}"))] {
+            let place = Place::new();
+            let at = begin(&place, file(SEED, SIZE, None).header(name, &value));
+            is_gone_on_with(&place, at, file(SEED, SIZE, None).header(name, &value));
+        }
     });
 }
