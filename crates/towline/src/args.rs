@@ -58,7 +58,7 @@ pub(crate) struct GetArgs {
     #[arg(short, long, value_name = "DIR", env = "TOWLINE_DIR", value_parser = values::path())]
     pub(crate) dir: Option<PathBuf>,
     /// Read URLs from this list, one a line; - is standard input
-    #[arg(short, long, value_name = "LIST", env = "TOWLINE_INPUT_FILE", value_parser = values::path())]
+    #[arg(short, long, value_name = "LIST", env = "TOWLINE_INPUT_FILE", value_parser = values::file_to_read())]
     pub(crate) input_file: Option<PathBuf>,
     /// Another URL for the same file (repeatable)
     #[arg(long, value_name = "URL", env = "TOWLINE_MIRROR")]
@@ -153,7 +153,7 @@ pub(crate) struct HttpArgs {
     #[arg(long, env = "TOWLINE_INSECURE", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) insecure: bool,
     /// Trust the authorities in this PEM file as well
-    #[arg(long, value_name = "FILE", env = "TOWLINE_CA_FILE", value_parser = values::path())]
+    #[arg(long, value_name = "FILE", env = "TOWLINE_CA_FILE", value_parser = values::file_to_read())]
     pub(crate) ca_file: Option<PathBuf>,
     /// Follow redirects from https to http
     #[arg(long, env = "TOWLINE_ALLOW_DOWNGRADE", action = ArgAction::SetTrue, value_parser = values::switch)]
@@ -237,8 +237,8 @@ pub(crate) enum ProgressArg {
 /// Parses the whole command line, the program's name first.
 ///
 /// # Errors
-/// None to print for `--help` and `--version`, which are printed here. Otherwise what is wrong with them, as it may be printed: what looks like a URL in the place of another value is
-/// shown without its secrets.
+/// What is wrong with it, as it may be printed: what looks like a secret in the place of another value is not
+/// shown. Empty for `--help` and `--version`, which are printed here.
 pub(crate) fn parse(args: Vec<OsString>) -> Result<Cli, String> {
     read(args).map_err(|error| match error.use_stderr() {
         true => without_secrets(&error),

@@ -1,6 +1,7 @@
 //! From arguments to what the engine is given: every check that needs thought is here, and after it
 //! nobody checks again.
 
+use std::collections::HashSet;
 use std::env;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -180,10 +181,11 @@ fn jobs(args: &GetArgs) -> Result<Vec<JobSpec>, Complaint> {
         return Err(Complaint::usage("--mirror is for one file, and there are several URLs or a list"));
     }
     let mut jobs = Vec::with_capacity(args.urls.len());
+    let mut urls = HashSet::new();
     for text in &args.urls {
         let mut job = JobSpec::new(fetchable(text)?);
-        if jobs.iter().any(|other: &JobSpec| other.url == job.url) {
-            // The same once more is one file.
+        if !urls.insert(job.url.clone()) {
+            // The same once more is one file, as in a list.
             continue;
         }
         for mirror in &args.mirror {
@@ -280,6 +282,17 @@ mod tests {
         let complaint = resolved(words).unwrap_err();
         assert_eq!(complaint.code(), exit_codes::USAGE);
         format!("{complaint:?}")
+    }
+
+    #[test]
+    fn a_url_that_is_given_twice_is_one_file_and_an_output_stays_in_the_directory() {
+        assert_eq!(resolved(&["http://h/a", "http://h/b", "http://h/a"]).unwrap().jobs.len(), 2);
+        for output in ["../a", "b/../../a"] {
+            assert!(refused(&["http://h/a", "-o", output]).contains("leads out of the directory"), "{output}");
+        }
+        for output in ["Title: part 2.pdf", "Token economy.pdf"] {
+            assert_eq!(resolved(&["http://h/a", "-o", output]).unwrap().jobs.len(), 1, "{output}");
+        }
     }
 
     #[test]

@@ -17,13 +17,19 @@ const TIMES: &str = "allowed: seconds, or a number with ms, s, m or h, more than
 const COUNT_MAX: usize = 10_000;
 const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// A file or a directory of this machine. A URL or a header is refused: it would be shown as a name, with
-/// its secrets.
+/// A file or a directory of this machine. A URL is refused: it would be shown as a name, with its secrets.
 pub(crate) fn path() -> impl TypedValueParser<Value = PathBuf> {
-    PathBufValueParser::new().try_map(|path| match path.to_string_lossy() {
-        text if text.contains("://") => Err("it is a URL; a file or a directory is wanted here"),
-        text if is_header(&text) && !path.exists() => Err("it is a header; a file or a directory is wanted here"),
-        _ => Ok(path),
+    PathBufValueParser::new().try_map(|path| match path.to_string_lossy().contains("://") {
+        true => Err("it is a URL; a file or a directory is wanted here"),
+        false => Ok(path),
+    })
+}
+
+/// A file that is there to be read. A header is refused for the same reason, unless a file is called so.
+pub(crate) fn file_to_read() -> impl TypedValueParser<Value = PathBuf> {
+    path().try_map(|path| match is_header(&path.to_string_lossy()) && !path.exists() {
+        true => Err("it is a header; a file is wanted here"),
+        false => Ok(path),
     })
 }
 

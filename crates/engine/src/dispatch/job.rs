@@ -575,6 +575,11 @@ impl Job {
         self.begins_at_zero = false;
     }
 
+    /// What is known of the version that was begun, also where nobody has gone on with it yet.
+    pub(crate) fn version_begun(&self) -> &Evidence {
+        self.held_partial.as_ref().map_or(&self.held, |journal| &journal.identity.evidence)
+    }
+
     /// What came is to stay beside another version, if it is of use.
     pub(crate) fn keep_version(&mut self) {
         if self.is_worth_keeping() {

@@ -63,7 +63,7 @@ pub(crate) fn parse_line(number: u64, bytes: &[u8]) -> Line {
         return bad(number, "not a URL: a control character in it", text);
     }
     let text = without_quotes(text);
-    if text.split_whitespace().skip(1).any(|word| word.contains("://")) {
+    if text.split_whitespace().skip(1).any(begins_with_scheme) {
         return bad(number, "more than one URL in it: give each a line of its own", text);
     }
     let url = match Url::parse(text) {
@@ -241,6 +241,11 @@ pub(crate) fn line_at(file: &File, offset: u64) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
+/// Whether a word is a URL by itself, and not the rest of one with a blank in it (`a b?from=http://h/`).
+fn begins_with_scheme(word: &str) -> bool {
+    word.split_once("://").is_some_and(|(scheme, _)| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
 const NO_SCHEME: &str = "not a URL: write https:// or http:// before it";
 
 fn bad(number: u64, what: &str, text: &str) -> Line {
@@ -343,6 +348,8 @@ mod tests {
     #[test]
     fn a_bad_line_says_its_number_and_what_is_wrong() {
         assert_eq!(complaint(b"foo bar"), "line 7: not a URL (got \"foo…\")");
+        let two = complaint(b"http://u:SECRET@h/a http://h/b");
+        assert!(two.contains("more than one URL") && !two.contains("SECRET"), "{two}");
         assert!(complaint(b"ftp://h/a").contains("only http and https can be fetched, not ftp"));
         assert!(complaint(b"http://").contains("empty host"));
         assert!(complaint(b"http://h/\xff").contains("not UTF-8"));

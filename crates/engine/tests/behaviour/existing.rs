@@ -226,3 +226,34 @@ fn a_finished_file_is_not_the_one_of_another_query_because_their_tags_are_the_sa
         }
     });
 }
+
+/// Where a file gets its name by a link, a kill may leave it with both.
+#[test]
+fn a_file_that_has_its_final_and_its_partial_name_is_brought_to_its_end_if_it_is_whole() {
+    with_watchdog(LONG, || {
+        for (size, is_whole) in [(3 * MIB, true), (3 * MIB, false)] {
+            let origin = Origin::builder().resource(Resource::new("/a.bin", 27, size)).start().unwrap();
+            let place = Place::new();
+            match is_whole {
+                true => fetch(place.options(), [spec(&origin, "/a.bin")]).assert_done(1),
+                false => fs::write(place.file("a.bin"), content(28, size)).unwrap(),
+            }
+            fs::hard_link(place.file("a.bin"), place.file("a.bin.towline")).unwrap();
+            let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+            match is_whole {
+                true => {
+                    run.assert_done(1);
+                    assert_eq!(run.finished()[0].how.was_there(), is_whole);
+                    place.assert_content("a.bin", 27, size);
+                    assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
+                }
+                // Nothing says that it is ours.
+                false => {
+                    assert_eq!(run.failure_kinds(), [ErrorKind::Storage]);
+                    assert!(fs::read(place.file("a.bin")).unwrap() == content(28, size));
+                    assert_eq!(place.leftovers(&["a.bin"]), ["a.bin.towline"]);
+                }
+            }
+        }
+    });
+}

@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use towline_origin::{Fault, Origin, Resource};
+use towline_origin::{ETag, Fault, Origin, Resource, Scope};
 
 use crate::common::servers::Nginx;
 use crate::common::{MIB, Place, journal_bytes, json_lines, wait_until};
@@ -140,6 +140,37 @@ fn a_restart_forgets_what_is_there() {
     assert!(origin.stats().body_bytes - before >= 8 * MIB);
     place.check("a.bin", 6, 8 * MIB);
     assert_eq!(fs::read_dir(place.out("")).unwrap().count(), 1);
+}
+
+/// Two versions of a file that take turns are exchanged by two steps.
+#[test]
+fn a_kill_while_two_versions_are_exchanged_loses_neither() {
+    const SIZE: u64 = 4 * MIB;
+    let version = |seed, tag: &str| Resource::new("/a.bin", seed, SIZE).etag(ETag::Custom(format!("\"{tag}\"")));
+    let origin = Origin::builder().resource(version(7, "a").fault(Fault::CutAt(MIB).first(1))).start().unwrap();
+    let nothing_more = || Fault::CutAt(0).when(Scope::every().starting_at(2));
+    origin.set_faults([nothing_more()]);
+    let place = Place::new();
+    let url = origin.url("/a.bin");
+    let again = || place.towline(&["-x", "1", "--retries", "2", "-d", "out", &url]);
+    again().run().code(1);
+    // Two answers show another version, of the third most comes.
+    origin.set_faults([]);
+    let cut = version(8, "b").fault(Fault::CutAt(3 * MIB).first(3));
+    origin.set_resource(cut.fault(Fault::CutAt(0).when(Scope::every().starting_at(4))));
+    again().run().code(1);
+    assert_eq!(journal_bytes(&place.out("a.bin.towline.json")), 3 * MIB);
+
+    origin.set_resource(version(7, "a"));
+    let held = place.root().join("exchanged");
+    let running = again().env("TOWLINE_FAILPOINT", &format!("exchanged:{}", held.display())).start();
+    wait_until("the exchange", || held.with_extension("reached").exists());
+    running.kill();
+    origin.set_resource(version(8, "b"));
+    // All but the last quarter of it was there.
+    again().run().code(0).says(&["fetched 1.00 MiB", "the rest was there"]);
+    place.check("a.bin", 8, SIZE);
+    assert_eq!(place.leftovers(), ["a.bin"]);
 }
 
 /// Before anything was saved, the journal names the file that it is of.

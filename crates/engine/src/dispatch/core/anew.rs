@@ -39,12 +39,13 @@ impl Core {
         self.wind(now, id, Winding::Restart { reason: reason.to_owned(), is_by_version: by == By::Version });
     }
 
-    /// Whether an answer is of the version that is kept beside what came since.
+    /// Whether an answer is of the version that is kept beside what came since, and not of that.
     pub(super) fn serves_old(&self, id: JobId, head: &Head) -> bool {
         let Some(job) = self.jobs.get(&id) else { return false };
         // However weakly: how it is gone on with is decided when it has its name back.
-        let is_same = |old: &Evidence| old.compare(&head.evidence).is_same();
-        !job.sources.is_many() && job.has_old && job.old.as_deref().is_some_and(is_same)
+        let is_same = |version: &Evidence| version.compare(&head.evidence).is_same();
+        let is_old = !job.sources.is_many() && job.has_old && job.old.as_deref().is_some_and(is_same);
+        is_old && !is_same(job.version_begun())
     }
 
     /// The version that is kept beside what came since is served again, and that other one is not: it goes

@@ -329,10 +329,7 @@ impl Core {
     fn must_ask_again(&mut self, now: Time, id: JobId, head: &Head, verdict: Verdict) -> bool {
         let serves_old = self.serves_old(id, head);
         let Some(job) = self.jobs.get_mut(&id) else { return true };
-        let held = match &job.held_partial {
-            Some(journal) => &journal.identity.evidence,
-            None => &job.held,
-        };
+        let held = job.version_begun();
         // Another length, or not a word about the version where one is held: it may not be the file at all.
         // What was encoded on the way is not what is held either. A mirror may say less, if as much is to come.
         let is_like = !held.has_other_length(&head.evidence) && held.content_encoding == head.evidence.content_encoding;

@@ -76,7 +76,8 @@ impl Core {
         self.close_check(now, id, closing);
     }
 
-    /// What an answer means that is not 304; nothing if another one is asked for first.
+    /// What an answer means that is not 304; nothing if another one is asked for first, or the file goes on
+    /// with the version that is kept beside it.
     fn check_says_other(&mut self, now: Time, id: JobId, head: &Head) -> Option<Closing> {
         let is_page = self.is_page(id, head);
         let Some(job) = self.jobs.get_mut(&id) else { return Some(Closing::Current) };

@@ -135,7 +135,6 @@ impl Core {
             // A refusal says how long the file is, and seldom of which version: the whole file does.
             return self.ask_for_whole(id);
         }
-        let Some(job) = self.jobs.get_mut(&id) else { return };
         let may_be_sampled = job.held.may_be_sampled(&head.evidence);
         let may_compare = may_be_sampled || job.spec.same_content || job.held.is_elsewhere(&head.evidence);
         if is_last && may_compare && job.comparisons < COMPARISONS_MAX {
