@@ -547,3 +547,23 @@ impl Slots {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_that_fail_when_they_are_used_again_are_not_kept_for_a_while() {
+        let mut kept = Kept::default();
+        // What fails at one moment has one cause.
+        (0..10).for_each(|_| kept.failed(Time::ZERO));
+        assert!(kept.keeps());
+        for moment in 1..u64::from(KEPT_FAILURES_MAX) {
+            kept.failed(Time::from_secs(moment));
+        }
+        assert!((0..CLOSED_MAX).all(|_| !kept.keeps()));
+        assert!(kept.keeps(), "it is tried again");
+        kept.failed(Time::from_secs(10));
+        assert!(!kept.keeps());
+    }
+}
