@@ -150,6 +150,8 @@ impl ErrorKind {
             Self::Status(_) => "check the URL, or ask the owner of the server",
             Self::Broken | Self::Stalled | Self::Connect => "run the same command again to go on",
             Self::Resolve => "check the host name and the network",
+            Self::Protocol => "the server, or something before it, is broken; ask its owner, or try another network",
+            Self::Redirect => "open the URL in a browser, or ask the owner of the server",
             Self::Proxy => "check the address and the credentials of the proxy",
             Self::Tls => "if the certificate is signed by an authority of your own, give it with --ca-file",
             Self::Digest => {

@@ -91,6 +91,9 @@ fn human(dir: &str, ledger: Option<&LedgerStatus>, partials: &[Partial]) -> Stri
         let running = if ledger.running { ", running" } else { "" };
         text += &format!("{dir}: {} of {at_least}{} files done{running}\n", ledger.done, ledger.total);
         text += &format!("  done      {} ({})\n", ledger.done, size::bytes(ledger.done_bytes));
+        if ledger.skipped > 0 {
+            text += &format!("  skipped   {} (another file has the name)\n", ledger.skipped);
+        }
         text += &format!("  to fetch  {}\n", ledger.pending);
         text += &format!("  failed    {}\n", ledger.failed);
         for (url, why) in ledger.failures.iter().take(FAILURES_SHOWN) {
@@ -147,8 +150,9 @@ mod tests {
         let ledger = LedgerStatus {
             total: 10,
             done: 7,
+            skipped: 1,
             failed: 1,
-            pending: 2,
+            pending: 1,
             done_bytes: 2048,
             failures: vec![("http://h/x".to_owned(), "the server answered 404".to_owned())],
             ..LedgerStatus::default()
@@ -156,5 +160,6 @@ mod tests {
         let text = human("d", Some(&ledger), &[]);
         assert!(text.starts_with("d: 7 of at least 10 files done\n"), "{text}");
         assert!(text.contains("http://h/x: the server answered 404"), "{text}");
+        assert!(text.contains("  skipped   1 (another file has the name)\n"), "{text}");
     }
 }

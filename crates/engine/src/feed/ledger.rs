@@ -35,6 +35,8 @@ const SETTLE_DONE: &str = "UPDATE entry SET state = 'done', path = ?3, len_bytes
     settled_unix_ms = ?8, settled_run = ?9 WHERE id = ?1 AND (?2 IS NULL OR key = ?2)";
 const SETTLE_FAILED: &str = "UPDATE entry SET state = ?3, attempts = ?4, error_kind = ?5,
     error = ?6, settled_unix_ms = ?7 WHERE id = ?1 AND (?2 IS NULL OR key = ?2)";
+const SETTLE_SKIPPED: &str = "UPDATE entry SET state = 'skipped', attempts = NULL, error_kind = NULL, error = NULL,
+    settled_unix_ms = ?3 WHERE id = ?1 AND (?2 IS NULL OR key = ?2)";
 const SETTLE_NAMED: &str = "UPDATE entry SET path = ?3 WHERE id = ?1 AND (?2 IS NULL OR key = ?2)";
 const ROW_OF: &str = "SELECT entry.id FROM name JOIN entry ON entry.id = name.entry AND entry.key = name.key
     WHERE name.key = ?1";
@@ -272,6 +274,7 @@ impl Ledger {
             SettledState::Named(path) => {
                 self.conn.prepare_cached(SETTLE_NAMED)?.execute(params![row, key, path_value(path)])
             }
+            SettledState::Skipped => self.conn.prepare_cached(SETTLE_SKIPPED)?.execute(params![row, key, now]),
             SettledState::Failed { kind, message, attempts, permanent } => {
                 let state = if *permanent { "failed_permanent" } else { "failed" };
                 self.conn.prepare_cached(SETTLE_FAILED)?.execute(params![

@@ -155,6 +155,8 @@ pub enum SettledState {
         /// if not, the next run looks again.
         is_current: bool,
     },
+    /// Another file has its name and was left alone; the next run looks again.
+    Skipped,
     /// Failed; a later run tries again unless `permanent`.
     Failed {
         /// What went wrong.

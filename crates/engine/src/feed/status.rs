@@ -29,6 +29,7 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-')
 const COUNT: &str = "SELECT
         count(*),
         coalesce(sum(state = 'done'), 0),
+        coalesce(sum(state = 'skipped'), 0),
         coalesce(sum(state IN ('failed', 'failed_permanent')), 0),
         CAST(total(CASE WHEN state = 'done' AND typeof(len_bytes) = 'integer' AND len_bytes > 0
             THEN len_bytes END) AS INTEGER)
@@ -45,6 +46,8 @@ pub struct LedgerStatus {
     pub total: u64,
     /// Of those, complete ones.
     pub done: u64,
+    /// Of those, the ones whose name another file has, which was left alone (`--skip-existing`).
+    pub skipped: u64,
     /// Of those, failed ones.
     pub failed: u64,
     /// Of those, the ones that are still to be fetched.
@@ -147,12 +150,13 @@ fn ask(conn: &Connection) -> rusqlite::Result<Answer> {
         Ok(LedgerStatus {
             total: number(0)?,
             done: number(1)?,
-            failed: number(2)?,
-            done_bytes: number(3)?,
+            skipped: number(2)?,
+            failed: number(3)?,
+            done_bytes: number(4)?,
             ..LedgerStatus::default()
         })
     })?;
-    status.pending = status.total.saturating_sub(status.done + status.failed);
+    status.pending = status.total.saturating_sub(status.done + status.skipped + status.failed);
     status.read_all =
         conn.query_row("SELECT coalesce((SELECT read_all IS TRUE FROM run ORDER BY id DESC LIMIT 1), 0)", [], |row| {
             row.get(0)

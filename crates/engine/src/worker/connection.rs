@@ -152,6 +152,8 @@ impl Connection {
     }
 }
 
+const CLOSED_EARLY: &str = "closed before the answer was complete";
+
 /// What a failure of hyper means to us.
 pub(crate) fn broken(source: &hyper::Error) -> Error {
     if source.is_parse() {
@@ -160,7 +162,8 @@ pub(crate) fn broken(source: &hyper::Error) -> Error {
         } else {
             "the server's answer is not HTTP"
         };
-        return Error::new(ErrorKind::Protocol, format!("{what} ({source})"));
+        let why = source.to_string();
+        return Error::new(ErrorKind::Protocol, format!("{what} ({})", why.trim_end_matches(" parsed")));
     }
     if let Some(damage) = find::<io::Error>(source).and_then(|io| io.get_ref()).and_then(|inner| inner.downcast_ref()) {
         let damage: &Damage = damage;
@@ -178,9 +181,12 @@ pub(crate) fn broken(source: &hyper::Error) -> Error {
             if matches!(io.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) {
                 return Error::new(ErrorKind::Protocol, format!("the body of the server's answer is not HTTP ({io})"));
             }
-            why = match io.to_string().contains("close_notify") {
-                true => "closed although TLS did not say that all had come".to_owned(),
-                false => crate::error::plain_io(io),
+            why = match io.kind() {
+                _ if io.to_string().contains("close_notify") => {
+                    "closed although TLS did not say that all had come".to_owned()
+                }
+                io::ErrorKind::UnexpectedEof => CLOSED_EARLY.to_owned(),
+                _ => crate::error::plain_io(io),
             };
             beneath = Some(io.raw_os_error().map_or_else(|| io.kind().into(), io::Error::from_raw_os_error));
             break;
@@ -188,7 +194,7 @@ pub(crate) fn broken(source: &hyper::Error) -> Error {
         cause = inner.source();
     }
     if source.is_incomplete_message() {
-        why = "closed before the answer was complete".to_owned();
+        why = CLOSED_EARLY.to_owned();
     }
     let error = Error::new(ErrorKind::Broken, format!("the connection broke: {why}"));
     match beneath {

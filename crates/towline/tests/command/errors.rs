@@ -356,6 +356,22 @@ fn a_name_that_is_taken_is_1_and_names_the_three_ways_out() {
 }
 
 #[test]
+fn a_file_of_a_list_that_was_left_alone_is_skipped_and_not_to_be_fetched() {
+    let (origin, place) = (small(), Place::new());
+    fs::create_dir(place.out("")).unwrap();
+    fs::write(place.out("a.bin"), "mine").unwrap();
+    place.write("list.txt", &origin.url("/a.bin"));
+    place.towline(&["--skip-existing", "-i", "list.txt", "-d", "out"]).run().code(0);
+    let status = || place.towline(&["status", "out"]).run().code(0).stdout;
+    assert!(status().contains("  skipped   1 (another file has the name)\n  to fetch  0\n"), "{}", status());
+    // Without the option it is an entry like others.
+    place.towline(&["-i", "list.txt", "-d", "out"]).run().code(1).says(&["another file has this name"]);
+    place.towline(&["--overwrite", "-i", "list.txt", "-d", "out"]).run().code(0);
+    place.check("a.bin", 1, 5000);
+    assert!(status().starts_with("out: 1 of 1 files done\n"), "{}", status());
+}
+
+#[test]
 fn a_file_of_the_same_size_is_the_file_only_for_who_says_so() {
     let (origin, place) = (small(), Place::new());
     let url = origin.url("/a.bin");

@@ -302,7 +302,7 @@ impl Core {
         self.tally.fetched_bytes += fetched_bytes;
         if let Some(entry) = job.entry {
             let checked = job.promise(self.settings.server_digests && how == How::Fetched);
-            let state = SettledState::Done {
+            let done = SettledState::Done {
                 path: job.path.strip_prefix(&self.settings.dir).map_or(job.path.clone(), ToOwned::to_owned),
                 len_bytes: published.len_bytes,
                 modified: published.modified,
@@ -310,9 +310,8 @@ impl Core {
                 digest: checked.map(|promise| promise.checksum().to_string()),
                 is_current: job.closing != Closing::Changed,
             };
-            if how != How::Skipped {
-                self.effects.push(Effect::Settle(Settled { entry, state }));
-            }
+            let state = if how == How::Skipped { SettledState::Skipped } else { done };
+            self.effects.push(Effect::Settle(Settled { entry, state }));
         }
         self.report_shares(id, job.sources.shares());
         self.effects.push(Effect::Report(Event::Finished {

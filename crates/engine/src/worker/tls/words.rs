@@ -21,7 +21,11 @@ pub(crate) fn handshake_error(source: io::Error) -> Error {
     let inner = source.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
     let (text, advice) = match inner {
         None => {
-            let text = format!("the connection broke during the TLS handshake ({})", plain_io(&source));
+            let why = match source.kind() {
+                io::ErrorKind::UnexpectedEof => "the server closed it".to_owned(),
+                _ => plain_io(&source),
+            };
+            let text = format!("the connection broke during the TLS handshake ({why})");
             return Error::new(ErrorKind::Broken, text).with_source(source);
         }
         Some(TlsError::InvalidCertificate(why)) => {
