@@ -12,7 +12,7 @@ use super::backoff;
 use super::link::Link;
 use super::message::{Demand, Existing, FetchKind, Head, Note, Protocol, SlotId, Time};
 use super::pulse::Pulse;
-use super::source::Sources;
+use super::source::{Source, Sources};
 use crate::error::Error;
 use crate::event::{FileState, How};
 use crate::evidence::samples::GATHERED_BYTES_MAX;
@@ -106,18 +106,9 @@ pub(crate) struct Job {
     pub(crate) id: JobId,
     pub(crate) entry: Option<EntryId>,
     pub(crate) spec: JobSpec,
-    /// The origin of the URL that the user gave: what they gave for it stays with it.
-    pub(crate) own_origin: Origin,
-    /// Where it comes from after redirects.
-    pub(crate) url: Url,
-    pub(crate) host: Origin,
-    pub(crate) redirects: u32,
     /// What redirects have set.
     pub(crate) cookies: Cookies,
-    /// Whether the URL that the user gave was asked a second time.
-    pub(crate) was_resolved_again: bool,
-    /// With mirrors: all that it comes from. The fields above are of the source that leads, but for
-    /// the origin, which stays that of the job's own URL.
+    /// All that it comes from.
     pub(crate) sources: Sources,
     pub(crate) phase: Phase,
     pub(crate) started: Time,
@@ -160,8 +151,6 @@ pub(crate) struct Job {
     pub(crate) probe: Option<TransferId>,
     /// Failed tries, by the first byte of the gap.
     pub(crate) failures: HashMap<u64, Failures>,
-    /// How often `Retry-After` was obeyed in a row.
-    pub(crate) patience: u32,
     /// How often what is held was compared with another place, since something came.
     pub(crate) comparisons: u32,
     /// How often a piece was left for later because it failed beside others, since something came.
@@ -187,8 +176,6 @@ pub(crate) struct Job {
     /// Which sources are asked again, because the digest is not the promised one.
     pub(crate) trace: Option<Trace>,
     pub(crate) restarts: u32,
-    /// `If-Range` was answered with the whole file although nothing had changed.
-    pub(crate) distrusts_if_range: bool,
     /// What was told about it last.
     pub(crate) told_segmented: Option<bool>,
     /// Ranges in a row that were answered with something else.
@@ -250,8 +237,6 @@ pub(crate) struct Job {
     pub(crate) verified: Verified,
     pub(crate) rate: Rate,
     pub(crate) pulse: Pulse,
-    /// What the connection brought that completed a piece last, bytes a second.
-    pub(crate) connection_bps: Option<f64>,
 }
 
 /// Answers in a row that did not fit what is held.
@@ -334,7 +319,7 @@ pub(crate) struct Transfer {
     pub(crate) slot: SlotId,
     pub(crate) worker: usize,
     pub(crate) host: Origin,
-    /// Which of the job's sources was asked; 0 if there is only one.
+    /// Which of the job's sources was asked.
     pub(crate) source: usize,
     /// What was asked for; the job may have been sent elsewhere meanwhile.
     pub(crate) url: Url,
@@ -410,14 +395,9 @@ impl Job {
         Self {
             id,
             entry,
-            url: spec.url.clone(),
-            sources: Sources::new(&spec, &origin),
+            sources: Sources::new(&spec, origin),
             spec,
-            host: origin.clone(),
-            own_origin: origin,
-            redirects: 0,
             cookies: Cookies::default(),
-            was_resolved_again: false,
             phase: Phase::Waiting,
             started: Time::ZERO,
             path: PathBuf::new(),
@@ -445,7 +425,6 @@ impl Job {
             whole: None,
             probe: None,
             failures: HashMap::new(),
-            patience: 0,
             comparisons: 0,
             refusals: 0,
             wants_new_connection: false,
@@ -458,7 +437,6 @@ impl Job {
             was_hollow: false,
             left_to_others: 0,
             restarts: 0,
-            distrusts_if_range: false,
             told_segmented: None,
             ignored_ranges: 0,
             says_no_ranges: false,
@@ -491,7 +469,6 @@ impl Job {
             verified: Verified::Unchecked,
             rate: Rate::default(),
             pulse: Pulse::default(),
-            connection_bps: None,
         }
     }
 
@@ -536,8 +513,9 @@ impl Job {
             // The file is for everybody, and a hash of a secret that can be guessed gives it away.
             let is_shown = |url: &Url| secret::shown_url(url) == url.as_str();
             let is_open = is_shown(url);
+            let at = self.lead().url();
             // Where it was sent to may be signed with what has no name that is known for it.
-            let has_open_place = is_open && (self.url == *url || self.url.query().is_none() && is_shown(&self.url));
+            let has_open_place = is_open && (at == url || at.query().is_none() && is_shown(at));
             Note {
                 url: secret::identity_url(url),
                 given: is_open.then(|| Given::of(url)),
@@ -604,7 +582,6 @@ impl Job {
         self.total_bytes = None;
         self.segmented = Segmented::Unknown;
         self.needs_sample = false;
-        self.distrusts_if_range = false;
         self.told_segmented = None;
         self.ignored_ranges = 0;
         self.says_no_ranges = false;
@@ -616,6 +593,7 @@ impl Job {
         self.answers = 0;
         self.closing = Closing::default();
         self.sources.forget();
+        self.lead_mut().distrusts_if_range = false;
         self.trace = None;
         self.link = Link::default();
         self.verified = Verified::Unchecked;
@@ -629,41 +607,20 @@ impl Job {
         self.adapt.target_of(self.sources.live().count())
     }
 
-    /// The URL that was given for the source that leads, and its origin.
-    pub(crate) fn lead_given(&self) -> (&Url, &Origin) {
-        match self.sources.get(self.sources.lead()) {
-            Some(source) => (&source.given, &source.own_origin),
-            None => (&self.spec.url, &self.own_origin),
-        }
+    /// The source that leads.
+    pub(crate) fn lead(&self) -> &Source {
+        &self.sources[self.sources.lead()]
     }
 
-    /// Goes back to the URL that was given: where it sends to may be another place now.
-    pub(crate) fn go_back(&mut self) {
-        let (given, origin) = self.lead_given();
-        (self.url, self.host) = (given.clone(), origin.clone());
-        self.redirects = 0;
+    /// The source that leads.
+    pub(crate) fn lead_mut(&mut self) -> &mut Source {
+        let lead = self.sources.lead();
+        &mut self.sources[lead]
     }
 
-    /// Goes back to the URL that was given, if the place that it was sent to has expired and this
-    /// was not done before; false if there is no going back.
-    pub(crate) fn resolve_again(&mut self) -> bool {
-        let (given, origin) = self.lead_given();
-        if self.was_resolved_again || self.url == *given {
-            return false;
-        }
-        let place = (given.clone(), origin.clone());
-        (self.url, self.host) = place;
-        self.redirects = 0;
-        self.was_resolved_again = true;
-        true
-    }
-
-    /// Where a source is now.
-    pub(crate) fn place_of(&self, source: usize) -> (&Url, &Origin) {
-        match self.sources.get(source).filter(|_| source != self.sources.lead()) {
-            Some(source) => (&source.url, &source.host),
-            None => (&self.url, &self.host),
-        }
+    /// The origin of the URL that the user gave: what they gave for it stays with it.
+    pub(crate) fn own_origin(&self) -> &Origin {
+        &self.sources[0].own_origin
     }
 
     /// What every source has to say of the file, whatever its tags and dates are.
@@ -678,36 +635,29 @@ impl Job {
         self.sources.position_of(identity_url).is_some_and(|source| source != self.sources.lead())
     }
 
-    /// Lets another source lead. What was known of the one before is kept beside it.
-    pub(crate) fn follow(&mut self, next: usize) {
-        let failure = self.failures.remove(&0);
-        if let Some(old) = self.sources.get_mut(self.sources.lead()) {
-            (old.url, old.host, old.redirects) = (self.url.clone(), self.host.clone(), self.redirects);
-            old.distrusts_if_range = self.distrusts_if_range;
-            old.patience = self.patience;
-            if let Some(failure) = failure {
-                (old.attempts, old.retry_at) = (failure.attempts, failure.retry_at);
-            }
+    /// Lets another source lead. What failed of the one before is kept with it.
+    pub(crate) fn change_lead(&mut self, next: usize) {
+        if let Some(failure) = self.failures.remove(&0) {
+            let before = self.lead_mut();
+            (before.attempts, before.retry_at) = (failure.attempts, failure.retry_at);
         }
         let common = self.common_version();
-        let Some(new) = self.sources.get(next) else { return };
-        (self.url, self.host, self.redirects) = (new.url.clone(), new.host.clone(), new.redirects);
-        self.distrusts_if_range = new.distrusts_if_range;
-        self.held = new.told.clone().unwrap_or(common);
-        self.segmented = if new.is_joined() { Segmented::Proven } else { Segmented::Unknown };
-        self.needs_sample = !new.is_joined() && !self.done.is_empty();
+        self.sources.set_lead(next);
+        let lead = self.lead_mut();
+        lead.was_resolved_again = false;
+        let (attempts, retry_at, is_joined) = (lead.attempts, lead.retry_at, lead.is_joined());
+        self.held = self.lead().told.clone().unwrap_or(common);
+        self.segmented = if is_joined { Segmented::Proven } else { Segmented::Unknown };
+        self.needs_sample = !is_joined && !self.done.is_empty();
         self.failures.clear();
-        if new.attempts > 0 {
-            self.failures.insert(0, Failures { attempts: new.attempts, retry_at: new.retry_at });
+        if attempts > 0 {
+            self.failures.insert(0, Failures { attempts, retry_at });
         }
-        self.was_resolved_again = false;
-        self.patience = new.patience;
         self.restarts = 0;
         self.ignored_ranges = 0;
         self.says_no_ranges = false;
         self.begins_at_zero = false;
         self.probe = None;
-        self.sources.set_lead(next);
     }
 
     /// Whether it was asked for and has not come; the others are only prepared ahead, or wait.

@@ -1,6 +1,8 @@
-//! Where a job comes from when mirrors were given for its URL. One source leads: it is asked for the
-//! whole file, and the job's own fields (URL, host, version, ranges) are about it. The others bring
-//! pieces once a sample of theirs agrees with what is there. Plain values of the dispatcher's.
+//! Where a job comes from: the URL that was given for it, and its mirrors. One source leads: it is asked
+//! for the whole file, and what the job holds is of its version. The others bring pieces once a sample
+//! of theirs agrees with the existing data. Plain values of the dispatcher's.
+
+use std::ops::{Index, IndexMut};
 
 use url::Url;
 
@@ -13,11 +15,12 @@ use crate::job::JobSpec;
 use crate::ranges::RangeSet;
 use crate::secret;
 
-/// The sources of one job.
-#[derive(Debug, Default)]
+/// The sources of one job, at least one, in the order given. Those that end stay in the list.
+#[derive(Debug)]
 pub(crate) struct Sources {
-    /// Empty without mirrors: most jobs have none, and there are many of them.
-    list: Vec<Source>,
+    /// That of the job's own URL. Most jobs have no other, and there are many of them.
+    first: Source,
+    mirrors: Vec<Source>,
     lead: usize,
 }
 
@@ -28,9 +31,8 @@ pub(crate) struct Source {
     pub(crate) given: Url,
     /// Its origin: the credentials in it stay with that.
     pub(crate) own_origin: Origin,
-    /// Where it is after redirects. The job knows that of the source that leads.
-    pub(crate) url: Url,
-    pub(crate) host: Origin,
+    /// Where redirects have led to.
+    sent_to: Option<Box<(Url, Origin)>>,
     pub(crate) redirects: u32,
     /// Whether the URL that was given was asked a second time.
     pub(crate) was_resolved_again: bool,
@@ -39,10 +41,11 @@ pub(crate) struct Source {
     pub(crate) told: Option<Evidence>,
     /// `If-Range` was answered with the whole file although nothing had changed.
     pub(crate) distrusts_if_range: bool,
-    /// Failed tries in a row, and until when it is left alone because of them.
+    /// Failed tries in a row, and until when it is left alone because of them. Of the one that leads,
+    /// the job counts them by the gap.
     pub(crate) attempts: u32,
     pub(crate) retry_at: Time,
-    /// How often in a row it was left alone without a failed try being counted.
+    /// How often in a row it was left alone without a failed try being counted, as `Retry-After` asks.
     pub(crate) patience: u32,
     /// What it brought of what is in the file.
     pub(crate) fetched_bytes: u64,
@@ -54,7 +57,7 @@ pub(crate) struct Source {
 /// What is known of a source.
 #[derive(Clone, Debug)]
 pub(crate) enum Standing {
-    /// Its bytes have not been compared with what is there.
+    /// Its bytes have not been compared with the existing data.
     Untried,
     /// They agree, and it serves ranges.
     Joined,
@@ -68,18 +71,29 @@ pub(crate) enum Standing {
     Different(Error),
 }
 
+impl Index<usize> for Sources {
+    type Output = Source;
+
+    fn index(&self, source: usize) -> &Source {
+        if source == 0 { &self.first } else { &self.mirrors[source - 1] }
+    }
+}
+
+impl IndexMut<usize> for Sources {
+    fn index_mut(&mut self, source: usize) -> &mut Source {
+        if source == 0 { &mut self.first } else { &mut self.mirrors[source - 1] }
+    }
+}
+
 impl Sources {
     /// The URL of a job, which leads at first, and its mirrors. A URL that is given twice is one
     /// source, and one that cannot be fetched from is none.
-    pub(crate) fn new(spec: &JobSpec, origin: &Origin) -> Self {
-        let mut sources = Self::default();
-        if spec.mirrors.is_empty() {
-            return sources;
-        }
-        sources.list.push(Source::new(spec.url.clone(), origin.clone()));
+    pub(crate) fn new(spec: &JobSpec, origin: Origin) -> Self {
+        let mut sources = Self { first: Source::new(spec.url.clone(), origin), mirrors: Vec::new(), lead: 0 };
         for url in &spec.mirrors {
-            if let (Some(origin), false) = (Origin::of(url), sources.list.iter().any(|source| source.given == *url)) {
-                sources.list.push(Source::new(url.clone(), origin));
+            let is_known = sources.all().any(|(_, source)| source.given == *url);
+            if let Some(origin) = Origin::of(url).filter(|_| !is_known) {
+                sources.mirrors.push(Source::new(url.clone(), origin));
             }
         }
         sources
@@ -87,7 +101,7 @@ impl Sources {
 
     /// Whether there is more than one, whatever became of them.
     pub(crate) fn is_many(&self) -> bool {
-        self.list.len() > 1
+        !self.mirrors.is_empty()
     }
 
     /// Which one leads.
@@ -99,27 +113,18 @@ impl Sources {
         self.lead = lead;
     }
 
-    pub(crate) fn get(&self, source: usize) -> Option<&Source> {
-        self.list.get(source)
+    /// All of them, whatever became of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (usize, &Source)> {
+        std::iter::once(&self.first).chain(&self.mirrors).enumerate()
     }
 
-    pub(crate) fn get_mut(&mut self, source: usize) -> Option<&mut Source> {
-        self.list.get_mut(source)
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut Source> {
+        std::iter::once(&mut self.first).chain(&mut self.mirrors)
     }
 
     /// Those that can still bring something, the one that leads included, in the order given.
     pub(crate) fn live(&self) -> impl Iterator<Item = (usize, &Source)> {
-        self.list.iter().enumerate().filter(|(_, source)| !source.is_dropped())
-    }
-
-    /// All of them, whatever became of them.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (usize, &Source)> {
-        self.list.iter().enumerate()
-    }
-
-    /// Whether a source was dropped.
-    pub(crate) fn is_dropped(&self, source: usize) -> bool {
-        self.get(source).is_some_and(Source::is_dropped)
+        self.all().filter(|(_, source)| !source.is_dropped())
     }
 
     /// Whether one that does not lead brings pieces.
@@ -139,22 +144,23 @@ impl Sources {
 
     /// The source of the URL that a journal or a note names.
     pub(crate) fn position_of(&self, identity_url: &str) -> Option<usize> {
-        self.list.iter().position(|source| secret::identity_url(&source.given) == identity_url)
+        let is_of = |(_, source): &(usize, &Source)| secret::identity_url(&source.given) == identity_url;
+        self.all().find(is_of).map(|(at, _)| at)
     }
 
-    /// Whether what is there is of a version that this source has told.
+    /// Whether the existing data is of a version that this source has told.
     pub(crate) fn is_first_known(&self, source: usize) -> bool {
-        self.list.iter().position(|source| source.told.is_some()) == Some(source)
+        self.all().find(|(_, source)| source.told.is_some()).map(|(at, _)| at) == Some(source)
     }
 
-    /// The first source whose version is known, and that version.
+    /// The first source whose version is known, and that version; only of several one has to be found.
     pub(crate) fn first_known(&self) -> Option<(&Url, &Evidence)> {
-        self.list.iter().find_map(|source| Some((&source.given, source.told.as_ref()?)))
+        self.all().filter(|_| self.is_many()).find_map(|(_, source)| Some((&source.given, source.told.as_ref()?)))
     }
 
     /// What was compared is gone: those that had joined have to be compared anew.
     pub(crate) fn forget(&mut self) {
-        for source in &mut self.list {
+        for source in self.all_mut() {
             source.told = None;
             source.fetched_bytes = 0;
             source.ranges = RangeSet::new();
@@ -166,7 +172,7 @@ impl Sources {
 
     /// What was begun is wrong: the sources that have another file may be asked for theirs.
     pub(crate) fn revive_different(&mut self) {
-        for source in &mut self.list {
+        for source in self.all_mut() {
             if matches!(source.standing, Standing::Different(_)) {
                 source.standing = Standing::Untried;
                 (source.attempts, source.retry_at) = (0, Time::ZERO);
@@ -176,35 +182,34 @@ impl Sources {
 
     /// Why nothing more comes, once all have been dropped: each source with its reason.
     pub(crate) fn failure(&self) -> Error {
-        let errors = || self.list.iter().filter_map(|source| Some((source, source.dropped_for()?)));
+        let errors = || self.all().filter_map(|(_, source)| Some((source, source.dropped_for()?)));
         // If one may well work a little later, so may the whole.
         let transient = errors().find(|(_, error)| error.is_transient());
         let Some((_, first)) = transient.or_else(|| errors().next()) else {
             return Error::new(ErrorKind::Internal, "a file with sources was given up; please report it");
         };
         let reasons: Vec<String> = errors().map(|(source, error)| reason(source, error)).collect();
-        let message = format!("none of {} sources could bring it: {}", self.list.len(), reasons.join("; "));
+        let message = format!("none of {} sources could bring it: {}", self.all().count(), reasons.join("; "));
         Error::new(first.kind(), message).with_transient(first.is_transient()).with_source(first.clone())
     }
 
     /// How much each of them brought.
     pub(crate) fn shares(&self) -> Vec<SourceShare> {
-        let share = |source: &Source| SourceShare {
+        let share = |(_, source): (usize, &Source)| SourceShare {
             url: secret::shown_url(&source.given),
             fetched_bytes: source.fetched_bytes,
             dropped: source.is_dropped(),
         };
-        self.list.iter().map(share).collect()
+        self.all().map(share).collect()
     }
 }
 
 impl Source {
     fn new(given: Url, origin: Origin) -> Self {
         Self {
-            url: given.clone(),
             given,
-            host: origin.clone(),
             own_origin: origin,
+            sent_to: None,
             redirects: 0,
             was_resolved_again: false,
             standing: Standing::Untried,
@@ -217,6 +222,27 @@ impl Source {
             ranges: RangeSet::new(),
             rate_bps: None,
         }
+    }
+
+    /// Where it is after redirects.
+    pub(crate) fn url(&self) -> &Url {
+        self.sent_to.as_ref().map_or(&self.given, |place| &place.0)
+    }
+
+    /// The origin of that.
+    pub(crate) fn host(&self) -> &Origin {
+        self.sent_to.as_ref().map_or(&self.own_origin, |place| &place.1)
+    }
+
+    /// Redirects have led to this place.
+    pub(crate) fn go_to(&mut self, place: (Url, Origin)) {
+        self.sent_to = Some(Box::new(place));
+    }
+
+    /// Goes back to the URL that was given: where it sends to may be another place now.
+    pub(crate) fn go_back(&mut self) {
+        self.sent_to = None;
+        self.redirects = 0;
     }
 
     pub(crate) fn is_joined(&self) -> bool {
@@ -250,12 +276,11 @@ impl Source {
     /// Goes back to the URL that was given, if the place that it was sent to has expired and this
     /// was not done before; false if there is no going back.
     pub(crate) fn resolve_again(&mut self) -> bool {
-        if self.was_resolved_again || self.url == self.given {
+        if self.was_resolved_again || *self.url() == self.given {
             return false;
         }
         self.was_resolved_again = true;
-        self.redirects = 0;
-        (self.url, self.host) = (self.given.clone(), self.own_origin.clone());
+        self.go_back();
         true
     }
 
@@ -287,11 +312,11 @@ mod tests {
             spec = spec.mirror(mirror.parse().unwrap());
         }
         let origin = Origin::of(&spec.url).unwrap();
-        Sources::new(&spec, &origin)
+        Sources::new(&spec, origin)
     }
 
     fn drop_source(sources: &mut Sources, source: usize, error: Error) {
-        sources.get_mut(source).unwrap().standing = Standing::Dropped(error);
+        sources[source].standing = Standing::Dropped(error);
     }
 
     #[test]
@@ -304,10 +329,10 @@ mod tests {
     #[test]
     fn the_next_to_lead_has_joined_or_waits_least() {
         let mut sources = sources(&["http://b/f", "http://c/f", "http://d/f"]);
-        sources.get_mut(1).unwrap().retry_at = Time::from_secs(3);
+        sources[1].retry_at = Time::from_secs(3);
         assert_eq!(sources.next_lead(), Some(2));
         for (source, rate) in [(1, 10.0), (3, 20.0)] {
-            let source = sources.get_mut(source).unwrap();
+            let source = &mut sources[source];
             (source.standing, source.rate_bps) = (Standing::Joined, Some(rate));
         }
         assert_eq!(sources.next_lead(), Some(3));

@@ -32,7 +32,7 @@ impl Core {
         job.restarts += 1;
         if job.restarts > RESTARTS_MAX {
             let error = Error::new(ErrorKind::Changed, "the file on the server changed each time it was fetched")
-                .with_url(secret::shown_url(&job.url))
+                .with_url(secret::shown_url(job.lead().url()))
                 .with_attempts(job.restarts);
             return self.give_up(now, id, error);
         }
@@ -71,7 +71,7 @@ impl Core {
         let fate = if job.is_worth_keeping() { Fate::Exchanged } else { Fate::Discarded };
         job.forget_content();
         job.forget();
-        job.go_back();
+        job.lead_mut().go_back();
         job.is_part_open = false;
         self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), fate });
         (job.has_old, job.old, job.held_partial) = (false, None, None);
@@ -85,7 +85,7 @@ impl Core {
         job.keep_version();
         // Bytes that differ are of no version that could come back.
         let held = (is_by_version && job.is_worth_keeping() && !job.sources.is_many()).then(|| job.journal());
-        job.go_back();
+        job.lead_mut().go_back();
         job.forget();
         job.is_replacing = held.is_some();
         job.held_partial = held.map(Box::new);
@@ -120,7 +120,8 @@ impl Core {
             "the server does not say which version this is ({}), where one with a version was begun",
             before.differences(&head.evidence)
         );
-        let error = Error::new(ErrorKind::Changed, text).with_url(secret::shown_url(&job.url)).with_advice(KEPT);
+        let error =
+            Error::new(ErrorKind::Changed, text).with_url(secret::shown_url(job.lead().url())).with_advice(KEPT);
         job.is_replacing = true;
         job.held_partial = Some(journal);
         job.doubts.unknown += 1;
@@ -131,7 +132,7 @@ impl Core {
         }
         job.phase = Phase::Ready;
         job.probe = None;
-        job.go_back();
+        job.lead_mut().go_back();
         self.drop_transfers(&[transfer]);
         self.retry_or_fail(now, id, 0, error, false);
         true

@@ -58,7 +58,7 @@ impl Core {
                 job.failures.clear();
             } else if job.is_last_resort {
                 let text = format!("the server has another version ({})", job.held.differences(&head.evidence));
-                let error = Error::new(ErrorKind::Changed, text).with_url(crate::secret::shown_url(&job.url));
+                let error = Error::new(ErrorKind::Changed, text).with_url(crate::secret::shown_url(job.lead().url()));
                 return self.wind(now, id, Winding::Fail(error.with_advice(KEPT)));
             }
             if self.must_ask_again(now, id, &head, verdict) {
@@ -86,21 +86,19 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.came_in_part = head.is_part;
         job.held = head.evidence.clone();
-        if let Some(source) = job.sources.get_mut(job.sources.lead()) {
-            source.told = Some(head.evidence.clone());
-        }
+        job.lead_mut().told = Some(head.evidence.clone());
         // Bytes that were encoded on the way are others each time, and so are their offsets.
         job.says_no_ranges = head.refuses_ranges || head.evidence.content_encoding.is_some();
         job.segmented = if job.says_no_ranges { Segmented::Refused } else { job.segmented };
         job.whole = whole;
-        job.patience = 0;
+        job.lead_mut().patience = 0;
         let was_named = std::mem::replace(&mut job.is_named, true);
         let given = head.file_name.clone();
         let (warning, remarks) = (encoding_warning(&head), head.remarks.clone());
         job.answer = Some(head);
         if !was_named {
             // A mirror does not name the file by its URL.
-            let url = if job.sources.lead() == 0 { &job.url } else { &job.spec.url };
+            let url = if job.sources.lead() == 0 { job.lead().url() } else { &job.spec.url };
             let plain = given.unwrap_or_else(|| name::safe::from_url(url));
             job.plain_name = self.names.safe(&plain);
             job.renamed = 0;
@@ -131,7 +129,7 @@ impl Core {
             return false;
         }
         let error = Error::new(ErrorKind::Protocol, "the server sends the first part of the file and never the rest");
-        let error = error.with_url(crate::secret::shown_url(&job.url)).with_attempts(job.part_answers);
+        let error = error.with_url(crate::secret::shown_url(job.lead().url())).with_attempts(job.part_answers);
         self.wind(now, id, Winding::Fail(error));
         true
     }
@@ -145,7 +143,7 @@ impl Core {
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.phase = Phase::Moving;
-        job.patience = 0;
+        job.lead_mut().patience = 0;
         job.held.learn_digest(&head.evidence);
         if let Some(state) = self.transfers.get_mut(&transfer) {
             state.writes = true;
@@ -171,7 +169,7 @@ impl Core {
         let told = job.told_bytes.filter(|told| expected_bytes == Some(*told));
         let Some((told, has)) = told.zip(head.total_bytes).filter(|(told, has)| told != has) else { return false };
         let text = format!("the file has {has} bytes here, and {told} where it was begun");
-        let error = Error::new(ErrorKind::Changed, text).with_url(crate::secret::shown_url(&job.url));
+        let error = Error::new(ErrorKind::Changed, text).with_url(crate::secret::shown_url(job.lead().url()));
         self.give_up(now, id, error.with_advice(KEPT));
         true
     }
@@ -226,7 +224,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let event = Event::Answered {
             job: id,
-            url: crate::secret::shown_url(&job.url),
+            url: crate::secret::shown_url(job.lead().url()),
             path: job.path.clone(),
             total_bytes: job.total_bytes,
             resumed_bytes: 0,
@@ -344,7 +342,8 @@ impl Core {
             false => "the file on the server has changed",
         };
         let text = format!("{text} ({})", held.differences(&head.evidence));
-        let error = Error::new(ErrorKind::Changed, text).with_url(crate::secret::shown_url(&job.url)).with_advice(KEPT);
+        let error =
+            Error::new(ErrorKind::Changed, text).with_url(crate::secret::shown_url(job.lead().url())).with_advice(KEPT);
         if is_unknown {
             job.doubts.unknown += 1;
             if job.doubts.unknown >= UNKNOWN_MAX {
@@ -364,7 +363,7 @@ impl Core {
         job.answer = None;
         job.whole = None;
         // Where it was sent to may be what is wrong.
-        job.go_back();
+        job.lead_mut().go_back();
         let running = job.transfers.clone();
         self.drop_transfers(&running);
         self.retry_or_fail(now, id, 0, error, false);
@@ -399,9 +398,7 @@ impl Core {
         job.phase = Phase::Publishing;
         job.total_bytes = Some(bytes);
         job.done.insert(crate::ranges::ByteRange::new(0, bytes));
-        if let Some(source) = job.sources.get_mut(job.sources.lead()) {
-            source.fetched_bytes = bytes;
-        }
+        job.lead_mut().fetched_bytes = bytes;
         self.unstored_bytes += bytes;
         let store = Store {
             job: id,

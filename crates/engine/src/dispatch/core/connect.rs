@@ -161,7 +161,7 @@ impl Core {
         let kind = FetchKind::Piece {
             range: gap,
             overlap_bytes: overlap,
-            if_range: if job.distrusts_if_range { None } else { job.held.if_range() },
+            if_range: if job.lead().distrusts_if_range { None } else { job.held.if_range() },
             expect: Arc::new(job.held.clone()),
             demand,
         };
@@ -173,7 +173,7 @@ impl Core {
     /// one of them may show that the host is alive.
     pub(super) fn leave_to_host(&mut self, now: Time, id: JobId, attempts: u32, error: Error) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let others = self.waiting.len_of(|host| *host == job.host);
+        let others = self.waiting.len_of(|host| *host == *job.lead().host());
         if attempts > 1 || job.put_behind.is_some() || others == 0 {
             return self.give_up(now, id, error.with_attempts(attempts));
         }
@@ -185,7 +185,7 @@ impl Core {
     /// them was answered.
     pub(super) fn fails_behind(&mut self, now: Time, id: JobId) -> bool {
         let Some(job) = self.jobs.get(&id) else { return true };
-        let Some(error) = job.put_behind.clone().filter(|_| self.slots.is_given_up(&job.host, 1, now)) else {
+        let Some(error) = job.put_behind.clone().filter(|_| self.slots.is_given_up(job.lead().host(), 1, now)) else {
             return false;
         };
         self.give_up(now, id, error.with_attempts(1));
@@ -196,8 +196,8 @@ impl Core {
     fn fail_with_its_host(&mut self, now: Time, id: JobId) {
         let job = &self.jobs[&id];
         // Those that were told to be patient count too.
-        let attempts = job.failures.get(&0).map_or(0, |failure| failure.attempts) + job.patience;
-        if !self.slots.is_given_up(&job.host, attempts, now) {
+        let attempts = job.failures.get(&0).map_or(0, |failure| failure.attempts) + job.lead().patience;
+        if !self.slots.is_given_up(job.lead().host(), attempts, now) {
             return;
         }
         if let Some(error) = job.last_error.clone() {
@@ -328,15 +328,15 @@ impl Core {
             }
             return;
         }
-        job.patience = 0;
-        job.was_resolved_again = false;
+        let lead = job.lead_mut();
+        (lead.patience, lead.was_resolved_again) = (0, false);
         job.doubts = Doubts::default();
         job.left_to_others = 0;
         job.held.place = job.held.place.or(head.evidence.place);
         job.held.learn_digest(&head.evidence);
-        if job.transfers.len() == 1 && state.url != job.url {
+        if job.transfers.len() == 1 && state.url != *job.lead().url() {
             // It was sent there when nothing else ran, and has shown that the file is there.
-            (job.url, job.host) = (state.url.clone(), state.host.clone());
+            job.lead_mut().go_to((state.url.clone(), state.host.clone()));
         }
         if job.segmented != Segmented::Trying {
             return;
@@ -360,7 +360,8 @@ impl Core {
         kind: FetchKind,
         piece: Piece,
     ) -> Option<TransferId> {
-        let (url, host) = self.jobs.get(&id)?.place_of(source);
+        let source_of = &self.jobs.get(&id)?.sources[source];
+        let (url, host) = (source_of.url(), source_of.host());
         let place = (url.clone(), host.clone());
         self.send_to(now, id, source, place, kind, piece)
     }
@@ -420,11 +421,11 @@ impl Core {
             slot: taken.slot,
             alpn: taken.alpn,
             origin: host.clone(),
-            is_given: url == *job.sources.get(source).map_or(&job.spec.url, |source| &source.given),
+            is_given: url == job.sources[source].given,
             cookie: job.cookies.header(&url),
             url,
-            is_own_origin: host == job.own_origin,
-            keeps_credentials: host == *job.sources.get(source).map_or(&job.own_origin, |source| &source.own_origin),
+            is_own_origin: host == *job.own_origin(),
+            keeps_credentials: host == job.sources[source].own_origin,
             kind,
             piece,
         };
@@ -439,16 +440,10 @@ impl Core {
 
 /// The request for a range of this source, whose answer must be of the version that it had.
 fn piece_kind(job: &Job, source: usize, range: ByteRange, demand: Demand) -> FetchKind {
-    let mirror = job.sources.get(source).filter(|_| source != job.sources.lead());
-    let (evidence, distrusts_if_range) = match mirror {
-        Some(mirror) => (mirror.told.clone().unwrap_or_default(), mirror.distrusts_if_range),
-        None => (job.held.clone(), job.distrusts_if_range),
-    };
-    let demand = match mirror {
-        // One that tells nothing by itself has joined by a sample, which is all there is.
-        Some(_) if !evidence.can_join() => Demand::NotDifferent,
-        _ => demand,
-    };
-    let if_range = if distrusts_if_range { None } else { evidence.if_range() };
+    let (asked, is_lead) = (&job.sources[source], source == job.sources.lead());
+    let evidence = if is_lead { job.held.clone() } else { asked.told.clone().unwrap_or_default() };
+    // A mirror that tells nothing by itself has joined by a sample, which is all there is.
+    let demand = if is_lead || evidence.can_join() { demand } else { Demand::NotDifferent };
+    let if_range = if asked.distrusts_if_range { None } else { evidence.if_range() };
     FetchKind::Piece { range, overlap_bytes: 0, if_range, expect: Arc::new(evidence), demand }
 }

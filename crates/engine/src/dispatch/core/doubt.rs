@@ -201,7 +201,7 @@ impl Core {
         let start = transfer.piece.start();
         if let Some(job) = self.jobs.get_mut(&id) {
             // Where it was sent to may be what is wrong, or may have expired.
-            job.go_back();
+            job.lead_mut().go_back();
         }
         self.retry_or_fail(now, id, start, error, false);
     }
@@ -226,7 +226,7 @@ fn is_called(job: &Job, head: &Head, says: fn(&Path) -> bool) -> bool {
     let given = head.file_name.as_deref().map(safe::make_safe);
     let asked = safe::make_safe(&safe::from_url(&job.spec.url));
     let named = job.is_named.then(|| job.path.clone());
-    let sent_to = safe::make_safe(&safe::from_url(&job.url));
+    let sent_to = safe::make_safe(&safe::from_url(job.lead().url()));
     let names = [Some(asked.into()), Some(sent_to.into()), given.map(Into::into), named];
     names.into_iter().flatten().any(|name: PathBuf| says(&name))
 }

@@ -281,7 +281,7 @@ impl Core {
             self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), fate: Fate::Kept });
         }
         job.forget();
-        job.go_back();
+        job.lead_mut().go_back();
         self.prepare(now, id);
     }
 
@@ -364,7 +364,7 @@ impl Core {
 
     /// It takes a place again, or for the first time.
     pub(super) fn enter_running(&mut self, id: JobId) {
-        let Some(host) = self.jobs.get(&id).map(|job| job.own_origin.clone()) else { return };
+        let Some(host) = self.jobs.get(&id).map(|job| job.own_origin().clone()) else { return };
         self.running.push(id);
         *self.running_of.entry(host).or_default() += 1;
     }
@@ -372,7 +372,7 @@ impl Core {
     pub(super) fn leave_running(&mut self, id: JobId) {
         let Some(at) = self.running.iter().position(|running| *running == id) else { return };
         self.running.remove(at);
-        let Some(host) = self.jobs.get(&id).map(|job| job.own_origin.clone()) else { return };
+        let Some(host) = self.jobs.get(&id).map(|job| job.own_origin().clone()) else { return };
         if let Some(count) = self.running_of.get_mut(&host) {
             *count -= 1;
             if *count == 0 {

@@ -40,8 +40,9 @@ impl Core {
 
     fn refuse(&mut self, now: Time, id: JobId, what: String) {
         let Some(job) = self.jobs.get(&id) else { return };
-        let error =
-            Error::new(ErrorKind::TooLarge, what).with_url(secret::shown_url(&job.url)).with_path(job.path.clone());
+        let error = Error::new(ErrorKind::TooLarge, what)
+            .with_url(secret::shown_url(job.lead().url()))
+            .with_path(job.path.clone());
         self.wind(now, id, Winding::Fail(error));
     }
 }

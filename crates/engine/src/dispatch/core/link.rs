@@ -171,12 +171,11 @@ impl Core {
         };
         job.link = Link::Compared;
         // The URL that was given may lead to another place each time.
-        (job.url, job.host) = (transfer.url.clone(), transfer.host.clone());
+        let lead = job.lead_mut();
+        lead.go_to((transfer.url.clone(), transfer.host.clone()));
+        lead.distrusts_if_range = false;
+        lead.told = Some(evidence.clone());
         job.needs_sample = false;
-        job.distrusts_if_range = false;
-        if let Some(source) = job.sources.get_mut(job.sources.lead()) {
-            source.told = Some(evidence.clone());
-        }
         job.held = evidence;
         let message = format!("goes on with what an earlier run left: {why}");
         self.effects.push(Effect::Report(Event::Remark { job: id, message }));
@@ -186,7 +185,7 @@ impl Core {
     /// Nothing is added to what is there, and nothing of it is lost.
     fn refuse_link(&mut self, now: Time, id: JobId, error: Error) {
         let Some(job) = self.jobs.get(&id) else { return };
-        let error = error.with_url(secret::shown_url(&job.url)).with_path(job.path.clone());
+        let error = error.with_url(secret::shown_url(job.lead().url())).with_path(job.path.clone());
         self.wind(now, id, Winding::Fail(error));
     }
 }

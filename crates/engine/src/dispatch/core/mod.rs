@@ -328,7 +328,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         match job.phase {
             Phase::Waiting => {
-                let host = job.host.clone();
+                let host = job.lead().host().clone();
                 job.phase = Phase::Paused;
                 self.waiting.remove(&host, id);
                 self.paused.push(id);
@@ -350,7 +350,7 @@ impl Core {
         self.paused.remove(at);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.phase = Phase::Waiting;
-        let host = job.host.clone();
+        let host = job.lead().host().clone();
         self.waiting.push_front(&host, id);
         self.effects.push(Effect::Report(Event::Resumed { job: id }));
     }
@@ -359,7 +359,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         match job.phase {
             Phase::Waiting => {
-                let host = job.host.clone();
+                let host = job.lead().host().clone();
                 self.waiting.remove(&host, id);
                 self.wind(now, id, Winding::Cancel);
             }

@@ -46,7 +46,7 @@ impl Core {
             End::NotRange(head) => {
                 job.says_no_ranges |= head.refuses_ranges || head.evidence.content_encoding.is_some();
                 // Some CDNs answer so to any If-Range.
-                let was_asked_why = std::mem::replace(&mut job.distrusts_if_range, true);
+                let was_asked_why = std::mem::replace(&mut job.lead_mut().distrusts_if_range, true);
                 transfer.had_if_range && !was_asked_why && !job.says_no_ranges
             }
             _ => false,

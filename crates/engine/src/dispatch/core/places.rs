@@ -64,14 +64,14 @@ impl Core {
 
     /// Whether a job has failed or waited for its server, and nothing has come of it since.
     pub(super) fn is_troubled(&self, id: JobId) -> bool {
-        self.jobs.get(&id).is_some_and(|job| job.patience > 0 || !job.failures.is_empty())
+        self.jobs.get(&id).is_some_and(|job| job.lead().patience > 0 || !job.failures.is_empty())
     }
 
     pub(super) fn places(&self, now: Time) -> Places {
         let mut places = Places::default();
         for job in self.running.iter().map(|id| &self.jobs[id]).filter(|job| job.takes_place()) {
             match self.is_quiet(now, job) {
-                true => *places.quiet_of.entry(job.host.clone()).or_default() += 1,
+                true => *places.quiet_of.entry(job.lead().host().clone()).or_default() += 1,
                 false => places.active += 1,
             }
         }
@@ -86,7 +86,7 @@ impl Core {
 
     /// Whether a job waits for the quiet files of its own host, and others do not.
     pub(super) fn waits_for_its_host(&self, places: &Places, job: &Job) -> bool {
-        let quiet = places.quiet_of(&job.host);
+        let quiet = places.quiet_of(job.lead().host());
         quiet > 0 && places.active < self.settings.jobs && places.active + quiet >= self.settings.jobs
     }
 
@@ -97,7 +97,7 @@ impl Core {
     }
 
     fn has_place(&self, places: &Places, id: JobId) -> bool {
-        places.taken_for(&self.jobs[&id].host) < self.settings.jobs
+        places.taken_for(self.jobs[&id].lead().host()) < self.settings.jobs
     }
 
     fn is_ready(&self, id: JobId) -> bool {

@@ -94,14 +94,14 @@ impl Core {
             self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), fate: Fate::Kept });
         }
         job.forget();
-        job.go_back();
+        job.lead_mut().go_back();
         // What the journal says then was on the disk.
         job.is_disk_doubtful = false;
         if self.full_since.is_some() {
             job.failures.insert(0, Failures { attempts: 0, retry_at: now + wait });
         }
         job.phase = Phase::Waiting;
-        let host = job.host.clone();
+        let host = job.lead().host().clone();
         self.waiting.push_back(&host, id);
     }
 }

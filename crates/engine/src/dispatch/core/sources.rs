@@ -78,7 +78,7 @@ impl Core {
     /// pieces and the last that completed one. Without that one, a connection that crawls at the end
     /// would look like any other.
     pub(super) fn rate_of(&self, job: &Job, source: usize) -> Option<f64> {
-        let last = job.sources.get(source).map_or(job.connection_bps, |source| source.rate_bps);
+        let last = job.sources[source].rate_bps;
         let running = self.transfers_of(job, source).filter(|(_, transfer)| transfer.writes);
         let rates: Vec<f64> = running.filter_map(|(_, transfer)| transfer.rate.bps()).chain(last).collect();
         (!rates.is_empty()).then(|| rates.iter().sum::<f64>() / rates.len() as f64)
@@ -112,8 +112,7 @@ impl Core {
 
     /// Whether a source need not be left alone for a while.
     fn is_able(&self, now: Time, job: &Job, source: usize) -> bool {
-        let waits = job.sources.get(source).is_none_or(|state| state.retry_at > now);
-        !waits && self.slots.held_until(job.place_of(source).1) <= now
+        job.sources[source].retry_at <= now && self.slots.held_until(job.sources[source].host()) <= now
     }
 
     /// The source that leads has no connection.
@@ -145,10 +144,10 @@ impl Core {
     /// A mirror has no connection: it is compared, or gets a piece.
     fn ask_mirror(&mut self, now: Time, id: JobId, mirror: usize) -> Asked {
         let job = &self.jobs[&id];
-        if job.sources.get(mirror).is_some_and(Source::is_substitute) {
+        if job.sources[mirror].is_substitute() {
             return Asked::Nothing;
         }
-        if job.sources.get(mirror).is_some_and(Source::is_joined) {
+        if job.sources[mirror].is_joined() {
             // A piece could be the one that is just being tried.
             if job.segmented == Segmented::Trying && job.probe.is_some() {
                 return Asked::Waits;
@@ -192,7 +191,7 @@ impl Core {
         let job = &self.jobs[&id];
         let serves_ranges = |source: usize| match source == job.sources.lead() {
             true => job.segmented == Segmented::Proven && !job.needs_sample,
-            false => job.sources.get(source).is_some_and(Source::is_joined),
+            false => job.sources[source].is_joined(),
         };
         let rated = busy.iter().filter(|source| serves_ranges(**source));
         let mut rated: Vec<_> = rated.map(|source| (*source, self.rate_of(job, *source))).collect();
@@ -225,7 +224,7 @@ impl Core {
     /// against its source alone.
     pub(super) fn source_ended(&mut self, now: Time, id: JobId, transfer: &Transfer, end: End) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.sources.is_dropped(transfer.source) {
+        if job.sources[transfer.source].is_dropped() {
             return self.look_whether_whole(now, id);
         }
         let is_lead = transfer.source == job.sources.lead();
@@ -253,14 +252,14 @@ impl Core {
     fn mirror_redirected(&mut self, now: Time, id: JobId, transfer: &Transfer, redirect: &Redirect) {
         let allow_downgrade = self.settings.allow_downgrade;
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let Some(mirror) = job.sources.get_mut(transfer.source) else { return };
-        if transfer.url != mirror.url {
+        let mirror = &mut job.sources[transfer.source];
+        if transfer.url != *mirror.url() {
             // Another request was sent elsewhere before; the next one asks there.
             return;
         }
         mirror.redirects += 1;
         match next_place(transfer, redirect, mirror.redirects, allow_downgrade) {
-            Ok(place) => (mirror.url, mirror.host) = place,
+            Ok(place) => mirror.go_to(place),
             Err(error) => self.drop_source(now, id, transfer.source, error),
         }
     }
@@ -277,7 +276,7 @@ impl Core {
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let (is_encoded, is_refusal) = (head.evidence.content_encoding.is_some(), head.status == 416);
-        let known = job.sources.get(transfer.source).and_then(|mirror| mirror.told.clone());
+        let known = job.sources[transfer.source].told.clone();
         let expected = known.unwrap_or_else(|| job.common_version());
         let has_changed = expected.compare(&head.evidence).is_different();
         let is_shorter = is_refusal && head.total_bytes.is_some() && head.total_bytes != job.total_bytes;
@@ -287,9 +286,7 @@ impl Core {
         let never = head.refuses_ranges || is_encoded;
         if transfer.had_if_range && !is_refusal && !never {
             // It is asked once more without, as the source that leads would be.
-            if let Some(mirror) = job.sources.get_mut(transfer.source) {
-                mirror.distrusts_if_range = true;
-            }
+            job.sources[transfer.source].distrusts_if_range = true;
             return;
         }
         self.mirror_without_range(now, id, transfer.source, never, not_a_range_error(head));
@@ -327,9 +324,7 @@ impl Core {
             (Some(theirs), Some(ours)) if theirs != ours => {
                 Error::new(ErrorKind::Protocol, format!("its file has {theirs} bytes instead of {ours}"))
             }
-            _ if job.sources.get(source).is_some_and(|source| source.told.is_none()) => {
-                Error::new(ErrorKind::Protocol, "its file has another digest")
-            }
+            _ if job.sources[source].told.is_none() => Error::new(ErrorKind::Protocol, "its file has another digest"),
             _ => Error::new(ErrorKind::Changed, "its file has changed"),
         };
         self.leave_source(now, id, source, Standing::Different(error));
@@ -377,7 +372,7 @@ impl Core {
         if is_lead {
             job.needs_sample = false;
         }
-        let Some(source) = job.sources.get_mut(transfer.source) else { return };
+        let source = &mut job.sources[transfer.source];
         source.standing = Standing::Joined;
         source.works();
         if let Some(head) = head {
@@ -391,7 +386,8 @@ impl Core {
     /// Its sample is the same, and nothing that it says of its version: it stays untried, and is not
     /// asked beside the others.
     fn keep_as_substitute(&mut self, id: JobId, source: usize) {
-        let Some(state) = self.jobs.get_mut(&id).and_then(|job| job.sources.get_mut(source)) else { return };
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let state = &mut job.sources[source];
         state.standing = Standing::Substitute;
         let url = secret::shown_url(&state.given);
         let message = format!(
@@ -413,9 +409,8 @@ impl Core {
         let patience_max = self.patience_max();
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let error = if error.url().is_some() { error } else { error.with_url(secret::shown_url(&transfer.url)) };
-        let is_elsewhere = transfer.url != *job.place_of(transfer.source).0;
-        let is_lead = transfer.source == job.sources.lead();
-        let Some(source) = job.sources.get_mut(transfer.source) else { return };
+        let is_elsewhere = transfer.url != *job.sources[transfer.source].url();
+        let source = &mut job.sources[transfer.source];
         let asked = retry_after.filter(|wait| is_transient && *wait > backoff::FLOOR);
         if let Some(asked) = asked.filter(|_| source.patience < patience_max) {
             source.patience += 1;
@@ -432,7 +427,7 @@ impl Core {
             return self.slots.refuse(host, serving, now);
         }
         if matches!(kind, ErrorKind::Status(401 | 403 | 404 | 410)) {
-            let goes_back = is_elsewhere || if is_lead { job.resolve_again() } else { source.resolve_again() };
+            let goes_back = is_elsewhere || source.resolve_again();
             if goes_back && self.settings.retries > 0 {
                 return;
             }
@@ -441,10 +436,9 @@ impl Core {
             true => self.try_later(now, id, transfer.source, self.settings.retries, error),
             false => self.drop_source(now, id, transfer.source, error),
         }
-        if let (Some(asked), Some(job)) = (asked, self.jobs.get_mut(&id))
-            && let Some(source) = job.sources.get_mut(transfer.source)
-        {
+        if let (Some(asked), Some(job)) = (asked, self.jobs.get_mut(&id)) {
             // However often it is asked again: not before it says so.
+            let source = &mut job.sources[transfer.source];
             source.retry_at = source.retry_at.max(now + asked);
         }
     }
@@ -457,15 +451,15 @@ impl Core {
         if !(error.is_scarcity() && others_bring) {
             return self.fail_or_wait(now, id, error);
         }
-        if let Some(state) = job.sources.get_mut(source) {
-            state.patience += 1;
-            state.retry_at = now + backoff::wait(state.patience, &mut self.random);
-        }
+        let state = &mut job.sources[source];
+        state.patience += 1;
+        state.retry_at = now + backoff::wait(state.patience, &mut self.random);
     }
 
     /// Leaves a source alone for a while, or for ever if it has failed too often in a row.
     fn try_later(&mut self, now: Time, id: JobId, source: usize, retries: u32, error: Error) {
-        let Some(state) = self.jobs.get_mut(&id).and_then(|job| job.sources.get_mut(source)) else { return };
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let state = &mut job.sources[source];
         let error = if error.url().is_some() { error } else { error.with_url(secret::shown_url(&state.given)) };
         if state.retry_at > now {
             // Several of its connections broke at once.
@@ -504,13 +498,13 @@ impl Core {
         if !job.sources.is_many() || has_begun {
             return;
         }
-        let waits = |source: usize, retry_at: Time| retry_at.max(self.slots.held_until(job.place_of(source).1));
+        let waits = |source: usize, retry_at: Time| retry_at.max(self.slots.held_until(job.sources[source].host()));
         let lead = job.sources.lead();
         let others = job.sources.live().filter(|(source, _)| *source != lead);
         let next = others.map(|(source, state)| (waits(source, state.retry_at), source)).min();
         let ours = waits(lead, job.failures.get(&0).map_or(Time::ZERO, |failure| failure.retry_at));
         if let Some((_, next)) = next.filter(|(theirs, _)| *theirs < ours) {
-            self.follow(id, next);
+            self.change_lead(id, next);
         }
     }
 
@@ -518,7 +512,7 @@ impl Core {
     /// is enough to compare it with, or begins anew.
     pub(super) fn lead_changes(&mut self, id: JobId, next: usize) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let is_substitute = job.sources.get(next).is_some_and(Source::is_substitute);
+        let is_substitute = job.sources[next].is_substitute();
         let goes_on = job.is_part_open && job.total_bytes.is_some() && has_enough(job) && !is_substitute;
         if !goes_on {
             job.keep_version();
@@ -528,12 +522,12 @@ impl Core {
             job.told_bytes = told_bytes;
         }
         job.phase = if goes_on { Phase::Moving } else { Phase::Ready };
-        job.follow(next);
+        job.change_lead(next);
     }
 
-    fn follow(&mut self, id: JobId, next: usize) {
+    fn change_lead(&mut self, id: JobId, next: usize) {
         if let Some(job) = self.jobs.get_mut(&id) {
-            job.follow(next);
+            job.change_lead(next);
         }
     }
 
@@ -544,7 +538,7 @@ impl Core {
     /// A source brings nothing any more. If it was the last one, the job fails.
     pub(super) fn leave_source(&mut self, now: Time, id: JobId, source: usize, standing: Standing) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let Some(state) = job.sources.get_mut(source) else { return };
+        let state = &mut job.sources[source];
         state.standing = standing;
         let Some(report) = state.dropped_for().map(ErrorReport::from) else { return };
         let url = secret::shown_url(&state.given);
@@ -565,7 +559,7 @@ impl Core {
                 let error = job.sources.failure();
                 self.wind(now, id, Winding::Fail(error));
             }
-            Some(next) if matches!(job.phase, Phase::Moving) && job.sources.has_joined() => self.follow(id, next),
+            Some(next) if matches!(job.phase, Phase::Moving) && job.sources.has_joined() => self.change_lead(id, next),
             Some(next) => self.wind(now, id, Winding::Lead(next)),
         }
     }

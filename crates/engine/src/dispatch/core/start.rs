@@ -107,7 +107,7 @@ impl Core {
             let job = &self.jobs[*id];
             let waits = self.is_troubled(job.id)
                 || self.waits_for_its_host(&places, job)
-                || self.slots.held_until(&job.host) > now;
+                || self.slots.held_until(job.lead().host()) > now;
             !job.takes_place() && !waits
         };
         let mut ahead = self.running.iter().filter(is_ahead).count();
@@ -162,7 +162,7 @@ impl Core {
                 job.is_named = true;
             }
             None => {
-                job.plain_name = self.names.safe(&name::safe::from_url(&job.url));
+                job.plain_name = self.names.safe(&name::safe::from_url(job.lead().url()));
                 job.path = self.settings.dir.join(&job.plain_name);
             }
         }
@@ -428,11 +428,9 @@ pub(super) fn adopt(job: &mut Job, journal: Journal) {
     let source = job.sources.position_of(&journal.identity.url).unwrap_or(job.sources.lead());
     if source != job.sources.lead() && job.answer.is_none() {
         // Nobody was asked yet: the source whose version is known leads.
-        job.follow(source);
+        job.change_lead(source);
     }
-    if let Some(source) = job.sources.get_mut(source) {
-        source.told = Some(journal.identity.evidence.clone());
-    }
+    job.sources[source].told = Some(journal.identity.evidence.clone());
     let is_of_lead = source == job.sources.lead();
     if is_of_lead {
         // An earlier run may not have asked for the digest, which is of the same version.

@@ -22,8 +22,7 @@ impl Core {
             return false;
         }
         let Some(trace) = &job.trace else { return false };
-        let url =
-            |source: usize| job.sources.get(source).map_or_else(String::new, |source| secret::shown_url(&source.given));
+        let url = |source: usize| secret::shown_url(&job.sources[source].given);
         let suspect = trace.replaced.last().map_or_else(String::new, |suspect| url(*suspect));
         let message = format!(
             "the digest is not the promised one: what came from {suspect} is fetched again from {}",
@@ -39,7 +38,7 @@ impl Core {
     pub(super) fn begins_with_another(&mut self, now: Time, id: JobId, error: &Error) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else { return false };
         let lead = job.sources.lead();
-        if !job.sources.is_many() || job.trace.is_some() || job.sources.is_dropped(lead) {
+        if !job.sources.is_many() || job.trace.is_some() || job.sources[lead].is_dropped() {
             return false;
         }
         job.sources.revive_different();
@@ -57,7 +56,7 @@ impl Core {
     pub(super) fn name_culprit(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let Some(culprit) = job.trace.take().and_then(|trace| trace.replaced.last().copied()) else { return };
-        let Some(source) = job.sources.get(culprit) else { return };
+        let source = &job.sources[culprit];
         let error = Error::new(ErrorKind::Digest, "it sent bytes that do not fit the digest of the file");
         let url = secret::shown_url(&source.given);
         let sources_left = job.sources.live().filter(|(source, _)| *source != culprit).count() as u32;
@@ -135,8 +134,7 @@ impl Job {
     }
 
     fn forget_bytes_of(&mut self, suspect: usize) {
-        let Some(source) = self.sources.get_mut(suspect) else { return };
-        let ranges = std::mem::take(&mut source.ranges);
+        let ranges = std::mem::take(&mut self.sources[suspect].ranges);
         for range in ranges.iter() {
             self.done.remove(range);
         }

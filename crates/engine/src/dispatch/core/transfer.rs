@@ -71,12 +71,13 @@ impl Core {
         job.answers += u32::from(!transfer.brought().is_empty());
         // One that was broken off may have stalled, which says nothing of the next.
         let rate = transfer.rate_over_all(now).filter(|_| transfer.writes && matches!(end, End::Complete));
-        match job.sources.get_mut(transfer.source) {
-            Some(source) => {
-                source.brought(covered - before, rate);
-                source.ranges.insert(transfer.brought());
-            }
-            None => job.connection_bps = rate.or(job.connection_bps),
+        if job.sources.is_many() {
+            let source = &mut job.sources[transfer.source];
+            source.brought(covered - before, rate);
+            source.ranges.insert(transfer.brought());
+        } else {
+            let lead = job.lead_mut();
+            lead.rate_bps = rate.or(lead.rate_bps);
         }
         let has_progressed = covered >= job.high_water_bytes + RENEWING_BYTES_MIN;
         if has_progressed || is_success(&end) {
@@ -191,7 +192,7 @@ impl Core {
         // Asked again with a new cookie, even the same place may answer otherwise.
         let cookies = job.cookies.add(&transfer.url, &redirect.cookies);
         let redirect = &Redirect { cookies, ..redirect.clone() };
-        let redirects = if transfer.is_probe { job.redirects } else { transfer.redirects } + 1;
+        let redirects = if transfer.is_probe { job.lead().redirects } else { transfer.redirects } + 1;
         let place = match next_place(transfer, redirect, redirects, allow_downgrade) {
             Ok(place) => place,
             Err(error) if !transfer.is_probe && matches!(job.phase, Phase::Moving) && self.others_bring(id) => {
@@ -200,8 +201,9 @@ impl Core {
             Err(error) => return self.give_up(now, id, error),
         };
         if transfer.is_probe {
-            job.redirects = redirects;
-            (job.url, job.host) = place;
+            let lead = job.lead_mut();
+            lead.redirects = redirects;
+            lead.go_to(place);
             job.phase = Phase::Ready;
             return;
         }
@@ -266,7 +268,7 @@ impl Core {
         }
         if head.status != 416 && transfer.had_if_range && !job.says_no_ranges {
             // Some CDNs answer so to any If-Range. Ask once more without, and compare ourselves.
-            job.distrusts_if_range = true;
+            job.lead_mut().distrusts_if_range = true;
             if job.segmented == Segmented::Trying {
                 job.segmented = Segmented::Unknown;
             }
@@ -377,11 +379,11 @@ impl Core {
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let is_gone = matches!(kind, ErrorKind::Status(401 | 403 | 404 | 410));
-        if is_gone && transfer.is_probe && transfer.url != job.url {
+        if is_gone && transfer.is_probe && transfer.url != *job.lead().url() {
             // The old place; the new one has not been asked yet.
             return;
         }
-        if is_gone && self.settings.retries > 0 && job.resolve_again() {
+        if is_gone && self.settings.retries > 0 && job.lead_mut().resolve_again() {
             return;
         }
         if !is_transient && kind.blame() == Blame::Peer && !transfer.is_probe && self.others_bring(id) {
@@ -414,7 +416,7 @@ impl Core {
     ) {
         let patience_max = self.patience_max();
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.patience >= patience_max {
+        if job.lead().patience >= patience_max {
             self.retry_or_fail(now, id, start, error, false);
             // However often it is asked again: not before it says so.
             if let Some(job) = self.jobs.get_mut(&id) {
@@ -423,8 +425,8 @@ impl Core {
             }
             return;
         }
-        job.patience += 1;
-        let patience = job.patience;
+        job.lead_mut().patience += 1;
+        let patience = job.lead().patience;
         let wait = asked.max(backoff::wait(patience, &mut self.random));
         let key = if matches!(job.phase, Phase::Moving) { start } else { 0 };
         let retry_at = self.slots.retry_at(&transfer.host, now + wait);
@@ -459,7 +461,7 @@ impl Core {
         let failure = job.failures.entry(key).or_default();
         failure.attempts = if has_progressed { 1 } else { failure.attempts + 1 };
         let attempts = failure.attempts;
-        let host = job.host.clone();
+        let host = job.lead().host().clone();
         if attempts > retries && matches!(job.phase, Phase::Moving) && self.others_bring(id) {
             return self.put_off(now, id, start, &error);
         }
@@ -468,7 +470,7 @@ impl Core {
             return;
         }
         if attempts > retries {
-            let waited = self.jobs.get(&id).map_or(0, |job| job.patience);
+            let waited = self.jobs.get(&id).map_or(0, |job| job.lead().patience);
             return self.give_up(now, id, error.with_attempts(attempts + waited));
         }
         if is_given_up {

@@ -459,7 +459,7 @@ impl<'a> World<'a> {
         let job = &self.core.jobs[&fetch.job];
         let range = match &fetch.kind {
             FetchKind::Probe => {
-                self.check_places(&job.host);
+                self.check_places(job.lead().host());
                 return;
             }
             FetchKind::Sample { .. } | FetchKind::Check { .. } => return,
