@@ -373,8 +373,9 @@ pub(crate) enum Alpn {
 }
 
 /// What a connection speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Protocol {
+    #[default]
     Http1,
     Http2,
 }

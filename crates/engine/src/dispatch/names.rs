@@ -26,8 +26,9 @@ impl Names {
 
     /// Gives a job its next name: `a.iso`, `a.1.iso`, `a.2.iso` …
     pub(crate) fn number(&self, job: &mut Job) {
-        job.renamed += 1;
-        job.path = job.path.with_file_name(self.rules.numbered(&job.plain_name, job.renamed));
+        job.naming.renamed += 1;
+        job.naming.path =
+            job.naming.path.with_file_name(self.rules.numbered(&job.naming.plain_name, job.naming.renamed));
     }
 
     /// Gives a job its next name that nobody has spoken for, and reserves it.
@@ -47,16 +48,16 @@ impl Names {
 
     /// Reserves a job's name instead of the one that it held; false if somebody else has it.
     pub(crate) fn reserve(&mut self, job: &mut Job) -> bool {
-        let key = self.key(&job.path);
-        if job.reserved == Some(key) {
+        let key = self.key(&job.naming.path);
+        if job.naming.reserved == Some(key) {
             return true;
         }
-        if let Some(held) = job.reserved.take() {
+        if let Some(held) = job.naming.reserved.take() {
             self.keys.remove(&held);
         }
         let is_free = self.keys.insert(key);
         if is_free {
-            job.reserved = Some(key);
+            job.naming.reserved = Some(key);
         }
         is_free
     }

@@ -71,6 +71,17 @@ pub(crate) enum Standing {
     Different(Error),
 }
 
+/// The search for the source that sent wrong bytes: what others brought is fetched from one again.
+#[derive(Clone, Debug)]
+pub(crate) struct Trace {
+    /// The one that is asked.
+    pub(crate) base: usize,
+    /// Whose bytes were fetched again from it, in this order.
+    pub(crate) replaced: Vec<usize>,
+    /// Those that were asked before it.
+    pub(crate) bases_before: Vec<usize>,
+}
+
 impl Index<usize> for Sources {
     type Output = Source;
 

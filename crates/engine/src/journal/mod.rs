@@ -66,10 +66,11 @@ pub(crate) struct Identity {
 }
 
 /// What came of comparing the bytes with a digest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Verified {
     /// Not compared, as there was no digest or the file is not complete.
+    #[default]
     Unchecked,
     /// They have another digest; the next run fetches them again.
     Failed,

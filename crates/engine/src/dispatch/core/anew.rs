@@ -5,7 +5,7 @@
 use super::Core;
 use super::doubt::{KEPT, UNKNOWN_MAX};
 use crate::dispatch::backoff;
-use crate::dispatch::job::{Failures, Phase, Segmented, Winding};
+use crate::dispatch::job::{Closing, Failures, Phase, Segmented};
 use crate::dispatch::message::{Effect, Fate, Head, Time};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
@@ -29,14 +29,14 @@ pub(super) enum By {
 impl Core {
     pub(super) fn restart(&mut self, now: Time, id: JobId, reason: &str, by: By) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.restarts += 1;
-        if job.restarts > RESTARTS_MAX {
+        job.tries.restarts += 1;
+        if job.tries.restarts > RESTARTS_MAX {
             let error = Error::new(ErrorKind::Changed, "the file on the server changed each time it was fetched")
                 .with_url(secret::shown_url(job.lead().url()))
-                .with_attempts(job.restarts);
+                .with_attempts(job.tries.restarts);
             return self.give_up(now, id, error);
         }
-        self.wind(now, id, Winding::Restart { reason: reason.to_owned(), is_by_version: by == By::Version });
+        self.close(now, id, Closing::Restart { reason: reason.to_owned(), is_by_version: by == By::Version });
     }
 
     /// Whether an answer is of the version that is kept beside what came since, and not of that.
@@ -44,7 +44,7 @@ impl Core {
         let Some(job) = self.jobs.get(&id) else { return false };
         // However weakly: how it is gone on with is decided when it has its name back.
         let is_same = |version: &Evidence| version.compare(&head.evidence).is_same();
-        let is_old = !job.sources.is_many() && job.has_old && job.old.as_deref().is_some_and(is_same);
+        let is_old = !job.sources.is_many() && job.old.is_there && job.old.evidence.as_deref().is_some_and(is_same);
         is_old && !is_same(job.version_begun())
     }
 
@@ -55,13 +55,13 @@ impl Core {
             return false;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return false };
-        job.restarts += 1;
-        if job.restarts > RESTARTS_MAX {
+        job.tries.restarts += 1;
+        if job.tries.restarts > RESTARTS_MAX {
             return false;
         }
         let message = "the version that was begun first is served again: it goes on with that".to_owned();
         self.effects.push(Effect::Report(Event::Remark { job: id, message }));
-        self.wind(now, id, Winding::TakeBack);
+        self.close(now, id, Closing::TakeBack);
         true
     }
 
@@ -72,26 +72,26 @@ impl Core {
         job.forget_content();
         job.forget();
         job.lead_mut().go_back();
-        job.is_part_open = false;
-        self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), fate });
-        (job.has_old, job.old, job.held_partial) = (false, None, None);
+        job.part.is_open = false;
+        self.effects.push(Effect::Release { job: id, path: job.naming.part_of.clone(), fate });
+        (job.old.is_there, job.old.evidence, job.part.journal) = (false, None, None);
         self.prepare(now, id);
     }
 
     pub(super) fn begin_anew(&mut self, now: Time, id: JobId, reason: String, is_by_version: bool) {
         let wait = backoff::wait(1, &mut self.random);
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.fetched_bytes += job.done.covered().saturating_sub(job.resumed_bytes);
+        job.content.fetched_bytes += job.content.done.covered().saturating_sub(job.content.resumed_bytes);
         job.keep_version();
         // Bytes that differ are of no version that could come back.
         let held = (is_by_version && job.is_worth_keeping() && !job.sources.is_many()).then(|| job.journal());
         job.lead_mut().go_back();
         job.forget();
-        job.is_replacing = held.is_some();
-        job.held_partial = held.map(Box::new);
-        job.failures.insert(0, Failures { attempts: 0, retry_at: now + wait });
-        if Self::needs_single_stream(job.restarts) {
-            job.segmented = Segmented::Refused;
+        job.old.is_replacing = held.is_some();
+        job.part.journal = held.map(Box::new);
+        job.tries.failures.insert(0, Failures { attempts: 0, retry_at: now + wait });
+        if Self::needs_single_stream(job.tries.restarts) {
+            job.ranges.segmented = Segmented::Refused;
         }
         self.effects.push(Effect::Report(Event::Restarted { job: id, reason }));
     }
@@ -100,17 +100,17 @@ impl Core {
     /// gone on with, or nothing shows that it is the file.
     pub(super) fn is_not_replaced(&mut self, now: Time, id: JobId, transfer: TransferId, head: &Head) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else { return true };
-        if !std::mem::take(&mut job.is_replacing) {
+        if !std::mem::take(&mut job.old.is_replacing) {
             return false;
         }
-        let Some(journal) = job.held_partial.take() else { return false };
+        let Some(journal) = job.part.journal.take() else { return false };
         let before = &journal.identity.evidence;
         let verdict = before.compare(&head.evidence);
         if verdict.joins() {
-            (job.keeps_old, job.old) = (false, None);
+            (job.old.is_to_be_kept, job.old.evidence) = (false, None);
             let message = "the version that was begun is served again: it goes on with that".to_owned();
             self.effects.push(Effect::Report(Event::Remark { job: id, message }));
-            self.wind(now, id, Winding::Adopt(journal));
+            self.close(now, id, Closing::Adopt(journal));
             return true;
         }
         if verdict.is_different() || !before.tells_version() || head.evidence.tells_version() {
@@ -122,16 +122,16 @@ impl Core {
         );
         let error =
             Error::new(ErrorKind::Changed, text).with_url(secret::shown_url(job.lead().url())).with_advice(KEPT);
-        job.is_replacing = true;
-        job.held_partial = Some(journal);
-        job.doubts.unknown += 1;
-        let unknown = job.doubts.unknown;
+        job.old.is_replacing = true;
+        job.part.journal = Some(journal);
+        job.tries.doubts.unknown += 1;
+        let unknown = job.tries.doubts.unknown;
         if unknown >= UNKNOWN_MAX {
-            self.wind(now, id, Winding::Fail(error.with_attempts(unknown)));
+            self.close(now, id, Closing::Fail(error.with_attempts(unknown)));
             return true;
         }
         job.phase = Phase::Ready;
-        job.probe = None;
+        job.answer.probe = None;
         job.lead_mut().go_back();
         self.drop_transfers(&[transfer]);
         self.retry_or_fail(now, id, 0, error, false);

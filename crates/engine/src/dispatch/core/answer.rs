@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::Core;
 use super::doubt::{KEPT, UNKNOWN_MAX, page_error};
 use super::existing::Decision;
-use crate::dispatch::job::{Phase, Segmented, Winding};
+use crate::dispatch::job::{Closing, Phase, Segmented};
 use crate::dispatch::link::Link;
 use crate::dispatch::message::{Effect, Fate, Head, Open, Store, Time};
 use crate::error::{Error, ErrorKind, Result};
@@ -30,8 +30,8 @@ impl Core {
         if !matches!(job.phase, Phase::Probing) {
             return;
         }
-        job.probe = Some(transfer);
-        job.protocol = head.protocol;
+        job.answer.probe = Some(transfer);
+        job.answer.protocol = head.protocol;
         self.slots.served(state.slot);
         if self.is_page(id, &head) {
             return self.page_instead(now, id, transfer, &head);
@@ -40,26 +40,26 @@ impl Core {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let mut expected_bytes = job.told_bytes;
-        if std::mem::take(&mut job.begins_at_zero) {
-            let verdict = job.held.compare(&head.evidence);
+        let mut expected_bytes = job.content.told_bytes;
+        if std::mem::take(&mut job.ranges.begins_at_zero) {
+            let verdict = job.content.held.compare(&head.evidence);
             // Who tells no length has that of the version that it names.
-            let may_have_length = head.total_bytes.is_none() || head.total_bytes == job.total_bytes;
-            if whole.is_none() && verdict.joins() && may_have_length && !job.needs_sample {
+            let may_have_length = head.total_bytes.is_none() || head.total_bytes == job.content.total_bytes;
+            if whole.is_none() && verdict.joins() && may_have_length && !job.ranges.needs_sample {
                 return self.stream_over(id, transfer, &head);
             }
-            expected_bytes = job.total_bytes.filter(|_| !verdict.is_different());
-            job.begins_at_zero = true;
-            if job.is_last_resort && job.held.shares_tag(&head.evidence) && !job.link.is_compared() {
+            expected_bytes = job.content.total_bytes.filter(|_| !verdict.is_different());
+            job.ranges.begins_at_zero = true;
+            if job.ranges.is_last_resort && job.content.held.shares_tag(&head.evidence) && !job.link.is_compared() {
                 return self.compare_first(id, transfer);
             }
-            if job.is_last_resort && verdict.is_different() {
+            if job.ranges.is_last_resort && verdict.is_different() {
                 // The last try was for ranges; that it is another version has to be said twice.
-                job.failures.clear();
-            } else if job.is_last_resort {
-                let text = format!("the server has another version ({})", job.held.differences(&head.evidence));
+                job.tries.failures.clear();
+            } else if job.ranges.is_last_resort {
+                let text = format!("the server has another version ({})", job.content.held.differences(&head.evidence));
                 let error = Error::new(ErrorKind::Changed, text).with_url(crate::secret::shown_url(job.lead().url()));
-                return self.wind(now, id, Winding::Fail(error.with_advice(KEPT)));
+                return self.close(now, id, Closing::Fail(error.with_advice(KEPT)));
             }
             if self.must_ask_again(now, id, &head, verdict) {
                 return;
@@ -67,11 +67,11 @@ impl Core {
             let Some(job) = self.jobs.get_mut(&id) else { return };
             let reason = "the server does not serve ranges, so that what has come cannot be added to".to_owned();
             // Where there are no ranges, there will be none later: nothing of it can be gone on with.
-            if !job.says_no_ranges {
+            if !job.ranges.are_denied {
                 job.keep_version();
             }
             job.forget_content();
-            job.answers = 0;
+            job.content.answers = 0;
             job.sources.forget();
             self.effects.push(Effect::Report(Event::Restarted { job: id, reason }));
         }
@@ -79,30 +79,30 @@ impl Core {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.total_bytes = head.total_bytes;
+        job.content.total_bytes = head.total_bytes;
         if let (None, Some(expected)) = (head.total_bytes, expected_bytes) {
             self.expect_length(id, transfer, expected);
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.came_in_part = head.is_part;
-        job.held = head.evidence.clone();
+        job.content.came_in_part = head.is_part;
+        job.content.held = head.evidence.clone();
         job.lead_mut().told = Some(head.evidence.clone());
         // Bytes that were encoded on the way are others each time, and so are their offsets.
-        job.says_no_ranges = head.refuses_ranges || head.evidence.content_encoding.is_some();
-        job.segmented = if job.says_no_ranges { Segmented::Refused } else { job.segmented };
-        job.whole = whole;
+        job.ranges.are_denied = head.refuses_ranges || head.evidence.content_encoding.is_some();
+        job.ranges.segmented = if job.ranges.are_denied { Segmented::Refused } else { job.ranges.segmented };
+        job.answer.whole = whole;
         job.lead_mut().patience = 0;
-        let was_named = std::mem::replace(&mut job.is_named, true);
+        let was_named = std::mem::replace(&mut job.naming.is_named, true);
         let given = head.file_name.clone();
         let (warning, remarks) = (encoding_warning(&head), head.remarks.clone());
-        job.answer = Some(head);
+        job.answer.head = Some(head);
         if !was_named {
             // A mirror does not name the file by its URL.
             let url = if job.sources.lead() == 0 { job.lead().url() } else { &job.spec.url };
             let plain = given.unwrap_or_else(|| name::safe::from_url(url));
-            job.plain_name = self.names.safe(&plain);
-            job.renamed = 0;
-            job.path = self.settings.dir.join(&job.plain_name);
+            job.naming.plain_name = self.names.safe(&plain);
+            job.naming.renamed = 0;
+            job.naming.path = self.settings.dir.join(&job.naming.plain_name);
         }
         if let Some(warning) = warning {
             self.warn(Some(id), warning);
@@ -111,10 +111,10 @@ impl Core {
             self.effects.push(Effect::Report(Event::Remark { job: id, message }));
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let held = job.reserved;
-        if self.names.reserve(job) && held == job.reserved {
+        let held = job.naming.reserved;
+        if self.names.reserve(job) && held == job.naming.reserved {
             // What was found under this name is known already.
-            let partial = job.held_partial.take().map(|journal| *journal);
+            let partial = job.part.journal.take().map(|journal| *journal);
             return self.place(now, id, partial);
         }
         self.prepare(now, id);
@@ -124,13 +124,13 @@ impl Core {
     /// brought the rest: it never will.
     fn is_part_again(&mut self, now: Time, id: JobId, head: &Head) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else { return true };
-        job.part_answers += u32::from(head.is_part);
-        if !head.is_part || job.part_answers <= PART_ANSWERS_MAX.min(self.settings.retries + 1) {
+        job.content.part_answers += u32::from(head.is_part);
+        if !head.is_part || job.content.part_answers <= PART_ANSWERS_MAX.min(self.settings.retries + 1) {
             return false;
         }
         let error = Error::new(ErrorKind::Protocol, "the server sends the first part of the file and never the rest");
-        let error = error.with_url(crate::secret::shown_url(job.lead().url())).with_attempts(job.part_answers);
-        self.wind(now, id, Winding::Fail(error));
+        let error = error.with_url(crate::secret::shown_url(job.lead().url())).with_attempts(job.content.part_answers);
+        self.close(now, id, Closing::Fail(error));
         true
     }
 
@@ -138,13 +138,13 @@ impl Core {
     /// so that the same bytes are written over, and nothing is lost if it breaks off.
     fn stream_over(&mut self, id: JobId, transfer: TransferId, head: &Head) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if let (None, Some(expected)) = (head.total_bytes, job.total_bytes) {
+        if let (None, Some(expected)) = (head.total_bytes, job.content.total_bytes) {
             self.expect_length(id, transfer, expected);
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.phase = Phase::Moving;
         job.lead_mut().patience = 0;
-        job.held.learn_digest(&head.evidence);
+        job.content.held.learn_digest(&head.evidence);
         if let Some(state) = self.transfers.get_mut(&transfer) {
             state.writes = true;
             self.effects.push(Effect::Grant { transfer, job: id, worker: state.worker });
@@ -155,7 +155,7 @@ impl Core {
     /// the body is not.
     fn expect_length(&mut self, id: JobId, transfer: TransferId, expected_bytes: u64) {
         if let Some(job) = self.jobs.get_mut(&id) {
-            job.total_bytes = Some(expected_bytes);
+            job.content.total_bytes = Some(expected_bytes);
         }
         if let Some(state) = self.transfers.get_mut(&transfer) {
             state.must_end_at = Some(expected_bytes);
@@ -166,7 +166,7 @@ impl Core {
     /// Whether a mirror that takes the place of another has a file of another length.
     fn has_other_length(&mut self, now: Time, id: JobId, head: &Head, expected_bytes: Option<u64>) -> bool {
         let Some(job) = self.jobs.get(&id) else { return true };
-        let told = job.told_bytes.filter(|told| expected_bytes == Some(*told));
+        let told = job.content.told_bytes.filter(|told| expected_bytes == Some(*told));
         let Some((told, has)) = told.zip(head.total_bytes).filter(|(told, has)| told != has) else { return false };
         let text = format!("the file has {has} bytes here, and {told} where it was begun");
         let error = Error::new(ErrorKind::Changed, text).with_url(crate::secret::shown_url(job.lead().url()));
@@ -180,13 +180,13 @@ impl Core {
         self.drop_transfers(&[transfer]);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.phase = Phase::Moving;
-        job.probe = None;
+        job.answer.probe = None;
         job.link = Link::moved_by_samples();
-        job.segmented = Segmented::Unknown;
-        job.is_last_resort = false;
-        job.begins_at_zero = false;
-        job.ignored_ranges = 0;
-        job.failures.clear();
+        job.ranges.segmented = Segmented::Unknown;
+        job.ranges.is_last_resort = false;
+        job.ranges.begins_at_zero = false;
+        job.ranges.ignored = 0;
+        job.tries.failures.clear();
     }
 
     /// Name and answer are known, and what is there under the name.
@@ -194,13 +194,13 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.must_check_existing() {
             // The answer has given it this name.
-            job.held_partial = partial.map(Box::new);
+            job.part.journal = partial.map(Box::new);
             return self.check_existing(id);
         }
-        if job.existing.is_some() {
+        if job.existing.file.is_some() {
             match self.decide_existing(id) {
-                Decision::There(how, published) => return self.wind(now, id, Winding::There(how, published)),
-                Decision::Refuse(error) => return self.wind(now, id, Winding::Fail(error)),
+                Decision::There(how, published) => return self.close(now, id, Closing::There(how, published)),
+                Decision::Refuse(error) => return self.close(now, id, Closing::Fail(error)),
                 Decision::Rename => {
                     if let Some(job) = self.jobs.get_mut(&id) {
                         self.names.number(job);
@@ -210,7 +210,7 @@ impl Core {
                 Decision::Compare => return self.compare_existing(now, id, partial),
                 Decision::Digest => {
                     if let Some(job) = self.jobs.get_mut(&id) {
-                        job.held_partial = partial.map(Box::new);
+                        job.part.journal = partial.map(Box::new);
                     }
                     return self.check_existing(id);
                 }
@@ -225,50 +225,50 @@ impl Core {
         let event = Event::Answered {
             job: id,
             url: crate::secret::shown_url(job.lead().url()),
-            path: job.path.clone(),
-            total_bytes: job.total_bytes,
+            path: job.naming.path.clone(),
+            total_bytes: job.content.total_bytes,
             resumed_bytes: 0,
-            protocol: job.protocol.name(),
+            protocol: job.answer.protocol.name(),
         };
         if let Some(journal) = partial.filter(|journal| !journal.done.is_empty()) {
             let is_ours = job.is_of(&journal.identity.url, journal.identity.given);
-            let verdict = journal.identity.evidence.compare(&job.held);
+            let verdict = journal.identity.evidence.compare(&job.content.held);
             let journal_total = journal.identity.total_bytes;
-            let has_equal_length = journal_total == job.total_bytes;
+            let has_equal_length = journal_total == job.content.total_bytes;
             match verdict {
                 _ if job.spec.same_content && (!verdict.joins() || !is_ours) => {
                     job.link = Link::doubted();
-                    return self.wind(now, id, Winding::Adopt(Box::new(journal)));
+                    return self.close(now, id, Closing::Adopt(Box::new(journal)));
                 }
-                verdict if verdict.joins() => return self.wind(now, id, Winding::Adopt(Box::new(journal))),
+                verdict if verdict.joins() => return self.close(now, id, Closing::Adopt(Box::new(journal))),
                 // As a link that has expired and a new one: samples decide.
                 _ if !is_ours
                     && job.may_be_of(journal.identity.given)
-                    && journal.identity.evidence.shares_tag(&job.held) =>
+                    && journal.identity.evidence.shares_tag(&job.content.held) =>
                 {
                     job.link = Link::doubted_by_samples();
-                    return self.wind(now, id, Winding::Adopt(Box::new(journal)));
+                    return self.close(now, id, Closing::Adopt(Box::new(journal)));
                 }
                 _ if has_equal_length && job.is_of_other_source(&journal.identity.url) => {
-                    return self.wind(now, id, Winding::Adopt(Box::new(journal)));
+                    return self.close(now, id, Closing::Adopt(Box::new(journal)));
                 }
                 _ if !is_ours => return self.refuse_foreign(now, id, journal),
                 // The next answer to a range decides, by what it says or by bytes that overlap.
-                verdict if !verdict.is_different() && has_equal_length && !job.says_no_ranges => {
-                    return self.wind(now, id, Winding::Adopt(Box::new(journal)));
+                verdict if !verdict.is_different() && has_equal_length && !job.ranges.are_denied => {
+                    return self.close(now, id, Closing::Adopt(Box::new(journal)));
                 }
                 verdict => {
-                    let Some(head) = job.answer.clone() else { return };
-                    job.held_partial = Some(Box::new(journal));
+                    let Some(head) = job.answer.head.clone() else { return };
+                    job.part.journal = Some(Box::new(journal));
                     if self.must_ask_again(now, id, &head, verdict) {
                         return;
                     }
                     let Some(job) = self.jobs.get_mut(&id) else { return };
-                    let told = journal_total.filter(|_| job.total_bytes.is_none() && !verdict.is_different());
-                    if let Some(journal) = job.held_partial.take() {
+                    let told = journal_total.filter(|_| job.content.total_bytes.is_none() && !verdict.is_different());
+                    if let Some(journal) = job.part.journal.take() {
                         job.keep_version_of(journal.identity.evidence);
                     }
-                    if let Some((told, probe)) = told.zip(job.probe) {
+                    if let Some((told, probe)) = told.zip(job.answer.probe) {
                         self.expect_length(id, probe, told);
                     }
                     let reason = "the file on the server is another version than the one begun".to_owned();
@@ -278,24 +278,25 @@ impl Core {
         }
         self.effects.push(Effect::Report(event));
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if let Some(content) = job.whole.take() {
+        if let Some(content) = job.answer.whole.take() {
             return self.store(id, content);
         }
         if let (Some(entry), true) = (job.entry, job.has_name_of_list()) {
             // The next run finds what comes now under this name.
-            let name = job.path.strip_prefix(&self.settings.dir).unwrap_or(&job.path).to_owned();
+            let name = job.naming.path.strip_prefix(&self.settings.dir).unwrap_or(&job.naming.path).to_owned();
             self.effects.push(Effect::Settle(Settled { entry, state: SettledState::Named(name) }));
         }
         job.phase = Phase::Opening;
         // What was begun under another name keeps that.
-        let keeps_old = std::mem::take(&mut job.keeps_old) && !(job.is_part_open && job.part_of != job.path);
-        job.is_part_open = true;
-        job.part_of = job.path.clone();
-        job.has_old |= keeps_old;
+        let keeps_old =
+            std::mem::take(&mut job.old.is_to_be_kept) && !(job.part.is_open && job.naming.part_of != job.naming.path);
+        job.part.is_open = true;
+        job.naming.part_of = job.naming.path.clone();
+        job.old.is_there |= keeps_old;
         let open = Open {
             job: id,
-            path: job.path.clone(),
-            total_bytes: job.total_bytes,
+            path: job.naming.path.clone(),
+            total_bytes: job.content.total_bytes,
             journal: job.first_journal(),
             keeps_old,
         };
@@ -307,12 +308,12 @@ impl Core {
     fn page_instead(&mut self, now: Time, id: JobId, transfer: TransferId, head: &Head) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let error = page_error(job, head);
-        let holds = job.is_worth_keeping() || job.held_partial.is_some();
+        let holds = job.is_worth_keeping() || job.part.journal.is_some();
         self.drop_transfers(&[transfer]);
         let Some(state) = self.transfers.get(&transfer).cloned() else { return };
         if let Some(job) = self.jobs.get_mut(&id) {
             job.phase = Phase::Ready;
-            job.probe = None;
+            job.answer.probe = None;
         }
         match holds {
             true => self.page_came(now, id, &state, head),
@@ -345,23 +346,23 @@ impl Core {
         let error =
             Error::new(ErrorKind::Changed, text).with_url(crate::secret::shown_url(job.lead().url())).with_advice(KEPT);
         if is_unknown {
-            job.doubts.unknown += 1;
-            if job.doubts.unknown >= UNKNOWN_MAX {
-                let error = error.with_attempts(job.doubts.unknown);
-                self.wind(now, id, Winding::Fail(error));
+            job.tries.doubts.unknown += 1;
+            if job.tries.doubts.unknown >= UNKNOWN_MAX {
+                let error = error.with_attempts(job.tries.doubts.unknown);
+                self.close(now, id, Closing::Fail(error));
                 return true;
             }
         } else {
-            job.doubts.different += 1;
-            if job.doubts.different >= 2 {
-                job.doubts.different = 0;
+            job.tries.doubts.different += 1;
+            if job.tries.doubts.different >= 2 {
+                job.tries.doubts.different = 0;
                 return self.takes_back(now, id, head);
             }
         }
         job.phase = Phase::Ready;
-        job.probe = None;
-        job.answer = None;
-        job.whole = None;
+        job.answer.probe = None;
+        job.answer.head = None;
+        job.answer.whole = None;
         // Where it was sent to may be what is wrong.
         job.lead_mut().go_back();
         let running = job.transfers.clone();
@@ -375,8 +376,8 @@ impl Core {
     fn refuse_foreign(&mut self, now: Time, id: JobId, journal: Journal) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if self.settings.existing == Existing::AutoRename {
-            job.is_part_open = false;
-            self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), fate: Fate::Kept });
+            job.part.is_open = false;
+            self.effects.push(Effect::Release { job: id, path: job.naming.part_of.clone(), fate: Fate::Kept });
             self.names.number(job);
             return self.prepare(now, id);
         }
@@ -384,26 +385,26 @@ impl Core {
             "what an earlier run left under this name is of another URL ({}), and nothing shows that it is the same file",
             crate::secret::printable(&journal.identity.url)
         );
-        let error = Error::new(ErrorKind::NameTaken, text).with_path(job.path.clone()).with_advice(
+        let error = Error::new(ErrorKind::NameTaken, text).with_path(job.naming.path.clone()).with_advice(
             "what has come is kept; --same-content goes on if samples of both agree, --restart gives it up, another \
                  -o begins beside it",
         );
         super::start::adopt(job, journal);
-        self.wind(now, id, Winding::Fail(error));
+        self.close(now, id, Closing::Fail(error));
     }
 
     fn store(&mut self, id: JobId, content: Vec<Bytes>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let bytes = content.iter().map(Bytes::len).sum::<usize>() as u64;
         job.phase = Phase::Publishing;
-        job.total_bytes = Some(bytes);
-        job.done.insert(crate::ranges::ByteRange::new(0, bytes));
+        job.content.total_bytes = Some(bytes);
+        job.content.done.insert(crate::ranges::ByteRange::new(0, bytes));
         job.lead_mut().fetched_bytes = bytes;
         self.unstored_bytes += bytes;
         let store = Store {
             job: id,
             is_alone: job.policy(self.settings.existing) != Existing::Overwrite,
-            path: job.path.clone(),
+            path: job.naming.path.clone(),
             content,
             replace: job.policy(self.settings.existing) == Existing::Overwrite,
             note: job.note(),
@@ -416,7 +417,7 @@ impl Core {
 
     pub(super) fn opened(&mut self, now: Time, id: JobId, result: Result<Option<String>>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.pending = job.pending.saturating_sub(1);
+        job.part.pending = job.part.pending.saturating_sub(1);
         let set_aside = match result {
             Ok(set_aside) => set_aside,
             Err(error) => return self.not_opened(now, id, error),
@@ -426,10 +427,10 @@ impl Core {
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if !matches!(job.phase, Phase::Opening) {
-            return self.wound(now, id);
+            return self.closed(now, id);
         }
         job.phase = Phase::Moving;
-        let Some(transfer) = job.probe else { return };
+        let Some(transfer) = job.answer.probe else { return };
         if let Some(state) = self.transfers.get_mut(&transfer) {
             state.writes = true;
             self.effects.push(Effect::Grant { transfer, job: id, worker: state.worker });
@@ -438,9 +439,9 @@ impl Core {
 
     fn not_opened(&mut self, now: Time, id: JobId, error: Error) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.is_part_open = false;
-        if matches!(job.phase, Phase::Winding(_)) {
-            return self.wound(now, id);
+        job.part.is_open = false;
+        if matches!(job.phase, Phase::Closing(_)) {
+            return self.closed(now, id);
         }
         self.fail_or_wait(now, id, error);
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Core;
 use super::anew::By;
-use crate::dispatch::job::{Closing, Job, Phase, Transfer};
+use crate::dispatch::job::{FinalCheck, Job, Phase, Transfer};
 use crate::dispatch::message::{End, FetchKind, Head, Time};
 use crate::job::JobId;
 use crate::plan::piece::Piece;
@@ -24,11 +24,11 @@ impl Core {
         let is_proven = job.promise(believes_server).is_some_and(|promise| promise.proves());
         let is_several = job.is_several();
         let is_slow = now.saturating_sub(job.started) > SINGLE_ANSWER_MAX;
-        let is_askable = job.held.etag.is_some() || job.held.last_modified.is_some();
-        if job.closing != Closing::Open || is_proven || !is_askable || !(is_several || is_slow) {
+        let is_askable = job.content.held.etag.is_some() || job.content.held.last_modified.is_some();
+        if job.content.final_check != FinalCheck::Open || is_proven || !is_askable || !(is_several || is_slow) {
             return false;
         }
-        job.closing = Closing::Asking(now);
+        job.content.final_check = FinalCheck::Asking(now);
         job.phase = Phase::Checking;
         self.ask_check(now, id);
         true
@@ -37,23 +37,23 @@ impl Core {
     /// Sends the request as soon as there is a connection for it, and gives up after a while.
     pub(super) fn ask_check(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
-        let Closing::Asking(since) = job.closing else { return };
+        let FinalCheck::Asking(since) = job.content.final_check else { return };
         if now >= since + CHECK_WITHIN {
             // One that is under way is broken off; its end says nothing any more.
             let running: Vec<_> = job.transfers.clone();
             self.drop_transfers(&running);
-            return self.close_check(now, id, Closing::Current);
+            return self.close_check(now, id, FinalCheck::Current);
         }
         if !job.transfers.is_empty() {
             return;
         }
-        let (lead, kind) = (job.sources.lead(), FetchKind::Check { expect: Arc::new(job.held.clone()) });
+        let (lead, kind) = (job.sources.lead(), FetchKind::Check { expect: Arc::new(job.content.held.clone()) });
         self.send(now, id, lead, kind, Piece::new(0, 0));
     }
 
     pub(super) fn check_ended(&mut self, now: Time, id: JobId, transfer: &Transfer, end: End) {
         let Some(job) = self.jobs.get(&id) else { return };
-        if !matches!(job.closing, Closing::Asking(_)) {
+        if !matches!(job.content.final_check, FinalCheck::Asking(_)) {
             if job.transfers.is_empty() {
                 self.complete(now, id);
             }
@@ -68,40 +68,40 @@ impl Core {
                 let allow_downgrade = self.settings.allow_downgrade;
                 match super::transfer::next_place(transfer, &redirect, 1, allow_downgrade) {
                     Ok(place) => return self.follow_piece(now, id, transfer, place, 1),
-                    Err(_) => Closing::Current,
+                    Err(_) => FinalCheck::Current,
                 }
             }
-            _ => Closing::Current,
+            _ => FinalCheck::Current,
         };
         self.close_check(now, id, closing);
     }
 
     /// What an answer means that is not 304; nothing if another one is asked for first, or the file goes on
     /// with the version that is kept beside it.
-    fn check_says_other(&mut self, now: Time, id: JobId, head: &Head) -> Option<Closing> {
+    fn check_says_other(&mut self, now: Time, id: JobId, head: &Head) -> Option<FinalCheck> {
         let is_page = self.is_page(id, head);
-        let Some(job) = self.jobs.get_mut(&id) else { return Some(Closing::Current) };
-        if is_page || !job.held.compare(&head.evidence).is_different() {
-            job.doubts.different = 0;
-            return Some(Closing::Current);
+        let Some(job) = self.jobs.get_mut(&id) else { return Some(FinalCheck::Current) };
+        if is_page || !job.content.held.compare(&head.evidence).is_different() {
+            job.tries.doubts.different = 0;
+            return Some(FinalCheck::Current);
         }
-        job.doubts.different += 1;
-        if job.doubts.different >= 2 {
-            return (!self.takes_back(now, id, head)).then_some(Closing::Changed);
+        job.tries.doubts.different += 1;
+        if job.tries.doubts.different >= 2 {
+            return (!self.takes_back(now, id, head)).then_some(FinalCheck::Changed);
         }
         // Over another connection: this one is not used again.
         self.ask_check(now, id);
         None
     }
 
-    fn close_check(&mut self, now: Time, id: JobId, closing: Closing) {
+    fn close_check(&mut self, now: Time, id: JobId, closing: FinalCheck) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let is_several = job.is_several();
-        job.closing = closing;
-        if closing == Closing::Changed && is_several {
+        job.content.final_check = closing;
+        if closing == FinalCheck::Changed && is_several {
             return self.restart(now, id, "the file on the server changed while it came", By::Version);
         }
-        if closing == Closing::Changed {
+        if closing == FinalCheck::Changed {
             let text = "the file on the server changed while it came; this is the version of before";
             self.warn(Some(id), text.to_owned());
         }
@@ -115,6 +115,6 @@ impl Core {
 impl Job {
     /// Whether its bytes are of several answers.
     fn is_several(&self) -> bool {
-        self.answers > 1 || self.resumed_bytes > 0
+        self.content.answers > 1 || self.content.resumed_bytes > 0
     }
 }

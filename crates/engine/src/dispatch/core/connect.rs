@@ -5,7 +5,7 @@ use std::sync::Arc;
 use url::Url;
 
 use super::Core;
-use crate::dispatch::job::{Doubts, Failures, Job, Phase, Rate, Segmented, Transfer, Winding};
+use crate::dispatch::job::{Closing, Doubts, Failures, Job, Phase, Rate, Segmented, Transfer};
 use crate::dispatch::message::{Demand, Effect, Fetch, FetchKind, Head, Time};
 use crate::dispatch::slots::Wanted;
 use crate::error::Error;
@@ -38,7 +38,7 @@ impl Core {
 
     fn probe(&mut self, now: Time, id: JobId) {
         let job = &self.jobs[&id];
-        if job.failures.get(&0).is_some_and(|failure| failure.retry_at > now) {
+        if job.tries.failures.get(&0).is_some_and(|failure| failure.retry_at > now) {
             return self.fail_with_its_host(now, id);
         }
         let (lead, piece) = (job.sources.lead(), self.whole_piece());
@@ -47,8 +47,8 @@ impl Core {
         }
         if let Some(job) = self.jobs.get_mut(&id) {
             job.phase = Phase::Probing;
-            job.answer = None;
-            job.whole = None;
+            job.answer.head = None;
+            job.answer.whole = None;
         }
     }
 
@@ -56,7 +56,7 @@ impl Core {
     fn fetch_more(&mut self, now: Time, id: JobId) -> bool {
         let job = &self.jobs[&id];
         let is_alone = job.transfers.is_empty();
-        if is_alone && job.is_part_open && job.is_whole() {
+        if is_alone && job.part.is_open && job.content.is_whole() {
             // Its last transfer broke when nothing was missing any more, as that of an empty file can.
             self.complete(now, id);
             return false;
@@ -67,7 +67,7 @@ impl Core {
             }
             return false;
         }
-        if job.total_bytes.is_some() && self.comes_from_many(job) {
+        if job.content.total_bytes.is_some() && self.comes_from_many(job) {
             return self.fetch_from_many(now, id);
         }
         if job.may_learn_len() {
@@ -76,11 +76,11 @@ impl Core {
             }
             return false;
         }
-        if job.total_bytes.is_none() || job.segmented == Segmented::Refused {
+        if job.content.total_bytes.is_none() || job.ranges.segmented == Segmented::Refused {
             // Not under a save that is on its way: its journal would claim what is then cut off.
-            return is_alone && !job.is_saving && self.go_on_without_ranges(now, id);
+            return is_alone && !job.part.is_saving && self.go_on_without_ranges(now, id);
         }
-        if job.needs_sample {
+        if job.ranges.needs_sample {
             if is_alone {
                 self.sample(now, id);
             }
@@ -91,11 +91,13 @@ impl Core {
             return is_alone && self.next_stream(now, id);
         }
         let lead = job.sources.lead();
-        match job.segmented {
-            Segmented::Unknown if is_alone && job.trials.retry_at > now => false,
+        match job.ranges.segmented {
+            Segmented::Unknown if is_alone && job.ranges.trials.retry_at > now => false,
             Segmented::Unknown if is_alone => self.next_piece(now, id, lead, true),
             Segmented::Unknown => self.try_ranges(now, id),
-            Segmented::Proven if job.transfers.len() < job.adapt.target() => self.next_piece(now, id, lead, false),
+            Segmented::Proven if job.transfers.len() < job.ranges.adapt.target() => {
+                self.next_piece(now, id, lead, false)
+            }
             _ => false,
         }
     }
@@ -104,7 +106,7 @@ impl Core {
     /// versions, the others only stand by.
     pub(super) fn comes_from_many(&self, job: &Job) -> bool {
         job.sources.is_many()
-            && !Self::needs_single_stream(job.restarts)
+            && !Self::needs_single_stream(job.tries.restarts)
             && job.demand(self.settings.server_digests).is_some()
     }
 
@@ -113,19 +115,19 @@ impl Core {
     /// if that is to be done now.
     pub(super) fn go_on_without_ranges(&mut self, now: Time, id: JobId) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else { return false };
-        let may_ask = job.total_bytes.is_some()
-            && !job.done.is_empty()
-            && !job.says_no_ranges
-            && job.ignored_ranges < RANGE_TRIES
-            && !Self::needs_single_stream(job.restarts);
+        let may_ask = job.content.total_bytes.is_some()
+            && !job.content.done.is_empty()
+            && !job.ranges.are_denied
+            && job.ranges.ignored < RANGE_TRIES
+            && !Self::needs_single_stream(job.tries.restarts);
         if !may_ask {
             self.begin_again_at_zero(id);
             return false;
         }
-        if job.failures.get(&0).is_some_and(|failure| failure.retry_at > now) {
+        if job.tries.failures.get(&0).is_some_and(|failure| failure.retry_at > now) {
             return false;
         }
-        job.segmented = Segmented::Unknown;
+        job.ranges.segmented = Segmented::Unknown;
         true
     }
 
@@ -134,9 +136,9 @@ impl Core {
     fn begin_again_at_zero(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.phase = Phase::Ready;
-        match job.total_bytes {
-            None if job.held.is_silent() => job.forget_content(),
-            _ => job.begins_at_zero = !job.done.is_empty(),
+        match job.content.total_bytes {
+            None if job.content.held.is_silent() => job.forget_content(),
+            _ => job.ranges.begins_at_zero = !job.content.done.is_empty(),
         }
     }
 
@@ -144,25 +146,25 @@ impl Core {
     /// again before it and compared. Always false: there is nothing more to send.
     fn next_stream(&mut self, now: Time, id: JobId) -> bool {
         let job = &self.jobs[&id];
-        let Some(total_bytes) = job.total_bytes else { return false };
-        let Some(gap) = job.done.gaps(total_bytes).next() else { return false };
-        if job.failures.get(&gap.start).is_some_and(|failure| failure.retry_at > now) {
+        let Some(total_bytes) = job.content.total_bytes else { return false };
+        let Some(gap) = job.content.done.gaps(total_bytes).next() else { return false };
+        if job.tries.failures.get(&gap.start).is_some_and(|failure| failure.retry_at > now) {
             return false;
         }
-        let before = job.done.iter().find(|range| range.end == gap.start);
-        let attempts = job.failures.get(&gap.start).map_or(0, |failure| failure.attempts);
+        let before = job.content.done.iter().find(|range| range.end == gap.start);
+        let attempts = job.tries.failures.get(&gap.start).map_or(0, |failure| failure.attempts);
         let Some(overlap) = before.map(|range| samples::overlap_of(range.len(), attempts)) else {
             self.begin_again_at_zero(id);
             return false;
         };
         // Where nothing was ever said of the version, bytes that overlap are all there is.
-        let demand = if job.held.is_silent() { Demand::NotDifferent } else { Demand::SameWeakly };
+        let demand = if job.content.held.is_silent() { Demand::NotDifferent } else { Demand::SameWeakly };
         let lead = job.sources.lead();
         let kind = FetchKind::Piece {
             range: gap,
             overlap_bytes: overlap,
-            if_range: if job.lead().distrusts_if_range { None } else { job.held.if_range() },
-            expect: Arc::new(job.held.clone()),
+            if_range: if job.lead().distrusts_if_range { None } else { job.content.held.if_range() },
+            expect: Arc::new(job.content.held.clone()),
             demand,
         };
         self.send(now, id, lead, kind, Piece::new(gap.start, gap.end));
@@ -174,18 +176,19 @@ impl Core {
     pub(super) fn leave_to_host(&mut self, now: Time, id: JobId, attempts: u32, error: Error) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let others = self.waiting.len_of(|host| *host == *job.lead().host());
-        if attempts > 1 || job.put_behind.is_some() || others == 0 {
+        if attempts > 1 || job.tries.put_behind.is_some() || others == 0 {
             return self.give_up(now, id, error.with_attempts(attempts));
         }
-        job.put_behind = Some(error);
-        self.wind(now, id, Winding::Requeue);
+        job.tries.put_behind = Some(error);
+        self.close(now, id, Closing::Requeue);
     }
 
     /// Whether a file that was put behind the others of its host fails now, with what it failed of: none of
     /// them was answered.
     pub(super) fn fails_behind(&mut self, now: Time, id: JobId) -> bool {
         let Some(job) = self.jobs.get(&id) else { return true };
-        let Some(error) = job.put_behind.clone().filter(|_| self.slots.is_given_up(job.lead().host(), 1, now)) else {
+        let Some(error) = job.tries.put_behind.clone().filter(|_| self.slots.is_given_up(job.lead().host(), 1, now))
+        else {
             return false;
         };
         self.give_up(now, id, error.with_attempts(1));
@@ -196,24 +199,24 @@ impl Core {
     fn fail_with_its_host(&mut self, now: Time, id: JobId) {
         let job = &self.jobs[&id];
         // Those that were told to be patient count too.
-        let attempts = job.failures.get(&0).map_or(0, |failure| failure.attempts) + job.lead().patience;
+        let attempts = job.tries.failures.get(&0).map_or(0, |failure| failure.attempts) + job.lead().patience;
         if !self.slots.is_given_up(job.lead().host(), attempts, now) {
             return;
         }
-        if let Some(error) = job.last_error.clone() {
+        if let Some(error) = job.tries.last_error.clone() {
             self.leave_to_host(now, id, attempts, error);
         }
     }
 
     pub(super) fn sample(&mut self, now: Time, id: JobId) {
         let job = &self.jobs[&id];
-        let Some(there) = job.done.iter().max_by_key(|range| range.len()) else { return };
+        let Some(there) = job.content.done.iter().max_by_key(|range| range.len()) else { return };
         let range = samples::end_of(there);
         let key = if job.comes_in_one_stream() { 0 } else { range.start };
-        if job.failures.get(&key).is_some_and(|failure| failure.retry_at > now) {
+        if job.tries.failures.get(&key).is_some_and(|failure| failure.retry_at > now) {
             return;
         }
-        let kind = FetchKind::Sample { range, expect: Arc::new(job.held.clone()) };
+        let kind = FetchKind::Sample { range, expect: Arc::new(job.content.held.clone()) };
         let (lead, piece) = (job.sources.lead(), Piece::new(range.start, range.end));
         self.send(now, id, lead, kind, piece);
     }
@@ -221,23 +224,24 @@ impl Core {
     /// The first stream runs; asks for one range beside it to see whether that works.
     pub(super) fn try_ranges(&mut self, now: Time, id: JobId) -> bool {
         let job = &self.jobs[&id];
-        let (Some(total), Some(first)) = (job.total_bytes, job.probe.and_then(|probe| self.transfers.get(&probe)))
+        let (Some(total), Some(first)) =
+            (job.content.total_bytes, job.answer.probe.and_then(|probe| self.transfers.get(&probe)))
         else {
             return false;
         };
-        let is_over = job.trials.retry_at > now;
+        let is_over = job.ranges.trials.retry_at > now;
         let Some(demand) = job.demand(self.settings.server_digests).filter(|_| !is_over) else { return false };
         let piece_size = self.settings.piece_size_bytes;
         let position = first.piece.position();
         // Unless the user said how many, more connections have to be worth it: what the first one
         // brings within a second is not.
         let is_slow = |rate: f64| (total.saturating_sub(position)) as f64 > rate * ALONE_SECONDS_MAX;
-        let is_worth_it = job.adapt.is_exact() || first.rate.bps().is_some_and(is_slow);
-        let is_large = total.saturating_sub(position) >= 2 * piece_size && job.adapt.target() > 1;
+        let is_worth_it = job.ranges.adapt.is_exact() || first.rate.bps().is_some_and(is_slow);
+        let is_large = total.saturating_sub(position) >= 2 * piece_size && job.ranges.adapt.target() > 1;
         if !is_large || !is_worth_it {
             return false;
         }
-        let share = (total / job.adapt.target() as u64).max(piece_size);
+        let share = (total / job.ranges.adapt.target() as u64).max(piece_size);
         let start = share.max(position + piece_size / 2).min(total - piece_size / 2);
         let range = ByteRange::new(start, (start + 4 * piece_size).min(total));
         let lead = job.sources.lead();
@@ -246,7 +250,7 @@ impl Core {
             return false;
         }
         if let Some(job) = self.jobs.get_mut(&id) {
-            job.segmented = Segmented::Trying;
+            job.ranges.segmented = Segmented::Trying;
         }
         false
     }
@@ -254,7 +258,7 @@ impl Core {
     /// The next piece by the plan, from this source.
     pub(super) fn next_piece(&mut self, now: Time, id: JobId, source: usize, is_trial: bool) -> bool {
         let job = &self.jobs[&id];
-        let Some(total_bytes) = job.total_bytes else { return false };
+        let Some(total_bytes) = job.content.total_bytes else { return false };
         // A mirror's bytes are told by what it says itself, and by the sample that it joined with.
         let demand = match job.demand(self.settings.server_digests) {
             Some(demand) => demand,
@@ -271,7 +275,7 @@ impl Core {
         // What one source did not serve, another may.
         let is_held = |failure: &Failures| failure.retry_at > now && source == job.sources.lead();
         let held_back: Vec<u64> =
-            job.failures.iter().filter(|(_, failure)| is_held(failure)).map(|(start, _)| *start).collect();
+            job.tries.failures.iter().filter(|(_, failure)| is_held(failure)).map(|(start, _)| *start).collect();
         let rate = self.rate_of(job, source);
         let there = self.snapshot(job);
         let view = View {
@@ -303,7 +307,7 @@ impl Core {
             state.in_race = in_race;
         }
         if let (true, Some(job)) = (is_trial, self.jobs.get_mut(&id)) {
-            job.segmented = Segmented::Trying;
+            job.ranges.segmented = Segmented::Trying;
         }
         !is_trial
     }
@@ -314,7 +318,7 @@ impl Core {
         let (id, source) = (state.job, state.source);
         self.slots.served(state.slot);
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.protocol = head.protocol;
+        job.answer.protocol = head.protocol;
         if let FetchKind::Piece { overlap_bytes: overlap @ 1.., .. } = &state.kind {
             let message = format!(
                 "the last {} were fetched again and are the same: it goes on behind them",
@@ -323,30 +327,30 @@ impl Core {
             self.effects.push(Effect::Report(Event::Remark { job: id, message }));
         }
         if source != job.sources.lead() {
-            if job.told_segmented.replace(true) != Some(true) {
+            if job.ranges.told_segmented.replace(true) != Some(true) {
                 self.effects.push(Effect::Report(Event::Ranges { job: id, segmented: true }));
             }
             return;
         }
         let lead = job.lead_mut();
         (lead.patience, lead.was_resolved_again) = (0, false);
-        job.doubts = Doubts::default();
-        job.left_to_others = 0;
-        job.held.place = job.held.place.or(head.evidence.place);
-        job.held.learn_digest(&head.evidence);
+        job.tries.doubts = Doubts::default();
+        job.tries.left_to_others = 0;
+        job.content.held.place = job.content.held.place.or(head.evidence.place);
+        job.content.held.learn_digest(&head.evidence);
         if job.transfers.len() == 1 && state.url != *job.lead().url() {
             // It was sent there when nothing else ran, and has shown that the file is there.
             job.lead_mut().go_to((state.url.clone(), state.host.clone()));
         }
-        if job.segmented != Segmented::Trying {
+        if job.ranges.segmented != Segmented::Trying {
             return;
         }
-        job.segmented = Segmented::Proven;
-        if job.told_segmented.replace(true) != Some(true) {
+        job.ranges.segmented = Segmented::Proven;
+        if job.ranges.told_segmented.replace(true) != Some(true) {
             self.effects.push(Effect::Report(Event::Ranges { job: id, segmented: true }));
         }
         let cut = self.transfers[&transfer].piece.start();
-        if let Some(first) = job.probe.and_then(|probe| self.transfers.get(&probe)) {
+        if let Some(first) = job.answer.probe.and_then(|probe| self.transfers.get(&probe)) {
             first.piece.set_end(cut.max(first.piece.position()).min(first.piece.end()));
         }
     }
@@ -378,10 +382,10 @@ impl Core {
     ) -> Option<TransferId> {
         let job = self.jobs.get(&id)?;
         let wanted = match kind {
-            FetchKind::Probe if !job.keeps_apart => Wanted::Whole,
+            FetchKind::Probe if !job.tries.keeps_apart => Wanted::Whole,
             _ => Wanted::Own,
         };
-        if job.wants_new_connection {
+        if job.tries.wants_new_connection {
             self.close_idle(&host);
         }
         let (taken, closed) = self.slots.take(&host, wanted, now)?;
@@ -432,7 +436,7 @@ impl Core {
         self.transfers.insert(transfer, state);
         let job = self.jobs.get_mut(&id)?;
         job.transfers.push(transfer);
-        job.wants_new_connection = false;
+        job.tries.wants_new_connection = false;
         self.effects.push(Effect::Fetch(Box::new(fetch)));
         Some(transfer)
     }
@@ -441,7 +445,7 @@ impl Core {
 /// The request for a range of this source, whose answer must be of the version that it had.
 fn piece_kind(job: &Job, source: usize, range: ByteRange, demand: Demand) -> FetchKind {
     let (asked, is_lead) = (&job.sources[source], source == job.sources.lead());
-    let evidence = if is_lead { job.held.clone() } else { asked.told.clone().unwrap_or_default() };
+    let evidence = if is_lead { job.content.held.clone() } else { asked.told.clone().unwrap_or_default() };
     // A mirror that tells nothing by itself has joined by a sample, which is all there is.
     let demand = if is_lead || evidence.can_join() { demand } else { Demand::NotDifferent };
     let if_range = if asked.distrusts_if_range { None } else { evidence.if_range() };

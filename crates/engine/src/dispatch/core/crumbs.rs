@@ -23,16 +23,16 @@ impl Core {
         let brought = transfer.brought();
         let Some(job) = self.jobs.get_mut(&id) else { return true };
         if brought.len() >= CRUMB_BYTES || brought.end >= range.end {
-            job.crumbs = 0;
+            job.ranges.crumbs = 0;
             return false;
         }
-        job.crumbs += 1;
-        if job.crumbs <= CRUMBS_FREE {
+        job.ranges.crumbs += 1;
+        if job.ranges.crumbs <= CRUMBS_FREE {
             return false;
         }
-        job.failures.entry(brought.end).or_default().retry_at = now + backoff::FLOOR;
+        job.tries.failures.entry(brought.end).or_default().retry_at = now + backoff::FLOOR;
         let text = format!("the server answers ranges with {} bytes", brought.len());
-        let is_over = job.crumbs >= CRUMBS_MAX && job.transfers.is_empty();
+        let is_over = job.ranges.crumbs >= CRUMBS_MAX && job.transfers.is_empty();
         is_over && self.goes_on_in_one_stream(id, &Error::new(ErrorKind::Broken, text))
     }
 
@@ -56,7 +56,8 @@ impl Core {
         for id in self.running.clone() {
             let job = &self.jobs[&id];
             let is_dripping = job.pulse.is_dripping(now, self.fetched_bytes(job));
-            let are_ranges = job.probe.is_none() && job.segmented == Segmented::Proven && !job.transfers.is_empty();
+            let are_ranges =
+                job.answer.probe.is_none() && job.ranges.segmented == Segmented::Proven && !job.transfers.is_empty();
             let error = Error::new(ErrorKind::Broken, "the server sends next to nothing of each range");
             if is_dripping && are_ranges && self.goes_on_in_one_stream(id, &error) {
                 let running = self.jobs[&id].transfers.clone();

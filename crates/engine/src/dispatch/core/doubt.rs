@@ -35,7 +35,7 @@ impl Core {
     /// A 206 with this range, whose version does not let it be put together with what is held.
     pub(super) fn not_joined(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head, verdict: Verdict) {
         let job = &self.jobs[&id];
-        if head.evidence.is_html && !job.held.is_html {
+        if head.evidence.is_html && !job.content.held.is_html {
             return self.page_came(now, id, transfer, head);
         }
         match verdict {
@@ -52,7 +52,7 @@ impl Core {
     /// A sample of what is there was compared.
     pub(super) fn sampled(&mut self, now: Time, id: JobId, transfer: &Transfer, same: bool) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.needs_sample = false;
+        job.ranges.needs_sample = false;
         let Some(head) = transfer.head.clone() else { return };
         if same {
             return self.len_learnt(now, id, transfer, &head);
@@ -64,10 +64,10 @@ impl Core {
     /// range tells it.
     fn len_learnt(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.total_bytes.is_some() {
+        if job.content.total_bytes.is_some() {
             return;
         }
-        let held_to = job.done.iter().next_back().map_or(0, |range| range.end);
+        let held_to = job.content.done.iter().next_back().map_or(0, |range| range.end);
         let Some(total_bytes) = head.total_bytes else {
             let error = Error::new(ErrorKind::Protocol, "the server does not tell the length, not even with a range");
             return self.no_range(now, id, 0, error);
@@ -76,10 +76,10 @@ impl Core {
             let reason = "the file on the server is shorter than what has come";
             return self.differs(now, id, transfer, head, reason, By::Version);
         }
-        job.total_bytes = Some(total_bytes);
-        job.held.total_bytes = Some(total_bytes);
-        job.failures.clear();
-        self.effects.push(Effect::SetLen { job: id, path: job.part_of.clone(), len_bytes: total_bytes });
+        job.content.total_bytes = Some(total_bytes);
+        job.content.held.total_bytes = Some(total_bytes);
+        job.tries.failures.clear();
+        self.effects.push(Effect::SetLen { job: id, path: job.naming.part_of.clone(), len_bytes: total_bytes });
         self.refuses_size(now, id, None);
     }
 
@@ -97,16 +97,16 @@ impl Core {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.doubts.is_another_moment(now) {
-            job.doubts.different += 1;
+        if job.tries.doubts.is_another_moment(now) {
+            job.tries.doubts.different += 1;
         }
-        if job.doubts.different >= DIFFERENT_MIN {
+        if job.tries.doubts.different >= DIFFERENT_MIN {
             if !self.takes_back(now, id, head) {
                 self.restart(now, id, reason, by);
             }
             return;
         }
-        let differences = job.held.differences(&head.evidence);
+        let differences = job.content.held.differences(&head.evidence);
         let error = Error::new(ErrorKind::Changed, format!("{reason} ({differences})")).with_advice(KEPT);
         self.ask_again(now, id, transfer, error);
     }
@@ -118,38 +118,38 @@ impl Core {
             // Another connection was told so before, and samples decide.
             return;
         }
-        if job.held.shares_tag(&head.evidence) && job.comparisons < COMPARISONS_MAX {
+        if job.content.held.shares_tag(&head.evidence) && job.tries.comparisons < COMPARISONS_MAX {
             // Another answer would say no more.
-            job.comparisons += 1;
+            job.tries.comparisons += 1;
             job.link = Link::moved_by_samples();
             return;
         }
-        job.doubts.unknown += u32::from(job.doubts.is_another_moment(now));
+        job.tries.doubts.unknown += u32::from(job.tries.doubts.is_another_moment(now));
         // Few retries are few answers, but no other decision.
-        let is_last = job.doubts.unknown >= UNKNOWN_MAX.min(self.settings.retries.max(1) + 1);
+        let is_last = job.tries.doubts.unknown >= UNKNOWN_MAX.min(self.settings.retries.max(1) + 1);
         if is_last && self.takes_back(now, id, head) {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if is_last && head.status == 416 && job.held.has_other_length(&head.evidence) {
+        if is_last && head.status == 416 && job.content.held.has_other_length(&head.evidence) {
             // A refusal says how long the file is, and seldom of which version: the whole file does.
             return self.ask_for_whole(id);
         }
-        let may_be_sampled = job.held.may_be_sampled(&head.evidence);
-        let may_compare = may_be_sampled || job.spec.same_content || job.held.is_elsewhere(&head.evidence);
-        if is_last && may_compare && job.comparisons < COMPARISONS_MAX {
-            job.comparisons += 1;
+        let may_be_sampled = job.content.held.may_be_sampled(&head.evidence);
+        let may_compare = may_be_sampled || job.spec.same_content || job.content.held.is_elsewhere(&head.evidence);
+        if is_last && may_compare && job.tries.comparisons < COMPARISONS_MAX {
+            job.tries.comparisons += 1;
             job.link = if may_be_sampled { Link::moved_by_samples() } else { Link::moved() };
             return;
         }
         let text = format!(
             "the server does not say that this is the version that was begun ({})",
-            job.held.differences(&head.evidence)
+            job.content.held.differences(&head.evidence)
         );
         let error = Error::new(ErrorKind::Changed, text).with_advice(KEPT);
         match is_last {
             true => {
-                let error = error.with_attempts(job.doubts.unknown).with_url(secret::shown_url(&transfer.url));
+                let error = error.with_attempts(job.tries.doubts.unknown).with_url(secret::shown_url(&transfer.url));
                 self.give_up_or_put_off(now, id, transfer, error);
             }
             false => self.ask_again(now, id, transfer, error),
@@ -160,20 +160,20 @@ impl Core {
     /// is of use.
     fn ask_for_whole(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.segmented = Segmented::Refused;
-        job.ignored_ranges = RANGE_TRIES;
-        job.doubts = Doubts::default();
-        job.failures.clear();
+        job.ranges.segmented = Segmented::Refused;
+        job.ranges.ignored = RANGE_TRIES;
+        job.tries.doubts = Doubts::default();
+        job.tries.failures.clear();
     }
 
     /// A page came where the file was asked for.
     pub(super) fn page_came(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.doubts.unknown += u32::from(job.doubts.is_another_moment(now));
+        job.tries.doubts.unknown += u32::from(job.tries.doubts.is_another_moment(now));
         let error = page_error(job, head).with_advice(KEPT_PAGE).with_url(secret::shown_url(&transfer.url));
-        match job.doubts.unknown >= UNKNOWN_MAX {
+        match job.tries.doubts.unknown >= UNKNOWN_MAX {
             true => {
-                let attempts = job.doubts.unknown;
+                let attempts = job.tries.doubts.unknown;
                 self.give_up_or_put_off(now, id, transfer, error.with_attempts(attempts));
             }
             false => self.ask_again(now, id, transfer, error),
@@ -185,8 +185,10 @@ impl Core {
         let job = &self.jobs[&id];
         let is_html = match head.status {
             // Of an answer to a range nothing has been read.
-            200 | 203 => head.is_page || head.evidence.is_html && !job.done.is_empty() && !job.held.is_html,
-            _ => head.evidence.is_html && !job.held.is_html,
+            200 | 203 => {
+                head.is_page || head.evidence.is_html && !job.content.done.is_empty() && !job.content.held.is_html
+            }
+            _ => head.evidence.is_html && !job.content.held.is_html,
         };
         let is_page = is_html && names(job, head, page::names_no_page);
         // Under the name of an archive, nothing that reads like a page is anything else.
@@ -217,7 +219,7 @@ impl Core {
 /// Whether what is held, or any of the names that the file has, says this of it.
 fn names(job: &Job, head: &Head, says: fn(&Path) -> bool) -> bool {
     // What is held is not a page, whatever it is called.
-    let holds_file = !job.done.is_empty() && job.held.tells_version() && !job.held.is_html;
+    let holds_file = !job.content.done.is_empty() && job.content.held.tells_version() && !job.content.held.is_html;
     holds_file || is_called(job, head, says)
 }
 
@@ -225,7 +227,7 @@ fn names(job: &Job, head: &Head, says: fn(&Path) -> bool) -> bool {
 fn is_called(job: &Job, head: &Head, says: fn(&Path) -> bool) -> bool {
     let given = head.file_name.as_deref().map(safe::make_safe);
     let asked = safe::make_safe(&safe::from_url(&job.spec.url));
-    let named = job.is_named.then(|| job.path.clone());
+    let named = job.naming.is_named.then(|| job.naming.path.clone());
     let sent_to = safe::make_safe(&safe::from_url(job.lead().url()));
     let names = [Some(asked.into()), Some(sent_to.into()), given.map(Into::into), named];
     names.into_iter().flatten().any(|name: PathBuf| says(&name))
@@ -237,12 +239,12 @@ pub(super) fn page_error(job: &Job, head: &Head) -> Error {
     let length = |bytes: Option<u64>| bytes.map_or("unknown length".to_owned(), size::bytes);
     let what = if head.is_message { "a message of the server (JSON or XML)" } else { "an HTML page" };
     let came = format!("{what} of {}{}", length(head.total_bytes), version(head.evidence.tells_version(), ""));
-    let text = match job.done.is_empty() {
+    let text = match job.content.done.is_empty() {
         true => format!("{came} came instead of the file"),
         false => format!(
             "{came} came, where a file of {}{} was begun",
-            length(job.total_bytes),
-            version(job.held.tells_version(), "")
+            length(job.content.total_bytes),
+            version(job.content.held.tells_version(), "")
         ),
     };
     Error::new(ErrorKind::Page, text)

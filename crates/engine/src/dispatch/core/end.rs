@@ -1,10 +1,10 @@
-//! The end of a job: wound up, verified, published, failed, paused; and the step that saves what
+//! The end of a job: closed, verified, published, failed, paused; and the step that saves what
 //! has come meanwhile.
 
 use super::Core;
 use super::anew::By;
 use super::start::adopt;
-use crate::dispatch::job::{Closing, Job, Phase, Published, Winding};
+use crate::dispatch::job::{Closing, FinalCheck, Job, Phase, Published};
 use crate::dispatch::message::{Effect, Fate, Publish, Time};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, How};
@@ -19,64 +19,68 @@ use crate::size::bytes;
 impl Core {
     /// Ends what the job does, for this reason: breaks its transfers off; the rest follows when
     /// they have ended and the disk has answered.
-    pub(super) fn wind(&mut self, now: Time, id: JobId, winding: Winding) {
+    pub(super) fn close(&mut self, now: Time, id: JobId, closing: Closing) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if let (Phase::Winding(Winding::Fail(_) | Winding::Cancel), Winding::Interrupt | Winding::Pause) =
-            (&job.phase, &winding)
+        if let (Phase::Closing(Closing::Fail(_) | Closing::Cancel), Closing::Interrupt | Closing::Pause) =
+            (&job.phase, &closing)
         {
             return;
         }
-        if let Phase::Winding(Winding::Adopt(journal)) = std::mem::replace(&mut job.phase, Phase::Winding(winding)) {
+        if let Phase::Closing(Closing::Adopt(journal)) = std::mem::replace(&mut job.phase, Phase::Closing(closing)) {
             // What the journal claims is still there, whatever comes instead of going on with it.
             adopt(job, *journal);
         }
-        if job.done.is_empty()
-            && let Some(journal) = job.held_partial.take()
+        if job.content.done.is_empty()
+            && let Some(journal) = job.part.journal.take()
         {
             // Nothing came of it yet; it stays.
             adopt(job, *journal);
         }
-        job.whole = None;
+        job.answer.whole = None;
         let running = job.transfers.clone();
         self.drop_transfers(&running);
-        self.wound(now, id);
+        self.closed(now, id);
     }
 
-    /// Goes on with the winding up, if nothing is under way any more.
-    pub(super) fn wound(&mut self, now: Time, id: JobId) {
+    /// Goes on with the closing up, if nothing is under way any more.
+    pub(super) fn closed(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if !job.transfers.is_empty() || job.is_saving || job.pending > 0 {
+        if !job.transfers.is_empty() || job.part.is_saving || job.part.pending > 0 {
             return;
         }
-        let Phase::Winding(winding) = &job.phase else { return };
+        let Phase::Closing(closing) = &job.phase else { return };
         let keeps = matches!(
-            winding,
-            Winding::Fail(_)
-                | Winding::Pause
-                | Winding::Cancel
-                | Winding::Interrupt
-                | Winding::Requeue
-                | Winding::Restart { .. }
-                | Winding::TakeBack
+            closing,
+            Closing::Fail(_)
+                | Closing::Pause
+                | Closing::Cancel
+                | Closing::Interrupt
+                | Closing::Requeue
+                | Closing::Restart { .. }
+                | Closing::TakeBack
         );
-        if keeps && !job.is_disk_doubtful && job.is_worth_keeping() && job.saved_bytes != job.done.covered() {
+        if keeps
+            && !job.part.is_disk_doubtful
+            && job.is_worth_keeping()
+            && job.part.saved_bytes != job.content.done.covered()
+        {
             return self.save(id);
         }
-        let Phase::Winding(winding) = std::mem::replace(&mut job.phase, Phase::Ready) else { return };
-        match winding {
-            Winding::Fail(error) => self.fail(id, error),
-            Winding::Cancel => {
+        let Phase::Closing(closing) = std::mem::replace(&mut job.phase, Phase::Ready) else { return };
+        match closing {
+            Closing::Fail(error) => self.fail(id, error),
+            Closing::Cancel => {
                 let url = self.jobs[&id].shown_url();
                 self.tally.cancelled_files += 1;
                 self.effects.push(Effect::Report(Event::Cancelled { job: id, url }));
                 self.count_unfinished(id);
                 self.let_go(id);
             }
-            Winding::Interrupt => {
+            Closing::Interrupt => {
                 self.count_unfinished(id);
                 self.let_go(id);
             }
-            Winding::Pause => {
+            Closing::Pause => {
                 job.phase = Phase::Paused;
                 let resumes = std::mem::take(&mut job.resumes);
                 self.leave_running(id);
@@ -86,27 +90,27 @@ impl Core {
                     self.resume(id);
                 }
             }
-            Winding::There(how, published) => self.finish(now, id, how, published),
-            Winding::Complete => self.complete(now, id),
-            Winding::Restart { reason, is_by_version } => self.begin_anew(now, id, reason, is_by_version),
-            Winding::Adopt(journal) => {
+            Closing::There(how, published) => self.finish(now, id, how, published),
+            Closing::Complete => self.complete(now, id),
+            Closing::Restart { reason, is_by_version } => self.begin_anew(now, id, reason, is_by_version),
+            Closing::Adopt(journal) => {
                 adopt(job, *journal);
                 self.go_on(now, id);
             }
-            Winding::Lead(next) => self.lead_changes(id, next),
-            Winding::Requeue => self.requeue(now, id),
-            Winding::TakeBack => self.take_back(now, id),
+            Closing::Lead(next) => self.lead_changes(id, next),
+            Closing::Requeue => self.requeue(now, id),
+            Closing::TakeBack => self.take_back(now, id),
         }
     }
 
     /// Every byte is there: compare the digest, then publish.
     pub(super) fn complete(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.is_saving {
-            job.phase = Phase::Winding(Winding::Complete);
+        if job.part.is_saving {
+            job.phase = Phase::Closing(Closing::Complete);
             return;
         }
-        if job.was_wrong && job.promise(self.settings.server_digests).is_none() {
+        if job.content.was_wrong && job.promise(self.settings.server_digests).is_none() {
             // It was not what somebody promised, and nobody promises anything now.
             return self.begin_after_wrong(now, id);
         }
@@ -114,11 +118,11 @@ impl Core {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let Some(len_bytes) = job.total_bytes else { return };
+        let Some(len_bytes) = job.content.total_bytes else { return };
         match job.promise(self.settings.server_digests) {
             Some(promise) => {
                 job.phase = Phase::Verifying;
-                let (path, algorithm) = (job.path.clone(), promise.checksum().algorithm());
+                let (path, algorithm) = (job.naming.path.clone(), promise.checksum().algorithm());
                 self.ask_disk(id, Effect::Digest { job: id, path, algorithm, of_final: false, len_bytes });
             }
             None => self.publish(id, len_bytes),
@@ -130,69 +134,69 @@ impl Core {
         job.phase = Phase::Publishing;
         let replace = job.policy(self.settings.existing) == Existing::Overwrite;
         let publish = Publish {
-            part_of: job.part_of.clone(),
-            path: job.path.clone(),
+            part_of: job.naming.part_of.clone(),
+            path: job.naming.path.clone(),
             replace,
-            note: job.note().filter(|_| job.closing != Closing::Changed),
+            note: job.note().filter(|_| job.content.final_check != FinalCheck::Changed),
             len_bytes,
-            replaces_old: job.has_old,
-            looks_for_holes: !job.was_hollow,
+            replaces_old: job.old.is_there,
+            looks_for_holes: !job.part.was_hollow,
         };
         self.ask_disk(id, Effect::Publish { job: id, publish: Box::new(publish) });
     }
 
     pub(super) fn digested(&mut self, now: Time, id: JobId, result: Result<Vec<u8>>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.pending = job.pending.saturating_sub(1);
+        job.part.pending = job.part.pending.saturating_sub(1);
         let found = match result {
             Ok(found) => found,
             Err(error) if matches!(job.phase, Phase::Verifying | Phase::CheckingExisting) => {
                 return self.fail_or_wait(now, id, error);
             }
-            Err(_) => return self.wound(now, id),
+            Err(_) => return self.closed(now, id),
         };
-        let Some(promise) = job.promise(self.settings.server_digests) else { return self.wound(now, id) };
+        let Some(promise) = job.promise(self.settings.server_digests) else { return self.closed(now, id) };
         let is_kept = promise.is_kept_by(&found);
         match job.phase {
             Phase::CheckingExisting if is_kept => {
-                let Some(existing) = &job.existing else { return };
+                let Some(existing) = &job.existing.file else { return };
                 let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
-                self.wind(now, id, Winding::There(How::ThereByDigest, published));
+                self.close(now, id, Closing::There(How::ThereByDigest, published));
             }
-            Phase::CheckingExisting if job.answer.is_some() => {
-                let partial = job.held_partial.take().map(|journal| *journal);
+            Phase::CheckingExisting if job.answer.head.is_some() => {
+                let partial = job.part.journal.take().map(|journal| *journal);
                 self.place(now, id, partial);
             }
             Phase::CheckingExisting => self.beside_existing(now, id),
             Phase::Verifying if is_kept => {
                 self.name_culprit(id);
                 let Some(job) = self.jobs.get(&id) else { return };
-                let len_bytes = job.total_bytes.unwrap_or(0);
+                let len_bytes = job.content.total_bytes.unwrap_or(0);
                 self.publish(id, len_bytes);
             }
             Phase::Verifying => {
                 let Some(job) = self.jobs.get(&id) else { return };
-                let error = promise.broken_by(&found).with_url(job.shown_url()).with_path(job.path.clone());
+                let error = promise.broken_by(&found).with_url(job.shown_url()).with_path(job.naming.path.clone());
                 if self.suspect(id) || self.begins_with_another(now, id, &error) {
                     return;
                 }
                 let Some(job) = self.jobs.get_mut(&id) else { return };
-                if job.was_wrong {
+                if job.content.was_wrong {
                     return self.begin_after_wrong(now, id);
                 }
-                job.verified = Verified::Failed;
+                job.content.verified = Verified::Failed;
                 // The journal must say so, whatever it said before.
-                job.saved_bytes = 0;
-                self.wind(now, id, Winding::Fail(error));
+                job.part.saved_bytes = 0;
+                self.close(now, id, Closing::Fail(error));
             }
-            _ => self.wound(now, id),
+            _ => self.closed(now, id),
         }
     }
 
     /// What an earlier run fetched had a wrong digest then, and has no right one now.
     fn begin_after_wrong(&mut self, now: Time, id: JobId) {
         if let Some(job) = self.jobs.get_mut(&id) {
-            job.was_wrong = false;
+            job.content.was_wrong = false;
         }
         self.restart(now, id, "what an earlier run fetched had a wrong digest", By::Bytes);
     }
@@ -201,30 +205,30 @@ impl Core {
     /// is fetched again, once.
     pub(super) fn hollow(&mut self, now: Time, id: JobId, holes: &[(u64, u64)]) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.pending = job.pending.saturating_sub(1);
-        job.was_hollow = true;
-        job.high_water_bytes = 0;
-        job.saved_bytes = 0;
+        job.part.pending = job.part.pending.saturating_sub(1);
+        job.part.was_hollow = true;
+        job.content.high_water_bytes = 0;
+        job.part.saved_bytes = 0;
         let mut missing = RangeSet::new();
         for (start, end) in holes {
             missing.insert(ByteRange::new(*start, *end));
-            job.done.remove(ByteRange::new(*start, *end));
+            job.content.done.remove(ByteRange::new(*start, *end));
         }
         job.phase = Phase::Moving;
         let text =
             format!("{} of the partial file were never written; they are fetched again", bytes(missing.covered()));
         self.effects.push(Effect::Report(Event::Remark { job: id, message: text }));
         if self.stop.is_some() {
-            self.wind(now, id, Winding::Interrupt);
+            self.close(now, id, Closing::Interrupt);
         }
     }
 
     pub(super) fn published(&mut self, now: Time, id: JobId, result: Result<Published>, was_stored: bool) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.pending = job.pending.saturating_sub(1);
+        job.part.pending = job.part.pending.saturating_sub(1);
         if was_stored {
             self.unstored.remove(&id);
-            self.unstored_bytes = self.unstored_bytes.saturating_sub(job.total_bytes.unwrap_or(0));
+            self.unstored_bytes = self.unstored_bytes.saturating_sub(job.content.total_bytes.unwrap_or(0));
         }
         if was_stored && result.is_err() {
             // It never was in the partial file, which may be of another version.
@@ -232,7 +236,7 @@ impl Core {
         }
         match result {
             Ok(published) => {
-                job.is_part_open &= was_stored;
+                job.part.is_open &= was_stored;
                 self.finish(now, id, How::Fetched, published);
             }
             Err(error)
@@ -247,7 +251,7 @@ impl Core {
                     return self.prepare(now, id);
                 }
                 self.names.number_free(job);
-                let len_bytes = job.total_bytes.unwrap_or(0);
+                let len_bytes = job.content.total_bytes.unwrap_or(0);
                 self.publish(id, len_bytes);
             }
             Err(error)
@@ -261,7 +265,7 @@ impl Core {
             }
             Err(error) => {
                 let is_of_disk = !matches!(error.kind(), ErrorKind::NameTaken | ErrorKind::Digest);
-                job.is_disk_doubtful |= is_of_disk && !error.is_scarcity();
+                job.part.is_disk_doubtful |= is_of_disk && !error.is_scarcity();
                 if was_stored {
                     // Until its failure is counted, the session has not ended.
                     self.enter_running(id);
@@ -277,8 +281,8 @@ impl Core {
     /// Looks once more for what is there under the name. What came stays, under its partial name.
     fn look_again(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if std::mem::take(&mut job.is_part_open) {
-            self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), fate: Fate::Kept });
+        if std::mem::take(&mut job.part.is_open) {
+            self.effects.push(Effect::Release { job: id, path: job.naming.part_of.clone(), fate: Fate::Kept });
         }
         job.forget();
         job.lead_mut().go_back();
@@ -290,25 +294,29 @@ impl Core {
         let fetched_bytes =
             self.jobs.get(&id).map_or(0, |job| if how.was_there() { 0 } else { self.fetched_bytes(job) });
         let Some(job) = self.jobs.remove(&id) else { return };
-        if job.is_part_open {
+        if job.part.is_open {
             // There already, or come whole: what was begun beside it is of no use. Beside somebody else's
             // file it may be.
             // So is what was begun under another name: where it was sent to may have another file.
-            let is_of_other_name = job.part_of != job.path;
+            let is_of_other_name = job.naming.part_of != job.naming.path;
             let fate = if how == How::Skipped || is_of_other_name { Fate::Kept } else { Fate::Superseded };
-            self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), fate });
+            self.effects.push(Effect::Release { job: id, path: job.naming.part_of.clone(), fate });
         }
         self.tally.finished(how, published.len_bytes);
         self.tally.fetched_bytes += fetched_bytes;
         if let Some(entry) = job.entry {
             let checked = job.promise(self.settings.server_digests && how == How::Fetched);
             let done = SettledState::Done {
-                path: job.path.strip_prefix(&self.settings.dir).map_or(job.path.clone(), ToOwned::to_owned),
+                path: job
+                    .naming
+                    .path
+                    .strip_prefix(&self.settings.dir)
+                    .map_or(job.naming.path.clone(), ToOwned::to_owned),
                 len_bytes: published.len_bytes,
                 modified: published.modified,
-                validator: Box::new(job.held.of_file()),
+                validator: Box::new(job.content.held.of_file()),
                 digest: checked.map(|promise| promise.checksum().to_string()),
-                is_current: job.closing != Closing::Changed,
+                is_current: job.content.final_check != FinalCheck::Changed,
             };
             let state = if how == How::Skipped { SettledState::Skipped } else { done };
             self.effects.push(Effect::Settle(Settled { entry, state }));
@@ -317,7 +325,7 @@ impl Core {
         self.effects.push(Effect::Report(Event::Finished {
             job: id,
             url: job.shown_url(),
-            path: job.path,
+            path: job.naming.path,
             bytes: published.len_bytes,
             fetched_bytes,
             seconds: now.saturating_sub(job.started).as_secs_f64(),
@@ -340,15 +348,16 @@ impl Core {
     fn let_go(&mut self, id: JobId) {
         self.leave_running(id);
         let Some(job) = self.jobs.remove(&id) else { return };
-        self.tally.fetched_bytes += job.fetched_bytes + job.done.covered().saturating_sub(job.resumed_bytes);
-        if let Some(key) = job.reserved {
+        self.tally.fetched_bytes +=
+            job.content.fetched_bytes + job.content.done.covered().saturating_sub(job.content.resumed_bytes);
+        if let Some(key) = job.naming.reserved {
             self.names.release(key);
         }
-        if job.is_part_open {
+        if job.part.is_open {
             // What was begun of another version stays until something of the new one has come.
-            let is_kept = job.is_worth_keeping() || job.keeps_old;
+            let is_kept = job.is_worth_keeping() || job.old.is_to_be_kept;
             let fate = if is_kept { Fate::Kept } else { Fate::Discarded };
-            self.effects.push(Effect::Release { job: id, path: job.part_of, fate });
+            self.effects.push(Effect::Release { job: id, path: job.naming.part_of, fate });
         }
     }
 
@@ -356,8 +365,8 @@ impl Core {
     pub(super) fn count_unfinished(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
         if job.is_worth_keeping() {
-            self.tally.kept_bytes += job.done.covered();
-            self.tally.unfinished_bytes += job.total_bytes.unwrap_or(job.done.covered());
+            self.tally.kept_bytes += job.content.done.covered();
+            self.tally.unfinished_bytes += job.content.total_bytes.unwrap_or(job.content.done.covered());
             self.tally.unfinished_files += 1;
         }
     }
@@ -386,11 +395,11 @@ impl Core {
         for id in self.running.clone() {
             let job = &self.jobs[&id];
             let is_due = matches!(job.phase, Phase::Moving)
-                && !job.is_saving
-                && job.is_part_open
+                && !job.part.is_saving
+                && job.part.is_open
                 && job.can_be_resumed()
                 && now.saturating_sub(job.started) >= self.settings.save_interval / 2;
-            if is_due && self.covered_bytes(job) > job.saved_bytes {
+            if is_due && self.covered_bytes(job) > job.part.saved_bytes {
                 self.save(id);
             }
         }
@@ -399,35 +408,35 @@ impl Core {
     fn save(&mut self, id: JobId) {
         let done = self.snapshot(&self.jobs[&id]);
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.is_saving = true;
-        job.generation += 1;
-        job.saved_bytes = done.covered();
+        job.part.is_saving = true;
+        job.part.generation += 1;
+        job.part.saved_bytes = done.covered();
         let journal = Journal { done, ..job.journal() };
-        let path = job.part_of.clone();
+        let path = job.naming.part_of.clone();
         self.effects.push(Effect::Save { job: id, path, journal: Box::new(journal) });
     }
 
     pub(super) fn saved(&mut self, now: Time, id: JobId, result: Result<()>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.is_saving = false;
+        job.part.is_saving = false;
         match (result, &job.phase) {
-            (Ok(()), Phase::Winding(_)) => self.wound(now, id),
+            (Ok(()), Phase::Closing(_)) => self.closed(now, id),
             (Ok(()), _) => {}
-            (Err(error), Phase::Winding(Winding::Complete)) => {
+            (Err(error), Phase::Closing(Closing::Complete)) => {
                 // What could not be synced is part of the file that is to be published.
-                job.is_disk_doubtful = true;
-                self.wind(now, id, Winding::Fail(error));
+                job.part.is_disk_doubtful = true;
+                self.close(now, id, Closing::Fail(error));
             }
-            (Err(error), Phase::Winding(_)) => {
+            (Err(error), Phase::Closing(_)) => {
                 // It is being given up anyway; the journal before stands.
-                job.is_disk_doubtful = true;
+                job.part.is_disk_doubtful = true;
                 self.warn(Some(id), format!("the last progress could not be saved: {error}"));
-                self.wound(now, id);
+                self.closed(now, id);
             }
             // Too few descriptors for now: the next step saves what has come by then.
-            (Err(error), _) if error.is_scarcity() => job.saved_bytes = 0,
+            (Err(error), _) if error.is_scarcity() => job.part.saved_bytes = 0,
             (Err(error), _) => {
-                job.is_disk_doubtful = true;
+                job.part.is_disk_doubtful = true;
                 self.fail_or_wait(now, id, error);
             }
         }
@@ -445,7 +454,7 @@ impl Core {
     /// Asks the disk for something that the job waits for.
     pub(super) fn ask_disk(&mut self, id: JobId, effect: Effect) {
         if let Some(job) = self.jobs.get_mut(&id) {
-            job.pending += 1;
+            job.part.pending += 1;
         }
         self.effects.push(effect);
     }
@@ -455,28 +464,29 @@ impl Job {
     /// What its journal is to say.
     pub(super) fn journal(&self) -> Journal {
         Journal {
-            generation: self.generation,
+            generation: self.part.generation,
             identity: self.identity(),
-            done: self.done.clone(),
-            verified: self.verified,
+            done: self.content.done.clone(),
+            verified: self.content.verified,
             file: None,
-            replaces_old: self.has_old,
+            replaces_old: self.old.is_there,
             saved_unix_ms: 0,
         }
     }
 
     /// What a partial file says of itself before anything has come.
     pub(super) fn first_journal(&self) -> Journal {
-        Journal { identity: self.identity(), replaces_old: self.has_old, ..Journal::of_nothing() }
+        Journal { identity: self.identity(), replaces_old: self.old.is_there, ..Journal::of_nothing() }
     }
 
     /// Whether a later run can use what is there.
     pub(in crate::dispatch) fn is_worth_keeping(&self) -> bool {
-        self.is_part_open && self.can_be_resumed() && !self.done.is_empty()
+        self.part.is_open && self.can_be_resumed() && !self.content.done.is_empty()
     }
 
     /// Whether a part of it is of use: without a length, only if something is known of its version.
     fn can_be_resumed(&self) -> bool {
-        self.total_bytes.is_some() || !self.held.is_silent() && !self.says_no_ranges && !self.sources.is_many()
+        self.content.total_bytes.is_some()
+            || !self.content.held.is_silent() && !self.ranges.are_denied && !self.sources.is_many()
     }
 }

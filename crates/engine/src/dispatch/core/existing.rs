@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use super::Core;
-use crate::dispatch::job::{ExistingVerdict, Job, Phase, Published, Transfer, Winding};
+use crate::dispatch::job::{Closing, ExistingVerdict, Job, Phase, Published, Transfer};
 use crate::dispatch::message::{Effect, End, Existing, FetchKind, Note, Time};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::How;
@@ -47,21 +47,21 @@ impl Core {
     /// Another file has the name, or this one is there already.
     pub(super) fn decide_existing(&self, id: JobId) -> Decision {
         let job = &self.jobs[&id];
-        let Some(existing) = &job.existing else { return Decision::Replace };
+        let Some(existing) = &job.existing.file else { return Decision::Replace };
         let policy = job.policy(self.settings.existing);
         let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
         if existing.stat.kind != StatKind::File {
             return self.decide_other(job, existing, &format!("{} has this name", existing.stat.kind.words()));
         }
         // With a digest, the file that is there was compared before and is another one.
-        if job.is_existing_checked {
+        if job.existing.is_checked {
             return self.decide_other(
                 job,
                 existing,
                 "a file that has this name does not have the digest that was asked for",
             );
         }
-        match &job.existing_verdict {
+        match &job.existing.verdict {
             ExistingVerdict::OthersFile(_) if job.has_name_of_list() && policy == Policy::Fail => {
                 return Decision::Rename;
             }
@@ -71,7 +71,7 @@ impl Core {
             ExistingVerdict::Unknown if job.entry.is_some() => return Decision::AskOwner,
             ExistingVerdict::Owned(why) => {
                 let len_bytes = existing.stat.len_bytes;
-                let is_comparable = job.total_bytes == Some(len_bytes) && len_bytes <= GATHERED_BYTES_MAX;
+                let is_comparable = job.content.total_bytes == Some(len_bytes) && len_bytes <= GATHERED_BYTES_MAX;
                 let is_wanted = is_comparable && policy != Policy::Overwrite;
                 return match () {
                     () if is_wanted => Decision::Compare,
@@ -86,7 +86,7 @@ impl Core {
             Known::Other(why) => self.decide_other(job, existing, &why),
             // The user wants it fetched again, or counted as done.
             Known::Nothing if policy == Policy::Overwrite => Decision::Replace,
-            Known::Nothing if job.total_bytes.is_none() => {
+            Known::Nothing if job.content.total_bytes.is_none() => {
                 self.decide_other(job, existing, "another file has this name, and the server does not tell a length")
             }
             Known::Nothing if job.promise(self.settings.server_digests).is_some_and(|promise| promise.proves()) => {
@@ -99,7 +99,7 @@ impl Core {
     /// What is known without looking at its content, the surest first; what contradicts wins.
     fn known_of(&self, job: &Job, existing: &Existing) -> Known {
         let stat = &existing.stat;
-        if let Some(total_bytes) = job.total_bytes.filter(|total_bytes| *total_bytes != stat.len_bytes) {
+        if let Some(total_bytes) = job.content.total_bytes.filter(|total_bytes| *total_bytes != stat.len_bytes) {
             let (has, wanted) = (stat.len_bytes, total_bytes);
             return Known::Other(format!("another file has this name ({has} bytes instead of {wanted})"));
         }
@@ -112,8 +112,9 @@ impl Core {
                 Some(_) => {
                     // It is as we left it: a version that is as good as the same is enough, but for that of
                     // another URL, which content has to show.
-                    let verdict = note.evidence.compare(&job.held);
-                    let is_alike = verdict.joins() || verdict.is_same() && !note.evidence.is_elsewhere(&job.held);
+                    let verdict = note.evidence.compare(&job.content.held);
+                    let is_alike =
+                        verdict.joins() || verdict.is_same() && !note.evidence.is_elsewhere(&job.content.held);
                     if is_alike && note.names_url() {
                         return Known::Same(How::ThereByValidator);
                     }
@@ -122,7 +123,7 @@ impl Core {
                     }
                 }
                 // A build before this one did not note what it looked like.
-                None if note.evidence.compare(&job.held).is_different() => {
+                None if note.evidence.compare(&job.content.held).is_different() => {
                     return Known::Other("another version of the file has this name".to_owned());
                 }
                 None => {}
@@ -131,13 +132,15 @@ impl Core {
             // A smaller one is compared whole, which is proof, wherever it came from.
             return Known::Other("a file from another URL has this name".to_owned());
         }
-        if self.settings.trust_size && job.total_bytes.is_some() {
+        if self.settings.trust_size && job.content.total_bytes.is_some() {
             return Known::Same(How::ThereBySize);
         }
         let modified = stat.modified.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-        let server = job.held.last_modified_time().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let server = job.content.held.last_modified_time().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         match server {
-            Some(time) if time.as_secs() == modified && job.total_bytes.is_some() => Known::Same(How::ThereByTime),
+            Some(time) if time.as_secs() == modified && job.content.total_bytes.is_some() => {
+                Known::Same(How::ThereByTime)
+            }
             _ => Known::Nothing,
         }
     }
@@ -149,7 +152,7 @@ impl Core {
             Policy::AutoRename => Decision::Rename,
             Policy::Skip => Decision::There(How::Skipped, published),
             _ => {
-                let error = Error::new(ErrorKind::NameTaken, why).with_path(job.path.clone());
+                let error = Error::new(ErrorKind::NameTaken, why).with_path(job.naming.path.clone());
                 Decision::Refuse(match existing.stat.kind {
                     StatKind::File if why == UNPROVEN => error.with_advice(TRUST_SIZE),
                     StatKind::File => error,
@@ -163,53 +166,55 @@ impl Core {
     pub(super) fn ask_owner(&mut self, id: JobId, partial: Option<Journal>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let Some(entry) = job.entry else { return };
-        job.held_partial = partial.map(Box::new);
-        job.existing_verdict = ExistingVerdict::AskedOwner;
-        let path = job.path.strip_prefix(&self.settings.dir).map_or(job.path.clone(), ToOwned::to_owned);
+        job.part.journal = partial.map(Box::new);
+        job.existing.verdict = ExistingVerdict::AskedOwner;
+        let path = job.naming.path.strip_prefix(&self.settings.dir).map_or(job.naming.path.clone(), ToOwned::to_owned);
         self.ask_disk(id, Effect::AskOwner { job: id, entry, path });
     }
 
     pub(super) fn owned(&mut self, now: Time, id: JobId, result: Result<Owner>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.pending = job.pending.saturating_sub(1);
-        if job.existing_verdict != ExistingVerdict::AskedOwner {
-            return self.wound(now, id);
+        job.part.pending = job.part.pending.saturating_sub(1);
+        if job.existing.verdict != ExistingVerdict::AskedOwner {
+            return self.closed(now, id);
         }
-        job.existing_verdict = match result {
+        job.existing.verdict = match result {
             Ok(Owner::Another(url)) => {
                 ExistingVerdict::Owned(format!("the file of another entry has this name ({url})"))
             }
-            Ok(Owner::Itself { left: Some(left) }) if job.existing.as_ref().is_some_and(|found| !found.has(left)) => {
+            Ok(Owner::Itself { left: Some(left) })
+                if job.existing.file.as_ref().is_some_and(|found| !found.has(left)) =>
+            {
                 ExistingVerdict::Changed
             }
             // A ledger that cannot be asked says nothing against it; its content decides.
             Ok(Owner::Itself { .. } | Owner::Nobody) | Err(_) => ExistingVerdict::Unowned,
         };
-        if matches!(job.phase, Phase::Winding(_)) {
-            return self.wound(now, id);
+        if matches!(job.phase, Phase::Closing(_)) {
+            return self.closed(now, id);
         }
-        let partial = job.held_partial.take().map(|journal| *journal);
+        let partial = job.part.journal.take().map(|journal| *journal);
         self.place(now, id, partial);
     }
 
     /// Compares its content with the server's: whole where that is little, else by samples.
     pub(super) fn compare_existing(&mut self, now: Time, id: JobId, partial: Option<Journal>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.held_partial = partial.map(Box::new);
+        job.part.journal = partial.map(Box::new);
         job.phase = Phase::Comparing;
-        if let Some(content) = job.whole.clone() {
-            let effect = Effect::Compare { job: id, path: job.path.clone(), offset: 0, content };
+        if let Some(content) = job.answer.whole.clone() {
+            let effect = Effect::Compare { job: id, path: job.naming.path.clone(), offset: 0, content };
             return self.ask_disk(id, effect);
         }
-        let len_bytes = job.total_bytes.unwrap_or(0);
-        let Some(probe) = job.probe else { return self.existing_compared(now, id, None) };
+        let len_bytes = job.content.total_bytes.unwrap_or(0);
+        let Some(probe) = job.answer.probe else { return self.existing_compared(now, id, None) };
         if len_bytes <= GATHERED_BYTES_MAX {
             if let Some(state) = self.transfers.get(&probe) {
                 self.effects.push(Effect::Gather { transfer: probe, worker: state.worker });
             }
             return;
         }
-        job.existing_samples = Some(match job.existing_verdict {
+        job.existing.samples = Some(match job.existing.verdict {
             ExistingVerdict::Changed => samples::all(len_bytes),
             _ => samples::of_file(len_bytes, &mut self.random),
         });
@@ -219,12 +224,13 @@ impl Core {
     /// Asks for the next sample of a large file.
     pub(super) fn ask_sample_of_existing(&mut self, now: Time, id: JobId) {
         let job = &self.jobs[&id];
-        let Some(range) = job.existing_samples.as_ref().and_then(|left| left.last().copied()) else { return };
-        let is_waiting = job.failures.values().any(|failure| failure.retry_at > now);
-        if !job.transfers.is_empty() || job.pending > 0 || is_waiting {
+        let Some(range) = job.existing.samples.as_ref().and_then(|left| left.last().copied()) else { return };
+        let is_waiting = job.tries.failures.values().any(|failure| failure.retry_at > now);
+        if !job.transfers.is_empty() || job.part.pending > 0 || is_waiting {
             return;
         }
-        let (lead, kind) = (job.sources.lead(), FetchKind::Sample { range, expect: Arc::new(job.held.clone()) });
+        let (lead, kind) =
+            (job.sources.lead(), FetchKind::Sample { range, expect: Arc::new(job.content.held.clone()) });
         self.send(now, id, lead, kind, Piece::new(range.start, range.end));
     }
 
@@ -234,7 +240,7 @@ impl Core {
         match end {
             End::Gathered(content) => {
                 let effect =
-                    Effect::Compare { job: id, path: job.path.clone(), offset: transfer.piece.start(), content };
+                    Effect::Compare { job: id, path: job.naming.path.clone(), offset: transfer.piece.start(), content };
                 self.ask_disk(id, effect);
             }
             End::Dropped | End::Complete => {}
@@ -252,7 +258,7 @@ impl Core {
                 self.transfer_failed(now, id, transfer, error, retry_after, false);
             }
             End::Redirect(redirect) => self.redirected(now, id, transfer, &redirect),
-            End::NotRange(head) if head.total_bytes == job.total_bytes && !head.evidence.is_html => {
+            End::NotRange(head) if head.total_bytes == job.content.total_bytes && !head.evidence.is_html => {
                 self.without_samples(now, id);
             }
             // Or not of this version.
@@ -262,10 +268,10 @@ impl Core {
 
     /// Samples cannot be had: nothing shows that it is the file, but perhaps its note.
     fn without_samples(&mut self, now: Time, id: JobId) {
-        match self.jobs[&id].existing.as_ref().filter(|existing| self.trusts_note(id, existing)) {
+        match self.jobs[&id].existing.file.as_ref().filter(|existing| self.trusts_note(id, existing)) {
             Some(existing) => {
                 let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
-                self.wind(now, id, Winding::There(How::ThereByNote, published));
+                self.close(now, id, Closing::There(How::ThereByNote, published));
             }
             None => self.existing_compared(now, id, None),
         }
@@ -273,21 +279,21 @@ impl Core {
 
     fn trusts_note(&self, id: JobId, existing: &Existing) -> bool {
         let job = &self.jobs[&id];
-        let is_owned = matches!(job.existing_verdict, ExistingVerdict::Owned(_));
+        let is_owned = matches!(job.existing.verdict, ExistingVerdict::Owned(_));
         !is_owned && self.settings.existing != Policy::Overwrite && job.is_as_it_was_left(existing)
     }
 
     pub(super) fn compared(&mut self, now: Time, id: JobId, result: Result<bool>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.pending = job.pending.saturating_sub(1);
+        job.part.pending = job.part.pending.saturating_sub(1);
         if !matches!(job.phase, Phase::Comparing) {
-            return self.wound(now, id);
+            return self.closed(now, id);
         }
         let is_same = match result {
             Ok(is_same) => is_same,
             Err(error) => return self.fail_or_wait(now, id, error),
         };
-        if let (true, Some(left)) = (is_same, &mut job.existing_samples) {
+        if let (true, Some(left)) = (is_same, &mut job.existing.samples) {
             left.pop();
             if !left.is_empty() {
                 return self.ask_sample_of_existing(now, id);
@@ -299,23 +305,23 @@ impl Core {
     /// Whether its content is the same, if that could be found out.
     fn existing_compared(&mut self, now: Time, id: JobId, is_same: Option<bool>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let was_sampled = job.existing_samples.take().is_some() && job.existing_verdict != ExistingVerdict::Changed;
-        let Some(existing) = &job.existing else { return };
+        let was_sampled = job.existing.samples.take().is_some() && job.existing.verdict != ExistingVerdict::Changed;
+        let Some(existing) = &job.existing.file else { return };
         if is_same == Some(true) {
             let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
             let how = if was_sampled { How::ThereBySamples } else { How::ThereByContent };
-            return self.wind(now, id, Winding::There(how, published));
+            return self.close(now, id, Closing::There(how, published));
         }
         let why = match is_same {
             Some(_) => "another file has this name (its content differs)",
             None => UNPROVEN,
         };
-        job.existing_verdict = match std::mem::replace(&mut job.existing_verdict, ExistingVerdict::Unowned) {
+        job.existing.verdict = match std::mem::replace(&mut job.existing.verdict, ExistingVerdict::Unowned) {
             ExistingVerdict::Owned(whose) => ExistingVerdict::OthersFile(whose),
             _ => ExistingVerdict::Other(why.to_owned()),
         };
-        let partial = job.held_partial.take().map(|journal| *journal);
-        let is_at_hand = job.whole.is_some();
+        let partial = job.part.journal.take().map(|journal| *journal);
+        let is_at_hand = job.answer.whole.is_some();
         if is_at_hand || self.settings.existing == Policy::Fail {
             return self.place(now, id, partial);
         }
@@ -323,8 +329,8 @@ impl Core {
         if let Some(journal) = partial {
             super::start::adopt(job, journal);
         }
-        job.answer = None;
-        job.probe = None;
+        job.answer.head = None;
+        job.answer.probe = None;
         job.phase = Phase::Ready;
         let left: Vec<_> = job.transfers.clone();
         self.drop_transfers(&left);
@@ -339,8 +345,8 @@ impl Job {
         existing.is_as_noted()
             && existing.note.as_ref().is_some_and(|note| {
                 let is_same_url = note.is_whole_url && note.url == self.spec.url.as_str();
-                let is_silent = note.evidence.is_silent() && self.held.is_silent();
-                is_same_url && is_silent && !note.evidence.compare(&self.held).is_different()
+                let is_silent = note.evidence.is_silent() && self.content.held.is_silent();
+                is_same_url && is_silent && !note.evidence.compare(&self.content.held).is_different()
             })
     }
 }

@@ -4,7 +4,7 @@
 
 use super::Core;
 use super::start::adopt;
-use crate::dispatch::job::Winding;
+use crate::dispatch::job::Closing;
 use crate::dispatch::message::Time;
 use crate::error::{Error, ErrorKind};
 use crate::job::JobId;
@@ -16,7 +16,7 @@ impl Core {
     /// Ends a job whose file is too large; false if it is not. What an earlier run left of it stays.
     pub(super) fn refuses_size(&mut self, now: Time, id: JobId, partial: Option<&Journal>) -> bool {
         let (Some(job), Some(max_bytes)) = (self.jobs.get_mut(&id), self.settings.max_size_bytes) else { return false };
-        let Some(total_bytes) = job.total_bytes.filter(|total| *total > max_bytes) else { return false };
+        let Some(total_bytes) = job.content.total_bytes.filter(|total| *total > max_bytes) else { return false };
         if let Some(journal) = partial {
             adopt(job, journal.clone());
         }
@@ -42,7 +42,7 @@ impl Core {
         let Some(job) = self.jobs.get(&id) else { return };
         let error = Error::new(ErrorKind::TooLarge, what)
             .with_url(secret::shown_url(job.lead().url()))
-            .with_path(job.path.clone());
-        self.wind(now, id, Winding::Fail(error));
+            .with_path(job.naming.path.clone());
+        self.close(now, id, Closing::Fail(error));
     }
 }

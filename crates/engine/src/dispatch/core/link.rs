@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::Core;
 use super::anew::By;
 use super::start::adopt;
-use crate::dispatch::job::{Job, Phase, Transfer, Winding};
+use crate::dispatch::job::{Closing, Job, Phase, Transfer};
 use crate::dispatch::link::{Doubt, Link};
 use crate::dispatch::message::{Effect, End, FetchKind, Head, Time};
 use crate::error::{Error, ErrorKind};
@@ -45,7 +45,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return false };
         match job.link {
             Link::Doubted(_) => true,
-            Link::Trusted if job.spec.same_content && job.resumed_bytes > 0 => {
+            Link::Trusted if job.spec.same_content && job.content.resumed_bytes > 0 => {
                 job.link = Link::doubted();
                 true
             }
@@ -56,7 +56,7 @@ impl Core {
     /// Asks for the next part of what is there. Only the source that leads can be doubted.
     pub(super) fn sample_link(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.failures.values().any(|failure| failure.retry_at > now) {
+        if job.tries.failures.values().any(|failure| failure.retry_at > now) {
             return;
         }
         let lead = job.sources.lead();
@@ -66,7 +66,7 @@ impl Core {
             **doubt = Doubt { source: lead, is_by_samples, has_moved, ..Doubt::default() };
         }
         if doubt.samples.is_none() {
-            let mut chosen = samples::spread(&job.done, IDENTITY_SAMPLES, &mut self.random);
+            let mut chosen = samples::spread(&job.content.done, IDENTITY_SAMPLES, &mut self.random);
             if !job.spec.same_content && !doubt.is_by_samples {
                 // One is enough to see what the answer says; what stands at the end says most.
                 chosen = chosen.split_off(chosen.len().saturating_sub(1));
@@ -89,7 +89,7 @@ impl Core {
             End::NotRange(head) => self.link_without_range(now, id, transfer, &head),
             End::WrongRange { head, error } => {
                 let job = &self.jobs[&id];
-                let better = judge(&job.held, &head.evidence, job.samples_decide());
+                let better = judge(&job.content.held, &head.evidence, job.samples_decide());
                 self.refuse_link(now, id, better.unwrap_or_else(|| error.with_advice(BEGIN_AGAIN)));
             }
             End::NotJoined { head, .. } if self.is_page(id, &head) => self.page_came(now, id, transfer, &head),
@@ -108,7 +108,7 @@ impl Core {
 
     fn link_sampled(&mut self, now: Time, id: JobId, transfer: &Transfer, same: bool) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.failures.remove(&transfer.piece.start());
+        job.tries.failures.remove(&transfer.piece.start());
         let range = ByteRange::new(transfer.piece.start(), transfer.piece.end());
         let is_sampled = job.samples_decide();
         let is_by_samples = is_sampled && !job.spec.same_content;
@@ -117,7 +117,7 @@ impl Core {
         if !same && doubt.has_moved {
             return self.restart(now, id, "the file on the server differs from what has come", By::Bytes);
         }
-        if let Some(error) = judge(&job.held, &theirs, is_sampled) {
+        if let Some(error) = judge(&job.content.held, &theirs, is_sampled) {
             return self.refuse_link(now, id, error);
         }
         if !same {
@@ -126,14 +126,14 @@ impl Core {
         }
         doubt.compared.insert(range);
         doubt.compared_samples += 1;
-        let is_surely_same = !is_by_samples && job.held.compare(&theirs).joins();
+        let is_surely_same = !is_by_samples && job.content.held.compare(&theirs).joins();
         let is_likely = !is_sampled && !is_surely_same;
         let left = doubt.samples.get_or_insert_default();
         left.retain(|sample| *sample != range);
         if is_likely {
             // The tag of another URL: one sample is not enough.
             doubt.is_by_samples = true;
-            left.extend(samples::spread(&job.done, IDENTITY_SAMPLES, &mut self.random));
+            left.extend(samples::spread(&job.content.done, IDENTITY_SAMPLES, &mut self.random));
             left.retain(|sample| *sample != range);
         }
         if left.is_empty() || is_surely_same {
@@ -148,10 +148,10 @@ impl Core {
     /// It sends the whole file, or says that the range does not exist: nothing can be compared.
     fn link_without_range(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
         let job = &self.jobs[&id];
-        if let Some(error) = judge(&job.held, &head.evidence, job.samples_decide()) {
+        if let Some(error) = judge(&job.content.held, &head.evidence, job.samples_decide()) {
             return self.refuse_link(now, id, error);
         }
-        if head.status != 416 && job.held.compare(&head.evidence).joins() {
+        if head.status != 416 && job.content.held.compare(&head.evidence).joins() {
             // How a server without ranges is gone on with is decided where it is for all of them.
             return self.trust_link(now, id, transfer, &head.evidence, "it tells the same version");
         }
@@ -165,8 +165,8 @@ impl Core {
     fn trust_link(&mut self, now: Time, id: JobId, transfer: &Transfer, theirs: &Evidence, why: &str) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let evidence = Evidence {
-            total_bytes: job.total_bytes,
-            digest: theirs.digest.clone().or_else(|| job.held.digest.take()),
+            total_bytes: job.content.total_bytes,
+            digest: theirs.digest.clone().or_else(|| job.content.held.digest.take()),
             ..theirs.clone()
         };
         job.link = Link::Compared;
@@ -175,8 +175,8 @@ impl Core {
         lead.go_to((transfer.url.clone(), transfer.host.clone()));
         lead.distrusts_if_range = false;
         lead.told = Some(evidence.clone());
-        job.needs_sample = false;
-        job.held = evidence;
+        job.ranges.needs_sample = false;
+        job.content.held = evidence;
         let message = format!("goes on with what an earlier run left: {why}");
         self.effects.push(Effect::Report(Event::Remark { job: id, message }));
         self.look_whether_whole(now, id);
@@ -185,8 +185,8 @@ impl Core {
     /// Nothing is added to what is there, and nothing of it is lost.
     fn refuse_link(&mut self, now: Time, id: JobId, error: Error) {
         let Some(job) = self.jobs.get(&id) else { return };
-        let error = error.with_url(secret::shown_url(job.lead().url())).with_path(job.path.clone());
-        self.wind(now, id, Winding::Fail(error));
+        let error = error.with_url(secret::shown_url(job.lead().url())).with_path(job.naming.path.clone());
+        self.close(now, id, Closing::Fail(error));
     }
 }
 

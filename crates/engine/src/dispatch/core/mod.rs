@@ -3,7 +3,7 @@
 //!
 //! A job goes Waiting → Preparing → Ready → Probing → Opening → Moving → Verifying → Publishing,
 //! or from Probing straight to Publishing if it is small and came whole. Whatever ends it early
-//! winds it up first: its transfers are broken off, then its journal is saved, then it is let go.
+//! closes it first: its transfers are broken off, then its journal is saved, then it is let go.
 
 mod anew;
 mod answer;
@@ -35,7 +35,7 @@ use std::path::PathBuf;
 
 use super::adapt::Adapt;
 use super::ids::IdMap;
-use super::job::{Job, Phase, Transfer, Winding};
+use super::job::{Closing, Job, Phase, Transfer};
 use super::message::{Command, Effect, Message, Time};
 use super::names::Names;
 use super::slots::Slots;
@@ -51,7 +51,7 @@ use crate::ranges::ByteRange;
 
 /// Progress is told this often.
 const PROGRESS_EVERY: Time = Time::from_millis(100);
-/// After a stop, a job that has not been wound up by then is given up; its last journal stands.
+/// After a stop, a job that has not been closed by then is given up; its last journal stands.
 const STOP_WITHIN: Time = Time::from_millis(1500);
 /// Write-back is begun in portions of this size, so that a sync has little left to do and the
 /// kernel never has so much to write that it makes writers wait.
@@ -334,8 +334,8 @@ impl Core {
                 self.paused.push(id);
                 self.effects.push(Effect::Report(Event::Paused { job: id }));
             }
-            Phase::Paused | Phase::Winding(_) | Phase::Publishing => {}
-            _ => self.wind(now, id, Winding::Pause),
+            Phase::Paused | Phase::Closing(_) | Phase::Publishing => {}
+            _ => self.close(now, id, Closing::Pause),
         }
     }
 
@@ -343,7 +343,7 @@ impl Core {
         let Some(at) = self.paused.iter().position(|paused| *paused == id) else {
             // It may be on its way there.
             if let Some(job) = self.jobs.get_mut(&id) {
-                job.resumes = matches!(job.phase, Phase::Winding(Winding::Pause));
+                job.resumes = matches!(job.phase, Phase::Closing(Closing::Pause));
             }
             return;
         };
@@ -361,12 +361,12 @@ impl Core {
             Phase::Waiting => {
                 let host = job.lead().host().clone();
                 self.waiting.remove(&host, id);
-                self.wind(now, id, Winding::Cancel);
+                self.close(now, id, Closing::Cancel);
             }
             Phase::Publishing => {}
             _ => {
                 self.paused.retain(|paused| *paused != id);
-                self.wind(now, id, Winding::Cancel);
+                self.close(now, id, Closing::Cancel);
             }
         }
     }
@@ -379,7 +379,7 @@ impl Core {
         self.is_closed = true;
         for id in self.running.clone().into_iter().chain(std::mem::take(&mut self.paused)) {
             if !matches!(self.jobs.get(&id).map(|job| &job.phase), Some(Phase::Publishing)) {
-                self.wind(now, id, Winding::Interrupt);
+                self.close(now, id, Closing::Interrupt);
             }
         }
     }
@@ -449,7 +449,7 @@ impl Core {
             fetched += bytes;
             if let Some(job) = self.jobs.get_mut(id) {
                 job.rate.observe(now, bytes);
-                job.adapt.judge(now, bytes);
+                job.ranges.adapt.judge(now, bytes);
                 let is_asked = job.is_asked();
                 job.pulse.observe(now, bytes, is_asked);
                 has_quiet |= is_asked && job.pulse.is_quiet(now);

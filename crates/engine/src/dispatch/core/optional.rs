@@ -32,34 +32,34 @@ impl Core {
     /// Whether the first stream still goes to the end of the file.
     fn first_stream_runs(&self, id: JobId) -> bool {
         let job = &self.jobs[&id];
-        let Some(first) = job.probe.and_then(|probe| self.transfers.get(&probe)) else { return false };
+        let Some(first) = job.answer.probe.and_then(|probe| self.transfers.get(&probe)) else { return false };
         let end = first.piece.end();
-        first.writes && (end == OPEN_END || job.total_bytes.is_some_and(|total| end >= total))
+        first.writes && (end == OPEN_END || job.content.total_bytes.is_some_and(|total| end >= total))
     }
 
     /// The first stream goes on; ranges are tried again only if what was in the way may pass.
     pub(super) fn optional_failed(&mut self, now: Time, id: JobId, transfer: &Transfer, end: End) {
-        let wait = backoff::wait(self.jobs[&id].trials.attempts + 1, &mut self.random);
+        let wait = backoff::wait(self.jobs[&id].ranges.trials.attempts + 1, &mut self.random);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let may_pass = match &end {
             End::Failed { error, .. } => error.is_transient(),
             End::NotRange(head) => {
-                job.says_no_ranges |= head.refuses_ranges || head.evidence.content_encoding.is_some();
+                job.ranges.are_denied |= head.refuses_ranges || head.evidence.content_encoding.is_some();
                 // Some CDNs answer so to any If-Range.
                 let was_asked_why = std::mem::replace(&mut job.lead_mut().distrusts_if_range, true);
-                transfer.had_if_range && !was_asked_why && !job.says_no_ranges
+                transfer.had_if_range && !was_asked_why && !job.ranges.are_denied
             }
             _ => false,
         };
         if may_pass && matches!(end, End::NotRange(_)) {
             // Asked without If-Range, it may well be served.
-            job.segmented = Segmented::Unknown;
+            job.ranges.segmented = Segmented::Unknown;
             return;
         }
-        job.trials.attempts += 1;
-        job.trials.retry_at = now + wait;
-        let is_over = !may_pass || job.trials.attempts >= TRIALS_MAX.min(self.settings.retries + 1);
-        job.segmented = if is_over { Segmented::Refused } else { Segmented::Unknown };
+        job.ranges.trials.attempts += 1;
+        job.ranges.trials.retry_at = now + wait;
+        let is_over = !may_pass || job.ranges.trials.attempts >= TRIALS_MAX.min(self.settings.retries + 1);
+        job.ranges.segmented = if is_over { Segmented::Refused } else { Segmented::Unknown };
         if let End::Failed { error, .. } = &end
             && self.is_refusal(error)
         {
@@ -73,7 +73,7 @@ impl Core {
     /// Whether a server that serves others has refused one more connection.
     pub(super) fn is_one_too_many(&self, transfer: &Transfer, error: &Error) -> bool {
         let is_new = transfer.piece.position() == transfer.piece.start() && !self.slots.has_served(transfer.slot);
-        let left = self.jobs.get(&transfer.job).map_or(0, |job| job.left_to_others);
+        let left = self.jobs.get(&transfer.job).map_or(0, |job| job.tries.left_to_others);
         is_new
             && left < LEFT_MAX.min(self.settings.retries)
             && self.is_refusal(error)
@@ -97,12 +97,12 @@ impl Core {
     pub(super) fn leave_to_others(&mut self, now: Time, id: JobId, transfer: &Transfer, start: u64, error: &Error) {
         let serving = self.slots.serving(&transfer.host);
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.left_to_others += 1;
-        job.adapt.refused(serving);
-        let wait = backoff::wait(job.left_to_others, &mut self.random);
+        job.tries.left_to_others += 1;
+        job.ranges.adapt.refused(serving);
+        let wait = backoff::wait(job.tries.left_to_others, &mut self.random);
         let key = if matches!(job.phase, Phase::Moving) { start } else { 0 };
-        job.failures.entry(key).or_default().retry_at = now + wait;
-        job.last_error = Some(error.clone());
+        job.tries.failures.entry(key).or_default().retry_at = now + wait;
+        job.tries.last_error = Some(error.clone());
         self.slots.refuse(&transfer.host, serving, now);
     }
 
@@ -112,22 +112,22 @@ impl Core {
         let job = &self.jobs[&id];
         let mut running = job.transfers.iter().filter_map(|transfer| self.transfers.get(transfer));
         // A trial of ranges may bring nothing at all.
-        let is_sure = job.segmented != Segmented::Trying;
+        let is_sure = job.ranges.segmented != Segmented::Trying;
         let brings = |transfer: &Transfer| transfer.writes && (is_sure || !transfer.brought().is_empty());
-        job.refusals < REFUSALS_MAX && running.any(brings)
+        job.tries.refusals < REFUSALS_MAX && running.any(brings)
     }
 
     /// A piece failed for good beside others: it is asked for again when they have ended, and only
     /// then is it the last way to the bytes.
     pub(super) fn put_off(&mut self, now: Time, id: JobId, start: u64, error: &Error) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.refusals += 1;
-        let wait = backoff::wait(job.refusals + 2, &mut self.random);
-        job.failures.entry(start).or_default().retry_at = now + wait;
-        job.last_error = Some(error.clone());
+        job.tries.refusals += 1;
+        let wait = backoff::wait(job.tries.refusals + 2, &mut self.random);
+        job.tries.failures.entry(start).or_default().retry_at = now + wait;
+        job.tries.last_error = Some(error.clone());
         let working = job.transfers.len();
-        job.adapt.refused(working);
-        let attempts = job.refusals;
+        job.ranges.adapt.refused(working);
+        let attempts = job.tries.refusals;
         self.report_retry(id, error, attempts, wait);
     }
 }

@@ -64,7 +64,7 @@ impl Core {
 
     /// Whether a job has failed or waited for its server, and nothing has come of it since.
     pub(super) fn is_troubled(&self, id: JobId) -> bool {
-        self.jobs.get(&id).is_some_and(|job| job.lead().patience > 0 || !job.failures.is_empty())
+        self.jobs.get(&id).is_some_and(|job| job.lead().patience > 0 || !job.tries.failures.is_empty())
     }
 
     pub(super) fn places(&self, now: Time) -> Places {
@@ -107,16 +107,16 @@ impl Core {
     /// A prepared job and a free place: go on with what an earlier run left, or ask for the file.
     fn take_place(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let goes_on = job.total_bytes.is_some() && !job.done.is_empty() || job.may_learn_len();
-        if job.is_part_open && goes_on && !job.begins_at_zero {
+        let goes_on = job.content.total_bytes.is_some() && !job.content.done.is_empty() || job.may_learn_len();
+        if job.part.is_open && goes_on && !job.ranges.begins_at_zero {
             job.phase = Phase::Moving;
             let event = Event::Answered {
                 job: id,
                 url: job.shown_url(),
-                path: job.path.clone(),
-                total_bytes: job.total_bytes,
-                resumed_bytes: job.resumed_bytes,
-                protocol: job.protocol.name(),
+                path: job.naming.path.clone(),
+                total_bytes: job.content.total_bytes,
+                resumed_bytes: job.content.resumed_bytes,
+                protocol: job.answer.protocol.name(),
             };
             self.effects.push(Effect::Report(event));
         }

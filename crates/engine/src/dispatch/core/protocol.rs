@@ -28,7 +28,7 @@ impl Core {
             return false;
         }
         let job = self.jobs.get_mut(&transfer.job);
-        job.is_some_and(|job| !std::mem::replace(&mut job.keeps_apart, true))
+        job.is_some_and(|job| !std::mem::replace(&mut job.tries.keeps_apart, true))
     }
 
     /// Lets the job ask again at once, over the other protocol, which costs it no try; false if it
@@ -38,8 +38,8 @@ impl Core {
         match job.phase {
             Phase::Probing if transfer.is_probe => job.phase = Phase::Ready,
             Phase::Moving if !job.sources.is_many() => {
-                if job.segmented == Segmented::Trying {
-                    job.segmented = Segmented::Unknown;
+                if job.ranges.segmented == Segmented::Trying {
+                    job.ranges.segmented = Segmented::Unknown;
                 }
             }
             _ => return false,

@@ -4,7 +4,7 @@
 
 use super::Core;
 use crate::dispatch::backoff;
-use crate::dispatch::job::{Failures, Phase, Winding};
+use crate::dispatch::job::{Closing, Failures, Phase};
 use crate::dispatch::message::{Effect, Fate, Time};
 use crate::error::{Error, ErrorKind};
 use crate::job::JobId;
@@ -24,7 +24,8 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return false };
         // Room for a file may never come, so that this is a retry like others.
         let most = if is_full { self.settings.retries.saturating_mul(2) } else { SCARCITIES_MAX };
-        if !(is_full || error.is_scarcity()) || job.scarcities >= most.min(SCARCITIES_MAX) || self.stop.is_some() {
+        if !(is_full || error.is_scarcity()) || job.tries.scarcities >= most.min(SCARCITIES_MAX) || self.stop.is_some()
+        {
             return false;
         }
         if self.scarce_since != self.tally.done_files {
@@ -35,10 +36,10 @@ impl Core {
             return false;
         }
         self.scarce_in_vain += u32::from(!is_full);
-        job.scarcities += 1;
+        job.tries.scarcities += 1;
         if is_full {
             self.full_since = Some(self.tally.ended_files());
-            self.wind(now, id, Winding::Requeue);
+            self.close(now, id, Closing::Requeue);
             return true;
         }
         if now >= self.scarce_until {
@@ -46,7 +47,7 @@ impl Core {
             self.have_fewer(error);
         }
         self.scarce_until = now + WAIT;
-        self.wind(now, id, Winding::Requeue);
+        self.close(now, id, Closing::Requeue);
         true
     }
 
@@ -55,14 +56,14 @@ impl Core {
         let writes = |transfer: &TransferId| self.transfers.get(transfer).is_some_and(|transfer| transfer.writes);
         self.running.iter().filter(|other| **other != id).any(|other| {
             let other = &self.jobs[other];
-            !other.done.is_empty() || other.transfers.iter().any(writes)
+            !other.content.done.is_empty() || other.transfers.iter().any(writes)
         })
     }
 
     /// What this machine did not do for a file fails it, unless it may do so in a moment.
     pub(super) fn fail_or_wait(&mut self, now: Time, id: JobId, error: Error) {
         if !self.waits_for_machine(now, id, &error) {
-            self.wind(now, id, Winding::Fail(error));
+            self.close(now, id, Closing::Fail(error));
         }
     }
 
@@ -88,17 +89,17 @@ impl Core {
     /// It begins again when it is its turn; what came of it in an earlier run is found again then.
     pub(super) fn requeue(&mut self, now: Time, id: JobId) {
         self.leave_running(id);
-        let wait = backoff::wait(self.jobs.get(&id).map_or(0, |job| job.scarcities), &mut self.random);
+        let wait = backoff::wait(self.jobs.get(&id).map_or(0, |job| job.tries.scarcities), &mut self.random);
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if std::mem::take(&mut job.is_part_open) {
-            self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), fate: Fate::Kept });
+        if std::mem::take(&mut job.part.is_open) {
+            self.effects.push(Effect::Release { job: id, path: job.naming.part_of.clone(), fate: Fate::Kept });
         }
         job.forget();
         job.lead_mut().go_back();
         // What the journal says then was on the disk.
-        job.is_disk_doubtful = false;
+        job.part.is_disk_doubtful = false;
         if self.full_since.is_some() {
-            job.failures.insert(0, Failures { attempts: 0, retry_at: now + wait });
+            job.tries.failures.insert(0, Failures { attempts: 0, retry_at: now + wait });
         }
         job.phase = Phase::Waiting;
         let host = job.lead().host().clone();

@@ -13,7 +13,7 @@ use super::connect::{ALONE_SECONDS_MAX, RANGE_TRIES};
 use super::transfer::{PATIENCE_MAX, next_place, not_a_range_error};
 use crate::checksum::Checksum;
 use crate::dispatch::backoff;
-use crate::dispatch::job::{Job, Phase, Segmented, Transfer, Winding};
+use crate::dispatch::job::{Closing, Job, Phase, Segmented, Transfer};
 use crate::dispatch::message::{Effect, End, FetchKind, Head, Redirect, Time};
 use crate::dispatch::source::{Source, Standing};
 use crate::error::{Blame, Error, ErrorKind};
@@ -119,9 +119,9 @@ impl Core {
     fn ask_lead(&mut self, now: Time, id: JobId) -> bool {
         let job = &self.jobs[&id];
         let (lead, before) = (job.sources.lead(), job.transfers.len());
-        match job.segmented {
+        match job.ranges.segmented {
             Segmented::Trying | Segmented::Refused => {}
-            _ if job.needs_sample => self.sample(now, id),
+            _ if job.ranges.needs_sample => self.sample(now, id),
             segmented => {
                 self.next_piece(now, id, lead, segmented == Segmented::Unknown);
             }
@@ -133,7 +133,7 @@ impl Core {
     fn try_ranges_of_lead(&mut self, now: Time, id: JobId) -> bool {
         let job = &self.jobs[&id];
         let mut others = job.transfers.iter().filter_map(|transfer| self.transfers.get(transfer));
-        if job.segmented != Segmented::Unknown || others.any(|transfer| transfer.writes && !transfer.is_probe) {
+        if job.ranges.segmented != Segmented::Unknown || others.any(|transfer| transfer.writes && !transfer.is_probe) {
             return false;
         }
         let before = job.transfers.len();
@@ -149,7 +149,7 @@ impl Core {
         }
         if job.sources[mirror].is_joined() {
             // A piece could be the one that is just being tried.
-            if job.segmented == Segmented::Trying && job.probe.is_some() {
+            if job.ranges.segmented == Segmented::Trying && job.answer.probe.is_some() {
                 return Asked::Waits;
             }
             return if self.next_piece(now, id, mirror, false) { Asked::Sent } else { Asked::Nothing };
@@ -171,8 +171,8 @@ impl Core {
     /// one, its length and date, or its very tag, have to agree, besides its sample.
     fn may_join(&self, job: &Job, told: &Evidence) -> bool {
         let is_checked = job.promise(self.settings.server_digests).is_some_and(|promise| promise.proves());
-        let has_same_tag = job.held.etag.is_some() && job.held.etag == told.etag;
-        is_checked || has_same_tag || job.held.compare(told).is_same() || job.held.may_be_sampled(told)
+        let has_same_tag = job.content.held.etag.is_some() && job.content.held.etag == told.etag;
+        is_checked || has_same_tag || job.content.held.compare(told).is_same() || job.content.held.may_be_sampled(told)
     }
 
     /// Whether a mirror can still help: as a second connection would, or because nobody else does.
@@ -180,9 +180,10 @@ impl Core {
         if self.load(job, job.sources.lead()) == 0 {
             return true;
         }
-        let left = job.total_bytes.unwrap_or(0).saturating_sub(covered_bytes);
+        let left = job.content.total_bytes.unwrap_or(0).saturating_sub(covered_bytes);
         let is_slow = |rate: f64| left as f64 > rate * ALONE_SECONDS_MAX;
-        left >= 2 * self.settings.piece_size_bytes && (job.adapt.is_exact() || job.rate.bps().is_some_and(is_slow))
+        left >= 2 * self.settings.piece_size_bytes
+            && (job.ranges.adapt.is_exact() || job.rate.bps().is_some_and(is_slow))
     }
 
     /// One more connection for the source whose connections bring most, as far as its host's cap
@@ -190,7 +191,7 @@ impl Core {
     fn ask_fastest(&mut self, now: Time, id: JobId, busy: &[usize]) -> bool {
         let job = &self.jobs[&id];
         let serves_ranges = |source: usize| match source == job.sources.lead() {
-            true => job.segmented == Segmented::Proven && !job.needs_sample,
+            true => job.ranges.segmented == Segmented::Proven && !job.ranges.needs_sample,
             false => job.sources[source].is_joined(),
         };
         let rated = busy.iter().filter(|source| serves_ranges(**source));
@@ -205,7 +206,7 @@ impl Core {
     /// Nothing runs, the source that leads serves no ranges, and no other can bring what is missing.
     fn is_last_resort(&self, now: Time, id: JobId) -> bool {
         let job = &self.jobs[&id];
-        let is_stuck = job.transfers.is_empty() && job.segmented == Segmented::Refused;
+        let is_stuck = job.transfers.is_empty() && job.ranges.segmented == Segmented::Refused;
         // With little there, nobody can be compared.
         let can_help = |state: &Source| state.is_joined() || has_enough(job);
         let is_other = |source: usize| source != job.sources.lead() && job.may_ask(source);
@@ -229,8 +230,8 @@ impl Core {
         }
         let is_lead = transfer.source == job.sources.lead();
         let is_right = matches!(end, End::Complete | End::Dropped);
-        if is_lead && !is_right && job.segmented == Segmented::Trying && !transfer.is_probe {
-            job.segmented = Segmented::Unknown;
+        if is_lead && !is_right && job.ranges.segmented == Segmented::Trying && !transfer.is_probe {
+            job.ranges.segmented = Segmented::Unknown;
         }
         match end {
             End::Complete => self.piece_came(now, id, transfer),
@@ -279,7 +280,7 @@ impl Core {
         let known = job.sources[transfer.source].told.clone();
         let expected = known.unwrap_or_else(|| job.common_version());
         let has_changed = expected.compare(&head.evidence).is_different();
-        let is_shorter = is_refusal && head.total_bytes.is_some() && head.total_bytes != job.total_bytes;
+        let is_shorter = is_refusal && head.total_bytes.is_some() && head.total_bytes != job.content.total_bytes;
         if !is_encoded && (has_changed || is_shorter) {
             return self.source_changed(now, id, transfer.source, head);
         }
@@ -316,11 +317,11 @@ impl Core {
     fn source_changed(&mut self, now: Time, id: JobId, source: usize, head: &Head) {
         let job = &self.jobs[&id];
         // One that leads and has not been compared with what others brought.
-        let is_stranger = job.needs_sample && !job.sources.is_first_known(source);
+        let is_stranger = job.ranges.needs_sample && !job.sources.is_first_known(source);
         if source == job.sources.lead() && !is_stranger && !job.sources.has_joined() {
             return self.lead_changed(now, id, source, head);
         }
-        let error = match (head.total_bytes, job.total_bytes) {
+        let error = match (head.total_bytes, job.content.total_bytes) {
             (Some(theirs), Some(ours)) if theirs != ours => {
                 Error::new(ErrorKind::Protocol, format!("its file has {theirs} bytes instead of {ours}"))
             }
@@ -333,11 +334,11 @@ impl Core {
     /// The source that leads, with which nothing else has been compared, says that its file is another.
     fn lead_changed(&mut self, now: Time, id: JobId, source: usize, head: &Head) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.doubts.different += 1;
-        if job.doubts.different >= 2 {
+        job.tries.doubts.different += 1;
+        if job.tries.doubts.different >= 2 {
             return self.restart(now, id, "the file on the server has changed", By::Version);
         }
-        let text = format!("the file on the server has changed ({})", job.held.differences(&head.evidence));
+        let text = format!("the file on the server has changed ({})", job.content.held.differences(&head.evidence));
         self.try_later(now, id, source, self.settings.retries, Error::new(ErrorKind::Changed, text));
     }
 
@@ -347,7 +348,7 @@ impl Core {
         let is_lead = transfer.source == job.sources.lead();
         // What is there came from it in an earlier run.
         let is_its_own = is_lead && job.sources.is_first_known(transfer.source);
-        let head = transfer.head.as_deref().filter(|head| head.total_bytes == job.total_bytes);
+        let head = transfer.head.as_deref().filter(|head| head.total_bytes == job.content.total_bytes);
         if !same && is_its_own {
             return self.sampled(now, id, transfer, same);
         }
@@ -370,7 +371,7 @@ impl Core {
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if is_lead {
-            job.needs_sample = false;
+            job.ranges.needs_sample = false;
         }
         let source = &mut job.sources[transfer.source];
         source.standing = Standing::Joined;
@@ -378,7 +379,7 @@ impl Core {
         if let Some(head) = head {
             source.told = Some(head.evidence.clone());
             if is_lead {
-                job.held = head.evidence.clone();
+                job.content.held = head.evidence.clone();
             }
         }
     }
@@ -447,7 +448,7 @@ impl Core {
     fn source_lacks(&mut self, now: Time, id: JobId, source: usize, error: Error) {
         let others_bring = self.others_bring(id);
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let error = if error.path().is_some() { error } else { error.with_path(job.path.clone()) };
+        let error = if error.path().is_some() { error } else { error.with_path(job.naming.path.clone()) };
         if !(error.is_scarcity() && others_bring) {
             return self.fail_or_wait(now, id, error);
         }
@@ -477,7 +478,7 @@ impl Core {
         let is_stuck = source == job.sources.lead() && job.transfers.is_empty() && !has_enough(job);
         if let Some(next) = job.sources.next_lead().filter(|_| is_stuck) {
             // With so little there nobody can be compared, but another one can be asked for the file.
-            self.wind(now, id, Winding::Lead(next));
+            self.close(now, id, Closing::Lead(next));
         }
     }
 
@@ -485,7 +486,7 @@ impl Core {
     pub(super) fn give_up(&mut self, now: Time, id: JobId, error: Error) {
         let Some(job) = self.jobs.get(&id) else { return };
         if !job.sources.is_many() || error.blame() != Blame::Peer {
-            return self.wind(now, id, Winding::Fail(error));
+            return self.close(now, id, Closing::Fail(error));
         }
         let lead = job.sources.lead();
         self.drop_source(now, id, lead, error);
@@ -494,7 +495,7 @@ impl Core {
     /// Before anything has come, a source that is to be waited for gives way to one that waits less.
     pub(super) fn ask_another(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
-        let has_begun = !matches!(job.phase, Phase::Ready) || !job.done.is_empty() || !job.transfers.is_empty();
+        let has_begun = !matches!(job.phase, Phase::Ready) || !job.content.done.is_empty() || !job.transfers.is_empty();
         if !job.sources.is_many() || has_begun {
             return;
         }
@@ -502,24 +503,24 @@ impl Core {
         let lead = job.sources.lead();
         let others = job.sources.live().filter(|(source, _)| *source != lead);
         let next = others.map(|(source, state)| (waits(source, state.retry_at), source)).min();
-        let ours = waits(lead, job.failures.get(&0).map_or(Time::ZERO, |failure| failure.retry_at));
+        let ours = waits(lead, job.tries.failures.get(&0).map_or(Time::ZERO, |failure| failure.retry_at));
         if let Some((_, next)) = next.filter(|(theirs, _)| *theirs < ours) {
             self.change_lead(id, next);
         }
     }
 
-    /// The job has been wound up for another source to lead: it goes on with what is there, if that
+    /// The job has been closed for another source to lead: it goes on with what is there, if that
     /// is enough to compare it with, or begins anew.
     pub(super) fn lead_changes(&mut self, id: JobId, next: usize) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let is_substitute = job.sources[next].is_substitute();
-        let goes_on = job.is_part_open && job.total_bytes.is_some() && has_enough(job) && !is_substitute;
+        let goes_on = job.part.is_open && job.content.total_bytes.is_some() && has_enough(job) && !is_substitute;
         if !goes_on {
             job.keep_version();
-            let told_bytes = job.total_bytes.or(job.told_bytes);
+            let told_bytes = job.content.total_bytes.or(job.content.told_bytes);
             job.forget_content();
             job.forget();
-            job.told_bytes = told_bytes;
+            job.content.told_bytes = told_bytes;
         }
         job.phase = if goes_on { Phase::Moving } else { Phase::Ready };
         job.change_lead(next);
@@ -557,17 +558,17 @@ impl Core {
         match job.sources.next_lead() {
             None => {
                 let error = job.sources.failure();
-                self.wind(now, id, Winding::Fail(error));
+                self.close(now, id, Closing::Fail(error));
             }
             Some(next) if matches!(job.phase, Phase::Moving) && job.sources.has_joined() => self.change_lead(id, next),
-            Some(next) => self.wind(now, id, Winding::Lead(next)),
+            Some(next) => self.close(now, id, Closing::Lead(next)),
         }
     }
 }
 
 /// Whether enough is there for a mirror to be compared with.
 fn has_enough(job: &Job) -> bool {
-    job.done.iter().any(|range| range.len() >= JOIN_BYTES_MIN)
+    job.content.done.iter().any(|range| range.len() >= JOIN_BYTES_MIN)
 }
 
 /// Whether two digests can be of the same content.

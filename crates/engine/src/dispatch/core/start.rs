@@ -6,7 +6,7 @@ use std::path::Path;
 use super::existing::Decision;
 use super::places::Places;
 use super::{Core, FEED_JOBS_FROM, UNSTORED_BYTES_MAX, UNSTORED_FILES_MAX};
-use crate::dispatch::job::{ExistingVerdict, Job, Phase, Published, Winding};
+use crate::dispatch::job::{Closing, ExistingVerdict, Job, Phase, Published};
 use crate::dispatch::link::Link;
 use crate::dispatch::message::{Effect, Fate, Look, Prepared, Time};
 use crate::error::{Error, ErrorKind, Result};
@@ -144,7 +144,7 @@ impl Core {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.is_part_open {
+        if job.part.is_open {
             // It was paused.
             return self.go_on(now, id);
         }
@@ -155,15 +155,16 @@ impl Core {
         }
         match &job.spec.output {
             // An earlier run gave it this name.
-            None if job.is_named => {}
+            None if job.naming.is_named => {}
             Some(output) => {
-                job.path = self.settings.dir.join(output);
-                job.plain_name = output.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-                job.is_named = true;
+                job.naming.path = self.settings.dir.join(output);
+                job.naming.plain_name =
+                    output.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                job.naming.is_named = true;
             }
             None => {
-                job.plain_name = self.names.safe(&name::safe::from_url(job.lead().url()));
-                job.path = self.settings.dir.join(&job.plain_name);
+                job.naming.plain_name = self.names.safe(&name::safe::from_url(job.lead().url()));
+                job.naming.path = self.settings.dir.join(&job.naming.plain_name);
             }
         }
         self.prepare(now, id);
@@ -171,9 +172,9 @@ impl Core {
 
     /// The name that an earlier run gave an entry is its own, unless somebody has it now.
     pub(super) fn name_as_before(&mut self, job: &mut Job, name: &Path) {
-        job.path = self.settings.dir.join(name);
-        job.plain_name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        job.is_named = self.names.reserve(job);
+        job.naming.path = self.settings.dir.join(name);
+        job.naming.plain_name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        job.naming.is_named = self.names.reserve(job);
     }
 
     /// What an earlier run left under this name is another entry's, which goes on with it itself. True if
@@ -187,18 +188,18 @@ impl Core {
         if !is_others || !job.has_name_of_list() || job.spec.same_content {
             return false;
         }
-        self.effects.push(Effect::Release { job: id, path: job.path.clone(), fate: Fate::Kept });
+        self.effects.push(Effect::Release { job: id, path: job.naming.path.clone(), fate: Fate::Kept });
         prepared.partial = None;
         prepared.has_part = false;
         (prepared.has_old, prepared.old) = (false, None);
         prepared.is_moved = false;
-        if job.is_named {
+        if job.naming.is_named {
             self.names.number(job);
             self.tell_numbers(id);
             self.prepare(now, id);
             return true;
         }
-        if let Some(key) = job.reserved.take() {
+        if let Some(key) = job.naming.reserved.take() {
             self.names.release(key);
         }
         false
@@ -211,7 +212,7 @@ impl Core {
             return;
         }
         let job = &self.jobs[&id];
-        let (plain, name) = (&job.plain_name, job.path.file_name().unwrap_or_default().to_string_lossy());
+        let (plain, name) = (&job.naming.plain_name, job.naming.path.file_name().unwrap_or_default().to_string_lossy());
         let text = format!("several files of the list are called {plain}: others get numbers, as {name}");
         self.warn(None, text);
     }
@@ -221,16 +222,17 @@ impl Core {
         loop {
             let Some(job) = self.jobs.get_mut(&id) else { return };
             let is_free = self.names.reserve(job);
-            if !is_free && job.is_named {
+            if !is_free && job.naming.is_named {
                 if self.settings.existing == Existing::AutoRename || job.has_name_of_list() {
                     self.names.number(job);
                     self.tell_numbers(id);
                     continue;
                 }
-                let shown = job.path.strip_prefix(&self.settings.dir).unwrap_or(&job.path);
+                let shown = job.naming.path.strip_prefix(&self.settings.dir).unwrap_or(&job.naming.path);
                 let message = format!("another entry is saved as {} already", shown.display());
-                let error = Error::new(ErrorKind::NameTaken, message).with_path(job.path.clone()).with_advice(ONE_NAME);
-                return self.wind(now, id, Winding::Fail(error));
+                let error =
+                    Error::new(ErrorKind::NameTaken, message).with_path(job.naming.path.clone()).with_advice(ONE_NAME);
+                return self.close(now, id, Closing::Fail(error));
             }
             job.phase = Phase::Preparing;
             // A name that is only guessed and spoken for is not touched: the answer may give another.
@@ -239,42 +241,42 @@ impl Core {
                 (true, false) => Look::Anew,
                 (true, true) => Look::Resume,
             };
-            job.existing_verdict = ExistingVerdict::Unknown;
-            job.existing_samples = None;
-            let path = job.path.clone();
+            job.existing.verdict = ExistingVerdict::Unknown;
+            job.existing.samples = None;
+            let path = job.naming.path.clone();
             return self.ask_disk(id, Effect::Prepare { job: id, path, look });
         }
     }
 
     pub(super) fn prepared(&mut self, now: Time, id: JobId, result: Result<Box<Prepared>>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.pending = job.pending.saturating_sub(1);
+        job.part.pending = job.part.pending.saturating_sub(1);
         let mut prepared = match result {
             Ok(prepared) => *prepared,
             Err(error) if matches!(job.phase, Phase::Preparing) => {
                 return self.fail_or_wait(now, id, error);
             }
-            Err(_) => return self.wound(now, id),
+            Err(_) => return self.closed(now, id),
         };
         if matches!(job.phase, Phase::Preparing) && self.leaves_to_other_entry(now, id, &mut prepared) {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if prepared.partial.is_some() {
-            job.is_part_open = true;
-            job.part_of = job.path.clone();
+            job.part.is_open = true;
+            job.naming.part_of = job.naming.path.clone();
         }
-        job.existing = prepared.existing;
-        job.is_existing_checked = false;
-        job.has_part = prepared.has_part;
-        job.has_old = prepared.has_old;
-        job.old = prepared.old.take();
+        job.existing.file = prepared.existing;
+        job.existing.is_checked = false;
+        job.part.is_there = prepared.has_part;
+        job.old.is_there = prepared.has_old;
+        job.old.evidence = prepared.old.take();
         if !matches!(job.phase, Phase::Preparing) {
-            if let (Some(journal), true) = (prepared.partial, job.done.is_empty()) {
-                // Keep what is there when it is wound up before it began.
+            if let (Some(journal), true) = (prepared.partial, job.content.done.is_empty()) {
+                // Keep what is there when it is closed before it began.
                 adopt(job, journal);
             }
-            return self.wound(now, id);
+            return self.closed(now, id);
         }
         if prepared.is_moved {
             // What its journal says may be of another file: its content shows it.
@@ -283,7 +285,7 @@ impl Core {
         for warning in prepared.warnings {
             self.warn(Some(id), warning);
         }
-        match self.jobs[&id].answer.is_some() {
+        match self.jobs[&id].answer.head.is_some() {
             true => self.place(now, id, prepared.partial),
             false => self.begin(now, id, prepared.partial),
         }
@@ -297,17 +299,17 @@ impl Core {
         match (partial, self.jobs.get_mut(&id)) {
             // Only the answer can show that this is the file, and hardly by a tag.
             (Some(journal), Some(job)) if !is_known(job, &journal) && !job.may_be_of(journal.identity.given) => {
-                job.held_partial = Some(Box::new(journal));
+                job.part.journal = Some(Box::new(journal));
             }
             (Some(journal), _) => self.adopt_by_name(id, journal),
             (None, _) => {}
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let Some(existing) = &job.existing else { return self.go_on(now, id) };
+        let Some(existing) = &job.existing.file else { return self.go_on(now, id) };
         let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
-        let is_ours = job.reserved.is_some();
+        let is_ours = job.naming.reserved.is_some();
         if self.settings.existing == Existing::Skip && is_ours {
-            return self.wind(now, id, Winding::There(How::Skipped, published));
+            return self.close(now, id, Closing::There(How::Skipped, published));
         }
         if job.must_check_existing() {
             return self.check_existing(id);
@@ -319,12 +321,12 @@ impl Core {
     pub(super) fn check_existing(&mut self, id: JobId) {
         let believes_server = self.settings.server_digests;
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let (Some(promise), Some(existing)) = (job.promise(believes_server), &job.existing) else { return };
+        let (Some(promise), Some(existing)) = (job.promise(believes_server), &job.existing.file) else { return };
         let algorithm = promise.checksum().algorithm();
         let len_bytes = existing.stat.len_bytes;
-        job.is_existing_checked = true;
+        job.existing.is_checked = true;
         job.phase = Phase::CheckingExisting;
-        let path = job.path.clone();
+        let path = job.naming.path.clone();
         self.ask_disk(id, Effect::Digest { job: id, path, algorithm, of_final: true, len_bytes });
     }
 
@@ -332,17 +334,17 @@ impl Core {
     /// fetched; without one, the answer does.
     pub(super) fn beside_existing(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.existing.is_none() || !job.is_part_open {
+        if job.existing.file.is_none() || !job.part.is_open {
             return self.go_on(now, id);
         }
         match self.decide_existing(id) {
-            Decision::There(how, published) => self.wind(now, id, Winding::There(how, published)),
-            Decision::Refuse(error) => self.wind(now, id, Winding::Fail(error)),
+            Decision::There(how, published) => self.close(now, id, Closing::There(how, published)),
+            Decision::Refuse(error) => self.close(now, id, Closing::Fail(error)),
             Decision::Replace => self.go_on(now, id),
             // Nothing says that it is the file, and a part of the file is there as well.
             Decision::Compare | Decision::Digest | Decision::AskOwner => {
                 let Some(job) = self.jobs.get_mut(&id) else { return };
-                job.existing_verdict = ExistingVerdict::Other(
+                job.existing.verdict = ExistingVerdict::Other(
                     "a file has this name, and what an earlier run left of the file is there as well".to_owned(),
                 );
                 self.beside_existing(now, id);
@@ -355,24 +357,24 @@ impl Core {
     /// keeps its own name until it is whole.
     fn rename_beside_existing(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.done.is_empty() {
-            job.is_part_open = false;
-            self.effects.push(Effect::Release { job: id, path: job.part_of.clone(), fate: Fate::Kept });
+        if job.content.done.is_empty() {
+            job.part.is_open = false;
+            self.effects.push(Effect::Release { job: id, path: job.naming.part_of.clone(), fate: Fate::Kept });
             job.forget();
             self.names.number(job);
             return self.prepare(now, id);
         }
         // Whether a file has it, publishing shows.
         self.names.number_free(job);
-        job.is_named = true;
-        job.existing = None;
+        job.naming.is_named = true;
+        job.existing.file = None;
         self.go_on(now, id);
     }
 
     /// Fetches what is missing, or everything.
     pub(super) fn go_on(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.is_part_open && job.is_whole() && !job.link.is_doubted() {
+        if job.part.is_open && job.content.is_whole() && !job.link.is_doubted() {
             return self.complete(now, id);
         }
         job.phase = Phase::Ready;
@@ -426,7 +428,7 @@ fn without_line(line: u64, error: &Error) -> Error {
 /// Takes over what an earlier run left.
 pub(super) fn adopt(job: &mut Job, journal: Journal) {
     let source = job.sources.position_of(&journal.identity.url).unwrap_or(job.sources.lead());
-    if source != job.sources.lead() && job.answer.is_none() {
+    if source != job.sources.lead() && job.answer.head.is_none() {
         // Nobody was asked yet: the source whose version is known leads.
         job.change_lead(source);
     }
@@ -434,19 +436,20 @@ pub(super) fn adopt(job: &mut Job, journal: Journal) {
     let is_of_lead = source == job.sources.lead();
     if is_of_lead {
         // An earlier run may not have asked for the digest, which is of the same version.
-        let given = job.held.digest.take();
-        job.held = journal.identity.evidence;
-        job.held.digest = job.held.digest.take().or(given);
+        let given = job.content.held.digest.take();
+        job.content.held = journal.identity.evidence;
+        job.content.held.digest = job.content.held.digest.take().or(given);
     }
-    job.done = journal.done;
-    job.total_bytes = journal.identity.total_bytes;
-    job.generation = journal.generation;
-    job.was_wrong = journal.verified == Verified::Failed;
-    job.verified = Verified::Unchecked;
-    job.resumed_bytes = job.done.covered();
-    job.saved_bytes = job.resumed_bytes;
-    job.high_water_bytes = job.resumed_bytes;
-    job.needs_sample = job.sources.is_many() && !(job.done.is_empty() || is_of_lead && job.held.tells_version());
+    job.content.done = journal.done;
+    job.content.total_bytes = journal.identity.total_bytes;
+    job.part.generation = journal.generation;
+    job.content.was_wrong = journal.verified == Verified::Failed;
+    job.content.verified = Verified::Unchecked;
+    job.content.resumed_bytes = job.content.done.covered();
+    job.part.saved_bytes = job.content.resumed_bytes;
+    job.content.high_water_bytes = job.content.resumed_bytes;
+    job.ranges.needs_sample =
+        job.sources.is_many() && !(job.content.done.is_empty() || is_of_lead && job.content.held.tells_version());
 }
 
 /// The origin of a URL, or why it cannot be fetched from.

@@ -5,9 +5,9 @@
 //! also those that were left because theirs is another one.
 
 use super::Core;
-use crate::dispatch::job::{Job, Phase, Trace};
+use crate::dispatch::job::{Job, Phase};
 use crate::dispatch::message::{Effect, Time};
-use crate::dispatch::source::{Source, Standing};
+use crate::dispatch::source::{Source, Standing, Trace};
 use crate::error::{Error, ErrorKind};
 use crate::event::{ErrorReport, Event};
 use crate::job::JobId;
@@ -90,7 +90,7 @@ impl Job {
 
     /// Takes the bytes of the next suspect out of what is held, so that they are fetched again.
     fn next_suspect(&mut self) -> bool {
-        let Some(total_bytes) = self.total_bytes else { return false };
+        let Some(total_bytes) = self.content.total_bytes else { return false };
         let mut trace = match self.trace.take() {
             Some(trace) => trace,
             None => match self.first_base() {
@@ -104,7 +104,7 @@ impl Job {
                 self.forget_bytes_of(suspect);
                 trace.replaced.push(suspect);
                 self.trace = Some(trace);
-                return !self.is_whole() && total_bytes > 0;
+                return !self.content.is_whole() && total_bytes > 0;
             }
             // All is of the one that was asked: it is the one that is wrong.
             trace.bases_before.push(trace.base);
@@ -136,9 +136,9 @@ impl Job {
     fn forget_bytes_of(&mut self, suspect: usize) {
         let ranges = std::mem::take(&mut self.sources[suspect].ranges);
         for range in ranges.iter() {
-            self.done.remove(range);
+            self.content.done.remove(range);
         }
-        self.high_water_bytes = self.done.covered();
-        self.saved_bytes = 0;
+        self.content.high_water_bytes = self.content.done.covered();
+        self.part.saved_bytes = 0;
     }
 }

@@ -49,7 +49,7 @@ impl Core {
         if is_of_connection(&end) && self.slots.failed_kept(transfer.slot, now) {
             self.close_idle(&transfer.host);
             if let Some(job) = self.jobs.get_mut(&transfer.job) {
-                job.wants_new_connection = true;
+                job.tries.wants_new_connection = true;
             }
         }
         if let Some(worker) = self.slots.give_back(transfer.slot, ended.is_reusable, now) {
@@ -58,17 +58,17 @@ impl Core {
         let id = transfer.job;
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.transfers.retain(|other| *other != ended.transfer);
-        if job.probe == Some(ended.transfer) {
-            job.probe = None;
+        if job.answer.probe == Some(ended.transfer) {
+            job.answer.probe = None;
         }
-        if job.transfers.is_empty() && job.segmented == Segmented::Trying {
+        if job.transfers.is_empty() && job.ranges.segmented == Segmented::Trying {
             // Whatever ended it, nobody is trying any more.
-            job.segmented = Segmented::Unknown;
+            job.ranges.segmented = Segmented::Unknown;
         }
-        let before = job.done.covered();
-        job.done.insert(transfer.brought());
-        let covered = job.done.covered();
-        job.answers += u32::from(!transfer.brought().is_empty());
+        let before = job.content.done.covered();
+        job.content.done.insert(transfer.brought());
+        let covered = job.content.done.covered();
+        job.content.answers += u32::from(!transfer.brought().is_empty());
         // One that was broken off may have stalled, which says nothing of the next.
         let rate = transfer.rate_over_all(now).filter(|_| transfer.writes && matches!(end, End::Complete));
         if job.sources.is_many() {
@@ -79,18 +79,18 @@ impl Core {
             let lead = job.lead_mut();
             lead.rate_bps = rate.or(lead.rate_bps);
         }
-        let has_progressed = covered >= job.high_water_bytes + RENEWING_BYTES_MIN;
+        let has_progressed = covered >= job.content.high_water_bytes + RENEWING_BYTES_MIN;
         if has_progressed || is_success(&end) {
             self.slots.succeeded(&transfer.host);
         }
         if has_progressed {
-            job.high_water_bytes = covered;
-            job.strays = 0;
-            job.comparisons = 0;
-            job.refusals = 0;
+            job.content.high_water_bytes = covered;
+            job.ranges.strays = 0;
+            job.tries.comparisons = 0;
+            job.tries.refusals = 0;
         }
         match job.phase {
-            Phase::Winding(_) => return self.wound(now, id),
+            Phase::Closing(_) => return self.closed(now, id),
             Phase::Publishing | Phase::Verifying => return,
             Phase::Checking => return self.check_ended(now, id, &transfer, end),
             Phase::Comparing => return self.compare_ended(now, id, &transfer, end),
@@ -131,8 +131,9 @@ impl Core {
     }
 
     pub(super) fn piece_came(&mut self, now: Time, id: JobId, transfer: &Transfer) {
-        let tells_len =
-            transfer.is_probe && transfer.writes && self.jobs.get(&id).is_some_and(|job| job.total_bytes.is_none());
+        let tells_len = transfer.is_probe
+            && transfer.writes
+            && self.jobs.get(&id).is_some_and(|job| job.content.total_bytes.is_none());
         if tells_len && self.refuses_body(now, id, transfer.piece.position()) {
             return;
         }
@@ -140,16 +141,16 @@ impl Core {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.failures.remove(&transfer.piece.start());
-        job.ignored_ranges = 0;
+        job.tries.failures.remove(&transfer.piece.start());
+        job.ranges.ignored = 0;
         if self.is_crumb(now, id, transfer) {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if transfer.is_probe && job.total_bytes.is_none() && transfer.writes && !job.came_in_part {
+        if transfer.is_probe && job.content.total_bytes.is_none() && transfer.writes && !job.content.came_in_part {
             // No length was announced: the body's proper end says what it is.
-            job.total_bytes = Some(transfer.piece.position());
-            job.held.total_bytes = job.total_bytes;
+            job.content.total_bytes = Some(transfer.piece.position());
+            job.content.held.total_bytes = job.content.total_bytes;
         }
         self.look_whether_whole(now, id);
     }
@@ -162,10 +163,10 @@ impl Core {
         let has = if position > expected { "more".to_owned() } else { position.to_string() };
         let text = format!("the server sends {has} bytes, and the file that was begun has {expected}");
         // Not even what fits into it is whole: it may be the beginning of something else.
-        let doubtful_from = if job.held.is_silent() { 0 } else { expected.saturating_sub(1) };
-        job.done.remove(ByteRange::new(doubtful_from, u64::MAX));
-        job.told_bytes = Some(expected);
-        self.effects.push(Effect::SetLen { job: id, path: job.part_of.clone(), len_bytes: expected });
+        let doubtful_from = if job.content.held.is_silent() { 0 } else { expected.saturating_sub(1) };
+        job.content.done.remove(ByteRange::new(doubtful_from, u64::MAX));
+        job.content.told_bytes = Some(expected);
+        self.effects.push(Effect::SetLen { job: id, path: job.naming.part_of.clone(), len_bytes: expected });
         let error = Error::new(ErrorKind::Changed, text).with_url(secret::shown_url(&transfer.url)).with_advice(KEPT);
         self.retry_or_fail(now, id, 0, error, false);
         true
@@ -174,13 +175,13 @@ impl Core {
     /// If nothing is missing, the losers of a race are broken off and the file is completed.
     pub(super) fn look_whether_whole(&mut self, now: Time, id: JobId) {
         let job = &self.jobs[&id];
-        let Some(total) = job.total_bytes else { return };
+        let Some(total) = job.content.total_bytes else { return };
         if !matches!(job.phase, Phase::Moving) || !self.snapshot(job).contains(ByteRange::new(0, total)) {
             return;
         }
         match job.transfers.is_empty() {
             true => self.complete(now, id),
-            false => self.wind(now, id, crate::dispatch::job::Winding::Complete),
+            false => self.close(now, id, crate::dispatch::job::Closing::Complete),
         }
     }
 
@@ -233,15 +234,15 @@ impl Core {
         let Some(state) = sent.and_then(|sent| self.transfers.get_mut(&sent)) else {
             // Where it leads to is slow to open: each time it is asked a little later.
             let start = transfer.piece.start();
-            let strays = self.jobs.get(&id).map_or(0, |job| job.strays) + 1;
+            let strays = self.jobs.get(&id).map_or(0, |job| job.ranges.strays) + 1;
             let wait = backoff::wait(strays, &mut self.random);
             if let Some(job) = self.jobs.get_mut(&id) {
-                job.strays = strays;
-                if job.segmented == Segmented::Trying {
-                    job.segmented = Segmented::Unknown;
+                job.ranges.strays = strays;
+                if job.ranges.segmented == Segmented::Trying {
+                    job.ranges.segmented = Segmented::Unknown;
                 }
-                job.failures.entry(start).or_default().retry_at = now + wait;
-                job.trials.retry_at = now + wait;
+                job.tries.failures.entry(start).or_default().retry_at = now + wait;
+                job.ranges.trials.retry_at = now + wait;
             }
             return;
         };
@@ -256,21 +257,26 @@ impl Core {
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let is_encoded = head.evidence.content_encoding.is_some();
-        job.says_no_ranges |= head.refuses_ranges || is_encoded;
-        let verdict = job.held.compare(&head.evidence);
-        let has_other_end = head.status == 416 && head.total_bytes.is_some() && head.total_bytes != job.total_bytes;
-        if has_other_end && !verdict.is_different() && job.held.tells_version() && !head.evidence.tells_version() {
+        job.ranges.are_denied |= head.refuses_ranges || is_encoded;
+        let verdict = job.content.held.compare(&head.evidence);
+        let has_other_end =
+            head.status == 416 && head.total_bytes.is_some() && head.total_bytes != job.content.total_bytes;
+        if has_other_end
+            && !verdict.is_different()
+            && job.content.held.tells_version()
+            && !head.evidence.tells_version()
+        {
             // As that of a page of maintenance, or of a login.
             return self.unknown_version(now, id, transfer, head);
         }
         if verdict.is_different() || has_other_end {
             return self.another_version(now, id, transfer, head, verdict);
         }
-        if head.status != 416 && transfer.had_if_range && !job.says_no_ranges {
+        if head.status != 416 && transfer.had_if_range && !job.ranges.are_denied {
             // Some CDNs answer so to any If-Range. Ask once more without, and compare ourselves.
             job.lead_mut().distrusts_if_range = true;
-            if job.segmented == Segmented::Trying {
-                job.segmented = Segmented::Unknown;
+            if job.ranges.segmented == Segmented::Trying {
+                job.ranges.segmented = Segmented::Unknown;
             }
             return;
         }
@@ -280,7 +286,7 @@ impl Core {
     /// A range was answered with 206, and with something that is not this range.
     pub(super) fn wrong_range(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head, error: Error) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.says_no_ranges |= head.evidence.content_encoding.is_some();
+        job.ranges.are_denied |= head.evidence.content_encoding.is_some();
         self.no_range(now, id, transfer.piece.start(), error);
     }
 
@@ -289,26 +295,26 @@ impl Core {
     pub(super) fn no_range(&mut self, now: Time, id: JobId, start: u64, error: Error) {
         let retries = self.settings.retries;
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.ignored_ranges += 1;
-        let wait = backoff::wait(job.ignored_ranges, &mut self.random);
-        let attempts = job.failures.get(&start).map_or(0, |failure| failure.attempts);
-        if job.ignored_ranges < RANGE_TRIES && attempts < retries && !job.says_no_ranges {
-            if job.segmented == Segmented::Trying {
-                job.segmented = Segmented::Unknown;
+        job.ranges.ignored += 1;
+        let wait = backoff::wait(job.ranges.ignored, &mut self.random);
+        let attempts = job.tries.failures.get(&start).map_or(0, |failure| failure.attempts);
+        if job.ranges.ignored < RANGE_TRIES && attempts < retries && !job.ranges.are_denied {
+            if job.ranges.segmented == Segmented::Trying {
+                job.ranges.segmented = Segmented::Unknown;
             }
             // No other range is asked for before this one.
-            job.trials.retry_at = now + wait;
+            job.ranges.trials.retry_at = now + wait;
             return self.retry_or_fail(now, id, start, error, false);
         }
-        job.ignored_ranges = RANGE_TRIES;
-        job.segmented = Segmented::Refused;
+        job.ranges.ignored = RANGE_TRIES;
+        job.ranges.segmented = Segmented::Refused;
         self.tell_refused(id);
     }
 
     /// Says that the file comes in one stream. With mirrors it comes in pieces all the same.
     pub(super) fn tell_refused(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if !job.sources.has_joined() && job.told_segmented.replace(false) != Some(false) {
+        if !job.sources.has_joined() && job.ranges.told_segmented.replace(false) != Some(false) {
             self.effects.push(Effect::Report(Event::Ranges { job: id, segmented: false }));
         }
     }
@@ -342,9 +348,9 @@ impl Core {
         let shown = secret::shown_url(&transfer.url);
         let error = if error.url().is_some() { error } else { error.with_url(shown) };
         let is_ours = error.path().is_none() && kind.blame() == Blame::Machine;
-        let error = if is_ours { error.with_path(job.path.clone()) } else { error };
-        if job.segmented == Segmented::Trying && !transfer.is_probe {
-            job.segmented = Segmented::Unknown;
+        let error = if is_ours { error.with_path(job.naming.path.clone()) } else { error };
+        if job.ranges.segmented == Segmented::Trying && !transfer.is_probe {
+            job.ranges.segmented = Segmented::Unknown;
         }
         if matches!(job.phase, Phase::Probing | Phase::Preparing | Phase::Opening) && transfer.is_probe {
             if matches!(job.phase, Phase::Probing) {
@@ -358,9 +364,9 @@ impl Core {
         // A few bytes more make it no other failure.
         if start > transfer.piece.start()
             && !job.comes_in_one_stream()
-            && let Some(failure) = job.failures.remove(&transfer.piece.start())
+            && let Some(failure) = job.tries.failures.remove(&transfer.piece.start())
         {
-            job.failures.insert(start, failure);
+            job.tries.failures.insert(start, failure);
         }
         let is_of_machine = kind.blame() == Blame::Machine || error.is_scarcity();
         if is_of_machine && !self.others_bring(id) && self.waits_for_machine(now, id, &error) {
@@ -421,7 +427,10 @@ impl Core {
             // However often it is asked again: not before it says so.
             if let Some(job) = self.jobs.get_mut(&id) {
                 let key = if matches!(job.phase, Phase::Moving) && !job.comes_in_one_stream() { start } else { 0 };
-                job.failures.entry(key).and_modify(|failure| failure.retry_at = failure.retry_at.max(now + asked));
+                job.tries
+                    .failures
+                    .entry(key)
+                    .and_modify(|failure| failure.retry_at = failure.retry_at.max(now + asked));
             }
             return;
         }
@@ -431,8 +440,8 @@ impl Core {
         let key = if matches!(job.phase, Phase::Moving) { start } else { 0 };
         let retry_at = self.slots.retry_at(&transfer.host, now + wait);
         let wait = retry_at.saturating_sub(now);
-        job.failures.entry(key).or_default().retry_at = retry_at;
-        job.last_error = Some(error.clone());
+        job.tries.failures.entry(key).or_default().retry_at = retry_at;
+        job.tries.last_error = Some(error.clone());
         self.hold_host(now, id, &transfer.host, &error, asked);
         self.report_retry(id, &error, patience, wait);
         self.ask_another(id);
@@ -458,7 +467,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         // Without ranges everything is fetched again from 0, and only bytes above the mark count.
         let key = if job.comes_in_one_stream() || !matches!(job.phase, Phase::Moving) { 0 } else { start };
-        let failure = job.failures.entry(key).or_default();
+        let failure = job.tries.failures.entry(key).or_default();
         failure.attempts = if has_progressed { 1 } else { failure.attempts + 1 };
         let attempts = failure.attempts;
         let host = job.lead().host().clone();
@@ -480,8 +489,8 @@ impl Core {
         // Where nothing succeeds, all that wait for the host share its patience.
         let retry_at = self.slots.retry_at(&host, now + wait);
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.failures.entry(key).or_default().retry_at = retry_at;
-        job.last_error = Some(error.clone());
+        job.tries.failures.entry(key).or_default().retry_at = retry_at;
+        job.tries.last_error = Some(error.clone());
         self.report_retry(id, &error, attempts, retry_at.saturating_sub(now));
         self.ask_another(id);
     }
@@ -495,23 +504,30 @@ impl Core {
         let is_refused = matches!(error.kind(), ErrorKind::Status(_));
         let has_ranges = matches!(job.phase, Phase::Moving)
             && !job.sources.is_many()
-            && match job.segmented {
+            && match job.ranges.segmented {
                 Segmented::Proven => true,
-                Segmented::Unknown | Segmented::Trying => (error.is_transient() || is_refused) && !job.done.is_empty(),
+                Segmented::Unknown | Segmented::Trying => {
+                    (error.is_transient() || is_refused) && !job.content.done.is_empty()
+                }
                 Segmented::Refused => false,
             };
         let may_be_of_range = is_refused
             || matches!(error.kind(), ErrorKind::Changed | ErrorKind::Broken | ErrorKind::Protocol | ErrorKind::Tls);
         // An answer that cannot be joined to what is held begins again, which only a refusal is worth.
-        let can_join = job.held.can_join();
-        if !has_ranges || !may_be_of_range || !(can_join || is_refused) || retries == 0 || job.total_bytes.is_none() {
+        let can_join = job.content.held.can_join();
+        if !has_ranges
+            || !may_be_of_range
+            || !(can_join || is_refused)
+            || retries == 0
+            || job.content.total_bytes.is_none()
+        {
             return false;
         }
-        job.segmented = Segmented::Refused;
-        job.is_last_resort = can_join;
-        job.ignored_ranges = RANGE_TRIES;
-        job.failures.clear();
-        job.failures.insert(0, Failures { attempts: retries, retry_at: Time::ZERO });
+        job.ranges.segmented = Segmented::Refused;
+        job.ranges.is_last_resort = can_join;
+        job.ranges.ignored = RANGE_TRIES;
+        job.tries.failures.clear();
+        job.tries.failures.insert(0, Failures { attempts: retries, retry_at: Time::ZERO });
         self.tell_refused(id);
         true
     }

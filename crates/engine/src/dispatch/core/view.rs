@@ -11,7 +11,7 @@ use crate::ranges::RangeSet;
 impl Core {
     /// What is on the disk of a job, running transfers included.
     pub(super) fn snapshot(&self, job: &Job) -> RangeSet {
-        let mut there = job.done.clone();
+        let mut there = job.content.done.clone();
         for transfer in job.transfers.iter().filter_map(|id| self.transfers.get(id)) {
             there.insert(transfer.brought());
         }
@@ -21,14 +21,14 @@ impl Core {
     /// How many bytes that is.
     pub(super) fn covered_bytes(&self, job: &Job) -> u64 {
         match job.transfers.len() {
-            0 => job.done.covered(),
+            0 => job.content.done.covered(),
             _ => self.snapshot(job).covered(),
         }
     }
 
     /// What came over the network for it in this run; bytes fetched twice count once.
     pub(super) fn fetched_bytes(&self, job: &Job) -> u64 {
-        job.fetched_bytes + self.covered_bytes(job).saturating_sub(job.resumed_bytes)
+        job.content.fetched_bytes + self.covered_bytes(job).saturating_sub(job.content.resumed_bytes)
     }
 }
 
@@ -55,9 +55,9 @@ pub(super) fn progress(core: &Core, now: Time) -> Progress {
         let covered = core.covered_bytes(job);
         progress.done_bytes += covered;
         progress.fetched_bytes += core.fetched_bytes(job);
-        progress.total_bytes += job.total_bytes.unwrap_or(covered);
-        all_known &= job.total_bytes.is_some();
-        let is_shown = job.takes_place() || !job.failures.is_empty() || core.running.len() <= Progress::FILES_MAX;
+        progress.total_bytes += job.content.total_bytes.unwrap_or(covered);
+        all_known &= job.content.total_bytes.is_some();
+        let is_shown = job.takes_place() || !job.tries.failures.is_empty() || core.running.len() <= Progress::FILES_MAX;
         if !is_shown {
             continue;
         }
@@ -73,16 +73,16 @@ pub(super) fn progress(core: &Core, now: Time) -> Progress {
 }
 
 fn file_progress(core: &Core, job: &Job, done_bytes: u64, now: Time) -> FileProgress {
-    let path = job.path.strip_prefix(&core.settings.dir).unwrap_or(&job.path);
+    let path = job.naming.path.strip_prefix(&core.settings.dir).unwrap_or(&job.naming.path);
     let rate_bps = match job.phase {
         Phase::Moving => job.rate.bps().unwrap_or(0.0) as u64,
         _ => 0,
     };
     FileProgress {
         job: job.id,
-        path: if path == Path::new("") { job.path.clone() } else { path.to_owned() },
+        path: if path == Path::new("") { job.naming.path.clone() } else { path.to_owned() },
         done_bytes,
-        total_bytes: job.total_bytes,
+        total_bytes: job.content.total_bytes,
         rate_bps,
         connections: job.transfers.len() as u32,
         state: job.state(now),

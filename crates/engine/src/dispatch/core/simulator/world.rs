@@ -465,14 +465,14 @@ impl<'a> World<'a> {
             FetchKind::Sample { .. } | FetchKind::Check { .. } => return,
             FetchKind::Piece { range, .. } => *range,
         };
-        let total = job.total_bytes.expect("a piece of a file whose length is known");
+        let total = job.content.total_bytes.expect("a piece of a file whose length is known");
         assert!(!range.is_empty() && range.end <= total, "{range:?} of {total} bytes");
         if self.core.transfers[&fetch.transfer].in_race {
             return;
         }
         for id in job.transfers.iter().filter(|id| **id != fetch.transfer) {
             let other = &self.core.transfers[id];
-            if other.is_probe && job.segmented == Segmented::Trying {
+            if other.is_probe && job.ranges.segmented == Segmented::Trying {
                 continue;
             }
             let end = match other.piece.end() {

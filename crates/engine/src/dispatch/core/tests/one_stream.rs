@@ -153,7 +153,7 @@ fn a_last_resort_from_another_place_with_the_same_tag_is_compared_first() {
     let at = |url: &str| Some(crate::evidence::Place::of(&url.parse().unwrap(), true));
     let mut world = world(2);
     let (job, piece) = in_pieces(&mut world);
-    world.core.jobs.get_mut(&job).unwrap().held.place = at("http://h/a.bin");
+    world.core.jobs.get_mut(&job).unwrap().content.held.place = at("http://h/a.bin");
     world.end(piece.transfer, broken(), false);
     let whole = fail_all(&mut world, broken);
     let mut elsewhere = head(64 * MIB);

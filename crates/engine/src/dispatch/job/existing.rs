@@ -1,0 +1,35 @@
+//! What is known of a file that has the final name already.
+
+use crate::dispatch::message::Existing;
+use crate::ranges::ByteRange;
+
+/// The file that has the final name, if there is one.
+#[derive(Debug, Default)]
+pub(crate) struct ExistingFile {
+    pub(crate) file: Option<Existing>,
+    /// What was said of it.
+    pub(crate) verdict: ExistingVerdict,
+    /// What is to be compared of it still, where that is done by samples.
+    pub(crate) samples: Option<Vec<ByteRange>>,
+    /// Whether it was compared with the digest that was asked for.
+    pub(crate) is_checked: bool,
+}
+
+/// What is known of the file that has the name already.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ExistingVerdict {
+    #[default]
+    Unknown,
+    /// The feed is asked whose it is.
+    AskedOwner,
+    /// Nobody else's.
+    Unowned,
+    /// Its own, and changed since: only its whole content can show that it is the same again.
+    Changed,
+    /// Another entry's, as the feed says: only its whole content can show that it is this file too.
+    Owned(String),
+    /// It is another file, because of this.
+    Other(String),
+    /// It is the file of another entry, and not this one's.
+    OthersFile(String),
+}

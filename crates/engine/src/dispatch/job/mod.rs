@@ -1,0 +1,418 @@
+//! What the core knows of one job: where it is on its way ([`Phase`]), and what was found out of its
+//! name, its content, its partial file, its sources and its ranges. Plain values of the dispatcher's.
+
+mod answer;
+mod content;
+mod existing;
+mod naming;
+mod part;
+mod ranges;
+mod transfer;
+mod tries;
+
+use self::answer::Answer;
+use self::content::Content;
+pub(crate) use self::content::FinalCheck;
+use self::existing::ExistingFile;
+pub(crate) use self::existing::ExistingVerdict;
+use self::naming::Naming;
+use self::part::{Old, Part};
+use self::ranges::Ranges;
+pub(crate) use self::ranges::Segmented;
+pub(crate) use self::transfer::{Rate, Transfer};
+use self::tries::Tries;
+pub(crate) use self::tries::{Doubts, Failures};
+use super::adapt::Adapt;
+use super::link::Link;
+use super::message::{Demand, Note, Time};
+use super::pulse::Pulse;
+use super::source::{Source, Sources, Trace};
+use crate::error::Error;
+use crate::event::{FileState, How};
+use crate::evidence::samples::GATHERED_BYTES_MAX;
+use crate::evidence::{Evidence, Given};
+use crate::feed::EntryId;
+use crate::http::cookies::Cookies;
+use crate::http::origin::Origin;
+use crate::job::{JobId, JobSpec};
+use crate::journal::{Identity, Journal, shortened};
+use crate::options::Existing as Policy;
+use crate::plan::TransferId;
+use crate::promise::Promise;
+use crate::ranges::RangeSet;
+use crate::secret;
+use crate::storage::StatKind;
+use url::Url;
+
+/// Where a job is on its way.
+#[derive(Debug)]
+pub(crate) enum Phase {
+    /// In the queue.
+    Waiting,
+    /// The disk looks for what is there under its name.
+    Preparing,
+    /// The digest of a file that has the name already is computed.
+    CheckingExisting,
+    /// Wants a connection for its first request.
+    Ready,
+    /// Its first request is under way.
+    Probing,
+    /// Its partial file is being opened.
+    Opening,
+    /// The file that has the name already is compared with the server's.
+    Comparing,
+    /// Bytes come (or wait for a connection or a retry).
+    Moving,
+    /// All have come; the server is asked whether it still has this version.
+    Checking,
+    /// The digest of the partial file is computed.
+    Verifying,
+    /// It is being synced and renamed.
+    Publishing,
+    /// Its transfers are being broken off, and then its journal is saved.
+    Closing(Closing),
+    /// Stopped by a command; its partial file stays open.
+    Paused,
+}
+
+/// Why a job is being closed, and so what follows.
+#[derive(Debug)]
+pub(crate) enum Closing {
+    Fail(Error),
+    Pause,
+    Cancel,
+    Interrupt,
+    /// It was there already.
+    There(How, Published),
+    /// Everything has come; the transfers that are left are the losers of a race.
+    Complete,
+    /// Start again from the first byte, because of this: an answer told another version, or bytes
+    /// differ.
+    Restart {
+        reason: String,
+        is_by_version: bool,
+    },
+    /// Go on with what the journal of this name says.
+    Adopt(Box<Journal>),
+    /// Give up what came, and go on with the version that is kept beside it.
+    TakeBack,
+    /// Let this source lead.
+    Lead(usize),
+    /// Wait in the queue until this machine has more room for it.
+    Requeue,
+}
+
+pub(crate) use super::message::Published;
+
+/// One file on its way.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) id: JobId,
+    pub(crate) entry: Option<EntryId>,
+    pub(crate) spec: JobSpec,
+    /// All that it comes from.
+    pub(crate) sources: Sources,
+    /// What redirects have set.
+    pub(crate) cookies: Cookies,
+    pub(crate) phase: Phase,
+    pub(crate) started: Time,
+    /// Its beginning was told.
+    pub(crate) is_started: bool,
+    /// It was asked to go on before it had been paused.
+    pub(crate) resumes: bool,
+    pub(crate) naming: Naming,
+    pub(crate) existing: ExistingFile,
+    pub(crate) content: Content,
+    pub(crate) part: Part,
+    pub(crate) old: Old,
+    pub(crate) answer: Answer,
+    pub(crate) ranges: Ranges,
+    pub(crate) tries: Tries,
+    /// Which sources are asked again, because the digest is not the promised one.
+    pub(crate) trace: Option<Trace>,
+    /// Whether the place that is asked has to show first that it has the file that was begun.
+    pub(crate) link: Link,
+    pub(crate) transfers: Vec<TransferId>,
+    pub(crate) rate: Rate,
+    pub(crate) pulse: Pulse,
+}
+
+impl Job {
+    /// Whether another file has the name that may be this one, as its digest would tell.
+    pub(crate) fn must_check_existing(&self) -> bool {
+        let is_file = self.existing.file.as_ref().is_some_and(|existing| existing.stat.kind == StatKind::File);
+        is_file && self.spec.checksum.is_some() && !self.existing.is_checked
+    }
+
+    /// Whether each answer begins at its first byte.
+    pub(crate) fn comes_in_one_stream(&self) -> bool {
+        self.content.total_bytes.is_none() || self.ranges.segmented == Segmented::Refused
+    }
+
+    /// Whether what has come can be gone on with although nobody told the length: something is known of
+    /// the version, samples show the rest, and an answer to a range may tell it.
+    pub(crate) fn may_learn_len(&self) -> bool {
+        self.content.total_bytes.is_none()
+            && !self.content.done.is_empty()
+            && (!self.content.held.is_silent() || self.content.came_in_part)
+            && self.ranges.segmented != Segmented::Refused
+            && !self.sources.is_many()
+    }
+
+    pub(crate) fn new(id: JobId, entry: Option<EntryId>, spec: JobSpec, origin: Origin, adapt: Adapt) -> Self {
+        Self {
+            id,
+            entry,
+            sources: Sources::new(&spec, origin),
+            spec,
+            cookies: Cookies::default(),
+            phase: Phase::Waiting,
+            started: Time::ZERO,
+            is_started: false,
+            resumes: false,
+            naming: Naming::default(),
+            existing: ExistingFile::default(),
+            content: Content::default(),
+            part: Part::default(),
+            old: Old::default(),
+            answer: Answer::default(),
+            ranges: Ranges::new(adapt),
+            tries: Tries::default(),
+            trace: None,
+            link: Link::default(),
+            transfers: Vec::new(),
+            rate: Rate::default(),
+            pulse: Pulse::default(),
+        }
+    }
+
+    /// Its URL as it may be shown.
+    pub(crate) fn shown_url(&self) -> String {
+        secret::shown_url(&self.spec.url)
+    }
+
+    /// How much the answer to a range has to say of its version, for it to be put together with what
+    /// is held. Nothing where it may not: then the file comes in one stream.
+    pub(crate) fn demand(&self, believes_server: bool) -> Option<Demand> {
+        let is_checked = self.promise(believes_server).is_some_and(|promise| promise.proves());
+        match is_checked || self.spec.same_content && self.link.is_compared() {
+            true => Some(Demand::NotDifferent),
+            false => self.content.held.can_join().then_some(Demand::Same),
+        }
+    }
+
+    /// What the journal and the file's note say it is.
+    pub(crate) fn identity(&self) -> Identity {
+        let (url, evidence) = self.version();
+        Identity {
+            url: secret::identity_url(url),
+            given: Some(Given::of(url)),
+            evidence: evidence.clone(),
+            total_bytes: self.content.total_bytes,
+        }
+    }
+
+    /// The version of what is there, and the URL that it belongs to: of several sources the first
+    /// that has told one.
+    fn version(&self) -> (&Url, &Evidence) {
+        self.sources.first_known().unwrap_or((&self.spec.url, &self.content.held))
+    }
+
+    /// What is noted at the file itself. A batch notes it in its ledger: on ext4 an attribute of this
+    /// size takes a block of its own for each file. That is nothing for a large one, which is too much
+    /// to be fetched again and compared where a kill came before its row.
+    pub(crate) fn note(&self) -> Option<Note> {
+        let note = || {
+            let (url, evidence) = self.version();
+            // The file is for everybody, and a hash of a secret that can be guessed gives it away.
+            let is_shown = |url: &Url| secret::shown_url(url) == url.as_str();
+            let is_open = is_shown(url);
+            let at = self.lead().url();
+            // Where it was sent to may be signed with what has no name that is known for it.
+            let has_open_place = is_open && (at == url || at.query().is_none() && is_shown(at));
+            Note {
+                url: secret::identity_url(url),
+                given: is_open.then(|| Given::of(url)),
+                is_whole_url: secret::identity_url(url) == url.as_str(),
+                evidence: Evidence { place: evidence.place.filter(|_| has_open_place), ..evidence.clone() },
+                file: None,
+                noted_unix_ms: 0,
+            }
+        };
+        let is_large = self.content.total_bytes.is_none_or(|total| total > GATHERED_BYTES_MAX);
+        (self.entry.is_none() || is_large).then(note)
+    }
+
+    /// What its content must hash to: what the user asked for, else what the server gave.
+    pub(crate) fn promise(&self, believes_server: bool) -> Option<Promise> {
+        if let Some(checksum) = &self.spec.checksum {
+            return Some(Promise::Asked(checksum.clone()));
+        }
+        let given = self.content.held.digest.as_ref().or(self.version().1.digest.as_ref());
+        given.filter(|_| believes_server).cloned().map(Promise::Given)
+    }
+
+    /// Forgets what has come, but not of which version it was.
+    pub(crate) fn forget_content(&mut self) {
+        self.content.fetched_bytes += self.content.done.covered().saturating_sub(self.content.resumed_bytes);
+        self.content.done = RangeSet::new();
+        self.content.resumed_bytes = 0;
+        self.part.saved_bytes = 0;
+        self.ranges.needs_sample = false;
+        self.ranges.begins_at_zero = false;
+    }
+
+    /// What is known of the version that was begun, also where nobody has gone on with it yet.
+    pub(crate) fn version_begun(&self) -> &Evidence {
+        self.part.journal.as_ref().map_or(&self.content.held, |journal| &journal.identity.evidence)
+    }
+
+    /// What came is to stay beside another version, if it is of use.
+    pub(crate) fn keep_version(&mut self) {
+        if self.is_worth_keeping() {
+            let held = self.content.held.clone();
+            self.keep_version_of(held);
+        }
+    }
+
+    /// What came of this version is to stay beside another one. Of several, the first stays.
+    pub(crate) fn keep_version_of(&mut self, held: Evidence) {
+        self.old.is_to_be_kept = true;
+        self.old.evidence.get_or_insert_with(|| Box::new(held));
+    }
+
+    /// Forgets all that came of the version that it was about.
+    pub(crate) fn forget(&mut self) {
+        self.content.forget();
+        self.part.saved_bytes = 0;
+        self.ranges.forget();
+        self.answer.forget();
+        self.sources.forget();
+        self.lead_mut().distrusts_if_range = false;
+        self.tries.doubts = Doubts::default();
+        self.tries.failures.clear();
+        self.trace = None;
+        self.link = Link::default();
+    }
+
+    /// How many connections it may have now.
+    pub(crate) fn connections_max(&self) -> usize {
+        self.ranges.adapt.target_of(self.sources.live().count())
+    }
+
+    /// The source that leads.
+    pub(crate) fn lead(&self) -> &Source {
+        &self.sources[self.sources.lead()]
+    }
+
+    /// The source that leads.
+    pub(crate) fn lead_mut(&mut self) -> &mut Source {
+        let lead = self.sources.lead();
+        &mut self.sources[lead]
+    }
+
+    /// The origin of the URL that the user gave: what they gave for it stays with it.
+    pub(crate) fn own_origin(&self) -> &Origin {
+        &self.sources[0].own_origin
+    }
+
+    /// What every source has to say of the file, whatever its tags and dates are.
+    pub(crate) fn common_version(&self) -> Evidence {
+        let digest = self.content.held.digest.as_ref().or(self.version().1.digest.as_ref());
+        Evidence { total_bytes: self.content.total_bytes, digest: digest.cloned(), ..Evidence::default() }
+    }
+
+    /// Whether the URL of a journal or a note is that of a source that does not lead; its version
+    /// cannot be compared with that of the one that does.
+    pub(crate) fn is_of_other_source(&self, identity_url: &str) -> bool {
+        self.sources.position_of(identity_url).is_some_and(|source| source != self.sources.lead())
+    }
+
+    /// Lets another source lead. What failed of the one before is kept with it.
+    pub(crate) fn change_lead(&mut self, next: usize) {
+        if let Some(failure) = self.tries.failures.remove(&0) {
+            let before = self.lead_mut();
+            (before.attempts, before.retry_at) = (failure.attempts, failure.retry_at);
+        }
+        let common = self.common_version();
+        self.sources.set_lead(next);
+        let lead = self.lead_mut();
+        lead.was_resolved_again = false;
+        let (attempts, retry_at, is_joined) = (lead.attempts, lead.retry_at, lead.is_joined());
+        self.content.held = self.lead().told.clone().unwrap_or(common);
+        self.ranges.segmented = if is_joined { Segmented::Proven } else { Segmented::Unknown };
+        self.ranges.needs_sample = !is_joined && !self.content.done.is_empty();
+        self.tries.failures.clear();
+        if attempts > 0 {
+            self.tries.failures.insert(0, Failures { attempts, retry_at });
+        }
+        self.tries.restarts = 0;
+        self.ranges.ignored = 0;
+        self.ranges.are_denied = false;
+        self.ranges.begins_at_zero = false;
+        self.answer.probe = None;
+    }
+
+    /// Whether it was asked for and has not come; the others are only prepared ahead, or wait.
+    pub(crate) fn takes_place(&self) -> bool {
+        match self.phase {
+            Phase::Waiting | Phase::CheckingExisting | Phase::Ready => false,
+            Phase::Preparing => self.answer.head.is_some(),
+            _ => true,
+        }
+    }
+
+    /// Whether its server was asked for something, and it waits for that.
+    pub(crate) fn is_asked(&self) -> bool {
+        matches!(self.phase, Phase::Probing | Phase::Moving | Phase::Checking | Phase::Comparing)
+    }
+
+    /// Whether its name comes from its URL or its server, and is one of many in a list: nobody has
+    /// chosen it, so that it may get a number.
+    pub(crate) fn has_name_of_list(&self) -> bool {
+        self.entry.is_some() && self.spec.output.is_none()
+    }
+
+    /// Whether the URL of a journal or a note is one of this file's.
+    pub(crate) fn is_of(&self, identity_url: &str, given: Option<Given>) -> bool {
+        let mut urls = std::iter::once(&self.spec.url).chain(&self.spec.mirrors);
+        match given {
+            Some(given) => urls.any(|url| Given::of(url).is_same(given)),
+            None => identity_url.is_empty() || urls.any(|url| shortened(&secret::identity_url(url)) == identity_url),
+        }
+    }
+
+    /// Whether what was begun from this URL may be this file, so that samples can tell: the user has given
+    /// the name or says it outright, or it may be another link to it. Names that URLs and servers give
+    /// are often those of other files, too.
+    pub(crate) fn may_be_of(&self, given: Option<Given>) -> bool {
+        self.spec.output.is_some() || self.spec.same_content || self.is_kin(given)
+    }
+
+    /// Whether it may be another link to the same file, by path and query.
+    pub(crate) fn is_kin(&self, given: Option<Given>) -> bool {
+        given.is_some_and(|given| Given::of(&self.spec.url).is_kin(given))
+    }
+
+    /// What is to be done about a file that has its name. What was said of names that were given, or come
+    /// from URLs and servers, is not said of a number that we chose: such a name has to be free.
+    pub(crate) fn policy(&self, said: Policy) -> Policy {
+        if self.naming.renamed > 0 && said == Policy::Overwrite { Policy::AutoRename } else { said }
+    }
+
+    /// Where it stands, for people.
+    pub(crate) fn state(&self, now: Time) -> FileState {
+        match &self.phase {
+            Phase::Verifying | Phase::CheckingExisting | Phase::Comparing | Phase::Checking => FileState::Verifying,
+            Phase::Publishing | Phase::Closing(_) => FileState::Finishing,
+            Phase::Paused => FileState::Paused,
+            Phase::Moving | Phase::Ready if self.transfers.is_empty() => {
+                let waits = self.tries.failures.values().any(|failure| failure.retry_at > now)
+                    || self.sources.live().any(|(_, source)| source.retry_at > now);
+                if waits { FileState::Waiting } else { FileState::Connecting }
+            }
+            Phase::Moving => FileState::Downloading,
+            _ => FileState::Connecting,
+        }
+    }
+}

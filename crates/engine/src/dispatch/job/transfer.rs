@@ -1,0 +1,126 @@
+//! One request and its answer, and how fast its bytes come.
+
+use std::sync::Arc;
+
+use url::Url;
+
+use crate::dispatch::message::{FetchKind, Head, SlotId, Time};
+use crate::http::origin::Origin;
+use crate::job::JobId;
+use crate::plan::piece::{OPEN_END, Piece};
+use crate::plan::{Active, TransferId};
+use crate::ranges::ByteRange;
+
+/// One request and its answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Transfer {
+    pub(crate) job: JobId,
+    pub(crate) slot: SlotId,
+    pub(crate) worker: usize,
+    pub(crate) host: Origin,
+    /// Which of the job's sources was asked.
+    pub(crate) source: usize,
+    /// What was asked for; the job may have been sent elsewhere meanwhile.
+    pub(crate) url: Url,
+    /// Whether it was asked for with `If-Range`.
+    pub(crate) had_if_range: bool,
+    /// How often it was sent elsewhere.
+    pub(crate) redirects: u32,
+    /// What is sent again to where it was sent.
+    pub(crate) kind: FetchKind,
+    /// What the answer to a sample said, until the sample has been compared.
+    pub(crate) head: Option<Box<Head>>,
+    pub(crate) piece: Arc<Piece>,
+    pub(crate) is_probe: bool,
+    pub(crate) in_race: bool,
+    /// Up to here the system was asked to write back.
+    pub(crate) written_back: u64,
+    /// Up to here room was reserved for it.
+    pub(crate) reserved_to: u64,
+    /// Whether it has brought enough to show that its host works.
+    pub(crate) has_renewed: bool,
+    /// Whether its bytes go to the partial file.
+    pub(crate) writes: bool,
+    /// How long its body has to be, although it does not say so.
+    pub(crate) must_end_at: Option<u64>,
+    pub(crate) started: Time,
+    pub(crate) rate: Rate,
+}
+
+impl Transfer {
+    /// How fast it is, or was: a short one ends before its rate was measured.
+    pub(crate) fn rate_over_all(&self, now: Time) -> Option<f64> {
+        let seconds = now.saturating_sub(self.started).as_secs_f64().max(0.001);
+        let bytes = self.brought().len();
+        self.rate.bps().or((bytes > 0).then_some(bytes as f64 / seconds))
+    }
+
+    /// For what room is to be reserved now, so that there is some for so many bytes ahead of it.
+    pub(crate) fn take_unreserved(&mut self, ahead_bytes: u64) -> Option<ByteRange> {
+        let (position, end) = (self.piece.position(), self.piece.end());
+        let to = end.min(position.saturating_add(ahead_bytes));
+        let from = position.max(self.reserved_to);
+        if end == OPEN_END || from >= to {
+            return None;
+        }
+        self.reserved_to = to;
+        Some(ByteRange::new(from, to))
+    }
+}
+
+impl Transfer {
+    /// How the plan sees it; an open end is the end of the file.
+    pub(crate) fn active(&self, id: TransferId, total_bytes: u64) -> Active {
+        Active {
+            transfer: id,
+            position: self.piece.position(),
+            end: match self.piece.end() {
+                OPEN_END => total_bytes,
+                end => end,
+            },
+            rate_bps: self.rate.bps(),
+            is_first: self.is_probe,
+            in_race: self.in_race,
+        }
+    }
+
+    pub(crate) fn brought(&self) -> ByteRange {
+        if self.writes { self.piece.brought() } else { ByteRange::new(0, 0) }
+    }
+}
+
+/// A rate, smoothed over about a second.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rate {
+    bps: Option<f64>,
+    seen: Option<(Time, u64)>,
+}
+
+impl Rate {
+    const MEMORY_SECONDS: f64 = 1.0;
+    const EVERY: Time = Time::from_millis(90);
+    const FIRST_BYTE_WITHIN: Time = Time::from_secs(1);
+
+    /// `bytes` had come until `now`.
+    pub(crate) fn observe(&mut self, now: Time, bytes: u64) {
+        let Some((then, before)) = self.seen else {
+            self.seen = Some((now, bytes));
+            return;
+        };
+        let elapsed = now.saturating_sub(then);
+        // Before the first byte there is no rate, only a latency.
+        let is_waiting = self.bps.is_none() && bytes == before && elapsed < Self::FIRST_BYTE_WITHIN;
+        if elapsed < Self::EVERY || is_waiting {
+            return;
+        }
+        let seconds = elapsed.as_secs_f64();
+        let fresh = bytes.saturating_sub(before) as f64 / seconds;
+        let keep = (-seconds / Self::MEMORY_SECONDS).exp();
+        self.bps = Some(self.bps.map_or(fresh, |bps| bps * keep + fresh * (1.0 - keep)));
+        self.seen = Some((now, bytes));
+    }
+
+    pub(crate) fn bps(&self) -> Option<f64> {
+        self.bps
+    }
+}
