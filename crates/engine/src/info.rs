@@ -6,10 +6,10 @@ use std::time::{Instant, SystemTime};
 use serde::Serialize;
 use url::Url;
 
-use crate::dispatch::message::{Alpn, Fetch, FetchKind, SlotId};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::origin::{Origin, Scheme};
 use crate::job::JobId;
+use crate::message::{Alpn, Fetch, FetchKind, SlotId};
 use crate::name::safe;
 use crate::options::HttpOptions;
 use crate::plan::TransferId;
@@ -119,7 +119,6 @@ async fn first_byte(
     let fetch = Fetch {
         transfer: TransferId(0),
         job: JobId(0),
-        worker: 0,
         slot: SlotId(0),
         alpn: Alpn::Any,
         origin: origin.clone(),

@@ -53,6 +53,7 @@ mod disk;
 mod dispatch;
 mod failpoint;
 mod journal;
+mod message;
 mod name;
 mod plan;
 mod promise;

@@ -15,14 +15,14 @@ use towline_threads::executor::ThreadPoolExecutor;
 use towline_threads::queue::{GetError, Queue};
 
 use super::ours::{self, Found};
-use super::{CommitterRequest, Parts, written};
+use super::{Parts, written};
 use crate::checksum::{self, Algorithm, Hasher};
-use crate::dispatch::message::{Fate, Message, Note, Publish, Published, Store};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
 use crate::feed::ledger::unix_ns;
 use crate::job::JobId;
 use crate::journal::Journal;
+use crate::message::{CommitRequest, Fate, Message, Note, Publish, Published, Store};
 use crate::name::{aside_path, journal_path, old_journal_path, old_part_path, part_path};
 use crate::promise::Promise;
 use crate::storage::{OpenPart, PartFile, Stat, StatKind, Storage};
@@ -44,7 +44,7 @@ const COPY_BYTES: usize = 64 << 10;
 pub(crate) struct Committer {
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) parts: Parts,
-    pub(crate) requests: Queue<CommitterRequest>,
+    pub(crate) requests: Queue<CommitRequest>,
     pub(crate) reports: Queue<Message>,
     pub(crate) digests: ThreadPoolExecutor,
     pub(crate) cancel: CancelToken,
@@ -78,7 +78,7 @@ impl Committer {
             match self.requests.get_many(&mut group, GROUP_MAX, WAIT) {
                 Err(GetError::ShutDown) => break,
                 _ => {
-                    if matches!(group.last(), Some(CommitterRequest::Store(_))) && group.len() < GROUP_MAX {
+                    if matches!(group.last(), Some(CommitRequest::Store(_))) && group.len() < GROUP_MAX {
                         std::thread::sleep(GATHER);
                         let _ = self.requests.get_many(&mut group, GROUP_MAX, Duration::ZERO);
                     }
@@ -90,18 +90,18 @@ impl Committer {
     }
 
     /// Does all that is asked; what is to be published is published together.
-    pub(crate) fn commit(&self, group: impl Iterator<Item = CommitterRequest>) {
+    pub(crate) fn commit(&self, group: impl Iterator<Item = CommitRequest>) {
         let mut pending = Vec::new();
         for request in group {
             match request {
-                CommitterRequest::Store(store) => {
+                CommitRequest::Store(store) => {
                     let job = store.job;
                     match self.write(*store) {
                         Ok(stored) => pending.push(stored),
                         Err(error) => self.report(Message::Stored(job, Err(error))),
                     }
                 }
-                CommitterRequest::Publish { job, publish } => match self.parts.get(job) {
+                CommitRequest::Publish { job, publish } => match self.parts.get(job) {
                     Some(part) => {
                         pending.push(Pending { job, part, publish: *publish, was_stored: false, is_unnamed: false })
                     }
@@ -110,25 +110,25 @@ impl Committer {
                         self.report(Message::Published(job, Err(error)));
                     }
                 },
-                CommitterRequest::Save { job, path, journal } => {
+                CommitRequest::Save { job, path, journal } => {
                     let result = self.save(job, &path, *journal);
                     self.report(Message::Saved(job, result));
                 }
-                CommitterRequest::WriteBack { job, range } => {
+                CommitRequest::WriteBack { job, range } => {
                     if let Some(part) = self.parts.get(job).filter(|_| self.syncs) {
                         part.start_writeback(range.start, range.len());
                     }
                 }
-                CommitterRequest::Digest { job, path, algorithm, of_final, len_bytes } => {
+                CommitRequest::Digest { job, path, algorithm, of_final, len_bytes } => {
                     self.digest(job, path, algorithm, of_final, len_bytes);
                 }
-                CommitterRequest::Reserve { job, range } => {
+                CommitRequest::Reserve { job, range } => {
                     if let Some(part) = self.parts.get(job) {
                         part.reserve(range.start, range.len());
                     }
                 }
-                CommitterRequest::SetLen { job, path, len_bytes } => self.set_len(job, &path, len_bytes),
-                CommitterRequest::Release { job, path, fate } => {
+                CommitRequest::SetLen { job, path, len_bytes } => self.set_len(job, &path, len_bytes),
+                CommitRequest::Release { job, path, fate } => {
                     self.release(job, &path, fate);
                     self.parts.released(job);
                 }

@@ -13,14 +13,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
-use crate::checksum::Algorithm;
-use crate::dispatch::message::{Fate, Look, Open, Publish, Store};
 use crate::job::JobId;
-use crate::journal::Journal;
-use crate::ranges::ByteRange;
 use crate::storage::PartFile;
 
 /// What a disk may take for what was asked before.
@@ -97,62 +92,4 @@ impl Parts {
         let is_releasing = |state: &mut State| state.releasing.contains_key(&job);
         self.0.is_released.wait_while_for(&mut state, is_releasing, RELEASE_MAX);
     }
-}
-
-/// What the opener is asked.
-pub(crate) enum OpenerRequest {
-    Prepare {
-        job: JobId,
-        path: PathBuf,
-        look: Look,
-    },
-    Open(Box<Open>),
-    /// Compare a part of the file that has the final name with these bytes.
-    Compare {
-        job: JobId,
-        path: PathBuf,
-        offset: u64,
-        content: Vec<Bytes>,
-    },
-}
-
-/// What the committer is asked.
-pub(crate) enum CommitterRequest {
-    Store(Box<Store>),
-    Publish {
-        job: JobId,
-        publish: Box<Publish>,
-    },
-    Save {
-        job: JobId,
-        path: PathBuf,
-        journal: Box<Journal>,
-    },
-    WriteBack {
-        job: JobId,
-        range: ByteRange,
-    },
-    Digest {
-        job: JobId,
-        path: PathBuf,
-        algorithm: Algorithm,
-        of_final: bool,
-        len_bytes: u64,
-    },
-    /// Make room for this part ahead of what is written.
-    Reserve {
-        job: JobId,
-        range: ByteRange,
-    },
-    /// Give the partial file the length that has become known.
-    SetLen {
-        job: JobId,
-        path: PathBuf,
-        len_bytes: u64,
-    },
-    Release {
-        job: JobId,
-        path: PathBuf,
-        fate: Fate,
-    },
 }

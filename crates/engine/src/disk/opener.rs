@@ -13,13 +13,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use towline_threads::queue::Queue;
 
+use super::Parts;
 use super::ours::{self, Found};
 use super::written::{self, Doubt};
-use super::{OpenerRequest, Parts};
-use crate::dispatch::message::{Existing, Look, Message, Open, Prepared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::JobId;
 use crate::journal::Journal;
+use crate::message::{Existing, Look, Message, Open, OpenRequest, Prepared};
 use crate::name::{
     LEFTOVER_SUFFIXES, aside_path, damaged_path, earlier_journal_path, earlier_part_path, journal_path,
     old_journal_path, old_part_path, part_path,
@@ -41,7 +41,7 @@ pub(crate) struct Opener {
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) dir: PathBuf,
     pub(crate) parts: Parts,
-    pub(crate) requests: Queue<OpenerRequest>,
+    pub(crate) requests: Queue<OpenRequest>,
     pub(crate) reports: Queue<Message>,
     /// Directories in which something of an earlier run may lie under another name.
     pub(crate) leftovers: RefCell<HashMap<PathBuf, bool>>,
@@ -58,14 +58,14 @@ impl Opener {
     }
 
     /// Does what is asked, and says what came of it.
-    pub(crate) fn answer(&self, request: OpenerRequest) -> Message {
+    pub(crate) fn answer(&self, request: OpenRequest) -> Message {
         match request {
-            OpenerRequest::Prepare { job, path, look } => {
+            OpenRequest::Prepare { job, path, look } => {
                 self.parts.wait_released(job);
                 Message::Prepared(job, self.prepare(job, &path, look).map(Box::new))
             }
-            OpenerRequest::Open(open) => Message::Opened(open.job, self.open(&open)),
-            OpenerRequest::Compare { job, path, offset, content } => {
+            OpenRequest::Open(open) => Message::Opened(open.job, self.open(&open)),
+            OpenRequest::Compare { job, path, offset, content } => {
                 Message::Compared(job, self.compare(&path, offset, &content))
             }
         }

@@ -1,7 +1,7 @@
 //! How many connections a file gets when the user did not say: more while that makes it faster,
 //! fewer when it does not or when the server refuses. Pure.
 
-use super::message::Time;
+use crate::message::Time;
 
 /// As many at once as ranges are proven.
 const CONNECTIONS_FIRST: usize = 4;

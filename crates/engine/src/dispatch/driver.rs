@@ -1,7 +1,6 @@
 //! The dispatcher's thread: takes messages, lets the core decide, does what it decided. It never
 //! waits for a disk or a server.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,14 +10,13 @@ use towline_threads::queue::{GetError, Queue};
 use towline_threads::supervisor::Crew;
 
 use super::core::Core;
-use super::message::{Effect, FetchKind, Message, Time};
-use crate::disk::{CommitterRequest, OpenerRequest, Parts};
+use crate::disk::Parts;
 use crate::event::{Event, Summary};
-use crate::feed::{EntryId, Settled};
-use crate::job::JobId;
+use crate::feed::Settled;
+use crate::message::{CommitRequest, Effect, FeedRequest, FetchKind, Message, OpenRequest, Time, WorkRequest};
+use crate::storage::PartFile;
 use crate::worker::network::Network;
-use crate::worker::transfer::Grant;
-use crate::worker::{WorkerCommand, WorkerHandle, run};
+use crate::worker::{WorkerHandle, run};
 
 /// So many messages are taken in before the core decides.
 const BATCH_MAX: usize = 256;
@@ -38,24 +36,12 @@ const BUSY_SHARE: f64 = 0.8;
 /// Events that wait for the reporter; above, nothing new is begun.
 const EVENTS_BEHIND_MAX: usize = 4096;
 
-/// What the feed's thread is asked.
-pub(crate) enum FeedRequest {
-    Want(usize),
-    Settle(Vec<Settled>),
-    /// Say who else was completed under this name.
-    Owner {
-        job: JobId,
-        entry: EntryId,
-        path: PathBuf,
-    },
-}
-
 /// The queues between the dispatcher and the other threads.
 #[derive(Clone)]
 pub(crate) struct Queues {
     pub(crate) messages: Queue<Message>,
-    pub(crate) opener: Queue<OpenerRequest>,
-    pub(crate) committer: Queue<CommitterRequest>,
+    pub(crate) opener: Queue<OpenRequest>,
+    pub(crate) committer: Queue<CommitRequest>,
     pub(crate) feed: Queue<FeedRequest>,
     pub(crate) events: Queue<Event>,
 }
@@ -101,7 +87,7 @@ impl Drop for Driver {
     fn drop(&mut self) {
         self.settle();
         for worker in &self.workers {
-            worker.send(WorkerCommand::Stop);
+            worker.send(WorkRequest::Stop, None);
         }
         self.queues.close();
         self.queues.messages.shutdown_immediate();
@@ -169,47 +155,22 @@ impl Driver {
     }
 
     fn perform(&mut self, effects: &mut Vec<Effect>) {
+        // The queues are shut down by us alone, after the last request.
         for effect in effects.drain(..) {
             match effect {
-                Effect::Prepare { job, path, look } => self.open(OpenerRequest::Prepare { job, path, look }),
-                Effect::Open(open) => self.open(OpenerRequest::Open(open)),
-                Effect::Compare { job, path, offset, content } => {
-                    self.open(OpenerRequest::Compare { job, path, offset, content });
+                Effect::Open(request) => drop(self.queues.opener.put(request)),
+                Effect::Commit(request) => {
+                    if let CommitRequest::Release { job, .. } = request {
+                        self.parts.will_release(job);
+                    }
+                    let _ = self.queues.committer.put(request);
                 }
-                Effect::AskOwner { job, entry, path } => {
-                    let _ = self.queues.feed.put(FeedRequest::Owner { job, entry, path });
+                Effect::Work(worker, request) => {
+                    let part = self.part_of(&request);
+                    self.workers[worker].send(request, part);
                 }
-                Effect::Gather { transfer, worker } => {
-                    self.workers[worker].send(WorkerCommand::Grant(transfer, Grant::Gather));
-                }
-                Effect::Fetch(fetch) => {
-                    let sink = match fetch.kind {
-                        FetchKind::Probe | FetchKind::Check { .. } => None,
-                        _ => self.parts.get(fetch.job),
-                    };
-                    self.workers[fetch.worker].send(WorkerCommand::Fetch(fetch, sink));
-                }
-                Effect::Grant { transfer, job, worker } => match self.parts.get(job) {
-                    Some(part) => self.workers[worker].send(WorkerCommand::Grant(transfer, Grant::Write(part))),
-                    None => self.workers[worker].send(WorkerCommand::Drop(transfer)),
-                },
-                Effect::Drop { transfer, worker } => self.workers[worker].send(WorkerCommand::Drop(transfer)),
-                Effect::CloseSlot { slot, worker } => self.workers[worker].send(WorkerCommand::CloseSlot(slot)),
-                Effect::Save { job, path, journal } => self.commit(CommitterRequest::Save { job, path, journal }),
-                Effect::WriteBack { job, range } => self.commit(CommitterRequest::WriteBack { job, range }),
-                Effect::Store(store) => self.commit(CommitterRequest::Store(store)),
-                Effect::Publish { job, publish } => self.commit(CommitterRequest::Publish { job, publish }),
-                Effect::Digest { job, path, algorithm, of_final, len_bytes } => {
-                    self.commit(CommitterRequest::Digest { job, path, algorithm, of_final, len_bytes });
-                }
-                Effect::Reserve { job, range } => self.commit(CommitterRequest::Reserve { job, range }),
-                Effect::SetLen { job, path, len_bytes } => {
-                    self.commit(CommitterRequest::SetLen { job, path, len_bytes });
-                }
-                Effect::Release { job, path, fate } => {
-                    self.parts.will_release(job);
-                    self.commit(CommitterRequest::Release { job, path, fate });
-                }
+                Effect::Feed(request) => drop(self.queues.feed.put(request)),
+                Effect::Settle(entry) => self.settled.push(entry),
                 Effect::Report(event) => {
                     if let Event::Summary(summary) = &event {
                         // Not by the reporter, which may hang.
@@ -217,15 +178,23 @@ impl Driver {
                     }
                     let _ = self.queues.events.put(event);
                 }
-                Effect::Want(entries) => {
-                    let _ = self.queues.feed.put(FeedRequest::Want(entries));
-                }
-                Effect::Settle(entry) => self.settled.push(entry),
                 Effect::LimitRate(bps) => self.network.limit.set(bps, Instant::now()),
             }
         }
         if self.settled.len() >= SETTLED_MAX || self.told.elapsed() >= SETTLE_EVERY {
             self.settle();
+        }
+    }
+
+    /// The partial file that a request to a worker is about.
+    fn part_of(&self, request: &WorkRequest) -> Option<Arc<dyn PartFile>> {
+        match request {
+            WorkRequest::Fetch(fetch) => match fetch.kind {
+                FetchKind::Probe | FetchKind::Check { .. } => None,
+                _ => self.parts.get(fetch.job),
+            },
+            WorkRequest::Grant { job, .. } => self.parts.get(*job),
+            _ => None,
         }
     }
 
@@ -235,16 +204,6 @@ impl Driver {
         if !self.settled.is_empty() {
             let _ = self.queues.feed.put(FeedRequest::Settle(std::mem::take(&mut self.settled)));
         }
-    }
-
-    // The queues below are shut down by us alone, after the last request.
-
-    fn open(&self, request: OpenerRequest) {
-        let _ = self.queues.opener.put(request);
-    }
-
-    fn commit(&self, request: CommitterRequest) {
-        let _ = self.queues.committer.put(request);
     }
 
     /// Adds a worker when the ones there are have too much to do.

@@ -8,7 +8,6 @@ pub(crate) mod driver;
 pub(crate) mod ids;
 pub(crate) mod job;
 pub(crate) mod link;
-pub(crate) mod message;
 pub(crate) mod names;
 pub(crate) mod pulse;
 pub(crate) mod slots;

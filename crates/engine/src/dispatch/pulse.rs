@@ -1,6 +1,6 @@
 //! Whether a file brings anything.
 
-use super::message::Time;
+use crate::message::Time;
 
 /// A file that brings less than [`BYTES_MIN`] within this time is quiet.
 const QUIET_AFTER: Time = Time::from_secs(5);

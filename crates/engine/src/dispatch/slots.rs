@@ -4,10 +4,10 @@
 use std::collections::HashMap;
 
 use super::ids::IdMap;
-use super::message::{Alpn, Protocol, SlotId, Time};
 use super::spoken::Spoken;
 use crate::http::origin::{Origin, Scheme};
 use crate::job::JobId;
+use crate::message::{Alpn, Protocol, SlotId, Time};
 
 /// An idle connection is closed after this.
 const IDLE_MAX: Time = Time::from_secs(15);

@@ -6,12 +6,12 @@ use std::ops::{Index, IndexMut};
 
 use url::Url;
 
-use super::message::Time;
 use crate::error::{Error, ErrorKind};
 use crate::event::SourceShare;
 use crate::evidence::Evidence;
 use crate::http::origin::Origin;
 use crate::job::JobSpec;
+use crate::message::Time;
 use crate::ranges::RangeSet;
 use crate::secret;
 

@@ -3,7 +3,7 @@
 //! only never answer over the other.
 
 use super::backoff;
-use super::message::{Protocol, Time};
+use crate::message::{Protocol, Time};
 
 /// A protocol over which so many tries failed and none was answered is left.
 const FAILURES_MAX: u32 = 2;

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::message::Time;
 use crate::error::{Error, ErrorKind};
 use crate::event::{ErrorReport, Failure, How, Summary};
+use crate::message::Time;
 
 /// The total rate is measured over so long.
 const RATE_WINDOW: Time = Time::from_secs(3);

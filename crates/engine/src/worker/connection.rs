@@ -14,9 +14,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 
 use super::heads::{Expected, Heads};
 use super::network::{Connected, PlainProxy};
-use crate::dispatch::message::Protocol;
 use crate::error::{Error, ErrorKind, Result, find};
 use crate::http::head::Damage;
+use crate::message::Protocol;
 
 /// A head larger than this is refused while it is read.
 pub(crate) const HEAD_BYTES_MAX: usize = 64 << 10;

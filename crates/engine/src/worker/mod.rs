@@ -23,24 +23,11 @@ use std::time::Duration;
 use tokio::runtime::RuntimeMetrics;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::dispatch::message::{Fetch, SlotId};
-use crate::plan::TransferId;
+use crate::message::WorkRequest;
 use crate::storage::PartFile;
-use crate::worker::transfer::Grant;
 
-/// What a worker is told.
-pub(crate) enum WorkerCommand {
-    /// Send a request; its bytes go to the file, or wait for a grant without one.
-    Fetch(Box<Fetch>, Option<Arc<dyn PartFile>>),
-    /// What becomes of the body of a probe.
-    Grant(TransferId, Grant),
-    /// Break a transfer off.
-    Drop(TransferId),
-    /// Close an idle connection.
-    CloseSlot(SlotId),
-    /// End.
-    Stop,
-}
+/// What a worker is told, with the partial file that it is about, if that is open.
+pub(crate) type WorkerCommand = (WorkRequest, Option<Arc<dyn PartFile>>);
 
 /// The dispatcher's end of a worker.
 pub(crate) struct WorkerHandle {
@@ -51,9 +38,9 @@ pub(crate) struct WorkerHandle {
 }
 
 impl WorkerHandle {
-    pub(crate) fn send(&self, command: WorkerCommand) {
+    pub(crate) fn send(&self, request: WorkRequest, part: Option<Arc<dyn PartFile>>) {
         // A worker that has ended (by a panic) is noticed by the supervisor.
-        let _ = self.commands.send(command);
+        let _ = self.commands.send((request, part));
     }
 
     /// The share of `elapsed` that the runtime was busy since the last look.

@@ -19,9 +19,9 @@ use super::resolve::{Resolve, ResolveError, ResolveService};
 use super::socks::{self, Destination};
 use super::tls::{Tls, handshake_error};
 use super::{refusal, tunnel};
-use crate::dispatch::message::{Alpn, Protocol};
 use crate::error::{Error, ErrorKind, Result, find};
 use crate::http::origin::{Origin, Scheme};
+use crate::message::{Alpn, Protocol};
 use crate::options::HttpOptions;
 
 /// A connection's bytes, whatever is below.

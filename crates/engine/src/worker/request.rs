@@ -11,12 +11,12 @@ use url::Url;
 
 use super::network::{Network, PlainProxy};
 use super::refusal::{self, Refusal};
-use crate::dispatch::message::{Fetch, FetchKind, Head, Protocol};
 use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::{Evidence, Place};
 use crate::http::content_range::ContentRange;
 use crate::http::cookies::SetCookies;
 use crate::http::{content_range, digest, disposition, retry_after};
+use crate::message::{Fetch, FetchKind, Head, Protocol};
 
 /// What an answer with several ranges is.
 const MULTIPART: &str = "multipart/byteranges";

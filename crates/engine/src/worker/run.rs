@@ -17,7 +17,7 @@ use super::WorkerCommand;
 use super::connection::Connection;
 use super::network::Network;
 use super::transfer::{self, Grant, Running, RunningTable};
-use crate::dispatch::message::{End, Ended, Fetch, Message, SlotId};
+use crate::message::{End, Ended, Fetch, Message, SlotId, WorkRequest};
 use crate::plan::TransferId;
 use crate::storage::PartFile;
 
@@ -99,13 +99,16 @@ pub(crate) fn run(
     });
     let tasks = LocalSet::new();
     tasks.block_on(&runtime, async {
-        while let Some(command) = commands.recv().await {
-            match command {
-                WorkerCommand::Fetch(fetch, sink) => begin(&shared, fetch, sink),
-                WorkerCommand::Grant(transfer, what) => grant(&shared, transfer, what),
-                WorkerCommand::Drop(transfer) => break_off(&shared, transfer),
-                WorkerCommand::CloseSlot(slot) => shared.close_slot(slot),
-                WorkerCommand::Stop => break,
+        while let Some((request, part)) = commands.recv().await {
+            match (request, part) {
+                (WorkRequest::Fetch(fetch), part) => begin(&shared, fetch, part),
+                (WorkRequest::Grant { transfer, .. }, Some(part)) => grant(&shared, transfer, Grant::Write(part)),
+                // Its partial file was let go of meanwhile.
+                (WorkRequest::Grant { transfer, .. }, None) => break_off(&shared, transfer),
+                (WorkRequest::Gather(transfer), _) => grant(&shared, transfer, Grant::Gather),
+                (WorkRequest::Drop(transfer), _) => break_off(&shared, transfer),
+                (WorkRequest::CloseSlot(slot), _) => shared.close_slot(slot),
+                (WorkRequest::Stop, _) => break,
             }
         }
     });

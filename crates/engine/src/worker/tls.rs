@@ -19,8 +19,8 @@ use rustls_pki_types::pem::PemObject;
 
 use self::verify::{AcceptAll, Trusted};
 pub(crate) use self::words::handshake_error;
-use crate::dispatch::message::Alpn;
 use crate::error::{Error, ErrorKind, Result};
+use crate::message::Alpn;
 use crate::options::HttpOptions;
 
 /// Of a file of `--ca-file` no more is read: all authorities of a system take a fraction of that.

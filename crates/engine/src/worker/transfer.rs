@@ -18,10 +18,10 @@ use super::network::seconds;
 use super::patience::{Elapsed, patient};
 use super::request::{self, Answer, Framing};
 use super::run::Shared;
-use crate::dispatch::message::{Demand, End, Ended, Fetch, FetchKind, Message, Protocol, Redirect};
 use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::{Evidence, Verdict, page, samples};
 use crate::http::origin::Scheme;
+use crate::message::{Demand, End, Ended, Fetch, FetchKind, Message, Protocol, Redirect};
 use crate::plan::piece::OPEN_END;
 use crate::ranges::ByteRange;
 use crate::storage::PartFile;
@@ -679,7 +679,7 @@ async fn drain(mut body: Incoming, patience: Duration) -> bool {
 
 /// Kept for the worker's table: how a running transfer is reached.
 pub(crate) struct Running {
-    pub(crate) slot: crate::dispatch::message::SlotId,
+    pub(crate) slot: crate::message::SlotId,
     pub(crate) task: tokio::task::JoinHandle<()>,
     pub(crate) grant: Option<oneshot::Sender<Grant>>,
 }

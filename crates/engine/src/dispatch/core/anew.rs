@@ -6,11 +6,11 @@ use super::Core;
 use super::doubt::{KEPT, UNKNOWN_MAX};
 use crate::dispatch::backoff;
 use crate::dispatch::job::{Closing, Failures, Phase, Segmented};
-use crate::dispatch::message::{Effect, Fate, Head, Time};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::evidence::Evidence;
 use crate::job::JobId;
+use crate::message::{CommitRequest, Effect, Fate, Head, Time};
 use crate::plan::TransferId;
 use crate::secret;
 
@@ -73,7 +73,7 @@ impl Core {
         job.forget();
         job.lead_mut().go_back();
         job.part.is_open = false;
-        self.effects.push(Effect::Release { job: id, path: job.naming.part_of.clone(), fate });
+        self.effects.push(Effect::Commit(CommitRequest::Release { job: id, path: job.naming.part_of.clone(), fate }));
         (job.old.is_there, job.old.evidence, job.part.journal) = (false, None, None);
         self.prepare(now, id);
     }

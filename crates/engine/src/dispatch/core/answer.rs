@@ -8,13 +8,13 @@ use super::doubt::{KEPT, UNKNOWN_MAX, page_error};
 use super::existing::Decision;
 use crate::dispatch::job::{Closing, Phase, Segmented};
 use crate::dispatch::link::Link;
-use crate::dispatch::message::{Effect, Fate, Head, Open, Store, Time};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::evidence::Verdict;
 use crate::feed::{Settled, SettledState};
 use crate::job::JobId;
 use crate::journal::Journal;
+use crate::message::{CommitRequest, Effect, Fate, Head, Open, OpenRequest, Store, Time, WorkRequest};
 use crate::name;
 use crate::options::Existing;
 use crate::plan::TransferId;
@@ -147,7 +147,7 @@ impl Core {
         job.content.held.learn_digest(&head.evidence);
         if let Some(state) = self.transfers.get_mut(&transfer) {
             state.writes = true;
-            self.effects.push(Effect::Grant { transfer, job: id, worker: state.worker });
+            self.effects.push(Effect::Work(state.worker, WorkRequest::Grant { transfer, job: id }));
         }
     }
 
@@ -300,7 +300,7 @@ impl Core {
             journal: job.first_journal(),
             keeps_old,
         };
-        self.ask_disk(id, Effect::Open(Box::new(open)));
+        self.ask_disk(id, Effect::Open(OpenRequest::Open(Box::new(open))));
     }
 
     /// A page came instead of the file. What is held stays, and the file is asked for again; where
@@ -377,7 +377,11 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if self.settings.existing == Existing::AutoRename {
             job.part.is_open = false;
-            self.effects.push(Effect::Release { job: id, path: job.naming.part_of.clone(), fate: Fate::Kept });
+            self.effects.push(Effect::Commit(CommitRequest::Release {
+                job: id,
+                path: job.naming.part_of.clone(),
+                fate: Fate::Kept,
+            }));
             self.names.number(job);
             return self.prepare(now, id);
         }
@@ -412,7 +416,7 @@ impl Core {
         };
         self.leave_running(id);
         self.unstored.insert(id);
-        self.ask_disk(id, Effect::Store(Box::new(store)));
+        self.ask_disk(id, Effect::Commit(CommitRequest::Store(Box::new(store))));
     }
 
     pub(super) fn opened(&mut self, now: Time, id: JobId, result: Result<Option<String>>) {
@@ -433,7 +437,7 @@ impl Core {
         let Some(transfer) = job.answer.probe else { return };
         if let Some(state) = self.transfers.get_mut(&transfer) {
             state.writes = true;
-            self.effects.push(Effect::Grant { transfer, job: id, worker: state.worker });
+            self.effects.push(Effect::Work(state.worker, WorkRequest::Grant { transfer, job: id }));
         }
     }
 

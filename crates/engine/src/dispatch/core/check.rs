@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::Core;
 use super::anew::By;
 use crate::dispatch::job::{FinalCheck, Job, Phase, Transfer};
-use crate::dispatch::message::{End, FetchKind, Head, Time};
 use crate::job::JobId;
+use crate::message::{End, FetchKind, Head, Time};
 use crate::plan::piece::Piece;
 
 /// A single answer that took longer than this is checked.

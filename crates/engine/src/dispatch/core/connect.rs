@@ -6,13 +6,13 @@ use url::Url;
 
 use super::Core;
 use crate::dispatch::job::{Closing, Doubts, Failures, Job, Phase, Rate, Segmented, Transfer};
-use crate::dispatch::message::{Demand, Effect, Fetch, FetchKind, Head, Time};
 use crate::dispatch::slots::Wanted;
 use crate::error::Error;
 use crate::event::Event;
 use crate::evidence::samples;
 use crate::http::origin::Origin;
 use crate::job::JobId;
+use crate::message::{Demand, Effect, Fetch, FetchKind, Head, Time, WorkRequest};
 use crate::plan::piece::Piece;
 use crate::plan::{Active, Next, TransferId, View};
 use crate::ranges::ByteRange;
@@ -390,7 +390,7 @@ impl Core {
         }
         let (taken, closed) = self.slots.take(&host, wanted, now)?;
         if let Some((slot, worker)) = closed {
-            self.effects.push(Effect::CloseSlot { slot, worker });
+            self.effects.push(Effect::Work(worker, WorkRequest::CloseSlot(slot)));
         }
         let job = self.jobs.get(&id)?;
         let transfer = TransferId(self.next_transfer);
@@ -421,7 +421,6 @@ impl Core {
         let fetch = Fetch {
             transfer,
             job: id,
-            worker: taken.worker,
             slot: taken.slot,
             alpn: taken.alpn,
             origin: host.clone(),
@@ -437,7 +436,7 @@ impl Core {
         let job = self.jobs.get_mut(&id)?;
         job.transfers.push(transfer);
         job.tries.wants_new_connection = false;
-        self.effects.push(Effect::Fetch(Box::new(fetch)));
+        self.effects.push(Effect::Work(taken.worker, WorkRequest::Fetch(Box::new(fetch))));
         Some(transfer)
     }
 }

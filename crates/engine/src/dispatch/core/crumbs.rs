@@ -6,9 +6,9 @@
 use super::Core;
 use crate::dispatch::backoff;
 use crate::dispatch::job::{Segmented, Transfer};
-use crate::dispatch::message::{FetchKind, Time};
 use crate::error::{Error, ErrorKind};
 use crate::job::JobId;
+use crate::message::{FetchKind, Time};
 
 /// Less than this is next to nothing.
 const CRUMB_BYTES: u64 = 16 << 10;

@@ -12,10 +12,10 @@ use super::anew::By;
 use super::connect::RANGE_TRIES;
 use crate::dispatch::job::{Doubts, Job, Segmented, Transfer};
 use crate::dispatch::link::Link;
-use crate::dispatch::message::{Effect, Head, Time};
 use crate::error::{Error, ErrorKind};
 use crate::evidence::{Verdict, page};
 use crate::job::JobId;
+use crate::message::{CommitRequest, Effect, Head, Time};
 use crate::name::safe;
 use crate::{secret, size};
 
@@ -79,7 +79,11 @@ impl Core {
         job.content.total_bytes = Some(total_bytes);
         job.content.held.total_bytes = Some(total_bytes);
         job.tries.failures.clear();
-        self.effects.push(Effect::SetLen { job: id, path: job.naming.part_of.clone(), len_bytes: total_bytes });
+        self.effects.push(Effect::Commit(CommitRequest::SetLen {
+            job: id,
+            path: job.naming.part_of.clone(),
+            len_bytes: total_bytes,
+        }));
         self.refuses_size(now, id, None);
     }
 

@@ -5,12 +5,12 @@ use super::Core;
 use super::anew::By;
 use super::start::adopt;
 use crate::dispatch::job::{Closing, FinalCheck, Job, Phase, Published};
-use crate::dispatch::message::{Effect, Fate, Publish, Time};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, How};
 use crate::feed::{Settled, SettledState};
 use crate::job::JobId;
 use crate::journal::{Journal, Verified};
+use crate::message::{CommitRequest, Effect, Fate, Publish, Time, WorkRequest};
 use crate::options::Existing;
 use crate::plan::TransferId;
 use crate::ranges::{ByteRange, RangeSet};
@@ -123,7 +123,10 @@ impl Core {
             Some(promise) => {
                 job.phase = Phase::Verifying;
                 let (path, algorithm) = (job.naming.path.clone(), promise.checksum().algorithm());
-                self.ask_disk(id, Effect::Digest { job: id, path, algorithm, of_final: false, len_bytes });
+                self.ask_disk(
+                    id,
+                    Effect::Commit(CommitRequest::Digest { job: id, path, algorithm, of_final: false, len_bytes }),
+                );
             }
             None => self.publish(id, len_bytes),
         }
@@ -142,7 +145,7 @@ impl Core {
             replaces_old: job.old.is_there,
             looks_for_holes: !job.part.was_hollow,
         };
-        self.ask_disk(id, Effect::Publish { job: id, publish: Box::new(publish) });
+        self.ask_disk(id, Effect::Commit(CommitRequest::Publish { job: id, publish: Box::new(publish) }));
     }
 
     pub(super) fn digested(&mut self, now: Time, id: JobId, result: Result<Vec<u8>>) {
@@ -282,7 +285,11 @@ impl Core {
     fn look_again(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if std::mem::take(&mut job.part.is_open) {
-            self.effects.push(Effect::Release { job: id, path: job.naming.part_of.clone(), fate: Fate::Kept });
+            self.effects.push(Effect::Commit(CommitRequest::Release {
+                job: id,
+                path: job.naming.part_of.clone(),
+                fate: Fate::Kept,
+            }));
         }
         job.forget();
         job.lead_mut().go_back();
@@ -300,7 +307,11 @@ impl Core {
             // So is what was begun under another name: where it was sent to may have another file.
             let is_of_other_name = job.naming.part_of != job.naming.path;
             let fate = if how == How::Skipped || is_of_other_name { Fate::Kept } else { Fate::Superseded };
-            self.effects.push(Effect::Release { job: id, path: job.naming.part_of.clone(), fate });
+            self.effects.push(Effect::Commit(CommitRequest::Release {
+                job: id,
+                path: job.naming.part_of.clone(),
+                fate,
+            }));
         }
         self.tally.finished(how, published.len_bytes);
         self.tally.fetched_bytes += fetched_bytes;
@@ -357,7 +368,7 @@ impl Core {
             // What was begun of another version stays until something of the new one has come.
             let is_kept = job.is_worth_keeping() || job.old.is_to_be_kept;
             let fate = if is_kept { Fate::Kept } else { Fate::Discarded };
-            self.effects.push(Effect::Release { job: id, path: job.naming.part_of, fate });
+            self.effects.push(Effect::Commit(CommitRequest::Release { job: id, path: job.naming.part_of, fate }));
         }
     }
 
@@ -413,7 +424,7 @@ impl Core {
         job.part.saved_bytes = done.covered();
         let journal = Journal { done, ..job.journal() };
         let path = job.naming.part_of.clone();
-        self.effects.push(Effect::Save { job: id, path, journal: Box::new(journal) });
+        self.effects.push(Effect::Commit(CommitRequest::Save { job: id, path, journal: Box::new(journal) }));
     }
 
     pub(super) fn saved(&mut self, now: Time, id: JobId, result: Result<()>) {
@@ -446,7 +457,7 @@ impl Core {
     pub(super) fn drop_transfers(&mut self, transfers: &[TransferId]) {
         for transfer in transfers {
             if let Some(state) = self.transfers.get(transfer) {
-                self.effects.push(Effect::Drop { transfer: *transfer, worker: state.worker });
+                self.effects.push(Effect::Work(state.worker, WorkRequest::Drop(*transfer)));
             }
         }
     }

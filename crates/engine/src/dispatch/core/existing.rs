@@ -7,13 +7,13 @@ use std::time::UNIX_EPOCH;
 
 use super::Core;
 use crate::dispatch::job::{Closing, ExistingVerdict, Job, Phase, Published, Transfer};
-use crate::dispatch::message::{Effect, End, Existing, FetchKind, Note, Time};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::How;
 use crate::evidence::samples::{self, GATHERED_BYTES_MAX};
 use crate::feed::Owner;
 use crate::job::JobId;
 use crate::journal::Journal;
+use crate::message::{Effect, End, Existing, FeedRequest, FetchKind, Note, OpenRequest, Time, WorkRequest};
 use crate::options::Existing as Policy;
 use crate::plan::piece::Piece;
 use crate::storage::StatKind;
@@ -169,7 +169,7 @@ impl Core {
         job.part.journal = partial.map(Box::new);
         job.existing.verdict = ExistingVerdict::AskedOwner;
         let path = job.naming.path.strip_prefix(&self.settings.dir).map_or(job.naming.path.clone(), ToOwned::to_owned);
-        self.ask_disk(id, Effect::AskOwner { job: id, entry, path });
+        self.ask_disk(id, Effect::Feed(FeedRequest::Owner { job: id, entry, path }));
     }
 
     pub(super) fn owned(&mut self, now: Time, id: JobId, result: Result<Owner>) {
@@ -203,14 +203,15 @@ impl Core {
         job.part.journal = partial.map(Box::new);
         job.phase = Phase::Comparing;
         if let Some(content) = job.answer.whole.clone() {
-            let effect = Effect::Compare { job: id, path: job.naming.path.clone(), offset: 0, content };
+            let effect =
+                Effect::Open(OpenRequest::Compare { job: id, path: job.naming.path.clone(), offset: 0, content });
             return self.ask_disk(id, effect);
         }
         let len_bytes = job.content.total_bytes.unwrap_or(0);
         let Some(probe) = job.answer.probe else { return self.existing_compared(now, id, None) };
         if len_bytes <= GATHERED_BYTES_MAX {
             if let Some(state) = self.transfers.get(&probe) {
-                self.effects.push(Effect::Gather { transfer: probe, worker: state.worker });
+                self.effects.push(Effect::Work(state.worker, WorkRequest::Gather(probe)));
             }
             return;
         }
@@ -239,8 +240,12 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         match end {
             End::Gathered(content) => {
-                let effect =
-                    Effect::Compare { job: id, path: job.naming.path.clone(), offset: transfer.piece.start(), content };
+                let effect = Effect::Open(OpenRequest::Compare {
+                    job: id,
+                    path: job.naming.path.clone(),
+                    offset: transfer.piece.start(),
+                    content,
+                });
                 self.ask_disk(id, effect);
             }
             End::Dropped | End::Complete => {}

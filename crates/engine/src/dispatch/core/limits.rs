@@ -5,10 +5,10 @@
 use super::Core;
 use super::start::adopt;
 use crate::dispatch::job::Closing;
-use crate::dispatch::message::Time;
 use crate::error::{Error, ErrorKind};
 use crate::job::JobId;
 use crate::journal::Journal;
+use crate::message::Time;
 use crate::plan::piece::{OPEN_END, Piece};
 use crate::{secret, size};
 

@@ -36,7 +36,6 @@ use std::path::PathBuf;
 use super::adapt::Adapt;
 use super::ids::IdMap;
 use super::job::{Closing, Job, Phase, Transfer};
-use super::message::{Command, Effect, Message, Time};
 use super::names::Names;
 use super::slots::Slots;
 use super::tally::Tally;
@@ -44,6 +43,7 @@ use super::waiting::Waiting;
 use crate::event::{Event, Progress};
 use crate::http::origin::Origin;
 use crate::job::{JobId, JobSpec};
+use crate::message::{Command, CommitRequest, Effect, Message, Time, WorkRequest};
 use crate::name::NameRules;
 use crate::options::{Existing, HttpVersion, Options};
 use crate::plan::TransferId;
@@ -237,7 +237,7 @@ impl Core {
             Message::Ended(ended) => self.ended(now, ended),
             Message::WorkerAdded(worker) => {
                 for (slot, worker) in self.slots.add_worker(worker) {
-                    self.effects.push(Effect::CloseSlot { slot, worker });
+                    self.effects.push(Effect::Work(worker, WorkRequest::CloseSlot(slot)));
                 }
             }
             Message::Tick => {}
@@ -255,7 +255,7 @@ impl Core {
             self.connect_all(now);
         }
         for (slot, worker) in self.slots.reap(now) {
-            self.effects.push(Effect::CloseSlot { slot, worker });
+            self.effects.push(Effect::Work(worker, WorkRequest::CloseSlot(slot)));
         }
         self.finish_if_done(now);
         effects.append(&mut self.effects);
@@ -435,10 +435,10 @@ impl Core {
             }
             if transfer.writes && position - transfer.written_back >= WRITE_BACK_BYTES {
                 let range = ByteRange::new(transfer.written_back, position);
-                self.effects.push(Effect::WriteBack { job: transfer.job, range });
+                self.effects.push(Effect::Commit(CommitRequest::WriteBack { job: transfer.job, range }));
                 transfer.written_back = position;
                 if let Some(range) = transfer.take_unreserved(RESERVED_BYTES) {
-                    self.effects.push(Effect::Reserve { job: transfer.job, range });
+                    self.effects.push(Effect::Commit(CommitRequest::Reserve { job: transfer.job, range }));
                 }
             }
         }

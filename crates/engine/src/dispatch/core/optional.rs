@@ -5,9 +5,9 @@
 use super::Core;
 use crate::dispatch::backoff;
 use crate::dispatch::job::{Phase, Segmented, Transfer};
-use crate::dispatch::message::{End, Time};
 use crate::error::{Blame, Error, ErrorKind};
 use crate::job::JobId;
+use crate::message::{End, Time};
 use crate::plan::piece::OPEN_END;
 
 /// Ranges are tried beside the first stream so often; what passes may have been in the way.

@@ -6,10 +6,10 @@ use std::collections::HashMap;
 
 use super::Core;
 use crate::dispatch::job::{Job, Phase};
-use crate::dispatch::message::{Effect, Time};
 use crate::event::Event;
 use crate::http::origin::Origin;
 use crate::job::JobId;
+use crate::message::{Effect, Time};
 
 /// Who takes places now.
 #[derive(Debug, Default)]

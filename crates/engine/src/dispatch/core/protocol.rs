@@ -4,9 +4,9 @@
 
 use super::Core;
 use crate::dispatch::job::{Phase, Segmented, Transfer};
-use crate::dispatch::message::{End, Time};
 use crate::error::ErrorKind;
 use crate::job::JobId;
+use crate::message::{End, Time};
 
 impl Core {
     /// Whether what ended so shows that the host has to be asked over another protocol.

@@ -5,9 +5,9 @@
 use super::Core;
 use crate::dispatch::backoff;
 use crate::dispatch::job::{Closing, Failures, Phase};
-use crate::dispatch::message::{Effect, Fate, Time};
 use crate::error::{Error, ErrorKind};
 use crate::job::JobId;
+use crate::message::{CommitRequest, Effect, Fate, Time};
 use crate::plan::TransferId;
 
 /// Nothing new is begun for so long.
@@ -92,7 +92,11 @@ impl Core {
         let wait = backoff::wait(self.jobs.get(&id).map_or(0, |job| job.tries.scarcities), &mut self.random);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if std::mem::take(&mut job.part.is_open) {
-            self.effects.push(Effect::Release { job: id, path: job.naming.part_of.clone(), fate: Fate::Kept });
+            self.effects.push(Effect::Commit(CommitRequest::Release {
+                job: id,
+                path: job.naming.part_of.clone(),
+                fate: Fate::Kept,
+            }));
         }
         job.forget();
         job.lead_mut().go_back();

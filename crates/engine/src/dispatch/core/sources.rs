@@ -14,7 +14,6 @@ use super::transfer::{PATIENCE_MAX, next_place, not_a_range_error};
 use crate::checksum::Checksum;
 use crate::dispatch::backoff;
 use crate::dispatch::job::{Closing, Job, Phase, Segmented, Transfer};
-use crate::dispatch::message::{Effect, End, FetchKind, Head, Redirect, Time};
 use crate::dispatch::source::{Source, Standing};
 use crate::error::{Blame, Error, ErrorKind};
 use crate::event::{ErrorReport, Event, SourceShare};
@@ -22,6 +21,7 @@ use crate::evidence::samples::{self, SAMPLE_BYTES};
 use crate::evidence::{Evidence, Verdict};
 use crate::http::digest::ServerDigest;
 use crate::job::JobId;
+use crate::message::{Effect, End, FetchKind, Head, Redirect, Time, WorkRequest};
 use crate::plan::TransferId;
 use crate::plan::piece::Piece;
 use crate::secret;
@@ -549,7 +549,7 @@ impl Core {
         let job = &self.jobs[&id];
         let drops: Vec<_> = self
             .transfers_of(job, source)
-            .map(|(transfer, state)| Effect::Drop { transfer, worker: state.worker })
+            .map(|(transfer, state)| Effect::Work(state.worker, WorkRequest::Drop(transfer)))
             .collect();
         self.effects.extend(drops);
         if source != job.sources.lead() {

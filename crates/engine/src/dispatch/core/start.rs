@@ -8,13 +8,13 @@ use super::places::Places;
 use super::{Core, FEED_JOBS_FROM, UNSTORED_BYTES_MAX, UNSTORED_FILES_MAX};
 use crate::dispatch::job::{Closing, ExistingVerdict, Job, Phase, Published};
 use crate::dispatch::link::Link;
-use crate::dispatch::message::{Effect, Fate, Look, Prepared, Time};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{ErrorReport, Event, How};
 use crate::feed::{Fed, FedEntry};
 use crate::http::origin::Origin;
 use crate::job::JobId;
 use crate::journal::{Journal, Verified};
+use crate::message::{CommitRequest, Effect, Fate, FeedRequest, Look, OpenRequest, Prepared, Time};
 use crate::name;
 use crate::options::Existing;
 
@@ -39,7 +39,7 @@ impl Core {
         let startable = self.waiting.len_of(|host| self.may_start(now, host, is_alone));
         if startable < wanted / 2 {
             self.feed.is_asked = true;
-            self.effects.push(Effect::Want(wanted - startable));
+            self.effects.push(Effect::Feed(FeedRequest::Want(wanted - startable)));
         }
     }
 
@@ -188,7 +188,11 @@ impl Core {
         if !is_others || !job.has_name_of_list() || job.spec.same_content {
             return false;
         }
-        self.effects.push(Effect::Release { job: id, path: job.naming.path.clone(), fate: Fate::Kept });
+        self.effects.push(Effect::Commit(CommitRequest::Release {
+            job: id,
+            path: job.naming.path.clone(),
+            fate: Fate::Kept,
+        }));
         prepared.partial = None;
         prepared.has_part = false;
         (prepared.has_old, prepared.old) = (false, None);
@@ -244,7 +248,7 @@ impl Core {
             job.existing.verdict = ExistingVerdict::Unknown;
             job.existing.samples = None;
             let path = job.naming.path.clone();
-            return self.ask_disk(id, Effect::Prepare { job: id, path, look });
+            return self.ask_disk(id, Effect::Open(OpenRequest::Prepare { job: id, path, look }));
         }
     }
 
@@ -327,7 +331,10 @@ impl Core {
         job.existing.is_checked = true;
         job.phase = Phase::CheckingExisting;
         let path = job.naming.path.clone();
-        self.ask_disk(id, Effect::Digest { job: id, path, algorithm, of_final: true, len_bytes });
+        self.ask_disk(
+            id,
+            Effect::Commit(CommitRequest::Digest { job: id, path, algorithm, of_final: true, len_bytes }),
+        );
     }
 
     /// Another file has the name. With a partial file too, what is known decides before anything is
@@ -359,7 +366,11 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.content.done.is_empty() {
             job.part.is_open = false;
-            self.effects.push(Effect::Release { job: id, path: job.naming.part_of.clone(), fate: Fate::Kept });
+            self.effects.push(Effect::Commit(CommitRequest::Release {
+                job: id,
+                path: job.naming.part_of.clone(),
+                fate: Fate::Kept,
+            }));
             job.forget();
             self.names.number(job);
             return self.prepare(now, id);

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use super::*;
-use crate::dispatch::message::*;
 use crate::error::{Error, ErrorKind};
 use crate::event::How;
 use crate::evidence::Evidence;
+use crate::message::*;
 use crate::name::NameRules;
 
 mod anew;
@@ -65,19 +65,21 @@ impl World {
     }
 
     fn take_fetch(&mut self) -> Box<Fetch> {
-        let at = self.effects.iter().position(|effect| matches!(effect, Effect::Fetch(_)));
+        let at = self.effects.iter().position(|effect| matches!(effect, Effect::Work(_, WorkRequest::Fetch(_))));
         match self.effects.remove(at.unwrap_or_else(|| panic!("no request among {:#?}", self.effects))) {
-            Effect::Fetch(fetch) => fetch,
+            Effect::Work(_, WorkRequest::Fetch(fetch)) => fetch,
             _ => unreachable!(),
         }
     }
 
     fn fetches(&self) -> usize {
-        self.effects.iter().filter(|effect| matches!(effect, Effect::Fetch(_))).count()
+        self.effects.iter().filter(|effect| matches!(effect, Effect::Work(_, WorkRequest::Fetch(_)))).count()
     }
 
     fn prepare(&mut self, job: JobId, prepared: Prepared) {
-        self.take(|effect| matches!(effect, Effect::Prepare { job: it, .. } if *it == job).then_some(()));
+        self.take(|effect| {
+            matches!(effect, Effect::Open(OpenRequest::Prepare { job: it, .. }) if *it == job).then_some(())
+        });
         self.tell(Message::Prepared(job, Ok(Box::new(prepared))));
     }
 
@@ -88,9 +90,9 @@ impl World {
         self.tell(Message::Connected(probe.slot, Protocol::Http1));
         probe.piece.set_end(total);
         self.tell(Message::Answered(probe.transfer, head(total), None));
-        self.take(|effect| matches!(effect, Effect::Open(_)).then_some(()));
+        self.take(|effect| matches!(effect, Effect::Open(OpenRequest::Open(_))).then_some(()));
         self.tell(Message::Opened(job, Ok(None)));
-        self.take(|effect| matches!(effect, Effect::Grant { .. }).then_some(()));
+        self.take(|effect| matches!(effect, Effect::Work(_, WorkRequest::Grant { .. })).then_some(()));
         probe
     }
 
@@ -155,7 +157,7 @@ fn a_small_file_goes_from_its_answer_straight_to_the_disk() {
     world.tell(Message::Answered(probe.transfer, head(5), Some(content)));
     world.end(probe.transfer, End::Complete, true);
     let path = world.take(|effect| match effect {
-        Effect::Store(store) => Some(store.path.clone()),
+        Effect::Commit(CommitRequest::Store(store)) => Some(store.path.clone()),
         _ => None,
     });
     assert_eq!(path, Path::new("out/a.bin"));
@@ -205,7 +207,7 @@ fn no_byte_is_asked_for_twice_while_all_goes_well() {
     ranges.sort_unstable();
     assert_eq!(ranges.first().unwrap().0, 0);
     assert!(ranges.windows(2).all(|pair| pair[0].1 == pair[1].0), "{ranges:?}");
-    world.take(|effect| matches!(effect, Effect::Publish { .. }).then_some(()));
+    world.take(|effect| matches!(effect, Effect::Commit(CommitRequest::Publish { .. })).then_some(()));
 }
 
 #[test]
@@ -224,7 +226,7 @@ fn a_server_that_ignores_ranges_is_left_with_one_stream() {
     assert_eq!(world.fetches(), 0);
     assert!(world.has(|event| matches!(event, Event::Ranges { segmented: false, .. })));
     world.complete(&probe);
-    world.take(|effect| matches!(effect, Effect::Publish { .. }).then_some(()));
+    world.take(|effect| matches!(effect, Effect::Commit(CommitRequest::Publish { .. })).then_some(()));
 }
 
 /// Lets the first stream break, and two answers say that there is another version.
@@ -239,7 +241,7 @@ fn change(world: &mut World, probe: &Fetch) {
         world.end(again.transfer, End::NotJoined { head: other_head("another"), verdict }, false);
     }
     // What came is saved first: it stays until something of the new version has come.
-    world.take(|effect| matches!(effect, Effect::Save { .. }).then_some(()));
+    world.take(|effect| matches!(effect, Effect::Commit(CommitRequest::Save { .. })).then_some(()));
     world.tell(Message::Saved(probe.job, Ok(())));
     world.pass(Time::from_secs(1));
 }
@@ -261,12 +263,12 @@ fn another_version_begins_again_when_two_answers_say_so_and_three_times_at_most(
         probe.piece.set_end(64 * MIB);
         world.tell(Message::Answered(probe.transfer, other_head(&format!("round-{round}")), None));
         let keeps_old = world.take(|effect| match effect {
-            Effect::Open(open) => Some(open.keeps_old),
+            Effect::Open(OpenRequest::Open(open)) => Some(open.keeps_old),
             _ => None,
         });
         assert!(keeps_old, "the version before goes when the new one is complete");
         world.tell(Message::Opened(job, Ok(None)));
-        world.take(|effect| matches!(effect, Effect::Grant { .. }).then_some(()));
+        world.take(|effect| matches!(effect, Effect::Work(_, WorkRequest::Grant { .. })).then_some(()));
     }
     world.pass(Time::from_secs(1));
     assert_eq!(world.fetches(), 0, "the last try is one unsegmented stream");
@@ -315,7 +317,7 @@ fn what_fails_beside_the_first_stream_fails_nothing() {
         assert!(world.has(|event| matches!(event, Event::Ranges { segmented: false, .. })));
         world.complete(&probe);
         world.confirm();
-        world.take(|effect| matches!(effect, Effect::Publish { .. }).then_some(()));
+        world.take(|effect| matches!(effect, Effect::Commit(CommitRequest::Publish { .. })).then_some(()));
     }
 }
 
@@ -359,12 +361,13 @@ fn retries_end_in_a_failure_that_keeps_what_came() {
     assert!(matches!(whole.kind, FetchKind::Probe), "{:?}", whole.kind);
     world.end(whole.transfer, broken(), false);
     let done = world.take(|effect| match effect {
-        Effect::Save { journal, .. } => Some(journal.done.clone()),
+        Effect::Commit(CommitRequest::Save { journal, .. }) => Some(journal.done.clone()),
         _ => None,
     });
     assert_eq!(done.covered(), 10 * MIB);
     world.tell(Message::Saved(job, Ok(())));
-    world.take(|effect| matches!(effect, Effect::Release { fate: Fate::Kept, .. }).then_some(()));
+    world
+        .take(|effect| matches!(effect, Effect::Commit(CommitRequest::Release { fate: Fate::Kept, .. })).then_some(()));
     assert!(world.has(|event| matches!(event, Event::Failed { error, .. } if error.attempts == 6)));
 }
 
@@ -377,7 +380,7 @@ fn a_stop_saves_and_then_ends() {
     world.tell(Message::Stop);
     assert!(!world.core.is_finished());
     world.end(probe.transfer, End::Dropped, false);
-    world.take(|effect| matches!(effect, Effect::Save { .. }).then_some(()));
+    world.take(|effect| matches!(effect, Effect::Commit(CommitRequest::Save { .. })).then_some(()));
     world.tell(Message::Saved(job, Ok(())));
     assert!(world.core.is_finished());
     let kept = world.events.iter().find_map(|event| match event {
@@ -406,9 +409,9 @@ fn a_pause_frees_the_connection_and_a_resume_goes_on() {
     let probe = world.begin_large(job, 64 * MIB);
     probe.piece.advance(10 * MIB);
     world.tell(Message::Command(Command::Pause(job)));
-    world.take(|effect| matches!(effect, Effect::Drop { .. }).then_some(()));
+    world.take(|effect| matches!(effect, Effect::Work(_, WorkRequest::Drop(_))).then_some(()));
     world.end(probe.transfer, End::Dropped, false);
-    world.take(|effect| matches!(effect, Effect::Save { .. }).then_some(()));
+    world.take(|effect| matches!(effect, Effect::Commit(CommitRequest::Save { .. })).then_some(()));
     world.tell(Message::Saved(job, Ok(())));
     assert!(world.has(|event| matches!(event, Event::Paused { .. })));
     world.tell(Message::Command(Command::Close));
@@ -472,7 +475,7 @@ fn a_journal_is_gone_on_with_from_its_first_gap() {
     world.tell(Message::Proven(fetch.transfer, head(64 * MIB)));
     world.complete(&fetch);
     world.confirm();
-    world.take(|effect| matches!(effect, Effect::Publish { .. }).then_some(()));
+    world.take(|effect| matches!(effect, Effect::Commit(CommitRequest::Publish { .. })).then_some(()));
     world.tell(Message::Published(job, Ok(published(64 * MIB))));
     assert!(world.has(|event| matches!(event, Event::Finished { fetched_bytes, .. } if *fetched_bytes == MIB)));
 }
@@ -494,7 +497,7 @@ fn two_entries_for_one_name_are_a_failure_of_the_second() {
         event,
         Event::Failed { job, error, .. } if *job == second && error.kind == ErrorKind::NameTaken
     )));
-    world.take(|effect| matches!(effect, Effect::Store(_)).then_some(()));
+    world.take(|effect| matches!(effect, Effect::Commit(CommitRequest::Store(_))).then_some(()));
 }
 
 #[test]
@@ -549,7 +552,8 @@ fn a_redirect_is_followed_and_a_downgrade_is_refused() {
 
 #[test]
 fn a_file_that_is_paused_while_it_is_verified_is_verified_again() {
-    let asks_for_digest = |effect: &Effect| matches!(effect, Effect::Digest { of_final: false, .. }).then_some(());
+    let asks_for_digest =
+        |effect: &Effect| matches!(effect, Effect::Commit(CommitRequest::Digest { of_final: false, .. })).then_some(());
     let mut world = World::new(|options| options.connections = Some(1));
     let job = JobId(1);
     let checksum = format!("sha-256={}", "ab".repeat(32)).parse().unwrap();
@@ -560,7 +564,7 @@ fn a_file_that_is_paused_while_it_is_verified_is_verified_again() {
     world.take(asks_for_digest);
     world.tell(Message::Command(Command::Pause(job)));
     world.tell(Message::Digested(job, Ok(vec![0xab; 32])));
-    world.take(|effect| matches!(effect, Effect::Save { .. }).then_some(()));
+    world.take(|effect| matches!(effect, Effect::Commit(CommitRequest::Save { .. })).then_some(()));
     world.tell(Message::Saved(job, Ok(())));
     assert!(world.has(|event| matches!(event, Event::Paused { .. })));
     world.tell(Message::Command(Command::Close));
@@ -569,7 +573,7 @@ fn a_file_that_is_paused_while_it_is_verified_is_verified_again() {
     world.take(asks_for_digest);
     assert_eq!(world.fetches(), 0, "nothing is missing");
     world.tell(Message::Digested(job, Ok(vec![0xab; 32])));
-    world.take(|effect| matches!(effect, Effect::Publish { .. }).then_some(()));
+    world.take(|effect| matches!(effect, Effect::Commit(CommitRequest::Publish { .. })).then_some(()));
     world.tell(Message::Published(job, Ok(published(64 * MIB))));
     assert!(world.has(|event| matches!(event, Event::Finished { how: How::Fetched, .. })));
     assert!(world.core.is_finished());
@@ -618,7 +622,9 @@ fn the_only_connection_to_a_host_is_shared_whatever_the_number_of_workers() {
 #[test]
 fn a_new_version_is_journalled_although_less_of_it_has_come_than_of_the_old_one() {
     let saved = |effect: &Effect| match effect {
-        Effect::Save { journal, .. } => Some((journal.done.covered(), journal.identity.evidence.clone())),
+        Effect::Commit(CommitRequest::Save { journal, .. }) => {
+            Some((journal.done.covered(), journal.identity.evidence.clone()))
+        }
         _ => None,
     };
     let mut world = World::new(|options| options.connections = Some(1));
@@ -646,9 +652,9 @@ fn a_new_version_is_journalled_although_less_of_it_has_come_than_of_the_old_one(
     assert!(matches!(probe.kind, FetchKind::Probe));
     probe.piece.set_end(64 * MIB);
     world.tell(Message::Answered(probe.transfer, other, None));
-    world.take(|effect| matches!(effect, Effect::Open(_)).then_some(()));
+    world.take(|effect| matches!(effect, Effect::Open(OpenRequest::Open(_))).then_some(()));
     world.tell(Message::Opened(job, Ok(None)));
-    world.take(|effect| matches!(effect, Effect::Grant { .. }).then_some(()));
+    world.take(|effect| matches!(effect, Effect::Work(_, WorkRequest::Grant { .. })).then_some(()));
     probe.piece.advance(MIB);
     world.pass(Time::from_secs(1));
     world.tell(Message::Step);
@@ -664,7 +670,7 @@ fn a_small_file_that_cannot_be_written_is_counted_although_its_request_ends_late
     let probe = world.take_fetch();
     let content = vec![bytes::Bytes::from_static(b"hello")];
     world.tell(Message::Answered(probe.transfer, head(5), Some(content)));
-    world.take(|effect| matches!(effect, Effect::Store(_)).then_some(()));
+    world.take(|effect| matches!(effect, Effect::Commit(CommitRequest::Store(_))).then_some(()));
     world.tell(Message::Stored(job, Err(Error::new(ErrorKind::Storage, "cannot write"))));
     assert!(!world.core.is_finished(), "nobody has been told of the failure");
     world.end(probe.transfer, End::Complete, true);
@@ -685,8 +691,10 @@ fn a_host_that_answers_nobody_is_given_up_and_all_its_files_end() {
     let mut requests = 0;
     while !world.core.is_finished() {
         assert!(world.now < Time::from_secs(300), "{:#?}", world.effects);
-        while let Some(at) = world.effects.iter().position(|effect| matches!(effect, Effect::Prepare { .. })) {
-            let Effect::Prepare { job, .. } = world.effects.remove(at) else { unreachable!() };
+        while let Some(at) =
+            world.effects.iter().position(|effect| matches!(effect, Effect::Open(OpenRequest::Prepare { .. })))
+        {
+            let Effect::Open(OpenRequest::Prepare { job, .. }) = world.effects.remove(at) else { unreachable!() };
             world.tell(Message::Prepared(job, Ok(Box::default())));
         }
         while world.fetches() > 0 {
@@ -713,8 +721,10 @@ fn a_file_that_fails_once_is_asked_for_again_although_many_others_of_its_host_fa
     let mut asked = [0; 100];
     while !world.core.is_finished() {
         assert!(world.now < Time::from_secs(600), "{:#?}", world.effects);
-        while let Some(at) = world.effects.iter().position(|effect| matches!(effect, Effect::Prepare { .. })) {
-            let Effect::Prepare { job, .. } = world.effects.remove(at) else { unreachable!() };
+        while let Some(at) =
+            world.effects.iter().position(|effect| matches!(effect, Effect::Open(OpenRequest::Prepare { .. })))
+        {
+            let Effect::Open(OpenRequest::Prepare { job, .. }) = world.effects.remove(at) else { unreachable!() };
             world.tell(Message::Prepared(job, Ok(Box::default())));
         }
         while world.fetches() > 0 {
@@ -727,7 +737,7 @@ fn a_file_that_fails_once_is_asked_for_again_although_many_others_of_its_host_fa
                 world.tell(Message::Answered(probe.transfer, head(5), Some(vec![bytes::Bytes::from_static(b"12345")])));
                 world.end(probe.transfer, End::Complete, true);
                 let stored = Published { len_bytes: 5, modified: UNIX_EPOCH };
-                world.take(|effect| matches!(effect, Effect::Store(_)).then_some(()));
+                world.take(|effect| matches!(effect, Effect::Commit(CommitRequest::Store(_))).then_some(()));
                 world.tell(Message::Stored(probe.job, Ok(stored)));
                 continue;
             }

@@ -6,11 +6,11 @@
 
 use super::Core;
 use crate::dispatch::job::{Job, Phase};
-use crate::dispatch::message::{Effect, Time};
 use crate::dispatch::source::{Source, Standing, Trace};
 use crate::error::{Error, ErrorKind};
 use crate::event::{ErrorReport, Event};
 use crate::job::JobId;
+use crate::message::{Effect, Time};
 use crate::secret;
 
 impl Core {

@@ -15,11 +15,11 @@ use super::protocol::without_protocol;
 use super::start::origin_of;
 use crate::dispatch::backoff;
 use crate::dispatch::job::{Failures, Phase, Segmented, Transfer};
-use crate::dispatch::message::{Effect, End, Ended, Head, Redirect, Time};
 use crate::error::{Blame, Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::http::origin::{Origin, Scheme};
 use crate::job::JobId;
+use crate::message::{CommitRequest, Effect, End, Ended, Head, Redirect, Time, WorkRequest};
 use crate::plan::piece::Piece;
 use crate::ranges::ByteRange;
 use crate::secret;
@@ -53,7 +53,7 @@ impl Core {
             }
         }
         if let Some(worker) = self.slots.give_back(transfer.slot, ended.is_reusable, now) {
-            self.effects.push(Effect::CloseSlot { slot: transfer.slot, worker });
+            self.effects.push(Effect::Work(worker, WorkRequest::CloseSlot(transfer.slot)));
         }
         let id = transfer.job;
         let Some(job) = self.jobs.get_mut(&id) else { return };
@@ -166,7 +166,11 @@ impl Core {
         let doubtful_from = if job.content.held.is_silent() { 0 } else { expected.saturating_sub(1) };
         job.content.done.remove(ByteRange::new(doubtful_from, u64::MAX));
         job.content.told_bytes = Some(expected);
-        self.effects.push(Effect::SetLen { job: id, path: job.naming.part_of.clone(), len_bytes: expected });
+        self.effects.push(Effect::Commit(CommitRequest::SetLen {
+            job: id,
+            path: job.naming.part_of.clone(),
+            len_bytes: expected,
+        }));
         let error = Error::new(ErrorKind::Changed, text).with_url(secret::shown_url(&transfer.url)).with_advice(KEPT);
         self.retry_or_fail(now, id, 0, error, false);
         true
@@ -535,7 +539,7 @@ impl Core {
     /// Closes the connections to a host that nobody uses.
     pub(super) fn close_idle(&mut self, host: &Origin) {
         let closed = self.slots.drop_idle(host).into_iter();
-        self.effects.extend(closed.map(|(slot, worker)| Effect::CloseSlot { slot, worker }));
+        self.effects.extend(closed.map(|(slot, worker)| Effect::Work(worker, WorkRequest::CloseSlot(slot))));
     }
 
     pub(super) fn report_retry(&mut self, id: JobId, error: &Error, attempts: u32, wait: Duration) {

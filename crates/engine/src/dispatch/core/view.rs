@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::Core;
 use crate::dispatch::job::{Job, Phase};
-use crate::dispatch::message::Time;
 use crate::event::{FileProgress, Progress};
+use crate::message::Time;
 use crate::ranges::RangeSet;
 
 impl Core {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::dispatch::message::{Head, Protocol};
+use crate::message::{Head, Protocol};
 use crate::plan::TransferId;
 
 /// The first answer.

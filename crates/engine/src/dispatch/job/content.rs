@@ -1,8 +1,8 @@
 //! What has come of a file, and what is known of its version.
 
-use crate::dispatch::message::Time;
 use crate::evidence::Evidence;
 use crate::journal::Verified;
+use crate::message::Time;
 use crate::ranges::{ByteRange, RangeSet};
 
 /// The content of one job.

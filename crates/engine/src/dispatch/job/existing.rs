@@ -1,6 +1,6 @@
 //! What is known of a file that has the final name already.
 
-use crate::dispatch::message::Existing;
+use crate::message::Existing;
 use crate::ranges::ByteRange;
 
 /// The file that has the final name, if there is one.

@@ -24,7 +24,6 @@ use self::tries::Tries;
 pub(crate) use self::tries::{Doubts, Failures};
 use super::adapt::Adapt;
 use super::link::Link;
-use super::message::{Demand, Note, Time};
 use super::pulse::Pulse;
 use super::source::{Source, Sources, Trace};
 use crate::error::Error;
@@ -36,6 +35,7 @@ use crate::http::cookies::Cookies;
 use crate::http::origin::Origin;
 use crate::job::{JobId, JobSpec};
 use crate::journal::{Identity, Journal, shortened};
+use crate::message::{Demand, Note, Time};
 use crate::options::Existing as Policy;
 use crate::plan::TransferId;
 use crate::promise::Promise;
@@ -102,7 +102,7 @@ pub(crate) enum Closing {
     Requeue,
 }
 
-pub(crate) use super::message::Published;
+pub(crate) use crate::message::Published;
 
 /// One file on its way.
 #[derive(Debug)]

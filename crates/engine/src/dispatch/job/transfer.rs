@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use url::Url;
 
-use crate::dispatch::message::{FetchKind, Head, SlotId, Time};
 use crate::http::origin::Origin;
 use crate::job::JobId;
+use crate::message::{FetchKind, Head, SlotId, Time};
 use crate::plan::piece::{OPEN_END, Piece};
 use crate::plan::{Active, TransferId};
 use crate::ranges::ByteRange;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use crate::dispatch::backoff;
-use crate::dispatch::message::Time;
 use crate::error::Error;
+use crate::message::Time;
 
 /// The counts of one job.
 #[derive(Debug, Default)]

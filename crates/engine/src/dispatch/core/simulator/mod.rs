@@ -25,7 +25,7 @@ use parking_lot::Mutex;
 use self::script::{Accident, DIR, Script};
 use self::storage::{Fault, FaultError, TestStorage};
 use self::world::{Lived, World};
-use crate::dispatch::message::Time;
+use crate::message::Time;
 
 /// So many seeds are tried, unless that takes too long.
 const SEEDS: u64 = 2000;

@@ -8,9 +8,9 @@ use fastrand::Rng;
 use url::Url;
 
 use super::script::{Host, Ranges, RemoteFile, Script, number_of};
-use crate::dispatch::message::{Alpn, Demand, End, Fetch, FetchKind, Head, Message, Protocol, Redirect, Time};
 use crate::error::{Error, ErrorKind};
 use crate::evidence::Evidence;
+use crate::message::{Alpn, Demand, End, Fetch, FetchKind, Head, Message, Protocol, Redirect, Time};
 use crate::plan::piece::OPEN_END;
 use crate::ranges::ByteRange;
 use crate::storage::PartFile;

@@ -9,10 +9,10 @@ use url::Url;
 
 use super::storage::{Fault, FaultError};
 use crate::checksum::{Algorithm, Checksum, Hasher};
-use crate::dispatch::message::Time;
 use crate::evidence::Evidence;
 use crate::evidence::samples::GATHERED_BYTES_MAX;
 use crate::job::JobSpec;
+use crate::message::Time;
 use crate::options::{Existing, Options};
 
 /// Where files go.

@@ -19,17 +19,20 @@ use super::network::{Stage, Stream, Surroundings, Turn};
 use super::script::{DIR, Order, Script, number_of};
 use super::storage::TestStorage;
 use crate::checksum::{Algorithm, digest_of};
+use crate::disk::Parts;
 use crate::disk::committer::Committer;
 use crate::disk::opener::Opener;
-use crate::disk::{CommitterRequest, OpenerRequest, Parts};
 use crate::dispatch::core::Core;
 use crate::dispatch::job::Segmented;
-use crate::dispatch::message::{Command, Effect, End, Ended, Fetch, FetchKind, Message, Protocol, SlotId, Time};
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, How};
 use crate::feed::{EntryId, Fed, FedEntry, Owner};
 use crate::http::origin::Origin;
 use crate::job::JobId;
+use crate::message::{
+    Command, CommitRequest, Effect, End, Ended, FeedRequest, Fetch, FetchKind, Message, OpenRequest, Protocol, SlotId,
+    Time, WorkRequest,
+};
 use crate::name::NameRules;
 use crate::plan::TransferId;
 use crate::plan::piece::OPEN_END;
@@ -97,8 +100,8 @@ pub(super) struct World<'a> {
     committer: Committer,
     /// What the committer says.
     reports: Queue<Message>,
-    to_open: VecDeque<OpenerRequest>,
-    to_commit: VecDeque<CommitterRequest>,
+    to_open: VecDeque<OpenRequest>,
+    to_commit: VecDeque<CommitRequest>,
     /// What the dispatcher has not looked at yet.
     inbox: VecDeque<Message>,
     agenda: BTreeMap<(Time, u64), Due>,
@@ -343,41 +346,37 @@ impl<'a> World<'a> {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Prepare { job, path, look } => self.ask_opener(OpenerRequest::Prepare { job, path, look }),
-            Effect::Open(open) => self.ask_opener(OpenerRequest::Open(open)),
-            Effect::Compare { job, path, offset, content } => {
-                self.ask_opener(OpenerRequest::Compare { job, path, offset, content });
+            Effect::Open(request) => self.ask_opener(request),
+            Effect::Commit(request) => self.ask_committer(request),
+            Effect::Work(worker, request) => {
+                assert!(worker < self.workers, "there is no worker {worker}");
+                self.work(request);
             }
-            Effect::AskOwner { job, .. } => self.inbox.push_back(Message::Owned(job, Ok(Owner::Nobody))),
-            Effect::Gather { transfer, .. } => self.gather(transfer),
-            Effect::Fetch(fetch) => self.fetch(fetch),
-            Effect::Grant { transfer, job, .. } => self.grant(transfer, job),
-            Effect::Drop { transfer, .. } => self.break_off(transfer),
-            Effect::CloseSlot { slot, .. } => {
-                let closed = self.slots.remove(&slot).expect("a connection is closed once");
-                assert_eq!(closed.users, 0, "a connection is closed while it is used");
+            Effect::Feed(FeedRequest::Owner { job, .. }) => {
+                self.inbox.push_back(Message::Owned(job, Ok(Owner::Nobody)))
             }
-            Effect::Save { job, path, journal } => self.ask_committer(CommitterRequest::Save { job, path, journal }),
-            Effect::WriteBack { job, range } => self.ask_committer(CommitterRequest::WriteBack { job, range }),
-            Effect::Store(store) => self.ask_committer(CommitterRequest::Store(store)),
-            Effect::Publish { job, publish } => self.ask_committer(CommitterRequest::Publish { job, publish }),
-            Effect::Digest { job, path, algorithm, of_final, len_bytes } => {
-                self.ask_committer(CommitterRequest::Digest { job, path, algorithm, of_final, len_bytes });
-            }
-            Effect::Reserve { job, range } => self.ask_committer(CommitterRequest::Reserve { job, range }),
-            Effect::SetLen { job, path, len_bytes } => {
-                self.ask_committer(CommitterRequest::SetLen { job, path, len_bytes });
-            }
-            Effect::Release { job, path, fate } => {
-                self.ask_committer(CommitterRequest::Release { job, path, fate });
-            }
-            Effect::Report(event) => self.told(&event),
-            Effect::Want(max) => {
+            Effect::Feed(FeedRequest::Want(max)) => {
                 let after = Time::from_millis(self.dice.u64(0..50));
                 self.schedule(after, Due::Fed(max));
             }
+            Effect::Feed(FeedRequest::Settle(_)) => unreachable!("the driver groups what is settled"),
+            Effect::Report(event) => self.told(&event),
             Effect::Settle(_) => {}
             Effect::LimitRate(bps) => self.limit_bps = bps,
+        }
+    }
+
+    fn work(&mut self, request: WorkRequest) {
+        match request {
+            WorkRequest::Fetch(fetch) => self.fetch(fetch),
+            WorkRequest::Grant { transfer, job } => self.grant(transfer, job),
+            WorkRequest::Gather(transfer) => self.gather(transfer),
+            WorkRequest::Drop(transfer) => self.break_off(transfer),
+            WorkRequest::CloseSlot(slot) => {
+                let closed = self.slots.remove(&slot).expect("a connection is closed once");
+                assert_eq!(closed.users, 0, "a connection is closed while it is used");
+            }
+            WorkRequest::Stop => {}
         }
     }
 
@@ -410,7 +409,6 @@ impl<'a> World<'a> {
 
     fn fetch(&mut self, fetch: Box<Fetch>) {
         self.requests += 1;
-        assert!(fetch.worker < self.workers, "there is no worker {}", fetch.worker);
         self.take_slot(&fetch);
         self.check_assignment(&fetch);
         let sink = match fetch.kind {
@@ -567,7 +565,7 @@ impl<'a> World<'a> {
 
     // The disk.
 
-    fn ask_opener(&mut self, request: OpenerRequest) {
+    fn ask_opener(&mut self, request: OpenRequest) {
         self.to_open.push_back(request);
         if self.to_open.len() == 1 {
             let after = Time::from_millis(self.dice.u64(0..5));
@@ -581,8 +579,8 @@ impl<'a> World<'a> {
         }
         let Some(request) = self.to_open.pop_front() else { return };
         let path = match &request {
-            OpenerRequest::Prepare { path, .. } | OpenerRequest::Compare { path, .. } => path.clone(),
-            OpenerRequest::Open(open) => open.path.clone(),
+            OpenRequest::Prepare { path, .. } | OpenRequest::Compare { path, .. } => path.clone(),
+            OpenRequest::Open(open) => open.path.clone(),
         };
         self.inbox.push_back(self.opener.answer(request));
         self.storage.look(|disk| checks::path(self.script, disk, &path));
@@ -594,13 +592,13 @@ impl<'a> World<'a> {
 
     /// The opener waits until the committer has let go of what it is to look at, as [`Parts`] does it.
     fn waits_for_release(&self) -> bool {
-        let Some(OpenerRequest::Prepare { job: wanted, .. }) = self.to_open.front() else { return false };
+        let Some(OpenRequest::Prepare { job: wanted, .. }) = self.to_open.front() else { return false };
         let is_of_job =
-            |request: &CommitterRequest| matches!(request, CommitterRequest::Release { job, .. } if job == wanted);
+            |request: &CommitRequest| matches!(request, CommitRequest::Release { job, .. } if job == wanted);
         self.to_commit.iter().any(is_of_job)
     }
 
-    fn ask_committer(&mut self, request: CommitterRequest) {
+    fn ask_committer(&mut self, request: CommitRequest) {
         self.to_commit.push_back(request);
         if self.to_commit.len() == 1 {
             self.schedule_commit();
@@ -620,7 +618,7 @@ impl<'a> World<'a> {
         let count = self.dice.usize(1..=self.to_commit.len());
         let (mut group, mut touched) = (Vec::new(), BTreeSet::new());
         for request in self.to_commit.drain(..count) {
-            if let CommitterRequest::Digest { job, path, algorithm, of_final, len_bytes } = &request {
+            if let CommitRequest::Digest { job, path, algorithm, of_final, len_bytes } = &request {
                 // Not on the pool, whose threads come when they like.
                 let result = digest(&self.storage, &self.parts, *job, path, *algorithm, *of_final, *len_bytes);
                 self.inbox.push_back(Message::Digested(*job, result));
@@ -652,14 +650,14 @@ impl<'a> World<'a> {
     }
 }
 
-fn path_of(request: &CommitterRequest) -> Option<&Path> {
+fn path_of(request: &CommitRequest) -> Option<&Path> {
     match request {
-        CommitterRequest::Store(store) => Some(&store.path),
-        CommitterRequest::Publish { publish, .. } => Some(&publish.path),
-        CommitterRequest::Save { path, .. }
-        | CommitterRequest::SetLen { path, .. }
-        | CommitterRequest::Release { path, .. } => Some(path),
-        CommitterRequest::WriteBack { .. } | CommitterRequest::Reserve { .. } | CommitterRequest::Digest { .. } => None,
+        CommitRequest::Store(store) => Some(&store.path),
+        CommitRequest::Publish { publish, .. } => Some(&publish.path),
+        CommitRequest::Save { path, .. } | CommitRequest::SetLen { path, .. } | CommitRequest::Release { path, .. } => {
+            Some(path)
+        }
+        CommitRequest::WriteBack { .. } | CommitRequest::Reserve { .. } | CommitRequest::Digest { .. } => None,
     }
 }
 

@@ -46,7 +46,7 @@ fn begin_again(world: &mut World, job: JobId) -> Box<Fetch> {
         world.end(again.transfer, End::NotRange(other_head("v2")), false);
         world.pass(RETRY);
     }
-    world.take(|effect| matches!(effect, Effect::Save { .. }).then_some(()));
+    world.take(|effect| matches!(effect, Effect::Commit(CommitRequest::Save { .. })).then_some(()));
     world.tell(Message::Saved(job, Ok(())));
     assert!(has_begun_again(world));
     world.pass(RETRY);
@@ -77,9 +77,10 @@ fn answers_without_a_version_replace_nothing_however_many_pieces_get_them() {
         world.pass(RETRY);
     }
     assert!(!has_begun_again(&world), "{:#?}", world.events);
-    world.take(|effect| matches!(effect, Effect::Save { .. }).then_some(()));
+    world.take(|effect| matches!(effect, Effect::Commit(CommitRequest::Save { .. })).then_some(()));
     world.tell(Message::Saved(job, Ok(())));
-    world.take(|effect| matches!(effect, Effect::Release { fate: Fate::Kept, .. }).then_some(()));
+    world
+        .take(|effect| matches!(effect, Effect::Commit(CommitRequest::Release { fate: Fate::Kept, .. })).then_some(()));
 }
 
 #[test]
@@ -103,7 +104,10 @@ fn what_was_begun_is_gone_on_with_if_its_version_is_served_again() {
     world.end(probe.transfer, End::Dropped, false);
     let next = world.take_fetch();
     assert!(matches!(next.kind, FetchKind::Piece { range, .. } if range.start == 10 * MIB), "{:?}", next.kind);
-    assert!(!world.effects.iter().any(|effect| matches!(effect, Effect::Open(_))), "nothing is replaced");
+    assert!(
+        !world.effects.iter().any(|effect| matches!(effect, Effect::Open(OpenRequest::Open(_)))),
+        "nothing is replaced"
+    );
 }
 
 #[test]
@@ -121,7 +125,13 @@ fn what_tells_no_version_does_not_take_the_place_of_what_was_begun() {
             probe = world.take_fetch();
         }
     }
-    assert!(!world.effects.iter().any(|effect| matches!(effect, Effect::Open(_) | Effect::Store(_))));
+    assert!(
+        !world.effects.iter().any(|effect| matches!(
+            effect,
+            Effect::Open(OpenRequest::Open(_)) | Effect::Commit(CommitRequest::Store(_))
+        ))
+    );
     assert!(world.has(|event| matches!(event, Event::Failed { .. })));
-    world.take(|effect| matches!(effect, Effect::Release { fate: Fate::Kept, .. }).then_some(()));
+    world
+        .take(|effect| matches!(effect, Effect::Commit(CommitRequest::Release { fate: Fate::Kept, .. })).then_some(()));
 }

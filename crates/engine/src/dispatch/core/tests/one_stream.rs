@@ -79,8 +79,11 @@ fn pieces_that_are_refused_for_good_are_left_to_one_stream_that_writes_over() {
         world.end(piece.transfer, error(), false);
         let whole = fail_all(&mut world, error);
         world.tell(Message::Answered(whole.transfer, head(64 * MIB), None));
-        world.take(|effect| matches!(effect, Effect::Grant { .. }).then_some(()));
-        assert!(!world.effects.iter().any(|effect| matches!(effect, Effect::Open(_))), "{kind:?}: nothing is cut off");
+        world.take(|effect| matches!(effect, Effect::Work(_, WorkRequest::Grant { .. })).then_some(()));
+        assert!(
+            !world.effects.iter().any(|effect| matches!(effect, Effect::Open(OpenRequest::Open(_)))),
+            "{kind:?}: nothing is cut off"
+        );
         assert!(!world.has(|event| matches!(event, Event::Failed { .. } | Event::Restarted { .. })));
     }
 }
@@ -98,7 +101,7 @@ fn what_cannot_be_joined_is_not_begun_again_because_its_range_fails() {
     headers.insert("etag", "W/\"v1\"".parse().unwrap());
     weak.evidence = Evidence::from_headers(&headers, Some(64 * MIB));
     world.tell(Message::Answered(probe.transfer, weak, None));
-    world.take(|effect| matches!(effect, Effect::Open(_)).then_some(()));
+    world.take(|effect| matches!(effect, Effect::Open(OpenRequest::Open(_))).then_some(()));
     world.tell(Message::Opened(job, Ok(None)));
     probe.piece.advance(10 * MIB);
     world.end(probe.transfer, broken(), false);
@@ -125,7 +128,10 @@ fn a_last_resort_that_is_of_another_version_leaves_what_came() {
     world.tell(Message::Answered(whole.transfer, other, None));
     world.end(whole.transfer, End::Dropped, false);
     assert!(!world.has(|event| matches!(event, Event::Restarted { .. })));
-    assert!(!world.effects.iter().any(|effect| matches!(effect, Effect::Open(_) | Effect::Grant { .. })));
+    assert!(!world.effects.iter().any(|effect| matches!(
+        effect,
+        Effect::Open(OpenRequest::Open(_)) | Effect::Work(_, WorkRequest::Grant { .. })
+    )));
 }
 
 #[test]
@@ -144,7 +150,7 @@ fn one_stream_is_tried_once_and_without_retries_not_at_all() {
             }
         }
         assert_eq!(asked, wholes, "{retries} retries");
-        world.take(|effect| matches!(effect, Effect::Save { .. }).then_some(()));
+        world.take(|effect| matches!(effect, Effect::Commit(CommitRequest::Save { .. })).then_some(()));
     }
 }
 
