@@ -6,8 +6,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -412,6 +413,7 @@ impl Supervised for Run {
             }
         })?;
         let has_feed = self.feed.is_some();
+        let input = self.feed.as_ref().and_then(|feed| within(&self.options.dir, feed.input()?));
         if let Some(feed) = self.feed.take() {
             let (requests, reports) = (queues.feed.clone(), queues.messages.clone());
             self.spawn(crew, "feed", move || run_feed(feed, &requests, &reports))?;
@@ -420,7 +422,10 @@ impl Supervised for Run {
         // One name of one file folds with no other.
         let rules = self.storage.name_rules(&self.options.dir);
         let rules = NameRules { folds: !has_feed || rules.folds, ..rules };
-        let core = Core::new(&within_descriptors(self.options.clone()), has_feed, rules, seed);
+        let mut core = Core::new(&within_descriptors(self.options.clone()), has_feed, rules, seed);
+        if let Some(input) = input {
+            core.reserve_name(&input);
+        }
         let network = Arc::clone(&self.network);
         let driver =
             Driver::new(core, queues, parts, network, crew.clone(), self.options.threads, Arc::clone(&self.ended));
@@ -445,6 +450,12 @@ impl Run {
             drop(guard);
         })
     }
+}
+
+/// The path of `file` as files of a session in `dir` would have it, if it is below that.
+fn within(dir: &Path, file: &Path) -> Option<PathBuf> {
+    let below = file.strip_prefix(fs::canonicalize(dir).ok()?).ok()?;
+    Some(dir.join(below))
 }
 
 /// Each connection and each file under way takes a descriptor; the ledger, the runtimes and the caller

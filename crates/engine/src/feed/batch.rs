@@ -59,6 +59,8 @@ impl fmt::Debug for ListSource {
 /// [`Feed::close`] loses nothing that was settled.
 pub struct Batch {
     dir: PathBuf,
+    /// Where the list is, if it is a file.
+    list_path: Option<PathBuf>,
     retry_failed: bool,
     restart: bool,
     // The spool's thread must be told before the directory's lock is let go.
@@ -100,6 +102,10 @@ impl Batch {
     /// [`ErrorKind::Usage`] if there is no such list, [`ErrorKind::Locked`] if another process
     /// works on the directory, [`ErrorKind::JournalVersion`] if a newer version wrote its ledger.
     pub fn open(source: ListSource, dir: &Path, retry_failed: bool, restart: bool) -> Result<Self, Error> {
+        let list_path = match &source {
+            ListSource::File(path) => fs::canonicalize(path).ok(),
+            _ => None,
+        };
         let input = input(source)?;
         let ledger = Ledger::open(dir)?;
         let (list, spool) = match input {
@@ -112,6 +118,7 @@ impl Batch {
         let waiting = Waiting::new().map_err(|error| ledger_error(WAIT, ledger.path(), error))?;
         Ok(Self {
             dir: dir.to_owned(),
+            list_path,
             retry_failed,
             restart,
             spool,
@@ -325,6 +332,10 @@ impl Feed for Batch {
 
     fn owner(&mut self, entry: EntryId, path: &Path) -> Result<Owner, Error> {
         self.ledger.owner(entry, self.in_hand.get(&entry), path)
+    }
+
+    fn input(&self) -> Option<&Path> {
+        self.list_path.as_deref()
     }
 
     fn close(&mut self) -> Result<(), Error> {

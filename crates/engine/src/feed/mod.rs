@@ -52,6 +52,11 @@ pub trait Feed: Send {
         Ok(Owner::Nobody)
     }
 
+    /// A file that the feed reads from: no download gets its name, whatever a server says.
+    fn input(&self) -> Option<&std::path::Path> {
+        None
+    }
+
     /// Called once, at the end of an orderly run.
     fn close(&mut self) -> Result<(), Error>;
 }

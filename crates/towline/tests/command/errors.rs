@@ -356,6 +356,19 @@ fn a_name_that_is_taken_is_1_and_names_the_three_ways_out() {
 }
 
 #[test]
+fn the_list_itself_is_not_replaced_whatever_a_server_calls_its_file() {
+    let content = Resource::new("/a.bin", 7, 5000).content_disposition("attachment; filename=\"list.txt\"");
+    let origin = Origin::builder().resource(content).resource(Resource::new("/list.txt", 8, 5000)).start().unwrap();
+    let place = Place::new();
+    let list = format!("{}\n{}\n", origin.url("/a.bin"), origin.url("/list.txt"));
+    fs::create_dir(place.out("")).unwrap();
+    place.write("out/list.txt", &list);
+    place.towline(&["--overwrite", "-i", "out/list.txt", "-d", "out"]).run().code(0);
+    assert_eq!(fs::read_to_string(place.out("list.txt")).unwrap(), list);
+    assert_eq!(place.leftovers(), [".towline", "list.1.txt", "list.2.txt", "list.txt"]);
+}
+
+#[test]
 fn a_file_of_a_list_that_was_left_alone_is_skipped_and_not_to_be_fetched() {
     let (origin, place) = (small(), Place::new());
     fs::create_dir(place.out("")).unwrap();

@@ -31,7 +31,7 @@ mod simulator;
 mod tests;
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::adapt::Adapt;
 use super::ids::IdMap;
@@ -192,6 +192,11 @@ impl Core {
             random: fastrand::Rng::with_seed(seed),
             effects: Vec::new(),
         }
+    }
+
+    /// No file gets this name.
+    pub(crate) fn reserve_name(&mut self, path: &Path) {
+        self.names.insert(path);
     }
 
     /// The reporter is behind (or has caught up): nothing new is begun meanwhile.
