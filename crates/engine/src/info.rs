@@ -16,11 +16,11 @@ use crate::plan::TransferId;
 use crate::plan::piece::Piece;
 use crate::ranges::ByteRange;
 use crate::secret;
-use crate::worker::connection::Connection;
-use crate::worker::limit::RateLimit;
-use crate::worker::network::Network;
-use crate::worker::request::{self, Answer};
-use crate::worker::resolve::SystemResolver;
+use crate::source::http::connection::Connection;
+use crate::source::http::network::Network;
+use crate::source::http::request::{self, Answer};
+use crate::source::http::resolve::SystemResolver;
+use crate::source::limit::RateLimit;
 use crate::worker::transfer::no_answer;
 
 const REDIRECTS_MAX: u32 = 10;

@@ -38,7 +38,6 @@ pub mod feed;
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]
 pub mod fuzz;
-pub mod http;
 pub mod info;
 pub mod job;
 pub mod options;
@@ -57,6 +56,7 @@ mod message;
 mod name;
 mod plan;
 mod promise;
+mod source;
 mod worker;
 
 // Tests in here and tests of whole sessions share a file system in memory, under one name.
@@ -70,4 +70,5 @@ pub use event::{Event, Progress, Reporter, Summary};
 pub use job::{JobId, JobSpec};
 pub use options::Options;
 pub use session::{Ended, Session, SessionHandle};
-pub use worker::resolve::{Resolve, Resolving, SystemResolver};
+pub use source::http;
+pub use source::http::resolve::{Resolve, Resolving, SystemResolver};

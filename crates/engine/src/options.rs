@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue};
 use url::Url;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::worker::proxy::Proxy;
+use crate::source::http::proxy::Proxy;
 
 /// How a session works. Start from [`Options::default`] and change what you need.
 #[derive(Clone, Debug)]

@@ -33,11 +33,11 @@ use crate::job::{JobId, JobSpec};
 use crate::message::{Command, FeedRequest, Message};
 use crate::name::NameRules;
 use crate::options::{Durability, Options};
+use crate::source::http::network::Network;
+use crate::source::http::resolve::{Resolve, SystemResolver};
+use crate::source::limit::RateLimit;
 use crate::storage::Storage;
 use crate::storage::disk::Disk;
-use crate::worker::limit::RateLimit;
-use crate::worker::network::Network;
-use crate::worker::resolve::{Resolve, SystemResolver};
 
 /// Threads get so long to end after an interrupt; the core gives up its own work before that.
 const GRACE: Duration = Duration::from_millis(1800);

@@ -14,8 +14,8 @@ use crate::disk::Parts;
 use crate::event::{Event, Summary};
 use crate::feed::Settled;
 use crate::message::{CommitRequest, Effect, FeedRequest, FetchKind, Message, OpenRequest, Time, WorkRequest};
+use crate::source::http::network::Network;
 use crate::storage::PartFile;
-use crate::worker::network::Network;
 use crate::worker::{WorkerHandle, run};
 
 /// So many messages are taken in before the core decides.

@@ -1,21 +1,9 @@
 //! Workers: threads that move bytes. Each has a single-threaded runtime and connections of its own
 //! and drives many transfers; it shares nothing with the others but the pieces it was given.
 
-pub(crate) mod connection;
-pub(crate) mod heads;
-pub(crate) mod limit;
-pub(crate) mod network;
-pub(crate) mod no_proxy;
 mod patience;
-pub(crate) mod proxy;
-pub(crate) mod refusal;
-pub(crate) mod request;
-pub(crate) mod resolve;
 pub(crate) mod run;
-pub(crate) mod socks;
-pub(crate) mod tls;
 pub(crate) mod transfer;
-pub(crate) mod tunnel;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -14,11 +14,11 @@ use tokio::task::LocalSet;
 use towline_threads::queue::Queue;
 
 use super::WorkerCommand;
-use super::connection::Connection;
-use super::network::Network;
 use super::transfer::{self, Grant, Running, RunningTable};
 use crate::message::{End, Ended, Fetch, Message, SlotId, WorkRequest};
 use crate::plan::TransferId;
+use crate::source::http::connection::Connection;
+use crate::source::http::network::Network;
 use crate::storage::PartFile;
 
 /// What the tasks of one worker share.

@@ -13,10 +13,7 @@ use hyper::body::{Body as _, Incoming};
 use tokio::sync::oneshot;
 use tokio::time::{Instant as TokioInstant, timeout, timeout_at};
 
-use super::connection::{self, Connection, broken};
-use super::network::seconds;
 use super::patience::{Elapsed, patient};
-use super::request::{self, Answer, Framing};
 use super::run::Shared;
 use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::{Evidence, Verdict, page, samples};
@@ -24,6 +21,9 @@ use crate::http::origin::Scheme;
 use crate::message::{Demand, End, Ended, Fetch, FetchKind, Message, Protocol, Redirect};
 use crate::plan::piece::OPEN_END;
 use crate::ranges::ByteRange;
+use crate::source::http::connection::{self, Connection, broken};
+use crate::source::http::network::seconds;
+use crate::source::http::request::{self, Answer, Framing};
 use crate::storage::PartFile;
 
 /// A file no larger than this is handed on whole.

@@ -4,6 +4,11 @@
 //! Whatever is set and cannot be used is an error. A proxy may hide an address, or be the only way
 //! that is allowed; a direct connection in its place is what its user did not want.
 
+mod no_proxy;
+pub(crate) mod refusal;
+pub(crate) mod socks;
+pub(crate) mod tunnel;
+
 use std::ffi::OsString;
 use std::fmt;
 
@@ -13,7 +18,7 @@ use http::{HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
-use super::no_proxy::NoProxy;
+use self::no_proxy::NoProxy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::origin::{Origin, Scheme};
 use crate::options::ProxyChoice;

@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::network::BoxStream;
-use super::proxy::Proxy;
-use super::refusal;
 use crate::error::Result;
 use crate::http::origin::Origin;
+use crate::source::http::network::BoxStream;
+use crate::source::http::proxy::Proxy;
+use crate::source::http::proxy::refusal;
 
 const VERSION: u8 = 5;
 const NO_AUTHENTICATION: u8 = 0;

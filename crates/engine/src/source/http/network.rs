@@ -13,16 +13,16 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
-use super::limit::RateLimit;
-use super::proxy::{Kind, Proxies, Proxy};
-use super::resolve::{Resolve, ResolveError, ResolveService};
-use super::socks::{self, Destination};
-use super::tls::{Tls, handshake_error};
-use super::{refusal, tunnel};
 use crate::error::{Error, ErrorKind, Result, find};
 use crate::http::origin::{Origin, Scheme};
 use crate::message::{Alpn, Protocol};
 use crate::options::HttpOptions;
+use crate::source::http::proxy::socks::{self, Destination};
+use crate::source::http::proxy::{Kind, Proxies, Proxy};
+use crate::source::http::proxy::{refusal, tunnel};
+use crate::source::http::resolve::{Resolve, ResolveError, ResolveService};
+use crate::source::http::tls::{Tls, handshake_error};
+use crate::source::limit::RateLimit;
 
 /// A connection's bytes, whatever is below.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}

@@ -9,14 +9,14 @@ use http_body_util::Empty;
 use hyper::body::{Body as _, Incoming};
 use url::Url;
 
-use super::network::{Network, PlainProxy};
-use super::refusal::{self, Refusal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::{Evidence, Place};
 use crate::http::content_range::ContentRange;
 use crate::http::cookies::SetCookies;
 use crate::http::{content_range, digest, disposition, retry_after};
 use crate::message::{Fetch, FetchKind, Head, Protocol};
+use crate::source::http::network::{Network, PlainProxy};
+use crate::source::http::proxy::refusal::{self, Refusal};
 
 /// What an answer with several ranges is.
 const MULTIPART: &str = "multipart/byteranges";

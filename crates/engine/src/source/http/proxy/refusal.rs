@@ -5,10 +5,10 @@ use std::io;
 
 use http::StatusCode;
 
-use super::proxy::Proxy;
 use crate::error::{Error, ErrorKind};
 use crate::http::origin::Origin;
 use crate::secret::printable;
+use crate::source::http::proxy::Proxy;
 
 const REASON_CHARS_MAX: usize = 100;
 const SCHEME_BYTES_MAX: usize = 20;

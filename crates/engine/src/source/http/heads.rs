@@ -10,8 +10,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::connection::HEAD_BYTES_MAX;
 use crate::http::head;
+use crate::source::http::connection::HEAD_BYTES_MAX;
 
 /// What is read at once of a head that comes in parts.
 const READ_BYTES: usize = 4096;

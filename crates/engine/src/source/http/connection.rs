@@ -12,11 +12,11 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 
-use super::heads::{Expected, Heads};
-use super::network::{Connected, PlainProxy};
 use crate::error::{Error, ErrorKind, Result, find};
 use crate::http::head::Damage;
 use crate::message::Protocol;
+use crate::source::http::heads::{Expected, Heads};
+use crate::source::http::network::{Connected, PlainProxy};
 
 /// A head larger than this is refused while it is read.
 pub(crate) const HEAD_BYTES_MAX: usize = 64 << 10;

@@ -10,11 +10,11 @@ use bytes::{Buf as _, Bytes};
 use http::HeaderValue;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
-use super::network::BoxStream;
-use super::proxy::Proxy;
-use super::refusal::{self, Refusal};
 use crate::error::{Error, Result};
 use crate::http::origin::Origin;
+use crate::source::http::network::BoxStream;
+use crate::source::http::proxy::Proxy;
+use crate::source::http::proxy::refusal::{self, Refusal};
 
 /// A head larger than this is refused.
 const HEAD_BYTES_MAX: usize = 64 << 10;
