@@ -252,19 +252,21 @@ impl Transfer<'_> {
         }
         if is_complete {
             let bytes: usize = early.iter().map(Bytes::len).sum();
+            has_length(bytes as u64, head.total_bytes)?;
             head.total_bytes = Some(bytes as u64);
             head.evidence.total_bytes = head.total_bytes;
             self.keep(connection, framing != Framing::Close);
             self.shared.report(Message::Answered(self.fetch.transfer, head, Some(early)));
             return Ok(End::Complete);
         }
-        if let Some(end) = part.map(|part| part.end).or(head.total_bytes) {
+        let told = part.map(|part| part.end).or(head.total_bytes);
+        if let Some(end) = told {
             self.fetch.piece.shorten(end);
         }
         self.shared.report(Message::Answered(self.fetch.transfer, head, None));
         match granted.await {
-            Ok(Grant::Write(sink)) => self.write_whole(connection, body, framing, early, &*sink).await,
-            Ok(Grant::Gather) => self.gather(connection, body, framing, early).await,
+            Ok(Grant::Write(sink)) => self.write_whole(connection, body, framing, told, early, &*sink).await,
+            Ok(Grant::Gather) => self.gather(connection, body, framing, told, early).await,
             Err(_) => Ok(End::Dropped),
         }
     }
@@ -280,18 +282,21 @@ impl Transfer<'_> {
         connection: Connection,
         mut body: Incoming,
         framing: Framing,
+        told: Option<u64>,
         early: Vec<Bytes>,
         sink: &dyn PartFile,
     ) -> Result<End, Failure> {
         for bytes in early {
             self.write(sink, &bytes)?;
         }
-        match self.stream(&mut body, sink, framing).await {
+        match self.stream(&mut body, sink, framing, told).await {
             Ok(is_reusable) => {
                 self.keep(connection, is_reusable);
                 Ok(End::Complete)
             }
             Err(error) if self.may_be_cut(framing) && is_cut(&error) => Ok(End::Unproven(error)),
+            // The whole file in one answer is what there is; the next one may be longer.
+            Err(error) if error.kind() == ErrorKind::Protocol => Err(error.with_transient(true).into()),
             Err(error) => Err(error.into()),
         }
     }
@@ -302,6 +307,7 @@ impl Transfer<'_> {
         connection: Connection,
         mut body: Incoming,
         framing: Framing,
+        told: Option<u64>,
         mut content: Vec<Bytes>,
     ) -> Result<End, Failure> {
         let mut bytes: u64 = content.iter().map(|bytes| bytes.len() as u64).sum();
@@ -313,6 +319,7 @@ impl Transfer<'_> {
             content.push(data);
         }
         proven(&body, framing, bytes)?;
+        has_length(bytes, told)?;
         self.keep(connection, framing != Framing::Close);
         Ok(End::Gathered(content))
     }
@@ -407,7 +414,7 @@ impl Transfer<'_> {
             self.write(&*sink, &rest)?;
         }
         let framing = answer.framing;
-        match self.stream(&mut body, &*sink, framing).await {
+        match self.stream(&mut body, &*sink, framing, Some(got.end)).await {
             Ok(is_reusable) => {
                 self.keep(connection, is_reusable);
                 Ok(End::Complete)
@@ -477,17 +484,25 @@ impl Transfer<'_> {
         Ok(End::Sampled { same: fresh == there })
     }
 
-    /// Writes the body at the piece's position until the piece or the body ends. Returns whether
-    /// the connection can be used again.
-    async fn stream(&self, body: &mut Incoming, sink: &dyn PartFile, framing: Framing) -> Result<bool> {
+    /// Writes the body at the piece's position until the piece or the body ends, which the head has
+    /// told to be here, if it has. Returns whether the connection can be used again.
+    async fn stream(
+        &self,
+        body: &mut Incoming,
+        sink: &dyn PartFile,
+        framing: Framing,
+        told: Option<u64>,
+    ) -> Result<bool> {
         let piece = &self.fetch.piece;
         while piece.position() < piece.end() {
             match self.next(body).await? {
                 Some(data) => {
                     self.write(sink, &data)?;
                 }
-                // The body says where the file ends.
-                None if piece.end() == OPEN_END || !matches!(framing, Framing::Length(_)) && piece.start() == 0 => {
+                // Nothing but the body says where the file ends.
+                None if told.is_none()
+                    && (piece.end() == OPEN_END || !matches!(framing, Framing::Length(_)) && piece.start() == 0) =>
+                {
                     return proven(body, framing, piece.position()).map(|()| framing != Framing::Close);
                 }
                 // It ended where its framing says, and not where its Content-Range does.
@@ -603,6 +618,15 @@ fn proven(body: &Incoming, framing: Framing, bytes: u64) -> Result<()> {
         Framing::Chunked | Framing::Close => true,
     };
     if is_proven { Ok(()) } else { Err(ended_early()) }
+}
+
+/// Whether a body that ended well is as long as a field of its head (Content-Range) said.
+fn has_length(bytes: u64, told: Option<u64>) -> Result<()> {
+    match told {
+        Some(told) if bytes < told => Err(ended_early()),
+        Some(told) if bytes > told => Err(Error::new(ErrorKind::Protocol, "the server sends more than it said")),
+        _ => Ok(()),
+    }
 }
 
 fn ended_early() -> Error {

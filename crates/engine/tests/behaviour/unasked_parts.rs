@@ -82,3 +82,34 @@ fn a_server_that_never_sends_the_rest_is_left() {
         }
     });
 }
+
+/// The length stands in `Content-Range` alone: the body ends well, and elsewhere.
+#[test]
+fn a_body_that_ends_before_its_content_range_does_is_not_the_file() {
+    with_watchdog(LONG, || {
+        for (size, sent) in [(9_000, 8_999), (9_000, 1), (9_000, 0), (65_536, 40_000), (90_000, 40_000), (90_000, 0)] {
+            for is_chunked in [true, false] {
+                let head = format!("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-{}/{size}\r\n", size - 1);
+                let body = content()[..sent].to_vec();
+                let (framing, body) = match is_chunked {
+                    true if sent == 0 => ("Transfer-Encoding: chunked\r\n\r\n", b"0\r\n\r\n".to_vec()),
+                    true => {
+                        let chunk = [format!("{sent:x}\r\n").into_bytes(), body, b"\r\n0\r\n\r\n".to_vec()].concat();
+                        ("Transfer-Encoding: chunked\r\n\r\n", chunk)
+                    }
+                    false => ("Connection: close\r\n\r\n", body),
+                };
+                let answer = [head.into_bytes(), framing.as_bytes().to_vec(), body].concat();
+                let resource = Resource::new("/a.bin", 81, size as u64).fault(Fault::Raw(answer));
+                let origin = Origin::builder().resource(resource).start().unwrap();
+                let place = Place::new();
+                let mut options = place.options();
+                options.http.retries = 1;
+                let run = fetch(options, [spec(&origin, "/a.bin")]);
+                assert_eq!(run.failures().len(), 1, "{size} {sent} {is_chunked}");
+                assert!(!place.file("a.bin").exists(), "{size} {sent} {is_chunked}");
+                assert!(origin.stats().requests < 10, "{size} {sent}: {} requests", origin.stats().requests);
+            }
+        }
+    });
+}

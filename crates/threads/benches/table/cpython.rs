@@ -13,9 +13,9 @@ use crate::{latency, queues, submit};
 pub(crate) static GROUP: Group = Group {
     name: "cpython",
     title: "CPython",
-    about: "The same work in CPython (`ThreadPoolExecutor`, `queue.Queue`), as far as 100,000 tasks or numbers and \
-            20,000 single tasks go. Four workers; four threads at each end of a queue of 1,024. Microseconds a task \
-            or number; for single tasks each run's median.",
+    about: "The same work in CPython (`ThreadPoolExecutor`, `queue.Queue`), with 100,000 tasks or numbers and 20,000 \
+            single tasks. Four workers; four threads at each end of a queue of 1,024. Microseconds per task or number; \
+            for single tasks, each run's median.",
     unit: Unit::MICROSECONDS,
     columns: &[Figure::P99, Figure::Voluntary, Figure::Involuntary],
     cases,

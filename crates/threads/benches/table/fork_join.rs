@@ -16,11 +16,11 @@ use crate::meter::{Figure, Figures, meter};
 pub(crate) static GROUP: Group = Group {
     name: "fork-join",
     title: "Work that splits itself",
-    about: "fib: the Fibonacci numbers by their definition; each step hands out one half, does the other itself and \
-            waits. skynet: a tree in which each node has ten children, down to 1,000,000 leaves, whose numbers are \
-            added up. As many workers as processors. In our pool each half or child is a task of its own, with a \
-            result, and a worker that waits for one that nobody has begun runs it itself; rayon and chili keep \
-            theirs on the stack. Milliseconds for the whole; waits and preempted are context switches in all.",
+    about: "fib: the Fibonacci numbers by their definition; each step hands out one half, computes the other itself \
+            and waits. skynet: a tree in which each node has ten children, down to 1,000,000 leaves, whose numbers are \
+            added up. There are as many workers as processors. In our pool each half or child is a separate task with \
+            a result, and a worker that waits for a task nobody has begun runs it itself; rayon and chili keep theirs \
+            on the stack. Milliseconds in total; waits and preempted are total context switches.",
     unit: Unit::MILLISECONDS,
     columns: &[Figure::Voluntary, Figure::Involuntary],
     cases,

@@ -17,9 +17,9 @@ use crate::table;
 pub(crate) static GROUP: Group = Group {
     name: "idle",
     title: "An idle pool",
-    about: "Each worker runs one task; half a second later the pool has nothing to do for 5 s. Counted are the \
-            voluntary context switches of all threads but the main one in these 5 s, and those where a thread was \
-            preempted. Workers met: how many different threads ran the tasks.",
+    about: "Each worker runs one task; half a second later the pool has nothing to do for 5 s. The table counts \
+            voluntary context switches and preemptions during these 5 s, over all threads except the main one. Workers \
+            met: the number of different threads that ran the tasks.",
     unit: Unit::SWITCHES,
     columns: &[Figure::Involuntary, Figure::Workers],
     cases,

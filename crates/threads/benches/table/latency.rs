@@ -13,8 +13,8 @@ use crate::system;
 pub(crate) static GROUP: Group = Group {
     name: "latency",
     title: "One task at a time",
-    about: "20,000 times: submit a task, wait for its result. Microseconds from before `submit` until the result is \
-            there; each run's median, and its 99th percentile. Waits and preempted are context switches a task.",
+    about: "20,000 times: submit a task, wait for its result. Microseconds from before `submit` until the result \
+            arrives; each run's median and 99th percentile. Waits and preempted are context switches per task.",
     unit: Unit::MICROSECONDS,
     columns: &[Figure::P99, Figure::Voluntary, Figure::Involuntary],
     cases,

@@ -16,9 +16,9 @@ use crate::meter::{Figure, Figures, meter};
 pub(crate) static GROUP: Group = Group {
     name: "lock",
     title: "A lock",
-    about: "A counter behind a lock: take the lock, add one, give it back. Uncontended: one thread, 20,000,000 times. \
-            Contended: four threads, 2,000,000 times in all. Nanoseconds for each time; waits and preempted are \
-            context switches for each time.",
+    about: "A counter behind a lock: acquire the lock, add one, release it. Uncontended: one thread, 20,000,000 times. \
+            Contended: four threads, 2,000,000 times in all. Nanoseconds per iteration; waits and preempted are \
+            context switches per iteration.",
     unit: Unit::NANOSECONDS,
     columns: &[Figure::Voluntary, Figure::Involuntary],
     cases,

@@ -16,9 +16,9 @@ pub(crate) static GROUP: Group = Group {
     name: "queue",
     title: "A queue, four threads at each end",
     about: "Four threads put 1,000,000 numbers, four take them and add them up; the clock stops when the last number \
-            has been counted. In our queue every number is also reported with `task_done`, and `join` waits for all \
-            of them; the others keep no such account. Nanoseconds a number; waits and preempted are context switches \
-            a number.",
+            has been counted. With our queue, every number is also reported with `task_done`, and `join` waits for all \
+            of them; the other queues do no such accounting. Nanoseconds per number; waits and preempted are context \
+            switches per number.",
     unit: Unit::NANOSECONDS,
     columns: &[Figure::Voluntary, Figure::Involuntary],
     cases,

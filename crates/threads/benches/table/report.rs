@@ -105,10 +105,11 @@ fn document(facts: &Facts, measured: &[Measured]) -> String {
         Scale::Quick => "**A quick run, with a twentieth of the work: it shows that all of it runs, no more.**\n\n",
     };
     let mut text = format!(
-        "# The threading toolkit's speed, as it was measured
+        "# Speed of the threading toolkit
 
-{quick}Written by `cargo bench -p towline-threads -- --write`; every figure and every verdict on a goal was worked out by
-that run. A ratio within one run says more than a figure: machines differ and are noisy.
+{quick}`cargo bench -p towline-threads -- --write` wrote this page; \
+that run computed every figure and every verdict on a
+goal. A ratio within one run says more than an absolute figure: machines differ and are noisy.
 
 | | |
 |---|---|
@@ -123,11 +124,13 @@ that run. A ratio within one run says more than a figure: machines differ and ar
 
 ## How it was measured
 
-Each measurement is a process of its own, so nobody meets another's threads or heap. Pools start their threads and do a
-tenth of the work before the clock runs. There are {rounds} rounds; each runs every contender once, and begins with another
-one, so that a slow minute of the machine meets all of them alike. Figures are medians over the rounds, with the least and the
-most; less is better in all of them. Every result is collected and checked, in every contender. Tokio's tasks are awaited
-in one `block_on`, since entering its runtime for each would be no fault of its pool's.
+Each measurement runs in its own process, so no contender meets another's threads or heap. Pools start their threads and
+do a tenth of the work before the clock starts. There are {rounds} rounds; \
+each runs every contender once and begins with a
+different one, so that a slow minute of the machine affects all of them alike. Figures are medians over the rounds, with
+minimum and maximum; less is always better. Every contender collects and checks every result. \
+Tokio's tasks are awaited in
+one `block_on`, because the cost of entering its runtime for each task would not be its pool's fault.
 
 *Waits* and *preempted* are voluntary and involuntary context switches, as the system counts them.
 "
@@ -145,10 +148,11 @@ in one `block_on`, since entering its runtime for each would be no fault of its 
     }
     text.push_str(
         "
-## How to see it again
+## How to repeat it
 
-`cargo bench -p towline-threads` takes some minutes; `-- --quick` shows that all of it works; `-- queue` runs one group.
-`TOWLINE_BENCH_ROUNDS` is the number of rounds.
+`cargo bench -p towline-threads` takes some minutes; `-- --quick` shows that everything works; \
+`-- queue` runs one group.
+`TOWLINE_BENCH_ROUNDS` sets the number of rounds.
 ",
     );
     text

@@ -12,9 +12,9 @@ use crate::table;
 pub(crate) static GROUP: Group = Group {
     name: "submit-collect",
     title: "Submit, then collect",
-    about: "1,000,000 tasks that return their number are submitted by one thread outside of the pool, which then \
-            collects every result, in order, and adds them up. Nanoseconds a task. Waits and preempted are context \
-            switches a task, of all threads of the process; allocations a task are counted in a run of their own.",
+    about: "One thread outside the pool submits 1,000,000 tasks that return their number, then collects every result \
+            in order and adds them up. Nanoseconds per task. Waits and preempted are context switches per task, over \
+            all threads of the process; allocations per task are counted in a separate run.",
     unit: Unit::NANOSECONDS,
     columns: &[Figure::Voluntary, Figure::Involuntary, Figure::Allocations],
     cases,
