@@ -3,6 +3,7 @@
 
 mod patience;
 pub(crate) mod run;
+mod shared;
 pub(crate) mod transfer;
 
 use std::sync::Arc;

@@ -1,82 +1,23 @@
 //! A worker's thread: a runtime, its table of connections and transfers, and the loop that takes
 //! the dispatcher's commands.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 use towline_threads::queue::Queue;
 
 use super::WorkerCommand;
-use super::transfer::{self, Grant, Running, RunningTable};
-use crate::message::{End, Ended, Fetch, Message, SlotId, WorkRequest};
+use super::shared::{Grant, Running, Shared};
+use super::transfer;
+use crate::message::{End, Ended, Fetch, Message, WorkRequest};
 use crate::plan::TransferId;
-use crate::source::http::connection::Connection;
 use crate::source::http::network::Network;
 use crate::storage::PartFile;
-
-/// What the tasks of one worker share.
-pub(crate) struct Shared {
-    pub(crate) network: Arc<Network>,
-    pub(crate) transfers: RunningTable,
-    connections: RefCell<HashMap<SlotId, Connection>>,
-    gates: RefCell<HashMap<SlotId, Rc<Mutex<()>>>>,
-    reports: Queue<Message>,
-}
-
-impl Shared {
-    pub(crate) fn report(&self, message: Message) {
-        // The dispatcher is gone only when everything is being torn down.
-        let _ = self.reports.put(message);
-    }
-
-    /// The slot's open connection, if it has one; HTTP/2 ones stay in the table.
-    pub(crate) fn take_connection(&self, slot: SlotId) -> Option<Connection> {
-        let mut connections = self.connections.borrow_mut();
-        let shared = match connections.get(&slot) {
-            Some(connection) if connection.is_closed() => {
-                connections.remove(&slot);
-                return None;
-            }
-            Some(connection) => connection.share(),
-            None => return None,
-        };
-        shared.or_else(|| connections.remove(&slot))
-    }
-
-    pub(crate) fn put_connection(&self, slot: SlotId, connection: Connection) {
-        self.connections.borrow_mut().insert(slot, connection);
-    }
-
-    pub(crate) fn forget_connection(&self, slot: SlotId) {
-        self.connections.borrow_mut().remove(&slot);
-    }
-
-    /// Forgets the slot's connection unless somebody has made a new one meanwhile.
-    pub(crate) fn forget_closed(&self, slot: SlotId) {
-        self.connections.borrow_mut().retain(|other, connection| *other != slot || !connection.is_closed());
-    }
-
-    /// Who holds this may connect for the slot.
-    pub(crate) fn gate(&self, slot: SlotId) -> Rc<Mutex<()>> {
-        Rc::clone(self.gates.borrow_mut().entry(slot).or_default())
-    }
-
-    fn close_slot(&self, slot: SlotId) {
-        self.forget_connection(slot);
-        self.gates.borrow_mut().remove(&slot);
-    }
-
-    pub(crate) fn has_connection(&self, slot: SlotId) -> bool {
-        self.connections.borrow().get(&slot).is_some_and(|connection| !connection.is_closed())
-    }
-}
 
 /// A runtime for one worker.
 pub(crate) fn runtime() -> io::Result<Runtime> {
@@ -90,13 +31,7 @@ pub(crate) fn run(
     mut commands: UnboundedReceiver<WorkerCommand>,
     reports: Queue<Message>,
 ) {
-    let shared = Rc::new(Shared {
-        network,
-        transfers: RefCell::new(HashMap::new()),
-        connections: RefCell::new(HashMap::new()),
-        gates: RefCell::new(HashMap::new()),
-        reports,
-    });
+    let shared = Rc::new(Shared::new(network, reports));
     let tasks = LocalSet::new();
     tasks.block_on(&runtime, async {
         while let Some((request, part)) = commands.recv().await {

@@ -1,7 +1,6 @@
 //! One transfer: a request, the check of its answer, and its bytes on their way to the disk. Runs
 //! as a task on a worker's runtime; dropping it breaks the transfer off.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -14,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant as TokioInstant, timeout, timeout_at};
 
 use super::patience::{Elapsed, patient};
-use super::run::Shared;
+use super::shared::{Grant, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::{Evidence, Verdict, page, samples};
 use crate::http::origin::Scheme;
@@ -37,14 +36,6 @@ const DRAIN_BYTES_MAX: usize = 64 << 10;
 
 /// Where a probe learns what becomes of its body.
 pub(crate) type Granted = oneshot::Receiver<Grant>;
-
-/// What becomes of the body of a probe.
-pub(crate) enum Grant {
-    /// It goes to this file.
-    Write(Arc<dyn PartFile>),
-    /// It is handed on, to be compared with a file that is there.
-    Gather,
-}
 
 /// Runs a transfer to its end and reports that.
 pub(crate) async fn run(shared: Rc<Shared>, fetch: Box<Fetch>, sink: Option<Arc<dyn PartFile>>, granted: Granted) {
@@ -700,13 +691,3 @@ async fn drain(mut body: Incoming, patience: Duration) -> bool {
     };
     timeout(patience.min(Duration::from_secs(1)), reading).await.unwrap_or(false)
 }
-
-/// Kept for the worker's table: how a running transfer is reached.
-pub(crate) struct Running {
-    pub(crate) slot: crate::message::SlotId,
-    pub(crate) task: tokio::task::JoinHandle<()>,
-    pub(crate) grant: Option<oneshot::Sender<Grant>>,
-}
-
-/// The running transfers of a worker.
-pub(crate) type RunningTable = RefCell<std::collections::HashMap<crate::plan::TransferId, Running>>;

@@ -1,0 +1,99 @@
+//! What the tasks of one worker share: its connections, its running transfers, and the way back to
+//! the dispatcher. Used by one thread.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, oneshot};
+use tokio::task::JoinHandle;
+use towline_threads::queue::Queue;
+
+use crate::message::{Message, SlotId};
+use crate::plan::TransferId;
+use crate::source::http::connection::Connection;
+use crate::source::http::network::Network;
+use crate::storage::PartFile;
+
+/// What the tasks of one worker share.
+pub(crate) struct Shared {
+    pub(crate) network: Arc<Network>,
+    pub(crate) transfers: RefCell<HashMap<TransferId, Running>>,
+    connections: RefCell<HashMap<SlotId, Connection>>,
+    gates: RefCell<HashMap<SlotId, Rc<Mutex<()>>>>,
+    reports: Queue<Message>,
+}
+
+impl Shared {
+    pub(crate) fn new(network: Arc<Network>, reports: Queue<Message>) -> Self {
+        Self {
+            network,
+            transfers: RefCell::default(),
+            connections: RefCell::default(),
+            gates: RefCell::default(),
+            reports,
+        }
+    }
+
+    pub(crate) fn report(&self, message: Message) {
+        // The dispatcher is gone only when everything is being torn down.
+        let _ = self.reports.put(message);
+    }
+
+    /// The slot's open connection, if it has one; HTTP/2 ones stay in the table.
+    pub(crate) fn take_connection(&self, slot: SlotId) -> Option<Connection> {
+        let mut connections = self.connections.borrow_mut();
+        let shared = match connections.get(&slot) {
+            Some(connection) if connection.is_closed() => {
+                connections.remove(&slot);
+                return None;
+            }
+            Some(connection) => connection.share(),
+            None => return None,
+        };
+        shared.or_else(|| connections.remove(&slot))
+    }
+
+    pub(crate) fn put_connection(&self, slot: SlotId, connection: Connection) {
+        self.connections.borrow_mut().insert(slot, connection);
+    }
+
+    pub(crate) fn forget_connection(&self, slot: SlotId) {
+        self.connections.borrow_mut().remove(&slot);
+    }
+
+    /// Forgets the slot's connection unless somebody has made a new one meanwhile.
+    pub(crate) fn forget_closed(&self, slot: SlotId) {
+        self.connections.borrow_mut().retain(|other, connection| *other != slot || !connection.is_closed());
+    }
+
+    /// Who holds this may connect for the slot.
+    pub(crate) fn gate(&self, slot: SlotId) -> Rc<Mutex<()>> {
+        Rc::clone(self.gates.borrow_mut().entry(slot).or_default())
+    }
+
+    pub(crate) fn close_slot(&self, slot: SlotId) {
+        self.forget_connection(slot);
+        self.gates.borrow_mut().remove(&slot);
+    }
+
+    pub(crate) fn has_connection(&self, slot: SlotId) -> bool {
+        self.connections.borrow().get(&slot).is_some_and(|connection| !connection.is_closed())
+    }
+}
+
+/// What becomes of the body of a probe.
+pub(crate) enum Grant {
+    /// It goes to this file.
+    Write(Arc<dyn PartFile>),
+    /// It is handed on, to be compared with a file that is there.
+    Gather,
+}
+
+/// How a running transfer is reached.
+pub(crate) struct Running {
+    pub(crate) slot: SlotId,
+    pub(crate) task: JoinHandle<()>,
+    pub(crate) grant: Option<oneshot::Sender<Grant>>,
+}
