@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let handle = session.handle();
     let mut jobs = Vec::new();
     for url in arguments {
-        jobs.push(handle.add(JobSpec::new(url.parse()?)));
+        jobs.push(handle.add(JobSpec::new(url.parse()?))?);
     }
     let [first, second, third] = jobs[..] else { return Err(usage.into()) };
 

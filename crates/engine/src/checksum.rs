@@ -4,6 +4,8 @@ use std::fmt;
 use std::io::{self, Read};
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use sha2::Digest as _;
 
 /// What one read takes.
@@ -140,6 +142,18 @@ impl FromStr for Checksum {
         let digest = from_hex(hex.trim()).filter(|digest| digest.len() * 2 == expected);
         let digest = digest.ok_or(ChecksumError::Digest { algorithm: algorithm.name(), expected })?;
         Ok(Self { algorithm, digest })
+    }
+}
+
+impl Serialize for Checksum {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Checksum {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -227,7 +227,7 @@ impl Download {
         }
         let session = builder.build()?;
         let handle = session.handle();
-        handle.add(spec);
+        handle.add(spec)?;
         handle.close();
         session.run()?;
         let end = end.lock().take();

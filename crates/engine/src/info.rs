@@ -1,7 +1,7 @@
 //! `towline info`: what a server says about a URL, without fetching it.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use serde::Serialize;
 use url::Url;
@@ -63,7 +63,7 @@ pub struct Info {
 ///
 /// What kept the server from answering, or its answer if it is an error.
 pub fn info(url: &Url, options: &HttpOptions) -> Result<Info> {
-    let limit = RateLimit::new(None, Instant::now());
+    let limit = RateLimit::new(None);
     let network = Network::new(options.clone(), limit, Arc::new(SystemResolver))?;
     let runtime = crate::worker::run::runtime()
         .map_err(|source| Error::new(ErrorKind::Internal, "no runtime can be made").with_source(source))?;
@@ -126,6 +126,8 @@ async fn first_byte(
         is_own_origin,
         keeps_credentials: is_own_origin,
         is_given: true,
+        headers: None,
+        limit: None,
         cookie: None,
         kind: FetchKind::Sample { range, expect: Arc::default() },
         piece: Arc::new(Piece::new(range.start, range.end)),

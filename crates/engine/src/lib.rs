@@ -17,7 +17,7 @@
 //!
 //! let session = Session::builder(Options::default()).build()?;
 //! let handle = session.handle();
-//! handle.add(JobSpec::new("https://example.com/a.iso".parse().unwrap()));
+//! handle.add(JobSpec::new("https://example.com/a.iso".parse().unwrap()))?;
 //! handle.close();
 //! let ended = session.run()?;
 //! println!("{} files", ended.summary.done_files);
@@ -67,8 +67,8 @@ pub use checksum::Checksum;
 pub use download::{Download, download};
 pub use error::{Blame, Error, ErrorKind, Result};
 pub use event::{Event, Progress, Reporter, Summary};
-pub use job::{JobId, JobSpec};
+pub use job::{JobChange, JobFilter, JobId, JobOptions, JobPage, JobSpec, JobState, JobStatus};
 pub use options::Options;
-pub use session::{Ended, Session, SessionHandle};
+pub use session::{Ended, Envelope, Session, SessionHandle, Subscription, SubscriptionError};
 pub use source::http;
 pub use source::http::resolve::{Resolve, Resolving, SystemResolver};

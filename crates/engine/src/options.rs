@@ -79,7 +79,8 @@ impl Default for Options {
 }
 
 /// What to do when another file has the final name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Existing {
     /// Fail and say which options there are.
     #[default]

@@ -114,7 +114,7 @@ fn a_disk_whose_syncs_take_three_seconds_is_no_stall_and_holds_up_neither_other_
     let session = Session::builder(options).reporter(reporter).storage(Arc::new(storage)).build().unwrap();
     let handle = session.handle();
     for path in ["/a.bin", "/b.bin"] {
-        handle.add(JobSpec::new(origin.url(path).parse().unwrap()));
+        handle.add(JobSpec::new(origin.url(path).parse().unwrap())).unwrap();
     }
     let running = thread::spawn(move || session.run());
     // Three seconds' worth of both: a sync has been going on for most of that time.

@@ -108,7 +108,7 @@ fn session(
     let session = builder.build()?;
     let commands = session.handle();
     for job in settings.jobs {
-        commands.add(job);
+        commands.add(job)?;
     }
     commands.close();
     Ok(session)

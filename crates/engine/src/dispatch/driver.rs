@@ -178,7 +178,7 @@ impl Driver {
                     }
                     let _ = self.queues.events.put(event);
                 }
-                Effect::LimitRate(bps) => self.network.limit.set(bps, Instant::now()),
+                Effect::LimitRate(bps) => self.network.limit.set(bps),
             }
         }
         if self.settled.len() >= SETTLED_MAX || self.told.elapsed() >= SETTLE_EVERY {

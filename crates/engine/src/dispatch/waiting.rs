@@ -1,5 +1,6 @@
 //! Jobs that wait for their turn: a queue a host, and hosts take turns, so that a slow host never
-//! holds up the others.
+//! holds up the others. Within a queue those of a higher priority come first, and of the hosts that may
+//! begin one, that whose first has the highest.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -9,9 +10,18 @@ use crate::job::JobId;
 /// The queue of jobs that have not begun.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
-    by_host: HashMap<Origin, VecDeque<JobId>>,
+    by_host: HashMap<Origin, VecDeque<Place>>,
     turns: VecDeque<Origin>,
     len: usize,
+    /// Whether any job ever had another priority than 0: few sessions have one.
+    has_priorities: bool,
+}
+
+/// A job's place in its queue, whose priorities never rise towards the end.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    priority: i32,
+    job: JobId,
 }
 
 impl Waiting {
@@ -28,49 +38,127 @@ impl Waiting {
         self.turns.len()
     }
 
-    pub(crate) fn push_back(&mut self, host: &Origin, job: JobId) {
-        self.queue(host).push_back(job);
-        self.len += 1;
+    /// Behind those of its priority.
+    pub(crate) fn push_back(&mut self, host: &Origin, job: JobId, priority: i32) {
+        let queue = self.queue(host);
+        let at = match queue.back() {
+            Some(last) if last.priority < priority => queue.partition_point(|place| place.priority >= priority),
+            _ => queue.len(),
+        };
+        queue.insert(at, Place { priority, job });
+        self.pushed(priority);
     }
 
-    pub(crate) fn push_front(&mut self, host: &Origin, job: JobId) {
-        self.queue(host).push_front(job);
-        self.len += 1;
+    /// Before those of its priority.
+    pub(crate) fn push_front(&mut self, host: &Origin, job: JobId, priority: i32) {
+        let queue = self.queue(host);
+        let at = queue.partition_point(|place| place.priority > priority);
+        queue.insert(at, Place { priority, job });
+        self.pushed(priority);
     }
 
     /// The next job of the next host that `may_start`.
     pub(crate) fn pop(&mut self, mut may_start: impl FnMut(&Origin) -> bool) -> Option<JobId> {
-        let at = self.turns.iter().position(&mut may_start)?;
+        let at = match self.has_priorities {
+            false => self.turns.iter().position(&mut may_start)?,
+            true => self.first_of_highest(may_start)?,
+        };
         let host = self.turns.remove(at)?;
         let queue = self.by_host.get_mut(&host)?;
-        let job = queue.pop_front();
+        let place = queue.pop_front();
         if queue.is_empty() {
             self.by_host.remove(&host);
         } else {
             self.turns.push_back(host);
         }
-        self.len -= usize::from(job.is_some());
-        job
+        self.len -= usize::from(place.is_some());
+        place.map(|place| place.job)
     }
 
     /// Takes a job out; false if it does not wait.
     pub(crate) fn remove(&mut self, host: &Origin, job: JobId) -> bool {
         let Some(queue) = self.by_host.get_mut(host) else { return false };
-        let before = queue.len();
-        queue.retain(|waiting| *waiting != job);
-        let removed = before != queue.len();
+        let Some(at) = queue.iter().position(|place| place.job == job) else { return false };
+        queue.remove(at);
         if queue.is_empty() {
             self.by_host.remove(host);
             self.turns.retain(|turn| turn != host);
         }
-        self.len -= usize::from(removed);
-        removed
+        self.len -= 1;
+        true
     }
 
-    fn queue(&mut self, host: &Origin) -> &mut VecDeque<JobId> {
+    /// Gives a job this place among those of its host, with the priority of those that it stands
+    /// between; false if it does not wait. With the first place its host has the next turn.
+    pub(crate) fn move_to(&mut self, host: &Origin, job: JobId, position: usize) -> bool {
+        let Some(queue) = self.by_host.get_mut(host) else { return false };
+        let Some(from) = queue.iter().position(|place| place.job == job) else { return false };
+        let Some(mut place) = queue.remove(from) else { return false };
+        let at = position.min(queue.len());
+        if let Some(neighbour) = queue.get(at).or_else(|| queue.back()) {
+            place.priority = neighbour.priority;
+        }
+        queue.insert(at, place);
+        if at == 0 {
+            self.turns.retain(|turn| turn != host);
+            self.turns.push_front(host.clone());
+        }
+        true
+    }
+
+    fn first_of_highest(&self, mut may_start: impl FnMut(&Origin) -> bool) -> Option<usize> {
+        let first = |host: &Origin| self.by_host.get(host).and_then(|queue| queue.front()).map(|place| place.priority);
+        let able = self.turns.iter().enumerate().filter(|(_, host)| may_start(host));
+        // The first of those that are equal.
+        able.max_by_key(|(at, host)| (first(host), std::cmp::Reverse(*at))).map(|(at, _)| at)
+    }
+
+    fn pushed(&mut self, priority: i32) {
+        self.len += 1;
+        self.has_priorities |= priority != 0;
+    }
+
+    fn queue(&mut self, host: &Origin) -> &mut VecDeque<Place> {
         if !self.by_host.contains_key(host) {
             self.turns.push_back(host.clone());
         }
         self.by_host.entry(host.clone()).or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(name: &str) -> Origin {
+        Origin::of(&format!("http://{name}/").parse().unwrap()).unwrap()
+    }
+
+    fn order(waiting: &mut Waiting) -> Vec<u64> {
+        std::iter::from_fn(|| waiting.pop(|_| true)).map(JobId::get).collect()
+    }
+
+    #[test]
+    fn hosts_take_turns_and_a_higher_priority_comes_first() {
+        let (a, b) = (host("a"), host("b"));
+        let mut waiting = Waiting::default();
+        for (host, job, priority) in [(&a, 1, 0), (&a, 2, 0), (&b, 3, 0), (&b, 4, 5), (&a, 5, 5), (&b, 6, -1)] {
+            waiting.push_back(host, JobId(job), priority);
+        }
+        assert_eq!(order(&mut waiting), [5, 4, 1, 3, 2, 6]);
+        assert_eq!(waiting.len(), 0);
+    }
+
+    #[test]
+    fn a_job_that_is_moved_keeps_its_new_place() {
+        let (a, b) = (host("a"), host("b"));
+        let mut waiting = Waiting::default();
+        for (host, job) in [(&a, 1), (&b, 2), (&b, 3), (&b, 4)] {
+            waiting.push_back(host, JobId(job), 0);
+        }
+        assert!(waiting.move_to(&b, JobId(4), 0));
+        assert!(waiting.move_to(&b, JobId(2), 99));
+        assert!(!waiting.move_to(&a, JobId(4), 0));
+        assert_eq!(order(&mut waiting), [4, 1, 3, 2]);
     }
 }

@@ -23,6 +23,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What a line says.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all lines are entries")]
 pub(crate) enum Line {
     /// Blank, or a comment.
     Nothing,

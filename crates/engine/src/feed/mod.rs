@@ -91,6 +91,7 @@ pub struct Fed {
 
 /// One entry of a feed.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all entries are jobs")]
 pub enum FedEntry {
     /// Fetch this.
     Job {

@@ -21,7 +21,7 @@ pub(crate) use self::work::{
 use crate::error::{Error, Result};
 use crate::event::{Event, Progress};
 use crate::feed::{Fed, Owner, Settled};
-use crate::job::{JobId, JobSpec};
+use crate::job::{JobChange, JobFilter, JobId, JobPage, JobSpec, JobStatus};
 use crate::plan::TransferId;
 
 /// Time since the session began: the core has no clock of its own.
@@ -83,6 +83,10 @@ pub(crate) enum Command {
     Pause(JobId),
     Resume(JobId),
     Cancel(JobId),
+    Change(JobId, JobChange, Queue<bool>),
+    Move(JobId, usize, Queue<bool>),
+    Status(JobId, Queue<Option<JobStatus>>),
+    Jobs { filter: JobFilter, after: Option<JobId>, max: usize, reply: Queue<JobPage> },
     SetJobs(usize),
     SetMaxPerHost(usize),
     SetMaxConnections(usize),

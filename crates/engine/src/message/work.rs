@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use url::Url;
 
 use crate::error::Error;
@@ -15,6 +15,7 @@ use crate::job::JobId;
 use crate::plan::TransferId;
 use crate::plan::piece::Piece;
 use crate::ranges::ByteRange;
+use crate::source::limit::RateLimit;
 
 /// Names a connection slot: the right to hold one connection to one host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -52,6 +53,10 @@ pub(crate) struct Fetch {
     pub(crate) keeps_credentials: bool,
     /// Whether the user gave this URL, and no server.
     pub(crate) is_given: bool,
+    /// The job's own headers, for its own origin.
+    pub(crate) headers: Option<Arc<HeaderMap>>,
+    /// The job's own rate limit, within that of everything.
+    pub(crate) limit: Option<Arc<RateLimit>>,
     /// What redirects on the way have set for this place.
     pub(crate) cookie: Option<HeaderValue>,
     pub(crate) kind: FetchKind,

@@ -1,4 +1,5 @@
-//! The rate limit over everything: a token bucket that all workers draw from.
+//! Rate limits: token buckets that workers draw from. One is over everything, and each file may have one
+//! of its own within it.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use parking_lot::Mutex;
 /// A burst of so long a time is let through at once.
 const BURST: Duration = Duration::from_millis(50);
 
-/// Bytes a second over everything, or no limit.
+/// Bytes a second, or no limit.
 #[derive(Debug)]
 pub(crate) struct RateLimit {
     state: Mutex<State>,
@@ -17,18 +18,16 @@ pub(crate) struct RateLimit {
 struct State {
     bps: Option<u64>,
     /// When everything that was let through so far will have been paid for.
-    paid_until: Instant,
+    paid_until: Option<Instant>,
 }
 
 impl RateLimit {
-    pub(crate) fn new(bps: Option<u64>, now: Instant) -> Self {
-        Self { state: Mutex::new(State { bps, paid_until: now }) }
+    pub(crate) fn new(bps: Option<u64>) -> Self {
+        Self { state: Mutex::new(State { bps, paid_until: None }) }
     }
 
-    pub(crate) fn set(&self, bps: Option<u64>, now: Instant) {
-        let mut state = self.state.lock();
-        state.bps = bps;
-        state.paid_until = now;
+    pub(crate) fn set(&self, bps: Option<u64>) {
+        *self.state.lock() = State { bps, paid_until: None };
     }
 
     /// Takes `bytes` and says how long to wait before the next.
@@ -36,8 +35,10 @@ impl RateLimit {
         let mut state = self.state.lock();
         let Some(bps) = state.bps else { return Duration::ZERO };
         let cost = Duration::from_secs_f64(bytes as f64 / bps.max(1) as f64);
-        state.paid_until = state.paid_until.max(now - BURST) + cost;
-        state.paid_until.saturating_duration_since(now)
+        let free_from = now.checked_sub(BURST).unwrap_or(now);
+        let paid_until = state.paid_until.map_or(now, |paid_until| paid_until.max(free_from)) + cost;
+        state.paid_until = Some(paid_until);
+        paid_until.saturating_duration_since(now)
     }
 
     pub(crate) fn is_limited(&self) -> bool {
@@ -52,7 +53,7 @@ mod tests {
     #[test]
     fn the_bucket_lets_through_what_the_rate_allows() {
         let start = Instant::now() + Duration::from_secs(1);
-        let limit = RateLimit::new(Some(1_000_000), start);
+        let limit = RateLimit::new(Some(1_000_000));
         let mut now = start;
         let mut bytes = 0u64;
         while now < start + Duration::from_secs(10) {
@@ -65,6 +66,6 @@ mod tests {
     #[test]
     fn without_a_limit_nobody_waits() {
         let now = Instant::now();
-        assert_eq!(RateLimit::new(None, now).take(usize::MAX, now), Duration::ZERO);
+        assert_eq!(RateLimit::new(None).take(usize::MAX, now), Duration::ZERO);
     }
 }

@@ -546,11 +546,12 @@ impl Transfer<'_> {
 
     /// Waits as long as the rate limit wants for so many bytes.
     async fn pay(&self, bytes: usize) {
-        let limit = &self.shared.network.limit;
-        if limit.is_limited() {
-            let wait = limit.take(bytes, Instant::now());
-            if !wait.is_zero() {
-                tokio::time::sleep(wait).await;
+        for limit in self.fetch.limit.as_deref().into_iter().chain([&self.shared.network.limit]) {
+            if limit.is_limited() {
+                let wait = limit.take(bytes, Instant::now());
+                if !wait.is_zero() {
+                    tokio::time::sleep(wait).await;
+                }
             }
         }
     }

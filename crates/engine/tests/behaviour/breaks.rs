@@ -97,7 +97,7 @@ fn a_server_that_goes_away_and_comes_back_is_gone_on_with() {
         let mut options = place.options();
         options.connections = Some(4);
         let mut live = Live::start(Session::builder(options));
-        live.handle.add(spec(&origin, "/a.bin"));
+        live.handle.add(spec(&origin, "/a.bin")).unwrap();
         live.handle.close();
         live.wait_for_share(30);
         origin.stop();
@@ -129,12 +129,12 @@ fn a_kept_connection_that_went_silent_is_not_replaced_by_another_that_was_kept()
         let mut options = with_connections(&place, 1);
         options.http.retries = 1;
         let mut live = Live::start(Session::builder(options));
-        live.handle.add(spec(&origin, "/0.bin"));
-        live.handle.add(spec(&origin, "/1.bin"));
+        live.handle.add(spec(&origin, "/0.bin")).unwrap();
+        live.handle.add(spec(&origin, "/1.bin")).unwrap();
         for _ in 0..2 {
             live.wait_for("both", |event| matches!(event, Event::Finished { .. }));
         }
-        live.handle.add(spec(&origin, "/2.bin"));
+        live.handle.add(spec(&origin, "/2.bin")).unwrap();
         live.handle.close();
         let run = live.end();
         run.assert_done(3);

@@ -32,7 +32,7 @@ fn a_file_can_be_paused_resumed_and_cancelled() {
         options.connections = Some(1);
         let mut live = Live::start(Session::builder(options.clone()));
 
-        let first = live.handle.add(spec(&origin, "/0.bin"));
+        let first = live.handle.add(spec(&origin, "/0.bin")).unwrap();
         wait_for_bytes(&mut live, first);
         assert_eq!(look_at(&live, first).state, FileState::Downloading);
         live.handle.pause(first);
@@ -44,7 +44,7 @@ fn a_file_can_be_paused_resumed_and_cancelled() {
         assert!(paused.done_bytes > 0 && paused.done_bytes < SIZE, "{paused:?}");
 
         // Another one is begun and cancelled meanwhile; the first does not move.
-        let second = live.handle.add(spec(&origin, "/1.bin"));
+        let second = live.handle.add(spec(&origin, "/1.bin")).unwrap();
         wait_for_bytes(&mut live, second);
         live.handle.cancel(second);
         live.wait_for("the cancellation", |event| matches!(event, Event::Cancelled { job, .. } if *job == second));
@@ -83,8 +83,8 @@ fn a_file_that_waits_can_be_cancelled_before_it_begins() {
         options.connections = Some(1);
         options.jobs = 1;
         let mut live = Live::start(Session::builder(options));
-        let first = live.handle.add(spec(&origin, "/0.bin"));
-        let second = live.handle.add(spec(&origin, "/1.bin"));
+        let first = live.handle.add(spec(&origin, "/0.bin")).unwrap();
+        let second = live.handle.add(spec(&origin, "/1.bin")).unwrap();
         wait_for_bytes(&mut live, first);
         live.handle.cancel(second);
         live.handle.close();

@@ -44,7 +44,7 @@ fn begin(place: &Place, resource: Resource) {
     let path = resource.path().to_owned();
     let origin = Origin::builder().resource(resource.fault(Fault::StallAt(HALF, None))).start().unwrap();
     let mut live = Live::start(Session::builder(options(place, 1)));
-    live.handle.add(named(&origin, &path));
+    live.handle.add(named(&origin, &path)).unwrap();
     live.handle.close();
     live.wait_for("half of the file", |event| match event {
         Event::Progress(progress) => progress.done_bytes == HALF,
@@ -249,7 +249,7 @@ fn the_same_link_with_another_version_of_the_same_content_goes_on_when_that_is_s
             let wanted = || if is_named { named(&origin, "/a.iso") } else { spec(&origin, "/a.iso") };
             let place = Place::new();
             let mut live = Live::start(Session::builder(options(&place, 1)));
-            live.handle.add(wanted());
+            live.handle.add(wanted()).unwrap();
             live.handle.close();
             live.wait_for("half of the file", |event| match event {
                 Event::Progress(progress) => progress.done_bytes == HALF,

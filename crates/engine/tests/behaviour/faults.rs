@@ -258,7 +258,7 @@ fn begin(row: &Row, place: &Place) -> SocketAddr {
     options.http.stall_timeout = LONG;
     options.http.response_timeout = LONG;
     let mut live = Live::start(Session::builder(options));
-    live.handle.add(spec(&origin, PATH));
+    live.handle.add(spec(&origin, PATH)).unwrap();
     live.handle.close();
     live.wait_for("half of the file", |event| match event {
         Event::Progress(progress) => progress.done_bytes == half,

@@ -170,7 +170,7 @@ fn moves(seed: u64, connections: usize, is_resumed: bool) -> (Run, Place) {
     near.set_faults([Fault::RatePerConnection(3_000_000).into()]);
     if is_resumed {
         let mut live = Live::start(Session::builder(options.clone()));
-        live.handle.add(spec(&near, "/a.bin"));
+        live.handle.add(spec(&near, "/a.bin")).unwrap();
         live.wait_for_share(30);
         live.handle.stop();
         live.end();
@@ -226,7 +226,7 @@ fn what_is_encoded_on_the_way_never_takes_the_place_of_what_is_held() {
             options.connections = Some(connections);
             options.http.retries = 3;
             let mut live = Live::start(Session::builder(options.clone()));
-            live.handle.add(spec(&origin, "/a.bin"));
+            live.handle.add(spec(&origin, "/a.bin")).unwrap();
             live.wait_for_share(30);
             live.handle.stop();
             let kept_bytes = live.end().summary().kept_bytes;
@@ -259,7 +259,7 @@ fn another_query_may_be_another_file_whatever_its_tag_and_date() {
             let mut options = place.options();
             options.connections = Some(4);
             let mut live = Live::start(Session::builder(options.clone()));
-            live.handle.add(spec(&origin, "/a.bin?id=1").output("o.bin"));
+            live.handle.add(spec(&origin, "/a.bin?id=1").output("o.bin")).unwrap();
             live.wait_for_share(30);
             live.handle.stop();
             live.end();

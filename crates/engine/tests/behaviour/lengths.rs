@@ -34,7 +34,7 @@ fn file(seed: u64, size: u64, tag: Option<&str>) -> Resource {
 fn begin(place: &Place, resource: Resource) -> SocketAddr {
     let origin = Origin::builder().resource(resource.fault(Fault::StallAt(HALF, None))).start().unwrap();
     let mut live = Live::start(Session::builder(options(place)));
-    live.handle.add(spec(&origin, "/a.iso"));
+    live.handle.add(spec(&origin, "/a.iso")).unwrap();
     live.handle.close();
     live.wait_for("half of the file", |event| match event {
         Event::Progress(progress) => progress.done_bytes == HALF,

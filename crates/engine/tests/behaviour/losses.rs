@@ -48,7 +48,7 @@ fn begin(place: &Place, resource: Resource) -> SocketAddr {
     let path = resource.path().to_owned();
     let origin = Origin::builder().resource(resource.fault(Fault::StallAt(HALF, None))).start().unwrap();
     let mut live = Live::start(Session::builder(with_connections(place, 1)));
-    live.handle.add(spec(&origin, &path));
+    live.handle.add(spec(&origin, &path)).unwrap();
     live.handle.close();
     live.wait_for("half of the file", |event| match event {
         Event::Progress(progress) => progress.done_bytes == HALF,

@@ -34,6 +34,7 @@ mod secrets;
 mod security;
 mod segments;
 mod server_digests;
+mod sessions;
 mod unasked_parts;
 mod unknown_length;
 mod whole;

@@ -102,7 +102,7 @@ fn what_an_earlier_run_left_of_a_file_that_is_too_large_stays() {
             options
         };
         let mut live = Live::start(Session::builder(one_connection(size)));
-        live.handle.add(spec(&origin, "/a.bin"));
+        live.handle.add(spec(&origin, "/a.bin")).unwrap();
         live.handle.close();
         live.wait_for("half of the file", |event| match event {
             Event::Progress(progress) => progress.done_bytes == half,

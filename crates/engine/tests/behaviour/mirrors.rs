@@ -62,7 +62,7 @@ fn shares(run: &Run) -> &[SourceShare] {
 /// Stops a session once more than 40 % of its one file have come; returns how many bytes are kept.
 fn begin_and_stop(options: Options, job: JobSpec) -> u64 {
     let mut live = Live::start(Session::builder(options));
-    live.handle.add(job);
+    live.handle.add(job).unwrap();
     live.handle.close();
     live.wait_for_share(40);
     live.handle.stop();
@@ -225,7 +225,7 @@ fn a_source_that_dies_half_way_leaves_the_rest_to_its_mirror() {
             let origins = [origin(file(731, size, "a"), 2_000_000), origin(file(731, size, "b"), 2_000_000)];
             let place = Place::new();
             let mut live = Live::start(Session::builder(with_connections(&place, Some(4))));
-            live.handle.add(job(&[&origins[0], &origins[1]]));
+            live.handle.add(job(&[&origins[0], &origins[1]])).unwrap();
             live.handle.close();
             live.wait_for_share(30);
             origins[dies].stop();

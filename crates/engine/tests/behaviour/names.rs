@@ -147,7 +147,7 @@ fn a_file_that_another_session_fetches_is_locked() {
         let mut options = place.options();
         options.connections = Some(1);
         let mut live = Live::start(Session::builder(options.clone()));
-        live.handle.add(spec(&origin, "/a.bin"));
+        live.handle.add(spec(&origin, "/a.bin")).unwrap();
         live.wait_for_share(1);
         let run = fetch(options, [spec(&origin, "/a.bin")]);
         assert_eq!(run.failure_kinds(), [ErrorKind::Locked]);

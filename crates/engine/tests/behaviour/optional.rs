@@ -154,7 +154,7 @@ fn a_part_whose_ranges_always_fail_is_completed_by_one_stream() {
                 let mut options = options(&place, connections);
                 options.http.retries = 2;
                 let mut live = Live::start(Session::builder(options.clone()));
-                live.handle.add(spec(&origin, "/a.bin"));
+                live.handle.add(spec(&origin, "/a.bin")).unwrap();
                 live.wait_for_share(30);
                 live.handle.stop();
                 live.end();

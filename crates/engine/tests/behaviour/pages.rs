@@ -113,7 +113,7 @@ fn a_portal_between_two_runs_costs_nothing_of_what_is_held() {
                 .unwrap();
             let place = Place::new();
             let mut live = Live::start(Session::builder(place.options()));
-            live.handle.add(spec(&origin, "/a.iso"));
+            live.handle.add(spec(&origin, "/a.iso")).unwrap();
             live.wait_for_share(30);
             live.handle.stop();
             let kept_bytes = live.end().summary().kept_bytes;
@@ -167,7 +167,7 @@ fn held_then(resource: Resource, instead: Page) -> (Place, ErrorKind) {
         .unwrap();
     let place = Place::new();
     let mut live = Live::start(Session::builder(place.options()));
-    live.handle.add(spec(&origin, "/a.iso"));
+    live.handle.add(spec(&origin, "/a.iso")).unwrap();
     live.wait_for_share(30);
     live.handle.stop();
     live.end();

@@ -29,7 +29,7 @@ fn slow_origin(seed: u64) -> Origin {
 /// Begins a download and stops it; returns how many bytes are kept.
 fn begin(place: &Place, origin: &Origin, path: &str) -> u64 {
     let mut live = Live::start(Session::builder(one_connection(place)));
-    live.handle.add(spec(origin, path));
+    live.handle.add(spec(origin, path)).unwrap();
     live.wait_for_share(30);
     live.handle.stop();
     live.end().summary().kept_bytes
@@ -66,7 +66,7 @@ fn what_takes_our_names_while_the_server_is_asked_is_set_aside() {
             let origin = Origin::builder().resource(Resource::new("/a.bin", 34, LARGE)).fault(asked).start().unwrap();
             let place = Place::new();
             let live = Live::start(Session::builder(one_connection(&place)));
-            live.handle.add(spec(&origin, "/a.bin"));
+            live.handle.add(spec(&origin, "/a.bin")).unwrap();
             live.handle.close();
             while origin.requests().is_empty() {
                 std::thread::yield_now();
@@ -171,7 +171,7 @@ fn a_partial_file_that_somebody_cuts_meanwhile_is_whole_in_the_end() {
         // Nothing is saved meanwhile, so that nothing but the end can notice it.
         options.save_interval = Duration::from_secs(100);
         let mut live = Live::start(Session::builder(options));
-        live.handle.add(spec(&origin, "/a.bin"));
+        live.handle.add(spec(&origin, "/a.bin")).unwrap();
         live.handle.close();
         live.wait_for_share(30);
         let part = File::options().write(true).open(place.file("a.bin.towline")).unwrap();
@@ -197,7 +197,7 @@ fn what_somebody_puts_in_the_place_of_a_journal_is_kept() {
             let mut options = one_connection(&place);
             options.save_interval = Duration::from_secs(100);
             let mut live = Live::start(Session::builder(options.clone()));
-            live.handle.add(spec(&origin, "/a.bin"));
+            live.handle.add(spec(&origin, "/a.bin")).unwrap();
             live.handle.close();
             live.wait_for_share(30);
             fs::write(place.beside("theirs"), "precious, not ours").unwrap();
@@ -370,7 +370,7 @@ fn the_version_before_stays_until_the_new_one_is_complete() {
         origin.set_faults([Fault::RatePerConnection(RATE_PER_CONNECTION).into()]);
         origin.set_resource(new.clone().fault(Fault::StallAt(LARGE / 2, None)));
         let mut live = Live::start(Session::builder(one_connection(&place)));
-        live.handle.add(spec(&origin, "/a.bin"));
+        live.handle.add(spec(&origin, "/a.bin")).unwrap();
         live.wait_for("the new version", |event| matches!(event, Event::Restarted { .. }));
         live.wait_for_share(30);
         live.handle.stop();
@@ -467,7 +467,7 @@ fn a_copy_whose_journal_claims_more_than_was_written_becomes_the_right_file() {
         let mut options = place.options();
         options.connections = Some(1);
         let mut live = Live::start(Session::builder(options.clone()));
-        live.handle.add(spec(&origin, "/a.bin"));
+        live.handle.add(spec(&origin, "/a.bin")).unwrap();
         live.handle.close();
         live.wait_for_share(70);
         live.handle.stop();

@@ -34,7 +34,7 @@ fn fetch_well(place: &Place, origin: &Origin, seed: u64, size: u64) -> Run {
 /// Stops a session once more than 40 % of its one file have come; returns how many bytes are kept.
 fn begin_and_stop(place: &Place, job: JobSpec) -> u64 {
     let mut live = Live::start(Session::builder(options(place)));
-    live.handle.add(job);
+    live.handle.add(job).unwrap();
     live.handle.close();
     live.wait_for_share(40);
     live.handle.stop();
@@ -112,7 +112,7 @@ fn a_stopped_file_loses_nothing_where_ranges_are_ignored_since() {
 
         // One stream from the first byte writes over what is there: broken off, it takes nothing away.
         let mut live = Live::start(Session::builder(options(&place)));
-        live.handle.add(spec(&first, PATH));
+        live.handle.add(spec(&first, PATH)).unwrap();
         live.wait_for("the end of ranges", |event| matches!(event, Event::Ranges { segmented: false, .. }));
         live.handle.stop();
         let run = live.end();

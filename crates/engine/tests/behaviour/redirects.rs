@@ -255,7 +255,7 @@ fn what_was_begun_is_compared_a_few_times_at_most_however_often_the_place_change
         origin.set_faults([Fault::RatePerConnection(2_000_000).when(Scope::every())]);
         let place = Place::new();
         let mut live = Live::start(Session::builder(place.options()));
-        live.handle.add(spec(&origin, "/a.bin"));
+        live.handle.add(spec(&origin, "/a.bin")).unwrap();
         live.handle.close();
         live.wait_for_share(40);
         live.handle.stop();
@@ -291,7 +291,7 @@ fn another_version_at_another_place_is_fetched_and_the_same_goes_on() {
                 .unwrap();
             let place = Place::new();
             let mut live = Live::start(Session::builder(place.options()));
-            live.handle.add(spec(&origin, "/go/a.bin"));
+            live.handle.add(spec(&origin, "/go/a.bin")).unwrap();
             live.handle.close();
             live.wait_for_share(40);
             live.handle.stop();

@@ -111,7 +111,7 @@ fn a_lookup_that_never_answers_does_not_hold_up_a_stop() {
         let (ask, asked) = mpsc::channel();
         let place = Place::new();
         let live = Live::start(Session::builder(place.options()).resolver(Silent(ask)));
-        live.handle.add(JobSpec::new("http://silent.invalid/a.bin".parse().unwrap()));
+        live.handle.add(JobSpec::new("http://silent.invalid/a.bin".parse().unwrap())).unwrap();
         asked.recv_timeout(PATIENCE).unwrap();
         let began = Instant::now();
         live.handle.stop();

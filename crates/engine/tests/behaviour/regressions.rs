@@ -42,7 +42,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 /// Stops a session once a tenth of its one file has come; returns how many bytes are kept.
 fn begin_and_stop(options: Options, spec: JobSpec) -> u64 {
     let mut live = Live::start(Session::builder(options));
-    live.handle.add(spec);
+    live.handle.add(spec).unwrap();
     live.wait_for_share(10);
     live.handle.stop();
     let run = live.end();
@@ -96,7 +96,7 @@ fn a_large_file_whose_name_is_taken_meanwhile_gets_a_number() {
         let origin = slow_origin(Resource::new("/a.bin", 211, SIZE));
         let place = Place::new();
         let mut live = Live::start(Session::builder(renaming(&place)));
-        live.handle.add(spec(&origin, "/a.bin"));
+        live.handle.add(spec(&origin, "/a.bin")).unwrap();
         live.handle.close();
         live.wait_for_share(10);
         fs::write(place.file("a.bin"), OTHER).unwrap();
@@ -116,7 +116,7 @@ fn a_small_file_whose_name_is_taken_meanwhile_gets_a_number() {
         let origin = Origin::builder().resource(Resource::new("/a.bin", 212, SMALL).fault(late)).start().unwrap();
         let place = Place::new();
         let live = Live::start(Session::builder(renaming(&place)));
-        live.handle.add(spec(&origin, "/a.bin"));
+        live.handle.add(spec(&origin, "/a.bin")).unwrap();
         live.handle.close();
         until("the request", || origin.stats().requests > 0);
         fs::write(place.file("a.bin"), OTHER).unwrap();
@@ -141,7 +141,7 @@ fn a_file_whose_name_is_taken_meanwhile_is_skipped_where_others_are() {
             let mut options = one_connection(&place);
             options.existing = Existing::Skip;
             let live = Live::start(Session::builder(options));
-            live.handle.add(spec(&origin, "/a.bin"));
+            live.handle.add(spec(&origin, "/a.bin")).unwrap();
             live.handle.close();
             until("the request", || origin.stats().requests > 0);
             fs::write(place.file("a.bin"), OTHER).unwrap();
@@ -162,8 +162,8 @@ fn two_files_of_one_name_that_is_taken_meanwhile_keep_their_contents_apart() {
             .unwrap();
         let place = Place::new();
         let mut live = Live::start(Session::builder(renaming(&place)));
-        let first = live.handle.add(spec(&origin, "/x/a.bin"));
-        let second = live.handle.add(spec(&origin, "/y/a.bin"));
+        let first = live.handle.add(spec(&origin, "/x/a.bin")).unwrap();
+        let second = live.handle.add(spec(&origin, "/y/a.bin")).unwrap();
         live.handle.close();
         live.wait_for("bytes of both", |event| match event {
             Event::Progress(progress) => progress.files.iter().filter(|file| file.done_bytes > 0).count() == 2,
@@ -196,7 +196,7 @@ fn a_partial_file_that_is_removed_or_replaced_fails_its_job_and_is_left_alone() 
             let origin = slow_origin(Resource::new("/a.bin", 221, SIZE));
             let place = Place::new();
             let mut live = Live::start(Session::builder(one_connection(&place)));
-            live.handle.add(spec(&origin, "/a.bin"));
+            live.handle.add(spec(&origin, "/a.bin")).unwrap();
             live.handle.close();
             live.wait_for_share(10);
             let part = place.file("a.bin.towline");
@@ -248,7 +248,7 @@ fn a_file_that_is_paused_while_its_first_range_is_on_trial_goes_on_after_that() 
         let mut options = place.options();
         options.connections = Some(4);
         let mut live = Live::start(Session::builder(options));
-        let job = live.handle.add(spec(&origin, "/a.bin"));
+        let job = live.handle.add(spec(&origin, "/a.bin")).unwrap();
         until("the first range", || origin.requests().iter().any(|request| request.range.is_some()));
         live.wait_for("the first bytes", |event| match event {
             Event::Progress(progress) => progress.done_bytes > 0,
@@ -328,7 +328,7 @@ fn a_second_session_that_gets_a_small_answer_leaves_the_journal_of_the_first_alo
         let mut options = one_connection(&place);
         options.save_interval = Duration::from_millis(50);
         let live = Live::start(Session::builder(options.clone()));
-        live.handle.add(spec(&origin, "/a.bin"));
+        live.handle.add(spec(&origin, "/a.bin")).unwrap();
         // After this nothing comes, and so nothing is saved either.
         until("the journal of what came", || journalled(&place) == Some(MIB));
         let journal = fs::read(place.file("a.bin.towline.json")).unwrap();
@@ -370,7 +370,7 @@ fn a_link_that_expires_while_four_connections_use_it_is_asked_for_again() {
         let mut options = place.options();
         options.connections = Some(4);
         let mut live = Live::start(Session::builder(options));
-        live.handle.add(spec(&origin, "/redir"));
+        live.handle.add(spec(&origin, "/redir")).unwrap();
         live.handle.close();
         live.wait_for_share(5);
         origin.set_resource(Resource::new("/cdn/two/a.bin", 251, size));

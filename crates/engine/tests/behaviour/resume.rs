@@ -29,7 +29,7 @@ fn options(place: &Place) -> Options {
 /// Stops a session once more than 40 % of its one file have come.
 fn begin_and_stop(options: Options, spec: JobSpec) -> Run {
     let mut live = Live::start(Session::builder(options));
-    live.handle.add(spec);
+    live.handle.add(spec).unwrap();
     live.handle.close();
     live.wait_for_share(40);
     live.handle.stop();

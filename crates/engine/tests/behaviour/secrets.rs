@@ -71,7 +71,7 @@ fn credentials_of_a_url_are_sent_and_kept_nowhere() {
         options.connections = Some(1);
         options.save_interval = Duration::from_millis(50);
         let mut live = Live::start(Session::builder(options));
-        live.handle.add(JobSpec::new(url_with_credentials(&origin, "/a.bin").parse().unwrap()));
+        live.handle.add(JobSpec::new(url_with_credentials(&origin, "/a.bin").parse().unwrap())).unwrap();
         live.handle.close();
         let journal = place.file("a.bin.towline.json");
         live.wait_for("a journal", |event| matches!(event, Event::Progress(_)) && journal.exists());

@@ -54,7 +54,7 @@ fn file(seed: u64) -> Resource {
 fn begin(place: &Place, seed: u64) {
     let origin = Origin::builder().resource(file(seed).fault(Fault::StallAt(HALF, None))).start().unwrap();
     let mut live = Live::start(Session::builder(with_connections(place, 1)));
-    live.handle.add(spec(&origin, "/a.iso"));
+    live.handle.add(spec(&origin, "/a.iso")).unwrap();
     live.handle.close();
     live.wait_for("half of the file", |event| match event {
         Event::Progress(progress) => progress.done_bytes == HALF,
@@ -496,9 +496,9 @@ fn a_body_that_comes_byte_by_byte_holds_up_neither_other_files_nor_a_stop() {
         let other = Origin::builder().files("/{}.bin", 8, SMALL, 910).start().unwrap();
         let place = Place::new();
         let mut live = Live::start(Session::builder(impatient(&place)));
-        live.handle.add(slow.job());
+        live.handle.add(slow.job()).unwrap();
         for number in 0..8 {
-            live.handle.add(spec(&other, &format!("/{number}.bin")));
+            live.handle.add(spec(&other, &format!("/{number}.bin"))).unwrap();
         }
         live.handle.close();
         let mut finished = 0;

@@ -161,7 +161,7 @@ fn a_digest_of_the_first_answer_is_compared_after_a_run_that_saw_only_ranges() {
         let mut options = place.options();
         options.connections = Some(1);
         let mut live = Live::start(Session::builder(options.clone()));
-        live.handle.add(spec(&origin, "/a.bin"));
+        live.handle.add(spec(&origin, "/a.bin")).unwrap();
         live.handle.close();
         live.wait_for("half of the file", |event| match event {
             Event::Progress(progress) => progress.done_bytes == half,

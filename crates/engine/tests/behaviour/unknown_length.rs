@@ -49,7 +49,7 @@ fn a_second_run_goes_on_with_what_a_first_one_left() {
         let origin = start(silent(62).fault(Fault::StallAt(HALF, None).when(first())));
         let place = Place::new();
         let mut live = Live::start(Session::builder(options(&place)));
-        live.handle.add(spec(&origin, "/a.bin"));
+        live.handle.add(spec(&origin, "/a.bin")).unwrap();
         live.handle.close();
         live.wait_for("half of it", |event| matches!(event, Event::Progress(progress) if progress.done_bytes >= HALF));
         live.handle.stop();

@@ -276,7 +276,7 @@ pub(crate) fn fetch(options: Options, specs: impl IntoIterator<Item = JobSpec>) 
 pub(crate) fn fetch_with(builder: SessionBuilder, specs: impl IntoIterator<Item = JobSpec>) -> Run {
     let live = Live::start(builder);
     for spec in specs {
-        live.handle.add(spec);
+        live.handle.add(spec).unwrap();
     }
     live.handle.close();
     live.end()

@@ -264,7 +264,7 @@ pub(crate) fn run(
     let Ok(session) = builder.build() else { return Ok(Run::default()) };
     let handle = session.handle();
     for spec in specs {
-        handle.add(spec);
+        handle.add(spec).unwrap();
     }
     handle.close();
     let (done, outcome) = mpsc::channel();

@@ -102,7 +102,7 @@ impl Core {
             let plain = given.unwrap_or_else(|| name::safe::from_url(url));
             job.naming.plain_name = self.names.safe(&plain);
             job.naming.renamed = 0;
-            job.naming.path = self.settings.dir.join(&job.naming.plain_name);
+            job.naming.path = job.naming.dir(&self.settings.dir).join(&job.naming.plain_name);
         }
         if let Some(warning) = warning {
             self.warn(Some(id), warning);
@@ -375,7 +375,7 @@ impl Core {
     /// same file.
     fn refuse_foreign(&mut self, now: Time, id: JobId, journal: Journal) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if self.settings.existing == Existing::AutoRename {
+        if job.existing_said(self.settings.existing) == Existing::AutoRename {
             job.part.is_open = false;
             self.effects.push(Effect::Commit(CommitRequest::Release {
                 job: id,

@@ -41,7 +41,7 @@ impl Core {
         if job.tries.failures.get(&0).is_some_and(|failure| failure.retry_at > now) {
             return self.fail_with_its_host(now, id);
         }
-        let (lead, piece) = (job.sources.lead(), self.whole_piece());
+        let (lead, piece) = (job.sources.lead(), self.whole_piece(job));
         if self.send(now, id, lead, FetchKind::Probe, piece).is_none() {
             return;
         }
@@ -425,6 +425,8 @@ impl Core {
             alpn: taken.alpn,
             origin: host.clone(),
             is_given: url == job.sources[source].given,
+            headers: job.headers.clone(),
+            limit: job.limit.clone(),
             cookie: job.cookies.header(&url),
             url,
             is_own_origin: host == *job.own_origin(),

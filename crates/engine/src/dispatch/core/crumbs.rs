@@ -55,7 +55,8 @@ impl Core {
         }
         for id in self.running.clone() {
             let job = &self.jobs[&id];
-            let is_dripping = job.pulse.is_dripping(now, self.fetched_bytes(job));
+            let is_limited = job.limit.as_ref().is_some_and(|limit| limit.is_limited());
+            let is_dripping = !is_limited && job.pulse.is_dripping(now, self.fetched_bytes(job));
             let are_ranges =
                 job.answer.probe.is_none() && job.ranges.segmented == Segmented::Proven && !job.transfers.is_empty();
             let error = Error::new(ErrorKind::Broken, "the server sends next to nothing of each range");

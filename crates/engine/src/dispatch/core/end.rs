@@ -6,9 +6,9 @@ use super::anew::By;
 use super::start::adopt;
 use crate::dispatch::job::{Closing, FinalCheck, Job, Phase, Published};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Event, How};
+use crate::event::{ErrorReport, Event, How};
 use crate::feed::{Settled, SettledState};
-use crate::job::JobId;
+use crate::job::{JobId, JobState};
 use crate::journal::{Journal, Verified};
 use crate::message::{CommitRequest, Effect, Fate, Publish, Time, WorkRequest};
 use crate::options::Existing;
@@ -68,8 +68,9 @@ impl Core {
         }
         let Phase::Closing(closing) = std::mem::replace(&mut job.phase, Phase::Ready) else { return };
         match closing {
-            Closing::Fail(error) => self.fail(id, error),
+            Closing::Fail(error) => self.fail(now, id, error),
             Closing::Cancel => {
+                self.remember_end(now, id, JobState::Cancelled);
                 let url = self.jobs[&id].shown_url();
                 self.tally.cancelled_files += 1;
                 self.effects.push(Effect::Report(Event::Cancelled { job: id, url }));
@@ -300,6 +301,7 @@ impl Core {
         self.leave_running(id);
         let fetched_bytes =
             self.jobs.get(&id).map_or(0, |job| if how.was_there() { 0 } else { self.fetched_bytes(job) });
+        self.remember_done(now, id, how, published.len_bytes);
         let Some(job) = self.jobs.remove(&id) else { return };
         if job.part.is_open {
             // There already, or come whole: what was begun beside it is of no use. Beside somebody else's
@@ -344,10 +346,13 @@ impl Core {
         }));
     }
 
-    fn fail(&mut self, id: JobId, error: Error) {
+    fn fail(&mut self, now: Time, id: JobId, error: Error) {
         self.count_unfinished(id);
         let job = &self.jobs[&id];
         let error = job.with_link_advice(error);
+        let report = ErrorReport::from(&error);
+        self.remember_end(now, id, JobState::Failed { error: report });
+        let job = &self.jobs[&id];
         let (entry, url) = (job.entry, job.shown_url());
         let shares = job.sources.shares();
         self.report_shares(id, shares);

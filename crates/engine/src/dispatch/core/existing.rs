@@ -285,7 +285,7 @@ impl Core {
     fn trusts_note(&self, id: JobId, existing: &Existing) -> bool {
         let job = &self.jobs[&id];
         let is_owned = matches!(job.existing.verdict, ExistingVerdict::Owned(_));
-        !is_owned && self.settings.existing != Policy::Overwrite && job.is_as_it_was_left(existing)
+        !is_owned && job.existing_said(self.settings.existing) != Policy::Overwrite && job.is_as_it_was_left(existing)
     }
 
     pub(super) fn compared(&mut self, now: Time, id: JobId, result: Result<bool>) {
@@ -327,7 +327,7 @@ impl Core {
         };
         let partial = job.part.journal.take().map(|journal| *journal);
         let is_at_hand = job.answer.whole.is_some();
-        if is_at_hand || self.settings.existing == Policy::Fail {
+        if is_at_hand || job.existing_said(self.settings.existing) == Policy::Fail {
             return self.place(now, id, partial);
         }
         // The answer is used up; the file is asked for again, and it is known now what is to be done.

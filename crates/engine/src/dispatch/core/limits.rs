@@ -4,7 +4,7 @@
 
 use super::Core;
 use super::start::adopt;
-use crate::dispatch::job::Closing;
+use crate::dispatch::job::{Closing, Job};
 use crate::error::{Error, ErrorKind};
 use crate::job::JobId;
 use crate::journal::Journal;
@@ -15,7 +15,8 @@ use crate::{secret, size};
 impl Core {
     /// Ends a job whose file is too large; false if it is not. What an earlier run left of it stays.
     pub(super) fn refuses_size(&mut self, now: Time, id: JobId, partial: Option<&Journal>) -> bool {
-        let (Some(job), Some(max_bytes)) = (self.jobs.get_mut(&id), self.settings.max_size_bytes) else { return false };
+        let Some(max_bytes) = self.jobs.get(&id).and_then(|job| self.max_bytes(job)) else { return false };
+        let Some(job) = self.jobs.get_mut(&id) else { return false };
         let Some(total_bytes) = job.content.total_bytes.filter(|total| *total > max_bytes) else { return false };
         if let Some(journal) = partial {
             adopt(job, journal.clone());
@@ -27,15 +28,23 @@ impl Core {
 
     /// The same for a file whose length nobody told, when its body has ended or was left.
     pub(super) fn refuses_body(&mut self, now: Time, id: JobId, len_bytes: u64) -> bool {
-        let Some(max_bytes) = self.settings.max_size_bytes.filter(|max| len_bytes > *max) else { return false };
+        let Some(max_bytes) = self.jobs.get(&id).and_then(|job| self.max_bytes(job)) else { return false };
+        if len_bytes <= max_bytes {
+            return false;
+        }
         let allowed = size::bytes(max_bytes);
         self.refuse(now, id, format!("the file has more than the {allowed} allowed; the server did not say how much"));
         true
     }
 
     /// The whole file, as far as its size is allowed: one byte more shows that it is not.
-    pub(super) fn whole_piece(&self) -> Piece {
-        Piece::new(0, self.settings.max_size_bytes.map_or(OPEN_END, |max| max.saturating_add(1)))
+    pub(super) fn whole_piece(&self, job: &Job) -> Piece {
+        Piece::new(0, self.max_bytes(job).map_or(OPEN_END, |max| max.saturating_add(1)))
+    }
+
+    /// What holds for this file, or for all.
+    fn max_bytes(&self, job: &Job) -> Option<u64> {
+        job.spec.options.max_size_bytes.or(self.settings.max_size_bytes)
     }
 
     fn refuse(&mut self, now: Time, id: JobId, what: String) {

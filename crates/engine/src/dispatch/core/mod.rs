@@ -13,6 +13,7 @@ mod crumbs;
 mod doubt;
 mod end;
 mod existing;
+mod jobs;
 mod limits;
 mod link;
 mod optional;
@@ -30,10 +31,9 @@ mod simulator;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 
-use super::adapt::Adapt;
 use super::ids::IdMap;
 use super::job::{Closing, Job, Phase, Transfer};
 use super::names::Names;
@@ -42,8 +42,8 @@ use super::tally::Tally;
 use super::waiting::Waiting;
 use crate::event::{Event, Progress};
 use crate::http::origin::Origin;
-use crate::job::{JobId, JobSpec};
-use crate::message::{Command, CommitRequest, Effect, Message, Time, WorkRequest};
+use crate::job::{FEED_JOBS_FROM, JobId, JobStatus};
+use crate::message::{CommitRequest, Effect, Message, Time, WorkRequest};
 use crate::name::NameRules;
 use crate::options::{Existing, HttpVersion, Options};
 use crate::plan::TransferId;
@@ -125,6 +125,8 @@ pub(crate) struct Core {
     last_progress: Time,
     random: fastrand::Rng,
     effects: Vec<Effect>,
+    /// How jobs ended that were added one by one, the oldest first.
+    history: VecDeque<JobStatus>,
 }
 
 /// What is known of the feed.
@@ -135,9 +137,6 @@ struct FeedState {
     read_all: bool,
     read_entries: u64,
 }
-
-/// Jobs of the feed get numbers from here on; those added one by one get lower ones.
-const FEED_JOBS_FROM: u64 = 1 << 40;
 
 impl Core {
     pub(crate) fn new(options: &Options, has_feed: bool, name_rules: NameRules, seed: u64) -> Self {
@@ -191,6 +190,7 @@ impl Core {
             last_progress: Time::ZERO,
             random: fastrand::Rng::with_seed(seed),
             effects: Vec::new(),
+            history: VecDeque::new(),
         }
     }
 
@@ -264,116 +264,6 @@ impl Core {
         }
         self.finish_if_done(now);
         effects.append(&mut self.effects);
-    }
-
-    fn command(&mut self, now: Time, command: Command) {
-        match command {
-            Command::Add(id, spec) => self.add(id, None, *spec, None),
-            Command::Pause(id) => self.pause(now, id),
-            Command::Resume(id) => self.resume(id),
-            Command::Cancel(id) => self.cancel(now, id),
-            Command::SetJobs(jobs) => self.settings.jobs = jobs.max(1),
-            Command::SetMaxPerHost(max) => self.slots.set_max_per_host(max),
-            Command::SetMaxConnections(max) => self.slots.set_max_total(max),
-            Command::SetLimitRate(bps) => {
-                self.settings.is_limited = bps.is_some();
-                self.effects.push(Effect::LimitRate(bps));
-            }
-            Command::Snapshot(reply) => {
-                // Nobody may be waiting for it any more.
-                let _ = reply.try_put(self.progress(now));
-            }
-            Command::Close => self.is_closed = true,
-        }
-    }
-
-    fn add(&mut self, id: JobId, entry: Option<crate::feed::EntryId>, spec: JobSpec, name: Option<PathBuf>) {
-        if entry.is_none() {
-            self.tally.total_files += 1;
-        }
-        let adapt = Adapt::new(self.settings.connections);
-        let output = spec.output.as_deref().map(|output| match entry {
-            // A list comes from somewhere; what the user of a session gives is theirs to answer for.
-            Some(_) => crate::name::safe::check_output(output),
-            None => crate::name::safe::check_user_output(output),
-        });
-        if let Some(Err(error)) = output {
-            let shown = crate::secret::shown_url(&spec.url);
-            return self.count_started_failure(id, entry, shown, &error);
-        }
-        if let Some(mirror) = spec.mirrors.iter().find(|mirror| Origin::of(mirror).is_none()) {
-            let shown = crate::secret::shown_url(&spec.url);
-            let error = crate::error::Error::new(
-                crate::error::ErrorKind::Usage,
-                format!("a mirror has a {} URL; http and https are possible", mirror.scheme()),
-            );
-            return self.count_started_failure(id, entry, shown, &error);
-        }
-        match Origin::of(&spec.url) {
-            Some(origin) => {
-                self.waiting.push_back(&origin, id);
-                let mut job = Box::new(Job::new(id, entry, spec, origin, adapt));
-                if let Some(name) = name.filter(|_| job.has_name_of_list()) {
-                    self.name_as_before(&mut job, &name);
-                }
-                self.jobs.insert(id, job);
-            }
-            None => {
-                let shown = crate::secret::shown_url(&spec.url);
-                let error = crate::error::Error::new(
-                    crate::error::ErrorKind::Usage,
-                    format!("cannot fetch from a {} URL; http and https are possible", spec.url.scheme()),
-                );
-                self.count_started_failure(id, entry, shown, &error);
-            }
-        }
-    }
-
-    fn pause(&mut self, now: Time, id: JobId) {
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        match job.phase {
-            Phase::Waiting => {
-                let host = job.lead().host().clone();
-                job.phase = Phase::Paused;
-                self.waiting.remove(&host, id);
-                self.paused.push(id);
-                self.effects.push(Effect::Report(Event::Paused { job: id }));
-            }
-            Phase::Paused | Phase::Closing(_) | Phase::Publishing => {}
-            _ => self.close(now, id, Closing::Pause),
-        }
-    }
-
-    fn resume(&mut self, id: JobId) {
-        let Some(at) = self.paused.iter().position(|paused| *paused == id) else {
-            // It may be on its way there.
-            if let Some(job) = self.jobs.get_mut(&id) {
-                job.resumes = matches!(job.phase, Phase::Closing(Closing::Pause));
-            }
-            return;
-        };
-        self.paused.remove(at);
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.phase = Phase::Waiting;
-        let host = job.lead().host().clone();
-        self.waiting.push_front(&host, id);
-        self.effects.push(Effect::Report(Event::Resumed { job: id }));
-    }
-
-    fn cancel(&mut self, now: Time, id: JobId) {
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        match job.phase {
-            Phase::Waiting => {
-                let host = job.lead().host().clone();
-                self.waiting.remove(&host, id);
-                self.close(now, id, Closing::Cancel);
-            }
-            Phase::Publishing => {}
-            _ => {
-                self.paused.retain(|paused| *paused != id);
-                self.close(now, id, Closing::Cancel);
-            }
-        }
     }
 
     fn stop(&mut self, now: Time) {

@@ -106,7 +106,7 @@ impl Core {
             job.tries.failures.insert(0, Failures { attempts: 0, retry_at: now + wait });
         }
         job.phase = Phase::Waiting;
-        let host = job.lead().host().clone();
-        self.waiting.push_back(&host, id);
+        let (host, priority) = (job.lead().host().clone(), job.spec.options.priority);
+        self.waiting.push_back(&host, id, priority);
     }
 }

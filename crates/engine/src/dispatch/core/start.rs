@@ -5,14 +5,14 @@ use std::path::Path;
 
 use super::existing::Decision;
 use super::places::Places;
-use super::{Core, FEED_JOBS_FROM, UNSTORED_BYTES_MAX, UNSTORED_FILES_MAX};
+use super::{Core, UNSTORED_BYTES_MAX, UNSTORED_FILES_MAX};
 use crate::dispatch::job::{Closing, ExistingVerdict, Job, Phase, Published};
 use crate::dispatch::link::Link;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{ErrorReport, Event, How};
 use crate::feed::{Fed, FedEntry};
 use crate::http::origin::Origin;
-use crate::job::JobId;
+use crate::job::{FEED_JOBS_FROM, JobId};
 use crate::journal::{Journal, Verified};
 use crate::message::{CommitRequest, Effect, Fate, FeedRequest, Look, OpenRequest, Prepared, Time};
 use crate::name;
@@ -157,14 +157,14 @@ impl Core {
             // An earlier run gave it this name.
             None if job.naming.is_named => {}
             Some(output) => {
-                job.naming.path = self.settings.dir.join(output);
+                job.naming.path = job.naming.dir(&self.settings.dir).join(output);
                 job.naming.plain_name =
                     output.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
                 job.naming.is_named = true;
             }
             None => {
                 job.naming.plain_name = self.names.safe(&name::safe::from_url(job.lead().url()));
-                job.naming.path = self.settings.dir.join(&job.naming.plain_name);
+                job.naming.path = job.naming.dir(&self.settings.dir).join(&job.naming.plain_name);
             }
         }
         self.prepare(now, id);
@@ -172,7 +172,7 @@ impl Core {
 
     /// The name that an earlier run gave an entry is its own, unless somebody has it now.
     pub(super) fn name_as_before(&mut self, job: &mut Job, name: &Path) {
-        job.naming.path = self.settings.dir.join(name);
+        job.naming.path = job.naming.dir(&self.settings.dir).join(name);
         job.naming.plain_name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
         job.naming.is_named = self.names.reserve(job);
     }
@@ -227,12 +227,13 @@ impl Core {
             let Some(job) = self.jobs.get_mut(&id) else { return };
             let is_free = self.names.reserve(job);
             if !is_free && job.naming.is_named {
-                if self.settings.existing == Existing::AutoRename || job.has_name_of_list() {
+                if job.existing_said(self.settings.existing) == Existing::AutoRename || job.has_name_of_list() {
                     self.names.number(job);
                     self.tell_numbers(id);
                     continue;
                 }
-                let shown = job.naming.path.strip_prefix(&self.settings.dir).unwrap_or(&job.naming.path);
+                let shown =
+                    job.naming.path.strip_prefix(job.naming.dir(&self.settings.dir)).unwrap_or(&job.naming.path);
                 let message = format!("another entry is saved as {} already", shown.display());
                 let error =
                     Error::new(ErrorKind::NameTaken, message).with_path(job.naming.path.clone()).with_advice(ONE_NAME);
@@ -312,7 +313,7 @@ impl Core {
         let Some(existing) = &job.existing.file else { return self.go_on(now, id) };
         let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
         let is_ours = job.naming.reserved.is_some();
-        if self.settings.existing == Existing::Skip && is_ours {
+        if job.existing_said(self.settings.existing) == Existing::Skip && is_ours {
             return self.close(now, id, Closing::There(How::Skipped, published));
         }
         if job.must_check_existing() {
@@ -401,6 +402,9 @@ impl Core {
         error: &Error,
     ) {
         self.effects.push(Effect::Report(Event::Started { job, url: url.clone() }));
+        if entry.is_none() && job.0 < FEED_JOBS_FROM {
+            self.remember_refused(job, url.clone(), ErrorReport::from(error));
+        }
         self.count_failure(job, entry, url, error);
     }
 

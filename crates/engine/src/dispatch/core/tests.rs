@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use super::*;
+use crate::JobSpec;
 use crate::error::{Error, ErrorKind};
 use crate::event::How;
 use crate::evidence::Evidence;

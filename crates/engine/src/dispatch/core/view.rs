@@ -5,6 +5,7 @@ use std::path::Path;
 use super::Core;
 use crate::dispatch::job::{Job, Phase};
 use crate::event::{FileProgress, Progress};
+use crate::job::{JobState, JobStatus};
 use crate::message::Time;
 use crate::ranges::RangeSet;
 
@@ -72,8 +73,32 @@ pub(super) fn progress(core: &Core, now: Time) -> Progress {
     progress
 }
 
+/// How a job stands.
+pub(super) fn job_status(core: &Core, job: &Job, now: Time) -> JobStatus {
+    let progress = file_progress(core, job, core.covered_bytes(job), now);
+    JobStatus {
+        id: job.id,
+        url: job.shown_url(),
+        path: (job.naming.path != Path::new("")).then(|| job.naming.path.clone()),
+        state: job_state(job, now),
+        done_bytes: progress.done_bytes,
+        total_bytes: progress.total_bytes,
+        rate_bps: progress.rate_bps,
+        connections: progress.connections,
+    }
+}
+
+/// Where a job is on its way.
+pub(super) fn job_state(job: &Job, now: Time) -> JobState {
+    match job.phase {
+        Phase::Waiting => JobState::Waiting,
+        Phase::Paused => JobState::Paused,
+        _ => JobState::Active { doing: job.state(now) },
+    }
+}
+
 fn file_progress(core: &Core, job: &Job, done_bytes: u64, now: Time) -> FileProgress {
-    let path = job.naming.path.strip_prefix(&core.settings.dir).unwrap_or(&job.naming.path);
+    let path = job.naming.path.strip_prefix(job.naming.dir(&core.settings.dir)).unwrap_or(&job.naming.path);
     let rate_bps = match job.phase {
         Phase::Moving => job.rate.bps().unwrap_or(0.0) as u64,
         _ => 0,

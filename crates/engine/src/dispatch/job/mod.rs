@@ -10,6 +10,11 @@ mod ranges;
 mod transfer;
 mod tries;
 
+use std::sync::Arc;
+
+use http::HeaderMap;
+use url::Url;
+
 use self::answer::Answer;
 use self::content::Content;
 pub(crate) use self::content::FinalCheck;
@@ -41,8 +46,8 @@ use crate::plan::TransferId;
 use crate::promise::Promise;
 use crate::ranges::RangeSet;
 use crate::secret;
+use crate::source::limit::RateLimit;
 use crate::storage::StatKind;
-use url::Url;
 
 /// Where a job is on its way.
 #[derive(Debug)]
@@ -133,6 +138,9 @@ pub(crate) struct Job {
     /// Whether the place that is asked has to show first that it has the file that was begun.
     pub(crate) link: Link,
     pub(crate) transfers: Vec<TransferId>,
+    /// Its own headers and rate limit.
+    pub(crate) headers: Option<Arc<HeaderMap>>,
+    pub(crate) limit: Option<Arc<RateLimit>>,
     pub(crate) rate: Rate,
     pub(crate) pulse: Pulse,
 }
@@ -160,6 +168,17 @@ impl Job {
     }
 
     pub(crate) fn new(id: JobId, entry: Option<EntryId>, spec: JobSpec, origin: Origin, adapt: Adapt) -> Self {
+        let options = &spec.options;
+        let headers = (!options.headers.is_empty()).then(|| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in &options.headers {
+                headers.append(name.clone(), value.clone());
+            }
+            Arc::new(headers)
+        });
+        // One that was added by itself can be limited later.
+        let has_limit = entry.is_none() || options.limit_rate_bps.is_some();
+        let limit = has_limit.then(|| Arc::new(RateLimit::new(options.limit_rate_bps)));
         Self {
             id,
             entry,
@@ -181,6 +200,8 @@ impl Job {
             trace: None,
             link: Link::default(),
             transfers: Vec::new(),
+            headers,
+            limit,
             rate: Rate::default(),
             pulse: Pulse::default(),
         }
@@ -396,8 +417,14 @@ impl Job {
 
     /// What is to be done about a file that has its name. What was said of names that were given, or come
     /// from URLs and servers, is not said of a number that we chose: such a name has to be free.
-    pub(crate) fn policy(&self, said: Policy) -> Policy {
+    pub(crate) fn policy(&self, of_session: Policy) -> Policy {
+        let said = self.existing_said(of_session);
         if self.naming.renamed > 0 && said == Policy::Overwrite { Policy::AutoRename } else { said }
+    }
+
+    /// What was said of a file that has its name, for this one or for all.
+    pub(crate) fn existing_said(&self, of_session: Policy) -> Policy {
+        self.spec.options.existing.unwrap_or(of_session)
     }
 
     /// Where it stands, for people.

@@ -1,10 +1,12 @@
 //! The names of a file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where a job's file will be, and where it is until it is whole.
 #[derive(Debug, Default)]
 pub(crate) struct Naming {
+    /// Its directory, if it has one of its own.
+    pub(crate) dir: Option<PathBuf>,
     /// Where it will be.
     pub(crate) path: PathBuf,
     /// Where its partial file was opened: the name may be numbered after that.
@@ -17,4 +19,11 @@ pub(crate) struct Naming {
     pub(crate) reserved: Option<u64>,
     /// How often the name was numbered.
     pub(crate) renamed: u32,
+}
+
+impl Naming {
+    /// The directory that its name is below, in a session with this one.
+    pub(crate) fn dir<'a>(&'a self, of_session: &'a Path) -> &'a Path {
+        self.dir.as_deref().unwrap_or(of_session)
+    }
 }

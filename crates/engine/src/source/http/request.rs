@@ -60,6 +60,15 @@ pub(crate) fn build(
             headers.insert(name.clone(), value.clone());
         }
     }
+    if let Some(own) = fetch.headers.as_ref().filter(|_| fetch.is_own_origin) {
+        // Of one name, those of the job replace those of the session.
+        for name in own.keys().filter(|name| !CONDITIONS.contains(name)) {
+            headers.remove(name);
+            for value in own.get_all(name) {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+    }
     if let Some(set) = &fetch.cookie {
         let value = with_given(headers.get(header::COOKIE), set);
         headers.insert(header::COOKIE, value);

@@ -1,0 +1,215 @@
+//! What users of a session command: jobs are added, paused, changed, moved, cancelled and asked about.
+
+use std::path::PathBuf;
+
+use super::{Core, view};
+use crate::dispatch::adapt::Adapt;
+use crate::dispatch::job::{Closing, Job, Phase};
+use crate::error::{Error, ErrorKind};
+use crate::event::{ErrorReport, Event, How};
+use crate::feed::EntryId;
+use crate::http::origin::Origin;
+use crate::job::{JobChange, JobFilter, JobId, JobPage, JobSpec, JobState, JobStatus};
+use crate::message::{Command, Effect, Time};
+use crate::name::safe;
+use crate::secret;
+
+/// So many jobs that have ended are remembered.
+const HISTORY_MAX: usize = 1024;
+/// A page has no more jobs than this.
+const PAGE_MAX: usize = 1000;
+
+impl Core {
+    pub(super) fn command(&mut self, now: Time, command: Command) {
+        match command {
+            Command::Add(id, spec) => self.add(id, None, *spec, None),
+            Command::Pause(id) => self.pause(now, id),
+            Command::Resume(id) => self.resume(id),
+            Command::Cancel(id) => self.cancel(now, id),
+            Command::Change(id, change, reply) => drop(reply.try_put(self.change(id, change))),
+            Command::Move(id, position, reply) => drop(reply.try_put(self.move_to(id, position))),
+            Command::Status(id, reply) => drop(reply.try_put(self.status(now, id))),
+            Command::Jobs { filter, after, max, reply } => drop(reply.try_put(self.page(now, filter, after, max))),
+            Command::SetJobs(jobs) => self.settings.jobs = jobs.max(1),
+            Command::SetMaxPerHost(max) => self.slots.set_max_per_host(max),
+            Command::SetMaxConnections(max) => self.slots.set_max_total(max),
+            Command::SetLimitRate(bps) => {
+                self.settings.is_limited = bps.is_some();
+                self.effects.push(Effect::LimitRate(bps));
+            }
+            Command::Snapshot(reply) => {
+                // Nobody may be waiting for it any more.
+                let _ = reply.try_put(self.progress(now));
+            }
+            Command::Close => self.is_closed = true,
+        }
+    }
+
+    pub(super) fn add(&mut self, id: JobId, entry: Option<EntryId>, spec: JobSpec, name: Option<PathBuf>) {
+        if entry.is_none() {
+            self.tally.total_files += 1;
+        }
+        let adapt = Adapt::new(spec.options.connections.or(self.settings.connections));
+        let output = spec.output.as_deref().map(|output| match entry {
+            // A list comes from somewhere; what the user of a session gives is theirs to answer for.
+            Some(_) => safe::check_output(output),
+            None => safe::check_user_output(output),
+        });
+        if let Some(Err(error)) = output {
+            let shown = secret::shown_url(&spec.url);
+            return self.count_started_failure(id, entry, shown, &error);
+        }
+        if let Some(mirror) = spec.mirrors.iter().find(|mirror| Origin::of(mirror).is_none()) {
+            let shown = secret::shown_url(&spec.url);
+            let error = Error::new(
+                ErrorKind::Usage,
+                format!("a mirror has a {} URL; http and https are possible", mirror.scheme()),
+            );
+            return self.count_started_failure(id, entry, shown, &error);
+        }
+        match Origin::of(&spec.url) {
+            Some(origin) => {
+                self.waiting.push_back(&origin, id, spec.options.priority);
+                let mut job = Box::new(Job::new(id, entry, spec, origin, adapt));
+                job.naming.dir = job.spec.options.dir.as_ref().map(|dir| self.settings.dir.join(dir));
+                if let Some(name) = name.filter(|_| job.has_name_of_list()) {
+                    self.name_as_before(&mut job, &name);
+                }
+                self.jobs.insert(id, job);
+            }
+            None => {
+                let shown = secret::shown_url(&spec.url);
+                let error = Error::new(
+                    ErrorKind::Usage,
+                    format!("cannot fetch from a {} URL; http and https are possible", spec.url.scheme()),
+                );
+                self.count_started_failure(id, entry, shown, &error);
+            }
+        }
+    }
+
+    fn pause(&mut self, now: Time, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        match job.phase {
+            Phase::Waiting => {
+                let host = job.lead().host().clone();
+                job.phase = Phase::Paused;
+                self.waiting.remove(&host, id);
+                self.paused.push(id);
+                self.effects.push(Effect::Report(Event::Paused { job: id }));
+            }
+            Phase::Paused | Phase::Closing(_) | Phase::Publishing => {}
+            _ => self.close(now, id, Closing::Pause),
+        }
+    }
+
+    pub(super) fn resume(&mut self, id: JobId) {
+        let Some(at) = self.paused.iter().position(|paused| *paused == id) else {
+            // It may be on its way there.
+            if let Some(job) = self.jobs.get_mut(&id) {
+                job.resumes = matches!(job.phase, Phase::Closing(Closing::Pause));
+            }
+            return;
+        };
+        self.paused.remove(at);
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.phase = Phase::Waiting;
+        let (host, priority) = (job.lead().host().clone(), job.spec.options.priority);
+        self.waiting.push_front(&host, id, priority);
+        self.effects.push(Effect::Report(Event::Resumed { job: id }));
+    }
+
+    fn cancel(&mut self, now: Time, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        match job.phase {
+            Phase::Waiting => {
+                let host = job.lead().host().clone();
+                self.waiting.remove(&host, id);
+                self.close(now, id, Closing::Cancel);
+            }
+            Phase::Publishing => {}
+            _ => {
+                self.paused.retain(|paused| *paused != id);
+                self.close(now, id, Closing::Cancel);
+            }
+        }
+    }
+
+    fn change(&mut self, id: JobId, change: JobChange) -> bool {
+        let Some(job) = self.jobs.get_mut(&id) else { return false };
+        if let Some(connections) = change.connections {
+            job.spec.options.connections = Some(connections);
+            job.ranges.adapt = Adapt::new(Some(connections));
+        }
+        if let Some(bps) = change.limit_rate_bps {
+            job.spec.options.limit_rate_bps = bps;
+            if let Some(limit) = &job.limit {
+                limit.set(bps);
+            }
+        }
+        if let Some(priority) = change.priority {
+            job.spec.options.priority = priority;
+            let host = job.lead().host().clone();
+            if self.waiting.remove(&host, id) {
+                self.waiting.push_back(&host, id, priority);
+            }
+        }
+        true
+    }
+
+    fn move_to(&mut self, id: JobId, position: usize) -> bool {
+        let Some(job) = self.jobs.get(&id) else { return false };
+        self.waiting.move_to(job.lead().host(), id, position)
+    }
+
+    fn status(&self, now: Time, id: JobId) -> Option<JobStatus> {
+        let ended = || self.history.iter().rev().find(|status| status.id == id).cloned();
+        self.jobs.get(&id).map(|job| view::job_status(self, job, now)).or_else(ended)
+    }
+
+    /// The jobs behind `after`, in the order of their numbers.
+    fn page(&self, now: Time, filter: JobFilter, after: Option<JobId>, max: usize) -> JobPage {
+        let max = max.clamp(1, PAGE_MAX);
+        let is_behind = |id: JobId| after.is_none_or(|after| id > after);
+        let fits = |job: &Job| is_behind(job.id) && filter.fits(&view::job_state(job, now));
+        let mut ids: Vec<JobId> = self.jobs.values().filter(|job| fits(job)).map(|job| job.id).collect();
+        let ended = || self.history.iter().filter(|status| is_behind(status.id) && filter.fits(&status.state));
+        ids.extend(ended().map(|status| status.id));
+        ids.sort_unstable();
+        ids.dedup();
+        let has_more = ids.len() > max;
+        ids.truncate(max);
+        let next = ids.last().copied().filter(|_| has_more);
+        JobPage { jobs: ids.into_iter().filter_map(|id| self.status(now, id)).collect(), next }
+    }
+
+    /// Remembers how a job ended that was added by itself; those of a feed are remembered by that.
+    pub(super) fn remember(&mut self, status: JobStatus) {
+        if self.history.len() >= HISTORY_MAX {
+            self.history.pop_front();
+        }
+        self.history.push_back(status);
+    }
+
+    /// The same, for one that is complete.
+    pub(super) fn remember_done(&mut self, now: Time, id: JobId, how: How, len_bytes: u64) {
+        self.remember_end(now, id, JobState::Done { how });
+        if let Some(status) = self.history.back_mut().filter(|status| status.id == id) {
+            (status.done_bytes, status.total_bytes) = (len_bytes, Some(len_bytes));
+        }
+    }
+
+    /// The same, for one that could not be begun.
+    pub(super) fn remember_refused(&mut self, id: JobId, url: String, error: ErrorReport) {
+        let state = JobState::Failed { error };
+        let (path, total_bytes) = (None, None);
+        self.remember(JobStatus { id, url, path, state, done_bytes: 0, total_bytes, rate_bps: 0, connections: 0 });
+    }
+
+    /// The same, for one that still is among the jobs.
+    pub(super) fn remember_end(&mut self, now: Time, id: JobId, state: JobState) {
+        let Some(job) = self.jobs.get(&id).filter(|job| job.entry.is_none()) else { return };
+        let status = JobStatus { state, rate_bps: 0, connections: 0, ..view::job_status(self, job, now) };
+        self.remember(status);
+    }
+}

@@ -1,0 +1,250 @@
+//! One file to fetch, and what is particular to it. Can be written down (serde) and read again.
+
+use std::path::PathBuf;
+
+use http::{HeaderName, HeaderValue};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use url::Url;
+
+use crate::checksum::Checksum;
+use crate::options::Existing;
+
+/// One file to fetch.
+///
+/// ```
+/// use towline_engine::JobSpec;
+///
+/// let spec = JobSpec::new("https://example.com/a.iso".parse().unwrap()).output("b.iso");
+/// let text = serde_json::to_string(&spec).unwrap();
+/// assert_eq!(text, r#"{"url":"https://example.com/a.iso","output":"b.iso"}"#);
+/// let again: JobSpec = serde_json::from_str(&text).unwrap();
+/// assert_eq!(again.output, spec.output);
+/// ```
+///
+/// A written spec holds what the URL and the headers hold, secrets included.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct JobSpec {
+    /// Where it comes from; `http` or `https`. Credentials in it are sent to that origin only.
+    pub url: Url,
+    /// Where the same file is to be had as well; the same holds for their credentials.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mirrors: Vec<Url>,
+    /// Where it goes, relative to its directory; the server and the URL decide without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<PathBuf>,
+    /// What it must hash to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<Checksum>,
+    /// Resume existing data whatever the server says of its version, if samples of both agree.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub same_content: bool,
+    /// What holds for this file instead of the session's options.
+    #[serde(default, skip_serializing_if = "JobOptions::is_empty")]
+    pub options: JobOptions,
+}
+
+/// What holds for one file instead of the session's options. What is `None` is as the session has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct JobOptions {
+    /// Where it goes: absolute, or relative to the session's directory. Created if missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dir: Option<PathBuf>,
+    /// Sent with each request to the URL's own origin, besides the session's; of one name, these win.
+    #[serde(skip_serializing_if = "Vec::is_empty", with = "headers")]
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Connections for it: exactly up to this many once ranges are proven.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections: Option<usize>,
+    /// Bytes a second for it, within what the session allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit_rate_bps: Option<u64>,
+    /// A file that is larger is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_size_bytes: Option<u64>,
+    /// What to do when another file has the final name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub existing: Option<Existing>,
+    /// Those of a higher priority begin first; 0 by default.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub priority: i32,
+}
+
+impl JobOptions {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl JobSpec {
+    /// Fetch `url` under the name that the server or the URL gives.
+    pub fn new(url: Url) -> Self {
+        Self {
+            url,
+            mirrors: Vec::new(),
+            output: None,
+            checksum: None,
+            same_content: false,
+            options: JobOptions::default(),
+        }
+    }
+
+    /// Adds a mirror: bytes of the same file come from there too, once they agree with existing data.
+    #[must_use]
+    pub fn mirror(mut self, url: Url) -> Self {
+        self.mirrors.push(url);
+        self
+    }
+
+    /// Gives the name.
+    #[must_use]
+    pub fn output(mut self, output: impl Into<PathBuf>) -> Self {
+        self.output = Some(output.into());
+        self
+    }
+
+    /// Resumes existing data although the server tells another version, once samples of both agree.
+    #[must_use]
+    pub fn same_content(mut self) -> Self {
+        self.same_content = true;
+        self
+    }
+
+    /// Demands a digest.
+    #[must_use]
+    pub fn checksum(mut self, checksum: Checksum) -> Self {
+        self.checksum = Some(checksum);
+        self
+    }
+
+    /// Gives the directory: absolute, or relative to the session's.
+    #[must_use]
+    pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.options.dir = Some(dir.into());
+        self
+    }
+
+    /// Sends this header with each request to the URL's own origin.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.options.headers.push((name, value));
+        self
+    }
+
+    /// Fetches it over exactly up to this many connections.
+    #[must_use]
+    pub fn connections(mut self, connections: usize) -> Self {
+        self.options.connections = Some(connections.max(1));
+        self
+    }
+
+    /// Limits its rate, bytes a second.
+    #[must_use]
+    pub fn limit_rate(mut self, bps: u64) -> Self {
+        self.options.limit_rate_bps = Some(bps);
+        self
+    }
+
+    /// Refuses it if it is larger.
+    #[must_use]
+    pub fn max_size(mut self, bytes: u64) -> Self {
+        self.options.max_size_bytes = Some(bytes);
+        self
+    }
+
+    /// Says what to do when another file has its name.
+    #[must_use]
+    pub fn existing(mut self, existing: Existing) -> Self {
+        self.options.existing = Some(existing);
+        self
+    }
+
+    /// Lets it begin before those of a lower priority.
+    #[must_use]
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.options.priority = priority;
+        self
+    }
+}
+
+/// Serde asks with a reference.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn is_zero(value: &i32) -> bool {
+    *value == 0
+}
+
+/// Headers as texts.
+mod headers {
+    use super::*;
+
+    type Headers = Vec<(HeaderName, HeaderValue)>;
+
+    pub(super) fn serialize<S: Serializer>(headers: &Headers, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        serializer.collect_seq(headers.iter().map(|(name, value)| (name.as_str(), text(value))))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Headers, D::Error> {
+        use serde::de::Error as _;
+
+        let pairs = Vec::<(String, String)>::deserialize(deserializer)?;
+        let mut headers = Vec::with_capacity(pairs.len());
+        for (name, value) in pairs {
+            // The value may be a secret, and is not repeated.
+            let wrong = |what: &str| D::Error::custom(format!("the {what} of a header cannot be sent"));
+            let name = HeaderName::try_from(name).map_err(|_| wrong("name"))?;
+            let mut value = HeaderValue::try_from(value).map_err(|_| wrong("value"))?;
+            value.set_sensitive(true);
+            headers.push((name, value));
+        }
+        Ok(headers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spec_that_was_written_reads_as_the_same() {
+        let checksum: Checksum = "sha-1=da39a3ee5e6b4b0d3255bfef95601890afd80709".parse().unwrap();
+        let spec = JobSpec::new("http://u:p@h/a?b=c".parse().unwrap())
+            .mirror("https://m/a".parse().unwrap())
+            .output("x/y.bin")
+            .checksum(checksum)
+            .same_content()
+            .dir("/d")
+            .header(HeaderName::from_static("cookie"), HeaderValue::from_static("a=b"))
+            .connections(3)
+            .limit_rate(1000)
+            .max_size(5000)
+            .existing(Existing::AutoRename)
+            .priority(-2);
+        let text = serde_json::to_string(&spec).unwrap();
+        let again: JobSpec = serde_json::from_str(&text).unwrap();
+        assert_eq!(serde_json::to_string(&again).unwrap(), text);
+        assert_eq!((again.url, again.mirrors, again.checksum), (spec.url, spec.mirrors, spec.checksum));
+        assert_eq!(again.options, spec.options);
+    }
+
+    #[test]
+    fn what_a_spec_cannot_hold_is_said_without_its_value() {
+        for text in [
+            r#"{"url":"http://h/","options":{"headers":[["a b","SECRET"]]}}"#,
+            r#"{"url":"http://h/","options":{"headers":[["a","SECRET\n"]]}}"#,
+            r#"{"url":"http://h/","otuput":"x"}"#,
+            r#"{"url":"http://h/","checksum":"sha-1=00"}"#,
+        ] {
+            let error = serde_json::from_str::<JobSpec>(text).unwrap_err().to_string();
+            assert!(!error.contains("SECRET"), "{error}");
+        }
+    }
+}

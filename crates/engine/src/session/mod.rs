@@ -1,0 +1,211 @@
+//! A session: the running engine. It takes commands at any time, from any thread, and ends when it
+//! is closed and everything has ended, or when it is stopped.
+//!
+//! The session is a supervised run of the toolkit: its threads are the supervisor's, its step saves
+//! what has come, and an interrupt from the injected source stops it in order.
+
+mod handle;
+mod run;
+mod subscription;
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use towline_threads::cancel::CancelToken;
+use towline_threads::supervisor::{Interrupt, InterruptSource, Outcome, SuperviseError, Supervisor};
+
+use self::handle::Interrupts;
+pub use self::handle::SessionHandle;
+use self::run::Run;
+pub use self::subscription::{Envelope, Subscription, SubscriptionError};
+use crate::error::{Error, ErrorKind, Result, find, plain_io};
+use crate::event::{Reporter, Summary};
+use crate::feed::Feed;
+use crate::options::Options;
+use crate::source::http::network::Network;
+use crate::source::http::resolve::{Resolve, SystemResolver};
+use crate::source::limit::RateLimit;
+use crate::storage::Storage;
+use crate::storage::disk::Disk;
+
+/// Threads get so long to end after an interrupt; the core gives up its own work before that.
+const GRACE: Duration = Duration::from_millis(1800);
+
+/// Builds a [`Session`].
+#[must_use]
+pub struct SessionBuilder {
+    options: Options,
+    reporter: Option<Box<dyn Reporter>>,
+    feed: Option<Box<dyn Feed>>,
+    interrupts: Option<Box<dyn InterruptSource>>,
+    resolver: Arc<dyn Resolve>,
+    storage: Arc<dyn Storage>,
+}
+
+impl SessionBuilder {
+    /// Hands the session's events to this reporter, on a thread of its own.
+    pub fn reporter(mut self, reporter: impl Reporter + 'static) -> Self {
+        self.reporter = Some(Box::new(reporter));
+        self
+    }
+
+    /// Takes jobs from this feed, besides those that are added one by one.
+    pub fn feed(mut self, feed: impl Feed + 'static) -> Self {
+        self.feed = Some(Box::new(feed));
+        self
+    }
+
+    /// Is interrupted by this source. Without one, only [`SessionHandle::stop`] ends it early.
+    pub fn interrupts(mut self, source: impl InterruptSource + 'static) -> Self {
+        self.interrupts = Some(Box::new(source));
+        self
+    }
+
+    /// Looks host names up with this resolver instead of the system's.
+    pub fn resolver(mut self, resolver: impl Resolve) -> Self {
+        self.resolver = Arc::new(resolver);
+        self
+    }
+
+    /// Keeps files in this storage instead of the file system.
+    pub fn storage(mut self, storage: Arc<dyn Storage>) -> Self {
+        self.storage = storage;
+        self
+    }
+
+    /// Checks what can be checked before anything runs, and creates nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`] for a CA file or a proxy that cannot be used.
+    pub fn check(&self) -> Result<()> {
+        let limit = RateLimit::new(None);
+        Network::new(self.options.http.clone(), limit, Arc::clone(&self.resolver)).map(drop)
+    }
+
+    /// Checks what can be checked before anything runs, and creates the directory.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Usage`] for a CA file that cannot be used, [`ErrorKind::Storage`] for a
+    /// directory that cannot be created.
+    pub fn build(self) -> Result<Session> {
+        let limit = RateLimit::new(self.options.limit_rate_bps);
+        let network = Network::new(self.options.http.clone(), limit, self.resolver)?;
+        self.storage
+            .create_dirs(&self.options.dir, Path::new(""))
+            .map_err(|source| Error::storage("create the directory", &self.options.dir, source))?;
+        Ok(Session {
+            handle: SessionHandle::new(),
+            options: self.options,
+            reporter: self.reporter,
+            feed: self.feed,
+            interrupts: self.interrupts,
+            storage: self.storage,
+            network: Arc::new(network),
+        })
+    }
+}
+
+/// A session that has been set up and not begun.
+#[must_use]
+pub struct Session {
+    handle: SessionHandle,
+    options: Options,
+    reporter: Option<Box<dyn Reporter>>,
+    feed: Option<Box<dyn Feed>>,
+    interrupts: Option<Box<dyn InterruptSource>>,
+    storage: Arc<dyn Storage>,
+    network: Arc<Network>,
+}
+
+/// How a session ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// What was done.
+    pub summary: Summary,
+    /// What interrupted it, if anything did.
+    pub interrupt: Option<Interrupt>,
+}
+
+impl Session {
+    /// Begins to set a session up.
+    pub fn builder(options: Options) -> SessionBuilder {
+        SessionBuilder {
+            options,
+            reporter: None,
+            feed: None,
+            interrupts: None,
+            resolver: Arc::new(SystemResolver),
+            storage: Arc::new(Disk::new()),
+        }
+    }
+
+    /// A handle for commands, before and while it runs.
+    pub fn handle(&self) -> SessionHandle {
+        self.handle.clone()
+    }
+
+    /// Runs the session on the calling thread until it is closed (see [`SessionHandle::close`]) and
+    /// everything has ended, or until it is interrupted.
+    ///
+    /// That some files failed is no error of the session: the summary tells.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Storage`] if its threads cannot be started, [`ErrorKind::Internal`] if one of them
+    /// panicked; files under a final name are right even then.
+    pub fn run(self) -> Result<Ended> {
+        let cancel = CancelToken::new();
+        let mut supervisor = Supervisor::new(self.options.threads.max(1))
+            .run_sleep(self.options.save_interval.max(Duration::from_millis(1)))
+            .grace(GRACE)
+            .cancel_token(cancel);
+        let source = Interrupts { handle: self.handle.clone(), outer: self.interrupts };
+        supervisor = supervisor.interrupts(source);
+        let ended: Arc<Mutex<Option<Summary>>> = Arc::new(Mutex::new(None));
+        let mut run = Run {
+            queues: self.handle.queues(),
+            subscribers: self.handle.subscribers(),
+            options: self.options,
+            reporter: self.reporter,
+            feed: self.feed,
+            storage: self.storage,
+            network: self.network,
+            ended: Arc::clone(&ended),
+        };
+        let outcome = supervisor.run(&mut run);
+        let interrupt = match outcome.map_err(not_run)? {
+            Outcome::Interrupted(interrupt) => Some(interrupt),
+            _ => None,
+        };
+        let summary = ended.lock().take();
+        let summary = match summary {
+            Some(summary) => summary,
+            // The dispatcher did not end; what was done stands, but nobody counted it.
+            None => Summary { interrupted: interrupt.is_some(), ..Summary::default() },
+        };
+        Ok(Ended { summary, interrupt })
+    }
+}
+
+/// Why a session could not run: the machine gave it no thread or no memory for one, or we are wrong.
+fn not_run(source: SuperviseError) -> Error {
+    let refused = find::<io::Error>(&source).map(plain_io);
+    let error = match refused {
+        Some(why) => Error::new(ErrorKind::Storage, format!("this machine gives the engine too few threads ({why})"))
+            .with_advice("raise the limits of threads and memory (ulimit -u, ulimit -v), or try --threads 1"),
+        None => Error::new(ErrorKind::Internal, "a thread of the engine failed"),
+    };
+    error.with_source(source)
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("options", &self.options).finish_non_exhaustive()
+    }
+}

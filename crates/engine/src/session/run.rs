@@ -1,0 +1,202 @@
+//! The supervised run behind a session: which threads there are, what a step is, what an interrupt does.
+
+use std::cell::{Cell, RefCell};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use towline_threads::executor::ThreadPoolExecutor;
+use towline_threads::queue::{GetError, Queue};
+use towline_threads::supervisor::{Crew, Interrupt, Supervised};
+
+use super::subscription::{Publisher, Subscribers};
+use crate::disk::Parts;
+use crate::disk::committer::Committer;
+use crate::disk::opener::Opener;
+use crate::dispatch::core::Core;
+use crate::dispatch::driver::{Driver, Queues, StopOnPanic};
+use crate::event::{Event, Reporter, Summary};
+use crate::feed::Feed;
+use crate::message::{FeedRequest, Message};
+use crate::name::NameRules;
+use crate::options::{Durability, Options};
+use crate::source::http::network::Network;
+use crate::storage::Storage;
+
+/// Events are handed on this often at most; nobody looks more often, and a wake-up costs.
+const REPORT_EVERY: Duration = Duration::from_millis(5);
+const EVENTS_MAX: usize = 1024;
+/// A wait that is ended by its queue's shutting down.
+const WAIT: Duration = Duration::from_secs(365 * 86_400);
+/// Descriptors that a session needs besides those of its files and connections.
+const DESCRIPTORS_OTHERWISE: u64 = 32;
+/// The feed waits so long for slow input before it looks at what else it was asked.
+const FEED_PATIENCE: Duration = Duration::from_millis(50);
+
+/// The supervised run: which threads there are, what a step is, what an interrupt does.
+pub(super) struct Run {
+    pub(super) queues: Queues,
+    pub(super) options: Options,
+    pub(super) reporter: Option<Box<dyn Reporter>>,
+    pub(super) subscribers: Arc<Subscribers>,
+    pub(super) feed: Option<Box<dyn Feed>>,
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) network: Arc<Network>,
+    pub(super) ended: Arc<Mutex<Option<Summary>>>,
+}
+
+impl Supervised for Run {
+    fn init_threads(&mut self, crew: &Crew) -> io::Result<()> {
+        let parts = Parts::default();
+        let queues = self.queues.clone();
+        let opener = Opener {
+            storage: Arc::clone(&self.storage),
+            dir: self.options.dir.clone(),
+            parts: parts.clone(),
+            requests: queues.opener.clone(),
+            reports: queues.messages.clone(),
+            leftovers: RefCell::default(),
+        };
+        self.spawn(crew, "open", move || opener.run())?;
+        let digests = ThreadPoolExecutor::builder()
+            .max_workers(self.options.threads.max(1))
+            .thread_name_prefix("digest")
+            .build()
+            .map_err(io::Error::other)?;
+        let committer = Committer {
+            storage: Arc::clone(&self.storage),
+            parts: parts.clone(),
+            requests: queues.committer.clone(),
+            reports: queues.messages.clone(),
+            digests,
+            cancel: crew.cancel_token().clone(),
+            syncs: self.options.durability == Durability::Full,
+            dir: self.options.dir.clone(),
+            named: RefCell::default(),
+            refuses_unnamed: Cell::default(),
+            last_modified: Cell::new(UNIX_EPOCH),
+        };
+        self.spawn(crew, "commit", move || committer.run())?;
+        let (events, reporter) = (queues.events.clone(), self.reporter.take());
+        let publisher = Publisher::new(Arc::clone(&self.subscribers));
+        self.spawn(crew, "report", move || run_reporter(&events, reporter, publisher))?;
+        let has_feed = self.feed.is_some();
+        let input = self.feed.as_ref().and_then(|feed| within(&self.options.dir, feed.input()?));
+        if let Some(feed) = self.feed.take() {
+            let (requests, reports) = (queues.feed.clone(), queues.messages.clone());
+            self.spawn(crew, "feed", move || run_feed(feed, &requests, &reports))?;
+        }
+        let seed = self.options.seed.unwrap_or_else(|| fastrand::u64(..));
+        // One name of one file folds with no other.
+        let rules = self.storage.name_rules(&self.options.dir);
+        let rules = NameRules { folds: !has_feed || rules.folds, ..rules };
+        let mut core = Core::new(&within_descriptors(self.options.clone()), has_feed, rules, seed);
+        if let Some(input) = input {
+            core.reserve_name(&input);
+        }
+        let network = Arc::clone(&self.network);
+        let driver =
+            Driver::new(core, queues, parts, network, crew.clone(), self.options.threads, Arc::clone(&self.ended));
+        self.spawn(crew, "dispatch", move || driver.run())
+    }
+
+    fn run_step(&mut self) {
+        // The last step comes after the dispatcher has ended and saved everything itself.
+        let _ = self.queues.messages.put(Message::Step);
+    }
+
+    fn run_interrupt(&mut self, _: Interrupt) {
+        let _ = self.queues.messages.put(Message::Stop);
+    }
+}
+
+impl Run {
+    fn spawn(&self, crew: &Crew, name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let guard = StopOnPanic(self.queues.messages.clone());
+        crew.spawn(name, move || {
+            body();
+            drop(guard);
+        })
+    }
+}
+
+/// The reporter's thread: hands events to the one who must miss nothing and to those who listen.
+fn run_reporter(events: &Queue<Event>, mut reporter: Option<Box<dyn Reporter>>, mut publisher: Publisher) {
+    let mut group = Vec::new();
+    while events.get_many(&mut group, EVENTS_MAX, WAIT).is_ok_and(|count| count > 0) {
+        let is_last = matches!(group.last(), Some(Event::Summary(_)));
+        for event in group.drain(..) {
+            publisher.publish(&event);
+            if let Some(reporter) = &mut reporter {
+                reporter.report(&event);
+            }
+        }
+        if !is_last {
+            std::thread::sleep(REPORT_EVERY);
+        }
+    }
+}
+
+/// The path of `file` as files of a session in `dir` would have it, if it is below that.
+fn within(dir: &Path, file: &Path) -> Option<PathBuf> {
+    let below = file.strip_prefix(fs::canonicalize(dir).ok()?).ok()?;
+    Some(dir.join(below))
+}
+
+/// Each connection and each file under way takes a descriptor; the ledger, the runtimes and the caller
+/// have theirs. Fewer at once is better than some that fail.
+fn within_descriptors(mut options: Options) -> Options {
+    let Some(limit) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current else { return options };
+    let left = usize::try_from(limit.saturating_sub(DESCRIPTORS_OTHERWISE)).unwrap_or(usize::MAX);
+    // A file has its partial file and its connection, and as many are prepared ahead.
+    let most = (left / 3).max(1);
+    options.max_connections = options.max_connections.min(most);
+    options.connections = options.connections.map(|connections| connections.min(most));
+    options.jobs = options.jobs.min(most);
+    options
+}
+
+/// The feed's thread: reads entries when asked, notes how they ended.
+fn run_feed(mut feed: Box<dyn Feed>, requests: &Queue<FeedRequest>, reports: &Queue<Message>) {
+    let mut wanted = 0;
+    loop {
+        let patience = if wanted > 0 { Duration::ZERO } else { Duration::from_secs(3600) };
+        match requests.get_timeout(patience) {
+            Ok(FeedRequest::Want(entries)) => wanted = entries,
+            Ok(FeedRequest::Settle(settled)) => {
+                if let Err(error) = feed.settle(settled) {
+                    let _ = reports.put(Message::FeedFailed(error));
+                }
+                tell_warnings(&mut *feed, reports);
+            }
+            Ok(FeedRequest::Owner { job, entry, path }) => {
+                let _ = reports.put(Message::Owned(job, feed.owner(entry, &path)));
+            }
+            Err(GetError::ShutDown) => break,
+            Err(_) => {}
+        }
+        if wanted == 0 || !requests.is_empty() {
+            continue;
+        }
+        let fed = feed.next(wanted, FEED_PATIENCE);
+        tell_warnings(&mut *feed, reports);
+        // Nothing yet and more to come: ask again.
+        if !matches!(&fed, Ok(fed) if fed.entries.is_empty() && !fed.ended) {
+            wanted = 0;
+            let _ = reports.put(Message::Fed(fed));
+        }
+    }
+    if let Err(error) = feed.close() {
+        let _ = reports.put(Message::FeedFailed(error));
+    }
+    tell_warnings(&mut *feed, reports);
+}
+
+fn tell_warnings(feed: &mut dyn Feed, reports: &Queue<Message>) {
+    for warning in feed.take_warnings() {
+        let _ = reports.put(Message::Warned(warning));
+    }
+}
