@@ -38,7 +38,7 @@ pub mod feed;
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]
 pub mod fuzz;
-pub mod info;
+pub mod inspect;
 pub mod job;
 pub mod options;
 pub mod ranges;

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use towline_engine::size;
+use towline_engine::{inspect, size};
 use towline_origin::{Fault, Origin, Resource, check_file};
 use towline_threads::CancelToken;
 use towline_threads::supervisor::signals::Signals;
@@ -18,9 +18,9 @@ use towline_threads::supervisor::{Crew, Interrupt, Outcome, Supervised, Supervis
 
 use crate::args::DemoArgs;
 use crate::complaint::Complaint;
+use crate::exit_codes;
 use crate::say::say;
 use crate::screen::text;
-use crate::{exit_codes, status};
 
 use child::Child;
 
@@ -163,7 +163,7 @@ fn large_file(plan: Plan, dir: &Path, token: &CancelToken) -> Verdict {
 /// Waits until the journal claims enough, and kills the child; returns what the journal holds then.
 fn kill_midway(mut child: Child, journal: &Path, bytes: u64, token: &CancelToken) -> Result<u64, Complaint> {
     let begun = Instant::now();
-    let done_bytes = || status::partial(journal).map_or(0, |partial| partial.done_bytes);
+    let done_bytes = || inspect::partial(journal).map_or(0, |partial| partial.done_bytes);
     while text::percent(done_bytes(), bytes) < KILL_AT_PERCENT {
         if let Some(ended) = child.has_ended()? {
             return Err(failed(format!("the download was to be killed half-way, but ended before that ({ended})")));

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use towline_engine::info::{Info, info};
+use towline_engine::inspect::{self, ServerInfo};
 use towline_engine::size;
 
 use crate::args::InfoArgs;
@@ -20,7 +20,7 @@ pub(crate) fn run(args: InfoArgs) -> Result<u8, Complaint> {
     }
     let mut code = exit_codes::DONE;
     for (index, url) in urls.iter().enumerate() {
-        let text = match info(url, &http) {
+        let text = match inspect::server(url, &http) {
             Ok(info) if json => serde_json::to_string(&info).unwrap_or_default(),
             Ok(info) if index == 0 => human(&info),
             Ok(info) => format!("\n{}", human(&info)),
@@ -39,7 +39,7 @@ pub(crate) fn run(args: InfoArgs) -> Result<u8, Complaint> {
     Ok(code)
 }
 
-fn human(info: &Info) -> String {
+fn human(info: &ServerInfo) -> String {
     let unknown = || "unknown".to_owned();
     let length = info.total_bytes.map_or_else(unknown, |bytes| format!("{bytes} ({})", size::bytes(bytes)));
     let ranges = match info.ranges {

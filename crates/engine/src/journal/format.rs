@@ -10,6 +10,7 @@
 //! knows a newer journal even if it can read nothing else of it; a version's body may gain fields.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::crc::crc32;
 use super::{Identity, Journal, JournalError, Verified};
@@ -218,6 +219,17 @@ fn digits(number: u64) -> u64 {
 
 fn damaged(why: impl Into<String>) -> JournalError {
     JournalError::Damaged(why.into())
+}
+
+/// How much a journal claims, and of how much, whatever its version and its CRC are: enough to be shown.
+pub(crate) fn glance(bytes: &[u8]) -> Option<(u64, Option<u64>)> {
+    let journal: Value = serde_json::from_slice(bytes).ok()?;
+    let body = journal.get("body")?;
+    let at = |range: &Value, index: usize| range.get(index).and_then(Value::as_u64).unwrap_or(0);
+    let len = |range: &Value| at(range, 1).saturating_sub(at(range, 0));
+    let done_bytes = body.get("done")?.as_array()?.iter().map(len).fold(0, u64::saturating_add);
+    let total_bytes = body.get("identity").and_then(|identity| identity.get("total_bytes")).and_then(Value::as_u64);
+    Some((done_bytes, total_bytes))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::storage::FileId;
 
 #[cfg(feature = "fuzz")]
 pub(crate) use self::format::with_body;
-pub(crate) use self::format::{JOURNAL_BYTES_MAX, shortened};
+pub(crate) use self::format::{JOURNAL_BYTES_MAX, glance, shortened};
 
 /// The state of one partial file.
 #[derive(Clone, Debug, PartialEq, Eq)]

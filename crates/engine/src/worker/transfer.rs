@@ -17,7 +17,7 @@ use super::shared::{Grant, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::{Evidence, Verdict, page, samples};
 use crate::http::origin::Scheme;
-use crate::message::{Demand, End, Ended, Fetch, FetchKind, Message, Protocol, Redirect};
+use crate::message::{Demand, End, Ended, Fetch, FetchKind, Message, Protocol};
 use crate::plan::piece::OPEN_END;
 use crate::ranges::ByteRange;
 use crate::source::http::connection::{self, Connection, broken};
@@ -107,11 +107,12 @@ impl Transfer<'_> {
         let answer = Answer::read(&response, connection.protocol(), url, is_given, believes_digests, now)?;
         answer.check()?;
         let body = response.into_body();
+        if let Some(redirect) = answer.redirect() {
+            let is_reusable = drain(body, self.stall).await;
+            self.keep(connection, is_reusable);
+            return Ok(End::Redirect(redirect));
+        }
         let (end, is_reusable) = match (&self.fetch.kind, answer.head.status) {
-            (_, status @ (300..=303 | 307 | 308)) if status != 300 || answer.location.is_some() => {
-                let redirect = Redirect { status, location: answer.location.clone(), cookies: answer.cookies.clone() };
-                (End::Redirect(redirect), drain(body, self.stall).await)
-            }
             (FetchKind::Probe, 200 | 203 | 206) => return self.whole(connection, answer, body, granted).await,
             (FetchKind::Piece { .. }, 206) => return self.piece(connection, &answer, body, sink).await,
             (FetchKind::Check { .. }, 304) => (End::Checked(None), drain(body, self.stall).await),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::Core;
 use super::anew::By;
 use super::connect::{ALONE_SECONDS_MAX, RANGE_TRIES};
-use super::transfer::{PATIENCE_MAX, next_place, not_a_range_error};
+use super::transfer::{PATIENCE_MAX, not_a_range_error};
 use crate::checksum::Checksum;
 use crate::dispatch::backoff;
 use crate::dispatch::job::{Closing, Job, Phase, Segmented, Transfer};
@@ -25,6 +25,7 @@ use crate::message::{Effect, End, FetchKind, Head, Redirect, Time, WorkRequest};
 use crate::plan::TransferId;
 use crate::plan::piece::Piece;
 use crate::secret;
+use crate::source::http::redirect;
 
 /// So much must be there in one piece before a mirror is compared with it: what stands at the very
 /// beginning of a file is often the same in many.
@@ -259,7 +260,7 @@ impl Core {
             return;
         }
         mirror.redirects += 1;
-        match next_place(transfer, redirect, mirror.redirects, allow_downgrade) {
+        match redirect::next((&transfer.url, &transfer.host), redirect, mirror.redirects, allow_downgrade) {
             Ok(place) => mirror.go_to(place),
             Err(error) => self.drop_source(now, id, transfer.source, error),
         }

@@ -466,10 +466,3 @@ pub(super) fn adopt(job: &mut Job, journal: Journal) {
     job.ranges.needs_sample =
         job.sources.is_many() && !(job.content.done.is_empty() || is_of_lead && job.content.held.tells_version());
 }
-
-/// The origin of a URL, or why it cannot be fetched from.
-pub(super) fn origin_of(url: &url::Url) -> Result<Origin> {
-    Origin::of(url).ok_or_else(|| {
-        Error::new(ErrorKind::Redirect, format!("the server sends to a {} URL, which is not followed", url.scheme()))
-    })
-}

@@ -12,20 +12,18 @@ use super::Core;
 use super::connect::RANGE_TRIES;
 use super::doubt::KEPT;
 use super::protocol::without_protocol;
-use super::start::origin_of;
 use crate::dispatch::backoff;
 use crate::dispatch::job::{Failures, Phase, Segmented, Transfer};
-use crate::error::{Blame, Error, ErrorKind, Result};
+use crate::error::{Blame, Error, ErrorKind};
 use crate::event::Event;
-use crate::http::origin::{Origin, Scheme};
+use crate::http::origin::Origin;
 use crate::job::JobId;
 use crate::message::{CommitRequest, Effect, End, Ended, Head, Redirect, Time, WorkRequest};
 use crate::plan::piece::Piece;
 use crate::ranges::ByteRange;
 use crate::secret;
+use crate::source::http::redirect;
 
-/// RFC 9110, section 15.4, lets us choose; browsers stop at 20, curl's callers usually at 10.
-const REDIRECTS_MAX: u32 = 10;
 /// Fewer bytes do not renew the retries: a server that sends one byte an answer is not asked for ever.
 pub(super) const RENEWING_BYTES_MIN: u64 = 4096;
 /// `Retry-After` is obeyed so often in a row before it counts as a failure.
@@ -198,7 +196,7 @@ impl Core {
         let cookies = job.cookies.add(&transfer.url, &redirect.cookies);
         let redirect = &Redirect { cookies, ..redirect.clone() };
         let redirects = if transfer.is_probe { job.lead().redirects } else { transfer.redirects } + 1;
-        let place = match next_place(transfer, redirect, redirects, allow_downgrade) {
+        let place = match redirect::next((&transfer.url, &transfer.host), redirect, redirects, allow_downgrade) {
             Ok(place) => place,
             Err(error) if !transfer.is_probe && matches!(job.phase, Phase::Moving) && self.others_bring(id) => {
                 return self.piece_went_astray(now, id, transfer, error);
@@ -572,51 +570,6 @@ fn is_of_connection(end: &End) -> bool {
 /// comes may follow it.
 fn is_success(end: &End) -> bool {
     matches!(end, End::Complete | End::Gathered(_) | End::Checked(_) | End::Sampled { .. })
-}
-
-/// Where a redirect leads, if it may be followed; `redirects` counts it too.
-pub(super) fn next_place(
-    transfer: &Transfer,
-    redirect: &Redirect,
-    redirects: u32,
-    allow_downgrade: bool,
-) -> Result<(Url, Origin)> {
-    let shown = secret::shown_url(&transfer.url);
-    let status = redirect.status;
-    let refused = |what: String| Error::new(ErrorKind::Redirect, what).with_url(shown.clone());
-    let next = match redirect.location.as_deref().map(|location| (location, transfer.url.join(location))) {
-        Some(("", _)) => return Err(refused(format!("the server answered {status} with an empty Location"))),
-        Some((_, Ok(url))) => url,
-        Some((_, Err(_))) => {
-            return Err(refused(format!("the server's {status} redirects to something that is no URL")));
-        }
-        None => return Err(refused(format!("the server answered {status} without saying where to go"))),
-    };
-    let origin = origin_of(&next).map_err(|error| error.with_url(shown.clone()))?;
-    let next = if origin == transfer.host { with_credentials(next, &transfer.url) } else { next };
-    if next == transfer.url && !redirect.cookies.is_new && redirects > 1 {
-        // It has said so before, and would again.
-        return Err(refused(format!("the server's {status} redirects to itself (it may want a cookie)")));
-    }
-    if redirects > REDIRECTS_MAX {
-        let text = format!("more than {REDIRECTS_MAX} redirects, the last to {}", secret::shown_url(&next));
-        return Err(refused(text));
-    }
-    let is_downgrade = transfer.host.scheme == Scheme::Https && origin.scheme == Scheme::Http;
-    if is_downgrade && !allow_downgrade {
-        return Err(refused(format!("a redirect from https to http was refused ({})", secret::shown_url(&next))));
-    }
-    Ok((next, origin))
-}
-
-/// Credentials in a URL go along to another place of the same origin that names none.
-fn with_credentials(mut next: Url, before: &Url) -> Url {
-    if next.username().is_empty() && next.password().is_none() {
-        // Only a URL without a host can refuse them.
-        let _ = next.set_username(before.username());
-        let _ = next.set_password(before.password());
-    }
-    next
 }
 
 /// What it is if a range was answered with the whole file, or with 416 although the file has it.

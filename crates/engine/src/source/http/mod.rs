@@ -11,6 +11,7 @@ mod heads;
 pub(crate) mod network;
 pub(crate) mod origin;
 pub(crate) mod proxy;
+pub(crate) mod redirect;
 pub(crate) mod request;
 pub(crate) mod resolve;
 pub(crate) mod retry_after;

@@ -14,7 +14,7 @@ use crate::evidence::{Evidence, Place};
 use crate::http::content_range::ContentRange;
 use crate::http::cookies::SetCookies;
 use crate::http::{content_range, digest, disposition, retry_after};
-use crate::message::{Fetch, FetchKind, Head, Protocol};
+use crate::message::{Fetch, FetchKind, Head, Protocol, Redirect};
 use crate::source::http::network::{Network, PlainProxy};
 use crate::source::http::proxy::refusal::{self, Refusal};
 
@@ -310,6 +310,13 @@ impl Answer {
         let Some(name) = &self.contradicts_itself else { return Ok(()) };
         let text = format!("the server's answer has two different {name} fields");
         Err(Error::new(ErrorKind::Protocol, text))
+    }
+
+    /// Where it sends to, if it does: 300 may name a place too (RFC 9110, section 15.4.1).
+    pub(crate) fn redirect(&self) -> Option<Redirect> {
+        let status = self.head.status;
+        let sends = matches!(status, 301..=303 | 307 | 308) || status == 300 && self.location.is_some();
+        sends.then(|| Redirect { status, location: self.location.clone(), cookies: self.cookies.clone() })
     }
 
     /// The error that this status is, if no proxy forwarded the request.

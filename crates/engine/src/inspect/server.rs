@@ -1,4 +1,4 @@
-//! `towline info`: what a server says about a URL, without fetching it.
+//! What a server says about a URL, without fetching it.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -7,7 +7,7 @@ use serde::Serialize;
 use url::Url;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::origin::{Origin, Scheme};
+use crate::http::origin::Origin;
 use crate::job::JobId;
 use crate::message::{Alpn, Fetch, FetchKind, SlotId};
 use crate::name::safe;
@@ -18,17 +18,16 @@ use crate::ranges::ByteRange;
 use crate::secret;
 use crate::source::http::connection::Connection;
 use crate::source::http::network::Network;
+use crate::source::http::redirect;
 use crate::source::http::request::{self, Answer};
 use crate::source::http::resolve::SystemResolver;
 use crate::source::limit::RateLimit;
 use crate::worker::transfer::no_answer;
 
-const REDIRECTS_MAX: u32 = 10;
-
 /// What a server says about a URL.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
-pub struct Info {
+pub struct ServerInfo {
     /// The URL asked for, without secrets.
     pub url: String,
     /// The URL after redirects, without secrets.
@@ -62,7 +61,7 @@ pub struct Info {
 /// # Errors
 ///
 /// What kept the server from answering, or its answer if it is an error.
-pub fn info(url: &Url, options: &HttpOptions) -> Result<Info> {
+pub fn server(url: &Url, options: &HttpOptions) -> Result<ServerInfo> {
     let limit = RateLimit::new(None);
     let network = Network::new(options.clone(), limit, Arc::new(SystemResolver))?;
     let runtime = crate::worker::run::runtime()
@@ -74,36 +73,23 @@ pub fn info(url: &Url, options: &HttpOptions) -> Result<Info> {
     asked.map_err(|error| if error.url().is_some() { error } else { error.with_url(secret::shown_url(url)) })
 }
 
-async fn ask(network: &Network, url: &Url) -> Result<Info> {
-    let own = origin_of(url)?;
-    let mut at = url.clone();
-    let mut redirects = 0;
+async fn ask(network: &Network, url: &Url) -> Result<ServerInfo> {
+    let own = Origin::of(url).ok_or_else(|| {
+        let text = format!("cannot fetch from a {} URL; http and https are possible", url.scheme());
+        Error::new(ErrorKind::Usage, text)
+    })?;
+    let (mut at, mut origin, mut redirects) = (url.clone(), own.clone(), 0);
     loop {
-        let origin = match redirects {
-            0 => own.clone(),
-            _ => origin_of(&at).map_err(|error| Error::new(ErrorKind::Redirect, error.message()))?,
-        };
         let (answer, headers) = first_byte(network, &at, &origin, origin == own).await?;
         let status = answer.head.status;
-        let location = matches!(status, 301 | 302 | 303 | 307 | 308).then_some(answer.location.as_deref()).flatten();
-        let Some(location) = location else {
+        let Some(redirect) = answer.redirect() else {
             return match status {
                 200 | 203 | 206 | 416 => Ok(describe(url, &at, &answer, &headers, redirects)),
                 _ => Err(answer.status_error()),
             };
         };
-        let next = at
-            .join(location)
-            .map_err(|_| Error::new(ErrorKind::Redirect, "the server redirects to something that is no URL"))?;
         redirects += 1;
-        if redirects > REDIRECTS_MAX {
-            return Err(Error::new(ErrorKind::Redirect, format!("more than {REDIRECTS_MAX} redirects")));
-        }
-        let is_downgrade = origin.scheme == Scheme::Https && next.scheme() == "http";
-        if is_downgrade && !network.options.allow_downgrade {
-            return Err(Error::new(ErrorKind::Redirect, "a redirect from https to http was refused"));
-        }
-        at = next;
+        (at, origin) = redirect::next((&at, &origin), &redirect, redirects, network.options.allow_downgrade)?;
     }
 }
 
@@ -141,7 +127,7 @@ async fn first_byte(
     Ok((answer, response.headers().clone()))
 }
 
-fn describe(asked: &Url, at: &Url, answer: &Answer, headers: &http::HeaderMap, redirects: u32) -> Info {
+fn describe(asked: &Url, at: &Url, answer: &Answer, headers: &http::HeaderMap, redirects: u32) -> ServerInfo {
     let head = &answer.head;
     let text = |name: http::HeaderName| {
         let value = headers.get(name)?;
@@ -153,7 +139,7 @@ fn describe(asked: &Url, at: &Url, answer: &Answer, headers: &http::HeaderMap, r
         (206, None) | (200 | 203, _) => Some(false),
         _ => None,
     };
-    Info {
+    ServerInfo {
         url: secret::shown_url(asked),
         final_url: secret::shown_url(at),
         status: head.status,
@@ -168,10 +154,4 @@ fn describe(asked: &Url, at: &Url, answer: &Answer, headers: &http::HeaderMap, r
         protocol: head.protocol.name(),
         redirects,
     }
-}
-
-fn origin_of(url: &Url) -> Result<Origin> {
-    Origin::of(url).ok_or_else(|| {
-        Error::new(ErrorKind::Usage, format!("cannot fetch from a {} URL; http and https are possible", url.scheme()))
-    })
 }

@@ -1,0 +1,62 @@
+//! Where a redirect leads, and whether it may be followed. Pure.
+
+use url::Url;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::origin::{Origin, Scheme};
+use crate::message::Redirect;
+use crate::secret;
+
+/// RFC 9110, section 15.4, lets us choose; browsers stop at 20, curl's callers usually at 10.
+const REDIRECTS_MAX: u32 = 10;
+
+/// Where a redirect leads from this place, if it may be followed; `redirects` counts it too.
+///
+/// # Errors
+/// [`ErrorKind::Redirect`] if it leads nowhere, in circles, too far, or from https to http without
+/// `allow_downgrade`.
+pub(crate) fn next(
+    (at, host): (&Url, &Origin),
+    redirect: &Redirect,
+    redirects: u32,
+    allow_downgrade: bool,
+) -> Result<(Url, Origin)> {
+    let shown = secret::shown_url(at);
+    let status = redirect.status;
+    let refused = |what: String| Error::new(ErrorKind::Redirect, what).with_url(shown.clone());
+    let next = match redirect.location.as_deref().map(|location| (location, at.join(location))) {
+        Some(("", _)) => return Err(refused(format!("the server answered {status} with an empty Location"))),
+        Some((_, Ok(url))) => url,
+        Some((_, Err(_))) => {
+            return Err(refused(format!("the server's {status} redirects to something that is no URL")));
+        }
+        None => return Err(refused(format!("the server answered {status} without saying where to go"))),
+    };
+    let Some(origin) = Origin::of(&next) else {
+        return Err(refused(format!("the server sends to a {} URL, which is not followed", next.scheme())));
+    };
+    let next = if origin == *host { with_credentials(next, at) } else { next };
+    if next == *at && !redirect.cookies.is_new && redirects > 1 {
+        // It has said so before, and would again.
+        return Err(refused(format!("the server's {status} redirects to itself (it may want a cookie)")));
+    }
+    if redirects > REDIRECTS_MAX {
+        let text = format!("more than {REDIRECTS_MAX} redirects, the last to {}", secret::shown_url(&next));
+        return Err(refused(text));
+    }
+    let is_downgrade = host.scheme == Scheme::Https && origin.scheme == Scheme::Http;
+    if is_downgrade && !allow_downgrade {
+        return Err(refused(format!("a redirect from https to http was refused ({})", secret::shown_url(&next))));
+    }
+    Ok((next, origin))
+}
+
+/// Credentials in a URL go along to another place of the same origin that names none.
+fn with_credentials(mut next: Url, before: &Url) -> Url {
+    if next.username().is_empty() && next.password().is_none() {
+        // Only a URL without a host can refuse them.
+        let _ = next.set_username(before.username());
+        let _ = next.set_password(before.password());
+    }
+    next
+}
