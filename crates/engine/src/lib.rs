@@ -38,6 +38,7 @@ pub mod feed;
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]
 pub mod fuzz;
+pub mod http;
 pub mod inspect;
 pub mod job;
 pub mod options;
@@ -46,6 +47,7 @@ pub mod report;
 pub mod secret;
 pub mod session;
 pub mod size;
+pub mod status;
 pub mod storage;
 
 mod disk;
@@ -56,6 +58,7 @@ mod message;
 mod name;
 mod plan;
 mod promise;
+mod rate_limit;
 mod source;
 mod worker;
 
@@ -67,8 +70,8 @@ pub use checksum::Checksum;
 pub use download::{Download, download};
 pub use error::{Blame, Error, ErrorKind, Result};
 pub use event::{Event, Progress, Reporter, Summary};
-pub use job::{JobChange, JobFilter, JobId, JobOptions, JobPage, JobSpec, JobState, JobStatus};
+pub use job::{JobId, JobOptions, JobSpec};
 pub use options::Options;
 pub use session::{Ended, Envelope, Session, SessionHandle, Subscription, SubscriptionError};
-pub use source::http;
 pub use source::http::resolve::{Resolve, Resolving, SystemResolver};
+pub use status::{JobChange, JobFilter, JobPage, JobState, JobStatus};

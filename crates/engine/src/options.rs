@@ -7,9 +7,6 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue};
 use url::Url;
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::source::http::proxy::Proxy;
-
 /// How a session works. Start from [`Options::default`] and change what you need.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -173,29 +170,6 @@ pub enum ProxyChoice {
     Direct,
 }
 
-impl ProxyChoice {
-    /// This proxy, written as people do (`HOST:PORT` is `http`), but for the hosts in `except`: names
-    /// with all names below them, addresses, networks (`10.0.0.0/8`), each with `:PORT` if only that
-    /// one is meant, or `*`; separated by commas.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Usage`] if it cannot be used. What it says holds nothing that is secret.
-    ///
-    /// ```
-    /// use towline_engine::options::ProxyChoice;
-    ///
-    /// assert!(ProxyChoice::parse("proxy.example:3128", "localhost, 10.0.0.0/8").is_ok());
-    /// assert!(ProxyChoice::parse("socks4://proxy.example", "").is_err());
-    /// ```
-    pub fn parse(proxy: &str, except: &str) -> Result<Self> {
-        match Proxy::url(proxy) {
-            Ok(url) => Ok(Self::Use { url, except: except.to_owned() }),
-            Err(why) => Err(Error::new(ErrorKind::Usage, format!("the proxy cannot be used: {why}"))),
-        }
-    }
-}
-
 /// Without the proxy's credentials.
 impl fmt::Debug for ProxyChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -220,24 +194,4 @@ pub enum HttpVersion {
     Http1,
     /// HTTP/2 for everything over TLS, where it is offered.
     Http2,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_proxy_is_shown_without_its_credentials() {
-        let choice = ProxyChoice::parse("NOBODY:SECRET@p:3128", "h").unwrap();
-        assert_eq!(format!("{choice:?}"), "Use { url: \"http://p:3128/\", except: \"h\" }");
-    }
-
-    #[test]
-    fn a_proxy_that_cannot_be_used_is_wrong_usage() {
-        for text in ["", "socks4://NOBODY:SECRET@p", "http://NOBODY:SECRET@[bad", "http://NOBODY:SECRET@p:0"] {
-            let error = ProxyChoice::parse(text, "").unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Usage);
-            assert!(!error.to_string().contains("SECRET"), "{error}");
-        }
-    }
 }

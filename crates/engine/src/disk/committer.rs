@@ -19,7 +19,7 @@ use super::{Parts, written};
 use crate::checksum::{self, Algorithm, Hasher};
 use crate::error::{Error, ErrorKind, Result};
 use crate::failpoint;
-use crate::feed::ledger::unix_ns;
+use crate::feed::values::unix_ns;
 use crate::job::JobId;
 use crate::journal::Journal;
 use crate::message::{CommitRequest, Fate, Message, Note, Publish, Published, Store};

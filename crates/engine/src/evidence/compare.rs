@@ -1,6 +1,7 @@
 //! The verdict on two pieces of evidence, kind by kind, the most certain first.
 
-use super::{Evidence, VALUE_BYTES_MAX};
+use super::claim::Evidence;
+use super::tag::VALUE_BYTES_MAX;
 
 /// Whether two pieces of evidence speak of the same content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::VALUE_BYTES_MAX;
+/// Longer values of a server are not kept.
+pub(super) const VALUE_BYTES_MAX: usize = 1024;
 
 /// An entity tag, strong or weak.
 ///

@@ -2,6 +2,8 @@ use proptest::prelude::*;
 
 use super::Strength::{Proof, Strong, Weak};
 use super::Verdict::{Different, Same, Unknown};
+use http::{HeaderMap, HeaderValue};
+
 use super::*;
 
 /// One hour before the answers.

@@ -12,11 +12,13 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 use crate::feed::entries::{Candidate, Found, Known};
+use crate::feed::fault::ledger_error;
 use crate::feed::identity::Identity;
-use crate::feed::ledger::{Ledger, is_same_time, kind_from, ledger_error, unix_ns};
+use crate::feed::ledger::Ledger;
 use crate::feed::lines::{Form, Plain};
 use crate::feed::list::{Line, ListReader, Next, Until, parse_line, too_long};
 use crate::feed::spool::{Opener, Spool};
+use crate::feed::values::{is_same_time, kind_from, unix_ns};
 use crate::feed::waiting::{Place, Turn, Waiter, Waiting, shown_again};
 use crate::feed::{EntryId, Fed, FedEntry, Feed, Owner, Settled, SettledState};
 use crate::job::JobSpec;

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::SystemTime;
 
 use super::*;
-use crate::feed::opening::{DIRECTORY, LEDGER};
+use crate::feed::paths::{DIRECTORY, LEDGER};
 use crate::feed::status::ledger_status;
 use crate::feed::waiting::INLINE_MAX;
 use crate::feed::{LedgerStatus, SettledState};

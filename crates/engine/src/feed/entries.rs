@@ -14,7 +14,8 @@ use std::path::PathBuf;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 
 use crate::feed::identity::{Identity, Key};
-use crate::feed::ledger::{Ledger, path_from};
+use crate::feed::ledger::Ledger;
+use crate::feed::values::path_from;
 use crate::name::safe::check_output;
 use crate::secret::printable;
 

@@ -12,7 +12,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::error::Error;
-use crate::feed::opening::aside_name;
+use crate::feed::paths::aside_name;
 use crate::job::JobSpec;
 use crate::secret::key_url;
 use crate::storage::disk::limits::Limits;

@@ -9,19 +9,18 @@
 //! in the middle of a run too (see [`Ledger::transaction`]). The entries that are in hand then are
 //! known by their identity, and get a new row when they are settled.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use rusqlite::config::DbConfig;
-use rusqlite::types::{Value, ValueRef};
-use rusqlite::{Connection, ErrorCode, OptionalExtension, ffi, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
+use crate::feed::fault::{is_damage, ledger_error};
 use crate::feed::identity::{Identity, Key, Secret};
-use crate::feed::opening::{DirectoryLock, LEDGER, make_directory, prepare, replace, take_lock};
-use crate::feed::schema::VERSION;
+use crate::feed::opening::{DirectoryLock, make_directory, prepare, replace, take_lock};
+use crate::feed::paths::LEDGER;
+use crate::feed::values::{kind_text, path_value, signed, unix_ms, unix_ns};
 use crate::feed::waiting::Place;
 use crate::feed::{EntryId, Settled, SettledState, spare};
 
@@ -304,179 +303,5 @@ impl Ledger {
         self.conn.prepare_cached(RE_ENTER)?.execute(params![row, key, place.occurrence, self.run, url])?;
         self.conn.prepare_cached(NAME)?.execute(params![key, row])?;
         Ok(row)
-    }
-}
-
-/// Whether this error means that the file is no (whole) ledger, or not the one that it was.
-pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
-    use rusqlite::Error as Sql;
-
-    let failure = match error {
-        Sql::SqliteFailure(failure, _) => failure,
-        Sql::SqlInputError { error, .. } => error,
-        // Values that we never write where they were found.
-        Sql::FromSqlConversionFailure(..)
-        | Sql::IntegralValueOutOfRange(..)
-        | Sql::Utf8Error(..)
-        | Sql::InvalidColumnType(..)
-        | Sql::QueryReturnedNoRows => return true,
-        _ => return false,
-    };
-    match failure.code {
-        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => true,
-        // Our statements are fixed and never break a rule of our own tables: the tables are others.
-        ErrorCode::Unknown
-        | ErrorCode::SchemaChanged
-        | ErrorCode::TooBig
-        | ErrorCode::ConstraintViolation
-        | ErrorCode::TypeMismatch => true,
-        // The file was cut, or its name leads elsewhere now.
-        ErrorCode::SystemIoFailure => {
-            [ffi::SQLITE_IOERR_SHORT_READ, ffi::SQLITE_IOERR_DATA, ffi::SQLITE_IOERR_CORRUPTFS]
-                .contains(&failure.extended_code)
-        }
-        ErrorCode::ReadOnly => failure.extended_code == ffi::SQLITE_READONLY_DBMOVED,
-        _ => false,
-    }
-}
-
-/// An error of SQLite as one of ours.
-pub(crate) fn ledger_error(action: &str, path: &Path, error: rusqlite::Error) -> Error {
-    let kind = match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => ErrorKind::DiskFull,
-        _ => ErrorKind::Storage,
-    };
-    Error::new(kind, format!("cannot {action}: {error}")).with_path(path).with_source(error)
-}
-
-/// Refuses a ledger that a newer version wrote.
-pub(crate) fn newer(path: &Path, version: i32) -> Error {
-    let message = format!("the ledger has format {version}; this towline knows up to {VERSION}");
-    Error::new(ErrorKind::JournalVersion, message).with_path(path)
-}
-
-/// A path as it is kept: text where it is text.
-pub(crate) fn path_value(path: &Path) -> Value {
-    match path.to_str() {
-        Some(text) => Value::Text(text.to_owned()),
-        None => Value::Blob(path.as_os_str().as_bytes().to_vec()),
-    }
-}
-
-/// The path behind [`path_value`].
-pub(crate) fn path_from(value: ValueRef<'_>) -> Option<PathBuf> {
-    match value {
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(OsStr::from_bytes(bytes).into()),
-        _ => None,
-    }
-}
-
-const NS_PER_SECOND: i64 = 1_000_000_000;
-
-/// A time as it is kept, nanoseconds since 1970.
-pub(crate) fn unix_ns(time: SystemTime) -> i64 {
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
-        Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |ns| -ns),
-    }
-}
-
-/// Whether a file still has the time that was kept of it. Some file systems keep whole seconds, or come
-/// to them when the file is renamed or looked at again (encfs): then these are compared.
-pub(crate) fn is_same_time(kept_ns: i64, found_ns: i64) -> bool {
-    let is_whole = |ns: i64| ns % NS_PER_SECOND == 0;
-    let second = |ns: i64| ns.div_euclid(NS_PER_SECOND);
-    kept_ns == found_ns || (is_whole(kept_ns) || is_whole(found_ns)) && second(kept_ns) == second(found_ns)
-}
-
-/// A number as SQLite keeps it.
-pub(crate) fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// A kind as it is kept.
-pub(crate) fn kind_text(kind: ErrorKind) -> String {
-    if let ErrorKind::Status(code) = kind {
-        return format!("status:{code}");
-    }
-    kind.name().to_owned()
-}
-
-/// The kind behind [`kind_text`].
-pub(crate) fn kind_from(text: &str) -> ErrorKind {
-    if let Some(code) = text.strip_prefix("status:").and_then(|code| code.parse().ok()) {
-        return ErrorKind::Status(code);
-    }
-    KINDS.iter().copied().find(|kind| kind.name() == text).unwrap_or(ErrorKind::Internal)
-}
-
-/// Makes `KINDS` of all kinds but [`ErrorKind::Status`]; does not compile if one is forgotten.
-macro_rules! kinds {
-    ($($kind:ident),* $(,)?) => {
-        const KINDS: &[ErrorKind] = &[$(ErrorKind::$kind),*];
-        const _: fn(ErrorKind) = |kind| match kind {
-            ErrorKind::Status(_) $(| ErrorKind::$kind)* => (),
-        };
-    };
-}
-
-kinds!(
-    Usage,
-    ListLine,
-    Resolve,
-    Connect,
-    Tls,
-    Proxy,
-    Broken,
-    Stalled,
-    Protocol,
-    Redirect,
-    Changed,
-    Digest,
-    TooLarge,
-    Page,
-    NameTaken,
-    DiskFull,
-    Storage,
-    Locked,
-    JournalVersion,
-    Cancelled,
-    Interrupted,
-    Internal,
-);
-
-fn unix_ms(time: SystemTime) -> i64 {
-    unix_ns(time) / 1_000_000
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_kind_is_kept_and_found_again() {
-        for kind in KINDS.iter().copied().chain([ErrorKind::Status(404)]) {
-            assert_eq!(kind_from(&kind_text(kind)), kind);
-        }
-        assert_eq!(kind_from("what a later version says"), ErrorKind::Internal);
-    }
-
-    #[test]
-    fn times_are_compared_as_finely_as_both_are_kept() {
-        let second = NS_PER_SECOND;
-        assert!(is_same_time(7 * second + 1, 7 * second + 1));
-        assert!(!is_same_time(7 * second + 1, 7 * second + 2));
-        assert!(is_same_time(7 * second + 1, 7 * second));
-        assert!(is_same_time(7 * second, 7 * second + 1));
-        assert!(!is_same_time(7 * second, 8 * second));
-        assert!(!is_same_time(7 * second, 6 * second + 999_999_999));
-        assert!(is_same_time(-second, -1), "before 1970 a second begins below, too");
-    }
-
-    #[test]
-    fn a_path_that_is_no_text_is_kept_too() {
-        let path = Path::new(OsStr::from_bytes(b"a/\xff"));
-        let Value::Blob(bytes) = path_value(path) else { panic!("text") };
-        assert_eq!(path_from(ValueRef::Blob(&bytes)).as_deref(), Some(path));
     }
 }

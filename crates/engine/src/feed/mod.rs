@@ -3,18 +3,21 @@
 
 pub(crate) mod batch;
 pub(crate) mod entries;
+mod fault;
 pub(crate) mod identity;
 pub(crate) mod ledger;
 mod lines;
 pub(crate) mod list;
 pub(crate) mod opening;
 pub(crate) mod owners;
+pub(crate) mod paths;
 pub(crate) mod schema;
 pub(crate) mod spare;
 pub(crate) mod spool;
 mod sqlite;
 pub(crate) mod status;
-pub(crate) mod waiting;
+pub(crate) mod values;
+mod waiting;
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};

@@ -13,28 +13,19 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::{Error, ErrorKind};
 use crate::failpoint;
+use crate::feed::fault::{is_damage, ledger_error, newer};
 use crate::feed::identity::Secret;
-use crate::feed::ledger::{is_damage, ledger_error, newer};
+use crate::feed::paths::{BUSY_TIMEOUT, DIRECTORY, LOCK, aside_name, beside};
 use crate::feed::schema::{self, APPLICATION_ID, Holds, VERSION};
 use crate::feed::{spare, sqlite};
 use crate::storage::disk::keep_private;
 use crate::storage::disk::limits::Limits;
 use crate::storage::disk::lock::{self, Held, Lock};
 
-/// The directory of ours in a batch's directory.
-pub(crate) const DIRECTORY: &str = ".towline";
-/// The ledger's name in it.
-pub(crate) const LEDGER: &str = "ledger.sqlite";
-/// The lock's name in it.
-pub(crate) const LOCK: &str = "lock";
-/// So many damaged files are kept beside one at most.
-const ASIDE_MAX: u32 = 1000;
 /// How often the lock is tried.
 const LOCK_TRIES: u32 = 5;
 /// What SQLite opens: the ledger, and what it makes beside it.
 const SQLITES: [&str; 4] = ["", "-wal", "-journal", "-shm"];
-/// How long one process waits for another one's transaction.
-pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Makes our directory in the batch's, and the batch's if it is missing.
 pub(crate) fn make_directory(dir: &Path) -> Result<PathBuf, Error> {
@@ -149,23 +140,6 @@ pub(crate) fn replace(
     let conn = prepare(path, secret, warnings)?
         .ok_or_else(|| Error::new(ErrorKind::Storage, "a new ledger is damaged at once").with_path(path))?;
     Ok((conn, false))
-}
-
-/// The name under which something that cannot be used is kept.
-pub(crate) fn aside_name(path: &Path) -> Result<PathBuf, Error> {
-    let mut names = (1..=ASIDE_MAX).map(|number| beside(path, &format!(".damaged-{number}")));
-    let is_free = |name: &PathBuf| fs::symlink_metadata(name).is_err();
-    names.find(is_free).ok_or_else(|| {
-        let text = format!("it is damaged, and {ASIDE_MAX} others were set aside before");
-        Error::new(ErrorKind::Storage, text).with_path(path).with_advice("remove those that you do not need")
-    })
-}
-
-/// `path` with something after it.
-pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
 }
 
 /// Gives a damaged ledger another name, with what belongs to it, and says which; `None` if it is gone.

@@ -14,7 +14,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::Error;
-use crate::feed::opening::beside;
+use crate::feed::paths::beside;
 use crate::feed::sqlite;
 use crate::storage::disk::limits::Limits;
 use crate::storage::disk::sync;

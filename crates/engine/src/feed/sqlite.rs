@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::feed::opening::LOCK;
+use crate::feed::paths::LOCK;
 use crate::storage::disk::{lock, sync};
 
 /// The layer of SQLite that takes no locks.

@@ -14,8 +14,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use serde::Serialize;
 
 use crate::error::{Error, ErrorKind};
-use crate::feed::ledger::{is_damage, ledger_error, newer};
-use crate::feed::opening::{BUSY_TIMEOUT, DIRECTORY, LEDGER, LOCK};
+use crate::feed::fault::{is_damage, ledger_error, newer};
+use crate::feed::paths::{BUSY_TIMEOUT, DIRECTORY, LEDGER, LOCK};
 use crate::feed::schema::{APPLICATION_ID, VERSION};
 use crate::feed::sqlite;
 use crate::secret::printable;

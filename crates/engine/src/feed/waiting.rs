@@ -13,8 +13,8 @@ use rusqlite::{Connection, params};
 use crate::error::{Error, ErrorKind};
 use crate::feed::EntryId;
 use crate::feed::identity::Identity;
-use crate::feed::ledger::signed;
 use crate::feed::list::{Line, line_at, parse_line};
+use crate::feed::values::signed;
 use crate::job::JobSpec;
 use crate::secret::shown_url;
 

@@ -15,13 +15,13 @@ use crate::options::HttpOptions;
 use crate::plan::TransferId;
 use crate::plan::piece::Piece;
 use crate::ranges::ByteRange;
+use crate::rate_limit::RateLimit;
 use crate::secret;
 use crate::source::http::connection::Connection;
 use crate::source::http::network::Network;
 use crate::source::http::redirect;
 use crate::source::http::request::{self, Answer};
 use crate::source::http::resolve::SystemResolver;
-use crate::source::limit::RateLimit;
 use crate::worker::transfer::no_answer;
 
 /// What a server says about a URL.

@@ -1,13 +1,11 @@
-//! What is to be fetched ([`JobSpec`]), by which name a session knows it ([`JobId`]), and how it stands
-//! ([`JobStatus`]).
+//! What is to be fetched ([`JobSpec`]), and by which number a session knows it ([`JobId`]). How it stands is
+//! in [`crate::status`].
 
 mod spec;
-mod status;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::spec::{JobOptions, JobSpec};
-pub use self::status::{JobChange, JobFilter, JobPage, JobState, JobStatus};
 
 /// Jobs of a feed get numbers from here on; those added one by one get lower ones.
 pub(crate) const FEED_JOBS_FROM: u64 = 1 << 40;

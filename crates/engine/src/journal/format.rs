@@ -12,8 +12,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::content::{Identity, Journal, JournalError, Verified};
 use super::crc::crc32;
-use super::{Identity, Journal, JournalError, Verified};
 use crate::ranges::{ByteRange, RangeSet};
 use crate::secret::shown_text;
 use crate::storage::FileId;

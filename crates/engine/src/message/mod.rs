@@ -21,8 +21,9 @@ pub(crate) use self::work::{
 use crate::error::{Error, Result};
 use crate::event::{Event, Progress};
 use crate::feed::{Fed, Owner, Settled};
-use crate::job::{JobChange, JobFilter, JobId, JobPage, JobSpec, JobStatus};
+use crate::job::{JobId, JobSpec};
 use crate::plan::TransferId;
+use crate::status::{JobChange, JobFilter, JobPage, JobStatus};
 
 /// Time since the session began: the core has no clock of its own.
 pub(crate) type Time = Duration;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 use crate::evidence::{Evidence, Given};
-use crate::feed::ledger::{is_same_time, unix_ns};
+use crate::feed::values::{is_same_time, unix_ns};
 use crate::job::JobId;
 use crate::journal::Journal;
 use crate::storage::Stat;

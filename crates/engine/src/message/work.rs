@@ -15,7 +15,7 @@ use crate::job::JobId;
 use crate::plan::TransferId;
 use crate::plan::piece::Piece;
 use crate::ranges::ByteRange;
-use crate::source::limit::RateLimit;
+use crate::rate_limit::RateLimit;
 
 /// Names a connection slot: the right to hold one connection to one host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

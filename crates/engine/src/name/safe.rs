@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use unicode_normalization::UnicodeNormalization;
 use url::Url;
 
-use super::{BATCH_DIRECTORY, JOURNAL_SUFFIX, OUR_SUFFIXES, PART_SUFFIX};
+use super::ours::{BATCH_DIRECTORY, JOURNAL_SUFFIX, OUR_SUFFIXES, PART_SUFFIX};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::{is_unprintable, userinfo_len};
 

@@ -29,6 +29,20 @@ pub(super) struct Parameter<'a> {
     has_expiry: bool,
 }
 
+impl schemes::Signing for Parameter<'_> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn value(&self) -> Option<&str> {
+        self.value.as_deref()
+    }
+
+    fn set_signing(&mut self) {
+        self.is_signing = true;
+    }
+}
+
 impl<'a> Parameter<'a> {
     fn new(separator: &'a str, pair: &'a str) -> Self {
         let (name, value) = match pair.split_once('=') {

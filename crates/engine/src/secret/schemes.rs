@@ -5,7 +5,6 @@
 //! compared exactly but for case. Sources: the providers' documentation of signed URLs.
 
 use super::looks;
-use super::parameters::Parameter;
 
 use Shape::{
     Any, Backblaze, Baidu, Digest, DigestAndTime, HexTime, Jwt, KeyAndDigest, Md5, Number, Stamped, Tencent,
@@ -126,9 +125,19 @@ const VENDOR_NAMES: &[&str] = &[
     "additional-headers", "security-token", "content-sha256", "region-set", "s3session-token",
 ];
 
+/// A parameter of which may turn out that it belongs to a signature.
+pub(super) trait Signing {
+    /// Its name, in small letters.
+    fn name(&self) -> &str;
+    /// Its value; none without `=`.
+    fn value(&self) -> Option<&str>;
+    /// It belongs to a signature.
+    fn set_signing(&mut self);
+}
+
 /// Marks the parameters that belong to a signature that is there.
-pub(super) fn mark(parameters: &mut [Parameter<'_>]) {
-    if parameters.iter().all(|parameter| parameter.value.is_none()) {
+pub(super) fn mark<P: Signing>(parameters: &mut [P]) {
+    if parameters.iter().all(|parameter| parameter.value().is_none()) {
         return;
     }
     for scheme in SCHEMES {
@@ -136,21 +145,24 @@ pub(super) fn mark(parameters: &mut [Parameter<'_>]) {
         if scheme.needs.iter().all(is_there) {
             for parameter in parameters.iter_mut() {
                 let is_needed = scheme.needs.iter().any(|(names, shape)| is_one(parameter, names, *shape));
-                let goes_too = parameter.value.is_some() && scheme.also.contains(&parameter.name.as_str());
-                parameter.is_signing |= is_needed || goes_too;
+                let goes_too = parameter.value().is_some() && scheme.also.contains(&parameter.name());
+                if is_needed || goes_too {
+                    parameter.set_signing();
+                }
             }
         }
     }
     for vendor in VENDORS {
-        let is_signature = |parameter: &Parameter<'_>| {
-            parameter.name.strip_prefix(vendor) == Some("signature")
-                && parameter.value.as_deref().is_some_and(|value| !value.is_empty())
+        let is_signature = |parameter: &P| {
+            parameter.name().strip_prefix(vendor) == Some("signature")
+                && parameter.value().is_some_and(|value| !value.is_empty())
         };
         if parameters.iter().any(is_signature) {
-            for parameter in parameters.iter_mut().filter(|parameter| parameter.value.is_some()) {
-                let name = parameter.name.strip_prefix(vendor);
-                let belongs = name.is_some_and(|name| VENDOR_NAMES.contains(&name));
-                parameter.is_signing |= belongs;
+            for parameter in parameters.iter_mut().filter(|parameter| parameter.value().is_some()) {
+                let name = parameter.name().strip_prefix(vendor);
+                if name.is_some_and(|name| VENDOR_NAMES.contains(&name)) {
+                    parameter.set_signing();
+                }
             }
         }
     }
@@ -166,8 +178,8 @@ pub(super) fn is_akamai(value: &str) -> bool {
         && ["exp", "hmac"].iter().all(|needed| names().any(|name| name == *needed))
 }
 
-fn is_one(parameter: &Parameter<'_>, names: &[&str], shape: Shape) -> bool {
-    names.contains(&parameter.name.as_str()) && parameter.value.as_deref().is_some_and(|value| shape.fits(value))
+fn is_one(parameter: &impl Signing, names: &[&str], shape: Shape) -> bool {
+    names.contains(&parameter.name()) && parameter.value().is_some_and(|value| shape.fits(value))
 }
 
 impl Shape {

@@ -13,8 +13,9 @@ use super::subscription::{Subscribers, Subscription};
 use crate::dispatch::driver::Queues;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Progress;
-use crate::job::{FEED_JOBS_FROM, JobChange, JobFilter, JobId, JobPage, JobSpec, JobStatus};
+use crate::job::{FEED_JOBS_FROM, JobId, JobSpec};
 use crate::message::{Command, Message};
+use crate::status::{JobChange, JobFilter, JobPage, JobStatus};
 
 /// An answer takes no longer, unless something is wrong.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);

@@ -26,9 +26,9 @@ use crate::error::{Error, ErrorKind, Result, find, plain_io};
 use crate::event::{Reporter, Summary};
 use crate::feed::Feed;
 use crate::options::Options;
+use crate::rate_limit::RateLimit;
 use crate::source::http::network::Network;
 use crate::source::http::resolve::{Resolve, SystemResolver};
-use crate::source::limit::RateLimit;
 use crate::storage::Storage;
 use crate::storage::disk::Disk;
 

@@ -1,5 +1,4 @@
 //! Where bytes come from. A source asks one place for a file or a range of it, and its answers say in the
 //! engine's words what came: [`crate::message::End`]. HTTP is one; the simulator's network is the other.
 
-pub mod http;
-pub(crate) mod limit;
+pub(crate) mod http;

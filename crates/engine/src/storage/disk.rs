@@ -8,6 +8,7 @@ mod kind;
 pub(crate) mod limits;
 pub(crate) mod lock;
 mod notes;
+mod open;
 mod part;
 mod rename;
 pub(crate) mod sync;
@@ -23,17 +24,11 @@ use std::time::SystemTime;
 use rustix::io::retry_on_intr;
 
 use self::limits::Limits;
+use self::open::{OPEN_FLAGS, PRIVATE_MODE, open_regular};
 use self::part::DiskPart;
 use self::rename::{exchange, rename_new};
 use super::{FileId, OpenPart, PartFile, Stat, StatKind, Storage};
 use crate::name::{BATCH_DIRECTORY, JOURNAL_SUFFIX, NameRules, damaged_path};
-
-/// Of each open: no symlink at the last component, and no wait for the other end of a pipe or
-/// line. Neither matters to a regular file.
-const OPEN_FLAGS: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
-
-/// The mode of what is not finished, and of what only we read.
-const PRIVATE_MODE: u32 = 0o600;
 
 /// A file that begins with as many bytes of ours was left by us.
 const ALIKE_BYTES: u64 = 16;
@@ -222,15 +217,6 @@ fn born_unix_ns(metadata: &Metadata) -> Option<u64> {
     u64::try_from(since.as_nanos()).ok()
 }
 
-/// Opens a regular file; anything else at `path` is refused, a symlink with `ELOOP`.
-fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    let file = options.custom_flags(OPEN_FLAGS).open(path).map_err(|error| match error.raw_os_error() {
-        Some(libc::EISDIR | libc::ENXIO) => not_regular(),
-        _ => error,
-    })?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
-}
-
 /// A new private file for this content. What a crash left under the name goes first: it may have a
 /// wider mode, or another name as well. What somebody else has put there is kept under a free name.
 fn create_private(path: &Path, content: &[u8]) -> io::Result<File> {
@@ -295,10 +281,6 @@ pub(crate) fn keep_private(file: &File) -> io::Result<()> {
         Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) => Ok(()),
         result => result,
     }
-}
-
-fn not_regular() -> io::Error {
-    io::Error::new(ErrorKind::InvalidInput, "something that is not a regular file is in the way")
 }
 
 /// Syncs it too if there are limits to tell what is refused.

@@ -5,7 +5,7 @@
 use super::Core;
 use super::doubt::{KEPT, UNKNOWN_MAX};
 use crate::dispatch::backoff;
-use crate::dispatch::job::{Closing, Failures, Phase, Segmented};
+use crate::dispatch::job::{By, Closing, Failures, Phase, Segmented};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::evidence::Evidence;
@@ -16,15 +16,6 @@ use crate::secret;
 
 /// After so many changes, one unsegmented stream is tried; after that one, it fails.
 pub(super) const RESTARTS_MAX: u32 = 3;
-
-/// What shows that the file is another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum By {
-    /// Answers tell another version.
-    Version,
-    /// Bytes that were fetched again differ.
-    Bytes,
-}
 
 impl Core {
     pub(super) fn restart(&mut self, now: Time, id: JobId, reason: &str, by: By) {

@@ -393,7 +393,7 @@ impl Core {
             "what has come is kept; --same-content goes on if samples of both agree, --restart gives it up, another \
                  -o begins beside it",
         );
-        super::start::adopt(job, journal);
+        super::adopt::adopt(job, journal);
         self.close(now, id, Closing::Fail(error));
     }
 

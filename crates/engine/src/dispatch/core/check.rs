@@ -5,8 +5,7 @@
 use std::sync::Arc;
 
 use super::Core;
-use super::anew::By;
-use crate::dispatch::job::{FinalCheck, Job, Phase, Transfer};
+use crate::dispatch::job::{By, FinalCheck, Job, Phase, Transfer};
 use crate::job::JobId;
 use crate::message::{End, FetchKind, Head, Time};
 use crate::plan::piece::Piece;

@@ -8,9 +8,8 @@
 use std::path::{Path, PathBuf};
 
 use super::Core;
-use super::anew::By;
 use super::connect::RANGE_TRIES;
-use crate::dispatch::job::{Doubts, Job, Segmented, Transfer};
+use crate::dispatch::job::{By, Doubts, Job, Segmented, Transfer};
 use crate::dispatch::link::Link;
 use crate::error::{Error, ErrorKind};
 use crate::evidence::{Verdict, page};

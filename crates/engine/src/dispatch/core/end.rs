@@ -2,19 +2,19 @@
 //! has come meanwhile.
 
 use super::Core;
-use super::anew::By;
-use super::start::adopt;
-use crate::dispatch::job::{Closing, FinalCheck, Job, Phase, Published};
+use super::adopt::adopt;
+use crate::dispatch::job::{By, Closing, FinalCheck, Job, Phase, Published};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{ErrorReport, Event, How};
 use crate::feed::{Settled, SettledState};
-use crate::job::{JobId, JobState};
+use crate::job::JobId;
 use crate::journal::{Journal, Verified};
 use crate::message::{CommitRequest, Effect, Fate, Publish, Time, WorkRequest};
 use crate::options::Existing;
 use crate::plan::TransferId;
 use crate::ranges::{ByteRange, RangeSet};
 use crate::size::bytes;
+use crate::status::JobState;
 
 impl Core {
     /// Ends what the job does, for this reason: breaks its transfers off; the rest follows when

@@ -332,7 +332,7 @@ impl Core {
         }
         // The answer is used up; the file is asked for again, and it is known now what is to be done.
         if let Some(journal) = partial {
-            super::start::adopt(job, journal);
+            super::adopt::adopt(job, journal);
         }
         job.answer.head = None;
         job.answer.probe = None;

@@ -9,10 +9,11 @@ use crate::error::{Error, ErrorKind};
 use crate::event::{ErrorReport, Event, How};
 use crate::feed::EntryId;
 use crate::http::origin::Origin;
-use crate::job::{JobChange, JobFilter, JobId, JobPage, JobSpec, JobState, JobStatus};
+use crate::job::{JobId, JobSpec};
 use crate::message::{Command, Effect, Time};
 use crate::name::safe;
 use crate::secret;
+use crate::status::{JobChange, JobFilter, JobPage, JobState, JobStatus};
 
 /// So many jobs that have ended are remembered.
 const HISTORY_MAX: usize = 1024;

@@ -3,7 +3,7 @@
 //! not be gone on with.
 
 use super::Core;
-use super::start::adopt;
+use super::adopt::adopt;
 use crate::dispatch::job::{Closing, Job};
 use crate::error::{Error, ErrorKind};
 use crate::job::JobId;

@@ -6,9 +6,8 @@
 use std::sync::Arc;
 
 use super::Core;
-use super::anew::By;
-use super::start::adopt;
-use crate::dispatch::job::{Closing, Job, Phase, Transfer};
+use super::adopt::adopt;
+use crate::dispatch::job::{By, Closing, Job, Phase, Transfer};
 use crate::dispatch::link::{Doubt, Link};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;

@@ -5,6 +5,7 @@
 //! or from Probing straight to Publishing if it is small and came whole. Whatever ends it early
 //! closes it first: its transfers are broken off, then its journal is saved, then it is let go.
 
+mod adopt;
 mod anew;
 mod answer;
 mod check;
@@ -42,12 +43,13 @@ use super::tally::Tally;
 use super::waiting::Waiting;
 use crate::event::{Event, Progress};
 use crate::http::origin::Origin;
-use crate::job::{FEED_JOBS_FROM, JobId, JobStatus};
+use crate::job::{FEED_JOBS_FROM, JobId};
 use crate::message::{CommitRequest, Effect, Message, Time, WorkRequest};
 use crate::name::NameRules;
 use crate::options::{Existing, HttpVersion, Options};
 use crate::plan::TransferId;
 use crate::ranges::ByteRange;
+use crate::status::JobStatus;
 
 /// Progress is told this often.
 const PROGRESS_EVERY: Time = Time::from_millis(100);

@@ -8,12 +8,11 @@
 use std::sync::Arc;
 
 use super::Core;
-use super::anew::By;
 use super::connect::{ALONE_SECONDS_MAX, RANGE_TRIES};
 use super::transfer::{PATIENCE_MAX, not_a_range_error};
 use crate::checksum::Checksum;
 use crate::dispatch::backoff;
-use crate::dispatch::job::{Closing, Job, Phase, Segmented, Transfer};
+use crate::dispatch::job::{By, Closing, Job, Phase, Segmented, Transfer};
 use crate::dispatch::source::{Source, Standing};
 use crate::error::{Blame, Error, ErrorKind};
 use crate::event::{ErrorReport, Event, SourceShare};

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::adopt::adopt;
 use super::existing::Decision;
 use super::places::Places;
 use super::{Core, UNSTORED_BYTES_MAX, UNSTORED_FILES_MAX};
@@ -13,7 +14,7 @@ use crate::event::{ErrorReport, Event, How};
 use crate::feed::{Fed, FedEntry};
 use crate::http::origin::Origin;
 use crate::job::{FEED_JOBS_FROM, JobId};
-use crate::journal::{Journal, Verified};
+use crate::journal::Journal;
 use crate::message::{CommitRequest, Effect, Fate, FeedRequest, Look, OpenRequest, Prepared, Time};
 use crate::name;
 use crate::options::Existing;
@@ -438,31 +439,4 @@ impl Core {
 fn without_line(line: u64, error: &Error) -> Error {
     let message = error.message();
     Error::new(error.kind(), message.strip_prefix(&format!("line {line}: ")).unwrap_or(message))
-}
-
-/// Takes over what an earlier run left.
-pub(super) fn adopt(job: &mut Job, journal: Journal) {
-    let source = job.sources.position_of(&journal.identity.url).unwrap_or(job.sources.lead());
-    if source != job.sources.lead() && job.answer.head.is_none() {
-        // Nobody was asked yet: the source whose version is known leads.
-        job.change_lead(source);
-    }
-    job.sources[source].told = Some(journal.identity.evidence.clone());
-    let is_of_lead = source == job.sources.lead();
-    if is_of_lead {
-        // An earlier run may not have asked for the digest, which is of the same version.
-        let given = job.content.held.digest.take();
-        job.content.held = journal.identity.evidence;
-        job.content.held.digest = job.content.held.digest.take().or(given);
-    }
-    job.content.done = journal.done;
-    job.content.total_bytes = journal.identity.total_bytes;
-    job.part.generation = journal.generation;
-    job.content.was_wrong = journal.verified == Verified::Failed;
-    job.content.verified = Verified::Unchecked;
-    job.content.resumed_bytes = job.content.done.covered();
-    job.part.saved_bytes = job.content.resumed_bytes;
-    job.content.high_water_bytes = job.content.resumed_bytes;
-    job.ranges.needs_sample =
-        job.sources.is_many() && !(job.content.done.is_empty() || is_of_lead && job.content.held.tells_version());
 }

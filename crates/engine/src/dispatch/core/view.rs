@@ -5,9 +5,9 @@ use std::path::Path;
 use super::Core;
 use crate::dispatch::job::{Job, Phase};
 use crate::event::{FileProgress, Progress};
-use crate::job::{JobState, JobStatus};
 use crate::message::Time;
 use crate::ranges::RangeSet;
+use crate::status::{JobState, JobStatus};
 
 impl Core {
     /// What is on the disk of a job, running transfers included.

@@ -45,8 +45,8 @@ use crate::options::Existing as Policy;
 use crate::plan::TransferId;
 use crate::promise::Promise;
 use crate::ranges::RangeSet;
+use crate::rate_limit::RateLimit;
 use crate::secret;
-use crate::source::limit::RateLimit;
 use crate::storage::StatKind;
 
 /// Where a job is on its way.
@@ -105,6 +105,15 @@ pub(crate) enum Closing {
     Lead(usize),
     /// Wait in the queue until this machine has more room for it.
     Requeue,
+}
+
+/// What shows that the file is another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// Answers tell another version.
+    Version,
+    /// Bytes that were fetched again differ.
+    Bytes,
 }
 
 pub(crate) use crate::message::Published;

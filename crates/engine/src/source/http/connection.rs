@@ -15,11 +15,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use crate::error::{Error, ErrorKind, Result, find};
 use crate::http::head::Damage;
 use crate::message::Protocol;
-use crate::source::http::heads::{Expected, Heads};
+use crate::source::http::heads::{Expected, HEAD_BYTES_MAX, Heads};
 use crate::source::http::network::{Connected, PlainProxy};
 
-/// A head larger than this is refused while it is read.
-pub(crate) const HEAD_BYTES_MAX: usize = 64 << 10;
 /// A head with more fields than this is refused.
 const HEAD_FIELDS_MAX: usize = 200;
 /// What one read takes at most. Fewer, larger reads cost less; memory is this much a connection.

@@ -11,8 +11,9 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::http::head;
-use crate::source::http::connection::HEAD_BYTES_MAX;
 
+/// A head larger than this is refused while it is read.
+pub(crate) const HEAD_BYTES_MAX: usize = 64 << 10;
 /// What is read at once of a head that comes in parts.
 const READ_BYTES: usize = 4096;
 

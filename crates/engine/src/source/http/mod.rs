@@ -1,18 +1,12 @@
-//! HTTP: connections with their TLS and proxies, requests and their answers, and the parts of both that
-//! decide whether bytes may be put together.
+//! HTTP: connections with their TLS and proxies, requests, redirects and answers. What their fields say is
+//! read in [`crate::http`].
 
 pub(crate) mod connection;
-pub(crate) mod content_range;
-pub(crate) mod cookies;
-pub mod digest;
-pub(crate) mod disposition;
-pub(crate) mod head;
 mod heads;
 pub(crate) mod network;
-pub(crate) mod origin;
 pub(crate) mod proxy;
 pub(crate) mod redirect;
 pub(crate) mod request;
 pub(crate) mod resolve;
-pub(crate) mod retry_after;
+mod stream;
 pub(crate) mod tls;

@@ -9,7 +9,6 @@ use std::time::Duration;
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustls_pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
@@ -17,19 +16,13 @@ use crate::error::{Error, ErrorKind, Result, find};
 use crate::http::origin::{Origin, Scheme};
 use crate::message::{Alpn, Protocol};
 use crate::options::HttpOptions;
+use crate::rate_limit::RateLimit;
 use crate::source::http::proxy::socks::{self, Destination};
 use crate::source::http::proxy::{Kind, Proxies, Proxy};
 use crate::source::http::proxy::{refusal, tunnel};
 use crate::source::http::resolve::{Resolve, ResolveError, ResolveService};
+use crate::source::http::stream::BoxStream;
 use crate::source::http::tls::{Tls, handshake_error};
-use crate::source::limit::RateLimit;
-
-/// A connection's bytes, whatever is below.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
-pub(crate) type BoxStream = Box<dyn Stream>;
 
 /// Everything that connections of a session have in common.
 pub(crate) struct Network {

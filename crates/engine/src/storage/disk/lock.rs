@@ -8,17 +8,15 @@ mod beside;
 mod description;
 
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::retry_on_intr;
 
 pub(crate) use self::description::has_range_locks;
+use self::description::is_none;
 use super::limits::{Limit, Limits};
-
-/// How a file system says that it has no such locks.
-const NO_LOCKS: [i32; 4] = [libc::ENOSYS, libc::ENOLCK, libc::EOPNOTSUPP, libc::EINVAL];
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,10 +64,6 @@ pub(crate) fn try_lock(file: &File, path: &Path, lock: Lock, limits: &Limits) ->
     }
 }
 
-fn is_none(error: &io::Error) -> bool {
-    error.kind() == ErrorKind::Unsupported || error.raw_os_error().is_some_and(|code| NO_LOCKS.contains(&code))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,7 +76,7 @@ mod tests {
         let take = |file: &File, lock| try_lock(file, one.path(), lock, &limits);
         let _ours = take(one.as_file(), Lock::Shared).unwrap();
         let theirs = take(&other, Lock::Shared).unwrap();
-        assert_eq!(take(one.as_file(), Lock::Exclusive).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!(take(one.as_file(), Lock::Exclusive).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         theirs.release(&other);
         let _ours = take(one.as_file(), Lock::Exclusive).unwrap();
         assert!(limits.take().is_empty());

@@ -13,7 +13,8 @@ use rustix::io::retry_on_intr;
 
 use super::limits::Limits;
 use super::lock::{Held, Lock, try_lock};
-use super::{PRIVATE_MODE, notes, open_regular, sync, writeback};
+use super::open::{PRIVATE_MODE, open_regular};
+use super::{notes, sync, writeback};
 use crate::failpoint;
 use crate::storage::{OpenPart, PartFile, Stat};
 

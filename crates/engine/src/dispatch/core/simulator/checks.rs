@@ -7,7 +7,8 @@ use std::path::Path;
 use super::script::{RemoteFile, Script, Version};
 use super::storage::Disk;
 use crate::journal::{Journal, Verified};
-use crate::name::{JOURNAL_SUFFIX, OUR_SUFFIXES, journal_path, part_path};
+use crate::name::ours::{JOURNAL_SUFFIX, OUR_SUFFIXES};
+use crate::name::{journal_path, part_path};
 use crate::ranges::ByteRange;
 
 /// Checks everything.

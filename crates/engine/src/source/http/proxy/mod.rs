@@ -4,6 +4,7 @@
 //! Whatever is set and cannot be used is an error. A proxy may hide an address, or be the only way
 //! that is allowed; a direct connection in its place is what its user did not want.
 
+mod choice;
 mod no_proxy;
 pub(crate) mod refusal;
 pub(crate) mod socks;

@@ -6,9 +6,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::error::Result;
 use crate::http::origin::Origin;
-use crate::source::http::network::BoxStream;
 use crate::source::http::proxy::Proxy;
 use crate::source::http::proxy::refusal;
+use crate::source::http::stream::BoxStream;
 
 const VERSION: u8 = 5;
 const NO_AUTHENTICATION: u8 = 0;

@@ -12,9 +12,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 
 use crate::error::{Error, Result};
 use crate::http::origin::Origin;
-use crate::source::http::network::BoxStream;
 use crate::source::http::proxy::Proxy;
 use crate::source::http::proxy::refusal::{self, Refusal};
+use crate::source::http::stream::BoxStream;
 
 /// A head larger than this is refused.
 const HEAD_BYTES_MAX: usize = 64 << 10;

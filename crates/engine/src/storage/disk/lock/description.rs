@@ -6,11 +6,20 @@ pub(super) use self::linux::{try_lock, unlock};
 pub(super) use self::none::{try_lock, unlock};
 
 use std::fs::File;
+use std::io::{self, ErrorKind};
+
+/// How a file system says that it has no such locks.
+const NO_LOCKS: [i32; 4] = [libc::ENOSYS, libc::ENOLCK, libc::EOPNOTSUPP, libc::EINVAL];
+
+/// Whether a file system says that it has no locks.
+pub(super) fn is_none(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::Unsupported || error.raw_os_error().is_some_and(|code| NO_LOCKS.contains(&code))
+}
 
 /// Whether stretches of a file can be locked at all, which SQLite does.
 pub(crate) fn has_range_locks(file: &File) -> bool {
     #[cfg(target_os = "linux")]
-    return !matches!(linux::ask(file), Err(error) if super::is_none(&error));
+    return !matches!(linux::ask(file), Err(error) if is_none(&error));
     #[cfg(not(target_os = "linux"))]
     {
         let _ = file;
@@ -97,7 +106,7 @@ mod tests {
         try_lock(&other, Lock::Shared).unwrap();
         assert!(has_range_locks(one.as_file()));
         let refused = try_lock(one.as_file(), Lock::Exclusive).unwrap_err();
-        assert_eq!(refused.kind(), std::io::ErrorKind::WouldBlock);
+        assert_eq!(refused.kind(), ErrorKind::WouldBlock);
         drop(other);
         try_lock(one.as_file(), Lock::Exclusive).unwrap();
         unlock(one.as_file()).unwrap();

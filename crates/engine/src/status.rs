@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::JobId;
 use crate::event::{ErrorReport, FileState, How};
+use crate::job::JobId;
 
 /// How one job stands. It holds no secrets.
 #[derive(Clone, Debug, Serialize)]

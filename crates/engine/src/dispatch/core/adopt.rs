@@ -1,0 +1,31 @@
+//! Takes over what an earlier run left of a file.
+
+use crate::dispatch::job::Job;
+use crate::journal::{Journal, Verified};
+
+/// Takes over what an earlier run left.
+pub(super) fn adopt(job: &mut Job, journal: Journal) {
+    let source = job.sources.position_of(&journal.identity.url).unwrap_or(job.sources.lead());
+    if source != job.sources.lead() && job.answer.head.is_none() {
+        // Nobody was asked yet: the source whose version is known leads.
+        job.change_lead(source);
+    }
+    job.sources[source].told = Some(journal.identity.evidence.clone());
+    let is_of_lead = source == job.sources.lead();
+    if is_of_lead {
+        // An earlier run may not have asked for the digest, which is of the same version.
+        let given = job.content.held.digest.take();
+        job.content.held = journal.identity.evidence;
+        job.content.held.digest = job.content.held.digest.take().or(given);
+    }
+    job.content.done = journal.done;
+    job.content.total_bytes = journal.identity.total_bytes;
+    job.part.generation = journal.generation;
+    job.content.was_wrong = journal.verified == Verified::Failed;
+    job.content.verified = Verified::Unchecked;
+    job.content.resumed_bytes = job.content.done.covered();
+    job.part.saved_bytes = job.content.resumed_bytes;
+    job.content.high_water_bytes = job.content.resumed_bytes;
+    job.ranges.needs_sample =
+        job.sources.is_many() && !(job.content.done.is_empty() || is_of_lead && job.content.held.tells_version());
+}

@@ -1,0 +1,232 @@
+//! What one answer, a journal or a note claims of a whole file. Pure values.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::{HeaderMap, HeaderValue, header};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::http::digest::{self, ServerDigest};
+use crate::secret;
+
+use super::tag::EntityTag;
+
+/// The names of encodings are shorter; what a server echoes in their place is not shown.
+const ENCODING_CHARS_MAX: usize = 32;
+/// A modification time proves something only if it was at least this much older than the answer that
+/// gave it (RFC 9110, section 8.8.2.2): a file can change twice within a second.
+const SETTLED_SECONDS: u64 = 60;
+/// A date before 1990 is that of a clock that was never set, or one that builds and archives put in the
+/// place of any (1970, 1980, 1985).
+const REAL_DATE_FROM: u64 = 631_152_000;
+
+/// What one answer claims of a whole file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Evidence {
+    /// The entity tag.
+    pub etag: Option<EntityTag>,
+    /// `Last-Modified`, as sent.
+    pub last_modified: Option<String>,
+    /// The whole length in bytes.
+    pub total_bytes: Option<u64>,
+    /// The digest of the whole content; of several the strongest.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "digest::deserialize_known")]
+    pub digest: Option<ServerDigest>,
+    /// `Date` of the answer, in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answered_unix: Option<u64>,
+    /// When it came by our clock, in seconds since 1970: `Date` may be that of a proxy, and ahead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen_unix: Option<u64>,
+    /// Which URL said it, after redirects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+    /// The encoding of the content, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_encoding: Option<String>,
+    /// Whether the media type is that of an HTML page.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_html: bool,
+}
+
+/// Names a URL without credentials, fragment and what changes in its query when a link is signed anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Place(pub(super) u64);
+
+impl Place {
+    /// The place of a URL, which the user has given or a server has sent us to. The same in every run:
+    /// it is stored.
+    pub fn of(url: &Url, is_given: bool) -> Self {
+        let port = url.port_or_known_default().unwrap_or(0).to_be_bytes();
+        let host = url.host_str().unwrap_or_default();
+        // Files differ by their queries, and by who asks for them; what signs a link is not told from
+        // another signature.
+        let query = secret::query_of_file(url, is_given).unwrap_or_default();
+        let parts = [url.scheme(), host].map(str::as_bytes).into_iter().chain([&port[..]]);
+        let parts = parts.chain([url.path(), &query, url.username()].map(str::as_bytes));
+        Self::hash(parts)
+    }
+
+    // FNV-1a, 64 bits: nobody gains anything by two URLs of one value.
+    fn hash<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Self {
+        let bytes = parts.flat_map(|part| part.iter().chain(&[0]));
+        Self(
+            bytes
+                .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)),
+        )
+    }
+}
+
+/// Names the URL that was given for a file, in what is kept beside it, which holds no query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Given {
+    url: Place,
+    /// Path and query alone, without what is about the link: those of the same file at another host or
+    /// under a new link.
+    kin: Place,
+}
+
+impl Given {
+    pub(crate) fn of(url: &Url) -> Self {
+        let query = secret::query_of_file(url, false).unwrap_or_default();
+        let kin = Place::hash([url.path(), &query].map(str::as_bytes).into_iter());
+        Self { url: Place::of(url, true), kin }
+    }
+
+    /// Whether it is the same URL, but for its signature.
+    pub(crate) fn is_same(self, other: Self) -> bool {
+        self.url == other.url
+    }
+
+    /// Whether it may well be a link to the same file.
+    pub(crate) fn is_kin(self, other: Self) -> bool {
+        self.kin == other.kin
+    }
+}
+
+impl Evidence {
+    /// Reads the fields of an answer; what is malformed or too long is left out, and so is a tag
+    /// beside another, for nobody knows which of them is meant. What digests count depends on the
+    /// answer's status, so they are read elsewhere.
+    pub fn from_headers(headers: &HeaderMap, total_bytes: Option<u64>) -> Self {
+        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::trim);
+        let single = |name| {
+            let mut values = headers.get_all(name).iter();
+            let value = values.next().filter(|_| values.next().is_none());
+            value.and_then(|value| value.to_str().ok()).map(str::trim)
+        };
+        Self {
+            etag: single(header::ETAG).and_then(|tag| tag.parse().ok()),
+            last_modified: single(header::LAST_MODIFIED)
+                .filter(|date| unix_seconds(date).is_some())
+                .map(ToOwned::to_owned),
+            total_bytes,
+            answered_unix: text(header::DATE).and_then(unix_seconds),
+            content_encoding: text(header::CONTENT_ENCODING)
+                .filter(|encoding| !encoding.eq_ignore_ascii_case("identity") && !encoding.is_empty())
+                .map(|encoding| {
+                    encoding.chars().take_while(|char| is_of_encoding(*char)).take(ENCODING_CHARS_MAX).collect()
+                }),
+            is_html: headers
+                .get_all(header::CONTENT_TYPE)
+                .iter()
+                .filter_map(|kind| kind.to_str().ok())
+                .any(super::page::is_html_type),
+            ..Self::default()
+        }
+    }
+
+    /// The same without what is about one answer alone.
+    pub(crate) fn of_file(&self) -> Self {
+        Self { answered_unix: None, seen_unix: None, place: None, ..self.clone() }
+    }
+
+    /// Takes over the digest that a later answer of the same version tells, where the first told none.
+    pub(crate) fn learn_digest(&mut self, later: &Self) {
+        if self.digest.is_none() {
+            self.digest.clone_from(&later.digest);
+        }
+    }
+
+    /// Whether several answers with this evidence may be put together: a strong tag, a digest that
+    /// proves the whole, or, where there is no tag at all, a settled date beside a length.
+    pub fn can_join(&self) -> bool {
+        self.has_proof()
+            || match &self.etag {
+                Some(tag) => !tag.is_weak(),
+                None => self.has_settled_date() && self.total_bytes.is_some(),
+            }
+    }
+
+    /// Whether it says nothing by which a version could ever be told: no tag and no digest that proves
+    /// anything, and no date but one that is the server's clock or no date at all.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.etag.is_none() && !self.has_proof() && (self.real_date().is_none() || self.is_stamped_now())
+    }
+
+    /// Whether it has a digest that only this content has.
+    fn has_proof(&self) -> bool {
+        self.digest.as_ref().is_some_and(|digest| digest.checksum().algorithm().is_collision_resistant())
+    }
+
+    /// Whether it says anything of the version.
+    pub fn tells_version(&self) -> bool {
+        self.etag.is_some() || self.last_modified.is_some() || self.digest.is_some()
+    }
+
+    /// The `If-Range` field for it: a strong tag, or a settled date where there is no tag at all
+    /// (RFC 9110, section 13.1.5).
+    pub fn if_range(&self) -> Option<HeaderValue> {
+        match &self.etag {
+            Some(tag) if tag.is_weak() => None,
+            Some(tag) => HeaderValue::try_from(tag.to_string()).ok(),
+            None if self.has_settled_date() => HeaderValue::try_from(self.last_modified.as_deref()?).ok(),
+            None => None,
+        }
+    }
+
+    /// `Last-Modified` as a time.
+    pub fn last_modified_time(&self) -> Option<SystemTime> {
+        Some(UNIX_EPOCH + Duration::from_secs(unix_seconds(self.last_modified.as_deref()?)?))
+    }
+
+    /// Whether its date was old when it was given, by the server's clock and by ours, so that the same
+    /// date later means the same content.
+    pub(super) fn has_settled_date(&self) -> bool {
+        let Some((modified, answered)) = self.real_date().zip(self.answered_unix) else { return false };
+        let settled = modified.saturating_add(SETTLED_SECONDS);
+        settled <= answered && self.seen_unix.is_none_or(|seen| settled <= seen)
+    }
+
+    /// The same where the server may not tell its clock.
+    pub(super) fn has_old_date(&self) -> bool {
+        let Some(modified) = self.real_date() else { return false };
+        let is_old = |now: u64| modified.saturating_add(SETTLED_SECONDS) <= now;
+        let (answered, seen) = (self.answered_unix, self.seen_unix);
+        (answered.is_some() || seen.is_some()) && answered.is_none_or(is_old) && seen.is_none_or(is_old)
+    }
+
+    /// Its date in seconds since 1970, if it is that of something that happened.
+    pub(super) fn real_date(&self) -> Option<u64> {
+        unix_seconds(self.last_modified.as_deref()?).filter(|date| *date >= REAL_DATE_FROM)
+    }
+
+    /// Whether the server stamps each answer with its own clock: that says nothing of the content.
+    pub(super) fn is_stamped_now(&self) -> bool {
+        let dates = self.real_date().zip(self.answered_unix.or(self.seen_unix));
+        dates.is_some_and(|(modified, answered)| modified.abs_diff(answered) <= 1)
+    }
+}
+
+/// What a list of encodings is made of; what a server echoes in its place is not shown.
+fn is_of_encoding(char: char) -> bool {
+    char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.' | ',' | ' ')
+}
+
+fn unix_seconds(date: &str) -> Option<u64> {
+    let time = httpdate::parse_http_date(date).ok()?;
+    Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs())
+}

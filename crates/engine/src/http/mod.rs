@@ -1,0 +1,9 @@
+//! The parts of HTTP that decide whether bytes may be put together. Pure parsers, no I/O.
+
+pub(crate) mod content_range;
+pub(crate) mod cookies;
+pub mod digest;
+pub(crate) mod disposition;
+pub(crate) mod head;
+pub(crate) mod origin;
+pub(crate) mod retry_after;
