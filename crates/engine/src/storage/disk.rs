@@ -11,23 +11,25 @@ mod notes;
 mod open;
 mod part;
 mod rename;
+mod stat;
 pub(crate) mod sync;
 mod writeback;
 
-use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use rustix::io::retry_on_intr;
 
 use self::limits::Limits;
+pub(crate) use self::open::keep_private;
 use self::open::{OPEN_FLAGS, PRIVATE_MODE, open_regular};
 use self::part::DiskPart;
 use self::rename::{exchange, rename_new};
-use super::{FileId, OpenPart, PartFile, Stat, StatKind, Storage};
+use self::stat::stat_of;
+use super::{OpenPart, PartFile, Stat, Storage};
 use crate::name::{BATCH_DIRECTORY, JOURNAL_SUFFIX, NameRules, damaged_path};
 
 /// A file that begins with as many bytes of ours was left by us.
@@ -193,30 +195,6 @@ impl Storage for Disk {
     }
 }
 
-fn stat_of(metadata: &Metadata) -> io::Result<Stat> {
-    let kind = match metadata.file_type() {
-        sort if sort.is_file() => StatKind::File,
-        sort if sort.is_dir() => StatKind::Directory,
-        sort if sort.is_symlink() => StatKind::Symlink,
-        sort if sort.is_fifo() => StatKind::Pipe,
-        sort if sort.is_socket() => StatKind::Socket,
-        _ => StatKind::Device,
-    };
-    Ok(Stat {
-        kind,
-        len_bytes: metadata.len(),
-        modified: metadata.modified()?,
-        owner: metadata.uid(),
-        links: metadata.nlink(),
-        file: Some(FileId { device: metadata.dev(), inode: metadata.ino(), born_unix_ns: born_unix_ns(metadata) }),
-    })
-}
-
-fn born_unix_ns(metadata: &Metadata) -> Option<u64> {
-    let since = metadata.created().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    u64::try_from(since.as_nanos()).ok()
-}
-
 /// A new private file for this content. What a crash left under the name goes first: it may have a
 /// wider mode, or another name as well. What somebody else has put there is kept under a free name.
 fn create_private(path: &Path, content: &[u8]) -> io::Result<File> {
@@ -270,19 +248,6 @@ fn move_aside(path: &Path) -> io::Result<()> {
     Err(io::Error::new(ErrorKind::AlreadyExists, "it is in the way, and too many others were set aside before"))
 }
 
-/// Takes from others what they may do with a file or directory of ours that was there already.
-pub(crate) fn keep_private(file: &File) -> io::Result<()> {
-    let mode = file.metadata()?.permissions().mode();
-    if mode & 0o077 == 0 {
-        return Ok(());
-    }
-    match file.set_permissions(Permissions::from_mode(mode & 0o700)) {
-        // File systems without modes (FAT, some network ones) say it in these two ways.
-        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) => Ok(()),
-        result => result,
-    }
-}
-
 /// Syncs it too if there are limits to tell what is refused.
 fn fill(mut file: File, content: &[u8], path: &Path, syncs: Option<&Limits>) -> io::Result<()> {
     file.write_all(content)?;
@@ -332,6 +297,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
+    use crate::storage::StatKind;
 
     fn mode_of(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777

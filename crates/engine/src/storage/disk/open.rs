@@ -1,8 +1,8 @@
 //! Opens files so that nothing else can be in their place. No state; any thread runs it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// Of each open: no symlink at the last component, and no wait for the other end of a pipe or
@@ -23,4 +23,17 @@ pub(super) fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result
 
 fn not_regular() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "something that is not a regular file is in the way")
+}
+
+/// Takes from others what they may do with a file or directory of ours that was there already.
+pub(crate) fn keep_private(file: &File) -> io::Result<()> {
+    let mode = file.metadata()?.permissions().mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    match file.set_permissions(Permissions::from_mode(mode & 0o700)) {
+        // File systems without modes (FAT, some network ones) say it in these two ways.
+        Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported) => Ok(()),
+        result => result,
+    }
 }

@@ -13,7 +13,8 @@ use rustix::io::retry_on_intr;
 
 use super::limits::Limits;
 use super::lock::{Held, Lock, try_lock};
-use super::open::{PRIVATE_MODE, open_regular};
+use super::open::{PRIVATE_MODE, keep_private, open_regular};
+use super::stat::stat_of;
 use super::{notes, sync, writeback};
 use crate::failpoint;
 use crate::storage::{OpenPart, PartFile, Stat};
@@ -65,7 +66,7 @@ impl DiskPart {
             // Between the two calls above, the holder before us may have published or removed it.
             if is_same(&file, path)? {
                 if mode == OpenPart::Empty {
-                    super::keep_private(&file)?;
+                    keep_private(&file)?;
                     set_len(&file, 0)?;
                 }
                 return Ok(Self {
@@ -146,11 +147,11 @@ impl PartFile for DiskPart {
     }
 
     fn keep_private(&self) -> io::Result<()> {
-        super::keep_private(&self.file)
+        keep_private(&self.file)
     }
 
     fn stat(&self) -> io::Result<Stat> {
-        super::stat_of(&self.file.metadata()?)
+        stat_of(&self.file.metadata()?)
     }
 
     #[cfg(target_os = "linux")]

@@ -1,0 +1,32 @@
+//! What the file system says of a file, in our words.
+
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::time::SystemTime;
+
+use crate::storage::{FileId, Stat, StatKind};
+
+pub(super) fn stat_of(metadata: &Metadata) -> io::Result<Stat> {
+    let kind = match metadata.file_type() {
+        sort if sort.is_file() => StatKind::File,
+        sort if sort.is_dir() => StatKind::Directory,
+        sort if sort.is_symlink() => StatKind::Symlink,
+        sort if sort.is_fifo() => StatKind::Pipe,
+        sort if sort.is_socket() => StatKind::Socket,
+        _ => StatKind::Device,
+    };
+    Ok(Stat {
+        kind,
+        len_bytes: metadata.len(),
+        modified: metadata.modified()?,
+        owner: metadata.uid(),
+        links: metadata.nlink(),
+        file: Some(FileId { device: metadata.dev(), inode: metadata.ino(), born_unix_ns: born_unix_ns(metadata) }),
+    })
+}
+
+fn born_unix_ns(metadata: &Metadata) -> Option<u64> {
+    let since = metadata.created().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_nanos()).ok()
+}
