@@ -42,6 +42,7 @@ pub mod http;
 pub mod inspect;
 pub mod job;
 pub mod options;
+pub mod provider;
 pub mod ranges;
 pub mod report;
 pub mod secret;
@@ -50,6 +51,7 @@ pub mod size;
 pub mod status;
 pub mod storage;
 
+mod backoff;
 mod disk;
 mod dispatch;
 mod failpoint;

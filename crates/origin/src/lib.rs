@@ -20,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod cloud;
 mod conditions;
 mod conn;
 mod content;
@@ -41,6 +42,7 @@ mod tls;
 mod version;
 mod worker;
 
+pub use cloud::{Cloud, CloudBuilder, CloudStats};
 pub use content::{byte_at, check_file, fill, first_difference};
 pub use fault::{Above, BadChunk, Fault, RangeLie, StreamEnd, Validators};
 pub use hostile::{hostile_dispositions, range_forms};

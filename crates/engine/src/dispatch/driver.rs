@@ -13,7 +13,9 @@ use super::core::Core;
 use crate::disk::Parts;
 use crate::event::{Event, Summary};
 use crate::feed::Settled;
-use crate::message::{CommitRequest, Effect, FeedRequest, FetchKind, Message, OpenRequest, Time, WorkRequest};
+use crate::message::{
+    CommitRequest, Effect, FeedRequest, FetchKind, LocateRequest, Message, OpenRequest, Time, WorkRequest,
+};
 use crate::source::http::network::Network;
 use crate::storage::PartFile;
 use crate::worker::{WorkerHandle, run};
@@ -42,6 +44,7 @@ pub(crate) struct Queues {
     pub(crate) messages: Queue<Message>,
     pub(crate) opener: Queue<OpenRequest>,
     pub(crate) committer: Queue<CommitRequest>,
+    pub(crate) locator: Queue<LocateRequest>,
     pub(crate) feed: Queue<FeedRequest>,
     pub(crate) events: Queue<Event>,
 }
@@ -52,6 +55,7 @@ impl Queues {
             messages: Queue::new(),
             opener: Queue::new(),
             committer: Queue::new(),
+            locator: Queue::new(),
             feed: Queue::new(),
             events: Queue::new(),
         }
@@ -61,6 +65,7 @@ impl Queues {
     fn close(&self) {
         self.opener.shutdown();
         self.committer.shutdown();
+        self.locator.shutdown_immediate();
         self.feed.shutdown();
         self.events.shutdown();
     }
@@ -169,6 +174,7 @@ impl Driver {
                     let part = self.part_of(&request);
                     self.workers[worker].send(request, part);
                 }
+                Effect::Locate(request) => drop(self.queues.locator.put(request)),
                 Effect::Feed(request) => drop(self.queues.feed.put(request)),
                 Effect::Settle(entry) => self.settled.push(entry),
                 Effect::Report(event) => {

@@ -1,8 +1,7 @@
 //! The dispatcher: one thread that owns all truth. [`core`] decides and does nothing; [`driver`]
-//! does what it decided. They speak in the terms of [`message`].
+//! does what it decided. They speak in the terms of [`crate::message`].
 
 pub(crate) mod adapt;
-pub(crate) mod backoff;
 pub(crate) mod core;
 pub(crate) mod driver;
 pub(crate) mod ids;

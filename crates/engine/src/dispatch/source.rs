@@ -3,17 +3,22 @@
 //! of theirs agrees with the existing data. Plain values of the dispatcher's.
 
 use std::ops::{Index, IndexMut};
+use std::sync::Arc;
 
+use http::HeaderMap;
 use url::Url;
 
 use crate::error::{Error, ErrorKind};
 use crate::event::SourceShare;
 use crate::evidence::Evidence;
 use crate::http::origin::Origin;
-use crate::job::JobSpec;
+use crate::job::{JobSpec, Located};
 use crate::message::Time;
 use crate::ranges::RangeSet;
 use crate::secret;
+
+/// A link is replaced so long before it expires, or in the middle of a shorter life.
+const EXPIRES_WITHIN: Time = Time::from_secs(5);
 
 /// The sources of one job, at least one, in the order given. Those that end stay in the list.
 #[derive(Debug)]
@@ -31,8 +36,14 @@ pub(crate) struct Source {
     pub(crate) given: Url,
     /// Its origin: the credentials in it stay with that.
     pub(crate) own_origin: Origin,
-    /// Where redirects have led to.
+    /// Where redirects have led to, or its provider.
     sent_to: Option<Box<(Url, Origin)>>,
+    /// Whether a provider knows where it is.
+    pub(crate) is_provided: bool,
+    /// What the provider said last, until it expires or is refused.
+    pub(crate) location: Option<Box<Location>>,
+    /// The provider is being asked.
+    pub(crate) is_locating: bool,
     pub(crate) redirects: u32,
     /// Whether the URL that was given was asked a second time.
     pub(crate) was_resolved_again: bool,
@@ -52,6 +63,17 @@ pub(crate) struct Source {
     pub(crate) ranges: RangeSet,
     /// What its connection brought that completed a piece last, bytes a second.
     pub(crate) rate_bps: Option<f64>,
+}
+
+/// What a provider said of a source.
+#[derive(Debug)]
+pub(crate) struct Location {
+    /// Whom the headers are for.
+    pub(crate) host: Origin,
+    pub(crate) headers: Option<Arc<HeaderMap>>,
+    /// From then on it is asked for again.
+    replace_at: Option<Time>,
+    was_used: bool,
 }
 
 /// What is known of a source.
@@ -129,7 +151,7 @@ impl Sources {
         std::iter::once(&self.first).chain(&self.mirrors).enumerate()
     }
 
-    fn all_mut(&mut self) -> impl Iterator<Item = &mut Source> {
+    pub(crate) fn all_mut(&mut self) -> impl Iterator<Item = &mut Source> {
         std::iter::once(&mut self.first).chain(&mut self.mirrors)
     }
 
@@ -221,6 +243,9 @@ impl Source {
             given,
             own_origin: origin,
             sent_to: None,
+            is_provided: false,
+            location: None,
+            is_locating: false,
             redirects: 0,
             was_resolved_again: false,
             standing: Standing::Untried,
@@ -245,6 +270,33 @@ impl Source {
         self.sent_to.as_ref().map_or(&self.own_origin, |place| &place.1)
     }
 
+    /// Its provider has said where it is.
+    pub(crate) fn locate(&mut self, now: Time, (url, origin): (Url, Origin), located: &Located) {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &located.headers {
+            headers.append(name.clone(), value.clone());
+        }
+        let headers = (!headers.is_empty()).then(|| Arc::new(headers));
+        let replace_at = located.expires_in.map(|life| now.saturating_add(life - (life / 2).min(EXPIRES_WITHIN)));
+        self.location = Some(Box::new(Location { host: origin.clone(), headers, replace_at, was_used: false }));
+        self.redirects = 0;
+        self.go_to((url, origin));
+    }
+
+    /// Whether its provider has to be asked before anything is sent to it. What it said is used once at
+    /// least, however soon that expires.
+    pub(crate) fn needs_location(&self, now: Time) -> bool {
+        let is_good = |location: &Location| !location.was_used || location.replace_at.is_none_or(|at| now < at);
+        self.is_provided && !self.location.as_deref().is_some_and(is_good)
+    }
+
+    /// Something is sent to where it is.
+    pub(crate) fn use_location(&mut self) {
+        if let Some(location) = &mut self.location {
+            location.was_used = true;
+        }
+    }
+
     /// Redirects have led to this place.
     pub(crate) fn go_to(&mut self, place: (Url, Origin)) {
         self.sent_to = Some(Box::new(place));
@@ -253,6 +305,7 @@ impl Source {
     /// Goes back to the URL that was given: where it sends to may be another place now.
     pub(crate) fn go_back(&mut self) {
         self.sent_to = None;
+        self.location = None;
         self.redirects = 0;
     }
 

@@ -2,7 +2,7 @@
 //! pieces over connections of their own, HTTP/1.1. Some hosts serve only one of them, and say so, or
 //! only never answer over the other.
 
-use super::backoff;
+use crate::backoff;
 use crate::message::{Protocol, Time};
 
 /// A protocol over which so many tries failed and none was answered is left.

@@ -112,6 +112,7 @@ async fn first_byte(
         is_own_origin,
         keeps_credentials: is_own_origin,
         is_given: true,
+        place: None,
         headers: None,
         limit: None,
         cookie: None,

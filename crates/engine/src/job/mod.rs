@@ -1,10 +1,12 @@
 //! What is to be fetched ([`JobSpec`]), and by which number a session knows it ([`JobId`]). How it stands is
 //! in [`crate::status`].
 
+mod located;
 mod spec;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::located::Located;
 pub use self::spec::{JobOptions, JobSpec};
 
 /// Jobs of a feed get numbers from here on; those added one by one get lower ones.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use towline_threads::queue::Queue;
+use url::Url;
 
 pub(crate) use self::commit::{CommitRequest, Fate, Publish, Published, Store};
 pub(crate) use self::feed::FeedRequest;
@@ -21,7 +22,7 @@ pub(crate) use self::work::{
 use crate::error::{Error, Result};
 use crate::event::{Event, Progress};
 use crate::feed::{Fed, Owner, Settled};
-use crate::job::{JobId, JobSpec};
+use crate::job::{JobId, JobSpec, Located};
 use crate::plan::TransferId;
 use crate::status::{JobChange, JobFilter, JobPage, JobStatus};
 
@@ -63,6 +64,8 @@ pub(crate) enum Message {
     Proven(TransferId, Box<Head>),
     /// The same of an answer to a sample, whose bytes are still to be compared.
     Identified(TransferId, Box<Head>),
+    /// A provider said where a source of a job is now.
+    Located(JobId, usize, Result<Located>),
     /// A connection was made.
     Connected(SlotId, Protocol),
     /// A transfer ended.
@@ -96,6 +99,14 @@ pub(crate) enum Command {
     Close,
 }
 
+/// Where is this source of a job, which its provider knows by this URL?
+#[derive(Debug)]
+pub(crate) struct LocateRequest {
+    pub(crate) job: JobId,
+    pub(crate) source: usize,
+    pub(crate) entry: Url,
+}
+
 /// Something that the core wants done.
 #[derive(Debug)]
 pub(crate) enum Effect {
@@ -105,6 +116,8 @@ pub(crate) enum Effect {
     Commit(CommitRequest),
     /// By the worker of this number.
     Work(usize, WorkRequest),
+    /// By a provider.
+    Locate(LocateRequest),
     /// By the feed.
     Feed(FeedRequest),
     /// The feed is told how an entry ended, in groups.

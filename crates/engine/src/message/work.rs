@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue};
 use url::Url;
 
 use crate::error::Error;
-use crate::evidence::{Evidence, Verdict};
+use crate::evidence::{Evidence, Place, Verdict};
 use crate::http::cookies::SetCookies;
 use crate::http::origin::Origin;
 use crate::job::JobId;
@@ -53,7 +53,9 @@ pub(crate) struct Fetch {
     pub(crate) keeps_credentials: bool,
     /// Whether the user gave this URL, and no server.
     pub(crate) is_given: bool,
-    /// The job's own headers, for its own origin.
+    /// What the answer's URL stands for, where a provider gave it: that of an entry is another each time.
+    pub(crate) place: Option<Place>,
+    /// The job's own headers, or those of its provider, where they are for this origin.
     pub(crate) headers: Option<Arc<HeaderMap>>,
     /// The job's own rate limit, within that of everything.
     pub(crate) limit: Option<Arc<RateLimit>>,

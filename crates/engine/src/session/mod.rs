@@ -26,6 +26,7 @@ use crate::error::{Error, ErrorKind, Result, find, plain_io};
 use crate::event::{Reporter, Summary};
 use crate::feed::Feed;
 use crate::options::Options;
+use crate::provider::Providers;
 use crate::rate_limit::RateLimit;
 use crate::source::http::network::Network;
 use crate::source::http::resolve::{Resolve, SystemResolver};
@@ -41,6 +42,7 @@ pub struct SessionBuilder {
     options: Options,
     reporter: Option<Box<dyn Reporter>>,
     feed: Option<Box<dyn Feed>>,
+    providers: Providers,
     interrupts: Option<Box<dyn InterruptSource>>,
     resolver: Arc<dyn Resolve>,
     storage: Arc<dyn Storage>,
@@ -56,6 +58,12 @@ impl SessionBuilder {
     /// Takes jobs from this feed, besides those that are added one by one.
     pub fn feed(mut self, feed: impl Feed + 'static) -> Self {
         self.feed = Some(Box::new(feed));
+        self
+    }
+
+    /// Asks these where the URLs are that they know.
+    pub fn providers(mut self, providers: Providers) -> Self {
+        self.providers = providers;
         self
     }
 
@@ -104,6 +112,7 @@ impl SessionBuilder {
             options: self.options,
             reporter: self.reporter,
             feed: self.feed,
+            providers: self.providers,
             interrupts: self.interrupts,
             storage: self.storage,
             network: Arc::new(network),
@@ -118,6 +127,7 @@ pub struct Session {
     options: Options,
     reporter: Option<Box<dyn Reporter>>,
     feed: Option<Box<dyn Feed>>,
+    providers: Providers,
     interrupts: Option<Box<dyn InterruptSource>>,
     storage: Arc<dyn Storage>,
     network: Arc<Network>,
@@ -139,6 +149,7 @@ impl Session {
             options,
             reporter: None,
             feed: None,
+            providers: Providers::default(),
             interrupts: None,
             resolver: Arc::new(SystemResolver),
             storage: Arc::new(Disk::new()),
@@ -174,6 +185,7 @@ impl Session {
             options: self.options,
             reporter: self.reporter,
             feed: self.feed,
+            providers: self.providers,
             storage: self.storage,
             network: self.network,
             ended: Arc::clone(&ended),

@@ -20,15 +20,18 @@ use crate::dispatch::core::Core;
 use crate::dispatch::driver::{Driver, Queues, StopOnPanic};
 use crate::event::{Event, Reporter, Summary};
 use crate::feed::Feed;
-use crate::message::{FeedRequest, Message};
+use crate::message::{FeedRequest, LocateRequest, Message};
 use crate::name::NameRules;
 use crate::options::{Durability, Options};
+use crate::provider::{Plain, Provider as _, Providers, Web};
 use crate::source::http::network::Network;
 use crate::storage::Storage;
 
 /// Events are handed on this often at most; nobody looks more often, and a wake-up costs.
 const REPORT_EVERY: Duration = Duration::from_millis(5);
 const EVENTS_MAX: usize = 1024;
+/// So many entries are located at once.
+const LOCATORS: usize = 4;
 /// A wait that is ended by its queue's shutting down.
 const WAIT: Duration = Duration::from_secs(365 * 86_400);
 /// Descriptors that a session needs besides those of its files and connections.
@@ -43,6 +46,7 @@ pub(super) struct Run {
     pub(super) reporter: Option<Box<dyn Reporter>>,
     pub(super) subscribers: Arc<Subscribers>,
     pub(super) feed: Option<Box<dyn Feed>>,
+    pub(super) providers: Providers,
     pub(super) storage: Arc<dyn Storage>,
     pub(super) network: Arc<Network>,
     pub(super) ended: Arc<Mutex<Option<Summary>>>,
@@ -89,11 +93,22 @@ impl Supervised for Run {
             let (requests, reports) = (queues.feed.clone(), queues.messages.clone());
             self.spawn(crew, "feed", move || run_feed(feed, &requests, &reports))?;
         }
+        if !self.providers.is_empty() {
+            for number in 0..LOCATORS {
+                let web = Web::of_session(Arc::clone(&self.network), crew.cancel_token().clone());
+                let providers = self.providers.clone();
+                let (requests, reports) = (queues.locator.clone(), queues.messages.clone());
+                self.spawn(crew, &format!("locate-{number}"), move || {
+                    run_locator(&providers, &web, &requests, &reports);
+                })?;
+            }
+        }
         let seed = self.options.seed.unwrap_or_else(|| fastrand::u64(..));
         // One name of one file folds with no other.
         let rules = self.storage.name_rules(&self.options.dir);
         let rules = NameRules { folds: !has_feed || rules.folds, ..rules };
         let mut core = Core::new(&within_descriptors(self.options.clone()), has_feed, rules, seed);
+        core.ask_providers(self.providers.clone());
         if let Some(input) = input {
             core.reserve_name(&input);
         }
@@ -137,6 +152,17 @@ fn run_reporter(events: &Queue<Event>, mut reporter: Option<Box<dyn Reporter>>, 
         if !is_last {
             std::thread::sleep(REPORT_EVERY);
         }
+    }
+}
+
+/// A thread that asks providers where things are.
+fn run_locator(providers: &Providers, web: &Web, requests: &Queue<LocateRequest>, reports: &Queue<Message>) {
+    while let Ok(LocateRequest { job, source, entry }) = requests.get_timeout(WAIT) {
+        let located = match providers.of(&entry) {
+            Some(provider) => provider.locate(&entry, web),
+            None => Plain.locate(&entry, web),
+        };
+        let _ = reports.put(Message::Located(job, source, located));
     }
 }
 

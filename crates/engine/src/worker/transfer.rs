@@ -106,6 +106,7 @@ impl Transfer<'_> {
         let is_given = self.fetch.is_given;
         let answer = Answer::read(&response, connection.protocol(), url, is_given, believes_digests, now)?;
         answer.check()?;
+        let answer = answer.of_place(self.fetch.place);
         let body = response.into_body();
         if let Some(redirect) = answer.redirect() {
             let is_reusable = drain(body, self.stall).await;

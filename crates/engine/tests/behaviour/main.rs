@@ -25,6 +25,7 @@ mod optional;
 mod pages;
 mod partial;
 mod protocols;
+mod providers;
 mod quirks;
 mod redirects;
 mod refusals;

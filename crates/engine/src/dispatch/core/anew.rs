@@ -4,7 +4,7 @@
 
 use super::Core;
 use super::doubt::{KEPT, UNKNOWN_MAX};
-use crate::dispatch::backoff;
+use crate::backoff;
 use crate::dispatch::job::{By, Closing, Failures, Phase, Segmented};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;

@@ -9,7 +9,7 @@ use crate::dispatch::job::{Closing, Doubts, Failures, Job, Phase, Rate, Segmente
 use crate::dispatch::slots::Wanted;
 use crate::error::Error;
 use crate::event::Event;
-use crate::evidence::samples;
+use crate::evidence::{Place, samples};
 use crate::http::origin::Origin;
 use crate::job::JobId;
 use crate::message::{Demand, Effect, Fetch, FetchKind, Head, Time, WorkRequest};
@@ -365,9 +365,15 @@ impl Core {
         piece: Piece,
     ) -> Option<TransferId> {
         let source_of = &self.jobs.get(&id)?.sources[source];
+        if source_of.needs_location(now) {
+            self.locate(now, id, source);
+            return None;
+        }
         let (url, host) = (source_of.url(), source_of.host());
         let place = (url.clone(), host.clone());
-        self.send_to(now, id, source, place, kind, piece)
+        let sent = self.send_to(now, id, source, place, kind, piece)?;
+        self.jobs.get_mut(&id)?.sources[source].use_location();
+        Some(sent)
     }
 
     /// The same, to where a source has sent this request.
@@ -425,7 +431,8 @@ impl Core {
             alpn: taken.alpn,
             origin: host.clone(),
             is_given: url == job.sources[source].given,
-            headers: job.headers.clone(),
+            place: job.sources[source].is_provided.then(|| Place::of(&job.sources[source].given, true)),
+            headers: job.headers_for(source, &host),
             limit: job.limit.clone(),
             cookie: job.cookies.header(&url),
             url,

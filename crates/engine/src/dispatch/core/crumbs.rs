@@ -4,7 +4,7 @@
 //! where ranges come drop by drop: the whole file may come as any other.
 
 use super::Core;
-use crate::dispatch::backoff;
+use crate::backoff;
 use crate::dispatch::job::{Segmented, Transfer};
 use crate::error::{Error, ErrorKind};
 use crate::job::JobId;

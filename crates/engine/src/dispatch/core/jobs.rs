@@ -72,6 +72,11 @@ impl Core {
             Some(origin) => {
                 self.waiting.push_back(&origin, id, spec.options.priority);
                 let mut job = Box::new(Job::new(id, entry, spec, origin, adapt));
+                if !self.providers.is_empty() {
+                    for source in job.sources.all_mut() {
+                        source.is_provided = self.providers.of(&source.given).is_some();
+                    }
+                }
                 job.naming.dir = job.spec.options.dir.as_ref().map(|dir| self.settings.dir.join(dir));
                 if let Some(name) = name.filter(|_| job.has_name_of_list()) {
                     self.name_as_before(&mut job, &name);

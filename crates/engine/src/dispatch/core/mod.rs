@@ -17,6 +17,7 @@ mod existing;
 mod jobs;
 mod limits;
 mod link;
+mod locate;
 mod optional;
 mod places;
 mod protocol;
@@ -48,6 +49,7 @@ use crate::message::{CommitRequest, Effect, Message, Time, WorkRequest};
 use crate::name::NameRules;
 use crate::options::{Existing, HttpVersion, Options};
 use crate::plan::TransferId;
+use crate::provider::Providers;
 use crate::ranges::ByteRange;
 use crate::status::JobStatus;
 
@@ -127,6 +129,7 @@ pub(crate) struct Core {
     last_progress: Time,
     random: fastrand::Rng,
     effects: Vec<Effect>,
+    providers: Providers,
     /// How jobs ended that were added one by one, the oldest first.
     history: VecDeque<JobStatus>,
 }
@@ -192,8 +195,14 @@ impl Core {
             last_progress: Time::ZERO,
             random: fastrand::Rng::with_seed(seed),
             effects: Vec::new(),
+            providers: Providers::default(),
             history: VecDeque::new(),
         }
+    }
+
+    /// URLs that these know are asked for where they say.
+    pub(crate) fn ask_providers(&mut self, providers: Providers) {
+        self.providers = providers;
     }
 
     /// No file gets this name.
@@ -240,6 +249,7 @@ impl Core {
             Message::Compared(job, result) => self.compared(now, job, result),
             Message::Owned(job, result) => self.owned(now, job, result),
             Message::Identified(transfer, head) => self.identified(transfer, head),
+            Message::Located(job, source, result) => self.located(now, job, source, result),
             Message::Connected(slot, protocol) => self.slots.connected(slot, protocol),
             Message::Ended(ended) => self.ended(now, ended),
             Message::WorkerAdded(worker) => {

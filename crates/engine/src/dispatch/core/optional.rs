@@ -3,7 +3,7 @@
 //! that", for a while or for good.
 
 use super::Core;
-use crate::dispatch::backoff;
+use crate::backoff;
 use crate::dispatch::job::{Phase, Segmented, Transfer};
 use crate::error::{Blame, Error, ErrorKind};
 use crate::job::JobId;

@@ -3,7 +3,7 @@
 //! under way, which may be moved away or removed when they are complete.
 
 use super::Core;
-use crate::dispatch::backoff;
+use crate::backoff;
 use crate::dispatch::job::{Closing, Failures, Phase};
 use crate::error::{Error, ErrorKind};
 use crate::job::JobId;

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use super::Core;
 use super::connect::{ALONE_SECONDS_MAX, RANGE_TRIES};
 use super::transfer::{PATIENCE_MAX, not_a_range_error};
+use crate::backoff;
 use crate::checksum::Checksum;
-use crate::dispatch::backoff;
 use crate::dispatch::job::{By, Closing, Job, Phase, Segmented, Transfer};
 use crate::dispatch::source::{Source, Standing};
 use crate::error::{Blame, Error, ErrorKind};
@@ -458,7 +458,7 @@ impl Core {
     }
 
     /// Leaves a source alone for a while, or for ever if it has failed too often in a row.
-    fn try_later(&mut self, now: Time, id: JobId, source: usize, retries: u32, error: Error) {
+    pub(super) fn try_later(&mut self, now: Time, id: JobId, source: usize, retries: u32, error: Error) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let state = &mut job.sources[source];
         let error = if error.url().is_some() { error } else { error.with_url(secret::shown_url(&state.given)) };
@@ -532,7 +532,7 @@ impl Core {
         }
     }
 
-    fn drop_source(&mut self, now: Time, id: JobId, source: usize, error: Error) {
+    pub(super) fn drop_source(&mut self, now: Time, id: JobId, source: usize, error: Error) {
         self.leave_source(now, id, source, Standing::Dropped(error));
     }
 

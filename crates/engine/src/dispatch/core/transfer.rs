@@ -12,7 +12,7 @@ use super::Core;
 use super::connect::RANGE_TRIES;
 use super::doubt::KEPT;
 use super::protocol::without_protocol;
-use crate::dispatch::backoff;
+use crate::backoff;
 use crate::dispatch::job::{Failures, Phase, Segmented, Transfer};
 use crate::error::{Blame, Error, ErrorKind};
 use crate::event::Event;

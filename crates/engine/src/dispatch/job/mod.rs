@@ -341,6 +341,15 @@ impl Job {
         &mut self.sources[lead]
     }
 
+    /// The headers that go to a host which a source is asked at: the job's own to the origin that the user
+    /// gave, its provider's to the one that they are for.
+    pub(crate) fn headers_for(&self, source: usize, host: &Origin) -> Option<Arc<HeaderMap>> {
+        match self.sources[source].location.as_deref().filter(|location| location.host == *host) {
+            Some(location) => location.headers.clone(),
+            None => self.headers.clone().filter(|_| host == self.own_origin()),
+        }
+    }
+
     /// The origin of the URL that the user gave: what they gave for it stays with it.
     pub(crate) fn own_origin(&self) -> &Origin {
         &self.sources[0].own_origin

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::dispatch::backoff;
+use crate::backoff;
 use crate::error::Error;
 use crate::message::Time;
 

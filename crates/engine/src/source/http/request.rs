@@ -60,7 +60,7 @@ pub(crate) fn build(
             headers.insert(name.clone(), value.clone());
         }
     }
-    if let Some(own) = fetch.headers.as_ref().filter(|_| fetch.is_own_origin) {
+    if let Some(own) = &fetch.headers {
         // Of one name, those of the job replace those of the session.
         for name in own.keys().filter(|name| !CONDITIONS.contains(name)) {
             headers.remove(name);
@@ -302,6 +302,12 @@ impl Answer {
                 .flat_map(|value| refusal::schemes(&String::from_utf8_lossy(value.as_bytes())))
                 .collect(),
         })
+    }
+
+    /// The same, said of this place.
+    pub(crate) fn of_place(mut self, place: Option<Place>) -> Self {
+        self.head.evidence.place = place.or(self.head.evidence.place);
+        self
     }
 
     /// # Errors

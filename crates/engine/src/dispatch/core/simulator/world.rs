@@ -352,6 +352,7 @@ impl<'a> World<'a> {
                 assert!(worker < self.workers, "there is no worker {worker}");
                 self.work(request);
             }
+            Effect::Locate(request) => unreachable!("{request:?}: there are no providers"),
             Effect::Feed(FeedRequest::Owner { job, .. }) => {
                 self.inbox.push_back(Message::Owned(job, Ok(Owner::Nobody)))
             }

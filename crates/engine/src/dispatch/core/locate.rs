@@ -1,0 +1,65 @@
+//! Sources of which only a provider knows where they are: it is asked before the first request, when what
+//! it said expires, and when that is refused. What has come is kept.
+
+use super::Core;
+use crate::dispatch::job::Phase;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::origin::Origin;
+use crate::job::{JobId, Located};
+use crate::message::{Effect, LocateRequest, Time};
+use crate::secret;
+
+impl Core {
+    /// Asks a source's provider, unless it was asked a moment ago.
+    pub(super) fn locate(&mut self, now: Time, id: JobId, source: usize) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let state = &mut job.sources[source];
+        if state.is_locating || state.retry_at > now {
+            return;
+        }
+        state.is_locating = true;
+        let entry = state.given.clone();
+        self.effects.push(Effect::Locate(LocateRequest { job: id, source, entry }));
+    }
+
+    /// A provider has answered.
+    pub(super) fn located(&mut self, now: Time, id: JobId, source: usize, result: Result<Located>) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let state = &mut job.sources[source];
+        state.is_locating = false;
+        let located = result.and_then(|located| match Origin::of(&located.url) {
+            Some(origin) => Ok((located, origin)),
+            None => {
+                let text = format!("the service sends to a {} URL, which is not followed", located.url.scheme());
+                Err(Error::new(ErrorKind::Redirect, text))
+            }
+        });
+        match located {
+            Ok((located, origin)) => state.locate(now, (located.url.clone(), origin), &located),
+            Err(error) => self.not_located(now, id, source, error),
+        }
+    }
+
+    /// It is asked again later, or its source brings nothing any more.
+    fn not_located(&mut self, now: Time, id: JobId, source: usize, error: Error) {
+        let retries = self.settings.retries;
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if matches!(job.phase, Phase::Closing(_) | Phase::Publishing | Phase::Verifying | Phase::Paused) {
+            return;
+        }
+        let shown = secret::shown_url(&job.sources[source].given);
+        let error = if error.url().is_some() { error } else { error.with_url(shown) };
+        let is_many = job.sources.is_many();
+        match (error.is_transient(), is_many) {
+            (true, true) => self.try_later(now, id, source, retries, error),
+            (false, true) => self.drop_source(now, id, source, error),
+            (false, false) => self.give_up(now, id, error),
+            (true, false) => {
+                self.retry_or_fail(now, id, 0, error, false);
+                let Some(job) = self.jobs.get_mut(&id) else { return };
+                let retry_at = job.tries.failures.get(&0).map(|failure| failure.retry_at);
+                job.lead_mut().retry_at = retry_at.unwrap_or(now);
+            }
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! What users name and no plain URL is: a share, a folder, a file of a service whose links expire. A provider
+//! lists what is there, and turns an entry into a request that works now; the bytes come by the engine's own
+//! connections, with its ranges, checks and retries.
+//!
+//! The core asks again where to go ([`Provider::locate`]) when a link is about to expire or is refused (401,
+//! 403, 404, 410). All that has come is kept.
+
+mod plain;
+mod providers;
+mod seam;
+mod web;
+
+pub use self::plain::Plain;
+pub use self::providers::Providers;
+pub use self::seam::{Entries, Entry, Provider};
+pub use self::web::{Web, WebAnswer};
+pub use crate::job::Located;

@@ -1,0 +1,49 @@
+//! The providers of a session, and which of them knows a URL.
+
+use std::sync::Arc;
+
+use url::Url;
+
+use super::plain::Plain;
+use super::seam::{Entry, Provider};
+use super::web::Web;
+use crate::error::Result;
+use crate::job::JobSpec;
+
+/// The providers of a session, asked in this order; plain URLs come last.
+#[derive(Clone, Debug, Default)]
+pub struct Providers(Vec<Arc<dyn Provider>>);
+
+impl Providers {
+    /// Adds one.
+    pub fn add(&mut self, provider: impl Provider + 'static) {
+        self.0.push(Arc::new(provider));
+    }
+
+    /// The one that knows this URL; `None` if it is a plain one.
+    pub fn of(&self, url: &Url) -> Option<&dyn Provider> {
+        self.0.iter().find(|provider| provider.knows(url)).map(|provider| &**provider)
+    }
+
+    /// What there is under a link, as jobs. A plain URL is one.
+    ///
+    /// # Errors
+    /// As [`Provider::list`].
+    pub fn list<'a>(&'a self, link: &Url, web: &'a Web) -> Result<impl Iterator<Item = Result<JobSpec>> + 'a> {
+        let entries = match self.of(link) {
+            Some(provider) => provider.list(link, web)?,
+            None => Plain.list(link, web)?,
+        };
+        let is_plain = self.of(link).is_none();
+        Ok(entries.map(move |entry| match is_plain {
+            // Its server may give it another name.
+            true => entry.map(|entry| JobSpec::new(entry.url)),
+            false => entry.map(Entry::into_spec),
+        }))
+    }
+
+    /// Whether there are none but plain URLs.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

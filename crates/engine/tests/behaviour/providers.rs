@@ -1,0 +1,174 @@
+//! Files of a service: listed page by page, located before they are fetched, and located again when a link
+//! has expired or is refused, with all that has come.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use towline_engine::options::HttpOptions;
+use towline_engine::provider::{Entries, Entry, Located, Provider, Providers, Web};
+use towline_engine::{Error, ErrorKind, JobSpec, Result, Session};
+use towline_origin::{Cloud, CloudBuilder, check_file};
+use url::Url;
+
+use crate::common::{LONG, MIB, Place, Run, fetch_with, with_watchdog};
+
+/// The provider of the look-alike.
+#[derive(Debug)]
+struct LookAlike {
+    base: Url,
+}
+
+impl LookAlike {
+    fn ask(&self, path: &str, web: &Web) -> Result<Value> {
+        let url = self.base.join(path).unwrap();
+        let answer = web.get(&url, &[])?;
+        serde_json::from_slice(&answer.body).map_err(|_| Error::new(ErrorKind::Protocol, "the service answers no JSON"))
+    }
+}
+
+impl Provider for LookAlike {
+    fn name(&self) -> &'static str {
+        "look-alike"
+    }
+
+    fn knows(&self, url: &Url) -> bool {
+        url.origin() == self.base.origin() && !url.path().starts_with("/bytes/")
+    }
+
+    fn list<'a>(&'a self, _link: &Url, web: &'a Web) -> Result<Entries<'a>> {
+        let mut next = Some(0);
+        let pages = std::iter::from_fn(move || {
+            let page = self.ask(&format!("folder?page={}", next?), web);
+            next = page.as_ref().ok().and_then(|page| page["next"].as_u64());
+            Some(page)
+        });
+        Ok(Box::new(pages.flat_map(|page| match page {
+            Ok(page) => page["entries"].as_array().unwrap().iter().map(|entry| Ok(self.entry(entry))).collect(),
+            Err(error) => vec![Err(error)],
+        })))
+    }
+
+    fn locate(&self, entry: &Url, web: &Web) -> Result<Located> {
+        let link = self.ask(&format!("{}/link", entry.path().trim_start_matches('/')), web)?;
+        let mut located = Located::new(link["url"].as_str().unwrap().parse().unwrap());
+        located.headers.push(("x-ticket".parse().unwrap(), link["ticket"].as_str().unwrap().parse().unwrap()));
+        located.expires_in = link["expires_seconds"].as_u64().map(Duration::from_secs);
+        Ok(located)
+    }
+}
+
+impl LookAlike {
+    fn entry(&self, entry: &Value) -> Entry {
+        let url = self.base.join(&format!("entry/{}", entry["id"].as_str().unwrap())).unwrap();
+        Entry::new(url, entry["path"].as_str().unwrap())
+    }
+}
+
+fn providers(cloud: &Cloud) -> Providers {
+    let mut providers = Providers::default();
+    providers.add(LookAlike { base: cloud.base().parse().unwrap() });
+    providers
+}
+
+fn listed(cloud: &Cloud) -> Vec<JobSpec> {
+    let web = Web::new(&HttpOptions::default()).unwrap();
+    providers(cloud).list(&cloud.folder().parse().unwrap(), &web).unwrap().collect::<Result<_>>().unwrap()
+}
+
+/// Fetches the whole folder.
+fn fetch_folder(cloud: CloudBuilder, connections: Option<usize>) -> (Run, Place, Cloud) {
+    let cloud = cloud.start().unwrap();
+    let place = Place::new();
+    let mut options = place.options();
+    options.connections = connections;
+    let run = fetch_with(Session::builder(options).providers(providers(&cloud)), listed(&cloud));
+    (run, place, cloud)
+}
+
+#[test]
+fn a_folder_is_listed_page_by_page_and_its_tree_arrives() {
+    with_watchdog(LONG, || {
+        let mut cloud = Cloud::builder().page_len(3).busy(2);
+        for number in 0..10 {
+            cloud = cloud.file(&format!("folder/{}/{number}.bin", number % 2), number, 50_000);
+        }
+        let (run, place, cloud) = fetch_folder(cloud, None);
+        run.assert_done(10);
+        for number in 0..10 {
+            place.assert_content(&format!("folder/{}/{number}.bin", number % 2), number, 50_000);
+        }
+        let stats = cloud.stats();
+        assert_eq!((stats.pages, stats.links, stats.refused, stats.busy), (4, 10, 0, 2));
+    });
+}
+
+#[test]
+fn a_link_that_is_refused_in_the_middle_is_replaced_and_nothing_comes_twice() {
+    with_watchdog(LONG, || {
+        for status in [401, 403, 404, 410] {
+            // Each link is good for three requests; the file takes many.
+            let cloud = Cloud::builder().file("a.bin", 5, 16 * MIB).link_uses(3, status);
+            let (run, place, cloud) = fetch_folder(cloud, Some(4));
+            run.assert_done(1);
+            assert_eq!(run.restarts(), 0, "{status}");
+            assert_eq!(check_file(place.file("a.bin"), 5, 16 * MIB).unwrap(), None);
+            let stats = cloud.stats();
+            assert!(stats.links > 1 && stats.refused > 0, "{status}: {stats:?}");
+            assert_eq!(run.finished()[0].fetched_bytes, 16 * MIB, "{status}");
+        }
+    });
+}
+
+#[test]
+fn a_link_that_expires_at_once_is_used_once_and_replaced() {
+    with_watchdog(LONG, || {
+        // One that expires at once is located for each request, and never refused.
+        let cloud = Cloud::builder().file("a.bin", 6, 9 * MIB).expires_seconds(0);
+        let (run, place, cloud) = fetch_folder(cloud, Some(3));
+        run.assert_done(1);
+        assert_eq!(check_file(place.file("a.bin"), 6, 9 * MIB).unwrap(), None);
+        let stats = cloud.stats();
+        assert!(stats.links > 1, "{stats:?}");
+        assert_eq!(stats.refused, 0);
+    });
+}
+
+#[test]
+fn what_was_begun_of_an_entry_is_resumed_by_another_link() {
+    with_watchdog(LONG, || {
+        let cloud = Cloud::builder().file("a.bin", 7, 8 * MIB).rate(2_000_000).start().unwrap();
+        let place = Place::new();
+        let mut options = place.options();
+        options.connections = Some(2);
+        let builder = || Session::builder(options.clone()).providers(providers(&cloud));
+        let mut live = crate::common::Live::start(builder());
+        live.handle.add(listed(&cloud).remove(0)).unwrap();
+        live.wait_for_share(30);
+        live.handle.stop();
+        live.end();
+        let run = fetch_with(builder(), listed(&cloud));
+        run.assert_done(1);
+        assert!(run.resumed_bytes() > 2 * MIB, "{}", run.resumed_bytes());
+        assert_eq!(check_file(place.file("a.bin"), 7, 8 * MIB).unwrap(), None);
+    });
+}
+
+#[test]
+fn a_service_that_never_gives_a_link_fails_the_file_with_its_reason() {
+    with_watchdog(LONG, || {
+        let cloud = Cloud::builder().file("a.bin", 8, 5000).start().unwrap();
+        let jobs = listed(&cloud);
+        drop(cloud);
+        let cloud = Cloud::builder().start().unwrap();
+        let place = Place::new();
+        let mut options = place.options();
+        options.http.retries = 1;
+        // The entry is of another service, and nobody answers there any more.
+        let base = jobs[0].url.join("/").unwrap();
+        let mut providers = Providers::default();
+        providers.add(LookAlike { base });
+        let run = fetch_with(Session::builder(options).providers(providers), jobs);
+        assert_eq!(run.failure_kinds(), [ErrorKind::Connect]);
+        drop(cloud);
+    });
+}
