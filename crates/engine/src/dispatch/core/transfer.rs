@@ -387,8 +387,9 @@ impl Core {
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let is_gone = matches!(kind, ErrorKind::Status(401 | 403 | 404 | 410));
-        if is_gone && transfer.is_probe && transfer.url != *job.lead().url() {
-            // The old place; the new one has not been asked yet.
+        let is_old_place = transfer.url != *job.lead().url();
+        if is_gone && is_old_place && (transfer.is_probe || job.lead().is_provided) {
+            // The new one has not been asked yet.
             return;
         }
         if is_gone && self.settings.retries > 0 && job.lead_mut().resolve_again() {
