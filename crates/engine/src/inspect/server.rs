@@ -20,9 +20,8 @@ use crate::secret;
 use crate::source::http::connection::Connection;
 use crate::source::http::network::Network;
 use crate::source::http::redirect;
-use crate::source::http::request::{self, Answer};
+use crate::source::http::request::{self, Answer, no_answer};
 use crate::source::http::resolve::SystemResolver;
-use crate::worker::transfer::no_answer;
 
 /// What a server says about a URL.
 #[derive(Clone, Debug, Serialize)]

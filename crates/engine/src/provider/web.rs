@@ -28,7 +28,7 @@ use crate::secret;
 use crate::source::http::connection::{Connection, broken};
 use crate::source::http::network::Network;
 use crate::source::http::redirect;
-use crate::source::http::request::{self, Answer};
+use crate::source::http::request::{self, Answer, no_answer};
 use crate::source::http::resolve::SystemResolver;
 
 /// An answer of an API is no longer.
@@ -134,9 +134,8 @@ impl Web {
             let fetch = whole(&at, &origin, headers);
             let request = request::build(&self.network, &fetch, connection.protocol(), connection.plain_proxy())?;
             let limit = self.network.options.response_timeout;
-            let response = tokio::time::timeout(limit, connection.send(request))
-                .await
-                .map_err(|_| Error::new(ErrorKind::Stalled, "no answer came (--response-timeout)"))??;
+            let response =
+                tokio::time::timeout(limit, connection.send(request)).await.map_err(|_| no_answer(limit))??;
             let answer = read(&response, connection.protocol(), &at)?;
             if let Some(redirect) = answer.redirect() {
                 redirects += 1;

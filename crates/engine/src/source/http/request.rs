@@ -1,6 +1,6 @@
 //! Builds requests and reads the heads of their answers.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
@@ -15,7 +15,7 @@ use crate::http::content_range::ContentRange;
 use crate::http::cookies::SetCookies;
 use crate::http::{content_range, digest, disposition, retry_after};
 use crate::message::{Fetch, FetchKind, Head, Protocol, Redirect};
-use crate::source::http::network::{Network, PlainProxy};
+use crate::source::http::network::{Network, PlainProxy, seconds};
 use crate::source::http::proxy::refusal::{self, Refusal};
 
 /// What an answer with several ranges is.
@@ -159,6 +159,12 @@ fn credentials(url: &Url) -> Option<HeaderValue> {
     Some(value)
 }
 
+/// The head of an answer did not come within this time.
+pub(crate) fn no_answer(limit: Duration) -> Error {
+    let text = format!("no answer came for {} (--response-timeout)", seconds(limit));
+    Error::new(ErrorKind::Stalled, text)
+}
+
 /// An answer's head, read.
 pub(crate) struct Answer {
     pub(crate) head: Box<Head>,
@@ -169,7 +175,7 @@ pub(crate) struct Answer {
     /// It names two places to go to, or two names of the file.
     contradicts_itself: Option<HeaderName>,
     pub(crate) cookies: SetCookies,
-    pub(crate) retry_after: Option<std::time::Duration>,
+    pub(crate) retry_after: Option<Duration>,
     pub(crate) reason: String,
     /// How the end of the body is told.
     pub(crate) framing: Framing,

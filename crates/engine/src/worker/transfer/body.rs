@@ -1,0 +1,164 @@
+//! A body on its way to the disk, and whether it has ended as it should.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Incoming};
+use tokio::time::timeout;
+
+use super::Transfer;
+use crate::error::{Error, ErrorKind, Result};
+use crate::plan::piece::OPEN_END;
+use crate::source::http::connection::broken;
+use crate::source::http::network::seconds;
+use crate::source::http::request::Framing;
+use crate::storage::PartFile;
+use crate::worker::patience::{Elapsed, patient};
+
+/// So much of an error page, or of a body that was cut, is read to keep its connection.
+const DRAIN_BYTES_MAX: usize = 64 << 10;
+
+impl Transfer<'_> {
+    /// Reads the rest of a short body, so that its connection can be used again; false if it is long.
+    pub(super) async fn drain(&self, mut body: Incoming) -> bool {
+        let mut bytes = 0;
+        if body.size_hint().exact().is_some_and(|length| length > DRAIN_BYTES_MAX as u64) {
+            return false;
+        }
+        let reading = async {
+            while let Some(frame) = body.frame().await {
+                let Ok(frame) = frame else { return false };
+                bytes += frame.data_ref().map_or(0, Bytes::len);
+                if bytes > DRAIN_BYTES_MAX {
+                    return false;
+                }
+            }
+            true
+        };
+        timeout(self.stall.min(Duration::from_secs(1)), reading).await.unwrap_or(false)
+    }
+
+    /// Writes the body at the piece's position until the piece or the body ends, which the head has
+    /// told to be here, if it has. Returns whether the connection can be used again.
+    pub(super) async fn stream(
+        &self,
+        body: &mut Incoming,
+        sink: &dyn PartFile,
+        framing: Framing,
+        told: Option<u64>,
+    ) -> Result<bool> {
+        let piece = &self.fetch.piece;
+        while piece.position() < piece.end() {
+            match self.next(body).await? {
+                Some(data) => {
+                    self.write(sink, &data)?;
+                }
+                // Nothing but the body says where the file ends.
+                None if told.is_none()
+                    && (piece.end() == OPEN_END || !matches!(framing, Framing::Length(_)) && piece.start() == 0) =>
+                {
+                    return proven(body, framing, piece.position()).map(|()| framing != Framing::Close);
+                }
+                // It ended where its framing says, and not where its Content-Range does.
+                None if framing == Framing::Chunked || body.is_end_stream() => return Err(ended_short()),
+                None => return Err(ended_early()),
+            }
+        }
+        // A piece that was cut short leaves the rest of its body behind.
+        Ok(body.is_end_stream() || matches!(timeout(Duration::from_millis(1), body.frame()).await, Ok(None)))
+    }
+
+    /// Writes what of `data` belongs to the piece.
+    pub(super) fn write(&self, sink: &dyn PartFile, data: &Bytes) -> Result<()> {
+        let piece = &self.fetch.piece;
+        let position = piece.position();
+        let room = piece.end().saturating_sub(position);
+        let length = (data.len() as u64).min(room) as usize;
+        sink.write_at(&data[..length], position).map_err(|source| self.cannot("write", source))?;
+        piece.advance(position + length as u64);
+        Ok(())
+    }
+
+    pub(super) fn cannot(&self, action: &str, source: std::io::Error) -> Error {
+        let kind = match source.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorKind::DiskFull,
+            _ => ErrorKind::Storage,
+        };
+        Error::new(kind, format!("cannot {action} the partial file: {}", crate::error::plain_io(&source)))
+            .with_source(source)
+    }
+
+    /// The next bytes of a body, within the stall timeout; the rate limit's wait is not counted.
+    pub(super) async fn next(&self, body: &mut Incoming) -> Result<Option<Bytes>> {
+        loop {
+            let frame = match patient(self.stall, body.frame()).await {
+                Ok(Some(Ok(frame))) => frame,
+                Ok(Some(Err(source))) => return Err(broken(&source)),
+                Ok(None) => return Ok(None),
+                Err(Elapsed) => {
+                    let text = format!("no byte came for {} (--stall-timeout)", seconds(self.stall));
+                    return Err(Error::new(ErrorKind::Stalled, text));
+                }
+            };
+            if let Ok(data) = frame.into_data() {
+                self.pay(data.len()).await;
+                return Ok(Some(data));
+            }
+        }
+    }
+
+    /// Waits as long as the rate limit wants for so many bytes.
+    pub(super) async fn pay(&self, bytes: usize) {
+        for limit in self.fetch.limit.as_deref().into_iter().chain([&self.shared.network.limit]) {
+            if limit.is_limited() {
+                let wait = limit.take(bytes, Instant::now());
+                if !wait.is_zero() {
+                    tokio::time::sleep(wait).await;
+                }
+            }
+        }
+    }
+}
+
+/// Whether a body that brings nothing more has ended as its framing says. For HTTP/2 hyper also ends
+/// a body at a reset without error and when the connection goes away.
+pub(super) fn proven(body: &Incoming, framing: Framing, bytes: u64) -> Result<()> {
+    let is_proven = match framing {
+        Framing::Length(length) => bytes == length,
+        Framing::Stream => body.is_end_stream(),
+        Framing::Chunked | Framing::Close => true,
+    };
+    if is_proven { Ok(()) } else { Err(ended_early()) }
+}
+
+/// Whether a body that ended well is as long as a field of its head (Content-Range) said.
+pub(super) fn has_length(bytes: u64, told: Option<u64>) -> Result<()> {
+    match told {
+        Some(told) if bytes < told => Err(ended_early()),
+        Some(told) if bytes > told => Err(Error::new(ErrorKind::Protocol, "the server sends more than it said")),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn ended_early() -> Error {
+    Error::new(ErrorKind::Broken, "the connection broke: the body ended early")
+}
+
+pub(super) fn ended_short() -> Error {
+    Error::new(ErrorKind::Protocol, "the server sent less than it said")
+}
+
+/// Whether a connection was closed without TLS saying so.
+pub(super) fn is_cut(error: &Error) -> bool {
+    use std::error::Error as _;
+
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if inner.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::UnexpectedEof) {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
+}

@@ -1,0 +1,196 @@
+//! One transfer: a request, the check of its answer, and its bytes on their way to the disk. Runs
+//! as a task on a worker's runtime; dropping it breaks the transfer off.
+
+mod body;
+mod range;
+mod whole;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::Response;
+use hyper::body::Incoming;
+use tokio::sync::oneshot;
+
+use super::patience::{Elapsed, patient};
+use super::shared::{Grant, Shared};
+use crate::error::{Error, ErrorKind, Result};
+use crate::message::{End, Ended, Fetch, FetchKind, Message, Protocol};
+use crate::source::http::connection::{self, Connection};
+use crate::source::http::request::{self, Answer, no_answer};
+use crate::storage::PartFile;
+
+/// Where a probe learns what becomes of its body.
+pub(crate) type Granted = oneshot::Receiver<Grant>;
+
+/// Runs a transfer to its end and reports that.
+pub(crate) async fn run(shared: Rc<Shared>, fetch: Box<Fetch>, sink: Option<Arc<dyn PartFile>>, granted: Granted) {
+    let _guard = PanicGuard { shared: &shared, fetch: &fetch };
+    let mut transfer = Transfer { shared: &shared, fetch: &fetch, stall: shared.network.options.stall_timeout };
+    let end = match transfer.run(sink, granted).await {
+        Ok(end) => end,
+        Err(failure) => {
+            if failure.error.kind() == ErrorKind::Stalled {
+                // What replaces it must not sit on the same dead connection.
+                shared.forget_connection(fetch.slot);
+            }
+            match connection::wants_other_protocol(&failure.error) {
+                true => End::OtherProtocol(failure.error),
+                false => End::Failed { error: failure.error, retry_after: failure.retry_after },
+            }
+        }
+    };
+    shared.transfers.borrow_mut().remove(&fetch.transfer);
+    // An HTTP/1.1 connection was put back only if it can be used again. If not, its own task has
+    // to run once to close it before the slot is free for another.
+    let is_reusable = shared.has_connection(fetch.slot);
+    if !is_reusable {
+        tokio::task::yield_now().await;
+    }
+    shared.report(Message::Ended(Ended { transfer: fetch.transfer, end, is_reusable }));
+}
+
+/// A task that panics is caught by the runtime, which tells nobody; its job must not wait for it.
+struct PanicGuard<'a> {
+    shared: &'a Shared,
+    fetch: &'a Fetch,
+}
+
+impl Drop for PanicGuard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shared.transfers.borrow_mut().remove(&self.fetch.transfer);
+            let error = Error::new(ErrorKind::Internal, "a transfer panicked; please report it");
+            let end = End::Failed { error, retry_after: None };
+            self.shared.report(Message::Ended(Ended { transfer: self.fetch.transfer, end, is_reusable: false }));
+        }
+    }
+}
+
+struct Transfer<'a> {
+    shared: &'a Rc<Shared>,
+    fetch: &'a Fetch,
+    stall: Duration,
+}
+
+struct Failure {
+    error: Error,
+    retry_after: Option<Duration>,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { error, retry_after: None }
+    }
+}
+
+impl Transfer<'_> {
+    async fn run(&mut self, sink: Option<Arc<dyn PartFile>>, granted: Granted) -> Result<End, Failure> {
+        let (connection, response) = self.answer().await?;
+        let believes_digests = self.shared.network.options.server_digests;
+        let (url, now) = (&self.fetch.url, SystemTime::now());
+        let is_given = self.fetch.is_given;
+        let answer = Answer::read(&response, connection.protocol(), url, is_given, believes_digests, now)?;
+        answer.check()?;
+        let answer = answer.of_place(self.fetch.place);
+        let body = response.into_body();
+        if let Some(redirect) = answer.redirect() {
+            let is_reusable = self.drain(body).await;
+            self.keep(connection, is_reusable);
+            return Ok(End::Redirect(redirect));
+        }
+        let (end, is_reusable) = match (&self.fetch.kind, answer.head.status) {
+            (FetchKind::Probe, 200 | 203 | 206) => return self.whole(connection, answer, body, granted).await,
+            (FetchKind::Piece { .. }, 206) => return self.piece(connection, &answer, body, sink).await,
+            (FetchKind::Check { .. }, 304) => (End::Checked(None), self.drain(body).await),
+            (FetchKind::Check { .. }, 200 | 203 | 206) => (End::Checked(Some(answer.head)), self.drain(body).await),
+            (FetchKind::Sample { range, expect }, 206) => {
+                return self.sample(connection, &answer, body, *range, expect, sink).await;
+            }
+            (FetchKind::Piece { .. } | FetchKind::Sample { .. }, 200 | 203) => (End::NotRange(answer.head), false),
+            (FetchKind::Piece { .. } | FetchKind::Sample { .. }, 416) => {
+                let is_reusable = self.drain(body).await;
+                (End::NotRange(answer.head), is_reusable)
+            }
+            // RFC 9110, section 15.5.20: this connection does not serve it, another may.
+            (_, 421) if connection.protocol() == Protocol::Http2 => {
+                return Ok(End::OtherProtocol(answer.refusal(connection.plain_proxy())));
+            }
+            (_, status) => {
+                let error = match status {
+                    200..=299 => Error::new(
+                        ErrorKind::Protocol,
+                        format!("the server answered {status} {}, which does not fit the request", answer.reason),
+                    ),
+                    _ => answer.refusal(connection.plain_proxy()),
+                };
+                let is_reusable = self.drain(body).await;
+                self.keep(connection, is_reusable);
+                return Err(Failure { error, retry_after: answer.retry_after });
+            }
+        };
+        self.keep(connection, is_reusable);
+        Ok(end)
+    }
+
+    /// Sends the request, over the slot's connection or a new one, and waits for the head.
+    async fn answer(&mut self) -> Result<(Connection, Response<Incoming>), Failure> {
+        let (mut connection, is_fresh) = self.connection().await?;
+        match self.request(&mut connection).await {
+            Ok(response) => return Ok((connection, response)),
+            Err(error) if !matches!(error.kind(), ErrorKind::Broken | ErrorKind::Protocol) => return Err(error.into()),
+            Err(error) => {
+                // The task of an HTTP/2 connection notes that it is closed.
+                tokio::task::yield_now().await;
+                if !connection.may_have_been_closing(is_fresh) {
+                    return Err(error.into());
+                }
+            }
+        }
+        self.shared.forget_closed(self.fetch.slot);
+        let (mut connection, _) = self.connection().await?;
+        let response = self.request(&mut connection).await?;
+        Ok((connection, response))
+    }
+
+    /// The slot's connection, and whether it was made for this transfer. Transfers that share a slot
+    /// wait for each other here: a slot is the right to one connection.
+    async fn connection(&self) -> Result<(Connection, bool)> {
+        let slot = self.fetch.slot;
+        let gate = self.shared.gate(slot);
+        let _turn = gate.lock().await;
+        if let Some(connection) = self.shared.take_connection(slot) {
+            return Ok((connection, false));
+        }
+        // Boxed, for it is rare and large: each transfer would be moved about with room for it.
+        let connection = Box::pin(self.open()).await?;
+        self.shared.report(Message::Connected(slot, connection.protocol()));
+        if let Some(shared) = connection.share() {
+            self.shared.put_connection(slot, shared);
+        }
+        Ok((connection, true))
+    }
+
+    async fn open(&self) -> Result<Connection> {
+        let connected = self.shared.network.connect(&self.fetch.origin, self.fetch.alpn).await?;
+        Connection::open(connected).await
+    }
+
+    async fn request(&self, connection: &mut Connection) -> Result<Response<Incoming>> {
+        let request =
+            request::build(&self.shared.network, self.fetch, connection.protocol(), connection.plain_proxy())?;
+        let limit = self.shared.network.options.response_timeout;
+        match patient(limit, connection.send(request)).await {
+            Ok(response) => response,
+            Err(Elapsed) => Err(no_answer(limit)),
+        }
+    }
+
+    /// Keeps an HTTP/1.1 connection for the next transfer; HTTP/2 ones are kept anyway.
+    fn keep(&self, connection: Connection, is_reusable: bool) {
+        if is_reusable && !connection.is_closed() {
+            self.shared.put_connection(self.fetch.slot, connection);
+        }
+    }
+}

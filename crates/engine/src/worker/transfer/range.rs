@@ -1,0 +1,174 @@
+//! The answer to a request for a range: written to its place, or compared with the disk.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+
+use super::body::ended_early;
+use super::{Failure, Transfer};
+use crate::error::{Error, ErrorKind, Result};
+use crate::evidence::{Evidence, Verdict};
+use crate::message::{Demand, End, FetchKind, Message};
+use crate::ranges::ByteRange;
+use crate::source::http::connection::Connection;
+use crate::source::http::request::{Answer, Framing};
+use crate::storage::PartFile;
+
+impl Transfer<'_> {
+    pub(super) async fn piece(
+        &mut self,
+        connection: Connection,
+        answer: &Answer,
+        mut body: Incoming,
+        sink: Option<Arc<dyn PartFile>>,
+    ) -> Result<End, Failure> {
+        let FetchKind::Piece { range, overlap_bytes, expect, demand, .. } = &self.fetch.kind else {
+            return Err(Error::new(ErrorKind::Internal, "an answer to a range that was not asked for").into());
+        };
+        let asked = ByteRange::new(range.start - overlap_bytes, range.end);
+        let got = match check_range(answer, asked, expect, *demand) {
+            Ok(got) => got,
+            Err(end) => return Ok(self.not_used(end)),
+        };
+        let Some(sink) = sink else {
+            return Err(Error::new(ErrorKind::Internal, "a piece was asked for without a file").into());
+        };
+        // It may hold less than what was asked for.
+        self.fetch.piece.shorten(got.end.max(range.start));
+        let mut rest = Bytes::new();
+        if *overlap_bytes > 0 {
+            let overlap = ByteRange::new(asked.start, range.start);
+            match self.compare(&mut body, &*sink, overlap).await? {
+                Some(after) => rest = after,
+                None => return Ok(self.not_used(End::OtherOverlap(answer.head.clone()))),
+            }
+        }
+        // A head alone proves nothing: some break off behind it each time.
+        if rest.is_empty() {
+            rest = self.next(&mut body).await?.unwrap_or_default();
+        }
+        if !rest.is_empty() {
+            self.shared.report(Message::Proven(self.fetch.transfer, answer.head.clone()));
+            self.write(&*sink, &rest)?;
+        }
+        let framing = answer.framing;
+        match self.stream(&mut body, &*sink, framing, Some(got.end)).await {
+            Ok(is_reusable) => {
+                self.keep(connection, is_reusable);
+                Ok(End::Complete)
+            }
+            Err(error) if error.kind() == ErrorKind::Protocol => {
+                Ok(End::WrongRange { head: answer.head.clone(), error })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// An answer that is not used says something only if the next one comes over another connection.
+    pub(super) fn not_used(&self, end: End) -> End {
+        self.shared.forget_connection(self.fetch.slot);
+        end
+    }
+
+    /// Compares the next bytes of a body with those on the disk: what follows them, or nothing if they
+    /// are others.
+    pub(super) async fn compare(
+        &self,
+        body: &mut Incoming,
+        sink: &dyn PartFile,
+        range: ByteRange,
+    ) -> Result<Option<Bytes>> {
+        let mut position = range.start;
+        while position < range.end {
+            let Some(mut data) = self.next(body).await? else { return Err(ended_early()) };
+            let rest = data.split_off(data.len().min((range.end - position) as usize));
+            let mut there = vec![0; data.len()];
+            sink.read_at(&mut there, position).map_err(|source| self.cannot("read", source))?;
+            if there != data {
+                return Ok(None);
+            }
+            position += data.len() as u64;
+            if position == range.end {
+                return Ok(Some(rest));
+            }
+        }
+        Ok(Some(Bytes::new()))
+    }
+
+    /// Fetches a range that is there already and compares it with the disk.
+    pub(super) async fn sample(
+        &mut self,
+        connection: Connection,
+        answer: &Answer,
+        mut body: Incoming,
+        range: ByteRange,
+        expect: &Evidence,
+        sink: Option<Arc<dyn PartFile>>,
+    ) -> Result<End, Failure> {
+        match check_range(answer, range, expect, Demand::NotDifferent) {
+            Ok(got) if got == range => {}
+            Ok(_) => return Ok(self.not_used(shorter_range(answer))),
+            Err(end) => return Ok(self.not_used(end)),
+        }
+        self.shared.report(Message::Identified(self.fetch.transfer, answer.head.clone()));
+        let mut fresh = Vec::with_capacity(range.len() as usize);
+        while fresh.len() < range.len() as usize {
+            let Some(data) = self.next(&mut body).await? else { return Err(ended_early().into()) };
+            if fresh.len() + data.len() > range.len() as usize {
+                return Err(Error::new(ErrorKind::Protocol, "the server sent more than the range asked for").into());
+            }
+            fresh.extend_from_slice(&data);
+        }
+        // Where the range is told to end there, nothing more can come.
+        self.keep(connection, answer.framing == Framing::Length(range.len()));
+        let Some(sink) = sink else { return Ok(End::Gathered(vec![fresh.into()])) };
+        let mut there = vec![0; range.len() as usize];
+        sink.read_at(&mut there, range.start).map_err(|source| self.cannot("read", source))?;
+        Ok(End::Sampled { same: fresh == there })
+    }
+}
+
+/// Which part of what was asked for a 206 holds, or why it cannot be used. RFC 9110, section 15.3.7:
+/// it must say which range it holds, and may hold less than what was asked for.
+fn check_range(answer: &Answer, asked: ByteRange, expect: &Evidence, demand: Demand) -> Result<ByteRange, End> {
+    let head = || answer.head.clone();
+    let wrong = |what: String| End::WrongRange { head: head(), error: Error::new(ErrorKind::Protocol, what) };
+    let evidence = &answer.head.evidence;
+    if evidence.content_encoding.is_some() {
+        return Err(wrong("the server encoded a range, which cannot be put together".to_owned()));
+    }
+    let Some(content_range) = &answer.content_range else {
+        return Err(wrong("the server answered a range without saying which (no usable Content-Range)".to_owned()));
+    };
+    // A total that is not told is that of the file, as far as anybody knows.
+    let told = Evidence { total_bytes: evidence.total_bytes.or(expect.total_bytes), ..evidence.clone() };
+    let verdict = expect.compare(&told);
+    let is_page = evidence.is_html && !expect.is_html && expect.tells_version();
+    if verdict == Verdict::Unknown && !evidence.is_html && expect.has_other_length(evidence) {
+        return Err(wrong(
+            "the server answered a range of a file of another length, and does not say of which".to_owned(),
+        ));
+    }
+    let suffices = match demand {
+        Demand::Same => verdict.joins(),
+        Demand::SameWeakly => verdict.is_same(),
+        Demand::NotDifferent => !verdict.is_different(),
+    };
+    if !suffices || is_page {
+        return Err(End::NotJoined { head: head(), verdict });
+    }
+    match content_range.range {
+        Some(got) if got.start == asked.start => Ok(ByteRange::new(got.start, got.end.min(asked.end))),
+        got => {
+            let got = got.map_or("none".to_owned(), |got| format!("{}-{}", got.start, got.end - 1));
+            let asked = format!("{}-{}", asked.start, asked.end - 1);
+            Err(wrong(format!("the server answered another range than the one asked for ({got} instead of {asked})")))
+        }
+    }
+}
+
+fn shorter_range(answer: &Answer) -> End {
+    let error = Error::new(ErrorKind::Protocol, "the server answered a shorter range than the one asked for");
+    End::WrongRange { head: answer.head.clone(), error }
+}
