@@ -1,0 +1,139 @@
+//! The committer's thread: everything that waits for the disk to have something for good. What is
+//! queued is committed as a group: written back together, synced, renamed, each directory synced
+//! once.
+
+mod part;
+mod paths;
+mod publish;
+mod reader;
+mod store;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use towline_threads::cancel::CancelToken;
+use towline_threads::executor::ThreadPoolExecutor;
+use towline_threads::queue::{GetError, Queue};
+
+use super::Parts;
+use crate::error::{Error, ErrorKind};
+use crate::job::JobId;
+use crate::message::{CommitRequest, Message, Publish};
+use crate::storage::{PartFile, Storage};
+
+/// The queue's shutting down is what ends the wait; this only bounds it.
+const WAIT: Duration = Duration::from_secs(3600);
+/// Small files are left to gather for so long.
+const GATHER: Duration = Duration::from_millis(1);
+/// So much is committed as one group at most.
+const GROUP_MAX: usize = 512;
+
+/// The committer and what it works with.
+pub(crate) struct Committer {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) parts: Parts,
+    pub(crate) requests: Queue<CommitRequest>,
+    pub(crate) reports: Queue<Message>,
+    pub(crate) digests: ThreadPoolExecutor,
+    pub(crate) cancel: CancelToken,
+    /// Whether anything is synced at all.
+    pub(crate) syncs: bool,
+    /// The session's directory.
+    pub(crate) dir: PathBuf,
+    /// Directories whose own names are known to be on the disk.
+    pub(crate) named: RefCell<HashSet<PathBuf>>,
+    /// Files without a name get none here.
+    pub(crate) refuses_unnamed: Cell<bool>,
+    /// The time of the file that was finished last.
+    pub(crate) last_modified: Cell<SystemTime>,
+}
+
+/// A file on its way to its final name.
+struct Pending {
+    job: JobId,
+    part: Arc<dyn PartFile>,
+    publish: Publish,
+    was_stored: bool,
+    /// It has no partial name: nobody else can reach it.
+    is_unnamed: bool,
+}
+
+impl Committer {
+    /// Runs until the queue is shut down and empty.
+    pub(crate) fn run(self) {
+        let mut group = Vec::new();
+        loop {
+            match self.requests.get_many(&mut group, GROUP_MAX, WAIT) {
+                Err(GetError::ShutDown) => break,
+                _ => {
+                    if matches!(group.last(), Some(CommitRequest::Store(_))) && group.len() < GROUP_MAX {
+                        std::thread::sleep(GATHER);
+                        let _ = self.requests.get_many(&mut group, GROUP_MAX, Duration::ZERO);
+                    }
+                    self.commit(group.drain(..));
+                }
+            }
+        }
+        self.digests.shutdown(true, true);
+    }
+
+    /// Does all that is asked; what is to be published is published together.
+    pub(crate) fn commit(&self, group: impl Iterator<Item = CommitRequest>) {
+        let mut pending = Vec::new();
+        for request in group {
+            match request {
+                CommitRequest::Store(store) => {
+                    let job = store.job;
+                    match self.write(*store) {
+                        Ok(stored) => pending.push(stored),
+                        Err(error) => self.report(Message::Stored(job, Err(error))),
+                    }
+                }
+                CommitRequest::Publish { job, publish } => match self.parts.get(job) {
+                    Some(part) => {
+                        pending.push(Pending { job, part, publish: *publish, was_stored: false, is_unnamed: false })
+                    }
+                    None => {
+                        let error = Error::new(ErrorKind::Internal, "a file was to be published that is not open");
+                        self.report(Message::Published(job, Err(error)));
+                    }
+                },
+                CommitRequest::Save { job, path, journal } => {
+                    let result = self.save(job, &path, *journal);
+                    self.report(Message::Saved(job, result));
+                }
+                CommitRequest::WriteBack { job, range } => {
+                    if let Some(part) = self.parts.get(job).filter(|_| self.syncs) {
+                        part.start_writeback(range.start, range.len());
+                    }
+                }
+                CommitRequest::Digest { job, path, algorithm, of_final, len_bytes } => {
+                    self.digest(job, path, algorithm, of_final, len_bytes);
+                }
+                CommitRequest::Reserve { job, range } => {
+                    if let Some(part) = self.parts.get(job) {
+                        part.reserve(range.start, range.len());
+                    }
+                }
+                CommitRequest::SetLen { job, path, len_bytes } => self.set_len(job, &path, len_bytes),
+                CommitRequest::Release { job, path, fate } => {
+                    self.release(job, &path, fate);
+                    self.parts.released(job);
+                }
+            }
+        }
+        self.publish(pending);
+    }
+
+    /// Says first what the file system turned out not to do: this may be the last that is heard.
+    fn report(&self, message: Message) {
+        let warnings = self.storage.take_warnings().into_iter().map(Message::Warned);
+        for message in warnings.chain([message]) {
+            // The dispatcher is gone only when everything is being torn down.
+            let _ = self.reports.put(message);
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Partial files: their journals, digests and lengths, and what becomes of them when they are let go of.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Committer;
+use super::paths::{directory_of, unix_ms_now};
+use super::reader::PartReader;
+use crate::checksum::{self, Algorithm};
+use crate::disk::ours::{self, Found};
+use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint;
+use crate::job::JobId;
+use crate::journal::Journal;
+use crate::message::{Fate, Message};
+use crate::name::{journal_path, old_journal_path, old_part_path, part_path};
+
+impl Committer {
+    /// Makes sure that a journal which was removed does not come back after a power cut, beside
+    /// another partial file.
+    pub(super) fn forget_names(&self, path: &Path) -> io::Result<()> {
+        if self.syncs { self.storage.sync_dir(&directory_of(path)) } else { Ok(()) }
+    }
+
+    /// First the data, then the journal that claims it.
+    pub(super) fn save(&self, job: JobId, path: &Path, mut journal: Journal) -> Result<()> {
+        let Some(part) = self.parts.get(job) else { return Ok(()) };
+        let stat = self.look_at(&*part, &part_path(path), journal.identity.total_bytes)?;
+        if self.syncs {
+            part.sync().map_err(|source| Error::storage("sync", path, source))?;
+        }
+        journal.saved_unix_ms = unix_ms_now();
+        journal.file = stat.file;
+        // Somebody may have put a file of theirs there since.
+        if let (_, Some(text)) = ours::clear_journal_name(&*self.storage, path)? {
+            self.report(Message::Warned(text));
+        }
+        let name = journal_path(path);
+        self.storage
+            .write_atomic(&name, &journal.encode(), self.syncs)
+            .map_err(|source| Error::storage("save the journal", &name, source))
+    }
+
+    /// Computes a digest on the pool, beside everything else.
+    pub(super) fn digest(&self, job: JobId, path: PathBuf, algorithm: Algorithm, of_final: bool, len_bytes: u64) {
+        let (storage, parts) = (Arc::clone(&self.storage), self.parts.clone());
+        let (reports, cancel) = (self.reports.clone(), self.cancel.clone());
+        let task = move || {
+            let digest_of =
+                |reader: &mut dyn io::Read| checksum::digest_of(reader, algorithm, &|| !cancel.is_cancelled());
+            let result = match (of_final, parts.get(job)) {
+                (false, Some(part)) => digest_of(&mut PartReader { part: &*part, position: 0, len_bytes }),
+                (false, None) => Err(io::Error::other("the partial file is not open")),
+                (true, _) => storage.open_read(&path).and_then(|mut file| digest_of(&mut file)),
+            };
+            let result = match result {
+                Ok(Some(digest)) => Ok(digest),
+                Ok(None) => Err(Error::new(ErrorKind::Interrupted, "interrupted while its digest was computed")),
+                Err(source) => Err(Error::storage("read", &path, source)),
+            };
+            let _ = reports.put(Message::Digested(job, result));
+        };
+        if self.digests.submit(task).is_err() {
+            let error = Error::new(ErrorKind::Interrupted, "interrupted before its digest was computed");
+            self.report(Message::Digested(job, Err(error)));
+        }
+    }
+
+    /// A partial file that cannot get its length could not be saved either.
+    pub(super) fn set_len(&self, job: JobId, path: &Path, len_bytes: u64) {
+        let Some(part) = self.parts.get(job) else { return };
+        if let Err(source) = part.set_len(len_bytes) {
+            let error = Error::storage("set the length of", &part_path(path), source);
+            self.report(Message::Saved(job, Err(error)));
+        }
+    }
+
+    pub(super) fn release(&self, job: JobId, path: &Path, fate: Fate) {
+        let Some(part) = self.parts.remove_of(job, path) else { return };
+        if fate == Fate::Kept {
+            return;
+        }
+        let is_ours = part.is_at(&part_path(path)).unwrap_or(false);
+        if fate == Fate::Exchanged && is_ours && self.exchange_old(path).is_ok() {
+            self.forget_names(path).ok();
+            return;
+        }
+        if is_ours {
+            self.remove_part(path);
+        }
+        match fate {
+            Fate::Superseded => self.remove_old(path),
+            _ => self.bring_back_old(path),
+        }
+        self.forget_names(path).ok();
+    }
+
+    /// Removes the journal, unless somebody has put a file of theirs in its place.
+    pub(super) fn remove_journal(&self, path: &Path) -> io::Result<()> {
+        let name = journal_path(path);
+        match ours::read_journal(&*self.storage, &name) {
+            Ok(Found::Fits(_)) => self.storage.remove(&name),
+            // One of ours that is left does no harm.
+            _ => Ok(()),
+        }
+    }
+
+    /// The version before has been replaced. What is left if this is broken off has a journal.
+    pub(super) fn remove_old(&self, path: &Path) {
+        let (part, journal) = (old_part_path(path), old_journal_path(path));
+        // Somebody may have put a file of theirs in the place of either.
+        let Ok(Found::Fits(held)) = ours::read_journal(&*self.storage, &journal) else { return };
+        let found = self.storage.stat(&part).ok().flatten().and_then(|stat| stat.file);
+        if held.file.zip(found).is_none_or(|(held, found)| held.is_same(&found)) {
+            self.storage.remove(&part).ok();
+        }
+        self.storage.remove(&journal).ok();
+    }
+
+    /// Exchanges the version that is open with the one beside it. Stopped between the two, the journals are
+    /// crossed, which the next run sees by the files that they name.
+    pub(super) fn exchange_old(&self, path: &Path) -> io::Result<()> {
+        self.storage.exchange(&part_path(path), &old_part_path(path))?;
+        failpoint::reach("exchanged");
+        self.storage.exchange(&journal_path(path), &old_journal_path(path))
+    }
+
+    /// What was to replace it has come to nothing.
+    pub(super) fn bring_back_old(&self, path: &Path) {
+        // Between the two, it is what a kill while it was kept would have left.
+        if self.storage.rename(&old_journal_path(path), &journal_path(path), false).is_ok() {
+            self.storage.rename(&old_part_path(path), &part_path(path), false).ok();
+        }
+    }
+}

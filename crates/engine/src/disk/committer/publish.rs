@@ -1,0 +1,231 @@
+//! Final names: synced, checked, renamed, and their directories synced, in groups.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::paths::{directory_of, note_bytes};
+use super::{Committer, Pending};
+use crate::disk::ours::{self};
+use crate::disk::written;
+use crate::error::{Error, ErrorKind, Result};
+use crate::failpoint;
+use crate::message::{Message, Publish, Published};
+use crate::name::{aside_path, part_path};
+use crate::storage::{PartFile, Stat, StatKind};
+
+/// From so many files on, a group is synced at once.
+const SYNC_AT_ONCE_MIN: usize = 16;
+/// A clock that went back by more was set.
+const CLOCK_STEP: Duration = Duration::from_secs(1);
+
+impl Committer {
+    /// Syncs, renames, syncs the directories, and only then says so.
+    pub(super) fn publish(&self, pending: Vec<Pending>) {
+        let directories: BTreeSet<PathBuf> =
+            pending.iter().map(|pending| directory_of(&pending.publish.path)).collect();
+        let synced = self.sync(&pending, &directories);
+        let renamed: Vec<_> = pending
+            .into_iter()
+            .zip(synced)
+            .filter_map(|(mut pending, synced)| {
+                if synced.is_ok() && self.is_hollow(&pending) {
+                    return None;
+                }
+                let renamed = synced.and_then(|()| self.rename(&mut pending));
+                Some((pending, renamed))
+            })
+            .collect();
+        let unsynced = match self.syncs {
+            true => failures(&directories, |directory| self.sync_dir(directory)),
+            false => HashMap::new(),
+        };
+        for (pending, renamed) in renamed {
+            let result = match unsynced.get(&directory_of(&pending.publish.path)) {
+                Some(error) => renamed.and(Err(error.clone())),
+                None => renamed,
+            };
+            if result.is_err() && pending.was_stored {
+                self.discard(&pending);
+            }
+            self.report(match pending.was_stored {
+                true => Message::Stored(pending.job, result),
+                false => Message::Published(pending.job, result),
+            });
+        }
+    }
+
+    /// Whether parts of a file were never written to although all of it came: somebody has cut it.
+    pub(super) fn is_hollow(&self, pending: &Pending) -> bool {
+        if !pending.publish.looks_for_holes {
+            return false;
+        }
+        let holes = written::holes_in_whole(&*pending.part, pending.publish.len_bytes);
+        let is_hollow = !holes.is_empty();
+        if is_hollow {
+            self.report(Message::Hollow(pending.job, holes));
+        }
+        is_hollow
+    }
+
+    /// Brings the names in a directory to the disk, and once the names of those that lead to it: a
+    /// directory that was made a moment ago may be gone after a power cut, with all that is in it.
+    pub(super) fn sync_dir(&self, directory: &Path) -> io::Result<()> {
+        self.storage.sync_dir(directory)?;
+        let is_below = |directory: &Path| directory.starts_with(&self.dir);
+        for (name, parent) in directory.ancestors().zip(directory.ancestors().skip(1)) {
+            if !is_below(name) || !self.named.borrow_mut().insert(name.to_owned()) {
+                break;
+            }
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            let synced = self.storage.sync_dir(parent);
+            // What is above the session's directory is the user's, who may not even let us read it.
+            if is_below(parent) && synced.is_err() {
+                self.named.borrow_mut().remove(name);
+                return synced;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives each file its note and permissions and brings it to the disk: each by itself, or a
+    /// large group with one sync of its file system, which is one commit instead of hundreds.
+    pub(super) fn sync(&self, pending: &[Pending], directories: &BTreeSet<PathBuf>) -> Vec<Result<()>> {
+        let at_once = self.syncs && pending.len() >= SYNC_AT_ONCE_MIN;
+        let finish = |pending: &Pending| {
+            self.tell_apart(&*pending.part);
+            let finished = pending.part.finish(&note_bytes(&pending.publish, &*pending.part));
+            let synced = finished.and_then(|()| if self.syncs && !at_once { pending.part.sync() } else { Ok(()) });
+            synced.map_err(|source| Error::storage("sync", &pending.publish.path, source))
+        };
+        let finished: Vec<_> = pending.iter().map(finish).collect();
+        if !at_once {
+            return finished;
+        }
+        let unsynced = failures(directories, |directory| self.storage.sync_all(directory));
+        let and_synced =
+            |(finished, pending): (Result<()>, &Pending)| match unsynced.get(&directory_of(&pending.publish.path)) {
+                Some(error) => finished.and(Err(error.clone())),
+                None => finished,
+            };
+        finished.into_iter().zip(pending).map(and_synced).collect()
+    }
+
+    /// Gives a file a time of its own. Files that come within one tick of the system's clock would have the
+    /// same, and with one length too, one that got the name of another could not be told from it.
+    pub(super) fn tell_apart(&self, part: &dyn PartFile) {
+        let (now, last) = (SystemTime::now(), self.last_modified.get());
+        let next = match last.duration_since(now) {
+            Ok(before) if before < CLOCK_STEP => last + Duration::from_nanos(1),
+            // The clock was set back.
+            _ => now,
+        };
+        // As far as it goes: some file systems keep no such times.
+        let _ = part.set_modified(next);
+        self.last_modified.set(next);
+    }
+
+    /// The promise of the whole program hangs on this: what gets the name is the file that we hold,
+    /// and it has the length that it must have.
+    pub(super) fn check(&self, pending: &Pending) -> Result<()> {
+        let part = part_path(&pending.publish.part_of);
+        self.look_at(&*pending.part, &part, Some(pending.publish.len_bytes)).map(|_| ())
+    }
+
+    /// Whether the partial file is still the one that we hold, as long as we made it, and has no
+    /// second name through which others write.
+    pub(super) fn look_at(&self, part: &dyn PartFile, name: &Path, len_bytes: Option<u64>) -> Result<Stat> {
+        let look = |source: io::Error| Error::storage("look at the partial file", name, source);
+        let changed = |text: String| Err(Error::new(ErrorKind::Storage, text).with_path(name));
+        if !part.is_at(name).map_err(look)? {
+            return changed("the partial file was removed or replaced while it was written".to_owned());
+        }
+        let stat = part.stat().map_err(look)?;
+        if let Some(expected) = len_bytes.filter(|expected| *expected != stat.len_bytes) {
+            let found = stat.len_bytes;
+            return changed(format!(
+                "somebody has changed the partial file: it has {found} bytes instead of {expected}"
+            ));
+        }
+        if stat.links > 1 {
+            return changed("somebody has given the partial file another name (a hard link)".to_owned());
+        }
+        Ok(stat)
+    }
+
+    pub(super) fn rename(&self, pending: &mut Pending) -> Result<Published> {
+        failpoint::reach("publish");
+        // By the open file, before others find it: what they do to it afterwards is a change.
+        let mut modified = pending.part.stat().map_or(UNIX_EPOCH, |stat| stat.modified);
+        let mut linked = None;
+        if pending.is_unnamed {
+            linked = match pending.part.link_to(&pending.publish.path) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    self.refuses_unnamed.set(true);
+                    self.write_again(pending)?;
+                    modified = pending.part.stat().map_or(UNIX_EPOCH, |stat| stat.modified);
+                    None
+                }
+                linked => Some(linked),
+            };
+        }
+        let Publish { part_of, path, replace, len_bytes, .. } = &pending.publish;
+        let renamed = match linked {
+            Some(linked) => linked,
+            None => {
+                self.check(pending)?;
+                failpoint::reach("checked");
+                self.storage.rename(&part_path(part_of), path, *replace)
+            }
+        };
+        renamed.map_err(|source| match source.kind() {
+            io::ErrorKind::AlreadyExists => {
+                Error::new(ErrorKind::NameTaken, "another file got this name meanwhile").with_path(path.clone())
+            }
+            _ => Error::storage("rename the finished file", path, source),
+        })?;
+        failpoint::reach("published");
+        if !pending.is_unnamed {
+            self.check_published(pending)?;
+            if !pending.was_stored {
+                self.parts.remove(pending.job);
+            }
+            self.remove_journal(part_of).map_err(|source| Error::storage("remove the journal", path, source))?;
+        }
+        if pending.publish.replaces_old {
+            self.remove_old(part_of);
+        }
+        Ok(Published { len_bytes: *len_bytes, modified })
+    }
+
+    /// What has the final name now is what was checked a moment ago. Another program may have put its
+    /// own file there between the two; that is no file of ours, and is set aside.
+    pub(super) fn check_published(&self, pending: &Pending) -> Result<()> {
+        let Publish { part_of, path, len_bytes, .. } = &pending.publish;
+        let cannot = |source| Error::storage("look at the finished file", path, source);
+        // Who took it away has got it whole.
+        let Some(found) = self.storage.stat(path).map_err(cannot)? else { return Ok(()) };
+        // Some file systems number their files by name: then it is told by when it was made.
+        let born = |stat: &Stat| stat.file.and_then(|file| file.born_unix_ns);
+        let held = pending.part.stat().map_err(cannot)?;
+        let is_ours = pending.part.is_at(path).map_err(cannot)? || born(&held).is_some() && born(&held) == born(&found);
+        if is_ours && found.kind == StatKind::File && found.len_bytes == *len_bytes {
+            return Ok(());
+        }
+        let part = part_path(part_of);
+        let kept = ours::set_aside_as(&*self.storage, path, |number| aside_path(&part, number))?;
+        let text =
+            format!("the partial file was replaced or cut while it got its name; it is kept as {}", kept.display());
+        Err(Error::new(ErrorKind::Storage, text).with_path(path.clone()).with_advice("run the same command again"))
+    }
+}
+
+/// Does something with each directory and keeps what failed.
+fn failures(directories: &BTreeSet<PathBuf>, sync: impl Fn(&Path) -> io::Result<()>) -> HashMap<PathBuf, Error> {
+    let failure = |directory: &PathBuf| {
+        let error = sync(directory).err()?;
+        Some((directory.clone(), Error::storage("sync the directory", directory, error)))
+    };
+    directories.iter().filter_map(failure).collect()
+}

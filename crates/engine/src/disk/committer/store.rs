@@ -1,0 +1,158 @@
+//! Small files that came whole: written, without a name where that can be done.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::paths::{directory_of, note_bytes};
+use super::reader::PartReader;
+use super::{Committer, Pending};
+use crate::checksum::Hasher;
+use crate::disk::ours::{self};
+use crate::error::{Error, Result};
+use crate::job::JobId;
+use crate::journal::Journal;
+use crate::message::{Message, Publish, Store};
+use crate::name::{aside_path, journal_path, part_path};
+use crate::promise::Promise;
+use crate::storage::{OpenPart, PartFile, StatKind};
+
+/// So much of a file is copied at once.
+const COPY_BYTES: usize = 64 << 10;
+
+impl Committer {
+    /// Writes a small file, without a name where that can be done, else under its partial one.
+    pub(super) fn write(&self, store: Store) -> Result<Pending> {
+        if let Some(promise) = &store.promise {
+            check(&store.content, promise, &store.path)?;
+        }
+        let unnamed = match store.is_alone && !self.refuses_unnamed.get() {
+            true => self.storage.create_unnamed(&directory_of(&store.path)).ok(),
+            false => None,
+        };
+        let is_unnamed = unnamed.is_some();
+        let (part, replaces_old) = match unnamed {
+            Some(part) => (part, false),
+            None => self.open_small(store.job, &store.path)?,
+        };
+        let mut len_bytes = 0;
+        for bytes in &store.content {
+            if let Err(source) = part.write_at(bytes, len_bytes) {
+                if !is_unnamed {
+                    self.remove_part(&store.path);
+                }
+                return Err(Error::storage("write", &store.path, source));
+            }
+            len_bytes += bytes.len() as u64;
+        }
+        let publish = Publish {
+            part_of: store.path.clone(),
+            path: store.path,
+            replace: store.replace,
+            note: store.note,
+            len_bytes,
+            replaces_old,
+            looks_for_holes: false,
+        };
+        Ok(Pending { job: store.job, part, publish, was_stored: true, is_unnamed })
+    }
+
+    /// A file without a name that gets none here (some containers and network file systems), once more
+    /// under its partial one.
+    pub(super) fn write_again(&self, pending: &mut Pending) -> Result<()> {
+        let path = pending.publish.path.clone();
+        let (part, replaces_old) = self.open_small(pending.job, &path)?;
+        pending.publish.replaces_old |= replaces_old;
+        let mut from = PartReader { part: &*pending.part, position: 0, len_bytes: pending.publish.len_bytes };
+        let written = copy(&mut from, &*part)
+            .inspect(|()| self.tell_apart(&*part))
+            .and_then(|()| part.finish(&note_bytes(&pending.publish, &*part)))
+            .and_then(|()| if self.syncs { part.sync() } else { Ok(()) });
+        if let Err(source) = written {
+            self.remove_part(&path);
+            return Err(Error::storage("write", &path, source));
+        }
+        pending.part = part;
+        pending.is_unnamed = false;
+        Ok(())
+    }
+
+    /// Under its partial name, with a journal first, so that no kill leaves a file that nobody knows. Also
+    /// says whether another version was kept beside it.
+    pub(super) fn open_small(&self, job: JobId, path: &Path) -> Result<(Arc<dyn PartFile>, bool)> {
+        let part_name = part_path(path);
+        let cannot = |source: io::Error| Error::storage("write", path, source);
+        // What was begun of another version stays until this is complete.
+        let before = self.parts.remove_of(job, path);
+        let replaces_old = before.is_some();
+        if before.is_some() {
+            if let Some(text) = ours::keep_old(&*self.storage, path)? {
+                self.report(Message::Warned(text));
+            }
+            // Its lock may be a file that has its name.
+            drop(before);
+        }
+        let (is_ours, set_aside) = ours::clear_journal_name(&*self.storage, path)?;
+        if let Some(text) = set_aside {
+            self.report(Message::Warned(text));
+        }
+        if !is_ours && self.storage.stat(&part_name).map_err(cannot)?.is_some_and(|stat| stat.kind == StatKind::File) {
+            // It came since we looked, and is none of ours: those have journals.
+            let kept = ours::set_aside(&*self.storage, &part_name, aside_path)?;
+            let text = format!("{} has no journal; it is kept as {}", part_name.display(), kept.display());
+            self.report(Message::Warned(text));
+        }
+        let journal = Journal::of_nothing();
+        self.storage.write_atomic(&journal_path(path), &journal.encode(), false).map_err(cannot)?;
+        let part = match self.storage.open_part(&part_name, OpenPart::New) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                // Of ours, as was found before; the lock says whether somebody still works on it.
+                self.storage.open_part(&part_name, OpenPart::Empty)
+            }
+            other => other,
+        };
+        let part = part.map_err(|source| match source.kind() {
+            io::ErrorKind::WouldBlock => Error::locked("another process is fetching this file", &part_name, source),
+            _ => cannot(source),
+        })?;
+        ours::write_identity(&*self.storage, path, &journal, &*part).map_err(cannot)?;
+        Ok((part, replaces_old))
+    }
+
+    /// Removes a small file's partial file, if it is (still) ours.
+    pub(super) fn discard(&self, pending: &Pending) {
+        let part = part_path(&pending.publish.part_of);
+        if !pending.is_unnamed && pending.part.is_at(&part).unwrap_or(false) {
+            self.remove_part(&pending.publish.part_of);
+        }
+    }
+
+    /// As far as it goes: an empty leftover does no harm.
+    pub(super) fn remove_part(&self, path: &Path) {
+        self.storage.remove(&part_path(path)).ok();
+        self.remove_journal(path).ok();
+    }
+}
+
+fn check(content: &[Bytes], promise: &Promise, path: &Path) -> Result<()> {
+    let mut hasher = Hasher::new(promise.checksum().algorithm());
+    for bytes in content {
+        hasher.update(bytes);
+    }
+    let found = hasher.finish();
+    if promise.is_kept_by(&found) { Ok(()) } else { Err(promise.broken_by(&found).with_path(path)) }
+}
+
+fn copy(from: &mut dyn io::Read, to: &dyn PartFile) -> io::Result<()> {
+    let (mut buffer, mut written_bytes) = (vec![0; COPY_BYTES], 0);
+    loop {
+        let length = from.read(&mut buffer)?;
+        if length == 0 {
+            return Ok(());
+        }
+        to.write_at(&buffer[..length], written_bytes)?;
+        written_bytes += length as u64;
+    }
+}
