@@ -4,9 +4,9 @@
 pub(crate) mod adapt;
 pub(crate) mod core;
 pub(crate) mod driver;
+pub(crate) mod identity;
 pub(crate) mod ids;
 pub(crate) mod job;
-pub(crate) mod link;
 pub(crate) mod names;
 pub(crate) mod pulse;
 pub(crate) mod slots;

@@ -15,6 +15,9 @@ const OVERLAP_BYTES: u64 = 256 << 10;
 /// And at least so much, where little is held or where answers break off before they have brought more.
 const OVERLAP_BYTES_MIN: u64 = 16 << 10;
 
+/// So much shows whether an answer is the range that it says it is, where its length does not.
+pub(crate) const OVERLAP_OF_RANGE_BYTES: u64 = 4 << 10;
+
 /// How much of the end of what is held is fetched again, after so many tries that brought nothing.
 pub(crate) fn overlap_of(held_bytes: u64, attempts: u32) -> u64 {
     let wanted = (held_bytes / 4).min(OVERLAP_BYTES) >> attempts.saturating_sub(1).min(8);

@@ -150,6 +150,8 @@ pub(crate) struct Head {
     pub(crate) protocol: Protocol,
     pub(crate) total_bytes: Option<u64>,
     pub(crate) evidence: Evidence,
+    /// Its framing tells how long its body is.
+    pub(crate) tells_length: bool,
     /// Only the first part of the file comes, although the whole was asked for.
     pub(crate) is_part: bool,
     /// The server says `Accept-Ranges: none`.

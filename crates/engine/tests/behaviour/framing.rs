@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use towline_engine::{ErrorKind, Event};
-use towline_origin::{Fault, Length, Origin, Ranges, Resource, StreamEnd};
+use towline_origin::{ETag, Fault, Length, Origin, Ranges, Resource, Scope, StreamEnd, fill};
 
 use crate::common::{LONG, Place, Run, fetch, spec, with_watchdog};
 use crate::expired::repr_digest;
@@ -161,6 +161,44 @@ fn a_close_over_tls_at_the_same_place_twice_proves_nothing() {
             let (run, place) = over_tls(false, cut);
             assert_eq!(run.failure_kinds(), [ErrorKind::Broken], "{size}");
             assert!(!place.file("a.bin").exists(), "{size}");
+        }
+    });
+}
+
+/// The first answer breaks off in the middle; the range that is then asked for is answered with this range's
+/// label, and the whole file, or one byte too many.
+#[test]
+fn a_body_that_is_longer_than_its_range_is_not_the_range() {
+    const HALF: u64 = LARGE / 2;
+    with_watchdog(LONG, || {
+        let mut content = vec![0; LARGE as usize];
+        fill(21, 0, &mut content);
+        let too_long = [&content[HALF as usize..], b"x"].concat();
+        for body in [content, too_long] {
+            for framing in ["length", "chunked", "close"] {
+                let (field, sent) = match framing {
+                    "length" => (format!("Content-Length: {}", body.len()), body.clone()),
+                    "close" => ("Connection: close".to_owned(), body.clone()),
+                    _ => {
+                        let size = format!("{:x}\r\n", body.len()).into_bytes();
+                        let chunks = [size, body.clone(), b"\r\n0\r\n\r\n".to_vec()].concat();
+                        ("Transfer-Encoding: chunked".to_owned(), chunks)
+                    }
+                };
+                let range = format!("bytes {HALF}-{}/{LARGE}", LARGE - 1);
+                let head = format!("HTTP/1.1 206 P\r\nContent-Range: {range}\r\nETag: \"v\"\r\n{field}\r\n\r\n");
+                let lie = Fault::Raw([head.into_bytes(), sent].concat()).when(Scope::every().only_ranges().first(1));
+                let resource = Resource::new("/a.bin", 21, LARGE)
+                    .etag(ETag::Custom("\"v\"".to_owned()))
+                    .fault(Fault::CutAt(HALF).when(Scope::every().first(1)))
+                    .fault(lie);
+                let origin = Origin::builder().resource(resource).start().unwrap();
+                let place = Place::new();
+                let mut options = place.options();
+                options.connections = Some(1);
+                fetch(options, [spec(&origin, "/a.bin")]).assert_done(1);
+                place.assert_content("a.bin", 21, LARGE);
+            }
         }
     });
 }

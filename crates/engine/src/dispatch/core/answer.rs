@@ -6,8 +6,8 @@ use bytes::Bytes;
 use super::Core;
 use super::doubt::{KEPT, UNKNOWN_MAX, page_error};
 use super::existing::Decision;
+use crate::dispatch::identity::Link;
 use crate::dispatch::job::{Closing, Phase, Segmented};
-use crate::dispatch::link::Link;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::evidence::Verdict;
@@ -85,6 +85,7 @@ impl Core {
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.content.came_in_part = head.is_part;
+        job.ranges.needs_overlap = !head.tells_length;
         job.content.held = head.evidence.clone();
         job.lead_mut().told = Some(head.evidence.clone());
         // Bytes that were encoded on the way are others each time, and so are their offsets.
@@ -130,7 +131,7 @@ impl Core {
         }
         let error = Error::new(ErrorKind::Protocol, "the server sends the first part of the file and never the rest");
         let error = error.with_url(crate::secret::shown_url(job.lead().url())).with_attempts(job.content.part_answers);
-        self.close(now, id, Closing::Fail(error));
+        self.give_up(now, id, error);
         true
     }
 

@@ -153,12 +153,20 @@ impl Core {
         }
         let before = job.content.done.iter().find(|range| range.end == gap.start);
         let attempts = job.tries.failures.get(&gap.start).map_or(0, |failure| failure.attempts);
-        let Some(overlap) = before.map(|range| samples::overlap_of(range.len(), attempts)) else {
+        let Some(overlap) = before.map(|range| match job.content.held.can_join() {
+            // The version is certain: they only show that the answer is the range.
+            true => range.len().min(samples::OVERLAP_OF_RANGE_BYTES),
+            false => samples::overlap_of(range.len(), attempts),
+        }) else {
             self.begin_again_at_zero(id);
             return false;
         };
         // Where nothing was ever said of the version, bytes that overlap are all there is.
-        let demand = if job.content.held.is_silent() { Demand::NotDifferent } else { Demand::SameWeakly };
+        let demand = match &job.content.held {
+            held if held.is_silent() => Demand::NotDifferent,
+            held if held.can_join() => Demand::Same,
+            _ => Demand::SameWeakly,
+        };
         let lead = job.sources.lead();
         let kind = FetchKind::Piece {
             range: gap,

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use super::Core;
 use super::connect::RANGE_TRIES;
+use crate::dispatch::identity::Link;
 use crate::dispatch::job::{By, Doubts, Job, Segmented, Transfer};
-use crate::dispatch::link::Link;
 use crate::error::{Error, ErrorKind};
 use crate::evidence::{Verdict, page};
 use crate::job::JobId;
@@ -75,6 +75,7 @@ impl Core {
             let reason = "the file on the server is shorter than what has come";
             return self.differs(now, id, transfer, head, reason, By::Version);
         }
+        job.ranges.needs_overlap = !head.tells_length;
         job.content.total_bytes = Some(total_bytes);
         job.content.held.total_bytes = Some(total_bytes);
         job.tries.failures.clear();

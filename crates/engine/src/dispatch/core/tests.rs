@@ -130,6 +130,7 @@ fn head(total: u64) -> Box<Head> {
         protocol: Protocol::Http1,
         total_bytes: Some(total),
         evidence: evidence("v1", total),
+        tells_length: true,
         is_part: false,
         refuses_ranges: false,
         file_name: None,

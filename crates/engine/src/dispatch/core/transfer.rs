@@ -289,6 +289,13 @@ impl Core {
     pub(super) fn wrong_range(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head, error: Error) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.ranges.are_denied |= head.evidence.content_encoding.is_some();
+        if !head.tells_length && !std::mem::replace(&mut job.ranges.needs_overlap, true) {
+            // It is asked again in a way that shows whether it is the right one.
+            if job.ranges.segmented == Segmented::Trying {
+                job.ranges.segmented = Segmented::Unknown;
+            }
+            return;
+        }
         self.no_range(now, id, transfer.piece.start(), error);
     }
 

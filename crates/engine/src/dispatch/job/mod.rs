@@ -28,7 +28,7 @@ pub(crate) use self::transfer::{Rate, Transfer};
 use self::tries::Tries;
 pub(crate) use self::tries::{Doubts, Failures};
 use super::adapt::Adapt;
-use super::link::Link;
+use super::identity::Link;
 use super::pulse::Pulse;
 use super::source::{Source, Sources, Trace};
 use crate::error::Error;
@@ -224,10 +224,14 @@ impl Job {
     /// How much the answer to a range has to say of its version, for it to be put together with what
     /// is held. Nothing where it may not: then the file comes in one stream.
     pub(crate) fn demand(&self, believes_server: bool) -> Option<Demand> {
+        let can_join = self.content.held.can_join();
         let is_checked = self.promise(believes_server).is_some_and(|promise| promise.proves());
-        match is_checked || self.spec.same_content && self.link.is_compared() {
+        // A digest shows in the end that all is right, and not which bytes are: a version is better.
+        let is_free = is_checked && !can_join || self.spec.same_content && self.link.is_compared();
+        match is_free {
+            _ if self.ranges.needs_overlap => None,
             true => Some(Demand::NotDifferent),
-            false => self.content.held.can_join().then_some(Demand::Same),
+            false => can_join.then_some(Demand::Same),
         }
     }
 

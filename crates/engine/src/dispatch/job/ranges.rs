@@ -18,6 +18,8 @@ pub(crate) struct Ranges {
     pub(crate) begins_at_zero: bool,
     /// The whole file is asked for because its ranges fail: what came stays, whatever is answered.
     pub(crate) is_last_resort: bool,
+    /// Answers to ranges do not tell their length: each is compared with the bytes before it, in one stream.
+    pub(crate) needs_overlap: bool,
     /// The source that leads has not been compared with what others brought.
     pub(crate) needs_sample: bool,
     /// How often ranges were tried beside the first stream in vain, and when they may be again.
@@ -48,6 +50,7 @@ impl Ranges {
             are_denied: false,
             begins_at_zero: false,
             is_last_resort: false,
+            needs_overlap: false,
             needs_sample: false,
             trials: Failures::default(),
             crumbs: 0,

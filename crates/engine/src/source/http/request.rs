@@ -197,6 +197,12 @@ pub(crate) enum Framing {
 }
 
 impl Framing {
+    /// Whether it tells the length, and the same as the part that the answer holds, if it holds one.
+    fn is_length_of(self, content_range: Option<&ContentRange>) -> bool {
+        let part = content_range.and_then(|told| told.range);
+        matches!(self, Self::Length(length) if part.is_none_or(|part| part.len() == length))
+    }
+
     /// Reads how the end is told (RFC 9112, section 6.3).
     ///
     /// # Errors
@@ -276,6 +282,7 @@ impl Answer {
                 place: Some(Place::of(url, is_given)),
                 ..Evidence::from_headers(headers, total_bytes)
             },
+            tells_length: framing.is_length_of(content_range.as_ref()),
             is_part: false,
             refuses_ranges: text(header::ACCEPT_RANGES).is_some_and(|value| value.trim().eq_ignore_ascii_case("none")),
             file_name: headers

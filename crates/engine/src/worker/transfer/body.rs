@@ -146,7 +146,8 @@ pub(super) fn ended_early() -> Error {
 }
 
 pub(super) fn ended_short() -> Error {
-    Error::new(ErrorKind::Protocol, "the server sent less than it said")
+    // The next answer may be longer.
+    Error::new(ErrorKind::Protocol, "the server sent less than it said").with_transient(true)
 }
 
 /// Whether a connection was closed without TLS saying so.

@@ -31,6 +31,13 @@ impl Transfer<'_> {
             Ok(got) => got,
             Err(end) => return Ok(self.not_used(end)),
         };
+        // What may be longer than its range is known by the bytes before it alone: it may be anything, though it
+        // is labelled as the range.
+        if !answer.head.tells_length && *overlap_bytes == 0 {
+            let text = "the length of the server's answer is not that of its range";
+            let error = Error::new(ErrorKind::Protocol, text);
+            return Ok(self.not_used(End::WrongRange { head: answer.head.clone(), error }));
+        }
         let Some(sink) = sink else {
             return Err(Error::new(ErrorKind::Internal, "a piece was asked for without a file").into());
         };

@@ -107,8 +107,6 @@ impl Transfer<'_> {
                 Ok(End::Complete)
             }
             Err(error) if self.may_be_cut(framing) && is_cut(&error) => Ok(End::Unproven(error)),
-            // The whole file in one answer is what there is; the next one may be longer.
-            Err(error) if error.kind() == ErrorKind::Protocol => Err(error.with_transient(true).into()),
             Err(error) => Err(error.into()),
         }
     }

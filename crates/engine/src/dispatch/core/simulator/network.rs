@@ -351,6 +351,7 @@ impl Surroundings<'_> {
             protocol,
             total_bytes,
             evidence: version.evidence(total_bytes),
+            tells_length: true,
             is_part: false,
             refuses_ranges: file.ranges == Ranges::Refused,
             file_name: file.given_name.clone(),

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::Core;
 use super::adopt::adopt;
+use crate::dispatch::identity::{Doubt, Link};
 use crate::dispatch::job::{By, Closing, Job, Phase, Transfer};
-use crate::dispatch::link::{Doubt, Link};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::evidence::Evidence;
