@@ -34,6 +34,10 @@ pub struct Evidence {
     /// The digest of the whole content; of several the strongest.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "digest::deserialize_known")]
     pub digest: Option<ServerDigest>,
+    /// Only a later answer has told the digest: it is checked in the end, and tells no version, for that
+    /// answer may be wrong.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub has_later_digest: bool,
     /// `Date` of the answer, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answered_unix: Option<u64>,
@@ -146,8 +150,16 @@ impl Evidence {
 
     /// Takes over the digest that a later answer of the same version tells, where the first told none.
     pub(crate) fn learn_digest(&mut self, later: &Self) {
-        if self.digest.is_none() {
-            self.digest.clone_from(&later.digest);
+        match (&self.digest, &later.digest) {
+            (None, Some(_)) => {
+                self.digest.clone_from(&later.digest);
+                self.has_later_digest = true;
+            }
+            // Two later answers contradict each other.
+            (Some(one), Some(other)) if self.has_later_digest && one.agrees(other) == Some(false) => {
+                (self.digest, self.has_later_digest) = (None, false);
+            }
+            _ => {}
         }
     }
 
@@ -169,12 +181,13 @@ impl Evidence {
 
     /// Whether it has a digest that only this content has.
     fn has_proof(&self) -> bool {
-        self.digest.as_ref().is_some_and(|digest| digest.checksum().algorithm().is_collision_resistant())
+        let digest = self.digest.as_ref().filter(|_| !self.has_later_digest);
+        digest.is_some_and(|digest| digest.checksum().algorithm().is_collision_resistant())
     }
 
     /// Whether it says anything of the version.
     pub fn tells_version(&self) -> bool {
-        self.etag.is_some() || self.last_modified.is_some() || self.digest.is_some()
+        self.etag.is_some() || self.last_modified.is_some() || self.digest.is_some() && !self.has_later_digest
     }
 
     /// The `If-Range` field for it: a strong tag, or a settled date where there is no tag at all

@@ -337,3 +337,23 @@ fn the_query_is_part_of_a_place_but_for_what_signs_it() {
     };
     assert_eq!(signed("1".repeat(64).as_str()), signed("2".repeat(64).as_str()));
 }
+
+#[test]
+fn a_digest_of_a_later_answer_is_checked_and_tells_no_version() {
+    let sha256 = |digit: &str| format!("Repr-Digest: sha-256={}", digit.repeat(64));
+    let mut held = evidence("", "", 5);
+    held.learn_digest(&with_digest(evidence("", "", 5), &sha256("0")));
+    assert!(held.digest.is_some() && !held.can_join() && !held.tells_version());
+    assert_eq!(held.compare(&with_digest(evidence("", "", 5), &sha256("1"))), Unknown);
+
+    // Answers that agree change nothing; of two that do not, one is wrong, and nobody knows which.
+    held.learn_digest(&with_digest(evidence("", "", 5), &sha256("0")));
+    assert!(held.digest.is_some());
+    held.learn_digest(&with_digest(evidence("", "", 5), &sha256("1")));
+    assert_eq!(held.digest, None);
+
+    // What the first answer told is of its version.
+    let mut first = with_digest(evidence("", "", 5), &sha256("0"));
+    first.learn_digest(&with_digest(evidence("", "", 5), &sha256("1")));
+    assert_eq!(first.compare(&with_digest(evidence("", "", 5), &sha256("1"))), Different(Proof));
+}

@@ -5,7 +5,7 @@ use std::fs;
 use std::time::{Duration, SystemTime};
 
 use towline_engine::{ErrorKind, Session};
-use towline_origin::{ETag, Fault, Length, Origin, Ranges, Resource, Scope, Validators, check_file, range_forms};
+use towline_origin::{ETag, Fault, Length, Origin, Ranges, Resource, Scope, Validators, check_file, fill, range_forms};
 
 use crate::common::{LONG, Live, MIB, Place, Run, fetch, spec, with_watchdog};
 
@@ -286,6 +286,37 @@ fn values_that_look_like_secrets_tell_files_apart_all_the_same() {
             let run = fetch(place.options(), [spec(&origin, &format!("/f.bin?{}", keys[1]))]);
             assert_eq!(run.failure_kinds(), [ErrorKind::NameTaken], "{keys:?}");
             place.assert_content("f.bin", OLD, SIZE);
+        }
+    });
+}
+
+#[test]
+fn with_a_digest_samples_join_what_ranges_do_not_name() {
+    with_watchdog(LONG, || {
+        for is_same in [true, false] {
+            let (first, later) = (Scope::every().first(1), Scope::every().starting_at(2));
+            let mut resource = Resource::new("/a.bin", OLD, SIZE)
+                .fault(Fault::CutAt(SIZE / 2).when(first))
+                .fault(Fault::Validators(Validators::Neither).when(later.clone()));
+            if !is_same {
+                resource = resource.fault(Fault::OtherContent { from: 0, seed: NEW }.when(later));
+            }
+            let origin = Origin::builder().resource(resource).start().unwrap();
+            let mut content = vec![0; SIZE as usize];
+            fill(OLD, 0, &mut content);
+            let checksum = format!("blake3={}", blake3::hash(&content).to_hex()).parse().unwrap();
+            let place = Place::new();
+            let run = fetch(place.options(), [spec(&origin, "/a.bin").checksum(checksum)]);
+            if is_same {
+                run.assert_done(1);
+                assert_eq!(run.restarts(), 0);
+                place.assert_content("a.bin", OLD, SIZE);
+                continue;
+            }
+            assert_eq!(run.failure_kinds(), [ErrorKind::Changed]);
+            assert!(!place.file("a.bin").exists());
+            let part = fs::read(place.file("a.bin.towline")).unwrap();
+            assert!(part[..SIZE as usize / 2] == content[..SIZE as usize / 2], "what was held is gone");
         }
     });
 }

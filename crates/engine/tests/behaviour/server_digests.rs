@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use md5::Md5;
 use sha2::{Digest, Sha256};
 use towline_engine::{Blame, ErrorKind, Event, Options, Session};
-use towline_origin::{Fault, Origin, Resource, Scope, fill};
+use towline_origin::{Fault, Origin, Resource, Scope, Validators, fill};
 
 use crate::common::{LONG, Live, MIB, Place, Run, fetch, spec, with_watchdog};
 
@@ -198,6 +198,35 @@ fn two_answers_with_different_digests_are_two_versions_whatever_their_tags_are()
         run.assert_done(1);
         assert!(run.restarts() >= 1, "nobody was told that the file began again");
         place.assert_content("a.bin", 810, size);
+        assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
+    });
+}
+
+#[test]
+fn a_wrong_digest_on_one_later_answer_does_not_lock_the_server_out() {
+    with_watchdog(LONG, || {
+        let (size, half) = (2 * MIB, MIB);
+        let resource = || Resource::new("/a.bin", 811, size).fault(Fault::Validators(Validators::Neither));
+        let origin = Origin::builder().resource(resource().fault(Fault::CutAt(half))).start().unwrap();
+        let place = Place::new();
+        let again = |retries| {
+            let mut options = place.options();
+            options.http.retries = retries;
+            fetch(options, [spec(&origin, "/a.bin")])
+        };
+        assert_eq!(again(0).failures().len(), 1);
+        let wrong = format!("sha-256=:{}:", sha256(812, size));
+        origin.set_resource(resource().header("Repr-Digest", &wrong).fault(Fault::CutAt(half / 2)));
+        assert_eq!(again(0).failures().len(), 1);
+
+        // The digest that was told is checked in the end, and is forgotten with the bytes.
+        origin.set_resource(resource());
+        let run = again(2);
+        if !run.failures().is_empty() {
+            assert_eq!(run.failure_kinds(), [ErrorKind::Digest]);
+            again(2).assert_done(1);
+        }
+        place.assert_content("a.bin", 811, size);
         assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
     });
 }

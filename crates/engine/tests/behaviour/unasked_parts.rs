@@ -113,3 +113,66 @@ fn a_body_that_ends_before_its_content_range_does_is_not_the_file() {
         }
     });
 }
+
+/// A 200 may have no `Content-Range`. One that has it and ends elsewhere has not sent the file.
+#[test]
+fn a_whole_answer_that_contradicts_its_own_range_is_not_the_file() {
+    with_watchdog(LONG, || {
+        for (size, sent) in [(9_000, 4_500), (90_000, 45_000)] {
+            let whole = format!("bytes 0-{}/{size}", size - 1);
+            let fields = [
+                vec![whole.clone()],
+                vec![format!("bytes */{size}")],
+                vec![whole, format!("bytes 0-{}/{sent}", sent - 1)],
+                vec!["bytes 0-".to_owned()],
+            ];
+            for fields in fields {
+                for framing in [
+                    format!("Content-Length: {sent}"),
+                    "Transfer-Encoding: chunked".to_owned(),
+                    "Connection: close".to_owned(),
+                ] {
+                    let ranges: String = fields.iter().map(|field| format!("Content-Range: {field}\r\n")).collect();
+                    let head = format!("HTTP/1.1 200 OK\r\n{ranges}ETag: \"v\"\r\n{framing}\r\n\r\n");
+                    let body = content()[..sent].to_vec();
+                    let body = match framing.starts_with("Transfer") {
+                        true => [format!("{sent:x}\r\n").into_bytes(), body, b"\r\n0\r\n\r\n".to_vec()].concat(),
+                        false => body,
+                    };
+                    let answer = [head.into_bytes(), body].concat();
+                    let resource = Resource::new("/a.bin", 81, size as u64).fault(Fault::Raw(answer));
+                    let origin = Origin::builder().resource(resource).start().unwrap();
+                    let place = Place::new();
+                    let mut options = place.options();
+                    options.http.retries = 1;
+                    let run = fetch(options, [spec(&origin, "/a.bin")]);
+                    assert_eq!(run.failures().len(), 1, "{fields:?}, {framing}");
+                    assert!(!place.file("a.bin").exists(), "{fields:?}, {framing}");
+                    assert!(
+                        origin.stats().requests < 10,
+                        "{fields:?}, {framing}: {} requests",
+                        origin.stats().requests
+                    );
+                }
+            }
+        }
+    });
+}
+
+/// What agrees with itself is believed, however odd it is.
+#[test]
+fn a_whole_answer_whose_range_is_the_whole_is_the_file() {
+    with_watchdog(LONG, || {
+        for range in [format!("bytes 0-{}/{SIZE}", SIZE - 1), format!("bytes */{SIZE}")] {
+            for framing in [format!("Content-Length: {SIZE}"), "Connection: close".to_owned()] {
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Range: {range}\r\n{framing}\r\n\r\n");
+                let answer = [head.into_bytes(), content()].concat();
+                let resource = Resource::new("/a.bin", 81, SIZE).fault(Fault::Raw(answer));
+                let origin = Origin::builder().resource(resource).start().unwrap();
+                let place = Place::new();
+                fetch(place.options(), [spec(&origin, "/a.bin")]).assert_done(1);
+                place.assert_content("a.bin", 81, SIZE);
+            }
+        }
+    });
+}

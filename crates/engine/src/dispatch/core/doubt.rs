@@ -140,10 +140,18 @@ impl Core {
             return self.ask_for_whole(id);
         }
         let may_be_sampled = job.content.held.may_be_sampled(&head.evidence);
-        let may_compare = may_be_sampled || job.spec.same_content || job.content.held.is_elsewhere(&head.evidence);
+        // Samples choose the bytes, and the digest proves them in the end.
+        let is_checked = job.promise(self.settings.server_digests).is_some_and(|promise| promise.proves());
+        let is_by_digest = is_checked && job.content.held.has_equal_length(&head.evidence);
+        let may_compare =
+            may_be_sampled || job.spec.same_content || is_by_digest || job.content.held.is_elsewhere(&head.evidence);
         if is_last && may_compare && job.tries.comparisons < COMPARISONS_MAX {
             job.tries.comparisons += 1;
-            job.link = if may_be_sampled { Link::moved_by_samples() } else { Link::moved() };
+            job.link = match may_be_sampled {
+                true => Link::moved_by_samples(),
+                false if is_by_digest => Link::doubted_by_samples(),
+                false => Link::moved(),
+            };
             return;
         }
         let text = format!(

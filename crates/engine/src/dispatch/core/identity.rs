@@ -166,6 +166,7 @@ impl Core {
         let evidence = Evidence {
             total_bytes: job.content.total_bytes,
             digest: theirs.digest.clone().or_else(|| job.content.held.digest.take()),
+            has_later_digest: theirs.digest.is_none() && job.content.held.has_later_digest,
             ..theirs.clone()
         };
         job.link = Link::Compared;

@@ -169,6 +169,8 @@ pub(crate) fn no_answer(limit: Duration) -> Error {
 pub(crate) struct Answer {
     pub(crate) head: Box<Head>,
     pub(crate) content_range: Option<ContentRange>,
+    /// It has a `Content-Range` that cannot be used: unreadable, or two that differ.
+    pub(crate) has_odd_range: bool,
     pub(crate) location: Option<String>,
     /// The media type, as sent.
     pub(crate) content_type: Option<String>,
@@ -265,7 +267,8 @@ impl Answer {
             206 | 416 => content_range.as_ref().and_then(|range| range.total),
             _ => match framing {
                 Framing::Length(length) => Some(length),
-                _ => None,
+                // It has no meaning there (RFC 9110, section 14.4); but what ends elsewhere is not all.
+                _ => content_range.as_ref().and_then(|range| range.total),
             },
         };
         let digests = match believes_digests {
@@ -295,6 +298,7 @@ impl Answer {
         });
         Ok(Self {
             head,
+            has_odd_range: content_range.is_none() && headers.contains_key(header::CONTENT_RANGE),
             content_range,
             location: headers.get(header::LOCATION).map(|value| place_text(value.as_bytes())),
             content_type: text(header::CONTENT_TYPE).map(ToOwned::to_owned),

@@ -198,17 +198,23 @@ impl Transfer<'_> {
 fn first_part(answer: &Answer) -> Result<Option<ByteRange>> {
     let is_part_answer = answer.head.status == 206;
     let told = answer.content_range;
+    if !is_part_answer && answer.has_odd_range {
+        let text = "the server's answer has a Content-Range that cannot be read, so that it may be a part of the file";
+        return Err(Error::new(ErrorKind::Protocol, text));
+    }
+    let is_len = |len: u64| !matches!(answer.framing, Framing::Length(length) if length != len);
+    let other_len = || Error::new(ErrorKind::Protocol, "the server's answer has another length than its range");
     let Some(range) = told.and_then(|told| told.range) else {
         let text = "the server sends a part of the file and does not say which, where the whole was asked for";
-        return if is_part_answer { Err(Error::new(ErrorKind::Protocol, text)) } else { Ok(None) };
+        return match told.and_then(|told| told.total) {
+            _ if is_part_answer => Err(Error::new(ErrorKind::Protocol, text)),
+            Some(total) if !is_len(total) => Err(other_len()),
+            _ => Ok(None),
+        };
     };
     let is_whole = range.start == 0 && told.and_then(|told| told.total) == Some(range.end);
-    let fits = match answer.framing {
-        Framing::Length(length) => length == range.len(),
-        _ => true,
-    };
     match (is_whole, is_part_answer && range.start == 0) {
-        _ if !fits => Err(Error::new(ErrorKind::Protocol, "the server's answer has another length than its range")),
+        _ if !is_len(range.len()) => Err(other_len()),
         (true, _) => Ok(None),
         (false, true) => Ok(Some(range)),
         (false, false) => {
