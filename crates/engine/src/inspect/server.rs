@@ -1,26 +1,21 @@
 //! What a server says about a URL, without fetching it.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use serde::Serialize;
 use url::Url;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::origin::Origin;
-use crate::job::JobId;
-use crate::message::{Alpn, Fetch, FetchKind, SlotId};
+use crate::message::FetchKind;
 use crate::name::safe;
 use crate::options::HttpOptions;
-use crate::plan::TransferId;
 use crate::plan::piece::Piece;
 use crate::ranges::ByteRange;
 use crate::rate_limit::RateLimit;
 use crate::secret;
-use crate::source::http::connection::Connection;
+use crate::source::http::ask::{Answered, Question, ask};
 use crate::source::http::network::Network;
-use crate::source::http::redirect;
-use crate::source::http::request::{self, Answer, no_answer};
 use crate::source::http::resolve::SystemResolver;
 
 /// What a server says about a URL.
@@ -66,69 +61,30 @@ pub fn server(url: &Url, options: &HttpOptions) -> Result<ServerInfo> {
     let runtime = crate::worker::run::runtime()
         .map_err(|source| Error::new(ErrorKind::Internal, "no runtime can be made").with_source(source))?;
     let tasks = tokio::task::LocalSet::new();
-    let asked = tasks.block_on(&runtime, ask(&network, url));
+    let asked = tasks.block_on(&runtime, look(&network, url));
     drop(tasks);
     runtime.shutdown_background();
     asked.map_err(|error| if error.url().is_some() { error } else { error.with_url(secret::shown_url(url)) })
 }
 
-async fn ask(network: &Network, url: &Url) -> Result<ServerInfo> {
-    let own = Origin::of(url).ok_or_else(|| {
+async fn look(network: &Network, url: &Url) -> Result<ServerInfo> {
+    let origin = Origin::of(url).ok_or_else(|| {
         let text = format!("cannot fetch from a {} URL; http and https are possible", url.scheme());
         Error::new(ErrorKind::Usage, text)
     })?;
-    let (mut at, mut origin, mut redirects) = (url.clone(), own.clone(), 0);
-    loop {
-        let (answer, headers) = first_byte(network, &at, &origin, origin == own).await?;
-        let status = answer.head.status;
-        let Some(redirect) = answer.redirect() else {
-            return match status {
-                200 | 203 | 206 | 416 => Ok(describe(url, &at, &answer, &headers, redirects)),
-                _ => Err(answer.status_error()),
-            };
-        };
-        redirects += 1;
-        (at, origin) = redirect::next((&at, &origin), &redirect, redirects, network.options.allow_downgrade)?;
+    let range = ByteRange::new(0, 1);
+    let kind = FetchKind::Sample { range, expect: Arc::default() };
+    let piece = Piece::new(range.start, range.end);
+    let answered = ask(network, Question { url, origin, kind, piece, is_users: true, headers: None }).await?;
+    match answered.answer.head.status {
+        200 | 203 | 206 | 416 => Ok(describe(url, &answered)),
+        _ => Err(answered.answer.status_error()),
     }
 }
 
-async fn first_byte(
-    network: &Network,
-    url: &Url,
-    origin: &Origin,
-    is_own_origin: bool,
-) -> Result<(Answer, http::HeaderMap)> {
-    let connected = network.connect(origin, Alpn::Any).await?;
-    let mut connection = Connection::open(connected).await?;
-    let range = ByteRange::new(0, 1);
-    let fetch = Fetch {
-        transfer: TransferId(0),
-        job: JobId(0),
-        slot: SlotId(0),
-        alpn: Alpn::Any,
-        origin: origin.clone(),
-        url: url.clone(),
-        is_own_origin,
-        keeps_credentials: is_own_origin,
-        is_given: true,
-        place: None,
-        headers: None,
-        limit: None,
-        cookie: None,
-        kind: FetchKind::Sample { range, expect: Arc::default() },
-        piece: Arc::new(Piece::new(range.start, range.end)),
-    };
-    let request = request::build(network, &fetch, connection.protocol(), connection.plain_proxy())?;
-    let response = tokio::time::timeout(network.options.response_timeout, connection.send(request))
-        .await
-        .map_err(|_| no_answer(network.options.response_timeout))??;
-    let believes_digests = network.options.server_digests;
-    let answer = Answer::read(&response, connection.protocol(), url, true, believes_digests, SystemTime::now())?;
-    Ok((answer, response.headers().clone()))
-}
-
-fn describe(asked: &Url, at: &Url, answer: &Answer, headers: &http::HeaderMap, redirects: u32) -> ServerInfo {
-    let head = &answer.head;
+fn describe(asked: &Url, answered: &Answered) -> ServerInfo {
+    let Answered { url: at, answer, response, redirects, .. } = answered;
+    let (head, headers) = (&answer.head, response.headers());
     let text = |name: http::HeaderName| {
         let value = headers.get(name)?;
         Some(secret::printable(&String::from_utf8_lossy(value.as_bytes())).into_owned())
@@ -152,6 +108,6 @@ fn describe(asked: &Url, at: &Url, answer: &Answer, headers: &http::HeaderMap, r
         digest: head.evidence.digest.as_ref().map(ToString::to_string),
         content_encoding: head.evidence.content_encoding.clone(),
         protocol: head.protocol.name(),
-        redirects,
+        redirects: *redirects,
     }
 }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -18,17 +18,14 @@ use url::Url;
 use crate::backoff;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::origin::Origin;
-use crate::job::JobId;
-use crate::message::{Alpn, Fetch, FetchKind, Protocol, SlotId};
+use crate::message::FetchKind;
 use crate::options::HttpOptions;
-use crate::plan::TransferId;
 use crate::plan::piece::{OPEN_END, Piece};
 use crate::rate_limit::RateLimit;
 use crate::secret;
-use crate::source::http::connection::{Connection, broken};
+use crate::source::http::ask::{Answered, Question, ask};
+use crate::source::http::connection::broken;
 use crate::source::http::network::Network;
-use crate::source::http::redirect;
-use crate::source::http::request::{self, Answer, no_answer};
 use crate::source::http::resolve::SystemResolver;
 
 /// An answer of an API is no longer.
@@ -123,33 +120,19 @@ impl Web {
     }
 
     async fn ask(&self, url: &Url, headers: &Arc<HeaderMap>) -> Result<WebAnswer, Failure> {
-        let own = Origin::of(url).ok_or_else(|| {
+        let origin = Origin::of(url).ok_or_else(|| {
             Error::new(ErrorKind::Usage, format!("a service is asked over http or https, not {}", url.scheme()))
         })?;
-        let (mut at, mut origin, mut redirects) = (url.clone(), own.clone(), 0);
-        loop {
-            let connected = self.network.connect(&origin, Alpn::Any).await?;
-            let mut connection = Connection::open(connected).await?;
-            let headers = (origin == own).then(|| Arc::clone(headers));
-            let fetch = whole(&at, &origin, headers);
-            let request = request::build(&self.network, &fetch, connection.protocol(), connection.plain_proxy())?;
-            let limit = self.network.options.response_timeout;
-            let response =
-                tokio::time::timeout(limit, connection.send(request)).await.map_err(|_| no_answer(limit))??;
-            let answer = read(&response, connection.protocol(), &at)?;
-            if let Some(redirect) = answer.redirect() {
-                redirects += 1;
-                (at, origin) =
-                    redirect::next((&at, &origin), &redirect, redirects, self.network.options.allow_downgrade)?;
-                continue;
-            }
-            if answer.head.status != 200 {
-                let error = answer.refusal(connection.plain_proxy()).with_url(secret::shown_url(&at));
-                return Err(Failure(error, answer.retry_after));
-            }
-            let body = self.body(response.into_body()).await?;
-            return Ok(WebAnswer { url: at, content_type: answer.content_type, body });
+        // What the user gave is for the files, not for the service.
+        let (kind, piece, headers) = (FetchKind::Probe, Piece::new(0, OPEN_END), Some(Arc::clone(headers)));
+        let question = Question { url, origin, kind, piece, is_users: false, headers };
+        let Answered { url, answer, response, connection, .. } = ask(&self.network, question).await?;
+        if answer.head.status != 200 {
+            let error = answer.refusal(connection.plain_proxy()).with_url(secret::shown_url(&url));
+            return Err(Failure(error, answer.retry_after));
         }
+        let body = self.body(response.into_body()).await?;
+        Ok(WebAnswer { url, content_type: answer.content_type, body })
     }
 
     async fn body(&self, mut body: Incoming) -> Result<Bytes> {
@@ -187,29 +170,4 @@ impl From<Error> for Failure {
 
 fn interrupted() -> Error {
     Error::new(ErrorKind::Interrupted, "interrupted while a service was asked")
-}
-
-fn whole(url: &Url, origin: &Origin, headers: Option<Arc<HeaderMap>>) -> Fetch {
-    Fetch {
-        transfer: TransferId(0),
-        job: JobId(0),
-        slot: SlotId(0),
-        alpn: Alpn::Any,
-        origin: origin.clone(),
-        url: url.clone(),
-        // What the user gave is for the files, not for the service.
-        is_own_origin: false,
-        keeps_credentials: false,
-        is_given: true,
-        place: None,
-        headers,
-        limit: None,
-        cookie: None,
-        kind: FetchKind::Probe,
-        piece: Arc::new(Piece::new(0, OPEN_END)),
-    }
-}
-
-fn read(response: &http::Response<Incoming>, protocol: Protocol, url: &Url) -> Result<Answer> {
-    Answer::read(response, protocol, url, true, false, SystemTime::now())
 }

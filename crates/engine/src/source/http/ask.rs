@@ -1,0 +1,85 @@
+//! Requests that belong to no transfer: one question, its redirects followed, over connections that are
+//! made for it. For what only looks ([`crate::inspect`]) and for providers.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::{HeaderMap, Response};
+use hyper::body::Incoming;
+use url::Url;
+
+use crate::error::Result;
+use crate::http::origin::Origin;
+use crate::job::JobId;
+use crate::message::{Alpn, Fetch, FetchKind, SlotId};
+use crate::plan::TransferId;
+use crate::plan::piece::Piece;
+use crate::source::http::connection::Connection;
+use crate::source::http::network::Network;
+use crate::source::http::redirect;
+use crate::source::http::request::{self, Answer, no_answer};
+
+/// What is asked.
+pub(crate) struct Question<'a> {
+    pub(crate) url: &'a Url,
+    pub(crate) origin: Origin,
+    pub(crate) kind: FetchKind,
+    pub(crate) piece: Piece,
+    /// Whether what the user gave for the URL (headers, credentials) goes to its origin.
+    pub(crate) is_users: bool,
+    /// Headers for its origin alone.
+    pub(crate) headers: Option<Arc<HeaderMap>>,
+}
+
+/// What was answered, redirects aside.
+pub(crate) struct Answered {
+    /// Where the answer came from.
+    pub(crate) url: Url,
+    pub(crate) redirects: u32,
+    pub(crate) answer: Answer,
+    pub(crate) response: Response<Incoming>,
+    pub(crate) connection: Connection,
+}
+
+/// Asks, and follows redirects.
+///
+/// # Errors
+/// What kept the server from answering, or a redirect that is not followed. An answer that is an error is
+/// an answer.
+pub(crate) async fn ask(network: &Network, question: Question<'_>) -> Result<Answered> {
+    let own = question.origin;
+    let piece = Arc::new(question.piece);
+    let (mut url, mut origin, mut redirects) = (question.url.clone(), own.clone(), 0);
+    loop {
+        let is_own = origin == own;
+        let fetch = Fetch {
+            transfer: TransferId(0),
+            job: JobId(0),
+            slot: SlotId(0),
+            alpn: Alpn::Any,
+            origin: origin.clone(),
+            url: url.clone(),
+            is_own_origin: is_own && question.is_users,
+            keeps_credentials: is_own && question.is_users,
+            is_given: true,
+            place: None,
+            headers: question.headers.clone().filter(|_| is_own),
+            limit: None,
+            cookie: None,
+            kind: question.kind.clone(),
+            piece: Arc::clone(&piece),
+        };
+        let mut connection = Connection::open(network.connect(&origin, fetch.alpn).await?).await?;
+        let request = request::build(network, &fetch, connection.protocol(), connection.plain_proxy())?;
+        let limit = network.options.response_timeout;
+        let response = tokio::time::timeout(limit, connection.send(request)).await.map_err(|_| no_answer(limit))??;
+        let believes_digests = network.options.server_digests;
+        let protocol = connection.protocol();
+        let answer = Answer::read(&response, protocol, &url, true, believes_digests, SystemTime::now())?;
+        let Some(redirect) = answer.redirect() else {
+            return Ok(Answered { url, redirects, answer, response, connection });
+        };
+        redirects += 1;
+        (url, origin) = redirect::next((&url, &origin), &redirect, redirects, network.options.allow_downgrade)?;
+    }
+}
