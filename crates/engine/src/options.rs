@@ -39,6 +39,8 @@ pub struct Options {
     pub max_size_bytes: Option<u64>,
     /// Bytes a second over everything; `None` is unlimited.
     pub limit_rate_bps: Option<u64>,
+    /// Bytes a second from one host, within that; `None` is unlimited.
+    pub limit_rate_per_host_bps: Option<u64>,
     /// What publishing and the journal wait for.
     pub durability: Durability,
     /// Try again what failed for good in an earlier run of the same batch.
@@ -67,6 +69,7 @@ impl Default for Options {
             accept_html: false,
             max_size_bytes: None,
             limit_rate_bps: None,
+            limit_rate_per_host_bps: None,
             durability: Durability::Full,
             retry_failed: false,
             http: HttpOptions::default(),
@@ -153,7 +156,8 @@ impl Default for HttpOptions {
 ///
 /// What is set and cannot be used keeps a session from being built; it never means a direct
 /// connection.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ProxyChoice {
     /// `http_proxy`, `https_proxy`, `all_proxy`, `no_proxy` and their upper-case forms, as curl reads
     /// them. `HTTP_PROXY` counts too, except in a CGI program.

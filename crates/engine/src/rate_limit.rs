@@ -1,12 +1,18 @@
-//! Rate limits: token buckets that workers draw from. One is over everything, and each file may have one
-//! of its own within it.
+//! Rate limits: token buckets that workers draw from. One is over everything; each host may have one within
+//! it, and each file one of its own within both.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// A burst of so long a time is let through at once.
+use crate::http::origin::Origin;
+
+/// A burst of this length is let through at once.
 const BURST: Duration = Duration::from_millis(50);
+/// Above this number, hosts that nothing comes from are forgotten.
+const HOSTS_KEPT_MAX: usize = 1024;
 
 /// Bytes a second, or no limit.
 #[derive(Debug)]
@@ -46,6 +52,55 @@ impl RateLimit {
     }
 }
 
+/// The limits of one request besides that of everything: its job's and its host's.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RateLimits {
+    job: Option<Arc<RateLimit>>,
+    host: Option<Arc<RateLimit>>,
+}
+
+impl RateLimits {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &RateLimit> {
+        self.job.as_deref().into_iter().chain(self.host.as_deref())
+    }
+}
+
+/// The limits of hosts, all of one rate. A host has one from the first request on, so that a rate that is
+/// set later holds for what is under way too.
+#[derive(Debug)]
+pub(crate) struct HostLimits {
+    bps: Option<u64>,
+    hosts: HashMap<Origin, Arc<RateLimit>>,
+}
+
+impl HostLimits {
+    pub(crate) fn new(bps: Option<u64>) -> Self {
+        Self { bps, hosts: HashMap::new() }
+    }
+
+    pub(crate) fn set(&mut self, bps: Option<u64>) {
+        self.bps = bps;
+        self.hosts.values().for_each(|limit| limit.set(bps));
+    }
+
+    pub(crate) fn is_limited(&self) -> bool {
+        self.bps.is_some()
+    }
+
+    /// The limits of a request to this host for a job with this limit.
+    pub(crate) fn of(&mut self, host: &Origin, job: Option<&Arc<RateLimit>>) -> RateLimits {
+        if let Some(limit) = self.hosts.get(host) {
+            return RateLimits { job: job.cloned(), host: Some(Arc::clone(limit)) };
+        }
+        if self.hosts.len() >= HOSTS_KEPT_MAX {
+            self.hosts.retain(|_, limit| Arc::strong_count(limit) > 1);
+        }
+        let limit = Arc::new(RateLimit::new(self.bps));
+        self.hosts.insert(host.clone(), Arc::clone(&limit));
+        RateLimits { job: job.cloned(), host: Some(limit) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +116,22 @@ mod tests {
             now += limit.take(10_000, now);
         }
         assert!((9_900_000..=10_200_000).contains(&bytes), "{bytes}");
+    }
+
+    #[test]
+    fn requests_to_one_host_share_its_limit_whatever_their_jobs_have() {
+        let origin = |text: &str| Origin::of(&text.parse().unwrap()).unwrap();
+        let (one, other) = (origin("http://a/"), origin("http://b/"));
+        let mut limits = HostLimits::new(Some(1000));
+        let job = Arc::new(RateLimit::new(Some(10)));
+        let now = Instant::now();
+        let wait = |limits: &RateLimits| limits.iter().map(|limit| limit.take(1000, now)).max().unwrap();
+        assert_eq!(wait(&limits.of(&one, None)), Duration::from_secs(1));
+        assert_eq!(wait(&limits.of(&one, None)), Duration::from_secs(2));
+        assert_eq!(wait(&limits.of(&other, Some(&job))), Duration::from_secs(100));
+        let under_way = limits.of(&one, None);
+        limits.set(None);
+        assert_eq!(wait(&under_way), Duration::ZERO);
     }
 
     #[test]

@@ -120,6 +120,9 @@ pub(crate) struct GetArgs {
     /// Limit the total speed, in bytes a second [default: unlimited]
     #[arg(long, value_name = "RATE", env = "TOWLINE_LIMIT_RATE", value_parser = values::rate)]
     pub(crate) limit_rate: Option<u64>,
+    /// Limit the speed from each host, in bytes a second [default: unlimited]
+    #[arg(long, value_name = "RATE", env = "TOWLINE_LIMIT_RATE_PER_HOST", value_parser = values::rate)]
+    pub(crate) limit_rate_per_host: Option<u64>,
     /// `full` syncs data before it counts as saved; `process` survives a crash of Towline but not of the machine
     #[arg(long, value_enum, value_name = "WHAT", default_value = "full", env = "TOWLINE_DURABILITY")]
     pub(crate) durability: DurabilityArg,

@@ -60,6 +60,7 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
     options.accept_html = args.accept_html;
     options.max_size_bytes = args.max_size;
     options.limit_rate_bps = args.limit_rate;
+    options.limit_rate_per_host_bps = args.limit_rate_per_host;
     options.durability = match args.durability {
         DurabilityArg::Full => Durability::Full,
         DurabilityArg::Process => Durability::Process,

@@ -8,6 +8,7 @@ use super::spoken::Spoken;
 use crate::http::origin::{Origin, Scheme};
 use crate::job::JobId;
 use crate::message::{Alpn, Protocol, SlotId, Time};
+use crate::source::profile::Profile;
 
 /// An idle connection is closed after this.
 const IDLE_MAX: Time = Time::from_secs(15);
@@ -62,6 +63,7 @@ pub(crate) struct Slots {
 #[derive(Debug)]
 struct Slot {
     host: Origin,
+    profile: Profile,
     worker: usize,
     alpn: Alpn,
     protocol: Option<Protocol>,
@@ -336,33 +338,35 @@ impl Slots {
     pub(crate) fn take(
         &mut self,
         host: &Origin,
+        profile: &Profile,
         wanted: Wanted,
         now: Time,
     ) -> Option<(Taken, Option<(SlotId, usize)>)> {
         if self.held_until(host) > now {
             return None;
         }
-        if let Some(slot) = self.find(host, wanted, now) {
+        if let Some(slot) = self.find(host, profile, wanted, now) {
             return Some((self.occupy(slot), None));
         }
         let alpn = self.alpn(host, wanted);
-        if alpn == Alpn::Any && wanted == Wanted::Whole && self.must_wait_for_protocol(host, now) {
+        if alpn == Alpn::Any && wanted == Wanted::Whole && self.must_wait_for_protocol(host, profile, now) {
             return None;
         }
         if self.count(host) > self.cap(host, now) || self.slots.len() > self.max_total {
             // A cap was lowered: the first that go are not replaced.
             return None;
         }
+        let suits = |slot: &Slot| slot.alpn == alpn && slot.profile == *profile;
         let mut closed = None;
         if self.count(host) >= self.cap(host, now) {
-            closed = Some(self.idle_of(|slot| slot.host == *host && slot.alpn != alpn)?);
+            closed = Some(self.idle_of(|slot| slot.host == *host && !suits(slot))?);
         } else if self.slots.len() >= self.max_total {
-            closed = Some(self.idle_of(|slot| slot.host != *host || slot.alpn != alpn)?);
+            closed = Some(self.idle_of(|slot| slot.host != *host || !suits(slot))?);
         }
         if let Some((slot, _)) = closed {
             self.remove(slot);
         }
-        Some((self.open_slot(host, alpn, now), closed))
+        Some((self.open_slot(host, profile, alpn, now), closed))
     }
 
     /// What the connection turned out to speak.
@@ -438,22 +442,22 @@ impl Slots {
     }
 
     /// Until the first connection says whether the host speaks HTTP/2, more of them would be waste.
-    fn must_wait_for_protocol(&self, host: &Origin, now: Time) -> bool {
+    fn must_wait_for_protocol(&self, host: &Origin, profile: &Profile, now: Time) -> bool {
         let Some(state) = self.hosts.get(host) else { return false };
-        let shared = self.shared_slots(state);
+        let shared = self.shared_slots(state, profile).count();
         match state.protocol {
             Some(Protocol::Http1) => false,
             Some(Protocol::Http2) => {
-                shared > 0 && shared >= self.shared_max(host, now) && !self.all_streams_taken(state)
+                shared > 0 && shared >= self.shared_max(host, now) && !self.all_streams_taken(state, profile)
             }
             None => shared > 0,
         }
     }
 
     /// Connections that may carry streams, but for those that are going.
-    fn shared_slots(&self, host: &Host) -> usize {
+    fn shared_slots<'a>(&'a self, host: &'a Host, profile: &Profile) -> impl Iterator<Item = &'a Slot> {
         let slots = host.slots.iter().map(|slot| &self.slots[slot]);
-        slots.filter(|slot| slot.alpn == Alpn::Any && !slot.is_retiring).count()
+        slots.filter(move |slot| slot.alpn == Alpn::Any && !slot.is_retiring && slot.profile == *profile)
     }
 
     /// One connection a worker is enough for HTTP/2.
@@ -461,23 +465,19 @@ impl Slots {
         self.workers.len().min(self.cap(host, now)).max(1)
     }
 
-    fn all_streams_taken(&self, host: &Host) -> bool {
-        host.slots
-            .iter()
-            .map(|slot| &self.slots[slot])
-            .filter(|slot| slot.alpn == Alpn::Any && !slot.is_retiring)
-            .all(|slot| slot.users >= STREAMS_MAX)
+    fn all_streams_taken(&self, host: &Host, profile: &Profile) -> bool {
+        self.shared_slots(host, profile).all(|slot| slot.users >= STREAMS_MAX)
     }
 
     /// An open connection that can take one more transfer.
-    fn find(&self, host: &Origin, wanted: Wanted, now: Time) -> Option<SlotId> {
+    fn find(&self, host: &Origin, profile: &Profile, wanted: Wanted, now: Time) -> Option<SlotId> {
         let state = self.hosts.get(host)?;
         let streams_suit = match (wanted, state.spoken.only()) {
             (_, Some(only)) => only == Protocol::Http2,
             (wanted, None) => wanted == Wanted::Whole || self.http2_for_pieces,
         };
         let fits = |slot: &Slot| {
-            if slot.is_retiring {
+            if slot.is_retiring || slot.profile != *profile {
                 return false;
             }
             match slot.protocol {
@@ -499,7 +499,7 @@ impl Slots {
             })?;
         let is_shared = found.1.users > 0;
         // A busy HTTP/2 connection is shared only once each worker has one.
-        (!is_shared || self.shared_slots(state) >= self.shared_max(host, now)).then_some(found.0)
+        (!is_shared || self.shared_slots(state, profile).count() >= self.shared_max(host, now)).then_some(found.0)
     }
 
     fn occupy(&mut self, slot: SlotId) -> Taken {
@@ -509,13 +509,14 @@ impl Slots {
         Taken { slot, worker: state.worker, alpn: state.alpn }
     }
 
-    fn open_slot(&mut self, host: &Origin, alpn: Alpn, now: Time) -> Taken {
+    fn open_slot(&mut self, host: &Origin, profile: &Profile, alpn: Alpn, now: Time) -> Taken {
         let worker = (0..self.workers.len()).min_by_key(|worker| self.workers[*worker]).unwrap_or(0);
         let id = SlotId(self.next);
         self.next += 1;
         let protocol = None;
         let slot = Slot {
             host: host.clone(),
+            profile: profile.clone(),
             worker,
             alpn,
             protocol,

@@ -56,7 +56,7 @@ pub struct ServerInfo {
 ///
 /// What kept the server from answering, or its answer if it is an error.
 pub fn server(url: &Url, options: &HttpOptions) -> Result<ServerInfo> {
-    let limit = RateLimit::new(None);
+    let limit = Arc::new(RateLimit::new(None));
     let network = Network::new(options.clone(), limit, Arc::new(SystemResolver))?;
     let runtime = crate::worker::run::runtime()
         .map_err(|source| Error::new(ErrorKind::Internal, "no runtime can be made").with_source(source))?;
@@ -76,7 +76,7 @@ async fn look(network: &Network, url: &Url) -> Result<ServerInfo> {
     let kind = FetchKind::Sample { range, expect: Arc::default() };
     let piece = Piece::new(range.start, range.end);
     let answered = ask(network, Question { url, origin, kind, piece, is_users: true, headers: None }).await?;
-    match answered.answer.head.status {
+    match answered.answer.status {
         200 | 203 | 206 | 416 => Ok(describe(url, &answered)),
         _ => Err(answered.answer.status_error()),
     }
@@ -90,7 +90,7 @@ fn describe(asked: &Url, answered: &Answered) -> ServerInfo {
         Some(secret::printable(&String::from_utf8_lossy(value.as_bytes())).into_owned())
     };
     let given = head.file_name.clone().unwrap_or_else(|| safe::from_url(at));
-    let ranges = match (head.status, &answer.content_range) {
+    let ranges = match (answer.status, &answer.content_range) {
         (206, Some(range)) => Some(range.range == Some(ByteRange::new(0, 1))),
         (206, None) | (200 | 203, _) => Some(false),
         _ => None,
@@ -98,7 +98,7 @@ fn describe(asked: &Url, answered: &Answered) -> ServerInfo {
     ServerInfo {
         url: secret::shown_url(asked),
         final_url: secret::shown_url(at),
-        status: head.status,
+        status: answer.status,
         file_name: safe::make_safe(&given),
         content_type: text(http::header::CONTENT_TYPE),
         total_bytes: head.total_bytes,

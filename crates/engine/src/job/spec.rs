@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
 use crate::checksum::Checksum;
-use crate::options::Existing;
+use crate::options::{Existing, ProxyChoice};
 
 /// One file to fetch.
 ///
@@ -68,6 +68,15 @@ pub struct JobOptions {
     /// What to do when another file has the final name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub existing: Option<Existing>,
+    /// The proxies of its connections, which it shares with jobs that have the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxyChoice>,
+    /// Accept any certificate; shared likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub insecure: Option<bool>,
+    /// Trust the authorities in this PEM file as well; shared likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
     /// Those of a higher priority begin first; 0 by default.
     #[serde(skip_serializing_if = "is_zero")]
     pub priority: i32,
@@ -162,6 +171,27 @@ impl JobSpec {
         self
     }
 
+    /// Makes its connections through this proxy, or through none, whatever the session's are.
+    #[must_use]
+    pub fn proxy(mut self, proxy: ProxyChoice) -> Self {
+        self.options.proxy = Some(proxy);
+        self
+    }
+
+    /// Says whether any certificate is accepted for it.
+    #[must_use]
+    pub fn insecure(mut self, insecure: bool) -> Self {
+        self.options.insecure = Some(insecure);
+        self
+    }
+
+    /// Trusts the authorities in this PEM file as well.
+    #[must_use]
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.options.ca_file = Some(path.into());
+        self
+    }
+
     /// Lets it begin before those of a lower priority.
     #[must_use]
     pub fn priority(mut self, priority: i32) -> Self {
@@ -227,6 +257,9 @@ mod tests {
             .limit_rate(1000)
             .max_size(5000)
             .existing(Existing::AutoRename)
+            .proxy(ProxyChoice::parse("http://u:p@proxy:3128", "localhost").unwrap())
+            .insecure(true)
+            .ca_file("/ca.pem")
             .priority(-2);
         let text = serde_json::to_string(&spec).unwrap();
         let again: JobSpec = serde_json::from_str(&text).unwrap();

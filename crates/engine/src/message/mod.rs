@@ -17,7 +17,7 @@ pub(crate) use self::commit::{CommitRequest, Fate, Publish, Published, Store};
 pub(crate) use self::feed::FeedRequest;
 pub(crate) use self::open::{Existing, Look, Note, Open, OpenRequest, Prepared};
 pub(crate) use self::work::{
-    Alpn, Demand, End, Ended, Fetch, FetchKind, Head, Protocol, Redirect, SlotId, WorkRequest,
+    Alpn, Demand, End, Ended, Fetch, FetchKind, Head, Protocol, Redirect, Shape, SlotId, WorkRequest,
 };
 use crate::error::{Error, Result};
 use crate::event::{Event, Progress};
@@ -95,6 +95,7 @@ pub(crate) enum Command {
     SetMaxPerHost(usize),
     SetMaxConnections(usize),
     SetLimitRate(Option<u64>),
+    SetLimitRatePerHost(Option<u64>),
     Snapshot(Queue<Progress>),
     Close,
 }

@@ -15,7 +15,8 @@ use crate::job::JobId;
 use crate::plan::TransferId;
 use crate::plan::piece::Piece;
 use crate::ranges::ByteRange;
-use crate::rate_limit::RateLimit;
+use crate::rate_limit::RateLimits;
+use crate::source::profile::Profile;
 
 /// Names a connection slot: the right to hold one connection to one host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -57,8 +58,10 @@ pub(crate) struct Fetch {
     pub(crate) place: Option<Place>,
     /// The job's own headers, or those of its provider, where they are for this origin.
     pub(crate) headers: Option<Arc<HeaderMap>>,
-    /// The job's own rate limit, within that of everything.
-    pub(crate) limit: Option<Arc<RateLimit>>,
+    /// The rate limits of its job and its host, within that of everything.
+    pub(crate) limits: RateLimits,
+    /// How its connection is made.
+    pub(crate) profile: Profile,
     /// What redirects on the way have set for this place.
     pub(crate) cookie: Option<HeaderValue>,
     pub(crate) kind: FetchKind,
@@ -143,10 +146,23 @@ impl Protocol {
     }
 }
 
+/// What an answer brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// The whole file.
+    Whole,
+    /// A range of it.
+    Range,
+    /// Word that the file has no such range.
+    NoSuchRange,
+    /// Word that the file has not changed, or of something else.
+    Nothing,
+}
+
 /// The part of an answer's head that decisions rest on.
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
-    pub(crate) status: u16,
+    pub(crate) shape: Shape,
     pub(crate) protocol: Protocol,
     pub(crate) total_bytes: Option<u64>,
     pub(crate) evidence: Evidence,
@@ -180,6 +196,7 @@ pub(crate) struct Ended {
 /// Where a server sends a request on to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Redirect {
+    /// The status that says so, for error texts.
     pub(crate) status: u16,
     pub(crate) location: Option<String>,
     /// The cookies that it sets.
@@ -193,9 +210,10 @@ pub(crate) enum End {
     Complete,
     /// The server sends elsewhere.
     Redirect(Redirect),
-    /// A range was answered with something else that is no error: the whole file, or 416.
+    /// A range was answered with something else that is no error: the whole file, or that there is no such
+    /// range.
     NotRange(Box<Head>),
-    /// A range was answered with 206 and something that cannot be used: another range, none that is
+    /// A range was answered with a range and something that cannot be used: another range, none that is
     /// told, or an encoded one.
     WrongRange { head: Box<Head>, error: Error },
     /// A range was answered with this range, and the verdict on its version does not let it be used.

@@ -59,7 +59,7 @@ impl Web {
     /// # Errors
     /// [`ErrorKind::Usage`] for a CA file or a proxy that cannot be used.
     pub fn new(options: &HttpOptions) -> Result<Self> {
-        let network = Network::new(options.clone(), RateLimit::new(None), Arc::new(SystemResolver))?;
+        let network = Network::new(options.clone(), Arc::new(RateLimit::new(None)), Arc::new(SystemResolver))?;
         Ok(Self { network: Arc::new(network), cancel: CancelToken::new() })
     }
 
@@ -127,7 +127,7 @@ impl Web {
         let (kind, piece, headers) = (FetchKind::Probe, Piece::new(0, OPEN_END), Some(Arc::clone(headers)));
         let question = Question { url, origin, kind, piece, is_users: false, headers };
         let Answered { url, answer, response, connection, .. } = ask(&self.network, question).await?;
-        if answer.head.status != 200 {
+        if answer.status != 200 {
             let error = answer.refusal(connection.plain_proxy()).with_url(secret::shown_url(&url));
             return Err(Failure(error, answer.retry_after));
         }

@@ -179,6 +179,11 @@ impl SessionHandle {
         self.command(Command::SetLimitRate(bps));
     }
 
+    /// Changes the rate limit of each host, bytes a second.
+    pub fn set_limit_rate_per_host(&self, bps: Option<u64>) {
+        self.command(Command::SetLimitRatePerHost(bps));
+    }
+
     /// How everything stands; `None` if the session has not begun, does not answer within a second or has
     /// ended.
     pub fn snapshot(&self) -> Option<Progress> {

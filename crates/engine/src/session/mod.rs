@@ -91,7 +91,7 @@ impl SessionBuilder {
     ///
     /// [`ErrorKind::Usage`] for a CA file or a proxy that cannot be used.
     pub fn check(&self) -> Result<()> {
-        let limit = RateLimit::new(None);
+        let limit = Arc::new(RateLimit::new(None));
         Network::new(self.options.http.clone(), limit, Arc::clone(&self.resolver)).map(drop)
     }
 
@@ -102,7 +102,7 @@ impl SessionBuilder {
     /// [`ErrorKind::Usage`] for a CA file that cannot be used, [`ErrorKind::Storage`] for a
     /// directory that cannot be created.
     pub fn build(self) -> Result<Session> {
-        let limit = RateLimit::new(self.options.limit_rate_bps);
+        let limit = Arc::new(RateLimit::new(self.options.limit_rate_bps));
         let network = Network::new(self.options.http.clone(), limit, self.resolver)?;
         self.storage
             .create_dirs(&self.options.dir, Path::new(""))

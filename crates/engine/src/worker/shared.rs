@@ -10,15 +10,22 @@ use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
 use towline_threads::queue::Queue;
 
+use crate::error::Result;
 use crate::message::{Message, SlotId};
 use crate::plan::TransferId;
 use crate::source::http::connection::Connection;
 use crate::source::http::network::Network;
+use crate::source::profile::Profile;
 use crate::storage::PartFile;
+
+/// So many profiles are kept ready.
+const PROFILES_KEPT_MAX: usize = 64;
 
 /// What the tasks of one worker share.
 pub(crate) struct Shared {
-    pub(crate) network: Arc<Network>,
+    network: Arc<Network>,
+    /// Those of jobs whose connections are made in another way.
+    networks: RefCell<HashMap<Profile, Arc<Network>>>,
     pub(crate) transfers: RefCell<HashMap<TransferId, Running>>,
     connections: RefCell<HashMap<SlotId, Connection>>,
     gates: RefCell<HashMap<SlotId, Rc<Mutex<()>>>>,
@@ -29,11 +36,33 @@ impl Shared {
     pub(crate) fn new(network: Arc<Network>, reports: Queue<Message>) -> Self {
         Self {
             network,
+            networks: RefCell::default(),
             transfers: RefCell::default(),
             connections: RefCell::default(),
             gates: RefCell::default(),
             reports,
         }
+    }
+
+    /// What makes connections of this profile.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) for a CA file or a proxy that cannot be used.
+    pub(crate) fn network(&self, profile: &Profile) -> Result<Arc<Network>> {
+        if profile.is_of_session() {
+            return Ok(Arc::clone(&self.network));
+        }
+        if let Some(network) = self.networks.borrow().get(profile) {
+            return Ok(Arc::clone(network));
+        }
+        let network = Arc::new(self.network.of_profile(profile)?);
+        let mut networks = self.networks.borrow_mut();
+        if networks.len() >= PROFILES_KEPT_MAX {
+            // Those in use live on with their transfers.
+            networks.clear();
+        }
+        networks.insert(profile.clone(), Arc::clone(&network));
+        Ok(network)
     }
 
     pub(crate) fn report(&self, message: Message) {

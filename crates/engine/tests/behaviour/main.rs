@@ -24,6 +24,7 @@ mod names;
 mod optional;
 mod pages;
 mod partial;
+mod profiles;
 mod protocols;
 mod providers;
 mod quirks;

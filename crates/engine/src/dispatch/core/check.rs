@@ -9,7 +9,7 @@ use crate::dispatch::job::{By, FinalCheck, Job, Phase, Transfer};
 use crate::job::JobId;
 use crate::message::{End, FetchKind, Head, Time};
 use crate::plan::piece::Piece;
-use crate::source::http::redirect;
+use crate::source::redirect;
 
 /// A single answer that took longer than this is checked.
 const SINGLE_ANSWER_MAX: Time = Time::from_secs(2);

@@ -399,10 +399,11 @@ impl Core {
             FetchKind::Probe if !job.tries.keeps_apart => Wanted::Whole,
             _ => Wanted::Own,
         };
+        let profile = job.own.profile.clone();
         if job.tries.wants_new_connection {
             self.close_idle(&host);
         }
-        let (taken, closed) = self.slots.take(&host, wanted, now)?;
+        let (taken, closed) = self.slots.take(&host, &profile, wanted, now)?;
         if let Some((slot, worker)) = closed {
             self.effects.push(Effect::Work(worker, WorkRequest::CloseSlot(slot)));
         }
@@ -441,8 +442,9 @@ impl Core {
             is_given: url == job.sources[source].given,
             place: job.sources[source].is_provided.then(|| Place::of(&job.sources[source].given, true)),
             headers: job.headers_for(source, &host),
-            limit: job.limit.clone(),
-            cookie: job.cookies.header(&url),
+            limits: self.limits.of(&host, job.own.limit.as_ref()),
+            profile,
+            cookie: job.own.cookies.header(&url),
             url,
             is_own_origin: host == *job.own_origin(),
             keeps_credentials: host == job.sources[source].own_origin,

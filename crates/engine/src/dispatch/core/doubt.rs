@@ -14,7 +14,7 @@ use crate::dispatch::job::{By, Doubts, Job, Segmented, Transfer};
 use crate::error::{Error, ErrorKind};
 use crate::evidence::{Verdict, page};
 use crate::job::JobId;
-use crate::message::{CommitRequest, Effect, Head, Time};
+use crate::message::{CommitRequest, Effect, Head, Shape, Time};
 use crate::name::safe;
 use crate::{secret, size};
 
@@ -38,7 +38,7 @@ impl Core {
             return self.page_came(now, id, transfer, head);
         }
         match verdict {
-            Verdict::Different(_) => self.another_version(now, id, transfer, head, verdict),
+            Verdict::Different(_) => self.another_version(now, id, transfer, head),
             _ => self.unknown_version(now, id, transfer, head),
         }
     }
@@ -88,9 +88,9 @@ impl Core {
     }
 
     /// An answer that could be the file says that it is another version.
-    pub(super) fn another_version(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head, verdict: Verdict) {
-        let reason = match (head.status, verdict) {
-            (416, _) => "the server says that the range does not exist",
+    pub(super) fn another_version(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
+        let reason = match head.shape {
+            Shape::NoSuchRange => "the server says that the range does not exist",
             _ => "the file on the server has changed",
         };
         self.differs(now, id, transfer, head, reason, By::Version);
@@ -135,7 +135,7 @@ impl Core {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if is_last && head.status == 416 && job.content.held.has_other_length(&head.evidence) {
+        if is_last && head.shape == Shape::NoSuchRange && job.content.held.has_other_length(&head.evidence) {
             // A refusal says how long the file is, and seldom of which version: the whole file does.
             return self.ask_for_whole(id);
         }
@@ -195,9 +195,9 @@ impl Core {
     /// Whether an answer is a page where the names say that the file is none.
     pub(super) fn is_page(&self, id: JobId, head: &Head) -> bool {
         let job = &self.jobs[&id];
-        let is_html = match head.status {
+        let is_html = match head.shape {
             // Of an answer to a range nothing has been read.
-            200 | 203 => {
+            Shape::Whole => {
                 head.is_page || head.evidence.is_html && !job.content.done.is_empty() && !job.content.held.is_html
             }
             _ => head.evidence.is_html && !job.content.held.is_html,

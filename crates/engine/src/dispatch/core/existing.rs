@@ -251,7 +251,7 @@ impl Core {
             End::Dropped | End::Complete => {}
             // The whole file was answered a moment ago: it is the range that is refused.
             End::Failed { error, .. }
-                if !transfer.is_probe && !error.is_transient() && matches!(error.kind(), ErrorKind::Status(_)) =>
+                if !transfer.is_probe && !error.is_transient() && error.kind().rejection().is_some() =>
             {
                 self.without_samples(now, id);
             }

@@ -15,9 +15,10 @@ use crate::evidence::Evidence;
 use crate::evidence::samples::{self, IDENTITY_SAMPLES};
 use crate::job::JobId;
 use crate::journal::Journal;
-use crate::message::{Effect, End, FetchKind, Head, Time};
+use crate::message::{Effect, End, FetchKind, Head, Shape, Time};
 use crate::plan::piece::Piece;
 use crate::ranges::ByteRange;
+use crate::source::rejection::Rejection;
 use crate::{secret, size};
 
 const TRY_SAMPLES: &str = "what is there is kept; --same-content goes on with it if samples of both agree, \
@@ -150,12 +151,12 @@ impl Core {
         if let Some(error) = judge(&job.content.held, &head.evidence, job.samples_decide()) {
             return self.refuse_link(now, id, error);
         }
-        if head.status != 416 && job.content.held.compare(&head.evidence).joins() {
+        if head.shape != Shape::NoSuchRange && job.content.held.compare(&head.evidence).joins() {
             // How a server without ranges is gone on with is decided where it is for all of them.
             return self.trust_link(now, id, transfer, &head.evidence, "it tells the same version");
         }
         let range = (transfer.piece.start(), transfer.piece.end().saturating_sub(1));
-        let what = if head.status == 416 { "does not have" } else { "does not serve" };
+        let what = if head.shape == Shape::NoSuchRange { "does not have" } else { "does not serve" };
         let text = format!("it {what} bytes {} to {}, so that they cannot be compared", range.0, range.1);
         self.refuse_link(now, id, another_file(&text).with_advice(BEGIN_AGAIN));
     }
@@ -205,7 +206,7 @@ impl Job {
 
     /// A link that has expired is best replaced; what is there is of use to the new one.
     pub(super) fn with_link_advice(&self, error: Error) -> Error {
-        let is_refused = matches!(error.kind(), ErrorKind::Status(401 | 403 | 404 | 410));
+        let is_refused = error.kind().rejection().is_some_and(Rejection::is_of_place);
         // The name of a list's entry is the list's.
         let has_use = self.entry.is_none() && self.is_worth_keeping();
         if is_refused && has_use { error.with_advice(NEW_LINK) } else { error }

@@ -38,6 +38,7 @@ impl Core {
                 self.settings.is_limited = bps.is_some();
                 self.effects.push(Effect::LimitRate(bps));
             }
+            Command::SetLimitRatePerHost(bps) => self.limits.set(bps),
             Command::Snapshot(reply) => {
                 // Nobody may be waiting for it any more.
                 let _ = reply.try_put(self.progress(now));
@@ -149,7 +150,7 @@ impl Core {
         }
         if let Some(bps) = change.limit_rate_bps {
             job.spec.options.limit_rate_bps = bps;
-            if let Some(limit) = &job.limit {
+            if let Some(limit) = &job.own.limit {
                 limit.set(bps);
             }
         }

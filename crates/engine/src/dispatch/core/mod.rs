@@ -51,6 +51,7 @@ use crate::options::{Existing, HttpVersion, Options};
 use crate::plan::TransferId;
 use crate::provider::Providers;
 use crate::ranges::ByteRange;
+use crate::rate_limit::HostLimits;
 use crate::status::JobStatus;
 
 /// Progress is told this often.
@@ -100,6 +101,7 @@ pub(crate) struct Core {
     running_of: HashMap<Origin, usize>,
     transfers: IdMap<TransferId, Transfer>,
     slots: Slots,
+    limits: HostLimits,
     /// The names that are spoken for.
     names: Names,
     has_told_numbers: bool,
@@ -174,6 +176,7 @@ impl Core {
             running_of: HashMap::new(),
             transfers: IdMap::default(),
             slots: Slots::new(per_host, options.max_connections.max(explicit), http2, http2_for_pieces),
+            limits: HostLimits::new(options.limit_rate_per_host_bps),
             names: Names::new(name_rules),
             has_told_numbers: false,
             tally: Tally::default(),

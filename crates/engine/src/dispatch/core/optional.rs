@@ -9,6 +9,7 @@ use crate::error::{Blame, Error, ErrorKind};
 use crate::job::JobId;
 use crate::message::{End, Time};
 use crate::plan::piece::OPEN_END;
+use crate::source::rejection::Rejection;
 
 /// Ranges are tried beside the first stream so often; what passes may have been in the way.
 const TRIALS_MAX: u32 = 3;
@@ -82,14 +83,8 @@ impl Core {
 
     /// In which ways servers refuse a connection that is one too many.
     fn is_refusal(&self, error: &Error) -> bool {
-        matches!(
-            error.kind(),
-            ErrorKind::Connect
-                | ErrorKind::Broken
-                | ErrorKind::Tls
-                | ErrorKind::Proxy
-                | ErrorKind::Status(403 | 429 | 503 | 509)
-        )
+        matches!(error.kind(), ErrorKind::Connect | ErrorKind::Broken | ErrorKind::Tls | ErrorKind::Proxy)
+            || error.kind().rejection().is_some_and(Rejection::may_be_of_number)
     }
 
     /// As many connections as work are as many as the server wants; what this one was to bring comes

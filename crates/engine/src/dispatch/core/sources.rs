@@ -20,11 +20,12 @@ use crate::evidence::samples::{self, SAMPLE_BYTES};
 use crate::evidence::{Evidence, Verdict};
 use crate::http::digest::ServerDigest;
 use crate::job::JobId;
-use crate::message::{Effect, End, FetchKind, Head, Redirect, Time, WorkRequest};
+use crate::message::{Effect, End, FetchKind, Head, Redirect, Shape, Time, WorkRequest};
 use crate::plan::TransferId;
 use crate::plan::piece::Piece;
 use crate::secret;
-use crate::source::http::redirect;
+use crate::source::redirect;
+use crate::source::rejection::Rejection;
 
 /// So much must be there in one piece before a mirror is compared with it: what stands at the very
 /// beginning of a file is often the same in many.
@@ -265,7 +266,7 @@ impl Core {
         }
     }
 
-    /// A range was answered with the whole file, or with 416.
+    /// A range was answered with the whole file, or with word that there is no such range.
     fn source_without_range(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let is_lead = transfer.source == job.sources.lead();
@@ -276,7 +277,7 @@ impl Core {
             return self.mirror_not_joined(now, id, transfer, head, Verdict::Unknown);
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let (is_encoded, is_refusal) = (head.evidence.content_encoding.is_some(), head.status == 416);
+        let (is_encoded, is_refusal) = (head.evidence.content_encoding.is_some(), head.shape == Shape::NoSuchRange);
         let known = job.sources[transfer.source].told.clone();
         let expected = known.unwrap_or_else(|| job.common_version());
         let has_changed = expected.compare(&head.evidence).is_different();
@@ -427,7 +428,7 @@ impl Core {
             source.retry_at = now + backoff::wait(source.patience, &mut self.random);
             return self.slots.refuse(host, serving, now);
         }
-        if matches!(kind, ErrorKind::Status(401 | 403 | 404 | 410)) {
+        if kind.rejection().is_some_and(Rejection::is_of_place) {
             let goes_back = is_elsewhere || source.resolve_again();
             if goes_back && self.settings.retries > 0 {
                 return;

@@ -18,6 +18,7 @@ use crate::journal::Journal;
 use crate::message::{CommitRequest, Effect, Fate, FeedRequest, Look, OpenRequest, Prepared, Time};
 use crate::name;
 use crate::options::Existing;
+use crate::source::rejection::Rejection;
 
 /// So many entries are read ahead at least.
 const FED_MIN: usize = 512;
@@ -419,11 +420,11 @@ impl Core {
         self.tally.failed(&url, error);
         self.effects.push(Effect::Report(Event::Failed { job, url, error: ErrorReport::from(error) }));
         if let Some(entry) = entry {
+            let rejection = error.kind().rejection();
             // What needs credentials or another link may well work with what the next run is given.
-            let asks_for_more = matches!(error.kind(), ErrorKind::Status(401 | 403));
-            let permanent = matches!(error.kind(), ErrorKind::Status(_) | ErrorKind::Redirect | ErrorKind::Usage)
-                && !error.is_transient()
-                && !asks_for_more;
+            let asks_for_more = rejection.is_some_and(Rejection::asks_who);
+            let is_decided = rejection.is_some() || matches!(error.kind(), ErrorKind::Redirect | ErrorKind::Usage);
+            let permanent = is_decided && !error.is_transient() && !asks_for_more;
             let state = crate::feed::SettledState::Failed {
                 kind: error.kind(),
                 message: error.message().to_owned(),

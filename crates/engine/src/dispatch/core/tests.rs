@@ -8,6 +8,7 @@ use crate::JobSpec;
 use crate::error::{Error, ErrorKind};
 use crate::event::How;
 use crate::evidence::Evidence;
+use crate::message::Shape;
 use crate::message::*;
 use crate::name::NameRules;
 
@@ -126,7 +127,7 @@ fn evidence(tag: &str, total: u64) -> Evidence {
 
 fn head(total: u64) -> Box<Head> {
     Box::new(Head {
-        status: 200,
+        shape: Shape::Whole,
         protocol: Protocol::Http1,
         total_bytes: Some(total),
         evidence: evidence("v1", total),

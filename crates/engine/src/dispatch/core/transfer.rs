@@ -18,17 +18,18 @@ use crate::error::{Blame, Error, ErrorKind};
 use crate::event::Event;
 use crate::http::origin::Origin;
 use crate::job::JobId;
-use crate::message::{CommitRequest, Effect, End, Ended, Head, Redirect, Time, WorkRequest};
+use crate::message::{CommitRequest, Effect, End, Ended, Head, Redirect, Shape, Time, WorkRequest};
 use crate::plan::piece::Piece;
 use crate::ranges::ByteRange;
 use crate::secret;
-use crate::source::http::redirect;
+use crate::source::redirect;
+use crate::source::rejection::Rejection;
 
 /// Fewer bytes do not renew the retries: a server that sends one byte an answer is not asked for ever.
 pub(super) const RENEWING_BYTES_MIN: u64 = 4096;
 /// `Retry-After` is obeyed so often in a row before it counts as a failure.
 pub(super) const PATIENCE_MAX: u32 = 20;
-/// A host waits no longer than this because of one file that is answered 429.
+/// A host waits no longer than this because of one file that is asked too often.
 const LONE_HOLD_MAX: Duration = Duration::from_secs(10);
 /// And so often for each retry that is allowed.
 pub(super) const PATIENCE_OF_RETRY: u32 = 4;
@@ -193,7 +194,7 @@ impl Core {
         let allow_downgrade = self.settings.allow_downgrade;
         let Some(job) = self.jobs.get_mut(&id) else { return };
         // Asked again with a new cookie, even the same place may answer otherwise.
-        let cookies = job.cookies.add(&transfer.url, &redirect.cookies);
+        let cookies = job.own.cookies.add(&transfer.url, &redirect.cookies);
         let redirect = &Redirect { cookies, ..redirect.clone() };
         let redirects = if transfer.is_probe { job.lead().redirects } else { transfer.redirects } + 1;
         let place = match redirect::next((&transfer.url, &transfer.host), redirect, redirects, allow_downgrade) {
@@ -252,7 +253,7 @@ impl Core {
         state.in_race = transfer.in_race;
     }
 
-    /// A range was answered with the whole file, or with 416.
+    /// A range was answered with the whole file, or with word that there is no such range.
     pub(super) fn not_a_range(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
         if self.is_page(id, head) {
             return self.page_came(now, id, transfer, head);
@@ -261,8 +262,9 @@ impl Core {
         let is_encoded = head.evidence.content_encoding.is_some();
         job.ranges.are_denied |= head.refuses_ranges || is_encoded;
         let verdict = job.content.held.compare(&head.evidence);
-        let has_other_end =
-            head.status == 416 && head.total_bytes.is_some() && head.total_bytes != job.content.total_bytes;
+        let has_other_end = head.shape == Shape::NoSuchRange
+            && head.total_bytes.is_some()
+            && head.total_bytes != job.content.total_bytes;
         if has_other_end
             && !verdict.is_different()
             && job.content.held.tells_version()
@@ -272,9 +274,9 @@ impl Core {
             return self.unknown_version(now, id, transfer, head);
         }
         if verdict.is_different() || has_other_end {
-            return self.another_version(now, id, transfer, head, verdict);
+            return self.another_version(now, id, transfer, head);
         }
-        if head.status != 416 && transfer.had_if_range && !job.ranges.are_denied {
+        if head.shape != Shape::NoSuchRange && transfer.had_if_range && !job.ranges.are_denied {
             // Some CDNs answer so to any If-Range. Ask once more without, and compare ourselves.
             job.lead_mut().distrusts_if_range = true;
             if job.ranges.segmented == Segmented::Trying {
@@ -285,7 +287,7 @@ impl Core {
         self.no_range(now, id, transfer.piece.start(), not_a_range_error(head));
     }
 
-    /// A range was answered with 206, and with something that is not this range.
+    /// A range was answered with a range, and with something that is not this range.
     pub(super) fn wrong_range(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head, error: Error) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.ranges.are_denied |= head.evidence.content_encoding.is_some();
@@ -393,7 +395,7 @@ impl Core {
             return self.leave_to_others(now, id, transfer, start, &error);
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let is_gone = matches!(kind, ErrorKind::Status(401 | 403 | 404 | 410));
+        let is_gone = kind.rejection().is_some_and(Rejection::is_of_place);
         let is_old_place = transfer.url != *job.lead().url();
         if is_gone && is_old_place && (transfer.is_probe || job.lead().is_provided) {
             // The new one has not been asked yet.
@@ -405,7 +407,7 @@ impl Core {
         if !is_transient && kind.blame() == Blame::Peer && !transfer.is_probe && self.others_bring(id) {
             return self.put_off(now, id, start, &error);
         }
-        let is_misfit = matches!(kind, ErrorKind::Status(200..300) | ErrorKind::Protocol);
+        let is_misfit = kind == ErrorKind::Protocol || kind.rejection() == Some(Rejection::Unfit);
         if !is_transient && is_misfit && !transfer.is_probe && matches!(self.jobs[&id].phase, Phase::Moving) {
             // What came is no such range; one stream may still bring the file.
             return self.no_range(now, id, start, error);
@@ -419,7 +421,7 @@ impl Core {
         self.retry_or_fail(now, id, start, error, has_progressed);
     }
 
-    /// `Retry-After`: this file waits. The host does too where it says so of its own load (429), or of
+    /// `Retry-After`: this file waits. The host does too where it says so of its own load, or of
     /// several files.
     fn asked_for_patience(
         &mut self,
@@ -466,7 +468,7 @@ impl Core {
     /// what we wait beyond that is for the file. One file alone may be what is limited, and others find out.
     pub(super) fn hold_host(&mut self, now: Time, id: JobId, host: &Origin, error: &Error, asked: Duration) {
         let is_of_host = self.slots.asks_for_patience(host, id);
-        if error.kind() == ErrorKind::Status(429) || is_of_host {
+        if error.kind().rejection() == Some(Rejection::TooManyRequests) || is_of_host {
             let most = if is_of_host { asked } else { asked.min(LONE_HOLD_MAX) };
             self.slots.hold(host, now + most);
         }
@@ -511,7 +513,7 @@ impl Core {
     pub(super) fn goes_on_in_one_stream(&mut self, id: JobId, error: &Error) -> bool {
         let retries = self.settings.retries;
         let Some(job) = self.jobs.get_mut(&id) else { return false };
-        let is_refused = matches!(error.kind(), ErrorKind::Status(_));
+        let is_refused = error.kind().rejection().is_some();
         let has_ranges = matches!(job.phase, Phase::Moving)
             && !job.sources.is_many()
             && match job.ranges.segmented {
@@ -563,14 +565,16 @@ impl Core {
 fn was_served(end: &End) -> bool {
     match end {
         End::Dropped | End::OtherProtocol(_) => false,
-        End::Failed { error, .. } => matches!(error.kind(), ErrorKind::Status(status) if status < 500 && status != 429),
+        End::Failed { error, .. } => error.kind().rejection().is_some_and(Rejection::shows_life),
         _ => true,
     }
 }
 
 /// Whether a failure may be one of the connection: it brought nothing more, or the server was tired of it.
 fn is_of_connection(end: &End) -> bool {
-    let is_of_it = |kind| matches!(kind, ErrorKind::Stalled | ErrorKind::Broken | ErrorKind::Status(408));
+    let is_of_it = |kind: ErrorKind| {
+        matches!(kind, ErrorKind::Stalled | ErrorKind::Broken) || kind.rejection() == Some(Rejection::TimedOut)
+    };
     matches!(end, End::Failed { error, .. } if is_of_it(error.kind()))
 }
 
@@ -580,11 +584,11 @@ fn is_success(end: &End) -> bool {
     matches!(end, End::Complete | End::Gathered(_) | End::Checked(_) | End::Sampled { .. })
 }
 
-/// What it is if a range was answered with the whole file, or with 416 although the file has it.
+/// What it is if a range was answered with the whole file, or with word that there is no such range although the file has it.
 pub(super) fn not_a_range_error(head: &Head) -> Error {
-    let what = match (head.status, &head.evidence.content_encoding) {
+    let what = match (head.shape, &head.evidence.content_encoding) {
         (_, Some(_)) => "the server sends the content encoded, which cannot be put together",
-        (416, None) => "the server refused the range although the file has it",
+        (Shape::NoSuchRange, None) => "the server refused the range although the file has it",
         _ => "the server ignored the range",
     };
     Error::new(ErrorKind::Broken, what)

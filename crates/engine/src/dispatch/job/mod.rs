@@ -5,6 +5,7 @@ mod answer;
 mod content;
 mod existing;
 mod naming;
+mod own;
 mod part;
 mod ranges;
 mod transfer;
@@ -21,6 +22,7 @@ pub(crate) use self::content::FinalCheck;
 use self::existing::ExistingFile;
 pub(crate) use self::existing::ExistingVerdict;
 use self::naming::Naming;
+use self::own::Own;
 use self::part::{Old, Part};
 use self::ranges::Ranges;
 pub(crate) use self::ranges::Segmented;
@@ -36,7 +38,6 @@ use crate::event::{FileState, How};
 use crate::evidence::samples::GATHERED_BYTES_MAX;
 use crate::evidence::{Evidence, Given};
 use crate::feed::EntryId;
-use crate::http::cookies::Cookies;
 use crate::http::origin::Origin;
 use crate::job::{JobId, JobSpec};
 use crate::journal::{Identity, Journal, shortened};
@@ -45,7 +46,6 @@ use crate::options::Existing as Policy;
 use crate::plan::TransferId;
 use crate::promise::Promise;
 use crate::ranges::RangeSet;
-use crate::rate_limit::RateLimit;
 use crate::secret;
 use crate::storage::StatKind;
 
@@ -126,8 +126,6 @@ pub(crate) struct Job {
     pub(crate) spec: JobSpec,
     /// All that it comes from.
     pub(crate) sources: Sources,
-    /// What redirects have set.
-    pub(crate) cookies: Cookies,
     pub(crate) phase: Phase,
     pub(crate) started: Time,
     /// Its beginning was told.
@@ -147,9 +145,7 @@ pub(crate) struct Job {
     /// Whether the place that is asked has to show first that it has the file that was begun.
     pub(crate) link: Link,
     pub(crate) transfers: Vec<TransferId>,
-    /// Its own headers and rate limit.
-    pub(crate) headers: Option<Arc<HeaderMap>>,
-    pub(crate) limit: Option<Arc<RateLimit>>,
+    pub(crate) own: Own,
     pub(crate) rate: Rate,
     pub(crate) pulse: Pulse,
 }
@@ -177,23 +173,13 @@ impl Job {
     }
 
     pub(crate) fn new(id: JobId, entry: Option<EntryId>, spec: JobSpec, origin: Origin, adapt: Adapt) -> Self {
-        let options = &spec.options;
-        let headers = (!options.headers.is_empty()).then(|| {
-            let mut headers = HeaderMap::new();
-            for (name, value) in &options.headers {
-                headers.append(name.clone(), value.clone());
-            }
-            Arc::new(headers)
-        });
-        // One that was added by itself can be limited later.
-        let has_limit = entry.is_none() || options.limit_rate_bps.is_some();
-        let limit = has_limit.then(|| Arc::new(RateLimit::new(options.limit_rate_bps)));
         Self {
             id,
             entry,
             sources: Sources::new(&spec, origin),
+            // One that was added by itself can be limited later.
+            own: Own::new(&spec.options, entry.is_none()),
             spec,
-            cookies: Cookies::default(),
             phase: Phase::Waiting,
             started: Time::ZERO,
             is_started: false,
@@ -209,8 +195,6 @@ impl Job {
             trace: None,
             link: Link::default(),
             transfers: Vec::new(),
-            headers,
-            limit,
             rate: Rate::default(),
             pulse: Pulse::default(),
         }
@@ -350,7 +334,7 @@ impl Job {
     pub(crate) fn headers_for(&self, source: usize, host: &Origin) -> Option<Arc<HeaderMap>> {
         match self.sources[source].location.as_deref().filter(|location| location.host == *host) {
             Some(location) => location.headers.clone(),
-            None => self.headers.clone().filter(|_| host == self.own_origin()),
+            None => self.own.headers.clone().filter(|_| host == self.own_origin()),
         }
     }
 

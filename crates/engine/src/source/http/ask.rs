@@ -14,10 +14,12 @@ use crate::job::JobId;
 use crate::message::{Alpn, Fetch, FetchKind, SlotId};
 use crate::plan::TransferId;
 use crate::plan::piece::Piece;
+use crate::rate_limit::RateLimits;
 use crate::source::http::connection::Connection;
 use crate::source::http::network::Network;
-use crate::source::http::redirect;
 use crate::source::http::request::{self, Answer, no_answer};
+use crate::source::profile::Profile;
+use crate::source::redirect;
 
 /// What is asked.
 pub(crate) struct Question<'a> {
@@ -64,7 +66,8 @@ pub(crate) async fn ask(network: &Network, question: Question<'_>) -> Result<Ans
             is_given: true,
             place: None,
             headers: question.headers.clone().filter(|_| is_own),
-            limit: None,
+            limits: RateLimits::default(),
+            profile: Profile::default(),
             cookie: None,
             kind: question.kind.clone(),
             piece: Arc::clone(&piece),

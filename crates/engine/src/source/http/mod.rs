@@ -6,7 +6,6 @@ pub(crate) mod connection;
 mod heads;
 pub(crate) mod network;
 pub(crate) mod proxy;
-pub(crate) mod redirect;
 pub(crate) mod request;
 pub(crate) mod resolve;
 mod stream;

@@ -23,11 +23,12 @@ use crate::source::http::proxy::{refusal, tunnel};
 use crate::source::http::resolve::{Resolve, ResolveError, ResolveService};
 use crate::source::http::stream::BoxStream;
 use crate::source::http::tls::{Tls, handshake_error};
+use crate::source::profile::Profile;
 
-/// Everything that connections of a session have in common.
+/// Everything that connections of one profile have in common.
 pub(crate) struct Network {
     pub(crate) options: HttpOptions,
-    pub(crate) limit: RateLimit,
+    pub(crate) limit: Arc<RateLimit>,
     tls: Tls,
     proxies: Proxies,
     resolver: ResolveService,
@@ -46,10 +47,15 @@ pub(crate) struct Connected {
 pub(crate) struct PlainProxy(pub(crate) Proxy);
 
 impl Network {
-    pub(crate) fn new(options: HttpOptions, limit: RateLimit, resolver: Arc<dyn Resolve>) -> Result<Self> {
+    pub(crate) fn new(options: HttpOptions, limit: Arc<RateLimit>, resolver: Arc<dyn Resolve>) -> Result<Self> {
         let tls = Tls::new(&options)?;
         let proxies = Proxies::new(&options.proxy, |name| env::var_os(name))?;
         Ok(Self { options, limit, tls, proxies, resolver: ResolveService(resolver) })
+    }
+
+    /// One of the same session whose connections are made in another way.
+    pub(crate) fn of_profile(&self, profile: &Profile) -> Result<Self> {
+        Self::new(profile.over(&self.options), Arc::clone(&self.limit), Arc::clone(&self.resolver.0))
     }
 
     /// Connects, within the connection timeout. Where there is a proxy, it is the only way.

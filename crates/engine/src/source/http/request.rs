@@ -14,7 +14,7 @@ use crate::evidence::{Evidence, Place};
 use crate::http::content_range::ContentRange;
 use crate::http::cookies::SetCookies;
 use crate::http::{content_range, digest, disposition, retry_after};
-use crate::message::{Fetch, FetchKind, Head, Protocol, Redirect};
+use crate::message::{Fetch, FetchKind, Head, Protocol, Redirect, Shape};
 use crate::source::http::network::{Network, PlainProxy, seconds};
 use crate::source::http::proxy::refusal::{self, Refusal};
 
@@ -167,6 +167,7 @@ pub(crate) fn no_answer(limit: Duration) -> Error {
 
 /// An answer's head, read.
 pub(crate) struct Answer {
+    pub(crate) status: u16,
     pub(crate) head: Box<Head>,
     pub(crate) content_range: Option<ContentRange>,
     /// It has a `Content-Range` that cannot be used: unreadable, or two that differ.
@@ -276,7 +277,12 @@ impl Answer {
             false => digest::Digests::default(),
         };
         let head = Box::new(Head {
-            status: status.as_u16(),
+            shape: match status.as_u16() {
+                200 | 203 => Shape::Whole,
+                206 => Shape::Range,
+                416 => Shape::NoSuchRange,
+                _ => Shape::Nothing,
+            },
             protocol,
             total_bytes,
             evidence: Evidence {
@@ -297,6 +303,7 @@ impl Answer {
             remarks: digests.odd,
         });
         Ok(Self {
+            status: status.as_u16(),
             head,
             has_odd_range: content_range.is_none() && headers.contains_key(header::CONTENT_RANGE),
             content_range,
@@ -337,7 +344,7 @@ impl Answer {
 
     /// Where it sends to, if it does: 300 may name a place too (RFC 9110, section 15.4.1).
     pub(crate) fn redirect(&self) -> Option<Redirect> {
-        let status = self.head.status;
+        let status = self.status;
         let sends = matches!(status, 301..=303 | 307 | 308) || status == 300 && self.location.is_some();
         sends.then(|| Redirect { status, location: self.location.clone(), cookies: self.cookies.clone() })
     }
@@ -350,11 +357,11 @@ impl Answer {
     /// The error that this status is; `proxy` is the one that forwarded the request. Then 407 is
     /// about the proxy's credentials, and nothing that the server could say.
     pub(crate) fn refusal(&self, proxy: Option<&PlainProxy>) -> Error {
-        if let (407, Some(PlainProxy(proxy))) = (self.head.status, proxy) {
-            let (status, reason) = (self.head.status, self.reason.clone());
+        if let (407, Some(PlainProxy(proxy))) = (self.status, proxy) {
+            let (status, reason) = (self.status, self.reason.clone());
             return Refusal { status, reason, schemes: self.schemes.clone() }.error(proxy, "GET");
         }
-        let text = format!("the server answered {} {}", self.head.status, self.reason);
-        Error::new(ErrorKind::Status(self.head.status), text.trim_end().to_owned())
+        let text = format!("the server answered {} {}", self.status, self.reason);
+        Error::new(ErrorKind::Status(self.status), text.trim_end().to_owned())
     }
 }

@@ -110,7 +110,7 @@ impl Transfer<'_> {
 
     /// Waits as long as the rate limit wants for so many bytes.
     pub(super) async fn pay(&self, bytes: usize) {
-        for limit in self.fetch.limit.as_deref().into_iter().chain([&self.shared.network.limit]) {
+        for limit in self.fetch.limits.iter().chain([&*self.network.limit]) {
             if limit.is_limited() {
                 let wait = limit.take(bytes, Instant::now());
                 if !wait.is_zero() {

@@ -18,6 +18,7 @@ use super::shared::{Grant, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{End, Ended, Fetch, FetchKind, Message, Protocol};
 use crate::source::http::connection::{self, Connection};
+use crate::source::http::network::Network;
 use crate::source::http::request::{self, Answer, no_answer};
 use crate::storage::PartFile;
 
@@ -27,8 +28,7 @@ pub(crate) type Granted = oneshot::Receiver<Grant>;
 /// Runs a transfer to its end and reports that.
 pub(crate) async fn run(shared: Rc<Shared>, fetch: Box<Fetch>, sink: Option<Arc<dyn PartFile>>, granted: Granted) {
     let _guard = PanicGuard { shared: &shared, fetch: &fetch };
-    let mut transfer = Transfer { shared: &shared, fetch: &fetch, stall: shared.network.options.stall_timeout };
-    let end = match transfer.run(sink, granted).await {
+    let end = match Transfer::run_of(&shared, &fetch, sink, granted).await {
         Ok(end) => end,
         Err(failure) => {
             if failure.error.kind() == ErrorKind::Stalled {
@@ -71,6 +71,7 @@ impl Drop for PanicGuard<'_> {
 struct Transfer<'a> {
     shared: &'a Rc<Shared>,
     fetch: &'a Fetch,
+    network: Arc<Network>,
     stall: Duration,
 }
 
@@ -85,10 +86,21 @@ impl From<Error> for Failure {
     }
 }
 
-impl Transfer<'_> {
+impl<'a> Transfer<'a> {
+    async fn run_of(
+        shared: &'a Rc<Shared>,
+        fetch: &'a Fetch,
+        sink: Option<Arc<dyn PartFile>>,
+        granted: Granted,
+    ) -> Result<End, Failure> {
+        let network = shared.network(&fetch.profile)?;
+        let stall = network.options.stall_timeout;
+        Self { shared, fetch, network, stall }.run(sink, granted).await
+    }
+
     async fn run(&mut self, sink: Option<Arc<dyn PartFile>>, granted: Granted) -> Result<End, Failure> {
         let (connection, response) = self.answer().await?;
-        let believes_digests = self.shared.network.options.server_digests;
+        let believes_digests = self.network.options.server_digests;
         let (url, now) = (&self.fetch.url, SystemTime::now());
         let is_given = self.fetch.is_given;
         let answer = Answer::read(&response, connection.protocol(), url, is_given, believes_digests, now)?;
@@ -100,7 +112,7 @@ impl Transfer<'_> {
             self.keep(connection, is_reusable);
             return Ok(End::Redirect(redirect));
         }
-        let (end, is_reusable) = match (&self.fetch.kind, answer.head.status) {
+        let (end, is_reusable) = match (&self.fetch.kind, answer.status) {
             (FetchKind::Probe, 200 | 203 | 206) => return self.whole(connection, answer, body, granted).await,
             (FetchKind::Piece { .. }, 206) => return self.piece(connection, &answer, body, sink).await,
             (FetchKind::Check { .. }, 304) => (End::Checked(None), self.drain(body).await),
@@ -173,14 +185,13 @@ impl Transfer<'_> {
     }
 
     async fn open(&self) -> Result<Connection> {
-        let connected = self.shared.network.connect(&self.fetch.origin, self.fetch.alpn).await?;
+        let connected = self.network.connect(&self.fetch.origin, self.fetch.alpn).await?;
         Connection::open(connected).await
     }
 
     async fn request(&self, connection: &mut Connection) -> Result<Response<Incoming>> {
-        let request =
-            request::build(&self.shared.network, self.fetch, connection.protocol(), connection.plain_proxy())?;
-        let limit = self.shared.network.options.response_timeout;
+        let request = request::build(&self.network, self.fetch, connection.protocol(), connection.plain_proxy())?;
+        let limit = self.network.options.response_timeout;
         match patient(limit, connection.send(request)).await {
             Ok(response) => response,
             Err(Elapsed) => Err(no_answer(limit)),

@@ -13,7 +13,7 @@ use super::{Failure, Granted, Transfer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::{page, samples};
 use crate::http::origin::Scheme;
-use crate::message::{End, Message};
+use crate::message::{End, Message, Shape};
 use crate::ranges::ByteRange;
 use crate::source::http::connection::{Connection, broken};
 use crate::source::http::request::{Answer, Framing};
@@ -196,7 +196,7 @@ impl Transfer<'_> {
 /// The first part of the file, where a server sends a part although the whole was asked for; `None` if
 /// it is the whole.
 fn first_part(answer: &Answer) -> Result<Option<ByteRange>> {
-    let is_part_answer = answer.head.status == 206;
+    let is_part_answer = answer.head.shape == Shape::Range;
     let told = answer.content_range;
     if !is_part_answer && answer.has_odd_range {
         let text = "the server's answer has a Content-Range that cannot be read, so that it may be a part of the file";

@@ -10,7 +10,7 @@ use url::Url;
 use super::script::{Host, Ranges, RemoteFile, Script, number_of};
 use crate::error::{Error, ErrorKind};
 use crate::evidence::Evidence;
-use crate::message::{Alpn, Demand, End, Fetch, FetchKind, Head, Message, Protocol, Redirect, Time};
+use crate::message::{Alpn, Demand, End, Fetch, FetchKind, Head, Message, Protocol, Redirect, Shape, Time};
 use crate::plan::piece::OPEN_END;
 use crate::ranges::ByteRange;
 use crate::storage::PartFile;
@@ -149,7 +149,7 @@ impl Surroundings<'_> {
             5 if is_range => Err(failed(ErrorKind::Protocol, "the server answered another range")),
             6 if is_range => {
                 let (file, _) = self.asked_for(&fetch.url);
-                let head = self.head(file, self.version(file), 200, Protocol::Http1);
+                let head = self.head(file, self.version(file), Shape::Whole, Protocol::Http1);
                 Err(Turn::Over(End::NotRange(head), false))
             }
             7 if self.dice.u8(0..4) == 0 => Err(status(404, None, true)),
@@ -196,7 +196,7 @@ impl Surroundings<'_> {
         match &fetch.kind {
             FetchKind::Probe => self.whole(fetch, protocol, body),
             FetchKind::Check { expect } => {
-                let head = self.head(number, version, 200, protocol);
+                let head = self.head(number, version, Shape::Whole, protocol);
                 let is_same = expect.compare(&head.evidence).joins();
                 Turn::Over(End::Checked((!is_same).then_some(head)), is_same)
             }
@@ -207,7 +207,7 @@ impl Surroundings<'_> {
                 if let Some(end) = self.not_a_range(number, version, asked, is_changed, (expect, *demand), protocol) {
                     return Turn::Over(end, false);
                 }
-                let head = self.head(number, version, 206, protocol);
+                let head = self.head(number, version, Shape::Range, protocol);
                 let overlap = &file.versions[version].content[asked.start as usize..range.start as usize];
                 let mut there = vec![0; overlap.len()];
                 match sink.map_or(Ok(()), |sink| sink.read_at(&mut there, asked.start)) {
@@ -250,12 +250,12 @@ impl Surroundings<'_> {
         let file = &self.script.files[number];
         let len = file.versions[version].content.len() as u64;
         if file.ranges != Ranges::Honoured || is_changed {
-            return Some(End::NotRange(self.head(number, version, 200, protocol)));
+            return Some(End::NotRange(self.head(number, version, Shape::Whole, protocol)));
         }
         if range.start >= len {
-            return Some(End::NotRange(self.head(number, version, 416, protocol)));
+            return Some(End::NotRange(self.head(number, version, Shape::NoSuchRange, protocol)));
         }
-        let head = self.head(number, version, 206, protocol);
+        let head = self.head(number, version, Shape::Range, protocol);
         let verdict = expect.compare(&head.evidence);
         let suffices = match demand {
             Demand::Same => verdict.joins(),
@@ -268,7 +268,7 @@ impl Surroundings<'_> {
     /// The answer to a probe: handed on whole, or told of before its body comes.
     fn whole(&mut self, fetch: &Fetch, protocol: Protocol, mut body: Body) -> Turn {
         let content = &self.script.files[body.file].versions[body.version].content;
-        let mut head = self.head(body.file, body.version, 200, protocol);
+        let mut head = self.head(body.file, body.version, Shape::Whole, protocol);
         if content.len() <= WHOLE_BYTES_MAX && self.dice.u8(0..6) != 0 {
             if body.trouble.is_some() {
                 return failed(ErrorKind::Broken, "the body ended early");
@@ -342,12 +342,12 @@ impl Surroundings<'_> {
         self.script.files[number].version_at(self.now)
     }
 
-    fn head(&self, number: usize, version: usize, status: u16, protocol: Protocol) -> Box<Head> {
+    fn head(&self, number: usize, version: usize, shape: Shape, protocol: Protocol) -> Box<Head> {
         let file: &RemoteFile = &self.script.files[number];
         let version = &file.versions[version];
-        let total_bytes = (!file.is_chunked || status != 200).then_some(version.content.len() as u64);
+        let total_bytes = (!file.is_chunked || shape != Shape::Whole).then_some(version.content.len() as u64);
         Box::new(Head {
-            status,
+            shape,
             protocol,
             total_bytes,
             evidence: version.evidence(total_bytes),

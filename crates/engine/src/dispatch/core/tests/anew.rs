@@ -1,6 +1,7 @@
 //! What begins again, and what does not.
 
 use super::*;
+use crate::message::Shape;
 
 const RETRY: Time = Time::from_secs(40);
 
@@ -32,7 +33,7 @@ fn stand_in() -> End {
 
 fn stand_in_head() -> Box<Head> {
     let evidence = Evidence { total_bytes: Some(22), ..Evidence::default() };
-    Box::new(Head { status: 416, total_bytes: Some(22), evidence, ..*head(22) })
+    Box::new(Head { shape: Shape::NoSuchRange, total_bytes: Some(22), evidence, ..*head(22) })
 }
 
 fn has_begun_again(world: &World) -> bool {
@@ -66,7 +67,7 @@ fn answers_without_a_version_replace_nothing_however_many_pieces_get_them() {
         for fetch in running.drain(..) {
             let end = match fetch.kind {
                 FetchKind::Probe => {
-                    let page = Head { status: 200, ..*stand_in_head() };
+                    let page = Head { shape: Shape::Whole, ..*stand_in_head() };
                     world.tell(Message::Answered(fetch.transfer, Box::new(page), None));
                     End::Dropped
                 }

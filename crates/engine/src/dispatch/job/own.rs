@@ -1,0 +1,37 @@
+//! What the requests of one job have of their own.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use crate::http::cookies::Cookies;
+use crate::job::JobOptions;
+use crate::rate_limit::RateLimit;
+use crate::source::profile::Profile;
+
+/// What the requests of one job have of their own.
+#[derive(Debug)]
+pub(crate) struct Own {
+    /// Its headers, for the origin of its URL.
+    pub(crate) headers: Option<Arc<HeaderMap>>,
+    /// Its rate limit, within the others.
+    pub(crate) limit: Option<Arc<RateLimit>>,
+    /// How its connections are made.
+    pub(crate) profile: Profile,
+    /// What redirects have set.
+    pub(crate) cookies: Cookies,
+}
+
+impl Own {
+    /// That of a job with these options; `may_change` if it can be limited later.
+    pub(super) fn new(options: &JobOptions, may_change: bool) -> Self {
+        let headers = (!options.headers.is_empty()).then(|| Arc::new(options.headers.iter().cloned().collect()));
+        let has_limit = may_change || options.limit_rate_bps.is_some();
+        Self {
+            headers,
+            limit: has_limit.then(|| Arc::new(RateLimit::new(options.limit_rate_bps))),
+            profile: Profile::of(options),
+            cookies: Cookies::default(),
+        }
+    }
+}
