@@ -75,7 +75,7 @@ async fn look(network: &Network, url: &Url) -> Result<ServerInfo> {
     let range = ByteRange::new(0, 1);
     let kind = FetchKind::Sample { range, expect: Arc::default() };
     let piece = Piece::new(range.start, range.end);
-    let answered = ask(network, Question { url, origin, kind, piece, is_users: true, headers: None }).await?;
+    let answered = ask(network, Question { url, origin, kind, piece }).await?;
     match answered.answer.status {
         200 | 203 | 206 | 416 => Ok(describe(url, &answered)),
         _ => Err(answered.answer.status_error()),

@@ -26,6 +26,9 @@ impl JobId {
         Self(number)
     }
 
+    /// Nobody's: what belongs to no job.
+    pub(crate) const NONE: Self = Self(u64::MAX);
+
     /// The number behind it, as events show it.
     pub fn get(self) -> u64 {
         self.0

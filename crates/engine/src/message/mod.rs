@@ -1,7 +1,8 @@
 //! What the engine's threads say to each other, each operation declared once: what the core is told
 //! ([`Message`]), what it wants done ([`Effect`]), and with whom: the opener (`open`), the committer
-//! (`commit`), the workers (`work`) and the feed (`feed`). Values only; no thread owns them.
+//! (`commit`), the workers (`work`), providers (`ask`) and the feed (`feed`). Values only; no thread owns them.
 
+mod ask;
 pub(crate) mod commit;
 pub(crate) mod feed;
 pub(crate) mod open;
@@ -13,6 +14,8 @@ use bytes::Bytes;
 use towline_threads::queue::Queue;
 use url::Url;
 
+pub use self::ask::WebAnswer;
+pub(crate) use self::ask::{Ask, Reply};
 pub(crate) use self::commit::{CommitRequest, Fate, Publish, Published, Store};
 pub(crate) use self::feed::FeedRequest;
 pub(crate) use self::open::{Existing, Look, Note, Open, OpenRequest, Prepared};
@@ -66,6 +69,8 @@ pub(crate) enum Message {
     Identified(TransferId, Box<Head>),
     /// A provider said where a source of a job is now.
     Located(JobId, usize, Result<Located>),
+    /// A provider asks its service.
+    Ask(Box<Ask>),
     /// A connection was made.
     Connected(SlotId, Protocol),
     /// A transfer ended.

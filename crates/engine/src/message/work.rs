@@ -12,6 +12,7 @@ use crate::evidence::{Evidence, Place, Verdict};
 use crate::http::cookies::SetCookies;
 use crate::http::origin::Origin;
 use crate::job::JobId;
+use crate::message::WebAnswer;
 use crate::plan::TransferId;
 use crate::plan::piece::Piece;
 use crate::ranges::ByteRange;
@@ -85,6 +86,8 @@ pub(crate) enum FetchKind {
     /// A range that is there already, to be compared with what is on the disk; without a partial
     /// file, it is handed on.
     Sample { range: ByteRange, expect: Arc<Evidence> },
+    /// A small document of a service, which is handed on whole.
+    Document,
     /// Whether the file is still the same, without its content.
     Check { expect: Arc<Evidence> },
 }
@@ -93,7 +96,7 @@ impl FetchKind {
     /// The range that is asked for; none for a whole file.
     pub(crate) fn asked(&self) -> Option<ByteRange> {
         match self {
-            Self::Probe => None,
+            Self::Probe | Self::Document => None,
             Self::Piece { range, overlap_bytes, .. } => Some(ByteRange::new(range.start - overlap_bytes, range.end)),
             Self::Sample { range, .. } => Some(*range),
             // A server that does not know conditions sends one byte.
@@ -222,6 +225,8 @@ pub(crate) enum End {
     OtherOverlap(Box<Head>),
     /// The content that was asked for, to be compared.
     Gathered(Vec<Bytes>),
+    /// The document that was asked for.
+    Document(Box<WebAnswer>),
     /// The answer to a check: the version that is current, if it was told.
     Checked(Option<Box<Head>>),
     /// The connection was closed, which may be the end of a body whose length nobody told.

@@ -15,6 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::Progress;
 use crate::job::{FEED_JOBS_FROM, JobId, JobSpec};
 use crate::message::{Command, Message};
+use crate::provider::Web;
 use crate::status::{JobChange, JobFilter, JobPage, JobStatus};
 
 /// An answer takes no longer, unless something is wrong.
@@ -136,6 +137,11 @@ impl SessionHandle {
     /// with 0 it has the next turn too. False if it does not wait.
     pub fn move_to(&self, job: JobId, position: usize) -> bool {
         self.ask(|reply| Command::Move(job, position, reply)).unwrap_or(false)
+    }
+
+    /// Makes requests for providers, as this session makes those for its files.
+    pub fn web(&self) -> Web {
+        Web::new(self.inner.queues.messages.clone())
     }
 
     /// Listens to the session's events from now on, without holding it up; for who must miss nothing there

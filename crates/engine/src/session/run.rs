@@ -95,7 +95,7 @@ impl Supervised for Run {
         }
         if !self.providers.is_empty() {
             for number in 0..LOCATORS {
-                let web = Web::of_session(Arc::clone(&self.network), crew.cancel_token().clone());
+                let web = Web::new(queues.messages.clone());
                 let providers = self.providers.clone();
                 let (requests, reports) = (queues.locator.clone(), queues.messages.clone());
                 self.spawn(crew, &format!("locate-{number}"), move || {

@@ -4,13 +4,12 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use towline_engine::options::HttpOptions;
 use towline_engine::provider::{Entries, Entry, Located, Provider, Providers, Web};
-use towline_engine::{Error, ErrorKind, JobSpec, Result, Session};
-use towline_origin::{Cloud, CloudBuilder, check_file};
+use towline_engine::{Error, ErrorKind, JobSpec, Options, Result, Session};
+use towline_origin::{Cloud, CloudBuilder, Fault, Origin, Resource, check_file};
 use url::Url;
 
-use crate::common::{LONG, MIB, Place, Run, fetch_with, with_watchdog};
+use crate::common::{LONG, Live, MIB, Place, Run, fetch_with, with_watchdog};
 
 /// The provider of the look-alike.
 #[derive(Debug)]
@@ -70,9 +69,27 @@ fn providers(cloud: &Cloud) -> Providers {
     providers
 }
 
-fn listed(cloud: &Cloud) -> Vec<JobSpec> {
-    let web = Web::new(&HttpOptions::default()).unwrap();
-    providers(cloud).list(&cloud.folder().parse().unwrap(), &web).unwrap().collect::<Result<_>>().unwrap()
+fn listed(cloud: &Cloud, web: &Web) -> Vec<JobSpec> {
+    providers(cloud).list(&cloud.folder().parse().unwrap(), web).unwrap().collect::<Result<_>>().unwrap()
+}
+
+/// Fetches what the folder has, as a session with these options lists it.
+fn fetch_listed(options: &Options, cloud: &Cloud) -> Run {
+    let live = Live::start(Session::builder(options.clone()).providers(providers(cloud)));
+    for spec in listed(cloud, &live.handle.web()) {
+        live.handle.add(spec).unwrap();
+    }
+    live.handle.close();
+    live.end()
+}
+
+/// What is asked by way of a session that fetches nothing.
+fn with_web<T>(options: &Options, ask: impl FnOnce(&Web) -> T) -> T {
+    let live = Live::start(Session::builder(options.clone()));
+    let answer = ask(&live.handle.web());
+    live.handle.close();
+    live.end();
+    answer
 }
 
 /// Fetches the whole folder.
@@ -81,8 +98,7 @@ fn fetch_folder(cloud: CloudBuilder, connections: Option<usize>) -> (Run, Place,
     let place = Place::new();
     let mut options = place.options();
     options.connections = connections;
-    let run = fetch_with(Session::builder(options).providers(providers(&cloud)), listed(&cloud));
-    (run, place, cloud)
+    (fetch_listed(&options, &cloud), place, cloud)
 }
 
 #[test]
@@ -140,13 +156,12 @@ fn what_was_begun_of_an_entry_is_resumed_by_another_link() {
         let place = Place::new();
         let mut options = place.options();
         options.connections = Some(2);
-        let builder = || Session::builder(options.clone()).providers(providers(&cloud));
-        let mut live = crate::common::Live::start(builder());
-        live.handle.add(listed(&cloud).remove(0)).unwrap();
+        let mut live = Live::start(Session::builder(options.clone()).providers(providers(&cloud)));
+        live.handle.add(listed(&cloud, &live.handle.web()).remove(0)).unwrap();
         live.wait_for_share(30);
         live.handle.stop();
         live.end();
-        let run = fetch_with(builder(), listed(&cloud));
+        let run = fetch_listed(&options, &cloud);
         run.assert_done(1);
         assert!(run.resumed_bytes() > 2 * MIB, "{}", run.resumed_bytes());
         assert_eq!(check_file(place.file("a.bin"), 7, 8 * MIB).unwrap(), None);
@@ -157,12 +172,12 @@ fn what_was_begun_of_an_entry_is_resumed_by_another_link() {
 fn a_service_that_never_gives_a_link_fails_the_file_with_its_reason() {
     with_watchdog(LONG, || {
         let cloud = Cloud::builder().file("a.bin", 8, 5000).start().unwrap();
-        let jobs = listed(&cloud);
-        drop(cloud);
-        let cloud = Cloud::builder().start().unwrap();
         let place = Place::new();
         let mut options = place.options();
         options.http.retries = 1;
+        let jobs = with_web(&options, |web| listed(&cloud, web));
+        drop(cloud);
+        let cloud = Cloud::builder().start().unwrap();
         // The entry is of another service, and nobody answers there any more.
         let base = jobs[0].url.join("/").unwrap();
         let mut providers = Providers::default();
@@ -170,5 +185,67 @@ fn a_service_that_never_gives_a_link_fails_the_file_with_its_reason() {
         let run = fetch_with(Session::builder(options).providers(providers), jobs);
         assert_eq!(run.failure_kinds(), [ErrorKind::Connect]);
         drop(cloud);
+    });
+}
+
+#[test]
+fn a_service_is_asked_within_the_caps_of_its_host_and_before_its_files() {
+    with_watchdog(LONG, || {
+        let origin =
+            Origin::builder().files("/{}.bin", 40, 2000, 90).resource(Resource::new("/page", 1, 3000)).start().unwrap();
+        let place = Place::new();
+        let mut options = place.options();
+        options.max_per_host = 2;
+        let live = Live::start(Session::builder(options));
+        for number in 0..40 {
+            live.handle.add(crate::common::spec(&origin, &format!("/{number}.bin"))).unwrap();
+        }
+        let page = Url::parse(&origin.url("/page")).unwrap();
+        let askers: Vec<_> = (0..8)
+            .map(|_| {
+                let (web, page) = (live.handle.web(), page.clone());
+                std::thread::spawn(move || web.get(&page, &[]).unwrap().body.len())
+            })
+            .collect();
+        assert!(askers.into_iter().all(|asker| asker.join().unwrap() == 3000));
+        live.handle.close();
+        live.end().assert_done(40);
+        assert!(origin.stats().connections_peak <= 2, "{}", origin.stats().connections_peak);
+    });
+}
+
+#[test]
+fn a_truncated_answer_of_a_service_is_none() {
+    with_watchdog(LONG, || {
+        let origin =
+            Origin::builder().resource(Resource::new("/page", 1, 3000).fault(Fault::CutAt(1000))).start().unwrap();
+        let place = Place::new();
+        let mut options = place.options();
+        options.http.retries = 2;
+        let page = Url::parse(&origin.url("/page")).unwrap();
+        let error = with_web(&options, |web| web.get(&page, &[]).unwrap_err());
+        assert_eq!((error.kind(), error.attempts()), (ErrorKind::Broken, 3));
+        assert_eq!(origin.stats().requests, 3);
+    });
+}
+
+#[test]
+fn a_service_that_answers_nobody_does_not_hold_up_a_stop() {
+    with_watchdog(LONG, || {
+        let origin =
+            Origin::builder().resource(Resource::new("/page", 1, 3000).fault(Fault::StallAt(0, None))).start().unwrap();
+        let place = Place::new();
+        let live = Live::start(Session::builder(place.options()));
+        let (web, page) = (live.handle.web(), Url::parse(&origin.url("/page")).unwrap());
+        let later = live.handle.web();
+        let asking = std::thread::spawn(move || web.get(&page, &[]).unwrap_err().kind());
+        while origin.stats().requests == 0 {
+            std::thread::yield_now();
+        }
+        live.handle.stop();
+        live.end();
+        assert_eq!(asking.join().unwrap(), ErrorKind::Interrupted);
+        let page = Url::parse(&origin.url("/page")).unwrap();
+        assert_eq!(later.get(&page, &[]).unwrap_err().kind(), ErrorKind::Interrupted);
     });
 }

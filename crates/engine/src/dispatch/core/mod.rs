@@ -8,6 +8,7 @@
 mod adopt;
 mod anew;
 mod answer;
+mod asks;
 mod check;
 mod connect;
 mod crumbs;
@@ -36,6 +37,7 @@ mod tests;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 
+use self::asks::Asks;
 use super::ids::IdMap;
 use super::job::{Closing, Job, Phase, Transfer};
 use super::names::Names;
@@ -132,6 +134,7 @@ pub(crate) struct Core {
     random: fastrand::Rng,
     effects: Vec<Effect>,
     providers: Providers,
+    asks: Asks,
     /// How jobs ended that were added one by one, the oldest first.
     history: VecDeque<JobStatus>,
 }
@@ -199,6 +202,7 @@ impl Core {
             random: fastrand::Rng::with_seed(seed),
             effects: Vec::new(),
             providers: Providers::default(),
+            asks: Asks::default(),
             history: VecDeque::new(),
         }
     }
@@ -230,7 +234,7 @@ impl Core {
 
     /// Whether files are being worked on, so that the clock matters.
     pub(crate) fn is_busy(&self) -> bool {
-        !self.running.is_empty() || !self.unstored.is_empty() || self.stop.is_some()
+        !self.running.is_empty() || !self.unstored.is_empty() || !self.asks.is_empty() || self.stop.is_some()
     }
 
     /// Takes in what happened.
@@ -253,6 +257,7 @@ impl Core {
             Message::Owned(job, result) => self.owned(now, job, result),
             Message::Identified(transfer, head) => self.identified(transfer, head),
             Message::Located(job, source, result) => self.located(now, job, source, result),
+            Message::Ask(ask) => self.ask(ask),
             Message::Connected(slot, protocol) => self.slots.connected(slot, protocol),
             Message::Ended(ended) => self.ended(now, ended),
             Message::WorkerAdded(worker) => {
@@ -270,6 +275,7 @@ impl Core {
     pub(crate) fn decide(&mut self, now: Time, effects: &mut Vec<Effect>) {
         self.observe(now);
         if self.stop.is_none() {
+            self.send_asks(now);
             self.start_jobs(now);
             self.ask_feed(now);
             self.connect_all(now);
@@ -287,6 +293,7 @@ impl Core {
         }
         self.stop = Some(now);
         self.is_closed = true;
+        self.drop_asks();
         for id in self.running.clone().into_iter().chain(std::mem::take(&mut self.paused)) {
             if !matches!(self.jobs.get(&id).map(|job| &job.phase), Some(Phase::Publishing)) {
                 self.close(now, id, Closing::Interrupt);

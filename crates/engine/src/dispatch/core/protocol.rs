@@ -6,16 +6,14 @@ use super::Core;
 use crate::dispatch::job::{Phase, Segmented, Transfer};
 use crate::error::ErrorKind;
 use crate::job::JobId;
-use crate::message::{End, Time};
+use crate::message::{End, SlotId, Time};
 
 impl Core {
     /// Whether what ended so shows that the host has to be asked over another protocol.
-    pub(super) fn is_asked_otherwise(&mut self, now: Time, transfer: &Transfer, end: &End) -> bool {
+    pub(super) fn is_asked_otherwise(&mut self, now: Time, slot: SlotId, end: &End) -> bool {
         match end {
-            End::OtherProtocol(_) => self.slots.unanswered(transfer.slot, true, now),
-            End::Failed { error, .. } if is_of_protocol(error.kind()) => {
-                self.slots.unanswered(transfer.slot, false, now)
-            }
+            End::OtherProtocol(_) => self.slots.unanswered(slot, true, now),
+            End::Failed { error, .. } if is_of_protocol(error.kind()) => self.slots.unanswered(slot, false, now),
             _ => false,
         }
     }

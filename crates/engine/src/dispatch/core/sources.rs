@@ -236,7 +236,7 @@ impl Core {
         }
         match end {
             End::Complete => self.piece_came(now, id, transfer),
-            End::Dropped | End::Gathered(_) | End::Checked(_) | End::OtherProtocol(_) => {}
+            End::Dropped | End::Gathered(_) | End::Document(_) | End::Checked(_) | End::OtherProtocol(_) => {}
             End::Redirect(redirect) if is_lead => self.redirected(now, id, transfer, &redirect),
             End::Redirect(redirect) => self.mirror_redirected(now, id, transfer, &redirect),
             End::NotJoined { head, verdict } if is_lead => self.not_joined(now, id, transfer, &head, verdict),

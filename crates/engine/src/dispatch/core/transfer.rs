@@ -18,7 +18,7 @@ use crate::error::{Blame, Error, ErrorKind};
 use crate::event::Event;
 use crate::http::origin::Origin;
 use crate::job::JobId;
-use crate::message::{CommitRequest, Effect, End, Ended, Head, Redirect, Shape, Time, WorkRequest};
+use crate::message::{CommitRequest, Effect, End, Ended, Head, Redirect, Shape, SlotId, Time, WorkRequest};
 use crate::plan::piece::Piece;
 use crate::ranges::ByteRange;
 use crate::secret;
@@ -38,24 +38,18 @@ const PROVE: &str =
 
 impl Core {
     pub(super) fn ended(&mut self, now: Time, ended: Ended) {
+        let Err(ended) = self.was_ask(now, ended) else { return };
         let Some(transfer) = self.transfers.remove(&ended.transfer) else { return };
         if was_served(&ended.end) {
             self.slots.served(transfer.slot);
         }
         let is_otherwise =
-            self.is_asked_otherwise(now, &transfer, &ended.end) || self.is_asked_apart(&transfer, &ended.end);
+            self.is_asked_otherwise(now, transfer.slot, &ended.end) || self.is_asked_apart(&transfer, &ended.end);
         let end = without_protocol(ended.end, is_otherwise);
-        if is_of_connection(&end) && self.slots.failed_kept(transfer.slot, now) {
-            self.close_idle(&transfer.host);
-            if let Some(job) = self.jobs.get_mut(&transfer.job) {
-                job.tries.wants_new_connection = true;
-            }
-        }
-        if let Some(worker) = self.slots.give_back(transfer.slot, ended.is_reusable, now) {
-            self.effects.push(Effect::Work(worker, WorkRequest::CloseSlot(transfer.slot)));
-        }
+        let was_kept = self.let_connection_go(now, transfer.slot, &transfer.host, &end, ended.is_reusable);
         let id = transfer.job;
         let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.tries.wants_new_connection |= was_kept;
         job.transfers.retain(|other| *other != ended.transfer);
         if job.answer.probe == Some(ended.transfer) {
             job.answer.probe = None;
@@ -115,7 +109,7 @@ impl Core {
             // Its answer was not used.
             End::Complete if matches!(self.jobs[&id].phase, Phase::Ready) => {}
             End::Complete => self.piece_came(now, id, &transfer),
-            End::Dropped | End::Gathered(_) | End::Checked(_) | End::OtherProtocol(_) => {}
+            End::Dropped | End::Gathered(_) | End::Document(_) | End::Checked(_) | End::OtherProtocol(_) => {}
             End::Redirect(redirect) => self.redirected(now, id, &transfer, &redirect),
             End::NotRange(head) => self.not_a_range(now, id, &transfer, &head),
             End::WrongRange { head, error } => self.wrong_range(now, id, &transfer, &head, error),
@@ -127,6 +121,26 @@ impl Core {
                 self.transfer_failed(now, id, &transfer, error, retry_after, has_progressed);
             }
         }
+    }
+
+    /// A request is done with its connection. Whether it failed over one that had been used before, which may
+    /// be why.
+    pub(super) fn let_connection_go(
+        &mut self,
+        now: Time,
+        slot: SlotId,
+        host: &Origin,
+        end: &End,
+        is_reusable: bool,
+    ) -> bool {
+        let was_kept = is_of_connection(end) && self.slots.failed_kept(slot, now);
+        if was_kept {
+            self.close_idle(host);
+        }
+        if let Some(worker) = self.slots.give_back(slot, is_reusable, now) {
+            self.effects.push(Effect::Work(worker, WorkRequest::CloseSlot(slot)));
+        }
+        was_kept
     }
 
     pub(super) fn piece_came(&mut self, now: Time, id: JobId, transfer: &Transfer) {
@@ -562,7 +576,7 @@ impl Core {
 }
 
 /// Whether an end shows that the connection served a request.
-fn was_served(end: &End) -> bool {
+pub(super) fn was_served(end: &End) -> bool {
     match end {
         End::Dropped | End::OtherProtocol(_) => false,
         End::Failed { error, .. } => error.kind().rejection().is_some_and(Rejection::shows_life),
@@ -581,7 +595,7 @@ fn is_of_connection(end: &End) -> bool {
 /// Whether all came that was asked for. A head alone is no success of its host: a body that never
 /// comes may follow it.
 fn is_success(end: &End) -> bool {
-    matches!(end, End::Complete | End::Gathered(_) | End::Checked(_) | End::Sampled { .. })
+    matches!(end, End::Complete | End::Gathered(_) | End::Document(_) | End::Checked(_) | End::Sampled { .. })
 }
 
 /// What it is if a range was answered with the whole file, or with word that there is no such range although the file has it.

@@ -1,10 +1,10 @@
-//! Requests that belong to no transfer: one question, its redirects followed, over connections that are
-//! made for it. For what only looks ([`crate::inspect`]) and for providers.
+//! A request that belongs to no session: one question, its redirects followed, over connections that are made
+//! for it. For what only looks ([`crate::inspect`]).
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::{HeaderMap, Response};
+use http::Response;
 use hyper::body::Incoming;
 use url::Url;
 
@@ -27,10 +27,6 @@ pub(crate) struct Question<'a> {
     pub(crate) origin: Origin,
     pub(crate) kind: FetchKind,
     pub(crate) piece: Piece,
-    /// Whether what the user gave for the URL (headers, credentials) goes to its origin.
-    pub(crate) is_users: bool,
-    /// Headers for its origin alone.
-    pub(crate) headers: Option<Arc<HeaderMap>>,
 }
 
 /// What was answered, redirects aside.
@@ -40,7 +36,6 @@ pub(crate) struct Answered {
     pub(crate) redirects: u32,
     pub(crate) answer: Answer,
     pub(crate) response: Response<Incoming>,
-    pub(crate) connection: Connection,
 }
 
 /// Asks, and follows redirects.
@@ -56,16 +51,16 @@ pub(crate) async fn ask(network: &Network, question: Question<'_>) -> Result<Ans
         let is_own = origin == own;
         let fetch = Fetch {
             transfer: TransferId(0),
-            job: JobId(0),
+            job: JobId::NONE,
             slot: SlotId(0),
             alpn: Alpn::Any,
             origin: origin.clone(),
             url: url.clone(),
-            is_own_origin: is_own && question.is_users,
-            keeps_credentials: is_own && question.is_users,
+            is_own_origin: is_own,
+            keeps_credentials: is_own,
             is_given: true,
             place: None,
-            headers: question.headers.clone().filter(|_| is_own),
+            headers: None,
             limits: RateLimits::default(),
             profile: Profile::default(),
             cookie: None,
@@ -80,7 +75,7 @@ pub(crate) async fn ask(network: &Network, question: Question<'_>) -> Result<Ans
         let protocol = connection.protocol();
         let answer = Answer::read(&response, protocol, &url, true, believes_digests, SystemTime::now())?;
         let Some(redirect) = answer.redirect() else {
-            return Ok(Answered { url, redirects, answer, response, connection });
+            return Ok(Answered { url, redirects, answer, response });
         };
         redirects += 1;
         (url, origin) = redirect::next((&url, &origin), &redirect, redirects, network.options.allow_downgrade)?;

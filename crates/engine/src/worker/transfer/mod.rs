@@ -2,6 +2,7 @@
 //! as a task on a worker's runtime; dropping it breaks the transfer off.
 
 mod body;
+mod document;
 mod range;
 mod whole;
 
@@ -114,6 +115,7 @@ impl<'a> Transfer<'a> {
         }
         let (end, is_reusable) = match (&self.fetch.kind, answer.status) {
             (FetchKind::Probe, 200 | 203 | 206) => return self.whole(connection, answer, body, granted).await,
+            (FetchKind::Document, 200) => return self.document(connection, answer, body).await,
             (FetchKind::Piece { .. }, 206) => return self.piece(connection, &answer, body, sink).await,
             (FetchKind::Check { .. }, 304) => (End::Checked(None), self.drain(body).await),
             (FetchKind::Check { .. }, 200 | 203 | 206) => (End::Checked(Some(answer.head)), self.drain(body).await),

@@ -1,0 +1,199 @@
+//! What providers ask of their services: small documents, which go before files. Each takes a connection
+//! within the caps of its host, and has the retries and waits of the session; a service that asks for
+//! patience is not asked anything else meanwhile, and files go on.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use url::Url;
+
+use super::Core;
+use super::protocol::without_protocol;
+use super::transfer::was_served;
+use crate::backoff;
+use crate::dispatch::ids::IdMap;
+use crate::dispatch::slots::Wanted;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::origin::Origin;
+use crate::job::JobId;
+use crate::message::{Ask, Effect, End, Ended, Fetch, FetchKind, Redirect, SlotId, Time, WorkRequest};
+use crate::plan::TransferId;
+use crate::plan::piece::{OPEN_END, Piece};
+use crate::secret;
+use crate::source::profile::Profile;
+use crate::source::redirect;
+
+/// A longer wait that a service asks for is left to the provider.
+const PATIENCE_MAX: Time = Time::from_secs(60);
+
+/// What services are asked.
+#[derive(Debug, Default)]
+pub(super) struct Asks {
+    /// Those that wait for a connection, or for their time.
+    waiting: VecDeque<Pending>,
+    running: IdMap<TransferId, Running>,
+    /// Services that are asked nothing before this.
+    held: HashMap<Origin, Time>,
+}
+
+/// A question that is to be sent.
+#[derive(Debug)]
+struct Pending {
+    ask: Box<Ask>,
+    /// Where redirects have led to.
+    at: (Url, Origin),
+    redirects: u32,
+    attempts: u32,
+    not_before: Time,
+}
+
+/// A question that was sent.
+#[derive(Debug)]
+struct Running {
+    pending: Pending,
+    slot: SlotId,
+    worker: usize,
+}
+
+impl Asks {
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.running.is_empty()
+    }
+
+    /// Takes out the next one that may be sent now.
+    fn next(&mut self, now: Time, from: usize) -> Option<(usize, Pending)> {
+        let held = &self.held;
+        let may_go =
+            |pending: &Pending| pending.not_before <= now && held.get(&pending.at.1).is_none_or(|until| *until <= now);
+        let at = (from..self.waiting.len()).find(|at| may_go(&self.waiting[*at]))?;
+        Some((at, self.waiting.remove(at)?))
+    }
+}
+
+impl Core {
+    pub(super) fn ask(&mut self, ask: Box<Ask>) {
+        // Dropped, it is answered: the session ends.
+        if self.stop.is_none() {
+            let at = (ask.url.clone(), ask.origin.clone());
+            self.asks.waiting.push_back(Pending { ask, at, redirects: 0, attempts: 0, not_before: Time::ZERO });
+        }
+    }
+
+    /// Sends those for which there is a connection.
+    pub(super) fn send_asks(&mut self, now: Time) {
+        let mut from = 0;
+        while let Some((at, pending)) = self.asks.next(now, from) {
+            if let Err(pending) = self.send_ask(now, pending) {
+                self.asks.waiting.insert(at, pending);
+                from = at + 1;
+            }
+        }
+    }
+
+    fn send_ask(&mut self, now: Time, pending: Pending) -> Result<(), Pending> {
+        let (url, host) = pending.at.clone();
+        let profile = Profile::default();
+        let Some((taken, closed)) = self.slots.take(&host, &profile, Wanted::Whole, now) else { return Err(pending) };
+        if let Some((slot, worker)) = closed {
+            self.effects.push(Effect::Work(worker, WorkRequest::CloseSlot(slot)));
+        }
+        let transfer = TransferId(self.next_transfer);
+        self.next_transfer += 1;
+        let is_own = host == pending.ask.origin;
+        let fetch = Fetch {
+            transfer,
+            job: JobId::NONE,
+            slot: taken.slot,
+            alpn: taken.alpn,
+            url,
+            // What the user gave is for the files, not for the service.
+            is_own_origin: false,
+            keeps_credentials: false,
+            is_given: true,
+            place: None,
+            headers: is_own.then(|| Arc::clone(&pending.ask.headers)),
+            limits: self.limits.of(&host, None),
+            origin: host,
+            profile,
+            cookie: None,
+            kind: FetchKind::Document,
+            piece: Arc::new(Piece::new(0, OPEN_END)),
+        };
+        let running = Running { pending, slot: taken.slot, worker: taken.worker };
+        self.asks.running.insert(transfer, running);
+        self.effects.push(Effect::Work(taken.worker, WorkRequest::Fetch(Box::new(fetch))));
+        Ok(())
+    }
+
+    /// Whether a request that ended was one of a provider's.
+    pub(super) fn was_ask(&mut self, now: Time, ended: Ended) -> Result<(), Ended> {
+        let Some(Running { pending, slot, .. }) = self.asks.running.remove(&ended.transfer) else {
+            return Err(ended);
+        };
+        if was_served(&ended.end) {
+            self.slots.served(slot);
+        }
+        let is_otherwise = self.is_asked_otherwise(now, slot, &ended.end);
+        let end = without_protocol(ended.end, is_otherwise);
+        self.let_connection_go(now, slot, &pending.at.1, &end, ended.is_reusable);
+        match end {
+            End::Document(answer) => {
+                self.slots.succeeded(&pending.at.1);
+                pending.ask.reply.answer(Ok(*answer));
+            }
+            End::Redirect(redirect) => self.ask_redirected(now, pending, &redirect),
+            End::Failed { error, retry_after } => self.ask_failed(now, pending, error, retry_after),
+            _ => pending.ask.reply.answer(Err(Error::new(ErrorKind::Interrupted, "a question was broken off"))),
+        }
+        Ok(())
+    }
+
+    fn ask_redirected(&mut self, now: Time, mut pending: Pending, redirect: &Redirect) {
+        pending.redirects += 1;
+        let (url, host) = &pending.at;
+        match redirect::next((url, host), redirect, pending.redirects, self.settings.allow_downgrade) {
+            Ok(place) => {
+                pending.at = place;
+                pending.not_before = now;
+                self.asks.waiting.push_front(pending);
+            }
+            Err(error) => pending.ask.reply.answer(Err(error)),
+        }
+    }
+
+    fn ask_failed(&mut self, now: Time, mut pending: Pending, error: Error, retry_after: Option<Time>) {
+        let host = pending.at.1.clone();
+        pending.attempts += 1;
+        let attempts = pending.attempts;
+        let asked = retry_after.unwrap_or_default();
+        if error.is_transient() {
+            self.slots.failed(&host, now);
+        }
+        let is_last = attempts > self.settings.retries || self.slots.is_given_up(&host, attempts, now);
+        if !error.is_transient() || is_last || asked > PATIENCE_MAX {
+            let shown = || secret::shown_url(&pending.at.0);
+            let error = if error.url().is_some() { error } else { error.with_url(shown()) };
+            let error = if attempts > 1 { error.with_attempts(attempts) } else { error };
+            return pending.ask.reply.answer(Err(error));
+        }
+        let wait = asked.max(backoff::wait(attempts, &mut self.random));
+        pending.not_before = self.slots.retry_at(&host, now + wait);
+        // Where redirects led to may be what is wrong.
+        pending.at = (pending.ask.url.clone(), pending.ask.origin.clone());
+        pending.redirects = 0;
+        self.asks.held.retain(|_, until| *until > now);
+        if asked > Time::ZERO {
+            let until = self.asks.held.entry(host).or_default();
+            *until = (*until).max(now + asked);
+        }
+        self.asks.waiting.push_back(pending);
+    }
+
+    /// The session stops: nobody is answered any more.
+    pub(super) fn drop_asks(&mut self) {
+        self.asks.waiting.clear();
+        for (transfer, running) in std::mem::take(&mut self.asks.running) {
+            self.effects.push(Effect::Work(running.worker, WorkRequest::Drop(transfer)));
+        }
+    }
+}
