@@ -2,6 +2,7 @@
 //! does what it decided. They speak in the terms of [`crate::message`].
 
 pub(crate) mod adapt;
+mod asks;
 pub(crate) mod core;
 pub(crate) mod driver;
 pub(crate) mod identity;

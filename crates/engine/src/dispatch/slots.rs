@@ -6,9 +6,8 @@ use std::collections::HashMap;
 use super::ids::IdMap;
 use super::spoken::Spoken;
 use crate::http::origin::{Origin, Scheme};
-use crate::job::JobId;
+use crate::job::{JobId, Profile};
 use crate::message::{Alpn, Protocol, SlotId, Time};
-use crate::source::profile::Profile;
 
 /// An idle connection is closed after this.
 const IDLE_MAX: Time = Time::from_secs(15);

@@ -19,7 +19,7 @@ use crate::feed::lines::{Form, Plain};
 use crate::feed::list::{Line, ListReader, Next, Until, parse_line, too_long};
 use crate::feed::spool::{Opener, Spool};
 use crate::feed::values::{is_same_time, kind_from, unix_ns};
-use crate::feed::waiting::{Place, Turn, Waiter, Waiting, shown_again};
+use crate::feed::waiting::{Place, Waiter, Waiting};
 use crate::feed::{EntryId, Fed, FedEntry, Feed, Owner, Settled, SettledState};
 use crate::job::JobSpec;
 use crate::secret::shown_url;
@@ -67,7 +67,6 @@ pub struct Batch {
     restart: bool,
     // The spool's thread must be told before the directory's lock is let go.
     spool: Option<Spool>,
-    list: Arc<File>,
     reader: ListReader,
     waiting: Waiting,
     /// What was given out and has not been settled; the session takes no more than it can begin.
@@ -124,8 +123,7 @@ impl Batch {
             retry_failed,
             restart,
             spool,
-            reader: ListReader::new(Arc::clone(&list)),
-            list,
+            reader: ListReader::new(list),
             waiting,
             in_hand: HashMap::new(),
             names: HashMap::new(),
@@ -183,7 +181,7 @@ impl Batch {
                     let identity = Identity::of(&parsed.spec);
                     let key = self.ledger.key(identity);
                     candidates.push(Candidate { identity, key, url: shown_url(&parsed.spec.url) });
-                    chunk.push(Unplaced { spec: parsed.spec, offset: raw.offset, line });
+                    chunk.push(parsed.spec);
                 }
             }
             if bytes_read >= CHUNK_BYTES_MAX {
@@ -216,10 +214,10 @@ impl Batch {
     }
 
     /// Says of each entry what is to be done with it.
-    fn place(&mut self, chunk: Vec<Unplaced>, candidates: Vec<Candidate>, found: Vec<Found>) -> Result<(), Error> {
+    fn place(&mut self, chunk: Vec<JobSpec>, candidates: Vec<Candidate>, found: Vec<Found>) -> Result<(), Error> {
         let mut waiters = Vec::new();
         let mut again = Vec::new();
-        for ((read, candidate), found) in chunk.into_iter().zip(candidates).zip(found) {
+        for ((spec, candidate), found) in chunk.into_iter().zip(candidates).zip(found) {
             if found.occurrence > 0 {
                 // The same once more: one file.
                 continue;
@@ -244,9 +242,8 @@ impl Batch {
             if let Some(name) = found.name {
                 self.names.insert(entry, name);
             }
-            let Unplaced { spec, offset, line } = read;
-            let place = Place { identity: candidate.identity, occurrence: found.occurrence, offset, line };
-            waiters.push(Waiter { entry, place, spec });
+            let (identity, occurrence) = (candidate.identity, found.occurrence);
+            waiters.push(Waiter { entry, identity, occurrence, spec });
         }
         if !again.is_empty() {
             self.ledger.transaction("note in the ledger what is fetched again", |ledger| {
@@ -269,18 +266,14 @@ impl Batch {
 
     /// Moves entries whose turn it is into `entries`, until there are `max`.
     fn give_out(&mut self, entries: &mut Vec<FedEntry>, max: usize) -> Result<(), Error> {
-        let turns = self
+        let taken = self
             .waiting
-            .take(&self.list, max.saturating_sub(entries.len()))
+            .take(max.saturating_sub(entries.len()))
             .map_err(|error| ledger_error(WAIT, self.ledger.path(), error))?;
-        for turn in turns {
-            entries.push(match turn {
-                Turn::Job { entry, place, spec } => {
-                    self.in_hand.insert(entry, place);
-                    FedEntry::Job { entry, spec, name: self.names.remove(&entry) }
-                }
-                Turn::Gone { line, error } => FedEntry::Bad { line, error },
-            });
+        for waiter in taken {
+            self.in_hand.insert(waiter.entry, waiter.place());
+            let Waiter { entry, spec, .. } = waiter;
+            entries.push(FedEntry::Job { entry, spec, name: self.names.remove(&entry) });
         }
         Ok(())
     }
@@ -329,7 +322,7 @@ impl Feed for Batch {
             (one, place)
         };
         let settled: Vec<(Settled, Option<Place>)> = settled.into_iter().map(place_of).collect();
-        self.ledger.settle(&settled, |place| shown_again(&self.list, place))
+        self.ledger.settle(&settled)
     }
 
     fn owner(&mut self, entry: EntryId, path: &Path) -> Result<Owner, Error> {
@@ -343,12 +336,6 @@ impl Feed for Batch {
     fn close(&mut self) -> Result<(), Error> {
         self.ledger.close()
     }
-}
-
-struct Unplaced {
-    spec: JobSpec,
-    offset: u64,
-    line: u64,
 }
 
 enum Input {

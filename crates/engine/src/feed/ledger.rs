@@ -155,11 +155,7 @@ impl Ledger {
 
     /// Notes how entries ended, in one transaction. An entry whose place is given is noted in its row
     /// wherever that is now, or in a new one; `shown` gives its URL for that.
-    pub(crate) fn settle(
-        &mut self,
-        settled: &[(Settled, Option<Place>)],
-        shown: impl Fn(&Place) -> String,
-    ) -> Result<(), Error> {
+    pub(crate) fn settle(&mut self, settled: &[(Settled, Option<Place>)]) -> Result<(), Error> {
         if settled.is_empty() {
             return Ok(());
         }
@@ -175,7 +171,7 @@ impl Ledger {
                 };
                 let key = ledger.key(place.identity.of_copy(place.occurrence));
                 if ledger.note(row, Some(key), &one.state, now)? == 0 {
-                    let row = ledger.re_enter(place, key, &shown(place))?;
+                    let row = ledger.re_enter(place, key, &place.shown_url())?;
                     ledger.note(row, Some(key), &one.state, now)?;
                 }
             }
@@ -273,6 +269,8 @@ impl Ledger {
             SettledState::Named(path) => {
                 self.conn.prepare_cached(SETTLE_NAMED)?.execute(params![row, key, path_value(path)])
             }
+            // Its row says already that it is still to be fetched.
+            SettledState::Released => Ok(1),
             SettledState::Skipped => self.conn.prepare_cached(SETTLE_SKIPPED)?.execute(params![row, key, now]),
             SettledState::Failed { kind, message, attempts, permanent } => {
                 let state = if *permanent { "failed_permanent" } else { "failed" };

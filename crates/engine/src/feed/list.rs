@@ -128,8 +128,6 @@ pub(crate) enum Next {
 pub(crate) struct RawLine {
     /// Its number, from 1.
     pub(crate) number: u64,
-    /// Where it begins in the list.
-    pub(crate) offset: u64,
     /// Whether it was too long to be kept; it has no bytes then.
     pub(crate) too_long: bool,
     range: Range<usize>,
@@ -146,8 +144,8 @@ pub(crate) struct ListReader {
     /// Where `buffer[start]` is in the file.
     offset: u64,
     number: u64,
-    /// Where the line begins that is being skipped.
-    long_at: Option<u64>,
+    /// The line is too long, and is being skipped.
+    is_long: bool,
 }
 
 impl ListReader {
@@ -161,7 +159,7 @@ impl ListReader {
             end: 0,
             offset: 0,
             number: 0,
-            long_at: None,
+            is_long: false,
         }
     }
 
@@ -175,7 +173,7 @@ impl ListReader {
             }
             self.scanned = self.end;
             if self.end - self.start > LINE_BYTES_MAX + BYTE_ORDER_MARK.len() + 1 {
-                self.long_at.get_or_insert(self.offset);
+                self.is_long = true;
                 self.offset += (self.end - self.start) as u64;
                 self.start = self.end;
             }
@@ -185,7 +183,7 @@ impl ListReader {
             if until.more {
                 return Ok(Next::NotYet);
             }
-            if self.start == self.end && self.long_at.is_none() {
+            if self.start == self.end && !self.is_long {
                 return Ok(Next::End);
             }
             let end = self.end;
@@ -200,13 +198,8 @@ impl ListReader {
 
     fn cut(&mut self, end: usize, next: usize) -> RawLine {
         self.number += 1;
-        let long_at = self.long_at.take();
-        let line = RawLine {
-            number: self.number,
-            offset: long_at.unwrap_or(self.offset),
-            too_long: long_at.is_some(),
-            range: if long_at.is_some() { end..end } else { self.start..end },
-        };
+        let too_long = std::mem::take(&mut self.is_long);
+        let line = RawLine { number: self.number, too_long, range: if too_long { end..end } else { self.start..end } };
         self.offset += (next - self.start) as u64;
         self.start = next;
         self.scanned = next;
@@ -225,21 +218,6 @@ impl ListReader {
         self.end += count;
         Ok(count)
     }
-}
-
-/// Reads the line that begins at `offset` again, without its line feed.
-pub(crate) fn line_at(file: &File, offset: u64) -> io::Result<Vec<u8>> {
-    let mut line = Vec::new();
-    let mut part = [0; 1024];
-    while line.len() <= LINE_BYTES_MAX {
-        let count = read_some(file, &mut part, offset + line.len() as u64)?;
-        let found = part[..count].iter().position(|byte| *byte == b'\n');
-        line.extend_from_slice(&part[..found.unwrap_or(count)]);
-        if found.is_some() || count == 0 {
-            break;
-        }
-    }
-    Ok(line)
 }
 
 /// Whether a word is a URL by itself, and not the rest of one with a blank in it (`a b?from=http://h/`).
@@ -315,13 +293,13 @@ mod tests {
         }
     }
 
-    fn lines(content: &[u8]) -> Vec<(u64, u64, Vec<u8>, bool)> {
+    fn lines(content: &[u8]) -> Vec<(u64, Vec<u8>, bool)> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(content).unwrap();
         let mut reader = ListReader::new(Arc::new(file));
         let mut all = Vec::new();
         while let Next::Line(line) = reader.next_line(Until::END_OF_FILE).unwrap() {
-            all.push((line.number, line.offset, reader.bytes(&line).to_vec(), line.too_long));
+            all.push((line.number, reader.bytes(&line).to_vec(), line.too_long));
         }
         all
     }
@@ -395,10 +373,10 @@ mod tests {
     }
 
     #[test]
-    fn lines_have_numbers_and_offsets_and_the_last_needs_no_line_feed() {
+    fn lines_have_numbers_and_the_last_needs_no_line_feed() {
         assert_eq!(
             lines(b"one\n\nthree"),
-            [(1, 0, b"one".to_vec(), false), (2, 4, Vec::new(), false), (3, 5, b"three".to_vec(), false)]
+            [(1, b"one".to_vec(), false), (2, Vec::new(), false), (3, b"three".to_vec(), false)]
         );
         assert!(lines(b"").is_empty());
     }
@@ -409,9 +387,9 @@ mod tests {
         content.resize(content.len() + 5 * BUFFER_BYTES, b'x');
         content.extend_from_slice(b"\nlast\n");
         let all = lines(&content);
-        assert_eq!(all[1], (2, 6, Vec::new(), true));
+        assert_eq!(all[1], (2, Vec::new(), true));
         assert_eq!(all[2].0, 3);
-        assert_eq!(all[2].2, b"last");
+        assert_eq!(all[2].1, b"last");
         assert_eq!(all.len(), 3);
     }
 
@@ -426,15 +404,6 @@ mod tests {
         let Next::Line(line) = reader.next_line(Until { end_bytes: 8, more: true }).unwrap() else { panic!("no line") };
         assert_eq!(reader.bytes(&line), b"two");
         assert!(matches!(reader.next_line(Until { end_bytes: 8, more: false }).unwrap(), Next::End));
-    }
-
-    #[test]
-    fn a_line_can_be_read_again_by_its_offset() {
-        let mut file = tempfile::tempfile().unwrap();
-        let long = "x".repeat(5000);
-        write!(file, "one\n{long}\nend").unwrap();
-        assert_eq!(line_at(&file, 4).unwrap(), long.as_bytes());
-        assert_eq!(line_at(&file, 5005).unwrap(), b"end");
     }
 
     proptest! {
@@ -457,7 +426,7 @@ mod tests {
             if wanted.last().is_some_and(Vec::is_empty) {
                 wanted.pop();
             }
-            let got: Vec<Vec<u8>> = lines(&content).into_iter().map(|line| line.2).collect();
+            let got: Vec<Vec<u8>> = lines(&content).into_iter().map(|line| line.1).collect();
             prop_assert_eq!(got, wanted);
         }
     }

@@ -60,6 +60,20 @@ pub trait Feed: Send {
         None
     }
 
+    /// How often it wants to hear that what it gave out is still worked on, as a queue does that others may take
+    /// entries from.
+    fn heartbeat_every(&self) -> Option<Duration> {
+        None
+    }
+
+    /// What was given out and has not been settled is still worked on.
+    ///
+    /// # Errors
+    /// What kept the feed from noting that; it is told as a warning, and the work goes on.
+    fn heartbeat(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Called once, at the end of an orderly run.
     fn close(&mut self) -> Result<(), Error>;
 }
@@ -166,6 +180,8 @@ pub enum SettledState {
     },
     /// Another file has its name and was left alone; the next run looks again.
     Skipped,
+    /// The run was interrupted before it ended: somebody else may have it.
+    Released,
     /// Failed; a later run tries again unless `permanent`.
     Failed {
         /// What went wrong.

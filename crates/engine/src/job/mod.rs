@@ -2,11 +2,13 @@
 //! in [`crate::status`].
 
 mod located;
+mod profile;
 mod spec;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::located::Located;
+pub(crate) use self::profile::Profile;
 pub use self::spec::{JobOptions, JobSpec};
 
 /// Jobs of a feed get numbers from here on; those added one by one get lower ones.

@@ -101,6 +101,12 @@ impl JobSpec {
         }
     }
 
+    /// Whether it says nothing but the URL.
+    pub(crate) fn is_url_alone(&self) -> bool {
+        let Self { url: _, mirrors, output, checksum, same_content, options } = self;
+        mirrors.is_empty() && output.is_none() && checksum.is_none() && !same_content && options.is_empty()
+    }
+
     /// Adds a mirror: bytes of the same file come from there too, once they agree with existing data.
     #[must_use]
     pub fn mirror(mut self, url: Url) -> Self {

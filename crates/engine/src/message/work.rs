@@ -7,17 +7,16 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use url::Url;
 
+use super::ask::WebAnswer;
 use crate::error::Error;
 use crate::evidence::{Evidence, Place, Verdict};
 use crate::http::cookies::SetCookies;
 use crate::http::origin::Origin;
-use crate::job::JobId;
-use crate::message::WebAnswer;
+use crate::job::{JobId, Profile};
 use crate::plan::TransferId;
 use crate::plan::piece::Piece;
 use crate::ranges::ByteRange;
 use crate::rate_limit::RateLimits;
-use crate::source::profile::Profile;
 
 /// Names a connection slot: the right to hold one connection to one host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

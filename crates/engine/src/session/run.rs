@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use towline_threads::executor::ThreadPoolExecutor;
@@ -188,8 +188,20 @@ fn within_descriptors(mut options: Options) -> Options {
 /// The feed's thread: reads entries when asked, notes how they ended.
 fn run_feed(mut feed: Box<dyn Feed>, requests: &Queue<FeedRequest>, reports: &Queue<Message>) {
     let mut wanted = 0;
+    let beats_every = feed.heartbeat_every();
+    let mut last_beat = Instant::now();
     loop {
-        let patience = if wanted > 0 { Duration::ZERO } else { Duration::from_secs(3600) };
+        if beats_every.is_some_and(|every| last_beat.elapsed() >= every) {
+            last_beat = Instant::now();
+            if let Err(error) = feed.heartbeat() {
+                let _ = reports.put(Message::FeedFailed(error));
+            }
+        }
+        let patience = match (wanted, beats_every) {
+            (1.., _) => Duration::ZERO,
+            (0, Some(every)) => every.saturating_sub(last_beat.elapsed()),
+            (0, None) => WAIT,
+        };
         match requests.get_timeout(patience) {
             Ok(FeedRequest::Want(entries)) => wanted = entries,
             Ok(FeedRequest::Settle(settled)) => {

@@ -11,11 +11,11 @@ use tokio::task::JoinHandle;
 use towline_threads::queue::Queue;
 
 use crate::error::Result;
+use crate::job::Profile;
 use crate::message::{Message, SlotId};
 use crate::plan::TransferId;
 use crate::source::http::connection::Connection;
 use crate::source::http::network::Network;
-use crate::source::profile::Profile;
 use crate::storage::PartFile;
 
 /// So many profiles are kept ready.

@@ -13,6 +13,7 @@ mod events;
 mod existing;
 mod expired;
 mod faults;
+mod feeds;
 mod framing;
 mod heads;
 mod joins;

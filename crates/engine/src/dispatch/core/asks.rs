@@ -2,80 +2,37 @@
 //! within the caps of its host, and has the retries and waits of the session; a service that asks for
 //! patience is not asked anything else meanwhile, and files go on.
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-
-use url::Url;
 
 use super::Core;
 use super::protocol::without_protocol;
 use super::transfer::was_served;
 use crate::backoff;
-use crate::dispatch::ids::IdMap;
+use crate::dispatch::asks::{Pending, Running};
 use crate::dispatch::slots::Wanted;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::origin::Origin;
-use crate::job::JobId;
-use crate::message::{Ask, Effect, End, Ended, Fetch, FetchKind, Redirect, SlotId, Time, WorkRequest};
+use crate::job::{JobId, Profile};
+use crate::message::{Ask, Effect, End, Ended, Fetch, FetchKind, Redirect, Time, WorkRequest};
 use crate::plan::TransferId;
 use crate::plan::piece::{OPEN_END, Piece};
 use crate::secret;
-use crate::source::profile::Profile;
 use crate::source::redirect;
 
 /// A longer wait that a service asks for is left to the provider.
 const PATIENCE_MAX: Time = Time::from_secs(60);
-
-/// What services are asked.
-#[derive(Debug, Default)]
-pub(super) struct Asks {
-    /// Those that wait for a connection, or for their time.
-    waiting: VecDeque<Pending>,
-    running: IdMap<TransferId, Running>,
-    /// Services that are asked nothing before this.
-    held: HashMap<Origin, Time>,
-}
-
-/// A question that is to be sent.
-#[derive(Debug)]
-struct Pending {
-    ask: Box<Ask>,
-    /// Where redirects have led to.
-    at: (Url, Origin),
-    redirects: u32,
-    attempts: u32,
-    not_before: Time,
-}
-
-/// A question that was sent.
-#[derive(Debug)]
-struct Running {
-    pending: Pending,
-    slot: SlotId,
-    worker: usize,
-}
-
-impl Asks {
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.running.is_empty()
-    }
-
-    /// Takes out the next one that may be sent now.
-    fn next(&mut self, now: Time, from: usize) -> Option<(usize, Pending)> {
-        let held = &self.held;
-        let may_go =
-            |pending: &Pending| pending.not_before <= now && held.get(&pending.at.1).is_none_or(|until| *until <= now);
-        let at = (from..self.waiting.len()).find(|at| may_go(&self.waiting[*at]))?;
-        Some((at, self.waiting.remove(at)?))
-    }
-}
 
 impl Core {
     pub(super) fn ask(&mut self, ask: Box<Ask>) {
         // Dropped, it is answered: the session ends.
         if self.stop.is_none() {
             let at = (ask.url.clone(), ask.origin.clone());
-            self.asks.waiting.push_back(Pending { ask, at, redirects: 0, attempts: 0, not_before: Time::ZERO });
+            self.asks.waiting.push_back(Box::new(Pending {
+                ask,
+                at,
+                redirects: 0,
+                attempts: 0,
+                not_before: Time::ZERO,
+            }));
         }
     }
 
@@ -90,7 +47,7 @@ impl Core {
         }
     }
 
-    fn send_ask(&mut self, now: Time, pending: Pending) -> Result<(), Pending> {
+    fn send_ask(&mut self, now: Time, pending: Box<Pending>) -> Result<(), Box<Pending>> {
         let (url, host) = pending.at.clone();
         let profile = Profile::default();
         let Some((taken, closed)) = self.slots.take(&host, &profile, Wanted::Whole, now) else { return Err(pending) };
@@ -148,7 +105,7 @@ impl Core {
         Ok(())
     }
 
-    fn ask_redirected(&mut self, now: Time, mut pending: Pending, redirect: &Redirect) {
+    fn ask_redirected(&mut self, now: Time, mut pending: Box<Pending>, redirect: &Redirect) {
         pending.redirects += 1;
         let (url, host) = &pending.at;
         match redirect::next((url, host), redirect, pending.redirects, self.settings.allow_downgrade) {
@@ -161,7 +118,7 @@ impl Core {
         }
     }
 
-    fn ask_failed(&mut self, now: Time, mut pending: Pending, error: Error, retry_after: Option<Time>) {
+    fn ask_failed(&mut self, now: Time, mut pending: Box<Pending>, error: Error, retry_after: Option<Time>) {
         let host = pending.at.1.clone();
         pending.attempts += 1;
         let attempts = pending.attempts;

@@ -75,10 +75,12 @@ impl Core {
                 self.tally.cancelled_files += 1;
                 self.effects.push(Effect::Report(Event::Cancelled { job: id, url }));
                 self.count_unfinished(id);
+                self.release(id);
                 self.let_go(id);
             }
             Closing::Interrupt => {
                 self.count_unfinished(id);
+                self.release(id);
                 self.let_go(id);
             }
             Closing::Pause => {
@@ -374,6 +376,13 @@ impl Core {
             let is_kept = job.is_worth_keeping() || job.old.is_to_be_kept;
             let fate = if is_kept { Fate::Kept } else { Fate::Discarded };
             self.effects.push(Effect::Commit(CommitRequest::Release { job: id, path: job.naming.part_of, fate }));
+        }
+    }
+
+    /// The feed may give a job's entry to somebody else.
+    pub(super) fn release(&mut self, id: JobId) {
+        if let Some(entry) = self.jobs.get(&id).and_then(|job| job.entry) {
+            self.effects.push(Effect::Settle(Settled { entry, state: SettledState::Released }));
         }
     }
 

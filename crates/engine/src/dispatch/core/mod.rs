@@ -37,7 +37,7 @@ mod tests;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 
-use self::asks::Asks;
+use super::asks::Asks;
 use super::ids::IdMap;
 use super::job::{Closing, Job, Phase, Transfer};
 use super::names::Names;
@@ -321,6 +321,9 @@ impl Core {
         for id in self.running.clone() {
             // Given up: its last journal stands.
             self.count_unfinished(id);
+        }
+        for id in self.jobs.keys().copied().collect::<Vec<_>>() {
+            self.release(id);
         }
         self.is_finished = true;
         if self.stop.is_none() {

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use crate::http::cookies::Cookies;
-use crate::job::JobOptions;
+use crate::job::{JobOptions, Profile};
 use crate::rate_limit::RateLimit;
-use crate::source::profile::Profile;
 
 /// What the requests of one job have of their own.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::error::Result;
 use crate::http::origin::Origin;
-use crate::job::JobId;
+use crate::job::{JobId, Profile};
 use crate::message::{Alpn, Fetch, FetchKind, SlotId};
 use crate::plan::TransferId;
 use crate::plan::piece::Piece;
@@ -18,7 +18,6 @@ use crate::rate_limit::RateLimits;
 use crate::source::http::connection::Connection;
 use crate::source::http::network::Network;
 use crate::source::http::request::{self, Answer, no_answer};
-use crate::source::profile::Profile;
 use crate::source::redirect;
 
 /// What is asked.

@@ -14,6 +14,7 @@ use tower_service::Service;
 
 use crate::error::{Error, ErrorKind, Result, find};
 use crate::http::origin::{Origin, Scheme};
+use crate::job::Profile;
 use crate::message::{Alpn, Protocol};
 use crate::options::HttpOptions;
 use crate::rate_limit::RateLimit;
@@ -23,7 +24,6 @@ use crate::source::http::proxy::{refusal, tunnel};
 use crate::source::http::resolve::{Resolve, ResolveError, ResolveService};
 use crate::source::http::stream::BoxStream;
 use crate::source::http::tls::{Tls, handshake_error};
-use crate::source::profile::Profile;
 
 /// Everything that connections of one profile have in common.
 pub(crate) struct Network {

@@ -1,0 +1,55 @@
+//! What providers have asked of their services, and how far that is. Values of the dispatcher's; what is
+//! decided of them is in `core/asks.rs`.
+
+use std::collections::{HashMap, VecDeque};
+
+use url::Url;
+
+use super::ids::IdMap;
+use crate::http::origin::Origin;
+use crate::message::{Ask, SlotId, Time};
+use crate::plan::TransferId;
+
+/// What services are asked.
+#[derive(Debug, Default)]
+pub(crate) struct Asks {
+    /// Those that wait for a connection, or for their time.
+    pub(crate) waiting: VecDeque<Box<Pending>>,
+    pub(crate) running: IdMap<TransferId, Running>,
+    /// Services that are asked nothing before this.
+    pub(crate) held: HashMap<Origin, Time>,
+}
+
+/// A question that is to be sent.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) ask: Box<Ask>,
+    /// Where redirects have led to.
+    pub(crate) at: (Url, Origin),
+    pub(crate) redirects: u32,
+    pub(crate) attempts: u32,
+    pub(crate) not_before: Time,
+}
+
+/// A question that was sent.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) pending: Box<Pending>,
+    pub(crate) slot: SlotId,
+    pub(crate) worker: usize,
+}
+
+impl Asks {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.running.is_empty()
+    }
+
+    /// Takes out the next one that may be sent now.
+    pub(crate) fn next(&mut self, now: Time, from: usize) -> Option<(usize, Box<Pending>)> {
+        let held = &self.held;
+        let may_go =
+            |pending: &Pending| pending.not_before <= now && held.get(&pending.at.1).is_none_or(|until| *until <= now);
+        let at = (from..self.waiting.len()).find(|at| may_go(&self.waiting[*at]))?;
+        Some((at, self.waiting.remove(at)?))
+    }
+}
