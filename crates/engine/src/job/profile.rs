@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::JobOptions;
+use super::spec::JobOptions;
 use crate::options::{HttpOptions, ProxyChoice};
 
 /// How connections are made: as the session's, or in a way of one's own. Cheap to clone.

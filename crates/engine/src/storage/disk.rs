@@ -132,7 +132,7 @@ impl Storage for Disk {
     }
 
     fn sync_all(&self, directory: &Path) -> io::Result<()> {
-        sync::file_system(or_here(directory))
+        sync::file_system(dirs::or_here(directory))
     }
 
     fn name_rules(&self, directory: &Path) -> NameRules {
@@ -148,7 +148,7 @@ impl Storage for Disk {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        sync::directory(or_here(path), &self.limits)
+        sync::directory(dirs::or_here(path), &self.limits)
     }
 
     fn take_warnings(&self) -> Vec<String> {
@@ -160,7 +160,7 @@ impl Storage for Disk {
     }
 
     fn may_have(&self, directory: &Path, suffixes: &[&str]) -> bool {
-        let Ok(mut entries) = fs::read_dir(or_here(directory)) else { return true };
+        let Ok(mut entries) = fs::read_dir(dirs::or_here(directory)) else { return true };
         entries.any(|entry| {
             entry.map_or(true, |entry| {
                 let name = entry.file_name();
@@ -172,7 +172,7 @@ impl Storage for Disk {
     fn owner_of_new(&self, directory: &Path) -> io::Result<u32> {
         // Without such files nobody is told apart from this process's own user.
         let ours = rustix::process::geteuid().as_raw();
-        match DiskPart::unnamed(or_here(directory), self.file_mode, &self.limits) {
+        match DiskPart::unnamed(dirs::or_here(directory), self.file_mode, &self.limits) {
             Ok(file) => Ok(file.stat()?.owner),
             Err(error) if error.kind() == ErrorKind::Unsupported => Ok(ours),
             Err(error) => Err(error),
@@ -267,11 +267,6 @@ fn temporary_name(path: &Path) -> io::Result<PathBuf> {
 
 fn parent_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
-}
-
-/// The parent of a bare name is empty; the system calls it `.`.
-fn or_here(path: &Path) -> &Path {
-    if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }
 
 /// The process's umask, without the window in which `umask(2)` would have changed it.

@@ -39,14 +39,12 @@ impl Feed for Queue {
         let count = max.min(self.specs.len());
         let first = self.given;
         self.given += count as u64;
-        let mut fed = Fed::default();
-        fed.entries = (first..)
+        let entries = (first..)
             .zip(self.specs.drain(..count))
             .map(|(number, spec)| FedEntry::Job { entry: EntryId(number), spec, name: None })
             .collect();
-        (fed.read_entries, fed.read_all) = (self.given, self.specs.is_empty());
-        fed.ended = fed.read_all;
-        Ok(fed)
+        let ended = self.specs.is_empty();
+        Ok(Fed { entries, read_entries: self.given, read_all: ended, ended })
     }
 
     fn settle(&mut self, settled: Vec<Settled>) -> Result<(), Error> {

@@ -19,7 +19,7 @@ const STEP: OFlags = OFlags::RDONLY;
 /// Creates `root` with its parents (symlinks there are the user's business), then `relative` below
 /// it, which may only have plain names.
 pub(super) fn create(root: &Path, relative: &Path) -> io::Result<()> {
-    let root = super::or_here(root);
+    let root = or_here(root);
     fs::create_dir_all(root)?;
     let flags = STEP | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut directory = retry_on_intr(|| openat(CWD, root, flags, Mode::empty()))?;
@@ -38,8 +38,8 @@ pub(super) fn create(root: &Path, relative: &Path) -> io::Result<()> {
 
 /// The nearest directory above `path`, or itself, that exists.
 pub(super) fn nearest(path: &Path) -> &Path {
-    let exists = |path: &&Path| super::or_here(path).is_dir();
-    super::or_here(path.ancestors().find(exists).unwrap_or(path))
+    let exists = |path: &&Path| or_here(path).is_dir();
+    or_here(path.ancestors().find(exists).unwrap_or(path))
 }
 
 /// Opens `name`, creating it if it is missing.
@@ -67,6 +67,11 @@ fn refused(errno: Errno, name: &OsStr) -> io::Error {
         }
         _ => errno.into(),
     }
+}
+
+/// The parent of a bare name is empty; the system calls it `.`.
+pub(super) fn or_here(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }
 
 #[cfg(test)]

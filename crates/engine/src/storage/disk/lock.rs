@@ -52,7 +52,9 @@ pub(crate) fn try_lock(file: &File, path: &Path, lock: Lock, limits: &Limits) ->
         Lock::Shared => FlockOperation::NonBlockingLockShared,
     };
     let by_flock = || Ok(retry_on_intr(|| flock(file, operation))?);
-    match by_flock().or_else(|error| if is_none(&error) { description::try_lock(file, lock) } else { Err(error) }) {
+    match by_flock().or_else(|error| {
+        if is_none(&error) { description::try_lock(file, lock == Lock::Exclusive) } else { Err(error) }
+    }) {
         Ok(()) => return Ok(Held(None)),
         Err(error) if !is_none(&error) => return Err(error),
         Err(_) => {}

@@ -24,7 +24,7 @@ mod linux {
 
     /// Replaces the note. What is empty, too long or refused, in whichever way, leaves none, rather than an
     /// old one that would be taken for this content's.
-    pub(in crate::storage::disk) fn write(file: &File, note: &[u8]) -> io::Result<()> {
+    pub(in super::super) fn write(file: &File, note: &[u8]) -> io::Result<()> {
         let is_kept = !note.is_empty()
             && note.len() <= NOTE_BYTES_MAX
             && retry_on_intr(|| fsetxattr(file, NAME, note, XattrFlags::empty())).is_ok();
@@ -41,7 +41,7 @@ mod linux {
     }
 
     /// The note on the file at `path`, not following a symlink.
-    pub(in crate::storage::disk) fn read(path: &Path) -> Option<Vec<u8>> {
+    pub(in super::super) fn read(path: &Path) -> Option<Vec<u8>> {
         let mut note = vec![0_u8; NOTE_BYTES_MAX];
         let len = lgetxattr(path, NAME, note.as_mut_slice()).ok()?;
         note.truncate(len);
@@ -55,11 +55,11 @@ mod none {
     use std::io;
     use std::path::Path;
 
-    pub(in crate::storage::disk) fn write(_file: &File, _note: &[u8]) -> io::Result<()> {
+    pub(in super::super) fn write(_file: &File, _note: &[u8]) -> io::Result<()> {
         Ok(())
     }
 
-    pub(in crate::storage::disk) fn read(_path: &Path) -> Option<Vec<u8>> {
+    pub(in super::super) fn read(_path: &Path) -> Option<Vec<u8>> {
         None
     }
 }

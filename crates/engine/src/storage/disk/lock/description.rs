@@ -33,13 +33,8 @@ mod linux {
     use std::io;
     use std::os::fd::AsRawFd;
 
-    use super::super::Lock;
-
-    pub(in super::super) fn try_lock(file: &File, lock: Lock) -> io::Result<()> {
-        let kind = match lock {
-            Lock::Exclusive => libc::F_WRLCK,
-            Lock::Shared => libc::F_RDLCK,
-        };
+    pub(in super::super) fn try_lock(file: &File, is_exclusive: bool) -> io::Result<()> {
+        let kind = if is_exclusive { libc::F_WRLCK } else { libc::F_RDLCK };
         call(file, libc::F_OFD_SETLK, kind)
     }
 
@@ -82,9 +77,7 @@ mod none {
     use std::fs::File;
     use std::io;
 
-    use super::super::Lock;
-
-    pub(in super::super) fn try_lock(_file: &File, _lock: Lock) -> io::Result<()> {
+    pub(in super::super) fn try_lock(_file: &File, _is_exclusive: bool) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -95,20 +88,19 @@ mod none {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use super::super::Lock;
     use super::*;
 
     #[test]
     fn locks_exclude_each_other_and_go_with_their_files() {
         let one = tempfile::NamedTempFile::new().unwrap();
         let other = File::options().read(true).write(true).open(one.path()).unwrap();
-        try_lock(one.as_file(), Lock::Shared).unwrap();
-        try_lock(&other, Lock::Shared).unwrap();
+        try_lock(one.as_file(), false).unwrap();
+        try_lock(&other, false).unwrap();
         assert!(has_range_locks(one.as_file()));
-        let refused = try_lock(one.as_file(), Lock::Exclusive).unwrap_err();
+        let refused = try_lock(one.as_file(), true).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::WouldBlock);
         drop(other);
-        try_lock(one.as_file(), Lock::Exclusive).unwrap();
+        try_lock(one.as_file(), true).unwrap();
         unlock(one.as_file()).unwrap();
     }
 }
