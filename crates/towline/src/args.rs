@@ -133,9 +133,12 @@ pub(crate) struct GetArgs {
     /// Print errors only
     #[arg(short, long, env = "TOWLINE_QUIET", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) quiet: bool,
-    /// Also print retries, ranges, protocols, redirects and what each mirror brought
-    #[arg(short, long, env = "TOWLINE_VERBOSE", action = ArgAction::SetTrue, value_parser = values::switch)]
-    pub(crate) verbose: bool,
+    /// Also print retries, ranges, protocols, redirects and what each mirror brought; twice (-vv), also print the log
+    #[arg(short, long, env = "TOWLINE_VERBOSE", action = ArgAction::Count, value_parser = values::level)]
+    pub(crate) verbose: u8,
+    /// Write a log of every job, request and connection to this file
+    #[arg(long, value_name = "FILE", env = "TOWLINE_LOG", value_parser = values::path())]
+    pub(crate) log: Option<PathBuf>,
     /// Keep a JSON snapshot of the progress in this file
     #[arg(long, value_name = "FILE", env = "TOWLINE_STATUS_FILE", value_parser = values::path())]
     pub(crate) status_file: Option<PathBuf>,
@@ -237,6 +240,16 @@ pub(crate) enum ProgressArg {
     Nothing,
 }
 
+impl ProgressArg {
+    /// The same without what redraws the screen.
+    pub(crate) fn without_bars(self) -> Self {
+        match self {
+            Self::Auto | Self::Bar => Self::Lines,
+            other => other,
+        }
+    }
+}
+
 /// Parses the whole command line, the program's name first.
 ///
 /// # Errors
@@ -290,7 +303,7 @@ impl GetArgs {
         }
         if is_given(matches, "quiet") || is_given(matches, "verbose") {
             self.quiet &= is_given(matches, "quiet");
-            self.verbose &= is_given(matches, "verbose");
+            self.verbose *= u8::from(is_given(matches, "verbose"));
         }
     }
 }

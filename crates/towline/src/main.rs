@@ -9,6 +9,7 @@ mod demo;
 mod exit_codes;
 mod get;
 mod info;
+mod log;
 mod process;
 mod say;
 mod screen;

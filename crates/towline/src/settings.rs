@@ -15,6 +15,7 @@ use url::Url;
 
 use crate::args::{DurabilityArg, GetArgs, HttpArgs, ProgressArg};
 use crate::complaint::Complaint;
+use crate::log::Log;
 use crate::values;
 
 /// What one run of `get` does.
@@ -26,6 +27,7 @@ pub(crate) struct Settings {
     pub(crate) progress: ProgressArg,
     pub(crate) is_quiet: bool,
     pub(crate) is_verbose: bool,
+    pub(crate) log: Log,
     pub(crate) status_file: Option<PathBuf>,
 }
 
@@ -39,6 +41,7 @@ const OWN_ENDS: [&str; 5] = ["", ".json", ".json.tmp", ".old", ".old.json"];
 /// For what cannot be: exit code 2, nothing is started.
 pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
     let existing = existing(&args)?;
+    let log = Log { is_on_screen: args.verbose > 1 && !args.quiet, file: args.log.clone() };
     let jobs = jobs(&args)?;
     let list = args.input_file.as_deref().map(|list| match list.to_str() {
         Some("-") => ListSource::Stdin,
@@ -72,9 +75,10 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
         options,
         jobs,
         list,
-        progress: args.progress,
+        progress: if log.is_on_screen { args.progress.without_bars() } else { args.progress },
         is_quiet: args.quiet,
-        is_verbose: args.verbose && !args.quiet,
+        is_verbose: args.verbose > 0 && !args.quiet,
+        log,
         status_file: args.status_file.map(status_file).transpose()?,
     })
 }

@@ -132,6 +132,14 @@ pub(crate) fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
+/// How often a flag was given, which the environment may say as a switch.
+pub(crate) fn level(text: &str) -> Result<u8, String> {
+    match text.parse() {
+        Ok(level @ 0..=2) => Ok(level),
+        _ => switch(text).map(u8::from).map_err(|_| "allowed: 0, 1, 2, true, yes, false, no".to_owned()),
+    }
+}
+
 /// A number without a sign, and what stands behind it.
 fn split(text: &str) -> (&str, &str) {
     let text = text.trim();

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use towline_threads::queue::{GetError, Queue};
 use towline_threads::supervisor::Crew;
+use tracing::Span;
 
 use super::core::Core;
 use crate::disk::Parts;
@@ -178,6 +179,7 @@ impl Driver {
                 Effect::Feed(request) => drop(self.queues.feed.put(request)),
                 Effect::Settle(entry) => self.settled.push(entry),
                 Effect::Report(event) => {
+                    log(&event);
                     if let Event::Summary(summary) = &event {
                         // Not by the reporter, which may hang.
                         *self.ended.lock() = Some(summary.clone());
@@ -238,7 +240,9 @@ impl Driver {
         let (commands, inbox) = mpsc::unbounded_channel();
         let metrics = runtime.metrics();
         let (network, reports) = (Arc::clone(&self.network), self.queues.messages.clone());
+        let span = Span::current();
         let spawned = self.crew.spawn(format!("worker-{number}"), move || {
+            let _entered = span.entered();
             let guard = StopOnPanic(reports.clone());
             run::run(runtime, network, inbox, reports);
             drop(guard);
@@ -250,6 +254,14 @@ impl Driver {
         }
         self.workers.push(WorkerHandle { commands, metrics, busy_before: Duration::ZERO });
         self.core.step(self.now(), Message::WorkerAdded(number));
+    }
+}
+
+/// Progress is told ten times a second, and is for whoever wants everything.
+fn log(event: &Event) {
+    match event {
+        Event::Progress(_) => tracing::trace!(?event),
+        _ => tracing::debug!(?event),
     }
 }
 

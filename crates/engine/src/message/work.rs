@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
+use tracing::Span;
 use url::Url;
 
 use super::ask::WebAnswer;
@@ -62,6 +63,8 @@ pub(crate) struct Fetch {
     pub(crate) limits: RateLimits,
     /// How its connection is made.
     pub(crate) profile: Profile,
+    /// Its own span in the log.
+    pub(crate) span: Span,
     /// What redirects on the way have set for this place.
     pub(crate) cookie: Option<HeaderValue>,
     pub(crate) kind: FetchKind,
@@ -238,4 +241,26 @@ pub(crate) enum End {
     OtherProtocol(Error),
     /// It was broken off as asked.
     Dropped,
+}
+
+impl End {
+    /// One word for it, as the log shows it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Redirect(_) => "redirect",
+            Self::NotRange(_) => "not_range",
+            Self::WrongRange { .. } => "wrong_range",
+            Self::NotJoined { .. } => "not_joined",
+            Self::OtherOverlap(_) => "other_overlap",
+            Self::Gathered(_) => "gathered",
+            Self::Document(_) => "document",
+            Self::Checked(_) => "checked",
+            Self::Unproven(_) => "unproven",
+            Self::Sampled { .. } => "sampled",
+            Self::Failed { .. } => "failed",
+            Self::OtherProtocol(_) => "other_protocol",
+            Self::Dropped => "dropped",
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! What becomes of a URL that is shown, stored, or recognised again.
 
+use std::fmt;
+
 use url::Url;
 
 use super::looks::is_like_secret;
@@ -25,6 +27,15 @@ pub fn shown_url(url: &Url) -> String {
         }
     }
     printable(&text).into_owned()
+}
+
+/// Shows a URL without its secrets; costs nothing before it is shown.
+pub(crate) struct Shown<'a>(pub(crate) &'a Url);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&shown_url(self.0))
+    }
 }
 
 /// A URL without credentials, query and fragment, and with `***` for secrets in its path: what a

@@ -189,6 +189,7 @@ impl Session {
             storage: self.storage,
             network: self.network,
             ended: Arc::clone(&ended),
+            span: tracing::info_span!("session"),
         };
         let outcome = supervisor.run(&mut run);
         let interrupt = match outcome.map_err(not_run)? {

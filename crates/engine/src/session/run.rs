@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use towline_threads::executor::ThreadPoolExecutor;
 use towline_threads::queue::{GetError, Queue};
 use towline_threads::supervisor::{Crew, Interrupt, Supervised};
+use tracing::Span;
 
 use super::subscription::{Publisher, Subscribers};
 use crate::disk::Parts;
@@ -50,6 +51,8 @@ pub(super) struct Run {
     pub(super) storage: Arc<dyn Storage>,
     pub(super) network: Arc<Network>,
     pub(super) ended: Arc<Mutex<Option<Summary>>>,
+    /// The session's span in the log, which all of its threads are in.
+    pub(super) span: Span,
 }
 
 impl Supervised for Run {
@@ -131,7 +134,9 @@ impl Supervised for Run {
 impl Run {
     fn spawn(&self, crew: &Crew, name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let guard = StopOnPanic(self.queues.messages.clone());
+        let span = self.span.clone();
         crew.spawn(name, move || {
+            let _entered = span.entered();
             body();
             drop(guard);
         })

@@ -10,6 +10,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 use towline_threads::queue::Queue;
+use tracing::Instrument as _;
 
 use super::WorkerCommand;
 use super::shared::{Grant, Running, Shared};
@@ -56,7 +57,8 @@ fn begin(shared: &Rc<Shared>, fetch: Box<Fetch>, sink: Option<Arc<dyn PartFile>>
     let (transfer, slot) = (fetch.transfer, fetch.slot);
     let (grant, granted) = oneshot::channel();
     // The task cannot run, and so cannot remove itself, before this function returns.
-    let task = tokio::task::spawn_local(transfer::run(Rc::clone(shared), fetch, sink, granted));
+    let span = fetch.span.clone();
+    let task = tokio::task::spawn_local(transfer::run(Rc::clone(shared), fetch, sink, granted).instrument(span));
     let running = Running { slot, task, grant: Some(grant) };
     shared.transfers.borrow_mut().insert(transfer, running);
 }

@@ -444,6 +444,7 @@ impl Core {
             headers: job.headers_for(source, &host),
             limits: self.limits.of(&host, job.own.limit.as_ref()),
             profile,
+            span: tracing::debug_span!(parent: &job.own.span, "transfer", id = transfer.0, slot = taken.slot.0, %host),
             cookie: job.own.cookies.header(&url),
             url,
             is_own_origin: host == *job.own_origin(),

@@ -153,6 +153,7 @@ impl Core {
         job.started = now;
         if !std::mem::replace(&mut job.is_started, true) {
             let url = job.shown_url();
+            job.own.span = tracing::debug_span!("job", id = id.get());
             self.effects.push(Effect::Report(Event::Started { job: id, url }));
         }
         match &job.spec.output {

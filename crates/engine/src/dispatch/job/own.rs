@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
+use tracing::Span;
 
 use crate::http::cookies::Cookies;
 use crate::job::{JobOptions, Profile};
@@ -19,6 +20,8 @@ pub(crate) struct Own {
     pub(crate) profile: Profile,
     /// What redirects have set.
     pub(crate) cookies: Cookies,
+    /// Where its requests stand in the log, once it has begun.
+    pub(crate) span: Span,
 }
 
 impl Own {
@@ -31,6 +34,7 @@ impl Own {
             limit: has_limit.then(|| Arc::new(RateLimit::new(options.limit_rate_bps))),
             profile: Profile::of(options),
             cookies: Cookies::default(),
+            span: Span::none(),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use http::Response;
 use hyper::body::Incoming;
+use tracing::Span;
 use url::Url;
 
 use crate::error::Result;
@@ -62,6 +63,7 @@ pub(crate) async fn ask(network: &Network, question: Question<'_>) -> Result<Ans
             headers: None,
             limits: RateLimits::default(),
             profile: Profile::default(),
+            span: Span::none(),
             cookie: None,
             kind: question.kind.clone(),
             piece: Arc::clone(&piece),

@@ -11,13 +11,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::Response;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use tokio::sync::oneshot;
 
 use super::patience::{Elapsed, patient};
 use super::shared::{Grant, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{End, Ended, Fetch, FetchKind, Message, Protocol};
+use crate::secret::Shown;
 use crate::source::http::connection::{self, Connection};
 use crate::source::http::network::Network;
 use crate::source::http::request::{self, Answer, no_answer};
@@ -32,6 +33,7 @@ pub(crate) async fn run(shared: Rc<Shared>, fetch: Box<Fetch>, sink: Option<Arc<
     let end = match Transfer::run_of(&shared, &fetch, sink, granted).await {
         Ok(end) => end,
         Err(failure) => {
+            tracing::debug!(error = %failure.error, "failed");
             if failure.error.kind() == ErrorKind::Stalled {
                 // What replaces it must not sit on the same dead connection.
                 shared.forget_connection(fetch.slot);
@@ -49,6 +51,7 @@ pub(crate) async fn run(shared: Rc<Shared>, fetch: Box<Fetch>, sink: Option<Arc<
     if !is_reusable {
         tokio::task::yield_now().await;
     }
+    tracing::debug!(end = end.name(), is_reusable, bytes = fetch.piece.brought().len(), "ended");
     shared.report(Message::Ended(Ended { transfer: fetch.transfer, end, is_reusable }));
 }
 
@@ -101,6 +104,7 @@ impl<'a> Transfer<'a> {
 
     async fn run(&mut self, sink: Option<Arc<dyn PartFile>>, granted: Granted) -> Result<End, Failure> {
         let (connection, response) = self.answer().await?;
+        tracing::debug!(status = response.status().as_u16(), length = ?response.body().size_hint().exact(), "answered");
         let believes_digests = self.network.options.server_digests;
         let (url, now) = (&self.fetch.url, SystemTime::now());
         let is_given = self.fetch.is_given;
@@ -179,6 +183,7 @@ impl<'a> Transfer<'a> {
         }
         // Boxed, for it is rare and large: each transfer would be moved about with room for it.
         let connection = Box::pin(self.open()).await?;
+        tracing::debug!(protocol = connection.protocol().name(), "connected");
         self.shared.report(Message::Connected(slot, connection.protocol()));
         if let Some(shared) = connection.share() {
             self.shared.put_connection(slot, shared);
@@ -192,6 +197,7 @@ impl<'a> Transfer<'a> {
     }
 
     async fn request(&self, connection: &mut Connection) -> Result<Response<Incoming>> {
+        tracing::debug!(range = ?self.fetch.kind.asked(), url = %Shown(&self.fetch.url), "asks");
         let request = request::build(&self.network, self.fetch, connection.protocol(), connection.plain_proxy())?;
         let limit = self.network.options.response_timeout;
         match patient(limit, connection.send(request)).await {

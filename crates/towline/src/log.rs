@@ -1,0 +1,110 @@
+//! The log: what the engine says of every job, request and connection, for whoever looks for the cause of
+//! something. Goes to a file (`--log`), to standard error (`-vv`), or nowhere, and then costs nothing.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use towline_engine::secret::printable;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::time::uptime;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::{LookupSpan, Registry};
+
+use crate::complaint::Complaint;
+
+/// What a log begins with, so that nothing else is taken for one and written to.
+const HEADING: &[u8] = b"# log of towline\n";
+/// The crate whose words are logged.
+const ENGINE: &str = "towline_engine";
+
+/// Where the log goes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Log {
+    pub(crate) is_on_screen: bool,
+    pub(crate) file: Option<PathBuf>,
+}
+
+impl Log {
+    /// Begins to log. To be called once.
+    ///
+    /// # Errors
+    /// For a file that cannot be written to, or that holds something else.
+    pub(crate) fn start(&self) -> Result<(), Complaint> {
+        let file = self.file.as_deref().map(open).transpose()?;
+        if file.is_none() && !self.is_on_screen {
+            return Ok(());
+        }
+        let words = Targets::new().with_target(ENGINE, LevelFilter::DEBUG);
+        let subscriber = Registry::default()
+            .with(file.map(|file| to(Arc::new(file)).with_filter(words.clone())))
+            .with(self.is_on_screen.then(|| to(io::stderr).with_filter(words)));
+        // Only a second call could fail.
+        let _ = tracing::subscriber::set_global_default(subscriber);
+        Ok(())
+    }
+}
+
+/// Lines with the seconds since the start.
+fn to<S, W>(writer: W) -> impl Layer<S>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + 'static,
+{
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_timer(uptime()).with_ansi(false);
+    // A log that cannot be written stops nothing, and says nothing in the middle of a screen.
+    layer.with_target(false).log_internal_errors(false)
+}
+
+fn open(path: &Path) -> Result<File, Complaint> {
+    let shown = || printable(&path.to_string_lossy()).into_owned();
+    let cannot = |error: io::Error| Complaint::usage(format!("--log {}: cannot be written: {error}", shown()));
+    let other = || {
+        let text = format!("--log {}: there is something else that would be written into", shown());
+        Complaint::usage(text).hint("give another name")
+    };
+    if let Ok(found) = path.metadata() {
+        let kind = found.file_type();
+        if kind.is_char_device() {
+            return OpenOptions::new().write(true).open(path).map_err(cannot);
+        }
+        if !kind.is_file() || found.len() > 0 && !is_log(path) {
+            return Err(other());
+        }
+    }
+    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(cannot)?;
+    if file.metadata().map_err(cannot)?.len() == 0 {
+        file.write_all(HEADING).map_err(cannot)?;
+    }
+    Ok(file)
+}
+
+fn is_log(path: &Path) -> bool {
+    let mut beginning = [0; HEADING.len()];
+    File::open(path).and_then(|mut file| file.read_exact(&mut beginning)).is_ok() && beginning == HEADING
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_gone_on_with_and_nothing_else_is_written_into() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("log");
+        writeln!(open(&path).unwrap(), "one").unwrap();
+        writeln!(open(&path).unwrap(), "two").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), [HEADING, b"one\ntwo\n"].concat());
+        let list = place.path().join("list");
+        std::fs::write(&list, "http://h/a\n").unwrap();
+        assert!(open(&list).is_err());
+        assert_eq!(std::fs::read(&list).unwrap(), b"http://h/a\n");
+        assert!(open(place.path()).is_err());
+        assert!(open(&place.path().join("missing/log")).is_err());
+    }
+}
