@@ -32,8 +32,8 @@ pub enum Event {
         total_bytes: Option<u64>,
         /// What an earlier run left and is not fetched again.
         resumed_bytes: u64,
-        /// `HTTP/1.1` or `HTTP/2`.
-        protocol: &'static str,
+        /// `HTTP/1.1` or `HTTP/2`; nothing where an earlier run left the beginning and nobody was asked yet.
+        protocol: Option<&'static str>,
     },
     /// Ranges turned out to work, or not to; without them one connection goes on alone.
     Ranges {

@@ -27,7 +27,7 @@ fn protocol(run: &Run) -> &str {
         Event::Answered { protocol, .. } => Some(*protocol),
         _ => None,
     });
-    answered.expect("an answer")
+    answered.flatten().expect("an answer")
 }
 
 #[test]

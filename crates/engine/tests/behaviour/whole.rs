@@ -44,7 +44,7 @@ fn every_size_arrives_once(is_tls: bool) {
     let wanted = if is_tls { "HTTP/2" } else { "HTTP/1.1" };
     for event in &run.events {
         if let Event::Answered { protocol, .. } = event {
-            assert_eq!(*protocol, wanted);
+            assert_eq!(*protocol, Some(wanted));
         }
     }
 

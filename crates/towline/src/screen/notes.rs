@@ -55,7 +55,8 @@ impl Notes {
                     0 => String::new(),
                     bytes => format!(", {} of them are here", size::bytes(*bytes)),
                 };
-                self.is_verbose.then(|| format!("{name}: {protocol}, {length}{resumed}{from}"))
+                let spoken = protocol.map_or_else(String::new, |protocol| format!("{protocol}, "));
+                self.is_verbose.then(|| format!("{name}: {spoken}{length}{resumed}{from}"))
             }
             Event::Ranges { job, segmented } => {
                 let how = if *segmented { "comes in pieces" } else { "comes over one connection, without ranges" };

@@ -238,7 +238,7 @@ fn a_log_tells_every_request_and_no_secret() {
     let urls = [secret, origin.url("/1.bin"), origin.url("/missing.bin")];
     let log = place.root().join("towline.log");
     let outcome = place.towline(&["-vv", "--log", log.to_str().unwrap(), &urls[0], &urls[1], &urls[2]]).run();
-    let written = std::fs::read_to_string(&log).unwrap();
+    let written = fs::read_to_string(&log).unwrap();
     for text in [&written, &outcome.stderr] {
         assert!(!text.contains("hunter2"), "{text}");
         for said in ["job{id=0}:transfer{", "connected protocol=\"HTTP/1.1\"", "status=200", "status=404", "Finished"] {
@@ -248,9 +248,9 @@ fn a_log_tells_every_request_and_no_secret() {
     }
     // It goes on with a log, and writes into nothing else.
     place.towline(&["-q", "--log", log.to_str().unwrap(), &urls[1], "--overwrite"]).run().code(0);
-    assert!(std::fs::read_to_string(&log).unwrap().len() > written.len());
+    assert!(fs::read_to_string(&log).unwrap().len() > written.len());
     let mine = place.root().join("mine");
-    std::fs::write(&mine, "mine").unwrap();
+    fs::write(&mine, "mine").unwrap();
     place.towline(&["--log", mine.to_str().unwrap(), &urls[1]]).run().code(2).says(&["something else"]);
-    assert_eq!(std::fs::read(&mine).unwrap(), b"mine");
+    assert_eq!(fs::read(&mine).unwrap(), b"mine");
 }

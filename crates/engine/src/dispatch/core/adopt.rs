@@ -6,7 +6,7 @@ use crate::journal::{Journal, Verified};
 /// Takes over what an earlier run left.
 pub(super) fn adopt(job: &mut Job, journal: Journal) {
     let source = job.sources.position_of(&journal.identity.url).unwrap_or(job.sources.lead());
-    if source != job.sources.lead() && job.answer.head.is_none() {
+    if source != job.sources.lead() && job.lead().told.is_none() {
         // Nobody was asked yet: the source whose version is known leads.
         job.change_lead(source);
     }

@@ -66,7 +66,7 @@ impl Core {
         job.part.is_open = false;
         self.effects.push(Effect::Commit(CommitRequest::Release { job: id, path: job.naming.part_of.clone(), fate }));
         (job.old.is_there, job.old.evidence, job.part.journal) = (false, None, None);
-        self.prepare(now, id);
+        self.prepare(now, id, None);
     }
 
     pub(super) fn begin_anew(&mut self, now: Time, id: JobId, reason: String, is_by_version: bool) {

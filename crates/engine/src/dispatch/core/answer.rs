@@ -7,14 +7,14 @@ use super::Core;
 use super::doubt::{KEPT, UNKNOWN_MAX, page_error};
 use super::existing::Decision;
 use crate::dispatch::identity::Link;
-use crate::dispatch::job::{Closing, Phase, Segmented};
+use crate::dispatch::job::{Answered, Closing, Phase, Segmented};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::evidence::Verdict;
 use crate::feed::{Settled, SettledState};
 use crate::job::JobId;
 use crate::journal::Journal;
-use crate::message::{CommitRequest, Effect, Fate, Head, Open, OpenRequest, Store, Time, WorkRequest};
+use crate::message::{CommitRequest, Effect, Fate, Head, Open, OpenRequest, Protocol, Store, Time, WorkRequest};
 use crate::name;
 use crate::options::Existing;
 use crate::plan::TransferId;
@@ -31,7 +31,7 @@ impl Core {
             return;
         }
         job.answer.probe = Some(transfer);
-        job.answer.protocol = head.protocol;
+        job.answer.protocol = Some(head.protocol);
         self.slots.served(state.slot);
         if self.is_page(id, &head) {
             return self.page_instead(now, id, transfer, &head);
@@ -91,12 +91,11 @@ impl Core {
         // Bytes that were encoded on the way are others each time, and so are their offsets.
         job.ranges.are_denied = head.refuses_ranges || head.evidence.content_encoding.is_some();
         job.ranges.segmented = if job.ranges.are_denied { Segmented::Refused } else { job.ranges.segmented };
-        job.answer.whole = whole;
         job.lead_mut().patience = 0;
         let was_named = std::mem::replace(&mut job.naming.is_named, true);
         let given = head.file_name.clone();
         let (warning, remarks) = (encoding_warning(&head), head.remarks.clone());
-        job.answer.head = Some(head);
+        let answered = Box::new(Answered { head, whole });
         if !was_named {
             // A mirror does not name the file by its URL.
             let url = if job.sources.lead() == 0 { job.lead().url() } else { &job.spec.url };
@@ -116,9 +115,9 @@ impl Core {
         if self.names.reserve(job) && held == job.naming.reserved {
             // What was found under this name is known already.
             let partial = job.part.journal.take().map(|journal| *journal);
-            return self.place(now, id, partial);
+            return self.place(now, id, answered, partial);
         }
-        self.prepare(now, id);
+        self.prepare(now, id, Some(answered));
     }
 
     /// Whether a server sends the first part once more, where the whole was asked for because no range
@@ -191,12 +190,12 @@ impl Core {
     }
 
     /// Name and answer are known, and what is there under the name.
-    pub(super) fn place(&mut self, now: Time, id: JobId, partial: Option<Journal>) {
+    pub(super) fn place(&mut self, now: Time, id: JobId, answered: Box<Answered>, partial: Option<Journal>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.must_check_existing() {
             // The answer has given it this name.
             job.part.journal = partial.map(Box::new);
-            return self.check_existing(id);
+            return self.check_existing(id, Some(answered));
         }
         if job.existing.file.is_some() {
             match self.decide_existing(id) {
@@ -206,16 +205,16 @@ impl Core {
                     if let Some(job) = self.jobs.get_mut(&id) {
                         self.names.number(job);
                     }
-                    return self.prepare(now, id);
+                    return self.prepare(now, id, Some(answered));
                 }
-                Decision::Compare => return self.compare_existing(now, id, partial),
+                Decision::Compare => return self.compare_existing(now, id, answered, partial),
                 Decision::Digest => {
                     if let Some(job) = self.jobs.get_mut(&id) {
                         job.part.journal = partial.map(Box::new);
                     }
-                    return self.check_existing(id);
+                    return self.check_existing(id, Some(answered));
                 }
-                Decision::AskOwner => return self.ask_owner(id, partial),
+                Decision::AskOwner => return self.ask_owner(id, answered, partial),
                 Decision::Replace => {}
             }
         }
@@ -229,7 +228,7 @@ impl Core {
             path: job.naming.path.clone(),
             total_bytes: job.content.total_bytes,
             resumed_bytes: 0,
-            protocol: job.answer.protocol.name(),
+            protocol: job.answer.protocol.map(Protocol::name),
         };
         if let Some(journal) = partial.filter(|journal| !journal.done.is_empty()) {
             let is_ours = job.is_of(&journal.identity.url, journal.identity.given);
@@ -253,15 +252,14 @@ impl Core {
                 _ if has_equal_length && job.is_of_other_source(&journal.identity.url) => {
                     return self.close(now, id, Closing::Adopt(Box::new(journal)));
                 }
-                _ if !is_ours => return self.refuse_foreign(now, id, journal),
+                _ if !is_ours => return self.refuse_foreign(now, id, answered, journal),
                 // The next answer to a range decides, by what it says or by bytes that overlap.
                 verdict if !verdict.is_different() && has_equal_length && !job.ranges.are_denied => {
                     return self.close(now, id, Closing::Adopt(Box::new(journal)));
                 }
                 verdict => {
-                    let Some(head) = job.answer.head.clone() else { return };
                     job.part.journal = Some(Box::new(journal));
-                    if self.must_ask_again(now, id, &head, verdict) {
+                    if self.must_ask_again(now, id, &answered.head, verdict) {
                         return;
                     }
                     let Some(job) = self.jobs.get_mut(&id) else { return };
@@ -279,7 +277,7 @@ impl Core {
         }
         self.effects.push(Effect::Report(event));
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if let Some(content) = job.answer.whole.take() {
+        if let Some(content) = answered.whole {
             return self.store(id, content);
         }
         if let (Some(entry), true) = (job.entry, job.has_name_of_list()) {
@@ -362,8 +360,6 @@ impl Core {
         }
         job.phase = Phase::Ready;
         job.answer.probe = None;
-        job.answer.head = None;
-        job.answer.whole = None;
         // Where it was sent to may be what is wrong.
         job.lead_mut().go_back();
         let running = job.transfers.clone();
@@ -374,7 +370,7 @@ impl Core {
 
     /// What an earlier run left under this name is of another URL, and nothing shows that it is the
     /// same file.
-    fn refuse_foreign(&mut self, now: Time, id: JobId, journal: Journal) {
+    fn refuse_foreign(&mut self, now: Time, id: JobId, answered: Box<Answered>, journal: Journal) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.existing_said(self.settings.existing) == Existing::AutoRename {
             job.part.is_open = false;
@@ -384,7 +380,7 @@ impl Core {
                 fate: Fate::Kept,
             }));
             self.names.number(job);
-            return self.prepare(now, id);
+            return self.prepare(now, id, Some(answered));
         }
         let text = format!(
             "what an earlier run left under this name is of another URL ({}), and nothing shows that it is the same file",

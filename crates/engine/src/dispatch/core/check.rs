@@ -28,8 +28,7 @@ impl Core {
         if job.content.final_check != FinalCheck::Open || is_proven || !is_askable || !(is_several || is_slow) {
             return false;
         }
-        job.content.final_check = FinalCheck::Asking(now);
-        job.phase = Phase::Checking;
+        job.phase = Phase::Checking { since: now };
         self.ask_check(now, id);
         true
     }
@@ -37,7 +36,10 @@ impl Core {
     /// Sends the request as soon as there is a connection for it, and gives up after a while.
     pub(super) fn ask_check(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
-        let FinalCheck::Asking(since) = job.content.final_check else { return };
+        let Phase::Checking { since } = job.phase else { return };
+        if job.content.final_check != FinalCheck::Open {
+            return;
+        }
         if now >= since + CHECK_WITHIN {
             // One that is under way is broken off; its end says nothing any more.
             let running: Vec<_> = job.transfers.clone();
@@ -53,7 +55,7 @@ impl Core {
 
     pub(super) fn check_ended(&mut self, now: Time, id: JobId, transfer: &Transfer, end: End) {
         let Some(job) = self.jobs.get(&id) else { return };
-        if !matches!(job.content.final_check, FinalCheck::Asking(_)) {
+        if job.content.final_check != FinalCheck::Open {
             if job.transfers.is_empty() {
                 self.complete(now, id);
             }

@@ -30,8 +30,8 @@ impl Core {
         match job.phase {
             Phase::Ready => self.probe(now, id),
             Phase::Moving => while self.fetch_more(now, id) {},
-            Phase::Checking => self.ask_check(now, id),
-            Phase::Comparing => self.ask_sample_of_existing(now, id),
+            Phase::Checking { .. } => self.ask_check(now, id),
+            Phase::Comparing(_) => self.ask_sample_of_existing(now, id),
             _ => {}
         }
     }
@@ -47,8 +47,6 @@ impl Core {
         }
         if let Some(job) = self.jobs.get_mut(&id) {
             job.phase = Phase::Probing;
-            job.answer.head = None;
-            job.answer.whole = None;
         }
     }
 
@@ -326,7 +324,7 @@ impl Core {
         let (id, source) = (state.job, state.source);
         self.slots.served(state.slot);
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.answer.protocol = head.protocol;
+        job.answer.protocol = Some(head.protocol);
         if let FetchKind::Piece { overlap_bytes: overlap @ 1.., .. } = &state.kind {
             let message = format!(
                 "the last {} were fetched again and are the same: it goes on behind them",

@@ -21,7 +21,7 @@ impl Core {
     /// they have ended and the disk has answered.
     pub(super) fn close(&mut self, now: Time, id: JobId, closing: Closing) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if let (Phase::Closing(Closing::Fail(_) | Closing::Cancel), Closing::Interrupt | Closing::Pause) =
+        if let (Phase::Closing(Closing::Fail(_) | Closing::Cancel), Closing::Interrupt | Closing::Pause { .. }) =
             (&job.phase, &closing)
         {
             return;
@@ -36,7 +36,6 @@ impl Core {
             // Nothing came of it yet; it stays.
             adopt(job, *journal);
         }
-        job.answer.whole = None;
         let running = job.transfers.clone();
         self.drop_transfers(&running);
         self.closed(now, id);
@@ -52,7 +51,7 @@ impl Core {
         let keeps = matches!(
             closing,
             Closing::Fail(_)
-                | Closing::Pause
+                | Closing::Pause { .. }
                 | Closing::Cancel
                 | Closing::Interrupt
                 | Closing::Requeue
@@ -83,9 +82,8 @@ impl Core {
                 self.release(id);
                 self.let_go(id);
             }
-            Closing::Pause => {
+            Closing::Pause { resumes } => {
                 job.phase = Phase::Paused;
-                let resumes = std::mem::take(&mut job.resumes);
                 self.leave_running(id);
                 self.paused.push(id);
                 self.effects.push(Effect::Report(Event::Paused { job: id }));
@@ -156,24 +154,26 @@ impl Core {
         job.part.pending = job.part.pending.saturating_sub(1);
         let found = match result {
             Ok(found) => found,
-            Err(error) if matches!(job.phase, Phase::Verifying | Phase::CheckingExisting) => {
+            Err(error) if matches!(job.phase, Phase::Verifying | Phase::CheckingExisting(_)) => {
                 return self.fail_or_wait(now, id, error);
             }
             Err(_) => return self.closed(now, id),
         };
         let Some(promise) = job.promise(self.settings.server_digests) else { return self.closed(now, id) };
         let is_kept = promise.is_kept_by(&found);
-        match job.phase {
-            Phase::CheckingExisting if is_kept => {
+        match &mut job.phase {
+            Phase::CheckingExisting(_) if is_kept => {
                 let Some(existing) = &job.existing.file else { return };
                 let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
                 self.close(now, id, Closing::There(How::ThereByDigest, published));
             }
-            Phase::CheckingExisting if job.answer.head.is_some() => {
-                let partial = job.part.journal.take().map(|journal| *journal);
-                self.place(now, id, partial);
-            }
-            Phase::CheckingExisting => self.beside_existing(now, id),
+            Phase::CheckingExisting(answered) => match answered.take() {
+                Some(answered) => {
+                    let partial = job.part.journal.take().map(|journal| *journal);
+                    self.place(now, id, answered, partial);
+                }
+                None => self.beside_existing(now, id),
+            },
             Phase::Verifying if is_kept => {
                 self.name_culprit(id);
                 let Some(job) = self.jobs.get(&id) else { return };
@@ -254,7 +254,7 @@ impl Core {
                     job.forget();
                     self.names.number(job);
                     self.enter_running(id);
-                    return self.prepare(now, id);
+                    return self.prepare(now, id, None);
                 }
                 self.names.number_free(job);
                 let len_bytes = job.content.total_bytes.unwrap_or(0);
@@ -296,7 +296,7 @@ impl Core {
         }
         job.forget();
         job.lead_mut().go_back();
-        self.prepare(now, id);
+        self.prepare(now, id, None);
     }
 
     fn finish(&mut self, now: Time, id: JobId, how: How, published: Published) {

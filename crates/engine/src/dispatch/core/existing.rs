@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use super::Core;
-use crate::dispatch::job::{Closing, ExistingVerdict, Job, Phase, Published, Transfer};
+use crate::dispatch::job::{Answered, Closing, Comparison, ExistingVerdict, Job, Phase, Published, Transfer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::How;
 use crate::evidence::samples::{self, GATHERED_BYTES_MAX};
@@ -163,11 +163,11 @@ impl Core {
     }
 
     /// Asks the feed whose the name is, which may be another entry's.
-    pub(super) fn ask_owner(&mut self, id: JobId, partial: Option<Journal>) {
+    pub(super) fn ask_owner(&mut self, id: JobId, answered: Box<Answered>, partial: Option<Journal>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let Some(entry) = job.entry else { return };
         job.part.journal = partial.map(Box::new);
-        job.existing.verdict = ExistingVerdict::AskedOwner;
+        job.phase = Phase::AskingOwner(answered);
         let path = job.naming.path.strip_prefix(&self.settings.dir).map_or(job.naming.path.clone(), ToOwned::to_owned);
         self.ask_disk(id, Effect::Feed(FeedRequest::Owner { job: id, entry, path }));
     }
@@ -175,9 +175,13 @@ impl Core {
     pub(super) fn owned(&mut self, now: Time, id: JobId, result: Result<Owner>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.part.pending = job.part.pending.saturating_sub(1);
-        if job.existing.verdict != ExistingVerdict::AskedOwner {
-            return self.closed(now, id);
-        }
+        let answered = match std::mem::replace(&mut job.phase, Phase::Ready) {
+            Phase::AskingOwner(answered) => answered,
+            phase => {
+                job.phase = phase;
+                return self.closed(now, id);
+            }
+        };
         job.existing.verdict = match result {
             Ok(Owner::Another(url)) => {
                 ExistingVerdict::Owned(format!("the file of another entry has this name ({url})"))
@@ -190,19 +194,17 @@ impl Core {
             // A ledger that cannot be asked says nothing against it; its content decides.
             Ok(Owner::Itself { .. } | Owner::Nobody) | Err(_) => ExistingVerdict::Unowned,
         };
-        if matches!(job.phase, Phase::Closing(_)) {
-            return self.closed(now, id);
-        }
         let partial = job.part.journal.take().map(|journal| *journal);
-        self.place(now, id, partial);
+        self.place(now, id, answered, partial);
     }
 
     /// Compares its content with the server's: whole where that is little, else by samples.
-    pub(super) fn compare_existing(&mut self, now: Time, id: JobId, partial: Option<Journal>) {
+    pub(super) fn compare_existing(&mut self, now: Time, id: JobId, answered: Box<Answered>, partial: Option<Journal>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.part.journal = partial.map(Box::new);
-        job.phase = Phase::Comparing;
-        if let Some(content) = job.answer.whole.clone() {
+        let content = answered.whole.clone();
+        job.phase = Phase::Comparing(Comparison { answered, samples: None });
+        if let Some(content) = content {
             let effect =
                 Effect::Open(OpenRequest::Compare { job: id, path: job.naming.path.clone(), offset: 0, content });
             return self.ask_disk(id, effect);
@@ -215,17 +217,20 @@ impl Core {
             }
             return;
         }
-        job.existing.samples = Some(match job.existing.verdict {
-            ExistingVerdict::Changed => samples::all(len_bytes),
-            _ => samples::of_file(len_bytes, &mut self.random),
-        });
+        if let Phase::Comparing(comparison) = &mut job.phase {
+            comparison.samples = Some(match job.existing.verdict {
+                ExistingVerdict::Changed => samples::all(len_bytes),
+                _ => samples::of_file(len_bytes, &mut self.random),
+            });
+        }
         self.drop_transfers(&[probe]);
     }
 
     /// Asks for the next sample of a large file.
     pub(super) fn ask_sample_of_existing(&mut self, now: Time, id: JobId) {
         let job = &self.jobs[&id];
-        let Some(range) = job.existing.samples.as_ref().and_then(|left| left.last().copied()) else { return };
+        let Phase::Comparing(comparison) = &job.phase else { return };
+        let Some(range) = comparison.samples.as_ref().and_then(|left| left.last().copied()) else { return };
         let is_waiting = job.tries.failures.values().any(|failure| failure.retry_at > now);
         if !job.transfers.is_empty() || job.part.pending > 0 || is_waiting {
             return;
@@ -291,14 +296,14 @@ impl Core {
     pub(super) fn compared(&mut self, now: Time, id: JobId, result: Result<bool>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.part.pending = job.part.pending.saturating_sub(1);
-        if !matches!(job.phase, Phase::Comparing) {
+        if !matches!(job.phase, Phase::Comparing(_)) {
             return self.closed(now, id);
         }
         let is_same = match result {
             Ok(is_same) => is_same,
             Err(error) => return self.fail_or_wait(now, id, error),
         };
-        if let (true, Some(left)) = (is_same, &mut job.existing.samples) {
+        if let (true, Phase::Comparing(Comparison { samples: Some(left), .. })) = (is_same, &mut job.phase) {
             left.pop();
             if !left.is_empty() {
                 return self.ask_sample_of_existing(now, id);
@@ -310,7 +315,8 @@ impl Core {
     /// Whether its content is the same, if that could be found out.
     fn existing_compared(&mut self, now: Time, id: JobId, is_same: Option<bool>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let was_sampled = job.existing.samples.take().is_some() && job.existing.verdict != ExistingVerdict::Changed;
+        let Phase::Comparing(comparison) = std::mem::replace(&mut job.phase, Phase::Ready) else { return };
+        let was_sampled = comparison.samples.is_some() && job.existing.verdict != ExistingVerdict::Changed;
         let Some(existing) = &job.existing.file else { return };
         if is_same == Some(true) {
             let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
@@ -326,17 +332,15 @@ impl Core {
             _ => ExistingVerdict::Other(why.to_owned()),
         };
         let partial = job.part.journal.take().map(|journal| *journal);
-        let is_at_hand = job.answer.whole.is_some();
-        if is_at_hand || job.existing_said(self.settings.existing) == Policy::Fail {
-            return self.place(now, id, partial);
+        let answered = comparison.answered;
+        if answered.whole.is_some() || job.existing_said(self.settings.existing) == Policy::Fail {
+            return self.place(now, id, answered, partial);
         }
         // The answer is used up; the file is asked for again, and it is known now what is to be done.
         if let Some(journal) = partial {
             super::adopt::adopt(job, journal);
         }
-        job.answer.head = None;
         job.answer.probe = None;
-        job.phase = Phase::Ready;
         let left: Vec<_> = job.transfers.clone();
         self.drop_transfers(&left);
     }

@@ -106,15 +106,17 @@ impl Core {
                 self.effects.push(Effect::Report(Event::Paused { job: id }));
             }
             Phase::Paused | Phase::Closing(_) | Phase::Publishing => {}
-            _ => self.close(now, id, Closing::Pause),
+            _ => self.close(now, id, Closing::Pause { resumes: false }),
         }
     }
 
     pub(super) fn resume(&mut self, id: JobId) {
         let Some(at) = self.paused.iter().position(|paused| *paused == id) else {
             // It may be on its way there.
-            if let Some(job) = self.jobs.get_mut(&id) {
-                job.resumes = matches!(job.phase, Phase::Closing(Closing::Pause));
+            if let Some(job) = self.jobs.get_mut(&id)
+                && let Phase::Closing(Closing::Pause { resumes }) = &mut job.phase
+            {
+                *resumes = true;
             }
             return;
         };

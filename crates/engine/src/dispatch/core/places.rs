@@ -9,7 +9,7 @@ use crate::dispatch::job::{Job, Phase};
 use crate::event::Event;
 use crate::http::origin::Origin;
 use crate::job::JobId;
-use crate::message::{Effect, Time};
+use crate::message::{Effect, Protocol, Time};
 
 /// Who takes places now.
 #[derive(Debug, Default)]
@@ -116,7 +116,7 @@ impl Core {
                 path: job.naming.path.clone(),
                 total_bytes: job.content.total_bytes,
                 resumed_bytes: job.content.resumed_bytes,
-                protocol: job.answer.protocol.name(),
+                protocol: job.answer.protocol.map(Protocol::name),
             };
             self.effects.push(Effect::Report(event));
         }

@@ -8,7 +8,7 @@ use super::existing::Decision;
 use super::places::Places;
 use super::{Core, UNSTORED_BYTES_MAX, UNSTORED_FILES_MAX};
 use crate::dispatch::identity::Link;
-use crate::dispatch::job::{Closing, ExistingVerdict, Job, Phase, Published};
+use crate::dispatch::job::{Answered, Closing, ExistingVerdict, Job, Phase, Published};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{ErrorReport, Event, How};
 use crate::feed::{Fed, FedEntry};
@@ -170,7 +170,7 @@ impl Core {
                 job.naming.path = job.naming.dir(&self.settings.dir).join(&job.naming.plain_name);
             }
         }
-        self.prepare(now, id);
+        self.prepare(now, id, None);
     }
 
     /// The name that an earlier run gave an entry is its own, unless somebody has it now.
@@ -203,7 +203,8 @@ impl Core {
         if job.naming.is_named {
             self.names.number(job);
             self.tell_numbers(id);
-            self.prepare(now, id);
+            let answered = self.take_answered(id);
+            self.prepare(now, id, answered);
             return true;
         }
         if let Some(key) = job.naming.reserved.take() {
@@ -225,7 +226,7 @@ impl Core {
     }
 
     /// Reserves the name and looks for what is there under it.
-    pub(super) fn prepare(&mut self, now: Time, id: JobId) {
+    pub(super) fn prepare(&mut self, now: Time, id: JobId, answered: Option<Box<Answered>>) {
         loop {
             let Some(job) = self.jobs.get_mut(&id) else { return };
             let is_free = self.names.reserve(job);
@@ -242,7 +243,7 @@ impl Core {
                     Error::new(ErrorKind::NameTaken, message).with_path(job.naming.path.clone()).with_advice(ONE_NAME);
                 return self.close(now, id, Closing::Fail(error));
             }
-            job.phase = Phase::Preparing;
+            job.phase = Phase::Preparing(answered);
             // A name that is only guessed and spoken for is not touched: the answer may give another.
             let look = match (is_free, self.settings.resume) {
                 (false, _) => Look::Final,
@@ -250,7 +251,6 @@ impl Core {
                 (true, true) => Look::Resume,
             };
             job.existing.verdict = ExistingVerdict::Unknown;
-            job.existing.samples = None;
             let path = job.naming.path.clone();
             return self.ask_disk(id, Effect::Open(OpenRequest::Prepare { job: id, path, look }));
         }
@@ -261,12 +261,12 @@ impl Core {
         job.part.pending = job.part.pending.saturating_sub(1);
         let mut prepared = match result {
             Ok(prepared) => *prepared,
-            Err(error) if matches!(job.phase, Phase::Preparing) => {
+            Err(error) if matches!(job.phase, Phase::Preparing(_)) => {
                 return self.fail_or_wait(now, id, error);
             }
             Err(_) => return self.closed(now, id),
         };
-        if matches!(job.phase, Phase::Preparing) && self.leaves_to_other_entry(now, id, &mut prepared) {
+        if matches!(job.phase, Phase::Preparing(_)) && self.leaves_to_other_entry(now, id, &mut prepared) {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
@@ -279,7 +279,7 @@ impl Core {
         job.part.is_there = prepared.has_part;
         job.old.is_there = prepared.has_old;
         job.old.evidence = prepared.old.take();
-        if !matches!(job.phase, Phase::Preparing) {
+        if !matches!(job.phase, Phase::Preparing(_)) {
             if let (Some(journal), true) = (prepared.partial, job.content.done.is_empty()) {
                 // Keep what is there when it is closed before it began.
                 adopt(job, journal);
@@ -293,9 +293,17 @@ impl Core {
         for warning in prepared.warnings {
             self.warn(Some(id), warning);
         }
-        match self.jobs[&id].answer.head.is_some() {
-            true => self.place(now, id, prepared.partial),
-            false => self.begin(now, id, prepared.partial),
+        match self.take_answered(id) {
+            Some(answered) => self.place(now, id, answered, prepared.partial),
+            None => self.begin(now, id, prepared.partial),
+        }
+    }
+
+    /// The answer that has given a job its name, if one has.
+    fn take_answered(&mut self, id: JobId) -> Option<Box<Answered>> {
+        match &mut self.jobs.get_mut(&id)?.phase {
+            Phase::Preparing(answered) => answered.take(),
+            _ => None,
         }
     }
 
@@ -320,20 +328,20 @@ impl Core {
             return self.close(now, id, Closing::There(How::Skipped, published));
         }
         if job.must_check_existing() {
-            return self.check_existing(id);
+            return self.check_existing(id, None);
         }
         self.beside_existing(now, id);
     }
 
     /// Compares the file that has the name with the digest that was asked for.
-    pub(super) fn check_existing(&mut self, id: JobId) {
+    pub(super) fn check_existing(&mut self, id: JobId, answered: Option<Box<Answered>>) {
         let believes_server = self.settings.server_digests;
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let (Some(promise), Some(existing)) = (job.promise(believes_server), &job.existing.file) else { return };
         let algorithm = promise.checksum().algorithm();
         let len_bytes = existing.stat.len_bytes;
         job.existing.is_checked = true;
-        job.phase = Phase::CheckingExisting;
+        job.phase = Phase::CheckingExisting(answered);
         let path = job.naming.path.clone();
         self.ask_disk(
             id,
@@ -377,7 +385,7 @@ impl Core {
             }));
             job.forget();
             self.names.number(job);
-            return self.prepare(now, id);
+            return self.prepare(now, id, None);
         }
         // Whether a file has it, publishing shows.
         self.names.number_free(job);

@@ -85,8 +85,8 @@ impl Core {
         match job.phase {
             Phase::Closing(_) => return self.closed(now, id),
             Phase::Publishing | Phase::Verifying => return,
-            Phase::Checking => return self.check_ended(now, id, &transfer, end),
-            Phase::Comparing => return self.compare_ended(now, id, &transfer, end),
+            Phase::Checking { .. } => return self.check_ended(now, id, &transfer, end),
+            Phase::Comparing(_) => return self.compare_ended(now, id, &transfer, end),
             _ => {}
         }
         if is_otherwise && self.ask_otherwise(id, &transfer) {
@@ -377,7 +377,9 @@ impl Core {
         if job.ranges.segmented == Segmented::Trying && !transfer.is_probe {
             job.ranges.segmented = Segmented::Unknown;
         }
-        if matches!(job.phase, Phase::Probing | Phase::Preparing | Phase::Opening) && transfer.is_probe {
+        if matches!(job.phase, Phase::Probing | Phase::Preparing(_) | Phase::AskingOwner(_) | Phase::Opening)
+            && transfer.is_probe
+        {
             if matches!(job.phase, Phase::Probing) {
                 job.phase = Phase::Ready;
             } else {

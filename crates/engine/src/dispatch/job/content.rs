@@ -2,7 +2,6 @@
 
 use crate::evidence::Evidence;
 use crate::journal::Verified;
-use crate::message::Time;
 use crate::ranges::{ByteRange, RangeSet};
 
 /// The content of one job.
@@ -37,11 +36,9 @@ pub(crate) struct Content {
 /// Whether the server still has the version, asked when all bytes have come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum FinalCheck {
-    /// Not asked.
+    /// Not known yet.
     #[default]
     Open,
-    /// Wanted since then.
-    Asking(Time),
     /// It has it, or nobody says otherwise.
     Current,
     /// It has another one now.

@@ -1,7 +1,6 @@
 //! What is known of a file that has the final name already.
 
 use crate::message::Existing;
-use crate::ranges::ByteRange;
 
 /// The file that has the final name, if there is one.
 #[derive(Debug, Default)]
@@ -9,8 +8,6 @@ pub(crate) struct ExistingFile {
     pub(crate) file: Option<Existing>,
     /// What was said of it.
     pub(crate) verdict: ExistingVerdict,
-    /// What is to be compared of it still, where that is done by samples.
-    pub(crate) samples: Option<Vec<ByteRange>>,
     /// Whether it was compared with the digest that was asked for.
     pub(crate) is_checked: bool,
 }
@@ -20,8 +17,6 @@ pub(crate) struct ExistingFile {
 pub(crate) enum ExistingVerdict {
     #[default]
     Unknown,
-    /// The feed is asked whose it is.
-    AskedOwner,
     /// Nobody else's.
     Unowned,
     /// Its own, and changed since: only its whole content can show that it is the same again.

@@ -17,6 +17,7 @@ use http::HeaderMap;
 use url::Url;
 
 use self::answer::Answer;
+pub(crate) use self::answer::Answered;
 use self::content::Content;
 pub(crate) use self::content::FinalCheck;
 use self::existing::ExistingFile;
@@ -45,7 +46,7 @@ use crate::message::{Demand, Note, Time};
 use crate::options::Existing as Policy;
 use crate::plan::TransferId;
 use crate::promise::Promise;
-use crate::ranges::RangeSet;
+use crate::ranges::{ByteRange, RangeSet};
 use crate::secret;
 use crate::storage::StatKind;
 
@@ -54,10 +55,12 @@ use crate::storage::StatKind;
 pub(crate) enum Phase {
     /// In the queue.
     Waiting,
-    /// The disk looks for what is there under its name.
-    Preparing,
+    /// The disk looks for what is there under its name, which an answer may have given it.
+    Preparing(Option<Box<Answered>>),
     /// The digest of a file that has the name already is computed.
-    CheckingExisting,
+    CheckingExisting(Option<Box<Answered>>),
+    /// The feed is asked whose the file is that has the name already.
+    AskingOwner(Box<Answered>),
     /// Wants a connection for its first request.
     Ready,
     /// Its first request is under way.
@@ -65,11 +68,11 @@ pub(crate) enum Phase {
     /// Its partial file is being opened.
     Opening,
     /// The file that has the name already is compared with the server's.
-    Comparing,
+    Comparing(Comparison),
     /// Bytes come (or wait for a connection or a retry).
     Moving,
-    /// All have come; the server is asked whether it still has this version.
-    Checking,
+    /// All have come; since this time the server is to be asked whether it still has this version.
+    Checking { since: Time },
     /// The digest of the partial file is computed.
     Verifying,
     /// It is being synced and renamed.
@@ -80,11 +83,23 @@ pub(crate) enum Phase {
     Paused,
 }
 
+/// A comparison of a file that has the name already with the server's.
+#[derive(Debug)]
+pub(crate) struct Comparison {
+    pub(crate) answered: Box<Answered>,
+    /// The ranges that are still to be compared, which are asked for one by one; without any, the whole is
+    /// compared with the answer's body.
+    pub(crate) samples: Option<Vec<ByteRange>>,
+}
+
 /// Why a job is being closed, and so what follows.
 #[derive(Debug)]
 pub(crate) enum Closing {
     Fail(Error),
-    Pause,
+    /// It was asked to go on already where `resumes`.
+    Pause {
+        resumes: bool,
+    },
     Cancel,
     Interrupt,
     /// It was there already.
@@ -130,8 +145,6 @@ pub(crate) struct Job {
     pub(crate) started: Time,
     /// Its beginning was told.
     pub(crate) is_started: bool,
-    /// It was asked to go on before it had been paused.
-    pub(crate) resumes: bool,
     pub(crate) naming: Naming,
     pub(crate) existing: ExistingFile,
     pub(crate) content: Content,
@@ -183,7 +196,6 @@ impl Job {
             phase: Phase::Waiting,
             started: Time::ZERO,
             is_started: false,
-            resumes: false,
             naming: Naming::default(),
             existing: ExistingFile::default(),
             content: Content::default(),
@@ -304,7 +316,6 @@ impl Job {
         self.content.forget();
         self.part.saved_bytes = 0;
         self.ranges.forget();
-        self.answer.forget();
         self.sources.forget();
         self.lead_mut().distrusts_if_range = false;
         self.tries.doubts = Doubts::default();
@@ -382,16 +393,16 @@ impl Job {
 
     /// Whether it was asked for and has not come; the others are only prepared ahead, or wait.
     pub(crate) fn takes_place(&self) -> bool {
-        match self.phase {
-            Phase::Waiting | Phase::CheckingExisting | Phase::Ready => false,
-            Phase::Preparing => self.answer.head.is_some(),
+        match &self.phase {
+            Phase::Waiting | Phase::CheckingExisting(_) | Phase::Ready => false,
+            Phase::Preparing(answered) => answered.is_some(),
             _ => true,
         }
     }
 
     /// Whether its server was asked for something, and it waits for that.
     pub(crate) fn is_asked(&self) -> bool {
-        matches!(self.phase, Phase::Probing | Phase::Moving | Phase::Checking | Phase::Comparing)
+        matches!(self.phase, Phase::Probing | Phase::Moving | Phase::Checking { .. } | Phase::Comparing(_))
     }
 
     /// Whether its name comes from its URL or its server, and is one of many in a list: nobody has
@@ -436,7 +447,9 @@ impl Job {
     /// Where it stands, for people.
     pub(crate) fn state(&self, now: Time) -> FileState {
         match &self.phase {
-            Phase::Verifying | Phase::CheckingExisting | Phase::Comparing | Phase::Checking => FileState::Verifying,
+            Phase::Verifying | Phase::CheckingExisting(_) | Phase::Comparing(_) | Phase::Checking { .. } => {
+                FileState::Verifying
+            }
             Phase::Publishing | Phase::Closing(_) => FileState::Finishing,
             Phase::Paused => FileState::Paused,
             Phase::Moving | Phase::Ready if self.transfers.is_empty() => {
