@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::error::{Blame, Error, ErrorKind};
+use crate::error::{Advice, Blame, Error, ErrorKind};
 use crate::job::JobId;
 
 /// Something happened. Serialised as one JSON object with the field `event`; see `docs/events.md`.
@@ -331,8 +331,13 @@ pub struct ErrorReport {
     pub path: Option<PathBuf>,
     /// How often it was tried.
     pub attempts: u32,
-    /// What to do next.
-    pub advice: Option<&'static str>,
+    /// What to do next; `advice_code` in its JSON.
+    #[serde(rename = "advice_code")]
+    pub advice: Option<Advice>,
+    /// The same in words; `advice` in its JSON. The engine has none: a program adds its own before it
+    /// writes an event down.
+    #[serde(rename = "advice")]
+    pub advice_words: Option<&'static str>,
 }
 
 impl From<&Error> for ErrorReport {
@@ -345,6 +350,7 @@ impl From<&Error> for ErrorReport {
             path: error.path().map(PathBuf::from),
             attempts: error.attempts(),
             advice: error.advice(),
+            advice_words: None,
         }
     }
 }

@@ -24,7 +24,7 @@
 //! # Ok::<(), towline_engine::Error>(())
 //! ```
 //!
-//! The engine knows no terminal, no signals and no exit codes; those belong to programs.
+//! The engine knows no terminal, no flags, no signals and no exit codes; those belong to programs.
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
@@ -70,7 +70,7 @@ extern crate self as towline_engine;
 
 pub use checksum::Checksum;
 pub use download::{Download, download};
-pub use error::{Blame, Error, ErrorKind, Result};
+pub use error::{Advice, Blame, Error, ErrorKind, Result};
 pub use event::{Event, Progress, Reporter, Summary};
 pub use job::{JobId, JobOptions, JobSpec};
 pub use options::Options;

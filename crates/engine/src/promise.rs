@@ -2,10 +2,8 @@
 //! where the user said nothing. Plain values, compared by the dispatcher and the committer.
 
 use crate::checksum::Checksum;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Advice, Error, ErrorKind};
 use crate::http::digest::ServerDigest;
-
-const ADVICE: &str = "the next run fetches it again; --no-server-digest leaves out what the server says";
 
 /// A digest that the content was promised to have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +53,7 @@ impl Promise {
                     digest.field(),
                     digest.checksum(),
                 );
-                Error::new(ErrorKind::Digest, text).with_advice(ADVICE)
+                Error::new(ErrorKind::Digest, text).with_advice(Advice::RunAgainOrIgnoreServerDigest)
             }
         }
     }
@@ -77,7 +75,7 @@ mod tests {
             "the content does not have the digest that the server gave in x-goog-hash \
              (expected crc32c=00000001, found crc32c=00000002)"
         );
-        assert!(error.advice().is_some_and(|advice| advice.contains("--no-server-digest")));
+        assert_eq!(error.advice(), Some(Advice::RunAgainOrIgnoreServerDigest));
     }
 
     #[test]
@@ -89,6 +87,6 @@ mod tests {
             "the content does not have the crc32c digest that was asked for (expected crc32c=00000001, found \
              crc32c=00000002)"
         );
-        assert!(error.advice().is_some_and(|advice| !advice.contains("--no-server-digest")));
+        assert_eq!(error.advice(), Some(Advice::RunAgainOrCheckDigest));
     }
 }

@@ -3,8 +3,8 @@
 
 use towline_engine::Error;
 
-use crate::exit_codes;
 use crate::say::say;
+use crate::{advice, exit_codes};
 
 /// The end of a command that went wrong as a whole.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl From<Error> for Complaint {
     fn from(error: Error) -> Self {
         let complaint = Self::new(exit_codes::from_error(error.kind()), error.to_string());
         match error.advice() {
-            Some(advice) => complaint.hint(advice),
+            Some(advice) => complaint.hint(advice::words(advice)),
             None => complaint,
         }
     }

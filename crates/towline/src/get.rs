@@ -17,7 +17,7 @@ use crate::args::GetArgs;
 use crate::complaint::Complaint;
 use crate::exit_codes;
 use crate::say::say;
-use crate::screen::{Collected, Collector, Screen, View, summary};
+use crate::screen::{Collected, Collector, Screen, View, Worded, summary};
 use crate::settings::{self, Settings};
 
 /// So many URLs at most get a line each where nothing can be redrawn.
@@ -102,7 +102,7 @@ fn session(
     if let Some(path) = settings.status_file {
         reporters = reporters.with(StatusFile::new(path, STATUS_FILE_EVERY));
     }
-    let mut builder = Session::builder(options).reporter(reporters).interrupts(signals);
+    let mut builder = Session::builder(options).reporter(Worded(reporters)).interrupts(signals);
     if let Some(batch) = batch {
         builder = builder.feed(batch);
     }

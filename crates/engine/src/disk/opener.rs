@@ -16,7 +16,7 @@ use towline_threads::queue::Queue;
 use super::Parts;
 use super::ours::{self, Found};
 use super::written::{self, Doubt};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::job::JobId;
 use crate::journal::Journal;
 use crate::message::{Existing, Look, Message, Open, OpenRequest, Prepared};
@@ -460,22 +460,17 @@ impl Opener {
                 shown_bytes(most),
                 shown_bytes(total)
             );
-            return Err(Error::new(ErrorKind::Storage, text)
-                .with_path(path)
-                .with_advice("save it on another disk (-o)"));
+            return Err(Error::new(ErrorKind::Storage, text).with_path(path).with_advice(Advice::SaveOnOtherDisk));
         }
         let Some(free) = self.storage.free_bytes(parent).ok().filter(|free| *free < total) else { return Ok(()) };
         let text = format!("cannot write: {} needed, {} free", shown_bytes(total), shown_bytes(free));
         let error = Error::new(ErrorKind::DiskFull, text).with_path(path);
         // An empty disk would not do.
         if self.storage.capacity_bytes(parent).is_ok_and(|capacity| capacity > 0 && capacity < total) {
-            return Err(error.with_transient(false).with_advice("save it on a larger disk (-d, -o)"));
+            return Err(error.with_transient(false).with_advice(Advice::SaveOnLargerDisk));
         }
         Err(match is_second {
-            true => error.with_advice(
-                "the partial file of the version before is kept until the new one is complete; make room for both, or \
-                 use --restart to give it up",
-            ),
+            true => error.with_advice(Advice::MakeRoomOrRestart),
             false => error,
         })
     }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Advice, Error, ErrorKind};
 use crate::feed::entries::{Candidate, Found, Known};
 use crate::feed::fault::ledger_error;
 use crate::feed::identity::Identity;
@@ -32,7 +32,6 @@ const CHUNK_LINES_MAX: usize = 16_384;
 const CHUNK_BYTES_MAX: usize = 4 << 20;
 /// So many bytes of a list tell how it is written.
 const FORM_BYTES: u64 = 64 << 10;
-const FAILED_BEFORE: &str = "that was in an earlier run, and it was not asked for again; --retry-failed asks again";
 const WAIT: &str = "let the entries wait";
 
 /// Where a list comes from.
@@ -233,7 +232,7 @@ impl Batch {
                 }
                 Known::FailedPermanent { kind, message, attempts } if !self.retry_failed && !self.restart => {
                     let error =
-                        Error::new(kind_from(&kind), message).with_attempts(attempts).with_advice(FAILED_BEFORE);
+                        Error::new(kind_from(&kind), message).with_attempts(attempts).with_advice(Advice::RetryFailed);
                     self.ready.push_back(FedEntry::FailedBefore { entry, url: candidate.url, error });
                     continue;
                 }

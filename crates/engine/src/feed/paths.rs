@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Advice, Error, ErrorKind};
 
 /// The directory of ours in a batch's directory.
 pub(crate) const DIRECTORY: &str = ".towline";
@@ -23,7 +23,7 @@ pub(crate) fn aside_name(path: &Path) -> Result<PathBuf, Error> {
     let is_free = |name: &PathBuf| fs::symlink_metadata(name).is_err();
     names.find(is_free).ok_or_else(|| {
         let text = format!("it is damaged, and {ASIDE_MAX} others were set aside before");
-        Error::new(ErrorKind::Storage, text).with_path(path).with_advice("remove those that you do not need")
+        Error::new(ErrorKind::Storage, text).with_path(path).with_advice(Advice::RemoveDamagedFiles)
     })
 }
 

@@ -22,7 +22,7 @@ use self::handle::Interrupts;
 pub use self::handle::SessionHandle;
 use self::run::Run;
 pub use self::subscription::{Envelope, Subscription, SubscriptionError};
-use crate::error::{Error, ErrorKind, Result, find, plain_io};
+use crate::error::{Advice, Error, ErrorKind, Result, find, plain_io};
 use crate::event::{Reporter, Summary};
 use crate::feed::Feed;
 use crate::options::Options;
@@ -211,7 +211,7 @@ fn not_run(source: SuperviseError) -> Error {
     let refused = find::<io::Error>(&source).map(plain_io);
     let error = match refused {
         Some(why) => Error::new(ErrorKind::Storage, format!("this machine gives the engine too few threads ({why})"))
-            .with_advice("raise the limits of threads and memory (ulimit -u, ulimit -v), or try --threads 1"),
+            .with_advice(Advice::RaiseLimitsOrUseFewerThreads),
         None => Error::new(ErrorKind::Internal, "a thread of the engine failed"),
     };
     error.with_source(source)

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 use towline_engine::event::ErrorReport;
-use towline_engine::{ErrorKind, Event, JobSpec, Options, Session};
+use towline_engine::{Advice, ErrorKind, Event, JobSpec, Options, Session};
 use towline_origin::{ETag, Fault, Origin, Ranges, Resource, fill};
 
 use crate::common::{LONG, Live, MIB, Place, Run, fetch, spec, with_watchdog};
@@ -89,7 +89,8 @@ fn assert_refused(place: &Place, go_on: impl FnOnce() -> Run, texts: &[&str]) ->
     for text in texts {
         assert!(failure.message.contains(text), "{text:?} is missing: {}", failure.message);
     }
-    assert!(failure.advice.is_some_and(|advice| advice.contains("--restart")), "{:?}", failure.advice);
+    let may_restart = [Advice::SameContentOrRestart, Advice::RestartOrOtherName];
+    assert!(failure.advice.is_some_and(|advice| may_restart.contains(&advice)), "{:?}", failure.advice);
     assert_eq!(place.leftovers(&[]), PARTIAL);
     assert!(PARTIAL.map(|name| fs::read(place.file(name)).unwrap()) == before, "what was there was touched");
     assert_eq!(run.summary().kept_bytes, HALF);
@@ -150,7 +151,7 @@ fn a_new_link_to_another_version_is_refused_until_it_is_said_to_have_the_same_co
         begin(&place, tagged(OLD, 833, "old"));
         let origin = serve(tagged(NEW, 833, "new"));
         let told = assert_refused(&place, || go_on(&place, &origin), &["ETag \"new\" instead of \"old\""]);
-        assert!(told.advice.is_some_and(|advice| advice.contains("--same-content")));
+        assert_eq!(told.advice, Some(Advice::SameContentOrRestart));
 
         let origin = serve(tagged(NEW, 833, "new"));
         assert_went_on(&place, &go_on_with_the_same(&place, &origin), 833);
@@ -197,7 +198,7 @@ fn a_new_link_to_a_file_of_another_length_is_refused_whatever_is_said() {
             let longer = Resource::new(NEW, 837, size).etag(ETag::Custom("\"same\"".to_owned()));
             let text = format!("length {size} instead of {SIZE} bytes");
             let told = assert_refused(&place, || go_on(&place, &serve(longer.clone())), &[text.as_str()]);
-            assert!(told.advice.is_some_and(|advice| !advice.contains("--same-content")));
+            assert_eq!(told.advice, Some(Advice::RestartOrOtherName));
             assert_refused(&place, || go_on_with_the_same(&place, &serve(longer)), &[text.as_str()]);
         }
     });
@@ -276,7 +277,7 @@ fn an_expired_link_says_what_to_do_with_a_new_one() {
         let gone = serve(tagged(NEW, 843, "same").status(403));
         let run = fetch(options(&place, 2), [named(&gone, NEW)]);
         assert_eq!(run.failure_kinds(), [ErrorKind::Status(403)]);
-        assert!(run.failures()[0].advice.is_some_and(|advice| advice.contains("get a new one")));
+        assert_eq!(run.failures()[0].advice, Some(Advice::GiveNewLink));
         assert_eq!(place.leftovers(&[]), PARTIAL);
         assert_went_on(&place, &go_on(&place, &serve(tagged(NEW, 843, "same"))), 843);
     });

@@ -1,6 +1,6 @@
 //! Files that are larger than is allowed.
 
-use towline_engine::{Blame, ErrorKind, Event, Options, Session};
+use towline_engine::{Advice, Blame, ErrorKind, Event, Options, Session};
 use towline_origin::{Fault, Length, Origin, Resource};
 
 use crate::common::{LONG, Live, MIB, Place, fetch, spec, with_watchdog};
@@ -28,7 +28,7 @@ fn a_file_that_says_that_it_is_too_large_is_refused_and_leaves_nothing() {
             let failure = run.failures()[0];
             assert_eq!(failure.blame, Blame::User);
             assert!(failure.message.contains(&format!("{size} bytes")), "{}", failure.message);
-            assert!(failure.advice.is_some_and(|advice| advice.contains("--max-size")));
+            assert_eq!(failure.advice, Some(Advice::AllowLargerFile));
             assert_eq!(origin.stats().path("/large.bin").requests, 1);
             assert!(origin.stats().body_bytes < 2 * MIB, "{} bytes were sent", origin.stats().body_bytes);
             place.assert_content("a.bin", 822, 1000);

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use rustix::fs::{FlockOperation, flock};
 use towline_engine::event::How;
 use towline_engine::options::Existing;
-use towline_engine::{Blame, ErrorKind, Session};
+use towline_engine::{Advice, Blame, ErrorKind, Session};
 use towline_origin::{Fault, Origin, Resource};
 
 use crate::common::{LONG, Live, MIB, Place, fetch, spec, with_watchdog};
@@ -34,7 +34,7 @@ fn a_name_that_another_file_has_is_an_error_that_says_what_to_do() {
             let failure = run.failures()[0];
             assert_eq!(failure.blame, Blame::User);
             assert_eq!(failure.path, Some(place.file("a.bin")));
-            assert!(failure.advice.is_some_and(|advice| advice.contains("--overwrite")));
+            assert_eq!(failure.advice, Some(Advice::ChooseExisting));
             assert_eq!(fs::read(place.file("a.bin")).unwrap(), OTHER);
             assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
         }

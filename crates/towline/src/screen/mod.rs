@@ -8,6 +8,7 @@ mod lines;
 mod notes;
 pub(crate) mod summary;
 pub(crate) mod text;
+mod worded;
 
 use std::env;
 use std::io::{self, IsTerminal as _};
@@ -18,6 +19,7 @@ use towline_engine::{Event, Reporter};
 use crate::args::ProgressArg;
 
 pub(crate) use collect::{Collected, Collector};
+pub(crate) use worded::Worded;
 
 use bars::Bars;
 use json::Json;

@@ -4,6 +4,7 @@ use towline_engine::event::{ErrorReport, How, SourceShare, Summary};
 use towline_engine::secret::printable;
 use towline_engine::size;
 
+use crate::advice::words;
 use crate::screen::collect::Arrived;
 use crate::screen::text;
 
@@ -66,7 +67,7 @@ pub(crate) fn failed(summary: &Summary, is_single: bool) -> Option<String> {
     for failure in summary.failures.iter().take(FAILURES_SHOWN) {
         let line = failure_line(&failure.url, &failure.error);
         lines.push(if is_single { format!("towline: {line}") } else { format!("  {line}") });
-        if let Some(advice) = failure.error.advice {
+        if let Some(advice) = failure.error.advice.map(words) {
             lines.push(if is_single { format!("  → {advice}") } else { format!("    → {advice}") });
         }
     }
@@ -138,7 +139,7 @@ fn speed(bytes: u64, seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use towline_engine::event::Failure;
-    use towline_engine::{Blame, ErrorKind};
+    use towline_engine::{Advice, Blame, ErrorKind};
 
     use super::*;
 
@@ -157,7 +158,8 @@ mod tests {
                 message: "the server answered 503".to_owned(),
                 path: None,
                 attempts: 5,
-                advice: Some("the server is busy; run the same command again later to go on"),
+                advice: Some(Advice::RunAgainWhenLessBusy),
+                advice_words: None,
             },
         }
     }

@@ -43,6 +43,8 @@ fn events_are_one_json_object_a_line_and_tell_each_file_from_start_to_end() {
     assert_eq!(failed.len(), 1);
     assert_eq!(failed[0]["url"], none.as_str());
     assert_eq!(failed[0]["error"]["status"], 404);
+    assert_eq!(failed[0]["error"]["advice_code"], "check_url");
+    assert_eq!(failed[0]["error"]["advice"], "check the URL, or ask the owner of the server");
     for finished in of("finished") {
         let begun = events.iter().position(|event| event["event"] == "started" && event["job"] == finished["job"]);
         let ended = events.iter().position(|event| event == finished);
@@ -54,6 +56,7 @@ fn events_are_one_json_object_a_line_and_tell_each_file_from_start_to_end() {
     assert_eq!(summary["event"], "summary");
     assert_eq!(summary["done_files"], 3);
     assert_eq!(summary["failed_files"], 1);
+    assert_eq!(summary["failures"][0]["error"], failed[0]["error"]);
     assert_eq!(summary["interrupted"], false);
     assert_eq!(of("summary").len(), 1);
 }
@@ -176,6 +179,8 @@ fn the_status_file_is_whole_json_at_every_moment_and_says_how_it_ended() {
     let status: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     assert_eq!(status["state"], "failed");
     assert_eq!(status["failures"][0]["error"]["status"], 404);
+    assert_eq!(status["failures"][0]["error"]["advice_code"], "check_url");
+    assert_eq!(status["failures"][0]["error"]["advice"], "check the URL, or ask the owner of the server");
 }
 
 #[test]

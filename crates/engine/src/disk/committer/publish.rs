@@ -9,7 +9,7 @@ use super::paths::{directory_of, note_bytes};
 use super::{Committer, Pending};
 use crate::disk::ours::{self};
 use crate::disk::written;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::failpoint;
 use crate::message::{Message, Publish, Published};
 use crate::name::{aside_path, part_path};
@@ -217,7 +217,7 @@ impl Committer {
         let kept = ours::set_aside_as(&*self.storage, path, |number| aside_path(&part, number))?;
         let text =
             format!("the partial file was replaced or cut while it got its name; it is kept as {}", kept.display());
-        Err(Error::new(ErrorKind::Storage, text).with_path(path.clone()).with_advice("run the same command again"))
+        Err(Error::new(ErrorKind::Storage, text).with_path(path.clone()).with_advice(Advice::RunAgainFromStart))
     }
 }
 

@@ -8,7 +8,7 @@ use super::doubt::{KEPT, UNKNOWN_MAX, page_error};
 use super::existing::Decision;
 use crate::dispatch::identity::Link;
 use crate::dispatch::job::{Answered, Closing, Phase, Segmented};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::evidence::Verdict;
 use crate::feed::{Settled, SettledState};
@@ -386,10 +386,9 @@ impl Core {
             "what an earlier run left under this name is of another URL ({}), and nothing shows that it is the same file",
             crate::secret::printable(&journal.identity.url)
         );
-        let error = Error::new(ErrorKind::NameTaken, text).with_path(job.naming.path.clone()).with_advice(
-            "what has come is kept; --same-content goes on if samples of both agree, --restart gives it up, another \
-                 -o begins beside it",
-        );
+        let error = Error::new(ErrorKind::NameTaken, text)
+            .with_path(job.naming.path.clone())
+            .with_advice(Advice::SameContentRestartOrOtherName);
         super::adopt::adopt(job, journal);
         self.close(now, id, Closing::Fail(error));
     }

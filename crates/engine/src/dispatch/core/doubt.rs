@@ -11,7 +11,7 @@ use super::Core;
 use super::connect::RANGE_TRIES;
 use crate::dispatch::identity::Link;
 use crate::dispatch::job::{By, Doubts, Job, Segmented, Transfer};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Advice, Error, ErrorKind};
 use crate::evidence::{Verdict, page};
 use crate::job::JobId;
 use crate::message::{CommitRequest, Effect, Head, Shape, Time};
@@ -25,10 +25,8 @@ pub(super) const UNKNOWN_MAX: u32 = 3;
 /// So often what is held is compared with other places before anything more comes: a redirect may lead
 /// to another one each time.
 const COMPARISONS_MAX: u32 = 3;
-pub(super) const KEPT: &str = "what has come is kept; run the same command again later, --same-content goes on if samples of both \
-                    agree, --restart begins again";
-const KEPT_PAGE: &str = "what has come is kept; open the URL in a browser, it may want a login, and run the same command \
-                         again";
+pub(super) const KEPT: Advice = Advice::RunAgainLaterSameContentOrRestart;
+const KEPT_PAGE: Advice = Advice::LogInThenRunAgain;
 
 impl Core {
     /// A 206 with this range, whose version does not let it be put together with what is held.

@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 
 use super::Core;
 use crate::dispatch::job::{Answered, Closing, Comparison, ExistingVerdict, Job, Phase, Published, Transfer};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::event::How;
 use crate::evidence::samples::{self, GATHERED_BYTES_MAX};
 use crate::feed::Owner;
@@ -19,8 +19,8 @@ use crate::plan::piece::Piece;
 use crate::storage::StatKind;
 
 const UNPROVEN: &str = "a file of the same size has this name, and nothing shows that it is the same file";
-const NO_FILE: &str = "only files are replaced: move it away, or use -o or --auto-rename";
-const TRUST_SIZE: &str = "use --trust-size to take it for the file, or --overwrite, --auto-rename or --skip-existing";
+const NO_FILE: Advice = Advice::MoveAwayOrRename;
+const TRUST_SIZE: Advice = Advice::TrustSizeOrChooseExisting;
 
 /// What is to be done about a file that has the name.
 pub(super) enum Decision {

@@ -9,7 +9,7 @@ use super::Core;
 use super::adopt::adopt;
 use crate::dispatch::identity::{Doubt, Link};
 use crate::dispatch::job::{By, Closing, Job, Phase, Transfer};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Advice, Error, ErrorKind};
 use crate::event::Event;
 use crate::evidence::Evidence;
 use crate::evidence::samples::{self, IDENTITY_SAMPLES};
@@ -21,11 +21,9 @@ use crate::ranges::ByteRange;
 use crate::source::rejection::Rejection;
 use crate::{secret, size};
 
-const TRY_SAMPLES: &str = "what is there is kept; --same-content goes on with it if samples of both agree, \
-                           --restart begins again";
-const BEGIN_AGAIN: &str = "what is there is kept; --restart begins again, another -o begins beside it";
-const NEW_LINK: &str = "what is there is kept; if the link has expired, get a new one and give it with -o and the \
-                        same name";
+const TRY_SAMPLES: Advice = Advice::SameContentOrRestart;
+const BEGIN_AGAIN: Advice = Advice::RestartOrOtherName;
+const NEW_LINK: Advice = Advice::GiveNewLink;
 
 impl Core {
     /// Takes over what an earlier run left, before anybody was asked. If it came from another URL, that

@@ -9,7 +9,7 @@ use super::places::Places;
 use super::{Core, UNSTORED_BYTES_MAX, UNSTORED_FILES_MAX};
 use crate::dispatch::identity::Link;
 use crate::dispatch::job::{Answered, Closing, ExistingVerdict, Job, Phase, Published};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::event::{ErrorReport, Event, How};
 use crate::feed::{Fed, FedEntry};
 use crate::http::origin::Origin;
@@ -26,7 +26,7 @@ const FED_MIN: usize = 512;
 const WAITING_MAX: usize = 16_384;
 /// Files that are begun, those that wait for a retry included: sixteen times the places and so many.
 const RUNNING_MIN: usize = 64;
-const ONE_NAME: &str = "use --auto-rename, or give the URLs in a list (-i), which numbers such names";
+const ONE_NAME: Advice = Advice::NumberNames;
 
 impl Core {
     /// Keeps the queue filled, so that a free place never waits for the list.

@@ -14,7 +14,7 @@ use super::doubt::KEPT;
 use super::protocol::without_protocol;
 use crate::backoff;
 use crate::dispatch::job::{Failures, Phase, Segmented, Transfer};
-use crate::error::{Blame, Error, ErrorKind};
+use crate::error::{Advice, Blame, Error, ErrorKind};
 use crate::event::Event;
 use crate::http::origin::Origin;
 use crate::job::JobId;
@@ -33,8 +33,7 @@ pub(super) const PATIENCE_MAX: u32 = 20;
 const LONE_HOLD_MAX: Duration = Duration::from_secs(10);
 /// And so often for each retry that is allowed.
 pub(super) const PATIENCE_OF_RETRY: u32 = 4;
-const PROVE: &str =
-    "the server tells neither the length nor the end of the file; if you know its digest, give it with --checksum";
+const PROVE: Advice = Advice::GiveChecksum;
 
 impl Core {
     pub(super) fn ended(&mut self, now: Time, ended: Ended) {

@@ -12,7 +12,7 @@ use rustls_pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
 
-use crate::error::{Error, ErrorKind, Result, find};
+use crate::error::{Advice, Error, ErrorKind, Result, find};
 use crate::http::origin::{Origin, Scheme};
 use crate::job::Profile;
 use crate::message::{Alpn, Protocol};
@@ -142,9 +142,7 @@ impl Network {
         let (stream, _) = secured.map_err(|error| {
             let refused = refusal::not_connected(proxy, origin, error.message()).with_transient(error.is_transient());
             let refused = match error.kind() {
-                ErrorKind::Tls => refused.with_advice(
-                    "if the proxy's certificate is signed by an authority of your own, give it with --ca-file",
-                ),
+                ErrorKind::Tls => refused.with_advice(Advice::GiveProxyAuthority),
                 _ => refused,
             };
             refused.with_source(error)

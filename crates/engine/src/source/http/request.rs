@@ -9,7 +9,7 @@ use http_body_util::Empty;
 use hyper::body::{Body as _, Incoming};
 use url::Url;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::evidence::{Evidence, Place};
 use crate::http::content_range::ContentRange;
 use crate::http::cookies::SetCookies;
@@ -161,8 +161,8 @@ fn credentials(url: &Url) -> Option<HeaderValue> {
 
 /// The head of an answer did not come within this time.
 pub(crate) fn no_answer(limit: Duration) -> Error {
-    let text = format!("no answer came for {} (--response-timeout)", seconds(limit));
-    Error::new(ErrorKind::Stalled, text)
+    let text = format!("no answer came for {}", seconds(limit));
+    Error::new(ErrorKind::Stalled, text).with_advice(Advice::RunAgainOrRaiseResponseTimeout)
 }
 
 /// An answer's head, read.

@@ -8,7 +8,7 @@ use hyper::body::{Body as _, Incoming};
 use tokio::time::timeout;
 
 use super::Transfer;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::plan::piece::OPEN_END;
 use crate::source::http::connection::broken;
 use crate::source::http::network::seconds;
@@ -97,8 +97,9 @@ impl Transfer<'_> {
                 Ok(Some(Err(source))) => return Err(broken(&source)),
                 Ok(None) => return Ok(None),
                 Err(Elapsed) => {
-                    let text = format!("no byte came for {} (--stall-timeout)", seconds(self.stall));
-                    return Err(Error::new(ErrorKind::Stalled, text));
+                    let text = format!("no byte came for {}", seconds(self.stall));
+                    let error = Error::new(ErrorKind::Stalled, text);
+                    return Err(error.with_advice(Advice::RunAgainOrRaiseStallTimeout));
                 }
             };
             if let Ok(data) = frame.into_data() {

@@ -20,7 +20,7 @@ use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
 use self::no_proxy::NoProxy;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::http::origin::{Origin, Scheme};
 use crate::options::ProxyChoice;
 
@@ -263,7 +263,7 @@ fn from_variables(variable: &impl Fn(&str) -> Option<OsString>, names: &[&'stati
         Ok(proxy) => Ok(Some(proxy)),
         Err(why) => {
             let text = format!("the environment variable {name} does not name a proxy that can be used: {why}");
-            Err(Error::new(ErrorKind::Usage, text).with_advice("set it to http://HOST:PORT, or unset it"))
+            Err(Error::new(ErrorKind::Usage, text).with_advice(Advice::SetOrUnsetProxyVariable))
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 
 use http::StatusCode;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Advice, Error, ErrorKind};
 use crate::http::origin::Origin;
 use crate::secret::printable;
 use crate::source::http::proxy::Proxy;
@@ -24,13 +24,13 @@ pub(crate) fn not_connected(proxy: &Proxy, origin: &Origin, why: impl fmt::Displ
 /// There is no connection to the proxy itself.
 pub(crate) fn not_reached(proxy: &Proxy, why: impl fmt::Display) -> Error {
     Error::new(ErrorKind::Proxy, format!("there is no connection to the proxy {proxy} ({why})"))
-        .with_advice("check the address of the proxy")
+        .with_advice(Advice::CheckProxyAddress)
 }
 
 /// The proxy itself works, and says that it does not reach the server.
 pub(crate) fn not_beyond(proxy: &Proxy, origin: &Origin, why: impl fmt::Display) -> Error {
     let text = format!("the proxy {proxy} cannot reach {}:{} ({why})", origin.host, origin.port);
-    Error::new(ErrorKind::Proxy, text).with_advice("the proxy works: check the URL, or ask who runs the proxy")
+    Error::new(ErrorKind::Proxy, text).with_advice(Advice::CheckUrlOrAskProxyOwner)
 }
 
 /// The connection to the proxy broke before it led anywhere.
@@ -63,13 +63,12 @@ impl Refusal {
         }
         let error = Error::new(ErrorKind::Proxy, format!("the proxy {proxy} answered {answer} to {request}"));
         if matches!(self.status, 408 | 429 | 500..=599) {
-            let advice = "run the same command again to go on; if it stays so, check the address of the proxy";
-            return error.with_transient(true).with_advice(advice);
+            return error.with_transient(true).with_advice(Advice::RunAgainOrCheckProxyAddress);
         }
         error.with_advice(match self.status {
-            401 => "check the address and the credentials of the proxy",
-            403 => "the proxy does not allow this; ask who runs it, or use another",
-            _ => "check that this is the address of a proxy that allows this",
+            401 => Advice::CheckProxy,
+            403 => Advice::AskProxyOwner,
+            _ => Advice::CheckProxyAllowsThis,
         })
     }
 
@@ -80,15 +79,14 @@ impl Refusal {
             let verb = if self.schemes.len() == 1 { "is" } else { "are" };
             let text =
                 format!("the proxy {proxy} wants {schemes}, which {verb} not supported; only Basic is ({answer})");
-            return Error::new(ErrorKind::Proxy, text)
-                .with_advice("use another proxy, or a local one (cntlm, px) that speaks it for you");
+            return Error::new(ErrorKind::Proxy, text).with_advice(Advice::UseOtherProxy);
         }
         if proxy.credentials().is_some() {
             return Error::new(ErrorKind::Proxy, format!("the proxy {proxy} refused the credentials ({answer})"))
-                .with_advice("check the credentials of the proxy; special characters must be percent-encoded");
+                .with_advice(Advice::CheckProxyCredentials);
         }
         Error::new(ErrorKind::Proxy, format!("the proxy {proxy} wants credentials ({answer})"))
-            .with_advice("give the credentials of the proxy in its URL: http://USER:PASSWORD@HOST:PORT")
+            .with_advice(Advice::GiveProxyCredentials)
     }
 
     fn reason(&self, proxy: &Proxy) -> String {

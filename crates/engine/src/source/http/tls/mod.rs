@@ -19,11 +19,11 @@ use rustls_pki_types::pem::PemObject;
 
 use self::verify::{AcceptAll, Trusted};
 pub(crate) use self::words::handshake_error;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Advice, Error, ErrorKind, Result, plain_io};
 use crate::message::Alpn;
 use crate::options::HttpOptions;
 
-/// Of a file of `--ca-file` no more is read: all authorities of a system take a fraction of that.
+/// Of an `HttpOptions::ca_file` no more is read: all authorities of a system take a fraction of that.
 const CA_FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// The configurations of a session.
@@ -33,7 +33,7 @@ pub(crate) struct Tls {
     configs: OnceLock<(Arc<ClientConfig>, Arc<ClientConfig>)>,
     provider: Arc<CryptoProvider>,
     is_insecure: bool,
-    /// The certificates of `--ca-file`.
+    /// The certificates of `HttpOptions::ca_file`.
     own: Vec<CertificateDer<'static>>,
 }
 
@@ -74,7 +74,7 @@ impl Tls {
         builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
     }
 
-    /// The authorities of the system and of `--ca-file`. The certificate of one server signs for no other.
+    /// The authorities of the system and of `HttpOptions::ca_file`. The certificate of one server signs for no other.
     fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(self.own.iter().filter(|own| certificate::is_of_authority(own)).cloned());
@@ -84,23 +84,24 @@ impl Tls {
     }
 }
 
-/// What the file of `--ca-file` holds.
+/// What the file of `HttpOptions::ca_file` holds.
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let wrong = |message: String| Error::new(ErrorKind::Usage, message).with_path(path);
+    let wrong =
+        |message: String| Error::new(ErrorKind::Usage, message).with_path(path).with_advice(Advice::CheckCaFile);
     let file = File::open(path).map_err(|source| {
-        wrong(format!("the file of --ca-file cannot be read: {}", crate::error::plain_io(&source))).with_source(source)
+        wrong(format!("the file of certificates cannot be read: {}", plain_io(&source))).with_source(source)
     })?;
     let mut certificates = Vec::new();
     for certificate in CertificateDer::pem_reader_iter(BufReader::new(file.take(CA_FILE_BYTES_MAX))) {
         let certificate =
-            certificate.map_err(|source| wrong(format!("the file of --ca-file is no PEM file: {source}")))?;
+            certificate.map_err(|source| wrong(format!("the file of certificates is no PEM file: {source}")))?;
         RootCertStore::empty()
             .add(certificate.clone())
-            .map_err(|source| wrong("a certificate of --ca-file cannot be used".to_owned()).with_source(source))?;
+            .map_err(|source| wrong("a certificate in this file cannot be used".to_owned()).with_source(source))?;
         certificates.push(certificate);
     }
     if certificates.is_empty() {
-        return Err(wrong("the file of --ca-file holds no certificate in PEM form".to_owned()));
+        return Err(wrong("the file of certificates holds none in PEM form".to_owned()));
     }
     Ok(certificates)
 }

@@ -6,15 +6,13 @@ use rustls::{AlertDescription, CertificateError, Error as TlsError, PeerIncompat
 use rustls_pki_types::ServerName;
 
 use super::verify::is_authority;
-use crate::error::{Error, ErrorKind, plain_io};
+use crate::error::{Advice, Error, ErrorKind, plain_io};
 use crate::secret::printable;
 
 /// So many of the names in a certificate are told.
 const NAMES_MAX: usize = 3;
-const OWN_AUTHORITY: &str =
-    "if the certificate is your own, or signed by an authority of your own, give that one with --ca-file";
-const OPERATOR: &str = "ask the server's operator to fix it; --insecure accepts any certificate, from anybody";
-const OLD_SERVER: &str = "ask the server's operator for TLS 1.3, or for TLS 1.2 with ECDHE and AES-GCM";
+const OPERATOR: Advice = Advice::AskOperatorOrAcceptAnyCertificate;
+const OLD_SERVER: Advice = Advice::AskOperatorForNewerTls;
 
 /// The error of a handshake that `source` ended.
 pub(crate) fn handshake_error(source: io::Error) -> Error {
@@ -41,17 +39,15 @@ pub(crate) fn handshake_error(source: io::Error) -> Error {
     error.with_advice(advice)
 }
 
-fn certificate_words(why: &CertificateError) -> (String, &'static str) {
+fn certificate_words(why: &CertificateError) -> (String, Advice) {
     use CertificateError as Why;
     let is = |words: &str, advice| (words.to_owned(), advice);
     match why {
-        Why::UnknownIssuer => is("nobody who is trusted here has signed it (unknown issuer)", OWN_AUTHORITY),
+        Why::UnknownIssuer => is("nobody who is trusted here has signed it (unknown issuer)", Advice::GiveAuthority),
         Why::NotValidForName => is("it is for another host name", OPERATOR),
         Why::NotValidForNameContext { expected, presented } => (other_name(expected, presented), OPERATOR),
         Why::Expired | Why::ExpiredContext { .. } => is("it has expired", OPERATOR),
-        Why::NotValidYet | Why::NotValidYetContext { .. } => {
-            is("it is not valid yet", "check this machine's clock; if it is right, ask the server's operator")
-        }
+        Why::NotValidYet | Why::NotValidYetContext { .. } => is("it is not valid yet", Advice::CheckClock),
         Why::Revoked => is("it was revoked", OPERATOR),
         Why::BadSignature => {
             is("its signature does not fit, or its key is not accepted (RSA keys have at least 2048 bits)", OPERATOR)
@@ -67,10 +63,9 @@ fn certificate_words(why: &CertificateError) -> (String, &'static str) {
             is("it demands something that is not known here (critical extension)", OPERATOR)
         }
         Why::BadEncoding => is("it cannot be read", OPERATOR),
-        other if is_authority(other) => is(
-            "it is that of an authority (CA:TRUE), which no server may use as its own",
-            "if the certificate is your own and names this host (subjectAltName), give it with --ca-file",
-        ),
+        other if is_authority(other) => {
+            is("it is that of an authority (CA:TRUE), which no server may use as its own", Advice::GiveOwnCertificate)
+        }
         other if other.to_string().contains("UnsupportedCertVersion") => {
             is("it is of an old form (X.509 version 1 or 2), which cannot say for which hosts it is", OPERATOR)
         }
@@ -94,7 +89,7 @@ fn plain_name(shown: &str) -> String {
     printable(bare.trim_matches('"')).into_owned()
 }
 
-fn handshake_words(why: &TlsError) -> (String, &'static str) {
+fn handshake_words(why: &TlsError) -> (String, Advice) {
     use AlertDescription as Alert;
     let is = |words: &str, advice| (words.to_owned(), advice);
     match why {
@@ -111,12 +106,12 @@ fn handshake_words(why: &TlsError) -> (String, &'static str) {
             PeerIncompatible::ServerDoesNotSupportTls12Or13 | PeerIncompatible::Tls12NotOfferedOrEnabled,
         ) => is("the server speaks only versions of TLS before 1.2", OLD_SERVER),
         TlsError::AlertReceived(Alert::UnrecognisedName) => {
-            is("the server knows no host of this name", "check the host name in the URL")
+            is("the server knows no host of this name", Advice::CheckHostName)
         }
         TlsError::AlertReceived(Alert::CertificateRequired | Alert::BadCertificate | Alert::UnknownCA) => {
-            is("the server wants a certificate from us, which is not supported", "ask the server's operator")
+            is("the server wants a certificate from us, which is not supported", Advice::AskOperator)
         }
-        TlsError::InvalidMessage(_) => is("what answers does not speak TLS", "check the port, or try http:// instead"),
-        other => (other.to_string(), "run the same command again; if it stays so, ask the server's operator"),
+        TlsError::InvalidMessage(_) => is("what answers does not speak TLS", Advice::CheckPortOrScheme),
+        other => (other.to_string(), Advice::RunAgainOrAskOperator),
     }
 }
