@@ -12,11 +12,13 @@ use crate::name::{NameRules, safe};
 pub(crate) struct Names {
     keys: HashSet<u64>,
     rules: NameRules,
+    /// That files of a list get numbers was told.
+    pub(crate) has_told_numbers: bool,
 }
 
 impl Names {
     pub(crate) fn new(rules: NameRules) -> Self {
-        Self { keys: HashSet::new(), rules }
+        Self { keys: HashSet::new(), rules, has_told_numbers: false }
     }
 
     /// What a file is called that has this name by its URL or its server.

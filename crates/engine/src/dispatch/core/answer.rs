@@ -40,44 +40,80 @@ impl Core {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let mut expected_bytes = job.content.told_bytes;
-        if std::mem::take(&mut job.ranges.begins_at_zero) {
-            let verdict = job.content.held.compare(&head.evidence);
-            // Who tells no length has that of the version that it names.
-            let may_have_length = head.total_bytes.is_none() || head.total_bytes == job.content.total_bytes;
-            if whole.is_none() && verdict.joins() && may_have_length && !job.ranges.needs_sample {
-                return self.stream_over(id, transfer, &head);
-            }
-            expected_bytes = job.content.total_bytes.filter(|_| !verdict.is_different());
-            job.ranges.begins_at_zero = true;
-            if job.ranges.is_last_resort && job.content.held.shares_tag(&head.evidence) && !job.link.is_compared() {
-                return self.compare_first(id, transfer);
-            }
-            if job.ranges.is_last_resort && verdict.is_different() {
-                // The last try was for ranges; that it is another version has to be said twice.
-                job.tries.failures.clear();
-            } else if job.ranges.is_last_resort {
-                let text = format!("the server has another version ({})", job.content.held.differences(&head.evidence));
-                let error = Error::new(ErrorKind::Changed, text).with_url(crate::secret::shown_url(job.lead().url()));
-                return self.close(now, id, Closing::Fail(error.with_advice(KEPT)));
-            }
-            if self.must_ask_again(now, id, &head, verdict) {
-                return;
-            }
-            let Some(job) = self.jobs.get_mut(&id) else { return };
-            let reason = "the server does not serve ranges, so that what has come cannot be added to".to_owned();
-            // Where there are no ranges, there will be none later: nothing of it can be gone on with.
-            if !job.ranges.are_denied {
-                job.keep_version();
-            }
-            job.forget_content();
-            job.content.answers = 0;
-            job.sources.forget();
-            self.effects.push(Effect::Report(Event::Restarted { job: id, reason }));
-        }
+        let expected_bytes = match std::mem::take(&mut job.ranges.begins_at_zero) {
+            false => job.content.told_bytes,
+            true => match self.comes_over_held(now, id, transfer, &head, whole.is_some()) {
+                Some(expected_bytes) => expected_bytes,
+                None => return,
+            },
+        };
         if self.has_other_length(now, id, &head, expected_bytes) {
             return;
         }
+        self.take_over(id, transfer, &head, expected_bytes);
+        self.name_by(id, &head);
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let answered = Box::new(Answered { head, whole });
+        let held = job.naming.reserved;
+        if self.names.reserve(job) && held == job.naming.reserved {
+            // What was found under this name is known already.
+            let partial = job.part.journal.take().map(|journal| *journal);
+            return self.place(now, id, answered, partial);
+        }
+        self.prepare(now, id, Some(answered));
+    }
+
+    /// The whole file comes where a part of it is held. How long it has to be, if that is known; nothing if the
+    /// answer was dealt with.
+    fn comes_over_held(
+        &mut self,
+        now: Time,
+        id: JobId,
+        transfer: TransferId,
+        head: &Head,
+        is_at_hand: bool,
+    ) -> Option<Option<u64>> {
+        let job = self.jobs.get_mut(&id)?;
+        let verdict = job.content.held.compare(&head.evidence);
+        // Who tells no length has that of the version that it names.
+        let may_have_length = head.total_bytes.is_none() || head.total_bytes == job.content.total_bytes;
+        if !is_at_hand && verdict.joins() && may_have_length && !job.ranges.needs_sample {
+            self.stream_over(id, transfer, head);
+            return None;
+        }
+        let expected_bytes = job.content.total_bytes.filter(|_| !verdict.is_different());
+        job.ranges.begins_at_zero = true;
+        if job.ranges.is_last_resort && job.content.held.shares_tag(&head.evidence) && !job.link.is_compared() {
+            self.compare_first(id, transfer);
+            return None;
+        }
+        if job.ranges.is_last_resort && verdict.is_different() {
+            // The last try was for ranges; that it is another version has to be said twice.
+            job.tries.failures.clear();
+        } else if job.ranges.is_last_resort {
+            let text = format!("the server has another version ({})", job.content.held.differences(&head.evidence));
+            let error = Error::new(ErrorKind::Changed, text).with_url(crate::secret::shown_url(job.lead().url()));
+            self.close(now, id, Closing::Fail(error.with_advice(KEPT)));
+            return None;
+        }
+        if self.must_ask_again(now, id, head, verdict) {
+            return None;
+        }
+        let job = self.jobs.get_mut(&id)?;
+        let reason = "the server does not serve ranges, so that what has come cannot be added to".to_owned();
+        // Where there are no ranges, there will be none later: nothing of it can be gone on with.
+        if !job.ranges.are_denied {
+            job.keep_version();
+        }
+        job.forget_content();
+        job.content.answers = 0;
+        job.sources.forget();
+        self.effects.push(Effect::Report(Event::Restarted { job: id, reason }));
+        Some(expected_bytes)
+    }
+
+    /// The answer's version is the one that comes.
+    fn take_over(&mut self, id: JobId, transfer: TransferId, head: &Head, expected_bytes: Option<u64>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.content.total_bytes = head.total_bytes;
         if let (None, Some(expected)) = (head.total_bytes, expected_bytes) {
@@ -92,32 +128,26 @@ impl Core {
         job.ranges.are_denied = head.refuses_ranges || head.evidence.content_encoding.is_some();
         job.ranges.segmented = if job.ranges.are_denied { Segmented::Refused } else { job.ranges.segmented };
         job.lead_mut().patience = 0;
-        let was_named = std::mem::replace(&mut job.naming.is_named, true);
-        let given = head.file_name.clone();
-        let (warning, remarks) = (encoding_warning(&head), head.remarks.clone());
-        let answered = Box::new(Answered { head, whole });
-        if !was_named {
-            // A mirror does not name the file by its URL.
-            let url = if job.sources.lead() == 0 { job.lead().url() } else { &job.spec.url };
-            let plain = given.unwrap_or_else(|| name::safe::from_url(url));
-            job.naming.plain_name = self.names.safe(&plain);
-            job.naming.renamed = 0;
-            job.naming.path = job.naming.dir(&self.settings.dir).join(&job.naming.plain_name);
-        }
-        if let Some(warning) = warning {
+        if let Some(warning) = encoding_warning(head) {
             self.warn(Some(id), warning);
         }
-        for message in remarks {
+        for message in head.remarks.clone() {
             self.effects.push(Effect::Report(Event::Remark { job: id, message }));
         }
+    }
+
+    /// A file that has no name yet gets the one that its server or its URL gives it.
+    fn name_by(&mut self, id: JobId, head: &Head) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let held = job.naming.reserved;
-        if self.names.reserve(job) && held == job.naming.reserved {
-            // What was found under this name is known already.
-            let partial = job.part.journal.take().map(|journal| *journal);
-            return self.place(now, id, answered, partial);
+        if std::mem::replace(&mut job.naming.is_named, true) {
+            return;
         }
-        self.prepare(now, id, Some(answered));
+        // A mirror does not name the file by its URL.
+        let url = if job.sources.lead() == 0 { job.lead().url() } else { &job.spec.url };
+        let plain = head.file_name.clone().unwrap_or_else(|| name::safe::from_url(url));
+        job.naming.plain_name = self.names.safe(&plain);
+        job.naming.renamed = 0;
+        job.naming.path = job.naming.dir(&self.settings.dir).join(&job.naming.plain_name);
     }
 
     /// Whether a server sends the first part once more, where the whole was asked for because no range
@@ -197,31 +227,40 @@ impl Core {
             job.part.journal = partial.map(Box::new);
             return self.check_existing(id, Some(answered));
         }
-        if job.existing.file.is_some() {
-            match self.decide_existing(id) {
-                Decision::There(how, published) => return self.close(now, id, Closing::There(how, published)),
-                Decision::Refuse(error) => return self.close(now, id, Closing::Fail(error)),
-                Decision::Rename => {
-                    if let Some(job) = self.jobs.get_mut(&id) {
-                        self.names.number(job);
-                    }
-                    return self.prepare(now, id, Some(answered));
-                }
-                Decision::Compare => return self.compare_existing(now, id, answered, partial),
-                Decision::Digest => {
-                    if let Some(job) = self.jobs.get_mut(&id) {
-                        job.part.journal = partial.map(Box::new);
-                    }
-                    return self.check_existing(id, Some(answered));
-                }
-                Decision::AskOwner => return self.ask_owner(id, answered, partial),
-                Decision::Replace => {}
-            }
+        match job.existing.file.is_some() {
+            true => self.place_beside_existing(now, id, answered, partial),
+            false => self.place_here(now, id, answered, partial),
         }
+    }
+
+    /// The same where a file has the name already.
+    fn place_beside_existing(&mut self, now: Time, id: JobId, answered: Box<Answered>, partial: Option<Journal>) {
+        let decision = self.decide_existing(id);
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        match decision {
+            Decision::There(how, published) => self.close(now, id, Closing::There(how, published)),
+            Decision::Refuse(error) => self.close(now, id, Closing::Fail(error)),
+            Decision::Rename => {
+                self.names.number(job);
+                self.prepare(now, id, Some(answered));
+            }
+            Decision::Compare => self.compare_existing(now, id, answered, partial),
+            Decision::Digest => {
+                job.part.journal = partial.map(Box::new);
+                self.check_existing(id, Some(answered));
+            }
+            Decision::AskOwner => self.ask_owner(id, answered, partial),
+            Decision::Replace => self.place_here(now, id, answered, partial),
+        }
+    }
+
+    /// The name is free, or may be taken.
+    fn place_here(&mut self, now: Time, id: JobId, answered: Box<Answered>, partial: Option<Journal>) {
         if self.refuses_size(now, id, partial.as_ref()) {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
+        // Before anything that is given up for it is told.
         let event = Event::Answered {
             job: id,
             url: crate::secret::shown_url(job.lead().url()),
@@ -230,56 +269,87 @@ impl Core {
             resumed_bytes: 0,
             protocol: job.answer.protocol.map(Protocol::name),
         };
-        if let Some(journal) = partial.filter(|journal| !journal.done.is_empty()) {
-            let is_ours = job.is_of(&journal.identity.url, journal.identity.given);
-            let verdict = journal.identity.evidence.compare(&job.content.held);
-            let journal_total = journal.identity.total_bytes;
-            let has_equal_length = journal_total == job.content.total_bytes;
-            match verdict {
-                _ if job.spec.same_content && (!verdict.joins() || !is_ours) => {
-                    job.link = Link::doubted();
-                    return self.close(now, id, Closing::Adopt(Box::new(journal)));
-                }
-                verdict if verdict.joins() => return self.close(now, id, Closing::Adopt(Box::new(journal))),
-                // As a link that has expired and a new one: samples decide.
-                _ if !is_ours
-                    && job.may_be_of(journal.identity.given)
-                    && journal.identity.evidence.shares_tag(&job.content.held) =>
-                {
-                    job.link = Link::doubted_by_samples();
-                    return self.close(now, id, Closing::Adopt(Box::new(journal)));
-                }
-                _ if has_equal_length && job.is_of_other_source(&journal.identity.url) => {
-                    return self.close(now, id, Closing::Adopt(Box::new(journal)));
-                }
-                _ if !is_ours => return self.refuse_foreign(now, id, answered, journal),
-                // The next answer to a range decides, by what it says or by bytes that overlap.
-                verdict if !verdict.is_different() && has_equal_length && !job.ranges.are_denied => {
-                    return self.close(now, id, Closing::Adopt(Box::new(journal)));
-                }
-                verdict => {
-                    job.part.journal = Some(Box::new(journal));
-                    if self.must_ask_again(now, id, &answered.head, verdict) {
-                        return;
-                    }
-                    let Some(job) = self.jobs.get_mut(&id) else { return };
-                    let told = journal_total.filter(|_| job.content.total_bytes.is_none() && !verdict.is_different());
-                    if let Some(journal) = job.part.journal.take() {
-                        job.keep_version_of(journal.identity.evidence);
-                    }
-                    if let Some((told, probe)) = told.zip(job.answer.probe) {
-                        self.expect_length(id, probe, told);
-                    }
-                    let reason = "the file on the server is another version than the one begun".to_owned();
-                    self.effects.push(Effect::Report(Event::Restarted { job: id, reason }));
-                }
-            }
-        }
+        let begun = partial.filter(|journal| !journal.done.is_empty());
+        let answered = match begun {
+            Some(journal) => match self.begins_beside(now, id, answered, journal) {
+                Some(answered) => answered,
+                None => return,
+            },
+            None => answered,
+        };
         self.effects.push(Effect::Report(event));
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        if let Some(content) = answered.whole {
-            return self.store(id, content);
+        match answered.whole {
+            Some(content) => self.store(id, content),
+            None => self.open_part(id),
         }
+    }
+
+    /// What an earlier run began is under the name. The answer back if it begins anew; nothing if what was begun
+    /// is gone on with, or was dealt with.
+    fn begins_beside(
+        &mut self,
+        now: Time,
+        id: JobId,
+        answered: Box<Answered>,
+        journal: Journal,
+    ) -> Option<Box<Answered>> {
+        let job = self.jobs.get_mut(&id)?;
+        let is_ours = job.is_of(&journal.identity.url, journal.identity.given);
+        let verdict = journal.identity.evidence.compare(&job.content.held);
+        let journal_total = journal.identity.total_bytes;
+        let has_equal_length = journal_total == job.content.total_bytes;
+        let is_other_link = !is_ours
+            && job.may_be_of(journal.identity.given)
+            && journal.identity.evidence.shares_tag(&job.content.held);
+        let is_of_other_source = has_equal_length && job.is_of_other_source(&journal.identity.url);
+        // The next answer to a range decides, by what it says or by bytes that overlap.
+        let may_be_same = !verdict.is_different() && has_equal_length && !job.ranges.are_denied;
+        if job.spec.same_content && (!verdict.joins() || !is_ours) {
+            job.link = Link::doubted();
+        } else if !verdict.joins() && is_other_link {
+            // As a link that has expired and a new one: samples decide.
+            job.link = Link::doubted_by_samples();
+        } else if !verdict.joins() && !is_of_other_source && !is_ours {
+            self.refuse_foreign(now, id, answered, journal);
+            return None;
+        } else if !verdict.joins() && !is_of_other_source && !may_be_same {
+            return self.begins_instead(now, id, answered, journal, verdict);
+        }
+        self.close(now, id, Closing::Adopt(Box::new(journal)));
+        None
+    }
+
+    /// What an earlier run began is another version, as far as is known: it gives way once that was said often
+    /// enough.
+    fn begins_instead(
+        &mut self,
+        now: Time,
+        id: JobId,
+        answered: Box<Answered>,
+        journal: Journal,
+        verdict: Verdict,
+    ) -> Option<Box<Answered>> {
+        let journal_total = journal.identity.total_bytes;
+        self.jobs.get_mut(&id)?.part.journal = Some(Box::new(journal));
+        if self.must_ask_again(now, id, &answered.head, verdict) {
+            return None;
+        }
+        let job = self.jobs.get_mut(&id)?;
+        let told = journal_total.filter(|_| job.content.total_bytes.is_none() && !verdict.is_different());
+        if let Some(journal) = job.part.journal.take() {
+            job.keep_version_of(journal.identity.evidence);
+        }
+        if let Some((told, probe)) = told.zip(job.answer.probe) {
+            self.expect_length(id, probe, told);
+        }
+        let reason = "the file on the server is another version than the one begun".to_owned();
+        self.effects.push(Effect::Report(Event::Restarted { job: id, reason }));
+        Some(answered)
+    }
+
+    /// The body that comes gets a partial file.
+    fn open_part(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
         if let (Some(entry), true) = (job.entry, job.has_name_of_list()) {
             // The next run finds what comes now under this name.
             let name = job.naming.path.strip_prefix(&self.settings.dir).unwrap_or(&job.naming.path).to_owned();
@@ -400,7 +470,7 @@ impl Core {
         job.content.total_bytes = Some(bytes);
         job.content.done.insert(crate::ranges::ByteRange::new(0, bytes));
         job.lead_mut().fetched_bytes = bytes;
-        self.unstored_bytes += bytes;
+        self.unstored.bytes += bytes;
         let store = Store {
             job: id,
             is_alone: job.policy(self.settings.existing) != Existing::Overwrite,
@@ -411,7 +481,7 @@ impl Core {
             promise: job.promise(self.settings.server_digests),
         };
         self.leave_running(id);
-        self.unstored.insert(id);
+        self.unstored.jobs.insert(id);
         self.ask_disk(id, Effect::Commit(CommitRequest::Store(Box::new(store))));
     }
 

@@ -6,14 +6,13 @@ use std::sync::Arc;
 
 use super::Core;
 use super::protocol::without_protocol;
-use super::transfer::was_served;
+use super::transfer_end::was_served;
 use crate::backoff;
 use crate::dispatch::asks::{Pending, Running};
 use crate::dispatch::slots::Wanted;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{JobId, Profile};
 use crate::message::{Ask, Effect, End, Ended, Fetch, FetchKind, Redirect, Time, WorkRequest};
-use crate::plan::TransferId;
 use crate::plan::piece::{OPEN_END, Piece};
 use crate::secret;
 use crate::source::redirect;
@@ -24,7 +23,7 @@ const PATIENCE_MAX: Time = Time::from_secs(60);
 impl Core {
     pub(super) fn ask(&mut self, ask: Box<Ask>) {
         // Dropped, it is answered: the session ends.
-        if self.stop.is_none() {
+        if self.course.stopped.is_none() {
             let at = (ask.url.clone(), ask.origin.clone());
             self.asks.waiting.push_back(Box::new(Pending {
                 ask,
@@ -54,8 +53,7 @@ impl Core {
         if let Some((slot, worker)) = closed {
             self.effects.push(Effect::Work(worker, WorkRequest::CloseSlot(slot)));
         }
-        let transfer = TransferId(self.next_transfer);
-        self.next_transfer += 1;
+        let transfer = self.numbers.transfer();
         let is_own = host == pending.ask.origin;
         let fetch = Fetch {
             transfer,

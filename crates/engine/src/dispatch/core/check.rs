@@ -23,7 +23,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return false };
         let is_proven = job.promise(believes_server).is_some_and(|promise| promise.proves());
         let is_several = job.is_several();
-        let is_slow = now.saturating_sub(job.started) > SINGLE_ANSWER_MAX;
+        let is_slow = now.saturating_sub(job.started.unwrap_or(now)) > SINGLE_ANSWER_MAX;
         let is_askable = job.content.held.etag.is_some() || job.content.held.last_modified.is_some();
         if job.content.final_check != FinalCheck::Open || is_proven || !is_askable || !(is_several || is_slow) {
             return false;

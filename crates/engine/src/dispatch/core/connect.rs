@@ -5,7 +5,7 @@ use std::sync::Arc;
 use url::Url;
 
 use super::Core;
-use crate::dispatch::job::{Closing, Doubts, Failures, Job, Phase, Rate, Segmented, Transfer};
+use crate::dispatch::job::{Closing, Doubts, Failures, Job, Phase, Segmented, Transfer};
 use crate::dispatch::slots::Wanted;
 use crate::error::Error;
 use crate::event::Event;
@@ -181,7 +181,7 @@ impl Core {
     /// one of them may show that the host is alive.
     pub(super) fn leave_to_host(&mut self, now: Time, id: JobId, attempts: u32, error: Error) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let others = self.waiting.len_of(|host| *host == *job.lead().host());
+        let others = self.turns.waiting.len_of(|host| *host == *job.lead().host());
         if attempts > 1 || job.tries.put_behind.is_some() || others == 0 {
             return self.give_up(now, id, error.with_attempts(attempts));
         }
@@ -406,31 +406,10 @@ impl Core {
             self.effects.push(Effect::Work(worker, WorkRequest::CloseSlot(slot)));
         }
         let job = self.jobs.get(&id)?;
-        let transfer = TransferId(self.next_transfer);
-        self.next_transfer += 1;
+        let transfer = self.numbers.transfer();
         let piece = Arc::new(piece);
-        let state = Transfer {
-            started: now,
-            job: id,
-            slot: taken.slot,
-            worker: taken.worker,
-            host: host.clone(),
-            source,
-            url: url.clone(),
-            had_if_range: matches!(kind, FetchKind::Piece { if_range: Some(_), .. }),
-            redirects: 0,
-            kind: kind.clone(),
-            head: None,
-            piece: Arc::clone(&piece),
-            is_probe: matches!(kind, FetchKind::Probe),
-            in_race: false,
-            written_back: piece.start(),
-            reserved_to: piece.start(),
-            has_renewed: false,
-            writes: matches!(kind, FetchKind::Piece { .. }),
-            must_end_at: None,
-            rate: Rate::default(),
-        };
+        let place = (url.clone(), host.clone());
+        let state = Transfer::new(now, (id, source), (taken.slot, taken.worker), place, &kind, &piece);
         let fetch = Fetch {
             transfer,
             job: id,

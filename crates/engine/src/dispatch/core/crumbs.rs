@@ -53,7 +53,7 @@ impl Core {
         if self.settings.is_limited || self.limits.is_limited() || !self.has_quiet {
             return;
         }
-        for id in self.running.clone() {
+        for id in self.turns.running.clone() {
             let job = &self.jobs[&id];
             let is_limited = job.own.limit.as_ref().is_some_and(|limit| limit.is_limited());
             let is_dripping = !is_limited && job.pulse.is_dripping(now, self.fetched_bytes(job));

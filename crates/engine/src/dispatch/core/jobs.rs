@@ -43,7 +43,7 @@ impl Core {
                 // Nobody may be waiting for it any more.
                 let _ = reply.try_put(self.progress(now));
             }
-            Command::Close => self.is_closed = true,
+            Command::Close => self.course.is_closed = true,
         }
     }
 
@@ -71,7 +71,7 @@ impl Core {
         }
         match Origin::of(&spec.url) {
             Some(origin) => {
-                self.waiting.push_back(&origin, id, spec.options.priority);
+                self.turns.waiting.push_back(&origin, id, spec.options.priority);
                 let mut job = Box::new(Job::new(id, entry, spec, origin, adapt));
                 if !self.providers.is_empty() {
                     for source in job.sources.all_mut() {
@@ -101,8 +101,8 @@ impl Core {
             Phase::Waiting => {
                 let host = job.lead().host().clone();
                 job.phase = Phase::Paused;
-                self.waiting.remove(&host, id);
-                self.paused.push(id);
+                self.turns.waiting.remove(&host, id);
+                self.turns.paused.push(id);
                 self.effects.push(Effect::Report(Event::Paused { job: id }));
             }
             Phase::Paused | Phase::Closing(_) | Phase::Publishing => {}
@@ -111,7 +111,7 @@ impl Core {
     }
 
     pub(super) fn resume(&mut self, id: JobId) {
-        let Some(at) = self.paused.iter().position(|paused| *paused == id) else {
+        let Some(at) = self.turns.paused.iter().position(|paused| *paused == id) else {
             // It may be on its way there.
             if let Some(job) = self.jobs.get_mut(&id)
                 && let Phase::Closing(Closing::Pause { resumes }) = &mut job.phase
@@ -120,11 +120,11 @@ impl Core {
             }
             return;
         };
-        self.paused.remove(at);
+        self.turns.paused.remove(at);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.phase = Phase::Waiting;
         let (host, priority) = (job.lead().host().clone(), job.spec.options.priority);
-        self.waiting.push_front(&host, id, priority);
+        self.turns.waiting.push_front(&host, id, priority);
         self.effects.push(Effect::Report(Event::Resumed { job: id }));
     }
 
@@ -133,12 +133,12 @@ impl Core {
         match job.phase {
             Phase::Waiting => {
                 let host = job.lead().host().clone();
-                self.waiting.remove(&host, id);
+                self.turns.waiting.remove(&host, id);
                 self.close(now, id, Closing::Cancel);
             }
             Phase::Publishing => {}
             _ => {
-                self.paused.retain(|paused| *paused != id);
+                self.turns.paused.retain(|paused| *paused != id);
                 self.close(now, id, Closing::Cancel);
             }
         }
@@ -159,8 +159,8 @@ impl Core {
         if let Some(priority) = change.priority {
             job.spec.options.priority = priority;
             let host = job.lead().host().clone();
-            if self.waiting.remove(&host, id) {
-                self.waiting.push_back(&host, id, priority);
+            if self.turns.waiting.remove(&host, id) {
+                self.turns.waiting.push_back(&host, id, priority);
             }
         }
         true
@@ -168,7 +168,7 @@ impl Core {
 
     fn move_to(&mut self, id: JobId, position: usize) -> bool {
         let Some(job) = self.jobs.get(&id) else { return false };
-        self.waiting.move_to(job.lead().host(), id, position)
+        self.turns.waiting.move_to(job.lead().host(), id, position)
     }
 
     fn status(&self, now: Time, id: JobId) -> Option<JobStatus> {

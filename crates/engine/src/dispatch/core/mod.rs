@@ -13,20 +13,23 @@ mod check;
 mod connect;
 mod crumbs;
 mod doubt;
-mod end;
 mod existing;
 mod identity;
+mod job_end;
 mod jobs;
 mod locate;
 mod max_size;
+mod no_range;
 mod optional;
 mod places;
 mod protocol;
+mod redirects;
+mod retries;
 mod scarce;
 mod sources;
 mod start;
 mod trace;
-mod transfer;
+mod transfer_end;
 mod view;
 
 #[cfg(test)]
@@ -95,41 +98,20 @@ struct Settings {
 pub(crate) struct Core {
     settings: Settings,
     jobs: IdMap<JobId, Box<Job>>,
-    /// Begun and not ended, in the order in which they began.
-    running: Vec<JobId>,
-    paused: Vec<JobId>,
-    waiting: Waiting,
-    /// How many files of a host are running.
-    running_of: HashMap<Origin, usize>,
+    turns: Turns,
     transfers: IdMap<TransferId, Transfer>,
     slots: Slots,
     limits: HostLimits,
     /// The names that are spoken for.
     names: Names,
-    has_told_numbers: bool,
     tally: Tally,
     feed: FeedState,
-    /// Nothing will be added any more.
-    is_closed: bool,
-    stop: Option<Time>,
-    /// The reporter is behind: begin nothing new.
-    is_held: bool,
-    is_finished: bool,
-    /// This machine has run out of something: nothing new is begun before this.
-    scarce_until: Time,
-    has_told_scarcity: bool,
-    /// How often files have waited for this machine since so many had come.
-    scarce_in_vain: u32,
-    scarce_since: u64,
-    /// How many files had ended when the disk was full.
-    full_since: Option<u64>,
-    /// Small files that have come and wait for the disk; they take no place any more.
-    unstored: HashSet<JobId>,
-    unstored_bytes: u64,
+    course: Course,
+    scarcity: Scarcity,
+    unstored: Unstored,
     /// Some files bring nothing.
     has_quiet: bool,
-    next_transfer: u64,
-    next_job: u64,
+    numbers: Numbers,
     last_progress: Time,
     random: fastrand::Rng,
     effects: Vec<Effect>,
@@ -137,6 +119,68 @@ pub(crate) struct Core {
     asks: Asks,
     /// How jobs ended that were added one by one, the oldest first.
     history: VecDeque<JobStatus>,
+}
+
+/// Whose turn it is.
+#[derive(Debug, Default)]
+struct Turns {
+    /// Begun and not ended, in the order in which they began.
+    running: Vec<JobId>,
+    paused: Vec<JobId>,
+    waiting: Waiting,
+    /// How many files of a host are running.
+    running_of: HashMap<Origin, usize>,
+}
+
+/// How far the session is.
+#[derive(Debug, Default)]
+struct Course {
+    /// Nothing will be added any more.
+    is_closed: bool,
+    /// It was stopped, at this time.
+    stopped: Option<Time>,
+    /// The reporter is behind: begin nothing new.
+    is_held: bool,
+    is_finished: bool,
+}
+
+/// What this machine has run out of.
+#[derive(Debug, Default)]
+struct Scarcity {
+    /// Nothing new is begun before this.
+    until: Time,
+    was_told: bool,
+    /// How often files have waited for this machine since this many had come.
+    in_vain: u32,
+    since_done: u64,
+    /// How many files had ended when the disk was full.
+    full_since: Option<u64>,
+}
+
+/// Small files that have come and wait for the disk; they take no place any more.
+#[derive(Debug, Default)]
+struct Unstored {
+    jobs: HashSet<JobId>,
+    bytes: u64,
+}
+
+/// The numbers that are given next.
+#[derive(Debug)]
+struct Numbers {
+    next_transfer: u64,
+    next_job: u64,
+}
+
+impl Numbers {
+    fn transfer(&mut self) -> TransferId {
+        self.next_transfer += 1;
+        TransferId(self.next_transfer - 1)
+    }
+
+    fn job_of_feed(&mut self) -> JobId {
+        self.next_job += 1;
+        JobId(self.next_job - 1)
+    }
 }
 
 /// What is known of the feed.
@@ -173,31 +217,18 @@ impl Core {
                 accept_html: options.accept_html,
             },
             jobs: IdMap::default(),
-            running: Vec::new(),
-            paused: Vec::new(),
-            waiting: Waiting::default(),
-            running_of: HashMap::new(),
+            turns: Turns::default(),
             transfers: IdMap::default(),
             slots: Slots::new(per_host, options.max_connections.max(explicit), http2, http2_for_pieces),
             limits: HostLimits::new(options.limit_rate_per_host_bps),
             names: Names::new(name_rules),
-            has_told_numbers: false,
             tally: Tally::default(),
             feed: FeedState { has_ended: !has_feed, read_all: !has_feed, ..FeedState::default() },
-            is_closed: false,
-            stop: None,
-            is_held: false,
-            is_finished: false,
-            scarce_until: Time::ZERO,
-            has_told_scarcity: false,
-            scarce_in_vain: 0,
-            scarce_since: 0,
-            full_since: None,
-            unstored: HashSet::new(),
-            unstored_bytes: 0,
+            course: Course::default(),
+            scarcity: Scarcity::default(),
+            unstored: Unstored::default(),
             has_quiet: false,
-            next_transfer: 0,
-            next_job: FEED_JOBS_FROM,
+            numbers: Numbers { next_transfer: 0, next_job: FEED_JOBS_FROM },
             last_progress: Time::ZERO,
             random: fastrand::Rng::with_seed(seed),
             effects: Vec::new(),
@@ -219,22 +250,25 @@ impl Core {
 
     /// The reporter is behind (or has caught up): nothing new is begun meanwhile.
     pub(crate) fn hold(&mut self, is_held: bool) {
-        self.is_held = is_held;
+        self.course.is_held = is_held;
     }
 
     /// Whether nothing new is begun because the reporter is behind.
     pub(crate) fn is_held(&self) -> bool {
-        self.is_held
+        self.course.is_held
     }
 
     /// Whether everything has ended.
     pub(crate) fn is_finished(&self) -> bool {
-        self.is_finished
+        self.course.is_finished
     }
 
     /// Whether files are being worked on, so that the clock matters.
     pub(crate) fn is_busy(&self) -> bool {
-        !self.running.is_empty() || !self.unstored.is_empty() || !self.asks.is_empty() || self.stop.is_some()
+        !self.turns.running.is_empty()
+            || !self.unstored.jobs.is_empty()
+            || !self.asks.is_empty()
+            || self.course.stopped.is_some()
     }
 
     /// Takes in what happened.
@@ -274,7 +308,7 @@ impl Core {
     /// Says what is to be done now.
     pub(crate) fn decide(&mut self, now: Time, effects: &mut Vec<Effect>) {
         self.observe(now);
-        if self.stop.is_none() {
+        if self.course.stopped.is_none() {
             self.send_asks(now);
             self.start_jobs(now);
             self.ask_feed(now);
@@ -288,13 +322,13 @@ impl Core {
     }
 
     fn stop(&mut self, now: Time) {
-        if self.stop.is_some() {
+        if self.course.stopped.is_some() {
             return;
         }
-        self.stop = Some(now);
-        self.is_closed = true;
+        self.course.stopped = Some(now);
+        self.course.is_closed = true;
         self.drop_asks();
-        for id in self.running.clone().into_iter().chain(std::mem::take(&mut self.paused)) {
+        for id in self.turns.running.clone().into_iter().chain(std::mem::take(&mut self.turns.paused)) {
             if !matches!(self.jobs.get(&id).map(|job| &job.phase), Some(Phase::Publishing)) {
                 self.close(now, id, Closing::Interrupt);
             }
@@ -302,46 +336,46 @@ impl Core {
     }
 
     fn finish_if_done(&mut self, now: Time) {
-        if self.is_finished {
+        if self.course.is_finished {
             return;
         }
-        let done = match self.stop {
+        let done = match self.course.stopped {
             Some(since) => self.is_idle() || now >= since + STOP_WITHIN,
             None => {
-                self.is_closed
+                self.course.is_closed
                     && self.feed.has_ended
                     && self.is_idle()
-                    && self.paused.is_empty()
-                    && self.waiting.len() == 0
+                    && self.turns.paused.is_empty()
+                    && self.turns.waiting.len() == 0
             }
         };
         if !done {
             return;
         }
-        for id in self.running.clone() {
+        for id in self.turns.running.clone() {
             // Given up: its last journal stands.
             self.count_unfinished(id);
         }
         for id in self.jobs.keys().copied().collect::<Vec<_>>() {
             self.release(id);
         }
-        self.is_finished = true;
-        if self.stop.is_none() {
+        self.course.is_finished = true;
+        if self.course.stopped.is_none() {
             let progress = self.progress(now);
             self.effects.push(Effect::Report(Event::Progress(progress)));
         }
         let exact = self.feed.read_all;
-        let summary = self.tally.summary(now, exact, self.stop.is_some());
+        let summary = self.tally.summary(now, exact, self.course.stopped.is_some());
         self.effects.push(Effect::Report(Event::Summary(summary)));
     }
 
     /// Whether nothing is under way.
     fn is_idle(&self) -> bool {
-        self.running.is_empty() && self.unstored.is_empty()
+        self.turns.running.is_empty() && self.unstored.jobs.is_empty()
     }
 
     fn observe(&mut self, now: Time) {
-        if now < self.last_progress + PROGRESS_EVERY || self.is_finished {
+        if now < self.last_progress + PROGRESS_EVERY || self.course.is_finished {
             return;
         }
         self.last_progress = now;
@@ -349,7 +383,7 @@ impl Core {
             let position = transfer.piece.position();
             let brought = position - transfer.piece.start();
             transfer.rate.observe(now, brought);
-            if !transfer.has_renewed && brought >= transfer::RENEWING_BYTES_MIN {
+            if !transfer.has_renewed && brought >= transfer_end::RENEWING_BYTES_MIN {
                 transfer.has_renewed = true;
                 self.slots.succeeded(&transfer.host);
             }
@@ -364,7 +398,7 @@ impl Core {
         }
         let mut fetched = self.tally.fetched_bytes;
         let mut has_quiet = false;
-        for id in &self.running {
+        for id in &self.turns.running {
             let bytes = self.fetched_bytes(&self.jobs[id]);
             fetched += bytes;
             if let Some(job) = self.jobs.get_mut(id) {

@@ -48,7 +48,7 @@ impl Core {
         let mut has_passed_over = false;
         let mut at = 0;
         // What fails meanwhile leaves the row, and the next one stands in its place.
-        while let Some(id) = self.running.get(at).copied() {
+        while let Some(id) = self.turns.running.get(at).copied() {
             if !is_one(self, id) {
                 has_passed_over = true;
             } else if !self.is_ready(id) {
@@ -57,7 +57,7 @@ impl Core {
                 self.take_place(now, id);
                 places.active += usize::from(!self.is_ready(id) && self.jobs.contains_key(&id));
             }
-            at += usize::from(self.running.get(at) == Some(&id));
+            at += usize::from(self.turns.running.get(at) == Some(&id));
         }
         has_passed_over
     }
@@ -69,7 +69,7 @@ impl Core {
 
     pub(super) fn places(&self, now: Time) -> Places {
         let mut places = Places::default();
-        for job in self.running.iter().map(|id| &self.jobs[id]).filter(|job| job.takes_place()) {
+        for job in self.turns.running.iter().map(|id| &self.jobs[id]).filter(|job| job.takes_place()) {
             match self.is_quiet(now, job) {
                 true => *places.quiet_of.entry(job.lead().host().clone()).or_default() += 1,
                 false => places.active += 1,

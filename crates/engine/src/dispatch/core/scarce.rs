@@ -24,29 +24,32 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return false };
         // Room for a file may never come, so that this is a retry like others.
         let most = if is_full { self.settings.retries.saturating_mul(2) } else { SCARCITIES_MAX };
-        if !(is_full || error.is_scarcity()) || job.tries.scarcities >= most.min(SCARCITIES_MAX) || self.stop.is_some()
+        if !(is_full || error.is_scarcity())
+            || job.tries.scarcities >= most.min(SCARCITIES_MAX)
+            || self.course.stopped.is_some()
         {
             return false;
         }
-        if self.scarce_since != self.tally.done_files {
-            (self.scarce_since, self.scarce_in_vain) = (self.tally.done_files, 0);
+        if self.scarcity.since_done != self.tally.done_files {
+            (self.scarcity.since_done, self.scarcity.in_vain) = (self.tally.done_files, 0);
         }
-        if !is_full && self.scarce_in_vain >= IN_VAIN_MAX.min(self.settings.retries.saturating_add(1).saturating_mul(8))
+        if !is_full
+            && self.scarcity.in_vain >= IN_VAIN_MAX.min(self.settings.retries.saturating_add(1).saturating_mul(8))
         {
             return false;
         }
-        self.scarce_in_vain += u32::from(!is_full);
+        self.scarcity.in_vain += u32::from(!is_full);
         job.tries.scarcities += 1;
         if is_full {
-            self.full_since = Some(self.tally.ended_files());
+            self.scarcity.full_since = Some(self.tally.ended_files());
             self.close(now, id, Closing::Requeue);
             return true;
         }
-        if now >= self.scarce_until {
+        if now >= self.scarcity.until {
             // Once for all that noticed it at the same time.
             self.have_fewer(error);
         }
-        self.scarce_until = now + WAIT;
+        self.scarcity.until = now + WAIT;
         self.close(now, id, Closing::Requeue);
         true
     }
@@ -54,7 +57,7 @@ impl Core {
     /// Whether other files are under way that may be moved away when they are complete.
     fn others_hold_room(&self, id: JobId) -> bool {
         let writes = |transfer: &TransferId| self.transfers.get(transfer).is_some_and(|transfer| transfer.writes);
-        self.running.iter().filter(|other| **other != id).any(|other| {
+        self.turns.running.iter().filter(|other| **other != id).any(|other| {
             let other = &self.jobs[other];
             !other.content.done.is_empty() || other.transfers.iter().any(writes)
         })
@@ -69,9 +72,9 @@ impl Core {
 
     /// Whether the disk was full, and nothing has ended since that might have made room.
     pub(super) fn is_full(&mut self) -> bool {
-        let is_full = self.full_since == Some(self.tally.ended_files()) && !self.running.is_empty();
+        let is_full = self.scarcity.full_since == Some(self.tally.ended_files()) && !self.turns.running.is_empty();
         if !is_full {
-            self.full_since = None;
+            self.scarcity.full_since = None;
         }
         is_full
     }
@@ -80,7 +83,7 @@ impl Core {
         let (jobs, open) = (self.settings.jobs, self.slots.open());
         self.settings.jobs = (jobs / 2).max(1);
         self.slots.set_max_total((open / 2).max(1));
-        if !std::mem::replace(&mut self.has_told_scarcity, true) {
+        if !std::mem::replace(&mut self.scarcity.was_told, true) {
             let text = format!("{}: fewer files and connections are open at once from now on", error.message());
             self.warn(None, text);
         }
@@ -102,11 +105,11 @@ impl Core {
         job.lead_mut().go_back();
         // What the journal says then was on the disk.
         job.part.is_disk_doubtful = false;
-        if self.full_since.is_some() {
+        if self.scarcity.full_since.is_some() {
             job.tries.failures.insert(0, Failures { attempts: 0, retry_at: now + wait });
         }
         job.phase = Phase::Waiting;
         let (host, priority) = (job.lead().host().clone(), job.spec.options.priority);
-        self.waiting.push_back(&host, id, priority);
+        self.turns.waiting.push_back(&host, id, priority);
     }
 }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use super::Core;
 use super::connect::{ALONE_SECONDS_MAX, RANGE_TRIES};
-use super::transfer::{PATIENCE_MAX, not_a_range_error};
+use super::no_range::not_a_range_error;
+use super::retries::PATIENCE_MAX;
 use crate::backoff;
 use crate::checksum::Checksum;
 use crate::dispatch::job::{By, Closing, Job, Phase, Segmented, Transfer};

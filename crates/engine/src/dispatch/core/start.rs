@@ -32,13 +32,13 @@ impl Core {
     /// Keeps the queue filled, so that a free place never waits for the list.
     pub(super) fn ask_feed(&mut self, now: Time) {
         let wanted = (self.settings.jobs * 8).max(FED_MIN);
-        let asks = !self.feed.has_ended && !self.feed.is_asked && !self.is_held;
-        if !asks || self.waiting.len() >= WAITING_MAX {
+        let asks = !self.feed.has_ended && !self.feed.is_asked && !self.course.is_held;
+        if !asks || self.turns.waiting.len() >= WAITING_MAX {
             return;
         }
         // Entries of hosts that cannot take any more do not count: others may come behind them.
-        let is_alone = self.waiting.hosts() < 2;
-        let startable = self.waiting.len_of(|host| self.may_start(now, host, is_alone));
+        let is_alone = self.turns.waiting.hosts() < 2;
+        let startable = self.turns.waiting.len_of(|host| self.may_start(now, host, is_alone));
         if startable < wanted / 2 {
             self.feed.is_asked = true;
             self.effects.push(Effect::Feed(FeedRequest::Want(wanted - startable)));
@@ -60,7 +60,7 @@ impl Core {
         self.feed.read_entries = fed.read_entries;
         self.feed.read_all = fed.read_all;
         self.feed.has_ended = fed.ended;
-        if self.stop.is_some() {
+        if self.course.stopped.is_some() {
             return;
         }
         for entry in fed.entries {
@@ -95,9 +95,7 @@ impl Core {
     }
 
     fn feed_job(&mut self) -> JobId {
-        let id = JobId(self.next_job.max(FEED_JOBS_FROM));
-        self.next_job = id.0 + 1;
-        id
+        self.numbers.job_of_feed()
     }
 
     /// Begins jobs ahead of the places, as many as there are, so that a free place finds one that is
@@ -112,20 +110,20 @@ impl Core {
                 || self.slots.held_until(job.lead().host()) > now;
             !job.takes_place() && !waits
         };
-        let mut ahead = self.running.iter().filter(is_ahead).count();
-        if ahead * 2 > self.settings.jobs || now < self.scarce_until || self.is_full() {
+        let mut ahead = self.turns.running.iter().filter(is_ahead).count();
+        if ahead * 2 > self.settings.jobs || now < self.scarcity.until || self.is_full() {
             return;
         }
         while ahead < self.settings.jobs
-            && !self.is_held
-            && self.running.len() < self.settings.jobs * 16 + RUNNING_MIN
-            && self.unstored.len() < UNSTORED_FILES_MAX
-            && self.unstored_bytes < UNSTORED_BYTES_MAX
+            && !self.course.is_held
+            && self.turns.running.len() < self.settings.jobs * 16 + RUNNING_MIN
+            && self.unstored.jobs.len() < UNSTORED_FILES_MAX
+            && self.unstored.bytes < UNSTORED_BYTES_MAX
         {
-            let is_alone = self.waiting.hosts() < 2;
-            let mut waiting = std::mem::take(&mut self.waiting);
+            let is_alone = self.turns.waiting.hosts() < 2;
+            let mut waiting = std::mem::take(&mut self.turns.waiting);
             let next = waiting.pop(|host| self.may_start(now, host, is_alone));
-            self.waiting = waiting;
+            self.turns.waiting = waiting;
             let Some(id) = next else { break };
             ahead += 1;
             self.start(now, id);
@@ -137,7 +135,7 @@ impl Core {
     fn may_start(&self, now: Time, host: &Origin, is_alone: bool) -> bool {
         let jobs = self.settings.jobs;
         let share = if is_alone { jobs * 2 } else { (jobs * 3 / 4).max(1) };
-        self.running_of.get(host).copied().unwrap_or(0) < share && self.slots.held_until(host) <= now
+        self.turns.running_of.get(host).copied().unwrap_or(0) < share && self.slots.held_until(host) <= now
     }
 
     fn start(&mut self, now: Time, id: JobId) {
@@ -150,8 +148,7 @@ impl Core {
             // It was paused.
             return self.go_on(now, id);
         }
-        job.started = now;
-        if !std::mem::replace(&mut job.is_started, true) {
+        if job.started.replace(now).is_none() {
             let url = job.shown_url();
             job.own.span = tracing::debug_span!("job", id = id.get());
             self.effects.push(Effect::Report(Event::Started { job: id, url }));
@@ -216,7 +213,7 @@ impl Core {
     /// Says once that files of a list got numbers.
     fn tell_numbers(&mut self, id: JobId) {
         let is_of_list = self.jobs.get(&id).is_some_and(|job| job.has_name_of_list());
-        if !is_of_list || std::mem::replace(&mut self.has_told_numbers, true) {
+        if !is_of_list || std::mem::replace(&mut self.names.has_told_numbers, true) {
             return;
         }
         let job = &self.jobs[&id];

@@ -13,8 +13,10 @@ use crate::message::*;
 use crate::name::NameRules;
 
 mod anew;
+mod hosts;
 mod one_stream;
 mod places;
+mod stops;
 
 const MIB: u64 = 1 << 20;
 
@@ -374,56 +376,6 @@ fn retries_end_in_a_failure_that_keeps_what_came() {
     assert!(world.has(|event| matches!(event, Event::Failed { error, .. } if error.attempts == 6)));
 }
 
-#[test]
-fn a_stop_saves_and_then_ends() {
-    let mut world = World::new(|options| options.connections = Some(1));
-    let job = world.add(1, "http://h/a.bin");
-    let probe = world.begin_large(job, 64 * MIB);
-    probe.piece.advance(10 * MIB);
-    world.tell(Message::Stop);
-    assert!(!world.core.is_finished());
-    world.end(probe.transfer, End::Dropped, false);
-    world.take(|effect| matches!(effect, Effect::Commit(CommitRequest::Save { .. })).then_some(()));
-    world.tell(Message::Saved(job, Ok(())));
-    assert!(world.core.is_finished());
-    let kept = world.events.iter().find_map(|event| match event {
-        Event::Summary(summary) => Some((summary.kept_bytes, summary.unfinished_bytes, summary.interrupted)),
-        _ => None,
-    });
-    assert_eq!(kept, Some((10 * MIB, 64 * MIB, true)));
-}
-
-#[test]
-fn a_stop_does_not_wait_for_a_disk_that_hangs() {
-    let mut world = World::new(|options| options.connections = Some(1));
-    let job = world.add(1, "http://h/a.bin");
-    let probe = world.begin_large(job, 64 * MIB);
-    probe.piece.advance(10 * MIB);
-    world.tell(Message::Stop);
-    world.end(probe.transfer, End::Dropped, false);
-    world.pass(Time::from_millis(1600));
-    assert!(world.core.is_finished());
-}
-
-#[test]
-fn a_pause_frees_the_connection_and_a_resume_goes_on() {
-    let mut world = World::new(|options| options.connections = Some(1));
-    let job = world.add(1, "http://h/a.bin");
-    let probe = world.begin_large(job, 64 * MIB);
-    probe.piece.advance(10 * MIB);
-    world.tell(Message::Command(Command::Pause(job)));
-    world.take(|effect| matches!(effect, Effect::Work(_, WorkRequest::Drop(_))).then_some(()));
-    world.end(probe.transfer, End::Dropped, false);
-    world.take(|effect| matches!(effect, Effect::Commit(CommitRequest::Save { .. })).then_some(()));
-    world.tell(Message::Saved(job, Ok(())));
-    assert!(world.has(|event| matches!(event, Event::Paused { .. })));
-    world.tell(Message::Command(Command::Close));
-    assert!(!world.core.is_finished(), "a paused file is not an end");
-    world.tell(Message::Command(Command::Resume(job)));
-    let again = world.take_fetch();
-    assert!(matches!(again.kind, FetchKind::Piece { range, .. } if range.start == 10 * MIB));
-}
-
 /// What a run before left of the file at `url`, of 64 MiB: all but the sixth.
 fn left_of(url: &str) -> crate::journal::Journal {
     let url: url::Url = url.parse().unwrap();
@@ -504,39 +456,6 @@ fn two_entries_for_one_name_are_a_failure_of_the_second() {
 }
 
 #[test]
-fn retry_after_holds_the_file_and_uses_up_no_retries() {
-    let mut world = World::new(|options| options.http.retries = 1);
-    let job = world.add(1, "http://h/a.bin");
-    world.prepare(job, Prepared::default());
-    for _ in 0..3 {
-        let probe = world.take_fetch();
-        let error = Error::new(ErrorKind::Status(503), "the server answered 503 Service Unavailable");
-        world.end(probe.transfer, End::Failed { error, retry_after: Some(Time::from_secs(7)) }, true);
-        world.pass(Time::from_secs(6));
-        assert_eq!(world.fetches(), 0);
-        world.pass(Time::from_secs(2));
-        assert_eq!(world.fetches(), 1);
-    }
-}
-
-#[test]
-fn caps_on_connections_are_exact() {
-    let mut world = World::new(|options| {
-        options.max_per_host = 3;
-        options.max_connections = 5;
-    });
-    for id in 0..12 {
-        let host = if id % 2 == 0 { "a" } else { "b" };
-        let job = world.add(id, &format!("http://{host}/{id}.bin"));
-        world.prepare(job, Prepared::default());
-    }
-    let fetches: Vec<_> = (0..world.fetches()).map(|_| world.take_fetch()).collect();
-    assert_eq!(fetches.len(), 5);
-    assert!(fetches.iter().filter(|fetch| fetch.origin.host == "a").count() <= 3);
-    assert!(fetches.iter().filter(|fetch| fetch.origin.host == "b").count() <= 3);
-}
-
-#[test]
 fn a_redirect_is_followed_and_a_downgrade_is_refused() {
     let mut world = World::new(|_| {});
     let job = world.add(1, "https://h/a.bin");
@@ -551,75 +470,6 @@ fn a_redirect_is_followed_and_a_downgrade_is_refused() {
     let location = Some("http://other/b.bin".to_owned());
     world.end(probe.transfer, End::Redirect(Redirect { status: 302, location, ..Redirect::default() }), true);
     assert!(world.has(|event| matches!(event, Event::Failed { error, .. } if error.kind == ErrorKind::Redirect)));
-}
-
-#[test]
-fn a_file_that_is_paused_while_it_is_verified_is_verified_again() {
-    let asks_for_digest =
-        |effect: &Effect| matches!(effect, Effect::Commit(CommitRequest::Digest { of_final: false, .. })).then_some(());
-    let mut world = World::new(|options| options.connections = Some(1));
-    let job = JobId(1);
-    let checksum = format!("sha-256={}", "ab".repeat(32)).parse().unwrap();
-    let spec = JobSpec::new("http://h/a.bin".parse().unwrap()).checksum(checksum);
-    world.tell(Message::Command(Command::Add(job, Box::new(spec))));
-    let probe = world.begin_large(job, 64 * MIB);
-    world.complete(&probe);
-    world.take(asks_for_digest);
-    world.tell(Message::Command(Command::Pause(job)));
-    world.tell(Message::Digested(job, Ok(vec![0xab; 32])));
-    world.take(|effect| matches!(effect, Effect::Commit(CommitRequest::Save { .. })).then_some(()));
-    world.tell(Message::Saved(job, Ok(())));
-    assert!(world.has(|event| matches!(event, Event::Paused { .. })));
-    world.tell(Message::Command(Command::Close));
-    assert!(!world.core.is_finished(), "a paused file is not an end");
-    world.tell(Message::Command(Command::Resume(job)));
-    world.take(asks_for_digest);
-    assert_eq!(world.fetches(), 0, "nothing is missing");
-    world.tell(Message::Digested(job, Ok(vec![0xab; 32])));
-    world.take(|effect| matches!(effect, Effect::Commit(CommitRequest::Publish { .. })).then_some(()));
-    world.tell(Message::Published(job, Ok(published(64 * MIB))));
-    assert!(world.has(|event| matches!(event, Event::Finished { how: How::Fetched, .. })));
-    assert!(world.core.is_finished());
-}
-
-#[test]
-fn a_file_does_not_wait_for_the_last_stream_of_a_connection_that_is_going() {
-    let mut world = World::new(|_| {});
-    for id in [1, 2] {
-        let job = world.add(id, &format!("https://h/{id}.bin"));
-        world.prepare(job, Prepared::default());
-    }
-    let long = world.take_fetch();
-    assert_eq!(world.fetches(), 0, "the first connection says whether streams can share it");
-    world.tell(Message::Connected(long.slot, Protocol::Http2));
-    let short = world.take_fetch();
-    assert_eq!(short.slot, long.slot);
-    let content = vec![bytes::Bytes::from_static(b"hello")];
-    world.tell(Message::Answered(short.transfer, head(5), Some(content)));
-    world.end(short.transfer, End::Complete, false);
-    // The long stream goes on over a connection that takes no other any more.
-    let third = world.add(3, "https://h/3.bin");
-    world.prepare(third, Prepared::default());
-    assert_eq!(world.fetches(), 1);
-    assert_ne!(world.take_fetch().slot, long.slot);
-}
-
-#[test]
-fn the_only_connection_to_a_host_is_shared_whatever_the_number_of_workers() {
-    let mut world = World::new(|options| options.max_per_host = 1);
-    for worker in 1..4 {
-        world.tell(Message::WorkerAdded(worker));
-    }
-    for id in 0..4 {
-        let job = world.add(id, &format!("https://h/{id}.bin"));
-        world.prepare(job, Prepared::default());
-    }
-    let first = world.take_fetch();
-    world.tell(Message::Connected(first.slot, Protocol::Http2));
-    assert_eq!(world.fetches(), 3);
-    for _ in 0..3 {
-        assert_eq!(world.take_fetch().slot, first.slot);
-    }
 }
 
 #[test]
@@ -682,105 +532,4 @@ fn a_small_file_that_cannot_be_written_is_counted_although_its_request_ends_late
     let counts = |event: &Event| matches!(event, Event::Summary(summary) if summary.failed_files == 1);
     let summary = world.events.iter().position(counts);
     assert!(failed.is_some() && failed < summary, "failed {failed:?}, summary {summary:?}");
-}
-
-#[test]
-fn a_host_that_answers_nobody_is_given_up_and_all_its_files_end() {
-    let mut world = World::new(|_| {});
-    for id in 0..100 {
-        world.add(id, "http://h/a.bin?id");
-    }
-    world.tell(Message::Command(Command::Close));
-    let mut requests = 0;
-    while !world.core.is_finished() {
-        assert!(world.now < Time::from_secs(300), "{:#?}", world.effects);
-        while let Some(at) =
-            world.effects.iter().position(|effect| matches!(effect, Effect::Open(OpenRequest::Prepare { .. })))
-        {
-            let Effect::Open(OpenRequest::Prepare { job, .. }) = world.effects.remove(at) else { unreachable!() };
-            world.tell(Message::Prepared(job, Ok(Box::default())));
-        }
-        while world.fetches() > 0 {
-            let probe = world.take_fetch();
-            requests += 1;
-            let error = Error::new(ErrorKind::Status(503), "the server answered 503 Service Unavailable");
-            world.end(probe.transfer, End::Failed { error, retry_after: None }, true);
-        }
-        world.pass(Time::from_millis(200));
-    }
-    let failed = world.events.iter().filter(|event| matches!(event, Event::Failed { .. })).count();
-    assert_eq!(failed, 100);
-    // Each was tried, and what was tried again shared the patience of the host.
-    assert!((100..100 + 60).contains(&requests), "{requests} requests");
-}
-
-#[test]
-fn a_file_that_fails_once_is_asked_for_again_although_many_others_of_its_host_fail() {
-    let mut world = World::new(|options| options.http.retries = 1);
-    for id in 0..100 {
-        world.add(id, &format!("http://h/{id}.bin"));
-    }
-    world.tell(Message::Command(Command::Close));
-    let mut asked = [0; 100];
-    while !world.core.is_finished() {
-        assert!(world.now < Time::from_secs(600), "{:#?}", world.effects);
-        while let Some(at) =
-            world.effects.iter().position(|effect| matches!(effect, Effect::Open(OpenRequest::Prepare { .. })))
-        {
-            let Effect::Open(OpenRequest::Prepare { job, .. }) = world.effects.remove(at) else { unreachable!() };
-            world.tell(Message::Prepared(job, Ok(Box::default())));
-        }
-        while world.fetches() > 0 {
-            let probe = world.take_fetch();
-            let number = probe.job.0 as usize;
-            asked[number] += 1;
-            let is_served = number >= 70 || number >= 60 && asked[number] > 1;
-            if is_served {
-                world.tell(Message::Connected(probe.slot, Protocol::Http1));
-                world.tell(Message::Answered(probe.transfer, head(5), Some(vec![bytes::Bytes::from_static(b"12345")])));
-                world.end(probe.transfer, End::Complete, true);
-                let stored = Published { len_bytes: 5, modified: UNIX_EPOCH };
-                world.take(|effect| matches!(effect, Effect::Commit(CommitRequest::Store(_))).then_some(()));
-                world.tell(Message::Stored(probe.job, Ok(stored)));
-                continue;
-            }
-            let error = Error::new(ErrorKind::Status(503), "the server answered 503 Service Unavailable");
-            world.end(probe.transfer, End::Failed { error, retry_after: None }, true);
-        }
-        world.pass(Time::from_millis(200));
-    }
-    let failed: Vec<_> = world
-        .events
-        .iter()
-        .filter_map(|event| match event {
-            Event::Failed { job, .. } => Some(job.0),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(failed.len(), 60);
-    assert!(failed.iter().all(|number| *number < 60), "{failed:?}");
-    assert!(asked.iter().all(|asked| *asked <= 3), "{asked:?}");
-}
-
-#[test]
-fn a_host_waits_for_one_files_429_a_little_and_for_those_of_several_as_long_as_it_says() {
-    for limited in [1, 3] {
-        let mut world = World::new(|options| options.max_per_host = 1);
-        for id in 0..5 {
-            let job = world.add(id, &format!("http://h/{id}.bin"));
-            world.prepare(job, Prepared::default());
-        }
-        for _ in 0..limited {
-            let probe = world.take_fetch();
-            let error = Error::new(ErrorKind::Status(429), "the server answered 429");
-            world.end(probe.transfer, End::Failed { error, retry_after: Some(Time::from_secs(3600)) }, true);
-            assert_eq!(world.fetches(), 0, "the host is left alone at first");
-            for _ in 0..30 {
-                world.pass(Time::from_secs(1));
-            }
-        }
-        assert_eq!(world.fetches(), usize::from(limited == 1), "{limited}");
-        world.pass(Time::from_secs(3600));
-        assert_eq!(world.fetches(), 1);
-    }
 }

@@ -50,15 +50,16 @@ pub(super) fn progress(core: &Core, now: Time) -> Progress {
         elapsed_seconds: now.as_secs_f64(),
         ..Progress::default()
     };
-    let mut all_known = core.feed.read_all && core.waiting.len() == 0 && core.feed.has_ended;
-    for id in core.running.iter().chain(&core.paused) {
+    let mut all_known = core.feed.read_all && core.turns.waiting.len() == 0 && core.feed.has_ended;
+    for id in core.turns.running.iter().chain(&core.turns.paused) {
         let job = &core.jobs[id];
         let covered = core.covered_bytes(job);
         progress.done_bytes += covered;
         progress.fetched_bytes += core.fetched_bytes(job);
         progress.total_bytes += job.content.total_bytes.unwrap_or(covered);
         all_known &= job.content.total_bytes.is_some();
-        let is_shown = job.takes_place() || !job.tries.failures.is_empty() || core.running.len() <= Progress::FILES_MAX;
+        let is_shown =
+            job.takes_place() || !job.tries.failures.is_empty() || core.turns.running.len() <= Progress::FILES_MAX;
         if !is_shown {
             continue;
         }

@@ -142,9 +142,8 @@ pub(crate) struct Job {
     /// All that it comes from.
     pub(crate) sources: Sources,
     pub(crate) phase: Phase,
-    pub(crate) started: Time,
-    /// Its beginning was told.
-    pub(crate) is_started: bool,
+    /// When it last began; its beginning is told once.
+    pub(crate) started: Option<Time>,
     pub(crate) naming: Naming,
     pub(crate) existing: ExistingFile,
     pub(crate) content: Content,
@@ -194,8 +193,7 @@ impl Job {
             own: Own::new(&spec.options, entry.is_none()),
             spec,
             phase: Phase::Waiting,
-            started: Time::ZERO,
-            is_started: false,
+            started: None,
             naming: Naming::default(),
             existing: ExistingFile::default(),
             content: Content::default(),

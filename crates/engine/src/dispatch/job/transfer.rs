@@ -48,6 +48,39 @@ pub(crate) struct Transfer {
 }
 
 impl Transfer {
+    /// A request for this source of a job, over this slot of a worker.
+    pub(crate) fn new(
+        now: Time,
+        (job, source): (JobId, usize),
+        (slot, worker): (SlotId, usize),
+        (url, host): (Url, Origin),
+        kind: &FetchKind,
+        piece: &Arc<Piece>,
+    ) -> Self {
+        Self {
+            job,
+            slot,
+            worker,
+            host,
+            source,
+            url,
+            had_if_range: matches!(kind, FetchKind::Piece { if_range: Some(_), .. }),
+            redirects: 0,
+            kind: kind.clone(),
+            head: None,
+            piece: Arc::clone(piece),
+            is_probe: matches!(kind, FetchKind::Probe),
+            in_race: false,
+            written_back: piece.start(),
+            reserved_to: piece.start(),
+            has_renewed: false,
+            writes: matches!(kind, FetchKind::Piece { .. }),
+            must_end_at: None,
+            started: now,
+            rate: Rate::default(),
+        }
+    }
+
     /// How fast it is, or was: a short one ends before its rate was measured.
     pub(crate) fn rate_over_all(&self, now: Time) -> Option<f64> {
         let seconds = now.saturating_sub(self.started).as_secs_f64().max(0.001);

@@ -16,9 +16,10 @@ use crate::message::{Alpn, Fetch, FetchKind, SlotId};
 use crate::plan::TransferId;
 use crate::plan::piece::Piece;
 use crate::rate_limit::RateLimits;
+use crate::source::http::answer::Answer;
 use crate::source::http::connection::Connection;
 use crate::source::http::network::Network;
-use crate::source::http::request::{self, Answer, no_answer};
+use crate::source::http::request::{self, no_answer};
 use crate::source::redirect;
 
 /// What is asked.

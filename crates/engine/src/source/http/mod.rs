@@ -1,6 +1,7 @@
 //! HTTP: connections with their TLS and proxies, requests, redirects and answers. What their fields say is
 //! read in [`crate::http`].
 
+pub(crate) mod answer;
 pub(crate) mod ask;
 pub(crate) mod connection;
 mod heads;

@@ -10,9 +10,9 @@ use tokio::time::timeout;
 use super::Transfer;
 use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::plan::piece::OPEN_END;
+use crate::source::http::answer::Framing;
 use crate::source::http::connection::broken;
 use crate::source::http::network::seconds;
-use crate::source::http::request::Framing;
 use crate::storage::PartFile;
 use crate::worker::patience::{Elapsed, patient};
 

@@ -6,8 +6,8 @@ use super::body::{has_length, proven};
 use super::{Failure, Transfer};
 use crate::error::{Error, ErrorKind};
 use crate::message::{End, WebAnswer};
+use crate::source::http::answer::{Answer, Framing};
 use crate::source::http::connection::Connection;
-use crate::source::http::request::{Answer, Framing};
 
 /// A service's answer is no longer than this.
 const DOCUMENT_BYTES_MAX: usize = 8 << 20;

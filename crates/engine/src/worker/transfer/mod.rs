@@ -19,9 +19,10 @@ use super::shared::{Grant, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{End, Ended, Fetch, FetchKind, Message, Protocol};
 use crate::secret::Shown;
+use crate::source::http::answer::Answer;
 use crate::source::http::connection::{self, Connection};
 use crate::source::http::network::Network;
-use crate::source::http::request::{self, Answer, no_answer};
+use crate::source::http::request::{self, no_answer};
 use crate::storage::PartFile;
 
 /// Where a probe learns what becomes of its body.

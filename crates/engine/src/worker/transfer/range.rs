@@ -11,8 +11,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::{Evidence, Verdict};
 use crate::message::{Demand, End, FetchKind, Message};
 use crate::ranges::ByteRange;
+use crate::source::http::answer::{Answer, Framing};
 use crate::source::http::connection::Connection;
-use crate::source::http::request::{Answer, Framing};
 use crate::storage::PartFile;
 
 impl Transfer<'_> {

@@ -15,8 +15,8 @@ use crate::evidence::{page, samples};
 use crate::http::origin::Scheme;
 use crate::message::{End, Message, Shape};
 use crate::ranges::ByteRange;
+use crate::source::http::answer::{Answer, Framing};
 use crate::source::http::connection::{Connection, broken};
-use crate::source::http::request::{Answer, Framing};
 use crate::storage::PartFile;
 use crate::worker::shared::Grant;
 

@@ -85,7 +85,7 @@ impl Core {
             Closing::Pause { resumes } => {
                 job.phase = Phase::Paused;
                 self.leave_running(id);
-                self.paused.push(id);
+                self.turns.paused.push(id);
                 self.effects.push(Effect::Report(Event::Paused { job: id }));
                 if resumes {
                     self.resume(id);
@@ -224,7 +224,7 @@ impl Core {
         let text =
             format!("{} of the partial file were never written; they are fetched again", bytes(missing.covered()));
         self.effects.push(Effect::Report(Event::Remark { job: id, message: text }));
-        if self.stop.is_some() {
+        if self.course.stopped.is_some() {
             self.close(now, id, Closing::Interrupt);
         }
     }
@@ -233,8 +233,8 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.part.pending = job.part.pending.saturating_sub(1);
         if was_stored {
-            self.unstored.remove(&id);
-            self.unstored_bytes = self.unstored_bytes.saturating_sub(job.content.total_bytes.unwrap_or(0));
+            self.unstored.jobs.remove(&id);
+            self.unstored.bytes = self.unstored.bytes.saturating_sub(job.content.total_bytes.unwrap_or(0));
         }
         if was_stored && result.is_err() {
             // It never was in the partial file, which may be of another version.
@@ -343,7 +343,7 @@ impl Core {
             path: job.naming.path,
             bytes: published.len_bytes,
             fetched_bytes,
-            seconds: now.saturating_sub(job.started).as_secs_f64(),
+            seconds: now.saturating_sub(job.started.unwrap_or(now)).as_secs_f64(),
             how,
         }));
     }
@@ -399,31 +399,31 @@ impl Core {
     /// It takes a place again, or for the first time.
     pub(super) fn enter_running(&mut self, id: JobId) {
         let Some(host) = self.jobs.get(&id).map(|job| job.own_origin().clone()) else { return };
-        self.running.push(id);
-        *self.running_of.entry(host).or_default() += 1;
+        self.turns.running.push(id);
+        *self.turns.running_of.entry(host).or_default() += 1;
     }
 
     pub(super) fn leave_running(&mut self, id: JobId) {
-        let Some(at) = self.running.iter().position(|running| *running == id) else { return };
-        self.running.remove(at);
+        let Some(at) = self.turns.running.iter().position(|running| *running == id) else { return };
+        self.turns.running.remove(at);
         let Some(host) = self.jobs.get(&id).map(|job| job.own_origin().clone()) else { return };
-        if let Some(count) = self.running_of.get_mut(&host) {
+        if let Some(count) = self.turns.running_of.get_mut(&host) {
             *count -= 1;
             if *count == 0 {
-                self.running_of.remove(&host);
+                self.turns.running_of.remove(&host);
             }
         }
     }
 
     /// The step: saves what has come of each file.
     pub(super) fn save_all(&mut self, now: Time) {
-        for id in self.running.clone() {
+        for id in self.turns.running.clone() {
             let job = &self.jobs[&id];
             let is_due = matches!(job.phase, Phase::Moving)
                 && !job.part.is_saving
                 && job.part.is_open
                 && job.can_be_resumed()
-                && now.saturating_sub(job.started) >= self.settings.save_interval / 2;
+                && now.saturating_sub(job.started.unwrap_or(now)) >= self.settings.save_interval / 2;
             if is_due && self.covered_bytes(job) > job.part.saved_bytes {
                 self.save(id);
             }

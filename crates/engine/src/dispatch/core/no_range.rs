@@ -1,0 +1,141 @@
+//! A range was not served as it was asked for. It is asked for again a few times; after that, one stream
+//! brings the whole file.
+
+use super::Core;
+use super::connect::RANGE_TRIES;
+use crate::backoff;
+use crate::dispatch::job::{Failures, Phase, Segmented, Transfer};
+use crate::error::{Error, ErrorKind};
+use crate::event::Event;
+use crate::job::JobId;
+use crate::message::{Effect, Head, Shape, Time};
+
+impl Core {
+    /// A range was answered with the whole file, or with word that there is no such range.
+    pub(super) fn not_a_range(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
+        if self.is_page(id, head) {
+            return self.page_came(now, id, transfer, head);
+        }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let is_encoded = head.evidence.content_encoding.is_some();
+        job.ranges.are_denied |= head.refuses_ranges || is_encoded;
+        let verdict = job.content.held.compare(&head.evidence);
+        let has_other_end = head.shape == Shape::NoSuchRange
+            && head.total_bytes.is_some()
+            && head.total_bytes != job.content.total_bytes;
+        if has_other_end
+            && !verdict.is_different()
+            && job.content.held.tells_version()
+            && !head.evidence.tells_version()
+        {
+            // As that of a page of maintenance, or of a login.
+            return self.unknown_version(now, id, transfer, head);
+        }
+        if verdict.is_different() || has_other_end {
+            return self.another_version(now, id, transfer, head);
+        }
+        if head.shape != Shape::NoSuchRange && transfer.had_if_range && !job.ranges.are_denied {
+            // Some CDNs answer so to any If-Range. Ask once more without, and compare ourselves.
+            job.lead_mut().distrusts_if_range = true;
+            if job.ranges.segmented == Segmented::Trying {
+                job.ranges.segmented = Segmented::Unknown;
+            }
+            return;
+        }
+        self.no_range(now, id, transfer.piece.start(), not_a_range_error(head));
+    }
+
+    /// A range was answered with a range, and with something that is not this range.
+    pub(super) fn wrong_range(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head, error: Error) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.ranges.are_denied |= head.evidence.content_encoding.is_some();
+        if !head.tells_length && !std::mem::replace(&mut job.ranges.needs_overlap, true) {
+            // It is asked again in a way that shows whether it is the right one.
+            if job.ranges.segmented == Segmented::Trying {
+                job.ranges.segmented = Segmented::Unknown;
+            }
+            return;
+        }
+        self.no_range(now, id, transfer.piece.start(), error);
+    }
+
+    /// A range was not served. Some of the servers behind a name may well serve it, so that it is
+    /// asked for again a few times; after that, one stream brings everything.
+    pub(super) fn no_range(&mut self, now: Time, id: JobId, start: u64, error: Error) {
+        let retries = self.settings.retries;
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.ranges.ignored += 1;
+        let wait = backoff::wait(job.ranges.ignored, &mut self.random);
+        let attempts = job.tries.failures.get(&start).map_or(0, |failure| failure.attempts);
+        if job.ranges.ignored < RANGE_TRIES && attempts < retries && !job.ranges.are_denied {
+            if job.ranges.segmented == Segmented::Trying {
+                job.ranges.segmented = Segmented::Unknown;
+            }
+            // No other range is asked for before this one.
+            job.ranges.trials.retry_at = now + wait;
+            return self.retry_or_fail(now, id, start, error, false);
+        }
+        job.ranges.ignored = RANGE_TRIES;
+        job.ranges.segmented = Segmented::Refused;
+        self.tell_refused(id);
+    }
+
+    /// Says that the file comes in one stream. With mirrors it comes in pieces all the same.
+    pub(super) fn tell_refused(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if !job.sources.has_joined() && job.ranges.told_segmented.replace(false) != Some(false) {
+            self.effects.push(Effect::Report(Event::Ranges { job: id, segmented: false }));
+        }
+    }
+
+    /// A range failed for good. The whole file in one answer is another way to the same bytes: some of
+    /// the servers behind a name have another version, some break off each range or refuse all of them,
+    /// some serve a link so often and no more. It is asked for once; nothing that came is lost with it.
+    pub(super) fn goes_on_in_one_stream(&mut self, id: JobId, error: &Error) -> bool {
+        let retries = self.settings.retries;
+        let Some(job) = self.jobs.get_mut(&id) else { return false };
+        let is_refused = error.kind().rejection().is_some();
+        let has_ranges = matches!(job.phase, Phase::Moving)
+            && !job.sources.is_many()
+            && match job.ranges.segmented {
+                Segmented::Proven => true,
+                Segmented::Unknown | Segmented::Trying => {
+                    (error.is_transient() || is_refused) && !job.content.done.is_empty()
+                }
+                Segmented::Refused => false,
+            };
+        let may_be_of_range = is_refused
+            || matches!(error.kind(), ErrorKind::Changed | ErrorKind::Broken | ErrorKind::Protocol | ErrorKind::Tls);
+        // An answer that cannot be joined to what is held begins again, which only a refusal is worth.
+        let can_join = job.content.held.can_join();
+        if !has_ranges
+            || !may_be_of_range
+            || !(can_join || is_refused)
+            || retries == 0
+            || job.content.total_bytes.is_none()
+        {
+            return false;
+        }
+        job.ranges.segmented = Segmented::Refused;
+        job.ranges.is_last_resort = can_join;
+        job.ranges.ignored = RANGE_TRIES;
+        job.tries.failures.clear();
+        job.tries.failures.insert(0, Failures { attempts: retries, retry_at: Time::ZERO });
+        self.tell_refused(id);
+        true
+    }
+
+    pub(super) fn needs_single_stream(restarts: u32) -> bool {
+        restarts >= super::anew::RESTARTS_MAX
+    }
+}
+
+/// What it is if a range was answered with the whole file, or with word that there is no such range although the file has it.
+pub(super) fn not_a_range_error(head: &Head) -> Error {
+    let what = match (head.shape, &head.evidence.content_encoding) {
+        (_, Some(_)) => "the server sends the content encoded, which cannot be put together",
+        (Shape::NoSuchRange, None) => "the server refused the range although the file has it",
+        _ => "the server ignored the range",
+    };
+    Error::new(ErrorKind::Broken, what)
+}

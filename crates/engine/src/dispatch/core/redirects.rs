@@ -1,0 +1,81 @@
+//! A server sends a request elsewhere. Where that leads, and whether it may be followed, is decided in
+//! [`crate::source::redirect`]; whom it moves, here.
+
+use url::Url;
+
+use super::Core;
+use crate::backoff;
+use crate::dispatch::job::{Phase, Segmented, Transfer};
+use crate::error::Error;
+use crate::http::origin::Origin;
+use crate::job::JobId;
+use crate::message::{End, Redirect, Time};
+use crate::plan::piece::Piece;
+use crate::source::redirect;
+
+impl Core {
+    /// A redirect of the first request moves the file. One of a piece moves that piece alone: others
+    /// may well be served where they are asked for.
+    pub(super) fn redirected(&mut self, now: Time, id: JobId, transfer: &Transfer, redirect: &Redirect) {
+        let allow_downgrade = self.settings.allow_downgrade;
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        // Asked again with a new cookie, even the same place may answer otherwise.
+        let cookies = job.own.cookies.add(&transfer.url, &redirect.cookies);
+        let redirect = &Redirect { cookies, ..redirect.clone() };
+        let redirects = if transfer.is_probe { job.lead().redirects } else { transfer.redirects } + 1;
+        let place = match redirect::next((&transfer.url, &transfer.host), redirect, redirects, allow_downgrade) {
+            Ok(place) => place,
+            Err(error) if !transfer.is_probe && matches!(job.phase, Phase::Moving) && self.others_bring(id) => {
+                return self.piece_went_astray(now, id, transfer, error);
+            }
+            Err(error) => return self.give_up(now, id, error),
+        };
+        if transfer.is_probe {
+            let lead = job.lead_mut();
+            lead.redirects = redirects;
+            lead.go_to(place);
+            job.phase = Phase::Ready;
+            return;
+        }
+        self.follow_piece(now, id, transfer, place, redirects);
+    }
+
+    /// A piece was sent round in circles, or to where it may not go, while others bring the file.
+    fn piece_went_astray(&mut self, now: Time, id: JobId, transfer: &Transfer, error: Error) {
+        let end = End::Failed { error: error.clone(), retry_after: None };
+        match self.is_optional(id, transfer, &end) {
+            true => self.optional_failed(now, id, transfer, end),
+            false => self.put_off(now, id, transfer.piece.start(), &error),
+        }
+    }
+
+    /// Asks for the same where it was sent to. Without a connection for it, it is asked for again.
+    pub(super) fn follow_piece(
+        &mut self,
+        now: Time,
+        id: JobId,
+        transfer: &Transfer,
+        place: (Url, Origin),
+        redirects: u32,
+    ) {
+        let piece = Piece::new(transfer.piece.start(), transfer.piece.end());
+        let sent = self.send_to(now, id, transfer.source, place, transfer.kind.clone(), piece);
+        let Some(state) = sent.and_then(|sent| self.transfers.get_mut(&sent)) else {
+            // Where it leads to is slow to open: each time it is asked a little later.
+            let start = transfer.piece.start();
+            let strays = self.jobs.get(&id).map_or(0, |job| job.ranges.strays) + 1;
+            let wait = backoff::wait(strays, &mut self.random);
+            if let Some(job) = self.jobs.get_mut(&id) {
+                job.ranges.strays = strays;
+                if job.ranges.segmented == Segmented::Trying {
+                    job.ranges.segmented = Segmented::Unknown;
+                }
+                job.tries.failures.entry(start).or_default().retry_at = now + wait;
+                job.ranges.trials.retry_at = now + wait;
+            }
+            return;
+        };
+        state.redirects = redirects;
+        state.in_race = transfer.in_race;
+    }
+}

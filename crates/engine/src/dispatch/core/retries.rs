@@ -1,0 +1,210 @@
+//! A request failed: whether it is sent again, when, and after how many tries its file fails.
+
+use std::time::Duration;
+
+use super::Core;
+use crate::backoff;
+use crate::dispatch::job::{Job, Phase, Segmented, Transfer};
+use crate::error::{Blame, Error, ErrorKind};
+use crate::event::Event;
+use crate::http::origin::Origin;
+use crate::job::JobId;
+use crate::message::{Effect, Time};
+use crate::secret;
+use crate::source::rejection::Rejection;
+
+/// `Retry-After` is obeyed so often in a row before it counts as a failure.
+pub(super) const PATIENCE_MAX: u32 = 20;
+/// A host waits no longer than this because of one file that is asked too often.
+const LONE_HOLD_MAX: Duration = Duration::from_secs(10);
+/// And so often for each retry that is allowed.
+pub(super) const PATIENCE_OF_RETRY: u32 = 4;
+
+impl Core {
+    pub(super) fn transfer_failed(
+        &mut self,
+        now: Time,
+        id: JobId,
+        transfer: &Transfer,
+        error: Error,
+        retry_after: Option<Duration>,
+        has_progressed: bool,
+    ) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let error = with_place(error, transfer, job);
+        if job.ranges.segmented == Segmented::Trying && !transfer.is_probe {
+            job.ranges.segmented = Segmented::Unknown;
+        }
+        if transfer.is_probe {
+            match job.phase {
+                Phase::Probing => job.phase = Phase::Ready,
+                // The answer stands; when the partial file is open, what is missing is fetched.
+                Phase::Preparing(_) | Phase::AskingOwner(_) | Phase::Opening => return,
+                _ => {}
+            }
+        }
+        let start = transfer.piece.position().max(transfer.piece.start());
+        // A few bytes more make it no other failure.
+        if start > transfer.piece.start()
+            && !job.comes_in_one_stream()
+            && let Some(failure) = job.tries.failures.remove(&transfer.piece.start())
+        {
+            job.tries.failures.insert(start, failure);
+        }
+        let is_of_machine = error.blame() == Blame::Machine || error.is_scarcity();
+        if is_of_machine && !self.others_bring(id) && self.waits_for_machine(now, id, &error) {
+            return;
+        }
+        let is_transient = error.is_transient();
+        if is_transient {
+            self.slots.failed(&transfer.host, now);
+        }
+        // One that asks for no patience gets that of every failure.
+        if let Some(wait) = retry_after.filter(|wait| is_transient && *wait > backoff::FLOOR) {
+            return self.asked_for_patience(now, id, transfer, start, error, wait);
+        }
+        if self.is_one_too_many(transfer, &error) {
+            return self.leave_to_others(now, id, transfer, start, &error);
+        }
+        if self.is_asked_elsewhere(id, transfer, &error) {
+            return;
+        }
+        match is_transient {
+            true => self.retry_or_fail(now, id, start, error, has_progressed),
+            false => self.failed_for_good(now, id, transfer, start, error),
+        }
+    }
+
+    /// Whether the place has gone that a redirect or a provider led to: it is asked for again where the source
+    /// is known by.
+    fn is_asked_elsewhere(&mut self, id: JobId, transfer: &Transfer, error: &Error) -> bool {
+        let may_ask_again = self.settings.retries > 0;
+        let Some(job) = self.jobs.get_mut(&id) else { return true };
+        if !error.kind().rejection().is_some_and(Rejection::is_of_place) {
+            return false;
+        }
+        let is_old_place = transfer.url != *job.lead().url();
+        // The new one has not been asked yet.
+        let has_moved = is_old_place && (transfer.is_probe || job.lead().is_provided);
+        has_moved || may_ask_again && job.lead_mut().resolve_again()
+    }
+
+    /// Asked again, it would fail again. What it was to bring may still come in another way.
+    fn failed_for_good(&mut self, now: Time, id: JobId, transfer: &Transfer, start: u64, error: Error) {
+        let kind = error.kind();
+        if kind.blame() == Blame::Peer && !transfer.is_probe && self.others_bring(id) {
+            return self.put_off(now, id, start, &error);
+        }
+        let is_misfit = kind == ErrorKind::Protocol || kind.rejection() == Some(Rejection::Unfit);
+        if is_misfit && !transfer.is_probe && matches!(self.jobs[&id].phase, Phase::Moving) {
+            // What came is no such range; one stream may still bring the file.
+            return self.no_range(now, id, start, error);
+        }
+        if transfer.is_probe || !self.goes_on_in_one_stream(id, &error) {
+            self.give_up(now, id, error);
+        }
+    }
+
+    /// `Retry-After`: this file waits. The host does too where it says so of its own load, or of
+    /// several files.
+    fn asked_for_patience(
+        &mut self,
+        now: Time,
+        id: JobId,
+        transfer: &Transfer,
+        start: u64,
+        error: Error,
+        asked: Duration,
+    ) {
+        let patience_max = self.patience_max();
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if job.lead().patience >= patience_max {
+            self.retry_or_fail(now, id, start, error, false);
+            // However often it is asked again: not before it says so.
+            if let Some(job) = self.jobs.get_mut(&id) {
+                let key = if matches!(job.phase, Phase::Moving) && !job.comes_in_one_stream() { start } else { 0 };
+                job.tries
+                    .failures
+                    .entry(key)
+                    .and_modify(|failure| failure.retry_at = failure.retry_at.max(now + asked));
+            }
+            return;
+        }
+        job.lead_mut().patience += 1;
+        let patience = job.lead().patience;
+        let wait = asked.max(backoff::wait(patience, &mut self.random));
+        let key = if matches!(job.phase, Phase::Moving) { start } else { 0 };
+        let retry_at = self.slots.retry_at(&transfer.host, now + wait);
+        let wait = retry_at.saturating_sub(now);
+        job.tries.failures.entry(key).or_default().retry_at = retry_at;
+        job.tries.last_error = Some(error.clone());
+        self.hold_host(now, id, &transfer.host, &error, asked);
+        self.report_retry(id, &error, patience, wait);
+        self.ask_another(id);
+    }
+
+    /// How often in a row a wait that a server asks for is granted.
+    pub(super) fn patience_max(&self) -> u32 {
+        PATIENCE_MAX.min(self.settings.retries.saturating_mul(PATIENCE_OF_RETRY))
+    }
+
+    /// The host waits too where it says so of its own load, or of several files: for as long as it asks for;
+    /// what we wait beyond that is for the file. One file alone may be what is limited, and others find out.
+    pub(super) fn hold_host(&mut self, now: Time, id: JobId, host: &Origin, error: &Error, asked: Duration) {
+        let is_of_host = self.slots.asks_for_patience(host, id);
+        if error.kind().rejection() == Some(Rejection::TooManyRequests) || is_of_host {
+            let most = if is_of_host { asked } else { asked.min(LONE_HOLD_MAX) };
+            self.slots.hold(host, now + most);
+        }
+    }
+
+    pub(super) fn retry_or_fail(&mut self, now: Time, id: JobId, start: u64, error: Error, has_progressed: bool) {
+        let retries = self.settings.retries;
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        // Without ranges everything is fetched again from 0, and only bytes above the mark count.
+        let key = if job.comes_in_one_stream() || !matches!(job.phase, Phase::Moving) { 0 } else { start };
+        let failure = job.tries.failures.entry(key).or_default();
+        failure.attempts = if has_progressed { 1 } else { failure.attempts + 1 };
+        let attempts = failure.attempts;
+        let host = job.lead().host().clone();
+        if attempts > retries && matches!(job.phase, Phase::Moving) && self.others_bring(id) {
+            return self.put_off(now, id, start, &error);
+        }
+        let is_given_up = self.slots.is_given_up(&host, attempts, now);
+        if attempts > retries && !is_given_up && self.goes_on_in_one_stream(id, &error) {
+            return;
+        }
+        if attempts > retries {
+            let waited = self.jobs.get(&id).map_or(0, |job| job.lead().patience);
+            return self.give_up(now, id, error.with_attempts(attempts + waited));
+        }
+        if is_given_up {
+            return self.leave_to_host(now, id, attempts, error);
+        }
+        let wait = backoff::wait(attempts, &mut self.random);
+        // Where nothing succeeds, all that wait for the host share its patience.
+        let retry_at = self.slots.retry_at(&host, now + wait);
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.tries.failures.entry(key).or_default().retry_at = retry_at;
+        job.tries.last_error = Some(error.clone());
+        self.report_retry(id, &error, attempts, retry_at.saturating_sub(now));
+        self.ask_another(id);
+    }
+
+    pub(super) fn report_retry(&mut self, id: JobId, error: &Error, attempts: u32, wait: Duration) {
+        let error = self.report_of(id, error);
+        self.effects.push(Effect::Report(Event::Retrying {
+            job: id,
+            error,
+            attempt: attempts + 1,
+            wait_ms: wait.as_millis() as u64,
+        }));
+    }
+}
+
+/// What a failure is about: the URL, and the file if it is this machine's.
+fn with_place(error: Error, transfer: &Transfer, job: &Job) -> Error {
+    let is_ours = error.path().is_none() && error.blame() == Blame::Machine;
+    let error = if error.url().is_some() { error } else { error.with_url(secret::shown_url(&transfer.url)) };
+    if is_ours { error.with_path(job.naming.path.clone()) } else { error }
+}

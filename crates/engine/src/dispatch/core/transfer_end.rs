@@ -1,0 +1,248 @@
+//! A transfer ended. What it brought is counted; then where its job is on its way, and how it ended, say
+//! what follows: `redirects.rs`, `no_range.rs`, `doubt.rs` (an answer that does not fit what is held),
+//! `retries.rs` (a failure), `sources.rs` (mirrors).
+//!
+//! What only might have helped (a trial of ranges, a further connection) never fails a file that
+//! another stream can bring: that is decided in `optional.rs`, before anything else.
+
+use super::Core;
+use super::doubt::KEPT;
+use super::protocol::without_protocol;
+use crate::dispatch::job::{Phase, Segmented, Transfer};
+use crate::error::{Advice, Error, ErrorKind};
+use crate::http::origin::Origin;
+use crate::job::JobId;
+use crate::message::{CommitRequest, Effect, End, Ended, SlotId, Time, WorkRequest};
+use crate::ranges::ByteRange;
+use crate::secret;
+use crate::source::rejection::Rejection;
+
+/// Fewer bytes do not renew the retries: a server that sends one byte an answer is not asked for ever.
+pub(super) const RENEWING_BYTES_MIN: u64 = 4096;
+const PROVE: Advice = Advice::GiveChecksum;
+
+impl Core {
+    pub(super) fn ended(&mut self, now: Time, ended: Ended) {
+        let Err(ended) = self.was_ask(now, ended) else { return };
+        let Some(transfer) = self.transfers.remove(&ended.transfer) else { return };
+        if was_served(&ended.end) {
+            self.slots.served(transfer.slot);
+        }
+        let is_otherwise =
+            self.is_asked_otherwise(now, transfer.slot, &ended.end) || self.is_asked_apart(&transfer, &ended.end);
+        let end = without_protocol(ended.end, is_otherwise);
+        let was_kept = self.let_connection_go(now, transfer.slot, &transfer.host, &end, ended.is_reusable);
+        let id = transfer.job;
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.tries.wants_new_connection |= was_kept;
+        job.transfers.retain(|other| *other != ended.transfer);
+        if job.answer.probe == Some(ended.transfer) {
+            job.answer.probe = None;
+        }
+        if job.transfers.is_empty() && job.ranges.segmented == Segmented::Trying {
+            // Whatever ended it, nobody is trying any more.
+            job.ranges.segmented = Segmented::Unknown;
+        }
+        let has_progressed = self.count_brought(now, id, &transfer, &end);
+        self.follow_end(now, id, &transfer, end, is_otherwise, has_progressed);
+    }
+
+    /// Counts what a transfer has brought. Whether that is so much more than ever came that retries begin anew.
+    fn count_brought(&mut self, now: Time, id: JobId, transfer: &Transfer, end: &End) -> bool {
+        let Some(job) = self.jobs.get_mut(&id) else { return false };
+        let before = job.content.done.covered();
+        job.content.done.insert(transfer.brought());
+        let covered = job.content.done.covered();
+        job.content.answers += u32::from(!transfer.brought().is_empty());
+        // One that was broken off may have stalled, which says nothing of the next.
+        let rate = transfer.rate_over_all(now).filter(|_| transfer.writes && matches!(end, End::Complete));
+        if job.sources.is_many() {
+            let source = &mut job.sources[transfer.source];
+            source.brought(covered - before, rate);
+            source.ranges.insert(transfer.brought());
+        } else {
+            let lead = job.lead_mut();
+            lead.rate_bps = rate.or(lead.rate_bps);
+        }
+        let has_progressed = covered >= job.content.high_water_bytes + RENEWING_BYTES_MIN;
+        if has_progressed || is_success(end) {
+            self.slots.succeeded(&transfer.host);
+        }
+        if has_progressed {
+            job.content.high_water_bytes = covered;
+            job.ranges.strays = 0;
+            job.tries.comparisons = 0;
+            job.tries.refusals = 0;
+        }
+        has_progressed
+    }
+
+    /// Decides what follows an end, by where the job is on its way.
+    fn follow_end(
+        &mut self,
+        now: Time,
+        id: JobId,
+        transfer: &Transfer,
+        end: End,
+        is_otherwise: bool,
+        has_progressed: bool,
+    ) {
+        match self.jobs[&id].phase {
+            Phase::Closing(_) => return self.closed(now, id),
+            Phase::Publishing | Phase::Verifying => return,
+            Phase::Checking { .. } => return self.check_ended(now, id, transfer, end),
+            Phase::Comparing(_) => return self.compare_ended(now, id, transfer, end),
+            _ => {}
+        }
+        if is_otherwise && self.ask_otherwise(id, transfer) {
+            return;
+        }
+        if self.is_optional(id, transfer, &end) {
+            return self.optional_failed(now, id, transfer, end);
+        }
+        let job = &self.jobs[&id];
+        match job.phase {
+            _ if job.is_sample_of_link(transfer) => self.link_ended(now, id, transfer, end, has_progressed),
+            Phase::Moving if self.comes_from_many(job) => self.source_ended(now, id, transfer, end),
+            // Its answer was not used.
+            Phase::Ready if matches!(end, End::Complete) => {}
+            _ => self.lead_ended(now, id, transfer, end, has_progressed),
+        }
+    }
+
+    /// A request to the source that leads has ended.
+    fn lead_ended(&mut self, now: Time, id: JobId, transfer: &Transfer, end: End, has_progressed: bool) {
+        match end {
+            End::Complete => self.piece_came(now, id, transfer),
+            End::Dropped | End::Gathered(_) | End::Document(_) | End::Checked(_) | End::OtherProtocol(_) => {}
+            End::Redirect(redirect) => self.redirected(now, id, transfer, &redirect),
+            End::NotRange(head) => self.not_a_range(now, id, transfer, &head),
+            End::WrongRange { head, error } => self.wrong_range(now, id, transfer, &head, error),
+            End::NotJoined { head, verdict } => self.not_joined(now, id, transfer, &head, verdict),
+            End::OtherOverlap(head) => self.other_overlap(now, id, transfer, &head),
+            End::Sampled { same } => self.sampled(now, id, transfer, same),
+            End::Unproven(error) => self.unproven(now, id, transfer, error),
+            End::Failed { error, retry_after } => {
+                self.transfer_failed(now, id, transfer, error, retry_after, has_progressed);
+            }
+        }
+    }
+
+    /// A request is done with its connection. Whether it failed over one that had been used before, which may
+    /// be why.
+    pub(super) fn let_connection_go(
+        &mut self,
+        now: Time,
+        slot: SlotId,
+        host: &Origin,
+        end: &End,
+        is_reusable: bool,
+    ) -> bool {
+        let was_kept = is_of_connection(end) && self.slots.failed_kept(slot, now);
+        if was_kept {
+            self.close_idle(host);
+        }
+        if let Some(worker) = self.slots.give_back(slot, is_reusable, now) {
+            self.effects.push(Effect::Work(worker, WorkRequest::CloseSlot(slot)));
+        }
+        was_kept
+    }
+
+    /// Closes the connections to a host that nobody uses.
+    pub(super) fn close_idle(&mut self, host: &Origin) {
+        let closed = self.slots.drop_idle(host).into_iter();
+        self.effects.extend(closed.map(|(slot, worker)| Effect::Work(worker, WorkRequest::CloseSlot(slot))));
+    }
+
+    pub(super) fn piece_came(&mut self, now: Time, id: JobId, transfer: &Transfer) {
+        let tells_len = transfer.is_probe
+            && transfer.writes
+            && self.jobs.get(&id).is_some_and(|job| job.content.total_bytes.is_none());
+        if tells_len && self.refuses_body(now, id, transfer.piece.position()) {
+            return;
+        }
+        if self.ends_elsewhere(now, id, transfer) || self.brought_nothing(now, id, transfer) {
+            return;
+        }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.tries.failures.remove(&transfer.piece.start());
+        job.ranges.ignored = 0;
+        if self.is_crumb(now, id, transfer) {
+            return;
+        }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if transfer.is_probe && job.content.total_bytes.is_none() && transfer.writes && !job.content.came_in_part {
+            // No length was announced: the body's proper end says what it is.
+            job.content.total_bytes = Some(transfer.piece.position());
+            job.content.held.total_bytes = job.content.total_bytes;
+        }
+        self.look_whether_whole(now, id);
+    }
+
+    /// Whether a body that did not say its length has another one than the file.
+    fn ends_elsewhere(&mut self, now: Time, id: JobId, transfer: &Transfer) -> bool {
+        let position = transfer.piece.position();
+        let Some(expected) = transfer.must_end_at.filter(|expected| *expected != position) else { return false };
+        let Some(job) = self.jobs.get_mut(&id) else { return true };
+        let has = if position > expected { "more".to_owned() } else { position.to_string() };
+        let text = format!("the server sends {has} bytes, and the file that was begun has {expected}");
+        // Not even what fits into it is whole: it may be the beginning of something else.
+        let doubtful_from = if job.content.held.is_silent() { 0 } else { expected.saturating_sub(1) };
+        job.content.done.remove(ByteRange::new(doubtful_from, u64::MAX));
+        job.content.told_bytes = Some(expected);
+        self.effects.push(Effect::Commit(CommitRequest::SetLen {
+            job: id,
+            path: job.naming.part_of.clone(),
+            len_bytes: expected,
+        }));
+        let error = Error::new(ErrorKind::Changed, text).with_url(secret::shown_url(&transfer.url)).with_advice(KEPT);
+        self.retry_or_fail(now, id, 0, error, false);
+        true
+    }
+
+    /// If nothing is missing, the losers of a race are broken off and the file is completed.
+    pub(super) fn look_whether_whole(&mut self, now: Time, id: JobId) {
+        let job = &self.jobs[&id];
+        let Some(total) = job.content.total_bytes else { return };
+        if !matches!(job.phase, Phase::Moving) || !self.snapshot(job).contains(ByteRange::new(0, total)) {
+            return;
+        }
+        match job.transfers.is_empty() {
+            true => self.complete(now, id),
+            false => self.close(now, id, crate::dispatch::job::Closing::Complete),
+        }
+    }
+
+    /// A body whose length nobody told ended with its connection, and TLS did not say that it was
+    /// all. Only a digest can prove that; a second body that is cut at the same place cannot.
+    fn unproven(&mut self, now: Time, id: JobId, transfer: &Transfer, error: Error) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        match job.promise(self.settings.server_digests) {
+            Some(promise) if promise.proves() => self.piece_came(now, id, transfer),
+            _ => self.transfer_failed(now, id, transfer, error.with_advice(PROVE), None, false),
+        }
+    }
+}
+
+/// Whether an end shows that the connection served a request.
+pub(super) fn was_served(end: &End) -> bool {
+    match end {
+        End::Dropped | End::OtherProtocol(_) => false,
+        End::Failed { error, .. } => error.kind().rejection().is_some_and(Rejection::shows_life),
+        _ => true,
+    }
+}
+
+/// Whether a failure may be one of the connection: it brought nothing more, or the server was tired of it.
+fn is_of_connection(end: &End) -> bool {
+    let is_of_it = |kind: ErrorKind| {
+        matches!(kind, ErrorKind::Stalled | ErrorKind::Broken) || kind.rejection() == Some(Rejection::TimedOut)
+    };
+    matches!(end, End::Failed { error, .. } if is_of_it(error.kind()))
+}
+
+/// Whether all came that was asked for. A head alone is no success of its host: a body that never
+/// comes may follow it.
+fn is_success(end: &End) -> bool {
+    matches!(end, End::Complete | End::Gathered(_) | End::Document(_) | End::Checked(_) | End::Sampled { .. })
+}
