@@ -6,7 +6,7 @@ use std::env;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use towline_engine::feed::ListSource;
+use towline_engine::feed::{ListSource, looks_like_host};
 use towline_engine::options::{Durability, Existing, HttpOptions, HttpVersion, ProxyChoice};
 use towline_engine::report::may_hold_status;
 use towline_engine::secret::{printable, shown_line, shown_url};
@@ -258,13 +258,6 @@ fn proxy(proxy: Option<String>, no_proxy: Option<String>) -> Result<ProxyChoice,
         Complaint::usage(format!("--proxy (or TOWLINE_PROXY): {}", error.message()))
             .hint("allowed: http://, https://, socks5:// or socks5h://, then HOST:PORT")
     })
-}
-
-fn looks_like_host(text: &str) -> bool {
-    let host = text.split(['/', '?']).next().unwrap_or(text);
-    let name = host.split(':').next().unwrap_or(host);
-    let is_name = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-'));
-    is_name && !name.starts_with(['.', '-']) && (name.contains('.') || name == "localhost" || host.contains(':'))
 }
 
 #[cfg(test)]

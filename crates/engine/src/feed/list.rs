@@ -251,9 +251,12 @@ fn without_comment(text: &str) -> &str {
     text
 }
 
-fn looks_like_host(text: &str) -> bool {
+/// Whether a text may be a URL without its scheme.
+pub fn looks_like_host(text: &str) -> bool {
     let host = text.split(['/', '?', '#']).next().unwrap_or_default();
-    !host.starts_with('.') && !host.contains(char::is_whitespace) && (host.contains('.') || host == "localhost")
+    let name = host.split(':').next().unwrap_or_default();
+    let is_name = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-'));
+    is_name && !name.starts_with(['.', '-']) && (name.contains('.') || name == "localhost" || host.contains(':'))
 }
 
 fn read_some(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {

@@ -27,6 +27,7 @@ use crate::evidence::Evidence;
 use crate::job::JobSpec;
 
 pub use batch::{Batch, ListSource};
+pub use list::looks_like_host;
 pub use status::{LedgerStatus, ledger_status};
 
 /// Names an entry within its feed.

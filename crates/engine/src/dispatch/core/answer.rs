@@ -14,7 +14,7 @@ use crate::evidence::Verdict;
 use crate::feed::{Settled, SettledState};
 use crate::job::JobId;
 use crate::journal::Journal;
-use crate::message::{CommitRequest, Effect, Fate, Head, Open, OpenRequest, Protocol, Store, Time, WorkRequest};
+use crate::message::{CommitRequest, Effect, Head, Open, OpenRequest, Protocol, Store, Time, WorkRequest};
 use crate::name;
 use crate::options::Existing;
 use crate::plan::TransferId;
@@ -443,13 +443,8 @@ impl Core {
     fn refuse_foreign(&mut self, now: Time, id: JobId, answered: Box<Answered>, journal: Journal) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.existing_said(self.settings.existing) == Existing::AutoRename {
-            job.part.is_open = false;
-            self.effects.push(Effect::Commit(CommitRequest::Release {
-                job: id,
-                path: job.naming.part_of.clone(),
-                fate: Fate::Kept,
-            }));
             self.names.number(job);
+            self.leave_part(id);
             return self.prepare(now, id, Some(answered));
         }
         let text = format!(

@@ -286,17 +286,27 @@ impl Core {
 
     /// Looks once more for what is there under the name. What came stays, under its partial name.
     fn look_again(&mut self, now: Time, id: JobId) {
+        self.put_down(id);
+        self.prepare(now, id, None);
+    }
+
+    /// Lets go of what came, which stays on the disk, and forgets it.
+    pub(super) fn put_down(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if std::mem::take(&mut job.part.is_open) {
-            self.effects.push(Effect::Commit(CommitRequest::Release {
-                job: id,
-                path: job.naming.part_of.clone(),
-                fate: Fate::Kept,
-            }));
+        if job.part.is_open {
+            self.leave_part(id);
         }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
         job.forget();
         job.lead_mut().go_back();
-        self.prepare(now, id, None);
+    }
+
+    /// Closes a job's partial file, which stays on the disk.
+    pub(super) fn leave_part(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.part.is_open = false;
+        let path = job.naming.part_of.clone();
+        self.effects.push(Effect::Commit(CommitRequest::Release { job: id, path, fate: Fate::Kept }));
     }
 
     fn finish(&mut self, now: Time, id: JobId, how: How, published: Published) {

@@ -7,7 +7,7 @@ use crate::backoff;
 use crate::dispatch::job::{Closing, Failures, Phase};
 use crate::error::{Error, ErrorKind};
 use crate::job::JobId;
-use crate::message::{CommitRequest, Effect, Fate, Time};
+use crate::message::Time;
 use crate::plan::TransferId;
 
 /// Nothing new is begun for so long.
@@ -93,16 +93,8 @@ impl Core {
     pub(super) fn requeue(&mut self, now: Time, id: JobId) {
         self.leave_running(id);
         let wait = backoff::wait(self.jobs.get(&id).map_or(0, |job| job.tries.scarcities), &mut self.random);
+        self.put_down(id);
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if std::mem::take(&mut job.part.is_open) {
-            self.effects.push(Effect::Commit(CommitRequest::Release {
-                job: id,
-                path: job.naming.part_of.clone(),
-                fate: Fate::Kept,
-            }));
-        }
-        job.forget();
-        job.lead_mut().go_back();
         // What the journal says then was on the disk.
         job.part.is_disk_doubtful = false;
         if self.scarcity.full_since.is_some() {

@@ -374,14 +374,9 @@ impl Core {
     fn rename_beside_existing(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.content.done.is_empty() {
-            job.part.is_open = false;
-            self.effects.push(Effect::Commit(CommitRequest::Release {
-                job: id,
-                path: job.naming.part_of.clone(),
-                fate: Fate::Kept,
-            }));
             job.forget();
             self.names.number(job);
+            self.leave_part(id);
             return self.prepare(now, id, None);
         }
         // Whether a file has it, publishing shows.
