@@ -10,6 +10,7 @@ use towline_threads::queue::{GetError, Queue};
 use towline_threads::supervisor::Crew;
 use tracing::Span;
 
+use super::backpressure;
 use super::core::Core;
 use crate::disk::Parts;
 use crate::event::{Event, Summary};
@@ -25,8 +26,6 @@ use crate::worker::{WorkerHandle, run};
 const BATCH_MAX: usize = 256;
 /// How often the clock is looked at while something runs.
 const TICK: Duration = Duration::from_millis(20);
-/// How often it is looked at while the reporter is behind.
-const HELD_TICK: Duration = Duration::from_millis(2);
 /// How often it is looked at while nothing does.
 const IDLE_TICK: Duration = Duration::from_millis(500);
 /// The feed is told how entries ended this often, or when so many have.
@@ -36,8 +35,6 @@ const SETTLED_MAX: usize = 1024;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A worker is added when the ones there are were busier than this since the last look.
 const BUSY_SHARE: f64 = 0.8;
-/// Events that wait for the reporter; above, nothing new is begun.
-const EVENTS_BEHIND_MAX: usize = 4096;
 
 /// The queues between the dispatcher and the other threads.
 #[derive(Clone)]
@@ -134,11 +131,10 @@ impl Driver {
         let mut effects = Vec::new();
         self.add_worker();
         while !self.core.is_finished() {
-            let tick = match (self.core.is_busy(), self.core.is_held()) {
-                // The reporter catches up within moments; nobody says when.
-                (_, true) => HELD_TICK,
-                (true, _) => TICK,
-                (false, _) => IDLE_TICK,
+            let tick = match self.core.is_busy() {
+                _ if self.core.is_held_up() => backpressure::TICK,
+                true => TICK,
+                false => IDLE_TICK,
             };
             match self.queues.messages.get_many(&mut messages, BATCH_MAX, tick) {
                 Ok(_) => {}
@@ -149,7 +145,7 @@ impl Driver {
             for message in messages.drain(..) {
                 self.core.step(now, message);
             }
-            self.core.hold(self.queues.events.len() > EVENTS_BEHIND_MAX);
+            self.core.reporter_is_behind(backpressure::is_behind(&self.queues.events));
             self.core.decide(now, &mut effects);
             self.perform(&mut effects);
             self.look_at_workers();

@@ -3,15 +3,17 @@
 
 pub(crate) mod adapt;
 mod asks;
+mod backpressure;
+pub(crate) mod connection_slots;
 pub(crate) mod core;
 pub(crate) mod driver;
 pub(crate) mod identity;
 pub(crate) mod ids;
 pub(crate) mod job;
+pub(crate) mod job_sources;
 pub(crate) mod names;
 pub(crate) mod pulse;
-pub(crate) mod slots;
-pub(crate) mod source;
+mod rate;
 pub(crate) mod spoken;
 pub(crate) mod tally;
 pub(crate) mod waiting;

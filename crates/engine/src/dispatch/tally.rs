@@ -1,13 +1,9 @@
 //! Counts what a session has done, for its progress and its summary.
 
-use std::collections::VecDeque;
-
+use super::rate::WindowRate;
 use crate::error::{Error, ErrorKind};
 use crate::event::{ErrorReport, Failure, How, Summary};
 use crate::message::Time;
-
-/// The total rate is measured over so long.
-const RATE_WINDOW: Time = Time::from_secs(3);
 
 /// Running totals of what has ended.
 #[derive(Debug, Default)]
@@ -29,7 +25,7 @@ pub(crate) struct Tally {
     pub(crate) unfinished_files: u64,
     failures: Vec<Failure>,
     failure_kinds: Vec<ErrorKind>,
-    samples: VecDeque<(Time, u64)>,
+    pub(crate) rate: WindowRate,
 }
 
 impl Tally {
@@ -53,21 +49,6 @@ impl Tally {
     /// Files that have ended.
     pub(crate) fn ended_files(&self) -> u64 {
         self.done_files + self.failed_files + self.cancelled_files
-    }
-
-    /// Notes how much had come until now.
-    pub(crate) fn observe(&mut self, now: Time, fetched_bytes: u64) {
-        self.samples.push_back((now, fetched_bytes));
-        while self.samples.len() > 2 && self.samples[1].0 + RATE_WINDOW <= now {
-            self.samples.pop_front();
-        }
-    }
-
-    /// Bytes a second of late.
-    pub(crate) fn rate_bps(&self) -> u64 {
-        let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else { return 0 };
-        let seconds = last.0.saturating_sub(first.0).as_secs_f64();
-        if seconds < 0.01 { 0 } else { (last.1.saturating_sub(first.1) as f64 / seconds) as u64 }
     }
 
     pub(crate) fn summary(&self, now: Time, total_files_exact: bool, interrupted: bool) -> Summary {

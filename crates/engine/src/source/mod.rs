@@ -2,5 +2,5 @@
 //! engine's words what came: [`crate::message::End`]. HTTP is one; the simulator's network is the other.
 
 pub(crate) mod http;
-pub(crate) mod redirect;
+pub(crate) mod redirect_rules;
 pub(crate) mod rejection;

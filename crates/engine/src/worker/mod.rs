@@ -1,9 +1,9 @@
 //! Workers: threads that move bytes. Each has a single-threaded runtime and connections of its own
 //! and drives many transfers; it shares nothing with the others but the pieces it was given.
 
-mod patience;
 pub(crate) mod run;
 mod shared;
+mod timeout;
 pub(crate) mod transfer;
 
 use std::sync::Arc;

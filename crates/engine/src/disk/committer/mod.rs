@@ -6,7 +6,7 @@ mod part;
 mod paths;
 mod publish;
 mod reader;
-mod store;
+mod small_file;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;

@@ -9,13 +9,13 @@ use super::protocol::without_protocol;
 use super::transfer_end::was_served;
 use crate::backoff;
 use crate::dispatch::asks::{Pending, Running};
-use crate::dispatch::slots::Wanted;
+use crate::dispatch::connection_slots::Wanted;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::{JobId, Profile};
 use crate::message::{Ask, Effect, End, Ended, Fetch, FetchKind, Redirect, Time, WorkRequest};
 use crate::plan::piece::{OPEN_END, Piece};
 use crate::secret;
-use crate::source::redirect;
+use crate::source::redirect_rules;
 
 /// A longer wait that a service asks for is left to the provider.
 const PATIENCE_MAX: Time = Time::from_secs(60);
@@ -107,7 +107,7 @@ impl Core {
     fn ask_redirected(&mut self, now: Time, mut pending: Box<Pending>, redirect: &Redirect) {
         pending.redirects += 1;
         let (url, host) = &pending.at;
-        match redirect::next((url, host), redirect, pending.redirects, self.settings.allow_downgrade) {
+        match redirect_rules::next((url, host), redirect, pending.redirects, self.settings.allow_downgrade) {
             Ok(place) => {
                 pending.at = place;
                 pending.not_before = now;

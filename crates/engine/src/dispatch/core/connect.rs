@@ -5,8 +5,8 @@ use std::sync::Arc;
 use url::Url;
 
 use super::Core;
+use crate::dispatch::connection_slots::Wanted;
 use crate::dispatch::job::{Closing, Doubts, Failures, Job, Phase, Segmented, Transfer};
-use crate::dispatch::slots::Wanted;
 use crate::error::Error;
 use crate::event::Event;
 use crate::evidence::{Place, samples};

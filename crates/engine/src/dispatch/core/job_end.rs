@@ -425,58 +425,6 @@ impl Core {
         }
     }
 
-    /// The step: saves what has come of each file.
-    pub(super) fn save_all(&mut self, now: Time) {
-        for id in self.turns.running.clone() {
-            let job = &self.jobs[&id];
-            let is_due = matches!(job.phase, Phase::Moving)
-                && !job.part.is_saving
-                && job.part.is_open
-                && job.can_be_resumed()
-                && now.saturating_sub(job.started.unwrap_or(now)) >= self.settings.save_interval / 2;
-            if is_due && self.covered_bytes(job) > job.part.saved_bytes {
-                self.save(id);
-            }
-        }
-    }
-
-    fn save(&mut self, id: JobId) {
-        let done = self.snapshot(&self.jobs[&id]);
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.part.is_saving = true;
-        job.part.generation += 1;
-        job.part.saved_bytes = done.covered();
-        let journal = Journal { done, ..job.journal() };
-        let path = job.naming.part_of.clone();
-        self.effects.push(Effect::Commit(CommitRequest::Save { job: id, path, journal: Box::new(journal) }));
-    }
-
-    pub(super) fn saved(&mut self, now: Time, id: JobId, result: Result<()>) {
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.part.is_saving = false;
-        match (result, &job.phase) {
-            (Ok(()), Phase::Closing(_)) => self.closed(now, id),
-            (Ok(()), _) => {}
-            (Err(error), Phase::Closing(Closing::Complete)) => {
-                // What could not be synced is part of the file that is to be published.
-                job.part.is_disk_doubtful = true;
-                self.close(now, id, Closing::Fail(error));
-            }
-            (Err(error), Phase::Closing(_)) => {
-                // It is being given up anyway; the journal before stands.
-                job.part.is_disk_doubtful = true;
-                self.warn(Some(id), format!("the last progress could not be saved: {error}"));
-                self.closed(now, id);
-            }
-            // Too few descriptors for now: the next step saves what has come by then.
-            (Err(error), _) if error.is_scarcity() => job.part.saved_bytes = 0,
-            (Err(error), _) => {
-                job.part.is_disk_doubtful = true;
-                self.fail_or_wait(now, id, error);
-            }
-        }
-    }
-
     /// Breaks transfers off; their ends say that they were.
     pub(super) fn drop_transfers(&mut self, transfers: &[TransferId]) {
         for transfer in transfers {
@@ -520,7 +468,7 @@ impl Job {
     }
 
     /// Whether a part of it is of use: without a length, only if something is known of its version.
-    fn can_be_resumed(&self) -> bool {
+    pub(super) fn can_be_resumed(&self) -> bool {
         self.content.total_bytes.is_some()
             || !self.content.held.is_silent() && !self.ranges.are_denied && !self.sources.is_many()
     }

@@ -9,7 +9,7 @@ mod adopt;
 mod anew;
 mod answer;
 mod asks;
-mod check;
+mod closing_check;
 mod connect;
 mod crumbs;
 mod doubt;
@@ -19,14 +19,15 @@ mod job_end;
 mod jobs;
 mod locate;
 mod max_size;
+mod mirrors;
 mod no_range;
 mod optional;
 mod places;
 mod protocol;
-mod redirects;
+mod redirected;
 mod retries;
+mod save;
 mod scarce;
-mod sources;
 mod start;
 mod trace;
 mod transfer_end;
@@ -41,10 +42,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use super::asks::Asks;
+use super::connection_slots::Slots;
 use super::ids::IdMap;
 use super::job::{Closing, Job, Phase, Transfer};
 use super::names::Names;
-use super::slots::Slots;
 use super::tally::Tally;
 use super::waiting::Waiting;
 use crate::event::{Event, Progress};
@@ -140,7 +141,7 @@ struct Course {
     /// It was stopped, at this time.
     stopped: Option<Time>,
     /// The reporter is behind: begin nothing new.
-    is_held: bool,
+    is_held_up: bool,
     is_finished: bool,
 }
 
@@ -248,14 +249,14 @@ impl Core {
         self.names.insert(path);
     }
 
-    /// The reporter is behind (or has caught up): nothing new is begun meanwhile.
-    pub(crate) fn hold(&mut self, is_held: bool) {
-        self.course.is_held = is_held;
+    /// Whether the reporter is behind, so that nothing new is begun.
+    pub(crate) fn reporter_is_behind(&mut self, is_behind: bool) {
+        self.course.is_held_up = is_behind;
     }
 
     /// Whether nothing new is begun because the reporter is behind.
-    pub(crate) fn is_held(&self) -> bool {
-        self.course.is_held
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.course.is_held_up
     }
 
     /// Whether everything has ended.
@@ -411,7 +412,7 @@ impl Core {
         }
         self.has_quiet = has_quiet;
         self.leave_dripping_ranges(now);
-        self.tally.observe(now, fetched);
+        self.tally.rate.observe(now, fetched);
         let progress = self.progress(now);
         self.effects.push(Effect::Report(Event::Progress(progress)));
     }

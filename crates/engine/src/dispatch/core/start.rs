@@ -32,7 +32,7 @@ impl Core {
     /// Keeps the queue filled, so that a free place never waits for the list.
     pub(super) fn ask_feed(&mut self, now: Time) {
         let wanted = (self.settings.jobs * 8).max(FED_MIN);
-        let asks = !self.feed.has_ended && !self.feed.is_asked && !self.course.is_held;
+        let asks = !self.feed.has_ended && !self.feed.is_asked && !self.course.is_held_up;
         if !asks || self.turns.waiting.len() >= WAITING_MAX {
             return;
         }
@@ -115,7 +115,7 @@ impl Core {
             return;
         }
         while ahead < self.settings.jobs
-            && !self.course.is_held
+            && !self.course.is_held_up
             && self.turns.running.len() < self.settings.jobs * 16 + RUNNING_MIN
             && self.unstored.jobs.len() < UNSTORED_FILES_MAX
             && self.unstored.bytes < UNSTORED_BYTES_MAX

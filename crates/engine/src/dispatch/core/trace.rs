@@ -6,7 +6,7 @@
 
 use super::Core;
 use crate::dispatch::job::{Job, Phase};
-use crate::dispatch::source::{Source, Standing, Trace};
+use crate::dispatch::job_sources::{Source, Standing, Trace};
 use crate::error::{Error, ErrorKind};
 use crate::event::{ErrorReport, Event};
 use crate::job::JobId;

@@ -1,6 +1,6 @@
 //! A transfer ended. What it brought is counted; then where its job is on its way, and how it ended, say
-//! what follows: `redirects.rs`, `no_range.rs`, `doubt.rs` (an answer that does not fit what is held),
-//! `retries.rs` (a failure), `sources.rs` (mirrors).
+//! what follows: `redirected.rs`, `no_range.rs`, `doubt.rs` (an answer that does not fit what is held),
+//! `retries.rs` (a failure), `mirrors.rs`.
 //!
 //! What only might have helped (a trial of ranges, a further connection) never fails a file that
 //! another stream can bring: that is decided in `optional.rs`, before anything else.

@@ -45,7 +45,7 @@ pub(super) fn progress(core: &Core, now: Time) -> Progress {
         done_bytes: tally.done_bytes,
         total_bytes: tally.done_bytes,
         fetched_bytes: tally.fetched_bytes,
-        rate_bps: tally.rate_bps(),
+        rate_bps: tally.rate.bps(),
         connections: core.slots.open() as u32,
         elapsed_seconds: now.as_secs_f64(),
         ..Progress::default()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use url::Url;
 
+use crate::dispatch::rate::Rate;
 use crate::http::origin::Origin;
 use crate::job::JobId;
 use crate::message::{FetchKind, Head, SlotId, Time};
@@ -119,41 +120,5 @@ impl Transfer {
 
     pub(crate) fn brought(&self) -> ByteRange {
         if self.writes { self.piece.brought() } else { ByteRange::new(0, 0) }
-    }
-}
-
-/// A rate, smoothed over about a second.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Rate {
-    bps: Option<f64>,
-    seen: Option<(Time, u64)>,
-}
-
-impl Rate {
-    const MEMORY_SECONDS: f64 = 1.0;
-    const EVERY: Time = Time::from_millis(90);
-    const FIRST_BYTE_WITHIN: Time = Time::from_secs(1);
-
-    /// `bytes` had come until `now`.
-    pub(crate) fn observe(&mut self, now: Time, bytes: u64) {
-        let Some((then, before)) = self.seen else {
-            self.seen = Some((now, bytes));
-            return;
-        };
-        let elapsed = now.saturating_sub(then);
-        // Before the first byte there is no rate, only a latency.
-        let is_waiting = self.bps.is_none() && bytes == before && elapsed < Self::FIRST_BYTE_WITHIN;
-        if elapsed < Self::EVERY || is_waiting {
-            return;
-        }
-        let seconds = elapsed.as_secs_f64();
-        let fresh = bytes.saturating_sub(before) as f64 / seconds;
-        let keep = (-seconds / Self::MEMORY_SECONDS).exp();
-        self.bps = Some(self.bps.map_or(fresh, |bps| bps * keep + fresh * (1.0 - keep)));
-        self.seen = Some((now, bytes));
-    }
-
-    pub(crate) fn bps(&self) -> Option<f64> {
-        self.bps
     }
 }

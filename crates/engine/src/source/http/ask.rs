@@ -20,7 +20,7 @@ use crate::source::http::answer::Answer;
 use crate::source::http::connection::Connection;
 use crate::source::http::network::Network;
 use crate::source::http::request::{self, no_answer};
-use crate::source::redirect;
+use crate::source::redirect_rules;
 
 /// What is asked.
 pub(crate) struct Question<'a> {
@@ -80,6 +80,6 @@ pub(crate) async fn ask(network: &Network, question: Question<'_>) -> Result<Ans
             return Ok(Answered { url, redirects, answer, response });
         };
         redirects += 1;
-        (url, origin) = redirect::next((&url, &origin), &redirect, redirects, network.options.allow_downgrade)?;
+        (url, origin) = redirect_rules::next((&url, &origin), &redirect, redirects, network.options.allow_downgrade)?;
     }
 }

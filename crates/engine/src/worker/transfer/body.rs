@@ -14,7 +14,7 @@ use crate::source::http::answer::Framing;
 use crate::source::http::connection::broken;
 use crate::source::http::network::seconds;
 use crate::storage::PartFile;
-use crate::worker::patience::{Elapsed, patient};
+use crate::worker::timeout::{Elapsed, patient};
 
 /// So much of an error page, or of a body that was cut, is read to keep its connection.
 const DRAIN_BYTES_MAX: usize = 64 << 10;

@@ -14,8 +14,8 @@ use http::Response;
 use hyper::body::{Body as _, Incoming};
 use tokio::sync::oneshot;
 
-use super::patience::{Elapsed, patient};
 use super::shared::{Grant, Shared};
+use super::timeout::{Elapsed, patient};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{End, Ended, Fetch, FetchKind, Message, Protocol};
 use crate::secret::Shown;

@@ -14,7 +14,7 @@ use super::retries::PATIENCE_MAX;
 use crate::backoff;
 use crate::checksum::Checksum;
 use crate::dispatch::job::{By, Closing, Job, Phase, Segmented, Transfer};
-use crate::dispatch::source::{Source, Standing};
+use crate::dispatch::job_sources::{Source, Standing};
 use crate::error::{Blame, Error, ErrorKind};
 use crate::event::{ErrorReport, Event, SourceShare};
 use crate::evidence::samples::{self, SAMPLE_BYTES};
@@ -25,7 +25,7 @@ use crate::message::{Effect, End, FetchKind, Head, Redirect, Shape, Time, WorkRe
 use crate::plan::TransferId;
 use crate::plan::piece::Piece;
 use crate::secret;
-use crate::source::redirect;
+use crate::source::redirect_rules;
 use crate::source::rejection::Rejection;
 
 /// So much must be there in one piece before a mirror is compared with it: what stands at the very
@@ -261,7 +261,7 @@ impl Core {
             return;
         }
         mirror.redirects += 1;
-        match redirect::next((&transfer.url, &transfer.host), redirect, mirror.redirects, allow_downgrade) {
+        match redirect_rules::next((&transfer.url, &transfer.host), redirect, mirror.redirects, allow_downgrade) {
             Ok(place) => mirror.go_to(place),
             Err(error) => self.drop_source(now, id, transfer.source, error),
         }

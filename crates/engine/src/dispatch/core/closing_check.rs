@@ -9,7 +9,7 @@ use crate::dispatch::job::{By, FinalCheck, Job, Phase, Transfer};
 use crate::job::JobId;
 use crate::message::{End, FetchKind, Head, Time};
 use crate::plan::piece::Piece;
-use crate::source::redirect;
+use crate::source::redirect_rules;
 
 /// A single answer that took longer than this is checked.
 const SINGLE_ANSWER_MAX: Time = Time::from_secs(2);
@@ -68,7 +68,7 @@ impl Core {
             },
             End::Redirect(redirect) if transfer.redirects == 0 => {
                 let allow_downgrade = self.settings.allow_downgrade;
-                match redirect::next((&transfer.url, &transfer.host), &redirect, 1, allow_downgrade) {
+                match redirect_rules::next((&transfer.url, &transfer.host), &redirect, 1, allow_downgrade) {
                     Ok(place) => return self.follow_piece(now, id, transfer, place, 1),
                     Err(_) => FinalCheck::Current,
                 }

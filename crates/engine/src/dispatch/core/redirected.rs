@@ -1,5 +1,5 @@
 //! A server sends a request elsewhere. Where that leads, and whether it may be followed, is decided in
-//! [`crate::source::redirect`]; whom it moves, here.
+//! [`crate::source::redirect_rules`]; whom it moves, here.
 
 use url::Url;
 
@@ -11,7 +11,7 @@ use crate::http::origin::Origin;
 use crate::job::JobId;
 use crate::message::{End, Redirect, Time};
 use crate::plan::piece::Piece;
-use crate::source::redirect;
+use crate::source::redirect_rules;
 
 impl Core {
     /// A redirect of the first request moves the file. One of a piece moves that piece alone: others
@@ -23,7 +23,7 @@ impl Core {
         let cookies = job.own.cookies.add(&transfer.url, &redirect.cookies);
         let redirect = &Redirect { cookies, ..redirect.clone() };
         let redirects = if transfer.is_probe { job.lead().redirects } else { transfer.redirects } + 1;
-        let place = match redirect::next((&transfer.url, &transfer.host), redirect, redirects, allow_downgrade) {
+        let place = match redirect_rules::next((&transfer.url, &transfer.host), redirect, redirects, allow_downgrade) {
             Ok(place) => place,
             Err(error) if !transfer.is_probe && matches!(job.phase, Phase::Moving) && self.others_bring(id) => {
                 return self.piece_went_astray(now, id, transfer, error);

@@ -1,0 +1,60 @@
+//! The proxies that variables of the environment name, read as curl reads them. Pure; the variables are handed
+//! in.
+
+use std::ffi::OsString;
+
+use super::no_proxy::NoProxy;
+use super::server::Proxy;
+use crate::error::{Advice, Error, ErrorKind, Result};
+
+/// The lower case comes first, as with curl.
+const FOR_HTTPS: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+const FOR_HTTP: [&str; 4] = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
+/// In a CGI program whoever sends a request with a field `Proxy` sets `HTTP_PROXY` ("httpoxy"). curl never
+/// looks at it; we do where `REQUEST_METHOD` does not say that this is CGI. The others are
+/// nobody's but the user's, and hold there too.
+const FOR_HTTP_IN_CGI: [&str; 3] = ["http_proxy", "all_proxy", "ALL_PROXY"];
+
+/// What the variables say.
+pub(super) struct Environment {
+    pub(super) except: NoProxy,
+    pub(super) http: Option<Proxy>,
+    pub(super) https: Option<Proxy>,
+}
+
+impl Environment {
+    /// Reads the variables; nothing where no host is to be reached through a proxy.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] for a proxy that is set, could be needed and cannot be used.
+    pub(super) fn read(variable: impl Fn(&str) -> Option<OsString>) -> Result<Option<Self>> {
+        let list = first(&variable, &["no_proxy", "NO_PROXY"]).map(|(_, list)| list).unwrap_or_default();
+        let except = NoProxy::parse(&list.to_string_lossy());
+        if except.is_everything() {
+            return Ok(None);
+        }
+        let is_cgi = variable("REQUEST_METHOD").is_some();
+        let for_http: &[&str] = if is_cgi { &FOR_HTTP_IN_CGI } else { &FOR_HTTP };
+        let (http, https) = (from_variables(&variable, for_http)?, from_variables(&variable, &FOR_HTTPS)?);
+        Ok(Some(Self { except, http, https }))
+    }
+}
+
+/// The proxy of the first of these variables that is set.
+fn from_variables(variable: &impl Fn(&str) -> Option<OsString>, names: &[&'static str]) -> Result<Option<Proxy>> {
+    let Some((name, value)) = first(variable, names) else { return Ok(None) };
+    let text = value.to_str().ok_or_else(|| "it is not UTF-8".to_owned());
+    let proxy = text.and_then(Proxy::url).and_then(|url| Proxy::new(&url));
+    match proxy {
+        Ok(proxy) => Ok(Some(proxy)),
+        Err(why) => {
+            let text = format!("the environment variable {name} does not name a proxy that can be used: {why}");
+            Err(Error::new(ErrorKind::Usage, text).with_advice(Advice::SetOrUnsetProxyVariable))
+        }
+    }
+}
+
+/// The first of these variables that is set; an empty one is not.
+fn first(variable: &impl Fn(&str) -> Option<OsString>, names: &[&'static str]) -> Option<(&'static str, OsString)> {
+    names.iter().find_map(|&name| Some((name, variable(name).filter(|value| !value.is_empty())?)))
+}
