@@ -5,53 +5,13 @@
 //! its data half changed. So each run of a task is an *agent* of its own, and so is each thread
 //! outside all tasks.
 //!
-//! A number is made of the thread's number and of a count of the tasks that it has run, so that it
-//! is had without asking anybody, and leads back to the thread. The count may start again after
-//! four thousand million tasks: two agents of one thread can only be mixed up if the earlier one
-//! has left a lock behind that is never released, or has itself run so many tasks on top of it. As
-//! both are in one thread, no two threads are at a lock's data even then.
-//!
 //! [`RLock`]: crate::sync::RLock
 
 use std::cell::{Cell, RefCell};
 
+use crate::agent_id::AgentId;
 use crate::facade;
-use crate::thread::registry;
-
-/// Names an agent; [`AgentId::NONE`] nobody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct AgentId(u64);
-
-impl AgentId {
-    pub(crate) const NONE: Self = Self(0);
-
-    pub(crate) fn new(thread: u32, task: u32) -> Self {
-        Self((u64::from(thread) << 32) | u64::from(task))
-    }
-
-    pub(crate) fn from_bits(bits: u64) -> Self {
-        Self(bits)
-    }
-
-    pub(crate) fn to_bits(self) -> u64 {
-        self.0
-    }
-
-    /// The number of the thread that this agent runs in; never 0 but for [`NONE`](Self::NONE).
-    pub(crate) fn thread(self) -> u32 {
-        (self.0 >> 32) as u32
-    }
-
-    /// Which of its thread's tasks this is; 0 for the thread's own code.
-    pub(crate) fn task(self) -> u32 {
-        (self.0 & u64::from(u32::MAX)) as u32
-    }
-
-    /// Whether this is a task, not a thread's own code.
-    pub(crate) fn is_task(self) -> bool {
-        self.task() != 0
-    }
-}
+use crate::registry;
 
 facade::local! {
     /// The agent that runs now; [`AgentId::NONE`] until somebody asks.

@@ -375,10 +375,13 @@ pub mod thread;
 pub mod timer;
 
 mod agent;
+mod agent_id;
 mod deadline;
 mod facade;
+mod holder;
 mod naming;
 mod panic;
+mod registry;
 mod waiting;
 
 #[cfg(test)]

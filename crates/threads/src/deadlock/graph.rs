@@ -4,10 +4,10 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::owner::Owner;
 use super::report::{Deadlock, Link, Relation};
-use crate::agent::AgentId;
+use crate::agent_id::AgentId;
 use crate::facade::Mutex;
+use crate::holder::Owner;
 use crate::naming::Name;
 
 /// What stands in a thread's way.
@@ -157,7 +157,7 @@ fn link(waits: &HashMap<u32, Wait>, waiter: AgentId, holder: AgentId, relation: 
 
 #[cfg(not(loom))]
 fn describe(agent: AgentId) -> String {
-    crate::thread::registry::describe(agent)
+    crate::registry::describe(agent)
 }
 
 /// The registry is no part of a model.

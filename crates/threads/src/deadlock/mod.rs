@@ -34,7 +34,6 @@
 //! How it is done, and why no report is false: `README.md` beside this file's source.
 
 mod graph;
-mod owner;
 mod report;
 mod wait;
 
@@ -44,5 +43,4 @@ mod loom_tests;
 pub use report::{Deadlock, Link};
 
 pub(crate) use graph::{Obstacle, Progress, TaskProbe};
-pub(crate) use owner::{Holder, Owner};
 pub(crate) use wait::{LOOK_AGAIN, PATIENCE, lock_patiently, lock_whatever, publish};

@@ -4,11 +4,13 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::graph::{Graph, Obstacle};
-use super::owner::{Holder, Owner};
 use super::report::Deadlock;
-use crate::agent::{self, AgentId};
+use crate::agent;
+use crate::agent_id::AgentId;
+use crate::holder::{Holder, Owner};
 use crate::naming::Name;
-use crate::waiting::{self, Waiting};
+use crate::registry::Waiting;
+use crate::waiting;
 
 /// A wait that is shorter than this is nobody's business.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(10);

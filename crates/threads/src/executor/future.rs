@@ -13,7 +13,8 @@ use super::task::{Outcome, call};
 use super::watch::{Parker, Watch, Watcher};
 use crate::deadline;
 use crate::deadlock::{Deadlock, LOOK_AGAIN, Obstacle, PATIENCE, publish};
-use crate::waiting::{self, Waiting};
+use crate::registry::Waiting;
+use crate::waiting;
 
 /// The result of a task, to come. Dropping it lets the task run all the same.
 ///

@@ -33,8 +33,9 @@ use crate::deadlock::Progress;
 use crate::facade::atomic::{AtomicUsize, Ordering};
 use crate::facade::{Condvar, Mutex};
 use crate::panic::{self, drop_quietly};
+use crate::registry::Waiting;
 use crate::thread::{self, JoinHandle};
-use crate::waiting::{self, Waiting};
+use crate::waiting;
 
 /// A pool of threads that run tasks.
 ///

@@ -18,8 +18,10 @@ use super::error::TaskError;
 use super::future::FutureStatus;
 use super::pool;
 use super::watch::{Callback, Watch, Watcher};
-use crate::agent::{self, AgentId};
-use crate::deadlock::{Holder, Progress, TaskProbe};
+use crate::agent;
+use crate::agent_id::AgentId;
+use crate::deadlock::{Progress, TaskProbe};
+use crate::holder::Holder;
 use crate::panic::drop_quietly;
 
 /// What the pool does with a task.

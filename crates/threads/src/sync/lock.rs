@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::condition::{ConditionGuard, sealed};
-use crate::agent::{self, AgentId};
+use crate::agent;
+use crate::agent_id::AgentId;
 use crate::deadline;
-use crate::deadlock::{Deadlock, Holder, lock_patiently, lock_whatever};
+use crate::deadlock::{Deadlock, lock_patiently, lock_whatever};
 use crate::facade::const_fn;
+use crate::holder::Holder;
 use crate::naming::Name;
 
 const KIND: &str = "Lock";

@@ -11,10 +11,12 @@ use parking_lot::RawMutex;
 use parking_lot::lock_api::{RawMutex as _, RawMutexTimed as _};
 
 use super::condition::{ConditionGuard, sealed};
-use crate::agent::{self, AgentId};
+use crate::agent;
+use crate::agent_id::AgentId;
 use crate::deadline;
-use crate::deadlock::{Deadlock, Holder, lock_patiently, lock_whatever};
+use crate::deadlock::{Deadlock, lock_patiently, lock_whatever};
 use crate::facade::const_fn;
+use crate::holder::Holder;
 use crate::naming::Name;
 
 const KIND: &str = "RLock";

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::excepthook;
 use super::handle::{JoinHandle, Packet};
 use super::info::{ThreadInfo, current};
-use super::registry;
 use crate::facade::thread as native;
+use crate::registry;
 
 /// Starts a thread with a name, a daemon flag or a stack size of its own.
 ///

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::info::ThreadInfo;
-use super::registry;
+use crate::registry;
 
 /// The live threads and what each is blocked on; prints as a table.
 #[derive(Debug, Clone)]

@@ -11,7 +11,8 @@ use crate::deadlock::{Deadlock, LOOK_AGAIN, Obstacle, PATIENCE, publish};
 use crate::facade::thread as native;
 use crate::facade::{Condvar, Mutex, MutexGuard};
 use crate::panic;
-use crate::waiting::{self, Waiting};
+use crate::registry::Waiting;
+use crate::waiting;
 
 /// The right to a thread's result.
 ///

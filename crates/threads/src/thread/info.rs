@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::registry::{self, Record};
+use crate::registry::{self, Record};
 
 /// A thread's name, number and daemon flag, and whether it is still running.
 ///

@@ -4,8 +4,8 @@
 //! used twice, and a *daemon* flag: [`run()`] waits for the threads that are not daemons and leaves
 //! the others behind. A thread inherits the flag of the thread that starts it.
 //!
-//! A process-wide registry holds one record for each live thread; it belongs to this module and is
-//! touched by whichever thread starts, ends or asks.
+//! The process-wide registry (`registry.rs`) holds one record for each live thread. This module fills
+//! it, from whichever thread starts, ends or asks.
 //!
 //! ```
 //! use towline_threads::thread;
@@ -21,7 +21,6 @@ mod dump;
 mod excepthook;
 mod handle;
 mod info;
-pub(crate) mod registry;
 mod run;
 mod runnable;
 

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use super::registry;
+use crate::registry;
 
 /// Runs `main_fn` and then waits for every thread of this crate that is not a daemon.
 ///

@@ -9,20 +9,22 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::agent::AgentId;
+use crate::agent_id::AgentId;
 use crate::facade;
-use crate::waiting::Waiting;
+use crate::holder::Owner;
+use crate::naming::Name;
 
 /// What is known of one thread.
 pub(crate) struct Record {
-    pub(super) id: u64,
-    pub(super) name: String,
-    pub(super) daemon: bool,
+    pub(crate) id: u64,
+    pub(crate) name: String,
+    pub(crate) daemon: bool,
     origin: Origin,
     alive: AtomicBool,
     /// What the thread is blocked on.
@@ -37,6 +39,20 @@ enum Origin {
     Foreign,
 }
 
+/// What a thread is blocked on.
+pub(crate) enum Waiting {
+    /// Something that nobody holds: an event, a queue, a barrier.
+    Object { kind: &'static str, name: Name },
+    /// A lock, and where to read who holds it.
+    Lock { kind: &'static str, name: Name, owner: Owner },
+    /// The end of a thread.
+    Thread { name: String },
+    /// A task's result.
+    Task,
+    /// A worker that has nothing to do.
+    Work,
+}
+
 impl Record {
     fn new(id: u64, name: String, daemon: bool, origin: Origin) -> Arc<Self> {
         Arc::new(Self { id, name, daemon, origin, alive: AtomicBool::new(true), waiting: Mutex::new(None) })
@@ -49,19 +65,37 @@ impl Record {
     }
 
     /// What the thread is blocked on, in words.
-    pub(super) fn waits_for(&self) -> Option<String> {
+    pub(crate) fn waits_for(&self) -> Option<String> {
         self.waiting.lock().as_ref().map(ToString::to_string)
     }
 
-    pub(super) fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         self.alive.load(Ordering::Acquire)
     }
 
     /// The daemon flag that a thread started by this one gets unless it asks for another.
     ///
     /// Nobody chose the flag of a foreign thread, so it is not passed on.
-    pub(super) fn heritage(&self) -> bool {
+    pub(crate) fn heritage(&self) -> bool {
         self.daemon && self.origin == Origin::Ours
+    }
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Object { kind, name } => write!(f, "waits for {kind} {name}"),
+            Self::Lock { kind, name, owner } => {
+                write!(f, "waits for {kind} {name}")?;
+                match owner.get() {
+                    None => Ok(()),
+                    Some(holder) => write!(f, " held by {}", describe(holder)),
+                }
+            }
+            Self::Thread { name } => write!(f, "waits for thread {name} to end"),
+            Self::Task => f.write_str("waits for a task"),
+            Self::Work => f.write_str("waits for work"),
+        }
     }
 }
 
@@ -98,29 +132,29 @@ facade::local! {
 }
 
 /// Puts a thread that is about to be started on the list.
-pub(super) fn enrol(name: Option<String>, daemon: bool) -> Arc<Record> {
+pub(crate) fn enrol(name: Option<String>, daemon: bool) -> Arc<Record> {
     let name = name.unwrap_or_else(|| format!("Thread-{}", NEXT_NAME.fetch_add(1, Ordering::Relaxed)));
     insert(Record::new(next_id(), name, daemon, Origin::Ours))
 }
 
 /// Tells the running thread which record is its own.
-pub(super) fn sit_down(record: Arc<Record>) {
+pub(crate) fn sit_down(record: Arc<Record>) {
     // Only a thread whose thread-locals are being destroyed has no seat to take.
     let _ = CURRENT.try_with(|seat| *seat.borrow_mut() = Some(Seat(record)));
 }
 
 /// Takes a thread off the list; once more is harmless.
-pub(super) fn leave(record: &Record) {
+pub(crate) fn leave(record: &Record) {
     record.alive.store(false, Ordering::Release);
     THREADS.lock().remove(&record.id);
     LEFT.notify_all();
 }
 
-pub(super) fn main_record() -> Arc<Record> {
+pub(crate) fn main_record() -> Arc<Record> {
     Arc::clone(&MAIN)
 }
 
-pub(super) fn current_record() -> Arc<Record> {
+pub(crate) fn current_record() -> Arc<Record> {
     CURRENT
         .try_with(|seat| {
             let mut seat = seat.borrow_mut();
@@ -161,12 +195,12 @@ pub(crate) fn describe(agent: AgentId) -> String {
 }
 
 /// The main thread first, then the others by number.
-pub(super) fn live() -> Vec<Arc<Record>> {
+pub(crate) fn live() -> Vec<Arc<Record>> {
     let threads = THREADS.lock();
     std::iter::once(main_record()).chain(threads.values().cloned()).collect()
 }
 
-pub(super) fn count() -> usize {
+pub(crate) fn count() -> usize {
     THREADS.lock().len() + 1
 }
 
@@ -177,7 +211,7 @@ static IN_RUN: Mutex<Vec<u64>> = Mutex::new(Vec::new());
 /// Blocks until no thread of ours is left that is neither a daemon nor the caller.
 ///
 /// A caller that others wait for does not wait for those who are here already: they wait for it.
-pub(super) fn wait_for_non_daemons() {
+pub(crate) fn wait_for_non_daemons() {
     let own = current_record();
     let mut threads = THREADS.lock();
     let waited_for = own.origin == Origin::Ours && !own.daemon;

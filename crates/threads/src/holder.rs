@@ -2,7 +2,7 @@
 
 use std::ptr::NonNull;
 
-use crate::agent::AgentId;
+use crate::agent_id::AgentId;
 use crate::facade::atomic::{AtomicU64, Ordering};
 use crate::facade::const_fn;
 
@@ -38,8 +38,8 @@ impl Owner {
     ///
     /// # Safety
     ///
-    /// What this is put into (a [`Note`](crate::waiting::Note), a [`Published`](super::Published))
-    /// must be dropped while `holder` is borrowed, and it must be put nowhere else.
+    /// What this is put into (a `Note` of `waiting.rs`, a `Published` of `deadlock/wait.rs`) must be
+    /// dropped while `holder` is borrowed, and it must be put nowhere else.
     #[expect(unsafe_code, reason = "the caller vouches for the pointer")]
     pub(crate) unsafe fn of(holder: &Holder) -> Self {
         Self(NonNull::from(holder))
