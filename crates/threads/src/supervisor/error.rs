@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use super::run::Outcome;
+use super::outcome::Outcome;
 
 /// A supervised run in which something failed.
 #[derive(Debug, thiserror::Error)]

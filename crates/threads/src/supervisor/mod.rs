@@ -62,11 +62,15 @@ mod crew;
 mod error;
 mod hub;
 mod interrupt;
+mod outcome;
 mod run;
 #[cfg(all(unix, feature = "signals"))]
 pub mod signals;
+mod source;
 
 pub use crew::Crew;
 pub use error::{SuperviseError, ThreadPanic};
-pub use interrupt::{Interrupt, InterruptSink, InterruptSource, InterruptTrigger, ManualInterrupt};
-pub use run::{Outcome, Supervised, Supervisor};
+pub use interrupt::Interrupt;
+pub use outcome::Outcome;
+pub use run::{Supervised, Supervisor};
+pub use source::{InterruptSink, InterruptSource, InterruptTrigger, ManualInterrupt};

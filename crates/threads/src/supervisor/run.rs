@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use super::crew::Crew;
 use super::error::SuperviseError;
 use super::hub::{Hub, Wake};
-use super::interrupt::{Interrupt, InterruptSink, InterruptSource};
+use super::interrupt::Interrupt;
+use super::outcome::Outcome;
+use super::source::{InterruptSink, InterruptSource};
 use crate::cancel::{CancelReason, CancelToken};
 use crate::panic::drop_quietly;
 
@@ -40,16 +42,6 @@ pub trait Supervised {
     fn run_interrupt(&mut self, interrupt: Interrupt) {
         let _ = interrupt;
     }
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// All threads have ended, and nobody interrupted.
-    Finished,
-    /// This was the first interrupt. [`Crew::names`] tells which threads did not end in time.
-    Interrupted(Interrupt),
 }
 
 /// The settings of a supervised run; [`run`](Self::run) runs it.

@@ -17,7 +17,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals as Arriving;
 use signal_hook::low_level::emulate_default_handler;
 
-use super::interrupt::{Interrupt, InterruptSink, InterruptSource, Relay};
+use super::interrupt::Interrupt;
+use super::source::{InterruptSink, InterruptSource, Relay};
 use crate::thread;
 
 /// While the limit runs, a second signal is looked for this often.
