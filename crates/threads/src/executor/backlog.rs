@@ -24,7 +24,7 @@
 
 use std::collections::VecDeque;
 
-use super::help::spin;
+use super::spin::spin;
 use crate::facade::atomic::{AtomicUsize, Ordering};
 use crate::facade::{Condvar, MAY_SPIN, Mutex};
 

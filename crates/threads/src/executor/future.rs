@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use super::cell::Verdict;
 use super::error::TaskError;
 use super::help;
+use super::spin::spin;
+use super::status::FutureStatus;
 use super::task::{Outcome, call};
 use super::watch::{Parker, Watch, Watcher};
 use crate::deadline;
@@ -50,24 +52,6 @@ use crate::waiting;
 #[must_use = "a task whose future is dropped runs, but nobody learns how it ended"]
 pub struct Future<T> {
     outcome: Arc<dyn Outcome<T>>,
-}
-
-/// How far a task has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum FutureStatus {
-    /// No worker has taken the task yet.
-    Pending,
-    /// A worker runs it.
-    Running,
-    /// It has returned.
-    Finished,
-    /// It has panicked.
-    Panicked,
-    /// It was cancelled before it ran.
-    Cancelled,
-    /// The pool broke before it ran.
-    Broken,
 }
 
 impl<T> Future<T> {
@@ -257,7 +241,7 @@ impl<T> Future<T> {
             return Ok(());
         }
         self.help();
-        if help::spin(|| self.done()) {
+        if spin(|| self.done()) {
             return Ok(());
         }
         let parker = Parker::new();
@@ -354,12 +338,5 @@ impl<T> Drop for Registered<'_, T> {
         if !self.future.done() {
             self.future.unwatch(&self.watch);
         }
-    }
-}
-
-impl FutureStatus {
-    /// Whether this is an end: no other status follows it.
-    pub fn is_done(self) -> bool {
-        !matches!(self, Self::Pending | Self::Running)
     }
 }

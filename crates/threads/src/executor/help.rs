@@ -70,30 +70,6 @@ pub(super) fn run(task: Arc<dyn Run>) {
     }
 }
 
-/// Looks for something that is likely to come soon, before the thread goes to sleep for it.
-///
-/// Bounded to a few microseconds; it yields, so that on one processor the other side gets to run.
-pub(super) fn spin(mut is_there: impl FnMut() -> bool) -> bool {
-    if facade::MAY_SPIN {
-        for round in 0..SPINS {
-            if is_there() {
-                return true;
-            }
-            if round < SPINS_WITHOUT_YIELD {
-                for _ in 0..1 << round {
-                    std::hint::spin_loop();
-                }
-            } else {
-                std::thread::yield_now();
-            }
-        }
-    }
-    is_there()
-}
-
-const SPINS: u32 = 16;
-const SPINS_WITHOUT_YIELD: u32 = 6;
-
 /// `f` must not run the user's code: the place is borrowed meanwhile.
 fn with_employer<R>(f: impl FnOnce(Option<&Arc<Shared>>) -> R) -> R {
     let mut f = Some(f);

@@ -42,8 +42,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::{SubmitError, TaskError};
-use super::future::{Future, FutureStatus};
+use super::future::Future;
 use super::pool::{PoolHandle, ThreadPoolExecutor};
+use super::status::FutureStatus;
 use super::waitable::Waitable;
 use super::waitable::sealed::{AwaitedRef, Sealed};
 use super::watch::Watch;

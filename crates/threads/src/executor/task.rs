@@ -15,8 +15,8 @@ use std::task::Waker;
 
 use super::cell::{self, TaskCell, Verdict, is_done};
 use super::error::TaskError;
-use super::future::FutureStatus;
 use super::pool;
+use super::status::FutureStatus;
 use super::watch::{Callback, Watch, Watcher};
 use crate::agent;
 use crate::agent_id::AgentId;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::arrivals::Arrivals;
-use super::future::FutureStatus;
+use super::status::FutureStatus;
 use super::waitable::{Waitable, distinct, task};
 use super::watch::Watch;
 use crate::deadline;

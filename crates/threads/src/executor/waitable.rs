@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::future::{Future, FutureStatus};
+use super::future::Future;
+use super::status::FutureStatus;
 use super::watch::Watch;
 
 use sealed::{AwaitedRef, Sealed};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
-use super::future::FutureStatus;
+use super::status::FutureStatus;
 use crate::deadline;
 use crate::facade::{Condvar, Mutex};
 
