@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::ExecutorError;
-use super::pool::{Initializer, Settings, ThreadPoolExecutor};
+use super::pool::ThreadPoolExecutor;
+use super::shared::{Initializer, Settings};
 
 static NEXT_POOL: AtomicU64 = AtomicU64::new(0);
 
@@ -31,6 +32,28 @@ pub struct ThreadPoolBuilder {
     max_workers: Option<usize>,
     prefix: Option<String>,
     initializer: Option<Initializer>,
+}
+
+impl ThreadPoolExecutor {
+    /// A pool of at most `max_workers` threads, with the default names.
+    ///
+    /// # Errors
+    ///
+    /// [`ExecutorError::NoWorkers`] if `max_workers` is 0.
+    ///
+    /// ```
+    /// use towline_threads::ThreadPoolExecutor;
+    ///
+    /// assert!(ThreadPoolExecutor::new(0).is_err());
+    /// ```
+    pub fn new(max_workers: usize) -> Result<Self, ExecutorError> {
+        Self::builder().max_workers(max_workers).build()
+    }
+
+    /// A pool with settings of its own.
+    pub fn builder() -> ThreadPoolBuilder {
+        ThreadPoolBuilder::new()
+    }
 }
 
 impl ThreadPoolBuilder {

@@ -28,18 +28,22 @@ mod as_completed;
 mod backlog;
 mod builder;
 mod cell;
+mod employer;
 mod error;
 mod future;
 mod help;
 mod map;
 mod pool;
 mod scope;
+mod shared;
 mod spin;
+mod staff;
 mod status;
 mod task;
 mod wait;
 mod waitable;
 mod watch;
+mod workers;
 
 #[cfg(all(test, loom))]
 mod loom_tests;

@@ -15,7 +15,7 @@ use std::task::Waker;
 
 use super::cell::{self, TaskCell, Verdict, is_done};
 use super::error::TaskError;
-use super::pool;
+use super::staff;
 use super::status::FutureStatus;
 use super::watch::{Callback, Watch, Watcher};
 use crate::agent;
@@ -169,7 +169,7 @@ where
             return Progress::Free;
         }
         if stage == cell::PENDING {
-            return pool::who_could_begin(self.pool);
+            return staff::who_could_begin(self.pool);
         }
         match self.runner.get() {
             // It has just been claimed.
