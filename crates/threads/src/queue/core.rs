@@ -70,6 +70,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::{GetError, PutError, PutErrorKind, TaskDoneError};
+use super::state::{Side, State};
+use super::store::Store;
 use crate::facade::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::facade::{Condvar, MAY_SPIN, Mutex, MutexGuard};
 use crate::naming::Name;
@@ -90,31 +92,6 @@ const BACKOFF_FIRST: u32 = 32;
 
 /// In [`Core::done`]: joiners wait. The count is above it.
 const JOINERS: u64 = 1;
-
-/// Where the items are, and which is next.
-///
-/// Runs under the lock. If it panics it has changed nothing, and no item dies in it.
-pub(super) trait Store: Default {
-    type Item;
-    /// Where an item belongs.
-    type Place;
-
-    fn len(&self) -> usize;
-
-    /// Finds the place of an item. The user's code may run, nothing moves.
-    fn place(&self, item: &Self::Item) -> Self::Place;
-
-    /// Puts an item at the place that has just been found for it.
-    fn insert(&mut self, item: Self::Item, place: Self::Place);
-
-    /// Takes the next item.
-    fn take(&mut self) -> Option<Self::Item>;
-
-    /// Appends the next `count` items to `out`; there are that many.
-    ///
-    /// After a panic some may have been appended.
-    fn take_many(&mut self, count: usize, out: &mut Vec<Self::Item>);
-}
 
 /// What all handles to a queue share.
 pub(super) type Shared<S> = Arc<Core<S>>;
@@ -137,29 +114,6 @@ pub(super) struct Core<S> {
 /// processors fetch lines in pairs.)
 #[repr(align(128))]
 struct Done(AtomicU64);
-
-struct State<S> {
-    store: S,
-    /// How many items `store` may hold.
-    limit: usize,
-    shut_down: bool,
-    getters: Crowd,
-    putters: Crowd,
-}
-
-/// Threads of one side that cannot go on.
-#[derive(Default)]
-struct Crowd {
-    waiting: usize,
-    /// How many of `waiting` are counted on to look again.
-    coming: usize,
-}
-
-#[derive(Clone, Copy)]
-pub(super) enum Side {
-    Getters,
-    Putters,
-}
 
 /// What threads use that do not hold the lock.
 struct Outside {
@@ -192,13 +146,7 @@ impl<S: Store> Core<S> {
     pub(super) fn new(capacity: Option<usize>) -> Self {
         assert!(capacity != Some(0), "a queue with room for 0 items can hold nothing");
         Self {
-            state: Mutex::new(State {
-                store: S::default(),
-                limit: capacity.unwrap_or(usize::MAX),
-                shut_down: false,
-                getters: Crowd::default(),
-                putters: Crowd::default(),
-            }),
+            state: Mutex::new(State::new(capacity.unwrap_or(usize::MAX))),
             accepted: AtomicU64::new(0),
             outside: Outside { getters: Condvar::new(), putters: Condvar::new(), len: AtomicUsize::new(0) },
             all_done: Condvar::new(),
@@ -511,47 +459,6 @@ impl<S: Store> Core<S> {
     }
 }
 
-impl<S: Store> State<S> {
-    /// How many threads of a side could go on now.
-    fn wanted(&self, side: Side) -> usize {
-        if self.shut_down {
-            return usize::MAX;
-        }
-        match side {
-            Side::Getters => self.store.len(),
-            Side::Putters => self.limit.saturating_sub(self.store.len()),
-        }
-    }
-
-    /// Whether the queue is open and all who wait are coming anyway, so that a change wakes nobody.
-    fn is_quiet(&self) -> bool {
-        !self.shut_down && self.getters.waiting == self.getters.coming && self.putters.waiting == self.putters.coming
-    }
-
-    fn crowd(&mut self, side: Side) -> &mut Crowd {
-        match side {
-            Side::Getters => &mut self.getters,
-            Side::Putters => &mut self.putters,
-        }
-    }
-
-    /// A thread that waited holds the lock again and is about to look.
-    fn come_back(&mut self, side: Side) {
-        let crowd = self.crowd(side);
-        crowd.waiting -= 1;
-        crowd.coming = crowd.coming.saturating_sub(1);
-    }
-
-    /// How many threads of a side have to be notified; from now on they are coming.
-    fn send_for(&mut self, side: Side) -> usize {
-        let wanted = self.wanted(side);
-        let crowd = self.crowd(side);
-        let missing = wanted.min(crowd.waiting).saturating_sub(crowd.coming);
-        crowd.coming += missing;
-        missing
-    }
-}
-
 impl Outside {
     fn door(&self, side: Side) -> &Condvar {
         match side {
@@ -619,27 +526,6 @@ mod tests {
     use crate::common::with_watchdog;
 
     const LIMIT: Duration = Duration::from_secs(60);
-
-    #[test]
-    fn as_many_are_sent_for_as_are_wanted_and_not_coming_already() {
-        // Items, waiting, coming, to be notified.
-        let table = [(0, 3, 0, 0), (1, 0, 0, 0), (1, 3, 0, 1), (1, 3, 1, 0), (2, 3, 1, 1), (5, 3, 1, 2), (5, 3, 3, 0)];
-        for (items, waiting, coming, missing) in table {
-            let mut state = State {
-                store: VecDeque::from(vec!['i'; items]),
-                limit: usize::MAX,
-                shut_down: false,
-                getters: Crowd { waiting, coming },
-                putters: Crowd::default(),
-            };
-            assert_eq!(state.send_for(Side::Getters), missing);
-            assert_eq!(state.getters.coming, coming + missing);
-            assert_eq!(state.send_for(Side::Getters), 0, "they have been told");
-            assert_eq!(state.send_for(Side::Putters), 0, "none of them waits");
-            state.shut_down = true;
-            assert_eq!(state.send_for(Side::Getters), waiting - coming - missing, "a shutdown concerns all");
-        }
-    }
 
     #[test]
     fn putters_that_sleep_are_told_of_the_shutdown() {

@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::core::{Shared, Store};
+use super::core::Shared;
 use super::methods::queue_methods;
+use super::store::Store;
 
 /// A first-in, first-out queue between threads. Clones are handles to the same queue.
 ///

@@ -8,7 +8,7 @@
 
 use std::cmp::Ordering;
 
-use super::core::Store;
+use super::store::Store;
 
 /// The smallest item first, equal ones in the order in which they came.
 pub(super) struct Heap<T> {

@@ -1,7 +1,8 @@
 //! The last-in, first-out queue.
 
-use super::core::{Shared, Store};
+use super::core::Shared;
 use super::methods::queue_methods;
+use super::store::Store;
 
 /// A last-in, first-out queue (a stack) between threads. Clones are handles to the same queue.
 ///

@@ -20,6 +20,8 @@ mod heap;
 mod lifo;
 mod methods;
 mod priority;
+mod state;
+mod store;
 
 #[cfg(all(test, loom))]
 mod loom_tests;

@@ -95,7 +95,7 @@ mod tests {
     use std::sync::atomic::{self, AtomicBool};
     use std::time::Duration;
 
-    use super::super::core::Side;
+    use super::super::state::Side;
     use super::*;
     use crate::common::with_watchdog;
 
