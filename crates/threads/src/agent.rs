@@ -1,9 +1,9 @@
-//! Who holds a lock and who waits for one: a thread's own code, or a task that runs in it.
+//! The agents of a thread: its own code, and the tasks that run in it.
 //!
-//! A worker that awaits a task may run that task in its own thread, on top of the one that waits.
-//! If locks belonged to threads, the inner task would walk into the outer one's [`RLock`] and find
-//! its data half changed. So each run of a task is an *agent* of its own, and so is each thread
-//! outside all tasks.
+//! A worker that awaits a task may run it in its own thread, on top of the task that waits. If
+//! locks belonged to threads, the inner task could enter the outer task's [`RLock`] and find its
+//! data half changed. So each run of a task is an *agent* of its own, and so is a thread's code
+//! outside all tasks. Agents hold locks and wait for them.
 //!
 //! [`RLock`]: crate::sync::RLock
 
@@ -14,7 +14,7 @@ use crate::facade;
 use crate::registry;
 
 facade::local! {
-    /// The agent that runs now; [`AgentId::NONE`] until somebody asks.
+    /// The agent that runs now; [`AgentId::NONE`] until the first use.
     static CURRENT: Cell<AgentId> = Cell::new(AgentId::NONE);
 }
 
@@ -33,10 +33,10 @@ pub(crate) fn current() -> AgentId {
     if agent == AgentId::NONE { introduce() } else { agent }
 }
 
-/// All agents of this thread, the one that runs last.
+/// All agents of this thread; the last one is running.
 pub(crate) fn stack() -> Vec<AgentId> {
     let current = current();
-    // Without the list while the thread's last destructors run: tasks do not run there.
+    // The list is gone while the thread's last destructors run; no task runs then.
     let mut stack = BELOW.try_with(|below| below.borrow().clone()).unwrap_or_default();
     stack.push(current);
     stack
@@ -50,13 +50,13 @@ fn introduce() -> AgentId {
     agent
 }
 
-/// Makes a new agent the current one until this is dropped.
+/// A task's turn as the current agent; ends when this is dropped.
 pub(crate) struct Shift {
     agent: AgentId,
     before: AgentId,
 }
 
-/// Begins the run of a task in this thread.
+/// Makes a task that runs in this thread the current agent.
 pub(crate) fn begin_task() -> Shift {
     let before = current();
     let task = LAST_TASK.with(|last| {

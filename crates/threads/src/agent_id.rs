@@ -6,7 +6,7 @@
 //! one left a lock behind that is never released, or ran that many tasks on top of itself. Both are
 //! in one thread, so even then no two threads reach a lock's data.
 
-/// Names an agent; [`AgentId::NONE`] nobody.
+/// Identifies an agent; [`AgentId::NONE`] means nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct AgentId(u64);
 
@@ -25,7 +25,7 @@ impl AgentId {
         self.0
     }
 
-    /// The number of the thread that this agent runs in; never 0 but for [`NONE`](Self::NONE).
+    /// The number of the thread that this agent runs in; 0 only for [`NONE`](Self::NONE).
     pub(crate) fn thread(self) -> u32 {
         (self.0 >> 32) as u32
     }

@@ -1,8 +1,8 @@
-//! What each thread is blocked on, for [`thread::dump`](crate::thread::dump()).
+//! Notes on what each thread is blocked on, for [`thread::dump`](crate::thread::dump()).
 //!
-//! A thread writes a note into its own record when it is about to block, and takes it out when it
-//! goes on. That costs two uncontended locks on a path that goes to sleep anyway, and nothing where
-//! nobody waits.
+//! A thread writes a note into its own record before it blocks, and removes it when it continues.
+//! That costs two uncontended locks on a path that goes to sleep anyway, and nothing where no
+//! thread waits.
 
 use crate::naming::Name;
 use crate::registry::{self, Waiting};
