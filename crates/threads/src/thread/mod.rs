@@ -1,8 +1,8 @@
-//! Named threads, the list of those alive, joins with a timeout, and a `main` that waits.
+//! Named threads, a list of live threads, joins with a timeout, and a `main` that waits.
 //!
 //! Every thread started here has a name (`Thread-N` unless one is given), a number that is never
-//! used twice, and a *daemon* flag: [`run()`] waits for the threads that are not daemons and leaves
-//! the others behind. A thread inherits the flag of the thread that starts it.
+//! reused, and a *daemon* flag: [`run()`] waits for the threads that are not daemons and leaves the
+//! others behind. A thread inherits the flag of the thread that starts it.
 //!
 //! The process-wide registry (`registry.rs`) holds one record for each live thread. This module fills
 //! it, from whichever thread starts, ends or asks.
