@@ -1,10 +1,10 @@
-//! What is under a queue's lock, and how many threads that changes wake.
+//! What a queue's lock guards, and how many threads a change wakes.
 //!
 //! `core.rs` says what *wanted*, *waiting* and *coming* mean, and why no wake-up is lost.
 
 use super::store::Store;
 
-/// The items, and who waits.
+/// The items, and the threads that wait.
 pub(super) struct State<S> {
     pub(super) store: S,
     /// How many items `store` may hold.
@@ -14,11 +14,11 @@ pub(super) struct State<S> {
     putters: Crowd,
 }
 
-/// Threads of one side that cannot go on.
+/// The threads of one side that cannot continue.
 #[derive(Default)]
 pub(super) struct Crowd {
     pub(super) waiting: usize,
-    /// How many of `waiting` are counted on to look again.
+    /// How many of `waiting` are sure to look again.
     pub(super) coming: usize,
 }
 
@@ -33,7 +33,7 @@ impl<S: Store> State<S> {
         Self { store: S::default(), limit, shut_down: false, getters: Crowd::default(), putters: Crowd::default() }
     }
 
-    /// How many threads of a side could go on now.
+    /// How many threads of a side could continue now.
     pub(super) fn wanted(&self, side: Side) -> usize {
         if self.shut_down {
             return usize::MAX;
@@ -44,7 +44,8 @@ impl<S: Store> State<S> {
         }
     }
 
-    /// Whether the queue is open and all who wait are coming anyway, so that a change wakes nobody.
+    /// Whether the queue is open and every waiting thread is coming anyway: a change then wakes
+    /// none.
     pub(super) fn is_quiet(&self) -> bool {
         !self.shut_down && self.getters.waiting == self.getters.coming && self.putters.waiting == self.putters.coming
     }
@@ -56,14 +57,14 @@ impl<S: Store> State<S> {
         }
     }
 
-    /// A thread that waited holds the lock again and is about to look.
+    /// Counts out a waiting thread, which holds the lock again and is about to look.
     pub(super) fn come_back(&mut self, side: Side) {
         let crowd = self.crowd(side);
         crowd.waiting -= 1;
         crowd.coming = crowd.coming.saturating_sub(1);
     }
 
-    /// How many threads of a side have to be notified; from now on they are coming.
+    /// How many threads of a side must be notified; from now on they count as coming.
     pub(super) fn send_for(&mut self, side: Side) -> usize {
         let wanted = self.wanted(side);
         let crowd = self.crowd(side);

@@ -1,8 +1,8 @@
 //! What differs between the queues: how items are kept, and which is next.
 
-/// Where the items are, and which is next.
+/// Holds the items, and knows which is next.
 ///
-/// Runs under the lock. If it panics it has changed nothing, and no item dies in it.
+/// Runs under the lock. A panic in it leaves it unchanged, and it drops no items.
 pub(super) trait Store: Default {
     type Item;
     /// Where an item belongs.
@@ -10,10 +10,10 @@ pub(super) trait Store: Default {
 
     fn len(&self) -> usize;
 
-    /// Finds the place of an item. The user's code may run, nothing moves.
+    /// Finds the place of an item. User code may run; nothing moves.
     fn place(&self, item: &Self::Item) -> Self::Place;
 
-    /// Puts an item at the place that has just been found for it.
+    /// Inserts an item at the place that was just found for it.
     fn insert(&mut self, item: Self::Item, place: Self::Place);
 
     /// Takes the next item.

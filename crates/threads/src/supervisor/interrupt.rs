@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-/// Somebody wants the run to end.
+/// A request to end the run early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Interrupt {
-    /// The process got this signal.
+    /// The process received this signal.
     Signal(i32),
-    /// The program itself asks.
+    /// The program itself asked.
     Requested,
 }
 

@@ -6,9 +6,9 @@ use super::interrupt::Interrupt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// All threads have ended, and nobody interrupted.
+    /// All threads ended, without an interrupt.
     Finished,
-    /// This was the first interrupt. [`Crew::names`](super::Crew::names) tells which threads did not
-    /// end in time.
+    /// The run was interrupted; this is the first interrupt. [`Crew::names`](super::Crew::names)
+    /// lists the threads that did not end in time.
     Interrupted(Interrupt),
 }

@@ -1,4 +1,4 @@
-//! Where interrupts come from, and their way to the supervisor.
+//! Where interrupts come from, and how they reach the supervisor.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -33,7 +33,7 @@ use super::interrupt::Interrupt;
 /// # let _: Box<dyn InterruptSource> = Box::new(Enter);
 /// ```
 pub trait InterruptSource: Send {
-    /// Begins to send interrupts to `sink`. Called once, when the run begins; must not block.
+    /// Starts sending interrupts to `sink`. Called once, when the run begins; must not block.
     fn start(self: Box<Self>, sink: InterruptSink);
 }
 
@@ -77,7 +77,7 @@ pub struct InterruptTrigger {
     relay: Arc<Relay>,
 }
 
-/// Keeps interrupts until there is a sink, and then passes them on.
+/// Holds interrupts until there is a sink, then passes them on.
 pub(super) struct Relay {
     state: Mutex<RelayState>,
 }
@@ -94,7 +94,8 @@ impl InterruptSink {
         Self { hub: Arc::downgrade(hub) }
     }
 
-    /// Sends an interrupt to the supervisor; false if its run is over, so that nobody heeds it.
+    /// Sends an interrupt to the supervisor; false if its run is over and the interrupt has no
+    /// effect.
     pub fn send(&self, interrupt: Interrupt) -> bool {
         self.hub.upgrade().is_some_and(|hub| hub.interrupt(interrupt))
     }
@@ -107,8 +108,7 @@ impl fmt::Debug for InterruptSink {
 }
 
 impl ManualInterrupt {
-    /// A source for [`Supervisor::interrupts`](super::Supervisor::interrupts), and what triggers
-    /// it.
+    /// A source for [`Supervisor::interrupts`](super::Supervisor::interrupts), and its trigger.
     pub fn new() -> (Self, InterruptTrigger) {
         let relay = Arc::new(Relay::new());
         let trigger = InterruptTrigger { relay: Arc::clone(&relay) };
@@ -123,7 +123,7 @@ impl InterruptSource for ManualInterrupt {
 }
 
 impl Drop for ManualInterrupt {
-    /// Tells the triggers that there will be no run. Once there has been one this does nothing.
+    /// Tells the triggers that there will be no run; does nothing once a run has begun.
     fn drop(&mut self) {
         self.relay.close();
     }
@@ -153,7 +153,7 @@ impl Relay {
         Self { state: Mutex::new(RelayState::Early(Vec::new())) }
     }
 
-    /// False if nobody will heed it.
+    /// False if the interrupt has no effect.
     pub(super) fn send(&self, interrupt: Interrupt) -> bool {
         match &mut *self.state.lock() {
             RelayState::Early(early) => {
@@ -165,7 +165,7 @@ impl Relay {
         }
     }
 
-    /// The same where nothing is kept: false unless there is a run already.
+    /// Like [`send`](Self::send), but holds nothing: false unless a run has begun.
     #[cfg(all(unix, feature = "signals"))]
     pub(super) fn send_to_run(&self, interrupt: Interrupt) -> bool {
         match &*self.state.lock() {
@@ -184,7 +184,8 @@ impl Relay {
         *state = RelayState::Connected(sink);
     }
 
-    /// Gives up waiting for a sink; returns what came meanwhile. Once connected, does nothing.
+    /// Gives up waiting for a sink; returns the interrupts held so far. Does nothing once
+    /// connected.
     pub(super) fn close(&self) -> Vec<Interrupt> {
         let mut state = self.state.lock();
         match &mut *state {
