@@ -39,7 +39,7 @@ impl Drop for Employment {
 
 /// Calls `f` with the pool that this thread works for, if there is one.
 ///
-/// `f` must not run the user's code: the place is borrowed meanwhile.
+/// `f` must not run user code: the cell is borrowed meanwhile.
 pub(super) fn with_employer<R>(f: impl FnOnce(Option<&Arc<Shared>>) -> R) -> R {
     let mut f = Some(f);
     let asked = EMPLOYER.try_with(|employer| f.take().map(|f| f(employer.borrow().as_ref())));

@@ -1,12 +1,13 @@
 //! A worker that awaits a task runs it.
 //!
-//! * Only the task that is awaited, never a stranger: a stranger could need a lock that this worker
-//!   holds (rayon's issue 592).
+//! * Only the task that is awaited, never an unrelated one, which could need a lock that this
+//!   worker holds (rayon's issue 592).
 //! * Only a worker of the task's own pool, and only without a time limit.
-//! * By the same compare-and-swap as every worker: whoever comes first runs it, and the handle in
+//! * By the same compare-and-swap as every worker: the first to succeed runs it, and the handle in
 //!   the backlog is an empty shell from then on.
-//! * Not with a quarter of the stack gone: then a *compensating* thread of the pool runs it, and this one
-//!   waits. As this one does nothing meanwhile, no more tasks run at a time than there are workers.
+//! * Not once a quarter of the stack is used: then a *compensating* thread of the pool runs it, and
+//!   this one waits. Because this one does nothing meanwhile, no more tasks run at a time than
+//!   there are workers.
 
 use std::sync::Arc;
 
@@ -23,10 +24,10 @@ pub(super) fn may_help(pool: u64) -> bool {
 pub(super) fn run(task: Arc<dyn Run>) {
     if stack_used() < STACK_BEFORE_COMPENSATING {
         task.run();
-        // The last owner of a task drops its result: the user's code, here and below.
+        // The last owner of a task drops its result, which runs user code, here and below.
         drop_quietly(task);
         let shells = with_employer(|shared| shared.map(|shared| shared.take_shells()));
-        // One by one: two that panic at once would end the process.
+        // One by one: two panics at once would abort the process.
         shells.into_iter().flatten().flatten().for_each(drop_quietly);
         return;
     }

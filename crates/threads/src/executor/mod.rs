@@ -1,8 +1,8 @@
 //! A pool of threads whose tasks have results, timeouts, callbacks and cancellation.
 //!
-//! A task is *pending* until a worker takes it, *running*, and then done; or it is cancelled while
-//! it is pending and never runs. Whichever way it goes, every [`Future`] ends: with a value, with
-//! the task's panic, cancelled, or with the reason why the pool broke.
+//! A task is *pending* until a worker takes it, then *running*, then done; a task that is cancelled
+//! while it is pending never runs. Every [`Future`] completes: with a value, with the task's panic,
+//! as cancelled, or with the reason why the pool broke.
 //!
 //! ```
 //! use towline_threads::ThreadPoolExecutor;
@@ -20,8 +20,8 @@
 //! # Ok::<(), towline_threads::executor::ExecutorError>(())
 //! ```
 //!
-//! A task may wait for tasks of its own pool: a worker that awaits one which nobody has begun runs
-//! it itself (`help.rs` says when). Tasks that wait for each other in a ring are told so.
+//! A task may wait for tasks of its own pool: a worker that awaits a pending one runs it itself
+//! (`help.rs` says when). Tasks that wait for each other in a ring get a deadlock error.
 
 mod arrivals;
 mod as_completed;

@@ -11,14 +11,13 @@ use super::task::{Run, Task};
 
 /// A pool of threads that run tasks.
 ///
-/// Threads start one by one, when a task comes and none is idle. They are daemons with names
-/// `prefix_0`, `prefix_1`, … and are listed by
-/// [`thread::enumerate`](crate::thread::enumerate). A task that panics is that
-/// task's error; its worker lives on. A task may wait for other tasks of the same pool
-/// ([`Future::result`]), however small the pool is.
+/// Threads start one by one, when a task arrives and none is idle. They are daemons with names
+/// `prefix_0`, `prefix_1`, …, listed by [`thread::enumerate`](crate::thread::enumerate). A panic is
+/// the error of its task; the worker keeps running. A task may wait for other tasks of the same
+/// pool ([`Future::result`]), however small the pool is.
 ///
-/// Dropping the pool is [`shutdown(true, false)`](Self::shutdown): it waits for all that has been
-/// submitted.
+/// Dropping the pool calls [`shutdown(true, false)`](Self::shutdown), which waits for all submitted
+/// tasks.
 ///
 /// ```
 /// use towline_threads::ThreadPoolExecutor;
@@ -34,7 +33,7 @@ use super::task::{Run, Task};
 /// # Ok::<(), towline_threads::executor::ExecutorError>(())
 /// ```
 ///
-/// A task cannot borrow what may be gone when it runs; [`scope`](Self::scope) is for that:
+/// A task cannot borrow data that may be gone when it runs; [`scope`](Self::scope) is for that:
 ///
 /// ```compile_fail,E0373
 /// use towline_threads::ThreadPoolExecutor;
@@ -62,9 +61,9 @@ impl ThreadPoolExecutor {
         PoolHandle { shared: Arc::clone(&self.shared) }
     }
 
-    /// Has `f` run by a worker. Tasks start in the order in which they are submitted.
+    /// Submits `f` for a worker to run. Tasks start in the order in which they are submitted.
     ///
-    /// If no thread at all can be started for it, the pool breaks, and the future says so.
+    /// If the pool cannot start any thread, it breaks, and the future returns the reason.
     ///
     /// # Errors
     ///
@@ -85,17 +84,17 @@ impl ThreadPoolExecutor {
         submit(&self.shared, f)
     }
 
-    /// The most workers that run at a time.
+    /// The maximum number of workers.
     pub fn max_workers(&self) -> usize {
         self.shared.staff.max_workers()
     }
 
-    /// Takes no more tasks; with `cancel_futures` also cancels those that have not started; with
-    /// `wait` returns only when all workers have ended.
+    /// Stops accepting tasks. With `cancel_futures`, also cancels those that have not started; with
+    /// `wait`, returns only when all workers have ended.
     ///
-    /// May be called again, also with other arguments, and from several threads at once. In a
-    /// worker of this pool (in a task, in a callback that runs there) it does not wait, for that
-    /// would be to wait for itself.
+    /// May be called again, even with other arguments, and from several threads at once. In a
+    /// worker of this pool (in a task, or in a callback that runs there) it does not wait, because
+    /// the worker would wait for itself.
     ///
     /// ```
     /// use towline_threads::ThreadPoolExecutor;
@@ -123,7 +122,7 @@ impl Drop for ThreadPoolExecutor {
 
 impl fmt::Debug for ThreadPoolExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What `f` writes to is not ours: not under the lock.
+        // Not under the lock: `f` may run foreign code.
         let (workers, broken) = (self.shared.staff.workers(), self.shared.staff.broken());
         f.debug_struct("ThreadPoolExecutor")
             .field("prefix", &self.shared.settings.prefix)

@@ -2,10 +2,10 @@
 //!
 //! Why no pending task is forgotten, besides what `backlog.rs` argues:
 //!
-//! * A submission that nobody heard hires a worker as long as there may be another; it is counted
+//! * A submission that no worker will come for hires one if the pool may grow; the worker counts
 //!   from that moment.
-//! * If a thread cannot be started and no worker is left (so nobody would ever look at the
-//!   backlog), the pool breaks, which settles the backlog.
+//! * If a thread cannot be started and no worker is left (so nothing would ever empty the backlog),
+//!   the pool breaks, which settles the backlog.
 //! * A pool that breaks and a shutdown that cancels take the backlog under its locks, so each task
 //!   in it is either taken by a worker or settled.
 //!
@@ -32,7 +32,7 @@ pub(super) struct Settings {
     pub(super) initializer: Option<Initializer>,
 }
 
-/// What the pool, its workers and its tasks have in common.
+/// What a pool, its workers and its tasks share.
 pub(super) struct Shared {
     id: u64,
     pub(super) settings: Settings,
@@ -63,17 +63,17 @@ impl Shared {
         }
     }
 
-    /// Takes up to four tasks off the backlog's end that somebody has run in place.
+    /// Removes up to four tasks from the backlog's end that have been run in place.
     pub(super) fn take_shells(&self) -> [Option<Arc<dyn Run>>; 4] {
         self.backlog.take_shells(|task| !task.is_pending())
     }
 
-    /// Takes no more tasks; with `cancel` also cancels those that are pending.
+    /// Stops accepting tasks; with `cancel`, also cancels those that are pending.
     pub(super) fn close(&self, cancel: bool) {
         settle_all(self.backlog.close(cancel), &Verdict::Cancelled);
     }
 
-    /// Ends all that is pending with `reason`, and everything that is submitted from now on.
+    /// Ends every pending task with `reason`, and refuses all later submissions.
     pub(super) fn break_down(&self, reason: String) {
         let reason: Arc<str> = reason.into();
         self.staff.set_broken(&reason);
@@ -91,7 +91,7 @@ impl Shared {
     }
 }
 
-/// Makes all of them done first, and then runs their callbacks; `task.rs` says why.
+/// Completes all of them first, and then runs their callbacks; `task.rs` says why.
 pub(super) fn settle_all(backlog: VecDeque<Arc<dyn Run>>, verdict: &Verdict) {
     let settled: Vec<(Arc<dyn Run>, Vec<Callback>)> = backlog
         .into_iter()

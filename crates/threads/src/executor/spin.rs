@@ -1,13 +1,13 @@
-//! A short look around before a thread goes to sleep.
+//! A short spin before a thread goes to sleep.
 
 use crate::facade;
 
 const SPINS: u32 = 16;
 const SPINS_WITHOUT_YIELD: u32 = 6;
 
-/// Looks for something that is likely to come soon, before the thread goes to sleep for it.
+/// Polls for something that is likely to come soon, before the thread goes to sleep for it.
 ///
-/// Bounded to a few microseconds; it yields, so that on one processor the other side gets to run.
+/// Takes at most a few microseconds, and yields, so that on one processor the other side can run.
 pub(super) fn spin(mut is_there: impl FnMut() -> bool) -> bool {
     if facade::MAY_SPIN {
         for round in 0..SPINS {

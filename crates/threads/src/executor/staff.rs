@@ -1,8 +1,8 @@
 //! Who works for each pool.
 //!
-//! One lock a pool, around counts and lists; no user code runs under it. Submitters read the number
-//! of workers without it. All staffs of the process are listed by their pools' numbers, so that the
-//! search for deadlocks can ask who could begin a pending task.
+//! Each pool has one lock, which guards counts and lists; no user code runs under it. Submitters
+//! read the number of workers without it. All staffs of the process are listed by their pools'
+//! numbers, so that the search for deadlocks can ask who could begin a pending task.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -88,8 +88,8 @@ impl Staff {
         self.workers.load(Ordering::Relaxed) < self.max_workers
     }
 
-    /// Counts a worker in that is about to be started, and returns the number for its name; `None`
-    /// if there may be no more.
+    /// Counts in a worker that is about to start, and returns the number for its name; `None` if
+    /// the pool may not grow.
     pub(super) fn add_worker(&self) -> Option<usize> {
         let mut state = self.state.lock();
         if state.workers >= self.max_workers {
@@ -100,18 +100,18 @@ impl Staff {
         Some(state.next_number())
     }
 
-    /// Counts a compensating thread in that is about to be started, and returns the number for its
-    /// name.
+    /// Counts in a compensating thread that is about to start, and returns the number for its name.
     pub(super) fn add_compensating(&self) -> usize {
         let mut state = self.state.lock();
         state.compensating += 1;
         state.next_number()
     }
 
-    /// Keeps the handle of a thread that has been started, for whoever waits for the end.
+    /// Keeps the handle of a thread that was started, for those who wait for its end.
     pub(super) fn keep(&self, handle: JoinHandle<()>) {
-        // Whoever waits for the workers takes these when the last of them has ended. One that ends
-        // before its handle is here is off the list of threads by then all the same, or nearly.
+        // Whoever waits for the workers takes the handles when the last worker has ended. A thread
+        // that ends before its handle is stored has left the list of threads by then as well, or
+        // nearly.
         let mut state = self.state.lock();
         state.handles.retain(JoinHandle::is_alive);
         state.handles.push(handle);
@@ -127,14 +127,14 @@ impl Staff {
         self.state.lock().standing_in.push(thread);
     }
 
-    /// Counts a worker out that had begun.
+    /// Counts out a worker that had begun.
     pub(super) fn worker_ended(&self, thread: u32) {
         let mut state = self.state.lock();
         state.threads.retain(|&other| other != thread);
         self.count_out(&mut state);
     }
 
-    /// Counts a worker out that could not be started; true if tasks are left and nobody to run
+    /// Counts out a worker that could not be started; true if tasks are left and no worker to run
     /// them.
     pub(super) fn worker_not_started(&self, has_tasks: impl FnOnce() -> bool) -> bool {
         let mut state = self.state.lock();
@@ -148,7 +148,7 @@ impl Staff {
         self.ended.notify_all();
     }
 
-    /// Counts a compensating thread out; `thread` is its number if it had begun.
+    /// Counts out a compensating thread; `thread` is its number if it had begun.
     pub(super) fn compensating_ended(&self, thread: Option<u32>) {
         let mut state = self.state.lock();
         state.standing_in.retain(|&other| Some(other) != thread);
@@ -166,9 +166,9 @@ impl Staff {
         self.state.lock().broken.get_or_insert_with(|| Arc::clone(reason));
     }
 
-    /// Wakes whoever waits for the end, to look again.
+    /// Wakes those who wait for the end, to check again.
     pub(super) fn notify(&self) {
-        // Under the lock, so that whoever waits has either looked before or is told.
+        // Under the lock, so that no one is between the check and the wait.
         let _state = self.state.lock();
         self.ended.notify_all();
     }
@@ -184,7 +184,7 @@ impl Staff {
 
     fn who_could_begin(&self) -> Progress {
         let state = self.state.lock();
-        // A compensating thread that has not begun is about to run what is awaited.
+        // A compensating thread that has not begun is about to run the awaited task.
         let all_have_begun = state.threads.len() == state.workers && state.standing_in.len() == state.compensating;
         if !all_have_begun || state.workers < self.max_workers {
             return Progress::Free;

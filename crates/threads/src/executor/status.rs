@@ -6,7 +6,7 @@
 pub enum FutureStatus {
     /// No worker has taken the task yet.
     Pending,
-    /// A worker runs it.
+    /// A worker is running it.
     Running,
     /// It has returned.
     Finished,
@@ -19,7 +19,7 @@ pub enum FutureStatus {
 }
 
 impl FutureStatus {
-    /// Whether this is an end: no other status follows it.
+    /// Whether the task has ended: no other status follows.
     pub fn is_done(self) -> bool {
         !matches!(self, Self::Pending | Self::Running)
     }

@@ -17,15 +17,15 @@ use crate::registry::Waiting;
 use crate::thread;
 use crate::waiting;
 
-/// The stack of a worker: the standard library's, but never so small that `help.rs` would use it up.
+/// The stack size of a worker: the standard library's, but large enough for `help.rs`.
 static STACK_BYTES: LazyLock<usize> = LazyLock::new(|| {
     let asked = std::env::var("RUST_MIN_STACK").ok().and_then(|bytes| bytes.parse().ok());
     asked.unwrap_or(0).max(4 * STACK_BEFORE_COMPENSATING)
 });
 
 impl Shared {
-    /// Gives a task to the workers, and hires another one if nobody heard; gives the task back if
-    /// the pool takes no more.
+    /// Hands a task to the workers, and hires another one if none will come for it; returns the
+    /// task if the pool accepts no more.
     #[inline]
     pub(super) fn push(self: &Arc<Self>, task: Arc<dyn Run>) -> Result<(), Arc<dyn Run>> {
         if self.backlog.push(task)? == Pushed::Unheard && self.staff.may_grow() {
@@ -34,7 +34,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Starts another worker, if there may be one more.
+    /// Starts another worker, if the pool may grow.
     #[cold]
     fn hire(self: &Arc<Self>) {
         let Some(number) = self.staff.add_worker() else { return };
@@ -46,7 +46,7 @@ impl Shared {
         }
     }
 
-    /// Has `task` run by a thread of its own; by this one if there cannot be another.
+    /// Runs `task` in a thread of its own, or in this one if no thread can be started.
     #[cold]
     pub(super) fn compensate(self: &Arc<Self>, task: Arc<dyn Run>) {
         let number = self.staff.add_compensating();
@@ -83,7 +83,7 @@ impl Shared {
     }
 }
 
-/// Counts its worker out, whichever way the worker ends.
+/// Counts out its worker, however that ends.
 struct Employed<'a> {
     staff: &'a Staff,
     thread: u32,
@@ -122,7 +122,7 @@ fn work(shared: &Arc<Shared>) {
     }
 }
 
-/// The life of a thread that stands in for a worker which waits.
+/// The life of a thread that stands in for a waiting worker.
 fn compensate_here(shared: &Arc<Shared>, awaited: &Arc<dyn Run>) {
     let _employment = employ(shared);
     let thread = agent::current().thread();
@@ -137,7 +137,7 @@ fn compensate_here(shared: &Arc<Shared>, awaited: &Arc<dyn Run>) {
     }
 }
 
-/// What the last owner of a task drops is user code too.
+/// Runs a task and drops it; if this is the last owner, the drop runs user code too.
 fn run_quietly(task: Arc<dyn Run>) {
     let outcome = catch_unwind(AssertUnwindSafe(move || {
         task.run();
