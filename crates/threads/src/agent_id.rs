@@ -1,7 +1,7 @@
 //! The number that names an agent: a thread's own code, or a task that runs in it.
 //!
 //! It is made of the thread's number and of a count of the tasks that the thread has run, so a
-//! thread makes one without asking anybody, and the number leads back to the thread. The count
+//! thread makes one without synchronization, and the number leads back to the thread. The count
 //! wraps around after 2^32 tasks: two agents of one thread can share a number only if the earlier
 //! one left a lock behind that is never released, or ran that many tasks on top of itself. Both are
 //! in one thread, so even then no two threads reach a lock's data.

@@ -1,6 +1,6 @@
 //! The list of live threads: one record each, one lock around the list.
 //!
-//! The thread that starts another one enrols it before it runs; it leaves the list by itself when
+//! The thread that starts another one enrols it before it runs; the new thread leaves the list when
 //! its closure has ended. Threads started elsewhere enrol when they first ask who they are, and
 //! leave through the destructor of their thread-local seat.
 //!
@@ -49,7 +49,7 @@ pub(crate) enum Waiting {
     Thread { name: String },
     /// A task's result.
     Task,
-    /// A worker that has nothing to do.
+    /// New tasks: the thread is an idle worker.
     Work,
 }
 

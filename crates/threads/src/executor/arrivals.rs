@@ -21,7 +21,7 @@ pub(super) struct Arrivals {
 
 struct State {
     keys: VecDeque<usize>,
-    /// How many keys the waiter wants before it is woken; `None` while nobody waits.
+    /// How many keys the waiter wants before it is woken; `None` while no thread waits.
     wanted: Option<usize>,
 }
 

@@ -54,7 +54,7 @@ pub(super) fn who_could_begin(pool: u64) -> Progress {
 }
 
 impl Staff {
-    /// The staff of a new pool; nobody works there yet.
+    /// The staff of a new pool, without threads.
     pub(super) fn new(pool: u64, max_workers: usize) -> Arc<Self> {
         let staff = Arc::new(Self {
             pool,
