@@ -51,6 +51,7 @@ impl Shared {
     }
 
     /// The pool's number.
+    #[inline]
     pub(super) fn id(&self) -> u64 {
         self.id
     }

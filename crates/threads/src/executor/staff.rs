@@ -84,6 +84,7 @@ impl Staff {
     }
 
     /// Whether there may be another worker. A hint: it is read without the lock.
+    #[inline]
     pub(super) fn may_grow(&self) -> bool {
         self.workers.load(Ordering::Relaxed) < self.max_workers
     }
