@@ -1,60 +1,20 @@
-//! Who holds a lock and who waits for one: a thread's own code, or a task that runs in it.
+//! The agents of a thread: its own code, and the tasks that run in it.
 //!
-//! A worker that awaits a task may run that task in its own thread, on top of the one that waits.
-//! If locks belonged to threads, the inner task would walk into the outer one's [`RLock`] and find
-//! its data half changed. So each run of a task is an *agent* of its own, and so is each thread
-//! outside all tasks.
-//!
-//! A number is made of the thread's number and of a count of the tasks that it has run, so that it
-//! is had without asking anybody, and leads back to the thread. The count may start again after
-//! four thousand million tasks: two agents of one thread can only be mixed up if the earlier one
-//! has left a lock behind that is never released, or has itself run so many tasks on top of it. As
-//! both are in one thread, no two threads are at a lock's data even then.
+//! A worker that awaits a task may run it in its own thread, on top of the task that waits. If
+//! locks belonged to threads, the inner task could enter the outer task's [`RLock`] and find its
+//! data half changed. So each run of a task is an *agent* of its own, and so is a thread's code
+//! outside all tasks. Agents hold locks and wait for them.
 //!
 //! [`RLock`]: crate::sync::RLock
 
 use std::cell::{Cell, RefCell};
 
+use crate::agent_id::AgentId;
 use crate::facade;
-use crate::thread::registry;
-
-/// Names an agent; [`AgentId::NONE`] nobody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct AgentId(u64);
-
-impl AgentId {
-    pub(crate) const NONE: Self = Self(0);
-
-    pub(crate) fn new(thread: u32, task: u32) -> Self {
-        Self((u64::from(thread) << 32) | u64::from(task))
-    }
-
-    pub(crate) fn from_bits(bits: u64) -> Self {
-        Self(bits)
-    }
-
-    pub(crate) fn to_bits(self) -> u64 {
-        self.0
-    }
-
-    /// The number of the thread that this agent runs in; never 0 but for [`NONE`](Self::NONE).
-    pub(crate) fn thread(self) -> u32 {
-        (self.0 >> 32) as u32
-    }
-
-    /// Which of its thread's tasks this is; 0 for the thread's own code.
-    pub(crate) fn task(self) -> u32 {
-        (self.0 & u64::from(u32::MAX)) as u32
-    }
-
-    /// Whether this is a task, not a thread's own code.
-    pub(crate) fn is_task(self) -> bool {
-        self.task() != 0
-    }
-}
+use crate::registry;
 
 facade::local! {
-    /// The agent that runs now; [`AgentId::NONE`] until somebody asks.
+    /// The agent that runs now; [`AgentId::NONE`] until the first use.
     static CURRENT: Cell<AgentId> = Cell::new(AgentId::NONE);
 }
 
@@ -73,10 +33,10 @@ pub(crate) fn current() -> AgentId {
     if agent == AgentId::NONE { introduce() } else { agent }
 }
 
-/// All agents of this thread, the one that runs last.
+/// All agents of this thread; the last one is running.
 pub(crate) fn stack() -> Vec<AgentId> {
     let current = current();
-    // Without the list while the thread's last destructors run: tasks do not run there.
+    // The list is gone while the thread's last destructors run; no task runs then.
     let mut stack = BELOW.try_with(|below| below.borrow().clone()).unwrap_or_default();
     stack.push(current);
     stack
@@ -90,13 +50,13 @@ fn introduce() -> AgentId {
     agent
 }
 
-/// Makes a new agent the current one until this is dropped.
+/// A task's turn as the current agent; ends when this is dropped.
 pub(crate) struct Shift {
     agent: AgentId,
     before: AgentId,
 }
 
-/// Begins the run of a task in this thread.
+/// Makes a task that runs in this thread the current agent.
 pub(crate) fn begin_task() -> Shift {
     let before = current();
     let task = LAST_TASK.with(|last| {

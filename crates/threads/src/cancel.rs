@@ -1,12 +1,12 @@
 //! One token that tells many threads to stop, and why.
 //!
-//! A [`CancelToken`] is cancelled once or more often, with a [`CancelReason`] that only escalates.
-//! Threads look at it between two units of work ([`CancelToken::is_cancelled`] is one atomic load)
-//! or wait on it instead of sleeping ([`CancelToken::wait_timeout`]). Tokens form a tree:
-//! cancelling one cancels everything below it and nothing above.
+//! A [`CancelToken`] can be cancelled several times, with a [`CancelReason`] that only escalates.
+//! Threads check it between two units of work ([`CancelToken::is_cancelled`] is one atomic load) or
+//! wait on it instead of sleeping ([`CancelToken::wait_timeout`]). Tokens form a tree: cancelling
+//! one cancels everything below it and nothing above.
 //!
-//! A node holds its parent strongly and its children weakly, so that a child always hears of its
-//! ancestors, and a child that is gone costs its parent nothing for long. The reason is written
+//! A node holds its parent strongly and its children weakly, so a cancelled ancestor always reaches
+//! its descendants, and a dropped child does not occupy its parent for long. The reason is written
 //! under the node's lock and may be read without it.
 //!
 //! ```
@@ -35,7 +35,7 @@ use crate::facade::{Condvar, Mutex};
 use crate::naming::Name;
 use crate::waiting;
 
-/// Why something is to stop; later ones are more urgent.
+/// Why something should stop; later variants are more urgent.
 ///
 /// ```
 /// use towline_threads::CancelReason;
@@ -49,9 +49,9 @@ pub enum CancelReason {
     Stop = 1,
     /// Something else failed, which makes this work pointless.
     Failed = 2,
-    /// The user asked the program to end: finish what is in hand.
+    /// The user asked the program to end: finish the work in progress.
     Interrupt = 3,
-    /// The user asked again: drop what is in hand.
+    /// The user asked again: drop the work in progress.
     Terminate = 4,
 }
 
@@ -77,7 +77,7 @@ struct Node {
     level: AtomicU8,
     links: Mutex<Links>,
     changed: Condvar,
-    /// Held so that a cancel of an ancestor finds its way down while any descendant lives.
+    /// Held so that cancelling an ancestor reaches every living descendant.
     parent: Option<Arc<Self>>,
     name: Name,
 }
@@ -86,7 +86,7 @@ struct Links {
     callbacks: Vec<(u64, Callback)>,
     next_id: u64,
     children: Vec<Weak<Node>>,
-    /// How many children there may be before those that are gone are looked for.
+    /// The number of children at which dropped ones are removed.
     prune_at: usize,
 }
 
@@ -116,7 +116,7 @@ impl fmt::Display for CancelReason {
 }
 
 impl CancelToken {
-    /// A token of its own, not cancelled.
+    /// A token without a parent, not cancelled.
     #[track_caller]
     pub fn new() -> Self {
         Self { node: Node::new(0, None) }
@@ -124,9 +124,8 @@ impl CancelToken {
 
     /// Cancels this token and everything below it.
     ///
-    /// A second call counts only if its reason is greater; a smaller one changes nothing. The
-    /// callbacks of [`on_cancel`](Self::on_cancel) run in this thread, outside all locks, before
-    /// this returns.
+    /// A later call has an effect only if its reason is more urgent. The callbacks of
+    /// [`on_cancel`](Self::on_cancel) run in this thread, outside all locks, before this returns.
     ///
     /// # Panics
     ///
@@ -163,12 +162,12 @@ impl CancelToken {
         self.node.level() != 0
     }
 
-    /// The greatest reason given so far; `None` while the token is not cancelled.
+    /// The most urgent reason given so far; `None` while the token is not cancelled.
     pub fn reason(&self) -> Option<CancelReason> {
         CancelReason::from_level(self.node.level())
     }
 
-    /// A token that is cancelled with this one, and can be cancelled alone.
+    /// A token that is cancelled along with this one, and can also be cancelled alone.
     ///
     /// ```
     /// use towline_threads::{CancelReason, CancelToken};
@@ -183,7 +182,7 @@ impl CancelToken {
     #[track_caller]
     pub fn child(&self) -> Self {
         let mut links = self.node.links.lock();
-        // Under the lock: a cancel either has been seen here or will find the child in the list.
+        // Under the lock: a cancellation either is seen here or finds the child in the list.
         let node = Node::new(self.node.level(), Some(Arc::clone(&self.node)));
         if links.children.len() >= links.prune_at {
             links.children.retain(|child| child.strong_count() > 0);
@@ -204,7 +203,7 @@ impl CancelToken {
 
     /// Waits until the token is cancelled, but no longer than `timeout`; `None` if it is not.
     ///
-    /// This is what to call instead of sleeping.
+    /// Call this instead of sleeping.
     ///
     /// ```
     /// use std::time::Duration;
@@ -222,11 +221,11 @@ impl CancelToken {
         }
     }
 
-    /// Has `f` called when the token is first cancelled, with the reason given then.
+    /// Calls `f` when the token is first cancelled, with the reason given then.
     ///
     /// `f` runs in the thread that cancels, outside all locks; it should be brief. If the token is
-    /// cancelled already, `f` runs now, in this thread. Dropping the [`Registration`] unregisters
-    /// `f`; that does not wait for a call that has begun.
+    /// already cancelled, `f` runs at once, in this thread. Dropping the [`Registration`]
+    /// unregisters `f`, but does not wait for a call that has begun.
     ///
     /// ```
     /// use std::sync::mpsc;
@@ -270,7 +269,7 @@ impl fmt::Debug for CancelToken {
 }
 
 impl Registration {
-    /// Leaves the callback registered for as long as the token lives.
+    /// Keeps the callback registered for as long as the token lives.
     pub fn detach(mut self) {
         self.node = Weak::new();
     }
@@ -317,9 +316,10 @@ impl Node {
         self.level.load(Ordering::Acquire)
     }
 
-    /// Raises this node to `reason` and hands out what has to follow.
+    /// Raises this node to `reason`, and adds its callbacks and children to the lists.
     ///
-    /// Nothing follows if the node is there already: whoever brought it there goes on below.
+    /// Adds nothing if the node already has that reason or a more urgent one: the thread that
+    /// raised it continues with the children.
     fn raise(&self, reason: CancelReason, callbacks: &mut Vec<Callback>, below: &mut Vec<Arc<Self>>) {
         let mut links = self.links.lock();
         if self.level() >= reason as u8 {
@@ -349,7 +349,7 @@ impl Node {
 }
 
 impl Drop for Node {
-    /// Lets go of the ancestors one by one: a long chain would use up the stack otherwise.
+    /// Drops the ancestors one by one: dropping a long chain recursively would overflow the stack.
     fn drop(&mut self) {
         let mut parent = self.parent.take();
         while let Some(mut node) = parent.and_then(Arc::into_inner) {

@@ -1,9 +1,9 @@
-//! The primitives that this crate's own protocols are made of, switched in one place.
+//! The primitives that this crate's protocols are built on, switched in one place.
 //!
-//! As a rule they are `parking_lot`'s and the standard library's. With `--cfg loom` or
-//! `--cfg shuttle` they are those tools', which run a protocol through its interleavings. The shape
-//! is `parking_lot`'s everywhere: `lock` gives the guard, a condition variable takes `&mut guard`.
-//! Neither tool knows time: under them a timed wait is one without end.
+//! Normally they come from `parking_lot` and the standard library; with `--cfg loom` or
+//! `--cfg shuttle`, from those tools, which run a protocol through its interleavings. The interface
+//! is always `parking_lot`'s: `lock` returns the guard, and a condition variable takes
+//! `&mut guard`. Neither tool models time: under them, a timed wait never times out.
 
 #[cfg(not(any(loom, shuttle)))]
 mod primitives {
@@ -13,10 +13,10 @@ mod primitives {
     }
     pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
 
-    /// How often a thread looks before it goes to sleep, by whoever wants to spin.
+    /// Whether a thread may spin before it goes to sleep.
     pub(crate) const MAY_SPIN: bool = true;
 
-    /// A thread-local variable with a constant first value.
+    /// A thread-local variable with a constant initial value.
     macro_rules! local {
         ($(#[$meta:meta])* $vis:vis static $name:ident: $type:ty = $value:expr;) => {
             std::thread_local! { $(#[$meta])* $vis static $name: $type = const { $value }; }
@@ -153,7 +153,7 @@ mod primitives {
 
 pub(crate) use primitives::*;
 
-/// A `const fn`, but for loom, whose primitives are made at run time.
+/// A `const fn`, except under loom, whose primitives are created at run time.
 macro_rules! const_fn {
     ($(#[$meta:meta])* $vis:vis const fn $($rest:tt)*) => {
         #[cfg(not(loom))]

@@ -1,11 +1,11 @@
-//! What Python has in `threading`, `queue` and `concurrent.futures`, in the shape that Rust wants:
-//! guards release when they are dropped, errors are values, closures are typed, and a timeout is a
-//! [`Duration`](std::time::Duration). It needs no async runtime, starts no thread and installs no
-//! signal handler unless it is asked to, and reports a deadlock instead of standing still.
+//! Python's `threading`, `queue` and `concurrent.futures`, redesigned for Rust: guards release on
+//! drop, errors are values, closures are typed, and a timeout is a
+//! [`Duration`](std::time::Duration). The crate needs no async runtime, starts no threads and
+//! installs no signal handlers unless asked to, and it reports a deadlock instead of hanging.
 //!
 //! # In Python, here, and in std
 //!
-//! Names of things and of actions are Python's.
+//! Types and methods keep their Python names.
 //!
 //! ## Threads
 //!
@@ -48,21 +48,21 @@
 //! # Ok::<(), towline_threads::timer::TimerError>(())
 //! ```
 //!
-//! ## Locks, and what else threads wait for
+//! ## Locks and other synchronization
 //!
 //! | Python | here | std |
 //! |---|---|---|
 //! | `Lock` | [`sync::Lock`] | [`std::sync::Mutex`]: a panic poisons it, a deadlock hangs |
 //! | `RLock` | [`sync::RLock`] | nothing stable |
-//! | `Condition` | [`sync::Condition`] | [`std::sync::Condvar`]: wakes in any order, also for no reason |
+//! | `Condition` | [`sync::Condition`] | [`std::sync::Condvar`]: wakes in any order, and spuriously |
 //! | `Semaphore`, `BoundedSemaphore` | [`sync::Semaphore`], [`sync::BoundedSemaphore`] | nothing |
 //! | `Event` | [`sync::Event`] | nothing |
 //! | `Barrier` | [`sync::Barrier`] | [`std::sync::Barrier`], without timeout, abort, reset and action |
 //! | `acquire(timeout=t)` | [`acquire_timeout`](sync::Lock::acquire_timeout) | nothing |
 //! | `acquire(blocking=False)` | [`try_acquire`](sync::Lock::try_acquire) | [`try_lock`](std::sync::Mutex::try_lock) |
 //!
-//! Two tasks take two locks in opposite order. One of them is told; when it lets go of what it has,
-//! the other one goes on:
+//! Two tasks take two locks in opposite order. One of them gets an error; once it releases its
+//! lock, the other one continues:
 //!
 //! ```
 //! use towline_threads::ThreadPoolExecutor;
@@ -89,7 +89,7 @@
 //! deadlock: clerk_0 (task 1) waits for Lock `right` held by clerk_1 (task 1); clerk_1 (task 1) waits for Lock `left` held by clerk_0 (task 1)
 //! ```
 //!
-//! Three threads go on together, and each knows at which place it came:
+//! Three threads start together, and each knows the position in which it arrived:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -141,12 +141,12 @@
 //!
 //! ## Pools and futures
 //!
-//! std has nothing of this but [`std::thread::scope`], with a thread for each closure.
+//! Of these, std has only [`std::thread::scope`], with a thread for each closure.
 //!
 //! | Python | here |
 //! |---|---|
 //! | `ThreadPoolExecutor(n)`, with a prefix, an initializer | [`ThreadPoolExecutor::new`], [`ThreadPoolExecutor::builder`] |
-//! | `with` a pool | dropping the pool |
+//! | the `with` statement | dropping the pool |
 //! | `shutdown(wait, cancel_futures)` | [`shutdown`](ThreadPoolExecutor::shutdown) |
 //! | `submit` | [`submit`](ThreadPoolExecutor::submit); [`scope`](ThreadPoolExecutor::scope) for closures that borrow |
 //! | `map`, with a timeout, a buffersize | [`map`](ThreadPoolExecutor::map), [`map_with`](ThreadPoolExecutor::map_with) |
@@ -158,7 +158,7 @@
 //! | `wait` | [`executor::wait`](executor::wait()) |
 //! | `as_completed` | [`executor::as_completed`](executor::as_completed()), [`executor::as_completed_timeout`] |
 //!
-//! A panic is the error of its task, and the worker lives on:
+//! A panic becomes the error of its task; the worker keeps running:
 //!
 //! ```
 //! use towline_threads::ThreadPoolExecutor;
@@ -172,7 +172,7 @@
 //! # Ok::<(), towline_threads::executor::ExecutorError>(())
 //! ```
 //!
-//! `map` gives results in the order of the items, and reads no more of them than it is told to:
+//! `map` yields results in the order of the items, and can limit how far ahead it reads:
 //!
 //! ```
 //! use towline_threads::ThreadPoolExecutor;
@@ -189,7 +189,7 @@
 //! # Ok::<(), towline_threads::executor::ExecutorError>(())
 //! ```
 //!
-//! Tasks wait for tasks of their own pool, however small it is:
+//! Tasks may wait for tasks of their own pool, however small it is:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -205,7 +205,7 @@
 //! # Ok::<(), towline_threads::executor::ExecutorError>(())
 //! ```
 //!
-//! `as_completed` yields whichever is done next:
+//! `as_completed` yields whichever task finishes next:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -232,8 +232,8 @@
 //! | here | what it is |
 //! |---|---|
 //! | [`CancelToken`] | tells many threads to stop, and why; reasons only escalate, and tokens form a tree |
-//! | [`Supervisor`], [`Supervised`] | N workers, a step at each interval, an orderly end on an interrupt |
-//! | [`deadlock`] | who waits for whom, when a wait would never have ended |
+//! | [`Supervisor`], [`Supervised`] | N workers, a step at a fixed interval, an orderly shutdown on an interrupt |
+//! | [`deadlock`] | who waits for whom when a wait would never end |
 //!
 //! ```
 //! use std::io;
@@ -258,100 +258,102 @@
 //!
 //! # Where it differs from CPython
 //!
-//! Each of these is a choice, with its reason. What is not named here is meant to be as in CPython
-//! 3.14. There is no global lock: threads compute at the same time.
+//! Each difference is deliberate and comes with its reason. Everything else is meant to behave as
+//! in CPython 3.14. There is no global lock: threads run in parallel.
 //!
 //! ## Types and errors
 //!
-//! - **Only its guard releases a lock**, once and in its own thread (CPython: any thread releases a
-//!   `Lock`), because a type can rule out what a check at run time can only complain about. For the
-//!   same reason a negative semaphore, barrier or timeout does not compile.
-//! - **A thread is started by the call that makes it**, so nothing can be started twice or joined
-//!   before its start. (A [`Timer`] has a start of its own, and errors for both.)
-//! - **A result is had once**: [`join`](thread::JoinHandle::join) and [`result`](Future::result) use
-//!   their handle up (CPython gives the same object to everybody), because a value has one owner.
-//!   After a timeout one may ask again, and [`exception`](Future::exception) leaves the result.
-//! - **A panic is the exception**, and the standard library's panic hook hears of it first. An `Err`
-//!   that a task returns is its value, because the caller expects it; so
-//!   [`FirstException`](executor::ReturnWhen::FirstException) waits for a panic, or for a pool that
-//!   broke.
-//! - **A thread's panic is the result of its join** (CPython: `join` says nothing), so that it
-//!   cannot be lost.
-//! - **What was refused comes back**: the item of a failed [`put`](Queue::put), the closure of a
+//! - **Only a lock's guard releases it**, once and in its own thread (CPython: any thread can
+//!   release a `Lock`), because types rule out mistakes that a run-time check can only report. For
+//!   the same reason, a negative semaphore, barrier or timeout does not compile.
+//! - **The call that creates a thread starts it**, so no thread can be started twice or joined
+//!   before its start. (A [`Timer`] has a separate `start`, and errors for both mistakes.)
+//! - **A result can be taken once**: [`join`](thread::JoinHandle::join) and
+//!   [`result`](Future::result) consume their handle (CPython hands the same object to every
+//!   caller), because a value has one owner. After a timeout the caller can try again, and
+//!   [`exception`](Future::exception) leaves the result in place.
+//! - **A panic takes the place of an exception**; the standard library's panic hook sees it first.
+//!   An `Err` that a task returns is an ordinary value, because the caller expects it, so
+//!   [`FirstException`](executor::ReturnWhen::FirstException) waits for a panic or a broken pool.
+//! - **A thread's panic is the result of its join** (CPython: `join` does not report it), so it
+//!   cannot get lost.
+//! - **A refused value comes back**: the item of a failed [`put`](Queue::put), the closure of a
 //!   failed [`submit`](ThreadPoolExecutor::submit), because the caller has no other copy.
-//! - **A future comes from a pool** and cannot be given a result by hand, so that it always ends,
-//!   and in one way.
-//! - **A timeout too long for the clock is one without end** (CPython: `OverflowError`), because
-//!   that is what was meant.
+//! - **Only a pool creates futures and sets their results**, so every future completes, exactly
+//!   once.
+//! - **A timeout beyond the clock's range means no timeout** (CPython: `OverflowError`), because
+//!   that is what the caller meant.
 //!
 //! ## Threads
 //!
-//! - **[`thread::run`](thread::run()) joins the threads that are no daemons**, not the end of the
-//!   process, because nothing of ours runs after a Rust `main`.
+//! - **[`thread::run`](thread::run()) joins the non-daemon threads**, not the end of the process,
+//!   because no code of this crate runs after a Rust `main`.
 //! - **A daemon flag is not inherited from a thread of another crate**, because nobody chose it.
-//! - **[`thread::dump`](thread::dump()) names what each thread waits for and who holds it**; a stack,
-//!   as `faulthandler` prints it, says neither.
+//! - **[`thread::dump`](thread::dump()) names what each thread waits for and who holds it**; a
+//!   stack trace, as `faulthandler` prints it, shows neither.
 //!
 //! ## Deadlocks
 //!
-//! - **A wait that closes a ring is an error** ([`deadlock`]): waits without a time limit for a
-//!   `Lock`, an `RLock`, a task's result and the end of a thread, because a mistake that is named can
-//!   be mended, and a program that stands still says nothing.
-//! - **A lock belongs to the task that took it**, not to its thread: a task that is run on top of the
-//!   one that waits for it does not get into that one's `RLock` (which is a deadlock, and reported),
+//! - **A wait that closes a ring of waits is an error** ([`deadlock`]). This covers waits without a
+//!   time limit for a `Lock`, an `RLock`, a task's result and the end of a thread. A named mistake
+//!   can be fixed; a program that hangs says nothing.
+//! - **A lock belongs to the task that took it**, not to its thread: a task that runs on top of the
+//!   one that awaits it cannot enter that one's `RLock` (the attempt is reported as a deadlock),
 //!   because it would find the data half changed.
 //!
-//! ## Locks, and what else threads wait for
+//! ## Locks and other synchronization
 //!
-//! - **A [`Condition`](sync::Condition) has no lock of its own**, and a notification needs none
-//!   (CPython: an error), because its queue has a lock inside, and a thread that is woken by one who
-//!   holds the caller's lock only runs into that.
-//! - **A [`Barrier`](sync::Barrier)'s action runs without the barrier's lock**, so that `abort` and a
-//!   timeout need not wait for it. **A timeout also counts while the last cycle leaves** (CPython:
-//!   no limit there), because it is the caller's time.
-//! - **The guard of a [`BoundedSemaphore`](sync::BoundedSemaphore) whose permit was given back by
-//!   hand changes nothing**, because a destructor cannot fail; `release` by hand says what is wrong.
-//! - **`release(0)` does nothing** (CPython: `ValueError`), because a number that was computed may
-//!   be 0.
+//! - **A [`Condition`](sync::Condition) has no lock of its own**, and notifying does not require
+//!   one (CPython: an error), because its queue has an internal lock, and a thread woken while the
+//!   notifier holds the caller's lock would only block on that lock.
+//! - **A [`Barrier`](sync::Barrier)'s action runs without the barrier's lock**, so `abort` and
+//!   timeouts do not wait for it. **A timeout also covers the time in which the previous cycle
+//!   leaves** (CPython: no limit there), because it is the caller's time.
+//! - **Dropping the guard of a [`BoundedSemaphore`](sync::BoundedSemaphore) whose permit was
+//!   already released by hand changes nothing**, because a destructor cannot fail; a `release` too
+//!   many is an error.
+//! - **`release(0)` does nothing** (CPython: `ValueError`), because a computed number may be 0.
 //!
 //! ## Queues
 //!
-//! - **A [`PriorityQueue`] gives equal items in the order in which they were put** (CPython promises
-//!   none), so that none of them is passed over for ever and no counter has to be put beside them.
-//! - **A queue with room for 0 items is a panic** (CPython: no limit), because a limit that comes to
-//!   0 should not vanish; [`Queue::new`] is the one without.
-//! - **[`get_many`](Queue::get_many) takes what is there at once**, because a batch then costs one
-//!   lock; **[`join_timeout`](Queue::join_timeout) ends**, because the end of a program must not wait
-//!   for a worker that is stuck.
+//! - **A [`PriorityQueue`] returns equal items in insertion order** (CPython promises no order), so
+//!   no item starves and callers need not add a counter.
+//! - **A capacity of 0 panics** (CPython: no limit), because a limit computed as 0 should not
+//!   silently vanish; [`Queue::new`] has no limit.
+//! - **[`get_many`](Queue::get_many) takes all available items at once**, because a batch then
+//!   costs one lock; **[`join_timeout`](Queue::join_timeout) gives up**, because a program's
+//!   shutdown must not wait for a stuck worker.
 //!
 //! ## Pools
 //!
 //! - **A task may wait for tasks of its own pool** (CPython: a documented deadlock), because a worker
 //!   that would only wait can run the task itself.
-//! - **It runs the awaited task only**, because a stranger could need a lock that the waiter holds.
+//! - **It runs the awaited task only**, because an unrelated task could need a lock that the waiter
+//!   holds.
 //! - **A wait with a timeout never runs a task**, because that could take longer.
-//! - **With 512 KiB of its stack gone, a worker leaves the awaited task to another thread**, because
-//!   a chain may be deeper than a stack; it waits meanwhile, so no more tasks run at a time than
-//!   there are workers.
-//! - **A cancelled task is done for everybody at once**, also one that a shutdown cancels, because in
+//! - **Once it has used 512 KiB of its stack, a worker hands the awaited task to another thread**,
+//!   because a chain of waits may be deeper than a stack. The worker waits meanwhile, so no more
+//!   tasks run at a time than there are workers.
+//! - **A cancelled task is done for everyone at once**, even if a shutdown cancels it, because in
 //!   CPython a wait for it can hang ([92001](https://github.com/python/cpython/issues/92001),
 //!   [109934](https://github.com/python/cpython/issues/109934)).
-//! - **[`map`](ThreadPoolExecutor::map) goes on after an error**, which stands at its item's place
-//!   (CPython: the end), because one bad item says nothing of the others.
-//! - **[`buffersize`](executor::MapOptions::buffersize) is exactly how many are outstanding**
-//!   (CPython 3.14: one more), because it is a bound.
-//! - **[`wait`](executor::wait()) gives lists in the order of its arguments** (CPython: sets), because
-//!   an order that is known can be relied on; a task that was given twice is there once.
+//! - **[`map`](ThreadPoolExecutor::map) continues after an error**, which takes the place of its
+//!   item's result (CPython: the iteration ends), because one bad item says nothing about the
+//!   others.
+//! - **[`buffersize`](executor::MapOptions::buffersize) is exactly the number of outstanding
+//!   items** (CPython 3.14: one more), because it is a limit.
+//! - **[`wait`](executor::wait()) returns lists in the order of its arguments** (CPython: sets),
+//!   because callers can rely on a known order; a task given twice appears once.
 //! - **A shutdown by one of the pool's own workers does not wait** (CPython: `RuntimeError`), because
 //!   it would wait for itself.
 //! - **A pool that can start no thread at all breaks**, and its futures say why (CPython: `submit`
-//!   raises and the task stays behind), because nobody would ever run them.
-//! - **Workers are daemons**: dropping the pool waits for all that was submitted, and `thread::run`
-//!   does not, because a pool has an owner.
+//!   raises and the task stays queued), because nothing would ever run them.
+//! - **Workers are daemons**: dropping the pool waits for all submitted tasks, `thread::run` does
+//!   not, because a pool has an owner.
 //! - **[`scope`](ThreadPoolExecutor::scope) takes closures that borrow**, because not all data is
-//!   worth an `Arc`; a task that panics is that task's error, where [`std::thread::scope`] panics.
-//! - **[`Future`] is a [`std::future::Future`] too**, so that async code need not keep a thread
-//!   waiting.
+//!   worth an `Arc`; a panic is the error of its task, where [`std::thread::scope`] panics.
+//! - **[`Future`] is a [`std::future::Future`] too**, so async code can await it without blocking a
+//!   thread.
 //!
 //! # Features
 //!
@@ -359,8 +361,8 @@
 //!   into interrupts. Only programs need it; nothing in this crate installs a signal handler by
 //!   itself. Without it neither `signal-hook` nor `libc` is a dependency of this crate.
 //!
-//! There are no others. `--cfg loom` and `--cfg shuttle` replace locks and atomics by those of the
-//! tools of that name, for this crate's own tests.
+//! There are no other features. `--cfg loom` and `--cfg shuttle` replace locks and atomics with
+//! those of the tools of the same name, for this crate's own tests.
 
 #![warn(missing_docs)]
 #![deny(unsafe_code)]
@@ -375,10 +377,13 @@ pub mod thread;
 pub mod timer;
 
 mod agent;
+mod agent_id;
 mod deadline;
 mod facade;
+mod holder;
 mod naming;
 mod panic;
+mod registry;
 mod waiting;
 
 #[cfg(test)]

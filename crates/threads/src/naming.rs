@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::panic::Location;
 
-/// A name that was given, or the place where the object was made.
+/// A given name, or the source location where the object was created.
 #[derive(Debug, Clone)]
 pub(crate) enum Name {
     Given(Cow<'static, str>),
@@ -12,7 +12,7 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    /// The caller's place in the source.
+    /// The caller's source location.
     #[track_caller]
     pub(crate) const fn here() -> Self {
         Self::Made(Location::caller())

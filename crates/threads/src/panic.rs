@@ -1,4 +1,4 @@
-//! Panic payloads: their text, and how to be rid of them.
+//! Panic payloads: their text, and how to drop them safely.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// What a caught panic carries.
 pub(crate) type Payload = Box<dyn Any + Send>;
 
-/// The text given to `panic!`, if the payload is one.
+/// The text given to `panic!`; a placeholder if the payload is not text.
 pub(crate) fn message(payload: &(dyn Any + Send)) -> &str {
     if let Some(text) = payload.downcast_ref::<&'static str>() {
         text
@@ -17,12 +17,12 @@ pub(crate) fn message(payload: &(dyn Any + Send)) -> &str {
     }
 }
 
-/// Drops `value`, and survives a destructor that panics.
+/// Drops `value`, and catches a panic of its destructor.
 ///
-/// The panic hook has reported that panic by then.
+/// The panic hook has already reported that panic.
 pub(crate) fn drop_quietly<T>(value: T) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-        // A payload may have a destructor that panics as well: there is no end to that.
+        // The payload's destructor might panic as well, and so on: leak it.
         std::mem::forget(payload);
     }
 }

@@ -1,7 +1,8 @@
-//! A closure that is run after a delay, unless somebody cancels it first.
+//! A closure that runs after a delay, unless it is cancelled first.
 //!
-//! The closure lies under one small lock until the timer's own thread takes it out to run it, or
-//! `cancel` to drop it. Whoever takes it out has won: a timer fires or is cancelled, never both.
+//! The closure stays under one small lock until the timer's thread takes it out to run it, or
+//! `cancel` takes it out to drop it. Only one of them can, so a timer fires or is cancelled, never
+//! both.
 
 use std::fmt;
 use std::io;
@@ -15,11 +16,11 @@ use crate::naming::Name;
 use crate::thread::{Builder, JoinError, JoinHandle, ThreadInfo};
 use crate::waiting;
 
-/// Runs a closure once, after a delay, in a thread of its own.
+/// Runs a closure once, after a delay, in its own thread.
 ///
-/// As Python's `Timer`, it is a thread that waits: it is listed by
-/// [`enumerate`](crate::thread::enumerate), and [`run`](crate::thread::run()) waits for it unless it
-/// is a daemon. Dropping this handle lets the timer run on.
+/// Like Python's `Timer`, it is a thread that waits: [`enumerate`](crate::thread::enumerate) lists
+/// it, and [`run`](crate::thread::run()) waits for it unless it is a daemon. Dropping this handle
+/// does not stop the timer.
 ///
 /// ```
 /// use std::sync::mpsc;
@@ -54,7 +55,8 @@ pub struct Timer {
     name: Option<String>,
     daemon: Option<bool>,
     shared: Arc<Shared>,
-    /// Set under the lock, together with `started`. Stays empty if the timer was cancelled before.
+    /// Set under the lock, together with `started`. Stays empty if the timer was cancelled before
+    /// its start.
     thread: OnceLock<JoinHandle<()>>,
 }
 
@@ -65,7 +67,8 @@ pub enum TimerError {
     /// It has been started before; a timer runs once.
     #[error("the timer has been started before")]
     AlreadyStarted,
-    /// The system refused another thread, or the name contains a NUL byte. Try again.
+    /// The system could not create the thread, or the name contains a NUL byte. Starting may be
+    /// tried again.
     #[error("the timer's thread could not be started")]
     Start(#[source] io::Error),
 }
@@ -84,7 +87,7 @@ struct State {
     task: Option<Task>,
     started: bool,
     fired: bool,
-    /// The timer's thread has come to its end, and not by a panic.
+    /// The timer's thread has ended without a panic.
     completed: bool,
 }
 
@@ -93,7 +96,7 @@ static NEXT_NAME: AtomicU64 = AtomicU64::new(1);
 impl Timer {
     /// A timer that runs `f` when `delay` has passed since its [`start`](Self::start).
     ///
-    /// A delay that the clock cannot reach is one without end.
+    /// A delay beyond the clock's range never ends.
     #[track_caller]
     pub fn new<F>(delay: Duration, f: F) -> Self
     where
@@ -109,16 +112,17 @@ impl Timer {
         }
     }
 
-    /// Names the timer's thread; else it is called `Timer-N`.
+    /// Names the timer's thread; the default is `Timer-N`.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Says whether [`run`](crate::thread::run()) leaves the timer behind (true) or waits for it.
+    /// Sets the daemon flag: [`run`](crate::thread::run()) leaves a daemon behind and waits for
+    /// others.
     ///
-    /// Unless this is called, the timer has the flag of the thread that starts it.
+    /// By default, the timer inherits the flag of the thread that starts it.
     ///
     /// ```
     /// use std::time::Duration;
@@ -137,16 +141,16 @@ impl Timer {
         self
     }
 
-    /// Begins to count the delay.
+    /// Starts the delay.
     ///
-    /// A timer that was cancelled before is started without effect.
+    /// A timer that was already cancelled starts without effect.
     ///
     /// # Errors
     ///
-    /// [`TimerError::AlreadyStarted`] the second time. [`TimerError::Start`] if there is no thread
-    /// to be had; the timer has not been started then.
+    /// [`TimerError::AlreadyStarted`] the second time. [`TimerError::Start`] if the thread could
+    /// not be created; the timer then counts as not started.
     pub fn start(&self) -> Result<(), TimerError> {
-        // Held throughout, so that nobody sees a timer that is started and has no thread yet.
+        // Held throughout, so that no thread sees a started timer without its thread.
         let mut state = self.shared.state.lock();
         if state.started {
             return Err(TimerError::AlreadyStarted);
@@ -162,29 +166,28 @@ impl Timer {
         Ok(())
     }
 
-    /// Makes sure that the closure does not run, if it has not begun, and drops it.
+    /// Drops the closure, unless it has already begun to run.
     ///
-    /// Before the start, after the timer has fired and once more it does no harm.
+    /// Harmless before the start, after the timer has fired, and when called again.
     pub fn cancel(&self) {
         let task = {
             let mut state = self.shared.state.lock();
             self.shared.cancelled.notify_all();
             state.task.take()
         };
-        // Not under the lock: its destructor is the user's code.
+        // Not under the lock: its destructor is user code.
         drop(task);
     }
 
     /// Waits until the timer is done: until its closure has returned, or it has been cancelled.
     ///
-    /// Several threads may wait, and one may wait again.
+    /// Several threads may wait, and more than once.
     ///
     /// # Errors
     ///
     /// [`JoinError::NotStarted`] before the start. [`JoinError::Panicked`] with the payload if the
-    /// closure panicked, and [`JoinError::Taken`] for whoever joins after that.
-    /// [`JoinError::Itself`] in the closure, [`JoinError::Deadlock`] if the closure waits for this
-    /// thread.
+    /// closure panicked, and [`JoinError::Taken`] for later joins. [`JoinError::Itself`] inside the
+    /// closure, [`JoinError::Deadlock`] if the closure waits for this thread.
     pub fn join(&self) -> Result<(), JoinError> {
         self.join_within(None)
     }
@@ -193,23 +196,22 @@ impl Timer {
     ///
     /// # Errors
     ///
-    /// [`JoinError::Timeout`] if it is not; else as [`join`](Self::join).
+    /// [`JoinError::Timeout`] if it is not done by then; otherwise as [`join`](Self::join).
     pub fn join_timeout(&self, timeout: Duration) -> Result<(), JoinError> {
         self.join_within(Some(timeout))
     }
 
-    /// Whether the timer's thread is running: it waits, or its closure runs.
+    /// Whether the timer's thread is running: it waits or runs the closure.
     pub fn is_alive(&self) -> bool {
         self.thread.get().is_some_and(JoinHandle::is_alive)
     }
 
-    /// Whether the time has come: the closure runs or has run.
+    /// Whether the timer has fired: the closure is running or has run.
     pub fn fired(&self) -> bool {
         self.shared.state.lock().fired
     }
 
-    /// The timer's thread; `None` if there is none, before the start or because the timer was
-    /// cancelled before it.
+    /// The timer's thread; `None` before the start, or if the timer was cancelled before its start.
     pub fn info(&self) -> Option<ThreadInfo> {
         self.thread.get().map(JoinHandle::info)
     }
@@ -232,7 +234,7 @@ impl Timer {
             return Ok(());
         };
         match thread.join_by_ref(timeout) {
-            // Only a panic can be taken; that there was none is true for everybody.
+            // Only a panic can be taken; a normal end is the same for every caller.
             Err(JoinError::Taken) if self.shared.state.lock().completed => Ok(()),
             result => result,
         }

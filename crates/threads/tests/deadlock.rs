@@ -130,7 +130,26 @@ struct Locks {
     three: RLock<Cell<u8>>,
 }
 
-type Work = Box<dyn FnOnce(&Locks, &Barrier) -> Result<(), Deadlock> + Send>;
+type Work = fn(&Locks, &Barrier) -> Result<(), Deadlock>;
+
+fn hold_one(locks: &Locks, ready: &Barrier) -> Result<(), Deadlock> {
+    let _one = locks.one.acquire()?;
+    let _again = locks.one.acquire()?;
+    ready.wait().unwrap();
+    locks.two.acquire().map(drop)
+}
+
+fn hold_two(locks: &Locks, ready: &Barrier) -> Result<(), Deadlock> {
+    let _two = locks.two.acquire()?;
+    ready.wait().unwrap();
+    locks.three.acquire().map(drop)
+}
+
+fn hold_three(locks: &Locks, ready: &Barrier) -> Result<(), Deadlock> {
+    let _three = locks.three.acquire()?;
+    ready.wait().unwrap();
+    locks.zero.acquire().map(drop)
+}
 
 fn mixed_ring() -> Duration {
     let locks = Arc::new(Locks {
@@ -169,33 +188,8 @@ fn mixed_ring() -> Duration {
             })
             .unwrap()
     };
-    let threads = [
-        holder(
-            "of-one",
-            Box::new(|locks, ready| {
-                let _one = locks.one.acquire()?;
-                let _again = locks.one.acquire()?;
-                ready.wait().unwrap();
-                locks.two.acquire().map(drop)
-            }),
-        ),
-        holder(
-            "of-two",
-            Box::new(|locks, ready| {
-                let _two = locks.two.acquire()?;
-                ready.wait().unwrap();
-                locks.three.acquire().map(drop)
-            }),
-        ),
-        holder(
-            "of-three",
-            Box::new(|locks, ready| {
-                let _three = locks.three.acquire()?;
-                ready.wait().unwrap();
-                locks.zero.acquire().map(drop)
-            }),
-        ),
-    ];
+    let holders = [("of-one", hold_one as Work), ("of-two", hold_two as Work), ("of-three", hold_three as Work)];
+    let threads = holders.map(|(name, work)| holder(name, work));
     let keeper = {
         let (locks, ready, tell) = (Arc::clone(&locks), Arc::clone(&ready), tell.clone());
         thread::Builder::new()

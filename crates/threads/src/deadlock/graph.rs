@@ -1,49 +1,49 @@
-//! The published waits, and the search for a ring among them. `README.md` argues why it is right.
+//! The published waits, and the search for a ring among them. `README.md` argues why it is correct.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::owner::Owner;
 use super::report::{Deadlock, Link, Relation};
-use crate::agent::AgentId;
+use crate::agent_id::AgentId;
 use crate::facade::Mutex;
+use crate::holder::Owner;
 use crate::naming::Name;
 
-/// What stands in a thread's way.
+/// What blocks a thread.
 pub(crate) enum Obstacle {
     Lock { kind: &'static str, name: Name, owner: Owner },
     Task(Arc<dyn TaskProbe>),
     Thread { number: u32, name: String },
 }
 
-/// How those who look for rings see a task.
+/// A task, as the search for rings sees it.
 pub(crate) trait TaskProbe: Send + Sync {
     fn progress(&self) -> Progress;
 }
 
-/// What a wait for a task is a wait for.
+/// Who must act before a task is done.
 pub(crate) enum Progress {
-    /// Nobody: it is done, or somebody is free to run it.
+    /// No one: it is done, or a free worker can run it.
     Free,
-    /// It is run by this agent.
+    /// This agent, which runs it.
     RunBy(AgentId),
-    /// It is pending, and only these threads could begin it.
+    /// Any of these threads: it is pending, and only they could begin it.
     PendingFor(Vec<u32>),
 }
 
-/// All published waits, by the number of the thread that waits.
+/// All published waits, by the number of the waiting thread.
 pub(super) struct Graph {
     waits: Mutex<HashMap<u32, Wait>>,
 }
 
-/// A thread that waits: its agents, each of which waits for the next, and what stops the last.
+/// A waiting thread: its agents, each of which waits for the next, and what blocks the last.
 struct Wait {
     agents: Vec<AgentId>,
     obstacle: Obstacle,
 }
 
-/// A step from one agent to one that it waits for.
+/// A step of the search, from an agent to one that it waits for.
 struct Step {
     to: AgentId,
     relation: Relation,
@@ -54,8 +54,8 @@ impl Graph {
         Self { waits: Mutex::new(HashMap::new()) }
     }
 
-    /// Publishes the wait of a thread whose agents are `agents`, unless it closes a ring: then that
-    /// is returned, and nothing is published if `unless_ring` says so.
+    /// Publishes the wait of a thread whose agents are `agents`. With `unless_ring`, a wait that
+    /// closes a ring is not published, and the ring is the error.
     pub(super) fn publish(&self, agents: Vec<AgentId>, obstacle: Obstacle, unless_ring: bool) -> Result<(), Deadlock> {
         let Some(&waiter) = agents.last() else { return Ok(()) };
         let mut waits = self.waits.lock();
@@ -63,7 +63,7 @@ impl Graph {
         let ring = if unless_ring { find_ring(&waits, waiter) } else { None };
         let withdrawn = if ring.is_some() { waits.remove(&waiter.thread()) } else { None };
         drop(waits);
-        // An obstacle may own the last handle to a task, whose drop is the user's code.
+        // An obstacle may own the last handle to a task, whose drop runs user code.
         drop(withdrawn);
         ring.map_or(Ok(()), Err)
     }
@@ -86,9 +86,9 @@ impl Graph {
 
 /// The ring that `start` is in, if every way out of it is blocked.
 ///
-/// Follows all that `start` waits for, directly or not. One agent among them that is not blocked
-/// is a way out. Without one, all of them are stuck for good, and `start` is in a ring if it can
-/// be reached from itself.
+/// Follows everything that `start` waits for, directly or indirectly. Any agent among them that is
+/// not blocked is a way out. If there is none, all of them are stuck for good, and `start` is in a
+/// ring if it can be reached from itself.
 fn find_ring(waits: &HashMap<u32, Wait>, start: AgentId) -> Option<Deadlock> {
     let mut came_from: HashMap<AgentId, (AgentId, Relation)> = HashMap::new();
     let mut to_visit = VecDeque::from([start]);
@@ -119,12 +119,12 @@ fn find_ring(waits: &HashMap<u32, Wait>, start: AgentId) -> Option<Deadlock> {
     Some(Deadlock::new(links))
 }
 
-/// Those whom `agent` waits for; `None` if it is not blocked.
+/// The agents that `agent` waits for; `None` if it is not blocked.
 fn steps(waits: &HashMap<u32, Wait>, agent: AgentId) -> Option<Vec<Step>> {
     let wait = waits.get(&agent.thread())?;
     let place = wait.agents.iter().position(|&other| other == agent)?;
     if let Some(&above) = wait.agents.get(place + 1) {
-        // It runs a task on top of itself, and goes on when that is done.
+        // It runs a task on top of itself, and continues when that is done.
         return Some(vec![Step { to: above, relation: Relation::Runs }]);
     }
     match &wait.obstacle {
@@ -157,10 +157,10 @@ fn link(waits: &HashMap<u32, Wait>, waiter: AgentId, holder: AgentId, relation: 
 
 #[cfg(not(loom))]
 fn describe(agent: AgentId) -> String {
-    crate::thread::registry::describe(agent)
+    crate::registry::describe(agent)
 }
 
-/// The registry is no part of a model.
+/// Models leave the registry out.
 #[cfg(loom)]
 fn describe(agent: AgentId) -> String {
     format!("agent {}", agent.to_bits())

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use loom::thread;
 
 use super::graph::{Graph, Obstacle};
-use super::owner::{Holder, Owner};
-use crate::agent::AgentId;
+use crate::agent_id::AgentId;
+use crate::holder::{Holder, Owner};
 use crate::naming::Name;
 
 fn agent(thread: u32) -> AgentId {

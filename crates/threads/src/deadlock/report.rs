@@ -1,9 +1,9 @@
-//! What is told about a ring.
+//! The report of a ring.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// Waiting would never have ended: each in the ring waits for the next.
+/// The wait would never have ended: each member of a ring waits for the next.
 ///
 /// ```
 /// use towline_threads::sync::Lock;
@@ -31,12 +31,12 @@ pub struct Link {
     relation: Relation,
 }
 
-/// What the holder has to do with that which is waited for.
+/// How the holder relates to what the waiter waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Relation {
     Holds,
     Runs,
-    /// One of those who might run it.
+    /// One of the threads that could run it.
     MightRun,
     Is,
 }

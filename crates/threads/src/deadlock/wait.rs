@@ -1,20 +1,22 @@
-//! Waiting with an eye on rings.
+//! Waits that look for rings.
 
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::graph::{Graph, Obstacle};
-use super::owner::{Holder, Owner};
 use super::report::Deadlock;
-use crate::agent::{self, AgentId};
+use crate::agent;
+use crate::agent_id::AgentId;
+use crate::holder::{Holder, Owner};
 use crate::naming::Name;
-use crate::waiting::{self, Waiting};
+use crate::registry::Waiting;
+use crate::waiting;
 
-/// A wait that is shorter than this is nobody's business.
+/// Shorter waits are not published.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(10);
 
-/// How often a published wait looks again. A ring is seen by the wait that closes it; this is for
-/// rings that are closed by something else, such as a pool that loses a worker.
+/// How often a published wait searches again. The wait that closes a ring finds it; this is for
+/// rings closed by something else, such as a pool that loses a worker.
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(80);
 
 static GRAPH: LazyLock<Graph> = LazyLock::new(Graph::new);
@@ -25,7 +27,7 @@ pub(crate) struct Published {
     waiter: AgentId,
 }
 
-/// Publishes what stops this thread.
+/// Publishes what blocks this thread.
 ///
 /// # Errors
 ///
@@ -35,15 +37,15 @@ pub(crate) fn publish(obstacle: Obstacle) -> Result<Published, Deadlock> {
     Ok(Published { waiter: agent::current() })
 }
 
-/// Publishes what stops this thread for others to see; this thread itself cannot be told.
+/// Publishes what blocks this thread, for the searches of others: this wait cannot return an error.
 fn publish_silently(obstacle: Obstacle) -> Published {
-    // It never looks, so it never finds.
+    // Without a search, there is no error.
     let _ = GRAPH.publish(agent::stack(), obstacle, false);
     Published { waiter: agent::current() }
 }
 
 impl Published {
-    /// Looks for a ring that has come about since.
+    /// Searches again, for a ring that was closed since.
     ///
     /// # Errors
     ///
@@ -59,7 +61,7 @@ impl Drop for Published {
     }
 }
 
-/// Waits for a lock that was not free: `try_for` tries for so long.
+/// Waits for a lock that was not free; `try_for` tries to take it for the given time.
 ///
 /// # Errors
 ///
@@ -71,14 +73,14 @@ pub(crate) fn lock_patiently<G>(
     holder: &Holder,
     mut try_for: impl FnMut(Duration) -> Option<G>,
 ) -> Result<G, Deadlock> {
-    // SAFETY: it goes into the note and the published waits below. They are dropped when this
-    // function returns or unwinds, and `holder` is borrowed for longer than that.
+    // SAFETY: it is stored only in the note and the published waits below. They are dropped when
+    // this function returns or unwinds, and `holder` is borrowed for longer than that.
     #[expect(unsafe_code, reason = "lends the lock to those who look for rings")]
     let owner = unsafe { Owner::of(holder) };
     let _note = waiting::write(Waiting::Lock { kind, name: name.clone(), owner });
     let obstacle = || Obstacle::Lock { kind, name: name.clone(), owner };
     if holder.get() == agent::current() {
-        // Nobody but this agent could let go of it.
+        // Only this agent could release it.
         drop(publish(obstacle())?);
     }
     if let Some(guard) = try_for(PATIENCE) {
@@ -93,7 +95,7 @@ pub(crate) fn lock_patiently<G>(
     }
 }
 
-/// Waits for a lock that must be had, whatever comes: others may report a ring through this wait.
+/// Waits for a lock, and cannot fail; other waits may report a ring through this one.
 #[cold]
 pub(crate) fn lock_whatever<G>(
     kind: &'static str,

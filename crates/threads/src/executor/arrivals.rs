@@ -1,9 +1,9 @@
-//! Which of several tasks are done, in the order in which they came to their ends.
+//! Which of several tasks are done, in the order in which they ended.
 //!
-//! One thread waits, many report. A reporter appends its task's key under the lock, and wakes the
-//! waiter only if that has said, under the same lock, how many keys it wants, and they are there:
-//! whoever waits for a thousand tasks is woken once. The waiter says so and begins to wait in one
-//! hold of the lock, so no report falls in between.
+//! One thread waits, many report. A reporter appends its task's key under the lock. It wakes the
+//! waiter only once there are as many keys as the waiter asked for, so a thread that waits for a
+//! thousand tasks is woken once. The waiter says how many it wants and begins to wait without
+//! releasing the lock in between, so no report is missed.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -21,7 +21,7 @@ pub(super) struct Arrivals {
 
 struct State {
     keys: VecDeque<usize>,
-    /// How many keys the waiter wants before it is woken; `None` while nobody waits.
+    /// How many keys the waiter wants before it is woken; `None` while no thread waits.
     wanted: Option<usize>,
 }
 
@@ -30,15 +30,14 @@ impl Arrivals {
         Self { state: Mutex::new(State { keys: VecDeque::new(), wanted: None }), enough: Condvar::new() }
     }
 
-    /// The key of the task that was done first, of those that have not been asked for.
+    /// Takes the key that arrived first.
     pub(super) fn pop(&self) -> Option<usize> {
         self.state.lock().keys.pop_front()
     }
 
     /// Waits until there are `wanted` keys (true) or until the deadline has passed (false).
     ///
-    /// `place` is the function that waits, for those who ask what this thread does. One thread at
-    /// a time may wait.
+    /// `place` names the function that waits, for reports. Only one thread at a time may wait.
     pub(super) fn wait(&self, place: &'static str, wanted: usize, deadline: Option<Instant>) -> bool {
         let mut state = self.state.lock();
         let mut note = None;

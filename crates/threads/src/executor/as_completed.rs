@@ -1,4 +1,4 @@
-//! Futures in the order in which their tasks come to an end.
+//! Futures in the order in which their tasks end.
 
 use std::fmt;
 use std::iter::FusedIterator;
@@ -13,7 +13,7 @@ use super::watch::Watch;
 use crate::deadline;
 use crate::facade::thread::{self, ThreadId};
 
-/// Yields each future when its task is done; made by [`as_completed`].
+/// Yields each future when its task is done; created by [`as_completed`].
 ///
 /// ```
 /// use towline_threads::ThreadPoolExecutor;
@@ -32,7 +32,7 @@ pub struct AsCompleted<F: Waitable> {
     tasks: Tasks<F>,
 }
 
-/// Yields each future when its task is done, until the time is up; made by
+/// Yields each future when its task is done, until the time is up; created by
 /// [`as_completed_timeout`].
 ///
 /// ```
@@ -81,15 +81,15 @@ pub struct AsCompletedTimeout {
     total: usize,
 }
 
-/// Yields the futures in the order in which their tasks are done: those that are done already
-/// first, in the order given, then each as it ends.
+/// Yields the futures in the order in which their tasks end: first those that are already done, in
+/// the order given, then each as it ends.
 ///
-/// Takes futures, or references to them. A task that is given twice is yielded once. A cancelled
-/// task is done from that moment on, also if a shutdown cancels it (ours: in CPython such a task
-/// may never come, [cpython#109934](https://github.com/python/cpython/issues/109934)).
+/// Takes futures or references to them. A task given twice is yielded once. A cancelled task is
+/// done from that moment on, even if a shutdown cancels it (in CPython, such a task may never be
+/// yielded, [cpython#109934](https://github.com/python/cpython/issues/109934)).
 ///
-/// In a worker of the tasks' pool, [`next`](Iterator::next) runs a task that no worker has begun,
-/// when it would have to wait. It runs no other task.
+/// In a worker of the tasks' pool, [`next`](Iterator::next) runs a task that no worker has begun
+/// instead of just waiting. It runs no other task.
 ///
 /// ```
 /// use towline_threads::ThreadPoolExecutor;
@@ -110,14 +110,13 @@ where
     AsCompleted { tasks: Tasks::new(distinct(futures)) }
 }
 
-/// Does as [`as_completed`], but waits no longer than until `timeout` after this call.
+/// Like [`as_completed`], but waits no longer than `timeout` after this call.
 ///
-/// When there is something to wait for and the time is up, the iterator yields
-/// [`AsCompletedTimeout`] and then ends. Tasks that are done are yielded before that, even if the
-/// time is up. Those that are not run on, and
-/// [`into_remaining`](AsCompletedTimed::into_remaining) gives their futures back.
+/// If tasks are not done when the time is up, the iterator yields [`AsCompletedTimeout`] and then
+/// ends. Tasks that are done are yielded before that, even if the time is up. The others keep
+/// running, and [`into_remaining`](AsCompletedTimed::into_remaining) returns their futures.
 ///
-/// It runs no task itself, as that could take longer.
+/// It runs no task itself, because that could take longer.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -200,7 +199,7 @@ impl<F: Waitable> Iterator for AsCompletedTimed<F> {
         Some(next.ok_or(AsCompletedTimeout { unfinished: self.tasks.left, total: self.total }))
     }
 
-    /// The upper bound is exact if the time suffices.
+    /// The upper bound is exact if the tasks end in time.
     fn size_hint(&self) -> (usize, Option<usize>) {
         let left = if self.ended { 0 } else { self.tasks.left };
         (left.min(1), Some(left))
@@ -236,13 +235,13 @@ struct Tasks<F: Waitable> {
     /// By key; those that have been yielded are gone.
     futures: Vec<Option<F>>,
     left: usize,
-    /// Those that were done when the iterator was made.
+    /// Those that were done when the iterator was created.
     early: vec::IntoIter<usize>,
     arrivals: Arc<Arrivals>,
     /// The same as `arrivals`, as the tasks know it.
     watch: Arc<dyn Watch>,
-    /// Who has offered to run the tasks with keys below `offered`. Another thread starts again: it
-    /// may be a worker where this one is not.
+    /// The thread that has offered to run the tasks with keys below `offered`. Another thread
+    /// starts again: it may be a worker where this one is not.
     helper: Option<ThreadId>,
     offered: usize,
 }
@@ -251,7 +250,7 @@ impl<F: Waitable> Tasks<F> {
     fn new(futures: Vec<F>) -> Self {
         let arrivals = Arc::new(Arrivals::new());
         let watch: Arc<dyn Watch> = Arc::clone(&arrivals) as Arc<dyn Watch>;
-        // Backwards: tasks that are given in the order in which they end do not overtake each other.
+        // Backwards, so that tasks given in the order in which they end do not overtake each other.
         let mut early: Vec<usize> =
             (0..futures.len()).rev().filter(|&key| task(&futures[key]).state().is_done()).collect();
         early.reverse();
@@ -271,7 +270,7 @@ impl<F: Waitable> Tasks<F> {
         }
     }
 
-    /// The next that is done, of at least one that is left; `None` if the deadline has passed.
+    /// The next task that is done; at least one must be left. `None` if the deadline has passed.
     fn next(&mut self, deadline: Option<Instant>) -> Option<F> {
         loop {
             while let Some(key) = self.early.next().or_else(|| self.arrivals.pop()) {
@@ -289,7 +288,7 @@ impl<F: Waitable> Tasks<F> {
         }
     }
 
-    /// In a worker of their pool, runs the next task that nobody has begun, if there is one.
+    /// In a worker of their pool, runs the next task that no worker has begun, if there is one.
     fn run_one(&mut self) {
         let here = Some(thread::current().id());
         if self.helper != here {
@@ -309,7 +308,7 @@ impl<F: Waitable> Tasks<F> {
         mem::take(&mut self.futures).into_iter().flatten().collect()
     }
 
-    /// Takes the registrations back: nothing piles up on a task that is waited for again and again.
+    /// Removes the registrations, so that repeated waits leave nothing behind on the tasks.
     fn take_back(&self) {
         for future in self.futures.iter().flatten() {
             let task = task(future);

@@ -1,45 +1,46 @@
-//! What is to be done, and who is there to do it: the queue between submitters and workers.
+//! The queue between submitters and workers.
 //!
 //! # The protocol
 //!
 //! Two queues under two locks. Submitters append to the *inbox*; workers take from the *outbox*,
-//! and when that is empty a worker makes the inbox the outbox in one swap. So the two sides meet
-//! once for a whole batch instead of once for each task, and the order stays first-in, first-out.
-//! Who holds both locks takes the outbox's first.
+//! and when that is empty, a worker swaps the two. So the two sides contend once for a whole batch
+//! instead of once for each task, and the order stays first-in, first-out. A thread that needs both
+//! locks takes the outbox's first.
 //!
-//! A worker that finds nothing *searches* (looks again and again, for a few microseconds), and then
-//! *parks*. Why no task is left lying while somebody could run it:
+//! A worker that finds nothing *searches* (polls for a few microseconds), and then *parks*. Why no
+//! task stays queued while a worker could run it:
 //!
 //! * A worker begins to search, and later parks, under the inbox's lock, and only if both queues
 //!   are empty at that moment. The outbox is filled under both locks, so its length, read under the
 //!   inbox's lock, is never too small.
-//! * A submitter appends under the same lock, and sees how many search and how many are parked. If
-//!   more tasks are waiting, in both queues, than there are searchers, it wakes a parked worker, or
-//!   has a new one hired. A searcher always looks once more before it parks, so each of them can be
-//!   counted on for one task. So while anybody is parked, there are never more tasks than searchers
-//!   and workers on their way from a wake-up.
-//! * A wake-up is a token (`wakeups`), taken from the number of the parked by the one that gives
-//!   it. A worker that is woken by chance finds no token and sleeps on; one token wakes one worker.
-//! * Closing wakes everybody.
+//! * A submitter appends under the same lock, and sees how many workers search and how many are
+//!   parked. If the two queues hold more tasks than there are searchers, it wakes a parked worker,
+//!   or has a new one hired. A searcher always looks once more before it parks, so each of them is
+//!   good for one task. So while any worker is parked, there are never more tasks than searchers
+//!   and workers that are waking up.
+//! * A wake-up is a token (`wakeups`); whoever gives it subtracts it from the number of parked
+//!   workers. A worker that wakes spuriously finds no token and sleeps on; one token wakes one
+//!   worker.
+//! * Closing wakes all workers.
 
 use std::collections::VecDeque;
 
-use super::help::spin;
+use super::spin::spin;
 use crate::facade::atomic::{AtomicUsize, Ordering};
 use crate::facade::{Condvar, MAY_SPIN, Mutex};
 
-/// One to two microseconds, in which a busy submitter hands in some ten tasks.
+/// One to two microseconds, in which a busy submitter appends about ten tasks.
 const PAUSES_IN_STREAM: u32 = 100;
 
 pub(super) struct Backlog<T> {
     inbox: Mutex<Inbox<T>>,
-    /// With `inbox`: a wake-up has been given, or all is over.
+    /// With `inbox`: notified when a wake-up has been given, or the backlog is closed.
     woken: Condvar,
     outbox: Mutex<VecDeque<T>>,
-    /// Lengths for those who search; each is written under its queue's lock.
+    /// Lengths for searching workers; each is written under its queue's lock.
     inbox_length: AtomicUsize,
     outbox_length: AtomicUsize,
-    /// How many tasks the last swap brought: whether they come singly or in a stream.
+    /// How many tasks the last swap brought: shows whether they come singly or in a stream.
     last_batch: AtomicUsize,
 }
 
@@ -51,12 +52,12 @@ struct Inbox<T> {
     closed: bool,
 }
 
-/// What a submission leads to.
+/// What happens to a submission.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Pushed {
-    /// Somebody will come for it.
+    /// A worker will come for it.
     Heard,
-    /// Everybody is busy: hire somebody if there may be more.
+    /// All workers are busy: hire another if the pool may grow.
     Unheard,
 }
 
@@ -72,7 +73,7 @@ impl<T> Backlog<T> {
         }
     }
 
-    /// Appends a task; gives it back if the backlog is closed.
+    /// Appends a task; returns it if the backlog is closed.
     pub(super) fn push(&self, task: T) -> Result<Pushed, T> {
         let mut inbox = self.inbox.lock();
         if inbox.closed {
@@ -94,7 +95,7 @@ impl<T> Backlog<T> {
         Ok(Pushed::Heard)
     }
 
-    /// The first task; waits for one. `None` once the backlog is closed and empty.
+    /// Takes the first task; waits for one. `None` once the backlog is closed and empty.
     ///
     /// `parking` runs when the worker is about to go to sleep; what it returns is kept until it
     /// wakes up.
@@ -107,7 +108,7 @@ impl<T> Backlog<T> {
                 continue;
             }
             if MAY_SPIN && self.last_batch.load(Ordering::Relaxed) > 1 {
-                // A stream: meeting its submitter less often makes both faster.
+                // A stream: contending with its submitter less often makes both faster.
                 for _ in 0..PAUSES_IN_STREAM {
                     std::hint::spin_loop();
                 }
@@ -134,7 +135,7 @@ impl<T> Backlog<T> {
         }
     }
 
-    /// Lets nothing in any more; with `take` returns all that is there.
+    /// Accepts no more tasks; with `take`, returns all that are queued.
     pub(super) fn close(&self, take: bool) -> VecDeque<T> {
         let mut outbox = self.outbox.lock();
         let mut inbox = self.inbox.lock();
@@ -161,7 +162,7 @@ impl<T> Backlog<T> {
         shells
     }
 
-    /// How many tasks there are.
+    /// How many tasks are queued.
     pub(super) fn len(&self) -> usize {
         self.outbox_length.load(Ordering::Relaxed) + self.inbox_length.load(Ordering::Relaxed)
     }

@@ -5,14 +5,15 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::ExecutorError;
-use super::pool::{Initializer, Settings, ThreadPoolExecutor};
+use super::pool::ThreadPoolExecutor;
+use super::shared::{Initializer, Settings};
 
 static NEXT_POOL: AtomicU64 = AtomicU64::new(0);
 
-/// The most workers that a pool has unless it is told otherwise.
+/// The default number of workers never exceeds this.
 const DEFAULT_WORKERS_MAX: usize = 32;
 
-/// Starts a pool with settings of its own; from [`ThreadPoolExecutor::builder`].
+/// Creates a pool with chosen settings; from [`ThreadPoolExecutor::builder`].
 ///
 /// ```
 /// use towline_threads::ThreadPoolExecutor;
@@ -33,30 +34,52 @@ pub struct ThreadPoolBuilder {
     initializer: Option<Initializer>,
 }
 
+impl ThreadPoolExecutor {
+    /// A pool of at most `max_workers` threads, with the default names.
+    ///
+    /// # Errors
+    ///
+    /// [`ExecutorError::NoWorkers`] if `max_workers` is 0.
+    ///
+    /// ```
+    /// use towline_threads::ThreadPoolExecutor;
+    ///
+    /// assert!(ThreadPoolExecutor::new(0).is_err());
+    /// ```
+    pub fn new(max_workers: usize) -> Result<Self, ExecutorError> {
+        Self::builder().max_workers(max_workers).build()
+    }
+
+    /// A builder for a pool with chosen settings.
+    pub fn builder() -> ThreadPoolBuilder {
+        ThreadPoolBuilder::new()
+    }
+}
+
 impl ThreadPoolBuilder {
     pub(super) fn new() -> Self {
         Self::default()
     }
 
-    /// The most workers that run at a time.
+    /// Sets the maximum number of workers.
     ///
-    /// Unless this is called: as many as the processors and four more, at most 32.
+    /// By default, four more than the number of processors, at most 32.
     pub fn max_workers(mut self, max_workers: usize) -> Self {
         self.max_workers = Some(max_workers);
         self
     }
 
-    /// What the workers' names begin with: `prefix_0`, `prefix_1`, …
+    /// Sets what the workers' names begin with: `prefix_0`, `prefix_1`, …
     ///
-    /// Unless this is called: `ThreadPoolExecutor-N`.
+    /// By default, the prefix is `ThreadPoolExecutor-N`.
     pub fn thread_name_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = Some(prefix.into());
         self
     }
 
-    /// What each worker does first, in its own thread.
+    /// Sets what each worker does first, in its own thread.
     ///
-    /// If it fails or panics, the pool is broken: every pending task ends with
+    /// If it fails or panics, the pool breaks: every pending task ends with
     /// [`TaskError::Broken`](super::TaskError::Broken), and `submit` refuses more.
     pub fn initializer<I>(mut self, initializer: I) -> Self
     where
@@ -66,12 +89,12 @@ impl ThreadPoolBuilder {
         self
     }
 
-    /// Makes the pool. Its threads start when there is work for them.
+    /// Creates the pool. Its threads start when there is work for them.
     ///
     /// # Errors
     ///
     /// [`ExecutorError::NoWorkers`] if `max_workers` is 0; [`ExecutorError::NameWithNul`] if the
-    /// prefix cannot be part of a thread's name.
+    /// prefix contains a NUL byte.
     pub fn build(self) -> Result<ThreadPoolExecutor, ExecutorError> {
         let max_workers = self.max_workers.unwrap_or_else(default_workers);
         if max_workers == 0 {

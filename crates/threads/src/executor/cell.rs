@@ -2,29 +2,30 @@
 //!
 //! # The protocol
 //!
-//! `stage` is one atomic byte. The lower bits say how far the task has come, and move only along
-//! these edges:
+//! `stage` is one atomic byte. The lower bits hold the task's stage, which changes only along these
+//! edges:
 //!
 //! ```text
 //! PENDING -> RUNNING -> FINISHED | PANICKED -> TAKEN
 //! PENDING -> CANCELLED | BROKEN
 //! ```
 //!
-//! One more bit, `WATCHED`, says that somebody is in the audience.
+//! One more bit, `WATCHED`, says that there is an audience.
 //!
-//! * *Runs or is cancelled, never both*: each leaves `PENDING` by a compare-and-swap, and one of
-//!   them succeeds. It alone owns `content` from then on: the runner takes the closure out and puts
-//!   the result in, the canceller takes the closure out and drops it.
-//! * *The result is whole when it is seen*: the runner writes `content` and then swaps the stage
-//!   (release); whoever takes it has seen that stage (acquire), and by the compare-and-swap to
-//!   `TAKEN` is the only one.
-//! * *Nobody waits in vain*: a watcher puts itself on the list, then sets `WATCHED`, both under the
-//!   audience's lock. Both the setting and the swap to a final stage are read-modify-writes of one
-//!   atomic, so one comes first. If the setting does, the swap returns the bit, and the thread that
-//!   swapped goes to the list under the lock. If the swap does, the setting returns a final stage,
-//!   and the watcher takes itself off again, which it can, as it has not let go of the lock.
-//! * *Each is told once*: whoever takes the list takes the whole of it; a watcher that finds the
-//!   task done was never on a list that anybody takes later, for nobody looks again after the swap.
+//! * *Runs or is cancelled, never both*: both leave `PENDING` by a compare-and-swap, and only one
+//!   of them succeeds. It alone owns `content` from then on: the runner takes the closure out and
+//!   puts the result in, the canceller takes the closure out and drops it.
+//! * *A visible result is complete*: the runner writes `content` and then swaps the stage
+//!   (release); a thread that takes the result has seen that stage (acquire), and its
+//!   compare-and-swap to `TAKEN` makes it the only one.
+//! * *Nobody waits in vain*: a watcher adds itself to the list, then sets `WATCHED`, both under the
+//!   audience's lock. Setting the bit and swapping in a final stage are read-modify-writes of one
+//!   atomic, so one comes first. If the bit is set first, the swap returns it, and the thread that
+//!   swapped takes the list under the lock. If the swap comes first, setting the bit returns a
+//!   final stage, and the watcher, which still holds the lock, removes itself from the list.
+//! * *Each watcher is told once*: a thread that takes the list takes all of it. A watcher that
+//!   finds the task done is on no list that is taken later, because no thread looks again after the
+//!   swap.
 //!
 //! `loom_tests.rs` runs these through every interleaving of a few threads.
 
@@ -53,7 +54,7 @@ pub(super) const BROKEN: u8 = 7;
 const STAGE: u8 = 0b0111;
 const WATCHED: u8 = 0b1000;
 
-/// How a task ends that will not run.
+/// How a task that will not run ends.
 #[derive(Clone)]
 pub(super) enum Verdict {
     Cancelled,
@@ -62,7 +63,7 @@ pub(super) enum Verdict {
 
 pub(super) struct TaskCell<F, T> {
     stage: AtomicU8,
-    /// Boxed when there is somebody, so that a task nobody waits for stays small.
+    /// Boxed, and only when needed, so that a task that no one waits for stays small.
     rest: Mutex<Option<Box<Rest>>>,
     content: UnsafeCell<Content<F, T>>,
 }
@@ -76,15 +77,15 @@ struct Rest {
 enum Content<F, T> {
     Work(F),
     Value(T),
-    /// Boxed once more: panics are rare, and the cell is smaller.
+    /// Boxed once more: panics are rare, and this keeps the cell small.
     Panic(Box<Payload>),
     Nothing,
 }
 
-// SAFETY: `content` is touched by one thread at a time: by the maker, then by the one that moved
-// the stage away from `PENDING`, then by the one that moved it to `TAKEN_*`; the stages order them
-// (see the module). The exception, `panic_text`, reads a text that nobody changes. So it is enough
-// that what is inside may move between threads.
+// SAFETY: one thread at a time accesses `content`: its creator, then the one that moved the stage
+// away from `PENDING`, then the one that moved it to `TAKEN_*`; the stages order them (see the
+// module). The exception, `panic_text`, reads a text that no thread changes. So it is enough that
+// the contents may move between threads.
 #[expect(unsafe_code, reason = "the stages are the lock")]
 unsafe impl<F: Send, T: Send> Sync for TaskCell<F, T> {}
 
@@ -98,18 +99,18 @@ impl<F, T> TaskCell<F, T> {
         self.stage.load(Ordering::Acquire) & STAGE
     }
 
-    /// Takes the closure of a pending task, which is running from now on.
+    /// Takes the closure of a pending task; the task is running from now on.
     pub(super) fn claim(&self) -> Option<F> {
         self.leave_pending(RUNNING).then(|| self.take_work())
     }
 
-    /// Ends a pending task that will not run, tells whoever waits, and returns the callbacks; `None`
+    /// Ends a pending task that will not run, wakes its waiters, and returns the callbacks; `None`
     /// if the task is not pending. [`abandoned`](Self::abandoned) must follow.
     pub(super) fn settle(&self, verdict: Verdict) -> Option<Vec<Callback>> {
         let settled = match verdict {
             Verdict::Cancelled => self.leave_pending(CANCELLED),
             Verdict::Broken(reason) => {
-                // The reason is there before anybody sees that there is one.
+                // Under the lock, so that whoever sees the stage finds the reason too.
                 let mut rest = self.rest.lock();
                 let broken = self.leave_pending(BROKEN);
                 if broken {
@@ -126,7 +127,7 @@ impl<F, T> TaskCell<F, T> {
         self.take_work()
     }
 
-    /// Puts the result of a running task in, tells whoever waits, and returns the callbacks.
+    /// Stores the result of a running task, wakes its waiters, and returns the callbacks.
     pub(super) fn finish(&self, outcome: Result<T, Payload>) -> Vec<Callback> {
         let (stage, content) = match outcome {
             Ok(value) => (FINISHED, Content::Value(value)),
@@ -138,7 +139,8 @@ impl<F, T> TaskCell<F, T> {
         if before & WATCHED == 0 { Vec::new() } else { self.tell_watches() }
     }
 
-    /// Takes the result; `None` if the task did not run, has not ended, or was asked before.
+    /// Takes the result; `None` if the task did not run, has not ended, or its result was already
+    /// taken.
     pub(super) fn take(&self) -> Option<Result<T, Payload>> {
         let stage = self.stage.load(Ordering::Acquire);
         let taken = match stage & STAGE {
@@ -146,7 +148,7 @@ impl<F, T> TaskCell<F, T> {
             PANICKED => TAKEN_PANICKED,
             _ => return None,
         };
-        // The bit may be set meanwhile, by a callback that comes late: once more then.
+        // A late callback may set the bit meanwhile: then this tries again.
         self.stage
             .fetch_update(Ordering::Acquire, Ordering::Acquire, |now| {
                 (now & STAGE == stage & STAGE).then_some(taken | (now & WATCHED))
@@ -161,7 +163,7 @@ impl<F, T> TaskCell<F, T> {
         }
     }
 
-    /// Takes the closure back out of a task that no pool has seen.
+    /// Takes the closure back out of a task that a pool refused.
     pub(super) fn reclaim(self) -> F {
         match self.content.into_inner() {
             Content::Work(work) => work,
@@ -174,21 +176,21 @@ impl<F, T> TaskCell<F, T> {
         self.rest.lock().as_ref().and_then(|rest| rest.broken.clone())
     }
 
-    /// The text of a panic that nobody has taken; the caller must be the owner of the future, so
-    /// that nobody takes it meanwhile.
+    /// The text of a panic that has not been taken; the caller must own the future, so that no one
+    /// takes it meanwhile.
     pub(super) fn panic_text(&self) -> Option<String> {
         if self.stage() != PANICKED {
             return None;
         }
-        // SAFETY: the stage says that the runner is through (acquire), and by the caller's promise
-        // nobody moves it on; a text is read, which may be shared between threads.
+        // SAFETY: the stage says that the runner is done (acquire), and by the caller's promise no
+        // thread moves it on; only a text is read, which threads may share.
         self.with_content(|place| match unsafe { &*place } {
             Content::Panic(payload) => Some(crate::panic::message(&***payload).to_owned()),
             _ => None,
         })
     }
 
-    /// Puts `watcher` on the list; gives it back if the task is done.
+    /// Adds `watcher` to the list; returns it if the task is done.
     pub(super) fn add(&self, watcher: Watcher) -> Result<(), Watcher> {
         let mut rest = self.rest.lock();
         let watchers = &mut rest.get_or_insert_default().audience.watchers;
@@ -199,10 +201,10 @@ impl<F, T> TaskCell<F, T> {
         watchers.pop().map_or(Ok(()), Err)
     }
 
-    /// Leaves the waker of an async task, instead of the one that is there; false if the task is
-    /// done, so that nobody would call it.
+    /// Stores the waker of an async task in place of an earlier one; false if the task is done, so
+    /// that nothing would call it.
     pub(super) fn set_waker(&self, waker: &std::task::Waker) -> bool {
-        // Cloned and dropped outside the lock: both are the user's code.
+        // Cloned and dropped outside the lock: both run user code.
         let mut other = Some(waker.clone());
         let mut rest = self.rest.lock();
         let place = &mut rest.get_or_insert_default().audience.waker;
@@ -214,7 +216,7 @@ impl<F, T> TaskCell<F, T> {
         !done
     }
 
-    /// Takes every registration of `watch` off the list.
+    /// Removes every registration of `watch` from the list.
     pub(super) fn remove(&self, watch: &Arc<dyn Watch>) {
         let mut removed = Vec::new();
         let mut rest = self.rest.lock();
@@ -229,7 +231,7 @@ impl<F, T> TaskCell<F, T> {
     }
 
     fn leave_pending(&self, to: u8) -> bool {
-        // The bit stays: whoever is on the list is told at the end.
+        // The bit stays: everyone on the list is told at the end.
         self.stage
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
                 (now & STAGE == PENDING).then_some(to | (now & WATCHED))
@@ -237,14 +239,14 @@ impl<F, T> TaskCell<F, T> {
             .is_ok()
     }
 
-    /// Tells all who only wait, and returns the callbacks for later.
+    /// Wakes all that only wait, and returns the callbacks for later.
     fn tell_watches(&self) -> Vec<Callback> {
         let (watches, waker, callbacks) = self.take_audience().split();
         for (watch, key) in watches {
             watch.done(key);
         }
         if let Some(waker) = waker {
-            // The user's code; callbacks and other tasks come after it.
+            // User code: a panic here must not stop the callbacks and tasks that follow.
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
                 drop_quietly(payload);
             }
@@ -256,9 +258,9 @@ impl<F, T> TaskCell<F, T> {
         self.rest.lock().as_mut().map(|rest| std::mem::take(&mut rest.audience)).unwrap_or_default()
     }
 
-    /// Only for the one that has moved the stage away from `PENDING`.
+    /// Only for the thread that moved the stage away from `PENDING`.
     fn take_work(&self) -> F {
-        // SAFETY: see above, the caller is the only one.
+        // SAFETY: see above: the caller alone owns `content`.
         match self.with_content(|place| unsafe { std::mem::replace(&mut *place, Content::Nothing) }) {
             Content::Work(work) => work,
             _ => unreachable!("a pending task has its closure"),
@@ -270,7 +272,7 @@ impl<F, T> TaskCell<F, T> {
         f(self.content.get())
     }
 
-    /// loom checks that nobody else is there meanwhile.
+    /// loom checks that no other thread has access meanwhile.
     #[cfg(loom)]
     fn with_content<R>(&self, f: impl FnOnce(*mut Content<F, T>) -> R) -> R {
         self.content.with_mut(f)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::deadlock::Deadlock;
 use crate::panic;
 
-/// A pool that cannot be.
+/// Why a pool could not be created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExecutorError {
@@ -20,7 +20,7 @@ pub enum ExecutorError {
     NameWithNul,
 }
 
-/// A closure that a pool did not take, and why.
+/// A closure that a pool refused, and why.
 ///
 /// ```
 /// use towline_threads::ThreadPoolExecutor;
@@ -37,7 +37,7 @@ pub struct SubmitError<F> {
     kind: SubmitErrorKind,
 }
 
-/// Why a pool takes no more tasks.
+/// Why a pool accepts no more tasks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubmitErrorKind {
@@ -49,14 +49,14 @@ pub enum SubmitErrorKind {
     Broken(Arc<str>),
 }
 
-/// Why a task gave no value.
+/// Why a task returned no value.
 #[non_exhaustive]
 pub enum TaskError {
     /// The task was cancelled before it ran.
     Cancelled,
-    /// The task panicked; this is what it panicked with.
+    /// The task panicked with this payload.
     Panicked(Box<dyn Any + Send>),
-    /// The task was not done when the time was up. Ask again.
+    /// The task was not done when the time was up. Try again.
     Timeout,
     /// The pool broke before the task ran, for this reason.
     Broken(Arc<str>),
@@ -73,12 +73,12 @@ impl<F> SubmitError<F> {
         Self { task, kind }
     }
 
-    /// Why the pool did not take the closure.
+    /// Why the pool refused the closure.
     pub fn kind(&self) -> &SubmitErrorKind {
         &self.kind
     }
 
-    /// Gives the closure back.
+    /// Returns the closure.
     pub fn into_inner(self) -> F {
         self.task
     }
@@ -99,7 +99,7 @@ impl<F> fmt::Display for SubmitError<F> {
 impl<F> Error for SubmitError<F> {}
 
 impl TaskError {
-    /// The text of the panic, if this is one. A payload that is not text is described.
+    /// The text of the panic, if this is one; a placeholder if the payload is not text.
     pub fn panic_message(&self) -> Option<&str> {
         match self {
             Self::Panicked(payload) => Some(panic::message(&**payload)),

@@ -9,13 +9,16 @@ use std::time::{Duration, Instant};
 use super::cell::Verdict;
 use super::error::TaskError;
 use super::help;
+use super::spin::spin;
+use super::status::FutureStatus;
 use super::task::{Outcome, call};
 use super::watch::{Parker, Watch, Watcher};
 use crate::deadline;
 use crate::deadlock::{Deadlock, LOOK_AGAIN, Obstacle, PATIENCE, publish};
-use crate::waiting::{self, Waiting};
+use crate::registry::Waiting;
+use crate::waiting;
 
-/// The result of a task, to come. Dropping it lets the task run all the same.
+/// The result of a task, available once it is done. Dropping this does not stop the task.
 ///
 /// ```
 /// use towline_threads::ThreadPoolExecutor;
@@ -31,7 +34,7 @@ use crate::waiting::{self, Waiting};
 /// # Ok::<(), towline_threads::executor::ExecutorError>(())
 /// ```
 ///
-/// A result can be had once, which the types say where CPython keeps it for ever:
+/// A result can be taken once, and the types enforce it (CPython keeps it forever):
 ///
 /// ```compile_fail,E0382
 /// use towline_threads::ThreadPoolExecutor;
@@ -44,29 +47,11 @@ use crate::waiting::{self, Waiting};
 ///
 /// # Async
 ///
-/// It is a [`std::future::Future`] too, with the same result, for any runtime: polling never
-/// blocks, and dropping it while it is polled lets the task run on.
+/// It is also a [`std::future::Future`], with the same result, for any runtime: polling never
+/// blocks, and dropping it does not stop the task.
 #[must_use = "a task whose future is dropped runs, but nobody learns how it ended"]
 pub struct Future<T> {
     outcome: Arc<dyn Outcome<T>>,
-}
-
-/// How far a task has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum FutureStatus {
-    /// No worker has taken the task yet.
-    Pending,
-    /// A worker runs it.
-    Running,
-    /// It has returned.
-    Finished,
-    /// It has panicked.
-    Panicked,
-    /// It was cancelled before it ran.
-    Cancelled,
-    /// The pool broke before it ran.
-    Broken,
 }
 
 impl<T> Future<T> {
@@ -76,16 +61,15 @@ impl<T> Future<T> {
 
     /// Waits until the task is done and returns its value.
     ///
-    /// In a worker of the task's own pool, a task that no worker has begun is run here and now, so
-    /// that tasks may wait for tasks as deep as they like (ours: a documented deadlock in CPython).
-    /// When much of the stack is used up, another thread runs it instead.
+    /// In a worker of the task's own pool, a task that no worker has begun runs here and now, so
+    /// tasks may wait for tasks to any depth (a documented deadlock in CPython). When much of the
+    /// stack is used, another thread runs it instead.
     ///
     /// # Errors
     ///
     /// [`TaskError::Panicked`] with the payload, [`TaskError::Cancelled`], [`TaskError::Broken`]
     /// with the reason, [`TaskError::Taken`] if [`result_timeout`](Self::result_timeout) has
-    /// returned the result before, [`TaskError::Deadlock`] if the task waits for whoever calls
-    /// this.
+    /// already returned the result, [`TaskError::Deadlock`] if the task waits for the caller.
     pub fn result(self) -> Result<T, TaskError> {
         match self.wait_without_end() {
             Ok(()) => self.take(),
@@ -97,8 +81,8 @@ impl<T> Future<T> {
     ///
     /// # Errors
     ///
-    /// [`TaskError::Timeout`] if the task is not done; the future stays good for another try.
-    /// Else as [`result`](Self::result). It never runs the task here, as that could take longer.
+    /// [`TaskError::Timeout`] if the task is not done; the future can be used again. Otherwise as
+    /// [`result`](Self::result). It never runs the task here, because that could take longer.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -123,9 +107,10 @@ impl<T> Future<T> {
         }
     }
 
-    /// Waits until the task is done and says what went wrong, if something did. The result stays.
+    /// Waits until the task is done and returns what went wrong, if anything. The result stays in
+    /// place.
     ///
-    /// Of a panic this tells the text; its payload is for [`result`](Self::result).
+    /// For a panic, this returns the text; [`result`](Self::result) returns the payload.
     ///
     /// ```
     /// use towline_threads::ThreadPoolExecutor;
@@ -143,7 +128,7 @@ impl<T> Future<T> {
         }
     }
 
-    /// Does as [`exception`](Self::exception), but waits no longer than `timeout`:
+    /// Like [`exception`](Self::exception), but waits no longer than `timeout`:
     /// [`TaskError::Timeout`] if the task is not done by then.
     pub fn exception_timeout(&self, timeout: Duration) -> Option<TaskError> {
         match self.wait_within(timeout) {
@@ -155,9 +140,9 @@ impl<T> Future<T> {
 
     /// Cancels the task if no worker has taken it.
     ///
-    /// True if the task never runs, also when it was cancelled before; it is done for everybody at
-    /// once then (ours: in CPython `wait` may hang on it), and its callbacks have run, in this
-    /// thread, if this call cancelled it. False if it is running or done.
+    /// True if the task will never run, even if it was cancelled earlier. It is then done for
+    /// everyone at once (in CPython, `wait` may hang on it); if this call cancelled it, its
+    /// callbacks have run, in this thread. False if it is running or done.
     ///
     /// ```
     /// use towline_threads::ThreadPoolExecutor;
@@ -177,12 +162,12 @@ impl<T> Future<T> {
         }
     }
 
-    /// Whether the task has ended, in whichever way.
+    /// Whether the task has ended, in any way.
     pub fn done(&self) -> bool {
         self.status().is_done()
     }
 
-    /// Whether a worker runs the task now.
+    /// Whether the task is running now.
     pub fn running(&self) -> bool {
         self.status() == FutureStatus::Running
     }
@@ -192,17 +177,16 @@ impl<T> Future<T> {
         self.status() == FutureStatus::Cancelled
     }
 
-    /// How far the task has come.
+    /// The status of the task.
     pub fn status(&self) -> FutureStatus {
         self.outcome.status()
     }
 
-    /// Has `f` called when the task is done.
+    /// Calls `f` when the task is done.
     ///
-    /// Callbacks run in the order in which they were added, in the thread that makes the task
-    /// done: its worker, or the one that cancels it. If the task is done already, `f` runs now, in
-    /// this thread. A callback that panics is reported by the panic hook; the others run all the
-    /// same.
+    /// Callbacks run in the order in which they were added, in the thread that completes the task:
+    /// its worker, or the one that cancels it. If the task is already done, `f` runs at once, in
+    /// this thread. A callback that panics is reported by the panic hook; the others still run.
     ///
     /// ```
     /// use std::sync::mpsc;
@@ -225,14 +209,14 @@ impl<T> Future<T> {
         }
     }
 
-    /// Has `watch.done(key)` called when the task is done; now, if it is.
+    /// Calls `watch.done(key)` when the task is done; at once, if it already is.
     pub(super) fn watch(&self, watch: Arc<dyn Watch>, key: usize) {
         if let Err(Watcher::Watch(watch, key)) = self.outcome.add(Watcher::Watch(watch, key)) {
             watch.done(key);
         }
     }
 
-    /// Takes back every registration of `watch`.
+    /// Removes every registration of `watch`.
     pub(super) fn unwatch(&self, watch: &Arc<dyn Watch>) {
         self.outcome.remove(watch);
     }
@@ -245,18 +229,18 @@ impl<T> Future<T> {
         }
     }
 
-    /// The same for the same task, different for different live tasks.
+    /// Identifies the task among all live tasks.
     pub(super) fn identity(&self) -> usize {
         Arc::as_ptr(&self.outcome).addr()
     }
 
-    /// Waits until the task is done, with an eye on rings.
+    /// Waits until the task is done, and looks for deadlocks.
     fn wait_without_end(&self) -> Result<(), Deadlock> {
         if self.done() {
             return Ok(());
         }
         self.help();
-        if help::spin(|| self.done()) {
+        if spin(|| self.done()) {
             return Ok(());
         }
         let parker = Parker::new();
@@ -272,8 +256,8 @@ impl<T> Future<T> {
         Ok(())
     }
 
-    /// False if the task is not done when the time is up. A time that the clock cannot reach is
-    /// one without end, in every respect.
+    /// False if the task is not done when the time is up. A timeout beyond the clock's range is
+    /// none, in every respect.
     fn wait_within(&self, timeout: Duration) -> Result<bool, Deadlock> {
         match deadline::after(timeout) {
             Some(deadline) => Ok(self.wait_until(deadline)),
@@ -342,7 +326,7 @@ impl<T> fmt::Debug for Future<T> {
     }
 }
 
-/// Takes the registration back: nothing piles up on a task that is waited for again and again.
+/// Removes the registration on drop, so that repeated waits leave nothing behind on the task.
 struct Registered<'a, T> {
     future: &'a Future<T>,
     watch: Arc<dyn Watch>,
@@ -353,12 +337,5 @@ impl<T> Drop for Registered<'_, T> {
         if !self.future.done() {
             self.future.unwatch(&self.watch);
         }
-    }
-}
-
-impl FutureStatus {
-    /// Whether this is an end: no other status follows it.
-    pub fn is_done(self) -> bool {
-        !matches!(self, Self::Pending | Self::Running)
     }
 }

@@ -36,11 +36,11 @@ pub struct MapOptions {
 
 /// The results of a [`map`](ThreadPoolExecutor::map), in the order of the items.
 ///
-/// [`next`](Iterator::next) waits for the result whose turn it is. An item whose task fails is an
-/// error at its own place, and the results of the later ones still come (ours: in CPython the first
-/// error ends the iteration).
+/// [`next`](Iterator::next) waits for the next item's result. A task that fails yields an error in
+/// its item's place, and later results still follow (in CPython, the first error ends the
+/// iteration).
 ///
-/// Dropping it cancels what has not started.
+/// Dropping it cancels the tasks that have not started.
 ///
 /// ```
 /// use towline_threads::ThreadPoolExecutor;
@@ -62,17 +62,17 @@ pub struct Map<T> {
 }
 
 impl MapOptions {
-    /// No limits: all items are submitted at once, and each result is waited for without end.
+    /// No limits: all items are submitted at once, and the wait for a result has no time limit.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many items may be submitted whose results have not been taken.
+    /// Sets how many items may be submitted before their results are taken.
     ///
-    /// It is exactly that many, as long as there are items: `map_with` submits the first
-    /// `buffersize`, and each result that is taken makes room for one more (ours: CPython 3.14 has
-    /// one more outstanding, [cpython#131466](https://github.com/python/cpython/issues/131466)).
-    /// Items are read only then, so there may be more of them than there is memory for.
+    /// As long as there are items, exactly that many are outstanding: `map_with` submits the first
+    /// `buffersize`, and each result that is taken makes room for one more (CPython 3.14 has one
+    /// more outstanding, [cpython#131466](https://github.com/python/cpython/issues/131466)). Items
+    /// are read only then, so there may be more of them than fit in memory.
     ///
     /// # Panics
     ///
@@ -94,10 +94,10 @@ impl MapOptions {
         self
     }
 
-    /// How long all results together may take, from the call of `map_with`.
+    /// Sets how long all results together may take, from the call of `map_with`.
     ///
-    /// After that, results that are there are still given when it is their turn. The first that is
-    /// not there is [`TaskError::Timeout`]; what has not started is cancelled, and the iteration
+    /// After that, finished results are still yielded in their turn. The first that is not finished
+    /// yields [`TaskError::Timeout`]; tasks that have not started are cancelled, and the iteration
     /// ends.
     ///
     /// ```
@@ -124,18 +124,18 @@ impl MapOptions {
 }
 
 impl ThreadPoolExecutor {
-    /// Has `f` called with each item, by the workers, and gives the results in the items' order.
+    /// Calls `f` with each item, in the workers, and yields the results in the items' order.
     ///
-    /// All items are read and submitted before this returns; [`map_with`](Self::map_with) has a
-    /// bound, and a deadline. Several inputs at once are one of tuples: [`zip`](Iterator::zip).
+    /// All items are read and submitted before this returns; [`map_with`](Self::map_with) can set a
+    /// bound and a deadline. To map over several inputs at once, [`zip`](Iterator::zip) them.
     ///
-    /// In a worker of this pool, a task whose turn it is and that no worker has begun is run there,
-    /// so a task may map over its own pool, if there is no deadline.
+    /// In a worker of this pool, and without a deadline, the iterator itself runs the next task if
+    /// no worker has begun it, so a task may map over its own pool.
     ///
     /// # Errors
     ///
-    /// [`SubmitErrorKind`] if the pool has been shut down or is broken; what has been submitted by
-    /// then is cancelled. It is also cancelled if `items` panics.
+    /// [`SubmitErrorKind`] if the pool has been shut down or is broken; the tasks submitted by then
+    /// are cancelled, as they are if `items` panics.
     ///
     /// ```
     /// use towline_threads::ThreadPoolExecutor;
@@ -159,12 +159,12 @@ impl ThreadPoolExecutor {
         Ok(Map { outstanding, supply: None, deadline: None })
     }
 
-    /// Does as [`map`](Self::map), with a bound on how far it runs ahead, or a deadline, or both.
+    /// Like [`map`](Self::map), with a bound on how far it runs ahead, a deadline, or both.
     ///
-    /// With a bound, an item is read and submitted when a result is taken, by the thread that takes
-    /// it: an input that blocks, blocks [`next`](Iterator::next). If the pool refuses an item then,
-    /// its place is [`TaskError::ShutDown`] or [`TaskError::Broken`], and no more items are read. If
-    /// the input panics, what is outstanding is cancelled, and the iteration has ended.
+    /// With a bound, the thread that takes a result reads and submits the next item, so an input
+    /// that blocks also blocks [`next`](Iterator::next). If the pool refuses an item, its result is
+    /// [`TaskError::ShutDown`] or [`TaskError::Broken`], and no more items are read. If the input
+    /// panics, the outstanding tasks are cancelled, and the iteration ends.
     ///
     /// # Errors
     ///
@@ -215,7 +215,8 @@ impl<T> Map<T> {
         let Some(mut supply) = self.supply.take() else {
             return;
         };
-        // If the input panics, both are dropped: the rest is cancelled, and there is no more.
+        // If the input panics, both are dropped: the outstanding tasks are cancelled, and the
+        // iteration ends.
         let mut outstanding = mem::replace(&mut self.outstanding, Outstanding::new());
         let too_late = self.deadline.is_some_and(|deadline| deadline <= Instant::now());
         if let Some(slot) = supply.next(too_late) {
@@ -236,12 +237,12 @@ impl<T> Iterator for Map<T> {
             Slot::Task(future) => self.wait_for(future),
             Slot::Never(error) => Err(error),
         };
-        // This one's place is free now, before anybody has seen the result.
+        // Its place is free now, before the caller sees the result.
         self.refill();
         Some(result)
     }
 
-    /// With a deadline, and while there are items to read, the lower bound is a careful one.
+    /// The lower bound is conservative with a deadline, and while there are items to read.
     fn size_hint(&self) -> (usize, Option<usize>) {
         let there = self.outstanding.0.len();
         let to_come = self.supply.as_ref().map_or(Some(0), |supply| supply.at_most());
@@ -261,7 +262,8 @@ impl<T> fmt::Debug for Map<T> {
     }
 }
 
-/// What has been submitted and not been yielded, in order. Dropping it cancels what has not started.
+/// The submitted items that have not been yielded, in order. Dropping it cancels the tasks that
+/// have not started.
 struct Outstanding<T>(VecDeque<Slot<T>>);
 
 enum Slot<T> {
@@ -286,12 +288,12 @@ impl<T> Drop for Outstanding<T> {
     }
 }
 
-/// Where items come from, without their type and the function's.
+/// Where items come from, with the types of the items and the function erased.
 trait Supply<T>: Send {
     /// Reads the next item, and submits it unless it is too late; `None` if there is none.
     fn next(&mut self, too_late: bool) -> Option<Slot<T>>;
 
-    /// How many items are left at most, if that is known.
+    /// How many items are left at most, if known.
     fn at_most(&self) -> Option<usize>;
 }
 
@@ -316,7 +318,7 @@ where
         F: Fn(I::Item) -> T + Send + Sync + 'static,
         T: Send + 'static,
     {
-        // Dropped on the way out by an error, or by a panic of the input: that cancels.
+        // An error or a panic of the input drops this, which cancels the tasks.
         let mut outstanding = Outstanding::new();
         while outstanding.0.len() < most {
             match self.items.next() {

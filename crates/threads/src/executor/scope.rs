@@ -1,37 +1,40 @@
 //! Tasks that borrow.
 //!
-//! A pool's tasks live as long as they like, so what a pool takes must not borrow. A scope gives it
-//! closures that do, as boxes that pretend not to, and keeps them on a short lead.
+//! A pool's tasks may outlive their submitter, so a pool accepts only closures that do not borrow.
+//! A scope gives it closures that do, in boxes that hide the borrow, and ensures that they are gone
+//! before what they borrow.
 //!
 //! # Why no borrow outlives its owner
 //!
-//! What could touch borrowed data is the user's closure (by running, or by its destructor) and what
-//! it returns (by its destructor).
+//! Borrowed data can be accessed by the user's closure (when it runs, or by its destructor) and by
+//! what it returns (by its destructor).
 //!
 //! * The pool never holds the closure. It holds a `Runner`, which owns nothing that borrows and
-//!   has a share in a *slot*; in the slot is the closure, once.
-//! * Whoever wants the closure takes it out, under the slot's lock: the runner when it runs, the
-//!   runner when it is dropped unused (refused, cancelled, the pool broken), or the end of the scope,
-//!   if the task is settled and its runner has not been dropped yet. The one that finds it uses it
-//!   up, by a call or by a drop, with panics caught, and only then takes the *job* off the scope's
+//!   shares a *slot*; the slot holds the only copy of the closure.
+//! * The closure is taken out under the slot's lock: by the runner when it runs, by the runner when
+//!   it is dropped unused (refused, cancelled, the pool broken), or by the end of the scope, if the
+//!   task is settled and its runner has not been dropped yet. The one that finds it uses it up, by
+//!   a call or by a drop, with panics caught, and only then removes the *job* from the scope's
 //!   list. The others find nothing.
-//! * The job is on the list before the pool has heard of it. The scope ends when the list is empty.
-//!   Nothing is added after that: what could submit is the scope's closure, which has returned, a
-//!   job that runs, which is on the list, or the destructor of a job's closure, and that is too.
-//! * The value goes into a place that the closure's box and the [`ScopedFuture`] share. The box's
-//!   share ends with the box, before the job is off the list. The future's type has the scope's
-//!   lifetime, so it is dropped while that lasts, or leaked, and then its value is never dropped.
-//! * The payload of a panic borrows nothing: `Any` is for types without borrows.
-//! * That all this happens is not left to destructors that somebody could forget to run: the scope
-//!   is entered and left by one function that the user cannot get around. Its end is repeated until
-//!   it has come to an end by itself.
+//! * The job is on the list before the pool learns of it. The scope ends when the list is empty.
+//!   Nothing is added after that: only the scope's closure could submit, which has returned, or a
+//!   running job, which is on the list, or the destructor of a job's closure, whose job is on the
+//!   list too.
+//! * The value goes into a place that the closure's box and the [`ScopedFuture`] share. The box
+//!   gives up its share when it is dropped, before the job leaves the list. The future's type has
+//!   the scope's lifetime, so it is dropped within that lifetime, or it is leaked and its value is
+//!   never dropped.
+//! * The payload of a panic borrows nothing: `Any` requires `'static`.
+//! * None of this relies on a destructor that could be forgotten: one function, which the user
+//!   cannot bypass, enters and leaves the scope. It repeats the end of the scope until that returns
+//!   without a panic.
 //!
-//! # Why the end comes
+//! # Why the scope ends
 //!
-//! A job's end, and a task that is settled, are noted under the list's lock, and the waiting end is
-//! woken for them. A settled task's closure is dropped by the thread that settled it, or by the end
-//! of the scope: so a callback in that thread that waits for this one does no harm. In a worker of
-//! the pool, the end runs what is pending by itself, so a pool of one is enough.
+//! The end of a job and the settling of a task are noted under the list's lock, and wake the end of
+//! the scope if it waits. A settled task's closure is dropped by the thread that settled it or by
+//! the end of the scope, so a callback in that thread that waits for this one does no harm. In a
+//! worker of the pool, the end of the scope runs pending tasks itself, so a pool of one is enough.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -42,8 +45,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::{SubmitError, TaskError};
-use super::future::{Future, FutureStatus};
+use super::future::Future;
 use super::pool::{PoolHandle, ThreadPoolExecutor};
+use super::status::FutureStatus;
 use super::waitable::Waitable;
 use super::waitable::sealed::{AwaitedRef, Sealed};
 use super::watch::Watch;
@@ -52,7 +56,7 @@ use crate::naming::Name;
 use crate::panic::{self, Payload, drop_quietly};
 use crate::waiting;
 
-/// Takes closures that borrow; from [`ThreadPoolExecutor::scope`].
+/// Accepts closures that borrow; from [`ThreadPoolExecutor::scope`].
 ///
 /// Tasks may submit more tasks to the scope that they run in:
 ///
@@ -74,13 +78,14 @@ use crate::waiting;
 pub struct Scope<'scope, 'env: 'scope> {
     pool: PoolHandle,
     jobs: Arc<Jobs>,
-    /// The lifetimes are exactly these, no shorter ones: `'scope` for what tasks may use, which
-    /// includes the scope itself, and `'env` for what was there before.
+    /// Makes the lifetimes invariant: `'scope` for what tasks may use, which includes the scope
+    /// itself, and `'env` for what existed before.
     scope: PhantomData<&'scope mut &'scope ()>,
     env: PhantomData<&'env mut &'env ()>,
 }
 
-/// The result of a task of a [`Scope`], to come. Dropping it lets the task run all the same.
+/// The result of a task of a [`Scope`], available once it is done. Dropping this does not stop the
+/// task.
 ///
 /// It can be given to [`wait`](super::wait()) and [`as_completed`](super::as_completed()).
 ///
@@ -98,22 +103,22 @@ pub struct Scope<'scope, 'env: 'scope> {
 /// ```
 #[must_use = "a task whose future is dropped runs, but nobody learns how it ended"]
 pub struct ScopedFuture<'scope, T> {
-    /// Nobody takes the result of this one: it only says how the task has ended.
+    /// Its result is never taken: it only says how the task has ended.
     future: Arc<Future<()>>,
     outcome: Arc<Place<T>>,
     scope: PhantomData<&'scope ()>,
 }
 
 impl ThreadPoolExecutor {
-    /// Runs `f`, which may submit closures that borrow what lives outside, and returns when all of
-    /// them are through.
+    /// Runs `f`, which may submit closures that borrow data from outside, and returns when all of
+    /// them are done.
     ///
-    /// When it returns, or passes on a panic of `f`, every task of the scope has ended, or will
-    /// never run; and every closure that was submitted is gone. A task that panics is that task's
-    /// error, and not one of the scope (ours: [`std::thread::scope`] panics then).
+    /// When it returns, or resumes a panic of `f`, every task of the scope has ended or will never
+    /// run, and every submitted closure has been dropped. A panic in a task is that task's error,
+    /// not the scope's ([`std::thread::scope`] would panic).
     ///
-    /// In a worker of this pool, tasks that no worker has begun are run here at the end. Elsewhere
-    /// the end waits for the workers.
+    /// In a worker of this pool, the end of the scope runs tasks that no worker has begun.
+    /// Elsewhere it waits for the workers.
     ///
     /// ```
     /// use towline_threads::ThreadPoolExecutor;
@@ -131,7 +136,7 @@ impl ThreadPoolExecutor {
     /// # Ok::<(), towline_threads::executor::ExecutorError>(())
     /// ```
     ///
-    /// Two tasks cannot change the same thing:
+    /// Two tasks cannot change the same data:
     ///
     /// ```compile_fail
     /// use towline_threads::ThreadPoolExecutor;
@@ -153,7 +158,7 @@ impl ThreadPoolExecutor {
     /// let future = pool.scope(|scope| scope.submit(|| 1).unwrap());
     /// ```
     ///
-    /// A task borrows what outlives the scope, not what the scope's closure has of its own:
+    /// A task can borrow what outlives the scope, but not the locals of the scope's closure:
     ///
     /// ```compile_fail
     /// use towline_threads::ThreadPoolExecutor;
@@ -170,8 +175,8 @@ impl ThreadPoolExecutor {
     {
         let scope = Scope { pool: self.handle(), jobs: Arc::new(Jobs::new()), scope: PhantomData, env: PhantomData };
         let outcome = catch_unwind(AssertUnwindSafe(|| f(&scope)));
-        // A panic in there would be another's (a destructor that a worker runs in passing), and must
-        // not let us out before the end.
+        // A panic here would come from elsewhere (a destructor that a worker runs in passing), and
+        // must not end the scope early.
         while let Err(payload) = catch_unwind(AssertUnwindSafe(|| scope.jobs.finish())) {
             drop_quietly(payload);
         }
@@ -183,7 +188,7 @@ impl ThreadPoolExecutor {
 }
 
 impl<'scope> Scope<'scope, '_> {
-    /// Has `f` run by a worker, before the scope ends.
+    /// Submits `f` for a worker to run before the scope ends.
     ///
     /// # Errors
     ///
@@ -207,7 +212,7 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        // In a place of its own, so that it can be had back from a pool that refuses it.
+        // Stored separately, so that it can be returned if the pool refuses it.
         let closure = Arc::new(Mutex::new(Some(f)));
         let outcome: Arc<Place<T>> = Arc::new(Mutex::new(None));
         let runner = {
@@ -225,7 +230,7 @@ impl<'scope> Scope<'scope, '_> {
             Err(refused) => {
                 let kind = refused.kind().clone();
                 let f = closure.lock().take();
-                // With the runner, which takes the job off the list.
+                // This drops the runner, which removes the job from the list.
                 drop(refused);
                 match f {
                     Some(f) => Err(SubmitError::new(f, kind)),
@@ -235,18 +240,18 @@ impl<'scope> Scope<'scope, '_> {
         }
     }
 
-    /// Puts a job on the list.
+    /// Adds a job to the list.
     #[expect(unsafe_code, reason = "a pool takes nothing that borrows, and only the lifetime is in the way")]
     fn enter(&'scope self, work: Work<'scope>) -> Runner {
         // SAFETY: only the lifetime changes. The box, and so all that it borrows, is used and
-        // dropped while `'scope` lasts, because
-        // * it is in the slot below from the start, and whoever takes it out of there (`Runner::run`,
-        //   or `Jobs::discard`) calls it or drops it at once, and takes the job off the list only
-        //   after that;
-        // * the only maker of scopes, `ThreadPoolExecutor::scope`, does not return, by any way,
-        //   before the list has been seen empty, when nobody was left who could make it longer;
+        // dropped within `'scope`, because
+        // * it is in the slot below from the start, and the code that takes it out (`Runner::run`
+        //   or `Jobs::discard`) calls it or drops it at once, and removes the job from the list
+        //   only after that;
+        // * only `ThreadPoolExecutor::scope` creates scopes, and it neither returns nor unwinds
+        //   before it has seen the list empty, when nothing was left that could add to it;
         // * `'scope` contains all of that call: the caller has a `&'scope Scope<'scope, '_>`, which
-        //   is a borrow of that call's own variable, of exactly the lifetime that the box borrows for.
+        //   borrows that call's own variable for exactly the lifetime that the box borrows for.
         let work = unsafe { mem::transmute::<Work<'scope>, Work<'static>>(work) };
         let slot = Arc::new(Mutex::new(Some(work)));
         Runner { key: self.jobs.enter(&slot), slot, jobs: Arc::clone(&self.jobs) }
@@ -327,12 +332,12 @@ impl<T> ScopedFuture<'_, T> {
         self.future.cancel()
     }
 
-    /// Whether the task has ended, in whichever way.
+    /// Whether the task has ended, in any way.
     pub fn done(&self) -> bool {
         self.future.done()
     }
 
-    /// Whether a worker runs the task now.
+    /// Whether the task is running now.
     pub fn running(&self) -> bool {
         self.future.running()
     }
@@ -342,7 +347,7 @@ impl<T> ScopedFuture<'_, T> {
         self.future.cancelled()
     }
 
-    /// How far the task has come.
+    /// The status of the task.
     pub fn status(&self) -> FutureStatus {
         self.future.status()
     }
@@ -373,10 +378,10 @@ impl<T> fmt::Debug for ScopedFuture<'_, T> {
     }
 }
 
-/// Runs the user's closure and leaves a result; what it returns is the text of a panic, if it was one.
+/// Runs the user's closure and stores its result; returns the text of a panic, if it was one.
 type Work<'a> = Box<dyn FnOnce() -> Option<String> + Send + 'a>;
 
-/// Where a job's work is until somebody takes it to use it up.
+/// Where a job's work is until it is taken out and used up.
 type Slot = Mutex<Option<Work<'static>>>;
 
 /// Where a task leaves its result.
@@ -393,7 +398,7 @@ where
     text
 }
 
-/// What the pool has of a job.
+/// The pool's part of a job.
 struct Runner {
     slot: Arc<Slot>,
     jobs: Arc<Jobs>,
@@ -406,11 +411,11 @@ impl Runner {
         let Some(work) = work else { return };
         let outcome = catch_unwind(AssertUnwindSafe(work));
         self.jobs.ended(self.key);
-        // Passed on so that the pool knows how the task has ended; the hook has been called before.
+        // Passed on so that the pool knows how the task has ended; the panic hook has already run.
         match outcome {
             Ok(None) => {}
             Ok(Some(text)) => resume_unwind(Box::new(text)),
-            // A value that nobody wanted has panicked when it was dropped.
+            // A value that nothing wanted panicked when it was dropped.
             Err(payload) => resume_unwind(payload),
         }
     }
@@ -422,7 +427,7 @@ impl Drop for Runner {
     }
 }
 
-/// What a scope has to wait for.
+/// The jobs that a scope waits for.
 struct Jobs {
     list: Mutex<List>,
     changed: Condvar,
@@ -436,19 +441,19 @@ struct List {
     settled: BTreeSet<usize>,
     /// The end of the scope has offered to run the jobs with lower keys.
     offered: usize,
-    /// The end of the scope has had this one run, perhaps by another thread.
+    /// The job that the end of the scope ran last, perhaps through another thread.
     awaited: Option<usize>,
-    /// The end of the scope waits.
+    /// The end of the scope is waiting.
     parked: bool,
 }
 
 struct Job {
     slot: Arc<Slot>,
-    /// There from when the pool has taken the task until the end of the scope offers to run it.
+    /// Set from when the pool has accepted the task until the end of the scope offers to run it.
     future: Option<Arc<Future<()>>>,
 }
 
-/// What the end of a scope has to do.
+/// What the end of a scope does next.
 enum Step {
     Discard(usize, Arc<Slot>),
     Run(usize, Arc<Future<()>>),
@@ -461,7 +466,7 @@ impl Jobs {
         Self { list: Mutex::new(list), changed: Condvar::new() }
     }
 
-    /// Puts a job on the list, and returns its key.
+    /// Adds a job to the list, and returns its key.
     fn enter(&self, slot: &Arc<Slot>) -> usize {
         let mut list = self.list.lock();
         let key = list.next_key;
@@ -470,7 +475,7 @@ impl Jobs {
         key
     }
 
-    /// The pool has taken this job.
+    /// Notes that the pool has accepted this job.
     fn submitted(&self, key: usize, future: &Arc<Future<()>>) {
         let mut list = self.list.lock();
         // It may have ended already.
@@ -492,7 +497,7 @@ impl Jobs {
         }
     }
 
-    /// Takes a job off the list. Only for whoever has used its work up.
+    /// Removes a job from the list. Only for the code that has used up its work.
     fn ended(&self, key: usize) {
         let mut list = self.list.lock();
         let job = list.live.remove(&key);
@@ -529,8 +534,8 @@ impl Jobs {
                 }
                 continue;
             }
-            // One after the other: while another thread runs one for this thread, this one waits, so
-            // that no more run at a time than there are workers.
+            // One after the other: while another thread runs a task for this one, this one waits,
+            // so no more tasks run at a time than there are workers.
             let busy = list.awaited.is_some_and(|key| list.live.contains_key(&key));
             if !busy && let Some((key, future)) = list.next_offer() {
                 return Some(Step::Run(key, future));
@@ -545,7 +550,7 @@ impl Jobs {
 }
 
 impl Watch for Jobs {
-    /// Of those that have run, nothing is on the list any more.
+    /// Jobs that have run are no longer on the list.
     fn done(&self, key: usize) {
         let mut list = self.list.lock();
         if list.live.contains_key(&key) {

@@ -1,13 +1,13 @@
-//! One task: the closure, its result, and everybody who waits for it, in one allocation.
+//! One task: the closure, its result, and all who wait for it, in one allocation.
 //!
-//! The `Arc<Task<F, T>>` is seen by the pool as `Arc<dyn Run>`, which forgets the type of the
-//! result, by the future as `Arc<dyn Outcome<T>>`, which forgets the type of the closure, and by
-//! those who look for deadlocks as `Arc<dyn TaskProbe>`. What the states are is in `cell.rs`.
+//! The pool sees the `Arc<Task<F, T>>` as `Arc<dyn Run>`, which hides the type of the result; the
+//! future sees it as `Arc<dyn Outcome<T>>`, which hides the type of the closure; the search for
+//! deadlocks sees it as `Arc<dyn TaskProbe>`. `cell.rs` describes the states.
 //!
 //! User code (the closure, callbacks, their destructors) never runs under a lock of the task, and
-//! its panics are caught. Settling many tasks takes two rounds: first all are made done and those
-//! who wait are told, then the callbacks run. A callback that waits for a worker, which in turn
-//! waits for one of those tasks, finds it done.
+//! its panics are caught. Settling many tasks takes two rounds: first all tasks are completed and
+//! their waiters woken, then the callbacks run. So if a callback waits for a worker that in turn
+//! waits for one of those tasks, that task is already done.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,26 +15,28 @@ use std::task::Waker;
 
 use super::cell::{self, TaskCell, Verdict, is_done};
 use super::error::TaskError;
-use super::future::FutureStatus;
-use super::pool;
+use super::staff;
+use super::status::FutureStatus;
 use super::watch::{Callback, Watch, Watcher};
-use crate::agent::{self, AgentId};
-use crate::deadlock::{Holder, Progress, TaskProbe};
+use crate::agent;
+use crate::agent_id::AgentId;
+use crate::deadlock::{Progress, TaskProbe};
+use crate::holder::Holder;
 use crate::panic::drop_quietly;
 
 /// What the pool does with a task.
 pub(super) trait Run: Send + Sync {
-    /// Runs the task in this thread, unless it is done or somebody runs it already.
+    /// Runs the task in this thread, unless it is done or already running.
     fn run(&self);
 
-    /// Ends a pending task, tells whoever waits, and returns the callbacks; `None` if it is not
+    /// Ends a pending task, wakes its waiters, and returns the callbacks; `None` if it is not
     /// pending. [`after_settling`](Self::after_settling) must follow.
     fn settle(&self, verdict: Verdict) -> Option<Vec<Callback>>;
 
     /// Runs the callbacks of a task that was settled, and drops its closure.
     fn after_settling(&self, callbacks: Vec<Callback>);
 
-    /// Whether a worker that took it would have something to do.
+    /// Whether a worker that takes it has something to do.
     fn is_pending(&self) -> bool;
 }
 
@@ -55,7 +57,7 @@ pub(super) trait Outcome<T>: Run {
 
 pub(super) struct Task<F, T> {
     cell: TaskCell<F, T>,
-    /// Who runs it.
+    /// The agent that runs it.
     runner: Holder,
     pool: u64,
 }
@@ -65,7 +67,7 @@ impl<F, T> Task<F, T> {
         Self { cell: TaskCell::new(work), runner: Holder::nobody(), pool }
     }
 
-    /// Takes the closure back out of a task that no pool has seen.
+    /// Takes the closure back out of a task that a pool refused.
     pub(super) fn reclaim(self) -> F {
         self.cell.reclaim()
     }
@@ -85,7 +87,7 @@ where
         if !callbacks.is_empty() {
             call_all(callbacks, self.status());
         }
-        // After the callbacks: they do not get into the locks of a task below either.
+        // After the callbacks: they must not enter the locks of a task below either.
         drop(shift);
     }
 
@@ -167,7 +169,7 @@ where
             return Progress::Free;
         }
         if stage == cell::PENDING {
-            return pool::who_could_begin(self.pool);
+            return staff::who_could_begin(self.pool);
         }
         match self.runner.get() {
             // It has just been claimed.
@@ -183,7 +185,7 @@ pub(super) fn call_all(callbacks: Vec<Callback>, status: FutureStatus) {
     }
 }
 
-/// A callback that panics has been reported by the panic hook; the next one runs all the same.
+/// A callback that panics has been reported by the panic hook; the next one still runs.
 pub(super) fn call(callback: Callback, status: FutureStatus) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(move || callback(status))) {
         drop_quietly(payload);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::arrivals::Arrivals;
-use super::future::FutureStatus;
+use super::status::FutureStatus;
 use super::waitable::{Waitable, distinct, task};
 use super::watch::Watch;
 use crate::deadline;
@@ -24,10 +24,10 @@ use crate::deadline;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ReturnWhen {
-    /// One task is done, in whichever way.
+    /// One task is done, in any way.
     FirstCompleted,
     /// One task has panicked, or its pool broke before it ran; or all are done. A cancelled task is
-    /// done, and no exception.
+    /// done, but is no exception.
     FirstException,
     /// All tasks are done.
     AllCompleted,
@@ -56,19 +56,19 @@ pub struct Waited<F> {
     pub not_done: Vec<F>,
 }
 
-/// Waits for several tasks: for the first, for the first that fails, or for all; no longer than
-/// `timeout`, if there is one.
+/// Waits for several tasks: for the first to end, for the first to fail, or for all; no longer than
+/// `timeout`, if given.
 ///
-/// Takes futures, or references to them. A task that is given twice is waited for, and returned,
-/// once. If there is nothing to wait for, it returns at once.
+/// Takes futures or references to them. A task given twice is waited for and returned once. If
+/// there is nothing to wait for, it returns at once.
 ///
-/// A cancelled task is done from that moment on, whoever cancels it (ours: in CPython a wait for
-/// it may never end, [cpython#92001](https://github.com/python/cpython/issues/92001)).
+/// A cancelled task is done from that moment on, whoever cancels it (in CPython, a wait for it may
+/// never end, [cpython#92001](https://github.com/python/cpython/issues/92001)).
 ///
-/// In a worker of the tasks' pool, and without a timeout, tasks that no worker has begun are run
-/// here: all of them for [`AllCompleted`](ReturnWhen::AllCompleted), else one at a time until it is
-/// enough. No other task is. A wait with a timeout never does so, as that could take longer. (Ours;
-/// in CPython a task that waits for its own pool can hang.)
+/// In a worker of the tasks' pool, and without a timeout, this runs tasks that no worker has begun:
+/// all of them for [`AllCompleted`](ReturnWhen::AllCompleted), otherwise one at a time until enough
+/// are done. It runs no other task. A wait with a timeout never runs tasks, because that could take
+/// longer. (In CPython, a task that waits for its own pool can hang.)
 ///
 /// ```
 /// use std::sync::Arc;
@@ -121,7 +121,7 @@ fn wait_until<F: Waitable>(futures: &[F], when: ReturnWhen, deadline: Option<Ins
     for &key in &open {
         task(&futures[key]).report_to(&watch, key);
     }
-    // Without a timeout, or with one that the clock cannot reach.
+    // Without a timeout, or with one beyond the clock's range.
     if deadline.is_none() {
         run_pending(futures, &open, &mut progress, &arrivals);
     }
@@ -138,7 +138,7 @@ fn wait_until<F: Waitable>(futures: &[F], when: ReturnWhen, deadline: Option<Ins
     }
 }
 
-/// In a worker of their pool, runs those that nobody has begun, until it is enough.
+/// In a worker of their pool, runs tasks that no worker has begun, until enough are done.
 fn run_pending<F: Waitable>(futures: &[F], open: &[usize], progress: &mut Progress, arrivals: &Arrivals) {
     for &key in open {
         progress.count_arrivals(futures, arrivals);
@@ -146,15 +146,16 @@ fn run_pending<F: Waitable>(futures: &[F], open: &[usize], progress: &mut Progre
             return;
         }
         if task(&futures[key]).run_here() {
-            // Its report, as a rule. If another thread runs it (when much of the stack is used up),
-            // this one does nothing meanwhile, so that no more run at a time than there are workers.
+            // Normally, this gets its report. If another thread runs it (when much of the stack is
+            // used), this one does nothing meanwhile, so no more tasks run at a time than there are
+            // workers.
             arrivals.wait("wait", 1, None);
         }
     }
     progress.count_arrivals(futures, arrivals);
 }
 
-/// How much of what is waited for has come.
+/// How far a wait has come.
 struct Progress {
     when: ReturnWhen,
     open: usize,
@@ -182,7 +183,7 @@ impl Progress {
         self.met || self.open == 0
     }
 
-    /// How many more have to arrive before it could be enough.
+    /// How many more must arrive before it could be enough.
     fn wanted(&self) -> usize {
         match self.when {
             ReturnWhen::FirstCompleted | ReturnWhen::FirstException => 1,

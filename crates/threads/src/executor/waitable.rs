@@ -1,9 +1,10 @@
-//! What can be waited for together with others.
+//! What can be waited for together.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::future::{Future, FutureStatus};
+use super::future::Future;
+use super::status::FutureStatus;
 use super::watch::Watch;
 
 use sealed::{AwaitedRef, Sealed};
@@ -35,7 +36,8 @@ impl<W: Waitable + ?Sized> Waitable for &W {}
 impl<W: Waitable + ?Sized> Waitable for Box<W> {}
 
 pub(super) mod sealed {
-    /// Keeps others from implementing [`Waitable`](super::Waitable), and leads to the task.
+    /// Keeps other crates from implementing [`Waitable`](super::Waitable), and gives access to the
+    /// task.
     pub trait Sealed {
         #[doc(hidden)]
         fn awaited(&self) -> AwaitedRef<'_>;
@@ -45,21 +47,21 @@ pub(super) mod sealed {
     pub struct AwaitedRef<'a>(pub(in crate::executor) &'a dyn super::Awaited);
 }
 
-/// What those who wait for several tasks do with each of them.
+/// What a wait for several tasks needs from each of them.
 pub(super) trait Awaited {
-    /// The same for the same task, different for different live tasks.
+    /// Identifies the task among all live tasks.
     fn number(&self) -> usize;
 
     fn state(&self) -> FutureStatus;
 
-    /// Has `watch.done(key)` called when the task is done; now, if it is.
+    /// Calls `watch.done(key)` when the task is done; at once, if it already is.
     fn report_to(&self, watch: &Arc<dyn Watch>, key: usize);
 
-    /// Takes back every registration of `watch`.
+    /// Removes every registration of `watch`.
     fn no_more_to(&self, watch: &Arc<dyn Watch>);
 
-    /// In a worker of the task's pool: has the task run if it is pending. True if it was: then it
-    /// is done, or on its way in another thread.
+    /// In a worker of the task's pool: runs the task if it is pending. True if it was: then it is
+    /// done, or another thread is running it.
     fn run_here(&self) -> bool;
 }
 

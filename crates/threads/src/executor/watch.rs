@@ -1,16 +1,16 @@
-//! Those who want to hear that a task is done.
+//! Everyone who is told when a task is done.
 
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
-use super::future::FutureStatus;
+use super::status::FutureStatus;
 use crate::deadline;
 use crate::facade::{Condvar, Mutex};
 
-/// Hears that a task is done.
+/// Is told when a task is done.
 ///
-/// Called once for each registration, in the thread that makes the task done, outside all locks of
+/// Called once for each registration, in the thread that completes the task, outside all locks of
 /// the task; it must be brief and must not panic.
 pub(super) trait Watch: Send + Sync {
     fn done(&self, key: usize);
@@ -18,7 +18,7 @@ pub(super) trait Watch: Send + Sync {
 
 pub(super) type Callback = Box<dyn FnOnce(FutureStatus) + Send>;
 
-/// Somebody who waits, and under which number.
+/// A watch, and the key that it was registered with.
 pub(super) type Watched = (Arc<dyn Watch>, usize);
 
 /// One entry in a task's list, in the order of registration.
@@ -27,7 +27,7 @@ pub(super) enum Watcher {
     Watch(Arc<dyn Watch>, usize),
 }
 
-/// All who are to be told.
+/// All who will be told.
 #[derive(Default)]
 pub(super) struct Audience {
     pub(super) watchers: Vec<Watcher>,
@@ -36,7 +36,7 @@ pub(super) struct Audience {
 }
 
 impl Audience {
-    /// Takes out all that only waits, which is told before any callback runs.
+    /// Separates those that only wait, which are told before any callback runs.
     pub(super) fn split(self) -> (Vec<Watched>, Option<Waker>, Vec<Callback>) {
         let mut watches = Vec::new();
         let mut callbacks = Vec::new();

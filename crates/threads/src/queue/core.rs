@@ -1,120 +1,99 @@
-//! The protocol that all queues share; what differs between them is a [`Store`].
+//! The protocol that all queues share; they differ only in their [`Store`].
 //!
-//! One lock around the items and a few counts, two condition variables for those who cannot go on
-//! ("getters" and "putters"), and beside the lock two numbers that only grow, for `task_done`.
+//! One lock guards the items and a few counts. Two condition variables hold the threads that cannot
+//! continue ("getters" and "putters"). Beside the lock are two counters that only grow, for
+//! `task_done`.
 //!
 //! # No wake-up is lost
 //!
-//! Three numbers a side, all of them under the lock:
+//! Each side has three numbers, all of them under the lock:
 //!
-//! * *wanted*: how many threads of the side could go on now. As many getters as there are items, as
-//!   many putters as there is room, and all of both once the queue is shut down, to be told so.
-//! * *waiting*: how many threads have found nothing wanted of them and have not been back since.
-//! * *coming*: how many of those are counted on to look again: they linger (see below), or a
-//!   notification is meant for them.
+//! * *wanted*: how many threads of the side could continue now: as many getters as there are items,
+//!   as many putters as there is room for, and all threads once the queue is shut down, which ends
+//!   their calls.
+//! * *waiting*: how many threads could not continue and have not been back since.
+//! * *coming*: how many of those are sure to look again: they linger (see below), or a notification
+//!   is meant for them.
 //!
-//! Whoever has changed something lets go of the lock through [`Held`], whose destructor squares the
-//! accounts, also while a panic unwinds: if `coming` is less than both `wanted` and `waiting`, it
-//! adds what is missing, lets go, and then sends that many notifications. So
+//! A thread that has changed something releases the lock through [`Held`], whose destructor settles
+//! the accounts, even during a panic: if `coming` is less than both `wanted` and `waiting`, it adds
+//! what is missing, releases the lock, and then sends that many notifications. So
 //!
-//! 1. whenever the lock is free, `coming >= min(wanted, waiting)`, and `coming <= waiting`. The one
-//!    release that does not go through `Held` is that of a thread that goes to sleep: of its own
-//!    side nothing is wanted, and nothing has changed for the other one.
-//! 2. `coming` is never more than the notifications not yet sent and the waiting threads that are
-//!    awake, taken together. Each one added is a notification to be sent or a thread that lingers.
-//!    A notification that is sent makes a sleeper awake; if it finds none, then all who wait are
-//!    awake, and by 1 they are no fewer than `coming`. A thread that is back takes itself from both
-//!    counts. It does so too if its time was up or nobody woke it; then `coming` is smaller than it
-//!    could be, which costs a notification too many and loses none.
+//! 1. whenever the lock is free, `coming >= min(wanted, waiting)`, and `coming <= waiting`. A
+//!    thread that goes to sleep releases the lock without `Held`: nothing is wanted of its own side
+//!    then, and nothing has changed for the other one.
+//! 2. `coming` never exceeds the number of unsent notifications plus the number of waiting threads
+//!    that are awake. Each increment stands for a notification to be sent or for a thread that
+//!    lingers. A notification that is sent wakes a sleeper; if there is none, all waiting threads
+//!    are awake, and by 1 there are at least `coming` of them. A thread that is back subtracts
+//!    itself from both counts, even if its time was up or it woke spuriously; `coming` may then be
+//!    too small, which costs an extra notification and loses none.
 //!
-//! Suppose that a thread slept on while it could go on, with nothing on its way any more: no
-//! notification to be sent, nobody awake who is about to look. Then `coming` is 0 by 2, but at least
-//! 1 by 1. And a thread that is awake goes on if it can, even if its time is up, so nobody leaves
-//! with a wake-up and without the item that it stood for.
+//! Suppose that a thread slept although it could continue, with nothing left to wake it: no unsent
+//! notification, and no waiting thread awake. Then `coming` is 0 by 2, but at least 1 by 1. And a
+//! thread that is awake continues if it can, even if its time is up, so no thread uses up a wake-up
+//! without taking the item that it stood for.
 //!
-//! This is also why few threads are woken: an item that a lingerer or a thread already notified is
-//! going to find wakes nobody else. Notifications are sent after the lock has been let go. For a
-//! thread that is woken under the lock only runs into it, and a system call would be made while
-//! others wait. That is safe because of 2, which counts notifications not yet sent.
+//! This is also why few threads are woken: an item that a lingering or already notified thread will
+//! find wakes no other. Notifications are sent after the lock has been released, because a thread
+//! woken earlier would only block on it, and a system call would be made while others wait. That is
+//! safe because 2 counts unsent notifications.
 //!
-//! While all who wait are coming anyway there is nothing to square, and `put` and `get` take a short
-//! way without [`Held`].
+//! While every waiting thread is coming anyway, there is nothing to settle, and `put` and `get`
+//! take a fast path without [`Held`].
 //!
-//! Before a thread sleeps it *lingers*: it lets others run and looks again, a few times. Where many
-//! threads share few processors, that is mostly enough, and neither side makes a system call.
+//! Before a thread sleeps it *lingers*: it yields and looks again, a few times. Where many threads
+//! share few processors, that is usually enough, and neither side has to sleep or wake the other.
 //!
 //! # Unfinished work
 //!
-//! `accepted` is how many items were ever put, `done` how many of them are settled; what is
-//! unfinished is the difference. `accepted` is written under the lock, before the item can be taken.
-//! `done` is only ever changed by read-modify-write operations that acquire and release, and grows
-//! only by a compare-and-swap whose thread has seen a greater `accepted`. So who reads `done` first
-//! and then `accepted` finds it no smaller, and no smaller than the number of puts that came before
-//! (in the sense of happens-before) any of the reports counted in `done` or this one. Hence a
+//! `accepted` counts the items that were ever put, `done` those that are settled; the difference is
+//! unfinished. `accepted` is written under the lock, before the item can be taken. `done` changes
+//! only by read-modify-write operations that acquire and release, and grows only by a
+//! compare-and-swap whose thread has seen a greater `accepted`. So a thread that reads `done` first
+//! and then `accepted` sees an `accepted` that is no smaller than `done`, and no smaller than the
+//! number of puts that happened before any report counted in `done`, or before its own. Hence a
 //! `task_done` fails only if there is nothing to report, and then it has changed nothing.
 //!
 //! One bit of `done` says that joiners wait. A joiner sets it under the lock, and in the same
-//! operation reads how much is done; if that is not all, it sleeps. The report that settles the last
-//! item comes later in the order of that one variable, so it sees the bit. It takes the lock, by
-//! which time the joiner sleeps, and wakes all. It knows that it is the last although it reads
-//! `accepted` without the lock: if it reads less than there is, it looks again under the lock; more
-//! than there is, nobody can read.
+//! operation reads how much is done; if work is left, it sleeps. The report that settles the last
+//! item comes later in the modification order of `done`, so it sees the bit. It takes the lock, by
+//! which time the joiner sleeps, and wakes all joiners. It knows that it is the last although it
+//! reads `accepted` without the lock: if the value is too small, it checks again under the lock;
+//! the value cannot be too large.
 //!
-//! # Whose code runs under the lock
+//! # User code under the lock
 //!
-//! None but `Ord::cmp` of a priority queue's items. A [`Store`] compares before it moves anything,
-//! so a comparison that panics leaves all as it was. Items never die under the lock.
+//! Only `Ord::cmp` of a priority queue's items. A [`Store`] compares before it moves anything, so a
+//! comparison that panics changes nothing. Items are never dropped under the lock.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::{GetError, PutError, PutErrorKind, TaskDoneError};
+use super::state::{Side, State};
+use super::store::Store;
 use crate::facade::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::facade::{Condvar, MAY_SPIN, Mutex, MutexGuard};
 use crate::naming::Name;
 use crate::{deadline, waiting};
 
-/// How often a thread that cannot go on lets others run and looks again before it sleeps.
+/// How often a thread that cannot continue yields and looks again before it sleeps.
 ///
-/// On a processor that has nothing else to do this takes about as long as a sleep and a wake-up.
-/// Where spinning makes no sense it looks once, without letting others run: the way is the same.
+/// On an idle processor this takes about as long as a sleep and a wake-up. Where spinning makes no
+/// sense, it looks once, without yielding: the path is the same.
 const LOOKS_MAX: u32 = if MAY_SPIN { 10 } else { 1 };
 
-/// How often a thread keeps away from a lock that is taken, and for how many pauses at first; twice
-/// as many each time. All together about as long as a sleep and a wake-up.
+/// How often a thread backs off from a lock that is taken, and for how many pauses at first; each
+/// round doubles them. All rounds together take about as long as a sleep and a wake-up.
 #[cfg(not(any(loom, shuttle)))]
 const BACKOFF_ROUNDS: u32 = 6;
 #[cfg(not(any(loom, shuttle)))]
 const BACKOFF_FIRST: u32 = 32;
 
-/// In [`Core::done`]: joiners wait. The count is above it.
+/// The bit of [`Core::done`] that says that joiners wait. The count is above it.
 const JOINERS: u64 = 1;
-
-/// Where the items are, and which is next.
-///
-/// Runs under the lock. If it panics it has changed nothing, and no item dies in it.
-pub(super) trait Store: Default {
-    type Item;
-    /// Where an item belongs.
-    type Place;
-
-    fn len(&self) -> usize;
-
-    /// Finds the place of an item. The user's code may run, nothing moves.
-    fn place(&self, item: &Self::Item) -> Self::Place;
-
-    /// Puts an item at the place that has just been found for it.
-    fn insert(&mut self, item: Self::Item, place: Self::Place);
-
-    /// Takes the next item.
-    fn take(&mut self) -> Option<Self::Item>;
-
-    /// Appends the next `count` items to `out`; there are that many.
-    ///
-    /// After a panic some may have been appended.
-    fn take_many(&mut self, count: usize, out: &mut Vec<Self::Item>);
-}
 
 /// What all handles to a queue share.
 pub(super) type Shared<S> = Arc<Core<S>>;
@@ -131,45 +110,22 @@ pub(super) struct Core<S> {
     name: Name,
 }
 
-/// How many items were ever settled, times two, and [`JOINERS`].
+/// How many items were ever settled, times two, plus [`JOINERS`].
 ///
-/// On a cache line of its own, so that those who report do not slow those who put and get. (128:
-/// processors fetch lines in pairs.)
+/// On a cache line of its own, so that reports do not slow down puts and gets. (128: processors
+/// fetch lines in pairs.)
 #[repr(align(128))]
 struct Done(AtomicU64);
 
-struct State<S> {
-    store: S,
-    /// How many items `store` may hold.
-    limit: usize,
-    shut_down: bool,
-    getters: Crowd,
-    putters: Crowd,
-}
-
-/// Threads of one side that cannot go on.
-#[derive(Default)]
-struct Crowd {
-    waiting: usize,
-    /// How many of `waiting` are counted on to look again.
-    coming: usize,
-}
-
-#[derive(Clone, Copy)]
-pub(super) enum Side {
-    Getters,
-    Putters,
-}
-
-/// What threads use that do not hold the lock.
+/// What threads use without holding the lock.
 struct Outside {
     getters: Condvar,
     putters: Condvar,
-    /// How many items there were when the lock was last let go: a hint for those who linger.
+    /// How many items there were when the lock was last released: a hint for lingering threads.
     len: AtomicUsize,
 }
 
-/// How long a call is ready to wait.
+/// How long a call is willing to wait.
 #[derive(Clone, Copy)]
 pub(super) enum Patience {
     None,
@@ -177,13 +133,13 @@ pub(super) enum Patience {
     Forever,
 }
 
-/// What became of a report.
+/// What a report settled.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Settled {
     /// There was nothing to settle.
     Nothing,
     Some,
-    /// The last item, and joiners wait to hear of it.
+    /// The last item, and joiners wait for it.
     LastForJoiners,
 }
 
@@ -192,13 +148,7 @@ impl<S: Store> Core<S> {
     pub(super) fn new(capacity: Option<usize>) -> Self {
         assert!(capacity != Some(0), "a queue with room for 0 items can hold nothing");
         Self {
-            state: Mutex::new(State {
-                store: S::default(),
-                limit: capacity.unwrap_or(usize::MAX),
-                shut_down: false,
-                getters: Crowd::default(),
-                putters: Crowd::default(),
-            }),
+            state: Mutex::new(State::new(capacity.unwrap_or(usize::MAX))),
             accepted: AtomicU64::new(0),
             outside: Outside { getters: Condvar::new(), putters: Condvar::new(), len: AtomicUsize::new(0) },
             all_done: Condvar::new(),
@@ -220,7 +170,7 @@ impl<S: Store> Core<S> {
         self.put_among_others(self.hold(state), item, patience)
     }
 
-    /// The way of those who may have to wait, or to wake others.
+    /// The slow path, for a call that may have to wait or to wake others.
     #[cold]
     fn put_among_others<'a>(
         &'a self,
@@ -228,7 +178,8 @@ impl<S: Store> Core<S> {
         item: S::Item,
         patience: Patience,
     ) -> Result<(), PutError<S::Item>> {
-        // A local goes before a parameter: the lock is let go before `item` dies in a panic.
+        // A local is dropped before a parameter: on a panic, the lock is released before `item` is
+        // dropped.
         let mut held = held;
         if held.state.wanted(Side::Putters) == 0 {
             held = self.wait(held, Side::Putters, patience);
@@ -245,7 +196,7 @@ impl<S: Store> Core<S> {
         Ok(())
     }
 
-    /// Counts one item in; the lock is held.
+    /// Counts one item as accepted; the lock must be held.
     fn count_accepted(&self) {
         self.accepted.store(self.accepted.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
@@ -261,7 +212,7 @@ impl<S: Store> Core<S> {
         self.get_among_others(self.hold(state), patience)
     }
 
-    /// The way of those who may have to wait, or to wake others.
+    /// The slow path, for a call that may have to wait or to wake others.
     #[cold]
     fn get_among_others(&self, held: Held<'_, S>, patience: Patience) -> Result<S::Item, GetError> {
         let mut held = self.with_item(held, patience)?;
@@ -305,7 +256,7 @@ impl<S: Store> Core<S> {
         loop {
             let word = self.done.0.fetch_or(JOINERS, Ordering::AcqRel);
             if word >> 1 == self.accepted.load(Ordering::Relaxed) {
-                // The bit stays behind. It costs the last report of the next round a look.
+                // The bit stays set. It costs the last report of the next round a check.
                 return true;
             }
             if !in_time {
@@ -316,7 +267,7 @@ impl<S: Store> Core<S> {
     }
 
     pub(super) fn unfinished(&self) -> usize {
-        // Under the lock the two counters belong to the same moment.
+        // Under the lock, no put comes between reading the two counters.
         let _state = self.state.lock();
         usize::try_from(self.left(self.done.0.load(Ordering::Acquire))).unwrap_or(usize::MAX)
     }
@@ -343,7 +294,7 @@ impl<S: Store> Core<S> {
             let mut held = self.lock();
             held.state.shut_down = true;
             let dropped = std::mem::take(&mut held.state.store);
-            // Less than that is unfinished if `task_done` was called for items not yet taken.
+            // Fewer are unfinished if `task_done` was called for items not yet taken.
             let settled = self.settle(dropped.len() as u64);
             (dropped, settled)
         };
@@ -354,7 +305,7 @@ impl<S: Store> Core<S> {
     }
 
     pub(super) fn debug(&self, type_name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What `f` writes to is not ours: not under the lock.
+        // Not under the lock: `f` may run foreign code.
         let (len, unfinished, shut_down) = {
             let state = self.state.lock();
             (state.store.len(), self.left(self.done.0.load(Ordering::Acquire)), state.shut_down)
@@ -367,7 +318,7 @@ impl<S: Store> Core<S> {
             .finish_non_exhaustive()
     }
 
-    /// How many threads of a side sleep, and nobody has been told to wake them.
+    /// How many threads of a side sleep without a notification meant for them.
     #[cfg(all(test, not(any(loom, shuttle))))]
     pub(super) fn asleep(&self, side: Side) -> usize {
         let mut state = self.state.lock();
@@ -379,11 +330,11 @@ impl<S: Store> Core<S> {
         self.hold(self.lock_state())
     }
 
-    /// Takes the lock, and leaves it to whoever has it for a while if it is not free.
+    /// Takes the lock; backs off for a while if it is taken.
     ///
-    /// What is done under the lock takes nanoseconds; fetching the lock's cache line from another
-    /// processor takes longer. A thread that keeps away for a moment lets the other one do many
-    /// operations in a row (measured: 20 ns an item instead of 33, four threads at each end).
+    /// Work under the lock takes nanoseconds; fetching the lock's cache line from another processor
+    /// takes longer. A thread that stays away for a moment lets the holder do many operations in a
+    /// row (measured: 20 ns per item instead of 33, with four threads at each end).
     fn lock_state(&self) -> MutexGuard<'_, State<S>> {
         #[cfg(not(any(loom, shuttle)))]
         for round in 0..BACKOFF_ROUNDS {
@@ -415,7 +366,7 @@ impl<S: Store> Core<S> {
         }
     }
 
-    /// Waits until a thread of this side is wanted, or patience is at an end.
+    /// Waits until a thread of this side is wanted, or patience runs out.
     #[cold]
     fn wait<'a>(&'a self, held: Held<'a, S>, side: Side, patience: Patience) -> Held<'a, S> {
         let deadline = match patience {
@@ -428,7 +379,7 @@ impl<S: Store> Core<S> {
         if held.state.wanted(side) > 0 {
             return held;
         }
-        // The registry of threads has locks of its own, which have no business under ours.
+        // The note takes the locks of the thread registry, which must not nest in ours.
         drop(held);
         let _note = waiting::note("Queue", &self.name);
         let mut held = self.lock();
@@ -441,10 +392,10 @@ impl<S: Store> Core<S> {
         held
     }
 
-    /// Lets others run until a thread of this side seems wanted, but not for long.
+    /// Yields until a thread of this side seems wanted, but not for long.
     ///
-    /// The thread is counted as coming meanwhile. No code runs here that could panic: it would be
-    /// counted on for ever.
+    /// The thread counts as coming meanwhile. Nothing here may panic: the thread would count as
+    /// coming forever.
     fn linger<'a>(&'a self, mut held: Held<'a, S>, side: Side) -> Held<'a, S> {
         let mut looks = LOOKS_MAX;
         while looks > 0 && held.state.wanted(side) == 0 {
@@ -475,7 +426,7 @@ impl<S: Store> Core<S> {
         }
     }
 
-    /// Counts `most` items as done, or as many as are unfinished.
+    /// Settles `most` items, or as many as are unfinished.
     fn settle(&self, most: u64) -> Settled {
         let mut word = self.done.0.load(Ordering::Acquire);
         loop {
@@ -497,58 +448,17 @@ impl<S: Store> Core<S> {
         self.accepted.load(Ordering::Relaxed) - (word >> 1)
     }
 
-    /// Wakes the joiners unless more has been put by now. The lock must not be held.
+    /// Wakes the joiners unless more items have been put by now. The lock must not be held.
     #[cold]
     fn tell_joiners(&self) {
         let state = self.state.lock();
         if self.left(self.done.0.load(Ordering::Acquire)) > 0 {
-            // The bit stays, and the last report of that tells them.
+            // The bit stays set, and the last report on those items wakes them.
             return;
         }
         self.done.0.fetch_and(!JOINERS, Ordering::AcqRel);
         drop(state);
         self.all_done.notify_all();
-    }
-}
-
-impl<S: Store> State<S> {
-    /// How many threads of a side could go on now.
-    fn wanted(&self, side: Side) -> usize {
-        if self.shut_down {
-            return usize::MAX;
-        }
-        match side {
-            Side::Getters => self.store.len(),
-            Side::Putters => self.limit.saturating_sub(self.store.len()),
-        }
-    }
-
-    /// Whether the queue is open and all who wait are coming anyway, so that a change wakes nobody.
-    fn is_quiet(&self) -> bool {
-        !self.shut_down && self.getters.waiting == self.getters.coming && self.putters.waiting == self.putters.coming
-    }
-
-    fn crowd(&mut self, side: Side) -> &mut Crowd {
-        match side {
-            Side::Getters => &mut self.getters,
-            Side::Putters => &mut self.putters,
-        }
-    }
-
-    /// A thread that waited holds the lock again and is about to look.
-    fn come_back(&mut self, side: Side) {
-        let crowd = self.crowd(side);
-        crowd.waiting -= 1;
-        crowd.coming = crowd.coming.saturating_sub(1);
-    }
-
-    /// How many threads of a side have to be notified; from now on they are coming.
-    fn send_for(&mut self, side: Side) -> usize {
-        let wanted = self.wanted(side);
-        let crowd = self.crowd(side);
-        let missing = wanted.min(crowd.waiting).saturating_sub(crowd.coming);
-        crowd.coming += missing;
-        missing
     }
 }
 
@@ -577,14 +487,14 @@ impl Patience {
     }
 }
 
-/// The lock. Letting go of it wakes whoever has to know of what was done under it.
+/// The held lock. Releasing it wakes the threads that can continue after what was done under it.
 struct Held<'a, S: Store> {
-    // In this order: fields are dropped from the top.
+    // In this order: fields are dropped from top to bottom.
     state: MutexGuard<'a, State<S>>,
     wakes: Wakes<'a>,
 }
 
-/// Notifications that are sent when it is dropped.
+/// Notifications to send on drop.
 struct Wakes<'a> {
     outside: &'a Outside,
     getters: usize,
@@ -619,27 +529,6 @@ mod tests {
     use crate::common::with_watchdog;
 
     const LIMIT: Duration = Duration::from_secs(60);
-
-    #[test]
-    fn as_many_are_sent_for_as_are_wanted_and_not_coming_already() {
-        // Items, waiting, coming, to be notified.
-        let table = [(0, 3, 0, 0), (1, 0, 0, 0), (1, 3, 0, 1), (1, 3, 1, 0), (2, 3, 1, 1), (5, 3, 1, 2), (5, 3, 3, 0)];
-        for (items, waiting, coming, missing) in table {
-            let mut state = State {
-                store: VecDeque::from(vec!['i'; items]),
-                limit: usize::MAX,
-                shut_down: false,
-                getters: Crowd { waiting, coming },
-                putters: Crowd::default(),
-            };
-            assert_eq!(state.send_for(Side::Getters), missing);
-            assert_eq!(state.getters.coming, coming + missing);
-            assert_eq!(state.send_for(Side::Getters), 0, "they have been told");
-            assert_eq!(state.send_for(Side::Putters), 0, "none of them waits");
-            state.shut_down = true;
-            assert_eq!(state.send_for(Side::Getters), waiting - coming - missing, "a shutdown concerns all");
-        }
-    }
 
     #[test]
     fn putters_that_sleep_are_told_of_the_shutdown() {

@@ -1,9 +1,9 @@
-//! Why a queue did not do as asked.
+//! The errors of queues.
 
 use std::error::Error;
 use std::fmt;
 
-/// An item that was not put, and why.
+/// An item that a queue refused, and why.
 ///
 /// ```
 /// use towline_threads::Queue;
@@ -20,7 +20,7 @@ pub struct PutError<T> {
     kind: PutErrorKind,
 }
 
-/// What kept an item out of a queue.
+/// Why a queue refused an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PutErrorKind {
@@ -32,7 +32,7 @@ pub enum PutErrorKind {
     ShutDown,
 }
 
-/// Why a queue gave no item.
+/// Why a queue returned no item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GetError {
@@ -58,12 +58,12 @@ impl<T> PutError<T> {
         Self { item, kind }
     }
 
-    /// What kept the item out.
+    /// Why the queue refused the item.
     pub fn kind(&self) -> PutErrorKind {
         self.kind
     }
 
-    /// Gives the item back.
+    /// Returns the item.
     pub fn into_inner(self) -> T {
         self.item
     }

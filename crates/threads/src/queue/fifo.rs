@@ -2,14 +2,15 @@
 
 use std::collections::VecDeque;
 
-use super::core::{Shared, Store};
+use super::core::Shared;
 use super::methods::queue_methods;
+use super::store::Store;
 
 /// A first-in, first-out queue between threads. Clones are handles to the same queue.
 ///
-/// It counts the items that have been put and not been reported done, so that [`join`](Self::join)
-/// can wait for the *work*, not for the queue to be empty. After [`shutdown`](Self::shutdown)
-/// nothing goes in any more; what is inside can still be taken.
+/// It counts the items that were put but not reported done, so [`join`](Self::join) can wait for
+/// the *work*, not just for an empty queue. After [`shutdown`](Self::shutdown), it accepts no more
+/// items; those inside can still be taken.
 ///
 /// ```
 /// use towline_threads::{Queue, thread};
@@ -70,7 +71,7 @@ mod tests {
         struct Nosy(Queue<Self>);
         impl Drop for Nosy {
             fn drop(&mut self) {
-                // Would wait for ever if the lock were held.
+                // Would deadlock if the lock were held.
                 assert!(self.0.is_empty());
             }
         }

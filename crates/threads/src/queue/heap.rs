@@ -1,16 +1,16 @@
-//! A binary heap that a panic in a comparison leaves as it was.
+//! A binary heap that a panicking comparison leaves unchanged.
 //!
-//! The standard library's heap compares while it moves. If a comparison panics, an item that was to
-//! go in is inside, one that was to come out is gone, and it dies where the heap stands: under the
-//! queue's lock. This one first finds out by comparisons where an entry will end, and then moves
-//! without any. The place in the end is all that has to be known: the way there from the root is
-//! that of its ancestors.
+//! The standard library's heap compares while it moves entries. If a comparison panics there, a
+//! pushed item is already inside, or a popped one is already out and is dropped under the queue's
+//! lock. This heap first finds by comparisons where an entry will end up, and then moves entries
+//! without comparing. Knowing that place is enough: the path to it from the root leads through its
+//! ancestors.
 
 use std::cmp::Ordering;
 
-use super::core::Store;
+use super::store::Store;
 
-/// The smallest item first, equal ones in the order in which they came.
+/// The smallest item first, equal ones in insertion order.
 pub(super) struct Heap<T> {
     /// The children of `n` are at `2n + 1` and `2n + 2`, and neither precedes it.
     entries: Vec<Entry<T>>,
@@ -41,7 +41,7 @@ impl<T: Ord> Store for Heap<T> {
         let mut at = self.entries.len();
         while at > 0 {
             let above = parent(at);
-            // Equal ones came before.
+            // Equal items came earlier.
             if item.cmp(&self.entries[above].item) != Ordering::Less {
                 break;
             }
@@ -68,7 +68,7 @@ impl<T: Ord> Store for Heap<T> {
         let place = self.place_of_the_last();
         // The last entry is at the root now.
         let first = self.entries.swap_remove(0);
-        // From `place` upwards each one changes places with it, so that in the end each has moved up
+        // From `place` upwards, each one swaps with the root, so that in the end each has moved up
         // by one and the last entry is at `place`.
         let mut at = place;
         while at > 0 {
@@ -87,7 +87,7 @@ impl<T: Ord> Store for Heap<T> {
 }
 
 impl<T: Ord> Heap<T> {
-    /// Where the last entry ends when it takes the root's place and sinks.
+    /// Where the last entry ends up when it takes the root's place and sinks.
     fn place_of_the_last(&self) -> usize {
         let Some((last, others)) = self.entries.split_last() else { return 0 };
         let mut at = 0;

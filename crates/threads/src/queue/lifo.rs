@@ -1,11 +1,12 @@
 //! The last-in, first-out queue.
 
-use super::core::{Shared, Store};
+use super::core::Shared;
 use super::methods::queue_methods;
+use super::store::Store;
 
 /// A last-in, first-out queue (a stack) between threads. Clones are handles to the same queue.
 ///
-/// What has just been put is taken next. All else is as in a [`Queue`](super::Queue).
+/// The item that was put last is taken first. Everything else is as in a [`Queue`](super::Queue).
 ///
 /// ```
 /// use towline_threads::queue::LifoQueue;

@@ -1,12 +1,12 @@
-//! What every queue can do, written once.
+//! The methods of all queues, written once.
 //!
-//! A macro and not a trait, so that nobody has to import anything to call `get`, and each queue's
-//! page shows its methods with examples of its own.
+//! A macro instead of a trait, so that callers need no import for `get`, and each queue's page
+//! shows its methods with its own examples.
 
-/// Gives a handle type its methods; it has one field, `core`, which is a `Shared` of some store.
+/// Implements the methods of a handle type. Its only field, `core`, is a `Shared` of some store.
 ///
-/// `next` says in the documentation which item is next; `three_of_five` is what the first three of
-/// the numbers 0 to 4, put in this order, are.
+/// `next` names the next item in the documentation; `three_of_five` shows the first three items
+/// taken after the numbers 0 to 4 were put in this order.
 macro_rules! queue_methods {
     ($Queue:ident, $T:ident $(: $Bound:ident)?, next: $next:literal, three_of_five: $three:literal) => {
         impl<$T $(: $Bound)?> $Queue<$T> {
@@ -46,8 +46,8 @@ macro_rules! queue_methods {
             ///
             /// # Errors
             ///
-            /// [`PutErrorKind::ShutDown`](crate::queue::PutErrorKind::ShutDown), with the item, if the
-            /// queue has been shut down, also while this waits.
+            /// [`PutErrorKind::ShutDown`](crate::queue::PutErrorKind::ShutDown), with the item, if
+            /// the queue has been shut down, even while this waits.
             ///
             /// ```
             #[doc = concat!("use towline_threads::queue::", stringify!($Queue), ";")]
@@ -170,10 +170,10 @@ macro_rules! queue_methods {
                 self.core.get($crate::queue::core::Patience::For(timeout))
             }
 
-            /// Waits for an item no longer than `timeout`, then takes what is there, at most `max`.
+            /// Waits for an item no longer than `timeout`, then takes all items, at most `max`.
             ///
             /// The items are appended to `out`, in the order in which [`get`](Self::get) would take
-            /// them; their number is returned. With `max` 0 it returns 0 at once.
+            /// them. Returns their number. With a `max` of 0, returns 0 at once.
             ///
             /// # Errors
             ///
@@ -200,7 +200,7 @@ macro_rules! queue_methods {
                 self.core.get_many(out, max, timeout)
             }
 
-            /// Reports that the work on one item that was taken is done.
+            /// Reports that the work on one taken item is done.
             ///
             /// # Errors
             ///
@@ -244,7 +244,8 @@ macro_rules! queue_methods {
                 self.core.join($crate::queue::core::Patience::Forever);
             }
 
-            /// Does as [`join`](Self::join), but no longer than `timeout`; false if work is left.
+            /// Like [`join`](Self::join), but waits no longer than `timeout`; false if work is
+            /// left.
             ///
             /// ```
             /// use std::time::Duration;
@@ -258,7 +259,7 @@ macro_rules! queue_methods {
                 self.core.join($crate::queue::core::Patience::For(timeout))
             }
 
-            /// How many items have been put and not been reported done.
+            /// How many items were put but not reported done.
             ///
             /// ```
             #[doc = concat!("use towline_threads::queue::", stringify!($Queue), ";")]
@@ -272,7 +273,7 @@ macro_rules! queue_methods {
                 self.core.unfinished()
             }
 
-            /// How many items are in the queue now. Other threads may change that at once.
+            /// How many items are in the queue now. Other threads may change that at any moment.
             ///
             /// ```
             #[doc = concat!("use towline_threads::queue::", stringify!($Queue), ";")]
@@ -285,7 +286,7 @@ macro_rules! queue_methods {
                 self.core.len()
             }
 
-            /// Whether the queue is empty now. Other threads may change that at once.
+            /// Whether the queue is empty now. Other threads may change that at any moment.
             ///
             /// ```
             #[doc = concat!("use towline_threads::queue::", stringify!($Queue), ";")]
@@ -299,8 +300,8 @@ macro_rules! queue_methods {
                 self.core.len() == 0
             }
 
-            /// Whether the queue has no room now; never without a limit. Other threads may change
-            /// that at once.
+            /// Whether the queue is full now; never if it has no limit. Other threads may change
+            /// that at any moment.
             ///
             /// ```
             #[doc = concat!("use towline_threads::queue::", stringify!($Queue), ";")]
@@ -326,10 +327,10 @@ macro_rules! queue_methods {
                 self.core.capacity()
             }
 
-            /// Lets nothing in any more. Twice is harmless.
+            /// Stops accepting items. A second call is harmless.
             ///
-            /// `put` fails from now on, also for threads that wait in it. `get` gives what is left and
-            /// then fails.
+            /// `put` fails from now on, even in threads that already wait in it. `get` returns the
+            /// remaining items and then fails.
             ///
             /// ```
             #[doc = concat!("use towline_threads::queue::{GetError, ", stringify!($Queue), "};")]
@@ -345,7 +346,7 @@ macro_rules! queue_methods {
                 self.core.shutdown();
             }
 
-            /// Does as [`shutdown`](Self::shutdown), and drops what is in the queue.
+            /// Like [`shutdown`](Self::shutdown), but also drops the remaining items.
             ///
             /// The dropped items count as done. Items that have been taken still need their
             /// [`task_done`](Self::task_done): [`join`](Self::join) waits for them.

@@ -6,12 +6,12 @@
 //! | [`LifoQueue`] | the item that was put last |
 //! | [`PriorityQueue`] | the smallest item |
 //!
-//! They differ in nothing else. Each is a handle: clones are the same queue, which lives as long as
-//! any of them. How threads wait and are woken is argued in `core.rs`, beside the code.
+//! They do not differ otherwise. Each is a handle: clones refer to the same queue, which lives as
+//! long as any of them. `core.rs` explains, beside the code, how threads wait and are woken.
 //!
-//! What CPython's `queue` does is done here as well: `task_done` and `join`, `shutdown` with and
-//! without what is inside, an error for a `task_done` too many. Ours are `get_many`, timed joins,
-//! and that a put that fails hands its item back.
+//! Everything that CPython's `queue` does is here: `task_done` and `join`, `shutdown` with and
+//! without dropping the remaining items, an error for a `task_done` too many. New are `get_many`,
+//! timed joins, and failed puts that return their item.
 
 mod core;
 mod error;
@@ -20,6 +20,8 @@ mod heap;
 mod lifo;
 mod methods;
 mod priority;
+mod state;
+mod store;
 
 #[cfg(all(test, loom))]
 mod loom_tests;

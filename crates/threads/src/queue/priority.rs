@@ -7,12 +7,12 @@ use super::methods::queue_methods;
 /// A queue between threads that gives its smallest item first. Clones are handles to the same
 /// queue.
 ///
-/// Smallest first is Python's order. Equal items leave in the order in which they were put (ours;
-/// Python promises none). All else is as in a [`Queue`](super::Queue).
+/// Smallest first, as in Python. Equal items leave in insertion order (Python promises no order).
+/// Everything else is as in a [`Queue`](super::Queue).
 ///
 /// # Priorities
 ///
-/// Mostly an item is a pair of a number and what is to be done. A low number is urgent:
+/// An item is usually a pair of a number and the work to do. Low numbers are urgent:
 ///
 /// ```
 /// use towline_threads::queue::PriorityQueue;
@@ -24,7 +24,7 @@ use super::methods::queue_methods;
 /// assert_eq!(jobs.get(), Ok((5, "sweep")));
 /// ```
 ///
-/// [`Reverse`](std::cmp::Reverse) makes a high number urgent:
+/// [`Reverse`](std::cmp::Reverse) makes high numbers urgent:
 ///
 /// ```
 /// use std::cmp::Reverse;
@@ -36,8 +36,8 @@ use super::methods::queue_methods;
 /// assert_eq!(offers.get(), Ok((Reverse(25), "Grace")));
 /// ```
 ///
-/// Of two pairs with the same number, the second parts are compared. Where these have no order, or
-/// the one that was put first is to be first, give the pair a type that compares its number only:
+/// Two pairs with the same number are compared by their second parts. If those have no order, or if
+/// insertion order should decide, use a type that compares only the number:
 ///
 /// ```
 /// use std::cmp::Ordering;
@@ -78,10 +78,10 @@ use super::methods::queue_methods;
 ///
 /// # Comparisons
 ///
-/// Items are compared with [`Ord::cmp`] while the queue is locked: let it be quick, and do not use
-/// the queue in it, which would wait for ever. If it panics, so does the call that needed it, and
-/// the queue is as it was before: an item that was to be put is dropped, one that was to be taken
-/// stays. ([`get_many`](Self::get_many) keeps in `out` what it has taken until then.)
+/// Items are compared with [`Ord::cmp`] while the queue is locked: keep it quick, and do not use
+/// the queue in it, which would deadlock. If it panics, so does the call that needed it, and the
+/// queue is unchanged: an item to be put is dropped, an item to be taken stays.
+/// ([`get_many`](Self::get_many) keeps in `out` what it has taken so far.)
 pub struct PriorityQueue<T> {
     core: Shared<Heap<T>>,
 }
@@ -95,7 +95,7 @@ mod tests {
     use std::sync::atomic::{self, AtomicBool};
     use std::time::Duration;
 
-    use super::super::core::Side;
+    use super::super::state::Side;
     use super::*;
     use crate::common::with_watchdog;
 
@@ -146,7 +146,7 @@ mod tests {
                 std::thread::yield_now();
             }
             ARMED.store(true, atomic::Ordering::SeqCst);
-            // To take one of two needs no comparison. There is room for one, and one is woken.
+            // Taking one of two needs no comparison. There is room for one, and one is woken.
             assert_eq!(queue.get().unwrap().0, 1);
             let put = putters.into_iter().map(|putter| putter.join().unwrap()).filter(|put| *put).count();
             assert_eq!(put, 1);

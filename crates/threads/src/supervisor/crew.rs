@@ -11,7 +11,7 @@ use crate::thread;
 
 /// The threads of a supervised run. Clones are handles to the same crew, for any thread.
 ///
-/// It stays valid after the run: [`names`](Self::names) tells then which threads did not end.
+/// It stays valid after the run: [`names`](Self::names) then lists the threads that did not end.
 #[derive(Clone)]
 pub struct Crew {
     hub: Arc<Hub>,
@@ -24,16 +24,16 @@ impl Crew {
 
     /// Starts a thread that the supervisor waits for.
     ///
-    /// It should look at the [`cancel_token`](Self::cancel_token) between two units of work. A
-    /// panic ends this thread only; the supervisor reports it when the run is over. Threads may be
-    /// added by any thread for as long as one is running.
+    /// It should check the [`cancel_token`](Self::cancel_token) between two units of work. A panic
+    /// ends only this thread; the supervisor reports it after the run. Any thread may add threads
+    /// while at least one is running.
     ///
-    /// The thread is a daemon: what does not end when it is told to does not hold the program up.
+    /// The thread is a daemon: if it ignores the token, it does not keep the program alive.
     ///
     /// # Errors
     ///
-    /// What the operating system says when it refuses another thread, or that the run has ended
-    /// (its last thread has, or was given up).
+    /// The operating system's error if it cannot create the thread, or an error if the run has
+    /// ended (its last thread ended or was given up).
     pub fn spawn<F>(&self, name: impl Into<String>, f: F) -> io::Result<()>
     where
         F: FnOnce() + Send + 'static,
@@ -55,7 +55,8 @@ impl Crew {
         Ok(())
     }
 
-    /// How many threads the supervisor was asked for; nobody else heeds this number.
+    /// The number of threads given to the supervisor, for `init_threads` to use; nothing enforces
+    /// it.
     pub fn threads_number(&self) -> usize {
         self.hub.threads_number
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use super::run::Outcome;
+use super::outcome::Outcome;
 
 /// A supervised run in which something failed.
 #[derive(Debug, thiserror::Error)]
@@ -13,17 +13,17 @@ pub enum SuperviseError {
     /// were told to stop.
     #[error("the threads could not be started")]
     Init(#[source] io::Error),
-    /// One or more threads panicked; the others went on to their end.
+    /// One or more threads panicked; the others ran to their end.
     #[error("{} panicked: {}", threads(.panics.len()), list(.panics))]
     Panicked {
-        /// The threads that panicked, in that order.
+        /// The threads that panicked, in the order in which they did.
         panics: Vec<ThreadPanic>,
-        /// How the run ended otherwise.
+        /// How the run ended apart from that.
         outcome: Outcome,
     },
 }
 
-/// A thread that panicked, and what it said.
+/// A thread that panicked, and the panic's text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ThreadPanic {
@@ -34,7 +34,7 @@ pub struct ThreadPanic {
 }
 
 impl SuperviseError {
-    /// The threads that panicked, in that order.
+    /// The threads that panicked, in the order in which they did.
     pub fn panics(&self) -> &[ThreadPanic] {
         match self {
             Self::Init(_) => &[],

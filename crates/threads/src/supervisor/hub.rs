@@ -1,8 +1,8 @@
 //! What the supervising thread, its workers and the interrupt source share.
 //!
-//! The supervising thread is the only one that waits here. Whatever may end its wait (the last
-//! thread has ended, an interrupt has come) is written under the lock before it is notified, so it
-//! does not have to poll.
+//! Only the supervising thread waits here. Every event that may end its wait (the end of the last
+//! thread, an interrupt) is recorded under the lock before it is notified, so it does not have to
+//! poll.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -28,9 +28,9 @@ struct State {
     running: BTreeMap<u64, String>,
     /// How many threads have been started.
     started: u64,
-    /// Interrupts that the supervising thread has not looked at.
+    /// Interrupts that the supervising thread has not handled yet.
     pending: VecDeque<Interrupt>,
-    /// The first interrupt that it has looked at.
+    /// The first interrupt that it has handled.
     interrupted: Option<Interrupt>,
     panics: Vec<ThreadPanic>,
 }
@@ -39,7 +39,7 @@ struct State {
 enum Phase {
     /// Threads may be added.
     Open,
-    /// The last thread has ended or been given up; only interrupts are still heeded.
+    /// The last thread has ended or been given up; only interrupts are still accepted.
     Ending,
     /// The run is over.
     Over,
@@ -69,7 +69,7 @@ impl Hub {
         }
     }
 
-    /// Counts a thread in that is about to be started.
+    /// Counts in a thread that is about to start.
     pub(super) fn enter(&self, name: &str) -> io::Result<u64> {
         let mut state = self.state.lock();
         if state.phase != Phase::Open {
@@ -98,7 +98,7 @@ impl Hub {
         }
     }
 
-    /// Takes an interrupt in; false if the run is over.
+    /// Accepts an interrupt; false if the run is over.
     pub(super) fn interrupt(&self, interrupt: Interrupt) -> bool {
         let mut state = self.state.lock();
         if state.phase == Phase::Over {
@@ -109,8 +109,8 @@ impl Hub {
         true
     }
 
-    /// Waits for an interrupt, the end of the last thread, or `until`; in this order if several
-    /// are there. After the end of the last thread no more can be added.
+    /// Waits for an interrupt, the end of the last thread, or `until`, in this order of precedence.
+    /// Once the last thread has ended, no more can be added.
     pub(super) fn wait(&self, until: Instant) -> Wake {
         let mut state = self.state.lock();
         let mut in_time = true;
@@ -130,7 +130,7 @@ impl Hub {
         }
     }
 
-    /// Lets no more threads in.
+    /// Accepts no more threads.
     pub(super) fn stop_adding(&self) {
         let mut state = self.state.lock();
         if state.phase == Phase::Open {

@@ -1,13 +1,13 @@
-//! N workers, a step at each interval, and an orderly end on an interrupt.
+//! N workers, a step at a fixed interval, and an orderly shutdown on an interrupt.
 //!
 //! A [`Supervised`] type says which threads to start, what to do every
-//! [`run_sleep`](Supervisor::run_sleep) (save the progress, say) and what to do when the user
-//! interrupts. [`Supervisor::run`] calls these hooks in the thread that called it, and in no other,
-//! so that they share `&mut self` without a lock; the workers see the [`Crew`] and its
+//! [`run_sleep`](Supervisor::run_sleep) (such as saving progress) and what to do on an interrupt.
+//! [`Supervisor::run`] calls these hooks only in the thread that called it, so they share
+//! `&mut self` without a lock; the workers see the [`Crew`] and its
 //! [`CancelToken`](crate::CancelToken).
 //!
 //! Interrupts come from an [`InterruptSource`]. The library installs no signal handlers by itself;
-//! a program hands `signals::Signals` (feature `signals`, on Unix) to its supervisor, a test a
+//! a program gives its supervisor `signals::Signals` (feature `signals`, on Unix), a test a
 //! [`ManualInterrupt`].
 //!
 //! ```
@@ -62,11 +62,15 @@ mod crew;
 mod error;
 mod hub;
 mod interrupt;
+mod outcome;
 mod run;
 #[cfg(all(unix, feature = "signals"))]
 pub mod signals;
+mod source;
 
 pub use crew::Crew;
 pub use error::{SuperviseError, ThreadPanic};
-pub use interrupt::{Interrupt, InterruptSink, InterruptSource, InterruptTrigger, ManualInterrupt};
-pub use run::{Outcome, Supervised, Supervisor};
+pub use interrupt::Interrupt;
+pub use outcome::Outcome;
+pub use run::{Supervised, Supervisor};
+pub use source::{InterruptSink, InterruptSource, InterruptTrigger, ManualInterrupt};

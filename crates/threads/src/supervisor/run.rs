@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use super::crew::Crew;
 use super::error::SuperviseError;
 use super::hub::{Hub, Wake};
-use super::interrupt::{Interrupt, InterruptSink, InterruptSource};
+use super::interrupt::Interrupt;
+use super::outcome::Outcome;
+use super::source::{InterruptSink, InterruptSource};
 use crate::cancel::{CancelReason, CancelToken};
 use crate::panic::drop_quietly;
 
@@ -22,34 +24,24 @@ const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// What a supervisor runs. All hooks run in the thread that called [`Supervisor::run`].
 ///
-/// The [module](super) has an example.
+/// See the [module](super) for an example.
 pub trait Supervised {
-    /// Starts the threads: as a rule [`threads_number`](Crew::threads_number) of them.
+    /// Starts the threads, normally [`threads_number`](Crew::threads_number) of them.
     ///
     /// # Errors
     ///
-    /// Those of [`Crew::spawn`], and what else keeps the run from beginning. Threads that have
-    /// been started are told to stop, and get the grace period to do so.
+    /// Those of [`Crew::spawn`], and anything else that prevents the run. Threads already started
+    /// are told to stop, and get the grace period to do so.
     fn init_threads(&mut self, crew: &Crew) -> io::Result<()>;
 
     /// Runs at the beginning (unless all threads have ended by then), then every `run_sleep`, and
     /// once more after the last thread has ended or been given up.
     fn run_step(&mut self) {}
 
-    /// Runs once, when the first interrupt comes; the cancel token has been set by then.
+    /// Runs once, on the first interrupt; the cancel token is already cancelled by then.
     fn run_interrupt(&mut self, interrupt: Interrupt) {
         let _ = interrupt;
     }
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// All threads have ended, and nobody interrupted.
-    Finished,
-    /// This was the first interrupt. [`Crew::names`] tells which threads did not end in time.
-    Interrupted(Interrupt),
 }
 
 /// The settings of a supervised run; [`run`](Self::run) runs it.
@@ -97,34 +89,34 @@ impl Supervisor {
         }
     }
 
-    /// The time between two steps; half a second unless this is called, and at least 1 ms.
+    /// Sets the time between two steps: half a second by default, at least 1 ms.
     pub fn run_sleep(mut self, run_sleep: Duration) -> Self {
         self.run_sleep = run_sleep.clamp(RUN_SLEEP_MIN, DURATION_MAX);
         self
     }
 
-    /// Whether to write to stderr when an interrupt comes and when a thread is given up.
+    /// Sets whether to write to stderr on an interrupt and when a thread is given up.
     pub fn debug(mut self, debug: bool) -> Self {
         self.debug = debug;
         self
     }
 
-    /// The time that threads get to end once they are told to; 2 s unless this is called.
+    /// Sets how long threads may take to end once they are told to: 2 s by default.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace.min(DURATION_MAX);
         self
     }
 
-    /// Where interrupts come from; without this call there are none.
+    /// Sets where interrupts come from; by default there are none.
     pub fn interrupts(mut self, source: impl InterruptSource + 'static) -> Self {
         self.source = Some(Box::new(source));
         self
     }
 
-    /// The token that tells the threads to stop; a new one unless this is called.
+    /// Sets the token that tells the threads to stop; by default it is a new one.
     ///
-    /// Cancelling it from elsewhere tells the threads to stop and is no interrupt: the run ends
-    /// when they have ended.
+    /// Cancelling it from elsewhere tells the threads to stop, but is not an interrupt: the run
+    /// ends when they have ended.
     pub fn cancel_token(mut self, token: CancelToken) -> Self {
         self.token = token;
         self
@@ -138,20 +130,20 @@ impl Supervisor {
     /// Starts the threads and supervises them until the last one has ended.
     ///
     /// On the first interrupt the token is cancelled with [`CancelReason::Interrupt`],
-    /// `run_interrupt` runs, and the threads get the [`grace`](Self::grace) to end, while steps go
-    /// on. A second interrupt cancels with [`CancelReason::Terminate`] and ends the waiting at
-    /// once. Threads that have not ended by then are left behind. The last `run_step` comes after
-    /// all that.
+    /// `run_interrupt` runs, and the threads get the [`grace`](Self::grace) period to end, while
+    /// steps continue. A second interrupt cancels with [`CancelReason::Terminate`] and ends the
+    /// wait at once. Threads that have not ended by then are left behind. The last `run_step` runs
+    /// after all that.
     ///
     /// # Errors
     ///
-    /// [`SuperviseError::Init`] if `init_threads` failed; a last step runs all the same if a
-    /// thread had been started. [`SuperviseError::Panicked`] if threads panicked.
+    /// [`SuperviseError::Init`] if `init_threads` failed; a last step still runs if a thread had
+    /// been started. [`SuperviseError::Panicked`] if threads panicked.
     ///
     /// # Panics
     ///
-    /// With the panic of a hook: the token is cancelled with [`CancelReason::Failed`], the threads
-    /// get the grace to end, and no other hook runs.
+    /// Resumes the panic of a hook: before that, the token is cancelled with
+    /// [`CancelReason::Failed`], and the threads get the grace period to end. No other hook runs.
     pub fn run<S>(mut self, supervised: &mut S) -> Result<Outcome, SuperviseError>
     where
         S: Supervised + ?Sized,
@@ -244,7 +236,7 @@ impl Supervisor {
         supervised.run_interrupt(interrupt);
     }
 
-    /// After a failure: tells the threads to stop and gives them the grace to do so.
+    /// After a failure: tells the threads to stop, and gives them the grace period to do so.
     fn wind_down(&self, hub: &Hub) {
         hub.stop_adding();
         self.cancel_quietly(CancelReason::Failed);
@@ -260,7 +252,7 @@ impl Supervisor {
         }
     }
 
-    /// A callback of the token that panics has been reported; there is a failure to pass on already.
+    /// The panic hook has reported a callback that panics; there already is a failure to return.
     fn cancel_quietly(&self, reason: CancelReason) {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.token.cancel(reason))) {
             drop_quietly(payload);
@@ -269,7 +261,7 @@ impl Supervisor {
 
     fn note(&self, text: fmt::Arguments<'_>) {
         if self.debug {
-            // Nobody is left to be told that stderr is gone.
+            // If stderr is gone, there is no one left to tell.
             let _ = writeln!(io::stderr(), "supervisor: {text}");
         }
     }

@@ -1,12 +1,12 @@
 //! SIGINT, SIGTERM and SIGHUP as interrupts; for programs, not for libraries.
 //!
-//! The first signal is an interrupt for the supervisor, which ends the run in good order. A second
-//! one ends the process at once, by that signal's default action, whatever the supervisor is doing.
-//! A signal that the process was started to ignore (SIGHUP, under `nohup`) stays ignored. With a
-//! limit, the process also ends by the first one if the orderly end takes too long.
+//! The first signal interrupts the supervisor, which shuts the run down in order. A second one ends
+//! the process at once, by that signal's default action, whatever the supervisor is doing. A signal
+//! that was ignored when the process started (SIGHUP, under `nohup`) stays ignored. With a limit,
+//! the first signal also ends the process if the orderly shutdown takes too long.
 //!
-//! One daemon thread owns this: signals wake it through a pipe, so nothing but the write to that
-//! pipe happens in a signal handler.
+//! One daemon thread handles the signals. They wake it through a pipe, so a signal handler only
+//! writes to that pipe.
 
 use std::fmt;
 use std::io;
@@ -17,10 +17,11 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals as Arriving;
 use signal_hook::low_level::emulate_default_handler;
 
-use super::interrupt::{Interrupt, InterruptSink, InterruptSource, Relay};
+use super::interrupt::Interrupt;
+use super::source::{InterruptSink, InterruptSource, Relay};
 use crate::thread;
 
-/// While the limit runs, a second signal is looked for this often.
+/// While the limit runs, the time between two checks for a second signal.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// The process's signals as a source of interrupts.
@@ -52,26 +53,26 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Catches SIGINT, SIGTERM and SIGHUP from now on, but for those that are ignored now.
+    /// Catches SIGINT, SIGTERM and SIGHUP from now on, except those that are ignored now.
     ///
-    /// Meant to be called once, early in `main`. Signals that come before the run begins are kept
-    /// for it; the second one ends the process all the same. Two signals of one kind that come
-    /// before the first has been looked at count as one, as the operating system has it. A signal
-    /// that finds the run over has its default action.
+    /// Call it once, early in `main`. The first signal that arrives before the run is kept for it;
+    /// a second one still ends the process. The operating system counts two signals of one kind as
+    /// one if the first has not been handled yet. A signal that arrives after the run has its
+    /// default action.
     ///
     /// # Errors
     ///
-    /// What the operating system says when it refuses a handler, a pipe or a thread.
+    /// The operating system's error if it refuses a handler, a pipe or a thread.
     pub fn install() -> io::Result<Self> {
         Self::catch(None)
     }
 
-    /// The same for a program that must end soon, even if it writes to a pipe that nobody reads, or
-    /// waits for one that nobody writes to.
+    /// Like [`install`](Self::install), for a program that must end soon, even if it is blocked on
+    /// a pipe that no one reads or writes.
     ///
-    /// A process that is still there `limit` after the first signal ends by that signal's default
-    /// action. Before the run begins there is nothing to put in order, so a signal that comes by then
-    /// has its default action at once.
+    /// If the process is still running `limit` after the first signal, that signal's default action
+    /// ends it. Before the run there is nothing to shut down, so a signal then has its default
+    /// action at once.
     ///
     /// # Errors
     ///
@@ -92,7 +93,7 @@ impl Signals {
         let passes_on = Arc::clone(&relay);
         thread::Builder::new().name("signals").daemon(true).spawn(move || {
             let Some(first) = arriving.forever().next() else { return };
-            // The first goes to the supervisor. The second does not ask anybody.
+            // The first goes to the supervisor. The second ends the process.
             let interrupt = Interrupt::Signal(first);
             let is_heeded = if limit.is_some() { passes_on.send_to_run(interrupt) } else { passes_on.send(interrupt) };
             let last = match limit {
@@ -116,7 +117,8 @@ impl InterruptSource for Signals {
 }
 
 impl Drop for Signals {
-    /// Once connected to a run this does nothing.
+    /// Gives a signal that was kept for a run its default action; does nothing once a run has
+    /// begun.
     fn drop(&mut self) {
         if let Some(Interrupt::Signal(signal)) = self.relay.close().first() {
             let _ = emulate_default_handler(*signal);
@@ -131,11 +133,11 @@ impl fmt::Debug for Signals {
 }
 
 impl Interrupt {
-    /// Ends this process by the signal that interrupted it, so that its parent sees that; to be
-    /// called at the orderly end of a program.
+    /// Ends this process by the signal that interrupted it, so its parent sees the cause. Call it
+    /// at the orderly end of a program.
     ///
-    /// A shell stops a loop of commands only if the one that was interrupted says so in this way.
-    /// Destructors do not run, and output that is still buffered is not written.
+    /// A shell stops a loop of commands only if the interrupted command ends in this way.
+    /// Destructors do not run, and buffered output is lost.
     ///
     /// If the signal does not end a process, or cannot be raised, the process exits with status
     /// 128 + signal instead, as a shell would report it. [`Interrupt::Requested`] exits with
@@ -153,7 +155,7 @@ impl Interrupt {
     }
 }
 
-/// The next signal, if one comes in time.
+/// The next signal, if one arrives in time.
 fn next_within(arriving: &mut Arriving, limit: Duration) -> Option<i32> {
     let begun = Instant::now();
     loop {

@@ -1,7 +1,7 @@
-//! A place where threads wait until all of them have come.
+//! A point where threads wait until all of them have arrived.
 //!
-//! One lock around the state, which is a phase, the number of threads inside, and a flag. The life
-//! of a cycle:
+//! One lock guards the state: a phase, the number of threads inside, and a flag. The phases of a
+//! cycle:
 //!
 //! ```text
 //!            the last has come                 the action has returned
@@ -14,28 +14,29 @@
 //! ```
 //!
 //! *Broken* is a flag beside the phase: set by a timeout, by `abort` and by an action that panics,
-//! cleared by `reset` alone. With the flag set whoever comes is turned away at once; FAILING with
-//! the flag clear is the barrier that is being reset.
+//! cleared only by `reset`. While it is set, arriving threads are turned away at once; FAILING with
+//! the flag clear means that the barrier is being reset.
 //!
-//! Why it is right:
+//! Why this is correct:
 //!
-//! * *A cycle passes for all or for none.* Its fate is settled by the one step that leaves FILLING
-//!   or ACTING, under the lock: to DRAINING all pass, to FAILING nobody does. Nothing turns
-//!   DRAINING into FAILING or back: `abort` during DRAINING sets the flag and lets those go who
-//!   have been let through.
-//! * *Everybody learns the fate of the own cycle.* A thread is counted in during FILLING and
-//!   counted out by itself, during DRAINING or FAILING. The next FILLING begins when the count is
-//!   0, so the phase cannot move on before each of them has read it. That holds for the thread that
-//!   runs the action without the lock, too: it is inside until it has looked.
-//! * *Places are 0 to n - 1, each once.* In FILLING nobody is counted out, so the count at arrival
-//!   is the place. Late arrivals wait outside until it is FILLING again, and never mix with those
-//!   that leave.
-//! * *The action is run once, by the last.* Only one arrival makes the count n, and from then on
-//!   nobody is counted in until all have left.
-//! * *No wake-up is lost.* Each thread waits on what it has found false under the lock: those
-//!   inside on `decided` for an end of FILLING and ACTING, those outside on `opened` for FILLING or
-//!   the flag. Each step that makes one of these true is made under the lock and notifies everybody
-//!   concerned. A timed wait that ends looks once more before it breaks anything.
+//! * *A cycle passes for all or for none.* A single step out of FILLING or ACTING decides it, under
+//!   the lock: to DRAINING, all pass; to FAILING, none does. Nothing turns DRAINING into FAILING or
+//!   back: `abort` during DRAINING sets the flag, and the threads that have been let through still
+//!   pass.
+//! * *Each thread learns the outcome of its own cycle.* A thread is counted in during FILLING and
+//!   counts itself out during DRAINING or FAILING. The next FILLING begins when the count is 0, so
+//!   the phase cannot advance before each of them has read it. That holds for the thread that runs
+//!   the action without the lock, too: it stays counted until it has read the phase.
+//! * *Places are 0 to n - 1, each once.* During FILLING no thread is counted out, so the count at
+//!   arrival is the place. Late arrivals wait outside until the phase is FILLING again, and never
+//!   mix with those that leave.
+//! * *The action runs once, in the last thread to arrive.* Only one arrival brings the count to n,
+//!   and from then on no thread is counted in until all have left.
+//! * *No wake-up is lost.* Each thread waits for something that it has found false under the lock:
+//!   threads inside wait on `decided` for the end of FILLING and ACTING, threads outside on
+//!   `opened` for FILLING or the flag. Each step that makes one of these true happens under the
+//!   lock and notifies all threads concerned. A timed wait that ends checks once more before it
+//!   breaks anything.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -48,12 +49,12 @@ use crate::waiting;
 
 const KIND: &str = "Barrier";
 
-/// Lets threads go on when so many of them have come, again and again.
+/// Holds threads back until a fixed number of them have arrived; can be used again and again.
 ///
-/// Each [`wait`](Self::wait) returns the place at which its thread came. A barrier *breaks* when
-/// one of its threads gives up waiting, when somebody calls [`abort`](Self::abort), or when its
-/// action panics: everybody who waits gets [`BrokenBarrier`] then, and so does whoever comes until
-/// [`reset`](Self::reset). A cycle passes for all of its threads or for none.
+/// Each [`wait`](Self::wait) returns the position in which its thread arrived. A barrier *breaks*
+/// when one of its threads gives up waiting, when [`abort`](Self::abort) is called, or when its
+/// action panics: all waiting threads then get [`BrokenBarrier`], and so do those that arrive
+/// before a [`reset`](Self::reset). A cycle passes for all of its threads or for none.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -72,7 +73,7 @@ const KIND: &str = "Barrier";
 /// # Ok::<(), towline_threads::sync::BarrierError>(())
 /// ```
 ///
-/// A barrier for 0 threads is an error. One for fewer does not compile:
+/// A barrier for 0 threads is an error. A negative number does not compile:
 ///
 /// ```compile_fail,E0600
 /// use towline_threads::sync::Barrier;
@@ -83,22 +84,22 @@ pub struct Barrier {
     parties: usize,
     name: Name,
     state: Mutex<State>,
-    /// Notified when it is decided whether those inside pass.
+    /// Notified when it is decided whether the threads inside pass.
     decided: Condvar,
-    /// Notified when those outside may come in, or are turned away.
+    /// Notified when threads outside may enter, or are turned away.
     opened: Condvar,
 }
 
-/// A barrier that cannot be.
+/// Why a barrier could not be created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BarrierError {
-    /// Nobody could ever be the last to come.
+    /// A barrier for 0 threads has no last thread to arrive.
     #[error("a barrier needs at least one party")]
     NoParties,
 }
 
-/// The barrier broke, or was reset, before all had come.
+/// The barrier broke, or was reset, before all threads had arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the barrier is broken")]
 pub struct BrokenBarrier;
@@ -109,7 +110,7 @@ struct State {
     phase: Phase,
     /// The threads of the current cycle that are in `wait`.
     inside: usize,
-    /// Until the next `reset`.
+    /// Stays set until the next `reset`.
     broken: bool,
     /// Taken out while it runs.
     action: Option<Action>,
@@ -117,13 +118,13 @@ struct State {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Threads come and wait for the last.
+    /// Threads arrive and wait for the last one.
     Filling,
-    /// All have come; the last of them runs the action.
+    /// All threads have arrived; the last one runs the action.
     Acting,
-    /// Those inside have been let through and leave.
+    /// The threads inside have been let through and leave.
     Draining,
-    /// Those inside fail and leave.
+    /// The threads inside fail and leave.
     Failing,
 }
 
@@ -144,14 +145,14 @@ impl Barrier {
         Self::make(parties, None)
     }
 
-    /// A barrier whose last thread to come runs `action` before anybody goes on.
+    /// A barrier whose last thread to arrive runs `action` before any thread passes.
     ///
-    /// No lock is held while the action runs, so that [`abort`](Self::abort) and waits that time
-    /// out need not wait for it: they break the cycle, although all had come. (In CPython they
-    /// wait.) If the action panics the barrier breaks for all, and the panic goes on in the thread
-    /// that ran the action.
+    /// No lock is held while the action runs, so [`abort`](Self::abort) and waits that time out do
+    /// not wait for it: they break the cycle even though all threads have arrived. (In CPython they
+    /// wait.) If the action panics, the barrier breaks for all, and the panic continues in the
+    /// thread that ran the action.
     ///
-    /// The action must not wait at its own barrier: its cycle ends after it.
+    /// The action must not wait at its own barrier: the cycle ends only after the action.
     ///
     /// # Errors
     ///
@@ -177,9 +178,10 @@ impl Barrier {
         Self::make(parties, Some(Box::new(action)))
     }
 
-    /// Waits until all have come; returns at which place this thread came, from 0.
+    /// Waits until all threads have arrived; returns the position in which this one did, from 0.
     ///
-    /// A thread that comes while those of the last cycle are still leaving waits for them first.
+    /// A thread that arrives while those of the previous cycle are still leaving waits for them
+    /// first.
     ///
     /// # Errors
     ///
@@ -187,15 +189,15 @@ impl Barrier {
     ///
     /// # Panics
     ///
-    /// With the panic of the action, in the thread that ran it.
+    /// Resumes a panic of the action, in the thread that ran it.
     pub fn wait(&self) -> Result<usize, BrokenBarrier> {
         self.wait_until(None)
     }
 
-    /// Waits until all have come, but no longer than `timeout`.
+    /// Waits until all threads have arrived, but no longer than `timeout`.
     ///
-    /// The first thread whose time is up breaks the barrier for all. A thread that is still
-    /// waiting for those of the last cycle to leave breaks it for whoever comes, not for them.
+    /// The first thread whose time is up breaks the barrier for all. A thread that is still waiting
+    /// for those of the previous cycle to leave breaks it for later arrivals, not for them.
     ///
     /// # Errors
     ///
@@ -203,7 +205,7 @@ impl Barrier {
     ///
     /// # Panics
     ///
-    /// With the panic of the action, in the thread that ran it. The time that the action takes in
+    /// Resumes a panic of the action, in the thread that ran it. The time that the action takes in
     /// this thread is not limited.
     ///
     /// ```
@@ -221,9 +223,9 @@ impl Barrier {
         self.wait_until(deadline::after(timeout))
     }
 
-    /// Breaks the barrier, for all who wait and for all who come, until [`reset`](Self::reset).
+    /// Breaks the barrier for all threads that wait or arrive, until [`reset`](Self::reset).
     ///
-    /// Threads that have been let through already pass.
+    /// Threads that have already been let through pass.
     ///
     /// ```
     /// use towline_threads::sync::{Barrier, BrokenBarrier};
@@ -237,29 +239,29 @@ impl Barrier {
         self.break_now(&mut self.state.lock());
     }
 
-    /// Makes the barrier as new. Threads that wait now get [`BrokenBarrier`]; whoever comes later
-    /// waits for them to leave and is in a clean cycle.
+    /// Resets the barrier. Threads that wait now get [`BrokenBarrier`]; later arrivals wait for
+    /// them to leave, and start a clean cycle.
     ///
-    /// Threads that have been let through already pass.
+    /// Threads that have already been let through pass.
     pub fn reset(&self) {
         let mut state = self.state.lock();
         state.broken = false;
         self.fail_cycle(&mut state);
     }
 
-    /// How many threads have to come.
+    /// How many threads must arrive.
     pub fn parties(&self) -> usize {
         self.parties
     }
 
-    /// How many threads wait for others to come; 0 once all have. Other threads may change that at
-    /// once.
+    /// How many threads wait for others to arrive; 0 once all have. Other threads may change that
+    /// at any moment.
     pub fn n_waiting(&self) -> usize {
         let state = self.state.lock();
         if state.phase == Phase::Filling { state.inside } else { 0 }
     }
 
-    /// Whether the barrier is broken, and has yet to be [`reset`](Self::reset).
+    /// Whether the barrier is broken and not yet [`reset`](Self::reset).
     pub fn broken(&self) -> bool {
         self.state.lock().broken
     }
@@ -297,7 +299,7 @@ impl Barrier {
         self.leave(&mut state).map(|()| place)
     }
 
-    /// Waits until a cycle can be joined.
+    /// Waits until this thread can join a cycle.
     fn enter(&self, deadline: Option<Instant>) -> Result<MutexGuard<'_, State>, BrokenBarrier> {
         let mut state = self.state.lock();
         if state.shut() {
@@ -315,7 +317,7 @@ impl Barrier {
         if state.broken { Err(BrokenBarrier) } else { Ok(state) }
     }
 
-    /// What the last thread to come does.
+    /// What the last thread to arrive does.
     fn complete<'a>(&'a self, mut state: MutexGuard<'a, State>, place: usize) -> Result<usize, BrokenBarrier> {
         let mut panic = None;
         if let Some(mut action) = state.action.take() {
@@ -325,7 +327,8 @@ impl Barrier {
             state = self.state.lock();
             state.action = Some(action);
         }
-        // Else the cycle has been broken or reset while the action ran: its end changes nothing.
+        // Otherwise the cycle was broken or reset while the action ran, and the action's end
+        // changes nothing.
         if state.phase.undecided() {
             if panic.is_some() {
                 self.break_now(&mut state);
@@ -342,7 +345,7 @@ impl Barrier {
         }
     }
 
-    /// Counts this thread out of a cycle that is decided; says how.
+    /// Counts this thread out of a decided cycle; returns the outcome.
     fn leave(&self, state: &mut State) -> Result<(), BrokenBarrier> {
         debug_assert!(!state.phase.undecided(), "nobody leaves before it is known how");
         let passed = state.phase == Phase::Draining;
@@ -354,8 +357,8 @@ impl Barrier {
         if passed { Ok(()) } else { Err(BrokenBarrier) }
     }
 
-    /// Breaks the barrier for those inside, unless they have been let through, and for all who
-    /// come.
+    /// Breaks the barrier for the threads inside, unless they have been let through, and for all
+    /// that arrive.
     fn break_now(&self, state: &mut State) {
         self.break_now_outside(state);
         self.fail_cycle(state);
@@ -366,7 +369,7 @@ impl Barrier {
         self.opened.notify_all();
     }
 
-    /// Makes those inside fail, unless it is decided how they leave.
+    /// Fails the threads inside, unless their outcome is already decided.
     fn fail_cycle(&self, state: &mut State) {
         if state.phase.undecided() && state.inside > 0 {
             state.phase = Phase::Failing;
@@ -386,7 +389,7 @@ impl fmt::Debug for Barrier {
 }
 
 impl State {
-    /// Whether who comes now has to wait outside.
+    /// Whether a thread that arrives now has to wait outside.
     fn shut(&self) -> bool {
         self.phase != Phase::Filling && !self.broken
     }

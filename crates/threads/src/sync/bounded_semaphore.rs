@@ -1,4 +1,4 @@
-//! A semaphore that notices when more is given back than was taken.
+//! A semaphore that reports when more permits are returned than were taken.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::naming::Name;
 
 /// A [`Semaphore`](super::Semaphore) that never has more permits than it began with.
 ///
-/// [`release`](Self::release) says so if it would, and changes nothing then.
+/// [`release`](Self::release) returns an error if it would, and then changes nothing.
 ///
 /// ```
 /// use towline_threads::sync::BoundedSemaphore;
@@ -22,7 +22,7 @@ use crate::naming::Name;
 /// assert_eq!(connections.available(), 2);
 /// ```
 ///
-/// What is an error at run time in CPython, a negative number, does not compile:
+/// A negative number, a run-time error in CPython, does not compile:
 ///
 /// ```compile_fail,E0600
 /// use towline_threads::sync::BoundedSemaphore;
@@ -30,13 +30,12 @@ use crate::naming::Name;
 /// let semaphore = BoundedSemaphore::new(-1);
 /// ```
 ///
-/// # A permit that is given back twice
+/// # A permit that is returned twice
 ///
-/// A guard gives its permit back when it is dropped. If somebody has released that permit by hand
-/// before, it is there already, and dropping the guard changes nothing: a destructor cannot fail,
-/// and the count must not exceed its bound. So `release` is for permits that were
-/// [forgotten](BoundedPermit::forget); with a guard still there it lets one more thread in than the
-/// bound says.
+/// A guard returns its permit when it is dropped. If that permit was already released by hand,
+/// dropping the guard changes nothing: a destructor cannot fail, and the count must not exceed its
+/// bound. So use `release` for permits that were [forgotten](BoundedPermit::forget); while the
+/// guard exists, it lets in one thread more than the bound.
 ///
 /// ```
 /// use towline_threads::sync::BoundedSemaphore;
@@ -52,7 +51,7 @@ pub struct BoundedSemaphore {
     permits: Permits,
 }
 
-/// The right to be in the section; dropping it gives the permit back.
+/// The right to be in the section; dropping it returns the permit.
 #[must_use = "a permit that is dropped is given back at once"]
 pub struct BoundedPermit<'a> {
     semaphore: &'a BoundedSemaphore,
@@ -69,7 +68,7 @@ pub struct OverRelease {
 
 impl BoundedSemaphore {
     const_fn! {
-        /// A semaphore with `permits` permits, now and at most.
+        /// A semaphore with `permits` permits, which is also its maximum.
         #[track_caller]
         pub const fn new(permits: usize) -> Self {
             Self { permits: Permits::new(permits, permits, "BoundedSemaphore", Name::here()) }
@@ -111,7 +110,7 @@ impl BoundedSemaphore {
         self.permits.take_until(deadline::after(timeout)).then(|| BoundedPermit { semaphore: self })
     }
 
-    /// Gives back `permits` permits that were [forgotten](BoundedPermit::forget).
+    /// Returns `permits` permits that were [forgotten](BoundedPermit::forget).
     ///
     /// # Errors
     ///
@@ -135,12 +134,12 @@ impl BoundedSemaphore {
         })
     }
 
-    /// How many permits there are now. Other threads may change that at once.
+    /// How many permits there are now. Other threads may change that at any moment.
     pub fn available(&self) -> usize {
         self.permits.available()
     }
 
-    /// How many permits the semaphore began with, and has at most.
+    /// How many permits the semaphore began with, which is also its maximum.
     pub fn initial(&self) -> usize {
         self.permits.limit()
     }
@@ -156,7 +155,7 @@ impl fmt::Debug for BoundedSemaphore {
 }
 
 impl BoundedPermit<'_> {
-    /// Keeps the permit until somebody [releases](BoundedSemaphore::release) it by hand.
+    /// Keeps the permit until it is [released](BoundedSemaphore::release) by hand.
     pub fn forget(self) {
         std::mem::forget(self);
     }

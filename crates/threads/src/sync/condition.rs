@@ -1,18 +1,18 @@
-//! Waiting, with a lock in hand, for what another thread does.
+//! Waiting, with a lock held, for a change by another thread.
 //!
-//! A condition owns a queue of those who wait, under a small lock of its own. Each of them has a
-//! flag, which is set by the thread that takes it out of the queue: to be notified is to be taken
-//! out. Why nothing goes wrong:
+//! A condition owns a queue of waiters, under a small lock of its own. Each waiter has a flag,
+//! which is set by the thread that takes it out of the queue: being notified means being taken out.
+//! Why this is correct:
 //!
-//! * *No lost wake-up.* A thread puts itself into the queue while it still holds the caller's lock.
-//!   Whoever changes the data takes that lock afterwards, so it finds the thread in the queue.
+//! * *No lost wake-up.* A thread enters the queue while it still holds the caller's lock. A thread
+//!   that changes the data takes that lock afterwards, so it finds the waiter in the queue.
 //! * *No spurious wake-up.* A thread returns only if its flag is set or its time is up, whatever
 //!   the condition variable does.
-//! * *First come, first woken.* The queue is taken from its front.
-//! * *No notification is swallowed.* A thread whose time is up looks at its flag and takes itself
-//!   out under the queue's lock: it was either notified, and says so, or nobody will notify it.
-//! * *No ring of locks.* The queue's lock is taken with and without the caller's lock in hand. The
-//!   caller's is never taken with the queue's in hand.
+//! * *First come, first woken.* Waiters are taken from the front of the queue.
+//! * *No notification is swallowed.* A thread whose time is up checks its flag and removes itself
+//!   under the queue's lock: either it was notified, and says so, or it never will be.
+//! * *No ring of locks.* The queue's lock is taken with or without the caller's lock held. The
+//!   caller's lock is never taken while the queue's is held.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -25,16 +25,16 @@ use crate::facade::{Condvar, Mutex, const_fn};
 use crate::naming::Name;
 use crate::waiting;
 
-/// Lets threads that hold a lock wait until another one has changed what it protects.
+/// Lets threads that hold a lock wait until another thread has changed what it protects.
 ///
 /// It works with the guards of a [`Lock`](super::Lock) and of an [`RLock`](super::RLock). While a
-/// thread waits it does not hold the lock (an `RLock` is given up however often it was taken), and
-/// when the wait is over it does, as often as before.
+/// thread waits, it does not hold the lock (an `RLock` is released fully, however often it was
+/// taken); when the wait is over, it holds it again, as often as before.
 ///
-/// Threads are woken in the order in which they began to wait, and only by a notification or by
-/// the end of their time. (Which of several that were woken gets the lock first is the lock's
-/// business.) Use a condition with one lock only, and change the data under that lock; the
-/// notification may come before or after the lock is released.
+/// Threads wake in the order in which they began to wait, and only by a notification or a timeout.
+/// (The lock decides which of several woken threads gets it first.) Use a condition with one lock
+/// only, and change the data under that lock; the notification may come before or after the lock is
+/// released.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -55,7 +55,7 @@ use crate::waiting;
 /// assert_eq!(reader.join().unwrap(), "hello");
 /// ```
 ///
-/// CPython finds out at run time that a thread waits without the lock. Here it cannot be written:
+/// Waiting without the lock is a run-time error in CPython. Here it does not compile:
 ///
 /// ```compile_fail,E0277
 /// use towline_threads::sync::{Condition, Lock};
@@ -68,20 +68,20 @@ pub struct Condition {
     name: Name,
 }
 
-/// A guard that a [`Condition`] can give up and take back: [`LockGuard`](super::LockGuard) and
+/// A guard that a [`Condition`] can release and reacquire: [`LockGuard`](super::LockGuard) and
 /// [`RLockGuard`](super::RLockGuard).
 ///
-/// It cannot be named outside this crate, and must not be: a guard whose lock has been given up
-/// is no longer what its type says.
+/// It cannot be named outside this crate, and must not be: a guard whose lock has been released is
+/// no longer what its type says.
 pub trait ConditionGuard: sealed::Sealed {
     /// What the lock protects.
     type Data: ?Sized;
 
-    /// Gives the lock up wholly; returns how often it was held.
+    /// Releases the lock fully; returns how often it was held.
     #[doc(hidden)]
     fn release(&mut self) -> usize;
 
-    /// Takes the lock again, so often. Waits as long as it takes.
+    /// Takes the lock again, `count` times. Waits without a time limit.
     #[doc(hidden)]
     fn reacquire(&mut self, count: usize);
 
@@ -91,7 +91,7 @@ pub trait ConditionGuard: sealed::Sealed {
 }
 
 pub(super) mod sealed {
-    /// Kept to this crate's guards.
+    /// Implemented only by this crate's guards.
     pub trait Sealed {}
 }
 
@@ -101,7 +101,7 @@ struct Waiter {
     woken: Condvar,
 }
 
-/// Takes the lock back when it is dropped, also by a panic.
+/// Reacquires the lock when it is dropped, even by a panic.
 struct Released<'a, G: ConditionGuard> {
     guard: &'a mut G,
     count: usize,
@@ -109,7 +109,7 @@ struct Released<'a, G: ConditionGuard> {
 
 impl Condition {
     const_fn! {
-        /// A condition that nobody waits for.
+        /// A condition without waiters.
         #[track_caller]
         pub const fn new() -> Self {
             Self { queue: Mutex::new(VecDeque::new()), name: Name::here() }
@@ -118,14 +118,15 @@ impl Condition {
 
     /// Waits until this thread is notified.
     ///
-    /// That says that somebody has called; look at the data, or use [`wait_for`](Self::wait_for).
+    /// A notification alone does not say what has changed: check the data, or use
+    /// [`wait_for`](Self::wait_for).
     pub fn wait<G: ConditionGuard>(&self, guard: &mut G) {
         self.wait_until(guard, None);
     }
 
     /// Waits until this thread is notified (true), but no longer than `timeout` (false).
     ///
-    /// Taking the lock again when the wait is over may take longer.
+    /// Reacquiring the lock after that may take longer.
     ///
     /// ```
     /// use std::time::Duration;
@@ -156,7 +157,7 @@ impl Condition {
         }
     }
 
-    /// Waits until `predicate` is true, but no longer than `timeout`; returns what it said last.
+    /// Waits until `predicate` is true, but no longer than `timeout`; returns its last value.
     ///
     /// It is called once more when the time is up.
     ///
@@ -218,7 +219,7 @@ impl Condition {
         self.sleep(&waiter, deadline)
     }
 
-    /// Sleeps until `waiter` is notified; takes it out of the queue if its time is up before.
+    /// Sleeps until `waiter` is notified; takes it out of the queue if its time is up first.
     fn sleep(&self, waiter: &Arc<Waiter>, deadline: Option<Instant>) -> bool {
         let _note = waiting::note("Condition", &self.name);
         let mut queue = self.queue.lock();

@@ -10,8 +10,8 @@ use crate::waiting;
 
 /// A flag that is set or clear; threads wait until it is set.
 ///
-/// A thread that waits while the flag is set wakes up even if the flag is cleared before the
-/// thread gets to run: it counts how often the flag has been set instead of looking at it.
+/// A thread that is waiting when the flag is set wakes up even if the flag is cleared before the
+/// thread runs: it checks how often the flag was set, not the flag itself.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -64,7 +64,7 @@ impl Event {
         }
     }
 
-    /// Clears the flag: threads that wait from now on block.
+    /// Clears the flag: waits from now on block.
     pub fn clear(&self) {
         self.state.lock().set = false;
     }

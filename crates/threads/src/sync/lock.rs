@@ -1,4 +1,4 @@
-//! A lock that owns its data and reports a deadlock.
+//! A lock that owns its data and reports deadlocks.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,19 +9,21 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::condition::{ConditionGuard, sealed};
-use crate::agent::{self, AgentId};
+use crate::agent;
+use crate::agent_id::AgentId;
 use crate::deadline;
-use crate::deadlock::{Deadlock, Holder, lock_patiently, lock_whatever};
+use crate::deadlock::{Deadlock, lock_patiently, lock_whatever};
 use crate::facade::const_fn;
+use crate::holder::Holder;
 use crate::naming::Name;
 
 const KIND: &str = "Lock";
 
-/// Lets one thread at a time at its data.
+/// Gives one thread at a time access to its data.
 ///
-/// As Python's `Lock`, but the data is inside, a guard releases when it is dropped, and a wait that
-/// would never end is an error ([`Deadlock`], which says who waits for whom). A thread that panics
-/// with the guard in hand releases it: there is no poisoning.
+/// Like Python's `Lock`, but the data is inside, dropping the guard releases the lock, and a wait
+/// that would never end is an error ([`Deadlock`], which says who waits for whom). A thread that
+/// panics while it holds the guard releases the lock: there is no poisoning.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -60,7 +62,7 @@ const KIND: &str = "Lock";
 /// std::thread::spawn(move || drop(guard)); // released by another thread
 /// ```
 ///
-/// Nor can the data be reached without it:
+/// The data cannot be reached without the guard:
 ///
 /// ```compile_fail,E0716
 /// use towline_threads::sync::Lock;
@@ -75,23 +77,23 @@ pub struct Lock<T: ?Sized> {
     data: Mutex<T>,
 }
 
-/// The data of a [`Lock`], for as long as this is kept.
+/// Access to the data of a [`Lock`], which is released when this is dropped.
 #[must_use = "a guard that is dropped releases the lock at once"]
 pub struct LockGuard<'a, T: ?Sized> {
     lock: &'a Lock<T>,
-    /// There but while a [`Condition`](super::Condition) waits.
+    /// `None` only while a [`Condition`](super::Condition) waits.
     data: Option<MutexGuard<'a, T>>,
-    /// Not `Send`, whatever features `parking_lot` was built with: reports rely on it.
+    /// Not `Send`, whatever features `parking_lot` was built with: deadlock reports rely on it.
     _in_this_thread: PhantomData<*const ()>,
 }
 
-// SAFETY: a shared guard gives `&T` only; the marker is there to keep guards in their thread.
+// SAFETY: a shared guard gives only `&T`; the marker is only there to keep guards in their thread.
 #[expect(unsafe_code, reason = "the marker takes away more than it is for")]
 unsafe impl<T: ?Sized + Sync> Sync for LockGuard<'_, T> {}
 
 impl<T> Lock<T> {
     const_fn! {
-        /// A lock around `value`. Reports call it by the place where this was called.
+        /// A lock around `value`. Reports name it by the source location of this call.
         #[track_caller]
         pub const fn new(value: T) -> Self {
             Self { holder: Holder::nobody(), name: Name::here(), data: Mutex::new(value) }
@@ -110,18 +112,18 @@ impl<T> Lock<T> {
         Self { holder: Holder::nobody(), name: Name::given(name), data: Mutex::new(value) }
     }
 
-    /// Takes the data out of a lock that nobody else has.
+    /// Consumes the lock and returns its data.
     pub fn into_inner(self) -> T {
         self.data.into_inner()
     }
 }
 
 impl<T: ?Sized> Lock<T> {
-    /// Waits until nobody holds the lock, and takes it.
+    /// Waits until the lock is free, and takes it.
     ///
     /// # Errors
     ///
-    /// [`Deadlock`] if it would wait for ever: this thread (or task) holds the lock itself, or it
+    /// [`Deadlock`] if the wait would never end: this thread (or task) holds the lock itself, or it
     /// holds something that the lock's holder waits for, directly or through others.
     #[inline]
     pub fn acquire(&self) -> Result<LockGuard<'_, T>, Deadlock> {
@@ -132,15 +134,15 @@ impl<T: ?Sized> Lock<T> {
         Ok(self.held(data))
     }
 
-    /// Takes the lock if nobody holds it now.
+    /// Takes the lock if it is free now.
     #[inline]
     pub fn try_acquire(&self) -> Option<LockGuard<'_, T>> {
         self.data.try_lock().map(|data| self.held(data))
     }
 
     /// Takes the lock; waits for it no longer than `timeout`. Such a wait ends by itself, so it is
-    /// no part of a deadlock (unless `timeout` is longer than the clock can tell: that is a wait
-    /// without end, and `None` is its report).
+    /// never part of a deadlock (unless `timeout` is beyond the clock's range: the wait then has no
+    /// limit, and a deadlock returns `None`).
     ///
     /// ```
     /// use std::time::Duration;
@@ -154,17 +156,17 @@ impl<T: ?Sized> Lock<T> {
     pub fn acquire_timeout(&self, timeout: Duration) -> Option<LockGuard<'_, T>> {
         match deadline::after(timeout) {
             Some(deadline) => self.acquire_until(deadline),
-            // Longer than the clock can tell: a wait without end.
+            // Beyond the clock's range: a wait without a limit.
             None => self.acquire().ok(),
         }
     }
 
-    /// Whether somebody holds the lock now.
+    /// Whether the lock is held now.
     pub fn locked(&self) -> bool {
         self.data.is_locked()
     }
 
-    /// The data, without a lock: `&mut self` shows that nobody else can have it.
+    /// The data, without locking: `&mut self` proves that no one else can access it.
     pub fn get_mut(&mut self) -> &mut T {
         self.data.get_mut()
     }

@@ -1,16 +1,16 @@
-//! What threads use to wait for one another.
+//! Locks and other primitives through which threads wait for one another.
 //!
 //! | here | what it does |
 //! |---|---|
-//! | [`Lock`] | one thread at a time at its data; reports deadlocks |
+//! | [`Lock`] | gives one thread at a time access to its data; reports deadlocks |
 //! | [`RLock`] | the same, and its holder may take it again |
-//! | [`Condition`] | waits, under a lock, until the data says so |
-//! | [`Semaphore`] | so many at a time |
-//! | [`BoundedSemaphore`] | the same, and reports a release too many |
+//! | [`Condition`] | waits, with a lock, for a change of the data |
+//! | [`Semaphore`] | lets a limited number of threads in at a time |
+//! | [`BoundedSemaphore`] | the same, and reports an excess release |
 //! | [`Event`] | a flag to wait for |
-//! | [`Barrier`] | all go on together |
+//! | [`Barrier`] | lets threads continue once all have arrived |
 //!
-//! Each keeps its state in one small lock of its own, which is held for a few instructions.
+//! Each guards its state with one small lock of its own, held for a few instructions.
 
 mod barrier;
 mod bounded_semaphore;

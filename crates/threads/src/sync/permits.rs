@@ -1,12 +1,12 @@
 //! The count of permits behind [`Semaphore`](super::Semaphore) and
 //! [`BoundedSemaphore`](super::BoundedSemaphore).
 //!
-//! No wake-up is lost: a permit is added under the lock, and for each one added a waiting thread
-//! is notified. If a thread that does not wait takes that permit first, the notified one waits
-//! again and nothing is owed to anybody, for the permit is gone. A notified thread is counted
-//! until it runs again, so the count of those who wait may be too high (a notification too many is
-//! harmless), never too low. A timed wait that ends looks at the permits once more, so it cannot
-//! leave with a notification and without the permit.
+//! No wake-up is lost: permits are added under the lock, and each one added notifies a waiting
+//! thread. If a thread that does not wait takes that permit first, the notified one waits again,
+//! which is right, because the permit is gone. A notified thread counts as waiting until it runs
+//! again, so the count of waiting threads may be too high (an extra notification is harmless),
+//! never too low. A timed wait that ends checks the permits once more, so it cannot use up a
+//! notification without taking the permit.
 
 use std::time::Instant;
 
@@ -47,7 +47,7 @@ impl Permits {
 
     /// Takes a permit; waits until there is one.
     pub(super) fn take(&self) {
-        // Without a deadline the wait ends with a permit only.
+        // Without a deadline, the wait ends only with a permit.
         while !self.take_until(None) {}
     }
 
@@ -61,7 +61,7 @@ impl Permits {
         there
     }
 
-    /// Takes a permit; false if there was none until `deadline`.
+    /// Takes a permit; false if there was none before `deadline`.
     pub(super) fn take_until(&self, deadline: Option<Instant>) -> bool {
         let mut state = self.state.lock();
         if state.available == 0 {
@@ -97,7 +97,7 @@ impl Permits {
         }
     }
 
-    /// Adds the permit of a guard, unless the limit has been reached without it.
+    /// Adds the permit of a guard, unless the limit is already reached.
     pub(super) fn give_back(&self) {
         let mut state = self.state.lock();
         if state.available < self.limit {

@@ -11,18 +11,20 @@ use parking_lot::RawMutex;
 use parking_lot::lock_api::{RawMutex as _, RawMutexTimed as _};
 
 use super::condition::{ConditionGuard, sealed};
-use crate::agent::{self, AgentId};
+use crate::agent;
+use crate::agent_id::AgentId;
 use crate::deadline;
-use crate::deadlock::{Deadlock, Holder, lock_patiently, lock_whatever};
+use crate::deadlock::{Deadlock, lock_patiently, lock_whatever};
 use crate::facade::const_fn;
+use crate::holder::Holder;
 use crate::naming::Name;
 
 const KIND: &str = "RLock";
 
-/// Lets one thread at a time at its data, as often as that thread likes.
+/// Gives one thread at a time access to its data; that thread may take the lock repeatedly.
 ///
-/// As Python's `RLock`: the holder may take it again without waiting, and it is free when the last
-/// of its guards is gone. As several guards may be there at once, they give a shared reference;
+/// Like Python's `RLock`: the holder may take it again without waiting, and it is free once the
+/// last of its guards is dropped. Several guards may exist at once, so they give shared references;
 /// put a [`Cell`](std::cell::Cell) or a [`RefCell`](std::cell::RefCell) inside to change the data.
 ///
 /// ```
@@ -51,8 +53,8 @@ const KIND: &str = "RLock";
 /// # Ok::<(), Deadlock>(())
 /// ```
 ///
-/// What CPython finds out at run time, releasing a lock that one does not hold, cannot be written.
-/// Only a guard releases, and who has a guard holds the lock:
+/// Releasing a lock that one does not hold is a run-time error in CPython. Here it does not
+/// compile, because only a guard releases, and a guard exists only while the lock is held:
 ///
 /// ```compile_fail,E0599
 /// use towline_threads::sync::RLock;
@@ -82,11 +84,11 @@ const KIND: &str = "RLock";
 ///
 /// # Tasks
 ///
-/// A task of a pool that is run on top of a task that waits for it does *not* get in (ours): it
-/// would find the data half changed. That is a deadlock, and is reported as one.
+/// A pool's task that runs on top of the task that awaits it can *not* enter: it would find the
+/// data half changed. That is a deadlock, and is reported as one.
 pub struct RLock<T: ?Sized> {
     holder: Holder,
-    /// How many guards there are. Only the holder touches it.
+    /// How many guards there are. Only the holder accesses it.
     count: Cell<usize>,
     name: Name,
     raw: RawMutex,
@@ -97,14 +99,14 @@ pub struct RLock<T: ?Sized> {
 #[expect(unsafe_code, reason = "the data is in an UnsafeCell")]
 unsafe impl<T: ?Sized + Send> Send for RLock<T> {}
 
-// SAFETY: `data` and `count` are touched only by the agent that holds `raw`. An agent runs in one
-// thread from its beginning to its end, and no two agents have the same number at a time, so no
-// two threads are at the data at once: `T: Send` is enough, as for a mutex. Several guards of the
-// holder give `&T` only, all of them in its thread, as they are not `Send`.
+// SAFETY: only the agent that holds `raw` accesses `data` and `count`. An agent runs in one thread
+// from its beginning to its end, and no two agents have the same number at a time, so no two
+// threads access the data at once: `T: Send` is enough, as for a mutex. The holder's guards give
+// only `&T`, all of them in its thread, because they are not `Send`.
 #[expect(unsafe_code, reason = "a lock is shared by what it is for")]
 unsafe impl<T: ?Sized + Send> Sync for RLock<T> {}
 
-/// The data of an [`RLock`], for as long as this is kept.
+/// Access to the data of an [`RLock`], which is released when its last guard is dropped.
 #[must_use = "a guard that is dropped releases the lock at once"]
 pub struct RLockGuard<'a, T: ?Sized> {
     lock: &'a RLock<T>,
@@ -114,7 +116,7 @@ pub struct RLockGuard<'a, T: ?Sized> {
 
 impl<T> RLock<T> {
     const_fn! {
-        /// A lock around `value`. Reports call it by the place where this was called.
+        /// A lock around `value`. Reports name it by the source location of this call.
         #[track_caller]
         pub const fn new(value: T) -> Self {
             Self::with_name(Name::here(), value)
@@ -138,18 +140,19 @@ impl<T> RLock<T> {
         }
     }
 
-    /// Takes the data out of a lock that nobody else has.
+    /// Consumes the lock and returns its data.
     pub fn into_inner(self) -> T {
         self.data.into_inner()
     }
 }
 
 impl<T: ?Sized> RLock<T> {
-    /// Takes the lock, once more if this thread (or task) holds it; else waits until nobody does.
+    /// Takes the lock, once more if this thread (or task) already holds it; otherwise waits until
+    /// it is free.
     ///
     /// # Errors
     ///
-    /// [`Deadlock`] if it would wait for ever.
+    /// [`Deadlock`] if the wait would never end.
     ///
     /// # Panics
     ///
@@ -163,7 +166,7 @@ impl<T: ?Sized> RLock<T> {
         Ok(self.guard())
     }
 
-    /// Takes the lock if nobody else holds it now.
+    /// Takes the lock if no one else holds it now.
     #[inline]
     pub fn try_acquire(&self) -> Option<RLockGuard<'_, T>> {
         self.enter().then(|| self.guard())
@@ -185,20 +188,20 @@ impl<T: ?Sized> RLock<T> {
         Some(self.guard())
     }
 
-    /// Whether somebody holds the lock now.
+    /// Whether the lock is held now.
     pub fn locked(&self) -> bool {
         self.raw.is_locked()
     }
 
-    /// The data, without a lock: `&mut self` shows that nobody else can have it.
+    /// The data, without locking: `&mut self` proves that no one else can access it.
     pub fn get_mut(&mut self) -> &mut T {
         self.data.get_mut()
     }
 
-    /// Takes the lock if it is this agent's or nobody's.
+    /// Takes the lock if this agent already holds it or if it is free.
     #[inline]
     fn enter(&self) -> bool {
-        // Only this agent ever writes its own number, so this is right without any order.
+        // Only this agent ever writes its own number, so this is correct with any memory ordering.
         if self.holder.get() == agent::current() {
             let Some(count) = self.count.get().checked_add(1) else {
                 panic!("an RLock was taken usize::MAX times");
@@ -225,14 +228,14 @@ impl<T: ?Sized> RLock<T> {
         RLockGuard { lock: self, _in_this_thread: PhantomData }
     }
 
-    /// Gives the raw lock up.
+    /// Releases the raw lock.
     #[inline]
     #[expect(unsafe_code, reason = "the raw lock has no guard of its own")]
     fn let_go(&self) {
         self.count.set(0);
         self.holder.set(AgentId::NONE);
-        // SAFETY: called only by a guard that is the last, or for all of them while a condition
-        // waits; a guard exists only while this agent holds the raw lock.
+        // SAFETY: called only by the last guard, or for all guards while a condition waits; a guard
+        // exists only while this agent holds the raw lock.
         unsafe { self.raw.unlock() };
     }
 }
@@ -262,8 +265,8 @@ impl<T: ?Sized> Deref for RLockGuard<'_, T> {
     #[inline]
     #[expect(unsafe_code, reason = "the data is in an UnsafeCell")]
     fn deref(&self) -> &T {
-        // SAFETY: this agent holds the raw lock for as long as the guard lives, and nobody makes a
-        // `&mut T` out of a lock that is borrowed.
+        // SAFETY: this agent holds the raw lock for as long as the guard lives, and a lock that is
+        // borrowed gives out no `&mut T`.
         unsafe { &*self.lock.data.get() }
     }
 }

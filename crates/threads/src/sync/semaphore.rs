@@ -8,10 +8,9 @@ use crate::deadline;
 use crate::facade::const_fn;
 use crate::naming::Name;
 
-/// Lets at most so many threads at a time into a section.
+/// Limits how many threads are in a section at a time.
 ///
-/// Permits go back when their guard is dropped. Threads are not served in the order of their
-/// arrival.
+/// A permit is returned when its guard is dropped. Threads are not served in order of arrival.
 ///
 /// ```
 /// use towline_threads::sync::Semaphore;
@@ -25,7 +24,7 @@ use crate::naming::Name;
 /// # drop(second);
 /// ```
 ///
-/// A permit is given back once:
+/// A permit can be returned only once:
 ///
 /// ```compile_fail,E0382
 /// use towline_threads::sync::Semaphore;
@@ -36,7 +35,7 @@ use crate::naming::Name;
 /// drop(permit);
 /// ```
 ///
-/// What is an error at run time in CPython, a negative number, does not compile:
+/// A negative number, a run-time error in CPython, does not compile:
 ///
 /// ```compile_fail,E0600
 /// use towline_threads::sync::Semaphore;
@@ -47,7 +46,7 @@ pub struct Semaphore {
     permits: Permits,
 }
 
-/// The right to be in the section; dropping it gives the permit back.
+/// The right to be in the section; dropping it returns the permit.
 #[must_use = "a permit that is dropped is given back at once"]
 pub struct Permit<'a> {
     semaphore: &'a Semaphore,
@@ -86,12 +85,12 @@ impl Semaphore {
         self.permits.take_until(deadline::after(timeout)).then(|| Permit { semaphore: self })
     }
 
-    /// Adds `permits` permits, on top of those that guards give back.
+    /// Adds `permits` permits, in addition to those that guards return.
     ///
     /// # Panics
     ///
-    /// If there would be more than [`usize::MAX`]; nothing changes then. (The permit of a guard
-    /// that would be one too many is gone without a word.)
+    /// If there would be more than [`usize::MAX`] permits; nothing changes then. (A guard's permit
+    /// that would exceed this number is silently discarded.)
     ///
     /// ```
     /// use towline_threads::sync::Semaphore;
@@ -106,7 +105,7 @@ impl Semaphore {
         }
     }
 
-    /// How many permits there are now. Other threads may change that at once.
+    /// How many permits there are now. Other threads may change that at any moment.
     pub fn available(&self) -> usize {
         self.permits.available()
     }
@@ -119,7 +118,7 @@ impl fmt::Debug for Semaphore {
 }
 
 impl Permit<'_> {
-    /// Keeps the permit for good: the semaphore has one less.
+    /// Keeps the permit for good: the semaphore has one permit less.
     ///
     /// ```
     /// use towline_threads::sync::Semaphore;

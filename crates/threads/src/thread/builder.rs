@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::excepthook;
 use super::handle::{JoinHandle, Packet};
 use super::info::{ThreadInfo, current};
-use super::registry;
 use crate::facade::thread as native;
+use crate::registry;
 
-/// Starts a thread with a name, a daemon flag or a stack size of its own.
+/// Starts a thread with a chosen name, daemon flag or stack size.
 ///
 /// ```
 /// use towline_threads::thread;
@@ -35,7 +35,7 @@ pub struct Builder {
 ///
 /// # Panics
 ///
-/// If the operating system refuses another thread; [`Builder::spawn`] returns that as an error.
+/// If the operating system cannot create the thread; [`Builder::spawn`] returns that as an error.
 ///
 /// ```
 /// use towline_threads::thread;
@@ -66,23 +66,23 @@ impl Builder {
         self
     }
 
-    /// Says whether [`run`](super::run()) leaves the thread behind (true) or waits for it (false).
+    /// Sets the daemon flag: [`run`](super::run()) leaves a daemon behind and waits for other
+    /// threads.
     ///
-    /// Unless this is called, the thread has the flag of the thread that starts it, if that one
-    /// was started by this crate; the main thread and foreign ones start threads that are waited
-    /// for.
+    /// By default, the thread inherits the flag of the thread that starts it, if this crate started
+    /// that one. Threads started by the main thread or by a foreign one are not daemons.
     pub fn daemon(mut self, daemon: bool) -> Self {
         self.daemon = Some(daemon);
         self
     }
 
-    /// The size of the thread's stack in bytes; the system may round it up.
+    /// Sets the size of the thread's stack in bytes; the system may round it up.
     pub fn stack_size(mut self, size_bytes: usize) -> Self {
         self.stack_size = Some(size_bytes);
         self
     }
 
-    /// Fills in what has not been said.
+    /// Fills in settings that have not been set.
     pub(super) fn or(mut self, name: Option<String>, daemon: Option<bool>) -> Self {
         self.name = self.name.or(name);
         self.daemon = self.daemon.or(daemon);
@@ -92,12 +92,13 @@ impl Builder {
     /// Starts the thread.
     ///
     /// A panic in `f` ends the thread and is kept for [`JoinHandle::join`]. Dropping the handle
-    /// lets the thread run on.
+    /// detaches the thread.
     ///
     /// # Errors
     ///
-    /// What the operating system says when it refuses another thread, or
-    /// [`io::ErrorKind::InvalidInput`] if the name contains a NUL byte. `f` is dropped then.
+    /// The operating system's error if it cannot create the thread, or
+    /// [`io::ErrorKind::InvalidInput`] if the name contains a NUL byte. `f` is then dropped without
+    /// running.
     pub fn spawn<T, F>(self, f: F) -> io::Result<JoinHandle<T>>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -122,7 +123,8 @@ impl Builder {
             if let Err(payload) = &outcome {
                 excepthook::report(&ThreadInfo::new(Arc::clone(&own)), payload);
             }
-            // Off the list before the result is seen: whoever has joined finds it gone.
+            // Off the list before the result is visible: after a join, the thread is no longer
+            // listed.
             registry::leave(&own);
             result.finish(outcome);
         });

@@ -1,11 +1,11 @@
-//! What every thread is doing, for whoever looks at a program that stands still.
+//! What every thread is doing, to find out why a program hangs.
 
 use std::fmt;
 
 use super::info::ThreadInfo;
-use super::registry;
+use crate::registry;
 
-/// The live threads and what each is blocked on; prints as a table.
+/// The live threads and what each is blocked on; prints one thread per line.
 #[derive(Debug, Clone)]
 pub struct Dump {
     threads: Vec<DumpedThread>,
@@ -20,9 +20,9 @@ pub struct DumpedThread {
 
 /// Lists every live thread with its number, its daemon flag and what it waits for.
 ///
-/// Ours; Python has `faulthandler`, which prints stacks. Only waits of this crate are known: a
-/// thread that sleeps or reads a socket is shown as running. Each line is true for the moment at
-/// which it was taken; the threads are not stopped.
+/// CPython's `faulthandler` prints stacks instead. Only waits of this crate are known: a thread
+/// that sleeps or reads a socket is shown as running. Each line is true for the moment it was
+/// taken: the threads keep running.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -61,7 +61,7 @@ impl DumpedThread {
         &self.info
     }
 
-    /// What the thread is blocked on, in words; `None` if it runs.
+    /// What the thread is blocked on, in words; `None` if it is running.
     pub fn waits_for(&self) -> Option<&str> {
         self.waits_for.as_deref()
     }

@@ -1,8 +1,8 @@
-//! Who is told when a thread ends by a panic.
+//! The hook that is called when a thread ends by a panic.
 //!
-//! The hook belongs to the process. It is called by the thread that panicked, while that thread is
-//! still on the list and before anybody who joins it gets the panic. The lock around it is held for
-//! as long as it takes to copy a pointer, never while the hook runs.
+//! There is one hook per process. The thread that panicked calls it while it is still listed,
+//! before a join returns the panic. The lock around the hook is held only to copy a pointer, never
+//! while the hook runs.
 
 use std::any::Any;
 use std::fmt;
@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use super::info::ThreadInfo;
 use crate::panic::{self, Payload};
 
-/// A thread that ended by a panic, and what the panic said.
+/// A thread that ended by a panic, and the panic's payload.
 pub struct Excepted<'a> {
     thread: &'a ThreadInfo,
     payload: &'a (dyn Any + Send),
@@ -24,15 +24,15 @@ type Hook = dyn Fn(&Excepted<'_>) + Send + Sync;
 
 static HOOK: Mutex<Option<Arc<Hook>>> = Mutex::new(None);
 
-/// Has `hook` called whenever a thread that this crate started ends by a panic.
+/// Sets the hook to call whenever a thread that this crate started ends by a panic.
 ///
-/// As Python's `threading.excepthook`; an earlier hook is replaced. The hook is called in the
-/// thread that panicked, after its closure has unwound. The panic is still the result of
-/// [`join`](super::JoinHandle::join), and the standard library's panic hook has been called before:
-/// this one is for those who want to know *which* thread is gone, be it joined or not.
+/// Like Python's `threading.excepthook`; it replaces an earlier hook. The hook is called in the
+/// thread that panicked, after its closure has unwound. The standard library's panic hook has
+/// already run, and the panic is still the result of [`join`](super::JoinHandle::join): this hook
+/// tells *which* thread has ended, whether or not it is ever joined.
 ///
-/// A panic in a pool's task is not reported here, for it ends no thread: it is the result of the
-/// task's [`Future`](crate::Future). A hook that panics is survived.
+/// A panic in a pool's task is not reported here, because it ends no thread: it is the result of
+/// the task's [`Future`](crate::Future). A panic in the hook itself is caught.
 ///
 /// ```
 /// use std::sync::mpsc;
@@ -51,9 +51,9 @@ pub fn set_excepthook(hook: impl Fn(&Excepted<'_>) + Send + Sync + 'static) {
     replace(Some(Arc::new(hook)));
 }
 
-/// Takes the hook away: from now on nobody is told.
+/// Removes the hook.
 ///
-/// A thread that ends at this moment may still be calling it.
+/// A thread that is ending at this moment may still call it.
 ///
 /// ```
 /// use towline_threads::thread;
@@ -64,28 +64,28 @@ pub fn clear_excepthook() {
     replace(None);
 }
 
-/// Tells the hook, if there is one, that `thread` ends by a panic. Called in that thread.
+/// Calls the hook, if there is one, for `thread`, which ends by a panic. Runs in that thread.
 pub(super) fn report(thread: &ThreadInfo, payload: &Payload) {
     let hook = HOOK.lock().clone();
     let Some(hook) = hook else {
         return;
     };
     let payload: &(dyn Any + Send) = &**payload;
-    // The hook is moved in, because it may die here: its destructor is the user's code as well.
+    // The hook is moved in because this may drop it: its destructor is user code as well.
     let called = catch_unwind(AssertUnwindSafe(move || hook(&Excepted { thread, payload })));
     if let Err(payload) = called {
         panic::drop_quietly(payload);
     }
 }
 
-/// For threads of ours whose panic is caught before their closure ends.
+/// Reports a panic that was caught before the thread's closure ended.
 pub(crate) fn report_panic(payload: &Payload) {
     report(&super::current(), payload);
 }
 
 fn replace(hook: Option<Arc<Hook>>) {
     let before = std::mem::replace(&mut *HOOK.lock(), hook);
-    // Not under the lock: its destructor is the user's code.
+    // Not under the lock: its destructor is user code.
     drop(before);
 }
 

@@ -11,9 +11,10 @@ use crate::deadlock::{Deadlock, LOOK_AGAIN, Obstacle, PATIENCE, publish};
 use crate::facade::thread as native;
 use crate::facade::{Condvar, Mutex, MutexGuard};
 use crate::panic;
-use crate::waiting::{self, Waiting};
+use crate::registry::Waiting;
+use crate::waiting;
 
-/// The right to a thread's result.
+/// The handle of a thread: waits for its end and takes its result.
 ///
 /// ```
 /// use std::time::Duration;
@@ -33,8 +34,8 @@ use crate::waiting::{self, Waiting};
 /// assert_eq!(worker.join().unwrap(), "done");
 /// ```
 ///
-/// In CPython a thread is joined as often as one likes, and what it returned is lost. Here a join
-/// gives the result, so there is one:
+/// In CPython a thread can be joined any number of times, and its return value is lost. Here a join
+/// returns the value, so it can happen only once:
 ///
 /// ```compile_fail,E0382
 /// use towline_threads::thread;
@@ -44,7 +45,8 @@ use crate::waiting::{self, Waiting};
 /// let second = worker.join();
 /// ```
 ///
-/// As [`spawn`](super::spawn) both makes and starts a thread, none is joined before its start:
+/// Because [`spawn`](super::spawn) both creates and starts a thread, none can be joined before its
+/// start:
 ///
 /// ```compile_fail,E0599
 /// use towline_threads::thread;
@@ -58,14 +60,14 @@ pub struct JoinHandle<T> {
     native: Option<native::JoinHandle<()>>,
 }
 
-/// Why a join gave no value.
+/// Why a join returned no value.
 #[non_exhaustive]
 pub enum JoinError {
-    /// The thread had not ended when the time was up. It runs on; join again.
+    /// The thread had not ended when the time was up. It keeps running; join again.
     Timeout,
-    /// The thread panicked; this is what it panicked with.
+    /// The thread panicked with this payload.
     Panicked(Box<dyn Any + Send>),
-    /// A thread asked to wait for its own end.
+    /// A thread tried to join itself.
     Itself,
     /// An earlier [`JoinHandle::join_timeout`] took the result.
     Taken,
@@ -96,16 +98,16 @@ impl<T> JoinHandle<T> {
     ///
     /// # Errors
     ///
-    /// [`JoinError::Panicked`] with the payload, [`JoinError::Itself`] if this thread is the one
-    /// that is joined, [`JoinError::Taken`] if [`join_timeout`](Self::join_timeout) has returned
-    /// the result before, [`JoinError::Deadlock`] if the thread waits for this one (ours).
+    /// [`JoinError::Panicked`] with the payload, [`JoinError::Itself`] if a thread joins itself,
+    /// [`JoinError::Taken`] if [`join_timeout`](Self::join_timeout) has already returned the
+    /// result, [`JoinError::Deadlock`] if the thread waits for this one.
     pub fn join(mut self) -> Result<T, JoinError> {
         let result = self.join_by_ref(None);
         if matches!(result, Err(JoinError::Itself | JoinError::Deadlock(_))) {
             return result;
         }
         if let Some(native) = self.native.take() {
-            // Also waits for the destructors of thread-locals. A panic has been caught before.
+            // Also waits for the destructors of thread-locals. A panic has already been caught.
             let _ = native.join();
         }
         result
@@ -115,18 +117,18 @@ impl<T> JoinHandle<T> {
     ///
     /// # Errors
     ///
-    /// [`JoinError::Timeout`] if the thread still runs; the handle stays good for another try.
-    /// Else as [`join`](Self::join).
+    /// [`JoinError::Timeout`] if the thread is still running; the handle can be used again.
+    /// Otherwise as [`join`](Self::join).
     pub fn join_timeout(&mut self, timeout: Duration) -> Result<T, JoinError> {
         self.join_by_ref(Some(timeout))
     }
 
-    /// Waits for as long as is said, or without end, and leaves the handle where it is.
+    /// Joins without consuming the handle; `None` waits without a time limit.
     pub(crate) fn join_by_ref(&self, timeout: Option<Duration>) -> Result<T, JoinError> {
         if self.is_current() {
             return Err(JoinError::Itself);
         }
-        // A moment that the clock cannot reach is waited for without end, as `None` says.
+        // A deadline beyond the clock's range means no time limit, like `None`.
         let Some(deadline) = timeout.and_then(deadline::after) else {
             self.wait_for_end()?;
             return self.packet.take(None);
@@ -136,7 +138,7 @@ impl<T> JoinHandle<T> {
         self.packet.take(Some(deadline))
     }
 
-    /// Whether the thread has yet to end.
+    /// Whether the thread has not ended yet.
     pub fn is_alive(&self) -> bool {
         self.info.is_alive()
     }
@@ -151,7 +153,7 @@ impl<T> JoinHandle<T> {
         self.info.clone()
     }
 
-    /// Waits without end, with an eye on rings.
+    /// Waits without a time limit, and looks for deadlocks.
     fn wait_for_end(&self) -> Result<(), JoinError> {
         if self.packet.has_ended() {
             return Ok(());
@@ -180,7 +182,7 @@ impl<T> fmt::Debug for JoinHandle<T> {
 }
 
 impl JoinError {
-    /// The text of the panic, if this is one. A payload that is not text is described.
+    /// The text of the panic, if this is one; a placeholder if the payload is not text.
     ///
     /// ```
     /// use towline_threads::thread;
@@ -240,7 +242,7 @@ impl<T> Packet<T> {
         !matches!(*self.slot.lock(), Slot::Running)
     }
 
-    /// Waits until the thread has ended; false if it has not when the time is up.
+    /// Waits until the thread has ended; false if the time is up first.
     fn wait(&self, deadline: Option<Instant>) -> bool {
         self.wait_with_lock(deadline).is_some()
     }

@@ -1,9 +1,9 @@
-//! Who is running: the current thread, the main thread, all of them.
+//! The threads that are running: the current one, the main one, all of them.
 
 use std::fmt;
 use std::sync::Arc;
 
-use super::registry::{self, Record};
+use crate::registry::{self, Record};
 
 /// A thread's name, number and daemon flag, and whether it is still running.
 ///
@@ -22,10 +22,10 @@ pub struct ThreadInfo {
     record: Arc<Record>,
 }
 
-/// The running thread.
+/// The current thread.
 ///
-/// A thread that was started without this crate is listed from this call on, as a daemon, under
-/// the name that it has (or `Foreign-N`).
+/// A thread started without this crate is listed from this call on, as a daemon, under its own name
+/// (or `Foreign-N`).
 ///
 /// ```
 /// use towline_threads::thread;
@@ -38,7 +38,7 @@ pub fn current() -> ThreadInfo {
 
 /// Every live thread that this crate knows of: the main thread first, then by age.
 ///
-/// Daemon threads and the workers of pools are among them.
+/// This includes daemon threads and the workers of pools.
 ///
 /// ```
 /// use towline_threads::{sync::Event, thread};
@@ -88,7 +88,7 @@ impl ThreadInfo {
         &self.record.name
     }
 
-    /// The thread's number, unique in this process and never used again.
+    /// The thread's number, unique in this process and never reused.
     pub fn id(&self) -> u64 {
         self.record.id
     }
@@ -98,7 +98,7 @@ impl ThreadInfo {
         self.record.daemon
     }
 
-    /// Whether the thread has yet to end.
+    /// Whether the thread has not ended yet.
     pub fn is_alive(&self) -> bool {
         self.record.is_alive()
     }

@@ -1,11 +1,11 @@
-//! Named threads, the list of those alive, joins with a timeout, and a `main` that waits.
+//! Named threads, a list of live threads, joins with a timeout, and a `main` that waits.
 //!
 //! Every thread started here has a name (`Thread-N` unless one is given), a number that is never
-//! used twice, and a *daemon* flag: [`run()`] waits for the threads that are not daemons and leaves
-//! the others behind. A thread inherits the flag of the thread that starts it.
+//! reused, and a *daemon* flag: [`run()`] waits for the threads that are not daemons and leaves the
+//! others behind. A thread inherits the flag of the thread that starts it.
 //!
-//! A process-wide registry holds one record for each live thread; it belongs to this module and is
-//! touched by whichever thread starts, ends or asks.
+//! The process-wide registry (`registry.rs`) holds one record for each live thread. This module fills
+//! it, from whichever thread starts, ends or asks.
 //!
 //! ```
 //! use towline_threads::thread;
@@ -21,7 +21,6 @@ mod dump;
 mod excepthook;
 mod handle;
 mod info;
-pub(crate) mod registry;
 mod run;
 mod runnable;
 

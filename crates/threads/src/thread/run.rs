@@ -2,17 +2,17 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use super::registry;
+use crate::registry;
 
-/// Runs `main_fn` and then waits for every thread of this crate that is not a daemon.
+/// Runs `main_fn`, then waits for every non-daemon thread of this crate.
 ///
-/// Threads that are started meanwhile by those threads are waited for too; daemon threads and
-/// threads started without this crate are left behind. Where CPython does this at the exit of the
-/// process, a Rust program says so by calling `run` in its `main`.
+/// This includes threads that those threads start meanwhile. Daemon threads and threads started
+/// without this crate are left behind. CPython does this when the process exits; a Rust program
+/// calls `run` in its `main`.
 ///
 /// # Panics
 ///
-/// With the panic of `main_fn`, after the threads have ended.
+/// Resumes a panic of `main_fn` after the threads have ended.
 ///
 /// ```
 /// use std::sync::Arc;

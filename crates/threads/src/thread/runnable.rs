@@ -1,14 +1,14 @@
-//! Types that are threads, as Python's subclasses of `Thread` are.
+//! Types that run as threads, like Python's subclasses of `Thread`.
 
 use std::io;
 
 use super::builder::Builder;
 use super::handle::JoinHandle;
 
-/// Something that a thread can do, with the data that it needs.
+/// Work for a thread, with the data it needs.
 ///
-/// Python's way is a subclass of `Thread` with a `run` of its own. Here it is a value that is moved
-/// into the thread; what `run` returns is what [`join`](JoinHandle::join) gives.
+/// In Python, this is a subclass of `Thread` with its own `run`. Here, the value moves into the
+/// thread, and [`join`](JoinHandle::join) returns what `run` returns.
 ///
 /// ```
 /// use towline_threads::thread::{self, Runnable};
@@ -34,7 +34,7 @@ use super::handle::JoinHandle;
 /// assert_eq!(adder.join().unwrap(), 6);
 /// ```
 ///
-/// In Python a thread that is started twice is an error at run time. Here it does not compile:
+/// In Python, starting a thread twice is a run-time error. Here, it does not compile:
 ///
 /// ```compile_fail,E0382
 /// use towline_threads::thread::{self, Runnable};
@@ -52,30 +52,30 @@ use super::handle::JoinHandle;
 /// thread::start(once);
 /// ```
 pub trait Runnable {
-    /// What the thread leaves behind.
+    /// What the thread returns.
     type Output: Send + 'static;
 
-    /// What the thread does.
+    /// Does the work, in the thread.
     fn run(self) -> Self::Output;
 
-    /// The thread's name; `None` for `Thread-N`. Asked once, before the thread is started, in the
+    /// The thread's name; `None` for `Thread-N`. Called once, before the thread starts, in the
     /// thread that starts it.
     fn name(&self) -> Option<String> {
         None
     }
 
-    /// Whether the thread is a daemon; `None` for the flag of the thread that starts it. Asked as
-    /// the name is.
+    /// Whether the thread is a daemon; `None` inherits the flag of the thread that starts it.
+    /// Called like [`name`](Self::name).
     fn daemon(&self) -> Option<bool> {
         None
     }
 }
 
-/// Starts a thread that does what `runnable` says, under the name and the flag that it asks for.
+/// Starts a thread that runs `runnable`, with the name and the flag that it asks for.
 ///
 /// # Panics
 ///
-/// If the operating system refuses another thread, or if the name contains a NUL byte;
+/// If the operating system cannot create the thread, or if the name contains a NUL byte;
 /// [`Builder::start`] returns that as an error.
 pub fn start<R>(runnable: R) -> JoinHandle<R::Output>
 where
@@ -88,9 +88,9 @@ where
 }
 
 impl Builder {
-    /// Starts a thread that does what `runnable` says.
+    /// Starts a thread that runs `runnable`.
     ///
-    /// A name or a flag that was given to the builder wins over those that the runnable asks for.
+    /// The builder's name and flag take precedence over those that the runnable asks for.
     ///
     /// # Errors
     ///

@@ -1,28 +1,30 @@
-//! The list of live threads: one record each, one lock around all.
+//! The list of live threads: one record each, one lock around the list.
 //!
-//! A thread is enrolled by the thread that starts it, before it runs, and leaves by itself when its
-//! closure has ended. Threads that were started elsewhere enrol when they first ask who they are,
-//! and leave by the destructor of their thread-local seat.
+//! The thread that starts another one enrols it before it runs; the new thread leaves the list when
+//! its closure has ended. Threads started elsewhere enrol when they first ask who they are, and
+//! leave through the destructor of their thread-local seat.
 //!
-//! None of this is a protocol of its own, so its locks are `parking_lot`'s under loom and shuttle
-//! too; nobody waits under them.
+//! No hand-written protocol depends on these locks, so they are `parking_lot`'s under loom and
+//! shuttle too.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::agent::AgentId;
+use crate::agent_id::AgentId;
 use crate::facade;
-use crate::waiting::Waiting;
+use crate::holder::Owner;
+use crate::naming::Name;
 
-/// What is known of one thread.
+/// What the crate knows about one thread.
 pub(crate) struct Record {
-    pub(super) id: u64,
-    pub(super) name: String,
-    pub(super) daemon: bool,
+    pub(crate) id: u64,
+    pub(crate) name: String,
+    pub(crate) daemon: bool,
     origin: Origin,
     alive: AtomicBool,
     /// What the thread is blocked on.
@@ -37,31 +39,63 @@ enum Origin {
     Foreign,
 }
 
+/// What a thread is blocked on.
+pub(crate) enum Waiting {
+    /// Something that nobody holds: an event, a queue, a barrier.
+    Object { kind: &'static str, name: Name },
+    /// A lock, and where to read who holds it.
+    Lock { kind: &'static str, name: Name, owner: Owner },
+    /// The end of a thread.
+    Thread { name: String },
+    /// A task's result.
+    Task,
+    /// New tasks: the thread is an idle worker.
+    Work,
+}
+
 impl Record {
     fn new(id: u64, name: String, daemon: bool, origin: Origin) -> Arc<Self> {
         Arc::new(Self { id, name, daemon, origin, alive: AtomicBool::new(true), waiting: Mutex::new(None) })
     }
 
-    /// The number that leads from an agent to its thread.
+    /// The thread's number, as used in agents' numbers.
     pub(crate) fn number(&self) -> u32 {
-        // Two threads of one number could share a lock; sooner than that, stop.
+        // Two threads with the same number could share a lock: panic instead.
         u32::try_from(self.id).unwrap_or_else(|_| panic!("a process can start {} threads, not more", u32::MAX))
     }
 
     /// What the thread is blocked on, in words.
-    pub(super) fn waits_for(&self) -> Option<String> {
+    pub(crate) fn waits_for(&self) -> Option<String> {
         self.waiting.lock().as_ref().map(ToString::to_string)
     }
 
-    pub(super) fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         self.alive.load(Ordering::Acquire)
     }
 
-    /// The daemon flag that a thread started by this one gets unless it asks for another.
+    /// The daemon flag that threads started by this one inherit.
     ///
     /// Nobody chose the flag of a foreign thread, so it is not passed on.
-    pub(super) fn heritage(&self) -> bool {
+    pub(crate) fn heritage(&self) -> bool {
         self.daemon && self.origin == Origin::Ours
+    }
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Object { kind, name } => write!(f, "waits for {kind} {name}"),
+            Self::Lock { kind, name, owner } => {
+                write!(f, "waits for {kind} {name}")?;
+                match owner.get() {
+                    None => Ok(()),
+                    Some(holder) => write!(f, " held by {}", describe(holder)),
+                }
+            }
+            Self::Thread { name } => write!(f, "waits for thread {name} to end"),
+            Self::Task => f.write_str("waits for a task"),
+            Self::Work => f.write_str("waits for work"),
+        }
     }
 }
 
@@ -70,12 +104,12 @@ const MAIN_ID: u64 = 1;
 static MAIN: LazyLock<Arc<Record>> =
     LazyLock::new(|| Record::new(MAIN_ID, "MainThread".to_owned(), false, Origin::Main));
 
-/// All live threads but the main one, by number.
+/// All live threads except the main one, by number.
 static THREADS: Mutex<BTreeMap<u64, Arc<Record>>> = Mutex::new(BTreeMap::new());
 /// Notified whenever a thread leaves the list.
 static LEFT: Condvar = Condvar::new();
 
-/// Whether a thread has the main thread's record.
+/// Whether a thread has claimed the main thread's record.
 static MAIN_SEATED: AtomicBool = AtomicBool::new(false);
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(MAIN_ID + 1);
@@ -97,37 +131,37 @@ facade::local! {
     static CURRENT: RefCell<Option<Seat>> = RefCell::new(None);
 }
 
-/// Puts a thread that is about to be started on the list.
-pub(super) fn enrol(name: Option<String>, daemon: bool) -> Arc<Record> {
+/// Adds a thread that is about to start to the list.
+pub(crate) fn enrol(name: Option<String>, daemon: bool) -> Arc<Record> {
     let name = name.unwrap_or_else(|| format!("Thread-{}", NEXT_NAME.fetch_add(1, Ordering::Relaxed)));
     insert(Record::new(next_id(), name, daemon, Origin::Ours))
 }
 
 /// Tells the running thread which record is its own.
-pub(super) fn sit_down(record: Arc<Record>) {
-    // Only a thread whose thread-locals are being destroyed has no seat to take.
+pub(crate) fn sit_down(record: Arc<Record>) {
+    // Fails only while the thread's thread-locals are being destroyed.
     let _ = CURRENT.try_with(|seat| *seat.borrow_mut() = Some(Seat(record)));
 }
 
-/// Takes a thread off the list; once more is harmless.
-pub(super) fn leave(record: &Record) {
+/// Removes a thread from the list; a second call is harmless.
+pub(crate) fn leave(record: &Record) {
     record.alive.store(false, Ordering::Release);
     THREADS.lock().remove(&record.id);
     LEFT.notify_all();
 }
 
-pub(super) fn main_record() -> Arc<Record> {
+pub(crate) fn main_record() -> Arc<Record> {
     Arc::clone(&MAIN)
 }
 
-pub(super) fn current_record() -> Arc<Record> {
+pub(crate) fn current_record() -> Arc<Record> {
     CURRENT
         .try_with(|seat| {
             let mut seat = seat.borrow_mut();
             Arc::clone(&seat.get_or_insert_with(|| Seat(adopt())).0)
         })
         .unwrap_or_else(|_| {
-            // The thread's last destructors are running: it is on no list any more.
+            // The thread's last destructors are running: it has left the list.
             let record = Record::new(next_id(), "(ending)".to_owned(), true, Origin::Foreign);
             record.alive.store(false, Ordering::Release);
             record
@@ -146,7 +180,7 @@ pub(crate) fn set_waiting(waiting: Option<Waiting>) -> Option<Waiting> {
     std::mem::replace(&mut *place, waiting)
 }
 
-/// A thread's name, and which of its tasks is meant.
+/// The name of an agent's thread, and the task's number if the agent is a task.
 pub(crate) fn describe(agent: AgentId) -> String {
     let number = agent.thread();
     let name = if u64::from(number) == MAIN_ID {
@@ -161,23 +195,23 @@ pub(crate) fn describe(agent: AgentId) -> String {
 }
 
 /// The main thread first, then the others by number.
-pub(super) fn live() -> Vec<Arc<Record>> {
+pub(crate) fn live() -> Vec<Arc<Record>> {
     let threads = THREADS.lock();
     std::iter::once(main_record()).chain(threads.values().cloned()).collect()
 }
 
-pub(super) fn count() -> usize {
+pub(crate) fn count() -> usize {
     THREADS.lock().len() + 1
 }
 
-/// The threads that are in [`wait_for_non_daemons`], in the order in which they came. Locked after
-/// `THREADS`.
+/// The threads that are in [`wait_for_non_daemons`], in order of arrival. Locked after `THREADS`.
 static IN_RUN: Mutex<Vec<u64>> = Mutex::new(Vec::new());
 
-/// Blocks until no thread of ours is left that is neither a daemon nor the caller.
+/// Blocks until all our non-daemon threads have ended, except the caller.
 ///
-/// A caller that others wait for does not wait for those who are here already: they wait for it.
-pub(super) fn wait_for_non_daemons() {
+/// If others wait for the caller, it does not wait for threads that are already waiting here: those
+/// wait for it.
+pub(crate) fn wait_for_non_daemons() {
     let own = current_record();
     let mut threads = THREADS.lock();
     let waited_for = own.origin == Origin::Ours && !own.daemon;
@@ -191,13 +225,13 @@ pub(super) fn wait_for_non_daemons() {
     IN_RUN.lock().retain(|id| *id != own.id);
 }
 
-/// The record of a thread that was not started here.
+/// Enrols a thread that this crate did not start.
 fn adopt() -> Arc<Record> {
     let native = std::thread::current();
     match native.name() {
-        // The standard library gives this name to the main thread.
-        // It gives any thread the name that is asked for, too: the record, and with it the number, is
-        // for one thread only. Two threads of one number would get into one `RLock`.
+        // The standard library gives this name to the main thread, and to any thread that asks for
+        // it. Only one thread gets the main record and its number: two threads with the same number
+        // could enter the same `RLock`.
         Some("main") if !MAIN_SEATED.swap(true, Ordering::Relaxed) => main_record(),
         name => {
             let name =
