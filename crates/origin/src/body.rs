@@ -1,7 +1,6 @@
 //! The body of a response: bytes made on demand, cut, stalled and paced as the script says. Owns
 //! its place in the content; polled by the HTTP stack on the connection's serving thread.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,63 +13,22 @@ use hyper::body::{Frame, SizeHint};
 use tokio::time::{Sleep, sleep, sleep_until};
 
 use crate::conn::Conn;
-use crate::content::fill;
-use crate::fault::{StreamEnd, header_name, header_value};
+use crate::effects::{Effects, Ending};
+use crate::entry::InFlight;
+use crate::fault::StreamEnd;
+use crate::header::{header_name, header_value};
 use crate::pace::{Pace, chunk_bytes};
-use crate::resource::InFlight;
-use crate::rule::{Effects, Ending};
+use crate::span::{CHUNK_BYTES, Span};
 use crate::state::Shared;
 use crate::stats::PathCounters;
 
-/// Small enough for the second-level cache, large enough for few system calls.
-pub(crate) const CHUNK_BYTES: usize = 128 * 1024;
 /// Many streams share an HTTP/2 connection, each with a chunk in memory.
 const HTTP2_CHUNK_BYTES: usize = 64 * 1024;
-/// Chunks below this are not worth a pooled block.
-const POOLED_BYTES: usize = 32 * 1024;
-const POOL_BLOCKS: usize = 16;
 /// Time for HTTP/2 to write what it was given before a scripted end throws it away.
 const HTTP2_DRAIN: Duration = Duration::from_millis(10);
 
 /// What ends a body before its time.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Where bytes come from.
-enum Source {
-    Text(Bytes),
-    Content { seed: u64, offset: u64 },
-}
-
-/// So many bytes from one source; a body is a sequence of these.
-pub(crate) struct Span {
-    source: Source,
-    len: u64,
-}
-
-impl Span {
-    /// This text.
-    pub(crate) fn text(text: impl Into<Bytes>) -> Self {
-        let text = text.into();
-        Self { len: text.len() as u64, source: Source::Text(text) }
-    }
-
-    /// `len` bytes of the content `seed` from `offset` on.
-    pub(crate) fn content(seed: u64, offset: u64, len: u64) -> Self {
-        Self { source: Source::Content { seed, offset }, len }
-    }
-
-    pub(crate) fn len(&self) -> u64 {
-        self.len
-    }
-
-    /// `count` of its bytes from its byte `start` on.
-    fn bytes(&self, start: u64, count: usize) -> Bytes {
-        match &self.source {
-            Source::Text(text) => text.slice(start as usize..start as usize + count),
-            Source::Content { seed, offset } => made(*seed, *offset + start, count),
-        }
-    }
-}
 
 /// Whom the bytes are counted for, and whose rates they share.
 pub(crate) struct Owner {
@@ -103,7 +61,7 @@ pub(crate) struct OriginBody {
 
 impl OriginBody {
     pub(crate) fn new(spans: Vec<Span>, length_known: bool, mut script: Effects, owner: Owner) -> Self {
-        let spans: VecDeque<Span> = spans.into_iter().filter(|span| span.len > 0).collect();
+        let spans: VecDeque<Span> = spans.into_iter().filter(|span| span.len() > 0).collect();
         let len: u64 = spans.iter().map(Span::len).sum();
         script.settle(len);
         if !owner.http2 {
@@ -129,7 +87,7 @@ impl OriginBody {
         let cut = self.script.cut.map_or(u64::MAX, |(at, _)| at);
         let stall = self.script.stall.map_or(u64::MAX, |(at, _)| at);
         let end = self.script.stream_end.map_or(u64::MAX, |(at, _)| at);
-        let span = self.spans.front().map_or(0, |span| span.len - self.begun);
+        let span = self.spans.front().map_or(0, |span| span.len() - self.begun);
         (self.len.min(cut).min(stall).min(end) - self.sent).min(span)
     }
 
@@ -162,7 +120,7 @@ impl OriginBody {
     fn take(&mut self, count: usize) -> Bytes {
         let bytes = self.spans.front().map_or_else(Bytes::new, |span| span.bytes(self.begun, count));
         self.begun += count as u64;
-        if self.spans.front().is_some_and(|span| span.len == self.begun) {
+        if self.spans.front().is_some_and(|span| span.len() == self.begun) {
             self.spans.pop_front();
             self.begun = 0;
         }
@@ -323,47 +281,4 @@ impl hyper::body::Body for OriginBody {
     fn size_hint(&self) -> SizeHint {
         if self.length_known { SizeHint::with_exact(self.len - self.sent) } else { SizeHint::default() }
     }
-}
-
-thread_local! {
-    /// Blocks that were sent, to be filled again without clearing.
-    static BLOCKS: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
-}
-
-/// A pooled block of which the first `len` bytes are on their way.
-struct Block {
-    bytes: Box<[u8]>,
-    len: usize,
-}
-
-impl AsRef<[u8]> for Block {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-}
-
-impl Drop for Block {
-    fn drop(&mut self) {
-        let bytes = std::mem::take(&mut self.bytes);
-        // A thread that is ending has no pool any more.
-        let _ = BLOCKS.try_with(|blocks| {
-            let mut blocks = blocks.borrow_mut();
-            if blocks.len() < POOL_BLOCKS {
-                blocks.push(bytes);
-            }
-        });
-    }
-}
-
-/// `count` bytes of the content, at most [`CHUNK_BYTES`].
-fn made(seed: u64, offset: u64, count: usize) -> Bytes {
-    if count < POOLED_BYTES {
-        let mut bytes = vec![0; count];
-        fill(seed, offset, &mut bytes);
-        return Bytes::from(bytes);
-    }
-    let pooled = BLOCKS.try_with(|blocks| blocks.borrow_mut().pop());
-    let mut bytes = pooled.ok().flatten().unwrap_or_else(|| vec![0; CHUNK_BYTES].into_boxed_slice());
-    fill(seed, offset, &mut bytes[..count]);
-    Bytes::from_owner(Block { bytes, len: count })
 }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 use http::{HeaderMap, HeaderName};
 
-use crate::version::seconds;
+use crate::date::seconds;
 
 /// The fields that make a request conditional.
 pub(crate) static FIELDS: [HeaderName; 4] = [IF_MATCH, IF_UNMODIFIED_SINCE, IF_NONE_MATCH, IF_MODIFIED_SINCE];

@@ -1,17 +1,15 @@
-//! What can go wrong, as values: a [`Fault`] says what happens, a [`Scope`] to which requests, and
+//! What can go wrong, as values: a [`Fault`] says what happens, a [`Scope`](crate::Scope) to which requests, and
 //! several of them compose.
 //!
-//! To add a fault: a variant here, a field of `Effects` and a line in `RuleSet::apply` (`rule.rs`),
-//! and the place that looks at the field: `respond.rs` and `reply.rs` for what is answered,
+//! To add a fault: a variant here, a field of `Effects` (`effects.rs`), an arm in `Armed::play`
+//! (`rule_set.rs`), and the place that looks at the field: `respond.rs` and `reply.rs` for what is answered,
 //! `version.rs` for its validators, `body.rs` for how its bytes flow, `raw.rs` for what no HTTP library
 //! would send, `worker.rs` for connections.
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderName, HeaderValue, StatusCode};
-
+use crate::header::{header_bytes, header_name, header_value, status_code};
 use crate::page::{Page, PageBy};
-use crate::rule::{Rule, Scope};
 
 /// More header fields than this do not fit into the table that they are kept in.
 const HEADERS_MAX: usize = 20_000;
@@ -343,18 +341,6 @@ impl Above {
 }
 
 impl Fault {
-    /// This fault, for the requests of `scope` only.
-    #[must_use]
-    pub fn when(self, scope: Scope) -> Rule {
-        Rule { fault: self, scope }
-    }
-
-    /// This fault, for the first `count` requests only.
-    #[must_use]
-    pub fn first(self, count: u64) -> Rule {
-        self.when(Scope::every().first(count))
-    }
-
     /// Stops a script that could not be sent before it reaches the server's threads.
     pub(crate) fn check(&self) {
         match self {
@@ -412,30 +398,6 @@ impl Fault {
             _ => {}
         }
     }
-}
-
-/// `text` as a header value.
-///
-/// # Panics
-/// If it holds a control character. Builders call this first, so that the server never does.
-pub(crate) fn header_value(text: &str) -> HeaderValue {
-    header_bytes(text.as_bytes())
-}
-
-/// `bytes` as a header value; panics like [`header_value`].
-pub(crate) fn header_bytes(bytes: &[u8]) -> HeaderValue {
-    HeaderValue::from_bytes(bytes)
-        .unwrap_or_else(|_| panic!("{:?} cannot be a header value", String::from_utf8_lossy(bytes)))
-}
-
-/// `name` as a header name; panics like [`header_value`] if it cannot be one.
-pub(crate) fn header_name(name: &str) -> HeaderName {
-    HeaderName::from_bytes(name.as_bytes()).unwrap_or_else(|_| panic!("{name:?} cannot be a header name"))
-}
-
-/// `code` as a status; panics like [`header_value`] if it is outside 100 to 999.
-pub(crate) fn status_code(code: u16) -> StatusCode {
-    StatusCode::from_u16(code).unwrap_or_else(|_| panic!("{code} cannot be a status code"))
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 
 use std::time::SystemTime;
 
+use crate::date::seconds;
 use crate::fault::RangeLie;
-use crate::version::seconds;
 
 /// What a `Range` field comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,14 +11,17 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use hyper::body::Body;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use crate::body::{OriginBody, Owner, Span};
-use crate::conn::Gate;
-use crate::fault::{BadChunk, header_value};
+use crate::body::{OriginBody, Owner};
+use crate::effects::Effects;
+use crate::fault::BadChunk;
+use crate::gate::Gate;
+use crate::header::header_value;
 use crate::reply::Reply;
 use crate::resource::Length;
-use crate::rule::Effects;
+use crate::span::Span;
 
 /// Seed of what is sent behind a body's end.
 const SURPLUS_SEED: u64 = 0x5255_5053;
@@ -42,6 +45,24 @@ enum Framing {
         broken: Option<(u64, BadChunk)>,
         trailers: Vec<(String, String)>,
     },
+}
+
+/// Where a request leaves an answer for whoever drives its connection to write.
+#[derive(Default)]
+pub(crate) struct RawSlot {
+    answer: Mutex<Option<RawAnswer>>,
+}
+
+impl RawSlot {
+    /// Leaves an answer; the HTTP stack must give the connection back now.
+    pub(crate) fn leave(&self, answer: RawAnswer) {
+        *self.answer.lock() = Some(answer);
+    }
+
+    /// The answer that was left, if there is one.
+    pub(crate) fn take(&self) -> Option<RawAnswer> {
+        self.answer.lock().take()
+    }
 }
 
 /// Whether these faults make an answer that has to be written by hand. Those of the body's framing

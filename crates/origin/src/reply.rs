@@ -11,13 +11,14 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
-use crate::body::{OriginBody, Owner, Span};
+use crate::body::{OriginBody, Owner};
 use crate::conditions::{self, Verdict};
-use crate::fault::{header_name, header_value, status_code};
+use crate::effects::Effects;
+use crate::header::{header_name, header_value, status_code};
 use crate::page::{Page, PageBy};
 use crate::range::{self, Asked};
 use crate::resource::{Length, Ranges, Resource};
-use crate::rule::Effects;
+use crate::span::Span;
 use crate::version::Seen;
 
 /// Between the parts of a body that has several.

@@ -1,14 +1,12 @@
 //! What the origin serves: one path with its content, validators and faults, and patterns that
-//! stand for many. Plain values built by the script; an `Entry` adds the counters of a served one.
+//! stand for many. Plain values built by the script.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderName, HeaderValue};
 
-use crate::fault::{header_name, header_value, status_code};
-use crate::rule::{Rule, RuleSet, checked};
+use crate::header::{header_name, header_value, status_code};
+use crate::rule::{Rule, checked};
 
 /// 2023-11-14 22:13:20 UTC: fixed, so that two runs send the same.
 const LAST_MODIFIED: Duration = Duration::from_secs(1_700_000_000);
@@ -226,39 +224,6 @@ impl Resource {
         status_code(status);
         self.status = Some(status);
         self
-    }
-}
-
-/// A resource that is served, and its counters.
-pub(crate) struct Entry {
-    pub(crate) resource: Resource,
-    pub(crate) rules: RuleSet,
-    in_flight: AtomicUsize,
-}
-
-impl Entry {
-    pub(crate) fn new(resource: Resource) -> Self {
-        Self { rules: RuleSet::new(resource.rules.clone()), in_flight: AtomicUsize::new(0), resource }
-    }
-}
-
-/// A response of an entry that is under way; counted until it is dropped.
-pub(crate) struct InFlight {
-    entry: Arc<Entry>,
-}
-
-impl InFlight {
-    /// Counts one more; also says how many there are now.
-    pub(crate) fn begin(entry: &Arc<Entry>) -> (Self, usize) {
-        let before = entry.in_flight.fetch_add(1, Ordering::Relaxed);
-        let entry = Arc::clone(entry);
-        (Self { entry }, before + 1)
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.entry.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

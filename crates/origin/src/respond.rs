@@ -5,22 +5,32 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::header::{ALLOW, IF_RANGE, RANGE, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use crate::body::{BoxError, OriginBody, Owner};
 use crate::conditions;
 use crate::conn::Conn;
-use crate::fault::{Above, header_value, status_code};
-use crate::raw::{self, RawAnswer};
+use crate::effects::{Detour, Effects, Ending};
+use crate::entry::InFlight;
+use crate::fault::Above;
+use crate::header::{header_value, status_code};
+use crate::raw::{self, RawAnswer, RawSlot};
 use crate::reply::{self, Reply};
-use crate::resource::InFlight;
-use crate::rule::{Ask, Detour, Effects, Ending};
+use crate::scope::Ask;
 use crate::state::Shared;
 use crate::stats::RequestLog;
 
 /// What counts how often a request was redirected.
 const HOP: &str = "hop=";
+
+/// How a request reached the origin, and what only that protocol has.
+pub(crate) enum Via {
+    /// HTTP/1. An answer that the HTTP stack would not write goes into the slot.
+    Http1(Arc<RawSlot>),
+    /// HTTP/2, as this request of its connection, from 1.
+    Http2(u32),
+}
 
 /// What happens where there is no answer.
 enum NoReply {
@@ -31,17 +41,19 @@ enum NoReply {
     GoAway(u32),
 }
 
-/// Answers `request`, the `stream`-th of an HTTP/2 connection (0 over HTTP/1). An error ends the
-/// connection or resets the stream, or means that the answer has been left with the connection for
-/// its driver to write.
+/// Answers `request`. An error ends the connection or resets the stream, or means that the answer is
+/// in the slot of `via`.
 pub(crate) async fn respond(
     shared: Arc<Shared>,
     conn: Arc<Conn>,
-    stream: u32,
+    via: Via,
     request: Request<Incoming>,
 ) -> Result<Response<OriginBody>, BoxError> {
     let (effects, in_flight) = effects(&shared, &conn, &request);
-    let http2 = request.version() == Version::HTTP_2;
+    let (http2, stream) = match via {
+        Via::Http1(_) => (false, 0),
+        Via::Http2(stream) => (true, stream),
+    };
     let path = shared.counters.request(request.uri().path(), http2);
     let now = effects.clock(SystemTime::now());
     let reply = reply(&shared, &request, &effects, stream, now);
@@ -62,10 +74,13 @@ pub(crate) async fn respond(
     if !effects.latency.is_zero() {
         tokio::time::sleep(effects.latency).await;
     }
-    let owner = Owner { shared, conn: Arc::clone(&conn), path, http2, stream, _in_flight: in_flight };
+    let owner = Owner { shared, conn, path, http2, stream, _in_flight: in_flight };
     let head = request.method() == Method::HEAD;
-    if raw::is_raw(&reply, &effects) && !http2 && !head {
-        conn.answer_raw(RawAnswer::new(reply, effects, owner));
+    if let Via::Http1(slot) = &via
+        && !head
+        && raw::is_raw(&reply, &effects)
+    {
+        slot.leave(RawAnswer::new(reply, effects, owner));
         return Err("the script writes the answer itself".into());
     }
     Ok(reply.into_response(head, effects, owner))

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
+use crate::entry::Entry;
 use crate::pace::Pace;
-use crate::resource::{Entry, Pattern, Resource};
-use crate::rule::{Rule, RuleSet};
+use crate::resource::{Pattern, Resource};
+use crate::rule::Rule;
+use crate::rule_set::RuleSet;
 use crate::stats::Counters;
 use crate::tls::Identity;
 

@@ -1,14 +1,12 @@
 //! Which version of a resource a request sees: its validators and its content, as the faults have
 //! them, and what an answer shows of it. Pure; the clock is handed in.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
+use crate::date::moved;
+use crate::effects::Effects;
 use crate::fault::Validators;
 use crate::resource::Resource;
-use crate::rule::Effects;
-
-/// 31 December 9999, the last day that HTTP can name.
-const DATE_MAX: Duration = Duration::from_secs(253_402_300_799);
 
 /// What a request sees of a resource.
 #[derive(Debug)]
@@ -71,19 +69,6 @@ impl Seen {
     }
 }
 
-/// `time` so many seconds later (or earlier), as far as HTTP can name it.
-pub(crate) fn moved(time: SystemTime, seconds: i64) -> SystemTime {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let by = Duration::from_secs(seconds.unsigned_abs());
-    let since = if seconds < 0 { since.saturating_sub(by) } else { since.saturating_add(by) };
-    UNIX_EPOCH + since.min(DATE_MAX)
-}
-
-/// Whole seconds since 1970: what HTTP's dates can tell.
-pub(crate) fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
-}
-
 /// `"a"` → `"a-1"`.
 fn of_backend(etag: &str, backend: u64) -> String {
     match etag.strip_suffix('"') {
@@ -94,7 +79,10 @@ fn of_backend(etag: &str, backend: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
     use super::*;
+    use crate::date::seconds;
 
     fn seen(validators: &[Validators]) -> Seen {
         let effects = Effects { validators: validators.to_vec(), ..Effects::default() };
@@ -127,14 +115,5 @@ mod tests {
         let ranges = seen(&[Validators::OnRangesOnly]);
         assert!(ranges.shown_tag(false).is_none() && ranges.shown_tag(true).is_some());
         assert!(ranges.shown_date(false).is_none() && ranges.shown_date(true).is_some());
-    }
-
-    #[test]
-    fn times_stay_where_http_can_name_them() {
-        let time = UNIX_EPOCH + Duration::from_secs(100);
-        assert_eq!(seconds(moved(time, 7)), 107);
-        assert_eq!(seconds(moved(time, -7)), 93);
-        assert_eq!(moved(time, i64::MIN), UNIX_EPOCH);
-        assert_eq!(moved(time, i64::MAX), UNIX_EPOCH + DATE_MAX);
     }
 }

@@ -17,11 +17,14 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
 
-use crate::body::CHUNK_BYTES;
-use crate::conn::{Conn, Gate, Socket, Ticket};
+use crate::conn::{Conn, Ticket};
+use crate::effects::Ending;
 use crate::fault::Above;
-use crate::respond::respond;
-use crate::rule::Ending;
+use crate::gate::Gate;
+use crate::raw::RawSlot;
+use crate::respond::{Via, respond};
+use crate::socket::Socket;
+use crate::span::CHUNK_BYTES;
 use crate::state::Shared;
 
 /// Hundreds of connections may come at once.
@@ -195,8 +198,8 @@ where
 {
     let of_requests = Arc::clone(&conn);
     let service = service_fn(move |request| {
-        let stream = of_requests.next_stream();
-        respond(Arc::clone(&shared), Arc::clone(&of_requests), stream, request)
+        let via = Via::Http2(of_requests.next_stream());
+        respond(Arc::clone(&shared), Arc::clone(&of_requests), via, request)
     });
     let mut builder = http2::Builder::new(TokioExecutor::new());
     // Whether there is a date is the script's to say.
@@ -218,15 +221,18 @@ async fn drive_http1<S>(mut gate: Gate<S>, conn: Arc<Conn>, shared: Arc<Shared>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let slot = Arc::new(RawSlot::default());
     loop {
-        let (of_requests, shared) = (Arc::clone(&conn), Arc::clone(&shared));
-        let service = service_fn(move |request| respond(Arc::clone(&shared), Arc::clone(&of_requests), 0, request));
+        let (shared, conn, left) = (Arc::clone(&shared), Arc::clone(&conn), Arc::clone(&slot));
+        let service = service_fn(move |request| {
+            respond(Arc::clone(&shared), Arc::clone(&conn), Via::Http1(Arc::clone(&left)), request)
+        });
         let mut builder = http1::Builder::new();
         builder.max_buf_size(CHUNK_BYTES).auto_date_header(false);
         let mut serving = builder.serve_connection(TokioIo::new(gate), service);
         // An error is the end, or the sign that an answer was left.
         let _ = (&mut serving).await;
-        let Some(answer) = conn.take_raw() else { return };
+        let Some(answer) = slot.take() else { return };
         let parts = serving.into_parts();
         gate = parts.io.into_inner();
         gate.unread(&parts.read_buf);
