@@ -1,5 +1,5 @@
-//! The body of a response: bytes made on demand, cut, stalled and paced as the script says. Owns
-//! its place in the content; polled by the HTTP stack on the connection's serving thread.
+//! The body of a response: bytes that are generated on demand, then cut, stalled and paced by the
+//! script. Owns its position in the content; polled on the connection's serving thread.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -22,21 +22,21 @@ use crate::span::{CHUNK_BYTES, Span};
 use crate::state::Shared;
 use crate::stats::PathCounters;
 
-/// Many streams share an HTTP/2 connection, each with a chunk in memory.
+/// Smaller than over HTTP/1, because each stream of a connection keeps a chunk in memory.
 const HTTP2_CHUNK_BYTES: usize = 64 * 1024;
-/// Time for HTTP/2 to write what it was given before a scripted end throws it away.
+/// Time for the HTTP/2 stack to write pending data, which a scripted end would discard.
 const HTTP2_DRAIN: Duration = Duration::from_millis(10);
 
-/// What ends a body before its time.
+/// An error that ends a body early.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Whom the bytes are counted for, and whose rates they share.
+/// The server, connection and path whose counters and rate limits a body uses.
 pub(crate) struct Owner {
     pub(crate) shared: Arc<Shared>,
     pub(crate) conn: Arc<Conn>,
     pub(crate) path: Arc<PathCounters>,
     pub(crate) http2: bool,
-    /// Ordinal of the request on its HTTP/2 connection, from 1; 0 over HTTP/1.
+    /// Number of the request on its HTTP/2 connection, from 1; 0 over HTTP/1.
     pub(crate) stream: u32,
     /// Held until the body is dropped.
     pub(crate) _in_flight: Option<InFlight>,
@@ -44,7 +44,7 @@ pub(crate) struct Owner {
 
 /// A scripted body.
 pub(crate) struct OriginBody {
-    /// What is left to be sent, but for the first `begun` bytes of the first.
+    /// The spans still to send. The first `begun` bytes of the first span have been sent.
     spans: VecDeque<Span>,
     begun: u64,
     len: u64,
@@ -53,7 +53,7 @@ pub(crate) struct OriginBody {
     script: Effects,
     owner: Owner,
     pace: Pace,
-    /// Size of the next chunk once the rates have agreed to it.
+    /// Size of the next chunk, after the rate limits have granted it.
     granted: usize,
     drained: bool,
     sleep: Option<Pin<Box<Sleep>>>,
@@ -82,7 +82,7 @@ impl OriginBody {
         }
     }
 
-    /// How many bytes may go before their source ends or the script steps in.
+    /// Bytes that can be sent before the span ends or the script acts.
     fn before_event(&self) -> u64 {
         let cut = self.script.cut.map_or(u64::MAX, |(at, _)| at);
         let stall = self.script.stall.map_or(u64::MAX, |(at, _)| at);
@@ -100,7 +100,7 @@ impl OriginBody {
         [script.trickle, script.rate_per_connection, script.rate_per_server].into_iter().flatten().min()
     }
 
-    /// Asks every rate for `bytes`; the moment at which the last of them agrees.
+    /// Reserves `bytes` at every rate limit; returns when all of them allow the bytes.
     fn reserve(&mut self, bytes: usize) -> Instant {
         let now = Instant::now();
         let mut at = now;
@@ -129,7 +129,7 @@ impl OriginBody {
         bytes
     }
 
-    /// Ends the connection (HTTP/1) or the stream; `None` if there is something to wait for first.
+    /// Ends the connection (HTTP/1) or the stream (HTTP/2); `None` if it has to wait first.
     fn end(&mut self, ending: Ending) -> Option<Poll<BoxError>> {
         if !self.owner.http2 {
             self.owner.conn.end_when_flushed(ending);
@@ -147,7 +147,7 @@ impl OriginBody {
         }
     }
 
-    /// Ends the HTTP/2 stream; `None` if there is something to wait for first, or the body goes on.
+    /// Ends the HTTP/2 stream; `None` if it has to wait first or the body continues.
     fn end_stream(&mut self, how: StreamEnd) -> Option<Poll<Option<BoxError>>> {
         let Owner { conn, stream, .. } = &self.owner;
         match how {
@@ -173,13 +173,13 @@ impl OriginBody {
                 conn.nudge();
             }
         }
-        // Nothing wakes this body again. It is dropped with its connection, or when the client gives up.
+        // Nothing wakes this body again: it is dropped with its connection or when the client gives up.
         self.script.stream_end = None;
         self.script.stall = Some((0, None));
         Some(Poll::Pending)
     }
 
-    /// Whether HTTP/2 has had the time to write what it was given.
+    /// Whether the HTTP/2 stack has had time to write pending data; starts the wait if not.
     fn drains(&mut self) -> bool {
         if !self.drained {
             self.drained = true;
@@ -189,7 +189,7 @@ impl OriginBody {
         true
     }
 
-    /// The fields behind an HTTP/2 body, once.
+    /// The trailers of an HTTP/2 body, returned once.
     fn trailers(&mut self) -> Option<HeaderMap> {
         if !self.owner.http2 || self.script.trailers.is_empty() {
             return None;
@@ -233,7 +233,7 @@ impl hyper::body::Body for OriginBody {
             if let Some((at, pause)) = this.script.stall
                 && this.sent >= at
             {
-                // Without an end nothing wakes this body: it waits until the client gives up.
+                // An endless stall never wakes this body: it waits until the client gives up.
                 let Some(pause) = pause else {
                     return Poll::Pending;
                 };
@@ -263,7 +263,7 @@ impl hyper::body::Body for OriginBody {
                 && this.sent == at
                 && !this.owner.http2
             {
-                // Now, since nobody polls a body again that has given its whole length.
+                // Do it now: a body of known length is not polled again after its last byte.
                 this.owner.conn.end_when_flushed(ending);
             }
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
@@ -271,7 +271,7 @@ impl hyper::body::Body for OriginBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        // Over HTTP/2 what comes behind the last byte must still come before the stream's end.
+        // Over HTTP/2, a cut, a scripted end or trailers after the last byte come before END_STREAM.
         let cut_is_due = self.script.cut.is_some_and(|(at, _)| at == self.len);
         let end_is_due = self.script.stream_end.is_some_and(|(at, _)| at == self.len);
         let is_more_due = self.owner.http2 && (cut_is_due || end_is_due || !self.script.trailers.is_empty());

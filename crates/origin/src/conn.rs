@@ -1,5 +1,5 @@
-//! What the requests of one connection share: how it ends, its rate, and the HTTP/2 frames that the
-//! script adds; and its place in the counters. The requests and the thread that serves it use it.
+//! The state that the requests of one connection share: how it ends, its rate limit, its HTTP/2 streams
+//! and the frames that the script adds. Used on the connection's serving thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
@@ -14,21 +14,21 @@ use crate::state::Shared;
 const CLOSE: u8 = 1;
 const RESET: u8 = 2;
 
-/// A GOAWAY frame (RFC 9113, section 6.8) up to its two numbers: 8 bytes, of the whole connection.
+/// The header of a GOAWAY frame (RFC 9113, section 6.8): 8 bytes of payload, on stream 0.
 const GOAWAY_HEAD: [u8; 9] = [0, 0, 8, 7, 0, 0, 0, 0, 0];
 
-/// What the requests of a connection share.
+/// The state that the requests of a connection share.
 pub(crate) struct Conn {
-    /// 1 is the first connection accepted.
+    /// Number of the connection; the first accepted is 1.
     pub(crate) id: u64,
-    /// How many were open when this one was accepted, itself included.
+    /// Open connections when this one was accepted, including itself.
     pub(crate) open_at_accept: usize,
     pub(crate) pace: Mutex<Pace>,
     ending: AtomicU8,
     aborted: Notify,
     /// HTTP/2 requests so far.
     streams: AtomicU32,
-    /// HTTP/2 frames that the script sends beside the HTTP stack.
+    /// HTTP/2 frames that the script adds to those of the HTTP stack.
     pub(crate) frames: Mutex<Vec<u8>>,
     nudged: Notify,
 }
@@ -47,7 +47,7 @@ impl Conn {
         }
     }
 
-    /// Ends the connection as soon as everything handed to the socket's owner has been flushed.
+    /// Ends the connection once everything written so far has been flushed.
     pub(crate) fn end_when_flushed(&self, ending: Ending) {
         let ending = match ending {
             Ending::Close => CLOSE,
@@ -56,20 +56,20 @@ impl Conn {
         self.ending.store(ending, Ordering::Release);
     }
 
-    /// Ends the connection without waiting for anything.
+    /// Ends the connection immediately.
     pub(crate) fn end_now(&self, ending: Ending) {
         self.end_when_flushed(ending);
         self.aborted.notify_one();
     }
 
-    /// Counts an HTTP/2 request, in the order in which they came; its ordinal, from 1. Clients number
-    /// their streams 1, 3, 5 and so on.
+    /// Counts an HTTP/2 request and returns its number, from 1. Requests are counted in the order of
+    /// their streams, which clients number 1, 3, 5 and so on.
     pub(crate) fn next_stream(&self) -> u32 {
         self.streams.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Sends GOAWAY with this code; the last of the streams that it lets live is the `stream`-th, and
-    /// 0 is none.
+    /// Sends GOAWAY with this code. It names the `stream`-th request as the last one, or none if
+    /// `stream` is 0.
     pub(crate) fn go_away(&self, stream: u32, code: u32) {
         let last = stream.saturating_mul(2).saturating_sub(1);
         let mut frames = self.frames.lock();
@@ -80,7 +80,7 @@ impl Conn {
         self.nudge();
     }
 
-    /// Has whoever drives the connection flush it, as soon as the HTTP stack has nothing to write.
+    /// Makes the connection's driver flush it as soon as the HTTP stack has nothing to write.
     pub(crate) fn nudge(&self) {
         self.nudged.notify_one();
     }
@@ -106,7 +106,7 @@ impl Conn {
     }
 }
 
-/// A connection's place in the counters, held while its socket is open.
+/// Counts a connection as open while its socket exists.
 pub(crate) struct Ticket {
     pub(crate) conn: Arc<Conn>,
     shared: Arc<Shared>,

@@ -1,11 +1,12 @@
-//! Dates as HTTP can express them: whole seconds from 1970 to the end of 9999. Pure functions.
+//! Dates that HTTP can express: whole seconds from 1970 to the end of 9999. Pure functions, used for
+//! validators, conditions and the server's clock.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// 31 December 9999, the last day that HTTP can name.
+/// The last second of 31 December 9999, the latest date that HTTP can express.
 const DATE_MAX: Duration = Duration::from_secs(253_402_300_799);
 
-/// `time` so many seconds later (or earlier), as far as HTTP can name it.
+/// Adds `seconds` to `time`, clamped to the dates that HTTP can express.
 pub(crate) fn moved(time: SystemTime, seconds: i64) -> SystemTime {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let by = Duration::from_secs(seconds.unsigned_abs());
@@ -13,7 +14,7 @@ pub(crate) fn moved(time: SystemTime, seconds: i64) -> SystemTime {
     UNIX_EPOCH + since.min(DATE_MAX)
 }
 
-/// Whole seconds since 1970: what HTTP's dates can tell.
+/// Whole seconds since 1970, the precision of HTTP dates.
 pub(crate) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
 }

@@ -1,5 +1,5 @@
-//! What all faults together do to one response. Filled by the rule sets, then read by whoever builds
-//! and sends the response; belongs to one request.
+//! The combined effects of all faults on one response. The rule sets fill them in; the code that builds
+//! and sends the response reads them. They belong to one request.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +9,7 @@ use crate::date::moved;
 use crate::fault::{Above, BadChunk, RangeLie, StreamEnd, Validators};
 use crate::page::Page;
 
-/// How a script ends a connection.
+/// How the script ends a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     Close,
@@ -20,15 +20,15 @@ pub(crate) enum Ending {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Detour {
     To(String),
-    /// Back to the same path until it has been asked so often.
+    /// Back to the same path, this many times.
     Hops(u32),
 }
 
-/// What all rules together do to one response.
+/// The combined effects of all rules on one response.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
     pub(crate) cut: Option<(u64, Ending)>,
-    /// Cuts at this number modulo the body's length.
+    /// Cuts at this number modulo the length of the body.
     pub(crate) cut_dice: Option<u64>,
     pub(crate) stall: Option<(u64, Option<Duration>)>,
     pub(crate) trickle: Option<u64>,
@@ -41,7 +41,7 @@ pub(crate) struct Effects {
     pub(crate) end_by: i64,
     pub(crate) range_short: u64,
     pub(crate) multipart: bool,
-    /// From which byte of the resource on, and whose content.
+    /// First byte of the resource that differs, and the seed from there on.
     pub(crate) other_content: Option<(u64, u64)>,
     pub(crate) replaced: Option<(String, u64)>,
     pub(crate) validators: Vec<Validators>,
@@ -54,9 +54,9 @@ pub(crate) struct Effects {
     pub(crate) length_by: i64,
     pub(crate) surplus: u64,
     pub(crate) bad_chunk: Option<(u64, BadChunk)>,
-    /// The fields, and whether there is a length beside them.
+    /// The fields, and whether to send `Content-Length` too.
     pub(crate) transfer_encoding: Option<(Vec<String>, bool)>,
-    /// Whether TLS says that the connection ends, where a body ends with it.
+    /// If set, the body ends when the connection closes; true sends `close_notify` first.
     pub(crate) close_delimited: Option<bool>,
     pub(crate) trailers: Vec<(String, String)>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
@@ -82,18 +82,18 @@ impl Effects {
         }
     }
 
-    /// What the server's clock says at `now`.
+    /// The time on the server's clock at `now`.
     pub(crate) fn clock(&self, now: SystemTime) -> SystemTime {
         moved(now, self.clock_off)
     }
 
-    /// Leaves out what only a body could show.
+    /// Removes the effects that need a body.
     pub(crate) fn without_body(&mut self) {
         (self.cut, self.cut_dice, self.stream_end) = (None, None, None);
         self.trailers.clear();
     }
 
-    /// Decides what hangs on the length of the body.
+    /// Resolves the effects that depend on the length of the body.
     pub(crate) fn settle(&mut self, len: u64) {
         if let Some(dice) = self.cut_dice.take()
             && len > 0

@@ -1,5 +1,5 @@
-//! A resource that is served: its rules with their counters, and how many of its responses are under
-//! way. All serving threads share an entry.
+//! A resource at run time: its rules with their counters, and the number of its responses in flight.
+//! All serving threads share it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::resource::Resource;
 use crate::rule_set::RuleSet;
 
-/// A resource that is served, and its counters.
+/// A resource at run time, with its counters.
 pub(crate) struct Entry {
     pub(crate) resource: Resource,
     pub(crate) rules: RuleSet,
@@ -20,13 +20,13 @@ impl Entry {
     }
 }
 
-/// A response of an entry that is under way; counted until it is dropped.
+/// A response in flight; the entry counts it until it is dropped.
 pub(crate) struct InFlight {
     entry: Arc<Entry>,
 }
 
 impl InFlight {
-    /// Counts one more; also says how many there are now.
+    /// Counts one more response; also returns how many are in flight now.
     pub(crate) fn begin(entry: &Arc<Entry>) -> (Self, usize) {
         let before = entry.in_flight.fetch_add(1, Ordering::Relaxed);
         let entry = Arc::clone(entry);

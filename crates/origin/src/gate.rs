@@ -1,6 +1,6 @@
-//! The stream between the HTTP stack and the socket: it ends the connection once the last scripted byte
-//! is out, and puts frames of the script between those of HTTP/2. Runs on the serving thread that owns
-//! the socket.
+//! The stream between the HTTP stack and the socket or TLS. It ends the connection right after the last
+//! scripted byte and inserts the script's HTTP/2 frames. Runs on the serving thread that owns the
+//! socket.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -14,13 +14,13 @@ use crate::conn::Conn;
 
 /// The stream that the HTTP stack writes to, over the socket or over TLS.
 ///
-/// The stack flushes it whenever its own buffers are empty: that is the moment at which exactly the
-/// scripted bytes are out, and a scripted end comes as an error of the flush. With HTTP/2 it is also
-/// between two frames, and the script's own have their place here.
+/// The stack flushes it whenever its own buffers are empty. At that point exactly the scripted bytes
+/// have been sent, so a flush returns an error if the script ends the connection there. Over HTTP/2 that
+/// point is also between two frames, so the script's own frames are inserted there.
 pub(crate) struct Gate<S> {
     inner: S,
     conn: Arc<Conn>,
-    /// What the client has sent and nobody has read.
+    /// Bytes from the client that have not been consumed yet.
     ahead: BytesMut,
 }
 
@@ -34,7 +34,7 @@ impl<S> Gate<S> {
         self.conn.is_ending()
     }
 
-    /// Takes back what was read last and not used.
+    /// Takes back bytes that were read but not used.
     pub(crate) fn unread(&mut self, bytes: &[u8]) {
         let later = std::mem::replace(&mut self.ahead, BytesMut::from(bytes));
         self.ahead.extend_from_slice(&later);
@@ -42,7 +42,7 @@ impl<S> Gate<S> {
 }
 
 impl<S: AsyncRead + Unpin> Gate<S> {
-    /// Ready once the client has gone; what it sends before that is kept.
+    /// Ready once the client closes the connection; keeps the bytes that it sends before.
     pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let mut piece = [0; 1024];
         loop {
@@ -70,7 +70,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Gate<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Gate<S> {
-    /// Writes the frames of the script and flushes them.
+    /// Writes and flushes the script's frames.
     fn poll_frames(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut frames = self.conn.frames.lock();
         if frames.is_empty() {

@@ -1,6 +1,6 @@
-//! A scripted HTTP origin: seeded content that can be checked at any offset, and faults as values,
-//! for Towline's tests, benchmarks and demo. Serves HTTP/1.1, and HTTP/2 over TLS; what no HTTP
-//! library would send is written to the socket by hand.
+//! A scripted HTTP origin for Towline's tests, benchmarks and demo: seeded content that can be checked
+//! at any offset, and faults as values. It serves HTTP/1.1, and HTTP/2 over TLS. Responses that no HTTP
+//! library would send are written to the socket directly.
 //!
 //! ```
 //! use towline_origin::{Fault, Origin, Resource};

@@ -1,4 +1,4 @@
-//! One request becomes one response: the faults that apply, and what the resource answers with them.
+//! Turns one request into one response: collects the faults that apply and answers for the resource.
 //! Runs on the connection's serving thread and keeps no state.
 
 use std::sync::Arc;
@@ -21,28 +21,28 @@ use crate::scope::Ask;
 use crate::state::Shared;
 use crate::stats::RequestLog;
 
-/// What counts how often a request was redirected.
+/// Query prefix that counts the redirects of a request.
 const HOP: &str = "hop=";
 
-/// How a request reached the origin, and what only that protocol has.
+/// The protocol of a request, with its protocol-specific data.
 pub(crate) enum Via {
-    /// HTTP/1. An answer that the HTTP stack would not write goes into the slot.
+    /// HTTP/1, with the slot for a raw answer.
     Http1(Arc<RawSlot>),
-    /// HTTP/2, as this request of its connection, from 1.
+    /// HTTP/2, with the number of the request on its connection, from 1.
     Http2(u32),
 }
 
-/// What happens where there is no answer.
+/// What happens instead of a response.
 enum NoReply {
     End(Ending),
     /// RST_STREAM with this code.
     Refuse(u32),
-    /// GOAWAY whose last stream is this one; 0 is none.
+    /// GOAWAY that names this stream as the last; 0 is none.
     GoAway(u32),
 }
 
-/// Answers `request`. An error ends the connection or resets the stream, or means that the answer is
-/// in the slot of `via`.
+/// Answers `request`. An error ends the connection or resets the stream, or means that the slot in
+/// `via` holds a raw answer.
 pub(crate) async fn respond(
     shared: Arc<Shared>,
     conn: Arc<Conn>,
@@ -81,12 +81,12 @@ pub(crate) async fn respond(
         && raw::is_raw(&reply, &effects)
     {
         slot.leave(RawAnswer::new(reply, effects, owner));
-        return Err("the script writes the answer itself".into());
+        return Err("the script writes the response itself".into());
     }
     Ok(reply.into_response(head, effects, owner))
 }
 
-/// Counts the request at the server and at its resource, and asks the rules of both.
+/// Counts the request at the server and its resource, and applies the rules of both.
 fn effects(shared: &Shared, conn: &Conn, request: &Request<Incoming>) -> (Effects, Option<InFlight>) {
     let mut effects = Effects::default();
     let rules = shared.rules();
@@ -111,7 +111,7 @@ fn effects(shared: &Shared, conn: &Conn, request: &Request<Incoming>) -> (Effect
     (effects, in_flight)
 }
 
-/// What is to be sent, before it is known how fast. `now` is what the server's clock says.
+/// Builds the response. `now` is the time on the server's clock.
 fn reply(
     shared: &Shared,
     request: &Request<Incoming>,
@@ -119,7 +119,7 @@ fn reply(
     stream: u32,
     now: SystemTime,
 ) -> Result<Reply, NoReply> {
-    // Over HTTP/1 there are no streams.
+    // 0 means HTTP/1, which has no streams.
     if stream > 0 {
         if let Some(last) = effects.streams_max
             && stream > last
@@ -166,7 +166,7 @@ fn reply(
     Ok(reply)
 }
 
-/// A status, and when to come again.
+/// An error status with an optional `Retry-After`.
 fn failure(code: u16, retry_after: Option<&str>) -> Reply {
     let mut reply = Reply::text(status_code(code));
     if let Some(text) = retry_after {
@@ -175,7 +175,7 @@ fn failure(code: u16, retry_after: Option<&str>) -> Reply {
     reply
 }
 
-/// The redirect that a fault wants, if the request has not been redirected often enough.
+/// The redirect that a fault requires, unless the request has already made all its hops.
 fn redirect(request: &Request<Incoming>, effects: &Effects) -> Option<Reply> {
     let (status, detour) = effects.redirect.as_ref()?;
     let location = match detour {

@@ -1,26 +1,26 @@
-//! A fault together with the requests that it applies to. Plain values that a script builds; the rule
-//! sets of the server and of its resources count with them.
+//! A fault together with its scope, as a script gives it to the server or to a resource. Plain values;
+//! a `RuleSet` adds the counters.
 
 use crate::fault::Fault;
 use crate::scope::Scope;
 
-/// A fault with its scope. Made by [`Fault::when`], or from a fault alone.
+/// A fault with its scope. Made by [`Fault::when`], or from a [`Fault`] that applies to every request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     /// What happens.
     pub fault: Fault,
-    /// To which requests.
+    /// Which requests it applies to.
     pub scope: Scope,
 }
 
 impl Fault {
-    /// This fault, for the requests of `scope` only.
+    /// Applies this fault only to the requests in `scope`.
     #[must_use]
     pub fn when(self, scope: Scope) -> Rule {
         Rule { fault: self, scope }
     }
 
-    /// This fault, for the first `count` requests only.
+    /// Applies this fault only to the first `count` requests.
     #[must_use]
     pub fn first(self, count: u64) -> Rule {
         self.when(Scope::every().first(count))
@@ -33,7 +33,10 @@ impl From<Fault> for Rule {
     }
 }
 
-/// Stops a rule that cannot be played when it is scripted, not when it is asked for.
+/// Checks a rule when it is scripted, so that no serving thread panics.
+///
+/// # Panics
+/// If the fault holds a value that cannot be sent.
 pub(crate) fn checked(rule: Rule) -> Rule {
     rule.fault.check();
     rule

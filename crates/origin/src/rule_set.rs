@@ -1,4 +1,4 @@
-//! The rules of one resource or of the server: which of them a request meets, and what they add to its
+//! The rules of one resource or of the server: matches requests against them and collects their
 //! effects. Owns the counters of its rules; all serving threads share it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,14 +10,14 @@ use crate::header::{header_bytes, header_name};
 use crate::rule::{Rule, checked};
 use crate::scope::Ask;
 
-/// The rules of one resource or of the server, and how often they were asked.
+/// The rules of one resource or of the server, with a count of requests.
 #[derive(Debug, Default)]
 pub(crate) struct RuleSet {
     rules: Vec<Armed>,
     requests: AtomicU64,
 }
 
-/// A rule, and how often it came true.
+/// A rule with its counters.
 #[derive(Debug)]
 struct Armed {
     rule: Rule,
@@ -30,12 +30,12 @@ impl RuleSet {
         Self { rules: rules.into_iter().map(Armed::new).collect(), requests: AtomicU64::new(0) }
     }
 
-    /// Counts a request; returns its ordinal, from 1.
+    /// Counts a request and returns its number, from 1.
     pub(crate) fn next_number(&self) -> u64 {
         self.requests.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// What ends a connection that makes `load` open ones before its first request.
+    /// How to refuse a new connection before its first request, if `load` open ones are too many.
     pub(crate) fn ends_at_accept(&self, connection: u64, load: usize) -> Option<Above> {
         let ask = Ask::at_accept(connection, load);
         self.rules.iter().find_map(|armed| match armed.rule.fault {
@@ -46,7 +46,7 @@ impl RuleSet {
         })
     }
 
-    /// After how many bytes of the server's the TLS handshake of this connection is cut.
+    /// After how many bytes from the server to cut the TLS handshake of this connection.
     pub(crate) fn cuts_handshake(&self, connection: u64) -> Option<u64> {
         let ask = Ask::at_accept(connection, 0);
         let cut = |armed: &Armed| match armed.rule.fault {
@@ -56,8 +56,8 @@ impl RuleSet {
         self.rules.iter().filter_map(cut).min()
     }
 
-    /// Adds what the rules do to the request `ask`. Of two that clash the earlier cut, the first
-    /// status and the lower rate win, and otherwise the later rule; latencies add up.
+    /// Adds the effects of all rules that match `ask`. In a conflict the earlier cut, the first status
+    /// and the lower rate win; otherwise the later rule wins. Latencies add up.
     pub(crate) fn apply(&self, ask: &Ask, effects: &mut Effects) {
         for armed in &self.rules {
             if armed.meets(ask) {
@@ -72,13 +72,13 @@ impl Armed {
         Self { rule: checked(rule), met: AtomicU64::new(0), fired: AtomicU64::new(0) }
     }
 
-    /// Whether the rule is for `ask`, which counts.
+    /// Whether the rule matches `ask`. Counts the request towards the scope's `times`.
     fn meets(&self, ask: &Ask) -> bool {
         let scope = &self.rule.scope;
         scope.holds(ask) && scope.times.is_none_or(|times| self.met.fetch_add(1, Ordering::Relaxed) < times)
     }
 
-    /// Adds what the fault does to the request `ask`.
+    /// Adds the effects of this rule's fault on `ask`.
     fn play(&self, ask: &Ask, effects: &mut Effects) {
         match &self.rule.fault {
             Fault::CutAt(at) => effects.cut(*at, Ending::Close),

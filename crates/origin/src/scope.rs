@@ -1,10 +1,10 @@
-//! Which requests a rule applies to: the conditions that a script sets, and the request that they are
-//! held against. Plain values, except for the switches that a test flips.
+//! Which requests a rule applies to: the conditions that a script sets, and the facts about a request
+//! that they are matched against. Plain values, except for the switches that a test flips.
 
 use crate::content::dice;
 use crate::switch::Switch;
 
-/// To which requests a fault applies; everything that was set must hold.
+/// Which requests a fault applies to. A request must meet every condition that is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
     first: Option<u64>,
@@ -13,9 +13,9 @@ pub struct Scope {
     only_conditional: bool,
     query: Option<String>,
     connection: Option<u64>,
-    /// In how many of a hundred cases, and by which seed.
+    /// Percentage of requests, and the seed that selects them.
     share: Option<(u64, u64)>,
-    /// Each has to be on (true) or off.
+    /// Each with the position that it must have; true is on.
     switches: Vec<(Switch, bool)>,
     pub(crate) times: Option<u64>,
 }
@@ -27,15 +27,15 @@ impl Scope {
         Self::default()
     }
 
-    /// Only the first `count` requests: of the resource for a fault of a resource, of all requests
-    /// for a fault of the server.
+    /// Only the first `count` requests, counted per resource for a fault of a resource and over all
+    /// requests for a fault of the server.
     #[must_use]
     pub fn first(mut self, count: u64) -> Self {
         self.first = Some(count);
         self
     }
 
-    /// Only from the `number`-th request on (1 is the first).
+    /// Only the `number`-th and later requests; the first is 1.
     #[must_use]
     pub fn starting_at(mut self, number: u64) -> Self {
         self.from = Some(number);
@@ -56,7 +56,7 @@ impl Scope {
         self
     }
 
-    /// Only requests with this query, which is no part of a resource's path.
+    /// Only requests with this query string, which is not part of a resource's path.
     #[must_use]
     pub fn only_query(mut self, query: &str) -> Self {
         self.query = Some(query.to_owned());
@@ -77,28 +77,29 @@ impl Scope {
         self
     }
 
-    /// Only the first `count` of the requests that meet everything else; [`Self::first`] counts all.
+    /// Only the first `count` requests that meet all other conditions. [`Self::first`] counts every
+    /// request instead.
     #[must_use]
     pub fn times(mut self, count: u64) -> Self {
         self.times = Some(count);
         self
     }
 
-    /// Only requests on this connection (1 is the first that the server accepted).
+    /// Only requests on this connection; the first that the server accepts is 1.
     #[must_use]
     pub fn only_connection(mut self, connection: u64) -> Self {
         self.connection = Some(connection);
         self
     }
 
-    /// Only about `percent` of a hundred requests: which of them, the seed and their numbers decide.
+    /// Only about `percent` percent of the requests, selected by the seed and the request's number.
     #[must_use]
     pub fn now_and_then(mut self, percent: u8, seed: u64) -> Self {
         self.share = Some((u64::from(percent), seed));
         self
     }
 
-    /// Whether everything but `times` holds for `ask`.
+    /// Whether `ask` meets all conditions except `times`.
     pub(crate) fn holds(&self, ask: &Ask) -> bool {
         self.first.is_none_or(|count| ask.number <= count)
             && self.from.is_none_or(|number| ask.number >= number)
@@ -111,17 +112,17 @@ impl Scope {
     }
 }
 
-/// What a rule looks at.
+/// The facts about a request that rules depend on.
 pub(crate) struct Ask {
-    /// Ordinal of the request at its resource or at the server, from 1.
+    /// Number of the request at its resource or at the server, from 1.
     pub(crate) number: u64,
     pub(crate) ranged: bool,
     pub(crate) conditional: bool,
     pub(crate) query: Option<String>,
     pub(crate) connection: u64,
-    /// Connections open at accept, or responses in flight; this one included.
+    /// Connections open on accept, or responses in flight, including this one.
     pub(crate) load: usize,
-    /// Whether the same rules have let the connection in.
+    /// Whether the same rules already accepted the connection.
     pub(crate) was_accepted: bool,
 }
 

@@ -1,5 +1,5 @@
-//! The TCP socket at the bottom of a connection, which can be reset, or cut in the TLS handshake. Runs
-//! on the serving thread that owns it.
+//! The TCP socket of a connection. It can reset the connection on close, or cut it during the TLS
+//! handshake. Owned by one serving thread.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -10,12 +10,12 @@ use tokio::net::TcpStream;
 
 use crate::conn::Ticket;
 
-/// The TCP socket; it is the only handle, so that dropping it closes or resets the connection.
+/// The only handle of a TCP socket, so dropping it closes or resets the connection.
 pub(crate) struct Socket {
-    // Fields drop in this order: the ticket counts a connection that is closed.
+    // Fields drop in this order: the socket closes before the ticket counts the connection as closed.
     tcp: TcpStream,
     ticket: Ticket,
-    /// How many bytes may still be written.
+    /// Bytes that may still be written.
     room: u64,
 }
 
@@ -24,7 +24,7 @@ impl Socket {
         Self { tcp, ticket, room: u64::MAX }
     }
 
-    /// Fails once so many bytes have been written.
+    /// Makes writes fail after this many bytes.
     pub(crate) fn cut_after(mut self, bytes: u64) -> Self {
         self.room = bytes;
         self

@@ -1,5 +1,5 @@
-//! The bytes of a body: pieces of text, and pieces of generated content that are made when they are
-//! sent, in blocks that each serving thread keeps for reuse.
+//! The bytes of a body, as spans of text or of generated content. Content is generated when it is sent,
+//! into blocks that each serving thread reuses.
 
 use std::cell::RefCell;
 
@@ -7,9 +7,9 @@ use bytes::Bytes;
 
 use crate::content::fill;
 
-/// Small enough for the second-level cache, large enough for few system calls.
+/// Small enough for the L2 cache, large enough to need few system calls.
 pub(crate) const CHUNK_BYTES: usize = 128 * 1024;
-/// Chunks below this are not worth a pooled block.
+/// Smaller chunks are not worth a pooled block.
 const POOLED_BYTES: usize = 32 * 1024;
 const POOL_BLOCKS: usize = 16;
 
@@ -19,20 +19,20 @@ enum Source {
     Content { seed: u64, offset: u64 },
 }
 
-/// So many bytes from one source; a body is a sequence of these.
+/// Consecutive bytes from one source; a body is a sequence of spans.
 pub(crate) struct Span {
     source: Source,
     len: u64,
 }
 
 impl Span {
-    /// This text.
+    /// A span of this text.
     pub(crate) fn text(text: impl Into<Bytes>) -> Self {
         let text = text.into();
         Self { len: text.len() as u64, source: Source::Text(text) }
     }
 
-    /// `len` bytes of the content `seed` from `offset` on.
+    /// A span of `len` bytes of the content `seed`, starting at `offset`.
     pub(crate) fn content(seed: u64, offset: u64, len: u64) -> Self {
         Self { source: Source::Content { seed, offset }, len }
     }
@@ -41,7 +41,7 @@ impl Span {
         self.len
     }
 
-    /// `count` of its bytes from its byte `start` on.
+    /// `count` bytes of the span, starting at its byte `start`.
     pub(crate) fn bytes(&self, start: u64, count: usize) -> Bytes {
         match &self.source {
             Source::Text(text) => text.slice(start as usize..start as usize + count),
@@ -51,11 +51,11 @@ impl Span {
 }
 
 thread_local! {
-    /// Blocks that were sent, to be filled again without clearing.
+    /// Blocks ready for reuse; they are not cleared.
     static BLOCKS: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A pooled block of which the first `len` bytes are on their way.
+/// A block in use, which returns to the pool when dropped. Only its first `len` bytes are content.
 struct Block {
     bytes: Box<[u8]>,
     len: usize,
@@ -70,7 +70,7 @@ impl AsRef<[u8]> for Block {
 impl Drop for Block {
     fn drop(&mut self) {
         let bytes = std::mem::take(&mut self.bytes);
-        // A thread that is ending has no pool any more.
+        // A thread that is exiting has already dropped its pool.
         let _ = BLOCKS.try_with(|blocks| {
             let mut blocks = blocks.borrow_mut();
             if blocks.len() < POOL_BLOCKS {
@@ -80,7 +80,7 @@ impl Drop for Block {
     }
 }
 
-/// `count` bytes of the content, at most [`CHUNK_BYTES`].
+/// Generates `count` bytes of the content, at most [`CHUNK_BYTES`].
 fn made(seed: u64, offset: u64, count: usize) -> Bytes {
     if count < POOLED_BYTES {
         let mut bytes = vec![0; count];

@@ -1,5 +1,5 @@
-//! Which version of a resource a request sees: its validators and its content, as the faults have
-//! them, and what an answer shows of it. Pure; the clock is handed in.
+//! The version of a resource that a request sees: the validators and the content after all faults, and
+//! which validators a response shows. Pure; the caller passes in the time.
 
 use std::time::SystemTime;
 
@@ -8,10 +8,10 @@ use crate::effects::Effects;
 use crate::fault::Validators;
 use crate::resource::Resource;
 
-/// What a request sees of a resource.
+/// The version of a resource that a request sees.
 #[derive(Debug)]
 pub(crate) struct Seen {
-    /// Conditions are held against this tag and this date, shown or not.
+    /// Conditions are evaluated against this tag and this date, even if the response hides them.
     pub(crate) etag: Option<String>,
     pub(crate) modified: Option<SystemTime>,
     /// Seed of the content.
@@ -21,7 +21,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// What these faults make of `resource` at `now` of the server's clock.
+    /// Applies the faults to `resource`. `now` is the time on the server's clock.
     pub(crate) fn new(resource: &Resource, effects: &Effects, now: SystemTime) -> Self {
         let (etag, seed) = match &effects.replaced {
             Some((etag, seed)) => (Some(etag.clone()), *seed),
@@ -38,13 +38,13 @@ impl Seen {
         seen
     }
 
-    /// The tag as an answer shows it that is a range or not.
+    /// The tag that a response shows; `is_range` is whether it is a range.
     pub(crate) fn shown_tag(&self, is_range: bool) -> Option<&str> {
         let is_hidden = if is_range { self.hides_tag_of_ranges } else { self.hides_all_of_whole };
         self.etag.as_deref().filter(|_| !is_hidden)
     }
 
-    /// The date, likewise.
+    /// The date that a response shows; `is_range` is whether it is a range.
     pub(crate) fn shown_date(&self, is_range: bool) -> Option<SystemTime> {
         self.modified.filter(|_| is_range || !self.hides_all_of_whole)
     }
@@ -69,7 +69,7 @@ impl Seen {
     }
 }
 
-/// `"a"` → `"a-1"`.
+/// The tag of one backend: `"a"` → `"a-1"`.
 fn of_backend(etag: &str, backend: u64) -> String {
     match etag.strip_suffix('"') {
         Some(open) => format!("{open}-{backend}\""),
