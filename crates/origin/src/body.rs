@@ -1,7 +1,6 @@
-//! The body of a response: bytes made on demand, cut, stalled and paced as the script says. Owns
-//! its place in the content; polled by the HTTP stack on the connection's serving thread.
+//! The body of a response: bytes that are generated on demand, then cut, stalled and paced by the
+//! script. Owns its position in the content; polled on the connection's serving thread.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,71 +13,30 @@ use hyper::body::{Frame, SizeHint};
 use tokio::time::{Sleep, sleep, sleep_until};
 
 use crate::conn::Conn;
-use crate::content::fill;
-use crate::fault::{StreamEnd, header_name, header_value};
+use crate::effects::{Effects, Ending};
+use crate::entry::InFlight;
+use crate::fault::StreamEnd;
+use crate::header::{header_name, header_value};
 use crate::pace::{Pace, chunk_bytes};
-use crate::resource::InFlight;
-use crate::rule::{Effects, Ending};
+use crate::span::{CHUNK_BYTES, Span};
 use crate::state::Shared;
 use crate::stats::PathCounters;
 
-/// Small enough for the second-level cache, large enough for few system calls.
-pub(crate) const CHUNK_BYTES: usize = 128 * 1024;
-/// Many streams share an HTTP/2 connection, each with a chunk in memory.
+/// Smaller than over HTTP/1, because each stream of a connection keeps a chunk in memory.
 const HTTP2_CHUNK_BYTES: usize = 64 * 1024;
-/// Chunks below this are not worth a pooled block.
-const POOLED_BYTES: usize = 32 * 1024;
-const POOL_BLOCKS: usize = 16;
-/// Time for HTTP/2 to write what it was given before a scripted end throws it away.
+/// Time for the HTTP/2 stack to write pending data, which a scripted end would discard.
 const HTTP2_DRAIN: Duration = Duration::from_millis(10);
 
-/// What ends a body before its time.
+/// An error that ends a body early.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Where bytes come from.
-enum Source {
-    Text(Bytes),
-    Content { seed: u64, offset: u64 },
-}
-
-/// So many bytes from one source; a body is a sequence of these.
-pub(crate) struct Span {
-    source: Source,
-    len: u64,
-}
-
-impl Span {
-    /// This text.
-    pub(crate) fn text(text: impl Into<Bytes>) -> Self {
-        let text = text.into();
-        Self { len: text.len() as u64, source: Source::Text(text) }
-    }
-
-    /// `len` bytes of the content `seed` from `offset` on.
-    pub(crate) fn content(seed: u64, offset: u64, len: u64) -> Self {
-        Self { source: Source::Content { seed, offset }, len }
-    }
-
-    pub(crate) fn len(&self) -> u64 {
-        self.len
-    }
-
-    /// `count` of its bytes from its byte `start` on.
-    fn bytes(&self, start: u64, count: usize) -> Bytes {
-        match &self.source {
-            Source::Text(text) => text.slice(start as usize..start as usize + count),
-            Source::Content { seed, offset } => made(*seed, *offset + start, count),
-        }
-    }
-}
-
-/// Whom the bytes are counted for, and whose rates they share.
+/// The server, connection and path whose counters and rate limits a body uses.
 pub(crate) struct Owner {
     pub(crate) shared: Arc<Shared>,
     pub(crate) conn: Arc<Conn>,
     pub(crate) path: Arc<PathCounters>,
     pub(crate) http2: bool,
-    /// Ordinal of the request on its HTTP/2 connection, from 1; 0 over HTTP/1.
+    /// Number of the request on its HTTP/2 connection, from 1; 0 over HTTP/1.
     pub(crate) stream: u32,
     /// Held until the body is dropped.
     pub(crate) _in_flight: Option<InFlight>,
@@ -86,7 +44,7 @@ pub(crate) struct Owner {
 
 /// A scripted body.
 pub(crate) struct OriginBody {
-    /// What is left to be sent, but for the first `begun` bytes of the first.
+    /// The spans still to send. The first `begun` bytes of the first span have been sent.
     spans: VecDeque<Span>,
     begun: u64,
     len: u64,
@@ -95,7 +53,7 @@ pub(crate) struct OriginBody {
     script: Effects,
     owner: Owner,
     pace: Pace,
-    /// Size of the next chunk once the rates have agreed to it.
+    /// Size of the next chunk, after the rate limits have granted it.
     granted: usize,
     drained: bool,
     sleep: Option<Pin<Box<Sleep>>>,
@@ -103,7 +61,7 @@ pub(crate) struct OriginBody {
 
 impl OriginBody {
     pub(crate) fn new(spans: Vec<Span>, length_known: bool, mut script: Effects, owner: Owner) -> Self {
-        let spans: VecDeque<Span> = spans.into_iter().filter(|span| span.len > 0).collect();
+        let spans: VecDeque<Span> = spans.into_iter().filter(|span| span.len() > 0).collect();
         let len: u64 = spans.iter().map(Span::len).sum();
         script.settle(len);
         if !owner.http2 {
@@ -124,12 +82,12 @@ impl OriginBody {
         }
     }
 
-    /// How many bytes may go before their source ends or the script steps in.
+    /// Bytes that can be sent before the span ends or the script acts.
     fn before_event(&self) -> u64 {
         let cut = self.script.cut.map_or(u64::MAX, |(at, _)| at);
         let stall = self.script.stall.map_or(u64::MAX, |(at, _)| at);
         let end = self.script.stream_end.map_or(u64::MAX, |(at, _)| at);
-        let span = self.spans.front().map_or(0, |span| span.len - self.begun);
+        let span = self.spans.front().map_or(0, |span| span.len() - self.begun);
         (self.len.min(cut).min(stall).min(end) - self.sent).min(span)
     }
 
@@ -142,7 +100,7 @@ impl OriginBody {
         [script.trickle, script.rate_per_connection, script.rate_per_server].into_iter().flatten().min()
     }
 
-    /// Asks every rate for `bytes`; the moment at which the last of them agrees.
+    /// Reserves `bytes` at every rate limit; returns when all of them allow the bytes.
     fn reserve(&mut self, bytes: usize) -> Instant {
         let now = Instant::now();
         let mut at = now;
@@ -162,7 +120,7 @@ impl OriginBody {
     fn take(&mut self, count: usize) -> Bytes {
         let bytes = self.spans.front().map_or_else(Bytes::new, |span| span.bytes(self.begun, count));
         self.begun += count as u64;
-        if self.spans.front().is_some_and(|span| span.len == self.begun) {
+        if self.spans.front().is_some_and(|span| span.len() == self.begun) {
             self.spans.pop_front();
             self.begun = 0;
         }
@@ -171,7 +129,7 @@ impl OriginBody {
         bytes
     }
 
-    /// Ends the connection (HTTP/1) or the stream; `None` if there is something to wait for first.
+    /// Ends the connection (HTTP/1) or the stream (HTTP/2); `None` if it has to wait first.
     fn end(&mut self, ending: Ending) -> Option<Poll<BoxError>> {
         if !self.owner.http2 {
             self.owner.conn.end_when_flushed(ending);
@@ -189,7 +147,7 @@ impl OriginBody {
         }
     }
 
-    /// Ends the HTTP/2 stream; `None` if there is something to wait for first, or the body goes on.
+    /// Ends the HTTP/2 stream; `None` if it has to wait first or the body continues.
     fn end_stream(&mut self, how: StreamEnd) -> Option<Poll<Option<BoxError>>> {
         let Owner { conn, stream, .. } = &self.owner;
         match how {
@@ -215,13 +173,13 @@ impl OriginBody {
                 conn.nudge();
             }
         }
-        // Nothing wakes this body again. It is dropped with its connection, or when the client gives up.
+        // Nothing wakes this body again: it is dropped with its connection or when the client gives up.
         self.script.stream_end = None;
         self.script.stall = Some((0, None));
         Some(Poll::Pending)
     }
 
-    /// Whether HTTP/2 has had the time to write what it was given.
+    /// Whether the HTTP/2 stack has had time to write pending data; starts the wait if not.
     fn drains(&mut self) -> bool {
         if !self.drained {
             self.drained = true;
@@ -231,7 +189,7 @@ impl OriginBody {
         true
     }
 
-    /// The fields behind an HTTP/2 body, once.
+    /// The trailers of an HTTP/2 body, returned once.
     fn trailers(&mut self) -> Option<HeaderMap> {
         if !self.owner.http2 || self.script.trailers.is_empty() {
             return None;
@@ -275,7 +233,7 @@ impl hyper::body::Body for OriginBody {
             if let Some((at, pause)) = this.script.stall
                 && this.sent >= at
             {
-                // Without an end nothing wakes this body: it waits until the client gives up.
+                // An endless stall never wakes this body: it waits until the client gives up.
                 let Some(pause) = pause else {
                     return Poll::Pending;
                 };
@@ -305,7 +263,7 @@ impl hyper::body::Body for OriginBody {
                 && this.sent == at
                 && !this.owner.http2
             {
-                // Now, since nobody polls a body again that has given its whole length.
+                // Do it now: a body of known length is not polled again after its last byte.
                 this.owner.conn.end_when_flushed(ending);
             }
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
@@ -313,7 +271,7 @@ impl hyper::body::Body for OriginBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        // Over HTTP/2 what comes behind the last byte must still come before the stream's end.
+        // Over HTTP/2, a cut, a scripted end or trailers after the last byte come before END_STREAM.
         let cut_is_due = self.script.cut.is_some_and(|(at, _)| at == self.len);
         let end_is_due = self.script.stream_end.is_some_and(|(at, _)| at == self.len);
         let is_more_due = self.owner.http2 && (cut_is_due || end_is_due || !self.script.trailers.is_empty());
@@ -323,47 +281,4 @@ impl hyper::body::Body for OriginBody {
     fn size_hint(&self) -> SizeHint {
         if self.length_known { SizeHint::with_exact(self.len - self.sent) } else { SizeHint::default() }
     }
-}
-
-thread_local! {
-    /// Blocks that were sent, to be filled again without clearing.
-    static BLOCKS: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
-}
-
-/// A pooled block of which the first `len` bytes are on their way.
-struct Block {
-    bytes: Box<[u8]>,
-    len: usize,
-}
-
-impl AsRef<[u8]> for Block {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-}
-
-impl Drop for Block {
-    fn drop(&mut self) {
-        let bytes = std::mem::take(&mut self.bytes);
-        // A thread that is ending has no pool any more.
-        let _ = BLOCKS.try_with(|blocks| {
-            let mut blocks = blocks.borrow_mut();
-            if blocks.len() < POOL_BLOCKS {
-                blocks.push(bytes);
-            }
-        });
-    }
-}
-
-/// `count` bytes of the content, at most [`CHUNK_BYTES`].
-fn made(seed: u64, offset: u64, count: usize) -> Bytes {
-    if count < POOLED_BYTES {
-        let mut bytes = vec![0; count];
-        fill(seed, offset, &mut bytes);
-        return Bytes::from(bytes);
-    }
-    let pooled = BLOCKS.try_with(|blocks| blocks.borrow_mut().pop());
-    let mut bytes = pooled.ok().flatten().unwrap_or_else(|| vec![0; CHUNK_BYTES].into_boxed_slice());
-    fill(seed, offset, &mut bytes[..count]);
-    Bytes::from_owner(Block { bytes, len: count })
 }

@@ -1,9 +1,9 @@
-//! A look-alike of a cloud: a folder that is listed page by page, and files whose links carry a ticket, are
-//! handed out by an API and stop working. For tests of what asks a service before it can fetch anything.
+//! A mock cloud storage service: a folder listed in pages, and files whose download links come from an
+//! API, need a ticket and expire. For tests of providers. Each connection has its own thread.
 //!
-//! `GET /folder?page=N` answers `{"entries": [{"id", "path", "bytes"}], "next": N + 1 or null}`,
-//! `GET /entry/ID/link` answers `{"url", "ticket", "expires_seconds"}`, and the URL brings the bytes, with
-//! ranges, to who sends the ticket in `X-Ticket`. A thread for each connection.
+//! `GET /folder?page=N` returns `{"entries": [{"id", "path", "bytes"}], "next": N + 1 or null}`.
+//! `GET /entry/ID/link` returns `{"url", "ticket", "expires_seconds"}`. The URL serves the bytes, with
+//! ranges, to requests that send the ticket in `X-Ticket`.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write};
@@ -16,10 +16,10 @@ use std::time::Duration;
 use crate::content::fill;
 
 const BUFFER_BYTES: usize = 16 << 10;
-/// A head of a request is no longer.
+/// Maximum number of header lines in a request.
 const HEAD_LINES_MAX: usize = 100;
 
-/// A running look-alike; ends when it is dropped.
+/// A running mock service. Dropping it stops it.
 #[derive(Debug)]
 pub struct Cloud {
     addr: SocketAddr,
@@ -27,7 +27,7 @@ pub struct Cloud {
     accepting: Option<JoinHandle<()>>,
 }
 
-/// What it is to serve, and how badly.
+/// Scripts a [`Cloud`]. Made by [`Cloud::builder`].
 #[derive(Clone, Debug)]
 pub struct CloudBuilder {
     files: Vec<(String, u64, u64)>,
@@ -39,18 +39,18 @@ pub struct CloudBuilder {
     rate_bps: Option<u64>,
 }
 
-/// What was asked of it.
+/// The counters of a [`Cloud`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CloudStats {
-    /// Pages of the folder that were given.
+    /// Folder pages served.
     pub pages: u32,
-    /// Links that were given.
+    /// Links issued.
     pub links: u32,
-    /// Requests for bytes that were refused, because the link had expired or the ticket was missing.
+    /// Requests for bytes refused because the link had expired or the ticket was missing.
     pub refused: u32,
-    /// Requests of the API that were answered 429.
+    /// API requests answered with 429.
     pub busy: u32,
-    /// Bytes of files that were sent.
+    /// File bytes sent.
     pub sent_bytes: u64,
 }
 
@@ -64,12 +64,12 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     stats: CloudStats,
-    /// The uses that are left of each link.
+    /// Remaining uses of each link.
     uses: HashMap<u32, u32>,
 }
 
 impl Cloud {
-    /// Begins to describe one.
+    /// A builder for a service without files, whose links do not expire.
     pub fn builder() -> CloudBuilder {
         CloudBuilder {
             files: Vec::new(),
@@ -87,12 +87,12 @@ impl Cloud {
         format!("http://{}/folder", self.addr)
     }
 
-    /// Where its API begins.
+    /// The base URL of the API.
     pub fn base(&self) -> String {
         format!("http://{}/", self.addr)
     }
 
-    /// What was asked of it so far.
+    /// The current counters.
     pub fn stats(&self) -> CloudStats {
         self.shared.state().stats
     }
@@ -101,7 +101,7 @@ impl Cloud {
 impl Drop for Cloud {
     fn drop(&mut self) {
         self.shared.is_stopped.store(true, Ordering::Release);
-        // Wakes the thread that accepts.
+        // Wakes the accepting thread.
         let _ = TcpStream::connect(self.addr);
         if let Some(accepting) = self.accepting.take() {
             let _ = accepting.join();
@@ -110,52 +110,52 @@ impl Drop for Cloud {
 }
 
 impl CloudBuilder {
-    /// Adds a file of this seed's content at this path below the folder.
+    /// Adds a file with the content `seed` at `path` below the folder.
     #[must_use]
     pub fn file(mut self, path: &str, seed: u64, size: u64) -> Self {
         self.files.push((path.to_owned(), seed, size));
         self
     }
 
-    /// Lists so many entries a page.
+    /// Lists this many entries per page, at least one.
     #[must_use]
     pub fn page_len(mut self, entries: usize) -> Self {
         self.page_len = entries.max(1);
         self
     }
 
-    /// Answers so many requests to a link, and refuses all others with this status.
+    /// Answers the first `uses` requests for a link and refuses later ones with `status`.
     #[must_use]
     pub fn link_uses(mut self, uses: u32, status: u16) -> Self {
         (self.link_uses, self.refusal) = (uses, status);
         self
     }
 
-    /// Says that links expire in this time.
+    /// Sets the expiry time that the API reports for links.
     #[must_use]
     pub fn expires_seconds(mut self, seconds: u64) -> Self {
         self.expires_seconds = Some(seconds);
         self
     }
 
-    /// Answers the first requests of the API with 429.
+    /// Answers the first `requests` API requests with 429.
     #[must_use]
     pub fn busy(mut self, requests: u32) -> Self {
         self.busy = requests;
         self
     }
 
-    /// Sends so many bytes a second over each connection.
+    /// Limits each connection to this many bytes per second.
     #[must_use]
     pub fn rate(mut self, bps: u64) -> Self {
         self.rate_bps = Some(bps);
         self
     }
 
-    /// Starts it on this machine.
+    /// Starts the service on a free port of 127.0.0.1.
     ///
     /// # Errors
-    /// If no port can be had.
+    /// If no port is available.
     pub fn start(self) -> io::Result<Cloud> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let addr = listener.local_addr()?;
@@ -167,7 +167,7 @@ impl CloudBuilder {
                     break;
                 }
                 let (Ok(stream), serving) = (stream, Arc::clone(&serving)) else { continue };
-                // Whoever hangs up ends it.
+                // An error means that the client has gone.
                 thread::spawn(move || drop(serving.serve(&stream, addr)));
             }
         });
@@ -175,7 +175,7 @@ impl CloudBuilder {
     }
 }
 
-/// A request as far as it matters.
+/// The parts of a request that the service uses.
 struct Request {
     path: String,
     query: String,
@@ -296,7 +296,7 @@ fn answer(mut stream: &TcpStream, status: &str, fields: &str, body: &[u8]) -> io
     stream.write_all(&[head.as_bytes(), body].concat())
 }
 
-/// The next request of a connection; `None` at its end.
+/// Reads the next request of a connection; `None` at its end.
 fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
@@ -316,7 +316,7 @@ fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
     Ok(Some(Request { path: path.to_owned(), query: query.to_owned(), headers }))
 }
 
-/// `bytes=A-B` of a file of this size, as first byte and end.
+/// Parses `bytes=A-B` for a file of this size; returns the first byte and the end (exclusive).
 fn parse_range(text: &str, size: u64) -> Option<(u64, u64)> {
     let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
     let first: u64 = first.parse().ok()?;

@@ -1,20 +1,20 @@
-//! The conditions of a request (RFC 9110, section 13), decided against what the resource is now.
-//! `If-Range` is with the ranges. Pure; the serving threads call it once a request.
+//! Evaluates the conditions of a request (RFC 9110, section 13) against the current validators.
+//! `If-Range` is in `range.rs`. Pure; the serving threads call it once per request.
 
 use std::time::SystemTime;
 
 use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 use http::{HeaderMap, HeaderName};
 
-use crate::version::seconds;
+use crate::date::seconds;
 
 /// The fields that make a request conditional.
 pub(crate) static FIELDS: [HeaderName; 4] = [IF_MATCH, IF_UNMODIFIED_SINCE, IF_NONE_MATCH, IF_MODIFIED_SINCE];
 
-/// What the conditions of a GET or HEAD come to.
+/// The result of evaluating the conditions of a GET or HEAD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Answer as if there were none.
+    /// Answer as if there were no conditions.
     Answer,
     /// 304.
     NotModified,
@@ -27,7 +27,7 @@ pub(crate) fn are_in(headers: &HeaderMap) -> bool {
     FIELDS.iter().any(|name| headers.contains_key(name))
 }
 
-/// Decides in the order of section 13.2.2: tags go before dates, and all of them before ranges.
+/// Evaluates in the order of section 13.2.2: tags take precedence over dates.
 pub(crate) fn verdict(headers: &HeaderMap, etag: Option<&str>, modified: Option<SystemTime>) -> Verdict {
     if let Some(list) = text(headers, &IF_MATCH) {
         if !names(&list, etag, is_same_strongly) {
@@ -50,19 +50,19 @@ pub(crate) fn verdict(headers: &HeaderMap, etag: Option<&str>, modified: Option<
     Verdict::Answer
 }
 
-/// All fields of this name as one list.
+/// All fields of this name, joined into one list.
 fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let fields: Vec<_> =
         headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
     (!fields.is_empty()).then(|| fields.join(", "))
 }
 
-/// A date; one that cannot be read counts as none.
+/// The date in a field; `None` if it is absent or invalid.
 fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
     httpdate::parse_http_date(text(headers, name)?.trim()).ok()
 }
 
-/// Whether the list names the tag. `*` names whatever there is.
+/// Whether the list contains the tag. `*` matches everything.
 fn names(list: &str, etag: Option<&str>, is_same: fn(&str, &str) -> bool) -> bool {
     if list.trim() == "*" {
         return true;
@@ -70,11 +70,11 @@ fn names(list: &str, etag: Option<&str>, is_same: fn(&str, &str) -> bool) -> boo
     let Some(etag) = etag else {
         return false;
     };
-    // A tag without quotes is none, and servers compare it all the same.
+    // A tag without quotes is invalid, but servers compare it anyway.
     is_same(list.trim(), etag) || tags(list).any(|tag| is_same(tag, etag))
 }
 
-/// The tags of a list; there may be commas inside of them.
+/// The tags in a list. A tag may contain commas.
 fn tags(list: &str) -> impl Iterator<Item = &str> {
     let mut rest = list;
     std::iter::from_fn(move || {

@@ -1,24 +1,24 @@
-//! Content made from `(seed, offset)`: any byte of any file can be produced, and checked, without
-//! being stored. Pure functions without state; every thread that needs bytes calls them.
+//! Content generated from `(seed, offset)`: any byte of any file can be produced and checked without
+//! storing it. Stateless functions that any thread may call.
 //!
 //! A file is a sequence of 8-byte little-endian words. Word `i` mixes the seed with `i` by a
-//! bijection, so that two places of one file never hold the same word: bytes written to a wrong
-//! place are always noticed.
+//! bijection, so no two words of a file are equal, and words written to the wrong offset are always
+//! detected.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Distance between the states of neighbouring words (2^64 divided by the golden ratio, odd).
+/// Difference between the states of neighbouring words: 2^64 divided by the golden ratio, made odd.
 const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 const MIX: u64 = 0xD6E8_FEB8_6659_FD93;
 const WORD_BYTES: usize = 8;
 const COMPARE_BYTES: usize = 64 * 1024;
 const READ_BYTES: usize = 1024 * 1024;
 
-/// Writes the bytes of the content `seed` that start at byte `offset` into `buf`.
+/// Fills `buf` with the bytes of the content `seed`, starting at `offset`.
 ///
-/// Any offset and any length will do; pieces put together give the same bytes as one call.
+/// Any offset and length work, and separate calls produce the same bytes as one call.
 ///
 /// ```
 /// let mut whole = [0; 20];
@@ -55,8 +55,10 @@ pub fn byte_at(seed: u64, offset: u64) -> u8 {
     word[(offset % 8) as usize]
 }
 
-/// The first offset, counted from the start of the content, at which `bytes` (which claim to start
-/// at `offset`) differ from the content `seed`; `None` if they are right.
+/// Compares `bytes` with the content `seed` at `offset`.
+///
+/// Returns the offset of the first difference, counted from the start of the content, or `None` if the
+/// bytes are correct.
 #[must_use]
 pub fn first_difference(seed: u64, offset: u64, bytes: &[u8]) -> Option<u64> {
     let mut expected = vec![0; COMPARE_BYTES.min(bytes.len())];
@@ -75,11 +77,11 @@ pub fn first_difference(seed: u64, offset: u64, bytes: &[u8]) -> Option<u64> {
 
 /// Compares the file at `path` with the first `size` bytes of the content `seed`.
 ///
-/// Returns the first wrong offset: a byte that differs, the end of a file that is too short, or
-/// `size` if the file goes on behind it; `None` if the file is right.
+/// Returns the offset of the first difference: the file's length if it is too short, `size` if it is
+/// too long. Returns `None` if the file is correct.
 ///
 /// # Errors
-/// What opening or reading the file gives.
+/// If the file cannot be opened or read.
 pub fn check_file(path: impl AsRef<Path>, seed: u64, size: u64) -> io::Result<Option<u64>> {
     let mut file = File::open(path)?;
     let mut buf = vec![0; READ_BYTES];
@@ -104,12 +106,12 @@ pub fn check_file(path: impl AsRef<Path>, seed: u64, size: u64) -> io::Result<Op
     }
 }
 
-/// A number that the seed and `number` decide, for what a script leaves to chance.
+/// A pseudorandom number derived from the seed and `number`, for the random choices of a script.
 pub(crate) fn dice(seed: u64, number: u64) -> u64 {
     mixed(state_of(seed, number))
 }
 
-/// The state of word `index`: the seed, well mixed, plus one step for each word.
+/// The state of word `index`: the mixed seed plus one step per word.
 fn state_of(seed: u64, index: u64) -> u64 {
     let mut start = seed.wrapping_add(STEP);
     start = (start ^ (start >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -118,7 +120,7 @@ fn state_of(seed: u64, index: u64) -> u64 {
     start.wrapping_add(index.wrapping_mul(STEP))
 }
 
-/// One multiplication only: this runs for every eight bytes served.
+/// Only one multiplication, because this runs for every eight bytes served.
 #[inline(always)]
 fn mixed(state: u64) -> u64 {
     let word = (state ^ (state >> 32)).wrapping_mul(MIX);

@@ -1,25 +1,23 @@
-//! What can go wrong, as values: a [`Fault`] says what happens, a [`Scope`] to which requests, and
-//! several of them compose.
+//! Faults as values. A [`Fault`] says what goes wrong; a [`Scope`](crate::Scope) says for which
+//! requests. Several faults can apply to the same response.
 //!
-//! To add a fault: a variant here, a field of `Effects` and a line in `RuleSet::apply` (`rule.rs`),
-//! and the place that looks at the field: `respond.rs` and `reply.rs` for what is answered,
-//! `version.rs` for its validators, `body.rs` for how its bytes flow, `raw.rs` for what no HTTP library
-//! would send, `worker.rs` for connections.
+//! To add a fault, add a variant here, a field to `Effects` (`effects.rs`), an arm to `Armed::play`
+//! (`rule_set.rs`), and code that reads the field: in `respond.rs` and `reply.rs` for the response,
+//! `version.rs` for its validators, `body.rs` for the flow of its bytes, `raw.rs` for responses that no
+//! HTTP library would send, or `worker.rs` for connections.
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderName, HeaderValue, StatusCode};
-
+use crate::header::{header_bytes, header_name, header_value, status_code};
 use crate::page::{Page, PageBy};
-use crate::rule::{Rule, Scope};
 
-/// More header fields than this do not fit into the table that they are kept in.
+/// Leaves room in `HeaderMap`, which panics above about 24,000 fields.
 const HEADERS_MAX: usize = 20_000;
 
-/// One thing that goes wrong (or slow) on purpose.
+/// A deliberate failure or slowdown.
 ///
-/// Offsets `k` count the body bytes of one response, not of the resource. What chance decides is
-/// decided by a seed and the request's number, so that the same script does the same each time.
+/// Offsets `k` count the body bytes of one response, not of the resource. Random choices derive from a
+/// seed and the request's number, so a script behaves the same on every run.
 ///
 /// ```
 /// use towline_origin::{Fault, Resource, Scope};
@@ -33,188 +31,191 @@ const HEADERS_MAX: usize = 20_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Closes the connection in order (FIN) once `k` body bytes are on their way. Over HTTP/2 the
-    /// stream is reset instead, and the client may see fewer than `k` bytes.
+    /// Closes the connection gracefully (FIN) after `k` body bytes. Over HTTP/2 the stream is reset
+    /// instead, and the client may see fewer than `k` bytes.
     CutAt(u64),
-    /// The same at a byte that the seed and the request's number decide, always before the last.
+    /// Like [`Self::CutAt`], but at a pseudorandom offset inside the body, derived from the seed and the
+    /// request's number.
     CutSomewhere {
-        /// Seed of the places.
+        /// Seed of the cut positions.
         seed: u64,
     },
-    /// Resets the TCP connection (RST) once `k` body bytes have been handed to the socket; bytes
-    /// that the kernel has not sent by then are lost.
+    /// Resets the TCP connection (RST) after writing `k` body bytes to the socket. Bytes that the
+    /// kernel has not sent by then are lost.
     ResetAt(u64),
-    /// Sends nothing more after `k` body bytes: for the time given, or for ever.
+    /// Pauses after `k` body bytes, for the given time or forever.
     StallAt(u64, Option<Duration>),
     /// Sends the body of each response at this rate.
     Trickle {
-        /// Bytes a second.
+        /// Bytes per second.
         bytes_per_sec: u64,
     },
-    /// Answers a range request with 200 and the whole content, though ranges were offered.
+    /// Answers a range request with 200 and the whole content, although the server advertises ranges.
     IgnoreRange,
-    /// Answers a request with `If-Range` with 200 and the whole content, though nothing has changed.
+    /// Answers a request that has `If-Range` with 200 and the whole content, although nothing has
+    /// changed.
     IgnoreIfRange,
-    /// Answers as if the request had no `If-Match`, `If-None-Match`, `If-Modified-Since` or
-    /// `If-Unmodified-Since`; `If-Range` has a fault of its own.
+    /// Ignores `If-Match`, `If-None-Match`, `If-Modified-Since` and `If-Unmodified-Since`. For
+    /// `If-Range`, see [`Self::IgnoreIfRange`].
     IgnoreConditions,
-    /// Answers each range request with 416, as if the resource were empty; its length is told right.
+    /// Answers every range request with 416 and the correct total length.
     RefuseRange,
-    /// Lies in the `Content-Range` of a 206; the bytes are those that were asked for.
+    /// Sends a false `Content-Range` in a 206. The bytes are the requested ones.
     ContentRange(RangeLie),
-    /// Answers a range request with the range that begins so many bytes later or earlier, and says so.
+    /// Answers a range request with a shifted range of the same length, with a correct `Content-Range`.
     OtherRange {
-        /// How far it is off.
+        /// The shift in bytes; negative is towards the start.
         by: i64,
     },
-    /// Answers a range request with the range that begins where it was asked for and ends so many bytes
-    /// later or earlier, and says so. At least one byte comes.
+    /// Answers a range request with a range that starts where requested but ends elsewhere, with a
+    /// correct `Content-Range`. It has at least one byte.
     OtherEnd {
-        /// How far the end is off.
+        /// The shift of the end in bytes; negative makes the range shorter.
         by: i64,
     },
-    /// Leaves out the last bytes of a 206: `Content-Length` says so, `Content-Range` does not.
+    /// Omits the last bytes of a 206. `Content-Length` matches the body; `Content-Range` does not.
     ShortRange {
-        /// How many.
+        /// Number of bytes omitted.
         by: u64,
     },
-    /// Answers a range request with `multipart/byteranges` of one part.
+    /// Answers a range request with a `multipart/byteranges` body of one part.
     Multipart,
-    /// From byte `from` of the resource on, the content is that of another seed; length, validators
-    /// and ranges stay as they were.
+    /// Serves the content of another seed from byte `from` of the resource on. Length, validators and
+    /// ranges stay the same.
     OtherContent {
-        /// First byte of the resource that is another.
+        /// First byte of the resource that differs.
         from: u64,
-        /// Seed of what is there from then on.
+        /// Seed of the content from there on.
         seed: u64,
     },
-    /// From the `request`-th request (1 is the first) on, the resource has another entity tag and
-    /// other content of the same length.
+    /// From the given request on, the resource has a new entity tag and new content of the same length.
     ChangeEtagAt {
-        /// Ordinal of the first request that sees the new content.
+        /// Number of the first request that sees the new content, counted from 1.
         request: u64,
         /// The new tag, exactly as sent (with its quotes).
         etag: String,
         /// Seed of the new content.
         seed: u64,
     },
-    /// Changes what an answer tells of its version, and what conditions are held against. The content
-    /// stays; together with [`Self::OtherContent`] in the same scope it is another version.
+    /// Changes the validators that responses send and that conditions are evaluated against. The
+    /// content stays the same. Combine it with [`Self::OtherContent`] in the same scope to simulate a new
+    /// version.
     Validators(Validators),
     /// Sends no `Date`.
     NoDate,
-    /// The server's clock is so many seconds fast, or slow below zero; seen in `Date`.
+    /// Sets the server's clock, as seen in `Date`, this many seconds fast (or slow, if negative).
     ClockOff(i64),
-    /// Requests go in turn to so many servers, which have the same content and each a tag of its own.
+    /// Distributes requests over this many servers in turn. All have the same content, but each has its
+    /// own entity tag.
     Backends(u64),
-    /// Answers with this status and a line of text.
+    /// Answers with this status and one line of text.
     Status {
         /// The status code, 100 to 999.
         code: u16,
-        /// How many times; `None` is for ever.
+        /// How many times; `None` means always.
         times: Option<u32>,
-        /// The value of `Retry-After`, sensible or not.
+        /// The value of `Retry-After`, valid or not.
         retry_after: Option<String>,
     },
-    /// Answers with a page in place of what was asked for, as a captive portal does.
+    /// Answers with a page instead of the content, as a captive portal does.
     Page(Page),
-    /// Redirects; a location that leads back here is a loop.
+    /// Redirects to `location`, which may form a loop.
     Redirect {
         /// The status code, 100 to 999.
         status: u16,
         /// The value of `Location`.
         location: String,
     },
-    /// Redirects so often to the same path (as the relative `?hop=1`, `?hop=2` and so on) before it
-    /// answers.
+    /// Redirects several times to the same path (with the relative references `?hop=1`, `?hop=2` and so
+    /// on) before it answers.
     RedirectHops {
         /// The status code, 100 to 999.
         status: u16,
-        /// How often.
+        /// Number of redirects.
         hops: u32,
     },
-    /// Says a length in `Content-Length` that the body does not have. Behind a body that is too short
-    /// for it the connection is closed. HTTP/1 only.
+    /// Sends a wrong `Content-Length`. If the body is shorter than that, the connection closes after it.
+    /// HTTP/1 only.
     ContentLength {
-        /// What is added to the true length.
+        /// Added to the correct length.
         by: i64,
     },
-    /// Sends more bytes than `Content-Length` says, and keeps the connection. HTTP/1 only.
+    /// Sends more bytes than `Content-Length` says and keeps the connection open. HTTP/1 only.
     LongBody {
-        /// How many more.
+        /// Number of extra bytes.
         extra: u64,
     },
-    /// Sends the body chunked, with this defect in the chunks. HTTP/1 only.
+    /// Sends the body chunked, with a malformed chunk. HTTP/1 only.
     BadChunk {
-        /// The body byte with which the broken chunk begins; the connection is closed behind it.
+        /// First body byte of the malformed chunk. The connection closes after that chunk.
         at: u64,
-        /// What is wrong with it.
+        /// The defect.
         how: BadChunk,
     },
     /// Sends these `Transfer-Encoding` fields. The body is chunked if the last field ends with
-    /// `chunked`, and as it is otherwise; nothing is coded, whatever they say. Failures are left alone.
-    /// HTTP/1 only.
+    /// `chunked`; no other coding is applied. Affects only 2xx responses. HTTP/1 only.
     TransferEncoding {
-        /// The values, a field each.
+        /// The values, one per field.
         fields: Vec<String>,
-        /// Whether `Content-Length` is there too. Without it a body that is not chunked ends with its
-        /// connection.
+        /// Whether to send `Content-Length` too. Without it, a body that is not chunked ends when the
+        /// connection closes.
         length: bool,
     },
-    /// Says `Connection: close` and no length in an answer of HTTP/1.1: the body ends with its
-    /// connection. Failures are left alone. HTTP/1 only.
+    /// Sends `Connection: close` and no length in an HTTP/1.1 response: the body ends when the
+    /// connection closes. Affects only 2xx responses. HTTP/1 only.
     CloseDelimited {
-        /// Whether TLS says that this is the end.
+        /// Whether TLS sends `close_notify` first.
         close_notify: bool,
     },
-    /// Sends the body with these fields behind it, asked for or not; over HTTP/1 it is chunked then.
+    /// Sends these trailers after the body, even if the client did not ask for any. Over HTTP/1 the body
+    /// is then chunked.
     Trailers(Vec<(String, String)>),
-    /// Sets a header of each answer, in place of the resource's own; the value may be no text.
+    /// Sets a header on every response and overrides the resource's own. The value need not be text.
     Header {
-        /// Its name.
+        /// The name.
         name: String,
-        /// Its value: anything without control characters.
+        /// The value: any bytes except control characters.
         value: Vec<u8>,
     },
-    /// Sends this line among the headers as it stands, NUL and all. HTTP/1 only.
+    /// Sends this line verbatim among the headers, including NUL bytes. HTTP/1 only.
     RawHeader(Vec<u8>),
-    /// Sends a header whose value has so many bytes.
+    /// Sends a header with a value of this many bytes.
     LargeHeader(usize),
-    /// Sends so many headers, at most 20,000.
+    /// Sends this many extra headers, at most 20,000.
     ManyHeaders(usize),
-    /// Sends these bytes in place of an answer, and closes the connection. HTTP/1 only.
+    /// Sends these bytes instead of a response and closes the connection. HTTP/1 only.
     Raw(Vec<u8>),
-    /// Closes the connection after each answer, and says so (`Connection: close`). HTTP/1 only.
+    /// Closes the connection after each response and announces it with `Connection: close`. HTTP/1 only.
     CloseAfterEach,
-    /// Answers as HTTP/1.0, and closes the connection after each answer. HTTP/1 only.
+    /// Answers as HTTP/1.0 and closes the connection after each response. HTTP/1 only.
     Http10,
-    /// Ends a stream in this way once `at` body bytes are on their way. If it is reset, the client may
-    /// see fewer of them. HTTP/2 only.
+    /// Ends the stream early after `at` body bytes. If it is reset, the client may see fewer of them.
+    /// HTTP/2 only.
     EndStream {
         /// Body bytes before the end.
         at: u64,
-        /// What the end is.
+        /// How the stream ends.
         how: StreamEnd,
     },
-    /// Resets the stream with this code (RFC 9113, section 7) before there is an answer: 7 is
-    /// REFUSED_STREAM, 13 is HTTP_1_1_REQUIRED. HTTP/2 only.
+    /// Resets the stream with this code (RFC 9113, section 7) instead of answering: 7 is REFUSED_STREAM,
+    /// 13 is HTTP_1_1_REQUIRED. HTTP/2 only.
     RefuseStream(u32),
-    /// Answers the first requests of each connection, and the next ones with nothing but a GOAWAY
-    /// (NO_ERROR) that names the last of those. HTTP/2 only.
+    /// Answers the first `streams` requests of each connection. Later ones get only a GOAWAY (NO_ERROR)
+    /// that names the last answered stream. HTTP/2 only.
     GoAwayAbove {
-        /// How many are answered.
+        /// Number of requests answered.
         streams: u32,
     },
-    /// Closes the connection in the TLS handshake, once so many bytes of the server's have been sent
-    /// (0: after the client's first message). Of the server only; its scope counts connections.
+    /// Closes the connection during the TLS handshake, after the server has sent `at` bytes (0: after
+    /// the client's first message). For the server only; its scope counts connections.
     CutHandshake {
-        /// Bytes of the server's, in TLS's own framing.
+        /// Bytes sent by the server, including TLS framing.
         at: u64,
     },
-    /// Refuses what is above `max`. For the server these are open connections: one that was
-    /// accepted while `max` others were open stays refused. For a resource they are responses in
-    /// flight, and with a `max` of 0 every request of the scope is refused. On the server `Reset`,
-    /// `Close` and `Alert` act at accept, before any request, and the scope counts connections.
+    /// Limits concurrency. For the server, the limit is on open connections: a connection accepted while
+    /// `max` others are open stays refused. For a resource, it is on responses in flight; a `max` of 0
+    /// refuses every request in scope. On the server, `Reset`, `Close` and `Alert` act on accept, before
+    /// any request, and the scope counts connections.
     ConnectionLimit {
         /// How many are served at once.
         max: usize,
@@ -223,34 +224,34 @@ pub enum Fault {
     },
     /// Waits before the first byte of the response.
     Latency(Duration),
-    /// Bytes a second on one connection, kept over all its requests.
+    /// Limits each connection to this many bytes per second across all its requests.
     RatePerConnection(u64),
-    /// Bytes a second over all connections of the server.
+    /// Limits the server to this many bytes per second across all connections.
     RatePerServer(u64),
 }
 
-/// What becomes of a connection or a request above a [`Fault::ConnectionLimit`].
+/// What happens to a connection or request above a [`Fault::ConnectionLimit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Above {
-    /// It is answered with 503, and HTTP/1.1 connections are closed after that.
+    /// Answers with 503, then closes the connection if it is HTTP/1.
     Unavailable,
-    /// The same with this status.
+    /// Like [`Self::Unavailable`], with this status.
     Status {
         /// The status code, 100 to 999.
         code: u16,
-        /// The value of `Retry-After`, sensible or not.
+        /// The value of `Retry-After`, valid or not.
         retry_after: Option<&'static str>,
     },
-    /// The connection is reset.
+    /// Resets the connection.
     Reset,
-    /// The connection is closed in order (FIN), without a word.
+    /// Closes the connection gracefully (FIN) without a response.
     Close,
-    /// The client's first message is answered with a TLS alert (`internal_error`), and the connection
-    /// closed. For a resource and without TLS the same as [`Self::Close`].
+    /// Answers the client's first message with a TLS alert (`internal_error`) and closes the connection.
+    /// For a resource, or without TLS, the same as [`Self::Close`].
     Alert,
 }
 
-/// What a [`Fault::Validators`] makes of the tag and the date.
+/// How a [`Fault::Validators`] changes the entity tag and the date.
 ///
 /// ```
 /// use towline_origin::{Fault, Resource, Scope, Switch, Validators};
@@ -265,97 +266,85 @@ pub enum Above {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Validators {
-    /// There is no tag.
+    /// No entity tag.
     NoTag,
-    /// There is no `Last-Modified`.
+    /// No `Last-Modified`.
     NoDate,
-    /// There is neither.
+    /// Neither entity tag nor `Last-Modified`.
     Neither,
-    /// The tag is weak.
+    /// The entity tag, made weak.
     WeakTag,
-    /// The tag is this one, exactly as sent (with its quotes).
+    /// This entity tag, exactly as sent (with its quotes).
     Tag(String),
-    /// `Last-Modified` is this.
+    /// This `Last-Modified`.
     Date(SystemTime),
-    /// `Last-Modified` is so many seconds before the `Date` of the same answer; 0 is *now*, each time.
+    /// `Last-Modified` this many seconds before the `Date` of the same response; 0 makes them equal.
     DateBefore(u64),
-    /// Whole answers show the tag, and ranges do not.
+    /// The entity tag only on whole responses, not on ranges.
     TagOnWholeOnly,
-    /// Ranges show tag and date, and whole answers do not.
+    /// Entity tag and date only on ranges, not on whole responses.
     OnRangesOnly,
 }
 
-/// How a [`Fault::EndStream`] ends a stream. Codes are those of RFC 9113, section 7.
+/// How a [`Fault::EndStream`] ends a stream, with error codes from RFC 9113, section 7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamEnd {
     /// RST_STREAM with this code: 0 is NO_ERROR, 8 is CANCEL.
     Reset(u32),
-    /// END_STREAM, whatever `Content-Length` has said.
+    /// END_STREAM, regardless of `Content-Length`.
     Early,
-    /// GOAWAY with this code; its last stream is this one, which goes on to its proper end.
+    /// GOAWAY with this code that names this stream as the last. The stream then completes normally.
     GoAway(u32),
-    /// GOAWAY with this code; its last stream is the one before this, which brings nothing more.
+    /// GOAWAY with this code that names the previous stream as the last. This one sends nothing more.
     GoAwayBefore(u32),
-    /// GOAWAY with this code, whose last stream is this one; then the connection is closed.
+    /// GOAWAY with this code that names this stream as the last. The connection then closes.
     GoAwayAndClose(u32),
-    /// The connection is closed (FIN), without a word of TLS or HTTP/2.
+    /// A closed connection (FIN), without `close_notify` or GOAWAY.
     Close,
 }
 
-/// What a [`Fault::ContentRange`] says instead of the truth.
+/// How a [`Fault::ContentRange`] changes `Content-Range`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RangeLie {
-    /// The first byte, moved by so many.
+    /// Shifts the first byte position by this many bytes.
     Start(i64),
-    /// The last byte, moved by so many.
+    /// Shifts the last byte position by this many bytes.
     End(i64),
-    /// The whole length, changed by so many.
+    /// Changes the total length by this many bytes.
     Total(i64),
-    /// `*` for the whole length, which is allowed.
+    /// Sends `*` as the total length, which is valid.
     UnknownTotal,
-    /// Another unit than `bytes`.
+    /// Sends this unit instead of `bytes`.
     Unit(String),
-    /// This text, in which `{first}`, `{last}` and `{total}` stand for the numbers. See
+    /// Sends this text with `{first}`, `{last}` and `{total}` replaced by the numbers. See
     /// [`range_forms`](crate::range_forms).
     Form(String),
-    /// No `Content-Range` at all.
+    /// Sends no `Content-Range`.
     Missing,
 }
 
-/// What is wrong with the chunk of a [`Fault::BadChunk`].
+/// The defect of a [`Fault::BadChunk`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadChunk {
-    /// Its size is no number.
+    /// The chunk size is not a number.
     Size,
-    /// Its size has more than 64 bits.
+    /// The chunk size does not fit in 64 bits.
     Overflow,
-    /// There is something else than a line's end behind its bytes.
+    /// The chunk data is not followed by CRLF.
     End,
-    /// All chunks are right, but the one that ends the body is missing, wherever `at` is.
+    /// All chunks are valid, but the last, empty chunk is missing. `at` has no effect.
     NoLast,
 }
 
 impl Above {
-    /// Whether it ends a connection of the server before there is a request.
+    /// Whether the server applies it on accept, before any request.
     pub(crate) fn acts_at_accept(self) -> bool {
         matches!(self, Self::Reset | Self::Close | Self::Alert)
     }
 }
 
 impl Fault {
-    /// This fault, for the requests of `scope` only.
-    #[must_use]
-    pub fn when(self, scope: Scope) -> Rule {
-        Rule { fault: self, scope }
-    }
-
-    /// This fault, for the first `count` requests only.
-    #[must_use]
-    pub fn first(self, count: u64) -> Rule {
-        self.when(Scope::every().first(count))
-    }
-
-    /// Stops a script that could not be sent before it reaches the server's threads.
+    /// Panics if the fault holds a value that cannot be sent, so that no serving thread does.
     pub(crate) fn check(&self) {
         match self {
             Self::Status { code, retry_after, .. } => {
@@ -407,35 +396,11 @@ impl Fault {
                     header_value(text);
                 }
             }
-            Self::ManyHeaders(count) => assert!(*count <= HEADERS_MAX, "{count} headers are too many"),
-            Self::Backends(count) => assert!(*count > 0, "there must be a server"),
+            Self::ManyHeaders(count) => assert!(*count <= HEADERS_MAX, "at most {HEADERS_MAX} headers, not {count}"),
+            Self::Backends(count) => assert!(*count > 0, "the number of backends must not be 0"),
             _ => {}
         }
     }
-}
-
-/// `text` as a header value.
-///
-/// # Panics
-/// If it holds a control character. Builders call this first, so that the server never does.
-pub(crate) fn header_value(text: &str) -> HeaderValue {
-    header_bytes(text.as_bytes())
-}
-
-/// `bytes` as a header value; panics like [`header_value`].
-pub(crate) fn header_bytes(bytes: &[u8]) -> HeaderValue {
-    HeaderValue::from_bytes(bytes)
-        .unwrap_or_else(|_| panic!("{:?} cannot be a header value", String::from_utf8_lossy(bytes)))
-}
-
-/// `name` as a header name; panics like [`header_value`] if it cannot be one.
-pub(crate) fn header_name(name: &str) -> HeaderName {
-    HeaderName::from_bytes(name.as_bytes()).unwrap_or_else(|_| panic!("{name:?} cannot be a header name"))
-}
-
-/// `code` as a status; panics like [`header_value`] if it is outside 100 to 999.
-pub(crate) fn status_code(code: u16) -> StatusCode {
-    StatusCode::from_u16(code).unwrap_or_else(|_| panic!("{code} cannot be a status code"))
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
-//! Names and ranges as a hostile or broken server sends them. Plain values.
+//! File names and `Content-Range` values that hostile or broken servers send. Plain values
+//! that tests wrap in faults.
 
 use crate::fault::RangeLie;
 
-/// Values of `Content-Disposition` that no client should take at their word, each with what is wrong
-/// with it: names that lead out of a directory, are devices, deceive the eye, are far too long, or
-/// are no text. For [`Fault::Header`](crate::Fault::Header), as some are not UTF-8.
+/// `Content-Disposition` values that no client should trust, each with its defect: names that leave
+/// the directory, name a device, mislead the reader, are far too long or are not text. For
+/// [`Fault::Header`](crate::Fault::Header), since some are not UTF-8.
 ///
 /// ```
 /// let hostile = towline_origin::hostile_dispositions();
@@ -17,7 +18,7 @@ pub fn hostile_dispositions() -> Vec<(&'static str, Vec<u8>)> {
     let names: [(&'static str, &[u8]); 8] = [
         ("parents", b"../../x"),
         ("an absolute path", b"/etc/x"),
-        // Between quotes a backslash has to be escaped.
+        // A quoted string needs an escaped backslash.
         ("a drive", b"C:\\\\x"),
         ("a device", b"con"),
         ("an override of the direction", "gpj.\u{202e}exe".as_bytes()),
@@ -32,8 +33,8 @@ pub fn hostile_dispositions() -> Vec<(&'static str, Vec<u8>)> {
     values
 }
 
-/// Forms of `Content-Range` that servers send for the bytes that were asked for, each with what is
-/// odd about it. For [`Fault::ContentRange`](crate::Fault::ContentRange).
+/// Unusual forms of `Content-Range` that servers send with the requested bytes, each with what is odd
+/// about it. For [`Fault::ContentRange`](crate::Fault::ContentRange).
 ///
 /// ```
 /// use towline_origin::{RangeLie, range_forms};

@@ -1,6 +1,6 @@
-//! A scripted HTTP origin: seeded content that can be checked at any offset, and faults as values,
-//! for Towline's tests, benchmarks and demo. Serves HTTP/1.1, and HTTP/2 over TLS; what no HTTP
-//! library would send is written to the socket by hand.
+//! A scripted HTTP origin for Towline's tests, benchmarks and demo: seeded content that can be checked
+//! at any offset, and faults as values. It serves HTTP/1.1, and HTTP/2 over TLS. Responses that no HTTP
+//! library would send are written to the socket directly.
 //!
 //! ```
 //! use towline_origin::{Fault, Origin, Resource};
@@ -24,7 +24,12 @@ mod cloud;
 mod conditions;
 mod conn;
 mod content;
+mod date;
+mod effects;
+mod entry;
 mod fault;
+mod gate;
+mod header;
 mod hostile;
 mod pace;
 mod page;
@@ -34,7 +39,11 @@ mod reply;
 mod resource;
 mod respond;
 mod rule;
+mod rule_set;
+mod scope;
 mod server;
+mod socket;
+mod span;
 mod state;
 mod stats;
 mod switch;
@@ -48,7 +57,8 @@ pub use fault::{Above, BadChunk, Fault, RangeLie, StreamEnd, Validators};
 pub use hostile::{hostile_dispositions, range_forms};
 pub use page::{Page, PageBy};
 pub use resource::{ETag, Length, Ranges, Resource};
-pub use rule::{Rule, Scope};
+pub use rule::Rule;
+pub use scope::Scope;
 pub use server::{Origin, OriginBuilder};
 pub use stats::{PathStats, RequestLog, Stats};
 pub use switch::Switch;

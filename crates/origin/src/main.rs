@@ -1,5 +1,5 @@
-//! `towline-origin`: the scripted origin from a shell, for benchmarks and trials by hand. The main
-//! thread prints the URL and waits; the origin's threads serve until the process is killed.
+//! `towline-origin`: runs the origin from a shell, for benchmarks and manual tests. The main thread
+//! prints the URL and waits; the origin's threads serve until the process is killed.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -8,11 +8,11 @@ use std::time::Duration;
 use clap::Parser;
 use towline_origin::{Fault, Origin, Resource};
 
-/// Serve generated content over HTTP: one file at /file.bin, and many under /files/.
+/// Serve generated content over HTTP: one file at /file.bin and many under /files/
 #[derive(Debug, Parser)]
 #[command(name = "towline-origin", version)]
 struct Arguments {
-    /// Port to listen on at 127.0.0.1; 0 takes a free one
+    /// Listen on this port of 127.0.0.1; 0 picks a free one
     #[arg(long, default_value_t = 0)]
     port: u16,
     /// Serve over TLS
@@ -21,28 +21,28 @@ struct Arguments {
     /// Offer HTTP/2 (needs --tls)
     #[arg(long, requires = "tls")]
     http2: bool,
-    /// Threads that serve
+    /// Number of serving threads
     #[arg(long, default_value_t = 1)]
     threads: usize,
     /// Size of /file.bin in bytes
     #[arg(long, default_value_t = 1 << 30)]
     size: u64,
-    /// Seed of the content of /file.bin; file N under /files/ has this plus 1 plus N
+    /// Seed of the content of /file.bin; /files/N.bin uses this seed + 1 + N
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many files to serve as /files/0.bin, /files/1.bin, ...
+    /// Number of files to serve as /files/0.bin, /files/1.bin, ...
     #[arg(long, default_value_t = 0)]
     files: u64,
-    /// Size of each of them in bytes
+    /// Size of each file under /files/ in bytes
     #[arg(long, default_value_t = 4096)]
     file_size: u64,
-    /// Bytes a second on each connection
+    /// Limit each connection to this many bytes per second
     #[arg(long)]
     rate_per_connection: Option<u64>,
-    /// Bytes a second over all connections
+    /// Limit all connections together to this many bytes per second
     #[arg(long)]
     rate_per_server: Option<u64>,
-    /// Wait before the first byte of each response, in milliseconds
+    /// Wait this many milliseconds before the first byte of each response
     #[arg(long)]
     latency_ms: Option<u64>,
     /// Write the authority's certificate (PEM) to this file

@@ -1,21 +1,21 @@
-//! A rate as a timetable: each chunk is given the moment at which it may leave. Owns one instant;
-//! a response, a connection or the whole server keeps a `Pace` and the serving threads ask it.
+//! Rate limiting: assigns each chunk the time at which it may be sent. A response, a connection or the
+//! server owns a `Pace`; the serving threads call it.
 
 use std::time::{Duration, Instant};
 
-/// How far a sender that was late (timers tick in milliseconds) may catch up at once.
+/// How far a late sender may catch up at once; timers have millisecond resolution.
 const CATCH_UP: Duration = Duration::from_millis(50);
 const SLICE: Duration = Duration::from_millis(20);
 const CHUNK_BYTES: u64 = 16 * 1024;
 
-/// Hands out moments so that the bytes asked for keep to a rate.
+/// Schedules bytes at a rate.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     next: Option<Instant>,
 }
 
 impl Pace {
-    /// The moment at which `bytes` more may leave; it may be in the past.
+    /// When the next `bytes` may be sent; it may be in the past.
     pub(crate) fn reserve(&mut self, now: Instant, bytes: usize, bytes_per_sec: u64) -> Instant {
         let oldest = now.checked_sub(CATCH_UP).unwrap_or(now);
         let start = self.next.map_or(now, |next| next.max(oldest));
@@ -25,7 +25,7 @@ impl Pace {
     }
 }
 
-/// Chunk for a rate: 20 ms worth up to 16 KiB; above 16 MiB/s a millisecond's worth up to `most`.
+/// Chunk size for a rate: 20 ms of data up to 16 KiB; above 16 MiB/s, 1 ms of data up to `most`.
 pub(crate) fn chunk_bytes(bytes_per_sec: u64, most: usize) -> usize {
     let slice = bytes_per_sec / (1000 / SLICE.as_millis() as u64);
     let chunk = if slice < CHUNK_BYTES { slice } else { (bytes_per_sec / 1000).max(CHUNK_BYTES) };

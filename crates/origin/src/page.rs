@@ -1,4 +1,5 @@
-//! A page that comes in place of what was asked for: a portal's, a login's, an error's. Plain values.
+//! Pages that a server sends instead of the content: captive portals, logins, errors. Plain values
+//! for `Fault::Page`.
 
 /// What a [`Fault::Page`](crate::Fault::Page) answers with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -7,38 +8,38 @@ pub struct Page {
     pub status: u16,
     /// The value of `Content-Type`.
     pub content_type: String,
-    /// The page itself.
+    /// The body.
     pub body: String,
-    /// How it comes.
+    /// How it is delivered.
     pub by: PageBy,
 }
 
-/// How a [`Page`] comes.
+/// How a [`Page`] is delivered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum PageBy {
-    /// With its length.
+    /// With `Content-Length`.
     #[default]
     Length,
-    /// Without: chunked over HTTP/1.1.
+    /// Without `Content-Length`: chunked over HTTP/1.1.
     Chunked,
-    /// At another path, to which all others are redirected. As a fault of the server it serves that
-    /// path too; as one of a resource, something else has to.
+    /// At another path, to which all others redirect. As a fault of the server it also serves that path;
+    /// for a fault of a resource, add a resource there.
     Redirect {
         /// The status code of the redirects, 100 to 999.
         status: u16,
-        /// Their `Location`: the path of the page.
+        /// The path of the page, sent as `Location`.
         to: String,
     },
 }
 
 impl Page {
-    /// An HTML page with status 200 and its length.
+    /// An HTML page with status 200 and `Content-Length`.
     #[must_use]
     pub fn html(body: impl Into<String>) -> Self {
         Self::new("text/html; charset=utf-8", body.into())
     }
 
-    /// A JSON text with status 200 and its length, as APIs send their errors.
+    /// A JSON document with status 200 and `Content-Length`, as in API errors.
     #[must_use]
     pub fn json(body: impl Into<String>) -> Self {
         Self::new("application/json", body.into())
@@ -51,7 +52,7 @@ impl Page {
         self
     }
 
-    /// Sets how it comes.
+    /// Sets how it is delivered.
     #[must_use]
     pub fn by(mut self, by: PageBy) -> Self {
         self.by = by;

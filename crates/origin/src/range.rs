@@ -1,30 +1,29 @@
-//! The `Range` and `If-Range` fields of a request (RFC 9110, sections 13.1.5 and 14.2), decided
-//! against a resource, and what an answer says in `Content-Range`. Pure; the serving threads call it
-//! once a request.
+//! Evaluates the `Range` and `If-Range` fields of a request (RFC 9110, sections 13.1.5 and 14.2) and
+//! builds the `Content-Range` of a response. Pure; the serving threads call it once per request.
 
 use std::time::SystemTime;
 
+use crate::date::seconds;
 use crate::fault::RangeLie;
-use crate::version::seconds;
 
-/// What a `Range` field comes to.
+/// The result of evaluating a `Range` field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// The whole content: no range, one that is not understood, or several.
+    /// The whole content: the request has no range, an invalid one, or several.
     Whole,
-    /// Bytes `first` to `last`, both included, inside the content.
+    /// Bytes `first` to `last`, inclusive, within the content.
     Part { first: u64, last: u64 },
-    /// A well-formed range that covers no byte.
+    /// A valid range that covers no byte of the content.
     Unsatisfiable,
 }
 
-/// Reads a `Range` value for content of `size` bytes.
+/// Evaluates a `Range` value for content of `size` bytes.
 pub(crate) fn parse(value: &str, size: u64) -> Asked {
     read(value, size).unwrap_or(Asked::Whole)
 }
 
-/// Whether an `If-Range` value lets the range through: an equal strong entity tag, or the exact
-/// date of last modification.
+/// Whether an `If-Range` value matches: as an equal strong entity tag or as the exact date of last
+/// modification.
 pub(crate) fn if_range_holds(value: &str, etag: Option<&str>, modified: Option<SystemTime>) -> bool {
     let value = value.trim();
     if value.starts_with('"') {
@@ -36,21 +35,20 @@ pub(crate) fn if_range_holds(value: &str, etag: Option<&str>, modified: Option<S
     modified.is_some_and(|modified| seconds(modified) == seconds(date))
 }
 
-/// The range that begins `by` bytes later (or earlier) and is as long, as far as it is inside the
-/// content of `size` bytes.
+/// Shifts a range by `by` bytes and clamps it to content of `size` bytes.
 pub(crate) fn shifted(first: u64, last: u64, by: i64, size: u64) -> Asked {
     let len = last - first;
     let first = first.saturating_add_signed(by).min(size - 1);
     Asked::Part { first, last: first.saturating_add(len).min(size - 1) }
 }
 
-/// The range that ends `by` bytes later (or earlier), as far as it is inside the content of `size`
-/// bytes and has a byte.
+/// Shifts the end of a range by `by` bytes, but keeps at least one byte and stays within content of
+/// `size` bytes.
 pub(crate) fn ending(first: u64, last: u64, by: i64, size: u64) -> Asked {
     Asked::Part { first, last: last.saturating_add_signed(by).clamp(first, size - 1) }
 }
 
-/// The `Content-Range` of bytes `first` to `last` of `size`, as these lies make it.
+/// The `Content-Range` for bytes `first` to `last` of `size`, after `lies`; `None` if they remove it.
 pub(crate) fn content_range(first: u64, last: u64, size: u64, lies: &[RangeLie]) -> Option<String> {
     let (mut first, mut last, mut total, mut unit, mut form) = (first, last, Some(size), "bytes", None);
     for lie in lies {
@@ -99,7 +97,7 @@ fn read(value: &str, size: u64) -> Option<Asked> {
     Some(Asked::Part { first, last: last.min(size - 1) })
 }
 
-/// Digits only; what does not fit becomes the greatest number.
+/// Parses decimal digits; a number that does not fit becomes `u64::MAX`.
 fn number(digits: &str) -> Option<u64> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

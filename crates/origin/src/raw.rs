@@ -1,6 +1,6 @@
-//! Answers that no HTTP library would send: lengths that lie, broken chunks, bytes that no header may
-//! hold. Written to the connection by hand, after the HTTP stack has given it back; what follows a
-//! proper answer is served by the stack again. Runs on the connection's serving thread.
+//! Responses that no HTTP library would send: wrong lengths, malformed chunks, invalid header bytes. The
+//! HTTP stack gives up the connection, the response is written directly, and the stack serves later
+//! requests. Runs on the connection's serving thread.
 
 use std::future::poll_fn;
 use std::io;
@@ -11,32 +11,35 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use hyper::body::Body;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use crate::body::{OriginBody, Owner, Span};
-use crate::conn::Gate;
-use crate::fault::{BadChunk, header_value};
+use crate::body::{OriginBody, Owner};
+use crate::effects::Effects;
+use crate::fault::BadChunk;
+use crate::gate::Gate;
+use crate::header::header_value;
 use crate::reply::Reply;
 use crate::resource::Length;
-use crate::rule::Effects;
+use crate::span::Span;
 
-/// Seed of what is sent behind a body's end.
+/// Seed of the surplus bytes after the end of a body.
 const SURPLUS_SEED: u64 = 0x5255_5053;
 
-/// An answer that is written by hand.
+/// A response that is written without the HTTP stack.
 pub(crate) struct RawAnswer {
     head: Vec<u8>,
     body: OriginBody,
     framing: Framing,
-    /// Whether the connection ends with it.
+    /// Whether the connection closes after it.
     closes: bool,
-    /// Whether it ends without a word of TLS.
+    /// Whether the connection closes without TLS `close_notify`.
     silent: bool,
 }
 
-/// How the body is put between the head and what follows.
+/// How the body is framed.
 enum Framing {
-    /// As it is.
+    /// Sent as it is.
     Plain,
     Chunked {
         broken: Option<(u64, BadChunk)>,
@@ -44,8 +47,25 @@ enum Framing {
     },
 }
 
-/// Whether these faults make an answer that has to be written by hand. Those of the body's framing
-/// leave failures alone.
+/// Passes a raw answer from the request to the connection's driver, which writes it.
+#[derive(Default)]
+pub(crate) struct RawSlot {
+    answer: Mutex<Option<RawAnswer>>,
+}
+
+impl RawSlot {
+    /// Stores an answer. The caller must then make the HTTP stack give up the connection.
+    pub(crate) fn leave(&self, answer: RawAnswer) {
+        *self.answer.lock() = Some(answer);
+    }
+
+    /// Takes the stored answer, if any.
+    pub(crate) fn take(&self) -> Option<RawAnswer> {
+        self.answer.lock().take()
+    }
+}
+
+/// Whether these faults need a raw answer. Faults of the body's framing affect only 2xx responses.
 pub(crate) fn is_raw(reply: &Reply, effects: &Effects) -> bool {
     let is_framed_wrongly = effects.length_by != 0
         || effects.surplus > 0
@@ -57,7 +77,7 @@ pub(crate) fn is_raw(reply: &Reply, effects: &Effects) -> bool {
 }
 
 impl RawAnswer {
-    /// `reply` as these faults want it; see [`is_raw`].
+    /// Applies the faults to `reply`; see [`is_raw`].
     pub(crate) fn new(mut reply: Reply, mut effects: Effects, owner: Owner) -> Self {
         if let Some(head) = effects.raw.take() {
             let body = OriginBody::new(Vec::new(), true, effects, owner);
@@ -71,10 +91,10 @@ impl RawAnswer {
         Self { head, body, framing, closes, silent }
     }
 
-    /// Writes it all; whether the connection goes on after it.
+    /// Writes the response; returns whether the connection stays open.
     ///
     /// # Errors
-    /// If the script ends the connection on the way, or the client does.
+    /// If the script or the client ends the connection.
     pub(crate) async fn play<S>(mut self, gate: &mut Gate<S>) -> io::Result<bool>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -94,7 +114,7 @@ impl RawAnswer {
                 }
                 Framing::Chunked { .. } => write_chunk(gate, &bytes).await?,
             }
-            // At a scripted end this fails, and exactly the scripted bytes are out.
+            // At a scripted end this fails, after exactly the scripted bytes have been sent.
             gate.flush().await?;
             sent = end;
         }
@@ -113,7 +133,7 @@ impl RawAnswer {
     }
 }
 
-/// Says in the head how the body is framed.
+/// Chooses the framing and sets the header fields that announce it.
 fn framing(reply: &mut Reply, effects: &mut Effects, closes: &mut bool) -> Framing {
     let is_success = reply.status.is_success();
     let (broken, trailers) = (effects.bad_chunk.take(), std::mem::take(&mut effects.trailers));
@@ -155,7 +175,7 @@ fn framing(reply: &mut Reply, effects: &mut Effects, closes: &mut bool) -> Frami
         reply.spans.push(Span::content(SURPLUS_SEED, 0, effects.surplus));
     }
     reply.set(CONTENT_LENGTH, HeaderValue::from(said));
-    // The client would wait for the rest.
+    // Otherwise the client would wait for the missing bytes.
     *closes |= said > reply.len();
     Framing::Plain
 }
@@ -182,7 +202,7 @@ fn head(reply: &Reply, effects: &Effects) -> Vec<u8> {
     head
 }
 
-/// The next bytes of the body; an error once the script or the client has ended the connection.
+/// The next bytes of the body, or an error once the script or the client ends the connection.
 async fn next<S>(gate: &mut Gate<S>, body: &mut OriginBody) -> io::Result<Option<Bytes>>
 where
     S: AsyncRead + Unpin,
@@ -201,7 +221,7 @@ where
     S: AsyncWrite + Unpin,
 {
     if bytes.is_empty() {
-        // An empty chunk would be the last one.
+        // An empty chunk would end the body.
         return Ok(());
     }
     gate.write_all(format!("{:x}\r\n", bytes.len()).as_bytes()).await?;

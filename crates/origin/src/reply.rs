@@ -1,5 +1,5 @@
-//! A response in the making: its status, its headers, and where the bytes of its body come from, as
-//! the resource and the faults want them. Values that live on the serving thread for one request.
+//! Builds a response from the resource and the faults: status, headers, and the spans of the body.
+//! Values that live on the serving thread for one request.
 
 use std::time::SystemTime;
 
@@ -11,19 +11,20 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
-use crate::body::{OriginBody, Owner, Span};
+use crate::body::{OriginBody, Owner};
 use crate::conditions::{self, Verdict};
-use crate::fault::{header_name, header_value, status_code};
+use crate::effects::Effects;
+use crate::header::{header_name, header_value, status_code};
 use crate::page::{Page, PageBy};
 use crate::range::{self, Asked};
 use crate::resource::{Length, Ranges, Resource};
-use crate::rule::Effects;
+use crate::span::Span;
 use crate::version::Seen;
 
-/// Between the parts of a body that has several.
+/// Separates the parts of a multipart body.
 const BOUNDARY: &str = "towline-origin-boundary";
 
-/// A response in the making.
+/// A response that is being built.
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -32,7 +33,7 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// A status with a line that says it again.
+    /// A response with this status, and the status as one line of text.
     pub(crate) fn text(status: StatusCode) -> Self {
         let text = Bytes::from(format!("{status}\n"));
         let mut reply =
@@ -41,7 +42,7 @@ impl Reply {
         reply
     }
 
-    /// The page, or the redirect to where it is; see [`PageBy`].
+    /// The page, or a redirect to it; see [`PageBy`].
     pub(crate) fn page(page: &Page, path: &str) -> Self {
         if let PageBy::Redirect { status, to } = &page.by
             && to != path
@@ -58,15 +59,15 @@ impl Reply {
         reply
     }
 
-    /// A status that leads elsewhere.
+    /// A redirect with this status and `Location`.
     pub(crate) fn redirect(status: u16, location: HeaderValue) -> Self {
         let mut reply = Self::text(status_code(status));
         reply.set(LOCATION, location);
         reply
     }
 
-    /// The content of `resource`, whole or in part, or 304 or 412 if the request has conditions;
-    /// `status` takes the place of 200 and 206. `now` is what the server's clock says.
+    /// The content of `resource`, whole or in part, or 304 or 412 if the request's conditions require it.
+    /// `status` replaces 200 and 206. `now` is the time on the server's clock.
     pub(crate) fn content(
         resource: &Resource,
         request: &Request<Incoming>,
@@ -104,7 +105,7 @@ impl Reply {
         reply
     }
 
-    /// The content without regard to conditions.
+    /// The whole content, a range of it, or 416; ignores conditions.
     fn asked(resource: &Resource, request: &Request<Incoming>, effects: &Effects, seen: &Seen) -> Self {
         let size = resource.size;
         match asked(resource, request, effects, seen) {
@@ -118,13 +119,13 @@ impl Reply {
         }
     }
 
-    /// RFC 9110, section 15.4.5: no body, and no length of one.
+    /// 304, without a body or a length (RFC 9110, section 15.4.5).
     fn not_modified() -> Self {
         let status = StatusCode::NOT_MODIFIED;
         Self { status, headers: HeaderMap::new(), spans: Vec::new(), length: Length::Known }
     }
 
-    /// Bytes `first` to `last`, both included.
+    /// 206 with bytes `first` to `last`, inclusive.
     fn part(resource: &Resource, effects: &Effects, seed: u64, first: u64, last: u64) -> Self {
         let status = StatusCode::PARTIAL_CONTENT;
         let len = (last - first + 1).saturating_sub(effects.range_short);
@@ -140,7 +141,7 @@ impl Reply {
         reply
     }
 
-    /// RFC 9110, section 14.6: the range is told inside of the body, before its bytes.
+    /// 206 with the range as the only part of a multipart body (RFC 9110, section 14.6).
     fn multipart(resource: &Resource, range: Option<String>, bytes: Vec<Span>) -> Self {
         let range = range.map_or_else(String::new, |range| format!("Content-Range: {range}\r\n"));
         let head = format!("--{BOUNDARY}\r\nContent-Type: application/octet-stream\r\n{range}\r\n");
@@ -167,12 +168,12 @@ impl Reply {
         self.headers.insert(name, value);
     }
 
-    /// Whether it has no body and says no length.
+    /// Whether the response has neither a body nor a length.
     pub(crate) fn is_bare(&self) -> bool {
         self.status == StatusCode::NOT_MODIFIED
     }
 
-    /// Adds the date, and what the faults want among the headers.
+    /// Adds `Date` and the headers that faults set.
     pub(crate) fn dress(&mut self, effects: &Effects, http2: bool, now: SystemTime) {
         if !effects.no_date && !self.headers.contains_key(DATE) {
             self.set(DATE, header_value(&httpdate::fmt_http_date(now)));
@@ -192,12 +193,12 @@ impl Reply {
         }
     }
 
-    /// How many bytes the body has.
+    /// Length of the body in bytes.
     pub(crate) fn len(&self) -> u64 {
         self.spans.iter().map(Span::len).sum()
     }
 
-    /// For the HTTP stack to send; without its body if it answers HEAD.
+    /// Converts it to a response for the HTTP stack; `head` omits the body.
     pub(crate) fn into_response(mut self, head: bool, mut effects: Effects, owner: Owner) -> Response<OriginBody> {
         let mut length_known = self.length == Length::Known;
         if length_known && !self.is_bare() {
@@ -223,7 +224,7 @@ impl Reply {
     }
 }
 
-/// `len` bytes of the content `seed` from `offset` on, or what is there in its place.
+/// `len` bytes of the content `seed`, starting at `offset`, after [`Effects::other_content`].
 fn content(seed: u64, offset: u64, len: u64, effects: &Effects) -> Vec<Span> {
     let end = offset + len;
     let (from, other) = effects.other_content.unwrap_or((end, seed));
@@ -231,7 +232,7 @@ fn content(seed: u64, offset: u64, len: u64, effects: &Effects) -> Vec<Span> {
     vec![Span::content(seed, offset, from - offset), Span::content(other, from, end - from)]
 }
 
-/// What the range fields of a request come to; ranges are defined for GET alone.
+/// Evaluates `Range` and `If-Range`. Only GET has ranges.
 fn asked(resource: &Resource, request: &Request<Incoming>, effects: &Effects, seen: &Seen) -> Asked {
     if resource.ranges != Ranges::Honoured || request.method() != Method::GET || effects.ignore_range {
         return Asked::Whole;
@@ -258,12 +259,12 @@ fn asked(resource: &Resource, request: &Request<Incoming>, effects: &Effects, se
     }
 }
 
-/// A field of the request as text.
+/// A header field of the request as text.
 pub(crate) fn field(request: &Request<Incoming>, name: HeaderName) -> Option<String> {
     request.headers().get(name).map(text)
 }
 
-/// A header's value as text.
+/// A header value as text.
 pub(crate) fn text(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
 }

@@ -1,16 +1,14 @@
-//! What the origin serves: one path with its content, validators and faults, and patterns that
-//! stand for many. Plain values built by the script; an `Entry` adds the counters of a served one.
+//! What the origin serves: a path with its content, validators and faults, or a pattern that stands
+//! for many paths. Plain values that a script builds.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderName, HeaderValue};
 
-use crate::fault::{header_name, header_value, status_code};
-use crate::rule::{Rule, RuleSet, checked};
+use crate::header::{header_name, header_value, status_code};
+use crate::rule::{Rule, checked};
 
-/// 2023-11-14 22:13:20 UTC: fixed, so that two runs send the same.
+/// 2023-11-14 22:13:20 UTC; fixed, so that every run sends the same date.
 const LAST_MODIFIED: Duration = Duration::from_secs(1_700_000_000);
 
 /// The entity tag of a resource.
@@ -19,7 +17,7 @@ pub enum ETag {
     /// A strong tag derived from seed and size.
     #[default]
     Strong,
-    /// The same tag, marked as weak.
+    /// The weak form of [`Self::Strong`].
     Weak,
     /// No tag.
     None,
@@ -27,28 +25,28 @@ pub enum ETag {
     Custom(String),
 }
 
-/// What a resource makes of range requests.
+/// How a resource answers range requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ranges {
-    /// `Accept-Ranges: bytes`, and 206 or 416 as RFC 9110 says.
+    /// `Accept-Ranges: bytes`, and 206 or 416 as in RFC 9110.
     #[default]
     Honoured,
-    /// Says nothing about ranges and answers 200 with the whole content.
+    /// No `Accept-Ranges`, and 200 with the whole content.
     Ignored,
     /// `Accept-Ranges: none`, and 200 with the whole content.
     Refused,
 }
 
-/// How the length of a body is told.
+/// How a response indicates the length of its body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Length {
-    /// By `Content-Length`.
+    /// With `Content-Length`.
     #[default]
     Known,
-    /// Not at all: chunked over HTTP/1.1.
+    /// Without `Content-Length`: chunked over HTTP/1.1.
     Chunked,
-    /// Not at all: the body ends where the connection does, as HTTP/1.0 has it (and says that it is).
-    /// Over HTTP/2 the same as [`Self::Chunked`].
+    /// The body ends when the connection closes, in an HTTP/1.0 response. Over HTTP/2, the same as
+    /// [`Self::Chunked`].
     UntilClose,
 }
 
@@ -81,8 +79,8 @@ pub struct Resource {
 }
 
 impl Resource {
-    /// `size` bytes of the content `seed` at `path` (which starts with `/` and is compared as sent:
-    /// without the query, and without decoding `%`).
+    /// `size` bytes of the content `seed` at `path`. The path starts with `/` and is matched as sent,
+    /// without the query and without percent-decoding.
     #[must_use]
     pub fn new(path: impl Into<String>, seed: u64, size: u64) -> Self {
         Self {
@@ -120,7 +118,7 @@ impl Resource {
         self.size
     }
 
-    /// The entity tag as it is sent, before any fault changes it.
+    /// The entity tag as sent, before any fault changes it.
     #[must_use]
     pub fn etag_text(&self) -> Option<String> {
         match &self.etag {
@@ -134,7 +132,7 @@ impl Resource {
     /// Sets the entity tag; [`ETag::Strong`] by default.
     ///
     /// # Panics
-    /// If a custom tag cannot be a header value.
+    /// If a custom tag is not a valid header value.
     #[must_use]
     pub fn etag(mut self, etag: ETag) -> Self {
         if let ETag::Custom(text) = &etag {
@@ -144,41 +142,41 @@ impl Resource {
         self
     }
 
-    /// Sets the date of last modification, sent in whole seconds; a fixed one by default.
+    /// Sets `Last-Modified`, sent in whole seconds; a fixed date by default.
     #[must_use]
     pub fn last_modified(mut self, time: Option<SystemTime>) -> Self {
         self.last_modified = time;
         self
     }
 
-    /// Sets the content type; `application/octet-stream` by default.
+    /// Sets `Content-Type`; `application/octet-stream` by default.
     ///
     /// # Panics
-    /// If the text cannot be a header value.
+    /// If the text is not a valid header value.
     #[must_use]
     pub fn content_type(mut self, text: Option<&str>) -> Self {
         self.content_type = text.map(header_value);
         self
     }
 
-    /// Sends this `Content-Disposition`.
+    /// Sets `Content-Disposition`; none by default.
     ///
     /// # Panics
-    /// If the text cannot be a header value.
+    /// If the text is not a valid header value.
     #[must_use]
     pub fn content_disposition(mut self, text: &str) -> Self {
         self.content_disposition = Some(header_value(text));
         self
     }
 
-    /// Sets what range requests get; [`Ranges::Honoured`] by default.
+    /// Sets how range requests are answered; [`Ranges::Honoured`] by default.
     #[must_use]
     pub fn ranges(mut self, ranges: Ranges) -> Self {
         self.ranges = ranges;
         self
     }
 
-    /// Sets how the length is told; [`Length::Known`] by default.
+    /// Sets how the length is indicated; [`Length::Known`] by default.
     #[must_use]
     pub fn length(mut self, length: Length) -> Self {
         self.length = length;
@@ -188,27 +186,27 @@ impl Resource {
     /// Adds a header to every response of this resource.
     ///
     /// # Panics
-    /// If name or value cannot be sent as a header.
+    /// If the name or the value is not valid in a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((header_name(name), header_value(value)));
         self
     }
 
-    /// Adds a fault, alone or with its scope.
+    /// Adds a fault, with or without a scope.
     ///
     /// # Panics
-    /// If the fault holds a status or a header value that cannot be sent.
+    /// If the fault holds an invalid status code, header name or header value.
     #[must_use]
     pub fn fault(mut self, rule: impl Into<Rule>) -> Self {
         self.rules.push(checked(rule.into()));
         self
     }
 
-    /// Answers with this status and `Location` instead of the content.
+    /// Redirects with this status and `Location` instead of serving the content.
     ///
     /// # Panics
-    /// If the status is not 100 to 999 or the location cannot be a header value.
+    /// If the status is not in 100 to 999, or the location is not a valid header value.
     #[must_use]
     pub fn redirect(mut self, status: u16, location: &str) -> Self {
         status_code(status);
@@ -216,11 +214,11 @@ impl Resource {
         self
     }
 
-    /// Answers with this status: instead of 200 or 206 if it is 2xx, else with a line of text in
-    /// place of the content.
+    /// Answers with this status. A 2xx replaces 200 and 206; any other comes with a line of text instead
+    /// of the content.
     ///
     /// # Panics
-    /// If the status is not 100 to 999.
+    /// If the status is not in 100 to 999.
     #[must_use]
     pub fn status(mut self, status: u16) -> Self {
         status_code(status);
@@ -229,40 +227,7 @@ impl Resource {
     }
 }
 
-/// A resource that is served, and its counters.
-pub(crate) struct Entry {
-    pub(crate) resource: Resource,
-    pub(crate) rules: RuleSet,
-    in_flight: AtomicUsize,
-}
-
-impl Entry {
-    pub(crate) fn new(resource: Resource) -> Self {
-        Self { rules: RuleSet::new(resource.rules.clone()), in_flight: AtomicUsize::new(0), resource }
-    }
-}
-
-/// A response of an entry that is under way; counted until it is dropped.
-pub(crate) struct InFlight {
-    entry: Arc<Entry>,
-}
-
-impl InFlight {
-    /// Counts one more; also says how many there are now.
-    pub(crate) fn begin(entry: &Arc<Entry>) -> (Self, usize) {
-        let before = entry.in_flight.fetch_add(1, Ordering::Relaxed);
-        let entry = Arc::clone(entry);
-        (Self { entry }, before + 1)
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.entry.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A path with a number in it, which stands for many resources.
+/// A path pattern with a number in it that stands for many resources.
 pub(crate) struct Pattern {
     prefix: String,
     suffix: String,
@@ -271,13 +236,16 @@ pub(crate) struct Pattern {
 }
 
 impl Pattern {
-    /// `pattern` has one `{}`, the place of the number, which runs from 0 to `count` - 1.
+    /// The `{}` in `pattern` stands for a number from 0 to `count` - 1.
+    ///
+    /// # Panics
+    /// If the pattern has no `{}`.
     pub(crate) fn new(pattern: &str, count: u64, make: impl Fn(u64) -> Resource + Send + Sync + 'static) -> Self {
         let (prefix, suffix) = pattern.split_once("{}").unwrap_or_else(|| panic!("{pattern:?} has no {{}}"));
         Self { prefix: prefix.to_owned(), suffix: suffix.to_owned(), count, make: Box::new(make) }
     }
 
-    /// The resource at `path`, if the pattern covers it.
+    /// The resource at `path`, if the pattern matches it.
     pub(crate) fn resource(&self, path: &str) -> Option<Resource> {
         let digits = path.strip_prefix(self.prefix.as_str())?.strip_suffix(self.suffix.as_str())?;
         let plain = digits == "0" || (!digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit()));

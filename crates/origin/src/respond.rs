@@ -1,47 +1,59 @@
-//! One request becomes one response: the faults that apply, and what the resource answers with them.
+//! Turns one request into one response: collects the faults that apply and answers for the resource.
 //! Runs on the connection's serving thread and keeps no state.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::header::{ALLOW, IF_RANGE, RANGE, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use crate::body::{BoxError, OriginBody, Owner};
 use crate::conditions;
 use crate::conn::Conn;
-use crate::fault::{Above, header_value, status_code};
-use crate::raw::{self, RawAnswer};
+use crate::effects::{Detour, Effects, Ending};
+use crate::entry::InFlight;
+use crate::fault::Above;
+use crate::header::{header_value, status_code};
+use crate::raw::{self, RawAnswer, RawSlot};
 use crate::reply::{self, Reply};
-use crate::resource::InFlight;
-use crate::rule::{Ask, Detour, Effects, Ending};
+use crate::scope::Ask;
 use crate::state::Shared;
 use crate::stats::RequestLog;
 
-/// What counts how often a request was redirected.
+/// Query prefix that counts the redirects of a request.
 const HOP: &str = "hop=";
 
-/// What happens where there is no answer.
+/// The protocol of a request, with its protocol-specific data.
+pub(crate) enum Via {
+    /// HTTP/1, with the slot for a raw answer.
+    Http1(Arc<RawSlot>),
+    /// HTTP/2, with the number of the request on its connection, from 1.
+    Http2(u32),
+}
+
+/// What happens instead of a response.
 enum NoReply {
     End(Ending),
     /// RST_STREAM with this code.
     Refuse(u32),
-    /// GOAWAY whose last stream is this one; 0 is none.
+    /// GOAWAY that names this stream as the last; 0 is none.
     GoAway(u32),
 }
 
-/// Answers `request`, the `stream`-th of an HTTP/2 connection (0 over HTTP/1). An error ends the
-/// connection or resets the stream, or means that the answer has been left with the connection for
-/// its driver to write.
+/// Answers `request`. An error ends the connection or resets the stream, or means that the slot in
+/// `via` holds a raw answer.
 pub(crate) async fn respond(
     shared: Arc<Shared>,
     conn: Arc<Conn>,
-    stream: u32,
+    via: Via,
     request: Request<Incoming>,
 ) -> Result<Response<OriginBody>, BoxError> {
     let (effects, in_flight) = effects(&shared, &conn, &request);
-    let http2 = request.version() == Version::HTTP_2;
+    let (http2, stream) = match via {
+        Via::Http1(_) => (false, 0),
+        Via::Http2(stream) => (true, stream),
+    };
     let path = shared.counters.request(request.uri().path(), http2);
     let now = effects.clock(SystemTime::now());
     let reply = reply(&shared, &request, &effects, stream, now);
@@ -62,16 +74,19 @@ pub(crate) async fn respond(
     if !effects.latency.is_zero() {
         tokio::time::sleep(effects.latency).await;
     }
-    let owner = Owner { shared, conn: Arc::clone(&conn), path, http2, stream, _in_flight: in_flight };
+    let owner = Owner { shared, conn, path, http2, stream, _in_flight: in_flight };
     let head = request.method() == Method::HEAD;
-    if raw::is_raw(&reply, &effects) && !http2 && !head {
-        conn.answer_raw(RawAnswer::new(reply, effects, owner));
-        return Err("the script writes the answer itself".into());
+    if let Via::Http1(slot) = &via
+        && !head
+        && raw::is_raw(&reply, &effects)
+    {
+        slot.leave(RawAnswer::new(reply, effects, owner));
+        return Err("the script writes the response itself".into());
     }
     Ok(reply.into_response(head, effects, owner))
 }
 
-/// Counts the request at the server and at its resource, and asks the rules of both.
+/// Counts the request at the server and its resource, and applies the rules of both.
 fn effects(shared: &Shared, conn: &Conn, request: &Request<Incoming>) -> (Effects, Option<InFlight>) {
     let mut effects = Effects::default();
     let rules = shared.rules();
@@ -96,7 +111,7 @@ fn effects(shared: &Shared, conn: &Conn, request: &Request<Incoming>) -> (Effect
     (effects, in_flight)
 }
 
-/// What is to be sent, before it is known how fast. `now` is what the server's clock says.
+/// Builds the response. `now` is the time on the server's clock.
 fn reply(
     shared: &Shared,
     request: &Request<Incoming>,
@@ -104,7 +119,7 @@ fn reply(
     stream: u32,
     now: SystemTime,
 ) -> Result<Reply, NoReply> {
-    // Over HTTP/1 there are no streams.
+    // 0 means HTTP/1, which has no streams.
     if stream > 0 {
         if let Some(last) = effects.streams_max
             && stream > last
@@ -151,7 +166,7 @@ fn reply(
     Ok(reply)
 }
 
-/// A status, and when to come again.
+/// An error status with an optional `Retry-After`.
 fn failure(code: u16, retry_after: Option<&str>) -> Reply {
     let mut reply = Reply::text(status_code(code));
     if let Some(text) = retry_after {
@@ -160,7 +175,7 @@ fn failure(code: u16, retry_after: Option<&str>) -> Reply {
     reply
 }
 
-/// The redirect that a fault wants, if the request has not been redirected often enough.
+/// The redirect that a fault requires, unless the request has already made all its hops.
 fn redirect(request: &Request<Incoming>, effects: &Effects) -> Option<Reply> {
     let (status, detour) = effects.redirect.as_ref()?;
     let location = match detour {

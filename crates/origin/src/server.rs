@@ -1,5 +1,5 @@
-//! The origin as its user sees it: a builder that scripts it, and a handle that runs, changes,
-//! watches and stops it. The handle may be used from any thread; serving happens on the origin's.
+//! The public API of the origin: a builder that scripts it, and a handle that changes, observes,
+//! stops and restarts it. Any thread may use the handle; the origin's own threads serve.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -56,8 +56,8 @@ pub struct OriginBuilder {
 }
 
 impl Origin {
-    /// A builder for an origin on a free port of 127.0.0.1: plain HTTP/1.1, one thread, nothing to
-    /// serve.
+    /// A builder for an origin on a free port of 127.0.0.1, with plain HTTP/1.1, one thread and no
+    /// resources.
     #[must_use]
     pub fn builder() -> OriginBuilder {
         OriginBuilder {
@@ -73,7 +73,7 @@ impl Origin {
         }
     }
 
-    /// The URL of `path` (which starts with `/`).
+    /// The URL of `path`, which must start with `/`.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         let scheme = if self.shared.tls.is_some() { "https" } else { "http" };
@@ -87,22 +87,21 @@ impl Origin {
         format!("{scheme}://{addr}{path}")
     }
 
-    /// The address it listens on; the same after a restart.
+    /// The address it listens on. A restart keeps it.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// The certificate of the authority that clients must trust, as PEM; `None` without TLS. It was
-    /// made at the start, and signs for `localhost`, `127.0.0.1` and `::1` unless the builder was told
-    /// otherwise.
+    /// The certificate of the authority that clients must trust, as PEM; `None` without TLS. Each origin
+    /// creates its own.
     #[must_use]
     pub fn ca_pem(&self) -> Option<&str> {
         self.shared.tls.as_ref().map(|tls| tls.ca_pem.as_str())
     }
 
-    /// Closes the listener and all connections at once, and returns when that is done. Does
-    /// nothing if the origin has stopped already.
+    /// Closes the listener and all connections immediately, and waits until they are closed. Does
+    /// nothing if the origin has already stopped.
     pub fn stop(&self) {
         let running = self.running.lock().take();
         if let Some(running) = running {
@@ -110,11 +109,11 @@ impl Origin {
         }
     }
 
-    /// Stops if need be and listens again on the same port, with the same resources, certificate
-    /// and counters.
+    /// Stops if running, then listens again on the same port with the same resources, certificate and
+    /// counters.
     ///
     /// # Errors
-    /// If the port was taken by somebody else, or no thread can be started.
+    /// If another process has taken the port, or a thread cannot be started.
     pub fn restart(&self) -> io::Result<()> {
         let mut running = self.running.lock();
         if let Some(running) = running.take() {
@@ -125,8 +124,8 @@ impl Origin {
         Ok(())
     }
 
-    /// Adds a resource, or replaces the one at its path: responses under way finish with the old
-    /// one, and the counts that faults go by start anew.
+    /// Adds a resource, or replaces the one at its path. Responses in flight finish with the old one,
+    /// and the request counts for its faults start over.
     pub fn set_resource(&self, resource: Resource) {
         self.shared.set(resource);
     }
@@ -136,21 +135,21 @@ impl Origin {
         self.set_resource(resource);
     }
 
-    /// Removes the resource at `path`, which is 404 from now on unless a pattern covers it; whether
-    /// there was one.
+    /// Removes the resource at `path`; returns whether it existed. Later requests get 404, unless a
+    /// pattern matches the path.
     pub fn remove(&self, path: &str) -> bool {
         self.shared.remove(path)
     }
 
-    /// Replaces the faults of the server; their counts start anew.
+    /// Replaces the faults of the server; their request counts start over.
     ///
     /// # Panics
-    /// If a fault holds a status or a header value that cannot be sent.
+    /// If a fault holds an invalid status code, header name or header value.
     pub fn set_faults(&self, rules: impl IntoIterator<Item = Rule>) {
         self.shared.set_rules(rules.into_iter().collect());
     }
 
-    /// The counters as they are now; a restart keeps them.
+    /// The current counters. A restart keeps them.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.shared.counters.stats()
@@ -170,43 +169,43 @@ impl Drop for Origin {
 }
 
 impl OriginBuilder {
-    /// Serves over TLS, with a certificate made at the start.
+    /// Serves over TLS, with a certificate created at startup.
     #[must_use]
     pub fn tls(mut self, on: bool) -> Self {
         self.tls = on;
         self
     }
 
-    /// What the certificate is like; [`Certificate::Good`] by default. Without TLS there is none.
+    /// Sets the kind of certificate; [`Certificate::Good`] by default. No effect without TLS.
     #[must_use]
     pub fn certificate(mut self, certificate: Certificate) -> Self {
         self.certificate = certificate;
         self
     }
 
-    /// Offers HTTP/2 in the TLS handshake; without TLS it changes nothing.
+    /// Offers HTTP/2 in the TLS handshake. No effect without TLS.
     #[must_use]
     pub fn http2(mut self, on: bool) -> Self {
         self.http2 = on;
         self
     }
 
-    /// Offers HTTP/2 and nothing else: a client that offers only HTTP/1.1 gets a TLS alert
-    /// (`no_application_protocol`).
+    /// Offers only HTTP/2. A client that offers only HTTP/1.1 gets the TLS alert
+    /// `no_application_protocol`.
     #[must_use]
     pub fn http2_only(mut self, on: bool) -> Self {
         self.http2_only = on;
         self
     }
 
-    /// The address to listen on, such as `127.0.0.1:8080`; port 0 takes a free one.
+    /// Sets the address to listen on, such as `127.0.0.1:8080`. Port 0 picks a free one.
     #[must_use]
     pub fn bind(mut self, addr: impl Into<String>) -> Self {
         self.bind = addr.into();
         self
     }
 
-    /// Serves on this many threads, at least one; connections go to them in turn.
+    /// Serves on this many threads, at least one. Connections are distributed round-robin.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = threads.max(1);
@@ -220,8 +219,8 @@ impl OriginBuilder {
         self
     }
 
-    /// Serves `count` files of `size` bytes. `{}` in `pattern` is the number of the file, from 0;
-    /// its seed is `base_seed` plus that number.
+    /// Serves `count` files of `size` bytes. `{}` in `pattern` stands for the number of the file, from 0.
+    /// Its seed is `base_seed` plus that number.
     ///
     /// # Panics
     /// If the pattern has no `{}`.
@@ -230,7 +229,7 @@ impl OriginBuilder {
         self.files_sized(pattern, count, move |_| size, base_seed)
     }
 
-    /// The same with a size for each number.
+    /// Like [`Self::files`], with a size for each number.
     ///
     /// # Panics
     /// If the pattern has no `{}`.
@@ -245,8 +244,8 @@ impl OriginBuilder {
         self.files_with(pattern, count, move |index| Resource::new("/", base_seed.wrapping_add(index), size(index)))
     }
 
-    /// The same with a resource for each number, made when it is first asked for; its own path does
-    /// not count.
+    /// Like [`Self::files`], with a resource for each number. `make` runs on the first request for it; the
+    /// path that it sets is ignored.
     ///
     /// # Panics
     /// If the pattern has no `{}`.
@@ -261,17 +260,18 @@ impl OriginBuilder {
         self
     }
 
-    /// Adds a fault of the server: it applies to every path, known or not, before the resource's.
+    /// Adds a fault of the server. It applies to every path, known or not, before the faults of the
+    /// resource.
     ///
     /// # Panics
-    /// If the fault holds a status or a header value that cannot be sent.
+    /// If the fault holds an invalid status code, header name or header value.
     #[must_use]
     pub fn fault(mut self, rule: impl Into<Rule>) -> Self {
         self.rules.push(checked(rule.into()));
         self
     }
 
-    /// What the TLS handshake offers.
+    /// The protocols that the TLS handshake offers.
     fn protocols(&self) -> &'static [&'static [u8]] {
         match (self.http2_only, self.http2) {
             (true, _) => &[b"h2"],
@@ -280,17 +280,17 @@ impl OriginBuilder {
         }
     }
 
-    /// Starts to listen and to serve.
+    /// Starts listening and serving.
     ///
     /// # Errors
-    /// If the address cannot be resolved or bound, the certificate not be made, or no thread be
-    /// started.
+    /// If the address cannot be resolved or bound, the certificate cannot be created, or a thread cannot
+    /// be started.
     pub fn start(self) -> io::Result<Origin> {
         let addr = self
             .bind
             .to_socket_addrs()?
             .next()
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on"))?;
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the listen address does not resolve"))?;
         let tls = if self.tls { Some(Identity::generate(self.protocols(), self.certificate)?) } else { None };
         let shared = Shared::new(self.resources, self.patterns, self.rules, tls);
         let shared = Arc::new(shared);

@@ -1,14 +1,16 @@
-//! What all threads of an origin share: the table of resources, the server's own faults, counters
-//! and the TLS identity. Outlives a stop, so that a restart serves the same.
+//! The state that all threads of an origin share: the resources, the server's faults, the counters and
+//! the TLS identity. It survives a stop, so a restarted origin serves the same.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
+use crate::entry::Entry;
 use crate::pace::Pace;
-use crate::resource::{Entry, Pattern, Resource};
-use crate::rule::{Rule, RuleSet};
+use crate::resource::{Pattern, Resource};
+use crate::rule::Rule;
+use crate::rule_set::RuleSet;
 use crate::stats::Counters;
 use crate::tls::Identity;
 
@@ -40,7 +42,7 @@ impl Shared {
         }
     }
 
-    /// The entry at `path`; that of a pattern is made when it is first asked for.
+    /// The entry at `path`. An entry of a pattern is created on first use.
     pub(crate) fn find(&self, path: &str) -> Option<Arc<Entry>> {
         if let Some(entry) = self.table.read().get(path) {
             return Some(Arc::clone(entry));
@@ -51,7 +53,7 @@ impl Shared {
         Some(Arc::clone(entry))
     }
 
-    /// Adds or replaces a resource; its counters start anew.
+    /// Adds or replaces a resource and resets its counters.
     pub(crate) fn set(&self, resource: Resource) {
         let path = resource.path.clone();
         self.table.write().insert(path, Arc::new(Entry::new(resource)));

@@ -1,5 +1,5 @@
-//! What the origin counted and heard. Atomic counters and one bounded log, written by the serving
-//! threads and read by whoever runs the test.
+//! Counters and the request log of an origin. The serving threads write them, the test reads them; the
+//! log is bounded.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -8,31 +8,31 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// How many requests the log keeps.
+/// Number of requests that the log keeps.
 const LOG_REQUESTS: usize = 100_000;
 
 /// The counters of an origin at one moment.
 ///
-/// Body bytes are counted when they are handed to the HTTP stack, which holds at most about one
-/// chunk (128 KiB; 16 KiB or 20 ms worth under a rate up to 16 MB/s) before they go to the socket;
-/// the kernel's send buffer comes on top of that.
+/// Body bytes count when they are passed to the HTTP stack. The stack buffers about one chunk before it
+/// writes to the socket: 128 KiB, or at most 16 KiB under a rate limit of up to 16 MB/s. The kernel's
+/// send buffer adds to that.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
     /// Body bytes of all responses.
     pub body_bytes: u64,
     /// Requests answered or refused.
     pub requests: u64,
-    /// Those of them that came over HTTP/1.
+    /// Requests over HTTP/1.
     pub http1_requests: u64,
-    /// Those of them that came over HTTP/2.
+    /// Requests over HTTP/2.
     pub http2_requests: u64,
-    /// Connections accepted since the origin was made.
+    /// Connections accepted since the origin was created.
     pub connections_opened: u64,
-    /// Connections open now. A client's close counts once the origin has noticed it.
+    /// Connections open now. A connection counts until the origin notices that the client closed it.
     pub connections_open: u64,
-    /// The most connections open at once.
+    /// The highest number of connections open at once.
     pub connections_peak: u64,
-    /// The same for each path that was asked for.
+    /// Counters for each requested path.
     pub paths: HashMap<String, PathStats>,
 }
 
@@ -45,7 +45,7 @@ pub struct PathStats {
     pub body_bytes: u64,
 }
 
-/// One request as the origin heard it.
+/// One request as the origin received it.
 #[derive(Clone, Debug)]
 pub struct RequestLog {
     /// The method.
@@ -54,26 +54,25 @@ pub struct RequestLog {
     pub path: String,
     /// `HTTP/1.0`, `HTTP/1.1` or `HTTP/2.0`.
     pub version: String,
-    /// All headers, names in lower case.
+    /// All headers, with lowercase names.
     pub headers: Vec<(String, String)>,
-    /// When it came, counted from when the origin was made.
+    /// When it arrived, relative to the creation of the origin.
     pub at: Duration,
     /// The `Range` field as sent.
     pub range: Option<String>,
     /// The `If-Range` field as sent.
     pub if_range: Option<String>,
-    /// `If-Match`, `If-None-Match`, `If-Modified-Since` and `If-Unmodified-Since` as sent, names in
-    /// lower case.
+    /// `If-Match`, `If-None-Match`, `If-Modified-Since` and `If-Unmodified-Since` as sent, with lowercase
+    /// names.
     pub conditions: Vec<(String, String)>,
-    /// The status of the answer; 0 if the connection was closed or the stream reset instead.
+    /// The status of the response; 0 if the connection was closed or the stream reset instead.
     pub status: u16,
-    /// The connection: 1 is the first that was accepted. Two requests with different numbers came over
-    /// separate connections.
+    /// Number of the connection; the first accepted is 1.
     pub connection: u64,
 }
 
 impl Stats {
-    /// The counters of `path`; zeros if nobody asked for it.
+    /// The counters of `path`; zeros if it was never requested.
     #[must_use]
     pub fn path(&self, path: &str) -> PathStats {
         self.paths.get(path).copied().unwrap_or_default()
@@ -81,26 +80,26 @@ impl Stats {
 }
 
 impl RequestLog {
-    /// The first header called `name` (in lower case).
+    /// The value of the first header called `name` (in lowercase).
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(other, _)| other == name);
         found.map(|(_, value)| value.as_str())
     }
 
-    /// Whether it asked for a range.
+    /// Whether it has a `Range` field.
     #[must_use]
     pub fn is_range(&self) -> bool {
         self.range.is_some()
     }
 
-    /// Whether it had conditions; `If-Range` is none of them.
+    /// Whether it has conditions other than `If-Range`.
     #[must_use]
     pub fn is_conditional(&self) -> bool {
         !self.conditions.is_empty()
     }
 
-    /// Whether it asked for the whole content: GET without a range or a condition.
+    /// Whether it requests the whole content: a GET without a range or a condition.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.method == "GET" && !self.is_range() && !self.is_conditional()
@@ -129,7 +128,7 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// Zeros; time counts from now.
+    /// Counters at zero; log times are relative to now.
     pub(crate) fn new() -> Self {
         Self {
             began: Instant::now(),
@@ -144,12 +143,12 @@ impl Counters {
         }
     }
 
-    /// How long ago the counters were made.
+    /// Time since the counters were created.
     pub(crate) fn since_start(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// Counts a new connection: its id, and how many are open with it.
+    /// Counts a new connection; returns its number and how many are open, including it.
     pub(crate) fn opened(&self) -> (u64, usize) {
         let open = self.open.fetch_add(1, Ordering::Relaxed) + 1;
         self.peak.fetch_max(open, Ordering::Relaxed);
@@ -161,7 +160,7 @@ impl Counters {
         self.open.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Counts a request; returns the counters of its path.
+    /// Counts a request and returns the counters of its path.
     pub(crate) fn request(&self, path: &str, http2: bool) -> Arc<PathCounters> {
         let requests = if http2 { &self.http2_requests } else { &self.http1_requests };
         requests.fetch_add(1, Ordering::Relaxed);

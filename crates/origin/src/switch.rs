@@ -1,9 +1,11 @@
-//! A switch between a test and the rules it scripts: the test flips it, the serving threads read it.
+//! A switch that turns scripted rules on and off while the origin runs. The test flips it, the serving
+//! threads read it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Off at first; clones are the same switch. See [`Scope::while_on`](crate::Scope::while_on).
+/// Turns rules on and off; initially off. Clones share their state. See
+/// [`Scope::while_on`](crate::Scope::while_on).
 ///
 /// ```
 /// use towline_origin::{Fault, Page, Resource, Scope, Switch};
@@ -21,12 +23,12 @@ pub struct Switch {
 }
 
 impl Switch {
-    /// Switches on: requests that come from now on see it.
+    /// Switches on for all later requests.
     pub fn on(&self) {
         self.on.store(true, Ordering::SeqCst);
     }
 
-    /// Switches off again.
+    /// Switches off for all later requests.
     pub fn off(&self) {
         self.on.store(false, Ordering::SeqCst);
     }
@@ -39,7 +41,7 @@ impl Switch {
 }
 
 impl PartialEq for Switch {
-    /// Whether both are the same switch.
+    /// Whether both are clones of the same switch.
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.on, &other.on)
     }

@@ -1,6 +1,5 @@
-//! The origin's TLS identity: an authority and a certificate for `localhost`, `127.0.0.1` and
-//! `::1` (or one that no client should accept), made when the origin is. Immutable after that; every
-//! serving thread uses it.
+//! The origin's TLS identity: an authority and a certificate for `localhost`, `127.0.0.1` and `::1`, or
+//! one that no client should accept. Created with the origin and immutable; all serving threads use it.
 
 use std::io;
 use std::sync::Arc;
@@ -14,28 +13,28 @@ use rustls::crypto::ring;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
 
-/// What the certificate of an origin is like.
+/// The kind of certificate that an origin uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Certificate {
-    /// Signed by the origin's authority, valid, for the names that it is reached by.
+    /// Valid, signed by the origin's authority, for `localhost`, `127.0.0.1` and `::1`.
     #[default]
     Good,
-    /// The same, but its time is over.
+    /// Like [`Self::Good`], but expired.
     Expired,
-    /// Signed and valid, but for `elsewhere.invalid`.
+    /// Like [`Self::Good`], but for the host `elsewhere.invalid`.
     WrongHost,
-    /// For the right names, but signed by nobody else than itself.
+    /// For the right names, but self-signed.
     SelfSigned,
 }
 
-/// What a client must trust, and what the server shows.
+/// The authority that clients must trust, and the server's TLS configuration.
 pub(crate) struct Identity {
     pub(crate) ca_pem: String,
     pub(crate) acceptor: TlsAcceptor,
 }
 
 impl Identity {
-    /// Makes a new authority and a certificate; `protocols` are offered in this order.
+    /// Creates an authority and a certificate. Offers `protocols` in this order.
     pub(crate) fn generate(protocols: &[&[u8]], certificate: Certificate) -> io::Result<Self> {
         let ca_key = KeyPair::generate().map_err(io::Error::other)?;
         let mut ca = CertificateParams::new(Vec::<String>::new()).map_err(io::Error::other)?;
@@ -65,7 +64,7 @@ impl Identity {
     }
 }
 
-/// What the server's own certificate says.
+/// The parameters of the server's certificate.
 fn leaf(certificate: Certificate) -> io::Result<CertificateParams> {
     let names: &[&str] = match certificate {
         Certificate::WrongHost => &["elsewhere.invalid"],

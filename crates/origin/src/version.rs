@@ -1,19 +1,17 @@
-//! Which version of a resource a request sees: its validators and its content, as the faults have
-//! them, and what an answer shows of it. Pure; the clock is handed in.
+//! The version of a resource that a request sees: the validators and the content after all faults, and
+//! which validators a response shows. Pure; the caller passes in the time.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
+use crate::date::moved;
+use crate::effects::Effects;
 use crate::fault::Validators;
 use crate::resource::Resource;
-use crate::rule::Effects;
 
-/// 31 December 9999, the last day that HTTP can name.
-const DATE_MAX: Duration = Duration::from_secs(253_402_300_799);
-
-/// What a request sees of a resource.
+/// The version of a resource that a request sees.
 #[derive(Debug)]
 pub(crate) struct Seen {
-    /// Conditions are held against this tag and this date, shown or not.
+    /// Conditions are evaluated against this tag and this date, even if the response hides them.
     pub(crate) etag: Option<String>,
     pub(crate) modified: Option<SystemTime>,
     /// Seed of the content.
@@ -23,7 +21,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// What these faults make of `resource` at `now` of the server's clock.
+    /// Applies the faults to `resource`. `now` is the time on the server's clock.
     pub(crate) fn new(resource: &Resource, effects: &Effects, now: SystemTime) -> Self {
         let (etag, seed) = match &effects.replaced {
             Some((etag, seed)) => (Some(etag.clone()), *seed),
@@ -40,13 +38,13 @@ impl Seen {
         seen
     }
 
-    /// The tag as an answer shows it that is a range or not.
+    /// The tag that a response shows; `is_range` is whether it is a range.
     pub(crate) fn shown_tag(&self, is_range: bool) -> Option<&str> {
         let is_hidden = if is_range { self.hides_tag_of_ranges } else { self.hides_all_of_whole };
         self.etag.as_deref().filter(|_| !is_hidden)
     }
 
-    /// The date, likewise.
+    /// The date that a response shows; `is_range` is whether it is a range.
     pub(crate) fn shown_date(&self, is_range: bool) -> Option<SystemTime> {
         self.modified.filter(|_| is_range || !self.hides_all_of_whole)
     }
@@ -71,20 +69,7 @@ impl Seen {
     }
 }
 
-/// `time` so many seconds later (or earlier), as far as HTTP can name it.
-pub(crate) fn moved(time: SystemTime, seconds: i64) -> SystemTime {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let by = Duration::from_secs(seconds.unsigned_abs());
-    let since = if seconds < 0 { since.saturating_sub(by) } else { since.saturating_add(by) };
-    UNIX_EPOCH + since.min(DATE_MAX)
-}
-
-/// Whole seconds since 1970: what HTTP's dates can tell.
-pub(crate) fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
-}
-
-/// `"a"` → `"a-1"`.
+/// The tag of one backend: `"a"` → `"a-1"`.
 fn of_backend(etag: &str, backend: u64) -> String {
     match etag.strip_suffix('"') {
         Some(open) => format!("{open}-{backend}\""),
@@ -94,7 +79,10 @@ fn of_backend(etag: &str, backend: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
     use super::*;
+    use crate::date::seconds;
 
     fn seen(validators: &[Validators]) -> Seen {
         let effects = Effects { validators: validators.to_vec(), ..Effects::default() };
@@ -127,14 +115,5 @@ mod tests {
         let ranges = seen(&[Validators::OnRangesOnly]);
         assert!(ranges.shown_tag(false).is_none() && ranges.shown_tag(true).is_some());
         assert!(ranges.shown_date(false).is_none() && ranges.shown_date(true).is_some());
-    }
-
-    #[test]
-    fn times_stay_where_http_can_name_them() {
-        let time = UNIX_EPOCH + Duration::from_secs(100);
-        assert_eq!(seconds(moved(time, 7)), 107);
-        assert_eq!(seconds(moved(time, -7)), 93);
-        assert_eq!(moved(time, i64::MIN), UNIX_EPOCH);
-        assert_eq!(moved(time, i64::MAX), UNIX_EPOCH + DATE_MAX);
     }
 }

@@ -1,6 +1,6 @@
-//! The threads of a running origin: the first accepts and hands connections out in turn, each
-//! serves its share on a runtime of its own. A thread ends, with all its connections, when the
-//! origin stops.
+//! The threads of a running origin. The first accepts connections and distributes them round-robin;
+//! each thread serves its share on its own runtime. Stopping the origin ends the threads and their
+//! connections.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,33 +17,36 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
 
-use crate::body::CHUNK_BYTES;
-use crate::conn::{Conn, Gate, Socket, Ticket};
+use crate::conn::{Conn, Ticket};
+use crate::effects::Ending;
 use crate::fault::Above;
-use crate::respond::respond;
-use crate::rule::Ending;
+use crate::gate::Gate;
+use crate::raw::RawSlot;
+use crate::respond::{Via, respond};
+use crate::socket::Socket;
+use crate::span::CHUNK_BYTES;
 use crate::state::Shared;
 
-/// Hundreds of connections may come at once.
+/// Large enough for hundreds of connections at once.
 const BACKLOG: u32 = 4096;
-/// Pause after a failed accept (no descriptors left, for instance).
+/// Pause after a failed accept, for example when no file descriptors are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
-/// How long a connection that is refused may take to be gone.
+/// How long a refused connection may take to close.
 const REFUSAL_MAX: Duration = Duration::from_secs(1);
-/// A TLS record (RFC 8446, section 5.1) with a fatal alert: `internal_error`.
+/// A TLS record (RFC 8446, section 5.1) with the fatal alert `internal_error`.
 const ALERT: [u8; 7] = [21, 3, 3, 0, 2, 2, 80];
 
-/// A connection on its way to the thread that serves it.
+/// A connection on its way to its serving thread.
 type Handed = (std::net::TcpStream, Ticket);
 
-/// The threads of an origin that runs.
+/// The threads of a running origin.
 pub(crate) struct Running {
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Running {
-    /// Listens on `addr` and starts the threads; also says which address it became.
+    /// Listens on `addr` and starts the threads; also returns the bound address.
     pub(crate) fn start(shared: &Arc<Shared>, addr: SocketAddr, threads: usize) -> io::Result<(Self, SocketAddr)> {
         let (stop, stopped) = watch::channel(false);
         let mut running = Self { stop, threads: Vec::new() };
@@ -62,12 +65,12 @@ impl Running {
         Ok((running, addr))
     }
 
-    /// Closes the listener and every connection, and waits until that is done.
+    /// Closes the listener and all connections, and waits for the threads to end.
     pub(crate) fn stop(self) {
-        // Without a receiver the threads have ended already.
+        // Fails only if all threads have already ended.
         let _ = self.stop.send(true);
         for thread in self.threads {
-            // A panic of a serving thread was printed there.
+            // A panic has already been printed by the thread.
             let _ = thread.join();
         }
     }
@@ -86,7 +89,7 @@ impl Running {
                     () = work => {}
                 }
             });
-            // Dropping the runtime here drops the connections that live on it.
+            // Dropping the runtime drops its connections.
         })?;
         self.threads.push(thread);
         Ok(())
@@ -100,13 +103,13 @@ fn runtime() -> io::Result<Runtime> {
 fn listen(runtime: &Runtime, addr: SocketAddr) -> io::Result<TcpListener> {
     let _inside = runtime.enter();
     let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // A restart takes the same port while old connections are in TIME_WAIT.
+    // A restart must get the same port while old connections are in TIME_WAIT.
     socket.set_reuseaddr(true)?;
     socket.bind(addr)?;
     socket.listen(BACKLOG)
 }
 
-/// Accepts for ever; connection after connection goes to this thread and to `peers` in turn.
+/// Accepts connections forever and distributes them round-robin over this thread and `peers`.
 async fn accept(listener: TcpListener, shared: Arc<Shared>, peers: Vec<UnboundedSender<Handed>>) {
     let mut turn = 0;
     loop {
@@ -123,7 +126,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, peers: Vec<Unbounded
             }
             Some(peer) => {
                 if let Ok(tcp) = tcp.into_std() {
-                    // A peer that has stopped drops the connection, as it would its own.
+                    // If the peer has stopped, dropping the connection is correct.
                     let _ = peer.send((tcp, ticket));
                 }
             }
@@ -131,7 +134,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, peers: Vec<Unbounded
     }
 }
 
-/// Serves what the accepting thread hands over.
+/// Serves the connections that the accepting thread hands over.
 async fn receive(mut inbox: UnboundedReceiver<Handed>, shared: Arc<Shared>) {
     while let Some((tcp, ticket)) = inbox.recv().await {
         if let Ok(tcp) = TcpStream::from_std(tcp) {
@@ -141,7 +144,7 @@ async fn receive(mut inbox: UnboundedReceiver<Handed>, shared: Arc<Shared>) {
 }
 
 async fn serve(tcp: TcpStream, ticket: Ticket, shared: Arc<Shared>) {
-    // Without it small responses may wait for acknowledgements; nothing else depends on it.
+    // A failure only delays small responses.
     let _ = tcp.set_nodelay(true);
     let conn = Arc::clone(&ticket.conn);
     let socket = Socket::new(tcp, ticket);
@@ -172,7 +175,7 @@ async fn serve(tcp: TcpStream, ticket: Ticket, shared: Arc<Shared>) {
     }
 }
 
-/// Closes a connection in order; `answer` goes to the client's first message before that.
+/// Sends `answer` in reply to the client's first message, unless it is empty, and closes gracefully.
 async fn refuse(mut socket: Socket, answer: &[u8]) {
     let closing = async {
         let mut unread = [0; 4096];
@@ -180,60 +183,63 @@ async fn refuse(mut socket: Socket, answer: &[u8]) {
             socket.write_all(answer).await?;
         }
         socket.shutdown().await?;
-        // A close before all is read would be a reset.
+        // Closing with unread data would reset the connection.
         while socket.read(&mut unread).await? > 0 {}
         io::Result::Ok(())
     };
-    // Either way the connection is gone after that.
+    // The connection closes on drop, whatever the result.
     let _ = tokio::time::timeout(REFUSAL_MAX, closing).await;
 }
 
-/// Speaks HTTP/2 until either side ends the connection; why it ended is the client's to see.
+/// Serves HTTP/2 until either side ends the connection. Ignores errors, which the client sees.
 async fn drive_http2<S>(gate: Gate<S>, conn: Arc<Conn>, shared: Arc<Shared>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let of_requests = Arc::clone(&conn);
     let service = service_fn(move |request| {
-        let stream = of_requests.next_stream();
-        respond(Arc::clone(&shared), Arc::clone(&of_requests), stream, request)
+        let via = Via::Http2(of_requests.next_stream());
+        respond(Arc::clone(&shared), Arc::clone(&of_requests), via, request)
     });
     let mut builder = http2::Builder::new(TokioExecutor::new());
-    // Whether there is a date is the script's to say.
+    // The script decides about `Date`.
     builder.auto_date_header(false);
     let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(gate), service));
     loop {
         tokio::select! {
             _ = &mut serving => return,
             () = conn.aborted() => return,
-            // The next round polls the stack again, and it flushes.
+            // The next iteration polls the stack, which flushes.
             () = conn.nudged() => {}
         }
     }
 }
 
-/// Speaks HTTP/1 until either side ends the connection. An answer that the HTTP stack would not
-/// write is written between two lives of the stack.
+/// Serves HTTP/1 until either side ends the connection. To write a raw answer, the HTTP stack is shut
+/// down and then restarted on the same connection.
 async fn drive_http1<S>(mut gate: Gate<S>, conn: Arc<Conn>, shared: Arc<Shared>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let slot = Arc::new(RawSlot::default());
     loop {
-        let (of_requests, shared) = (Arc::clone(&conn), Arc::clone(&shared));
-        let service = service_fn(move |request| respond(Arc::clone(&shared), Arc::clone(&of_requests), 0, request));
+        let (shared, conn, left) = (Arc::clone(&shared), Arc::clone(&conn), Arc::clone(&slot));
+        let service = service_fn(move |request| {
+            respond(Arc::clone(&shared), Arc::clone(&conn), Via::Http1(Arc::clone(&left)), request)
+        });
         let mut builder = http1::Builder::new();
         builder.max_buf_size(CHUNK_BYTES).auto_date_header(false);
         let mut serving = builder.serve_connection(TokioIo::new(gate), service);
-        // An error is the end, or the sign that an answer was left.
+        // An error ends the connection, or means that the slot holds an answer.
         let _ = (&mut serving).await;
-        let Some(answer) = conn.take_raw() else { return };
+        let Some(answer) = slot.take() else { return };
         let parts = serving.into_parts();
         gate = parts.io.into_inner();
         gate.unread(&parts.read_buf);
         match answer.play(&mut gate).await {
             Ok(true) => {}
             Ok(false) => {
-                // A client that has gone does not mind.
+                // A failure means that the client has already closed.
                 let _ = gate.shutdown().await;
                 return;
             }
