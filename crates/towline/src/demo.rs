@@ -48,12 +48,12 @@ pub(crate) fn run(args: &DemoArgs) -> Result<u8, Complaint> {
         .grace(GRACE)
         .interrupts(signals)
         .run(&mut demo)
-        .map_err(|error| failed(format!("the demo could not be run: {error}")))?;
+        .map_err(|error| failed(format!("cannot run the demo: {error}")))?;
     if let Outcome::Interrupted(interrupt) = outcome {
         interrupt.raise_default();
     }
     let verdict = demo.verdict.lock().unwrap_or_else(PoisonError::into_inner).take();
-    verdict.unwrap_or_else(|| Err(failed("the demo ended without a verdict")))?;
+    verdict.unwrap_or_else(|| Err(failed("the demo ended without a result")))?;
     Ok(exit_codes::DONE)
 }
 
@@ -81,18 +81,18 @@ impl Supervised for Demo {
     }
 
     fn run_interrupt(&mut self, _: Interrupt) {
-        say("towline: the demo is broken off; its files are removed");
+        say("towline: demo interrupted; removing its files");
     }
 }
 
 /// The whole demo, in a directory that is gone when it ends.
 fn show(plan: Plan, token: &CancelToken) -> Verdict {
     let dir = tempfile::Builder::new().prefix("towline-demo-").tempdir();
-    let dir = dir.map_err(|error| Complaint::machine(format!("no directory for the demo: {error}")))?;
+    let dir = dir.map_err(|error| Complaint::machine(format!("cannot create a directory for the demo: {error}")))?;
     small_files(plan, dir.path(), token)?;
     large_file(plan, dir.path(), token)?;
-    dir.close().map_err(|error| Complaint::machine(format!("the demo's directory cannot be removed: {error}")))?;
-    say("Everything is right. The demo's files are removed.");
+    dir.close().map_err(|error| Complaint::machine(format!("cannot remove the demo's directory: {error}")))?;
+    say("Everything is correct. The demo's files are removed.");
     Ok(())
 }
 
@@ -117,7 +117,7 @@ fn small_files(plan: Plan, dir: &Path, token: &CancelToken) -> Verdict {
     }
     let stats = origin.stats();
     say(&format!(
-        "   Right, byte for byte: {}, in {} requests over {}.\n",
+        "   Verified byte for byte: {}, in {} requests over {}.\n",
         small_count(plan),
         stats.requests,
         connections(stats.connections_opened),
@@ -140,7 +140,7 @@ fn large_file(plan: Plan, dir: &Path, token: &CancelToken) -> Verdict {
     let words = ["get", "-x", "8", "-d", "large", "--no-proxy", "*", url.as_str()];
 
     say(&format!(
-        "2. {} over {CONNECTIONS} connections, from a server that gives each of them {}; killed half-way:",
+        "2. {} over {CONNECTIONS} connections, from a server that limits each of them to {}; killed half-way:",
         size::bytes(bytes),
         text::rate(rate_bps),
     ));
@@ -148,12 +148,12 @@ fn large_file(plan: Plan, dir: &Path, token: &CancelToken) -> Verdict {
     let kept = kill_midway(child, &dir.join("large").join(format!("{LARGE_NAME}.towline.json")), bytes, token)?;
     say(&format!("\n   Killed (SIGKILL). The journal holds {} %.\n", text::percent(kept, bytes)));
 
-    say("3. The same command again goes on from there:");
+    say("3. The same command resumes it:");
     Child::start(dir, &words)?.succeeds(token)?;
     check(&dir.join("large").join(LARGE_NAME), LARGE_SEED, bytes)?;
     let sent = origin.stats().path(&path).body_bytes;
     say(&format!(
-        "   Right, byte for byte: {}, of which at most {} were sent twice.\n",
+        "   Verified byte for byte: {}, of which at most {} were sent twice.\n",
         size::bytes(bytes),
         size::bytes(sent.saturating_sub(bytes)),
     ));
@@ -166,14 +166,14 @@ fn kill_midway(mut child: Child, journal: &Path, bytes: u64, token: &CancelToken
     let done_bytes = || inspect::partial(journal).map_or(0, |partial| partial.done_bytes);
     while text::percent(done_bytes(), bytes) < KILL_AT_PERCENT {
         if let Some(ended) = child.has_ended()? {
-            return Err(failed(format!("the download was to be killed half-way, but ended before that ({ended})")));
+            return Err(failed(format!("the download ended before the demo killed it ({ended})")));
         }
         if token.wait_timeout(WATCH_EVERY).is_some() {
             child.end();
             return Err(broken_off());
         }
         if begun.elapsed() > WATCH_MAX {
-            return Err(failed("the download does not move"));
+            return Err(failed("the download makes no progress"));
         }
     }
     child.kill();
@@ -184,7 +184,7 @@ fn check(path: &Path, seed: u64, bytes: u64) -> Verdict {
     match check_file(path, seed, bytes) {
         Ok(None) => Ok(()),
         Ok(Some(at)) => Err(failed(format!("{} is wrong at byte {at}", path.display()))),
-        Err(error) => Err(failed(format!("{} cannot be read: {error}", path.display()))),
+        Err(error) => Err(failed(format!("cannot read {}: {error}", path.display()))),
     }
 }
 
@@ -218,5 +218,5 @@ fn failed(message: impl Into<String>) -> Complaint {
 
 /// Never said: the interrupt is what counts then.
 fn broken_off() -> Complaint {
-    failed("the demo was broken off")
+    failed("the demo was interrupted")
 }

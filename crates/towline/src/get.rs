@@ -119,7 +119,7 @@ fn session(
 fn check_list(path: &Path) -> Result<(), Complaint> {
     let cannot = |why: String| Complaint::usage(format!("cannot read the list {}: {why}", path.display()));
     let metadata = path.metadata().map_err(|source| match source.kind() {
-        ErrorKind::NotFound => cannot("there is no such list".to_owned()),
+        ErrorKind::NotFound => cannot("no such file".to_owned()),
         _ => cannot(source.to_string()),
     })?;
     if metadata.is_dir() {

@@ -63,10 +63,10 @@ where
 
 fn open(path: &Path) -> Result<File, Complaint> {
     let shown = || printable(&path.to_string_lossy()).into_owned();
-    let cannot = |error: io::Error| Complaint::usage(format!("--log {}: cannot be written: {error}", shown()));
+    let cannot = |error: io::Error| Complaint::usage(format!("--log {}: cannot write: {error}", shown()));
     let other = || {
-        let text = format!("--log {}: there is something else that would be written into", shown());
-        Complaint::usage(text).hint("give another name")
+        let text = format!("--log {}: exists and is not a Towline log", shown());
+        Complaint::usage(text).hint("choose another name")
     };
     if let Ok(found) = path.metadata() {
         let kind = found.file_type();

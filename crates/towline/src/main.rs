@@ -27,7 +27,7 @@ use crate::say::say;
 fn main() -> ExitCode {
     process::prepare();
     panic::set_hook(Box::new(|panic| {
-        say(&format!("towline: this is a mistake of ours, please report it: {panic}"));
+        say(&format!("towline: this is a bug, please report it: {panic}"));
     }));
     ExitCode::from(panic::catch_unwind(run).unwrap_or(exit_codes::FAILED))
 }

@@ -91,8 +91,8 @@ pub(crate) fn http(args: HttpArgs) -> Result<HttpOptions, Complaint> {
     let mut http = HttpOptions::default();
     for header in &args.header {
         // Parsed here and not by the parser of arguments, which would repeat what may be a secret.
-        let (name, value) = values::header(header)
-            .map_err(|why| Complaint::usage(format!("a value of --header cannot be used; {why}")))?;
+        let (name, value) =
+            values::header(header).map_err(|why| Complaint::usage(format!("invalid value for --header: {why}")))?;
         http.headers.append(name, value);
     }
     http.user_agent = args.user_agent.unwrap_or(http.user_agent);
@@ -105,7 +105,7 @@ pub(crate) fn http(args: HttpArgs) -> Result<HttpOptions, Complaint> {
     http.response_timeout = args.response_timeout.unwrap_or(http.response_timeout);
     http.retries = args.retries.unwrap_or(http.retries);
     http.version = match (args.http1, args.http2) {
-        (true, true) => return Err(Complaint::usage("--http1.1 and --http2 exclude each other")),
+        (true, true) => return Err(Complaint::usage("--http1.1 and --http2 cannot be used together")),
         (true, false) => HttpVersion::Http1,
         (false, true) => HttpVersion::Http2,
         (false, false) => HttpVersion::Auto,
@@ -120,13 +120,13 @@ fn status_file(path: PathBuf) -> Result<PathBuf, Complaint> {
         return Ok(path);
     }
     let what = match path.symlink_metadata() {
-        Ok(found) if found.is_file() => "there is a file that is no status of towline, and would be lost",
-        Ok(_) => "there is something that is no file",
-        Err(_) if made.is_err() => "its directory cannot be made",
-        Err(_) => "it cannot be looked at",
+        Ok(found) if found.is_file() => "exists and is not a Towline status file",
+        Ok(_) => "exists and is not a regular file",
+        Err(_) if made.is_err() => "cannot create its directory",
+        Err(_) => "cannot access it",
     };
     let shown = printable(&path.to_string_lossy()).into_owned();
-    Err(Complaint::usage(format!("--status-file {shown}: {what}")).hint("give another name"))
+    Err(Complaint::usage(format!("--status-file {shown}: {what}")).hint("choose another name"))
 }
 
 /// A URL that can be fetched.
@@ -137,9 +137,8 @@ pub(crate) fn fetchable(text: &str) -> Result<Url, Complaint> {
     let shown = shown_line(text);
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
-        Ok(url) if text.contains("://") => {
-            Err(Complaint::usage(format!("cannot fetch {}", shown_url(&url))).hint("http:// and https:// are possible"))
-        }
+        Ok(url) if text.contains("://") => Err(Complaint::usage(format!("cannot fetch {}", shown_url(&url)))
+            .hint("only http:// and https:// are supported")),
         _ => {
             let complaint = Complaint::usage(format!("not a URL: {shown}"));
             Err(if Path::new(text).is_file() {
@@ -159,7 +158,7 @@ fn existing(args: &GetArgs) -> Result<Existing, Complaint> {
         (true, false, false) => Ok(Existing::Overwrite),
         (false, true, false) => Ok(Existing::AutoRename),
         (false, false, true) => Ok(Existing::Skip),
-        _ => Err(Complaint::usage("--overwrite, --auto-rename and --skip-existing exclude each other")),
+        _ => Err(Complaint::usage("--overwrite, --auto-rename and --skip-existing cannot be used together")),
     }
 }
 
@@ -172,18 +171,18 @@ fn jobs(args: &GetArgs) -> Result<Vec<JobSpec>, Complaint> {
     if let Some(output) = &args.output {
         check_output(output)?;
         if !is_one {
-            return Err(Complaint::usage("-o names one file, and there are several URLs or a list")
-                .hint("use -d to say in which directory they go"));
+            return Err(Complaint::usage("-o names one file, but there are several URLs or a list")
+                .hint("use -d to choose the directory"));
         }
     }
     if args.checksum.is_some() && !is_one {
-        return Err(Complaint::usage("--checksum is for one file, and there are several URLs or a list"));
+        return Err(Complaint::usage("--checksum is for one file, but there are several URLs or a list"));
     }
     if args.same_content && !is_one {
-        return Err(Complaint::usage("--same-content is for one file, and there are several URLs or a list"));
+        return Err(Complaint::usage("--same-content is for one file, but there are several URLs or a list"));
     }
     if !args.mirror.is_empty() && !is_one {
-        return Err(Complaint::usage("--mirror is for one file, and there are several URLs or a list"));
+        return Err(Complaint::usage("--mirror is for one file, but there are several URLs or a list"));
     }
     let mut jobs = Vec::with_capacity(args.urls.len());
     let mut urls = HashSet::new();
@@ -221,11 +220,11 @@ fn check_output(output: &Path) -> Result<(), Complaint> {
     }
     if output.is_relative() && output.components().any(|part| part == Component::ParentDir) {
         return Err(Complaint::usage(format!("-o {} leads out of the directory", printable(&text)))
-            .hint("use -d to say in which directory it goes"));
+            .hint("use -d to choose the directory"));
     }
     if is_own(&text) {
         let shown = printable(&text);
-        let message = format!("-o {shown}: names that end in .towline, .towline.json or .towline.1 are ours");
+        let message = format!("-o {shown}: names that end in .towline, .towline.json or .towline.1 are reserved");
         return Err(Complaint::usage(message).hint("choose another name"));
     }
     Ok(())
@@ -330,7 +329,7 @@ mod tests {
     fn the_names_of_what_is_not_complete_are_ours() {
         for name in [".towline", "a.towline", "A.TOWLINE.JSON", "d/a.towline.1", "a.towline.old", "a.towline.old.json"]
         {
-            assert!(refused(&["-o", name, "http://h/a"]).contains("are ours"), "{name}");
+            assert!(refused(&["-o", name, "http://h/a"]).contains("are reserved"), "{name}");
         }
         for name in ["a.part", "a.part.json", "towline", "a.towline.x", "a.towline.", "a.towline/b"] {
             assert!(resolved(&["-o", name, "http://h/a"]).is_ok(), "{name}");
@@ -367,7 +366,7 @@ mod tests {
 
     #[test]
     fn what_happens_to_another_file_is_said_once() {
-        assert!(refused(&["--overwrite", "--skip-existing", "http://h/a"]).contains("exclude"));
+        assert!(refused(&["--overwrite", "--skip-existing", "http://h/a"]).contains("cannot be used together"));
         assert_eq!(resolved(&["--auto-rename", "http://h/a"]).unwrap().options.existing, Existing::AutoRename);
     }
 

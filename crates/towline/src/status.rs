@@ -33,7 +33,7 @@ pub(crate) fn run(args: &StatusArgs) -> Result<u8, Complaint> {
 fn human(dir: &str, ledger: Option<&LedgerStatus>, partials: &[Partial]) -> String {
     let mut text = String::new();
     if ledger.is_none() && partials.is_empty() {
-        return format!("{dir}: no batch and no unfinished download here\n");
+        return format!("{dir}: no batch and no unfinished downloads\n");
     }
     if let Some(ledger) = ledger {
         let at_least = if ledger.read_all { "" } else { "at least " };
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_directory_with_nothing_says_so() {
-        assert!(human("d", None, &[]).contains("no batch and no unfinished download"));
+        assert!(human("d", None, &[]).contains("no batch and no unfinished downloads"));
     }
 
     #[test]

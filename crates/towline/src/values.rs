@@ -20,7 +20,7 @@ const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// A file or a directory of this machine. A URL is refused: it would be shown as a name, with its secrets.
 pub(crate) fn path() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| match path.to_string_lossy().contains("://") {
-        true => Err("it is a URL; a file or a directory is wanted here"),
+        true => Err("expected a file or directory, not a URL"),
         false => Ok(path),
     })
 }
@@ -28,7 +28,7 @@ pub(crate) fn path() -> impl TypedValueParser<Value = PathBuf> {
 /// A file that is there to be read. A header is refused for the same reason, unless a file is called so.
 pub(crate) fn file_to_read() -> impl TypedValueParser<Value = PathBuf> {
     path().try_map(|path| match is_header(&path.to_string_lossy()) && !path.exists() {
-        true => Err("it is a header; a file is wanted here"),
+        true => Err("expected a file, not a header"),
         false => Ok(path),
     })
 }
@@ -107,9 +107,9 @@ pub(crate) fn count(text: &str) -> Result<usize, String> {
 pub(crate) fn header(text: &str) -> Result<Header, String> {
     const FORM: &str = "allowed: 'Name: value'";
     let (name, value) = text.split_once(':').ok_or(FORM)?;
-    let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| format!("the name is none; {FORM}"))?;
+    let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| format!("not a header name; {FORM}"))?;
     let value = HeaderValue::from_bytes(value.trim().as_bytes())
-        .map_err(|_| format!("the value has a control character; {FORM}"))?;
+        .map_err(|_| format!("control character in the value; {FORM}"))?;
     Ok((name, value))
 }
 

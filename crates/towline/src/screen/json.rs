@@ -24,7 +24,7 @@ impl Json {
     fn write(&mut self, event: &Event) -> io::Result<()> {
         // A path that is no text has no JSON form; its event becomes a warning.
         let mut line = serde_json::to_string(event).unwrap_or_else(|error| {
-            let message = format!("an event cannot be written as JSON: {error}");
+            let message = format!("cannot write an event as JSON: {error}");
             json!({ "event": "warning", "job": null, "message": message }).to_string()
         });
         line.push('\n');

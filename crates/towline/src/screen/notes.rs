@@ -53,13 +53,13 @@ impl Notes {
                 let length = total_bytes.map_or_else(|| "length unknown".to_owned(), size::bytes);
                 let resumed = match resumed_bytes {
                     0 => String::new(),
-                    bytes => format!(", {} of them are here", size::bytes(*bytes)),
+                    bytes => format!(", {} already on disk", size::bytes(*bytes)),
                 };
                 let spoken = protocol.map_or_else(String::new, |protocol| format!("{protocol}, "));
                 self.is_verbose.then(|| format!("{name}: {spoken}{length}{resumed}{from}"))
             }
             Event::Ranges { job, segmented } => {
-                let how = if *segmented { "comes in pieces" } else { "comes over one connection, without ranges" };
+                let how = if *segmented { "fetched in pieces" } else { "fetched over one connection, without ranges" };
                 self.is_verbose.then(|| format!("{}: {how}", self.name(*job)))
             }
             Event::Retrying { job, error, attempt, wait_ms } => {
@@ -67,11 +67,11 @@ impl Notes {
                 let what = &error.message;
                 self.is_verbose.then(|| format!("{}: {what}; try {attempt} in {wait}", self.name(*job)))
             }
-            Event::Restarted { job, reason } => Some(format!("{}: begins again: {reason}", self.name(*job))),
+            Event::Restarted { job, reason } => Some(format!("{}: starts over: {reason}", self.name(*job))),
             // That of the last one fails the file, which is told at once.
             Event::SourceDropped { sources_left: 0, .. } => None,
             Event::SourceDropped { job, url, error, .. } => {
-                Some(format!("{}: goes on without {url}: {}", self.name(*job), error.message))
+                Some(format!("{}: continues without {url}: {}", self.name(*job), error.message))
             }
             Event::Sources { job, sources } => {
                 let shares = summary::shares(sources);

@@ -38,14 +38,14 @@ pub(crate) fn arrived(file: &Arrived) -> String {
     let why = match file.how {
         How::Fetched if file.fetched_bytes < file.bytes => {
             let came = speed(file.fetched_bytes, file.seconds);
-            return format!("{name}: {}; fetched {came}, the rest was there", size::bytes(file.bytes));
+            return format!("{name}: {}; fetched {came}, the rest was already there", size::bytes(file.bytes));
         }
         How::Fetched => return format!("{name}: {}", speed(file.bytes, file.seconds)),
         How::ThereByLedger => "known from an earlier run",
         How::ThereByValidator => "same validator",
         How::ThereByNote => "unchanged since it was fetched",
         How::ThereByContent => "same content",
-        How::ThereBySamples => "samples of both agree",
+        How::ThereBySamples => "samples match",
         How::ThereByDigest => "same digest",
         How::ThereByTime => "same size and time",
         How::ThereBySize => "compared by size only",
@@ -117,7 +117,7 @@ pub(crate) fn interrupted(summary: &Summary, name: Option<&str>) -> String {
             let is_all = summary.total_files_exact && ended + summary.unfinished_files >= summary.total_files;
             let rest = match kept {
                 Some(percent) if is_all => format!(", {percent} % of what remains is on disk"),
-                Some(percent) => format!(", {} more begun and {percent} % on disk", summary.unfinished_files),
+                Some(percent) => format!(", {} more started and {percent} % of them on disk", summary.unfinished_files),
                 None => String::new(),
             };
             let files = text::files(summary.total_files);
@@ -172,7 +172,7 @@ mod tests {
         let resumed = Arrived { fetched_bytes: 50 << 20, ..file(How::Fetched) };
         assert_eq!(
             arrived(&resumed),
-            "a.iso: 100 MiB; fetched 50.0 MiB in 2.0 s, 25.0 MiB/s (26.2 MB/s), the rest was there"
+            "a.iso: 100 MiB; fetched 50.0 MiB in 2.0 s, 25.0 MiB/s (26.2 MB/s), the rest was already there"
         );
     }
 

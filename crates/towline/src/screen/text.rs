@@ -84,8 +84,8 @@ pub(crate) fn file(file: &FileProgress, eta_seconds: Option<u64>) -> String {
             format!("{}{left}  {} {connections}", rate(file.rate_bps), file.connections)
         }
         FileState::Connecting => "connecting".to_owned(),
-        FileState::Waiting => "waiting before the next try".to_owned(),
-        FileState::Verifying => "checking the digest".to_owned(),
+        FileState::Waiting => "waiting to retry".to_owned(),
+        FileState::Verifying => "verifying".to_owned(),
         FileState::Finishing => "finishing".to_owned(),
         FileState::Paused => "paused".to_owned(),
     };
