@@ -1,5 +1,5 @@
-//! The command line and the environment as they were given: clap's part, plain values, nothing
-//! looked up. What needs thought is in `settings.rs`.
+//! The command line and the environment as clap parses them: plain values, nothing looked up.
+//! `settings.rs` resolves them.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -146,7 +146,7 @@ pub(crate) struct GetArgs {
     pub(crate) http: HttpArgs,
 }
 
-// How requests are made. (Not a doc comment: it would become the subcommand's description.)
+// Options for requests. (Not a doc comment: it would become the subcommand's description.)
 #[derive(Debug, Args)]
 pub(crate) struct HttpArgs {
     /// Send this header to the URL's own server (repeatable)
@@ -222,14 +222,14 @@ pub(crate) struct DemoArgs {
     pub(crate) files: usize,
 }
 
-/// What saving waits for.
+/// When data counts as saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DurabilityArg {
     Full,
     Process,
 }
 
-/// How progress is shown.
+/// How to show progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ProgressArg {
     Auto,
@@ -241,7 +241,7 @@ pub(crate) enum ProgressArg {
 }
 
 impl ProgressArg {
-    /// The same without what redraws the screen.
+    /// Lines instead of bars.
     pub(crate) fn without_bars(self) -> Self {
         match self {
             Self::Auto | Self::Bar => Self::Lines,
@@ -250,15 +250,15 @@ impl ProgressArg {
     }
 }
 
-/// Parses the whole command line, the program's name first.
+/// Parses the command line, which starts with the program's name.
 ///
 /// # Errors
-/// What is wrong with it, as it may be printed: what looks like a secret in the place of another value is not
-/// shown. Empty for `--help` and `--version`, which are printed here.
+/// The message to print, with values that look like secrets masked. Empty for `--help` and `--version`, which
+/// are printed here.
 pub(crate) fn parse(args: Vec<OsString>) -> Result<Cli, String> {
     read(args).map_err(|error| match error.use_stderr() {
         true => without_secrets(&error),
-        // Help and version are no errors, and go to standard output; that it is closed is nobody's fault.
+        // Help and version are not errors and go to standard output. A closed pipe is fine.
         false => {
             let _ = error.print();
             String::new()
@@ -294,7 +294,7 @@ fn read(args: Vec<OsString>) -> Result<Cli, clap::Error> {
 }
 
 impl GetArgs {
-    /// Of flags that exclude each other, one on the command line turns those of the environment off.
+    /// A flag on the command line turns off conflicting flags from the environment.
     fn prefer_command_line(&mut self, matches: &ArgMatches) {
         if ["overwrite", "auto_rename", "skip_existing"].into_iter().any(|id| is_given(matches, id)) {
             self.overwrite &= is_given(matches, "overwrite");
@@ -321,7 +321,7 @@ fn is_given(matches: &ArgMatches, id: &str) -> bool {
     matches.value_source(id) == Some(ValueSource::CommandLine)
 }
 
-/// The names in the environment follow a rule that is said once, so each option need not say it.
+/// The help states the naming rule of environment variables once, so options do not repeat it.
 fn command() -> clap::Command {
     let hide = |command: clap::Command| command.mut_args(|arg| arg.hide_env(true));
     Cli::command().mut_subcommand("get", hide).mut_subcommand("info", hide)

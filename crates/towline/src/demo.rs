@@ -1,5 +1,5 @@
-//! `towline demo`: serves files on loopback and pulls them with this very program, run as a child
-//! so that it can be killed half-way. A supervised thread shows it; the main thread supervises, so
+//! `towline demo`: serves files on loopback and downloads them with this program, run as a child so
+//! that it can be killed half-way. A supervised thread runs the demo; the main thread supervises it, so
 //! that Ctrl-C ends the child and removes the files.
 
 mod child;
@@ -28,17 +28,17 @@ const SMALL_SEED: u64 = 1000;
 const LARGE_SEED: u64 = 1;
 const LARGE_NAME: &str = "large.bin";
 const CONNECTIONS: u64 = 8;
-/// The large file takes about so long, without the pause that the kill makes.
+/// About how long the large file takes, without the kill.
 const LARGE_SECONDS: u64 = 6;
 const KILL_AT_PERCENT: u64 = 40;
 const WATCH_EVERY: Duration = Duration::from_millis(20);
 const WATCH_MAX: Duration = Duration::from_secs(60);
-/// Longer than a child may take to end.
+/// Longer than a child takes to end.
 const GRACE: Duration = Duration::from_secs(5);
-/// After a signal it ends within this time, also if nobody reads what it says.
+/// After a signal, the demo ends within this time, even if nobody reads its output.
 const END_MAX: Duration = Duration::from_millis(5500);
 
-/// Shows everything; the exit code is 0 only if every byte is right.
+/// Runs the demo. The exit code is 0 only if every byte is correct.
 pub(crate) fn run(args: &DemoArgs) -> Result<u8, Complaint> {
     let signals = Signals::install_with_limit(END_MAX)
         .map_err(|error| Complaint::machine(format!("cannot catch signals: {error}")))?;
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<u8, Complaint> {
     Ok(exit_codes::DONE)
 }
 
-/// How much is shown.
+/// How much to download.
 #[derive(Clone, Copy)]
 struct Plan {
     large_bytes: u64,
@@ -85,7 +85,7 @@ impl Supervised for Demo {
     }
 }
 
-/// The whole demo, in a directory that is gone when it ends.
+/// Runs the whole demo in a temporary directory.
 fn show(plan: Plan, token: &CancelToken) -> Verdict {
     let dir = tempfile::Builder::new().prefix("towline-demo-").tempdir();
     let dir = dir.map_err(|error| Complaint::machine(format!("cannot create a directory for the demo: {error}")))?;
@@ -96,7 +96,7 @@ fn show(plan: Plan, token: &CancelToken) -> Verdict {
     Ok(())
 }
 
-/// A list of small files over TLS and HTTP/2.
+/// Downloads a list of small files over TLS and HTTP/2.
 fn small_files(plan: Plan, dir: &Path, token: &CancelToken) -> Verdict {
     let origin = Origin::builder()
         .tls(true)
@@ -125,7 +125,7 @@ fn small_files(plan: Plan, dir: &Path, token: &CancelToken) -> Verdict {
     Ok(())
 }
 
-/// A large file over several connections, killed half-way and resumed.
+/// Downloads a large file over several connections, kills the download half-way and resumes it.
 fn large_file(plan: Plan, dir: &Path, token: &CancelToken) -> Verdict {
     let bytes = plan.large_bytes;
     let rate_bps = (bytes / CONNECTIONS / LARGE_SECONDS).max(16 * 1024);
@@ -160,7 +160,7 @@ fn large_file(plan: Plan, dir: &Path, token: &CancelToken) -> Verdict {
     Ok(())
 }
 
-/// Waits until the journal claims enough, and kills the child; returns what the journal holds then.
+/// Kills the child once the journal claims enough bytes; returns how many it claims then.
 fn kill_midway(mut child: Child, journal: &Path, bytes: u64, token: &CancelToken) -> Result<u64, Complaint> {
     let begun = Instant::now();
     let done_bytes = || inspect::partial(journal).map_or(0, |partial| partial.done_bytes);
@@ -170,7 +170,7 @@ fn kill_midway(mut child: Child, journal: &Path, bytes: u64, token: &CancelToken
         }
         if token.wait_timeout(WATCH_EVERY).is_some() {
             child.end();
-            return Err(broken_off());
+            return Err(interrupted());
         }
         if begun.elapsed() > WATCH_MAX {
             return Err(failed("the download makes no progress"));
@@ -216,7 +216,7 @@ fn failed(message: impl Into<String>) -> Complaint {
     Complaint::new(exit_codes::FAILED, message)
 }
 
-/// Never said: the interrupt is what counts then.
-fn broken_off() -> Complaint {
+/// Never shown: an interrupted demo ends by its signal.
+fn interrupted() -> Complaint {
     failed("the demo was interrupted")
 }

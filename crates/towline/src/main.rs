@@ -1,5 +1,5 @@
-//! The command `towline`: parses, dispatches, and turns the end into an exit code. Everything that
-//! downloads is the engine's; this crate has the terminal, the signals and the exit codes.
+//! The command `towline`: parses arguments, runs a subcommand and returns its exit code. The engine
+//! downloads; this crate has the terminal, the signals and the exit codes.
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,5 @@
-//! From arguments to what the engine is given: every check that needs thought is here, and after it
-//! nobody checks again.
+//! Resolves arguments into the engine's options. What clap cannot check is checked here, and not again
+//! afterwards.
 
 use std::collections::HashSet;
 use std::env;
@@ -18,7 +18,7 @@ use crate::complaint::Complaint;
 use crate::log::Log;
 use crate::values;
 
-/// What one run of `get` does.
+/// The resolved arguments of `get`.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) options: Options,
@@ -31,14 +31,14 @@ pub(crate) struct Settings {
     pub(crate) status_file: Option<PathBuf>,
 }
 
-/// Names with this in them, and one of these ends or a number behind it, are the engine's own.
+/// The engine reserves names that end in this mark and one of `OWN_ENDS` or a number.
 const OWN_MARK: &str = ".towline";
 const OWN_ENDS: [&str; 5] = ["", ".json", ".json.tmp", ".old", ".old.json"];
 
 /// Resolves the arguments of `get`.
 ///
 /// # Errors
-/// For what cannot be: exit code 2, nothing is started.
+/// Wrong usage (exit code 2); nothing was started.
 pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
     let existing = existing(&args)?;
     let log = Log { is_on_screen: args.verbose > 1 && !args.quiet, file: args.log.clone() };
@@ -83,14 +83,14 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
     })
 }
 
-/// Resolves how requests are made.
+/// Resolves the options for requests.
 ///
 /// # Errors
-/// For options that exclude each other, or a proxy that is none.
+/// If options conflict, or a header or the proxy is invalid.
 pub(crate) fn http(args: HttpArgs) -> Result<HttpOptions, Complaint> {
     let mut http = HttpOptions::default();
     for header in &args.header {
-        // Parsed here and not by the parser of arguments, which would repeat what may be a secret.
+        // Parsed here, because clap would print the value, which may be a secret.
         let (name, value) =
             values::header(header).map_err(|why| Complaint::usage(format!("invalid value for --header: {why}")))?;
         http.headers.append(name, value);
@@ -113,7 +113,7 @@ pub(crate) fn http(args: HttpArgs) -> Result<HttpOptions, Complaint> {
     Ok(http)
 }
 
-/// A status file is replaced each step, which what is there now would not survive. Its directory is made.
+/// Makes sure that only an earlier status would be replaced, and creates the directory.
 fn status_file(path: PathBuf) -> Result<PathBuf, Complaint> {
     let made = path.parent().map_or(Ok(()), fs::create_dir_all);
     if made.is_ok() && may_hold_status(&path) {
@@ -129,10 +129,10 @@ fn status_file(path: PathBuf) -> Result<PathBuf, Complaint> {
     Err(Complaint::usage(format!("--status-file {shown}: {what}")).hint("choose another name"))
 }
 
-/// A URL that can be fetched.
+/// Parses a URL that Towline can fetch.
 ///
 /// # Errors
-/// For what is none, with a guess at what was meant.
+/// If it is not one, with a guess at what was meant.
 pub(crate) fn fetchable(text: &str) -> Result<Url, Complaint> {
     let shown = shown_line(text);
     match Url::parse(text) {
@@ -189,7 +189,7 @@ fn jobs(args: &GetArgs) -> Result<Vec<JobSpec>, Complaint> {
     for text in &args.urls {
         let mut job = JobSpec::new(fetchable(text)?);
         if !urls.insert(job.url.clone()) {
-            // The same once more is one file, as in a list.
+            // A repeated URL is one file, as in a list.
             continue;
         }
         for mirror in &args.mirror {
@@ -230,7 +230,7 @@ fn check_output(output: &Path) -> Result<(), Complaint> {
     Ok(())
 }
 
-/// Whether the engine keeps what is not complete under such names.
+/// Whether the engine uses such names for incomplete files.
 fn is_own(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let Some((_, end)) = name.rsplit_once(OWN_MARK) else { return false };
@@ -243,7 +243,7 @@ fn proxy(proxy: Option<String>, no_proxy: Option<String>) -> Result<ProxyChoice,
     if except.trim() == "*" {
         return Ok(ProxyChoice::Direct);
     }
-    // An empty variable is none, and an empty argument is a script's mistake.
+    // An empty variable counts as unset; an empty argument is a mistake, probably a script's.
     let is_unset = |text: &String| text.is_empty() && env::var_os("TOWLINE_PROXY").is_some_and(|text| text.is_empty());
     let Some(text) = proxy.filter(|text| !is_unset(text)) else {
         if except.is_empty() {
@@ -252,7 +252,7 @@ fn proxy(proxy: Option<String>, no_proxy: Option<String>) -> Result<ProxyChoice,
         return Err(Complaint::usage("--no-proxy needs --proxy")
             .hint("set no_proxy in the environment, or use --no-proxy '*' for no proxy at all"));
     };
-    // It may hold a password, so it is not shown.
+    // It may contain a password, so it is not shown.
     ProxyChoice::parse(&text, &except).map_err(|error| {
         Complaint::usage(format!("--proxy (or TOWLINE_PROXY): {}", error.message()))
             .hint("allowed: http://, https://, socks5:// or socks5h://, then HOST:PORT")

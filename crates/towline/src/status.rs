@@ -1,5 +1,5 @@
-//! `towline status`: what a directory's ledger and journals say, also while another process writes
-//! them. Only reads.
+//! `towline status`: shows what a directory's ledger and journals say, even while another process
+//! writes them. Read-only.
 
 use std::io::{self, Write as _};
 
@@ -15,7 +15,7 @@ use crate::exit_codes;
 
 const FAILURES_SHOWN: usize = 20;
 
-/// Says how a directory stands, on standard output.
+/// Prints the status of a directory to standard output.
 pub(crate) fn run(args: &StatusArgs) -> Result<u8, Complaint> {
     let dir = args.dir.as_path();
     let shown = printable(&dir.to_string_lossy()).into_owned();
@@ -25,7 +25,7 @@ pub(crate) fn run(args: &StatusArgs) -> Result<u8, Complaint> {
     } else {
         human(&shown, status.ledger.as_ref(), &status.files)
     };
-    // A reader that has gone wants no more.
+    // A closed pipe is fine.
     let _ = writeln!(io::stdout().lock(), "{}", text.trim_end());
     Ok(exit_codes::DONE)
 }

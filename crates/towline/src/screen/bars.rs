@@ -1,7 +1,7 @@
-//! Progress on a terminal: a line for the whole, at most eight files below it, redrawn in one write
-//! at most ten times a second, and gone at the end. Notes go above it.
+//! Progress on a terminal: a total line and at most eight files below it, redrawn in one write at most
+//! ten times a second and cleared at the end. Notes scroll by above it.
 //!
-//! All lines are the message of one indicatif bar, so that one redraw is one write.
+//! All lines are the message of one indicatif bar, so that a redraw is a single write.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -14,16 +14,16 @@ use crate::say::say;
 use crate::screen::notes::Notes;
 use crate::screen::{View, text};
 
-/// Short runs show nothing.
+/// Shorter runs draw nothing.
 const FIRST: Duration = Duration::from_millis(300);
-/// The engine reports each 100 ms; a little less, so that none of these is passed over.
+/// Slightly less than the 100 ms between two progress events, so that none is skipped.
 const EVERY: Duration = Duration::from_millis(90);
-/// indicatif's own limit is above ours, so that it never drops a frame.
+/// The limit for indicatif, above our own, so that it never drops a frame.
 const REDRAWS_PER_SECOND: u8 = 20;
 const COLUMNS_DEFAULT: usize = 80;
 const NAME_CELLS_MAX: usize = 40;
 
-/// Draws.
+/// Draws bars.
 pub(crate) struct Bars {
     notes: Notes,
     is_single: bool,
@@ -85,7 +85,7 @@ impl Reporter for Bars {
     }
 }
 
-/// The lines for a terminal of so many columns.
+/// The lines to draw on a terminal with this many columns.
 fn frame(progress: &Progress, columns: usize, is_single: bool, has_colour: bool) -> Vec<String> {
     // The last column stays free: some terminals wrap there.
     let width = columns.saturating_sub(1);
@@ -123,7 +123,7 @@ fn file_line(file: &FileProgress, progress: &Progress, width: usize, is_single: 
     behind_bar(file.total_bytes.map(|total| (file.done_bytes, total)), &how, width, has_colour)
 }
 
-/// A text behind a bar, where there is room for one.
+/// A bar and a text, or only the text if there is no room for both.
 fn behind_bar(part: Option<(u64, u64)>, text: &str, width: usize, has_colour: bool) -> String {
     let bar_cells = width.saturating_sub(text::cells(text) + 3).min(30);
     match part {

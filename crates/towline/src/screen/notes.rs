@@ -1,5 +1,5 @@
-//! What is said while a run goes on besides its progress: warnings, failures, restarts, and with -v
-//! retries, ranges, protocols, redirects and remarks. Keeps the names of the files that are being worked on.
+//! Messages during a run, besides its progress: warnings, failures and restarts, and with -v also
+//! retries, ranges, protocols, redirects and remarks. Keeps the names of files in progress.
 
 use std::collections::HashMap;
 
@@ -10,10 +10,10 @@ use towline_engine::{Event, JobId, Reporter, size};
 use crate::say::say;
 use crate::screen::{View, summary, text};
 
-/// So many failures are told as they come; the others are counted.
+/// Up to this many failures are printed at once; the rest is counted at the end.
 const FAILURES_MAX: u64 = 20;
 
-/// Makes notes of events, and says them where nothing else is shown.
+/// Turns events into messages. As a reporter of its own, it prints them and no progress.
 pub(crate) struct Notes {
     is_single: bool,
     is_verbose: bool,
@@ -21,9 +21,9 @@ pub(crate) struct Notes {
     working: HashMap<JobId, Working>,
 }
 
-/// A file that is being worked on.
+/// A file in progress.
 struct Working {
-    /// The URL that was asked for.
+    /// The requested URL.
     url: String,
     /// Known once the server has answered.
     name: Option<String>,
@@ -34,7 +34,7 @@ impl Notes {
         Self { is_single: view.is_single, is_verbose: view.is_verbose, failures: 0, working: HashMap::new() }
     }
 
-    /// What is to be said of an event, if anything.
+    /// The message for an event, if it has one.
     pub(crate) fn text(&mut self, event: &Event) -> Option<String> {
         let text = match event {
             Event::Started { job, url } => {
@@ -68,7 +68,7 @@ impl Notes {
                 self.is_verbose.then(|| format!("{}: {what}; try {attempt} in {wait}", self.name(*job)))
             }
             Event::Restarted { job, reason } => Some(format!("{}: starts over: {reason}", self.name(*job))),
-            // That of the last one fails the file, which is told at once.
+            // Without its last source the file fails, and that gets its own message.
             Event::SourceDropped { sources_left: 0, .. } => None,
             Event::SourceDropped { job, url, error, .. } => {
                 Some(format!("{}: continues without {url}: {}", self.name(*job), error.message))
@@ -94,7 +94,7 @@ impl Notes {
 
     fn failed(&mut self, url: &str, error: &ErrorReport) -> Option<String> {
         self.failures += 1;
-        // The one file of a run is told of at its end.
+        // A single file is reported at the end of the run.
         if self.is_single || self.failures > FAILURES_MAX {
             return None;
         }

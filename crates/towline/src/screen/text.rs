@@ -1,4 +1,4 @@
-//! Pieces of text that several reporters use: names, rates, times, lines that fit. Pure.
+//! Text that several reporters use: names, rates, times, lines that fit. Pure.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use towline_engine::secret::printable;
 use towline_engine::size;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-/// A path as people see it: no leading `./`, no control characters.
+/// A path for display: no leading `./`, no control characters.
 pub(crate) fn shown(path: &Path) -> String {
     let path = path.strip_prefix(".").unwrap_or(path);
     printable(&path.to_string_lossy()).into_owned()
@@ -18,7 +18,7 @@ pub(crate) fn rate(bps: u64) -> String {
     format!("{}/s", size::bytes(bps))
 }
 
-/// Whole percent, rounded down; 100 only when it is all.
+/// Whole percent, rounded down, so that 100 means complete.
 pub(crate) fn percent(done: u64, total: u64) -> u64 {
     match total {
         0 => 100,
@@ -53,7 +53,7 @@ pub(crate) fn files(count: u64) -> String {
     if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }
 
-/// How everything stands, in one line.
+/// The state of the whole run, in one line.
 pub(crate) fn total(progress: &Progress) -> String {
     let at_least = if progress.total_files_exact { "" } else { "at least " };
     let mut text = format!("{} of {at_least}{}", progress.done_files, files(progress.total_files));
@@ -71,7 +71,7 @@ pub(crate) fn total(progress: &Progress) -> String {
     text
 }
 
-/// How one file stands, without its name.
+/// The state of one file, without its name.
 pub(crate) fn file(file: &FileProgress, eta_seconds: Option<u64>) -> String {
     let mut text = size::bytes(file.done_bytes);
     if let Some(total) = file.total_bytes {
