@@ -167,22 +167,11 @@ fn jobs(args: &GetArgs) -> Result<Vec<JobSpec>, Complaint> {
         return Err(Complaint::usage("nothing to download")
             .hint("give a URL, or a list of URLs with -i; `towline get --help` shows more"));
     }
-    let is_one = args.urls.len() == 1 && args.input_file.is_none();
     if let Some(output) = &args.output {
         check_output(output)?;
-        if !is_one {
-            return Err(Complaint::usage("-o names one file, but there are several URLs or a list")
-                .hint("use -d to choose the directory"));
-        }
     }
-    if args.checksum.is_some() && !is_one {
-        return Err(Complaint::usage("--checksum is for one file, but there are several URLs or a list"));
-    }
-    if args.same_content && !is_one {
-        return Err(Complaint::usage("--same-content is for one file, but there are several URLs or a list"));
-    }
-    if !args.mirror.is_empty() && !is_one {
-        return Err(Complaint::usage("--mirror is for one file, but there are several URLs or a list"));
+    if args.urls.len() != 1 || args.input_file.is_some() {
+        check_several(args)?;
     }
     let mut jobs = Vec::with_capacity(args.urls.len());
     let mut urls = HashSet::new();
@@ -207,6 +196,25 @@ fn jobs(args: &GetArgs) -> Result<Vec<JobSpec>, Complaint> {
         jobs.push(job);
     }
     Ok(jobs)
+}
+
+/// Refuses options for one file where there may be several.
+fn check_several(args: &GetArgs) -> Result<(), Complaint> {
+    if args.output.is_some() {
+        return Err(Complaint::usage("-o names one file, but there are several URLs or a list")
+            .hint("use -d to choose the directory"));
+    }
+    let given = [
+        ("--checksum", args.checksum.is_some()),
+        ("--same-content", args.same_content),
+        ("--mirror", !args.mirror.is_empty()),
+    ];
+    match given.into_iter().find(|(_, is_given)| *is_given) {
+        Some((option, _)) => {
+            Err(Complaint::usage(format!("{option} is for one file, but there are several URLs or a list")))
+        }
+        None => Ok(()),
+    }
 }
 
 fn check_output(output: &Path) -> Result<(), Complaint> {

@@ -43,19 +43,14 @@ impl Notes {
             }
             Event::Answered { job, url, path, total_bytes, resumed_bytes, protocol } => {
                 let name = text::shown(path);
-                let mut from = String::new();
-                if let Some(working) = self.working.get_mut(job) {
-                    if working.url != *url {
-                        from = format!(", redirected to {url}");
-                    }
-                    working.name = Some(name.clone());
-                }
+                let is_redirected = self.answered(*job, url, &name);
                 let length = total_bytes.map_or_else(|| "length unknown".to_owned(), size::bytes);
                 let resumed = match resumed_bytes {
                     0 => String::new(),
                     bytes => format!(", {} already on disk", size::bytes(*bytes)),
                 };
                 let spoken = protocol.map_or_else(String::new, |protocol| format!("{protocol}, "));
+                let from = if is_redirected { format!(", redirected to {url}") } else { String::new() };
                 self.is_verbose.then(|| format!("{name}: {spoken}{length}{resumed}{from}"))
             }
             Event::Ranges { job, segmented } => {
@@ -90,6 +85,13 @@ impl Notes {
             _ => None,
         };
         text.map(|text| printable(&text).into_owned())
+    }
+
+    /// Keeps the name; returns whether another URL answered than the requested one.
+    fn answered(&mut self, job: JobId, url: &str, name: &str) -> bool {
+        let Some(working) = self.working.get_mut(&job) else { return false };
+        working.name = Some(name.to_owned());
+        working.url != url
     }
 
     fn failed(&mut self, url: &str, error: &ErrorReport) -> Option<String> {
