@@ -1,5 +1,5 @@
-//! The command line and the environment as they were given: clap's part, plain values, nothing
-//! looked up. What needs thought is in `settings.rs`.
+//! The command line and the environment as clap parses them: plain values, nothing looked up.
+//! `settings.rs` resolves them.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ const UNITS: &str = "Sizes: k M G are 1024-based, kB MB GB 1000-based. Times: 10
                      Every option can also be set in the environment as TOWLINE_<OPTION>, such as \
                      TOWLINE_LIMIT_RATE=2M.";
 
-/// Download one file or a million, over many connections, whole, fast and resumable
+/// Download one file or a million over HTTP, fast, verified and resumable
 #[derive(Debug, Parser)]
 #[command(
     name = "towline",
@@ -34,51 +34,51 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Download files, and resume what an earlier run left
+    /// Download files, and resume unfinished ones
     #[command(after_help = UNITS)]
     Get(Box<GetArgs>),
     /// Show what a server says about URLs, without fetching them
     #[command(after_help = UNITS)]
     Info(Box<InfoArgs>),
-    /// Show how the downloads in a directory stand, also while they run
+    /// Show the status of the downloads in a directory, even while they run
     Status(StatusArgs),
-    /// Serve files on this machine and download them, without a network
+    /// Download files from a server on this machine; needs no network
     Demo(DemoArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct GetArgs {
-    /// URLs to download, one for each file
+    /// URLs to download, one per file
     #[arg(value_name = "URL")]
     pub(crate) urls: Vec<String>,
-    /// Save as this file, relative to --dir [default: the server's name]
+    /// Save as this file, relative to --dir [default: name from the server]
     #[arg(short, long, value_name = "FILE", env = "TOWLINE_OUTPUT", value_parser = values::path())]
     pub(crate) output: Option<PathBuf>,
     /// Save in this directory, created if missing [default: .]
     #[arg(short, long, value_name = "DIR", env = "TOWLINE_DIR", value_parser = values::path())]
     pub(crate) dir: Option<PathBuf>,
-    /// Read URLs from this list, one a line; - is standard input
+    /// Read URLs from this list, one per line; - is standard input
     #[arg(short, long, value_name = "LIST", env = "TOWLINE_INPUT_FILE", value_parser = values::file_to_read())]
     pub(crate) input_file: Option<PathBuf>,
     /// Another URL for the same file (repeatable)
     #[arg(long, value_name = "URL", env = "TOWLINE_MIRROR")]
     pub(crate) mirror: Vec<String>,
-    /// Connections per file [default: as many as add speed, up to 8]
+    /// Open up to this many connections per file [default: up to 8, while each one adds speed]
     #[arg(short = 'x', long, value_name = "N", env = "TOWLINE_CONNECTIONS", value_parser = values::count)]
     pub(crate) connections: Option<usize>,
     /// Download this many files at once [default: 16]
     #[arg(short, long, value_name = "N", env = "TOWLINE_JOBS", value_parser = values::count)]
     pub(crate) jobs: Option<usize>,
-    /// Open at most this many connections to one host [default: 16, or -x or -j if more]
+    /// Open at most this many connections to one host [default: 16, or -x or -j if larger]
     #[arg(long, value_name = "N", env = "TOWLINE_MAX_PER_HOST", value_parser = values::count)]
     pub(crate) max_per_host: Option<usize>,
-    /// Open at most this many connections [default: 64, or -x or -j if more]
+    /// Open at most this many connections in total [default: 64, or -x or -j if larger]
     #[arg(long, value_name = "N", env = "TOWLINE_MAX_CONNECTIONS", value_parser = values::count)]
     pub(crate) max_connections: Option<usize>,
     /// Use at most this many worker threads [default: one per core, up to 8]
     #[arg(long, value_name = "N", env = "TOWLINE_THREADS", value_parser = values::count)]
     pub(crate) threads: Option<usize>,
-    /// Smallest piece worth a connection [default: 1M]
+    /// Split files into pieces of at least this size [default: 1M]
     #[arg(long, value_name = "SIZE", env = "TOWLINE_PIECE_SIZE", value_parser = values::size_not_0)]
     pub(crate) piece_size: Option<u64>,
     /// Save progress this often [default: 0.5s]
@@ -87,66 +87,66 @@ pub(crate) struct GetArgs {
     /// Discard existing progress and start over [default: resume]
     #[arg(long, env = "TOWLINE_RESTART", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) restart: bool,
-    /// Replace another file of the same name
+    /// Replace a different file of the same name
     #[arg(long, env = "TOWLINE_OVERWRITE", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) overwrite: bool,
-    /// Save under a numbered name if another file has the name
+    /// Save under a numbered name if a different file has the name
     #[arg(long, env = "TOWLINE_AUTO_RENAME", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) auto_rename: bool,
-    /// Leave another file of the same name alone, and count it as done
+    /// Keep a different file of the same name, and count the download as done
     #[arg(long, env = "TOWLINE_SKIP_EXISTING", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) skip_existing: bool,
-    /// Take an existing file of the same size for the file
+    /// Treat an existing file of the same size as already downloaded
     #[arg(long, env = "TOWLINE_TRUST_SIZE", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) trust_size: bool,
-    /// Take an HTML page even where the name says another kind of file
+    /// Accept an HTML page even if the name suggests another type of file
     #[arg(long, env = "TOWLINE_ACCEPT_HTML", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) accept_html: bool,
-    /// Check the file against this digest: sha-256, sha-512, sha-1, md5, blake3 or crc32c
+    /// Verify the file against this digest: sha-256, sha-512, sha-1, md5, blake3 or crc32c
     #[arg(long, value_name = "ALGO=HEX", env = "TOWLINE_CHECKSUM", value_parser = values::checksum)]
     pub(crate) checksum: Option<Checksum>,
-    /// Do not check files against the digests that servers send
+    /// Ignore the digests that servers send
     #[arg(long, env = "TOWLINE_NO_SERVER_DIGEST", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) no_server_digest: bool,
-    /// Resume the file from a URL that cannot prove it is the same, if samples of both agree
+    /// Resume even if the server cannot prove that the file is the same, as long as samples match
     #[arg(long, env = "TOWLINE_SAME_CONTENT", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) same_content: bool,
     /// Refuse files larger than this
     #[arg(long, value_name = "SIZE", env = "TOWLINE_MAX_SIZE", value_parser = values::size)]
     pub(crate) max_size: Option<u64>,
-    /// Retry what failed for good in an earlier run of the list
+    /// Retry list entries that failed permanently in an earlier run
     #[arg(long, env = "TOWLINE_RETRY_FAILED", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) retry_failed: bool,
-    /// Limit the total speed, in bytes a second [default: unlimited]
+    /// Limit the total speed, in bytes per second [default: unlimited]
     #[arg(long, value_name = "RATE", env = "TOWLINE_LIMIT_RATE", value_parser = values::rate)]
     pub(crate) limit_rate: Option<u64>,
-    /// Limit the speed from each host, in bytes a second [default: unlimited]
+    /// Limit the speed from each host, in bytes per second [default: unlimited]
     #[arg(long, value_name = "RATE", env = "TOWLINE_LIMIT_RATE_PER_HOST", value_parser = values::rate)]
     pub(crate) limit_rate_per_host: Option<u64>,
     /// `full` syncs data before it counts as saved; `process` survives a crash of Towline but not of the machine
     #[arg(long, value_enum, value_name = "WHAT", default_value = "full", env = "TOWLINE_DURABILITY")]
     pub(crate) durability: DurabilityArg,
-    /// Show progress as bars, as lines, as JSON events on standard output, or not; `auto` is bars on a terminal and
+    /// Show progress as bars, lines, JSON events on standard output, or not at all; `auto` means bars on a terminal,
     /// lines elsewhere
     #[arg(long, value_enum, value_name = "HOW", default_value = "auto", env = "TOWLINE_PROGRESS")]
     pub(crate) progress: ProgressArg,
     /// Print errors only
     #[arg(short, long, env = "TOWLINE_QUIET", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) quiet: bool,
-    /// Also print retries, ranges, protocols, redirects and what each mirror brought; twice (-vv), also print the log
+    /// Also print retries, ranges, protocols, redirects and the share of each mirror; -vv also prints the log
     #[arg(short, long, env = "TOWLINE_VERBOSE", action = ArgAction::Count, value_parser = values::level)]
     pub(crate) verbose: u8,
     /// Write a log of every job, request and connection to this file
     #[arg(long, value_name = "FILE", env = "TOWLINE_LOG", value_parser = values::path())]
     pub(crate) log: Option<PathBuf>,
-    /// Keep a JSON snapshot of the progress in this file
+    /// Keep a JSON snapshot of progress in this file
     #[arg(long, value_name = "FILE", env = "TOWLINE_STATUS_FILE", value_parser = values::path())]
     pub(crate) status_file: Option<PathBuf>,
     #[command(flatten, next_help_heading = "Requests")]
     pub(crate) http: HttpArgs,
 }
 
-// How requests are made. (Not a doc comment: it would become the subcommand's description.)
+// Options for requests. (Not a doc comment: it would become the subcommand's description.)
 #[derive(Debug, Args)]
 pub(crate) struct HttpArgs {
     /// Send this header to the URL's own server (repeatable)
@@ -155,47 +155,47 @@ pub(crate) struct HttpArgs {
     /// Send this User-Agent [default: towline/VERSION]
     #[arg(short = 'A', long, value_name = "NAME", env = "TOWLINE_USER_AGENT", value_parser = values::header_value)]
     pub(crate) user_agent: Option<HeaderValue>,
-    /// Accept any certificate
+    /// Accept any TLS certificate
     #[arg(long, env = "TOWLINE_INSECURE", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) insecure: bool,
-    /// Trust the authorities in this PEM file as well
+    /// Also trust the certificates in this PEM file
     #[arg(long, value_name = "FILE", env = "TOWLINE_CA_FILE", value_parser = values::file_to_read())]
     pub(crate) ca_file: Option<PathBuf>,
     /// Follow redirects from https to http
     #[arg(long, env = "TOWLINE_ALLOW_DOWNGRADE", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) allow_downgrade: bool,
-    /// Give up connecting (name lookup and TLS handshake included) after this long [default: 10s]
+    /// Give up connecting, including name lookup and TLS handshake, after this long [default: 10s]
     #[arg(long, value_name = "TIME", env = "TOWLINE_CONNECT_TIMEOUT", value_parser = values::time)]
     pub(crate) connect_timeout: Option<Duration>,
     /// Reconnect after this long without data [default: 30s]
     #[arg(long, value_name = "TIME", env = "TOWLINE_STALL_TIMEOUT", value_parser = values::time)]
     pub(crate) stall_timeout: Option<Duration>,
-    /// Ask again if the answer to a request does not begin within this time [default: 120s]
+    /// Retry a request if its response does not begin within this time [default: 120s]
     #[arg(long, value_name = "TIME", env = "TOWLINE_RESPONSE_TIMEOUT", value_parser = values::time)]
     pub(crate) response_timeout: Option<Duration>,
     /// Retries for a piece that makes no progress; 0 means none [default: 5]
     #[arg(long, value_name = "N", env = "TOWLINE_RETRIES")]
     pub(crate) retries: Option<u32>,
-    /// Use this proxy: http, https, socks5 or socks5h [default: the environment's]
+    /// Use this http, https, socks5 or socks5h proxy [default: from the environment]
     #[arg(long, value_name = "URL", env = "TOWLINE_PROXY")]
     pub(crate) proxy: Option<String>,
-    /// Reach these hosts without --proxy (separated by commas); * turns every proxy off
+    /// Bypass --proxy for these hosts, separated by commas; * turns off every proxy
     #[arg(long, value_name = "LIST", env = "TOWLINE_NO_PROXY")]
     pub(crate) no_proxy: Option<String>,
     /// Use HTTP/1.1 only
     #[arg(long = "http1.1", env = "TOWLINE_HTTP1_1", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) http1: bool,
-    /// Use HTTP/2 for everything over TLS, where it is offered
+    /// Use HTTP/2 for all requests over TLS, if the server offers it
     #[arg(long, env = "TOWLINE_HTTP2", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) http2: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct InfoArgs {
-    /// URLs to ask about
+    /// URLs to inspect
     #[arg(value_name = "URL", required = true)]
     pub(crate) urls: Vec<String>,
-    /// Print JSON, one object a line
+    /// Print JSON, one object per line
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten, next_help_heading = "Requests")]
@@ -204,7 +204,7 @@ pub(crate) struct InfoArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
-    /// The directory
+    /// Directory to inspect
     #[arg(value_name = "DIR", default_value = ".", value_parser = values::path())]
     pub(crate) dir: PathBuf,
     /// Print JSON
@@ -217,19 +217,19 @@ pub(crate) struct DemoArgs {
     /// Size of the large file
     #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = values::size_not_0, hide = true)]
     pub(crate) size: u64,
-    /// How many small files
+    /// Number of small files
     #[arg(long, value_name = "N", default_value = "300", value_parser = values::count, hide = true)]
     pub(crate) files: usize,
 }
 
-/// What saving waits for.
+/// When data counts as saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DurabilityArg {
     Full,
     Process,
 }
 
-/// How progress is shown.
+/// How to show progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ProgressArg {
     Auto,
@@ -241,7 +241,7 @@ pub(crate) enum ProgressArg {
 }
 
 impl ProgressArg {
-    /// The same without what redraws the screen.
+    /// Lines instead of bars.
     pub(crate) fn without_bars(self) -> Self {
         match self {
             Self::Auto | Self::Bar => Self::Lines,
@@ -250,15 +250,15 @@ impl ProgressArg {
     }
 }
 
-/// Parses the whole command line, the program's name first.
+/// Parses the command line, which starts with the program's name.
 ///
 /// # Errors
-/// What is wrong with it, as it may be printed: what looks like a secret in the place of another value is not
-/// shown. Empty for `--help` and `--version`, which are printed here.
+/// The message to print, with values that look like secrets masked. Empty for `--help` and `--version`, which
+/// are printed here.
 pub(crate) fn parse(args: Vec<OsString>) -> Result<Cli, String> {
     read(args).map_err(|error| match error.use_stderr() {
         true => without_secrets(&error),
-        // Help and version are no errors, and go to standard output; that it is closed is nobody's fault.
+        // Help and version are not errors and go to standard output. A closed pipe is fine.
         false => {
             let _ = error.print();
             String::new()
@@ -294,7 +294,7 @@ fn read(args: Vec<OsString>) -> Result<Cli, clap::Error> {
 }
 
 impl GetArgs {
-    /// Of flags that exclude each other, one on the command line turns those of the environment off.
+    /// A flag on the command line turns off conflicting flags from the environment.
     fn prefer_command_line(&mut self, matches: &ArgMatches) {
         if ["overwrite", "auto_rename", "skip_existing"].into_iter().any(|id| is_given(matches, id)) {
             self.overwrite &= is_given(matches, "overwrite");
@@ -321,7 +321,7 @@ fn is_given(matches: &ArgMatches, id: &str) -> bool {
     matches.value_source(id) == Some(ValueSource::CommandLine)
 }
 
-/// The names in the environment follow a rule that is said once, so each option need not say it.
+/// The help states the naming rule of environment variables once, so options do not repeat it.
 fn command() -> clap::Command {
     let hide = |command: clap::Command| command.mut_args(|arg| arg.hide_env(true));
     Cli::command().mut_subcommand("get", hide).mut_subcommand("info", hide)

@@ -1,12 +1,11 @@
-//! Why a command could not do what was asked, in words for people: what, what to do next, and the
-//! exit code that goes with it.
+//! An error that ends a command: the message, what to do next, and the exit code.
 
 use towline_engine::Error;
 
 use crate::say::say;
 use crate::{advice, exit_codes};
 
-/// The end of a command that went wrong as a whole.
+/// An error that ends the command.
 #[derive(Debug)]
 pub(crate) struct Complaint {
     code: u8,
@@ -19,17 +18,17 @@ impl Complaint {
         Self { code, message: message.into(), hint: None }
     }
 
-    /// The user asked for something that cannot be; nothing was started.
+    /// Wrong usage; nothing was started.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(exit_codes::USAGE, message)
     }
 
-    /// This machine does not play along.
+    /// A problem on this machine.
     pub(crate) fn machine(message: impl Into<String>) -> Self {
         Self::new(exit_codes::MACHINE, message)
     }
 
-    /// What to do about it.
+    /// Adds what to do next.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self

@@ -1,5 +1,5 @@
-//! `towline demo`: serves files on loopback and pulls them with this very program, run as a child
-//! so that it can be killed half-way. A supervised thread shows it; the main thread supervises, so
+//! `towline demo`: serves files on loopback and downloads them with this program, run as a child so
+//! that it can be killed half-way. A supervised thread runs the demo; the main thread supervises it, so
 //! that Ctrl-C ends the child and removes the files.
 
 mod child;
@@ -28,17 +28,17 @@ const SMALL_SEED: u64 = 1000;
 const LARGE_SEED: u64 = 1;
 const LARGE_NAME: &str = "large.bin";
 const CONNECTIONS: u64 = 8;
-/// The large file takes about so long, without the pause that the kill makes.
+/// About how long the large file takes, without the kill.
 const LARGE_SECONDS: u64 = 6;
 const KILL_AT_PERCENT: u64 = 40;
 const WATCH_EVERY: Duration = Duration::from_millis(20);
 const WATCH_MAX: Duration = Duration::from_secs(60);
-/// Longer than a child may take to end.
+/// Longer than a child takes to end.
 const GRACE: Duration = Duration::from_secs(5);
-/// After a signal it ends within this time, also if nobody reads what it says.
+/// After a signal, the demo ends within this time, even if nobody reads its output.
 const END_MAX: Duration = Duration::from_millis(5500);
 
-/// Shows everything; the exit code is 0 only if every byte is right.
+/// Runs the demo. The exit code is 0 only if every byte is correct.
 pub(crate) fn run(args: &DemoArgs) -> Result<u8, Complaint> {
     let signals = Signals::install_with_limit(END_MAX)
         .map_err(|error| Complaint::machine(format!("cannot catch signals: {error}")))?;
@@ -48,16 +48,16 @@ pub(crate) fn run(args: &DemoArgs) -> Result<u8, Complaint> {
         .grace(GRACE)
         .interrupts(signals)
         .run(&mut demo)
-        .map_err(|error| failed(format!("the demo could not be run: {error}")))?;
+        .map_err(|error| failed(format!("cannot run the demo: {error}")))?;
     if let Outcome::Interrupted(interrupt) = outcome {
         interrupt.raise_default();
     }
     let verdict = demo.verdict.lock().unwrap_or_else(PoisonError::into_inner).take();
-    verdict.unwrap_or_else(|| Err(failed("the demo ended without a verdict")))?;
+    verdict.unwrap_or_else(|| Err(failed("the demo ended without a result")))?;
     Ok(exit_codes::DONE)
 }
 
-/// How much is shown.
+/// How much to download.
 #[derive(Clone, Copy)]
 struct Plan {
     large_bytes: u64,
@@ -81,22 +81,22 @@ impl Supervised for Demo {
     }
 
     fn run_interrupt(&mut self, _: Interrupt) {
-        say("towline: the demo is broken off; its files are removed");
+        say("towline: demo interrupted; removing its files");
     }
 }
 
-/// The whole demo, in a directory that is gone when it ends.
+/// Runs the whole demo in a temporary directory.
 fn show(plan: Plan, token: &CancelToken) -> Verdict {
     let dir = tempfile::Builder::new().prefix("towline-demo-").tempdir();
-    let dir = dir.map_err(|error| Complaint::machine(format!("no directory for the demo: {error}")))?;
+    let dir = dir.map_err(|error| Complaint::machine(format!("cannot create a directory for the demo: {error}")))?;
     small_files(plan, dir.path(), token)?;
     large_file(plan, dir.path(), token)?;
-    dir.close().map_err(|error| Complaint::machine(format!("the demo's directory cannot be removed: {error}")))?;
-    say("Everything is right. The demo's files are removed.");
+    dir.close().map_err(|error| Complaint::machine(format!("cannot remove the demo's directory: {error}")))?;
+    say("Everything is correct. The demo's files are removed.");
     Ok(())
 }
 
-/// A list of small files over TLS and HTTP/2.
+/// Downloads a list of small files over TLS and HTTP/2.
 fn small_files(plan: Plan, dir: &Path, token: &CancelToken) -> Verdict {
     let origin = Origin::builder()
         .tls(true)
@@ -117,7 +117,7 @@ fn small_files(plan: Plan, dir: &Path, token: &CancelToken) -> Verdict {
     }
     let stats = origin.stats();
     say(&format!(
-        "   Right, byte for byte: {}, in {} requests over {}.\n",
+        "   Verified byte for byte: {}, in {} requests over {}.\n",
         small_count(plan),
         stats.requests,
         connections(stats.connections_opened),
@@ -125,7 +125,7 @@ fn small_files(plan: Plan, dir: &Path, token: &CancelToken) -> Verdict {
     Ok(())
 }
 
-/// A large file over several connections, killed half-way and resumed.
+/// Downloads a large file over several connections, kills the download half-way and resumes it.
 fn large_file(plan: Plan, dir: &Path, token: &CancelToken) -> Verdict {
     let bytes = plan.large_bytes;
     let rate_bps = (bytes / CONNECTIONS / LARGE_SECONDS).max(16 * 1024);
@@ -140,7 +140,7 @@ fn large_file(plan: Plan, dir: &Path, token: &CancelToken) -> Verdict {
     let words = ["get", "-x", "8", "-d", "large", "--no-proxy", "*", url.as_str()];
 
     say(&format!(
-        "2. {} over {CONNECTIONS} connections, from a server that gives each of them {}; killed half-way:",
+        "2. {} over {CONNECTIONS} connections, from a server that limits each of them to {}; killed half-way:",
         size::bytes(bytes),
         text::rate(rate_bps),
     ));
@@ -148,32 +148,32 @@ fn large_file(plan: Plan, dir: &Path, token: &CancelToken) -> Verdict {
     let kept = kill_midway(child, &dir.join("large").join(format!("{LARGE_NAME}.towline.json")), bytes, token)?;
     say(&format!("\n   Killed (SIGKILL). The journal holds {} %.\n", text::percent(kept, bytes)));
 
-    say("3. The same command again goes on from there:");
+    say("3. The same command resumes it:");
     Child::start(dir, &words)?.succeeds(token)?;
     check(&dir.join("large").join(LARGE_NAME), LARGE_SEED, bytes)?;
     let sent = origin.stats().path(&path).body_bytes;
     say(&format!(
-        "   Right, byte for byte: {}, of which at most {} were sent twice.\n",
+        "   Verified byte for byte: {}, of which at most {} were sent twice.\n",
         size::bytes(bytes),
         size::bytes(sent.saturating_sub(bytes)),
     ));
     Ok(())
 }
 
-/// Waits until the journal claims enough, and kills the child; returns what the journal holds then.
+/// Kills the child once the journal claims enough bytes; returns how many it claims then.
 fn kill_midway(mut child: Child, journal: &Path, bytes: u64, token: &CancelToken) -> Result<u64, Complaint> {
     let begun = Instant::now();
     let done_bytes = || inspect::partial(journal).map_or(0, |partial| partial.done_bytes);
     while text::percent(done_bytes(), bytes) < KILL_AT_PERCENT {
         if let Some(ended) = child.has_ended()? {
-            return Err(failed(format!("the download was to be killed half-way, but ended before that ({ended})")));
+            return Err(failed(format!("the download ended before the demo killed it ({ended})")));
         }
         if token.wait_timeout(WATCH_EVERY).is_some() {
             child.end();
-            return Err(broken_off());
+            return Err(interrupted());
         }
         if begun.elapsed() > WATCH_MAX {
-            return Err(failed("the download does not move"));
+            return Err(failed("the download makes no progress"));
         }
     }
     child.kill();
@@ -184,7 +184,7 @@ fn check(path: &Path, seed: u64, bytes: u64) -> Verdict {
     match check_file(path, seed, bytes) {
         Ok(None) => Ok(()),
         Ok(Some(at)) => Err(failed(format!("{} is wrong at byte {at}", path.display()))),
-        Err(error) => Err(failed(format!("{} cannot be read: {error}", path.display()))),
+        Err(error) => Err(failed(format!("cannot read {}: {error}", path.display()))),
     }
 }
 
@@ -216,7 +216,7 @@ fn failed(message: impl Into<String>) -> Complaint {
     Complaint::new(exit_codes::FAILED, message)
 }
 
-/// Never said: the interrupt is what counts then.
-fn broken_off() -> Complaint {
-    failed("the demo was broken off")
+/// Never shown: an interrupted demo ends by its signal.
+fn interrupted() -> Complaint {
+    failed("the demo was interrupted")
 }

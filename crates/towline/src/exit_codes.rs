@@ -1,15 +1,15 @@
-//! The exit codes and how failures become one. Interrupted runs have none of these: the signal is
-//! raised again, so that a shell sees 130 or 143.
+//! The exit codes, and which failure gets which. An interrupted run has none of these: it raises the
+//! signal again, so that the shell sees 130 or 143.
 
 use towline_engine::{Blame, ErrorKind};
 
-/// Everything is done.
+/// All done.
 pub(crate) const DONE: u8 = 0;
-/// Some download failed; also a bad list line, or a name that is taken.
+/// A download failed, a list has a bad line, or a name is taken.
 pub(crate) const FAILED: u8 = 1;
 /// Wrong usage or configuration; nothing was started.
 pub(crate) const USAGE: u8 = 2;
-/// This machine's fault: disk full, permission, locked by another process, a newer journal.
+/// A problem on this machine: disk full, permission denied, file locked by another process, newer journal.
 pub(crate) const MACHINE: u8 = 3;
 /// A digest did not match.
 pub(crate) const DIGEST: u8 = 4;
@@ -19,7 +19,7 @@ pub(crate) fn from_summary(kinds: &[ErrorKind]) -> u8 {
     kinds.iter().map(|kind| of_failure(*kind)).max().unwrap_or(DONE)
 }
 
-/// The code for an error that kept a run from beginning.
+/// The code for an error before the run started.
 pub(crate) fn from_error(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::Usage => USAGE,

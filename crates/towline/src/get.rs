@@ -1,5 +1,5 @@
-//! `towline get`: builds a session of the engine, lets it run under the process's signals, and says
-//! how it ended. Runs on the main thread, which is the session's supervisor.
+//! `towline get`: builds a session of the engine, runs it under the process's signals, and reports how
+//! it ended. Runs on the main thread, which is the session's supervisor.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -20,16 +20,16 @@ use crate::say::say;
 use crate::screen::{Collected, Collector, Screen, View, Worded, summary};
 use crate::settings::{self, Settings};
 
-/// So many URLs at most get a line each where nothing can be redrawn.
+/// Up to this many URLs get a line each if nothing can be redrawn.
 const FEW_FILES: usize = 20;
 const STATUS_FILE_EVERY: Duration = Duration::from_millis(500);
-/// After a signal it ends within this time, whatever it waits for: the engine's threads get a little
-/// less, and what is left is for the last words, which may meet a pipe that nobody reads.
+/// After a signal, the process ends within this time, whatever it waits for. The engine's threads get a
+/// little less; the rest is for the final messages, which may block on a pipe that nobody reads.
 const END_MAX: Duration = Duration::from_millis(1950);
 
-/// Downloads. Returns the exit code; an interrupted run ends by its signal instead.
+/// Downloads, and returns the exit code. An interrupted run ends by its signal instead.
 pub(crate) fn run(args: GetArgs) -> Result<u8, Complaint> {
-    // Before anything that may wait: a named pipe, a slow disk, a line that nobody reads.
+    // Before anything that may block: a named pipe, a slow disk, output that nobody reads.
     let signals = Signals::install_with_limit(END_MAX)
         .map_err(|error| Complaint::machine(format!("cannot catch signals: {error}")))?;
     let settings = settings::resolve(args)?;
@@ -54,8 +54,7 @@ pub(crate) fn run(args: GetArgs) -> Result<u8, Complaint> {
     Ok(events.map_or_else(|complaint| code.max(complaint.code()), |()| code))
 }
 
-/// A reader that has gone wants no more events, and that is no failure. Anything else is one, if not
-/// of the files.
+/// A closed pipe is not a failure. Any other error in writing events is, even if all files arrived.
 fn events_written(collected: &Collected) -> Result<(), Complaint> {
     match collected.stdout_error() {
         Some(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -76,7 +75,7 @@ fn view(settings: &Settings) -> View {
     }
 }
 
-/// A session that knows its jobs and has only to run.
+/// Builds a session with all its jobs, ready to run.
 fn session(
     settings: Settings,
     view: &View,
@@ -84,7 +83,7 @@ fn session(
     signals: Signals,
 ) -> Result<Session, Complaint> {
     let options = settings.options;
-    // What cannot be used is said before anything is made.
+    // Reports unusable options before anything is created.
     Session::builder(options.clone()).check()?;
     let batch = match settings.list {
         Some(list) => {
@@ -115,11 +114,11 @@ fn session(
     Ok(session)
 }
 
-/// Before anything is created. What is no regular file (a pipe) is only opened when it is read.
+/// Checks the list before anything is created. Only a regular file is opened for this, never a pipe.
 fn check_list(path: &Path) -> Result<(), Complaint> {
     let cannot = |why: String| Complaint::usage(format!("cannot read the list {}: {why}", path.display()));
     let metadata = path.metadata().map_err(|source| match source.kind() {
-        ErrorKind::NotFound => cannot("there is no such list".to_owned()),
+        ErrorKind::NotFound => cannot("no such file".to_owned()),
         _ => cannot(source.to_string()),
     })?;
     if metadata.is_dir() {
@@ -134,10 +133,10 @@ fn check_list(path: &Path) -> Result<(), Complaint> {
 fn say_end(summary: &Summary, view: &View, collected: &Collected, is_interrupted: bool) {
     let arrived = collected.arrived().filter(|_| view.is_single);
     let ended_files = summary.done_files + summary.failed_files + summary.cancelled_files;
-    // An interrupt that came after the last file has interrupted nothing.
+    // An interrupt after the last file has interrupted nothing.
     let is_all = summary.total_files_exact && ended_files >= summary.total_files;
-    let is_broken_off = is_interrupted && !is_all;
-    if !is_broken_off
+    let is_cut_short = is_interrupted && !is_all;
+    if !is_cut_short
         && !view.is_quiet
         && let Some(text) = summary::came(summary, arrived.as_ref())
     {
@@ -146,13 +145,13 @@ fn say_end(summary: &Summary, view: &View, collected: &Collected, is_interrupted
     if let Some(text) = summary::failed(summary, view.is_single) {
         say(&text);
     }
-    if is_broken_off {
+    if is_cut_short {
         let name = view.is_single.then(|| collected.name().unwrap_or_else(|| "the file".to_owned()));
         say(&summary::interrupted(summary, name.as_deref()));
     }
 }
 
-/// Files that nobody counted have not come, whatever else is said.
+/// The exit code. Files without an outcome count as failed.
 fn code(summary: &Summary, expected_files: u64) -> u8 {
     let code = exit_codes::from_summary(&summary.failure_kinds);
     let ended_files = summary.done_files + summary.failed_files + summary.cancelled_files;

@@ -1,4 +1,4 @@
-//! `towline info`: what a server says about URLs, on standard output, without fetching them.
+//! `towline info`: prints what a server says about URLs, without fetching them.
 
 use std::io::{self, Write as _};
 
@@ -10,7 +10,7 @@ use crate::complaint::Complaint;
 use crate::say::say;
 use crate::{exit_codes, settings};
 
-/// Asks for each URL in turn. One that fails does not keep the others from being asked for.
+/// Asks about each URL in turn. A failure does not stop the others.
 pub(crate) fn run(args: InfoArgs) -> Result<u8, Complaint> {
     let InfoArgs { urls, json, http } = args;
     let urls = urls.iter().map(|text| settings::fetchable(text)).collect::<Result<Vec<_>, _>>()?;
@@ -32,7 +32,7 @@ pub(crate) fn run(args: InfoArgs) -> Result<u8, Complaint> {
             }
         };
         if writeln!(io::stdout().lock(), "{text}").is_err() {
-            // The reader has gone and wants no more.
+            // The reader has closed the pipe.
             break;
         }
     }

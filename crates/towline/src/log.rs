@@ -1,5 +1,5 @@
-//! The log: what the engine says of every job, request and connection, for whoever looks for the cause of
-//! something. Goes to a file (`--log`), to standard error (`-vv`), or nowhere, and then costs nothing.
+//! The log of every job, request and connection, for finding the cause of a problem. Goes to a file
+//! (`--log`) or to standard error (`-vv`); without either, it costs nothing.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -18,9 +18,9 @@ use tracing_subscriber::registry::{LookupSpan, Registry};
 
 use crate::complaint::Complaint;
 
-/// What a log begins with, so that nothing else is taken for one and written to.
+/// The first line of a log. A file that starts with anything else is never written to.
 const HEADING: &[u8] = b"# log of towline\n";
-/// The crate whose words are logged.
+/// The crate whose spans and events are logged.
 const ENGINE: &str = "towline_engine";
 
 /// Where the log goes.
@@ -31,10 +31,10 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Begins to log. To be called once.
+    /// Starts logging. Call it once.
     ///
     /// # Errors
-    /// For a file that cannot be written to, or that holds something else.
+    /// If the file cannot be written, or exists and is not a log.
     pub(crate) fn start(&self) -> Result<(), Complaint> {
         let file = self.file.as_deref().map(open).transpose()?;
         if file.is_none() && !self.is_on_screen {
@@ -50,23 +50,23 @@ impl Log {
     }
 }
 
-/// Lines with the seconds since the start.
+/// Writes lines with the seconds since the start.
 fn to<S, W>(writer: W) -> impl Layer<S>
 where
     S: tracing::Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + 'static,
 {
     let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_timer(uptime()).with_ansi(false);
-    // A log that cannot be written stops nothing, and says nothing in the middle of a screen.
+    // A log that cannot be written does not stop the run, nor print errors into the progress display.
     layer.with_target(false).log_internal_errors(false)
 }
 
 fn open(path: &Path) -> Result<File, Complaint> {
     let shown = || printable(&path.to_string_lossy()).into_owned();
-    let cannot = |error: io::Error| Complaint::usage(format!("--log {}: cannot be written: {error}", shown()));
+    let cannot = |error: io::Error| Complaint::usage(format!("--log {}: cannot write: {error}", shown()));
     let other = || {
-        let text = format!("--log {}: there is something else that would be written into", shown());
-        Complaint::usage(text).hint("give another name")
+        let text = format!("--log {}: exists and is not a Towline log", shown());
+        Complaint::usage(text).hint("choose another name")
     };
     if let Ok(found) = path.metadata() {
         let kind = found.file_type();
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_is_gone_on_with_and_nothing_else_is_written_into() {
+    fn a_log_is_appended_to_and_nothing_else_is_written_into() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("log");
         writeln!(open(&path).unwrap(), "one").unwrap();

@@ -1,5 +1,5 @@
-//! The command `towline`: parses, dispatches, and turns the end into an exit code. Everything that
-//! downloads is the engine's; this crate has the terminal, the signals and the exit codes.
+//! The command `towline`: parses arguments, runs a subcommand and returns its exit code. The engine
+//! downloads; this crate has the terminal, the signals and the exit codes.
 
 #![forbid(unsafe_code)]
 
@@ -27,7 +27,7 @@ use crate::say::say;
 fn main() -> ExitCode {
     process::prepare();
     panic::set_hook(Box::new(|panic| {
-        say(&format!("towline: this is a mistake of ours, please report it: {panic}"));
+        say(&format!("towline: this is a bug, please report it: {panic}"));
     }));
     ExitCode::from(panic::catch_unwind(run).unwrap_or(exit_codes::FAILED))
 }

@@ -1,5 +1,5 @@
-//! From arguments to what the engine is given: every check that needs thought is here, and after it
-//! nobody checks again.
+//! Resolves arguments into the engine's options. What clap cannot check is checked here, and not again
+//! afterwards.
 
 use std::collections::HashSet;
 use std::env;
@@ -18,7 +18,7 @@ use crate::complaint::Complaint;
 use crate::log::Log;
 use crate::values;
 
-/// What one run of `get` does.
+/// The resolved arguments of `get`.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) options: Options,
@@ -31,14 +31,14 @@ pub(crate) struct Settings {
     pub(crate) status_file: Option<PathBuf>,
 }
 
-/// Names with this in them, and one of these ends or a number behind it, are the engine's own.
+/// The engine reserves names that end in this mark and one of `OWN_ENDS` or a number.
 const OWN_MARK: &str = ".towline";
 const OWN_ENDS: [&str; 5] = ["", ".json", ".json.tmp", ".old", ".old.json"];
 
 /// Resolves the arguments of `get`.
 ///
 /// # Errors
-/// For what cannot be: exit code 2, nothing is started.
+/// Wrong usage (exit code 2); nothing was started.
 pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
     let existing = existing(&args)?;
     let log = Log { is_on_screen: args.verbose > 1 && !args.quiet, file: args.log.clone() };
@@ -83,16 +83,16 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
     })
 }
 
-/// Resolves how requests are made.
+/// Resolves the options for requests.
 ///
 /// # Errors
-/// For options that exclude each other, or a proxy that is none.
+/// If options conflict, or a header or the proxy is invalid.
 pub(crate) fn http(args: HttpArgs) -> Result<HttpOptions, Complaint> {
     let mut http = HttpOptions::default();
     for header in &args.header {
-        // Parsed here and not by the parser of arguments, which would repeat what may be a secret.
-        let (name, value) = values::header(header)
-            .map_err(|why| Complaint::usage(format!("a value of --header cannot be used; {why}")))?;
+        // Parsed here, because clap would print the value, which may be a secret.
+        let (name, value) =
+            values::header(header).map_err(|why| Complaint::usage(format!("invalid value for --header: {why}")))?;
         http.headers.append(name, value);
     }
     http.user_agent = args.user_agent.unwrap_or(http.user_agent);
@@ -105,7 +105,7 @@ pub(crate) fn http(args: HttpArgs) -> Result<HttpOptions, Complaint> {
     http.response_timeout = args.response_timeout.unwrap_or(http.response_timeout);
     http.retries = args.retries.unwrap_or(http.retries);
     http.version = match (args.http1, args.http2) {
-        (true, true) => return Err(Complaint::usage("--http1.1 and --http2 exclude each other")),
+        (true, true) => return Err(Complaint::usage("--http1.1 and --http2 cannot be used together")),
         (true, false) => HttpVersion::Http1,
         (false, true) => HttpVersion::Http2,
         (false, false) => HttpVersion::Auto,
@@ -113,33 +113,32 @@ pub(crate) fn http(args: HttpArgs) -> Result<HttpOptions, Complaint> {
     Ok(http)
 }
 
-/// A status file is replaced each step, which what is there now would not survive. Its directory is made.
+/// Makes sure that only an earlier status would be replaced, and creates the directory.
 fn status_file(path: PathBuf) -> Result<PathBuf, Complaint> {
     let made = path.parent().map_or(Ok(()), fs::create_dir_all);
     if made.is_ok() && may_hold_status(&path) {
         return Ok(path);
     }
     let what = match path.symlink_metadata() {
-        Ok(found) if found.is_file() => "there is a file that is no status of towline, and would be lost",
-        Ok(_) => "there is something that is no file",
-        Err(_) if made.is_err() => "its directory cannot be made",
-        Err(_) => "it cannot be looked at",
+        Ok(found) if found.is_file() => "exists and is not a Towline status file",
+        Ok(_) => "exists and is not a regular file",
+        Err(_) if made.is_err() => "cannot create its directory",
+        Err(_) => "cannot access it",
     };
     let shown = printable(&path.to_string_lossy()).into_owned();
-    Err(Complaint::usage(format!("--status-file {shown}: {what}")).hint("give another name"))
+    Err(Complaint::usage(format!("--status-file {shown}: {what}")).hint("choose another name"))
 }
 
-/// A URL that can be fetched.
+/// Parses a URL that Towline can fetch.
 ///
 /// # Errors
-/// For what is none, with a guess at what was meant.
+/// If it is not one, with a guess at what was meant.
 pub(crate) fn fetchable(text: &str) -> Result<Url, Complaint> {
     let shown = shown_line(text);
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
-        Ok(url) if text.contains("://") => {
-            Err(Complaint::usage(format!("cannot fetch {}", shown_url(&url))).hint("http:// and https:// are possible"))
-        }
+        Ok(url) if text.contains("://") => Err(Complaint::usage(format!("cannot fetch {}", shown_url(&url)))
+            .hint("only http:// and https:// are supported")),
         _ => {
             let complaint = Complaint::usage(format!("not a URL: {shown}"));
             Err(if Path::new(text).is_file() {
@@ -159,7 +158,7 @@ fn existing(args: &GetArgs) -> Result<Existing, Complaint> {
         (true, false, false) => Ok(Existing::Overwrite),
         (false, true, false) => Ok(Existing::AutoRename),
         (false, false, true) => Ok(Existing::Skip),
-        _ => Err(Complaint::usage("--overwrite, --auto-rename and --skip-existing exclude each other")),
+        _ => Err(Complaint::usage("--overwrite, --auto-rename and --skip-existing cannot be used together")),
     }
 }
 
@@ -168,29 +167,18 @@ fn jobs(args: &GetArgs) -> Result<Vec<JobSpec>, Complaint> {
         return Err(Complaint::usage("nothing to download")
             .hint("give a URL, or a list of URLs with -i; `towline get --help` shows more"));
     }
-    let is_one = args.urls.len() == 1 && args.input_file.is_none();
     if let Some(output) = &args.output {
         check_output(output)?;
-        if !is_one {
-            return Err(Complaint::usage("-o names one file, and there are several URLs or a list")
-                .hint("use -d to say in which directory they go"));
-        }
     }
-    if args.checksum.is_some() && !is_one {
-        return Err(Complaint::usage("--checksum is for one file, and there are several URLs or a list"));
-    }
-    if args.same_content && !is_one {
-        return Err(Complaint::usage("--same-content is for one file, and there are several URLs or a list"));
-    }
-    if !args.mirror.is_empty() && !is_one {
-        return Err(Complaint::usage("--mirror is for one file, and there are several URLs or a list"));
+    if args.urls.len() != 1 || args.input_file.is_some() {
+        check_several(args)?;
     }
     let mut jobs = Vec::with_capacity(args.urls.len());
     let mut urls = HashSet::new();
     for text in &args.urls {
         let mut job = JobSpec::new(fetchable(text)?);
         if !urls.insert(job.url.clone()) {
-            // The same once more is one file, as in a list.
+            // A repeated URL is one file, as in a list.
             continue;
         }
         for mirror in &args.mirror {
@@ -210,6 +198,25 @@ fn jobs(args: &GetArgs) -> Result<Vec<JobSpec>, Complaint> {
     Ok(jobs)
 }
 
+/// Refuses options for one file where there may be several.
+fn check_several(args: &GetArgs) -> Result<(), Complaint> {
+    if args.output.is_some() {
+        return Err(Complaint::usage("-o names one file, but there are several URLs or a list")
+            .hint("use -d to choose the directory"));
+    }
+    let given = [
+        ("--checksum", args.checksum.is_some()),
+        ("--same-content", args.same_content),
+        ("--mirror", !args.mirror.is_empty()),
+    ];
+    match given.into_iter().find(|(_, is_given)| *is_given) {
+        Some((option, _)) => {
+            Err(Complaint::usage(format!("{option} is for one file, but there are several URLs or a list")))
+        }
+        None => Ok(()),
+    }
+}
+
 fn check_output(output: &Path) -> Result<(), Complaint> {
     let text = output.to_string_lossy();
     if text == "-" {
@@ -221,17 +228,17 @@ fn check_output(output: &Path) -> Result<(), Complaint> {
     }
     if output.is_relative() && output.components().any(|part| part == Component::ParentDir) {
         return Err(Complaint::usage(format!("-o {} leads out of the directory", printable(&text)))
-            .hint("use -d to say in which directory it goes"));
+            .hint("use -d to choose the directory"));
     }
     if is_own(&text) {
         let shown = printable(&text);
-        let message = format!("-o {shown}: names that end in .towline, .towline.json or .towline.1 are ours");
+        let message = format!("-o {shown}: names that end in .towline, .towline.json or .towline.1 are reserved");
         return Err(Complaint::usage(message).hint("choose another name"));
     }
     Ok(())
 }
 
-/// Whether the engine keeps what is not complete under such names.
+/// Whether the engine uses such names for incomplete files.
 fn is_own(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let Some((_, end)) = name.rsplit_once(OWN_MARK) else { return false };
@@ -244,7 +251,7 @@ fn proxy(proxy: Option<String>, no_proxy: Option<String>) -> Result<ProxyChoice,
     if except.trim() == "*" {
         return Ok(ProxyChoice::Direct);
     }
-    // An empty variable is none, and an empty argument is a script's mistake.
+    // An empty variable counts as unset; an empty argument is a mistake, probably a script's.
     let is_unset = |text: &String| text.is_empty() && env::var_os("TOWLINE_PROXY").is_some_and(|text| text.is_empty());
     let Some(text) = proxy.filter(|text| !is_unset(text)) else {
         if except.is_empty() {
@@ -253,7 +260,7 @@ fn proxy(proxy: Option<String>, no_proxy: Option<String>) -> Result<ProxyChoice,
         return Err(Complaint::usage("--no-proxy needs --proxy")
             .hint("set no_proxy in the environment, or use --no-proxy '*' for no proxy at all"));
     };
-    // It may hold a password, so it is not shown.
+    // It may contain a password, so it is not shown.
     ProxyChoice::parse(&text, &except).map_err(|error| {
         Complaint::usage(format!("--proxy (or TOWLINE_PROXY): {}", error.message()))
             .hint("allowed: http://, https://, socks5:// or socks5h://, then HOST:PORT")
@@ -330,7 +337,7 @@ mod tests {
     fn the_names_of_what_is_not_complete_are_ours() {
         for name in [".towline", "a.towline", "A.TOWLINE.JSON", "d/a.towline.1", "a.towline.old", "a.towline.old.json"]
         {
-            assert!(refused(&["-o", name, "http://h/a"]).contains("are ours"), "{name}");
+            assert!(refused(&["-o", name, "http://h/a"]).contains("are reserved"), "{name}");
         }
         for name in ["a.part", "a.part.json", "towline", "a.towline.x", "a.towline.", "a.towline/b"] {
             assert!(resolved(&["-o", name, "http://h/a"]).is_ok(), "{name}");
@@ -367,7 +374,7 @@ mod tests {
 
     #[test]
     fn what_happens_to_another_file_is_said_once() {
-        assert!(refused(&["--overwrite", "--skip-existing", "http://h/a"]).contains("exclude"));
+        assert!(refused(&["--overwrite", "--skip-existing", "http://h/a"]).contains("cannot be used together"));
         assert_eq!(resolved(&["--auto-rename", "http://h/a"]).unwrap().options.existing, Existing::AutoRename);
     }
 

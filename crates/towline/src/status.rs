@@ -1,5 +1,5 @@
-//! `towline status`: what a directory's ledger and journals say, also while another process writes
-//! them. Only reads.
+//! `towline status`: shows what a directory's ledger and journals say, even while another process
+//! writes them. Read-only.
 
 use std::io::{self, Write as _};
 
@@ -15,7 +15,7 @@ use crate::exit_codes;
 
 const FAILURES_SHOWN: usize = 20;
 
-/// Says how a directory stands, on standard output.
+/// Prints the status of a directory to standard output.
 pub(crate) fn run(args: &StatusArgs) -> Result<u8, Complaint> {
     let dir = args.dir.as_path();
     let shown = printable(&dir.to_string_lossy()).into_owned();
@@ -25,7 +25,7 @@ pub(crate) fn run(args: &StatusArgs) -> Result<u8, Complaint> {
     } else {
         human(&shown, status.ledger.as_ref(), &status.files)
     };
-    // A reader that has gone wants no more.
+    // A closed pipe is fine.
     let _ = writeln!(io::stdout().lock(), "{}", text.trim_end());
     Ok(exit_codes::DONE)
 }
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &StatusArgs) -> Result<u8, Complaint> {
 fn human(dir: &str, ledger: Option<&LedgerStatus>, partials: &[Partial]) -> String {
     let mut text = String::new();
     if ledger.is_none() && partials.is_empty() {
-        return format!("{dir}: no batch and no unfinished download here\n");
+        return format!("{dir}: no batch and no unfinished downloads\n");
     }
     if let Some(ledger) = ledger {
         let at_least = if ledger.read_all { "" } else { "at least " };
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_directory_with_nothing_says_so() {
-        assert!(human("d", None, &[]).contains("no batch and no unfinished download"));
+        assert!(human("d", None, &[]).contains("no batch and no unfinished downloads"));
     }
 
     #[test]

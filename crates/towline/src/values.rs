@@ -1,5 +1,4 @@
-//! Parsers for the values of options: sizes, times, rates, headers. Pure; what they refuse they
-//! answer with what is allowed.
+//! Parsers for option values: sizes, times, rates, headers. Pure. Their errors say what is allowed.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,23 +16,23 @@ const TIMES: &str = "allowed: seconds, or a number with ms, s, m or h, more than
 const COUNT_MAX: usize = 10_000;
 const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// A file or a directory of this machine. A URL is refused: it would be shown as a name, with its secrets.
+/// A local path. A URL is refused, because later messages would show it with its secrets.
 pub(crate) fn path() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| match path.to_string_lossy().contains("://") {
-        true => Err("it is a URL; a file or a directory is wanted here"),
+        true => Err("expected a file or directory, not a URL"),
         false => Ok(path),
     })
 }
 
-/// A file that is there to be read. A header is refused for the same reason, unless a file is called so.
+/// An input file. A header is refused for the same reason, unless a file has that name.
 pub(crate) fn file_to_read() -> impl TypedValueParser<Value = PathBuf> {
     path().try_map(|path| match is_header(&path.to_string_lossy()) && !path.exists() {
-        true => Err("it is a header; a file is wanted here"),
+        true => Err("expected a file, not a header"),
         false => Ok(path),
     })
 }
 
-/// `Name: value`, or the value of an `Authorization` alone.
+/// Whether a text looks like `Name: value`, or like the value of `Authorization`.
 fn is_header(text: &str) -> bool {
     let is_name =
         |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
@@ -73,7 +72,7 @@ pub(crate) fn size_not_0(text: &str) -> Result<u64, String> {
     }
 }
 
-/// Bytes a second: a size, maybe with `/s`.
+/// Bytes per second: a size, with or without `/s`.
 pub(crate) fn rate(text: &str) -> Result<u64, String> {
     size_not_0(text.strip_suffix("/s").unwrap_or(text))
 }
@@ -95,7 +94,7 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// How many of something; at least one.
+/// A count of at least one.
 pub(crate) fn count(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count) if (1..=COUNT_MAX).contains(&count) => Ok(count),
@@ -107,9 +106,9 @@ pub(crate) fn count(text: &str) -> Result<usize, String> {
 pub(crate) fn header(text: &str) -> Result<Header, String> {
     const FORM: &str = "allowed: 'Name: value'";
     let (name, value) = text.split_once(':').ok_or(FORM)?;
-    let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| format!("the name is none; {FORM}"))?;
+    let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| format!("not a header name; {FORM}"))?;
     let value = HeaderValue::from_bytes(value.trim().as_bytes())
-        .map_err(|_| format!("the value has a control character; {FORM}"))?;
+        .map_err(|_| format!("control character in the value; {FORM}"))?;
     Ok((name, value))
 }
 
@@ -123,7 +122,7 @@ pub(crate) fn checksum(text: &str) -> Result<Checksum, String> {
     text.parse::<Checksum>().map_err(|error| error.to_string())
 }
 
-/// A flag from the environment; empty is as good as unset.
+/// A flag from the environment; empty means unset.
 pub(crate) fn switch(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" | "on" => Ok(true),
@@ -132,7 +131,7 @@ pub(crate) fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
-/// How often a flag was given, which the environment may say as a switch.
+/// The count of a repeated flag; in the environment, a switch will do.
 pub(crate) fn level(text: &str) -> Result<u8, String> {
     match text.parse() {
         Ok(level @ 0..=2) => Ok(level),
@@ -140,7 +139,7 @@ pub(crate) fn level(text: &str) -> Result<u8, String> {
     }
 }
 
-/// A number without a sign, and what stands behind it.
+/// Splits an unsigned number from its unit.
 fn split(text: &str) -> (&str, &str) {
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());

@@ -1,5 +1,5 @@
-//! This program as a child of the demo: shares the terminal, so that its real screen is seen. Never
-//! outlives its value.
+//! This program as a child of the demo. It shares the terminal, so that its real progress display
+//! shows. Dropping its value kills it.
 
 use std::env;
 use std::path::Path;
@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use towline_threads::CancelToken;
 
-use super::{WATCH_EVERY, broken_off, failed};
+use super::{WATCH_EVERY, failed, interrupted};
 use crate::complaint::Complaint;
 use crate::say::say;
 
-/// Ctrl-C reaches the child without us; this is its time to end by itself.
+/// How long the child has to end by itself: Ctrl-C reaches it directly.
 const PATIENCE: Duration = Duration::from_millis(400);
-/// An orderly end takes no longer.
+/// How long the child has to end after SIGTERM.
 const ORDERLY: Duration = Duration::from_millis(2500);
 
 /// A running child.
@@ -25,7 +25,7 @@ pub(super) struct Child {
 }
 
 impl Child {
-    /// Says the command and starts it in `dir`, without what the environment says to `towline`.
+    /// Prints the command and starts it in `dir`, without the `TOWLINE_` variables.
     pub(super) fn start(dir: &Path, words: &[&str]) -> Result<Self, Complaint> {
         let program = env::current_exe().map_err(|error| failed(format!("cannot find this program: {error}")))?;
         let shown: Vec<String> = words.iter().map(|word| quoted(word)).collect();
@@ -41,7 +41,7 @@ impl Child {
         Ok(Self { process })
     }
 
-    /// Waits for its end, which must be a good one.
+    /// Waits for its end. Anything but success is an error.
     pub(super) fn succeeds(mut self, token: &CancelToken) -> Result<(), Complaint> {
         loop {
             match self.has_ended()? {
@@ -51,24 +51,24 @@ impl Child {
             }
             if token.wait_timeout(WATCH_EVERY).is_some() {
                 self.end();
-                return Err(broken_off());
+                return Err(interrupted());
             }
         }
     }
 
-    /// How it ended, if it has.
+    /// Its exit status, if it has ended.
     pub(super) fn has_ended(&mut self) -> Result<Option<ExitStatus>, Complaint> {
         self.process.try_wait().map_err(|error| failed(format!("cannot wait for the command: {error}")))
     }
 
-    /// Ends it at once (SIGKILL).
+    /// Kills it (SIGKILL).
     pub(super) fn kill(&mut self) {
         // Both fail only if it has ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 
-    /// Ends it in order: by the signal that it got with us, else by one of ours, at last by force.
+    /// Ends it in order: by the signal that it received with us, then by SIGTERM, then by SIGKILL.
     pub(super) fn end(&mut self) {
         if self.ends_within(PATIENCE) {
             return;
@@ -99,7 +99,7 @@ impl Drop for Child {
     }
 }
 
-/// A word as one would type it.
+/// A word as typed in a shell.
 fn quoted(word: &str) -> String {
     if word == "*" { "'*'".to_owned() } else { word.to_owned() }
 }

@@ -1,7 +1,7 @@
-//! Progress on a terminal: a line for the whole, at most eight files below it, redrawn in one write
-//! at most ten times a second, and gone at the end. Notes go above it.
+//! Progress on a terminal: a total line and at most eight files below it, redrawn in one write at most
+//! ten times a second and cleared at the end. Notes scroll by above it.
 //!
-//! All lines are the message of one indicatif bar, so that one redraw is one write.
+//! All lines are the message of one indicatif bar, so that a redraw is a single write.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -14,16 +14,16 @@ use crate::say::say;
 use crate::screen::notes::Notes;
 use crate::screen::{View, text};
 
-/// Short runs show nothing.
+/// Shorter runs draw nothing.
 const FIRST: Duration = Duration::from_millis(300);
-/// The engine reports each 100 ms; a little less, so that none of these is passed over.
+/// Slightly less than the 100 ms between two progress events, so that none is skipped.
 const EVERY: Duration = Duration::from_millis(90);
-/// indicatif's own limit is above ours, so that it never drops a frame.
+/// The limit for indicatif, above our own, so that it never drops a frame.
 const REDRAWS_PER_SECOND: u8 = 20;
 const COLUMNS_DEFAULT: usize = 80;
 const NAME_CELLS_MAX: usize = 40;
 
-/// Draws.
+/// Draws bars.
 pub(crate) struct Bars {
     notes: Notes,
     is_single: bool,
@@ -85,7 +85,7 @@ impl Reporter for Bars {
     }
 }
 
-/// The lines for a terminal of so many columns.
+/// The lines to draw on a terminal with this many columns.
 fn frame(progress: &Progress, columns: usize, is_single: bool, has_colour: bool) -> Vec<String> {
     // The last column stays free: some terminals wrap there.
     let width = columns.saturating_sub(1);
@@ -114,16 +114,16 @@ fn total_line(progress: &Progress, width: usize, has_colour: bool) -> String {
 
 fn file_line(file: &FileProgress, progress: &Progress, width: usize, is_single: bool, has_colour: bool) -> String {
     let name_cells = (width / 3).clamp(1, NAME_CELLS_MAX);
-    let mut name = text::fit(&text::shown(&file.path), name_cells);
+    let name = text::shown(&file.path);
     if !is_single {
-        name += &" ".repeat(name_cells.saturating_sub(text::cells(&name)));
+        let name = text::column(&name, name_cells);
         return text::fit(&format!("  {name}  {}", text::file(file, None)), width);
     }
-    let how = format!("{name}  {}", text::file(file, progress.eta_seconds));
+    let how = format!("{}  {}", text::fit(&name, name_cells), text::file(file, progress.eta_seconds));
     behind_bar(file.total_bytes.map(|total| (file.done_bytes, total)), &how, width, has_colour)
 }
 
-/// A text behind a bar, where there is room for one.
+/// A bar and a text, or only the text if there is no room for both.
 fn behind_bar(part: Option<(u64, u64)>, text: &str, width: usize, has_colour: bool) -> String {
     let bar_cells = width.saturating_sub(text::cells(text) + 3).min(30);
     match part {
@@ -149,7 +149,25 @@ fn columns() -> usize {
 
 #[cfg(test)]
 mod tests {
+    use towline_engine::JobId;
+    use towline_engine::event::FileState;
+
     use super::*;
+
+    /// ASCII, wide, combining and joined.
+    const NAMES: [&str; 4] = ["a.iso", "漢字漢字漢字漢字漢字漢字漢字漢字.iso", "cafe\u{301}.iso", "👩\u{200d}💻.iso"];
+
+    fn file(name: &str) -> FileProgress {
+        FileProgress {
+            job: JobId::new(0),
+            path: name.into(),
+            done_bytes: 512,
+            total_bytes: Some(1024),
+            rate_bps: 0,
+            connections: 0,
+            state: FileState::Connecting,
+        }
+    }
 
     fn progress() -> Progress {
         Progress {
@@ -177,13 +195,25 @@ mod tests {
 
     #[test]
     fn lines_fit_the_terminal_and_colour_can_be_left_out() {
+        let progress = Progress { files: NAMES.map(file).into(), ..progress() };
         for columns in [1, 2, 10, 40, 60, 80, 200] {
-            for line in frame(&progress(), columns, false, false) {
+            for line in [frame(&progress, columns, false, false), frame(&progress, columns, true, false)].concat() {
                 assert!(text::cells(&line) < columns, "{columns}: {line:?}");
                 assert!(!line.contains('\u{1b}'));
             }
         }
-        assert!(frame(&progress(), 100, false, true)[0].contains("\u{1b}[32m"));
+        assert!(frame(&progress, 100, false, true)[0].contains("\u{1b}[32m"));
+    }
+
+    #[test]
+    fn columns_line_up_whatever_the_names() {
+        let lines = frame(&Progress { files: NAMES.map(file).into(), more_files: 0, ..progress() }, 81, false, false);
+        assert_eq!(lines.len(), 1 + NAMES.len());
+        for line in &lines[1..] {
+            let (name, state) = line.split_at(line.find(" 50 %").unwrap());
+            assert_eq!(text::cells(name), 30, "{line:?}");
+            assert_eq!(state, " 50 %  512 B of 1.00 KiB  connecting", "{line:?}");
+        }
     }
 
     #[test]

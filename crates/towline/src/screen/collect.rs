@@ -1,5 +1,5 @@
-//! What the end of a run needs and its summary does not hold: the one file's name and how it came,
-//! and whether standard output was closed. Written by the reporter thread, read by the main one.
+//! What the final messages need beyond the summary: the name of a single file and how it was
+//! completed, and whether standard output failed. Written by the reporter thread, read by the main one.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use towline_engine::{Event, Reporter};
 
 use crate::screen::text;
 
-/// A file that is complete.
+/// A complete file.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Arrived {
     pub(crate) name: String,
@@ -19,22 +19,22 @@ pub(crate) struct Arrived {
     pub(crate) how: How,
 }
 
-/// What was collected of the file of a run that has one.
+/// What a run has left for its final messages.
 #[derive(Debug, Default)]
 pub(crate) struct Collected {
     name: Mutex<Option<String>>,
     arrived: Mutex<Option<Arrived>>,
-    /// Why standard output takes nothing any more.
+    /// The first error in writing to standard output.
     stdout_error: Mutex<Option<io::Error>>,
 }
 
 impl Collected {
-    /// The name of the file that was worked on last.
+    /// The name of the latest file.
     pub(crate) fn name(&self) -> Option<String> {
         self.name.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The file that was completed last.
+    /// The latest complete file.
     pub(crate) fn arrived(&self) -> Option<Arrived> {
         self.arrived.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -43,12 +43,12 @@ impl Collected {
         self.stdout_error.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// Why standard output could not be written, if it could not.
+    /// Takes the error in writing to standard output, if there was one.
     pub(crate) fn stdout_error(&self) -> Option<io::Error> {
         self.stdout_error.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Notes that standard output takes nothing any more.
+    /// Notes that standard output cannot be written any more; the first error counts.
     pub(crate) fn close_stdout(&self, error: io::Error) {
         self.stdout_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }

@@ -1,6 +1,6 @@
-//! `--progress json`: one event a line on standard output, flushed at each progress event, which
-//! comes several times a second. A failure to write, or a reader that has gone, ends the events and
-//! nothing else; the end of the run says what it was.
+//! `--progress json`: one event per line on standard output, flushed with each progress event, several
+//! times a second. A closed pipe or another write error ends only the events; an error other than a
+//! closed pipe is reported at the end of the run.
 
 use std::io::{self, BufWriter, Stdout, Write as _};
 use std::sync::Arc;
@@ -22,9 +22,9 @@ impl Json {
     }
 
     fn write(&mut self, event: &Event) -> io::Result<()> {
-        // A path that is no text has no JSON form; its event becomes a warning.
+        // A path that is not UTF-8 has no JSON form; a warning replaces its event.
         let mut line = serde_json::to_string(event).unwrap_or_else(|error| {
-            let message = format!("an event cannot be written as JSON: {error}");
+            let message = format!("cannot write an event as JSON: {error}");
             json!({ "event": "warning", "job": null, "message": message }).to_string()
         });
         line.push('\n');

@@ -1,5 +1,5 @@
-//! Progress where nothing can be redrawn: a line for each file of a few, and a line for the whole
-//! every two seconds. No control codes.
+//! Progress where nothing can be redrawn: a line per file if there are few, and a total line every two
+//! seconds. No control codes.
 
 use std::time::{Duration, Instant};
 
@@ -13,12 +13,12 @@ use crate::screen::{View, summary, text};
 
 const EVERY: Duration = Duration::from_secs(2);
 
-/// Says lines.
+/// Prints lines.
 pub(crate) struct Lines {
     notes: Notes,
     is_single: bool,
     is_few: bool,
-    /// When progress was said last, or the beginning.
+    /// When progress was last printed; at first, the start of the run.
     said: Instant,
 }
 

@@ -1,5 +1,5 @@
-//! What a person (or a program that reads events) sees of a run: reporters made of the engine's
-//! events, run by the session's reporter thread. `collect` keeps what the end of the run needs.
+//! What people, and programs that read events, see of a run: reporters of the engine's events, called
+//! on the session's reporter thread. `collect` keeps what the final messages need.
 
 mod bars;
 mod collect;
@@ -26,19 +26,19 @@ use json::Json;
 use lines::Lines;
 use notes::Notes;
 
-/// What the reporters need to know of the run.
+/// What the reporters need to know about the run.
 #[derive(Clone, Debug)]
 pub(crate) struct View {
     /// One URL and no list.
     pub(crate) is_single: bool,
-    /// So few files that each gets a line of its own.
+    /// Few enough files for a line each.
     pub(crate) is_few: bool,
     pub(crate) is_quiet: bool,
     pub(crate) is_verbose: bool,
     pub(crate) progress: ProgressArg,
 }
 
-/// The reporter that `--progress` and the terminal ask for.
+/// The reporter that suits `--progress` and the terminal.
 pub(crate) enum Screen {
     Bars(Box<Bars>),
     Lines(Lines),
@@ -47,7 +47,7 @@ pub(crate) enum Screen {
     Nothing,
 }
 
-/// Which of them.
+/// Which [`Screen`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Bars,

@@ -1,5 +1,5 @@
-//! What is said while a run goes on besides its progress: warnings, failures, restarts, and with -v
-//! retries, ranges, protocols, redirects and remarks. Keeps the names of the files that are being worked on.
+//! Messages during a run, besides its progress: warnings, failures and restarts, and with -v also
+//! retries, ranges, protocols, redirects and remarks. Keeps the names of files in progress.
 
 use std::collections::HashMap;
 
@@ -10,10 +10,10 @@ use towline_engine::{Event, JobId, Reporter, size};
 use crate::say::say;
 use crate::screen::{View, summary, text};
 
-/// So many failures are told as they come; the others are counted.
+/// Up to this many failures are printed at once; the rest is counted at the end.
 const FAILURES_MAX: u64 = 20;
 
-/// Makes notes of events, and says them where nothing else is shown.
+/// Turns events into messages. As a reporter of its own, it prints them and no progress.
 pub(crate) struct Notes {
     is_single: bool,
     is_verbose: bool,
@@ -21,9 +21,9 @@ pub(crate) struct Notes {
     working: HashMap<JobId, Working>,
 }
 
-/// A file that is being worked on.
+/// A file in progress.
 struct Working {
-    /// The URL that was asked for.
+    /// The requested URL.
     url: String,
     /// Known once the server has answered.
     name: Option<String>,
@@ -34,7 +34,7 @@ impl Notes {
         Self { is_single: view.is_single, is_verbose: view.is_verbose, failures: 0, working: HashMap::new() }
     }
 
-    /// What is to be said of an event, if anything.
+    /// The message for an event, if it has one.
     pub(crate) fn text(&mut self, event: &Event) -> Option<String> {
         let text = match event {
             Event::Started { job, url } => {
@@ -43,23 +43,18 @@ impl Notes {
             }
             Event::Answered { job, url, path, total_bytes, resumed_bytes, protocol } => {
                 let name = text::shown(path);
-                let mut from = String::new();
-                if let Some(working) = self.working.get_mut(job) {
-                    if working.url != *url {
-                        from = format!(", redirected to {url}");
-                    }
-                    working.name = Some(name.clone());
-                }
+                let is_redirected = self.answered(*job, url, &name);
                 let length = total_bytes.map_or_else(|| "length unknown".to_owned(), size::bytes);
                 let resumed = match resumed_bytes {
                     0 => String::new(),
-                    bytes => format!(", {} of them are here", size::bytes(*bytes)),
+                    bytes => format!(", {} already on disk", size::bytes(*bytes)),
                 };
                 let spoken = protocol.map_or_else(String::new, |protocol| format!("{protocol}, "));
+                let from = if is_redirected { format!(", redirected to {url}") } else { String::new() };
                 self.is_verbose.then(|| format!("{name}: {spoken}{length}{resumed}{from}"))
             }
             Event::Ranges { job, segmented } => {
-                let how = if *segmented { "comes in pieces" } else { "comes over one connection, without ranges" };
+                let how = if *segmented { "fetched in pieces" } else { "fetched over one connection, without ranges" };
                 self.is_verbose.then(|| format!("{}: {how}", self.name(*job)))
             }
             Event::Retrying { job, error, attempt, wait_ms } => {
@@ -67,11 +62,11 @@ impl Notes {
                 let what = &error.message;
                 self.is_verbose.then(|| format!("{}: {what}; try {attempt} in {wait}", self.name(*job)))
             }
-            Event::Restarted { job, reason } => Some(format!("{}: begins again: {reason}", self.name(*job))),
-            // That of the last one fails the file, which is told at once.
+            Event::Restarted { job, reason } => Some(format!("{}: starts over: {reason}", self.name(*job))),
+            // Without its last source the file fails, and that gets its own message.
             Event::SourceDropped { sources_left: 0, .. } => None,
             Event::SourceDropped { job, url, error, .. } => {
-                Some(format!("{}: goes on without {url}: {}", self.name(*job), error.message))
+                Some(format!("{}: continues without {url}: {}", self.name(*job), error.message))
             }
             Event::Sources { job, sources } => {
                 let shares = summary::shares(sources);
@@ -92,9 +87,16 @@ impl Notes {
         text.map(|text| printable(&text).into_owned())
     }
 
+    /// Keeps the name; returns whether another URL answered than the requested one.
+    fn answered(&mut self, job: JobId, url: &str, name: &str) -> bool {
+        let Some(working) = self.working.get_mut(&job) else { return false };
+        working.name = Some(name.to_owned());
+        working.url != url
+    }
+
     fn failed(&mut self, url: &str, error: &ErrorReport) -> Option<String> {
         self.failures += 1;
-        // The one file of a run is told of at its end.
+        // A single file is reported at the end of the run.
         if self.is_single || self.failures > FAILURES_MAX {
             return None;
         }

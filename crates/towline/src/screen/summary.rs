@@ -1,4 +1,4 @@
-//! What is said at the end of a run: what came, what failed and why, how to go on. Pure.
+//! The messages at the end of a run: what was downloaded, what failed and why, how to resume. Pure.
 
 use towline_engine::event::{ErrorReport, How, SourceShare, Summary};
 use towline_engine::secret::printable;
@@ -11,7 +11,7 @@ use crate::screen::text;
 const FAILURES_SHOWN: usize = 20;
 const AGAIN: &str = "Run the same command again to go on.";
 
-/// What came: one line, or nothing if nothing did. `file` is the one of a run that has one.
+/// What was downloaded, in one line; `None` if nothing was. `file` is that of a single-file run.
 pub(crate) fn came(summary: &Summary, file: Option<&Arrived>) -> Option<String> {
     if let Some(file) = file {
         return Some(arrived(file));
@@ -32,20 +32,20 @@ pub(crate) fn came(summary: &Summary, file: Option<&Arrived>) -> Option<String> 
     Some(line)
 }
 
-/// How one file came to be there.
+/// How one file was completed.
 pub(crate) fn arrived(file: &Arrived) -> String {
     let name = &file.name;
     let why = match file.how {
         How::Fetched if file.fetched_bytes < file.bytes => {
             let came = speed(file.fetched_bytes, file.seconds);
-            return format!("{name}: {}; fetched {came}, the rest was there", size::bytes(file.bytes));
+            return format!("{name}: {}; fetched {came}, the rest was already there", size::bytes(file.bytes));
         }
         How::Fetched => return format!("{name}: {}", speed(file.bytes, file.seconds)),
         How::ThereByLedger => "known from an earlier run",
         How::ThereByValidator => "same validator",
         How::ThereByNote => "unchanged since it was fetched",
         How::ThereByContent => "same content",
-        How::ThereBySamples => "samples of both agree",
+        How::ThereBySamples => "samples match",
         How::ThereByDigest => "same digest",
         How::ThereByTime => "same size and time",
         How::ThereBySize => "compared by size only",
@@ -54,7 +54,7 @@ pub(crate) fn arrived(file: &Arrived) -> String {
     format!("{name}: already there ({why})")
 }
 
-/// What failed and why; nothing if nothing did.
+/// What failed and why; `None` if nothing did.
 pub(crate) fn failed(summary: &Summary, is_single: bool) -> Option<String> {
     if summary.failed_files == 0 {
         return None;
@@ -92,7 +92,7 @@ pub(crate) fn failure_line(url: &str, error: &ErrorReport) -> String {
     printable(&line).into_owned()
 }
 
-/// What each source of a file brought: `12.0 MiB (75 %) from URL, 4.00 MiB (25 %) from URL`.
+/// The share of each source of a file: `12.0 MiB (75 %) from URL, 4.00 MiB (25 %) from URL`.
 pub(crate) fn shares(sources: &[SourceShare]) -> String {
     let total: u64 = sources.iter().map(|source| source.fetched_bytes).sum();
     let share = |source: &SourceShare| {
@@ -103,7 +103,7 @@ pub(crate) fn shares(sources: &[SourceShare]) -> String {
     sources.iter().map(share).collect::<Vec<_>>().join(", ")
 }
 
-/// What is said after Ctrl-C. `name` is the file of a run that has one.
+/// The message after Ctrl-C. `name` is the file of a single-file run.
 pub(crate) fn interrupted(summary: &Summary, name: Option<&str>) -> String {
     let kept = (summary.unfinished_bytes > 0).then(|| text::percent(summary.kept_bytes, summary.unfinished_bytes));
     match (name, kept) {
@@ -112,12 +112,12 @@ pub(crate) fn interrupted(summary: &Summary, name: Option<&str>) -> String {
         (Some(name), None) => format!("Interrupted: {name} is not complete. {AGAIN}"),
         (None, kept) => {
             let of = if summary.total_files_exact { "of" } else { "of at least" };
-            // Of files that were not begun nobody knows the length.
+            // The length of files that were not started is unknown.
             let ended = summary.done_files + summary.failed_files + summary.cancelled_files;
             let is_all = summary.total_files_exact && ended + summary.unfinished_files >= summary.total_files;
             let rest = match kept {
                 Some(percent) if is_all => format!(", {percent} % of what remains is on disk"),
-                Some(percent) => format!(", {} more begun and {percent} % on disk", summary.unfinished_files),
+                Some(percent) => format!(", {} more started and {percent} % of them on disk", summary.unfinished_files),
                 None => String::new(),
             };
             let files = text::files(summary.total_files);
@@ -172,7 +172,7 @@ mod tests {
         let resumed = Arrived { fetched_bytes: 50 << 20, ..file(How::Fetched) };
         assert_eq!(
             arrived(&resumed),
-            "a.iso: 100 MiB; fetched 50.0 MiB in 2.0 s, 25.0 MiB/s (26.2 MB/s), the rest was there"
+            "a.iso: 100 MiB; fetched 50.0 MiB in 2.0 s, 25.0 MiB/s (26.2 MB/s), the rest was already there"
         );
     }
 

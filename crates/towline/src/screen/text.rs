@@ -1,12 +1,13 @@
-//! Pieces of text that several reporters use: names, rates, times, lines that fit. Pure.
+//! Text that several reporters use: names, rates, times, lines that fit. Pure.
 
 use std::path::Path;
 
 use towline_engine::event::{FileProgress, FileState, Progress};
 use towline_engine::secret::printable;
 use towline_engine::size;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-/// A path as people see it: no leading `./`, no control characters.
+/// A path for display: no leading `./`, no control characters.
 pub(crate) fn shown(path: &Path) -> String {
     let path = path.strip_prefix(".").unwrap_or(path);
     printable(&path.to_string_lossy()).into_owned()
@@ -17,7 +18,7 @@ pub(crate) fn rate(bps: u64) -> String {
     format!("{}/s", size::bytes(bps))
 }
 
-/// Whole percent, rounded down; 100 only when it is all.
+/// Whole percent, rounded down, so that 100 means complete.
 pub(crate) fn percent(done: u64, total: u64) -> u64 {
     match total {
         0 => 100,
@@ -52,7 +53,7 @@ pub(crate) fn files(count: u64) -> String {
     if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }
 
-/// How everything stands, in one line.
+/// The state of the whole run, in one line.
 pub(crate) fn total(progress: &Progress) -> String {
     let at_least = if progress.total_files_exact { "" } else { "at least " };
     let mut text = format!("{} of {at_least}{}", progress.done_files, files(progress.total_files));
@@ -70,7 +71,7 @@ pub(crate) fn total(progress: &Progress) -> String {
     text
 }
 
-/// How one file stands, without its name.
+/// The state of one file, without its name.
 pub(crate) fn file(file: &FileProgress, eta_seconds: Option<u64>) -> String {
     let mut text = size::bytes(file.done_bytes);
     if let Some(total) = file.total_bytes {
@@ -83,49 +84,39 @@ pub(crate) fn file(file: &FileProgress, eta_seconds: Option<u64>) -> String {
             format!("{}{left}  {} {connections}", rate(file.rate_bps), file.connections)
         }
         FileState::Connecting => "connecting".to_owned(),
-        FileState::Waiting => "waiting before the next try".to_owned(),
-        FileState::Verifying => "checking the digest".to_owned(),
+        FileState::Waiting => "waiting to retry".to_owned(),
+        FileState::Verifying => "verifying".to_owned(),
         FileState::Finishing => "finishing".to_owned(),
         FileState::Paused => "paused".to_owned(),
     };
     format!("{text}  {doing}")
 }
 
-/// At most so many cells of a terminal; what is cut off leaves a `…`.
+/// Cuts a text to at most this many terminal cells, with a `…` in place of the rest.
 pub(crate) fn fit(text: &str, cells_max: usize) -> String {
     if cells(text) <= cells_max {
         return text.to_owned();
     }
-    let mut fitting = String::new();
-    let mut left = cells_max.saturating_sub(1);
-    for c in text.chars() {
-        let wide = cells_of(c);
-        if wide > left {
-            break;
-        }
-        left -= wide;
-        fitting.push(c);
-    }
-    if cells_max > 0 {
-        fitting.push('…');
-    }
-    fitting
+    let Some(room) = cells_max.checked_sub(1) else { return String::new() };
+    let ends = text.char_indices().map(|(start, c)| start + c.len_utf8());
+    let end = ends.take_while(|end| cells(&text[..*end]) <= room).last().unwrap_or(0);
+    format!("{}…", &text[..end])
 }
 
-/// How many cells of a terminal a text takes.
+/// Cuts or pads a text to exactly this many terminal cells.
+pub(crate) fn column(text: &str, width: usize) -> String {
+    let text = fit(text, width);
+    let padding = " ".repeat(width.saturating_sub(cells(&text)));
+    text + &padding
+}
+
+/// The terminal cells that a text takes.
+///
+/// Terminals disagree on sequences such as joined emoji: some draw one character, others each part, and indicatif
+/// counts the parts. The larger number counts, so that a line never wraps.
 pub(crate) fn cells(text: &str) -> usize {
-    text.chars().map(cells_of).sum()
-}
-
-/// Wide are the East Asian scripts and pictographs, no cell have combining marks. Where a terminal
-/// sees it otherwise, a line is a little too short or wraps; nothing worse.
-fn cells_of(c: char) -> usize {
-    match u32::from(c) {
-        0x0300..=0x036F | 0x1AB0..=0x1AFF | 0x20D0..=0x20FF | 0x200B..=0x200F | 0xFE00..=0xFE0F | 0xFE20..=0xFE2F => 0,
-        0x1100..=0x115F | 0x2E80..=0xA4CF | 0xAC00..=0xD7A3 | 0xF900..=0xFAFF | 0xFE30..=0xFE6F => 2,
-        0xFF00..=0xFF60 | 0xFFE0..=0xFFE6 | 0x1F300..=0x1FAFF | 0x20000..=0x3FFFD => 2,
-        _ => 1,
-    }
+    let parts: usize = text.chars().filter_map(|c| c.width()).sum();
+    parts.max(text.width())
 }
 
 #[cfg(test)]
@@ -149,12 +140,48 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_cut_by_cells() {
-        assert_eq!(fit("abcdef", 6), "abcdef");
-        assert_eq!(fit("abcdefg", 6), "abcde…");
-        assert_eq!(fit("漢字漢字", 6), "漢字…");
-        assert_eq!(fit("abc", 0), "");
-        assert_eq!(cells("e\u{301}"), 1);
+    fn width_is_counted_in_cells() {
+        let narrow = [("", 0), ("a.iso", 5), ("ｱ", 1), ("e\u{301}", 1), ("ก\u{e34}", 1), ("\u{200b}", 0)];
+        let wide = [("漢字", 4), ("한글", 4), ("Ａ", 2), ("👍", 2), ("❤\u{fe0f}", 2), ("👩\u{200d}💻", 4)];
+        for (text, width) in narrow.into_iter().chain(wide) {
+            assert_eq!(cells(text), width, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_cut_leaves_whole_characters_that_fit() {
+        let cases = [
+            ("abcdef", 6, "abcdef"),
+            ("abcdefg", 6, "abcde…"),
+            ("abc", 1, "…"),
+            ("abc", 0, ""),
+            ("漢字漢字", 8, "漢字漢字"),
+            ("漢字漢字", 7, "漢字漢…"),
+            ("漢字漢字", 6, "漢字…"),
+            ("漢字", 2, "…"),
+            ("e\u{301}e\u{301}", 2, "e\u{301}e\u{301}"),
+            ("e\u{301}e\u{301}e\u{301}", 2, "e\u{301}…"),
+            ("👍👍", 3, "👍…"),
+        ];
+        for (text, cells_max, cut) in cases {
+            assert_eq!(fit(text, cells_max), cut, "{text:?} in {cells_max}");
+            assert!(cells(cut) <= cells_max, "{text:?} in {cells_max}");
+        }
+    }
+
+    #[test]
+    fn a_column_has_its_width() {
+        let cases = [
+            ("ab", 4, "ab  "),
+            ("abcde", 4, "abc…"),
+            ("漢字", 5, "漢字 "),
+            ("漢字漢字", 4, "漢… "),
+            ("e\u{301}", 3, "e\u{301}  "),
+            ("", 2, "  "),
+        ];
+        for (text, width, padded) in cases {
+            assert_eq!(column(text, width), padded, "{text:?} in {width}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ fn a_small_demo_is_right_and_leaves_nothing() {
         .env("TMPDIR", root)
         .run()
         .code(0)
-        .says(&["20 small files", "Killed (SIGKILL)", "Everything is right."])
+        .says(&["20 small files", "Killed (SIGKILL)", "Everything is correct."])
         .writes_nothing();
     assert_eq!(crate::common::leftovers(place.root()), Vec::<String>::new());
 }

@@ -267,11 +267,11 @@ fn what_is_wrongly_asked_for_is_2_says_what_is_allowed_and_starts_nothing() {
         (&[], &["nothing to download", "→ give a URL, or a list of URLs with -i"]),
         (&["nonsense"], &["not a URL: nonsense", "→ a URL begins with https:// or http://"]),
         (&["example.com/a"], &["not a URL: example.com/a", "→ write https://example.com/a"]),
-        (&["ftp://h/a"], &["cannot fetch ftp://h/a", "→ http:// and https:// are possible"]),
+        (&["ftp://h/a"], &["cannot fetch ftp://h/a", "→ only http:// and https:// are supported"]),
         (&["list.txt"], &["→ for a list of URLs, write -i list.txt"]),
         (&["-o", "a", url, "http://127.0.0.1:1/b"], &["-o names one file", "→ use -d"]),
         (&["-o", "a", "-i", "list.txt"], &["-o names one file"]),
-        (&["-o", "a.towline", url], &["are ours"]),
+        (&["-o", "a.towline", url], &["are reserved"]),
         (&["--checksum", "md5=00", url], &["--checksum", "32 hexadecimal digits"]),
         (&["--piece-size", "big", url], &["'big'", "--piece-size", "1024-based", "1000-based"]),
         (&["--piece-size", "0", url], &["must be more than 0"]),
@@ -282,7 +282,7 @@ fn what_is_wrongly_asked_for_is_2_says_what_is_allowed_and_starts_nothing() {
         (&["-j", "many", url], &["--jobs", "1..10000"]),
         (&["-H", "no colon", url], &["--header", "'Name: value'"]),
         (&["--progress", "loud", url], &["auto, bar, lines, json, none"]),
-        (&["--overwrite", "--skip-existing", url], &["--overwrite, --auto-rename and --skip-existing exclude"]),
+        (&["--overwrite", "--skip-existing", url], &["--skip-existing cannot be used together"]),
         (&["--ca-file", "none.pem", url], &["none.pem", "--ca-file", "no such file"]),
     ];
     for (args, texts) in cases {
@@ -290,7 +290,7 @@ fn what_is_wrongly_asked_for_is_2_says_what_is_allowed_and_starts_nothing() {
         assert_eq!(leftovers(place.root()), ["list.txt"], "{args:?}");
     }
     place.towline(&[url]).env("TOWLINE_LIMIT_RATE", "x").run().code(2).says(&["--limit-rate", "1024-based"]);
-    place.towline(&["-i", "none.txt", "-d", "out"]).run().code(2).says(&["none.txt", "there is no such list"]);
+    place.towline(&["-i", "none.txt", "-d", "out"]).run().code(2).says(&["none.txt", "no such file"]);
     place.towline(&["status", "none"]).run().code(2).says(&["there is no directory none"]);
 }
 

@@ -29,7 +29,7 @@ fn a_new_link_keeps_what_the_old_one_brought() {
     begin(&place, 5);
     let origin = serve("/new/link", 5, "old");
     let outcome = place.towline(&["-v", "-d", "out", "-o", "a.iso", &origin.url("/new/link")]).run().code(0);
-    outcome.says(&["the rest was there", "goes on with what an earlier run left"]);
+    outcome.says(&["the rest was already there", "goes on with what an earlier run left"]);
     place.check("a.iso", 5, SIZE);
     assert_eq!(place.leftovers(), ["a.iso"]);
 }
@@ -49,7 +49,7 @@ fn a_link_to_something_else_is_1_and_says_what_differs_and_what_to_do() {
 
     let mut words = vec!["--same-content"];
     words.extend(args);
-    place.towline(&words).run().code(0).says(&["the rest was there"]);
+    place.towline(&words).run().code(0).says(&["the rest was already there"]);
     place.check("a.iso", 6, SIZE);
     assert_eq!(place.leftovers(), ["a.iso"]);
 }

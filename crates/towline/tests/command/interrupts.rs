@@ -55,7 +55,7 @@ impl Slow {
         let kept = self.journal_bytes();
         assert!(kept >= SIZE / 10);
         let url = self.origin.url("/slow.bin");
-        self.place.towline(&["-x", "8", "-d", "out", &url]).run().code(0).says(&["the rest was there"]);
+        self.place.towline(&["-x", "8", "-d", "out", &url]).run().code(0).says(&["the rest was already there"]);
         self.place.check("slow.bin", SEED, SIZE);
         assert_eq!(self.place.leftovers(), ["slow.bin"]);
         let sent = self.origin.stats().body_bytes - before;

@@ -27,7 +27,7 @@ fn v_says_what_each_source_brought_and_a_wrong_one_is_always_said() {
         let outcome = place.towline(&args).run().code(0).writes_nothing();
         place.check("a.bin", 1, 8 * MIB);
         assert_eq!(place.leftovers(), ["a.bin"]);
-        let outcome = outcome.says(&[&format!("goes on without {}: its content differs", urls[2])]);
+        let outcome = outcome.says(&[&format!("continues without {}: its content differs", urls[2])]);
         let shares = [format!("from {}, ", urls[0]), format!("from {}, 0 B (0 %, dropped) from {}", urls[1], urls[2])];
         for share in &shares {
             assert_eq!(outcome.stderr.contains(share), is_verbose, "{share:?} in {outcome}");

@@ -256,6 +256,6 @@ fn a_log_tells_every_request_and_no_secret() {
     assert!(fs::read_to_string(&log).unwrap().len() > written.len());
     let mine = place.root().join("mine");
     fs::write(&mine, "mine").unwrap();
-    place.towline(&["--log", mine.to_str().unwrap(), &urls[1]]).run().code(2).says(&["something else"]);
+    place.towline(&["--log", mine.to_str().unwrap(), &urls[1]]).run().code(2).says(&["not a Towline log"]);
     assert_eq!(fs::read(&mine).unwrap(), b"mine");
 }

@@ -204,7 +204,7 @@ fn what_a_killed_process_left_is_gone_on_with_by_one_that_had_opened_it_before()
     let second = one.held(At::PartOpened);
     first.kill();
     one.origin.set_faults([]);
-    second.finish().code(0).says(&["the rest was there"]);
+    second.finish().code(0).says(&["the rest was already there"]);
     one.is_in_order();
 }
 

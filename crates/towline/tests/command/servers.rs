@@ -88,7 +88,7 @@ fn a_large_file_of_python_comes_over_one_connection_and_says_so_with_v() {
         .towline(&["-v", "-x", "8", "--limit-rate", "64M", "-d", "out", &url])
         .run()
         .code(0)
-        .says(&["comes over one connection, without ranges", "big.bin: 64.0 MiB in "]);
+        .says(&["fetched over one connection, without ranges", "big.bin: 64.0 MiB in "]);
     place.check("big.bin", SEED, size);
     // Two asked whether ranges work, with and without If-Range, and were broken off.
     assert_eq!(python.requests(), 3);

@@ -177,7 +177,7 @@ pub(crate) fn a_file_that_changed_after_a_kill_begins_again(server: &Server) {
             let place = Place::new();
             fetch.killed(&place, 1);
             fetch.put(NEW, new_bytes);
-            fetch.run(&place, &[]).run().code(0).says(&["begins again: the file on the server has changed"]);
+            fetch.run(&place, &[]).run().code(0).says(&["starts over: the file on the server has changed"]);
             fetch.arrived(&place, NEW, new_bytes);
         }
     });
@@ -190,7 +190,7 @@ pub(crate) fn a_file_that_changes_meanwhile_begins_again(server: &Server) {
         let running = fetch.run(&place, &SLOW).start();
         wait_until("bytes in the journal", || fetch.kept_bytes(&place) > 0);
         fetch.put(NEW, SLOW_BYTES);
-        running.finish().code(0).says(&["begins again: the file on the server has changed"]);
+        running.finish().code(0).says(&["starts over: the file on the server has changed"]);
         fetch.arrived(&place, NEW, SLOW_BYTES);
     });
 }

@@ -60,7 +60,7 @@ pub(crate) fn carries_everything(server: &Server, proxy: &str) {
             let options = ["-v", "-d", "out", "--ca-file", &ca_file, "--proxy", proxy];
             place.towline(&[&options[..], more].concat()).run().code(0).hides(PASSWORD)
         };
-        through(&["-x", "8", &url("big.bin")]).says(&["comes in pieces"]);
+        through(&["-x", "8", &url("big.bin")]).says(&["fetched in pieces"]);
         place.check("big.bin", SEED, BIG_BYTES);
         through(&["-i", "list.txt"]).says(&["100 files, "]);
         (0..FILES).for_each(|number| place.check(&format!("{number}.bin"), SEED + number, FILE_BYTES));
