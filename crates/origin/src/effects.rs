@@ -1,5 +1,5 @@
 //! The combined effects of all faults on one response. The rule sets fill them in; the code that builds
-//! and sends the response reads them. They belong to one request.
+//! and sends the response reads them. They belong to one request. One field per fault, so there are many.
 
 use std::time::{Duration, SystemTime};
 

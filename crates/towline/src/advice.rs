@@ -1,5 +1,5 @@
 //! The words for the engine's advice: what to do next, with the flags of this command. The engine only
-//! has codes, because other programs have other options.
+//! has codes, because other programs have other options. One long match: a line per code.
 
 use towline_engine::Advice;
 

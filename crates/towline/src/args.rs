@@ -1,5 +1,5 @@
 //! The command line and the environment as clap parses them: plain values, nothing looked up.
-//! `settings.rs` resolves them.
+//! `settings.rs` resolves them. One field per option, so there are many.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -1,6 +1,7 @@
 //! One life of a simulated program: the core decides, opener and committer do their real work on a
 //! disk in memory, streams stand in for workers. One thing happens at a time, in an order that
-//! follows from the seed, and after each the promises are checked.
+//! follows from the seed, and after each the promises are checked. `World` is all that a program and its
+//! surroundings consist of, so it has many fields.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
