@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::{ErrorReport, Failure, How, Summary};
 use crate::message::Time;
 
-/// The total rate is measured over so long.
+/// The window over which the total rate is measured.
 const RATE_WINDOW: Time = Time::from_secs(3);
 
 /// Running totals of what has ended.
@@ -21,9 +21,9 @@ pub(crate) struct Tally {
     pub(crate) total_files: u64,
     /// Bytes of finished files.
     pub(crate) done_bytes: u64,
-    /// Bytes fetched for files that have ended in whatever way.
+    /// Bytes fetched for ended files, however they ended.
     pub(crate) fetched_bytes: u64,
-    /// Bytes kept of files that ended unfinished, and their lengths.
+    /// Bytes kept of unfinished files, and the lengths of those files.
     pub(crate) kept_bytes: u64,
     pub(crate) unfinished_bytes: u64,
     pub(crate) unfinished_files: u64,
@@ -55,7 +55,7 @@ impl Tally {
         self.done_files + self.failed_files + self.cancelled_files
     }
 
-    /// Notes how much had come until now.
+    /// Records how much had arrived by `now`.
     pub(crate) fn observe(&mut self, now: Time, fetched_bytes: u64) {
         self.samples.push_back((now, fetched_bytes));
         while self.samples.len() > 2 && self.samples[1].0 + RATE_WINDOW <= now {
@@ -63,7 +63,7 @@ impl Tally {
         }
     }
 
-    /// Bytes a second of late.
+    /// The recent rate, in bytes per second.
     pub(crate) fn rate_bps(&self) -> u64 {
         let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else { return 0 };
         let seconds = last.0.saturating_sub(first.0).as_secs_f64();
