@@ -1,24 +1,24 @@
-//! How many connections a file gets when the user did not say: more while that makes it faster,
-//! fewer when it does not or when the server refuses. Pure.
+//! How many connections a file gets if the user did not say: more while each one adds speed, fewer if it does
+//! not or if the server refuses. Pure.
 
 use crate::message::Time;
 
-/// As many at once as ranges are proven.
+/// The target once ranges are proven.
 const CONNECTIONS_FIRST: usize = 4;
-/// Never more than this by ourselves.
+/// The maximum, unless the user sets a number.
 const CONNECTIONS_MAX: usize = 8;
 const CONNECTIONS_STEP: usize = 2;
 /// Not judged more often than this.
 const JUDGE_EVERY: Time = Time::from_millis(500);
-/// More connections must bring at least this much to be kept.
+/// More connections are kept only if they add at least this much speed.
 const GAIN_MIN: f64 = 1.05;
 
 /// The number of connections for one file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Adapt {
-    /// As the user said.
+    /// As the user set it.
     Exactly(usize),
-    /// By what is measured.
+    /// As measured.
     Measured { target: usize, since: Time, since_bytes: u64, rate_before: f64, is_settled: bool },
 }
 
@@ -36,12 +36,12 @@ impl Adapt {
         }
     }
 
-    /// Whether the user said how many.
+    /// Whether the user set the number.
     pub(crate) fn is_exact(&self) -> bool {
         matches!(self, Self::Exactly(_))
     }
 
-    /// How many connections the file is to have now.
+    /// How many connections the file should have now.
     pub(crate) fn target(&self) -> usize {
         match *self {
             Self::Exactly(connections) => connections,
@@ -49,8 +49,7 @@ impl Adapt {
         }
     }
 
-    /// The same for a file with so many sources: each of them gets one, unless the user said how
-    /// many there are to be.
+    /// The same for a file with this many sources: each of them gets one connection, unless the user set the number.
     pub(crate) fn target_of(&self, sources: usize) -> usize {
         match *self {
             Self::Exactly(connections) => connections,
@@ -58,7 +57,7 @@ impl Adapt {
         }
     }
 
-    /// Looks at what has come since the last judgement.
+    /// Adjusts the target to the rate since the last judgement.
     pub(crate) fn judge(&mut self, now: Time, bytes: u64) {
         let Self::Measured { target, since, since_bytes, rate_before, is_settled } = self else { return };
         if *since == Time::ZERO {
@@ -84,7 +83,7 @@ impl Adapt {
     /// The server refused a connection while `working` others work.
     pub(crate) fn refused(&mut self, working: usize) {
         let fewer = working.max(1);
-        // What the user said stands; the host's own cap is lowered for a while.
+        // The user's number stands; the host's own cap is lowered for a while.
         if let Self::Measured { target, is_settled, .. } = self {
             *target = fewer.min(*target);
             *is_settled = true;

@@ -1,5 +1,5 @@
-//! What providers have asked of their services, and how far that is. Values of the dispatcher's; what is
-//! decided of them is in `core/asks.rs`.
+//! The questions of providers to their services, and their progress. Plain values of the dispatcher;
+//! `core/asks.rs` decides about them.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -10,28 +10,28 @@ use crate::http::origin::Origin;
 use crate::message::{Ask, SlotId, Time};
 use crate::plan::TransferId;
 
-/// What services are asked.
+/// All open questions.
 #[derive(Debug, Default)]
 pub(crate) struct Asks {
-    /// Those that wait for a connection, or for their time.
+    /// Those that wait for a connection, or for their `not_before`.
     pub(crate) waiting: VecDeque<Box<Pending>>,
     pub(crate) running: IdMap<TransferId, Running>,
-    /// Services that are asked nothing before this.
+    /// Services that get no request before this time.
     pub(crate) held: HashMap<Origin, Time>,
 }
 
-/// A question that is to be sent.
+/// A question to send.
 #[derive(Debug)]
 pub(crate) struct Pending {
     pub(crate) ask: Box<Ask>,
-    /// Where redirects have led to.
+    /// Where redirects have led.
     pub(crate) at: (Url, Origin),
     pub(crate) redirects: u32,
     pub(crate) attempts: u32,
     pub(crate) not_before: Time,
 }
 
-/// A question that was sent.
+/// A question in flight.
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) pending: Box<Pending>,
@@ -44,7 +44,7 @@ impl Asks {
         self.waiting.is_empty() && self.running.is_empty()
     }
 
-    /// Takes out the next one that may be sent now.
+    /// Takes the next one, at or after `from`, that may be sent now.
     pub(crate) fn next(&mut self, now: Time, from: usize) -> Option<(usize, Box<Pending>)> {
         let held = &self.held;
         let may_go =

@@ -1,5 +1,5 @@
-//! Which connections there are, to whom, on which worker, and who uses them. A slot is the right to
-//! hold one connection; caps are exact because a worker connects only with a slot in hand.
+//! All connections: their hosts, their workers and who uses them. A slot is the right to hold one connection;
+//! caps are exact because a worker connects only with a slot.
 
 use std::collections::HashMap;
 
@@ -11,37 +11,37 @@ use crate::message::{Alpn, Protocol, SlotId, Time};
 
 /// An idle connection is closed after this.
 const IDLE_MAX: Time = Time::from_secs(15);
-/// Streams on one HTTP/2 connection at most; servers commonly allow 100 or 128.
+/// The maximum number of streams on one HTTP/2 connection; servers commonly allow 100 or 128.
 const STREAMS_MAX: usize = 100;
-/// So many hosts are remembered that have no connection.
+/// Up to this many hosts are remembered without a connection.
 const HOSTS_KEPT_MAX: usize = 1024;
-/// A refused connection lowers the host's cap for so long.
+/// A refused connection lowers the host's cap for this long.
 const REFUSAL_LASTS: Time = Time::from_secs(60);
 
-/// After so many failures in a row over connections that were kept, none is kept any more.
+/// After this many failures in a row over reused connections, connections are not kept any more.
 const KEPT_FAILURES_MAX: u32 = 3;
-/// Those that are closer together have one cause.
+/// Failures closer together than this have one cause.
 const KEPT_FAILURES_APART: Time = Time::from_millis(250);
-/// So many connections are used once; then one is kept again.
+/// This many connections are used once; then one is kept again.
 const CLOSED_MAX: u32 = 64;
-/// So many failures in a row are retried as they come.
+/// Up to this many failures in a row are retried without spacing.
 const RETRIES_FREE: u32 = 8;
-/// More of them are retried this often.
+/// Beyond that, a host gets one retry per this interval.
 const RETRY_EVERY: Time = Time::from_millis(1250);
-/// A host on which nothing succeeds is given up after so long and so many failures.
+/// A host on which nothing succeeds is given up after this long and this many failures.
 const GIVEN_UP_AFTER: Time = Time::from_secs(30);
 const GIVEN_UP_FAILURES: u32 = 40;
-/// One that asks for patience gets more.
+/// A host that sends `Retry-After` gets longer.
 const PATIENCE_LASTS: Time = Time::from_secs(300);
-/// So many files that are asked for patience mean the host.
+/// When this many files get a `Retry-After`, the whole host is meant.
 const PATIENCE_OF: usize = 3;
 
-/// What a transfer wants of a connection.
+/// What a transfer needs from a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
-    /// A whole file: HTTP/2 is welcome.
+    /// For a whole file: HTTP/2 is welcome.
     Whole,
-    /// A piece of a large one: a connection of its own, HTTP/1.1.
+    /// For a piece of a large file: an HTTP/1.1 connection of its own.
     Own,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct Slots {
     max_total: usize,
     http2: bool,
     http2_for_pieces: bool,
-    /// Slots that each worker holds.
+    /// The number of slots of each worker.
     workers: Vec<usize>,
 }
 
@@ -69,13 +69,13 @@ struct Slot {
     users: usize,
     idle_since: Time,
     is_retiring: bool,
-    /// It has brought an answer.
+    /// It has carried a response.
     has_served: bool,
-    /// How many requests were given to it.
+    /// The number of requests sent over it.
     requests: u32,
 }
 
-/// What is known of a host.
+/// What is known about a host.
 #[derive(Debug, Default)]
 struct Host {
     slots: Vec<SlotId>,
@@ -83,12 +83,12 @@ struct Host {
     held_until: Time,
     /// A lowered cap, and until when.
     lowered: Option<(usize, Time)>,
-    /// How often it refused one more connection.
+    /// How often it refused an additional connection.
     refusals: u32,
     protocol: Option<Protocol>,
     spoken: Spoken,
     trouble: Trouble,
-    /// Something has come from it in this run.
+    /// It has sent something in this run.
     has_brought: bool,
     kept: Kept,
 }
@@ -96,8 +96,8 @@ struct Host {
 /// Whether connections to a host are worth keeping.
 #[derive(Debug, Default)]
 struct Kept {
-    /// How often in a row requests failed over connections that had been used before, and when last: those
-    /// of one moment are one.
+    /// Requests in a row that failed over reused connections, and when the last one did. Simultaneous
+    /// failures count as one.
     failures: u32,
     failed_at: Option<Time>,
     /// How many connections were closed after one request because of that.
@@ -112,7 +112,7 @@ impl Kept {
         }
     }
 
-    /// Whether one more connection is kept. After a while that is tried again.
+    /// Whether to keep one more connection. After a while, keeping is tried again.
     fn keeps(&mut self) -> bool {
         if self.failures < KEPT_FAILURES_MAX {
             return true;
@@ -133,11 +133,11 @@ struct Trouble {
     since: Time,
     /// The next retry is not sent before this.
     next_retry: Time,
-    /// Files whose answers asked for patience.
+    /// Files that got a `Retry-After`.
     patience: Vec<JobId>,
 }
 
-/// A slot that was given to a transfer.
+/// A slot that was assigned to a transfer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Taken {
     pub(crate) slot: SlotId,
@@ -172,8 +172,8 @@ impl Slots {
         self.slots.len()
     }
 
-    /// A worker came: a fair share of the slots moves to it, each when it becomes idle. Those that
-    /// are idle now must be closed.
+    /// A worker was added: it gets a fair share of the slots, each once it is idle. Returns those that are
+    /// idle now, which must be closed.
     pub(crate) fn add_worker(&mut self, worker: usize) -> Vec<(SlotId, usize)> {
         self.workers.resize(self.workers.len().max(worker + 1), 0);
         let share = self.slots.len() / self.workers.len();
@@ -197,16 +197,16 @@ impl Slots {
         self.hosts.get(host).map_or(Time::ZERO, |state| state.held_until)
     }
 
-    /// The host asked for patience.
+    /// The host asked us to wait.
     pub(crate) fn hold(&mut self, host: &Origin, until: Time) {
         let state = self.hosts.entry(host.clone()).or_default();
         state.held_until = state.held_until.max(until);
     }
 
-    /// The host refused one more connection while `working` work.
+    /// The host refused another connection while `working` work.
     pub(crate) fn refuse(&mut self, host: &Origin, working: usize, now: Time) {
         let state = self.hosts.entry(host.clone()).or_default();
-        // One that did so before is one that serves no more: that is remembered for the run.
+        // A host that has done so before has a fixed limit: that is remembered for the whole run.
         let is_known = state.refusals > 0 && state.lowered.is_none_or(|(_, until)| until <= now);
         state.refusals += 1;
         let until = if is_known { Time::MAX } else { now + REFUSAL_LASTS };
@@ -214,7 +214,7 @@ impl Slots {
         state.lowered = Some((working.max(1), before.map_or(until, |(_, before)| before.max(until))));
     }
 
-    /// A connection has brought an answer.
+    /// A connection has carried a response.
     pub(crate) fn served(&mut self, slot: SlotId) {
         let Some(state) = self.slots.get_mut(&slot) else { return };
         state.has_served = true;
@@ -228,9 +228,9 @@ impl Slots {
         }
     }
 
-    /// A request was not answered over a slot's connection: `is_told` if the host said that it does
-    /// not serve it over this protocol, otherwise because it broke. Whether it is asked over another
-    /// protocol from now on.
+    /// A request got no response over a slot's connection: because the host said that it does not serve it
+    /// over this protocol (`is_told`), or because the connection broke. Returns whether another protocol is
+    /// used from now on.
     pub(crate) fn unanswered(&mut self, slot: SlotId, is_told: bool, now: Time) -> bool {
         let Some(state) = self.slots.get(&slot) else { return false };
         let offers = self.http2 && state.host.scheme == Scheme::Https;
@@ -244,14 +244,14 @@ impl Slots {
         }
     }
 
-    /// Whether a connection has brought an answer before.
+    /// Whether a connection has carried a response before.
     pub(crate) fn has_served(&self, slot: SlotId) -> bool {
         self.slots.get(&slot).is_some_and(|state| state.has_served)
     }
 
-    /// A request failed; whether over a connection that had been used before, which may be why: a firewall
-    /// has forgotten it, or the server serves one request only. A host on which that happens again and
-    /// again gets a new connection for each.
+    /// A request failed. Returns whether that was over a reused connection, which may be the cause: a
+    /// firewall has forgotten it, or the server serves one request only. If that keeps happening, each
+    /// request to the host gets a new connection.
     pub(crate) fn failed_kept(&mut self, slot: SlotId, now: Time) -> bool {
         let Some(state) = self.slots.get(&slot).filter(|state| state.requests > 1) else { return false };
         if let Some(host) = self.hosts.get_mut(&state.host) {
@@ -260,8 +260,7 @@ impl Slots {
         true
     }
 
-    /// What has forgotten one connection has forgotten those that are idle too. They are gone from the
-    /// books.
+    /// Removes and returns the idle connections to a host: whatever forgot one connection has forgotten these too.
     pub(crate) fn drop_idle(&mut self, host: &Origin) -> Vec<(SlotId, usize)> {
         let of_host = self.hosts.get(host).map_or_else(Vec::new, |state| state.slots.clone());
         let idle = of_host.into_iter().filter(|slot| self.slots.get(slot).is_some_and(|state| state.users == 0));
@@ -277,13 +276,13 @@ impl Slots {
         self.slots.get(&slot).is_some_and(|state| state.users > 1)
     }
 
-    /// How many connections to a host have brought answers.
+    /// How many connections to a host have carried responses.
     pub(crate) fn serving(&self, host: &Origin) -> usize {
         let slots = self.hosts.get(host).map_or(&[][..], |state| &state.slots);
         slots.iter().filter(|slot| self.slots[slot].has_served).count()
     }
 
-    /// Something came from a host: what was wrong with it is over.
+    /// A host sent something: its trouble is over.
     pub(crate) fn succeeded(&mut self, host: &Origin) {
         let Some(state) = self.hosts.get_mut(host) else { return };
         state.has_brought = true;
@@ -292,7 +291,7 @@ impl Slots {
         }
     }
 
-    /// A request to a host failed in a way that may pass.
+    /// A request to a host failed with a transient error.
     pub(crate) fn failed(&mut self, host: &Origin, now: Time) {
         let trouble = &mut self.hosts.entry(host.clone()).or_default().trouble;
         if trouble.failures == 0 {
@@ -301,8 +300,8 @@ impl Slots {
         trouble.failures += 1;
     }
 
-    /// When a request may be sent again that is wanted at this time: on a host where nothing succeeds,
-    /// all that is to be sent again is sent one by one.
+    /// When a retry that is due at `wanted` may be sent: on a host where nothing succeeds, retries are sent
+    /// one by one.
     pub(crate) fn retry_at(&mut self, host: &Origin, wanted: Time) -> Time {
         let trouble = &mut self.hosts.entry(host.clone()).or_default().trouble;
         if trouble.failures <= RETRIES_FREE {
@@ -313,8 +312,8 @@ impl Slots {
         at
     }
 
-    /// Whether a host has answered nobody for so long that a file that has failed `attempts` times waits for
-    /// it no more. One that has brought something is alive, and each file is asked for once more.
+    /// Whether a host has failed everybody for so long that a file with this many failed attempts gives up. A
+    /// host that has sent something is alive, and each of its files gets one more retry.
     pub(crate) fn is_given_up(&self, host: &Origin, attempts: u32, now: Time) -> bool {
         self.hosts.get(host).filter(|state| !state.has_brought || attempts > 1).is_some_and(|state| {
             let trouble = &state.trouble;
@@ -323,7 +322,7 @@ impl Slots {
         })
     }
 
-    /// A file was asked for patience; whether several files were, so that the host means itself.
+    /// A file got a `Retry-After`. Returns whether several files did, so that the whole host is meant.
     pub(crate) fn asks_for_patience(&mut self, host: &Origin, job: JobId) -> bool {
         let patience = &mut self.hosts.entry(host.clone()).or_default().trouble.patience;
         if patience.len() < PATIENCE_OF && !patience.contains(&job) {
@@ -332,8 +331,8 @@ impl Slots {
         patience.len() >= PATIENCE_OF
     }
 
-    /// A connection for one transfer, if the caps allow it. An idle connection of another host may
-    /// have to go for it: that one is returned as the second value and must be closed.
+    /// A connection for one transfer, if the caps allow it. The second value is an idle connection that must
+    /// be closed to make room.
     pub(crate) fn take(
         &mut self,
         host: &Origin,
@@ -352,7 +351,7 @@ impl Slots {
             return None;
         }
         if self.count(host) > self.cap(host, now) || self.slots.len() > self.max_total {
-            // A cap was lowered: the first that go are not replaced.
+            // A cap was lowered: the next connections that end are not replaced.
             return None;
         }
         let suits = |slot: &Slot| slot.alpn == alpn && slot.profile == *profile;
@@ -368,7 +367,7 @@ impl Slots {
         Some((self.open_slot(host, profile, alpn, now), closed))
     }
 
-    /// What the connection turned out to speak.
+    /// Records the protocol that a connection speaks.
     pub(crate) fn connected(&mut self, slot: SlotId, protocol: Protocol) {
         if let Some(state) = self.slots.get_mut(&slot) {
             state.protocol = Some(protocol);
@@ -386,7 +385,7 @@ impl Slots {
         state.idle_since = now;
         let is_kept = self.hosts.get_mut(&state.host).is_none_or(|host| host.kept.keeps());
         if !is_reusable || !is_kept {
-            // What still uses a broken HTTP/2 connection will end too.
+            // The other users of a broken HTTP/2 connection will end too.
             state.is_retiring = true;
         }
         if state.users == 0 && state.is_retiring {
@@ -396,7 +395,7 @@ impl Slots {
         None
     }
 
-    /// Idle connections that have been idle too long; they are gone from the books.
+    /// Removes and returns the connections that have been idle too long.
     pub(crate) fn reap(&mut self, now: Time) -> Vec<(SlotId, usize)> {
         let old: Vec<_> = self
             .slots
@@ -440,7 +439,7 @@ impl Slots {
         }
     }
 
-    /// Until the first connection says whether the host speaks HTTP/2, more of them would be waste.
+    /// Until the first connection shows whether the host speaks HTTP/2, more would be a waste.
     fn must_wait_for_protocol(&self, host: &Origin, profile: &Profile, now: Time) -> bool {
         let Some(state) = self.hosts.get(host) else { return false };
         let shared = self.shared_slots(state, profile).count();
@@ -453,13 +452,13 @@ impl Slots {
         }
     }
 
-    /// Connections that may carry streams, but for those that are going.
+    /// Connections that may carry streams, except retiring ones.
     fn shared_slots<'a>(&'a self, host: &'a Host, profile: &Profile) -> impl Iterator<Item = &'a Slot> {
         let slots = host.slots.iter().map(|slot| &self.slots[slot]);
         slots.filter(move |slot| slot.alpn == Alpn::Any && !slot.is_retiring && slot.profile == *profile)
     }
 
-    /// One connection a worker is enough for HTTP/2.
+    /// For HTTP/2, one connection per worker is enough.
     fn shared_max(&self, host: &Origin, now: Time) -> usize {
         self.workers.len().min(self.cap(host, now)).max(1)
     }
@@ -490,8 +489,8 @@ impl Slots {
             .iter()
             .map(|id| (*id, &self.slots[id]))
             .filter(|(_, slot)| fits(slot))
-            // Whole files keep away from the connections that pieces want, and the other way round;
-            // then the emptiest, then the one used last, which is the least likely to be closed.
+            // Whole files avoid the connections that pieces want, and vice versa; then the one with the
+            // fewest users, then the one used last, which is the least likely to be closed.
             .min_by_key(|(_, slot)| {
                 let suits = (wanted == Wanted::Whole) == (slot.alpn == Alpn::Any);
                 (!suits, slot.users, std::cmp::Reverse(slot.idle_since))
@@ -555,7 +554,7 @@ mod tests {
     #[test]
     fn connections_that_fail_when_they_are_used_again_are_not_kept_for_a_while() {
         let mut kept = Kept::default();
-        // What fails at one moment has one cause.
+        // Failures at the same moment have one cause.
         (0..10).for_each(|_| kept.failed(Time::ZERO));
         assert!(kept.keeps());
         for moment in 1..u64::from(KEPT_FAILURES_MAX) {

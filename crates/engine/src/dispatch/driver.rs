@@ -1,5 +1,5 @@
-//! The dispatcher's thread: takes messages, lets the core decide, does what it decided. It never
-//! waits for a disk or a server.
+//! The dispatcher's thread: takes messages, lets the core decide, and does what it decided. It never waits
+//! for a disk or a server.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,18 +22,18 @@ use crate::source::http::network::Network;
 use crate::storage::PartFile;
 use crate::worker::{WorkerHandle, run};
 
-/// So many messages are taken in before the core decides.
+/// Up to this many messages are taken in before the core decides.
 const BATCH_MAX: usize = 256;
-/// How often the clock is looked at while something runs.
+/// How often to tick while something runs.
 const TICK: Duration = Duration::from_millis(20);
-/// How often it is looked at while nothing does.
+/// How often to tick while nothing runs.
 const IDLE_TICK: Duration = Duration::from_millis(500);
-/// The feed is told how entries ended this often, or when so many have.
+/// The feed is told how entries ended at this interval, or once this many have ended.
 const SETTLE_EVERY: Duration = Duration::from_millis(100);
 const SETTLED_MAX: usize = 1024;
-/// How often the workers are looked at. A short rush is not worth another one.
+/// How often the load of the workers is checked. A short burst is not worth another worker.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// A worker is added when the ones there are were busier than this since the last look.
+/// A worker is added when all of them were busier than this since the last check.
 const BUSY_SHARE: f64 = 0.8;
 
 /// The queues between the dispatcher and the other threads.
@@ -59,7 +59,7 @@ impl Queues {
         }
     }
 
-    /// Lets every thread finish what it was asked and end.
+    /// Lets every thread finish its requests and end.
     fn close(&self) {
         self.opener.shutdown();
         self.committer.shutdown();
@@ -69,7 +69,7 @@ impl Queues {
     }
 }
 
-/// The dispatcher and all that it reaches.
+/// The dispatcher: the core, and the threads that it reaches.
 pub(crate) struct Driver {
     core: Core,
     queues: Queues,
@@ -86,7 +86,7 @@ pub(crate) struct Driver {
 }
 
 impl Drop for Driver {
-    /// Also when it panics: the other threads must not wait for it for ever.
+    /// Also on a panic: the other threads must not wait forever.
     fn drop(&mut self) {
         self.settle();
         for worker in &self.workers {
@@ -125,7 +125,7 @@ impl Driver {
         }
     }
 
-    /// Runs until everything has ended.
+    /// Runs until the session has ended.
     pub(crate) fn run(mut self) {
         let mut messages = Vec::with_capacity(BATCH_MAX);
         let mut effects = Vec::new();
@@ -157,7 +157,7 @@ impl Driver {
     }
 
     fn perform(&mut self, effects: &mut Vec<Effect>) {
-        // The queues are shut down by us alone, after the last request.
+        // Only this thread shuts the queues down, after the last request.
         for effect in effects.drain(..) {
             match effect {
                 Effect::Open(request) => drop(self.queues.opener.put(request)),
@@ -177,7 +177,7 @@ impl Driver {
                 Effect::Report(event) => {
                     log(&event);
                     if let Event::Summary(summary) = &event {
-                        // Not by the reporter, which may hang.
+                        // Set here and not by the reporter, which may hang.
                         *self.ended.lock() = Some(summary.clone());
                     }
                     let _ = self.queues.events.put(event);
@@ -190,7 +190,7 @@ impl Driver {
         }
     }
 
-    /// The partial file that a request to a worker is about.
+    /// The partial file that a request to a worker needs.
     fn part_of(&self, request: &WorkRequest) -> Option<Arc<dyn PartFile>> {
         match request {
             WorkRequest::Fetch(fetch) => match fetch.kind {
@@ -210,7 +210,7 @@ impl Driver {
         }
     }
 
-    /// Adds a worker when the ones there are have too much to do.
+    /// Adds a worker when all of them have too much to do.
     fn look_at_workers(&mut self) {
         let elapsed = self.looked.elapsed();
         if elapsed < LOOK_EVERY {
@@ -218,7 +218,7 @@ impl Driver {
         }
         self.looked = Instant::now();
         let shares = self.workers.iter_mut().map(|worker| worker.busy_share(elapsed));
-        // All are looked at, so that each look covers the same time.
+        // Reads all of them, so that each check covers the same time.
         let busiest_idle = shares.fold(f64::INFINITY, f64::min);
         if busiest_idle > BUSY_SHARE && self.workers.len() < self.threads_max {
             self.add_worker();
@@ -228,7 +228,7 @@ impl Driver {
     fn add_worker(&mut self) {
         let number = self.workers.len();
         let Ok(runtime) = run::runtime() else {
-            // Without a first worker nothing can be done; more are a matter of speed only.
+            // Without a first worker nothing can be done; more of them only add speed.
             assert!(number > 0, "no runtime can be made for the first worker");
             self.threads_max = number;
             return;
@@ -253,7 +253,7 @@ impl Driver {
     }
 }
 
-/// Progress is told ten times a second, and is for whoever wants everything.
+/// Progress comes ten times a second, so it is only traced.
 fn log(event: &Event) {
     match event {
         Event::Progress(_) => tracing::trace!(?event),
@@ -261,7 +261,7 @@ fn log(event: &Event) {
     }
 }
 
-/// A thread that panics ends the session in order, instead of leaving it waiting.
+/// Stops the session cleanly when a thread panics, instead of leaving it waiting.
 pub(crate) struct StopOnPanic(pub(crate) Queue<Message>);
 
 impl Drop for StopOnPanic {

@@ -1,58 +1,57 @@
-//! Whether what an earlier run left may be added to from the place that is asked now: a link expires
-//! and another one takes its place, or a server tells another version of the same content. Plain
-//! values of the dispatcher's.
+//! The state of the identity check: whether the existing data may be resumed from the URL that is asked now.
+//! A link expires and another one replaces it, or a server reports another version of the same content. Plain
+//! values of the dispatcher.
 
 use crate::evidence::Evidence;
 use crate::ranges::{ByteRange, RangeSet};
 
-/// How far a place is trusted to have the file that was begun.
+/// How far a URL is trusted to have the file that was started.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Link {
-    /// Each answer is compared with the version that was begun, and that is enough.
+    /// Each response is compared with the version that was started, and that is enough.
     #[default]
     Trusted,
-    /// It has to show first that it has the file.
+    /// It must first show that it has the file.
     Doubted(Box<Doubt>),
-    /// It has shown it. From now on another version is another file.
+    /// It has shown that. From now on, another version is another file.
     Compared,
 }
 
-/// What has been found out about a place that is doubted.
+/// What is known about a URL in doubt.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Doubt {
-    /// Samples decide, whatever the place says of its version.
+    /// Samples decide, whatever the URL says about its version.
     pub(crate) is_by_samples: bool,
-    /// The URL is the one that was given, and has led to another place since: if bytes differ, the file
-    /// begins again.
+    /// The URL is the given one, and its redirects have changed since: if bytes differ, the file restarts.
     pub(crate) has_moved: bool,
     /// Which source of the job was asked.
     pub(crate) source: usize,
-    /// What is left to be compared; `None` before the first request.
+    /// The samples left to compare; `None` before the first request.
     pub(crate) samples: Option<Vec<ByteRange>>,
-    /// The version that it told first; all samples must be of that.
+    /// The first version that it reported; all samples must be of that.
     pub(crate) seen: Option<Evidence>,
-    /// What has been compared and agrees.
+    /// The ranges that were compared and agree.
     pub(crate) compared: RangeSet,
     pub(crate) compared_samples: u32,
 }
 
 impl Link {
-    /// One that has to be compared.
+    /// A link that must be compared.
     pub(crate) fn doubted() -> Self {
         Self::Doubted(Box::default())
     }
 
-    /// One whose samples decide, whatever it says of its version.
+    /// A link whose samples decide, whatever it says about its version.
     pub(crate) fn doubted_by_samples() -> Self {
         Self::Doubted(Box::new(Doubt { is_by_samples: true, ..Doubt::default() }))
     }
 
-    /// The URL that was given leads to another place, which says another version.
+    /// The given URL leads elsewhere now, and that URL reports another version.
     pub(crate) fn moved() -> Self {
         Self::Doubted(Box::new(Doubt { has_moved: true, ..Doubt::default() }))
     }
 
-    /// The same, where samples decide.
+    /// The same, but samples decide.
     pub(crate) fn moved_by_samples() -> Self {
         Self::Doubted(Box::new(Doubt { has_moved: true, is_by_samples: true, ..Doubt::default() }))
     }

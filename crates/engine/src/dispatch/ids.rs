@@ -1,5 +1,5 @@
-//! Maps by our own ids. Each decision looks every running file up, and the standard hasher, which
-//! resists chosen keys, was most of its cost; our ids are counted up, nobody chooses them.
+//! Maps keyed by our own ids. Each decision looks up every running file, and the standard hasher, which
+//! resists chosen keys, was most of the cost; our ids are a counter, and nobody chooses them.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};

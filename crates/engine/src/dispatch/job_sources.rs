@@ -1,6 +1,6 @@
-//! Where a job comes from: the URL that was given for it, and its mirrors. One source leads: it is asked
-//! for the whole file, and what the job holds is of its version. The others bring pieces once a sample
-//! of theirs agrees with the existing data. Plain values of the dispatcher's.
+//! The sources of a job: its own URL and its mirrors. One source is the lead: it is asked for the whole file,
+//! and the existing data is of its version. The others send pieces once a sample of theirs agrees with the
+//! existing data. Plain values of the dispatcher.
 
 use std::ops::{Index, IndexMut};
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use crate::message::Time;
 use crate::ranges::RangeSet;
 use crate::secret;
 
-/// A link is replaced so long before it expires, or in the middle of a shorter life.
+/// A link is replaced this long before it expires, or halfway through a shorter life.
 const EXPIRES_WITHIN: Time = Time::from_secs(5);
 
-/// The sources of one job, at least one, in the order given. Those that end stay in the list.
+/// The sources of one job, at least one, in the order given. Dropped ones stay in the list.
 #[derive(Debug)]
 pub(crate) struct Sources {
-    /// That of the job's own URL. Most jobs have no other, and there are many of them.
+    /// The job's own URL, stored inline: most jobs have no other source, and there are many jobs.
     first: Source,
     mirrors: Vec<Source>,
     lead: usize,
@@ -32,75 +32,74 @@ pub(crate) struct Sources {
 /// One place that a file comes from.
 #[derive(Debug)]
 pub(crate) struct Source {
-    /// The URL that was given.
+    /// The given URL.
     pub(crate) given: Url,
-    /// Its origin: the credentials in it stay with that.
+    /// Its origin: the credentials in the URL stay with that.
     pub(crate) own_origin: Origin,
-    /// Where redirects have led to, or its provider.
+    /// Where redirects, or its provider, have led.
     sent_to: Option<Box<(Url, Origin)>>,
-    /// Whether a provider knows where it is.
+    /// Whether a provider locates it.
     pub(crate) is_provided: bool,
-    /// What the provider said last, until it expires or is refused.
+    /// The provider's last location, until it expires or is refused.
     pub(crate) location: Option<Box<Location>>,
     /// The provider is being asked.
     pub(crate) is_locating: bool,
     pub(crate) redirects: u32,
-    /// Whether the URL that was given was asked a second time.
+    /// Whether the given URL was asked a second time.
     pub(crate) was_resolved_again: bool,
     pub(crate) standing: Standing,
-    /// The version of its file as it says itself.
+    /// The version that it reports for its file.
     pub(crate) told: Option<Evidence>,
-    /// `If-Range` was answered with the whole file although nothing had changed.
+    /// It answered `If-Range` with the whole file although nothing had changed.
     pub(crate) distrusts_if_range: bool,
-    /// Failed tries in a row, and until when it is left alone because of them. Of the one that leads,
-    /// the job counts them by the gap.
+    /// Failed attempts in a row, and the time of the next one. For the lead, the job counts them by the gap.
     pub(crate) attempts: u32,
     pub(crate) retry_at: Time,
-    /// How often in a row it was left alone without a failed try being counted, as `Retry-After` asks.
+    /// Waits in a row that do not count as failed attempts, as for `Retry-After`.
     pub(crate) patience: u32,
-    /// What it brought of what is in the file.
+    /// The bytes in the file that came from it.
     pub(crate) fetched_bytes: u64,
     pub(crate) ranges: RangeSet,
-    /// What its connection brought that completed a piece last, bytes a second.
+    /// The rate of its last connection that completed a piece, in bytes per second.
     pub(crate) rate_bps: Option<f64>,
 }
 
-/// What a provider said of a source.
+/// Where a provider located a source.
 #[derive(Debug)]
 pub(crate) struct Location {
-    /// Whom the headers are for.
+    /// The host that the headers are for.
     pub(crate) host: Origin,
     pub(crate) headers: Option<Arc<HeaderMap>>,
-    /// From then on it is asked for again.
+    /// When to ask for a new location.
     replace_at: Option<Time>,
     was_used: bool,
 }
 
-/// What is known of a source.
+/// What is known about a source.
 #[derive(Clone, Debug)]
 pub(crate) enum Standing {
     /// Its bytes have not been compared with the existing data.
     Untried,
     /// They agree, and it serves ranges.
     Joined,
-    /// They agree, but nothing that it says of its version does: it may bring the whole file, and
-    /// nothing beside others.
+    /// They agree, but nothing that it says about its version does: it may send the whole file, but no pieces
+    /// beside other sources.
     Substitute,
-    /// It brings nothing any more, because of this.
+    /// It is not used any more, because of this error.
     Dropped(Error),
-    /// Nor does this one: its file is another than the one that was begun. If that one turns out to be
-    /// wrong, it may be the right one.
+    /// It is not used: its file is not the one that was started. If that one turns out to be wrong, this may
+    /// be the right one.
     Different(Error),
 }
 
-/// The search for the source that sent wrong bytes: what others brought is fetched from one again.
+/// The search for the source that sent wrong bytes: bytes of the other sources are refetched from one.
 #[derive(Clone, Debug)]
 pub(crate) struct Trace {
-    /// The one that is asked.
+    /// The source that is asked.
     pub(crate) base: usize,
-    /// Whose bytes were fetched again from it, in this order.
+    /// The sources whose bytes were refetched from it, in order.
     pub(crate) replaced: Vec<usize>,
-    /// Those that were asked before it.
+    /// The sources that were asked before it.
     pub(crate) bases_before: Vec<usize>,
 }
 
@@ -119,8 +118,8 @@ impl IndexMut<usize> for Sources {
 }
 
 impl Sources {
-    /// The URL of a job, which leads at first, and its mirrors. A URL that is given twice is one
-    /// source, and one that cannot be fetched from is none.
+    /// The URL of a job, which is the lead at first, and its mirrors. A URL that is given twice is one
+    /// source, and a URL that cannot be fetched is none.
     pub(crate) fn new(spec: &JobSpec, origin: Origin) -> Self {
         let mut sources = Self { first: Source::new(spec.url.clone(), origin), mirrors: Vec::new(), lead: 0 };
         for url in &spec.mirrors {
@@ -132,12 +131,12 @@ impl Sources {
         sources
     }
 
-    /// Whether there is more than one, whatever became of them.
+    /// Whether there is more than one, dropped ones included.
     pub(crate) fn is_many(&self) -> bool {
         !self.mirrors.is_empty()
     }
 
-    /// Which one leads.
+    /// The index of the lead.
     pub(crate) fn lead(&self) -> usize {
         self.lead
     }
@@ -146,7 +145,7 @@ impl Sources {
         self.lead = lead;
     }
 
-    /// All of them, whatever became of them.
+    /// All of them, dropped ones included.
     pub(crate) fn all(&self) -> impl Iterator<Item = (usize, &Source)> {
         std::iter::once(&self.first).chain(&self.mirrors).enumerate()
     }
@@ -155,17 +154,17 @@ impl Sources {
         std::iter::once(&mut self.first).chain(&mut self.mirrors)
     }
 
-    /// Those that can still bring something, the one that leads included, in the order given.
+    /// Those that are not dropped, the lead included, in the order given.
     pub(crate) fn live(&self) -> impl Iterator<Item = (usize, &Source)> {
         self.all().filter(|(_, source)| !source.is_dropped())
     }
 
-    /// Whether one that does not lead brings pieces.
+    /// Whether a source other than the lead sends pieces.
     pub(crate) fn has_joined(&self) -> bool {
         self.live().any(|(at, source)| at != self.lead && source.is_joined())
     }
 
-    /// Who would lead next: one that has joined, the fastest first, else the one that waits least.
+    /// The next lead: the fastest one that has joined, else the one that waits least.
     pub(crate) fn next_lead(&self) -> Option<usize> {
         let others = || self.live().filter(|(at, _)| *at != self.lead);
         let rate = |source: &Source| source.rate_bps.unwrap_or(0.0);
@@ -181,17 +180,17 @@ impl Sources {
         self.all().find(is_of).map(|(at, _)| at)
     }
 
-    /// Whether the existing data is of a version that this source has told.
+    /// Whether the existing data is of the version that this source reported.
     pub(crate) fn is_first_known(&self, source: usize) -> bool {
         self.all().find(|(_, source)| source.told.is_some()).map(|(at, _)| at) == Some(source)
     }
 
-    /// The first source whose version is known, and that version; only of several one has to be found.
+    /// The first source whose version is known, and that version; `None` if there is only one source.
     pub(crate) fn first_known(&self) -> Option<(&Url, &Evidence)> {
         self.all().filter(|_| self.is_many()).find_map(|(_, source)| Some((&source.given, source.told.as_ref()?)))
     }
 
-    /// What was compared is gone: those that had joined have to be compared anew.
+    /// The compared data is gone: sources that had joined must be compared again.
     pub(crate) fn forget(&mut self) {
         for source in self.all_mut() {
             source.told = None;
@@ -203,7 +202,7 @@ impl Sources {
         }
     }
 
-    /// What was begun is wrong: the sources that have another file may be asked for theirs.
+    /// The existing data is wrong: sources with a different file may be asked for theirs.
     pub(crate) fn revive_different(&mut self) {
         for source in self.all_mut() {
             if matches!(source.standing, Standing::Different(_)) {
@@ -213,10 +212,10 @@ impl Sources {
         }
     }
 
-    /// Why nothing more comes, once all have been dropped: each source with its reason.
+    /// The error once all have been dropped: each source with its reason.
     pub(crate) fn failure(&self) -> Error {
         let errors = || self.all().filter_map(|(_, source)| Some((source, source.dropped_for()?)));
-        // If one may well work a little later, so may the whole.
+        // If one of them may work later, so may the whole.
         let transient = errors().find(|(_, error)| error.is_transient());
         let Some((_, first)) = transient.or_else(|| errors().next()) else {
             return Error::new(ErrorKind::Internal, "a file with sources was given up; please report it");
@@ -226,7 +225,7 @@ impl Sources {
         Error::new(first.kind(), message).with_transient(first.is_transient()).with_source(first.clone())
     }
 
-    /// How much each of them brought.
+    /// How much came from each of them.
     pub(crate) fn shares(&self) -> Vec<SourceShare> {
         let share = |(_, source): (usize, &Source)| SourceShare {
             url: secret::shown_url(&source.given),
@@ -265,12 +264,12 @@ impl Source {
         self.sent_to.as_ref().map_or(&self.given, |place| &place.0)
     }
 
-    /// The origin of that.
+    /// The origin of that URL.
     pub(crate) fn host(&self) -> &Origin {
         self.sent_to.as_ref().map_or(&self.own_origin, |place| &place.1)
     }
 
-    /// Its provider has said where it is.
+    /// Its provider has located it.
     pub(crate) fn locate(&mut self, now: Time, (url, origin): (Url, Origin), located: &Located) {
         let mut headers = HeaderMap::new();
         for (name, value) in &located.headers {
@@ -283,26 +282,26 @@ impl Source {
         self.go_to((url, origin));
     }
 
-    /// Whether its provider has to be asked before anything is sent to it. What it said is used once at
-    /// least, however soon that expires.
+    /// Whether its provider must be asked before the next request. A location is used at least once, however
+    /// soon it expires.
     pub(crate) fn needs_location(&self, now: Time) -> bool {
         let is_good = |location: &Location| !location.was_used || location.replace_at.is_none_or(|at| now < at);
         self.is_provided && !self.location.as_deref().is_some_and(is_good)
     }
 
-    /// Something is sent to where it is.
+    /// A request is sent to its location.
     pub(crate) fn use_location(&mut self) {
         if let Some(location) = &mut self.location {
             location.was_used = true;
         }
     }
 
-    /// Redirects have led to this place.
+    /// Redirects, or its provider, lead to this URL.
     pub(crate) fn go_to(&mut self, place: (Url, Origin)) {
         self.sent_to = Some(Box::new(place));
     }
 
-    /// Goes back to the URL that was given: where it sends to may be another place now.
+    /// Goes back to the given URL: it may redirect elsewhere now.
     pub(crate) fn go_back(&mut self) {
         self.sent_to = None;
         self.location = None;
@@ -321,14 +320,14 @@ impl Source {
         matches!(self.standing, Standing::Dropped(_) | Standing::Different(_))
     }
 
-    /// It answered as it should.
+    /// It responded properly.
     pub(crate) fn works(&mut self) {
         self.attempts = 0;
         self.patience = 0;
         self.was_resolved_again = false;
     }
 
-    /// One of its connections has ended, which brought so many bytes that nobody else had.
+    /// One of its connections has ended, which fetched this many new bytes.
     pub(crate) fn brought(&mut self, bytes: u64, rate_bps: Option<f64>) {
         self.fetched_bytes += bytes;
         self.rate_bps = rate_bps.or(self.rate_bps);
@@ -337,8 +336,7 @@ impl Source {
         }
     }
 
-    /// Goes back to the URL that was given, if the place that it was sent to has expired and this
-    /// was not done before; false if there is no going back.
+    /// Goes back to the given URL, once, if the URL that it led to has expired; false if that is not possible.
     pub(crate) fn resolve_again(&mut self) -> bool {
         if self.was_resolved_again || *self.url() == self.given {
             return false;
@@ -348,7 +346,7 @@ impl Source {
         true
     }
 
-    /// Why it brings nothing any more.
+    /// Why it was dropped.
     pub(crate) fn dropped_for(&self) -> Option<&Error> {
         match &self.standing {
             Standing::Dropped(error) | Standing::Different(error) => Some(error),

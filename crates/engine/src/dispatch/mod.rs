@@ -1,5 +1,5 @@
-//! The dispatcher: one thread that owns all truth. [`core`] decides and does nothing; [`driver`]
-//! does what it decided. They speak in the terms of [`crate::message`].
+//! The dispatcher: one thread that owns the session's state. [`core`] decides and does no I/O; [`driver`]
+//! does what the core decided. Both use the messages of [`crate::message`].
 
 pub(crate) mod adapt;
 mod asks;

@@ -1,4 +1,4 @@
-//! The names that files have or will have, so that no two files want one.
+//! The names that files have or will have, so that no two files get the same one.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
@@ -7,12 +7,12 @@ use std::path::Path;
 use super::job::Job;
 use crate::name::{NameRules, safe};
 
-/// The names that are spoken for, as hashes: there may be a million.
+/// The reserved names, as hashes: there may be a million.
 #[derive(Debug)]
 pub(crate) struct Names {
     keys: HashSet<u64>,
     rules: NameRules,
-    /// That files of a list get numbers was told.
+    /// Whether it was reported that files of a list get numbers.
     pub(crate) has_told_numbers: bool,
 }
 
@@ -21,7 +21,7 @@ impl Names {
         Self { keys: HashSet::new(), rules, has_told_numbers: false }
     }
 
-    /// What a file is called that has this name by its URL or its server.
+    /// The name for a file that its URL or its server calls `given`.
     pub(crate) fn safe(&self, given: &str) -> String {
         self.rules.name(given)
     }
@@ -33,7 +33,7 @@ impl Names {
             job.naming.path.with_file_name(self.rules.numbered(&job.naming.plain_name, job.naming.renamed));
     }
 
-    /// Gives a job its next name that nobody has spoken for, and reserves it.
+    /// Gives a job its next free name and reserves it.
     pub(crate) fn number_free(&mut self, job: &mut Job) {
         loop {
             self.number(job);
@@ -43,12 +43,12 @@ impl Names {
         }
     }
 
-    /// A file has this name; false if it is spoken for.
+    /// Reserves the name of a file; false if it is taken.
     pub(crate) fn insert(&mut self, path: &Path) -> bool {
         self.keys.insert(self.key(path))
     }
 
-    /// Reserves a job's name instead of the one that it held; false if somebody else has it.
+    /// Reserves a job's name and releases the one that it held; false if another file has it.
     pub(crate) fn reserve(&mut self, job: &mut Job) -> bool {
         let key = self.key(&job.naming.path);
         if job.naming.reserved == Some(key) {
@@ -64,7 +64,7 @@ impl Names {
         is_free
     }
 
-    /// Gives up what [`Names::reserve`] has reserved.
+    /// Releases what [`Names::reserve`] has reserved.
     pub(crate) fn release(&mut self, key: u64) {
         self.keys.remove(&key);
     }

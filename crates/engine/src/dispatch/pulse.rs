@@ -1,15 +1,14 @@
-//! Whether a file brings anything.
+//! Whether a file makes progress.
 
 use crate::message::Time;
 
-/// A file that brings less than [`BYTES_MIN`] within this time is quiet.
+/// A file that gets less than [`BYTES_MIN`] within this time is quiet.
 const QUIET_AFTER: Time = Time::from_secs(5);
 const BYTES_MIN: u64 = 1024;
-/// One that brings a little less than that for so long drips. Nothing at all is what a network that is
-/// gone brings, too.
+/// A file that gets a little, but less than that, for this long drips. A dead network sends nothing at all.
 const DRIPS_AFTER: Time = Time::from_secs(15);
 
-/// When a file last had brought a little more.
+/// When a file last made progress, and how many bytes it had then.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Pulse {
     at: Time,
@@ -17,7 +16,7 @@ pub(crate) struct Pulse {
 }
 
 impl Pulse {
-    /// `bytes` had come until `now`. While its server is asked for nothing, nothing can be missed.
+    /// `bytes` had arrived by `now`. Without a pending request to its server, a file cannot be quiet.
     pub(crate) fn observe(&mut self, now: Time, bytes: u64, is_asked: bool) {
         let brought = bytes.abs_diff(self.bytes) >= BYTES_MIN;
         if brought || !is_asked {
@@ -25,7 +24,7 @@ impl Pulse {
         }
     }
 
-    /// Whether so little of it comes that it will hardly end; `bytes` have come until `now`.
+    /// Whether the file gets so little that it will hardly end; `bytes` have arrived by `now`.
     pub(crate) fn is_dripping(&self, now: Time, bytes: u64) -> bool {
         now >= self.at + DRIPS_AFTER && bytes > self.bytes
     }

@@ -1,16 +1,16 @@
-//! Which protocol a host is spoken to with. Where it offers both, whole files come over HTTP/2 and
-//! pieces over connections of their own, HTTP/1.1. Some hosts serve only one of them, and say so, or
-//! only never answer over the other.
+//! Which protocol to use for a host. If it offers both, whole files come over HTTP/2 and pieces over HTTP/1.1
+//! connections of their own. Some hosts serve only one of them, and say so, or just never respond over the
+//! other.
 
 use crate::backoff;
 use crate::message::{Protocol, Time};
 
-/// A protocol over which so many tries failed and none was answered is left.
+/// A protocol with this many failures and no response is abandoned.
 const FAILURES_MAX: u32 = 2;
-/// So often is one left for the other in a run; a host that serves neither fails like any other.
+/// How often a host's protocol is changed in a run; a host that serves neither fails like any other.
 const CHANGES_MAX: u32 = 2;
 
-/// What a host has shown of its protocols.
+/// What is known about a host's protocols.
 #[derive(Debug, Default)]
 pub(crate) struct Spoken {
     http1: Tried,
@@ -27,18 +27,17 @@ struct Tried {
 }
 
 impl Spoken {
-    /// The only protocol that it serves, as far as is known.
+    /// The only protocol that it serves, if known.
     pub(crate) fn only(&self) -> Option<Protocol> {
         self.only
     }
 
-    /// An answer came over a protocol.
+    /// A response came over a protocol.
     pub(crate) fn answered(&mut self, protocol: Protocol) {
         self.tried(protocol).answers = true;
     }
 
-    /// The host said that it does not serve this over a protocol; whether it is asked over the other
-    /// from now on.
+    /// The host said that it does not serve this over a protocol. Returns whether the other one is used from now on.
     pub(crate) fn refused(&mut self, protocol: Protocol) -> bool {
         let other = protocol.other();
         if self.only == Some(other) || self.changes >= CHANGES_MAX {
@@ -49,7 +48,7 @@ impl Spoken {
         true
     }
 
-    /// A connection or a stream broke before its answer. What broke at the same time counts as one.
+    /// A connection or a stream broke before its response. Simultaneous breaks count as one.
     pub(crate) fn failed(&mut self, protocol: Protocol, now: Time) -> bool {
         let tried = self.tried(protocol);
         if tried.failures == 0 || now >= tried.failed_at + backoff::FLOOR {

@@ -17,9 +17,9 @@ pub(crate) struct Tally {
     pub(crate) total_files: u64,
     /// Bytes of finished files.
     pub(crate) done_bytes: u64,
-    /// Bytes fetched for files that have ended in whatever way.
+    /// Bytes fetched for ended files, however they ended.
     pub(crate) fetched_bytes: u64,
-    /// Bytes kept of files that ended unfinished, and their lengths.
+    /// Bytes kept of unfinished files, and the lengths of those files.
     pub(crate) kept_bytes: u64,
     pub(crate) unfinished_bytes: u64,
     pub(crate) unfinished_files: u64,

@@ -1,23 +1,23 @@
-//! Jobs that wait for their turn: a queue a host, and hosts take turns, so that a slow host never
-//! holds up the others. Within a queue those of a higher priority come first, and of the hosts that may
-//! begin one, that whose first has the highest.
+//! Jobs that wait for their turn: a queue for each host. Hosts take turns, so that a slow host never holds up
+//! the others. Within a queue, a higher priority comes first; of the hosts that may start a job, the one
+//! whose first job has the highest priority is next.
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::http::origin::Origin;
 use crate::job::JobId;
 
-/// The queue of jobs that have not begun.
+/// The queues of jobs that have not started.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     by_host: HashMap<Origin, VecDeque<Place>>,
     turns: VecDeque<Origin>,
     len: usize,
-    /// Whether any job ever had another priority than 0: few sessions have one.
+    /// Whether any job ever had a priority other than 0: few sessions have one.
     has_priorities: bool,
 }
 
-/// A job's place in its queue, whose priorities never rise towards the end.
+/// A job in its queue. Priorities never rise towards the end of a queue.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     priority: i32,
@@ -29,7 +29,7 @@ impl Waiting {
         self.len
     }
 
-    /// Jobs of the hosts that fit.
+    /// The number of jobs of the hosts that fit.
     pub(crate) fn len_of(&self, mut fits: impl FnMut(&Origin) -> bool) -> usize {
         self.by_host.iter().filter(|(host, _)| fits(host)).map(|(_, queue)| queue.len()).sum()
     }
@@ -38,7 +38,7 @@ impl Waiting {
         self.turns.len()
     }
 
-    /// Behind those of its priority.
+    /// Adds a job behind those of its priority.
     pub(crate) fn push_back(&mut self, host: &Origin, job: JobId, priority: i32) {
         let queue = self.queue(host);
         let at = match queue.back() {
@@ -49,7 +49,7 @@ impl Waiting {
         self.pushed(priority);
     }
 
-    /// Before those of its priority.
+    /// Adds a job before those of its priority.
     pub(crate) fn push_front(&mut self, host: &Origin, job: JobId, priority: i32) {
         let queue = self.queue(host);
         let at = queue.partition_point(|place| place.priority > priority);
@@ -75,7 +75,7 @@ impl Waiting {
         place.map(|place| place.job)
     }
 
-    /// Takes a job out; false if it does not wait.
+    /// Removes a job; false if it does not wait.
     pub(crate) fn remove(&mut self, host: &Origin, job: JobId) -> bool {
         let Some(queue) = self.by_host.get_mut(host) else { return false };
         let Some(at) = queue.iter().position(|place| place.job == job) else { return false };
@@ -88,8 +88,8 @@ impl Waiting {
         true
     }
 
-    /// Gives a job this place among those of its host, with the priority of those that it stands
-    /// between; false if it does not wait. With the first place its host has the next turn.
+    /// Moves a job to this position among those of its host, with the priority of its neighbours; false if it
+    /// does not wait. At the first position, its host has the next turn.
     pub(crate) fn move_to(&mut self, host: &Origin, job: JobId, position: usize) -> bool {
         let Some(queue) = self.by_host.get_mut(host) else { return false };
         let Some(from) = queue.iter().position(|place| place.job == job) else { return false };
@@ -109,7 +109,7 @@ impl Waiting {
     fn first_of_highest(&self, mut may_start: impl FnMut(&Origin) -> bool) -> Option<usize> {
         let first = |host: &Origin| self.by_host.get(host).and_then(|queue| queue.front()).map(|place| place.priority);
         let able = self.turns.iter().enumerate().filter(|(_, host)| may_start(host));
-        // The first of those that are equal.
+        // The first of equal ones.
         able.max_by_key(|(at, host)| (first(host), std::cmp::Reverse(*at))).map(|(at, _)| at)
     }
 

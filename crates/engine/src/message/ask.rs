@@ -1,4 +1,4 @@
-//! What a provider asks of its service: one small document, and the way back for the answer.
+//! A provider's question to its service: one small document, and the channel that returns the answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,18 +11,18 @@ use url::Url;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::origin::Origin;
 
-/// A wait that is ended by the answer, or by the end of whoever would have answered.
+/// Effectively forever: an answer ends the wait, or the drop of the [`Reply`].
 const WAIT: Duration = Duration::from_secs(365 * 86_400);
 
-/// What a service answered.
+/// A service's response.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct WebAnswer {
-    /// Where the answer came from, after redirects.
+    /// The URL that responded, after redirects.
     pub url: Url,
     /// Its media type.
     pub content_type: Option<String>,
-    /// All of it.
+    /// The complete body.
     pub body: Bytes,
 }
 
@@ -32,40 +32,40 @@ impl WebAnswer {
     }
 }
 
-/// A document that is wanted.
+/// A request for a document.
 #[derive(Debug)]
 pub(crate) struct Ask {
     pub(crate) url: Url,
     pub(crate) origin: Origin,
-    /// For that origin alone.
+    /// Sent to that origin only.
     pub(crate) headers: Arc<HeaderMap>,
     pub(crate) reply: Reply,
 }
 
-/// The way back. Whoever drops it unanswered has answered that the session ends.
+/// The sending end. Dropping it without an answer means that the session is ending.
 #[derive(Debug)]
 pub(crate) struct Reply(Queue<Result<WebAnswer>>);
 
-/// The other end of it.
+/// The receiving end.
 #[derive(Debug)]
 pub(crate) struct Awaited(Queue<Result<WebAnswer>>);
 
 impl Reply {
-    /// Both ends.
+    /// Creates both ends.
     pub(crate) fn new() -> (Self, Awaited) {
         let queue = Queue::bounded(1);
         (Self(queue.clone()), Awaited(queue))
     }
 
     pub(crate) fn answer(self, answer: Result<WebAnswer>) {
-        // It is empty, and whoever waits for it may have ended.
+        // The queue is empty, and the receiver may be gone.
         let _ = self.0.try_put(answer);
     }
 }
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        // What was put in stays.
+        // An answer that is already in the queue stays.
         self.0.shutdown();
     }
 }
@@ -74,7 +74,7 @@ impl Awaited {
     /// Waits for the answer.
     ///
     /// # Errors
-    /// What was answered, or [`ErrorKind::Interrupted`] if nobody answers any more.
+    /// The error in the answer, or [`ErrorKind::Interrupted`] if the sending end was dropped.
     pub(crate) fn get(self) -> Result<WebAnswer> {
         let interrupted = |_| Error::new(ErrorKind::Interrupted, "interrupted while a service was asked");
         self.0.get_timeout(WAIT).map_err(interrupted)?

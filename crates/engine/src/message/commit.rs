@@ -1,4 +1,4 @@
-//! What the committer is asked, and what comes of it.
+//! Requests to the committer, and their results.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -12,41 +12,41 @@ use crate::journal::Journal;
 use crate::promise::Promise;
 use crate::ranges::ByteRange;
 
-/// What the committer is asked.
+/// A request to the committer.
 #[derive(Debug)]
 pub(crate) enum CommitRequest {
-    /// Write a small file whole and publish it.
+    /// Write a complete small file and publish it.
     Store(Box<Store>),
     /// Sync the partial file, publish it and remove its journal.
     Publish { job: JobId, publish: Box<Publish> },
     /// Sync the partial file and save its journal.
     Save { job: JobId, path: PathBuf, journal: Box<Journal> },
-    /// Let the system begin to write this part to the disk.
+    /// Ask the kernel to start writing this range back to the disk.
     WriteBack { job: JobId, range: ByteRange },
-    /// Compute the digest of the partial file, or of the final one.
+    /// Compute the digest of the partial file, or of the final file.
     Digest { job: JobId, path: PathBuf, algorithm: Algorithm, of_final: bool, len_bytes: u64 },
-    /// Make room for this part ahead of what is written.
+    /// Reserve disk space for this range before it is written.
     Reserve { job: JobId, range: ByteRange },
-    /// Give the partial file the length that has become known.
+    /// Set the length of the partial file, now that it is known.
     SetLen { job: JobId, path: PathBuf, len_bytes: u64 },
-    /// Let go of the partial file.
+    /// Release the partial file.
     Release { job: JobId, path: PathBuf, fate: Fate },
 }
 
-/// What becomes of a partial file that is let go of.
+/// What happens to a partial file on release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It stays, with its journal.
+    /// Keep it and its journal.
     Kept,
-    /// It goes, with its journal. What it was to replace comes back.
+    /// Remove it and its journal, and bring back the old partial file that it was to replace.
     Discarded,
-    /// It changes its name with what it was to replace; where that cannot be, it goes as if discarded.
+    /// Swap names with the old partial file that it was to replace; if that fails, discard it.
     Exchanged,
-    /// It goes, and so does what it was to replace: the file is complete.
+    /// Remove it and the old partial file that it was to replace: the file is complete.
     Superseded,
 }
 
-/// A file that got its final name.
+/// A published file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Published {
     pub(crate) len_bytes: u64,
@@ -62,17 +62,17 @@ pub(crate) struct Publish {
     pub(crate) replace: bool,
     pub(crate) note: Option<Note>,
     pub(crate) len_bytes: u64,
-    /// The partial file of another version is kept beside it, and goes with the publication.
+    /// The partial file of another version is kept beside it; publishing removes that.
     pub(crate) replaces_old: bool,
-    /// Whether parts that nobody wrote to are looked for first.
+    /// Whether to look for holes first: ranges that were never written.
     pub(crate) looks_for_holes: bool,
 }
 
-/// A small file that came whole.
+/// A small file, complete in memory.
 #[derive(Debug)]
 pub(crate) struct Store {
     pub(crate) job: JobId,
-    /// It can do without a partial name: nothing is there that it would have to replace.
+    /// It needs no partial file: there is no existing file to replace.
     pub(crate) is_alone: bool,
     pub(crate) path: PathBuf,
     pub(crate) content: Vec<Bytes>,

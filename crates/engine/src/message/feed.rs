@@ -1,17 +1,17 @@
-//! What the feed's thread is asked.
+//! Requests to the feed's thread.
 
 use std::path::PathBuf;
 
 use crate::feed::{EntryId, Settled};
 use crate::job::JobId;
 
-/// What the feed's thread is asked.
+/// A request to the feed's thread.
 #[derive(Debug)]
 pub(crate) enum FeedRequest {
-    /// Up to so many entries.
+    /// Read up to this many entries.
     Want(usize),
-    /// Note how entries ended.
+    /// Record how entries ended.
     Settle(Vec<Settled>),
-    /// Say who else was completed under this name.
+    /// Look up which other entry was completed under this name.
     Owner { job: JobId, entry: EntryId, path: PathBuf },
 }

@@ -1,6 +1,6 @@
-//! What the engine's threads say to each other, each operation declared once: what the core is told
-//! ([`Message`]), what it wants done ([`Effect`]), and with whom: the opener (`open`), the committer
-//! (`commit`), the workers (`work`), providers (`ask`) and the feed (`feed`). Values only; no thread owns them.
+//! The messages between the engine's threads, each operation declared once: the core's input ([`Message`]),
+//! its output ([`Effect`]), and the requests to the opener (`open`), the committer (`commit`), the workers
+//! (`work`) and the feed (`feed`), and providers' questions (`ask`). Values only; no thread owns them.
 
 mod ask;
 pub(crate) mod commit;
@@ -29,45 +29,45 @@ use crate::job::{JobId, JobSpec, Located};
 use crate::plan::TransferId;
 use crate::status::{JobChange, JobFilter, JobPage, JobStatus};
 
-/// Time since the session began: the core has no clock of its own.
+/// Time since the session started: the core has no clock.
 pub(crate) type Time = Duration;
 
-/// Something that the core is told.
+/// Input to the core.
 #[derive(Debug)]
 pub(crate) enum Message {
     /// A user's command.
     Command(Command),
     /// The feed answered [`FeedRequest::Want`].
     Fed(Result<Fed>),
-    /// The feed has something to say that stops nothing.
+    /// A warning of the feed, which stops nothing.
     Warned(String),
-    /// The feed could not note something.
+    /// The feed could not record something.
     FeedFailed(Error),
-    /// A partial file was looked for.
+    /// The opener checked for existing files.
     Prepared(JobId, Result<Box<Prepared>>),
-    /// A partial file was opened; what was set aside for it.
+    /// A partial file was opened; a warning if something was set aside for it.
     Opened(JobId, Result<Option<String>>),
-    /// A part of the file that has the final name was compared: whether it is the same.
+    /// A range of the existing file was compared: whether it is the same.
     Compared(JobId, Result<bool>),
-    /// The feed says which other entry has this name, if any.
+    /// The feed looked up which other entry has this name, if any.
     Owned(JobId, Result<Owner>),
-    /// A small file was written and published whole.
+    /// A complete small file was written and published.
     Stored(JobId, Result<Published>),
     /// A journal was saved.
     Saved(JobId, Result<()>),
     /// A partial file was published.
     Published(JobId, Result<Published>),
-    /// A partial file was not published: nobody has written to these parts of it.
+    /// A partial file was not published: these ranges of it were never written.
     Hollow(JobId, Vec<(u64, u64)>),
     /// A digest was computed.
     Digested(JobId, Result<Vec<u8>>),
-    /// The server answered a probe.
+    /// The server responded to a probe. A small body comes with the head.
     Answered(TransferId, Box<Head>, Option<Vec<Bytes>>),
-    /// An answer to a range was checked and is right.
+    /// The response to a range was checked and is right.
     Proven(TransferId, Box<Head>),
-    /// The same of an answer to a sample, whose bytes are still to be compared.
+    /// The same for the response to a sample, whose bytes are still to be compared.
     Identified(TransferId, Box<Head>),
-    /// A provider said where a source of a job is now.
+    /// A provider located a source of a job.
     Located(JobId, usize, Result<Located>),
     /// A provider asks its service.
     Ask(Box<Ask>),
@@ -77,11 +77,11 @@ pub(crate) enum Message {
     Ended(Ended),
     /// A worker thread was added.
     WorkerAdded(usize),
-    /// Nothing happened, but it is time to look at the clock.
+    /// Nothing happened; time has passed.
     Tick,
-    /// The step: save what has come.
+    /// The step: save progress.
     Step,
-    /// End now, orderly.
+    /// Shut down cleanly, now.
     Stop,
 }
 
@@ -105,7 +105,7 @@ pub(crate) enum Command {
     Close,
 }
 
-/// Where is this source of a job, which its provider knows by this URL?
+/// Asks a provider where this source of a job is now. The provider knows it as `entry`.
 #[derive(Debug)]
 pub(crate) struct LocateRequest {
     pub(crate) job: JobId,
@@ -113,23 +113,23 @@ pub(crate) struct LocateRequest {
     pub(crate) entry: Url,
 }
 
-/// Something that the core wants done.
+/// Output of the core: something to be done.
 #[derive(Debug)]
 pub(crate) enum Effect {
-    /// By the opener.
+    /// For the opener.
     Open(OpenRequest),
-    /// By the committer.
+    /// For the committer.
     Commit(CommitRequest),
-    /// By the worker of this number.
+    /// For the worker with this number.
     Work(usize, WorkRequest),
-    /// By a provider.
+    /// For a provider.
     Locate(LocateRequest),
-    /// By the feed.
+    /// For the feed.
     Feed(FeedRequest),
-    /// The feed is told how an entry ended, in groups.
+    /// Tell the feed how an entry ended; the driver groups these.
     Settle(Settled),
-    /// The reporter is told.
+    /// For the reporter.
     Report(Event),
-    /// The rate limit changes.
+    /// Change the rate limit.
     LimitRate(Option<u64>),
 }

@@ -1,4 +1,4 @@
-//! What the opener is asked, and what it finds.
+//! Requests to the opener, and what it finds.
 
 use std::path::PathBuf;
 
@@ -10,62 +10,61 @@ use crate::job::JobId;
 use crate::journal::Journal;
 use crate::storage::Stat;
 
-/// What the opener is asked.
+/// A request to the opener.
 #[derive(Debug)]
 pub(crate) enum OpenRequest {
-    /// Look for the final and the partial file.
+    /// Check whether the final file and the partial file exist.
     Prepare { job: JobId, path: PathBuf, look: Look },
-    /// Open an empty partial file; reserve room.
+    /// Open an empty partial file and reserve space.
     Open(Box<Open>),
-    /// Compare a part of the file that has the final name with these bytes.
+    /// Compare a range of the existing file with these bytes.
     Compare { job: JobId, path: PathBuf, offset: u64, content: Vec<Bytes> },
 }
 
-/// How closely the place of a file is looked at.
+/// How much to look for under a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
-    /// Only at what has the final name: the name is another job's.
+    /// Only the final name: another job has reserved it.
     Final,
-    /// Also at what is in the way of a partial file.
+    /// Also anything in the way of a new partial file.
     Anew,
-    /// Also for what an earlier run left, to go on with it.
+    /// Also the data of an earlier run, to resume it.
     Resume,
 }
 
-/// How a partial file is to be opened.
+/// How to open a partial file.
 #[derive(Debug)]
 pub(crate) struct Open {
     pub(crate) job: JobId,
     pub(crate) path: PathBuf,
     pub(crate) total_bytes: Option<u64>,
-    /// Says what the file is before it is there, so that none is left that nobody knows.
+    /// Describes the file before it exists, so that no partial file is left without a description.
     pub(crate) journal: Journal,
-    /// What is there is kept as the old one until the new one is complete.
+    /// Keep the existing partial file as the old one until the new one is complete.
     pub(crate) keeps_old: bool,
 }
 
-/// What was found where a file is to go.
+/// What exists under a file's name.
 #[derive(Debug, Default)]
 pub(crate) struct Prepared {
-    /// What has the final name, and what the engine noted about it.
+    /// What has the final name, and the engine's note on it.
     pub(crate) existing: Option<Existing>,
     /// Whether there is a partial file of ours, usable or not.
     pub(crate) has_part: bool,
     /// Whether a partial file of another version is kept beside it.
     pub(crate) has_old: bool,
-    /// What that one says of itself.
+    /// The evidence of that old one.
     pub(crate) old: Option<Box<Evidence>>,
-    /// What an earlier run left; the partial file is open and locked then.
+    /// The journal of an earlier run; the partial file is then open and locked.
     pub(crate) partial: Option<Journal>,
-    /// The partial file may be another one than the one that the journal is of: it was moved.
+    /// The partial file was moved (another inode): it may not be the one that the journal describes.
     pub(crate) is_moved: bool,
-    /// What the user should know of what was found.
+    /// Warnings for the user about what was found.
     pub(crate) warnings: Vec<String>,
 }
 
 impl Prepared {
-    /// Whether the file under the final name is as we left it, later than this journal, and of another
-    /// version.
+    /// Whether the existing file is still as we left it, newer than this journal, and of another version.
     pub(crate) fn is_replaced(&self, journal: &Journal) -> bool {
         self.existing.as_ref().is_some_and(|existing| {
             let is_other = |note: &Note| {
@@ -78,12 +77,12 @@ impl Prepared {
 }
 
 impl Existing {
-    /// Whether size and time are those that were noted when it was fetched.
+    /// Whether its size and time are still those of the note.
     pub(crate) fn is_as_noted(&self) -> bool {
         self.note.as_ref().and_then(|note| note.file).is_some_and(|noted| self.has(noted))
     }
 
-    /// Whether it has this length, and this time in nanoseconds since 1970.
+    /// Whether it has this length and this modification time, in nanoseconds since 1970.
     pub(crate) fn has(&self, (len_bytes, modified_ns): (u64, i64)) -> bool {
         len_bytes == self.stat.len_bytes && is_same_time(modified_ns, unix_ns(self.stat.modified))
     }
@@ -96,31 +95,31 @@ pub(crate) struct Existing {
     pub(crate) note: Option<Note>,
 }
 
-/// What the engine notes about a complete file, beside it (an extended attribute).
+/// The engine's note on a complete file, stored in an extended attribute.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Note {
     /// The URL without credentials and query.
     pub(crate) url: String,
-    /// The whole of it, as a hash, unless there is a secret in it. Builds before this one did not keep it.
+    /// A hash of the full URL, unless that contains a secret. Older builds did not store it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) given: Option<Given>,
-    /// Whether nothing had to be left out of it.
+    /// Whether `url` is the full URL.
     #[serde(default)]
     pub(crate) is_whole_url: bool,
     /// The version that was fetched.
     #[serde(rename = "validator")]
     pub(crate) evidence: Evidence,
-    /// Its length and when it was changed last, in nanoseconds since 1970: if they are others now,
-    /// somebody has changed it. Missing in notes of builds up to 0.1.0.
+    /// The file's length and modification time in nanoseconds since 1970: if they differ now, somebody has
+    /// changed it. Missing in notes of builds up to 0.1.0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) file: Option<(u64, i64)>,
-    /// When it was noted.
+    /// When the note was written.
     #[serde(default)]
     pub(crate) noted_unix_ms: u64,
 }
 
 impl Note {
-    /// Whether it says which URL it is of. That of a URL with secrets does not, and content has to tell.
+    /// Whether it identifies its URL. The note of a URL with secrets does not; then content decides.
     pub(crate) fn names_url(&self) -> bool {
         self.given.is_some() || self.is_whole_url
     }

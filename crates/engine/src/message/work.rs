@@ -1,4 +1,4 @@
-//! What a worker is asked, what servers answer, and how transfers end.
+//! Requests to workers, what servers respond, and how transfers end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,28 +19,28 @@ use crate::plan::piece::Piece;
 use crate::ranges::ByteRange;
 use crate::rate_limit::RateLimits;
 
-/// Names a connection slot: the right to hold one connection to one host.
+/// Identifies a connection slot: the right to hold one connection to one host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct SlotId(pub(crate) u64);
 
-/// What a worker is asked.
+/// A request to a worker.
 #[derive(Debug)]
 pub(crate) enum WorkRequest {
     /// Send a request.
     Fetch(Box<Fetch>),
-    /// Let a probe go on: its body goes to the job's partial file.
+    /// Continue a probe: its body goes to the job's partial file.
     Grant { transfer: TransferId, job: JobId },
-    /// Let a probe hand its whole body on, for a file that is there to be compared with.
+    /// Continue a probe: return its whole body, to be compared with an existing file.
     Gather(TransferId),
-    /// Break a transfer off.
+    /// Abort a transfer.
     Drop(TransferId),
     /// Close an idle connection.
     CloseSlot(SlotId),
-    /// End.
+    /// Shut down.
     Stop,
 }
 
-/// A request to be sent.
+/// A request to send.
 #[derive(Debug)]
 pub(crate) struct Fetch {
     pub(crate) transfer: TransferId,
@@ -49,72 +49,71 @@ pub(crate) struct Fetch {
     pub(crate) alpn: Alpn,
     pub(crate) origin: Origin,
     pub(crate) url: Url,
-    /// Whether this is the origin that the user's headers are for.
+    /// Whether the user's headers are meant for this origin.
     pub(crate) is_own_origin: bool,
-    /// Whether this is the origin that the credentials in the URL are for.
+    /// Whether the credentials in the URL are meant for this origin.
     pub(crate) keeps_credentials: bool,
-    /// Whether the user gave this URL, and no server.
+    /// Whether the URL comes from the user, not from a server.
     pub(crate) is_given: bool,
-    /// What the answer's URL stands for, where a provider gave it: that of an entry is another each time.
+    /// The place to record for the response, if a provider gave the URL: an entry's URL differs each time.
     pub(crate) place: Option<Place>,
-    /// The job's own headers, or those of its provider, where they are for this origin.
+    /// The job's own headers, or its provider's, if they are meant for this origin.
     pub(crate) headers: Option<Arc<HeaderMap>>,
-    /// The rate limits of its job and its host, within that of everything.
+    /// The rate limits of its job and its host, in addition to the session's.
     pub(crate) limits: RateLimits,
     /// How its connection is made.
     pub(crate) profile: Profile,
-    /// Its own span in the log.
+    /// Its span in the log.
     pub(crate) span: Span,
-    /// What redirects on the way have set for this place.
+    /// Cookies for this URL, set by redirects on the way.
     pub(crate) cookie: Option<HeaderValue>,
     pub(crate) kind: FetchKind,
     pub(crate) piece: Arc<Piece>,
 }
 
-/// What sort of request, and what its answer must be.
+/// The kind of request, and what its response must be.
 #[derive(Clone, Debug)]
 pub(crate) enum FetchKind {
-    /// The whole file; the answer decides how it goes on.
+    /// The whole file; the response decides how the job continues.
     Probe,
-    /// A range, which must be answered exactly.
+    /// A range; only a response for this range is used.
     Piece {
         range: ByteRange,
-        /// So many bytes before the range are asked for too and compared with what is on the disk.
+        /// This many bytes before the range are requested too and compared with the disk.
         overlap_bytes: u64,
         if_range: Option<HeaderValue>,
         expect: Arc<Evidence>,
         demand: Demand,
     },
-    /// A range that is there already, to be compared with what is on the disk; without a partial
-    /// file, it is handed on.
+    /// A range of existing data, to be compared with the disk; without a partial file, it is returned.
     Sample { range: ByteRange, expect: Arc<Evidence> },
-    /// A small document of a service, which is handed on whole.
+    /// A small document of a service, returned whole.
     Document,
-    /// Whether the file is still the same, without its content.
+    /// A check whether the file is still the same, without its content.
     Check { expect: Arc<Evidence> },
 }
 
 impl FetchKind {
-    /// The range that is asked for; none for a whole file.
+    /// The requested range; `None` for a whole file.
     pub(crate) fn asked(&self) -> Option<ByteRange> {
         match self {
             Self::Probe | Self::Document => None,
             Self::Piece { range, overlap_bytes, .. } => Some(ByteRange::new(range.start - overlap_bytes, range.end)),
             Self::Sample { range, .. } => Some(*range),
-            // A server that does not know conditions sends one byte.
+            // A server that ignores conditions sends one byte.
             Self::Check { .. } => Some(ByteRange::new(0, 1)),
         }
     }
 }
 
-/// How much the answer to a range has to say of its version.
+/// How much the response to a range must say about its version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Demand {
-    /// That it is the same, strongly.
+    /// That it is the same, by strong evidence.
     Same,
-    /// That it is the same, however weakly.
+    /// That it is the same, even by weak evidence.
     SameWeakly,
-    /// Nothing that contradicts: bytes that overlap, samples or a digest decide.
+    /// Nothing that contradicts: overlapping bytes, samples or a digest decide.
     NotDifferent,
 }
 
@@ -127,7 +126,7 @@ pub(crate) enum Alpn {
     Http1,
 }
 
-/// What a connection speaks.
+/// The protocol that a connection speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Protocol {
     #[default]
@@ -151,41 +150,41 @@ impl Protocol {
     }
 }
 
-/// What an answer brings.
+/// What a response holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// The whole file.
     Whole,
     /// A range of it.
     Range,
-    /// Word that the file has no such range.
+    /// None of the file: it has no such range.
     NoSuchRange,
-    /// Word that the file has not changed, or of something else.
+    /// None of the file: it has not changed, or the response is something else.
     Nothing,
 }
 
-/// The part of an answer's head that decisions rest on.
+/// The part of a response's head that decisions depend on.
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
     pub(crate) shape: Shape,
     pub(crate) protocol: Protocol,
     pub(crate) total_bytes: Option<u64>,
     pub(crate) evidence: Evidence,
-    /// Its framing tells how long its body is.
+    /// Its framing gives the length of its body.
     pub(crate) tells_length: bool,
-    /// Only the first part of the file comes, although the whole was asked for.
+    /// It holds only the first part of the file, although the whole was requested.
     pub(crate) is_part: bool,
     /// The server says `Accept-Ranges: none`.
     pub(crate) refuses_ranges: bool,
     /// The name in `Content-Disposition`, as sent.
     pub(crate) file_name: Option<String>,
-    /// It is an HTML page, by type and by its first bytes as far as they are known.
+    /// It is an HTML page, by its type and, if known, its first bytes.
     pub(crate) is_page: bool,
-    /// Its first bytes are those of a page, or text that is said to be one.
+    /// Its first bytes are those of a page, or text whose type says that it is one.
     pub(crate) may_be_page: bool,
-    /// It is a message in JSON or XML, by type and by its first bytes.
+    /// It is a message in JSON or XML, by its type and its first bytes.
     pub(crate) is_message: bool,
-    /// What is odd about it and changes nothing, in words.
+    /// Oddities that change nothing, in words.
     pub(crate) remarks: Vec<String>,
 }
 
@@ -198,10 +197,10 @@ pub(crate) struct Ended {
     pub(crate) is_reusable: bool,
 }
 
-/// Where a server sends a request on to.
+/// A redirect.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Redirect {
-    /// The status that says so, for error texts.
+    /// Its status, for error texts.
     pub(crate) status: u16,
     pub(crate) location: Option<String>,
     /// The cookies that it sets.
@@ -213,38 +212,37 @@ pub(crate) struct Redirect {
 pub(crate) enum End {
     /// Its piece is complete, or its body ended where no length was known.
     Complete,
-    /// The server sends elsewhere.
+    /// The server redirected the request.
     Redirect(Redirect),
-    /// A range was answered with something else that is no error: the whole file, or that there is no such
-    /// range.
+    /// The response to a range is no error and no range: it is the whole file, or says that there is no such range.
     NotRange(Box<Head>),
-    /// A range was answered with a range and something that cannot be used: another range, none that is
-    /// told, or an encoded one.
+    /// The response to a range is a range that cannot be used: another one, one without a usable
+    /// `Content-Range`, or an encoded one.
     WrongRange { head: Box<Head>, error: Error },
-    /// A range was answered with this range, and the verdict on its version does not let it be used.
+    /// The response is the requested range, but the verdict on its version forbids using it.
     NotJoined { head: Box<Head>, verdict: Verdict },
-    /// The bytes before the range are not those on the disk.
+    /// The bytes before the range differ from those on the disk.
     OtherOverlap(Box<Head>),
-    /// The content that was asked for, to be compared.
+    /// The requested content, to be compared.
     Gathered(Vec<Bytes>),
-    /// The document that was asked for.
+    /// The requested document.
     Document(Box<WebAnswer>),
-    /// The answer to a check: the version that is current, if it was told.
+    /// The result of a check: the current version, if the server reported one.
     Checked(Option<Box<Head>>),
-    /// The connection was closed, which may be the end of a body whose length nobody told.
+    /// The connection closed, which may be the end of a body of unknown length.
     Unproven(Error),
-    /// The sample agrees with the disk, or does not.
+    /// A sample was compared with the disk.
     Sampled { same: bool },
     /// It failed.
     Failed { error: Error, retry_after: Option<Duration> },
-    /// The server does not serve it over the protocol that was spoken, and says so.
+    /// The server says that it does not serve this over the protocol used.
     OtherProtocol(Error),
-    /// It was broken off as asked.
+    /// It was aborted on request.
     Dropped,
 }
 
 impl End {
-    /// One word for it, as the log shows it.
+    /// Its name in the log.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Complete => "complete",

@@ -1,45 +1,45 @@
-//! Which connection fetches which piece. Pure: given what is there, who works on what and how
-//! fast, it says what an idle connection should do next.
+//! Which connection fetches which piece. Pure: from the existing data, the pieces in flight and their rates,
+//! it decides what an idle connection does next.
 //!
-//! Three answers, in this order. *Fetch* a free gap, in pieces of about eight seconds. *Steal* the
-//! tail of the piece that would finish last, cut so that both finish together. *Race* it: at the
-//! very end, fetch the same bytes once more, so that one slow connection cannot hold up the file.
+//! There are three choices, in this order. *Fetch* a free gap, in pieces of about eight seconds. *Steal* the
+//! tail of the piece that would finish last, cut so that both finish together. *Race* it: at the very end,
+//! fetch the same bytes once more, so that one slow connection cannot hold up the file.
 
 pub(crate) mod piece;
 
 use crate::ranges::{ByteRange, RangeSet};
 
-/// Names a transfer: one request and its answer.
+/// Identifies a transfer: one request and its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct TransferId(pub(crate) u64);
 
-/// A piece lasts about so long at its connection's rate.
+/// A piece takes about this long at its connection's rate.
 const PIECE_SECONDS: f64 = 8.0;
-/// Less than this left is not split any further.
+/// Less remaining data than this is not split further.
 const STEAL_BYTES_MIN: u64 = 512 << 10;
-/// A piece that will be done within this time is not split.
+/// A piece that finishes within this time is not split.
 const STEAL_SECONDS_MIN: f64 = 1.0;
-/// A piece that will be done within this time is not raced.
+/// A piece that finishes within this time is not raced.
 const RACE_SECONDS_MIN: f64 = 0.25;
-/// No more than this is fetched a second time by a race.
+/// A race fetches no more than this a second time.
 const RACE_BYTES_MAX: u64 = 4 << 20;
-/// Pieces of a connection whose rate is not known yet, in units of the smallest piece.
+/// The piece for a connection whose rate is still unknown, in units of the smallest piece.
 const FIRST_PIECES: u64 = 4;
 
-/// A piece that is being fetched.
+/// A piece in flight.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Active {
-    /// Who fetches it.
+    /// The transfer that fetches it.
     pub(crate) transfer: TransferId,
-    /// The next byte to come.
+    /// The next byte to fetch.
     pub(crate) position: u64,
     /// One past its last byte.
     pub(crate) end: u64,
-    /// Bytes a second, once known.
+    /// Bytes per second, once known.
     pub(crate) rate_bps: Option<f64>,
-    /// The stream that the first request opened: cutting it throws its connection away.
+    /// The stream of the first request: cutting it costs its connection.
     pub(crate) is_first: bool,
-    /// Whether it is one side of a race already.
+    /// Whether it is already one side of a race.
     pub(crate) in_race: bool,
 }
 
@@ -64,31 +64,31 @@ pub(crate) enum Next {
     Fetch(ByteRange),
     /// Cut `victim` at the range's start and fetch the rest.
     Steal { victim: TransferId, range: ByteRange },
-    /// Fetch what `victim` is fetching as well; the first to finish wins.
+    /// Fetch the same bytes as `victim`; the first to finish wins.
     Race { victim: TransferId, range: ByteRange },
-    /// There is nothing to do.
+    /// Nothing to do.
     Nothing,
 }
 
-/// What the decision rests on.
+/// The input of the decision.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View<'a> {
     /// Length of the file.
     pub(crate) total_bytes: u64,
-    /// What is there, the bytes that running transfers have brought included.
+    /// The existing data, including what running transfers have fetched.
     pub(crate) done: &'a RangeSet,
-    /// What is being fetched.
+    /// The pieces in flight.
     pub(crate) active: &'a [Active],
     /// Gaps that wait for a retry, by their start.
     pub(crate) held_back: &'a [u64],
-    /// How many connections the file is to have.
+    /// How many connections the file should have.
     pub(crate) connections: usize,
     /// Smallest piece worth a connection.
     pub(crate) piece_size_bytes: u64,
 }
 
 impl View<'_> {
-    /// What a connection with this rate (if it is known) should do next.
+    /// What a connection with this rate, if known, should do next.
     pub(crate) fn next(&self, rate_bps: Option<f64>) -> Next {
         if let Some(range) = self.free_piece(rate_bps) {
             return Next::Fetch(range);
@@ -96,7 +96,7 @@ impl View<'_> {
         self.share(rate_bps)
     }
 
-    /// Bytes that nobody has and nobody fetches.
+    /// Bytes that are neither fetched nor in flight.
     pub(crate) fn free(&self) -> RangeSet {
         let mut free: RangeSet = self.done.gaps(self.total_bytes).collect();
         for active in self.active {
@@ -114,12 +114,12 @@ impl View<'_> {
             None => self.piece_size_bytes.saturating_mul(FIRST_PIECES),
         };
         let length = wanted.min(share).max(self.piece_size_bytes);
-        // A crumb at the end of the gap would cost a request of its own.
+        // A tiny remainder at the end of the gap would cost a request of its own.
         let length = if gap.len() < length + self.piece_size_bytes / 2 { gap.len() } else { length };
         Some(ByteRange::new(gap.start, gap.start + length))
     }
 
-    /// Helps with the piece that would finish last; the first stream is the last to be helped.
+    /// Helps the piece that would finish last; the first stream is helped last.
     fn share(&self, rate_bps: Option<f64>) -> Next {
         let last = |first: bool| {
             self.active
@@ -146,7 +146,7 @@ fn share_with(victim: &Active, rate_bps: Option<f64>) -> Next {
         // Both finish together: each gets bytes in proportion to its rate.
         let keep = (left as f64 * theirs / (ours + theirs)) as u64;
         let keep = keep.min(left - STEAL_BYTES_MIN / 2);
-        // A slow one that had to take more than its part would make it later.
+        // A slow connection that had to take more than its share would finish later.
         let is_sooner = (left - keep) as f64 / ours < seconds_left;
         if keep >= STEAL_BYTES_MIN / 4 && is_sooner {
             let range = ByteRange::new(victim.position + keep, victim.end);
@@ -159,7 +159,7 @@ fn share_with(victim: &Active, rate_bps: Option<f64>) -> Next {
         return Next::Race { victim: victim.transfer, range };
     }
     if seconds_left.is_infinite() && left > RACE_BYTES_MAX {
-        // It stands still: take all but what a race can bring later.
+        // It has stalled: take all but what a race can fetch later.
         let range = ByteRange::new(victim.position + RACE_BYTES_MAX / 2, victim.end);
         return Next::Steal { victim: victim.transfer, range };
     }

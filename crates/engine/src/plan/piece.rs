@@ -1,15 +1,15 @@
-//! The one thing that dispatcher and worker share while a piece is fetched: where it begins, how
-//! far it is, and where it ends. The worker moves the position after its bytes are written; the
-//! dispatcher moves the end down when it gives the rest to somebody else.
+//! The only state that the dispatcher and a worker share while a piece is in flight: its start, position and
+//! end. The worker advances the position after it has written the bytes; the dispatcher lowers the end when
+//! it gives the rest to another transfer.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::ranges::ByteRange;
 
-/// The end of a piece that goes on to the end of the body, wherever that is.
+/// The end of a piece that runs to the end of the body, wherever that is.
 pub(crate) const OPEN_END: u64 = u64::MAX;
 
-/// A piece under way.
+/// A piece in flight.
 #[derive(Debug)]
 pub(crate) struct Piece {
     start: u64,
@@ -27,7 +27,7 @@ impl Piece {
         self.start
     }
 
-    /// The next byte to come; all before it are written.
+    /// The next byte to fetch; all before it are written.
     pub(crate) fn position(&self) -> u64 {
         self.position.load(Ordering::Acquire)
     }
@@ -42,18 +42,18 @@ impl Piece {
         self.position.store(position, Ordering::Release);
     }
 
-    /// Called by the dispatcher. The worker may be past the new end already; then the same bytes
-    /// are written twice, which is harmless.
+    /// Called by the dispatcher. The worker may already be past the new end; then the same bytes are written
+    /// twice, which is harmless.
     pub(crate) fn set_end(&self, end: u64) {
         self.end.store(end, Ordering::Release);
     }
 
-    /// Called by the worker, when the answer holds less than what was asked for.
+    /// Called by the worker, when the response holds less than requested.
     pub(crate) fn shorten(&self, end: u64) {
         self.end.fetch_min(end, Ordering::AcqRel);
     }
 
-    /// What it has brought so far.
+    /// The range that was fetched so far.
     pub(crate) fn brought(&self) -> ByteRange {
         ByteRange::new(self.start, self.position())
     }

@@ -1,5 +1,5 @@
-//! Workers: threads that move bytes. Each has a single-threaded runtime and connections of its own
-//! and drives many transfers; it shares nothing with the others but the pieces it was given.
+//! Workers: threads that move bytes. Each has its own single-threaded runtime and connections and drives many
+//! transfers; it shares only its pieces with other threads.
 
 pub(crate) mod run;
 mod shared;
@@ -15,24 +15,24 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::message::WorkRequest;
 use crate::storage::PartFile;
 
-/// What a worker is told, with the partial file that it is about, if that is open.
+/// A request to a worker, with its partial file if that is open.
 pub(crate) type WorkerCommand = (WorkRequest, Option<Arc<dyn PartFile>>);
 
 /// The dispatcher's end of a worker.
 pub(crate) struct WorkerHandle {
     pub(crate) commands: UnboundedSender<WorkerCommand>,
     pub(crate) metrics: RuntimeMetrics,
-    /// Busy time at the last look.
+    /// Busy time at the last check.
     pub(crate) busy_before: Duration,
 }
 
 impl WorkerHandle {
     pub(crate) fn send(&self, request: WorkRequest, part: Option<Arc<dyn PartFile>>) {
-        // A worker that has ended (by a panic) is noticed by the supervisor.
+        // The supervisor notices a worker that has panicked.
         let _ = self.commands.send((request, part));
     }
 
-    /// The share of `elapsed` that the runtime was busy since the last look.
+    /// The share of `elapsed` that the runtime was busy since the last check.
     pub(crate) fn busy_share(&mut self, elapsed: Duration) -> f64 {
         let busy = self.metrics.worker_total_busy_duration(0);
         let since = busy.saturating_sub(self.busy_before);

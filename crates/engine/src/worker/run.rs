@@ -25,7 +25,7 @@ pub(crate) fn runtime() -> io::Result<Runtime> {
     Builder::new_current_thread().enable_all().thread_name("resolver").build()
 }
 
-/// Runs until it is told to stop.
+/// Runs until told to stop.
 pub(crate) fn run(
     runtime: Runtime,
     network: Arc<Network>,
@@ -39,7 +39,7 @@ pub(crate) fn run(
             match (request, part) {
                 (WorkRequest::Fetch(fetch), part) => begin(&shared, fetch, part),
                 (WorkRequest::Grant { transfer, .. }, Some(part)) => grant(&shared, transfer, Grant::Write(part)),
-                // Its partial file was let go of meanwhile.
+                // Its partial file was released in the meantime.
                 (WorkRequest::Grant { transfer, .. }, None) => break_off(&shared, transfer),
                 (WorkRequest::Gather(transfer), _) => grant(&shared, transfer, Grant::Gather),
                 (WorkRequest::Drop(transfer), _) => break_off(&shared, transfer),
@@ -49,7 +49,7 @@ pub(crate) fn run(
         }
     });
     drop(tasks);
-    // A name lookup that hangs must not hold the end up.
+    // A name lookup that hangs must not delay the shutdown.
     runtime.shutdown_background();
 }
 
@@ -65,7 +65,7 @@ fn begin(shared: &Rc<Shared>, fetch: Box<Fetch>, sink: Option<Arc<dyn PartFile>>
 
 fn grant(shared: &Shared, transfer: TransferId, what: Grant) {
     if let Some(grant) = shared.transfers.borrow_mut().get_mut(&transfer).and_then(|running| running.grant.take()) {
-        // It may have been broken off; its end is reported either way.
+        // It may have been aborted; its end is reported either way.
         let _ = grant.send(what);
     }
 }
@@ -75,7 +75,7 @@ fn break_off(shared: &Rc<Shared>, transfer: TransferId) {
     running.task.abort();
     let shared = Rc::clone(shared);
     tokio::task::spawn_local(async move {
-        // Nothing is written any more when this returns; then the connection's own task closes it.
+        // Nothing more is written once this returns; then the connection's own task closes it.
         let _ = running.task.await;
         tokio::task::yield_now().await;
         // An HTTP/2 connection outlives its streams.

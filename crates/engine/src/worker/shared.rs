@@ -1,5 +1,5 @@
-//! What the tasks of one worker share: its connections, its running transfers, and the way back to
-//! the dispatcher. Used by one thread.
+//! What the tasks of one worker share: its connections, its running transfers, and the queue to the
+//! dispatcher. Used by one thread.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -18,13 +18,13 @@ use crate::source::http::connection::Connection;
 use crate::source::http::network::Network;
 use crate::storage::PartFile;
 
-/// So many profiles are kept ready.
+/// The networks of this many profiles are cached.
 const PROFILES_KEPT_MAX: usize = 64;
 
-/// What the tasks of one worker share.
+/// The state that the tasks of one worker share.
 pub(crate) struct Shared {
     network: Arc<Network>,
-    /// Those of jobs whose connections are made in another way.
+    /// For jobs that make their connections in another way than the session.
     networks: RefCell<HashMap<Profile, Arc<Network>>>,
     pub(crate) transfers: RefCell<HashMap<TransferId, Running>>,
     connections: RefCell<HashMap<SlotId, Connection>>,
@@ -44,7 +44,7 @@ impl Shared {
         }
     }
 
-    /// What makes connections of this profile.
+    /// The network that makes connections of this profile.
     ///
     /// # Errors
     /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) for a CA file or a proxy that cannot be used.
@@ -58,7 +58,7 @@ impl Shared {
         let network = Arc::new(self.network.of_profile(profile)?);
         let mut networks = self.networks.borrow_mut();
         if networks.len() >= PROFILES_KEPT_MAX {
-            // Those in use live on with their transfers.
+            // Networks in use live on in their transfers.
             networks.clear();
         }
         networks.insert(profile.clone(), Arc::clone(&network));
@@ -66,11 +66,11 @@ impl Shared {
     }
 
     pub(crate) fn report(&self, message: Message) {
-        // The dispatcher is gone only when everything is being torn down.
+        // The dispatcher is gone only during teardown.
         let _ = self.reports.put(message);
     }
 
-    /// The slot's open connection, if it has one; HTTP/2 ones stay in the table.
+    /// The slot's open connection, if it has one; HTTP/2 connections stay in the table.
     pub(crate) fn take_connection(&self, slot: SlotId) -> Option<Connection> {
         let mut connections = self.connections.borrow_mut();
         let shared = match connections.get(&slot) {
@@ -92,12 +92,12 @@ impl Shared {
         self.connections.borrow_mut().remove(&slot);
     }
 
-    /// Forgets the slot's connection unless somebody has made a new one meanwhile.
+    /// Forgets the slot's connection, unless another task has made a new one in the meantime.
     pub(crate) fn forget_closed(&self, slot: SlotId) {
         self.connections.borrow_mut().retain(|other, connection| *other != slot || !connection.is_closed());
     }
 
-    /// Who holds this may connect for the slot.
+    /// The holder of this lock may connect for the slot.
     pub(crate) fn gate(&self, slot: SlotId) -> Rc<Mutex<()>> {
         Rc::clone(self.gates.borrow_mut().entry(slot).or_default())
     }
@@ -112,15 +112,15 @@ impl Shared {
     }
 }
 
-/// What becomes of the body of a probe.
+/// What to do with the body of a probe.
 pub(crate) enum Grant {
-    /// It goes to this file.
+    /// Write it to this file.
     Write(Arc<dyn PartFile>),
-    /// It is handed on, to be compared with a file that is there.
+    /// Return it, to be compared with an existing file.
     Gather,
 }
 
-/// How a running transfer is reached.
+/// The handles of a running transfer.
 pub(crate) struct Running {
     pub(crate) slot: SlotId,
     pub(crate) task: JoinHandle<()>,

@@ -1,22 +1,21 @@
-//! Timeouts that do not blame a peer for what happened here: a process that was stopped (Ctrl-Z, a
-//! debugger, a suspended machine) finds its timers expired and what has come meanwhile unread.
+//! Timeouts that do not blame a peer for a pause of this process: one that was stopped (Ctrl-Z, a debugger, a
+//! suspended machine) wakes with its timers expired and received data unread.
 
 use std::pin::pin;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-/// Whoever wakes up so much later than the timer said was not running.
+/// A process that wakes this much later than its timer was stopped.
 const LATE: Duration = Duration::from_secs(1);
-/// What has come already is read within this.
+/// Time to read the data that has already arrived.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// The time was over before the future was.
+/// The timeout elapsed before the future was ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Elapsed;
 
-/// Waits for a future for so long, as far as this process was running. What is there already counts as
-/// come in time.
+/// Waits up to `limit` for a future, and again if the process was stopped. Data that has arrived counts as in time.
 pub(super) async fn patient<F: Future>(limit: Duration, future: F) -> Result<F::Output, Elapsed> {
     let mut future = pin!(future);
     loop {
@@ -58,7 +57,7 @@ mod tests {
     fn who_was_stopped_waits_once_more() {
         block_on(async {
             let coming = tokio::time::sleep(LIMIT * 5);
-            // The clock goes on while nobody runs.
+            // The clock advances while the process is stopped.
             let stopped = async {
                 tokio::time::advance(LIMIT * 4).await;
                 std::future::pending::<()>().await;

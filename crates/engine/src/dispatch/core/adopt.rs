@@ -1,19 +1,19 @@
-//! Takes over what an earlier run left of a file.
+//! Takes over the data of an earlier run.
 
 use crate::dispatch::job::Job;
 use crate::journal::{Journal, Verified};
 
-/// Takes over what an earlier run left.
+/// Takes over the data of an earlier run.
 pub(super) fn adopt(job: &mut Job, journal: Journal) {
     let source = job.sources.position_of(&journal.identity.url).unwrap_or(job.sources.lead());
     if source != job.sources.lead() && job.lead().told.is_none() {
-        // Nobody was asked yet: the source whose version is known leads.
+        // No source was asked yet: the one whose version is known becomes the lead.
         job.change_lead(source);
     }
     job.sources[source].told = Some(journal.identity.evidence.clone());
     let is_of_lead = source == job.sources.lead();
     if is_of_lead {
-        // An earlier run may not have asked for the digest, which is of the same version.
+        // An earlier run may not have requested the digest; it is of the same version.
         let given = job.content.held.digest.take();
         job.content.held = journal.identity.evidence;
         job.content.held.digest = job.content.held.digest.take().or(given);

@@ -1,6 +1,6 @@
-//! A file begins again, because answers tell another version or bytes differ. What was begun stays
-//! open and on the disk until an answer brings the other version: the next one may be of the first
-//! again, or of something that is not the file at all.
+//! Restarts a file, because responses report another version or bytes differ. The old data stays open and on
+//! the disk until a response sends the other version: the next response may be of the first version again, or
+//! not the file at all.
 
 use super::Core;
 use super::doubt::{KEPT, UNKNOWN_MAX};
@@ -14,7 +14,7 @@ use crate::message::{CommitRequest, Effect, Fate, Head, Time};
 use crate::plan::TransferId;
 use crate::secret;
 
-/// After so many changes, one unsegmented stream is tried; after that one, it fails.
+/// After this many restarts, one unsegmented stream is tried; if that does not help, the job fails.
 pub(super) const RESTARTS_MAX: u32 = 3;
 
 impl Core {
@@ -30,17 +30,17 @@ impl Core {
         self.close(now, id, Closing::Restart { reason: reason.to_owned(), is_by_version: by == By::Version });
     }
 
-    /// Whether an answer is of the version that is kept beside what came since, and not of that.
+    /// Whether a response is of the old version that is kept beside the current one, and not of the current one.
     pub(super) fn serves_old(&self, id: JobId, head: &Head) -> bool {
         let Some(job) = self.jobs.get(&id) else { return false };
-        // However weakly: how it is gone on with is decided when it has its name back.
+        // Weak evidence is enough: how to resume it is decided once it has its name back.
         let is_same = |version: &Evidence| version.compare(&head.evidence).is_same();
         let is_old = !job.sources.is_many() && job.old.is_there && job.old.evidence.as_deref().is_some_and(is_same);
         is_old && !is_same(job.version_begun())
     }
 
-    /// The version that is kept beside what came since is served again, and that other one is not: it goes
-    /// on with the first. False if it is not, or if versions keep changing.
+    /// Resumes the old version if it is served again and the current one is not. False if that is not so, or
+    /// if versions keep changing.
     pub(super) fn takes_back(&mut self, now: Time, id: JobId, head: &Head) -> bool {
         if !self.serves_old(id, head) {
             return false;
@@ -56,7 +56,7 @@ impl Core {
         true
     }
 
-    /// The version that is kept beside what came gets its name back, and that is kept beside it.
+    /// Gives the old version its name back, and keeps the current one beside it.
     pub(super) fn take_back(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let fate = if job.is_worth_keeping() { Fate::Exchanged } else { Fate::Discarded };
@@ -74,7 +74,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.content.fetched_bytes += job.content.done.covered().saturating_sub(job.content.resumed_bytes);
         job.keep_version();
-        // Bytes that differ are of no version that could come back.
+        // If bytes differ, there is no version that could come back.
         let held = (is_by_version && job.is_worth_keeping() && !job.sources.is_many()).then(|| job.journal());
         job.lead_mut().go_back();
         job.forget();
@@ -87,8 +87,8 @@ impl Core {
         self.effects.push(Effect::Report(Event::Restarted { job: id, reason }));
     }
 
-    /// Whether the answer that was to bring another version does not: the first one is served again and
-    /// gone on with, or nothing shows that it is the file.
+    /// Whether the response that was to be of another version is not: the first version is served again and
+    /// resumed, or nothing shows that it is the file.
     pub(super) fn is_not_replaced(&mut self, now: Time, id: JobId, transfer: TransferId, head: &Head) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else { return true };
         if !std::mem::take(&mut job.old.is_replacing) {

@@ -1,5 +1,5 @@
-//! The server has answered the first request: which name, is it there already, what of an earlier
-//! run fits, and where the body goes.
+//! The server has responded to the first request: decides the name, whether the file already exists, which
+//! data of an earlier run fits, and where the body goes.
 
 use bytes::Bytes;
 
@@ -19,7 +19,7 @@ use crate::name;
 use crate::options::Existing;
 use crate::plan::TransferId;
 
-/// A part where the whole was asked for is taken so often.
+/// A part is accepted this often where the whole was requested.
 const PART_ANSWERS_MAX: u32 = 3;
 
 impl Core {
@@ -56,15 +56,15 @@ impl Core {
         let answered = Box::new(Answered { head, whole });
         let held = job.naming.reserved;
         if self.names.reserve(job) && held == job.naming.reserved {
-            // What was found under this name is known already.
+            // What exists under this name is already known.
             let partial = job.part.journal.take().map(|journal| *journal);
             return self.place(now, id, answered, partial);
         }
         self.prepare(now, id, Some(answered));
     }
 
-    /// The whole file comes where a part of it is held. How long it has to be, if that is known; nothing if the
-    /// answer was dealt with.
+    /// The whole file comes although a part of it exists. Returns the length that it must have, if known;
+    /// `None` if the response was dealt with.
     fn comes_over_held(
         &mut self,
         now: Time,
@@ -75,7 +75,7 @@ impl Core {
     ) -> Option<Option<u64>> {
         let job = self.jobs.get_mut(&id)?;
         let verdict = job.content.held.compare(&head.evidence);
-        // Who tells no length has that of the version that it names.
+        // A response without a length has that of the version that it names.
         let may_have_length = head.total_bytes.is_none() || head.total_bytes == job.content.total_bytes;
         if !is_at_hand && verdict.joins() && may_have_length && !job.ranges.needs_sample {
             self.stream_over(id, transfer, head);
@@ -88,7 +88,7 @@ impl Core {
             return None;
         }
         if job.ranges.is_last_resort && verdict.is_different() {
-            // The last try was for ranges; that it is another version has to be said twice.
+            // That was the last attempt for ranges; another version must be reported twice.
             job.tries.failures.clear();
         } else if job.ranges.is_last_resort {
             let text = format!("the server has another version ({})", job.content.held.differences(&head.evidence));
@@ -101,7 +101,7 @@ impl Core {
         }
         let job = self.jobs.get_mut(&id)?;
         let reason = "the server does not serve ranges, so that what has come cannot be added to".to_owned();
-        // Where there are no ranges, there will be none later: nothing of it can be gone on with.
+        // If there are no ranges now, there will be none later: this data could never be resumed.
         if !job.ranges.are_denied {
             job.keep_version();
         }
@@ -112,7 +112,7 @@ impl Core {
         Some(expected_bytes)
     }
 
-    /// The answer's version is the one that comes.
+    /// Takes over the version of the response.
     fn take_over(&mut self, id: JobId, transfer: TransferId, head: &Head, expected_bytes: Option<u64>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.content.total_bytes = head.total_bytes;
@@ -124,7 +124,7 @@ impl Core {
         job.ranges.needs_overlap = !head.tells_length;
         job.content.held = head.evidence.clone();
         job.lead_mut().told = Some(head.evidence.clone());
-        // Bytes that were encoded on the way are others each time, and so are their offsets.
+        // Bytes that were encoded on the way, and their offsets, differ each time.
         job.ranges.are_denied = head.refuses_ranges || head.evidence.content_encoding.is_some();
         job.ranges.segmented = if job.ranges.are_denied { Segmented::Refused } else { job.ranges.segmented };
         job.lead_mut().patience = 0;
@@ -136,13 +136,13 @@ impl Core {
         }
     }
 
-    /// A file that has no name yet gets the one that its server or its URL gives it.
+    /// Names a file that has no name yet, by its server or its URL.
     fn name_by(&mut self, id: JobId, head: &Head) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if std::mem::replace(&mut job.naming.is_named, true) {
             return;
         }
-        // A mirror does not name the file by its URL.
+        // A mirror's URL does not name the file.
         let url = if job.sources.lead() == 0 { job.lead().url() } else { &job.spec.url };
         let plain = head.file_name.clone().unwrap_or_else(|| name::safe::from_url(url));
         job.naming.plain_name = self.names.safe(&plain);
@@ -150,8 +150,8 @@ impl Core {
         job.naming.path = job.naming.dir(&self.settings.dir).join(&job.naming.plain_name);
     }
 
-    /// Whether a server sends the first part once more, where the whole was asked for because no range
-    /// brought the rest: it never will.
+    /// Whether a server sends the first part once more, although the whole was requested because no range
+    /// fetched the rest: it never will.
     fn is_part_again(&mut self, now: Time, id: JobId, head: &Head) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else { return true };
         job.content.part_answers += u32::from(head.is_part);
@@ -164,8 +164,8 @@ impl Core {
         true
     }
 
-    /// The server has no ranges and sends the whole file once more. It is the version that is there,
-    /// so that the same bytes are written over, and nothing is lost if it breaks off.
+    /// The server has no ranges and sends the whole file once more. It is the existing version, so the same
+    /// bytes are overwritten, and nothing is lost if it breaks off.
     fn stream_over(&mut self, id: JobId, transfer: TransferId, head: &Head) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if let (None, Some(expected)) = (head.total_bytes, job.content.total_bytes) {
@@ -181,8 +181,8 @@ impl Core {
         }
     }
 
-    /// The body does not say how long it is, and the file is known to be this long: a byte more shows that
-    /// the body is not.
+    /// The body does not announce its length, but that of the file is known: one more byte shows that the
+    /// body is longer.
     fn expect_length(&mut self, id: JobId, transfer: TransferId, expected_bytes: u64) {
         if let Some(job) = self.jobs.get_mut(&id) {
             job.content.total_bytes = Some(expected_bytes);
@@ -193,7 +193,7 @@ impl Core {
         }
     }
 
-    /// Whether a mirror that takes the place of another has a file of another length.
+    /// Whether a mirror that replaces another source has a file of another length.
     fn has_other_length(&mut self, now: Time, id: JobId, head: &Head, expected_bytes: Option<u64>) -> bool {
         let Some(job) = self.jobs.get(&id) else { return true };
         let told = job.content.told_bytes.filter(|told| expected_bytes == Some(*told));
@@ -204,8 +204,8 @@ impl Core {
         true
     }
 
-    /// The whole file was asked for because its ranges had failed, and it comes from another place now,
-    /// with the same tag: its samples have to show that it is the file, and its ranges may well work.
+    /// The whole file was requested because its ranges had failed. It now comes from another URL with the
+    /// same tag: samples must show that it is the file, and its ranges may well work.
     fn compare_first(&mut self, id: JobId, transfer: TransferId) {
         self.drop_transfers(&[transfer]);
         let Some(job) = self.jobs.get_mut(&id) else { return };
@@ -219,11 +219,11 @@ impl Core {
         job.tries.failures.clear();
     }
 
-    /// Name and answer are known, and what is there under the name.
+    /// The name and the response are known, and what exists under the name.
     pub(super) fn place(&mut self, now: Time, id: JobId, answered: Box<Answered>, partial: Option<Journal>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.must_check_existing() {
-            // The answer has given it this name.
+            // The response has given it this name.
             job.part.journal = partial.map(Box::new);
             return self.check_existing(id, Some(answered));
         }
@@ -233,7 +233,7 @@ impl Core {
         }
     }
 
-    /// The same where a file has the name already.
+    /// The same if a file has the name already.
     fn place_beside_existing(&mut self, now: Time, id: JobId, answered: Box<Answered>, partial: Option<Journal>) {
         let decision = self.decide_existing(id);
         let Some(job) = self.jobs.get_mut(&id) else { return };
@@ -254,13 +254,13 @@ impl Core {
         }
     }
 
-    /// The name is free, or may be taken.
+    /// The name is free, or its file may be replaced.
     fn place_here(&mut self, now: Time, id: JobId, answered: Box<Answered>, partial: Option<Journal>) {
         if self.refuses_size(now, id, partial.as_ref()) {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        // Before anything that is given up for it is told.
+        // Describes the file before existing data is given up for it.
         let event = Event::Answered {
             job: id,
             url: crate::secret::shown_url(job.lead().url()),
@@ -284,8 +284,8 @@ impl Core {
         }
     }
 
-    /// What an earlier run began is under the name. The answer back if it begins anew; nothing if what was begun
-    /// is gone on with, or was dealt with.
+    /// An earlier run has left data under the name. Returns the response if the file starts over; `None` if
+    /// the data is resumed, or the response was dealt with.
     fn begins_beside(
         &mut self,
         now: Time,
@@ -302,12 +302,12 @@ impl Core {
             && job.may_be_of(journal.identity.given)
             && journal.identity.evidence.shares_tag(&job.content.held);
         let is_of_other_source = has_equal_length && job.is_of_other_source(&journal.identity.url);
-        // The next answer to a range decides, by what it says or by bytes that overlap.
+        // The next response to a range decides, by what it says or by overlapping bytes.
         let may_be_same = !verdict.is_different() && has_equal_length && !job.ranges.are_denied;
         if job.spec.same_content && (!verdict.joins() || !is_ours) {
             job.link = Link::doubted();
         } else if !verdict.joins() && is_other_link {
-            // As a link that has expired and a new one: samples decide.
+            // Like a new link for one that has expired: samples decide.
             job.link = Link::doubted_by_samples();
         } else if !verdict.joins() && !is_of_other_source && !is_ours {
             self.refuse_foreign(now, id, answered, journal);
@@ -319,8 +319,8 @@ impl Core {
         None
     }
 
-    /// What an earlier run began is another version, as far as is known: it gives way once that was said often
-    /// enough.
+    /// The data of an earlier run seems to be of another version: it gives way once enough responses have
+    /// said so.
     fn begins_instead(
         &mut self,
         now: Time,
@@ -347,16 +347,16 @@ impl Core {
         Some(answered)
     }
 
-    /// The body that comes gets a partial file.
+    /// Opens a partial file for the body.
     fn open_part(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if let (Some(entry), true) = (job.entry, job.has_name_of_list()) {
-            // The next run finds what comes now under this name.
+            // The next run finds the data under this name.
             let name = job.naming.path.strip_prefix(&self.settings.dir).unwrap_or(&job.naming.path).to_owned();
             self.effects.push(Effect::Settle(Settled { entry, state: SettledState::Named(name) }));
         }
         job.phase = Phase::Opening;
-        // What was begun under another name keeps that.
+        // Data that was started under another name keeps that name.
         let keeps_old =
             std::mem::take(&mut job.old.is_to_be_kept) && !(job.part.is_open && job.naming.part_of != job.naming.path);
         job.part.is_open = true;
@@ -372,8 +372,8 @@ impl Core {
         self.ask_disk(id, Effect::Open(OpenRequest::Open(Box::new(open))));
     }
 
-    /// A page came instead of the file. What is held stays, and the file is asked for again; where
-    /// nothing is, it fails at once.
+    /// A page came instead of the file. Existing data stays, and the file is requested again; without any,
+    /// the job fails at once.
     fn page_instead(&mut self, now: Time, id: JobId, transfer: TransferId, head: &Head) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let error = page_error(job, head);
@@ -393,13 +393,13 @@ impl Core {
         }
     }
 
-    /// Whether one more answer is wanted before what is held gives way to what this one brings.
+    /// Whether to ask for one more response before existing data gives way to this one.
     fn must_ask_again(&mut self, now: Time, id: JobId, head: &Head, verdict: Verdict) -> bool {
         let serves_old = self.serves_old(id, head);
         let Some(job) = self.jobs.get_mut(&id) else { return true };
         let held = job.version_begun();
-        // Another length, or not a word about the version where one is held: it may not be the file at all.
-        // What was encoded on the way is not what is held either. A mirror may say less, if as much is to come.
+        // With another length or encoding, or without a version where one is known, it may not be the file at
+        // all. A mirror may say less, if its length is the same.
         let is_like = !held.has_other_length(&head.evidence) && held.content_encoding == head.evidence.content_encoding;
         let is_mirror = held.is_elsewhere(&head.evidence) && held.total_bytes == head.total_bytes;
         let is_nameless = held.tells_version() && !head.evidence.tells_version() && !is_mirror;
@@ -430,7 +430,7 @@ impl Core {
         }
         job.phase = Phase::Ready;
         job.answer.probe = None;
-        // Where it was sent to may be what is wrong.
+        // The URL that it was redirected to may be what is wrong.
         job.lead_mut().go_back();
         let running = job.transfers.clone();
         self.drop_transfers(&running);
@@ -438,8 +438,7 @@ impl Core {
         true
     }
 
-    /// What an earlier run left under this name is of another URL, and nothing shows that it is the
-    /// same file.
+    /// The data of an earlier run under this name is from another URL, and nothing shows that it is the same file.
     fn refuse_foreign(&mut self, now: Time, id: JobId, answered: Box<Answered>, journal: Journal) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.existing_said(self.settings.existing) == Existing::AutoRename {

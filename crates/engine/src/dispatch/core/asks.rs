@@ -1,6 +1,6 @@
-//! What providers ask of their services: small documents, which go before files. Each takes a connection
-//! within the caps of its host, and has the retries and waits of the session; a service that asks for
-//! patience is not asked anything else meanwhile, and files go on.
+//! Providers' questions to their services: small documents, requested before files. Each takes a connection
+//! within the caps of its host, and has the retries and the backoff of the session; a service that sends
+//! `Retry-After` gets no other question meanwhile, while files continue.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ use crate::plan::piece::{OPEN_END, Piece};
 use crate::secret;
 use crate::source::redirect_rules;
 
-/// A longer wait that a service asks for is left to the provider.
+/// A service's longer `Retry-After` is left to the provider.
 const PATIENCE_MAX: Time = Time::from_secs(60);
 
 impl Core {
     pub(super) fn ask(&mut self, ask: Box<Ask>) {
-        // Dropped, it is answered: the session ends.
+        // Dropping it answers it: the session is ending.
         if self.course.stopped.is_none() {
             let at = (ask.url.clone(), ask.origin.clone());
             self.asks.waiting.push_back(Box::new(Pending {
@@ -35,7 +35,7 @@ impl Core {
         }
     }
 
-    /// Sends those for which there is a connection.
+    /// Sends those that get a connection.
     pub(super) fn send_asks(&mut self, now: Time) {
         let mut from = 0;
         while let Some((at, pending)) = self.asks.next(now, from) {
@@ -61,7 +61,7 @@ impl Core {
             slot: taken.slot,
             alpn: taken.alpn,
             url,
-            // What the user gave is for the files, not for the service.
+            // The user's headers and credentials are for the files, not for the service.
             is_own_origin: false,
             keeps_credentials: false,
             is_given: true,
@@ -81,7 +81,7 @@ impl Core {
         Ok(())
     }
 
-    /// Whether a request that ended was one of a provider's.
+    /// Handles the end of a provider's request; gives any other end back.
     pub(super) fn was_ask(&mut self, now: Time, ended: Ended) -> Result<(), Ended> {
         let Some(Running { pending, slot, .. }) = self.asks.running.remove(&ended.transfer) else {
             return Err(ended);
@@ -134,7 +134,7 @@ impl Core {
         }
         let wait = asked.max(backoff::wait(attempts, &mut self.random));
         pending.not_before = self.slots.retry_at(&host, now + wait);
-        // Where redirects led to may be what is wrong.
+        // The URL that redirects led to may be what is wrong.
         pending.at = (pending.ask.url.clone(), pending.ask.origin.clone());
         pending.redirects = 0;
         self.asks.held.retain(|_, until| *until > now);
@@ -145,7 +145,7 @@ impl Core {
         self.asks.waiting.push_back(pending);
     }
 
-    /// The session stops: nobody is answered any more.
+    /// The session stops: drops all questions without an answer.
     pub(super) fn drop_asks(&mut self) {
         self.asks.waiting.clear();
         for (transfer, running) in std::mem::take(&mut self.asks.running) {

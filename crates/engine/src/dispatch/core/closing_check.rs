@@ -1,6 +1,6 @@
-//! The closing check: what came in several answers, was resumed, or took its time ends with one
-//! conditional request, which asks whether the server still has the version. A change that two
-//! answers tell makes a file of several answers begin again; a refusal of the request means nothing.
+//! The closing check: a file that came in several responses, was resumed, or took long ends with one
+//! conditional request: does the server still have this version? If two responses report a change, a file of
+//! several responses restarts; a refusal of the request means nothing.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use crate::message::{End, FetchKind, Head, Time};
 use crate::plan::piece::Piece;
 use crate::source::redirect_rules;
 
-/// A single answer that took longer than this is checked.
+/// A single response that took longer than this is checked.
 const SINGLE_ANSWER_MAX: Time = Time::from_secs(2);
-/// The check waits no longer than this for a connection and its answer.
+/// The check waits no longer than this for a connection and its response.
 const CHECK_WITHIN: Time = Time::from_secs(10);
 
 impl Core {
-    /// Begins the check, if the file needs one.
+    /// Starts the check, if the file needs one.
     pub(super) fn begin_check(&mut self, now: Time, id: JobId) -> bool {
         let believes_server = self.settings.server_digests;
         let Some(job) = self.jobs.get_mut(&id) else { return false };
@@ -41,7 +41,7 @@ impl Core {
             return;
         }
         if now >= since + CHECK_WITHIN {
-            // One that is under way is broken off; its end says nothing any more.
+            // A request in flight is aborted; its end says nothing any more.
             let running: Vec<_> = job.transfers.clone();
             self.drop_transfers(&running);
             return self.close_check(now, id, FinalCheck::Current);
@@ -78,8 +78,8 @@ impl Core {
         self.close_check(now, id, closing);
     }
 
-    /// What an answer means that is not 304; nothing if another one is asked for first, or the file goes on
-    /// with the version that is kept beside it.
+    /// What a response other than 304 means; `None` if another one is requested first, or the job resumes the
+    /// version that is kept beside the file.
     fn check_says_other(&mut self, now: Time, id: JobId, head: &Head) -> Option<FinalCheck> {
         let is_page = self.is_page(id, head);
         let Some(job) = self.jobs.get_mut(&id) else { return Some(FinalCheck::Current) };
@@ -115,7 +115,7 @@ impl Core {
 }
 
 impl Job {
-    /// Whether its bytes are of several answers.
+    /// Whether its bytes are of several responses.
     fn is_several(&self) -> bool {
         self.content.answers > 1 || self.content.resumed_bytes > 0
     }

@@ -1,4 +1,4 @@
-//! Who fetches what next: gives connections to jobs that can use them.
+//! Gives connections to jobs that can use them, and decides what each one fetches.
 
 use std::sync::Arc;
 
@@ -18,13 +18,13 @@ use crate::plan::{Active, Next, TransferId, View};
 use crate::ranges::ByteRange;
 use crate::size;
 
-/// So many ranges in a row may be answered with something else before none is asked for any more.
+/// After this many range requests in a row that got something else, no more are sent.
 pub(super) const RANGE_TRIES: u32 = 3;
-/// What one connection brings within this time is not worth a second one.
+/// What one connection can fetch within this time is not worth a second one.
 pub(super) const ALONE_SECONDS_MAX: f64 = 1.0;
 
 impl Core {
-    /// Sends what requests a job can use and the caps allow.
+    /// Sends all requests that a job can use and the caps allow.
     pub(super) fn connect(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
         match job.phase {
@@ -50,12 +50,12 @@ impl Core {
         }
     }
 
-    /// One more request for a job whose bytes come; false if there is none to send now.
+    /// Sends one more request for a job in progress; false if there is none to send now.
     fn fetch_more(&mut self, now: Time, id: JobId) -> bool {
         let job = &self.jobs[&id];
         let is_alone = job.transfers.is_empty();
         if is_alone && job.part.is_open && job.content.is_whole() {
-            // Its last transfer broke when nothing was missing any more, as that of an empty file can.
+            // Its last transfer broke when nothing was missing, as can happen with an empty file.
             self.complete(now, id);
             return false;
         }
@@ -75,7 +75,7 @@ impl Core {
             return false;
         }
         if job.content.total_bytes.is_none() || job.ranges.segmented == Segmented::Refused {
-            // Not under a save that is on its way: its journal would claim what is then cut off.
+            // Not during a save: its journal would claim bytes that are then cut off.
             return is_alone && !job.part.is_saving && self.go_on_without_ranges(now, id);
         }
         if job.ranges.needs_sample {
@@ -85,7 +85,7 @@ impl Core {
             return false;
         }
         if job.demand(self.settings.server_digests).is_none() {
-            // Nothing would show that two pieces are of two versions.
+            // Nothing would show that two pieces are of different versions.
             return is_alone && self.next_stream(now, id);
         }
         let lead = job.sources.lead();
@@ -100,7 +100,7 @@ impl Core {
         }
     }
 
-    /// Whether several sources bring pieces of a file. Where nothing would show that two pieces are of two
+    /// Whether several sources send pieces of a file. If nothing would show that two pieces are of different
     /// versions, the others only stand by.
     pub(super) fn comes_from_many(&self, job: &Job) -> bool {
         job.sources.is_many()
@@ -108,9 +108,9 @@ impl Core {
             && job.demand(self.settings.server_digests).is_some()
     }
 
-    /// Nothing runs, and no range was served. Some of the servers behind a name may well serve them,
-    /// so that one is asked for a few times before everything is fetched from the first byte; true
-    /// if that is to be done now.
+    /// Nothing runs, and no range was served. Another server behind the same name may well serve one, so a
+    /// range is requested a few more times before everything is fetched from the first byte. True if a range
+    /// is to be requested now.
     pub(super) fn go_on_without_ranges(&mut self, now: Time, id: JobId) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else { return false };
         let may_ask = job.content.total_bytes.is_some()
@@ -129,8 +129,8 @@ impl Core {
         true
     }
 
-    /// Without ranges, what came is fetched again from the first byte. If the length is known, it
-    /// stays until an answer tells whether it is of the same version.
+    /// Without ranges, everything is fetched again from the first byte. If the length is known, the existing
+    /// data stays until a response shows whether it is of the same version.
     fn begin_again_at_zero(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.phase = Phase::Ready;
@@ -140,8 +140,8 @@ impl Core {
         }
     }
 
-    /// What is missing, in one stream: where versions cannot be told apart, what came last is fetched
-    /// again before it and compared. Always false: there is nothing more to send.
+    /// Requests the missing data in one stream. If versions cannot be told apart, the existing data
+    /// right before it is refetched and compared. Always false: there is nothing more to send.
     fn next_stream(&mut self, now: Time, id: JobId) -> bool {
         let job = &self.jobs[&id];
         let Some(total_bytes) = job.content.total_bytes else { return false };
@@ -152,14 +152,14 @@ impl Core {
         let before = job.content.done.iter().find(|range| range.end == gap.start);
         let attempts = job.tries.failures.get(&gap.start).map_or(0, |failure| failure.attempts);
         let Some(overlap) = before.map(|range| match job.content.held.can_join() {
-            // The version is certain: they only show that the answer is the range.
+            // The version is certain: the overlap only shows that the response is the range.
             true => range.len().min(samples::OVERLAP_OF_RANGE_BYTES),
             false => samples::overlap_of(range.len(), attempts),
         }) else {
             self.begin_again_at_zero(id);
             return false;
         };
-        // Where nothing was ever said of the version, bytes that overlap are all there is.
+        // If nothing was ever said about the version, the overlap is all there is.
         let demand = match &job.content.held {
             held if held.is_silent() => Demand::NotDifferent,
             held if held.can_join() => Demand::Same,
@@ -177,8 +177,8 @@ impl Core {
         false
     }
 
-    /// A file's host answers nobody. What has failed once goes behind those that were not asked for yet, once:
-    /// one of them may show that the host is alive.
+    /// A file's host fails everybody. A file that has failed once goes behind the files that were not
+    /// requested yet, once: one of them may show that the host is alive.
     pub(super) fn leave_to_host(&mut self, now: Time, id: JobId, attempts: u32, error: Error) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let others = self.turns.waiting.len_of(|host| *host == *job.lead().host());
@@ -189,8 +189,8 @@ impl Core {
         self.close(now, id, Closing::Requeue);
     }
 
-    /// Whether a file that was put behind the others of its host fails now, with what it failed of: none of
-    /// them was answered.
+    /// Whether a file that was put behind the others of its host now fails with its old error: none of them
+    /// got anything.
     pub(super) fn fails_behind(&mut self, now: Time, id: JobId) -> bool {
         let Some(job) = self.jobs.get(&id) else { return true };
         let Some(error) = job.tries.put_behind.clone().filter(|_| self.slots.is_given_up(job.lead().host(), 1, now))
@@ -201,10 +201,10 @@ impl Core {
         true
     }
 
-    /// A host that answers nobody is not waited for by each file for itself.
+    /// Files do not wait one by one for a host that fails everybody.
     fn fail_with_its_host(&mut self, now: Time, id: JobId) {
         let job = &self.jobs[&id];
-        // Those that were told to be patient count too.
+        // Waits for `Retry-After` count too.
         let attempts = job.tries.failures.get(&0).map_or(0, |failure| failure.attempts) + job.lead().patience;
         if !self.slots.is_given_up(job.lead().host(), attempts, now) {
             return;
@@ -227,7 +227,7 @@ impl Core {
         self.send(now, id, lead, kind, piece);
     }
 
-    /// The first stream runs; asks for one range beside it to see whether that works.
+    /// The first stream runs: requests one range beside it to see whether that works.
     pub(super) fn try_ranges(&mut self, now: Time, id: JobId) -> bool {
         let job = &self.jobs[&id];
         let (Some(total), Some(first)) =
@@ -239,8 +239,8 @@ impl Core {
         let Some(demand) = job.demand(self.settings.server_digests).filter(|_| !is_over) else { return false };
         let piece_size = self.settings.piece_size_bytes;
         let position = first.piece.position();
-        // Unless the user said how many, more connections have to be worth it: what the first one
-        // brings within a second is not.
+        // Unless the user set the number, more connections must be worth it: they are not if the first
+        // one needs less than a second.
         let is_slow = |rate: f64| (total.saturating_sub(position)) as f64 > rate * ALONE_SECONDS_MAX;
         let is_worth_it = job.ranges.adapt.is_exact() || first.rate.bps().is_some_and(is_slow);
         let is_large = total.saturating_sub(position) >= 2 * piece_size && job.ranges.adapt.target() > 1;
@@ -261,11 +261,11 @@ impl Core {
         false
     }
 
-    /// The next piece by the plan, from this source.
+    /// Requests the plan's next piece from this source.
     pub(super) fn next_piece(&mut self, now: Time, id: JobId, source: usize, is_trial: bool) -> bool {
         let job = &self.jobs[&id];
         let Some(total_bytes) = job.content.total_bytes else { return false };
-        // A mirror's bytes are told by what it says itself, and by the sample that it joined with.
+        // A mirror's bytes are identified by what it reports itself, and by the sample with which it joined.
         let demand = match job.demand(self.settings.server_digests) {
             Some(demand) => demand,
             None if job.sources.is_many() => Demand::NotDifferent,
@@ -318,7 +318,7 @@ impl Core {
         !is_trial
     }
 
-    /// An answer to a range was right: the first stream gets its share, the rest is free.
+    /// The response to a range was right: the first stream gets its share, the rest is free.
     pub(super) fn proven(&mut self, transfer: TransferId, head: &Head) {
         let Some(state) = self.transfers.get(&transfer) else { return };
         let (id, source) = (state.job, state.source);
@@ -345,7 +345,7 @@ impl Core {
         job.content.held.place = job.content.held.place.or(head.evidence.place);
         job.content.held.learn_digest(&head.evidence);
         if job.transfers.len() == 1 && state.url != *job.lead().url() {
-            // It was sent there when nothing else ran, and has shown that the file is there.
+            // It was redirected while nothing else ran, and has shown that the file is there.
             job.lead_mut().go_to((state.url.clone(), state.host.clone()));
         }
         if job.ranges.segmented != Segmented::Trying {
@@ -382,7 +382,7 @@ impl Core {
         Some(sent)
     }
 
-    /// The same, to where a source has sent this request.
+    /// The same, for the URL to which a source has redirected this request.
     pub(super) fn send_to(
         &mut self,
         now: Time,
@@ -438,11 +438,11 @@ impl Core {
     }
 }
 
-/// The request for a range of this source, whose answer must be of the version that it had.
+/// The request for a range from this source; the response must be of the version that it had.
 fn piece_kind(job: &Job, source: usize, range: ByteRange, demand: Demand) -> FetchKind {
     let (asked, is_lead) = (&job.sources[source], source == job.sources.lead());
     let evidence = if is_lead { job.content.held.clone() } else { asked.told.clone().unwrap_or_default() };
-    // A mirror that tells nothing by itself has joined by a sample, which is all there is.
+    // A mirror that reports no version has joined by a sample, which is all there is.
     let demand = if is_lead || evidence.can_join() { demand } else { Demand::NotDifferent };
     let if_range = if asked.distrusts_if_range { None } else { evidence.if_range() };
     FetchKind::Piece { range, overlap_bytes: 0, if_range, expect: Arc::new(evidence), demand }

@@ -1,7 +1,7 @@
-//! Answers that are right and bring next to nothing. A server may answer a range with less than was
-//! asked for (RFC 9110, section 15.3.7); one that does so each time would be asked as fast as it
-//! answers. So there is a wait between such answers, and after some the whole file is asked for. So it is
-//! where ranges come drop by drop: the whole file may come as any other.
+//! Crumbs: responses that are right but hold next to nothing. A server may answer a range with less than
+//! requested (RFC 9110, section 15.3.7); one that always does so would be asked as fast as it responds. So
+//! there is a wait between crumbs, and after some of them the whole file is requested. The same is done if
+//! ranges drip: the whole file may arrive normally.
 
 use super::Core;
 use crate::backoff;
@@ -12,12 +12,12 @@ use crate::message::{FetchKind, Time};
 
 /// Less than this is next to nothing.
 const CRUMB_BYTES: u64 = 16 << 10;
-/// So many in a row are no accident.
+/// Up to this many in a row are ignored; at the maximum, the whole file is requested.
 const CRUMBS_FREE: u32 = 8;
 const CRUMBS_MAX: u32 = 24;
 
 impl Core {
-    /// Counts what a piece brought that has come to its end; true if the file goes on in another way.
+    /// Counts the bytes of a completed piece; true if the file continues in another way.
     pub(super) fn is_crumb(&mut self, now: Time, id: JobId, transfer: &Transfer) -> bool {
         let FetchKind::Piece { range, .. } = &transfer.kind else { return false };
         let brought = transfer.brought();
@@ -36,8 +36,8 @@ impl Core {
         is_over && self.goes_on_in_one_stream(id, &Error::new(ErrorKind::Broken, text))
     }
 
-    /// Whether an answer to a range held nothing but what is there: it is as good as no range, for asked
-    /// again, the server would answer so again.
+    /// Whether the response to a range held nothing that is missing. That is as good as no range: the server
+    /// would respond the same way again.
     pub(super) fn brought_nothing(&mut self, now: Time, id: JobId, transfer: &Transfer) -> bool {
         let FetchKind::Piece { range, .. } = &transfer.kind else { return false };
         if !transfer.brought().is_empty() || range.is_empty() || transfer.in_race {
@@ -48,7 +48,7 @@ impl Core {
         true
     }
 
-    /// Leaves ranges of which next to nothing comes.
+    /// Gives up ranges that drip.
     pub(super) fn leave_dripping_ranges(&mut self, now: Time) {
         if self.settings.is_limited || self.limits.is_limited() || !self.has_quiet {
             return;

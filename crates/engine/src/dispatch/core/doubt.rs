@@ -1,9 +1,8 @@
-//! Answers that do not fit what is held. Nothing is thrown away on one of them: another connection is
-//! asked, and only a second answer that says the same of another version makes the file begin again,
-//! beside the old one. What might not be the file at all (a page), or does not say which version it
-//! is, never does; it is asked again, and then it is an error and everything stays. Answers at one time
-//! count as one: a server that is restarted says the same to all pieces. How it begins again is in
-//! `anew.rs`.
+//! Responses that do not fit the existing data. One of them discards nothing: another connection is asked,
+//! and only a second response that reports another version restarts the file, beside the old one. A response
+//! that might not be the file at all (a page), or does not report its version, never does; it is requested
+//! again, and then it is an error and all data stays. Simultaneous responses count as one: a server that
+//! restarts says the same to all pieces. The restart itself is in `anew.rs`.
 
 use std::path::{Path, PathBuf};
 
@@ -18,18 +17,18 @@ use crate::message::{CommitRequest, Effect, Head, Shape, Time};
 use crate::name::safe;
 use crate::{secret, size};
 
-/// So many answers on separate connections have to say that it is another version.
+/// This many responses on separate connections must report another version.
 const DIFFERENT_MIN: u32 = 2;
-/// An answer that proves nothing is asked for again so often.
+/// This many responses may prove nothing before that is an error.
 pub(super) const UNKNOWN_MAX: u32 = 3;
-/// So often what is held is compared with other places before anything more comes: a redirect may lead
-/// to another one each time.
+/// How often existing data is compared with other URLs before there is progress: a redirect may lead to
+/// another one each time.
 const COMPARISONS_MAX: u32 = 3;
 pub(super) const KEPT: Advice = Advice::RunAgainLaterSameContentOrRestart;
 const KEPT_PAGE: Advice = Advice::LogInThenRunAgain;
 
 impl Core {
-    /// A 206 with this range, whose version does not let it be put together with what is held.
+    /// A 206 with this range, whose version does not let it be joined with the existing data.
     pub(super) fn not_joined(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head, verdict: Verdict) {
         let job = &self.jobs[&id];
         if head.evidence.is_html && !job.content.held.is_html {
@@ -41,12 +40,12 @@ impl Core {
         }
     }
 
-    /// The bytes before a range are not those on the disk.
+    /// The bytes before a range differ from those on the disk.
     pub(super) fn other_overlap(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
         self.differs(now, id, transfer, head, "the file on the server differs from what has come", By::Bytes);
     }
 
-    /// A sample of what is there was compared.
+    /// A sample of the existing data was compared.
     pub(super) fn sampled(&mut self, now: Time, id: JobId, transfer: &Transfer, same: bool) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.ranges.needs_sample = false;
@@ -57,8 +56,8 @@ impl Core {
         self.differs(now, id, transfer, &head, "the file on the server differs from what has come", By::Bytes);
     }
 
-    /// The first answer did not tell the length; what broke off is gone on with where an answer to a
-    /// range tells it.
+    /// The first response gave no length and broke off; it can be resumed if the response to a range gives
+    /// the length.
     fn len_learnt(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.content.total_bytes.is_some() {
@@ -85,7 +84,7 @@ impl Core {
         self.refuses_size(now, id, None);
     }
 
-    /// An answer that could be the file says that it is another version.
+    /// A response that could be the file reports another version.
     pub(super) fn another_version(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
         let reason = match head.shape {
             Shape::NoSuchRange => "the server says that the range does not exist",
@@ -113,32 +112,32 @@ impl Core {
         self.ask_again(now, id, transfer, error);
     }
 
-    /// An answer does not say that it is the version that is held, nor that it is another one.
+    /// A response does not say whether it is of the version of the existing data.
     pub(super) fn unknown_version(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.link.is_doubted() {
-            // Another connection was told so before, and samples decide.
+            // Another connection got the same response before, and samples decide.
             return;
         }
         if job.content.held.shares_tag(&head.evidence) && job.tries.comparisons < COMPARISONS_MAX {
-            // Another answer would say no more.
+            // Another response would say no more.
             job.tries.comparisons += 1;
             job.link = Link::moved_by_samples();
             return;
         }
         job.tries.doubts.unknown += u32::from(job.tries.doubts.is_another_moment(now));
-        // Few retries are few answers, but no other decision.
+        // Fewer retries allow fewer responses, but lead to the same decision.
         let is_last = job.tries.doubts.unknown >= UNKNOWN_MAX.min(self.settings.retries.max(1) + 1);
         if is_last && self.takes_back(now, id, head) {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if is_last && head.shape == Shape::NoSuchRange && job.content.held.has_other_length(&head.evidence) {
-            // A refusal says how long the file is, and seldom of which version: the whole file does.
+            // A refusal gives the length of the file, but seldom its version: the whole file does.
             return self.ask_for_whole(id);
         }
         let may_be_sampled = job.content.held.may_be_sampled(&head.evidence);
-        // Samples choose the bytes, and the digest proves them in the end.
+        // Samples decide about the bytes, and the digest proves them at the end.
         let is_checked = job.promise(self.settings.server_digests).is_some_and(|promise| promise.proves());
         let is_by_digest = is_checked && job.content.held.has_equal_length(&head.evidence);
         let may_compare =
@@ -166,8 +165,7 @@ impl Core {
         }
     }
 
-    /// What is missing is not asked for any more, but everything: what is answered decides whether what is held
-    /// is of use.
+    /// Requests the whole file instead of what is missing: the response decides whether the existing data is of use.
     fn ask_for_whole(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.ranges.segmented = Segmented::Refused;
@@ -176,7 +174,7 @@ impl Core {
         job.tries.failures.clear();
     }
 
-    /// A page came where the file was asked for.
+    /// A page came instead of the file.
     pub(super) fn page_came(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.tries.doubts.unknown += u32::from(job.tries.doubts.is_another_moment(now));
@@ -190,18 +188,18 @@ impl Core {
         }
     }
 
-    /// Whether an answer is a page where the names say that the file is none.
+    /// Whether a response is a page although the names say that the file is none.
     pub(super) fn is_page(&self, id: JobId, head: &Head) -> bool {
         let job = &self.jobs[&id];
         let is_html = match head.shape {
-            // Of an answer to a range nothing has been read.
+            // Only of whole responses have bytes been read.
             Shape::Whole => {
                 head.is_page || head.evidence.is_html && !job.content.done.is_empty() && !job.content.held.is_html
             }
             _ => head.evidence.is_html && !job.content.held.is_html,
         };
         let is_page = is_html && names(job, head, page::names_no_page);
-        // Under the name of an archive, nothing that reads like a page is anything else.
+        // Under the name of an archive, whatever looks like a page is one.
         let is_no_archive = head.may_be_page && names(job, head, page::names_binary);
         let is_error = head.is_message && is_called(job, head, page::names_binary);
         (is_page || is_no_archive || is_error) && !self.settings.accept_html
@@ -212,7 +210,7 @@ impl Core {
         let error = error.with_url(secret::shown_url(&transfer.url));
         let start = transfer.piece.start();
         if let Some(job) = self.jobs.get_mut(&id) {
-            // Where it was sent to may be what is wrong, or may have expired.
+            // The URL that it was redirected to may be wrong, or may have expired.
             job.lead_mut().go_back();
         }
         self.retry_or_fail(now, id, start, error, false);
@@ -226,14 +224,14 @@ impl Core {
     }
 }
 
-/// Whether what is held, or any of the names that the file has, says this of it.
+/// Whether the existing data, or any of the file's names, says this about the file.
 fn names(job: &Job, head: &Head, says: fn(&Path) -> bool) -> bool {
-    // What is held is not a page, whatever it is called.
+    // The existing data is no page, whatever its name is.
     let holds_file = !job.content.done.is_empty() && job.content.held.tells_version() && !job.content.held.is_html;
     holds_file || is_called(job, head, says)
 }
 
-/// Whether any of the names that the file has says this of it.
+/// Whether any of the file's names says this about the file.
 fn is_called(job: &Job, head: &Head, says: fn(&Path) -> bool) -> bool {
     let given = head.file_name.as_deref().map(safe::make_safe);
     let asked = safe::make_safe(&safe::from_url(&job.spec.url));
@@ -243,7 +241,7 @@ fn is_called(job: &Job, head: &Head, says: fn(&Path) -> bool) -> bool {
     names.into_iter().flatten().any(|name: PathBuf| says(&name))
 }
 
-/// What came instead of the file.
+/// The error for what came instead of the file.
 pub(super) fn page_error(job: &Job, head: &Head) -> Error {
     let version = |is_told: bool, with: &'static str| if is_told { with } else { " without a version" };
     let length = |bytes: Option<u64>| bytes.map_or("unknown length".to_owned(), size::bytes);

@@ -1,6 +1,5 @@
-//! A file has the final name already. Evidence says whether it is this one: a note or a date that
-//! fits, a digest, its content compared. The length alone never does, and what contradicts makes it
-//! another file.
+//! A file already has the final name. Evidence decides whether it is this one: a note or a date that fits, a
+//! digest, its content compared. The length alone never does, and a contradiction makes it another file.
 
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -22,21 +21,21 @@ const UNPROVEN: &str = "a file of the same size has this name, and nothing shows
 const NO_FILE: Advice = Advice::MoveAwayOrRename;
 const TRUST_SIZE: Advice = Advice::TrustSizeOrChooseExisting;
 
-/// What is to be done about a file that has the name.
+/// What to do about an existing file.
 pub(super) enum Decision {
     There(How, Published),
     Refuse(Error),
     Rename,
     Replace,
-    /// A digest that the server gives can tell.
+    /// A digest from the server can tell.
     Digest,
     /// Only its content can tell.
     Compare,
-    /// The feed may know whose it is.
+    /// The feed may know its owner.
     AskOwner,
 }
 
-/// What the evidence beside a file says.
+/// What the evidence about an existing file says.
 enum Known {
     Same(How),
     Other(String),
@@ -44,7 +43,7 @@ enum Known {
 }
 
 impl Core {
-    /// Another file has the name, or this one is there already.
+    /// Decides whether the existing file is this one, and what to do about it.
     pub(super) fn decide_existing(&self, id: JobId) -> Decision {
         let job = &self.jobs[&id];
         let Some(existing) = &job.existing.file else { return Decision::Replace };
@@ -53,7 +52,7 @@ impl Core {
         if existing.stat.kind != StatKind::File {
             return self.decide_other(job, existing, &format!("{} has this name", existing.stat.kind.words()));
         }
-        // With a digest, the file that is there was compared before and is another one.
+        // If there is a digest, the existing file was checked before and is another one.
         if job.existing.is_checked {
             return self.decide_other(
                 job,
@@ -84,7 +83,7 @@ impl Core {
         match self.known_of(job, existing) {
             Known::Same(how) => Decision::There(how, published),
             Known::Other(why) => self.decide_other(job, existing, &why),
-            // The user wants it fetched again, or counted as done.
+            // The user wants it fetched again, unless it is known to be the same.
             Known::Nothing if policy == Policy::Overwrite => Decision::Replace,
             Known::Nothing if job.content.total_bytes.is_none() => {
                 self.decide_other(job, existing, "another file has this name, and the server does not tell a length")
@@ -96,7 +95,7 @@ impl Core {
         }
     }
 
-    /// What is known without looking at its content, the surest first; what contradicts wins.
+    /// What is known without reading its content, the surest evidence first; a contradiction wins.
     fn known_of(&self, job: &Job, existing: &Existing) -> Known {
         let stat = &existing.stat;
         if let Some(total_bytes) = job.content.total_bytes.filter(|total_bytes| *total_bytes != stat.len_bytes) {
@@ -110,8 +109,8 @@ impl Core {
                     return Known::Other("the file that has this name was changed since it was fetched".to_owned());
                 }
                 Some(_) => {
-                    // It is as we left it: a version that is as good as the same is enough, but for that of
-                    // another URL, which content has to show.
+                    // It is as we left it: weak evidence for the version is enough, unless it is of another
+                    // URL; then content decides.
                     let verdict = note.evidence.compare(&job.content.held);
                     let is_alike =
                         verdict.joins() || verdict.is_same() && !note.evidence.is_elsewhere(&job.content.held);
@@ -122,14 +121,14 @@ impl Core {
                         return Known::Other("another version of the file has this name".to_owned());
                     }
                 }
-                // A build before this one did not note what it looked like.
+                // An older build did not note its length and time.
                 None if note.evidence.compare(&job.content.held).is_different() => {
                     return Known::Other("another version of the file has this name".to_owned());
                 }
                 None => {}
             }
         } else if existing.note.is_some() && stat.len_bytes > GATHERED_BYTES_MAX {
-            // A smaller one is compared whole, which is proof, wherever it came from.
+            // A smaller file is compared whole, which is proof wherever it came from.
             return Known::Other("a file from another URL has this name".to_owned());
         }
         if self.settings.trust_size && job.content.total_bytes.is_some() {
@@ -162,7 +161,7 @@ impl Core {
         }
     }
 
-    /// Asks the feed whose the name is, which may be another entry's.
+    /// Asks the feed which entry owns the name.
     pub(super) fn ask_owner(&mut self, id: JobId, answered: Box<Answered>, partial: Option<Journal>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let Some(entry) = job.entry else { return };
@@ -191,14 +190,14 @@ impl Core {
             {
                 ExistingVerdict::Changed
             }
-            // A ledger that cannot be asked says nothing against it; its content decides.
+            // A ledger that cannot be read says nothing against it; its content decides.
             Ok(Owner::Itself { .. } | Owner::Nobody) | Err(_) => ExistingVerdict::Unowned,
         };
         let partial = job.part.journal.take().map(|journal| *journal);
         self.place(now, id, answered, partial);
     }
 
-    /// Compares its content with the server's: whole where that is little, else by samples.
+    /// Compares its content with the server's: all of it if it is small, else samples.
     pub(super) fn compare_existing(&mut self, now: Time, id: JobId, answered: Box<Answered>, partial: Option<Journal>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.part.journal = partial.map(Box::new);
@@ -226,7 +225,7 @@ impl Core {
         self.drop_transfers(&[probe]);
     }
 
-    /// Asks for the next sample of a large file.
+    /// Requests the next sample of a large file.
     pub(super) fn ask_sample_of_existing(&mut self, now: Time, id: JobId) {
         let job = &self.jobs[&id];
         let Phase::Comparing(comparison) = &job.phase else { return };
@@ -240,7 +239,7 @@ impl Core {
         self.send(now, id, lead, kind, Piece::new(range.start, range.end));
     }
 
-    /// A request whose content is to be compared has ended.
+    /// A request for content to compare has ended.
     pub(super) fn compare_ended(&mut self, now: Time, id: JobId, transfer: &Transfer, end: End) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         match end {
@@ -254,7 +253,7 @@ impl Core {
                 self.ask_disk(id, effect);
             }
             End::Dropped | End::Complete => {}
-            // The whole file was answered a moment ago: it is the range that is refused.
+            // The whole file was served a moment ago: only the range is refused.
             End::Failed { error, .. }
                 if !transfer.is_probe && !error.is_transient() && error.kind().rejection().is_some() =>
             {
@@ -262,7 +261,7 @@ impl Core {
             }
             End::Failed { error, retry_after } => {
                 if transfer.is_probe {
-                    // Its answer is asked for once more.
+                    // The whole file is requested once more.
                     job.phase = Phase::Ready;
                 }
                 self.transfer_failed(now, id, transfer, error, retry_after, false);
@@ -271,12 +270,12 @@ impl Core {
             End::NotRange(head) if head.total_bytes == job.content.total_bytes && !head.evidence.is_html => {
                 self.without_samples(now, id);
             }
-            // Or not of this version.
+            // Anything else, another version included, cannot be compared.
             _ => self.existing_compared(now, id, None),
         }
     }
 
-    /// Samples cannot be had: nothing shows that it is the file, but perhaps its note.
+    /// Samples are not available: only its note may show that it is the file.
     fn without_samples(&mut self, now: Time, id: JobId) {
         match self.jobs[&id].existing.file.as_ref().filter(|existing| self.trusts_note(id, existing)) {
             Some(existing) => {
@@ -312,7 +311,7 @@ impl Core {
         self.existing_compared(now, id, Some(is_same));
     }
 
-    /// Whether its content is the same, if that could be found out.
+    /// Ends a comparison; `is_same` is `None` if it could not be made.
     fn existing_compared(&mut self, now: Time, id: JobId, is_same: Option<bool>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let Phase::Comparing(comparison) = std::mem::replace(&mut job.phase, Phase::Ready) else { return };
@@ -336,7 +335,7 @@ impl Core {
         if answered.whole.is_some() || job.existing_said(self.settings.existing) == Policy::Fail {
             return self.place(now, id, answered, partial);
         }
-        // The answer is used up; the file is asked for again, and it is known now what is to be done.
+        // The response is used up: the file is requested again, and the verdict is known by then.
         if let Some(journal) = partial {
             super::adopt::adopt(job, journal);
         }
@@ -347,9 +346,9 @@ impl Core {
 }
 
 impl Job {
-    /// Whether the note says that this URL brought the file and that nothing was changed since, and
-    /// the server has never said a version that could contradict it. Of other URLs a note holds too
-    /// little: files may differ by their queries alone.
+    /// Whether the note says that the file came from this URL and has not changed since, and the server has
+    /// never reported a version that could contradict it. For other URLs a note holds too little: files may
+    /// differ by their queries alone.
     fn is_as_it_was_left(&self, existing: &Existing) -> bool {
         existing.is_as_noted()
             && existing.note.as_ref().is_some_and(|note| {

@@ -1,7 +1,7 @@
-//! A place whose file may be another one than the one that was begun: a new URL for an old name, or
-//! another version that the user says has the same content. A part of what is there is fetched from
-//! it first. What its answer says and how the bytes compare decides whether more comes from it; if
-//! not, the job fails and all that is there stays.
+//! The identity check of a URL whose file may not be the one that was started: a new URL for an old name, or
+//! another version that the user says has the same content. Samples of the existing data are fetched from it
+//! first. Its response and the compared bytes decide whether more is fetched from it; if not, the job fails
+//! and all existing data stays.
 
 use std::sync::Arc;
 
@@ -26,8 +26,8 @@ const BEGIN_AGAIN: Advice = Advice::RestartOrOtherName;
 const NEW_LINK: Advice = Advice::GiveNewLink;
 
 impl Core {
-    /// Takes over what an earlier run left, before anybody was asked. If it came from another URL, that
-    /// may be a new link to the same file, or a mistake.
+    /// Takes over the data of an earlier run, before any request. If it came from another URL, this one may
+    /// be a new link to the same file, or a mistake.
     pub(super) fn adopt_by_name(&mut self, id: JobId, journal: Journal) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let is_known = job.is_of(&journal.identity.url, journal.identity.given);
@@ -37,8 +37,8 @@ impl Core {
         adopt(job, journal);
     }
 
-    /// The server tells another version than the one that was begun. Whether samples are to decide
-    /// what that means; if not, the file begins again.
+    /// The server reports another version than the one that was started. Returns whether samples decide what
+    /// that means; if not, the file restarts.
     pub(super) fn doubts_change(&mut self, id: JobId) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else { return false };
         match job.link {
@@ -51,7 +51,7 @@ impl Core {
         }
     }
 
-    /// Asks for the next part of what is there. Only the source that leads can be doubted.
+    /// Requests the next sample of the existing data. Only the lead can be in doubt.
     pub(super) fn sample_link(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.tries.failures.values().any(|failure| failure.retry_at > now) {
@@ -66,7 +66,7 @@ impl Core {
         if doubt.samples.is_none() {
             let mut chosen = samples::spread(&job.content.done, IDENTITY_SAMPLES, &mut self.random);
             if !job.spec.same_content && !doubt.is_by_samples {
-                // One is enough to see what the answer says; what stands at the end says most.
+                // One is enough to see what the response says; the one at the end says most.
                 chosen = chosen.split_off(chosen.len().saturating_sub(1));
             }
             doubt.samples = Some(chosen);
@@ -79,7 +79,7 @@ impl Core {
         self.send(now, id, lead, kind, Piece::new(range.start, range.end));
     }
 
-    /// A request to a place that is doubted has ended.
+    /// A request to a URL in doubt has ended.
     pub(super) fn link_ended(&mut self, now: Time, id: JobId, transfer: &Transfer, end: End, has_progressed: bool) {
         match end {
             End::Sampled { same } => self.link_sampled(now, id, transfer, same),
@@ -129,7 +129,7 @@ impl Core {
         let left = doubt.samples.get_or_insert_default();
         left.retain(|sample| *sample != range);
         if is_likely {
-            // The tag of another URL: one sample is not enough.
+            // The tag of another URL agrees: one sample is not enough.
             doubt.is_by_samples = true;
             left.extend(samples::spread(&job.content.done, IDENTITY_SAMPLES, &mut self.random));
             left.retain(|sample| *sample != range);
@@ -150,7 +150,7 @@ impl Core {
             return self.refuse_link(now, id, error);
         }
         if head.shape != Shape::NoSuchRange && job.content.held.compare(&head.evidence).joins() {
-            // How a server without ranges is gone on with is decided where it is for all of them.
+            // How to resume from a server without ranges is decided elsewhere, for all of them.
             return self.trust_link(now, id, transfer, &head.evidence, "it tells the same version");
         }
         let range = (transfer.piece.start(), transfer.piece.end().saturating_sub(1));
@@ -159,7 +159,7 @@ impl Core {
         self.refuse_link(now, id, another_file(&text).with_advice(BEGIN_AGAIN));
     }
 
-    /// It has the file that was begun: from now on its version is the one that counts.
+    /// It has the file that was started: from now on, its version counts.
     fn trust_link(&mut self, now: Time, id: JobId, transfer: &Transfer, theirs: &Evidence, why: &str) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let evidence = Evidence {
@@ -169,7 +169,7 @@ impl Core {
             ..theirs.clone()
         };
         job.link = Link::Compared;
-        // The URL that was given may lead to another place each time.
+        // The given URL may redirect elsewhere each time.
         let lead = job.lead_mut();
         lead.go_to((transfer.url.clone(), transfer.host.clone()));
         lead.distrusts_if_range = false;
@@ -181,7 +181,7 @@ impl Core {
         self.look_whether_whole(now, id);
     }
 
-    /// Nothing is added to what is there, and nothing of it is lost.
+    /// Fails the job. Nothing is added to the existing data, and nothing of it is lost.
     fn refuse_link(&mut self, now: Time, id: JobId, error: Error) {
         let Some(job) = self.jobs.get(&id) else { return };
         let error = error.with_url(secret::shown_url(job.lead().url())).with_path(job.naming.path.clone());
@@ -190,28 +190,28 @@ impl Core {
 }
 
 impl Job {
-    /// Whether samples show that a place has the file, whatever it says of its version.
+    /// Whether samples decide that a URL has the file, whatever it says about its version.
     fn samples_decide(&self) -> bool {
         let is_by_samples = matches!(&self.link, Link::Doubted(doubt) if doubt.is_by_samples);
         self.spec.same_content || is_by_samples
     }
 
-    /// Whether a transfer that ended was to show whether its place has the file.
+    /// Whether an ended transfer was a sample of the identity check.
     pub(super) fn is_sample_of_link(&self, transfer: &Transfer) -> bool {
         let is_sample = !transfer.writes && !transfer.is_probe && transfer.source == self.sources.lead();
         is_sample && self.link.is_doubted() && matches!(self.phase, Phase::Moving)
     }
 
-    /// A link that has expired is best replaced; what is there is of use to the new one.
+    /// An expired link is best replaced; the new one can use the existing data.
     pub(super) fn with_link_advice(&self, error: Error) -> Error {
         let is_refused = error.kind().rejection().is_some_and(Rejection::is_of_place);
-        // The name of a list's entry is the list's.
+        // The name of an entry is up to its list.
         let has_use = self.entry.is_none() && self.is_worth_keeping();
         if is_refused && has_use { error.with_advice(NEW_LINK) } else { error }
     }
 }
 
-/// Why nothing is to be fetched from a place that tells this version, if samples cannot help.
+/// Why nothing may be fetched from a URL with this version, if samples cannot help.
 fn judge(ours: &Evidence, theirs: &Evidence, is_sampled: bool) -> Option<Error> {
     if ours.compare(theirs).joins() || ours.shares_tag(theirs) {
         return None;

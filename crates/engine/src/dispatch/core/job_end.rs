@@ -1,5 +1,4 @@
-//! The end of a job: closed, verified, published, failed, paused; and the step that saves what
-//! has come meanwhile.
+//! The end of a job: closed, verified, published, failed, paused; and the step that saves progress.
 
 use super::Core;
 use super::adopt::adopt;
@@ -17,8 +16,8 @@ use crate::size::bytes;
 use crate::status::JobState;
 
 impl Core {
-    /// Ends what the job does, for this reason: breaks its transfers off; the rest follows when
-    /// they have ended and the disk has answered.
+    /// Closes a job for this reason: aborts its transfers; the rest follows when they and the disk operations
+    /// have ended.
     pub(super) fn close(&mut self, now: Time, id: JobId, closing: Closing) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if let (Phase::Closing(Closing::Fail(_) | Closing::Cancel), Closing::Interrupt | Closing::Pause { .. }) =
@@ -27,13 +26,13 @@ impl Core {
             return;
         }
         if let Phase::Closing(Closing::Adopt(journal)) = std::mem::replace(&mut job.phase, Phase::Closing(closing)) {
-            // What the journal claims is still there, whatever comes instead of going on with it.
+            // The data that the journal claims still exists, whatever happens instead of resuming it.
             adopt(job, *journal);
         }
         if job.content.done.is_empty()
             && let Some(journal) = job.part.journal.take()
         {
-            // Nothing came of it yet; it stays.
+            // It was not resumed yet; its data stays.
             adopt(job, *journal);
         }
         let running = job.transfers.clone();
@@ -41,7 +40,7 @@ impl Core {
         self.closed(now, id);
     }
 
-    /// Goes on with the closing up, if nothing is under way any more.
+    /// Continues to close a job once nothing is in flight.
     pub(super) fn closed(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if !job.transfers.is_empty() || job.part.is_saving || job.part.pending > 0 {
@@ -104,7 +103,7 @@ impl Core {
         }
     }
 
-    /// Every byte is there: compare the digest, then publish.
+    /// Every byte is here: checks the digest, then publishes.
     pub(super) fn complete(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.part.is_saving {
@@ -112,7 +111,7 @@ impl Core {
             return;
         }
         if job.content.was_wrong && job.promise(self.settings.server_digests).is_none() {
-            // It was not what somebody promised, and nobody promises anything now.
+            // It once had a wrong digest, and there is none to check now.
             return self.begin_after_wrong(now, id);
         }
         if self.begin_check(now, id) {
@@ -191,7 +190,7 @@ impl Core {
                     return self.begin_after_wrong(now, id);
                 }
                 job.content.verified = Verified::Failed;
-                // The journal must say so, whatever it said before.
+                // The journal must say so, so it is saved again.
                 job.part.saved_bytes = 0;
                 self.close(now, id, Closing::Fail(error));
             }
@@ -199,7 +198,7 @@ impl Core {
         }
     }
 
-    /// What an earlier run fetched had a wrong digest then, and has no right one now.
+    /// The data of an earlier run had a wrong digest, and cannot be shown to be right now.
     fn begin_after_wrong(&mut self, now: Time, id: JobId) {
         if let Some(job) = self.jobs.get_mut(&id) {
             job.content.was_wrong = false;
@@ -207,8 +206,8 @@ impl Core {
         self.restart(now, id, "what an earlier run fetched had a wrong digest", By::Bytes);
     }
 
-    /// Somebody has cut the partial file meanwhile, or its file system leaves out zeros: what is missing
-    /// is fetched again, once.
+    /// The partial file has holes: somebody has cut it, or its file system leaves out zeros. They are fetched
+    /// again, once.
     pub(super) fn hollow(&mut self, now: Time, id: JobId, holes: &[(u64, u64)]) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.part.pending = job.part.pending.saturating_sub(1);
@@ -237,7 +236,7 @@ impl Core {
             self.unstored.bytes = self.unstored.bytes.saturating_sub(job.content.total_bytes.unwrap_or(0));
         }
         if was_stored && result.is_err() {
-            // It never was in the partial file, which may be of another version.
+            // Its bytes never were in the partial file, which may be of another version.
             job.forget_content();
         }
         match result {
@@ -250,7 +249,7 @@ impl Core {
                     && job.policy(self.settings.existing) == Existing::AutoRename =>
             {
                 if was_stored {
-                    // Its bytes are gone with the attempt; it is small.
+                    // Its bytes went with the failed attempt; it is small enough to refetch.
                     job.forget();
                     self.names.number(job);
                     self.enter_running(id);
@@ -263,7 +262,7 @@ impl Core {
             Err(error)
                 if error.kind() == ErrorKind::NameTaken && job.policy(self.settings.existing) == Existing::Skip =>
             {
-                // It is looked at as if it had been there before.
+                // Treats the other file as if it had existed before.
                 if was_stored {
                     self.enter_running(id);
                 }
@@ -273,7 +272,7 @@ impl Core {
                 let is_of_disk = !matches!(error.kind(), ErrorKind::NameTaken | ErrorKind::Digest);
                 job.part.is_disk_doubtful |= is_of_disk && !error.is_scarcity();
                 if was_stored {
-                    // Until its failure is counted, the session has not ended.
+                    // The session must not end before this failure is counted.
                     self.enter_running(id);
                 }
                 if error.kind() == ErrorKind::Digest && self.begins_with_another(now, id, &error) {
@@ -284,13 +283,13 @@ impl Core {
         }
     }
 
-    /// Looks once more for what is there under the name. What came stays, under its partial name.
+    /// Checks again what exists under the name. The data stays, under its partial name.
     fn look_again(&mut self, now: Time, id: JobId) {
         self.put_down(id);
         self.prepare(now, id, None);
     }
 
-    /// Lets go of what came, which stays on the disk, and forgets it.
+    /// Releases and forgets the data, which stays on the disk.
     pub(super) fn put_down(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.part.is_open {
@@ -316,9 +315,8 @@ impl Core {
         self.remember_done(now, id, how, published.len_bytes);
         let Some(job) = self.jobs.remove(&id) else { return };
         if job.part.is_open {
-            // There already, or come whole: what was begun beside it is of no use. Beside somebody else's
-            // file it may be.
-            // So is what was begun under another name: where it was sent to may have another file.
+            // The file existed or came whole, so the partial file beside it is of no use. Beside somebody
+            // else's file it may be, and so may one under another name: a redirect may lead to another file.
             let is_of_other_name = job.naming.part_of != job.naming.path;
             let fate = if how == How::Skipped || is_of_other_name { Fate::Kept } else { Fate::Superseded };
             self.effects.push(Effect::Commit(CommitRequest::Release {
@@ -372,7 +370,7 @@ impl Core {
         self.let_go(id);
     }
 
-    /// Drops a job that did not get its final name. What came stays, if it can be resumed.
+    /// Drops a job that did not get its final name. Its data stays, if it can be resumed.
     fn let_go(&mut self, id: JobId) {
         self.leave_running(id);
         let Some(job) = self.jobs.remove(&id) else { return };
@@ -382,14 +380,14 @@ impl Core {
             self.names.release(key);
         }
         if job.part.is_open {
-            // What was begun of another version stays until something of the new one has come.
+            // The data of an old version stays until some of the new one has arrived.
             let is_kept = job.is_worth_keeping() || job.old.is_to_be_kept;
             let fate = if is_kept { Fate::Kept } else { Fate::Discarded };
             self.effects.push(Effect::Commit(CommitRequest::Release { job: id, path: job.naming.part_of, fate }));
         }
     }
 
-    /// The feed may give a job's entry to somebody else.
+    /// Lets the feed give a job's entry to somebody else.
     pub(super) fn release(&mut self, id: JobId) {
         if let Some(entry) = self.jobs.get(&id).and_then(|job| job.entry) {
             self.effects.push(Effect::Settle(Settled { entry, state: SettledState::Released }));
@@ -406,7 +404,7 @@ impl Core {
         }
     }
 
-    /// It takes a place again, or for the first time.
+    /// Adds a job to the running ones, again or for the first time.
     pub(super) fn enter_running(&mut self, id: JobId) {
         let Some(host) = self.jobs.get(&id).map(|job| job.own_origin().clone()) else { return };
         self.turns.running.push(id);
@@ -425,7 +423,7 @@ impl Core {
         }
     }
 
-    /// Breaks transfers off; their ends say that they were.
+    /// Aborts transfers; they end as `Dropped`.
     pub(super) fn drop_transfers(&mut self, transfers: &[TransferId]) {
         for transfer in transfers {
             if let Some(state) = self.transfers.get(transfer) {
@@ -434,7 +432,7 @@ impl Core {
         }
     }
 
-    /// Asks the disk for something that the job waits for.
+    /// Requests something that the job waits for.
     pub(super) fn ask_disk(&mut self, id: JobId, effect: Effect) {
         if let Some(job) = self.jobs.get_mut(&id) {
             job.part.pending += 1;
@@ -444,7 +442,7 @@ impl Core {
 }
 
 impl Job {
-    /// What its journal is to say.
+    /// The journal to save.
     pub(super) fn journal(&self) -> Journal {
         Journal {
             generation: self.part.generation,
@@ -457,12 +455,12 @@ impl Job {
         }
     }
 
-    /// What a partial file says of itself before anything has come.
+    /// The journal of a partial file before any data has arrived.
     pub(super) fn first_journal(&self) -> Journal {
         Journal { identity: self.identity(), replaces_old: self.old.is_there, ..Journal::of_nothing() }
     }
 
-    /// Whether a later run can use what is there.
+    /// Whether a later run can use the existing data.
     pub(in crate::dispatch) fn is_worth_keeping(&self) -> bool {
         self.part.is_open && self.can_be_resumed() && !self.content.done.is_empty()
     }

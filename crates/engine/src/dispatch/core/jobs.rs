@@ -1,4 +1,4 @@
-//! What users of a session command: jobs are added, paused, changed, moved, cancelled and asked about.
+//! The commands of a session's users: add, pause, resume, change, move, cancel and look up jobs.
 
 use std::path::PathBuf;
 
@@ -15,9 +15,9 @@ use crate::name::safe;
 use crate::secret;
 use crate::status::{JobChange, JobFilter, JobPage, JobState, JobStatus};
 
-/// So many jobs that have ended are remembered.
+/// Up to this many ended jobs are remembered.
 const HISTORY_MAX: usize = 1024;
-/// A page has no more jobs than this.
+/// The maximum number of jobs on a page.
 const PAGE_MAX: usize = 1000;
 
 impl Core {
@@ -40,7 +40,7 @@ impl Core {
             }
             Command::SetLimitRatePerHost(bps) => self.limits.set(bps),
             Command::Snapshot(reply) => {
-                // Nobody may be waiting for it any more.
+                // The receiver may be gone.
                 let _ = reply.try_put(self.progress(now));
             }
             Command::Close => self.course.is_closed = true,
@@ -53,7 +53,7 @@ impl Core {
         }
         let adapt = Adapt::new(spec.options.connections.or(self.settings.connections));
         let output = spec.output.as_deref().map(|output| match entry {
-            // A list comes from somewhere; what the user of a session gives is theirs to answer for.
+            // A list may come from anywhere; what the user of a session gives is the user's own responsibility.
             Some(_) => safe::check_output(output),
             None => safe::check_user_output(output),
         });
@@ -112,7 +112,7 @@ impl Core {
 
     pub(super) fn resume(&mut self, id: JobId) {
         let Some(at) = self.turns.paused.iter().position(|paused| *paused == id) else {
-            // It may be on its way there.
+            // It may still be pausing.
             if let Some(job) = self.jobs.get_mut(&id)
                 && let Phase::Closing(Closing::Pause { resumes }) = &mut job.phase
             {
@@ -176,7 +176,7 @@ impl Core {
         self.jobs.get(&id).map(|job| view::job_status(self, job, now)).or_else(ended)
     }
 
-    /// The jobs behind `after`, in the order of their numbers.
+    /// The jobs after `after`, by number.
     fn page(&self, now: Time, filter: JobFilter, after: Option<JobId>, max: usize) -> JobPage {
         let max = max.clamp(1, PAGE_MAX);
         let is_behind = |id: JobId| after.is_none_or(|after| id > after);
@@ -192,7 +192,7 @@ impl Core {
         JobPage { jobs: ids.into_iter().filter_map(|id| self.status(now, id)).collect(), next }
     }
 
-    /// Remembers how a job ended that was added by itself; those of a feed are remembered by that.
+    /// Remembers how a job ended that was added by itself; the feed remembers its own jobs.
     pub(super) fn remember(&mut self, status: JobStatus) {
         if self.history.len() >= HISTORY_MAX {
             self.history.pop_front();
@@ -200,7 +200,7 @@ impl Core {
         self.history.push_back(status);
     }
 
-    /// The same, for one that is complete.
+    /// The same, for a complete job.
     pub(super) fn remember_done(&mut self, now: Time, id: JobId, how: How, len_bytes: u64) {
         self.remember_end(now, id, JobState::Done { how });
         if let Some(status) = self.history.back_mut().filter(|status| status.id == id) {
@@ -208,14 +208,14 @@ impl Core {
         }
     }
 
-    /// The same, for one that could not be begun.
+    /// The same, for a job that could not be started.
     pub(super) fn remember_refused(&mut self, id: JobId, url: String, error: ErrorReport) {
         let state = JobState::Failed { error };
         let (path, total_bytes) = (None, None);
         self.remember(JobStatus { id, url, path, state, done_bytes: 0, total_bytes, rate_bps: 0, connections: 0 });
     }
 
-    /// The same, for one that still is among the jobs.
+    /// The same, for a job that is still in the table.
     pub(super) fn remember_end(&mut self, now: Time, id: JobId, state: JobState) {
         let Some(job) = self.jobs.get(&id).filter(|job| job.entry.is_none()) else { return };
         let status = JobStatus { state, rate_bps: 0, connections: 0, ..view::job_status(self, job, now) };

@@ -1,5 +1,5 @@
-//! Sources of which only a provider knows where they are: it is asked before the first request, when what
-//! it said expires, and when that is refused. What has come is kept.
+//! Sources that only a provider can locate: it is asked before the first request, when a location expires,
+//! and when it is refused. The existing data is kept.
 
 use super::Core;
 use crate::dispatch::job::Phase;
@@ -10,7 +10,7 @@ use crate::message::{Effect, LocateRequest, Time};
 use crate::secret;
 
 impl Core {
-    /// Asks a source's provider, unless it was asked a moment ago.
+    /// Asks a source's provider, unless that is already in progress or has to wait.
     pub(super) fn locate(&mut self, now: Time, id: JobId, source: usize) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let state = &mut job.sources[source];
@@ -40,7 +40,7 @@ impl Core {
         }
     }
 
-    /// It is asked again later, or its source brings nothing any more.
+    /// The provider is asked again later, or its source is dropped.
     fn not_located(&mut self, now: Time, id: JobId, source: usize, error: Error) {
         let retries = self.settings.retries;
         let Some(job) = self.jobs.get_mut(&id) else { return };

@@ -1,6 +1,5 @@
-//! `max_size_bytes`: a file that is larger is refused before a byte of it is written. One whose length
-//! nobody tells is broken off one byte beyond; it is kept if its version is certain: otherwise it could
-//! not be gone on with.
+//! `max_size_bytes`: a larger file is refused before a byte of it is written. A file of unknown length is cut
+//! off one byte beyond the limit, and kept if its version is certain: otherwise it could not be resumed.
 
 use super::Core;
 use super::adopt::adopt;
@@ -13,7 +12,7 @@ use crate::plan::piece::{OPEN_END, Piece};
 use crate::{secret, size};
 
 impl Core {
-    /// Ends a job whose file is too large; false if it is not. What an earlier run left of it stays.
+    /// Fails a job whose file is too large; false if it is not. The data of an earlier run stays.
     pub(super) fn refuses_size(&mut self, now: Time, id: JobId, partial: Option<&Journal>) -> bool {
         let Some(max_bytes) = self.jobs.get(&id).and_then(|job| self.max_bytes(job)) else { return false };
         let Some(job) = self.jobs.get_mut(&id) else { return false };
@@ -26,7 +25,7 @@ impl Core {
         true
     }
 
-    /// The same for a file whose length nobody told, when its body has ended or was left.
+    /// The same for a file of unknown length, when its body has ended or was cut off.
     pub(super) fn refuses_body(&mut self, now: Time, id: JobId, len_bytes: u64) -> bool {
         let Some(max_bytes) = self.jobs.get(&id).and_then(|job| self.max_bytes(job)) else { return false };
         if len_bytes <= max_bytes {
@@ -37,12 +36,12 @@ impl Core {
         true
     }
 
-    /// The whole file, as far as its size is allowed: one byte more shows that it is not.
+    /// The piece for a whole file, up to the allowed size: one more byte shows that the file is larger.
     pub(super) fn whole_piece(&self, job: &Job) -> Piece {
         Piece::new(0, self.max_bytes(job).map_or(OPEN_END, |max| max.saturating_add(1)))
     }
 
-    /// What holds for this file, or for all.
+    /// The limit of this job, or of the session.
     fn max_bytes(&self, job: &Job) -> Option<u64> {
         job.spec.options.max_size_bytes.or(self.settings.max_size_bytes)
     }

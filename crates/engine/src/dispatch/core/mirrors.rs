@@ -1,9 +1,9 @@
-//! Files with mirrors: which source is asked for what, what becomes of one that fails or disagrees,
-//! and who leads when the one that led is gone.
+//! Files with mirrors: which source is asked for what, what happens to one that fails or disagrees, and which
+//! source replaces a lead that is gone.
 //!
-//! A mirror joins with a sample: bytes that are there already are fetched from it and compared, and
-//! its answer tells the length, which must be the same, and its version, which later answers of its
-//! own must be of. After that it gets pieces as the plan cuts them, by its own rate.
+//! A mirror joins by a sample: existing data is fetched from it and compared. Its response must give the same
+//! length, and its later responses must be of the version that it reports. After that it gets pieces from the
+//! plan, by its own rate.
 
 use std::sync::Arc;
 
@@ -28,23 +28,21 @@ use crate::secret;
 use crate::source::redirect_rules;
 use crate::source::rejection::Rejection;
 
-/// So much must be there in one piece before a mirror is compared with it: what stands at the very
-/// beginning of a file is often the same in many.
+/// A mirror is compared once there is this much contiguous data: the very beginning is often the same in many files.
 const JOIN_BYTES_MIN: u64 = 2 * SAMPLE_BYTES;
 
-/// What came of wanting to ask a mirror for something.
+/// The result of an attempt to ask a mirror.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
     Sent,
-    /// It will be asked in a moment: a connection is left for it.
+    /// It will be asked soon: a connection is left for it.
     Waits,
     Nothing,
 }
 
 impl Core {
-    /// One more request for a file with several sources; false if there is none to send now. Each
-    /// source gets a connection first, the one that leads before the others; what is left goes to
-    /// the fastest.
+    /// Sends one more request for a file with several sources; false if there is none to send now. Each
+    /// source gets a connection first, the lead before the others; the rest goes to the fastest.
     pub(super) fn fetch_from_many(&mut self, now: Time, id: JobId) -> bool {
         let job = &self.jobs[&id];
         let room = job.connections_max().saturating_sub(job.transfers.len());
@@ -76,9 +74,9 @@ impl Core {
         self.is_last_resort(now, id) && self.go_on_without_ranges(now, id)
     }
 
-    /// What one more connection to a source would bring, bytes a second: as much as those that bring
-    /// pieces and the last that completed one. Without that one, a connection that crawls at the end
-    /// would look like any other.
+    /// The expected rate of one more connection to a source, in bytes per second: the average of those that
+    /// fetch pieces and the last that completed one. Without that last one, a connection that crawls at the
+    /// end would look like any other.
     pub(super) fn rate_of(&self, job: &Job, source: usize) -> Option<f64> {
         let last = job.sources[source].rate_bps;
         let running = self.transfers_of(job, source).filter(|(_, transfer)| transfer.writes);
@@ -86,7 +84,7 @@ impl Core {
         (!rates.is_empty()).then(|| rates.iter().sum::<f64>() / rates.len() as f64)
     }
 
-    /// An error as events show it; of several sources it says which one it is about.
+    /// An error as events show it; with several sources, it names its source.
     pub(super) fn report_of(&self, id: JobId, error: &Error) -> ErrorReport {
         let mut report = ErrorReport::from(error);
         if let (true, Some(url)) = (self.jobs[&id].sources.is_many(), error.url()) {
@@ -95,7 +93,7 @@ impl Core {
         report
     }
 
-    /// Tells what each source brought, where there are several and something came.
+    /// Reports what each source sent, if there are several and something came.
     pub(super) fn report_shares(&mut self, job: JobId, sources: Vec<SourceShare>) {
         if sources.len() > 1 && sources.iter().any(|share| share.fetched_bytes > 0) {
             self.effects.push(Effect::Report(Event::Sources { job, sources }));
@@ -107,17 +105,17 @@ impl Core {
         known.filter(move |(_, transfer)| transfer.source == source)
     }
 
-    /// How many connections a source has.
+    /// The number of connections to a source.
     fn load(&self, job: &Job, source: usize) -> usize {
         self.transfers_of(job, source).count()
     }
 
-    /// Whether a source need not be left alone for a while.
+    /// Whether a source may be asked now.
     fn is_able(&self, now: Time, job: &Job, source: usize) -> bool {
         job.sources[source].retry_at <= now && self.slots.held_until(job.sources[source].host()) <= now
     }
 
-    /// The source that leads has no connection.
+    /// Asks the lead, which has no connection.
     fn ask_lead(&mut self, now: Time, id: JobId) -> bool {
         let job = &self.jobs[&id];
         let (lead, before) = (job.sources.lead(), job.transfers.len());
@@ -131,7 +129,7 @@ impl Core {
         self.jobs[&id].transfers.len() > before
     }
 
-    /// The first stream of the source that leads is alone with the file: see whether ranges work.
+    /// The lead's first stream is the only one: tries whether ranges work.
     fn try_ranges_of_lead(&mut self, now: Time, id: JobId) -> bool {
         let job = &self.jobs[&id];
         let mut others = job.transfers.iter().filter_map(|transfer| self.transfers.get(transfer));
@@ -143,14 +141,14 @@ impl Core {
         self.jobs[&id].transfers.len() > before
     }
 
-    /// A mirror has no connection: it is compared, or gets a piece.
+    /// Asks a mirror that has no connection: for a sample, or for a piece.
     fn ask_mirror(&mut self, now: Time, id: JobId, mirror: usize) -> Asked {
         let job = &self.jobs[&id];
         if job.sources[mirror].is_substitute() {
             return Asked::Nothing;
         }
         if job.sources[mirror].is_joined() {
-            // A piece could be the one that is just being tried.
+            // The piece could be the one that is being tried.
             if job.ranges.segmented == Segmented::Trying && job.answer.probe.is_some() {
                 return Asked::Waits;
             }
@@ -169,15 +167,15 @@ impl Core {
         }
     }
 
-    /// Whether a mirror may bring pieces beside others. With a digest that is checked any may; without
-    /// one, its length and date, or its very tag, have to agree, besides its sample.
+    /// Whether a mirror may send pieces beside others. If a digest will be checked, any mirror may; if not,
+    /// its length and date, or its tag, must agree in addition to its sample.
     fn may_join(&self, job: &Job, told: &Evidence) -> bool {
         let is_checked = job.promise(self.settings.server_digests).is_some_and(|promise| promise.proves());
         let has_same_tag = job.content.held.etag.is_some() && job.content.held.etag == told.etag;
         is_checked || has_same_tag || job.content.held.compare(told).is_same() || job.content.held.may_be_sampled(told)
     }
 
-    /// Whether a mirror can still help: as a second connection would, or because nobody else does.
+    /// Whether a mirror can still help: as a second connection would, or because the lead has none.
     fn is_worth_joining(&self, job: &Job, covered_bytes: u64) -> bool {
         if self.load(job, job.sources.lead()) == 0 {
             return true;
@@ -188,8 +186,8 @@ impl Core {
             && (job.ranges.adapt.is_exact() || job.rate.bps().is_some_and(is_slow))
     }
 
-    /// One more connection for the source whose connections bring most, as far as its host's cap
-    /// allows. Until that is known of all of them, none gets one.
+    /// Gives one more connection to the source whose connections are the fastest, within its host's cap.
+    /// Until all of their rates are known, none gets one.
     fn ask_fastest(&mut self, now: Time, id: JobId, busy: &[usize]) -> bool {
         let job = &self.jobs[&id];
         let serves_ranges = |source: usize| match source == job.sources.lead() {
@@ -205,26 +203,25 @@ impl Core {
         rated.into_iter().any(|(source, _)| self.next_piece(now, id, source, false))
     }
 
-    /// Nothing runs, the source that leads serves no ranges, and no other can bring what is missing.
+    /// Whether nothing runs, the lead serves no ranges, and no other source can send what is missing.
     fn is_last_resort(&self, now: Time, id: JobId) -> bool {
         let job = &self.jobs[&id];
         let is_stuck = job.transfers.is_empty() && job.ranges.segmented == Segmented::Refused;
-        // With little there, nobody can be compared.
+        // With little data, no source can be compared.
         let can_help = |state: &Source| state.is_joined() || has_enough(job);
         let is_other = |source: usize| source != job.sources.lead() && job.may_ask(source);
         let has_other = job.sources.live().any(|(source, state)| is_other(source) && can_help(state));
         is_stuck && !has_other && self.is_able(now, job, job.sources.lead())
     }
 
-    /// The answer to a sample says what it is of.
+    /// Keeps the head of the response to a sample.
     pub(super) fn identified(&mut self, transfer: TransferId, head: Box<Head>) {
         if let Some(transfer) = self.transfers.get_mut(&transfer) {
             transfer.head = Some(head);
         }
     }
 
-    /// A transfer of a file with several sources ended while bytes come: what it says is held
-    /// against its source alone.
+    /// A transfer of a file with several sources has ended: the outcome counts against its own source only.
     pub(super) fn source_ended(&mut self, now: Time, id: JobId, transfer: &Transfer, end: End) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.sources[transfer.source].is_dropped() {
@@ -257,7 +254,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let mirror = &mut job.sources[transfer.source];
         if transfer.url != *mirror.url() {
-            // Another request was sent elsewhere before; the next one asks there.
+            // Another request was redirected before; the next one goes there.
             return;
         }
         mirror.redirects += 1;
@@ -267,7 +264,7 @@ impl Core {
         }
     }
 
-    /// A range was answered with the whole file, or with word that there is no such range.
+    /// The response to a range was the whole file, or said that there is no such range.
     fn source_without_range(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let is_lead = transfer.source == job.sources.lead();
@@ -288,14 +285,14 @@ impl Core {
         }
         let never = head.refuses_ranges || is_encoded;
         if transfer.had_if_range && !is_refusal && !never {
-            // It is asked once more without, as the source that leads would be.
+            // It is asked once more without `If-Range`, as the lead would be.
             job.sources[transfer.source].distrusts_if_range = true;
             return;
         }
         self.mirror_without_range(now, id, transfer.source, never, not_a_range_error(head));
     }
 
-    /// An answer of a mirror whose version does not let it be used: another one, or none that it tells.
+    /// The version of a mirror's response forbids using it: it is another one, or unknown.
     fn mirror_not_joined(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head, verdict: Verdict) {
         if verdict.is_different() && !self.is_page(id, head) {
             return self.source_changed(now, id, transfer.source, head);
@@ -307,7 +304,7 @@ impl Core {
         self.try_later(now, id, transfer.source, RANGE_TRIES - 1, Error::new(ErrorKind::Changed, what));
     }
 
-    /// A mirror did not serve a range; it is dropped if that happens again and again, or for good.
+    /// A mirror did not serve a range; it is dropped if that keeps happening, or is final.
     fn mirror_without_range(&mut self, now: Time, id: JobId, mirror: usize, is_final: bool, error: Error) {
         match is_final {
             true => self.drop_source(now, id, mirror, error),
@@ -315,10 +312,10 @@ impl Core {
         }
     }
 
-    /// A source has another file than the one that was begun, or the file has another version now.
+    /// A source has another file than the one that was started, or another version of it now.
     fn source_changed(&mut self, now: Time, id: JobId, source: usize, head: &Head) {
         let job = &self.jobs[&id];
-        // One that leads and has not been compared with what others brought.
+        // A lead that has not been compared with the data of other sources.
         let is_stranger = job.ranges.needs_sample && !job.sources.is_first_known(source);
         if source == job.sources.lead() && !is_stranger && !job.sources.has_joined() {
             return self.lead_changed(now, id, source, head);
@@ -333,7 +330,7 @@ impl Core {
         self.leave_source(now, id, source, Standing::Different(error));
     }
 
-    /// The source that leads, with which nothing else has been compared, says that its file is another.
+    /// The lead, with which no other source was compared, reports another version.
     fn lead_changed(&mut self, now: Time, id: JobId, source: usize, head: &Head) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.tries.doubts.different += 1;
@@ -344,11 +341,11 @@ impl Core {
         self.try_later(now, id, source, self.settings.retries, Error::new(ErrorKind::Changed, text));
     }
 
-    /// A sample of what is there was compared.
+    /// A sample of the existing data was compared.
     fn source_sampled(&mut self, now: Time, id: JobId, transfer: &Transfer, same: bool) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let is_lead = transfer.source == job.sources.lead();
-        // What is there came from it in an earlier run.
+        // The existing data came from it in an earlier run.
         let is_its_own = is_lead && job.sources.is_first_known(transfer.source);
         let head = transfer.head.as_deref().filter(|head| head.total_bytes == job.content.total_bytes);
         if !same && is_its_own {
@@ -358,7 +355,7 @@ impl Core {
         let is_promised = told.zip(job.spec.checksum.as_ref()).is_none_or(|(told, asked)| may_agree(told, asked));
         let is_like = is_lead || head.is_some_and(|head| self.may_join(&self.jobs[&id], &head.evidence));
         if same && is_promised && !is_like && head.is_some() {
-            // Not beside the others; alone it may bring the whole, when they have failed.
+            // No pieces beside the others; alone, it may send the whole file once they have failed.
             return self.keep_as_substitute(id, transfer.source);
         }
         if !same || !is_promised || (head.is_none() && !is_its_own) {
@@ -386,8 +383,7 @@ impl Core {
         }
     }
 
-    /// Its sample is the same, and nothing that it says of its version: it stays untried, and is not
-    /// asked beside the others.
+    /// Its sample agrees, but nothing that it says about its version does: it is not asked beside the others.
     fn keep_as_substitute(&mut self, id: JobId, source: usize) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let state = &mut job.sources[source];
@@ -399,7 +395,7 @@ impl Core {
         self.effects.push(Effect::Report(Event::Remark { job: id, message }));
     }
 
-    /// A request to a source failed: it is asked again later, or dropped.
+    /// A request to a source failed: the source is asked again later, or dropped.
     fn source_failed(&mut self, now: Time, id: JobId, transfer: &Transfer, error: Error, retry_after: Option<Time>) {
         let (kind, host, is_transient) = (error.kind(), &transfer.host, error.is_transient());
         if kind.blame() != Blame::Peer || error.is_scarcity() {
@@ -424,7 +420,7 @@ impl Core {
             return self.report_retry(id, &error, attempts, wait);
         }
         if is_one_too_many && source.patience < PATIENCE_MAX {
-            // The connections that work are as many as the server wants; the others go elsewhere.
+            // The server wants no more connections than those that work; the others go elsewhere.
             source.patience += 1;
             source.retry_at = now + backoff::wait(source.patience, &mut self.random);
             return self.slots.refuse(host, serving, now);
@@ -440,13 +436,13 @@ impl Core {
             false => self.drop_source(now, id, transfer.source, error),
         }
         if let (Some(asked), Some(job)) = (asked, self.jobs.get_mut(&id)) {
-            // However often it is asked again: not before it says so.
+            // However often it is retried: not before the time that `Retry-After` gave.
             let source = &mut job.sources[transfer.source];
             source.retry_at = source.retry_at.max(now + asked);
         }
     }
 
-    /// This machine lacked something for a request to a source, which says nothing of the source.
+    /// This machine lacked something for a request to a source, which says nothing about the source.
     fn source_lacks(&mut self, now: Time, id: JobId, source: usize, error: Error) {
         let others_bring = self.others_bring(id);
         let Some(job) = self.jobs.get_mut(&id) else { return };
@@ -459,7 +455,7 @@ impl Core {
         state.retry_at = now + backoff::wait(state.patience, &mut self.random);
     }
 
-    /// Leaves a source alone for a while, or for ever if it has failed too often in a row.
+    /// Lets a source wait for its next attempt, or drops it after too many failures in a row.
     pub(super) fn try_later(&mut self, now: Time, id: JobId, source: usize, retries: u32, error: Error) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let state = &mut job.sources[source];
@@ -479,12 +475,12 @@ impl Core {
         let job = &self.jobs[&id];
         let is_stuck = source == job.sources.lead() && job.transfers.is_empty() && !has_enough(job);
         if let Some(next) = job.sources.next_lead().filter(|_| is_stuck) {
-            // With so little there nobody can be compared, but another one can be asked for the file.
+            // With so little data no source can be compared, but another one can be asked for the file.
             self.close(now, id, Closing::Lead(next));
         }
     }
 
-    /// The source that leads brings nothing any more: another one takes its place, if there is one.
+    /// Gives up the lead: another source takes its place, or the job fails.
     pub(super) fn give_up(&mut self, now: Time, id: JobId, error: Error) {
         let Some(job) = self.jobs.get(&id) else { return };
         if !job.sources.is_many() || error.blame() != Blame::Peer {
@@ -494,7 +490,7 @@ impl Core {
         self.drop_source(now, id, lead, error);
     }
 
-    /// Before anything has come, a source that is to be waited for gives way to one that waits less.
+    /// Before any data has arrived, a lead that must wait gives way to a source that waits less.
     pub(super) fn ask_another(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
         let has_begun = !matches!(job.phase, Phase::Ready) || !job.content.done.is_empty() || !job.transfers.is_empty();
@@ -511,8 +507,8 @@ impl Core {
         }
     }
 
-    /// The job has been closed for another source to lead: it goes on with what is there, if that
-    /// is enough to compare it with, or begins anew.
+    /// The job was closed to change its lead: it continues with the existing data if that is enough to
+    /// compare, or starts over.
     pub(super) fn lead_changes(&mut self, id: JobId, next: usize) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let is_substitute = job.sources[next].is_substitute();
@@ -538,7 +534,7 @@ impl Core {
         self.leave_source(now, id, source, Standing::Dropped(error));
     }
 
-    /// A source brings nothing any more. If it was the last one, the job fails.
+    /// Stops using a source. If it was the last one, the job fails.
     pub(super) fn leave_source(&mut self, now: Time, id: JobId, source: usize, standing: Standing) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let state = &mut job.sources[source];
@@ -568,7 +564,7 @@ impl Core {
     }
 }
 
-/// Whether enough is there for a mirror to be compared with.
+/// Whether there is enough data to compare a mirror with.
 fn has_enough(job: &Job) -> bool {
     job.content.done.iter().any(|range| range.len() >= JOIN_BYTES_MIN)
 }

@@ -1,9 +1,9 @@
-//! The dispatcher's core: all decisions, no I/O, no clock. [`Core::step`] takes in what happened,
-//! [`Core::decide`] says what is to be done. A seeded simulator can run it as the driver does.
+//! The dispatcher's core: all decisions, no I/O, no clock. [`Core::step`] takes in a message,
+//! [`Core::decide`] returns what to do. A seeded simulator can run it as the driver does.
 //!
-//! A job goes Waiting → Preparing → Ready → Probing → Opening → Moving → Verifying → Publishing,
-//! or from Probing straight to Publishing if it is small and came whole. Whatever ends it early
-//! closes it first: its transfers are broken off, then its journal is saved, then it is let go.
+//! A job goes Waiting → Preparing → Ready → Probing → Opening → Moving → Verifying → Publishing, or from
+//! Probing straight to Publishing if it is small and arrives whole. Whatever stops a job early closes it
+//! first: its transfers are aborted, its journal is saved, then it is released.
 
 mod adopt;
 mod anew;
@@ -60,27 +60,27 @@ use crate::ranges::ByteRange;
 use crate::rate_limit::HostLimits;
 use crate::status::JobStatus;
 
-/// Progress is told this often.
+/// How often progress is reported.
 const PROGRESS_EVERY: Time = Time::from_millis(100);
-/// After a stop, a job that has not been closed by then is given up; its last journal stands.
+/// After a stop, a job that is not closed within this is given up; its last journal stands.
 const STOP_WITHIN: Time = Time::from_millis(1500);
-/// Write-back is begun in portions of this size, so that a sync has little left to do and the
-/// kernel never has so much to write that it makes writers wait.
+/// Write-back starts in portions of this size, so that a sync has little left to do and the kernel never has
+/// so much to write that it throttles writers.
 const WRITE_BACK_BYTES: u64 = 8 << 20;
-/// So much room is reserved ahead of each connection.
+/// This much space is reserved ahead of each connection.
 const RESERVED_BYTES: u64 = 4 * WRITE_BACK_BYTES;
-/// Small files that wait for the disk, in bytes; no new file is begun above it.
+/// Back-pressure: no new file starts while small files of this many bytes wait for the disk.
 const UNSTORED_BYTES_MAX: u64 = 8 << 20;
-/// Files that wait for the disk.
+/// The same limit, as a number of files.
 const UNSTORED_FILES_MAX: usize = 1024;
 
-/// The part of the options that decisions rest on.
+/// The options that decisions depend on.
 #[derive(Debug)]
 struct Settings {
     dir: PathBuf,
     connections: Option<usize>,
     jobs: usize,
-    /// The rate of all is limited, so that a file may bring little because of us.
+    /// The session's rate is limited, so a file may get little because of us.
     is_limited: bool,
     piece_size_bytes: u64,
     save_interval: Time,
@@ -94,7 +94,7 @@ struct Settings {
     accept_html: bool,
 }
 
-/// All truth about a session.
+/// The whole state of a session.
 #[derive(Debug)]
 pub(crate) struct Core {
     settings: Settings,
@@ -103,14 +103,14 @@ pub(crate) struct Core {
     transfers: IdMap<TransferId, Transfer>,
     slots: Slots,
     limits: HostLimits,
-    /// The names that are spoken for.
+    /// The reserved names.
     names: Names,
     tally: Tally,
     feed: FeedState,
     course: Course,
     scarcity: Scarcity,
     unstored: Unstored,
-    /// Some files bring nothing.
+    /// Some files are quiet.
     has_quiet: bool,
     numbers: Numbers,
     last_progress: Time,
@@ -118,27 +118,27 @@ pub(crate) struct Core {
     effects: Vec<Effect>,
     providers: Providers,
     asks: Asks,
-    /// How jobs ended that were added one by one, the oldest first.
+    /// How jobs ended that were added one by one, oldest first.
     history: VecDeque<JobStatus>,
 }
 
-/// Whose turn it is.
+/// Which jobs run, and which wait.
 #[derive(Debug, Default)]
 struct Turns {
-    /// Begun and not ended, in the order in which they began.
+    /// Started and not ended, in the order in which they started.
     running: Vec<JobId>,
     paused: Vec<JobId>,
     waiting: Waiting,
-    /// How many files of a host are running.
+    /// The number of running files of each host.
     running_of: HashMap<Origin, usize>,
 }
 
-/// How far the session is.
+/// How far the session has come.
 #[derive(Debug, Default)]
 struct Course {
-    /// Nothing will be added any more.
+    /// No more jobs will be added.
     is_closed: bool,
-    /// It was stopped, at this time.
+    /// When it was stopped.
     stopped: Option<Time>,
     /// The reporter is behind: begin nothing new.
     is_held_up: bool,
@@ -148,24 +148,24 @@ struct Course {
 /// What this machine has run out of.
 #[derive(Debug, Default)]
 struct Scarcity {
-    /// Nothing new is begun before this.
+    /// Nothing new starts before this.
     until: Time,
     was_told: bool,
-    /// How often files have waited for this machine since this many had come.
+    /// How often files have waited for this machine since `since_done` files were complete.
     in_vain: u32,
     since_done: u64,
     /// How many files had ended when the disk was full.
     full_since: Option<u64>,
 }
 
-/// Small files that have come and wait for the disk; they take no place any more.
+/// Small files that wait for the disk; they do not take a place any more.
 #[derive(Debug, Default)]
 struct Unstored {
     jobs: HashSet<JobId>,
     bytes: u64,
 }
 
-/// The numbers that are given next.
+/// The next numbers to assign.
 #[derive(Debug)]
 struct Numbers {
     next_transfer: u64,
@@ -184,7 +184,7 @@ impl Numbers {
     }
 }
 
-/// What is known of the feed.
+/// What is known about the feed.
 #[derive(Debug, Default)]
 struct FeedState {
     is_asked: bool,
@@ -239,12 +239,12 @@ impl Core {
         }
     }
 
-    /// URLs that these know are asked for where they say.
+    /// Sets the providers, which locate the URLs that they know.
     pub(crate) fn ask_providers(&mut self, providers: Providers) {
         self.providers = providers;
     }
 
-    /// No file gets this name.
+    /// Reserves a name, which no file gets.
     pub(crate) fn reserve_name(&mut self, path: &Path) {
         self.names.insert(path);
     }
@@ -272,7 +272,7 @@ impl Core {
             || self.course.stopped.is_some()
     }
 
-    /// Takes in what happened.
+    /// Takes in a message.
     pub(crate) fn step(&mut self, now: Time, message: Message) {
         match message {
             Message::Command(command) => self.command(now, command),
@@ -306,7 +306,7 @@ impl Core {
         }
     }
 
-    /// Says what is to be done now.
+    /// Decides what to do now.
     pub(crate) fn decide(&mut self, now: Time, effects: &mut Vec<Effect>) {
         self.observe(now);
         if self.course.stopped.is_none() {
@@ -370,7 +370,7 @@ impl Core {
         self.effects.push(Effect::Report(Event::Summary(summary)));
     }
 
-    /// Whether nothing is under way.
+    /// Whether no file is in progress.
     fn is_idle(&self) -> bool {
         self.turns.running.is_empty() && self.unstored.jobs.is_empty()
     }

@@ -1,5 +1,4 @@
-//! A range was not served as it was asked for. It is asked for again a few times; after that, one stream
-//! brings the whole file.
+//! A range was not served as requested. It is retried a few times; after that, one stream fetches the whole file.
 
 use super::Core;
 use super::connect::RANGE_TRIES;
@@ -11,7 +10,7 @@ use crate::job::JobId;
 use crate::message::{Effect, Head, Shape, Time};
 
 impl Core {
-    /// A range was answered with the whole file, or with word that there is no such range.
+    /// The response to a range was the whole file, or said that there is no such range.
     pub(super) fn not_a_range(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
         if self.is_page(id, head) {
             return self.page_came(now, id, transfer, head);
@@ -28,14 +27,14 @@ impl Core {
             && job.content.held.tells_version()
             && !head.evidence.tells_version()
         {
-            // As that of a page of maintenance, or of a login.
+            // Like that of a maintenance or login page.
             return self.unknown_version(now, id, transfer, head);
         }
         if verdict.is_different() || has_other_end {
             return self.another_version(now, id, transfer, head);
         }
         if head.shape != Shape::NoSuchRange && transfer.had_if_range && !job.ranges.are_denied {
-            // Some CDNs answer so to any If-Range. Ask once more without, and compare ourselves.
+            // Some CDNs respond like this to any If-Range. Ask once more without it, and compare ourselves.
             job.lead_mut().distrusts_if_range = true;
             if job.ranges.segmented == Segmented::Trying {
                 job.ranges.segmented = Segmented::Unknown;
@@ -45,12 +44,12 @@ impl Core {
         self.no_range(now, id, transfer.piece.start(), not_a_range_error(head));
     }
 
-    /// A range was answered with a range, and with something that is not this range.
+    /// The response to a range was a range, but not this one.
     pub(super) fn wrong_range(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head, error: Error) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.ranges.are_denied |= head.evidence.content_encoding.is_some();
         if !head.tells_length && !std::mem::replace(&mut job.ranges.needs_overlap, true) {
-            // It is asked again in a way that shows whether it is the right one.
+            // It is requested again in a way that shows whether it is the right one.
             if job.ranges.segmented == Segmented::Trying {
                 job.ranges.segmented = Segmented::Unknown;
             }
@@ -59,8 +58,8 @@ impl Core {
         self.no_range(now, id, transfer.piece.start(), error);
     }
 
-    /// A range was not served. Some of the servers behind a name may well serve it, so that it is
-    /// asked for again a few times; after that, one stream brings everything.
+    /// A range was not served. Another server behind the same name may well serve it, so it is retried a few
+    /// times; after that, one stream fetches everything.
     pub(super) fn no_range(&mut self, now: Time, id: JobId, start: u64, error: Error) {
         let retries = self.settings.retries;
         let Some(job) = self.jobs.get_mut(&id) else { return };
@@ -71,7 +70,7 @@ impl Core {
             if job.ranges.segmented == Segmented::Trying {
                 job.ranges.segmented = Segmented::Unknown;
             }
-            // No other range is asked for before this one.
+            // No other range is requested before this one.
             job.ranges.trials.retry_at = now + wait;
             return self.retry_or_fail(now, id, start, error, false);
         }
@@ -80,7 +79,7 @@ impl Core {
         self.tell_refused(id);
     }
 
-    /// Says that the file comes in one stream. With mirrors it comes in pieces all the same.
+    /// Reports that the file comes in one stream. With mirrors, it comes in pieces all the same.
     pub(super) fn tell_refused(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if !job.sources.has_joined() && job.ranges.told_segmented.replace(false) != Some(false) {
@@ -88,9 +87,9 @@ impl Core {
         }
     }
 
-    /// A range failed for good. The whole file in one answer is another way to the same bytes: some of
-    /// the servers behind a name have another version, some break off each range or refuse all of them,
-    /// some serve a link so often and no more. It is asked for once; nothing that came is lost with it.
+    /// A range failed for good. The whole file in one response is another way to the same bytes: some servers
+    /// behind a name have another version, some break off or refuse every range, some serve a link a limited
+    /// number of times. It is requested once; no existing data is lost with it.
     pub(super) fn goes_on_in_one_stream(&mut self, id: JobId, error: &Error) -> bool {
         let retries = self.settings.retries;
         let Some(job) = self.jobs.get_mut(&id) else { return false };
@@ -106,7 +105,7 @@ impl Core {
             };
         let may_be_of_range = is_refused
             || matches!(error.kind(), ErrorKind::Changed | ErrorKind::Broken | ErrorKind::Protocol | ErrorKind::Tls);
-        // An answer that cannot be joined to what is held begins again, which only a refusal is worth.
+        // A response that cannot be joined with the existing data means a restart, which only a refusal is worth.
         let can_join = job.content.held.can_join();
         if !has_ranges
             || !may_be_of_range
@@ -130,7 +129,7 @@ impl Core {
     }
 }
 
-/// What it is if a range was answered with the whole file, or with word that there is no such range although the file has it.
+/// The error for a range that got the whole file, or was refused although the file has it.
 pub(super) fn not_a_range_error(head: &Head) -> Error {
     let what = match (head.shape, &head.evidence.content_encoding) {
         (_, Some(_)) => "the server sends the content encoded, which cannot be put together",

@@ -1,6 +1,6 @@
-//! What might have helped and did not: a trial of ranges, a further connection, a piece beside
-//! others. It never fails a file that another stream can still bring; it only means "no more of
-//! that", for a while or for good.
+//! Optional transfers that failed: a trial of ranges, a further connection, a piece beside others. They never
+//! fail a file that another stream can still fetch; they only mean "no more of that", for a while or for
+//! good.
 
 use super::Core;
 use crate::backoff;
@@ -11,16 +11,16 @@ use crate::message::{End, Time};
 use crate::plan::piece::OPEN_END;
 use crate::source::rejection::Rejection;
 
-/// Ranges are tried beside the first stream so often; what passes may have been in the way.
+/// Ranges are tried this often beside the first stream; the obstacle may have been transient.
 const TRIALS_MAX: u32 = 3;
-/// What was refused beside others is left to them so often in a row; then it is a failure.
+/// A request that is refused beside others is left to them this often in a row; then it is a failure.
 const LEFT_MAX: u32 = 5;
-/// A piece that failed beside others is left for later so often before any of them brings something.
+/// A piece that failed beside others is put off this often before any of them makes progress.
 const REFUSALS_MAX: u32 = 16;
 
 impl Core {
-    /// Whether the file can do without what has just ended badly: its first stream runs, and would
-    /// bring all that is missing.
+    /// Whether the file can do without a transfer that has just failed: its first stream runs, and would
+    /// fetch all that is missing.
     pub(super) fn is_optional(&self, id: JobId, transfer: &Transfer, end: &End) -> bool {
         let job = &self.jobs[&id];
         let is_bad = !matches!(end, End::Complete | End::Dropped | End::Redirect(_) | End::Sampled { .. });
@@ -30,7 +30,7 @@ impl Core {
         is_moving && is_bad && !is_ours && is_of_lead && !transfer.is_probe && self.first_stream_runs(id)
     }
 
-    /// Whether the first stream still goes to the end of the file.
+    /// Whether the first stream still runs to the end of the file.
     fn first_stream_runs(&self, id: JobId) -> bool {
         let job = &self.jobs[&id];
         let Some(first) = job.answer.probe.and_then(|probe| self.transfers.get(&probe)) else { return false };
@@ -38,7 +38,7 @@ impl Core {
         first.writes && (end == OPEN_END || job.content.total_bytes.is_some_and(|total| end >= total))
     }
 
-    /// The first stream goes on; ranges are tried again only if what was in the way may pass.
+    /// The first stream continues; ranges are tried again only if the obstacle may be transient.
     pub(super) fn optional_failed(&mut self, now: Time, id: JobId, transfer: &Transfer, end: End) {
         let wait = backoff::wait(self.jobs[&id].ranges.trials.attempts + 1, &mut self.random);
         let Some(job) = self.jobs.get_mut(&id) else { return };
@@ -46,14 +46,14 @@ impl Core {
             End::Failed { error, .. } => error.is_transient(),
             End::NotRange(head) => {
                 job.ranges.are_denied |= head.refuses_ranges || head.evidence.content_encoding.is_some();
-                // Some CDNs answer so to any If-Range.
+                // Some CDNs respond like this to any If-Range.
                 let was_asked_why = std::mem::replace(&mut job.lead_mut().distrusts_if_range, true);
                 transfer.had_if_range && !was_asked_why && !job.ranges.are_denied
             }
             _ => false,
         };
         if may_pass && matches!(end, End::NotRange(_)) {
-            // Asked without If-Range, it may well be served.
+            // Without If-Range, it may well be served.
             job.ranges.segmented = Segmented::Unknown;
             return;
         }
@@ -71,7 +71,7 @@ impl Core {
         }
     }
 
-    /// Whether a server that serves others has refused one more connection.
+    /// Whether a server that serves other connections has refused one more.
     pub(super) fn is_one_too_many(&self, transfer: &Transfer, error: &Error) -> bool {
         let is_new = transfer.piece.position() == transfer.piece.start() && !self.slots.has_served(transfer.slot);
         let left = self.jobs.get(&transfer.job).map_or(0, |job| job.tries.left_to_others);
@@ -81,14 +81,13 @@ impl Core {
             && self.slots.serving(&transfer.host) > 0
     }
 
-    /// In which ways servers refuse a connection that is one too many.
+    /// Whether this is how servers refuse one connection too many.
     fn is_refusal(&self, error: &Error) -> bool {
         matches!(error.kind(), ErrorKind::Connect | ErrorKind::Broken | ErrorKind::Tls | ErrorKind::Proxy)
             || error.kind().rejection().is_some_and(Rejection::may_be_of_number)
     }
 
-    /// As many connections as work are as many as the server wants; what this one was to bring comes
-    /// over those.
+    /// The server wants no more connections than those that work; they fetch what this one was to fetch.
     pub(super) fn leave_to_others(&mut self, now: Time, id: JobId, transfer: &Transfer, start: u64, error: &Error) {
         let serving = self.slots.serving(&transfer.host);
         let Some(job) = self.jobs.get_mut(&id) else { return };
@@ -101,19 +100,19 @@ impl Core {
         self.slots.refuse(&transfer.host, serving, now);
     }
 
-    /// Whether other streams of the file bring bytes, so that what is missing can be left for later.
-    /// Streams of which none brings any do not wait for each other for ever.
+    /// Whether other streams of the file fetch bytes, so that a piece can be put off. Streams that all get
+    /// nothing do not wait for each other forever.
     pub(super) fn others_bring(&self, id: JobId) -> bool {
         let job = &self.jobs[&id];
         let mut running = job.transfers.iter().filter_map(|transfer| self.transfers.get(transfer));
-        // A trial of ranges may bring nothing at all.
+        // A trial of ranges may get nothing at all.
         let is_sure = job.ranges.segmented != Segmented::Trying;
         let brings = |transfer: &Transfer| transfer.writes && (is_sure || !transfer.brought().is_empty());
         job.tries.refusals < REFUSALS_MAX && running.any(brings)
     }
 
-    /// A piece failed for good beside others: it is asked for again when they have ended, and only
-    /// then is it the last way to the bytes.
+    /// A piece failed for good beside others: it is retried when they have ended, and can fail the file
+    /// only then.
     pub(super) fn put_off(&mut self, now: Time, id: JobId, start: u64, error: &Error) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.tries.refusals += 1;

@@ -1,6 +1,6 @@
-//! Who gets a place. A file takes one from its first request until it has come, so that `jobs` files
-//! come at once. One that brings nothing (its server stalls, drips, or asks for patience) keeps it
-//! from the files of its own host only: a few slow hosts do not hold up a list.
+//! Which job gets a place. A file takes one from its first request until it is complete, so that `jobs` files
+//! are fetched at once. A quiet file (its server stalls, drips, or sends `Retry-After`) occupies its place only
+//! for files of its own host: a few slow hosts do not hold up a list.
 
 use std::collections::HashMap;
 
@@ -11,17 +11,17 @@ use crate::http::origin::Origin;
 use crate::job::JobId;
 use crate::message::{Effect, Protocol, Time};
 
-/// Who takes places now.
+/// The places that are taken now.
 #[derive(Debug, Default)]
 pub(super) struct Places {
-    /// Files that bring something, or have just been asked for.
+    /// Files that make progress, or were just requested.
     active: usize,
-    /// The others, by host.
+    /// The quiet files, by host.
     quiet_of: HashMap<Origin, usize>,
 }
 
 impl Places {
-    /// Places that are taken for a file of this host.
+    /// Places that are taken, as a file of this host counts them.
     fn taken_for(&self, host: &Origin) -> usize {
         self.active + self.quiet_of(host)
     }
@@ -32,10 +32,10 @@ impl Places {
 }
 
 impl Core {
-    /// Sends what requests the running jobs can use and the caps allow.
+    /// Sends all requests that the running jobs can use and the caps allow.
     pub(super) fn connect_all(&mut self, now: Time) {
         let mut places = self.places(now);
-        // What has failed or was asked for patience comes behind what was not asked for yet.
+        // Files that failed or got a `Retry-After` come behind files that were not requested yet.
         let has_passed_over =
             self.connect_those(now, &mut places, |core, id| !core.is_ready(id) || !core.is_troubled(id));
         if has_passed_over {
@@ -43,11 +43,11 @@ impl Core {
         }
     }
 
-    /// The same for some of them; whether there were others.
+    /// The same for the jobs for which `is_one` holds. Returns whether there were others.
     fn connect_those(&mut self, now: Time, places: &mut Places, is_one: impl Fn(&Self, JobId) -> bool) -> bool {
         let mut has_passed_over = false;
         let mut at = 0;
-        // What fails meanwhile leaves the row, and the next one stands in its place.
+        // A job that fails leaves the list, and the next one takes its index.
         while let Some(id) = self.turns.running.get(at).copied() {
             if !is_one(self, id) {
                 has_passed_over = true;
@@ -62,7 +62,7 @@ impl Core {
         has_passed_over
     }
 
-    /// Whether a job has failed or waited for its server, and nothing has come of it since.
+    /// Whether a job has failed or waited for its server, without progress since.
     pub(super) fn is_troubled(&self, id: JobId) -> bool {
         self.jobs.get(&id).is_some_and(|job| job.lead().patience > 0 || !job.tries.failures.is_empty())
     }
@@ -78,20 +78,20 @@ impl Core {
         places
     }
 
-    /// Places that are taken for a file of this host.
+    /// Places that are taken, as a file of this host counts them.
     #[cfg(test)]
     pub(super) fn taken_for(&self, now: Time, host: &Origin) -> usize {
         self.places(now).taken_for(host)
     }
 
-    /// Whether a job waits for the quiet files of its own host, and others do not.
+    /// Whether a job waits only because of the quiet files of its own host.
     pub(super) fn waits_for_its_host(&self, places: &Places, job: &Job) -> bool {
         let quiet = places.quiet_of(job.lead().host());
         quiet > 0 && places.active < self.settings.jobs && places.active + quiet >= self.settings.jobs
     }
 
     fn is_quiet(&self, now: Time, job: &Job) -> bool {
-        // What comes slowly may do so because we read slowly.
+        // Bytes may arrive slowly because we read slowly.
         let may_be_ours = self.settings.is_limited && !job.transfers.is_empty() && !matches!(job.phase, Phase::Probing);
         job.is_asked() && !may_be_ours && job.pulse.is_quiet(now)
     }
@@ -104,7 +104,7 @@ impl Core {
         self.jobs.get(&id).is_some_and(|job| matches!(job.phase, Phase::Ready))
     }
 
-    /// A prepared job and a free place: go on with what an earlier run left, or ask for the file.
+    /// A prepared job and a free place: resumes the data of an earlier run, or requests the file.
     fn take_place(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let goes_on = job.content.total_bytes.is_some() && !job.content.done.is_empty() || job.may_learn_len();

@@ -1,5 +1,5 @@
-//! A request that one protocol did not serve is sent over the other, where the host offers both; one
-//! whose shared connection broke gets one of its own. What is known of a host's protocols is in
+//! A request that one protocol did not serve is sent over the other, if the host offers both; one whose
+//! shared connection broke gets its own. What is known about a host's protocols is in
 //! [`crate::dispatch::spoken`].
 
 use super::Core;
@@ -9,7 +9,7 @@ use crate::job::JobId;
 use crate::message::{End, SlotId, Time};
 
 impl Core {
-    /// Whether what ended so shows that the host has to be asked over another protocol.
+    /// Whether this end shows that the host needs another protocol.
     pub(super) fn is_asked_otherwise(&mut self, now: Time, slot: SlotId, end: &End) -> bool {
         match end {
             End::OtherProtocol(_) => self.slots.unanswered(slot, true, now),
@@ -18,8 +18,8 @@ impl Core {
         }
     }
 
-    /// Whether a connection broke that others use too. What broke it may have been the answer to one of
-    /// them, so that each of them gets a connection of its own, once, and loses no try.
+    /// Whether a shared connection broke. The response to one of its requests may have broken it, so each of
+    /// them gets a connection of its own, once, and no failed attempt is counted.
     pub(super) fn is_asked_apart(&mut self, transfer: &Transfer, end: &End) -> bool {
         let is_broken = matches!(end, End::Failed { error, .. } if error.kind() == ErrorKind::Broken);
         if !is_broken || !transfer.is_probe || !self.slots.is_shared(transfer.slot) {
@@ -29,8 +29,8 @@ impl Core {
         job.is_some_and(|job| !std::mem::replace(&mut job.tries.keeps_apart, true))
     }
 
-    /// Lets the job ask again at once, over the other protocol, which costs it no try; false if it
-    /// has to be told of the failure.
+    /// Lets the job retry at once over the other protocol, without counting a failed attempt; false if the
+    /// failure must be handled.
     pub(super) fn ask_otherwise(&mut self, id: JobId, transfer: &Transfer) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else { return false };
         match job.phase {
@@ -46,13 +46,13 @@ impl Core {
     }
 }
 
-/// In which ways a protocol that is not served shows.
+/// How a protocol that is not served can fail.
 fn is_of_protocol(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Broken | ErrorKind::Protocol | ErrorKind::Tls | ErrorKind::Stalled)
 }
 
-/// What it is to a job that asks for no other protocol: a failure, which passes if the next try is
-/// sent over another one.
+/// Turns a refused protocol into a failure for a job that cannot switch. It is transient if the next attempt
+/// uses another protocol.
 pub(super) fn without_protocol(end: End, is_otherwise: bool) -> End {
     match end {
         End::OtherProtocol(error) => {

@@ -1,5 +1,5 @@
-//! A server sends a request elsewhere. Where that leads, and whether it may be followed, is decided in
-//! [`crate::source::redirect_rules`]; whom it moves, here.
+//! Redirects: [`crate::source::redirect`] decides where one leads and whether it may be followed; this file
+//! decides what it moves.
 
 use url::Url;
 
@@ -14,12 +14,12 @@ use crate::plan::piece::Piece;
 use crate::source::redirect_rules;
 
 impl Core {
-    /// A redirect of the first request moves the file. One of a piece moves that piece alone: others
-    /// may well be served where they are asked for.
+    /// A redirect of the first request moves the file. A redirect of a piece moves only that piece: others
+    /// may well be served where they are requested.
     pub(super) fn redirected(&mut self, now: Time, id: JobId, transfer: &Transfer, redirect: &Redirect) {
         let allow_downgrade = self.settings.allow_downgrade;
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        // Asked again with a new cookie, even the same place may answer otherwise.
+        // With a new cookie, even the same URL may respond differently.
         let cookies = job.own.cookies.add(&transfer.url, &redirect.cookies);
         let redirect = &Redirect { cookies, ..redirect.clone() };
         let redirects = if transfer.is_probe { job.lead().redirects } else { transfer.redirects } + 1;
@@ -40,7 +40,7 @@ impl Core {
         self.follow_piece(now, id, transfer, place, redirects);
     }
 
-    /// A piece was sent round in circles, or to where it may not go, while others bring the file.
+    /// The redirects of a piece loop or may not be followed, while other transfers fetch the file.
     fn piece_went_astray(&mut self, now: Time, id: JobId, transfer: &Transfer, error: Error) {
         let end = End::Failed { error: error.clone(), retry_after: None };
         match self.is_optional(id, transfer, &end) {
@@ -49,7 +49,8 @@ impl Core {
         }
     }
 
-    /// Asks for the same where it was sent to. Without a connection for it, it is asked for again.
+    /// Sends the same request to the redirect's target; without a connection for that, the piece is requested
+    /// again later.
     pub(super) fn follow_piece(
         &mut self,
         now: Time,
@@ -61,7 +62,7 @@ impl Core {
         let piece = Piece::new(transfer.piece.start(), transfer.piece.end());
         let sent = self.send_to(now, id, transfer.source, place, transfer.kind.clone(), piece);
         let Some(state) = sent.and_then(|sent| self.transfers.get_mut(&sent)) else {
-            // Where it leads to is slow to open: each time it is asked a little later.
+            // The target has no free connection: each time, the wait is a little longer.
             let start = transfer.piece.start();
             let strays = self.jobs.get(&id).map_or(0, |job| job.ranges.strays) + 1;
             let wait = backoff::wait(strays, &mut self.random);

@@ -1,4 +1,4 @@
-//! A request failed: whether it is sent again, when, and after how many tries its file fails.
+//! A request failed: whether and when it is retried, and after how many attempts its file fails.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::message::{Effect, Time};
 use crate::secret;
 use crate::source::rejection::Rejection;
 
-/// `Retry-After` is obeyed so often in a row before it counts as a failure.
+/// `Retry-After` is obeyed this often in a row before it counts as a failure.
 pub(super) const PATIENCE_MAX: u32 = 20;
-/// A host waits no longer than this because of one file that is asked too often.
+/// The `Retry-After` of a single file holds its host no longer than this.
 const LONE_HOLD_MAX: Duration = Duration::from_secs(10);
-/// And so often for each retry that is allowed.
+/// It is also obeyed no more than this often for each allowed retry.
 pub(super) const PATIENCE_OF_RETRY: u32 = 4;
 
 impl Core {
@@ -38,13 +38,13 @@ impl Core {
         if transfer.is_probe {
             match job.phase {
                 Phase::Probing => job.phase = Phase::Ready,
-                // The answer stands; when the partial file is open, what is missing is fetched.
+                // The response stands; once the partial file is open, the missing data is fetched.
                 Phase::Preparing(_) | Phase::AskingOwner(_) | Phase::Opening => return,
                 _ => {}
             }
         }
         let start = transfer.piece.position().max(transfer.piece.start());
-        // A few bytes more make it no other failure.
+        // A few more bytes do not make it another failure.
         if start > transfer.piece.start()
             && !job.comes_in_one_stream()
             && let Some(failure) = job.tries.failures.remove(&transfer.piece.start())
@@ -59,7 +59,7 @@ impl Core {
         if is_transient {
             self.slots.failed(&transfer.host, now);
         }
-        // One that asks for no patience gets that of every failure.
+        // Without a `Retry-After`, or with a short one, the backoff is the usual one.
         if let Some(wait) = retry_after.filter(|wait| is_transient && *wait > backoff::FLOOR) {
             return self.asked_for_patience(now, id, transfer, start, error, wait);
         }
@@ -75,8 +75,7 @@ impl Core {
         }
     }
 
-    /// Whether the place has gone that a redirect or a provider led to: it is asked for again where the source
-    /// is known by.
+    /// Whether the URL from a redirect or a provider is gone, so that the source is resolved again.
     fn is_asked_elsewhere(&mut self, id: JobId, transfer: &Transfer, error: &Error) -> bool {
         let may_ask_again = self.settings.retries > 0;
         let Some(job) = self.jobs.get_mut(&id) else { return true };
@@ -84,12 +83,12 @@ impl Core {
             return false;
         }
         let is_old_place = transfer.url != *job.lead().url();
-        // The new one has not been asked yet.
+        // The new URL has not been asked yet.
         let has_moved = is_old_place && (transfer.is_probe || job.lead().is_provided);
         has_moved || may_ask_again && job.lead_mut().resolve_again()
     }
 
-    /// Asked again, it would fail again. What it was to bring may still come in another way.
+    /// A retry would fail again. What it was to fetch may still come in another way.
     fn failed_for_good(&mut self, now: Time, id: JobId, transfer: &Transfer, start: u64, error: Error) {
         let kind = error.kind();
         if kind.blame() == Blame::Peer && !transfer.is_probe && self.others_bring(id) {
@@ -97,7 +96,7 @@ impl Core {
         }
         let is_misfit = kind == ErrorKind::Protocol || kind.rejection() == Some(Rejection::Unfit);
         if is_misfit && !transfer.is_probe && matches!(self.jobs[&id].phase, Phase::Moving) {
-            // What came is no such range; one stream may still bring the file.
+            // The response is no such range; one stream may still fetch the file.
             return self.no_range(now, id, start, error);
         }
         if transfer.is_probe || !self.goes_on_in_one_stream(id, &error) {
@@ -105,8 +104,8 @@ impl Core {
         }
     }
 
-    /// `Retry-After`: this file waits. The host does too where it says so of its own load, or of
-    /// several files.
+    /// `Retry-After`: this file waits. So does its host, after a 429 or once several files got a
+    /// `Retry-After`.
     fn asked_for_patience(
         &mut self,
         now: Time,
@@ -120,7 +119,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.lead().patience >= patience_max {
             self.retry_or_fail(now, id, start, error, false);
-            // However often it is asked again: not before it says so.
+            // However often it is retried: not before the time that `Retry-After` gave.
             if let Some(job) = self.jobs.get_mut(&id) {
                 let key = if matches!(job.phase, Phase::Moving) && !job.comes_in_one_stream() { start } else { 0 };
                 job.tries
@@ -143,13 +142,13 @@ impl Core {
         self.ask_another(id);
     }
 
-    /// How often in a row a wait that a server asks for is granted.
+    /// How often in a row a server's `Retry-After` is obeyed.
     pub(super) fn patience_max(&self) -> u32 {
         PATIENCE_MAX.min(self.settings.retries.saturating_mul(PATIENCE_OF_RETRY))
     }
 
-    /// The host waits too where it says so of its own load, or of several files: for as long as it asks for;
-    /// what we wait beyond that is for the file. One file alone may be what is limited, and others find out.
+    /// The host waits too, after a 429 or once several files got a `Retry-After`: for as long as it asks; any
+    /// longer wait is only the file's. If only one file is limited, others find out.
     pub(super) fn hold_host(&mut self, now: Time, id: JobId, host: &Origin, error: &Error, asked: Duration) {
         let is_of_host = self.slots.asks_for_patience(host, id);
         if error.kind().rejection() == Some(Rejection::TooManyRequests) || is_of_host {
@@ -161,7 +160,7 @@ impl Core {
     pub(super) fn retry_or_fail(&mut self, now: Time, id: JobId, start: u64, error: Error, has_progressed: bool) {
         let retries = self.settings.retries;
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        // Without ranges everything is fetched again from 0, and only bytes above the mark count.
+        // Without ranges everything is fetched again from 0, and only bytes above the high-water mark count.
         let key = if job.comes_in_one_stream() || !matches!(job.phase, Phase::Moving) { 0 } else { start };
         let failure = job.tries.failures.entry(key).or_default();
         failure.attempts = if has_progressed { 1 } else { failure.attempts + 1 };
@@ -182,7 +181,7 @@ impl Core {
             return self.leave_to_host(now, id, attempts, error);
         }
         let wait = backoff::wait(attempts, &mut self.random);
-        // Where nothing succeeds, all that wait for the host share its patience.
+        // If nothing succeeds, all that wait for the host share its retries.
         let retry_at = self.slots.retry_at(&host, now + wait);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.tries.failures.entry(key).or_default().retry_at = retry_at;
@@ -202,7 +201,7 @@ impl Core {
     }
 }
 
-/// What a failure is about: the URL, and the file if it is this machine's.
+/// Adds what a failure is about: the URL, and the file if it is this machine's.
 fn with_place(error: Error, transfer: &Transfer, job: &Job) -> Error {
     let is_ours = error.path().is_none() && error.blame() == Blame::Machine;
     let error = if error.url().is_some() { error } else { error.with_url(secret::shown_url(&transfer.url)) };

@@ -1,6 +1,6 @@
-//! This machine has run out of descriptors or ports: that is no failure of a file. It waits in the
-//! queue, and from then on there are fewer at once. A full disk is waited for too while other files are
-//! under way, which may be moved away or removed when they are complete.
+//! This machine has run out of descriptors or ports: that is no failure of a file. The file waits in the
+//! queue, and from then on fewer run at once. Files also wait for a full disk while others are in progress,
+//! which may be moved away or removed once they are complete.
 
 use super::Core;
 use crate::backoff;
@@ -10,19 +10,19 @@ use crate::job::JobId;
 use crate::message::Time;
 use crate::plan::TransferId;
 
-/// Nothing new is begun for so long.
+/// Nothing new starts for this long.
 const WAIT: Time = Time::from_millis(250);
-/// A file waits so often; then it fails of what is missing.
+/// A file waits this often; then it fails for lack of the resource.
 const SCARCITIES_MAX: u32 = 40;
-/// So often all files together have waited and none has come since: there is too little for one.
+/// After this many waits of all files without a completed one, there is too little even for one.
 const IN_VAIN_MAX: u32 = 24;
 
 impl Core {
-    /// Lets a file wait if that is what its error asks for; false if it is not.
+    /// Lets a file wait if its error calls for that; false if it does not.
     pub(super) fn waits_for_machine(&mut self, now: Time, id: JobId, error: &Error) -> bool {
         let is_full = error.kind() == ErrorKind::DiskFull && !error.is_final() && self.others_hold_room(id);
         let Some(job) = self.jobs.get_mut(&id) else { return false };
-        // Room for a file may never come, so that this is a retry like others.
+        // The disk may never have room for the file, so this is a retry like others.
         let most = if is_full { self.settings.retries.saturating_mul(2) } else { SCARCITIES_MAX };
         if !(is_full || error.is_scarcity())
             || job.tries.scarcities >= most.min(SCARCITIES_MAX)
@@ -46,7 +46,7 @@ impl Core {
             return true;
         }
         if now >= self.scarcity.until {
-            // Once for all that noticed it at the same time.
+            // Once for all files that hit it at the same time.
             self.have_fewer(error);
         }
         self.scarcity.until = now + WAIT;
@@ -54,7 +54,7 @@ impl Core {
         true
     }
 
-    /// Whether other files are under way that may be moved away when they are complete.
+    /// Whether other files are in progress that may be moved away once they are complete.
     fn others_hold_room(&self, id: JobId) -> bool {
         let writes = |transfer: &TransferId| self.transfers.get(transfer).is_some_and(|transfer| transfer.writes);
         self.turns.running.iter().filter(|other| **other != id).any(|other| {
@@ -63,14 +63,14 @@ impl Core {
         })
     }
 
-    /// What this machine did not do for a file fails it, unless it may do so in a moment.
+    /// Fails a file because of this machine, or lets it wait if the problem may pass.
     pub(super) fn fail_or_wait(&mut self, now: Time, id: JobId, error: Error) {
         if !self.waits_for_machine(now, id, &error) {
             self.close(now, id, Closing::Fail(error));
         }
     }
 
-    /// Whether the disk was full, and nothing has ended since that might have made room.
+    /// Whether the disk was full, and no file has ended since that might have made room.
     pub(super) fn is_full(&mut self) -> bool {
         let is_full = self.scarcity.full_since == Some(self.tally.ended_files()) && !self.turns.running.is_empty();
         if !is_full {
@@ -89,13 +89,13 @@ impl Core {
         }
     }
 
-    /// It begins again when it is its turn; what came of it in an earlier run is found again then.
+    /// Puts a job back into the queue; its data is found again when it starts.
     pub(super) fn requeue(&mut self, now: Time, id: JobId) {
         self.leave_running(id);
         let wait = backoff::wait(self.jobs.get(&id).map_or(0, |job| job.tries.scarcities), &mut self.random);
         self.put_down(id);
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        // What the journal says then was on the disk.
+        // By then, the journal only claims what is on the disk.
         job.part.is_disk_doubtful = false;
         if self.scarcity.full_since.is_some() {
             job.tries.failures.insert(0, Failures { attempts: 0, retry_at: now + wait });

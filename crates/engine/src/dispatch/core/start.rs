@@ -1,5 +1,4 @@
-//! The beginning of a job: from the feed into the queue, its turn, its name, and what an earlier
-//! run left of it.
+//! The start of a job: from the feed into the queue, its turn, its name, and the data of an earlier run.
 
 use std::path::Path;
 
@@ -20,11 +19,11 @@ use crate::name;
 use crate::options::Existing;
 use crate::source::rejection::Rejection;
 
-/// So many entries are read ahead at least.
+/// At least this many entries are read ahead.
 const FED_MIN: usize = 512;
-/// So many wait in memory at most, whatever their hosts do; the rest waits in the feed.
+/// At most this many entries wait in memory, whatever their hosts do; the rest waits in the feed.
 const WAITING_MAX: usize = 16_384;
-/// Files that are begun, those that wait for a retry included: sixteen times the places and so many.
+/// Started files, including those that wait for a retry, are limited to 16 per place plus this.
 const RUNNING_MIN: usize = 64;
 const ONE_NAME: Advice = Advice::NumberNames;
 
@@ -36,7 +35,7 @@ impl Core {
         if !asks || self.turns.waiting.len() >= WAITING_MAX {
             return;
         }
-        // Entries of hosts that cannot take any more do not count: others may come behind them.
+        // Entries of hosts that cannot take any more do not count: others may follow them.
         let is_alone = self.turns.waiting.hosts() < 2;
         let startable = self.turns.waiting.len_of(|host| self.may_start(now, host, is_alone));
         if startable < wanted / 2 {
@@ -98,9 +97,9 @@ impl Core {
         self.numbers.job_of_feed()
     }
 
-    /// Begins jobs ahead of the places, as many as there are, so that a free place finds one that is
-    /// prepared; in groups, because a wake-up of the opener costs more than what it does. Jobs that
-    /// wait for their host or for a retry are not ahead of anything.
+    /// Starts jobs ahead of the places, as many as there are places, so that a free place finds a prepared
+    /// job; in groups, because a wake-up of the opener costs more than its work. Jobs that wait for their
+    /// host or for a retry do not count as ahead.
     pub(super) fn start_jobs(&mut self, now: Time) {
         let places = if self.has_quiet { self.places(now) } else { Places::default() };
         let is_ahead = |id: &&JobId| {
@@ -130,8 +129,8 @@ impl Core {
         }
     }
 
-    /// Whether a host may get one more file. While others wait, it gets three quarters of the
-    /// places at most, so that a slow one does not take them all.
+    /// Whether a host may get one more file. While others wait, it gets at most three quarters of the places,
+    /// so that a slow host does not take them all.
     fn may_start(&self, now: Time, host: &Origin, is_alone: bool) -> bool {
         let jobs = self.settings.jobs;
         let share = if is_alone { jobs * 2 } else { (jobs * 3 / 4).max(1) };
@@ -170,15 +169,15 @@ impl Core {
         self.prepare(now, id, None);
     }
 
-    /// The name that an earlier run gave an entry is its own, unless somebody has it now.
+    /// Gives an entry the name of an earlier run, unless another file has it now.
     pub(super) fn name_as_before(&mut self, job: &mut Job, name: &Path) {
         job.naming.path = job.naming.dir(&self.settings.dir).join(name);
         job.naming.plain_name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
         job.naming.is_named = self.names.reserve(job);
     }
 
-    /// What an earlier run left under this name is another entry's, which goes on with it itself. True if
-    /// the job looks for another name, or waits for its answer to give one.
+    /// The existing data under this name is another entry's, which will resume it. True if the job was given
+    /// another name; if not, its response may give it one.
     fn leaves_to_other_entry(&mut self, now: Time, id: JobId, prepared: &mut Prepared) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else { return false };
         let is_others = prepared
@@ -210,7 +209,7 @@ impl Core {
         false
     }
 
-    /// Says once that files of a list got numbers.
+    /// Reports once that files of a list got numbers.
     fn tell_numbers(&mut self, id: JobId) {
         let is_of_list = self.jobs.get(&id).is_some_and(|job| job.has_name_of_list());
         if !is_of_list || std::mem::replace(&mut self.names.has_told_numbers, true) {
@@ -222,7 +221,7 @@ impl Core {
         self.warn(None, text);
     }
 
-    /// Reserves the name and looks for what is there under it.
+    /// Reserves the name and asks the opener what exists under it.
     pub(super) fn prepare(&mut self, now: Time, id: JobId, answered: Option<Box<Answered>>) {
         loop {
             let Some(job) = self.jobs.get_mut(&id) else { return };
@@ -241,7 +240,7 @@ impl Core {
                 return self.close(now, id, Closing::Fail(error));
             }
             job.phase = Phase::Preparing(answered);
-            // A name that is only guessed and spoken for is not touched: the answer may give another.
+            // A guessed name that is taken is not touched: the response may give another one.
             let look = match (is_free, self.settings.resume) {
                 (false, _) => Look::Final,
                 (true, false) => Look::Anew,
@@ -278,13 +277,13 @@ impl Core {
         job.old.evidence = prepared.old.take();
         if !matches!(job.phase, Phase::Preparing(_)) {
             if let (Some(journal), true) = (prepared.partial, job.content.done.is_empty()) {
-                // Keep what is there when it is closed before it began.
+                // Keeps the existing data if the job is closed before it starts.
                 adopt(job, journal);
             }
             return self.closed(now, id);
         }
         if prepared.is_moved {
-            // What its journal says may be of another file: its content shows it.
+            // Its journal may describe another file: the content shows it.
             job.link = Link::doubted_by_samples();
         }
         for warning in prepared.warnings {
@@ -296,7 +295,7 @@ impl Core {
         }
     }
 
-    /// The answer that has given a job its name, if one has.
+    /// The response that gave a job its name, if there is one.
     fn take_answered(&mut self, id: JobId) -> Option<Box<Answered>> {
         match &mut self.jobs.get_mut(&id)?.phase {
             Phase::Preparing(answered) => answered.take(),
@@ -304,13 +303,13 @@ impl Core {
         }
     }
 
-    /// Nothing was asked of the server yet.
+    /// Starts a prepared job that has not sent a request yet.
     fn begin(&mut self, now: Time, id: JobId, partial: Option<Journal>) {
         let is_known = |job: &Job, journal: &Journal| {
             job.is_of(&journal.identity.url, journal.identity.given) || journal.done.is_empty()
         };
         match (partial, self.jobs.get_mut(&id)) {
-            // Only the answer can show that this is the file, and hardly by a tag.
+            // Only the response can show that this is the file, and a tag is hardly enough.
             (Some(journal), Some(job)) if !is_known(job, &journal) && !job.may_be_of(journal.identity.given) => {
                 job.part.journal = Some(Box::new(journal));
             }
@@ -330,7 +329,7 @@ impl Core {
         self.beside_existing(now, id);
     }
 
-    /// Compares the file that has the name with the digest that was asked for.
+    /// Compares an existing file with the requested digest.
     pub(super) fn check_existing(&mut self, id: JobId, answered: Option<Box<Answered>>) {
         let believes_server = self.settings.server_digests;
         let Some(job) = self.jobs.get_mut(&id) else { return };
@@ -346,8 +345,8 @@ impl Core {
         );
     }
 
-    /// Another file has the name. With a partial file too, what is known decides before anything is
-    /// fetched; without one, the answer does.
+    /// Decides about an existing file before anything is fetched, if there is a partial file too. If there is
+    /// none, the response decides.
     pub(super) fn beside_existing(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.existing.file.is_none() || !job.part.is_open {
@@ -357,7 +356,7 @@ impl Core {
             Decision::There(how, published) => self.close(now, id, Closing::There(how, published)),
             Decision::Refuse(error) => self.close(now, id, Closing::Fail(error)),
             Decision::Replace => self.go_on(now, id),
-            // Nothing says that it is the file, and a part of the file is there as well.
+            // Nothing says that it is the file, and a partial file exists as well.
             Decision::Compare | Decision::Digest | Decision::AskOwner => {
                 let Some(job) = self.jobs.get_mut(&id) else { return };
                 job.existing.verdict = ExistingVerdict::Other(
@@ -369,8 +368,8 @@ impl Core {
         }
     }
 
-    /// The file gets another name than the one that is taken. What was begun of it is gone on with: it
-    /// keeps its own name until it is whole.
+    /// Gives the file another name than the one that is taken. Its partial file is resumed and keeps its own
+    /// name until it is complete.
     fn rename_beside_existing(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.content.done.is_empty() {
@@ -379,7 +378,7 @@ impl Core {
             self.leave_part(id);
             return self.prepare(now, id, None);
         }
-        // Whether a file has it, publishing shows.
+        // Publishing shows whether a file has that name.
         self.names.number_free(job);
         job.naming.is_named = true;
         job.existing.file = None;
@@ -396,7 +395,7 @@ impl Core {
         self.refuses_size(now, id, None);
     }
 
-    /// An entry that fails without having been tried; each entry has a beginning and an end.
+    /// Fails an entry that was never tried; each entry has a start and an end.
     pub(super) fn count_started_failure(
         &mut self,
         job: JobId,
@@ -422,7 +421,7 @@ impl Core {
         self.effects.push(Effect::Report(Event::Failed { job, url, error: ErrorReport::from(error) }));
         if let Some(entry) = entry {
             let rejection = error.kind().rejection();
-            // What needs credentials or another link may well work with what the next run is given.
+            // The next run may have the credentials or the new link that is needed.
             let asks_for_more = rejection.is_some_and(Rejection::asks_who);
             let is_decided = rejection.is_some() || matches!(error.kind(), ErrorKind::Redirect | ErrorKind::Usage);
             let permanent = is_decided && !error.is_transient() && !asks_for_more;
@@ -437,7 +436,7 @@ impl Core {
     }
 }
 
-/// The line's number stands where a URL would, so the message need not say it again.
+/// The line number stands where a URL would, so the message need not repeat it.
 fn without_line(line: u64, error: &Error) -> Error {
     let message = error.message();
     Error::new(error.kind(), message.strip_prefix(&format!("line {line}: ")).unwrap_or(message))

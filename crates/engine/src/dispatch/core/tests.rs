@@ -87,7 +87,7 @@ impl World {
         self.tell(Message::Prepared(job, Ok(Box::new(prepared))));
     }
 
-    /// Lets a job come as far as the body of its first stream.
+    /// Lets a job advance to the body of its first stream.
     fn begin_large(&mut self, job: JobId, total: u64) -> Box<Fetch> {
         self.prepare(job, Prepared::default());
         let probe = self.take_fetch();
@@ -223,7 +223,7 @@ fn a_server_that_ignores_ranges_is_left_with_one_stream() {
     let trial = world.take_fetch();
     world.end(trial.transfer, End::NotRange(head(64 * MIB)), false);
     if world.fetches() == 1 {
-        // Asked once more without If-Range.
+        // Requested once more without If-Range.
         let again = world.take_fetch();
         assert!(matches!(again.kind, FetchKind::Piece { if_range: None, .. }));
         world.end(again.transfer, End::NotRange(head(64 * MIB)), false);
@@ -234,7 +234,7 @@ fn a_server_that_ignores_ranges_is_left_with_one_stream() {
     world.take(|effect| matches!(effect, Effect::Commit(CommitRequest::Publish { .. })).then_some(()));
 }
 
-/// Lets the first stream break, and two answers say that there is another version.
+/// Breaks the first stream and lets two responses report another version.
 fn change(world: &mut World, probe: &Fetch) {
     probe.piece.advance(probe.piece.position().max(MIB) + MIB);
     world.end(probe.transfer, broken(), false);
@@ -245,7 +245,7 @@ fn change(world: &mut World, probe: &Fetch) {
         let verdict = crate::evidence::Verdict::Different(crate::evidence::Strength::Strong);
         world.end(again.transfer, End::NotJoined { head: other_head("another"), verdict }, false);
     }
-    // What came is saved first: it stays until something of the new version has come.
+    // Progress is saved first: it stays until some of the new version has arrived.
     world.take(|effect| matches!(effect, Effect::Commit(CommitRequest::Save { .. })).then_some(()));
     world.tell(Message::Saved(probe.job, Ok(())));
     world.pass(Time::from_secs(1));
@@ -358,7 +358,7 @@ fn retries_end_in_a_failure_that_keeps_what_came() {
         let again = world.take_fetch();
         world.end(again.transfer, broken(), false);
     }
-    // The whole file in one answer is another way to the bytes.
+    // The whole file in one response is another way to the bytes.
     if world.fetches() == 0 {
         world.tell(Message::Saved(job, Ok(())));
     }
@@ -376,7 +376,7 @@ fn retries_end_in_a_failure_that_keeps_what_came() {
     assert!(world.has(|event| matches!(event, Event::Failed { error, .. } if error.attempts == 6)));
 }
 
-/// What a run before left of the file at `url`, of 64 MiB: all but the sixth.
+/// An earlier run's journal of the file at `url`, of 64 MiB: all but the sixth MiB.
 fn left_of(url: &str) -> crate::journal::Journal {
     let url: url::Url = url.parse().unwrap();
     crate::journal::Journal {

@@ -1,8 +1,8 @@
-//! The digest of a complete file is not the promised one, and several sources brought it: one of them
-//! sent wrong bytes. What the others brought is fetched again from one source, one after the other,
-//! until the digest is right; the last that was replaced is the culprit. If none is, another source
-//! is asked for all the rest. Where one brought everything, the others are asked for the whole file,
-//! also those that were left because theirs is another one.
+//! The digest of a complete file is not the promised one, and several sources sent it: one of them sent wrong
+//! bytes. The bytes of the other sources are refetched from one source, one suspect after the other, until
+//! the digest is right; the last suspect is the culprit. If none is, another source is asked for all the
+//! rest. If one source sent everything, the others are asked for the whole file, including those that were
+//! dropped because theirs is another one.
 
 use super::Core;
 use crate::dispatch::job::{Job, Phase};
@@ -14,8 +14,7 @@ use crate::message::{Effect, Time};
 use crate::secret;
 
 impl Core {
-    /// Fetches what one of the sources brought again from another; false if there is nothing left to
-    /// be suspected.
+    /// Refetches the bytes of one source from another; false if no suspect is left.
     pub(super) fn suspect(&mut self, id: JobId) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else { return false };
         if !job.sources.is_many() || !job.next_suspect() {
@@ -33,8 +32,7 @@ impl Core {
         true
     }
 
-    /// What is there is wrong, and one source brought it: another is asked for the whole file; false if
-    /// there is none.
+    /// The data is wrong, and one source sent it: asks another for the whole file; false if there is none.
     pub(super) fn begins_with_another(&mut self, now: Time, id: JobId, error: &Error) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else { return false };
         let lead = job.sources.lead();
@@ -45,14 +43,14 @@ impl Core {
         if job.sources.next_lead().is_none() {
             return false;
         }
-        // It is proven that these bytes are not the file.
+        // These bytes are proven not to be the file.
         job.forget_content();
         job.forget();
         self.leave_source(now, id, lead, Standing::Dropped(error.clone()));
         true
     }
 
-    /// The digest is right after all: whose bytes were replaced last sent wrong ones.
+    /// The digest is right after all: the source whose bytes were replaced last sent wrong ones.
     pub(super) fn name_culprit(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let Some(culprit) = job.trace.take().and_then(|trace| trace.replaced.last().copied()) else { return };
@@ -66,13 +64,13 @@ impl Core {
 }
 
 impl Job {
-    /// Whether a source may be asked: while that of wrong bytes is looked for, one alone is.
+    /// Whether a source may be asked: during a search for wrong bytes, only one may.
     pub(super) fn may_ask(&self, source: usize) -> bool {
         self.trace.as_ref().is_none_or(|trace| trace.base == source)
     }
 
-    /// A source is gone: if it was the one that is asked in the search, another one that has joined is, or
-    /// the search is over and all may bring what is missing.
+    /// A source is gone: if the search asked it, another source that has joined takes over, or the search
+    /// ends and all sources may send what is missing.
     pub(super) fn believe_another_than(&mut self, gone: usize) {
         let Some(mut trace) = self.trace.take_if(|trace| trace.base == gone) else { return };
         trace.bases_before.push(gone);
@@ -81,14 +79,14 @@ impl Job {
         self.trace = Some(trace);
     }
 
-    /// Who is believed next: only those whose bytes can stand beside others can be asked for some.
+    /// The next source to trust: its bytes must be able to stand beside those of others.
     fn next_base(&self, trace: &Trace) -> Option<usize> {
         let can_bring = |source: usize, state: &Source| state.is_joined() || source == self.sources.lead();
         let mut live = self.sources.live();
         live.find(|(at, state)| can_bring(*at, state) && !trace.bases_before.contains(at)).map(|(at, _)| at)
     }
 
-    /// Takes the bytes of the next suspect out of what is held, so that they are fetched again.
+    /// Removes the bytes of the next suspect from the existing data, so that they are refetched.
     fn next_suspect(&mut self) -> bool {
         let Some(total_bytes) = self.content.total_bytes else { return false };
         let mut trace = match self.trace.take() {
@@ -106,14 +104,14 @@ impl Job {
                 self.trace = Some(trace);
                 return !self.content.is_whole() && total_bytes > 0;
             }
-            // All is of the one that was asked: it is the one that is wrong.
+            // All bytes come from the source that was asked: it is the one that is wrong.
             trace.bases_before.push(trace.base);
             let Some(next) = self.next_base(&trace) else { return false };
             (trace.base, trace.replaced) = (next, Vec::new());
         }
     }
 
-    /// Who is believed first: the one that brought most.
+    /// The first source to trust: the one that sent most.
     fn first_base(&self) -> Option<usize> {
         let brought = || self.sources.all().filter(|(_, source)| !source.ranges.is_empty());
         let is_mixed = brought().count() > 1;
@@ -121,7 +119,7 @@ impl Job {
         live.max_by_key(|(_, source)| source.ranges.covered()).map(|(at, _)| at).filter(|_| is_mixed)
     }
 
-    /// Those whose bytes are in the file and were not replaced, the smallest share first.
+    /// The sources whose bytes are in the file and were not replaced, the smallest share first.
     fn suspects(&self, trace: &Trace) -> impl Iterator<Item = usize> {
         let mut suspects: Vec<_> = self
             .sources

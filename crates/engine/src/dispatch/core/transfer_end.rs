@@ -1,9 +1,9 @@
-//! A transfer ended. What it brought is counted; then where its job is on its way, and how it ended, say
-//! what follows: `redirected.rs`, `no_range.rs`, `doubt.rs` (an answer that does not fit what is held),
+//! A transfer has ended. Its bytes are counted; then the phase of its job and the kind of end decide what
+//! follows: `redirected.rs`, `no_range.rs`, `doubt.rs` (a response that does not fit the existing data),
 //! `retries.rs` (a failure), `mirrors.rs`.
 //!
-//! What only might have helped (a trial of ranges, a further connection) never fails a file that
-//! another stream can bring: that is decided in `optional.rs`, before anything else.
+//! An optional transfer (a trial of ranges, a further connection) never fails a file that another stream can
+//! fetch: `optional.rs` decides that before anything else.
 
 use super::Core;
 use super::doubt::KEPT;
@@ -17,7 +17,7 @@ use crate::ranges::ByteRange;
 use crate::secret;
 use crate::source::rejection::Rejection;
 
-/// Fewer bytes do not renew the retries: a server that sends one byte an answer is not asked for ever.
+/// Fewer bytes do not reset the retries: a server that sends one byte per response is not asked forever.
 pub(super) const RENEWING_BYTES_MIN: u64 = 4096;
 const PROVE: Advice = Advice::GiveChecksum;
 
@@ -40,21 +40,21 @@ impl Core {
             job.answer.probe = None;
         }
         if job.transfers.is_empty() && job.ranges.segmented == Segmented::Trying {
-            // Whatever ended it, nobody is trying any more.
+            // Whatever ended it, no trial is in flight any more.
             job.ranges.segmented = Segmented::Unknown;
         }
         let has_progressed = self.count_brought(now, id, &transfer, &end);
         self.follow_end(now, id, &transfer, end, is_otherwise, has_progressed);
     }
 
-    /// Counts what a transfer has brought. Whether that is so much more than ever came that retries begin anew.
+    /// Counts the bytes of a transfer. Returns whether it made enough progress to reset the retries.
     fn count_brought(&mut self, now: Time, id: JobId, transfer: &Transfer, end: &End) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else { return false };
         let before = job.content.done.covered();
         job.content.done.insert(transfer.brought());
         let covered = job.content.done.covered();
         job.content.answers += u32::from(!transfer.brought().is_empty());
-        // One that was broken off may have stalled, which says nothing of the next.
+        // An aborted transfer may have stalled, which says nothing about the next one.
         let rate = transfer.rate_over_all(now).filter(|_| transfer.writes && matches!(end, End::Complete));
         if job.sources.is_many() {
             let source = &mut job.sources[transfer.source];
@@ -77,7 +77,7 @@ impl Core {
         has_progressed
     }
 
-    /// Decides what follows an end, by where the job is on its way.
+    /// Decides what follows an end, by the phase of the job.
     fn follow_end(
         &mut self,
         now: Time,
@@ -104,13 +104,13 @@ impl Core {
         match job.phase {
             _ if job.is_sample_of_link(transfer) => self.link_ended(now, id, transfer, end, has_progressed),
             Phase::Moving if self.comes_from_many(job) => self.source_ended(now, id, transfer, end),
-            // Its answer was not used.
+            // Its response was not used.
             Phase::Ready if matches!(end, End::Complete) => {}
             _ => self.lead_ended(now, id, transfer, end, has_progressed),
         }
     }
 
-    /// A request to the source that leads has ended.
+    /// A request to the lead has ended.
     fn lead_ended(&mut self, now: Time, id: JobId, transfer: &Transfer, end: End, has_progressed: bool) {
         match end {
             End::Complete => self.piece_came(now, id, transfer),
@@ -128,8 +128,7 @@ impl Core {
         }
     }
 
-    /// A request is done with its connection. Whether it failed over one that had been used before, which may
-    /// be why.
+    /// A request is done with its connection. Returns whether it failed over a reused one, which may be the cause.
     pub(super) fn let_connection_go(
         &mut self,
         now: Time,
@@ -148,7 +147,7 @@ impl Core {
         was_kept
     }
 
-    /// Closes the connections to a host that nobody uses.
+    /// Closes the idle connections to a host.
     pub(super) fn close_idle(&mut self, host: &Origin) {
         let closed = self.slots.drop_idle(host).into_iter();
         self.effects.extend(closed.map(|(slot, worker)| Effect::Work(worker, WorkRequest::CloseSlot(slot))));
@@ -172,21 +171,21 @@ impl Core {
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if transfer.is_probe && job.content.total_bytes.is_none() && transfer.writes && !job.content.came_in_part {
-            // No length was announced: the body's proper end says what it is.
+            // No length was announced: the proper end of the body gives it.
             job.content.total_bytes = Some(transfer.piece.position());
             job.content.held.total_bytes = job.content.total_bytes;
         }
         self.look_whether_whole(now, id);
     }
 
-    /// Whether a body that did not say its length has another one than the file.
+    /// Whether a body without an announced length has another length than the file.
     fn ends_elsewhere(&mut self, now: Time, id: JobId, transfer: &Transfer) -> bool {
         let position = transfer.piece.position();
         let Some(expected) = transfer.must_end_at.filter(|expected| *expected != position) else { return false };
         let Some(job) = self.jobs.get_mut(&id) else { return true };
         let has = if position > expected { "more".to_owned() } else { position.to_string() };
         let text = format!("the server sends {has} bytes, and the file that was begun has {expected}");
-        // Not even what fits into it is whole: it may be the beginning of something else.
+        // Leaves the file incomplete: even what fits may be the beginning of something else.
         let doubtful_from = if job.content.held.is_silent() { 0 } else { expected.saturating_sub(1) };
         job.content.done.remove(ByteRange::new(doubtful_from, u64::MAX));
         job.content.told_bytes = Some(expected);
@@ -200,7 +199,7 @@ impl Core {
         true
     }
 
-    /// If nothing is missing, the losers of a race are broken off and the file is completed.
+    /// If nothing is missing, aborts the losers of a race and completes the file.
     pub(super) fn look_whether_whole(&mut self, now: Time, id: JobId) {
         let job = &self.jobs[&id];
         let Some(total) = job.content.total_bytes else { return };
@@ -213,8 +212,8 @@ impl Core {
         }
     }
 
-    /// A body whose length nobody told ended with its connection, and TLS did not say that it was
-    /// all. Only a digest can prove that; a second body that is cut at the same place cannot.
+    /// A body of unknown length ended with its connection, without a TLS close_notify. Only a digest can
+    /// prove that it is complete; a second body that is cut at the same offset cannot.
     fn unproven(&mut self, now: Time, id: JobId, transfer: &Transfer, error: Error) {
         let Some(job) = self.jobs.get(&id) else { return };
         match job.promise(self.settings.server_digests) {
@@ -233,7 +232,7 @@ pub(super) fn was_served(end: &End) -> bool {
     }
 }
 
-/// Whether a failure may be one of the connection: it brought nothing more, or the server was tired of it.
+/// Whether a failure may be due to the connection: it stalled or broke, or the server timed it out.
 fn is_of_connection(end: &End) -> bool {
     let is_of_it = |kind: ErrorKind| {
         matches!(kind, ErrorKind::Stalled | ErrorKind::Broken) || kind.rejection() == Some(Rejection::TimedOut)
@@ -241,8 +240,7 @@ fn is_of_connection(end: &End) -> bool {
     matches!(end, End::Failed { error, .. } if is_of_it(error.kind()))
 }
 
-/// Whether all came that was asked for. A head alone is no success of its host: a body that never
-/// comes may follow it.
+/// Whether everything arrived that was requested. A head alone is no success of its host: the body may never follow.
 fn is_success(end: &End) -> bool {
     matches!(end, End::Complete | End::Gathered(_) | End::Document(_) | End::Checked(_) | End::Sampled { .. })
 }

@@ -1,4 +1,4 @@
-//! How everything stands, computed from the core's state.
+//! The status and the progress, computed from the core's state.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::ranges::RangeSet;
 use crate::status::{JobState, JobStatus};
 
 impl Core {
-    /// What is on the disk of a job, running transfers included.
+    /// A job's data on the disk, including that of running transfers.
     pub(super) fn snapshot(&self, job: &Job) -> RangeSet {
         let mut there = job.content.done.clone();
         for transfer in job.transfers.iter().filter_map(|id| self.transfers.get(id)) {
@@ -19,7 +19,7 @@ impl Core {
         there
     }
 
-    /// How many bytes that is.
+    /// The number of these bytes.
     pub(super) fn covered_bytes(&self, job: &Job) -> u64 {
         match job.transfers.len() {
             0 => job.content.done.covered(),
@@ -27,7 +27,7 @@ impl Core {
         }
     }
 
-    /// What came over the network for it in this run; bytes fetched twice count once.
+    /// The bytes received over the network for it in this run; bytes fetched twice count once.
     pub(super) fn fetched_bytes(&self, job: &Job) -> u64 {
         job.content.fetched_bytes + self.covered_bytes(job).saturating_sub(job.content.resumed_bytes)
     }
@@ -74,7 +74,7 @@ pub(super) fn progress(core: &Core, now: Time) -> Progress {
     progress
 }
 
-/// How a job stands.
+/// The status of a job.
 pub(super) fn job_status(core: &Core, job: &Job, now: Time) -> JobStatus {
     let progress = file_progress(core, job, core.covered_bytes(job), now);
     JobStatus {
@@ -89,7 +89,7 @@ pub(super) fn job_status(core: &Core, job: &Job, now: Time) -> JobStatus {
     }
 }
 
-/// Where a job is on its way.
+/// The state of a job.
 pub(super) fn job_state(job: &Job, now: Time) -> JobState {
     match job.phase {
         Phase::Waiting => JobState::Waiting,
@@ -115,7 +115,7 @@ fn file_progress(core: &Core, job: &Job, done_bytes: u64, now: Time) -> FileProg
     }
 }
 
-/// By bytes where all lengths are known, else by files; nothing where neither can be said.
+/// By bytes if all lengths are known, else by files; `None` if neither works.
 fn eta_seconds(core: &Core, progress: &Progress) -> Option<u64> {
     if progress.total_bytes_exact {
         let left = progress.total_bytes.saturating_sub(progress.done_bytes);

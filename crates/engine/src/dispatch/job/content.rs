@@ -1,4 +1,4 @@
-//! What has come of a file, and what is known of its version.
+//! The data of a file so far, and what is known about its version.
 
 use crate::evidence::Evidence;
 use crate::journal::Verified;
@@ -7,51 +7,50 @@ use crate::ranges::{ByteRange, RangeSet};
 /// The content of one job.
 #[derive(Debug, Default)]
 pub(crate) struct Content {
-    /// What is known of the version that was begun.
+    /// What is known about the version that was started.
     pub(crate) held: Evidence,
     pub(crate) total_bytes: Option<u64>,
-    /// How long it is by what was begun, where a body that does not say its length, or that of another
-    /// source, takes the place of that.
+    /// The length of what was started, where a body without a length, or from another source, replaces it.
     pub(crate) told_bytes: Option<u64>,
-    /// What is on the disk and belongs to no running transfer.
+    /// The ranges on the disk that belong to no running transfer.
     pub(crate) done: RangeSet,
-    /// The most that was ever there; only bytes above it renew the retries.
+    /// The most data that it ever had; only bytes above it reset the retries.
     pub(crate) high_water_bytes: u64,
     pub(crate) resumed_bytes: u64,
-    /// Bytes that came over the network, of transfers that have ended.
+    /// Bytes received over the network by transfers that have ended.
     pub(crate) fetched_bytes: u64,
-    /// How many answers brought bytes that are in the file.
+    /// How many responses had bytes that are in the file.
     pub(crate) answers: u32,
-    /// The first answer brought the first part only, so that its end is not that of the file.
+    /// The first response was only the first part, so its end is not the end of the file.
     pub(crate) came_in_part: bool,
-    /// How often that was so.
+    /// How often that happened.
     pub(crate) part_answers: u32,
-    /// What an earlier run left did not have the digest that was promised then.
+    /// The data of an earlier run did not have the digest that was promised then.
     pub(crate) was_wrong: bool,
     pub(crate) verified: Verified,
-    /// Whether the server still had the version when all had come.
+    /// Whether the server still had the version when all bytes were here.
     pub(crate) final_check: FinalCheck,
 }
 
-/// Whether the server still has the version, asked when all bytes have come.
+/// The result of the closing check: does the server still have the version?
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum FinalCheck {
     /// Not known yet.
     #[default]
     Open,
-    /// It has it, or nobody says otherwise.
+    /// The server has it, or nobody says otherwise.
     Current,
-    /// It has another one now.
+    /// The server has another one now.
     Changed,
 }
 
 impl Content {
-    /// Whether every byte of a known length is there.
+    /// Whether the length is known and every byte is here.
     pub(crate) fn is_whole(&self) -> bool {
         self.total_bytes.is_some_and(|total| self.done.contains(ByteRange::new(0, total)))
     }
 
-    /// Forgets what has come and of which version it was, but not what came over the network for it.
+    /// Forgets the data and its version, but not how much was fetched.
     pub(super) fn forget(&mut self) {
         *self = Self {
             fetched_bytes: self.fetched_bytes,

@@ -1,4 +1,4 @@
-//! What is known of a file that has the final name already.
+//! What is known about an existing file with the final name.
 
 use crate::message::Existing;
 
@@ -6,25 +6,25 @@ use crate::message::Existing;
 #[derive(Debug, Default)]
 pub(crate) struct ExistingFile {
     pub(crate) file: Option<Existing>,
-    /// What was said of it.
+    /// The verdict on it.
     pub(crate) verdict: ExistingVerdict,
-    /// Whether it was compared with the digest that was asked for.
+    /// Whether its digest was checked.
     pub(crate) is_checked: bool,
 }
 
-/// What is known of the file that has the name already.
+/// What is known about an existing file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum ExistingVerdict {
     #[default]
     Unknown,
-    /// Nobody else's.
+    /// No other entry's.
     Unowned,
-    /// Its own, and changed since: only its whole content can show that it is the same again.
+    /// This entry's, but changed since: only its whole content can show that it is the same again.
     Changed,
-    /// Another entry's, as the feed says: only its whole content can show that it is this file too.
+    /// Another entry's, according to the feed: only its whole content can show that it is this file too.
     Owned(String),
-    /// It is another file, because of this.
+    /// Another file, for this reason.
     Other(String),
-    /// It is the file of another entry, and not this one's.
+    /// Another entry's file, and not this one's.
     OthersFile(String),
 }

@@ -1,5 +1,5 @@
-//! What the core knows of one job: where it is on its way ([`Phase`]), and what was found out of its
-//! name, its content, its partial file, its sources and its ranges. Plain values of the dispatcher's.
+//! The core's state of one job: its [`Phase`], and what is known about its name, its content, its partial
+//! file, its sources and its ranges. Plain values of the dispatcher.
 
 mod answer;
 mod content;
@@ -51,84 +51,83 @@ use crate::ranges::{ByteRange, RangeSet};
 use crate::secret;
 use crate::storage::StatKind;
 
-/// Where a job is on its way.
+/// The phase of a job.
 #[derive(Debug)]
 pub(crate) enum Phase {
     /// In the queue.
     Waiting,
-    /// The disk looks for what is there under its name, which an answer may have given it.
+    /// The opener checks what exists under its name, which may come from a response.
     Preparing(Option<Box<Answered>>),
-    /// The digest of a file that has the name already is computed.
+    /// The digest of an existing file is computed.
     CheckingExisting(Option<Box<Answered>>),
-    /// The feed is asked whose the file is that has the name already.
+    /// The feed is asked which entry owns an existing file.
     AskingOwner(Box<Answered>),
-    /// Wants a connection for its first request.
+    /// Waits for a connection for its first request.
     Ready,
-    /// Its first request is under way.
+    /// Its first request is in flight.
     Probing,
     /// Its partial file is being opened.
     Opening,
-    /// The file that has the name already is compared with the server's.
+    /// An existing file is compared with the server's.
     Comparing(Comparison),
-    /// Bytes come (or wait for a connection or a retry).
+    /// Bytes arrive (or it waits for a connection or a retry).
     Moving,
-    /// All have come; since this time the server is to be asked whether it still has this version.
+    /// All bytes are here. The closing check started at this time.
     Checking { since: Time },
     /// The digest of the partial file is computed.
     Verifying,
     /// It is being synced and renamed.
     Publishing,
-    /// Its transfers are being broken off, and then its journal is saved.
+    /// Its transfers are aborted; then its journal is saved.
     Closing(Closing),
     /// Stopped by a command; its partial file stays open.
     Paused,
 }
 
-/// A comparison of a file that has the name already with the server's.
+/// The comparison of an existing file with the server's.
 #[derive(Debug)]
 pub(crate) struct Comparison {
     pub(crate) answered: Box<Answered>,
-    /// The ranges that are still to be compared, which are asked for one by one; without any, the whole is
-    /// compared with the answer's body.
+    /// The ranges left to compare, which are requested one by one; `None` to compare the whole file with the
+    /// response's body.
     pub(crate) samples: Option<Vec<ByteRange>>,
 }
 
-/// Why a job is being closed, and so what follows.
+/// Why a job is being closed, which decides what follows.
 #[derive(Debug)]
 pub(crate) enum Closing {
     Fail(Error),
-    /// It was asked to go on already where `resumes`.
+    /// With `resumes`, the user has already resumed it.
     Pause {
         resumes: bool,
     },
     Cancel,
     Interrupt,
-    /// It was there already.
+    /// The file already exists.
     There(How, Published),
-    /// Everything has come; the transfers that are left are the losers of a race.
+    /// The file is complete; the transfers that are left have lost a race.
     Complete,
-    /// Start again from the first byte, because of this: an answer told another version, or bytes
-    /// differ.
+    /// Restart from the first byte, for this reason: a response reported another version, or bytes differ.
     Restart {
         reason: String,
         is_by_version: bool,
     },
-    /// Go on with what the journal of this name says.
+    /// Resume from the journal that was found under its name.
     Adopt(Box<Journal>),
-    /// Give up what came, and go on with the version that is kept beside it.
+    /// Give up the current data and resume the version that is kept beside it.
     TakeBack,
-    /// Let this source lead.
+    /// Make this source the lead.
     Lead(usize),
     /// Wait in the queue until this machine has more room for it.
     Requeue,
 }
 
-/// What shows that the file is another.
+/// What shows that the file is another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum By {
-    /// Answers tell another version.
+    /// Responses report another version.
     Version,
-    /// Bytes that were fetched again differ.
+    /// Refetched bytes differ.
     Bytes,
 }
 
@@ -140,10 +139,9 @@ pub(crate) struct Job {
     pub(crate) id: JobId,
     pub(crate) entry: Option<EntryId>,
     pub(crate) spec: JobSpec,
-    /// All that it comes from.
     pub(crate) sources: Sources,
     pub(crate) phase: Phase,
-    /// When it last began; its beginning is told once.
+    /// When it last started; only its first start is reported.
     pub(crate) started: Option<Time>,
     pub(crate) naming: Naming,
     pub(crate) existing: ExistingFile,
@@ -153,9 +151,9 @@ pub(crate) struct Job {
     pub(crate) answer: Answer,
     pub(crate) ranges: Ranges,
     pub(crate) tries: Tries,
-    /// Which sources are asked again, because the digest is not the promised one.
+    /// The search for the source of wrong bytes, after a digest mismatch.
     pub(crate) trace: Option<Trace>,
-    /// Whether the place that is asked has to show first that it has the file that was begun.
+    /// Whether the current URL must first show that it has the file that was started.
     pub(crate) link: Link,
     pub(crate) transfers: Vec<TransferId>,
     pub(crate) own: Own,
@@ -164,19 +162,19 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// Whether another file has the name that may be this one, as its digest would tell.
+    /// Whether an existing file may be this one, and its digest must be checked.
     pub(crate) fn must_check_existing(&self) -> bool {
         let is_file = self.existing.file.as_ref().is_some_and(|existing| existing.stat.kind == StatKind::File);
         is_file && self.spec.checksum.is_some() && !self.existing.is_checked
     }
 
-    /// Whether each answer begins at its first byte.
+    /// Whether each response starts at the first byte of the file.
     pub(crate) fn comes_in_one_stream(&self) -> bool {
         self.content.total_bytes.is_none() || self.ranges.segmented == Segmented::Refused
     }
 
-    /// Whether what has come can be gone on with although nobody told the length: something is known of
-    /// the version, samples show the rest, and an answer to a range may tell it.
+    /// Whether the existing data can be resumed although its length is unknown: something is known about the
+    /// version, samples show the rest, and the response to a range may give the length.
     pub(crate) fn may_learn_len(&self) -> bool {
         self.content.total_bytes.is_none()
             && !self.content.done.is_empty()
@@ -190,7 +188,7 @@ impl Job {
             id,
             entry,
             sources: Sources::new(&spec, origin),
-            // One that was added by itself can be limited later.
+            // A job that was not added by a feed can be limited later.
             own: Own::new(&spec.options, entry.is_none()),
             spec,
             phase: Phase::Waiting,
@@ -211,17 +209,17 @@ impl Job {
         }
     }
 
-    /// Its URL as it may be shown.
+    /// Its URL in a form that may be shown.
     pub(crate) fn shown_url(&self) -> String {
         secret::shown_url(&self.spec.url)
     }
 
-    /// How much the answer to a range has to say of its version, for it to be put together with what
-    /// is held. Nothing where it may not: then the file comes in one stream.
+    /// How much the response to a range must say about its version to be joined with the existing data.
+    /// `None` if it may not be joined: then the file comes in one stream.
     pub(crate) fn demand(&self, believes_server: bool) -> Option<Demand> {
         let can_join = self.content.held.can_join();
         let is_checked = self.promise(believes_server).is_some_and(|promise| promise.proves());
-        // A digest shows in the end that all is right, and not which bytes are: a version is better.
+        // A digest shows in the end whether all bytes are right, but not which ones: a version is better.
         let is_free = is_checked && !can_join || self.spec.same_content && self.link.is_compared();
         match is_free {
             _ if self.ranges.needs_overlap => None,
@@ -230,7 +228,7 @@ impl Job {
         }
     }
 
-    /// What the journal and the file's note say it is.
+    /// The identity that goes into the journal and the note.
     pub(crate) fn identity(&self) -> Identity {
         let (url, evidence) = self.version();
         Identity {
@@ -241,23 +239,23 @@ impl Job {
         }
     }
 
-    /// The version of what is there, and the URL that it belongs to: of several sources the first
-    /// that has told one.
+    /// The version of the existing data, and its URL: with several sources, those of the first source that
+    /// reported a version.
     fn version(&self) -> (&Url, &Evidence) {
         self.sources.first_known().unwrap_or((&self.spec.url, &self.content.held))
     }
 
-    /// What is noted at the file itself. A batch notes it in its ledger: on ext4 an attribute of this
-    /// size takes a block of its own for each file. That is nothing for a large one, which is too much
-    /// to be fetched again and compared where a kill came before its row.
+    /// The note on the file itself. A batch records it in its ledger instead: on ext4, an attribute of this
+    /// size takes a block of its own for each file. That is nothing for a large file, which would be costly
+    /// to refetch and compare after a kill before its ledger row was written.
     pub(crate) fn note(&self) -> Option<Note> {
         let note = || {
             let (url, evidence) = self.version();
-            // The file is for everybody, and a hash of a secret that can be guessed gives it away.
+            // Everybody can read the file, and the hash of a guessable secret gives it away.
             let is_shown = |url: &Url| secret::shown_url(url) == url.as_str();
             let is_open = is_shown(url);
             let at = self.lead().url();
-            // Where it was sent to may be signed with what has no name that is known for it.
+            // The URL that it was redirected to may be signed by parameters that we do not recognize.
             let has_open_place = is_open && (at == url || at.query().is_none() && is_shown(at));
             Note {
                 url: secret::identity_url(url),
@@ -272,7 +270,7 @@ impl Job {
         (self.entry.is_none() || is_large).then(note)
     }
 
-    /// What its content must hash to: what the user asked for, else what the server gave.
+    /// The digest that its content must have: the user's, else the server's.
     pub(crate) fn promise(&self, believes_server: bool) -> Option<Promise> {
         if let Some(checksum) = &self.spec.checksum {
             return Some(Promise::Asked(checksum.clone()));
@@ -281,7 +279,7 @@ impl Job {
         given.filter(|_| believes_server).cloned().map(Promise::Given)
     }
 
-    /// Forgets what has come, but not of which version it was.
+    /// Forgets the data, but not its version.
     pub(crate) fn forget_content(&mut self) {
         self.content.fetched_bytes += self.content.done.covered().saturating_sub(self.content.resumed_bytes);
         self.content.done = RangeSet::new();
@@ -291,12 +289,12 @@ impl Job {
         self.ranges.begins_at_zero = false;
     }
 
-    /// What is known of the version that was begun, also where nobody has gone on with it yet.
+    /// What is known about the version that was started, even if it has not been resumed yet.
     pub(crate) fn version_begun(&self) -> &Evidence {
         self.part.journal.as_ref().map_or(&self.content.held, |journal| &journal.identity.evidence)
     }
 
-    /// What came is to stay beside another version, if it is of use.
+    /// Keeps the data beside another version, if it is worth keeping.
     pub(crate) fn keep_version(&mut self) {
         if self.is_worth_keeping() {
             let held = self.content.held.clone();
@@ -304,13 +302,13 @@ impl Job {
         }
     }
 
-    /// What came of this version is to stay beside another one. Of several, the first stays.
+    /// Keeps the data of this version beside another one. If there are several, the first is kept.
     pub(crate) fn keep_version_of(&mut self, held: Evidence) {
         self.old.is_to_be_kept = true;
         self.old.evidence.get_or_insert_with(|| Box::new(held));
     }
 
-    /// Forgets all that came of the version that it was about.
+    /// Forgets the data, its version, and all that depends on them.
     pub(crate) fn forget(&mut self) {
         self.content.forget();
         self.part.saved_bytes = 0;
@@ -328,19 +326,19 @@ impl Job {
         self.ranges.adapt.target_of(self.sources.live().count())
     }
 
-    /// The source that leads.
+    /// The source that is the lead.
     pub(crate) fn lead(&self) -> &Source {
         &self.sources[self.sources.lead()]
     }
 
-    /// The source that leads.
+    /// The source that is the lead.
     pub(crate) fn lead_mut(&mut self) -> &mut Source {
         let lead = self.sources.lead();
         &mut self.sources[lead]
     }
 
-    /// The headers that go to a host which a source is asked at: the job's own to the origin that the user
-    /// gave, its provider's to the one that they are for.
+    /// The headers for a request to a host of this source: the job's own for the origin that the user gave,
+    /// its provider's for the origin that they are meant for.
     pub(crate) fn headers_for(&self, source: usize, host: &Origin) -> Option<Arc<HeaderMap>> {
         match self.sources[source].location.as_deref().filter(|location| location.host == *host) {
             Some(location) => location.headers.clone(),
@@ -348,24 +346,24 @@ impl Job {
         }
     }
 
-    /// The origin of the URL that the user gave: what they gave for it stays with it.
+    /// The origin of the user's URL: what the user gave for it stays with it.
     pub(crate) fn own_origin(&self) -> &Origin {
         &self.sources[0].own_origin
     }
 
-    /// What every source has to say of the file, whatever its tags and dates are.
+    /// What every source must report about the file, whatever its tags and dates are.
     pub(crate) fn common_version(&self) -> Evidence {
         let digest = self.content.held.digest.as_ref().or(self.version().1.digest.as_ref());
         Evidence { total_bytes: self.content.total_bytes, digest: digest.cloned(), ..Evidence::default() }
     }
 
-    /// Whether the URL of a journal or a note is that of a source that does not lead; its version
-    /// cannot be compared with that of the one that does.
+    /// Whether the URL of a journal or a note is that of a source other than the lead, so that its version
+    /// cannot be compared with the lead's.
     pub(crate) fn is_of_other_source(&self, identity_url: &str) -> bool {
         self.sources.position_of(identity_url).is_some_and(|source| source != self.sources.lead())
     }
 
-    /// Lets another source lead. What failed of the one before is kept with it.
+    /// Makes another source the lead. The old lead keeps its failures.
     pub(crate) fn change_lead(&mut self, next: usize) {
         if let Some(failure) = self.tries.failures.remove(&0) {
             let before = self.lead_mut();
@@ -390,7 +388,7 @@ impl Job {
         self.answer.probe = None;
     }
 
-    /// Whether it was asked for and has not come; the others are only prepared ahead, or wait.
+    /// Whether it takes a place: it was requested and is not complete. Other jobs are only prepared ahead, or wait.
     pub(crate) fn takes_place(&self) -> bool {
         match &self.phase {
             Phase::Waiting | Phase::CheckingExisting(_) | Phase::Ready => false,
@@ -399,13 +397,13 @@ impl Job {
         }
     }
 
-    /// Whether its server was asked for something, and it waits for that.
+    /// Whether it waits for its server, which was sent a request.
     pub(crate) fn is_asked(&self) -> bool {
         matches!(self.phase, Phase::Probing | Phase::Moving | Phase::Checking { .. } | Phase::Comparing(_))
     }
 
-    /// Whether its name comes from its URL or its server, and is one of many in a list: nobody has
-    /// chosen it, so that it may get a number.
+    /// Whether it is an entry of a list that its URL or its server named: nobody has chosen the name, so it
+    /// may get a number.
     pub(crate) fn has_name_of_list(&self) -> bool {
         self.entry.is_some() && self.spec.output.is_none()
     }
@@ -419,31 +417,31 @@ impl Job {
         }
     }
 
-    /// Whether what was begun from this URL may be this file, so that samples can tell: the user has given
-    /// the name or says it outright, or it may be another link to it. Names that URLs and servers give
+    /// Whether data from this URL may be this file, so that samples can decide: the user gave the name or
+    /// says that it is the same content, or the URL may be another link to it. Names from URLs and servers
     /// are often those of other files, too.
     pub(crate) fn may_be_of(&self, given: Option<Given>) -> bool {
         self.spec.output.is_some() || self.spec.same_content || self.is_kin(given)
     }
 
-    /// Whether it may be another link to the same file, by path and query.
+    /// Whether that URL may be another link to the same file, by path and query.
     pub(crate) fn is_kin(&self, given: Option<Given>) -> bool {
         given.is_some_and(|given| Given::of(&self.spec.url).is_kin(given))
     }
 
-    /// What is to be done about a file that has its name. What was said of names that were given, or come
-    /// from URLs and servers, is not said of a number that we chose: such a name has to be free.
+    /// What to do about an existing file. `overwrite` covers names that were given or come from URLs and
+    /// servers, but no number that we chose: that name must be free.
     pub(crate) fn policy(&self, of_session: Policy) -> Policy {
         let said = self.existing_said(of_session);
         if self.naming.renamed > 0 && said == Policy::Overwrite { Policy::AutoRename } else { said }
     }
 
-    /// What was said of a file that has its name, for this one or for all.
+    /// The policy for existing files: this job's, or the session's.
     pub(crate) fn existing_said(&self, of_session: Policy) -> Policy {
         self.spec.options.existing.unwrap_or(of_session)
     }
 
-    /// Where it stands, for people.
+    /// Its state, for people.
     pub(crate) fn state(&self, now: Time) -> FileState {
         match &self.phase {
             Phase::Verifying | Phase::CheckingExisting(_) | Phase::Comparing(_) | Phase::Checking { .. } => {

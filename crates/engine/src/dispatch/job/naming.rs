@@ -2,18 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-/// Where a job's file will be, and where it is until it is whole.
+/// Where a job's file will be, and where it is until it is complete.
 #[derive(Debug, Default)]
 pub(crate) struct Naming {
     /// Its directory, if it has one of its own.
     pub(crate) dir: Option<PathBuf>,
     /// Where it will be.
     pub(crate) path: PathBuf,
-    /// Where its partial file was opened: the name may be numbered after that.
+    /// The name for which its partial file was opened: the final name may get a number later.
     pub(crate) part_of: PathBuf,
     /// The name before it was numbered.
     pub(crate) plain_name: String,
-    /// Whether the name is certain: given, or known from the answer.
+    /// Whether the name is certain: given, or known from the response.
     pub(crate) is_named: bool,
     /// The key under which the name is reserved.
     pub(crate) reserved: Option<u64>,
@@ -22,7 +22,7 @@ pub(crate) struct Naming {
 }
 
 impl Naming {
-    /// The directory that its name is below, in a session with this one.
+    /// The directory that its name is below; `of_session` unless it has its own.
     pub(crate) fn dir<'a>(&'a self, of_session: &'a Path) -> &'a Path {
         self.dir.as_deref().unwrap_or(of_session)
     }

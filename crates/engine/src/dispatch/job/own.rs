@@ -1,4 +1,4 @@
-//! What the requests of one job have of their own.
+//! What only the requests of one job have.
 
 use std::sync::Arc;
 
@@ -9,23 +9,23 @@ use crate::http::cookies::Cookies;
 use crate::job::{JobOptions, Profile};
 use crate::rate_limit::RateLimit;
 
-/// What the requests of one job have of their own.
+/// What only the requests of one job have.
 #[derive(Debug)]
 pub(crate) struct Own {
     /// Its headers, for the origin of its URL.
     pub(crate) headers: Option<Arc<HeaderMap>>,
-    /// Its rate limit, within the others.
+    /// Its rate limit, in addition to the others.
     pub(crate) limit: Option<Arc<RateLimit>>,
     /// How its connections are made.
     pub(crate) profile: Profile,
-    /// What redirects have set.
+    /// The cookies that redirects have set.
     pub(crate) cookies: Cookies,
-    /// Where its requests stand in the log, once it has begun.
+    /// The span of its requests in the log, once it has started.
     pub(crate) span: Span,
 }
 
 impl Own {
-    /// That of a job with these options; `may_change` if it can be limited later.
+    /// For a job with these options; `may_change` if it can be limited later.
     pub(super) fn new(options: &JobOptions, may_change: bool) -> Self {
         let headers = (!options.headers.is_empty()).then(|| Arc::new(options.headers.iter().cloned().collect()));
         let has_limit = may_change || options.limit_rate_bps.is_some();

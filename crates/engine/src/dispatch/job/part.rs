@@ -1,39 +1,38 @@
-//! The partial file of a job on the disk, and the older one that is kept beside it.
+//! The partial file of a job, and the old one that is kept beside it.
 
 use crate::evidence::Evidence;
 use crate::journal::Journal;
 
-/// What is known of the partial file.
+/// What is known about the partial file.
 #[derive(Debug, Default)]
 pub(crate) struct Part {
-    /// Whether something is at its partial name.
+    /// Whether something has its partial name.
     pub(crate) is_there: bool,
     /// Whether it is open and locked.
     pub(crate) is_open: bool,
     pub(crate) generation: u64,
     pub(crate) is_saving: bool,
-    /// Disk operations that have not answered yet.
+    /// Disk operations in flight.
     pub(crate) pending: u32,
     pub(crate) saved_bytes: u64,
-    /// What an earlier run left and nobody has gone on with yet.
+    /// The journal of an earlier run that has not been resumed yet.
     pub(crate) journal: Option<Box<Journal>>,
-    /// A save or a publication failed. After a sync that failed, the system may have dropped what
-    /// was to be written, and says that the next sync is fine: nothing more is claimed.
+    /// A save or a publication failed. After a failed sync, the kernel may have dropped the dirty pages and may
+    /// report success for the next sync: no more progress is claimed.
     pub(crate) is_disk_doubtful: bool,
-    /// What nobody wrote to was found and fetched again.
+    /// Holes were found and fetched again.
     pub(crate) was_hollow: bool,
 }
 
 /// The partial file of another version, kept until this one is complete.
 #[derive(Debug, Default)]
 pub(crate) struct Old {
-    /// One is kept beside the one that is open.
+    /// One is kept beside the open partial file.
     pub(crate) is_there: bool,
-    /// What it says of itself.
+    /// Its evidence.
     pub(crate) evidence: Option<Box<Evidence>>,
-    /// What is open is to be kept while another version comes.
+    /// The open partial file is to be kept while another version is fetched.
     pub(crate) is_to_be_kept: bool,
-    /// What is held was given up for another version, and the answer that is to replace it has to show
-    /// that it is one.
+    /// The data was given up for another version, and the response that is to replace it must show that it is one.
     pub(crate) is_replacing: bool,
 }

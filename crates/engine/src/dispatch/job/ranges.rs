@@ -3,30 +3,30 @@
 use super::tries::Failures;
 use crate::dispatch::adapt::Adapt;
 
-/// What is known of the ranges of one job.
+/// What is known about the ranges of one job.
 #[derive(Debug)]
 pub(crate) struct Ranges {
     pub(crate) segmented: Segmented,
-    /// What was told about it last.
+    /// What was last reported about it.
     pub(crate) told_segmented: Option<bool>,
-    /// Ranges in a row that were answered with something else.
+    /// Requests for a range in a row that got something else.
     pub(crate) ignored: u32,
     /// The server said that it serves none, or encodes what it sends.
     pub(crate) are_denied: bool,
-    /// What is missing can only come with a stream from the first byte on. What is there stays, if
-    /// that stream is of the same version.
+    /// The missing data can only come in a stream from the first byte. The existing data stays if that stream
+    /// is of the same version.
     pub(crate) begins_at_zero: bool,
-    /// The whole file is asked for because its ranges fail: what came stays, whatever is answered.
+    /// The whole file is requested because its ranges fail: the existing data stays, whatever the response.
     pub(crate) is_last_resort: bool,
-    /// Answers to ranges do not tell their length: each is compared with the bytes before it, in one stream.
+    /// Responses to ranges do not give their length: each is compared with the bytes before it, in one stream.
     pub(crate) needs_overlap: bool,
-    /// The source that leads has not been compared with what others brought.
+    /// The lead has not been compared with the data of other sources.
     pub(crate) needs_sample: bool,
-    /// How often ranges were tried beside the first stream in vain, and when they may be again.
+    /// Failed trials of ranges beside the first stream, and when to try again.
     pub(crate) trials: Failures,
-    /// How many answers in a row brought far less than was asked for.
+    /// Responses in a row with far less than requested.
     pub(crate) crumbs: u32,
-    /// How often in a row a piece was sent to a place to which no connection was open yet.
+    /// Pieces in a row that were redirected to a host without a free connection.
     pub(crate) strays: u32,
     pub(crate) adapt: Adapt,
 }
@@ -35,7 +35,7 @@ pub(crate) struct Ranges {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Segmented {
     Unknown,
-    /// One request for a range is on its way to find out.
+    /// A request for a range is in flight to find out.
     Trying,
     Proven,
     Refused,
@@ -59,7 +59,7 @@ impl Ranges {
         }
     }
 
-    /// Another version, or another source: what was found out counts no more.
+    /// For another version or another source, what was found out does not count.
     pub(super) fn forget(&mut self) {
         *self = Self { crumbs: self.crumbs, strays: self.strays, ..Self::new(self.adapt) };
     }

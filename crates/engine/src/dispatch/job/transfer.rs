@@ -1,4 +1,4 @@
-//! One request and its answer, and how fast its bytes come.
+//! One request and its response, and how fast its bytes arrive.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::plan::piece::{OPEN_END, Piece};
 use crate::plan::{Active, TransferId};
 use crate::ranges::ByteRange;
 
-/// One request and its answer.
+/// One request and its response.
 #[derive(Clone, Debug)]
 pub(crate) struct Transfer {
     pub(crate) job: JobId,
@@ -21,28 +21,28 @@ pub(crate) struct Transfer {
     pub(crate) host: Origin,
     /// Which of the job's sources was asked.
     pub(crate) source: usize,
-    /// What was asked for; the job may have been sent elsewhere meanwhile.
+    /// The requested URL; the job may have been redirected since.
     pub(crate) url: Url,
-    /// Whether it was asked for with `If-Range`.
+    /// Whether the request has an `If-Range`.
     pub(crate) had_if_range: bool,
-    /// How often it was sent elsewhere.
+    /// How often it was redirected.
     pub(crate) redirects: u32,
-    /// What is sent again to where it was sent.
+    /// The request, which is sent again after a redirect.
     pub(crate) kind: FetchKind,
-    /// What the answer to a sample said, until the sample has been compared.
+    /// The head of the response to a sample, until the sample has been compared.
     pub(crate) head: Option<Box<Head>>,
     pub(crate) piece: Arc<Piece>,
     pub(crate) is_probe: bool,
     pub(crate) in_race: bool,
-    /// Up to here the system was asked to write back.
+    /// The kernel was asked to write back up to here.
     pub(crate) written_back: u64,
-    /// Up to here room was reserved for it.
+    /// Space was reserved up to here.
     pub(crate) reserved_to: u64,
-    /// Whether it has brought enough to show that its host works.
+    /// Whether it has fetched enough to show that its host works.
     pub(crate) has_renewed: bool,
     /// Whether its bytes go to the partial file.
     pub(crate) writes: bool,
-    /// How long its body has to be, although it does not say so.
+    /// The length that its body must have, although it does not announce one.
     pub(crate) must_end_at: Option<u64>,
     pub(crate) started: Time,
     pub(crate) rate: Rate,
@@ -82,14 +82,14 @@ impl Transfer {
         }
     }
 
-    /// How fast it is, or was: a short one ends before its rate was measured.
+    /// How fast it is, or was on average: a short one ends before its rate is measured.
     pub(crate) fn rate_over_all(&self, now: Time) -> Option<f64> {
         let seconds = now.saturating_sub(self.started).as_secs_f64().max(0.001);
         let bytes = self.brought().len();
         self.rate.bps().or((bytes > 0).then_some(bytes as f64 / seconds))
     }
 
-    /// For what room is to be reserved now, so that there is some for so many bytes ahead of it.
+    /// The range to reserve now, so that there is space for this many bytes ahead of its position.
     pub(crate) fn take_unreserved(&mut self, ahead_bytes: u64) -> Option<ByteRange> {
         let (position, end) = (self.piece.position(), self.piece.end());
         let to = end.min(position.saturating_add(ahead_bytes));

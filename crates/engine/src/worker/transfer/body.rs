@@ -1,4 +1,4 @@
-//! A body on its way to the disk, and whether it has ended as it should.
+//! Writes a body to the disk, and checks that it ended properly.
 
 use std::time::{Duration, Instant};
 
@@ -16,11 +16,11 @@ use crate::source::http::network::seconds;
 use crate::storage::PartFile;
 use crate::worker::timeout::{Elapsed, patient};
 
-/// So much of an error page, or of a body that was cut, is read to keep its connection.
+/// Up to this much of an error page, or of a body that was cut, is read to keep its connection.
 const DRAIN_BYTES_MAX: usize = 64 << 10;
 
 impl Transfer<'_> {
-    /// Reads the rest of a short body, so that its connection can be used again; false if it is long.
+    /// Reads the rest of a short body, so that its connection can be reused; false if it is long.
     pub(super) async fn drain(&self, mut body: Incoming) -> bool {
         let mut bytes = 0;
         if body.size_hint().exact().is_some_and(|length| length > DRAIN_BYTES_MAX as u64) {
@@ -39,8 +39,8 @@ impl Transfer<'_> {
         timeout(self.stall.min(Duration::from_secs(1)), reading).await.unwrap_or(false)
     }
 
-    /// Writes the body at the piece's position until the piece or the body ends, which the head has
-    /// told to be here, if it has. Returns whether the connection can be used again.
+    /// Writes the body at the piece's position until the piece or the body ends. `told` is the end that the
+    /// head announced, if it did. Returns whether the connection is reusable.
     pub(super) async fn stream(
         &self,
         body: &mut Incoming,
@@ -54,22 +54,22 @@ impl Transfer<'_> {
                 Some(data) => {
                     self.write(sink, &data)?;
                 }
-                // Nothing but the body says where the file ends.
+                // Only the body says where the file ends.
                 None if told.is_none()
                     && (piece.end() == OPEN_END || !matches!(framing, Framing::Length(_)) && piece.start() == 0) =>
                 {
                     return proven(body, framing, piece.position()).map(|()| framing != Framing::Close);
                 }
-                // It ended where its framing says, and not where its Content-Range does.
+                // It ended as its framing says, but not where its Content-Range does.
                 None if framing == Framing::Chunked || body.is_end_stream() => return Err(ended_short()),
                 None => return Err(ended_early()),
             }
         }
-        // A piece that was cut short leaves the rest of its body behind.
+        // After a piece that was cut, the rest of its body is still unread.
         Ok(body.is_end_stream() || matches!(timeout(Duration::from_millis(1), body.frame()).await, Ok(None)))
     }
 
-    /// Writes what of `data` belongs to the piece.
+    /// Writes the part of `data` that belongs to the piece.
     pub(super) fn write(&self, sink: &dyn PartFile, data: &Bytes) -> Result<()> {
         let piece = &self.fetch.piece;
         let position = piece.position();
@@ -89,7 +89,7 @@ impl Transfer<'_> {
             .with_source(source)
     }
 
-    /// The next bytes of a body, within the stall timeout; the rate limit's wait is not counted.
+    /// The next bytes of a body, within the stall timeout; waits for the rate limit do not count.
     pub(super) async fn next(&self, body: &mut Incoming) -> Result<Option<Bytes>> {
         loop {
             let frame = match patient(self.stall, body.frame()).await {
@@ -109,7 +109,7 @@ impl Transfer<'_> {
         }
     }
 
-    /// Waits as long as the rate limit wants for so many bytes.
+    /// Waits as long as the rate limits require for this many bytes.
     pub(super) async fn pay(&self, bytes: usize) {
         for limit in self.fetch.limits.iter().chain([&*self.network.limit]) {
             if limit.is_limited() {
@@ -122,8 +122,8 @@ impl Transfer<'_> {
     }
 }
 
-/// Whether a body that brings nothing more has ended as its framing says. For HTTP/2 hyper also ends
-/// a body at a reset without error and when the connection goes away.
+/// Checks that an exhausted body has ended as its framing says. For HTTP/2, hyper also ends a body on a reset
+/// without an error and when the connection goes away.
 pub(super) fn proven(body: &Incoming, framing: Framing, bytes: u64) -> Result<()> {
     let is_proven = match framing {
         Framing::Length(length) => bytes == length,
@@ -133,7 +133,7 @@ pub(super) fn proven(body: &Incoming, framing: Framing, bytes: u64) -> Result<()
     if is_proven { Ok(()) } else { Err(ended_early()) }
 }
 
-/// Whether a body that ended well is as long as a field of its head (Content-Range) said.
+/// Checks that a body that ended well has the length that its head (`Content-Range`) announced.
 pub(super) fn has_length(bytes: u64, told: Option<u64>) -> Result<()> {
     match told {
         Some(told) if bytes < told => Err(ended_early()),
@@ -147,11 +147,11 @@ pub(super) fn ended_early() -> Error {
 }
 
 pub(super) fn ended_short() -> Error {
-    // The next answer may be longer.
+    // The next response may be longer.
     Error::new(ErrorKind::Protocol, "the server sent less than it said").with_transient(true)
 }
 
-/// Whether a connection was closed without TLS saying so.
+/// Whether a connection was closed without a TLS close_notify.
 pub(super) fn is_cut(error: &Error) -> bool {
     use std::error::Error as _;
 

@@ -1,4 +1,4 @@
-//! The answer to a provider's request: all of it, in memory.
+//! The response to a provider's request, held in memory.
 
 use hyper::body::Incoming;
 
@@ -9,11 +9,11 @@ use crate::message::{End, WebAnswer};
 use crate::source::http::answer::{Answer, Framing};
 use crate::source::http::connection::Connection;
 
-/// A service's answer is no longer than this.
+/// The maximum length of a service's response.
 const DOCUMENT_BYTES_MAX: usize = 8 << 20;
 
 impl Transfer<'_> {
-    /// Reads a document, which has to end as its framing says.
+    /// Reads a document, which must end as its framing says.
     pub(super) async fn document(
         &mut self,
         connection: Connection,

@@ -1,5 +1,5 @@
-//! One transfer: a request, the check of its answer, and its bytes on their way to the disk. Runs
-//! as a task on a worker's runtime; dropping it breaks the transfer off.
+//! One transfer: sends a request, checks its response and writes the bytes to the disk. Runs as a task on a
+//! worker's runtime; dropping it aborts the transfer.
 
 mod body;
 mod document;
@@ -25,10 +25,10 @@ use crate::source::http::network::Network;
 use crate::source::http::request::{self, no_answer};
 use crate::storage::PartFile;
 
-/// Where a probe learns what becomes of its body.
+/// Tells a probe what to do with its body.
 pub(crate) type Granted = oneshot::Receiver<Grant>;
 
-/// Runs a transfer to its end and reports that.
+/// Runs a transfer to its end and reports how it ended.
 pub(crate) async fn run(shared: Rc<Shared>, fetch: Box<Fetch>, sink: Option<Arc<dyn PartFile>>, granted: Granted) {
     let _guard = PanicGuard { shared: &shared, fetch: &fetch };
     let end = match Transfer::run_of(&shared, &fetch, sink, granted).await {
@@ -36,7 +36,7 @@ pub(crate) async fn run(shared: Rc<Shared>, fetch: Box<Fetch>, sink: Option<Arc<
         Err(failure) => {
             tracing::debug!(error = %failure.error, "failed");
             if failure.error.kind() == ErrorKind::Stalled {
-                // What replaces it must not sit on the same dead connection.
+                // The retry must not reuse the same dead connection.
                 shared.forget_connection(fetch.slot);
             }
             match connection::wants_other_protocol(&failure.error) {
@@ -46,8 +46,8 @@ pub(crate) async fn run(shared: Rc<Shared>, fetch: Box<Fetch>, sink: Option<Arc<
         }
     };
     shared.transfers.borrow_mut().remove(&fetch.transfer);
-    // An HTTP/1.1 connection was put back only if it can be used again. If not, its own task has
-    // to run once to close it before the slot is free for another.
+    // An HTTP/1.1 connection was put back only if it is reusable. If not, its own task has to run once to
+    // close it before the slot is free again.
     let is_reusable = shared.has_connection(fetch.slot);
     if !is_reusable {
         tokio::task::yield_now().await;
@@ -56,7 +56,7 @@ pub(crate) async fn run(shared: Rc<Shared>, fetch: Box<Fetch>, sink: Option<Arc<
     shared.report(Message::Ended(Ended { transfer: fetch.transfer, end, is_reusable }));
 }
 
-/// A task that panics is caught by the runtime, which tells nobody; its job must not wait for it.
+/// The runtime catches a panicking task without telling anybody; its job must not wait for it.
 struct PanicGuard<'a> {
     shared: &'a Shared,
     fetch: &'a Fetch,
@@ -153,14 +153,14 @@ impl<'a> Transfer<'a> {
         Ok(end)
     }
 
-    /// Sends the request, over the slot's connection or a new one, and waits for the head.
+    /// Sends the request, over the slot's connection or a new one, and waits for the response's head.
     async fn answer(&mut self) -> Result<(Connection, Response<Incoming>), Failure> {
         let (mut connection, is_fresh) = self.connection().await?;
         match self.request(&mut connection).await {
             Ok(response) => return Ok((connection, response)),
             Err(error) if !matches!(error.kind(), ErrorKind::Broken | ErrorKind::Protocol) => return Err(error.into()),
             Err(error) => {
-                // The task of an HTTP/2 connection notes that it is closed.
+                // Lets the task of an HTTP/2 connection notice that it is closed.
                 tokio::task::yield_now().await;
                 if !connection.may_have_been_closing(is_fresh) {
                     return Err(error.into());
@@ -182,7 +182,7 @@ impl<'a> Transfer<'a> {
         if let Some(connection) = self.shared.take_connection(slot) {
             return Ok((connection, false));
         }
-        // Boxed, for it is rare and large: each transfer would be moved about with room for it.
+        // Boxed because it is rare and large: every transfer's future would reserve room for it.
         let connection = Box::pin(self.open()).await?;
         tracing::debug!(protocol = connection.protocol().name(), "connected");
         self.shared.report(Message::Connected(slot, connection.protocol()));

@@ -1,4 +1,4 @@
-//! The answer to a request for a range: written to its place, or compared with the disk.
+//! The response to a request for a range: written at its offset, or compared with the disk.
 
 use std::sync::Arc;
 
@@ -31,8 +31,8 @@ impl Transfer<'_> {
             Ok(got) => got,
             Err(end) => return Ok(self.not_used(end)),
         };
-        // What may be longer than its range is known by the bytes before it alone: it may be anything, though it
-        // is labelled as the range.
+        // A response that may be longer than its range may be anything labelled as the range: only the bytes
+        // before it can show that it is the range.
         if !answer.head.tells_length && *overlap_bytes == 0 {
             let text = "the length of the server's answer is not that of its range";
             let error = Error::new(ErrorKind::Protocol, text);
@@ -41,7 +41,7 @@ impl Transfer<'_> {
         let Some(sink) = sink else {
             return Err(Error::new(ErrorKind::Internal, "a piece was asked for without a file").into());
         };
-        // It may hold less than what was asked for.
+        // The response may hold less than requested.
         self.fetch.piece.shorten(got.end.max(range.start));
         let mut rest = Bytes::new();
         if *overlap_bytes > 0 {
@@ -51,7 +51,7 @@ impl Transfer<'_> {
                 None => return Ok(self.not_used(End::OtherOverlap(answer.head.clone()))),
             }
         }
-        // A head alone proves nothing: some break off behind it each time.
+        // A head alone proves nothing: some servers break off behind it each time.
         if rest.is_empty() {
             rest = self.next(&mut body).await?.unwrap_or_default();
         }
@@ -72,14 +72,14 @@ impl Transfer<'_> {
         }
     }
 
-    /// An answer that is not used says something only if the next one comes over another connection.
+    /// After a response that is not used, the next one only counts over another connection.
     pub(super) fn not_used(&self, end: End) -> End {
         self.shared.forget_connection(self.fetch.slot);
         end
     }
 
-    /// Compares the next bytes of a body with those on the disk: what follows them, or nothing if they
-    /// are others.
+    /// Compares the next bytes of a body with those on the disk. Returns the bytes that follow, or `None` if
+    /// they differ.
     pub(super) async fn compare(
         &self,
         body: &mut Incoming,
@@ -103,7 +103,7 @@ impl Transfer<'_> {
         Ok(Some(Bytes::new()))
     }
 
-    /// Fetches a range that is there already and compares it with the disk.
+    /// Fetches a range of existing data and compares it with the disk.
     pub(super) async fn sample(
         &mut self,
         connection: Connection,
@@ -127,7 +127,7 @@ impl Transfer<'_> {
             }
             fresh.extend_from_slice(&data);
         }
-        // Where the range is told to end there, nothing more can come.
+        // If the framing ends with the range, nothing more can follow.
         self.keep(connection, answer.framing == Framing::Length(range.len()));
         let Some(sink) = sink else { return Ok(End::Gathered(vec![fresh.into()])) };
         let mut there = vec![0; range.len() as usize];
@@ -136,8 +136,8 @@ impl Transfer<'_> {
     }
 }
 
-/// Which part of what was asked for a 206 holds, or why it cannot be used. RFC 9110, section 15.3.7:
-/// it must say which range it holds, and may hold less than what was asked for.
+/// The part of the requested range that a 206 holds, or why it cannot be used. RFC 9110, section 15.3.7: it
+/// must say which range it holds, and may hold less than requested.
 fn check_range(answer: &Answer, asked: ByteRange, expect: &Evidence, demand: Demand) -> Result<ByteRange, End> {
     let head = || answer.head.clone();
     let wrong = |what: String| End::WrongRange { head: head(), error: Error::new(ErrorKind::Protocol, what) };
@@ -148,7 +148,7 @@ fn check_range(answer: &Answer, asked: ByteRange, expect: &Evidence, demand: Dem
     let Some(content_range) = &answer.content_range else {
         return Err(wrong("the server answered a range without saying which (no usable Content-Range)".to_owned()));
     };
-    // A total that is not told is that of the file, as far as anybody knows.
+    // A total that the response leaves out is assumed to be the file's.
     let told = Evidence { total_bytes: evidence.total_bytes.or(expect.total_bytes), ..evidence.clone() };
     let verdict = expect.compare(&told);
     let is_page = evidence.is_html && !expect.is_html && expect.tells_version();

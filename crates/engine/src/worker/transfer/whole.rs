@@ -1,5 +1,5 @@
-//! The answer to a request for the whole file: a small one is read and handed on, a large one waits until
-//! its file is open.
+//! The response to a request for the whole file: a small one is read and returned, a large one waits until
+//! its partial file is open.
 
 use std::time::Duration;
 
@@ -20,15 +20,15 @@ use crate::source::http::connection::{Connection, broken};
 use crate::storage::PartFile;
 use crate::worker::shared::Grant;
 
-/// A file no larger than this is handed on whole.
+/// A file up to this size is returned whole.
 const WHOLE_BYTES_MAX: usize = 64 << 10;
-/// A small file that takes longer than this to come is fetched like a large one.
+/// A small file that takes longer than this is fetched like a large one.
 const WHOLE_WITHIN: Duration = Duration::from_millis(300);
-/// What a body begins with is waited for so long before anything is planned.
+/// How long to wait for the first bytes of a body before anything is planned.
 const FIRST_WITHIN: Duration = Duration::from_millis(100);
 
 impl Transfer<'_> {
-    /// The answer to a probe: a small file is read and handed on, a large one waits for its file.
+    /// The response to a probe: a small file is read and returned, a large one waits for its partial file.
     pub(super) async fn whole(
         &mut self,
         connection: Connection,
@@ -41,7 +41,7 @@ impl Transfer<'_> {
         let mut head = answer.head;
         head.is_part = part.is_some();
         let mut early = Vec::new();
-        // What may have been cut is proven by its digest, or by a range that tells the length.
+        // A body that may have been cut needs a digest as proof, or a range that gives the length.
         let is_small = head.total_bytes.is_none_or(|total| total <= WHOLE_BYTES_MAX as u64)
             && !self.may_be_cut(framing)
             && part.is_none()
@@ -83,8 +83,7 @@ impl Transfer<'_> {
         }
     }
 
-    /// Whether the end of the connection is all that tells the end of the body, over TLS, where
-    /// somebody may have cut it.
+    /// Whether only the end of a TLS connection ends the body, so that somebody may have cut it.
     pub(super) fn may_be_cut(&self, framing: Framing) -> bool {
         framing == Framing::Close && self.fetch.origin.scheme == Scheme::Https
     }
@@ -111,7 +110,7 @@ impl Transfer<'_> {
         }
     }
 
-    /// Hands a whole body on.
+    /// Reads a whole body and returns it.
     pub(super) async fn gather(
         &mut self,
         connection: Connection,
@@ -134,7 +133,7 @@ impl Transfer<'_> {
         Ok(End::Gathered(content))
     }
 
-    /// Reads a body that is probably small; false if it is not, or slow.
+    /// Reads a body that is probably small; false if it is large or slow.
     pub(super) async fn read_small(
         &self,
         body: &mut Incoming,
@@ -165,7 +164,7 @@ impl Transfer<'_> {
         Ok(false)
     }
 
-    /// Reads enough of a body to see what it is.
+    /// Reads enough of a body to tell what it is.
     pub(super) async fn read_beginning(&self, body: &mut Incoming, early: &mut Vec<Bytes>) -> Result<()> {
         let mut bytes: usize = early.iter().map(Bytes::len).sum();
         while bytes < page::SNIFF_BYTES {
@@ -176,8 +175,8 @@ impl Transfer<'_> {
         Ok(())
     }
 
-    /// Reads what comes first of a body, which mostly comes with its head: it may be a page although its type
-    /// says otherwise.
+    /// Reads the first bytes of a body, which usually arrive with its head: it may be a page although its
+    /// type says otherwise.
     pub(super) async fn read_first(&self, body: &mut Incoming, early: &mut Vec<Bytes>) -> Result<()> {
         let Ok(frame) = timeout(FIRST_WITHIN.min(self.stall), body.frame()).await else { return Ok(()) };
         match frame {
@@ -193,8 +192,7 @@ impl Transfer<'_> {
     }
 }
 
-/// The first part of the file, where a server sends a part although the whole was asked for; `None` if
-/// it is the whole.
+/// The first part of the file, if a server sends a part although the whole was requested; `None` for the whole.
 fn first_part(answer: &Answer) -> Result<Option<ByteRange>> {
     let is_part_answer = answer.head.shape == Shape::Range;
     let told = answer.content_range;

@@ -1,5 +1,5 @@
-//! What no disk of a simulated world may ever hold: under a final name anything but one whole version
-//! of its file, and in a journal a claim that the disk does not bear out.
+//! What no disk of a simulated world may hold: anything but one whole version of a file under its final name,
+//! or a journal that claims bytes that are not on the disk.
 
 use std::ops::Range;
 use std::path::Path;
@@ -18,13 +18,13 @@ pub(super) fn all(script: &Script, disk: &Disk) {
     }
 }
 
-/// Checks what belongs to a final name.
+/// Checks a final name and its journal.
 pub(super) fn path(script: &Script, disk: &Disk, path: &Path) {
     one(script, disk, path);
     one(script, disk, &journal_path(path));
 }
 
-/// Checks that a file which was said to be fetched is there whatever happens.
+/// Checks that a file reported as fetched is durable.
 pub(super) fn fetched(script: &Script, disk: &Disk, path: &Path, bytes: u64) {
     let content = disk.durable(path).unwrap_or_else(|| panic!("{} was fetched and would not last", path.display()));
     assert_eq!(content.len() as u64, bytes, "{}", path.display());
@@ -49,11 +49,11 @@ fn one(script: &Script, disk: &Disk, name: &Path) {
 
 fn journal(file: &RemoteFile, disk: &Disk, of: &Path, text: &[u8]) {
     let shown = of.display();
-    // The first one is not synced: after a crash it may be torn, and then it claims nothing.
+    // The first journal is not synced: after a crash it may be torn, and then it claims nothing.
     let Ok(journal) = Journal::decode(text) else { return };
     let part = part_path(of);
     let (Some(content), Some(synced)) = (disk.content(&part), disk.synced(&part)) else { return };
-    // A journal of another length is not believed, nor one that says itself that its bytes are wrong.
+    // A journal with another length is not trusted, nor one that says that its bytes are wrong.
     if journal.identity.total_bytes != Some(content.len() as u64) || journal.verified == Verified::Failed {
         return;
     }
@@ -62,7 +62,7 @@ fn journal(file: &RemoteFile, disk: &Disk, of: &Path, text: &[u8]) {
     };
     for range in journal.done.iter() {
         let is_there = match file.checksum {
-            // With a digest to come, answers that agree weakly are put together: it decides.
+            // If there is a digest, responses that agree weakly are joined: the digest decides.
             Some(_) => is_of_some_version(file, synced, range),
             None => has_bytes(version, synced, range.start as usize..range.end as usize),
         };

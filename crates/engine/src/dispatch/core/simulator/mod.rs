@@ -1,9 +1,9 @@
-//! A simulator: the core, the opener and the committer against servers, a clock and a disk that all
-//! follow from one seed. Servers break off, stall, refuse, move and change their files; a user
-//! pauses, resumes, cancels and changes limits; the disk fails or the power goes, and another life
-//! of the program goes on with what is left. The last life is calm and must bring everything.
+//! A simulator: the core, the opener and the committer against servers, a clock and a disk that are all
+//! derived from one seed. Servers break off, stall, refuse, move and change their files; a user pauses,
+//! resumes, cancels and changes limits; the disk or the power fails, and another life of the program
+//! resumes what is left. The last life is calm and must fetch everything.
 //!
-//! `TOWLINE_SIM_SEED=n` replays one seed, `TOWLINE_SIM_SEEDS=n` tries so many.
+//! `TOWLINE_SIM_SEED=n` replays one seed, `TOWLINE_SIM_SEEDS=n` tries `n` of them.
 
 mod checks;
 mod network;
@@ -27,7 +27,7 @@ use self::storage::{Fault, FaultError, TestStorage};
 use self::world::{Lived, World};
 use crate::message::Time;
 
-/// So many seeds are tried, unless that takes too long.
+/// This many seeds are tried, unless that takes too long.
 const SEEDS: u64 = 2000;
 const SEEDS_MIN: u64 = 50;
 const WITHIN: Duration = Duration::from_secs(7);
@@ -94,7 +94,7 @@ fn every_simulated_world_keeps_the_promises() {
     ));
 }
 
-/// All lives of one world.
+/// Runs all lives of one world.
 fn simulate(seed: u64) -> Figures {
     let script = Script::new(seed);
     let mut storage = TestStorage::new(Path::new(DIR));
@@ -115,7 +115,7 @@ fn simulate(seed: u64) -> Figures {
         is_troubled |= lived.cancelled > 0 || !lived.failures.is_empty();
         figures.add(of_life(&lived));
         storage.look(|disk| checks::all(&script, disk));
-        // What would be found if the power went now.
+        // What would be found if the power failed now.
         for outcome in [0, seed.wrapping_add(2)] {
             storage.crashed(outcome).look(|disk| checks::all(&script, disk));
         }
@@ -138,7 +138,7 @@ fn of_life(lived: &Lived) -> Figures {
     Figures { lives: 1, crashes, requests: lived.requests, steps: lived.steps, ..Figures::default() }
 }
 
-/// Lets happen to the storage what is to happen in the coming life.
+/// Sets the faults of the storage for the coming life.
 fn arm(storage: &TestStorage, accident: Accident) {
     let (calls, writes) = (storage.calls(), storage.writes());
     storage.set_fault(accident.fault.map(|fault| {
@@ -148,7 +148,7 @@ fn arm(storage: &TestStorage, accident: Accident) {
     storage.stop_at(accident.stop_at.map(|at| calls + at));
 }
 
-/// A calm life at the end brings everything that can be brought.
+/// Checks that the calm last life fetched everything that can be fetched.
 fn check_last(script: &Script, lived: &Lived, storage: &TestStorage, is_troubled: bool) {
     assert!(!lived.is_crashed && !lived.is_interrupted && lived.cancelled == 0);
     for (file, kind) in &lived.failures {
@@ -174,8 +174,8 @@ fn number(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
 }
 
-/// Says something also if the test succeeds, past the harness, which would keep it.
+/// Prints a line even if the test succeeds, past the harness, which would capture it.
 fn say(line: &str) {
-    // Figures that nobody reads are no reason to fail.
+    // Figures that cannot be printed are no reason to fail.
     let _ = io::stdout().write_all(format!("{line}\n").as_bytes());
 }

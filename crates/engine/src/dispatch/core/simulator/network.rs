@@ -1,5 +1,5 @@
-//! The network of a simulated world: what a worker and a server would make of each request, one turn
-//! at a time. A turn is a connection, an answer's head or some bytes of a body.
+//! The network of a simulated world: what a worker and a server would do with each request, one turn at a
+//! time. A turn is a connection, the head of a response or some bytes of a body.
 
 use std::sync::Arc;
 
@@ -15,15 +15,15 @@ use crate::plan::piece::OPEN_END;
 use crate::ranges::ByteRange;
 use crate::storage::PartFile;
 
-/// A file no larger than this is handed on whole, unless it comes slowly.
+/// A file up to this size is returned whole, unless it is slow.
 const WHOLE_BYTES_MAX: usize = 64 << 10;
-/// A body comes in so many turns at most, give or take.
+/// A body takes about this many turns at most.
 const TURNS: usize = 24;
 const TURN_BYTES_MIN: usize = 16 << 10;
-/// A connection on which nothing comes is given up after this.
+/// A connection that gets nothing is given up after this.
 const STALL_TIMEOUT: Time = Time::from_secs(30);
 
-/// A transfer under way.
+/// A transfer in flight.
 pub(super) struct Stream {
     pub(super) fetch: Box<Fetch>,
     /// Where its bytes go.
@@ -31,30 +31,30 @@ pub(super) struct Stream {
     pub(super) stage: Stage,
 }
 
-/// How far a transfer is.
+/// The stage of a transfer.
 pub(super) enum Stage {
-    /// The request is on its way.
+    /// The request was sent.
     Asked,
     /// The body of a probe waits for its file.
     Granting(Body),
-    /// Bytes come.
+    /// Bytes arrive.
     Moving(Body),
-    /// Nothing comes any more.
+    /// Nothing more arrives.
     Stalled,
 }
 
-/// A body on its way.
+/// A body in flight.
 pub(super) struct Body {
     file: usize,
     version: usize,
     /// The connection breaks or stalls here.
     trouble: Option<(u64, Trouble)>,
-    /// What the worker saw of the piece's end when it waited for more.
+    /// The end of the piece that the worker saw when it waited for more.
     seen_end: u64,
 }
 
 impl Body {
-    /// All of it.
+    /// All of its content.
     pub(super) fn content(&self, script: &Script) -> Bytes {
         Bytes::copy_from_slice(&script.files[self.file].versions[self.version].content)
     }
@@ -66,13 +66,13 @@ enum Trouble {
     Stall,
 }
 
-/// What comes of a turn.
+/// The outcome of a turn.
 pub(super) enum Turn {
-    /// The next one is due after this.
+    /// The next turn is due after this.
     Again(Stage, Time),
-    /// It waits to be told.
+    /// It waits for the dispatcher.
     Waits(Stage),
-    /// It is over; whether its connection can be used again.
+    /// The transfer is over. Whether its connection is reusable.
     Over(End, bool),
 }
 
@@ -87,7 +87,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) connections: usize,
     /// Whether this one is open already.
     pub(super) is_connected: bool,
-    /// What the worker says meanwhile.
+    /// The worker's messages during the turn.
     pub(super) messages: Vec<Message>,
 }
 
@@ -137,7 +137,7 @@ impl Surroundings<'_> {
         self.well(fetch, sink, protocol, trouble)
     }
 
-    /// What goes wrong with an answer: with its head, or where with its body.
+    /// What goes wrong with a response: with its head, or at an offset of its body.
     fn trouble(&mut self, fetch: &Fetch) -> Result<(u64, Trouble), Turn> {
         let is_range = !matches!(fetch.kind, FetchKind::Probe);
         match self.dice.u8(0..16) {
@@ -158,7 +158,7 @@ impl Surroundings<'_> {
         }
     }
 
-    /// A server that has too much to do, and may say how long.
+    /// An overloaded server, which may send `Retry-After`.
     fn refused(&mut self, code: u16, is_reusable: bool) -> Turn {
         let retry_after = self.dice.bool().then(|| Time::from_secs(self.dice.u64(1..8)));
         status(code, retry_after, is_reusable)
@@ -173,7 +173,7 @@ impl Surroundings<'_> {
         self.dice.u64(start..=end.max(start))
     }
 
-    /// What an honest server answers, and what the worker makes of it.
+    /// What an honest server responds, and what the worker does with it.
     fn well(
         &mut self,
         fetch: &Fetch,
@@ -238,7 +238,7 @@ impl Surroundings<'_> {
         }
     }
 
-    /// The end of a request for a range that is not answered with this range of this version.
+    /// The end of a range request whose response is not this range of this version.
     fn not_a_range(
         &self,
         number: usize,
@@ -266,7 +266,7 @@ impl Surroundings<'_> {
         (!suffices).then_some(End::NotJoined { head, verdict })
     }
 
-    /// The answer to a probe: handed on whole, or told of before its body comes.
+    /// The response to a probe: returned whole, or announced before its body arrives.
     fn whole(&mut self, fetch: &Fetch, protocol: Protocol, mut body: Body) -> Turn {
         let content = &self.script.files[body.file].versions[body.version].content;
         let mut head = self.head(body.file, body.version, Shape::Whole, protocol);
@@ -289,7 +289,7 @@ impl Surroundings<'_> {
         Turn::Waits(Stage::Granting(body))
     }
 
-    /// Bytes have come: as many as fit into what the worker saw of the piece are written, though the
+    /// Bytes have arrived: as many as fit into the piece as the worker saw it are written, though the
     /// dispatcher may have cut it since.
     fn receive(&mut self, fetch: &Fetch, sink: Option<&dyn PartFile>, mut body: Body) -> Turn {
         let content = &self.script.files[body.file].versions[body.version].content;
@@ -326,7 +326,7 @@ impl Surroundings<'_> {
         self.next_bytes(fetch, body)
     }
 
-    /// When the next bytes of a body come.
+    /// Schedules the next bytes of a body.
     fn next_bytes(&mut self, fetch: &Fetch, body: Body) -> Turn {
         let bytes = chunk_bytes(self.script.files[body.file].versions[body.version].content.len());
         let host_bps = self.host(fetch).rate_bps;

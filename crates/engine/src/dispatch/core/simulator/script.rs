@@ -1,5 +1,5 @@
-//! What a seed stands for: servers and what they have, the jobs and commands of a user, and the
-//! accidents that befall them. Made once; nothing in it changes while a world runs.
+//! The script of a seed: servers and their files, the jobs and commands of a user, and the accidents. Nothing
+//! in it changes while a world runs.
 
 use std::path::Path;
 
@@ -17,12 +17,12 @@ use crate::options::{Existing, Options};
 
 /// Where files go.
 pub(super) const DIR: &str = "/simulated";
-/// Contents change and servers are in trouble only before this, so that every world can end well.
+/// Contents change and servers fail only before this, so that every world can end well.
 const CALM_FROM: Time = Time::from_secs(20);
 /// Commands come within this.
 const COMMANDS_WITHIN: Time = Time::from_secs(8);
 
-/// Everything that a seed decides beforehand.
+/// Everything that a seed decides in advance.
 pub(super) struct Script {
     pub(super) options: Options,
     pub(super) hosts: Vec<Host>,
@@ -31,39 +31,38 @@ pub(super) struct Script {
     pub(super) jobs: Vec<usize>,
     /// Whether the jobs come from a feed.
     pub(super) has_feed: bool,
-    /// Of the first life.
+    /// The orders of the first life.
     pub(super) orders: Vec<(Time, Order)>,
-    /// Of each life but the last, which has none. There is at least one before it.
+    /// The accidents of each life but the last; at least one.
     pub(super) accidents: Vec<Accident>,
     pub(super) calm_from: Time,
-    /// How long a sync takes at most.
+    /// The longest duration of a sync.
     pub(super) disk_takes: Time,
 }
 
-/// A server.
 pub(super) struct Host {
     pub(super) is_secure: bool,
     pub(super) has_http2: bool,
     pub(super) latency: Time,
     pub(super) rate_bps: u64,
-    /// It refuses more.
+    /// It refuses connections beyond this.
     pub(super) connections_max: usize,
-    /// So many requests of a hundred go wrong.
+    /// The percentage of requests that go wrong.
     pub(super) trouble_percent: u8,
 }
 
 /// A file of a server.
 pub(super) struct RemoteFile {
     pub(super) host: usize,
-    /// Its old place sends there.
+    /// Its old URL redirects to this host.
     pub(super) moved_to: Option<usize>,
     /// The name that the server gives it.
     pub(super) given_name: Option<String>,
-    /// The first, and what each change makes of it.
+    /// The first version, and one for each change.
     pub(super) versions: Vec<Version>,
     pub(super) changes: Vec<Time>,
     pub(super) ranges: Ranges,
-    /// Its length is not told.
+    /// Its length is not announced.
     pub(super) is_chunked: bool,
     pub(super) is_gone: bool,
     /// Of the first version.
@@ -87,7 +86,7 @@ enum Tag {
     Nothing,
 }
 
-/// What a server makes of ranges.
+/// How a server handles ranges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ranges {
     Honoured,
@@ -112,7 +111,7 @@ pub(super) enum Order {
     Stop,
 }
 
-/// What goes wrong with the disk of a life, if anything, counted from its beginning.
+/// What goes wrong with the disk in a life, if anything, counted from its start.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Accident {
     pub(super) fault: Option<Fault>,
@@ -145,7 +144,7 @@ impl Script {
         }
     }
 
-    /// What a job is to fetch.
+    /// The spec of a job.
     pub(super) fn spec(&self, job: usize) -> JobSpec {
         let number = self.jobs[job];
         let file = &self.files[number];
@@ -168,7 +167,7 @@ impl Script {
         &self.hosts[number]
     }
 
-    /// The file that a name, its last part or a URL is about: `f3.bin`, `n3.1.bin.part` …
+    /// The file of a name, of its last part or of a URL: `f3.bin`, `n3.1.bin.part` …
     pub(super) fn file_of(&self, path: &Path) -> &RemoteFile {
         &self.files[number_of(path)]
     }
@@ -183,8 +182,8 @@ impl Script {
         let file = &self.files[number];
         let is_secure = |host: usize| self.hosts[host].is_secure;
         let is_downgraded = file.moved_to.is_some_and(|to| is_secure(file.host) && !is_secure(to));
-        // Of a file that an earlier life finished, nothing may tell that it is this one: it has no length,
-        // or it is too large to be compared and samples of it cannot be had.
+        // If an earlier life finished the file, nothing may show that it is this one: it has no length, or it
+        // is too large to be compared and samples are not available.
         let is_large = file.versions[0].content.len() as u64 > GATHERED_BYTES_MAX;
         let is_anonymous = file.is_chunked || is_large && file.ranges != Ranges::Honoured;
         file.is_gone || is_downgraded || is_anonymous || file.versions.len() > 1 || self.jobs_of(number) > 1
@@ -237,7 +236,7 @@ impl RemoteFile {
         self.changes.iter().filter(|change| **change <= time).count()
     }
 
-    /// The version that a validator and a length are of.
+    /// The version with this validator and this length.
     pub(super) fn version_of(&self, evidence: &Evidence, len: usize) -> Option<&Version> {
         let is_it = |version: &&Version| {
             let same =
@@ -270,7 +269,7 @@ impl Version {
         Self { content, evidence: Evidence::from_headers(&headers, None) }
     }
 
-    /// What an answer that tells this length says about the version.
+    /// The evidence of a response with this length.
     pub(super) fn evidence(&self, total_bytes: Option<u64>) -> Evidence {
         Evidence { total_bytes, ..self.evidence.clone() }
     }
@@ -305,7 +304,7 @@ impl Accident {
     }
 }
 
-/// Most files are small, as in life, and because many seeds are to be tried.
+/// Most files are small, as in practice, and because many seeds are tried.
 fn size(dice: &mut Rng) -> usize {
     match dice.u8(0..20) {
         0 => 0,
@@ -338,7 +337,7 @@ fn options(dice: &mut Rng) -> Options {
     }
 }
 
-/// Adds all jobs, and does something with some of them. Who pauses a job resumes it.
+/// Adds all jobs, and does something with some of them. A paused job is always resumed.
 fn orders(jobs: usize, has_feed: bool, dice: &mut Rng) -> Vec<(Time, Order)> {
     let mut orders = Vec::new();
     let mut last = Time::ZERO;

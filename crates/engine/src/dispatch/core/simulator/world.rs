@@ -1,7 +1,7 @@
-//! One life of a simulated program: the core decides, opener and committer do their real work on a
-//! disk in memory, streams stand in for workers. One thing happens at a time, in an order that
-//! follows from the seed, and after each the promises are checked. `World` is all that a program and its
-//! surroundings consist of, so it has many fields.
+//! One life of a simulated program: the core decides, opener and committer do their real work on an in-memory
+//! disk, streams stand in for workers. One thing happens at a time, in an order derived from the seed, and
+//! after each the promises are checked. `World` is all that a program and its surroundings consist of, so it
+//! has many fields.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -41,16 +41,16 @@ use crate::plan::TransferId;
 use crate::plan::piece::OPEN_END;
 use crate::storage::Storage;
 
-/// A life that has not ended after so many happenings, or so much time, never will.
+/// A life that has not ended after this many steps, or this much time, never will.
 const STEPS_MAX: u64 = 100_000;
 const TIME_MAX: Time = Time::from_secs(6 * 3600);
-/// What is paused is resumed from time to time, or the life would never end.
+/// How often paused jobs are resumed; otherwise the life would never end.
 const RESUME_EVERY: Time = Time::from_secs(20);
 
 /// How a life went.
 pub(super) struct Lived {
     pub(super) lasted: Time,
-    /// The power went.
+    /// The power failed.
     pub(super) is_crashed: bool,
     /// It was told to stop.
     pub(super) is_interrupted: bool,
@@ -61,7 +61,7 @@ pub(super) struct Lived {
     pub(super) requests: u64,
 }
 
-/// Something that is going to happen.
+/// Something that is due.
 #[derive(Clone, Copy)]
 enum Due {
     Tick,
@@ -69,7 +69,7 @@ enum Due {
     Open,
     Commit,
     Stream(TransferId),
-    /// A transfer that was broken off has ended.
+    /// An aborted transfer has ended.
     Dropped(TransferId),
     Fed(usize),
     Order(Order),
@@ -89,11 +89,11 @@ struct Caps {
     total: usize,
 }
 
-/// A life while it lasts.
+/// A running life.
 pub(super) struct World<'a> {
     script: &'a Script,
     dice: Rng,
-    /// When it began, after the lives before.
+    /// When it started, after the lives before.
     epoch: Time,
     now: Time,
     core: Core,
@@ -101,11 +101,11 @@ pub(super) struct World<'a> {
     parts: Parts,
     opener: Opener,
     committer: Committer,
-    /// What the committer says.
+    /// The messages of the committer.
     reports: Queue<Message>,
     to_open: VecDeque<OpenRequest>,
     to_commit: VecDeque<CommitRequest>,
-    /// What the dispatcher has not looked at yet.
+    /// The messages that the dispatcher has not taken yet.
     inbox: VecDeque<Message>,
     agenda: BTreeMap<(Time, u64), Due>,
     next_due: u64,
@@ -125,7 +125,7 @@ pub(super) struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    /// The beginning of a life. Commands come in the first one only.
+    /// Starts a life. Commands come in the first one only.
     pub(super) fn new(script: &'a Script, storage: TestStorage, seed: u64, life: usize, epoch: Time) -> Self {
         let (parts, reports) = (Parts::default(), Queue::new());
         let opener = Opener {
@@ -187,7 +187,7 @@ impl<'a> World<'a> {
         world
     }
 
-    /// Lives until everything has ended or the power goes.
+    /// Runs until everything has ended or the power fails.
     pub(super) fn live(mut self) -> Lived {
         while !self.core.is_finished() && !self.storage.is_stopped() {
             self.steps += 1;
@@ -196,7 +196,7 @@ impl<'a> World<'a> {
             let ((at, _), due) = self.agenda.pop_first().expect("a tick is always due");
             self.now = at;
             self.happen(due);
-            // The dispatcher does not always come to run before the next thing happens.
+            // The dispatcher does not always run before the next thing happens.
             if !self.storage.is_stopped() && self.dice.u8(0..4) != 0 {
                 self.dispatch();
             }
@@ -263,7 +263,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Often while something goes on, seldom while everything waits.
+    /// Often while something happens, seldom while everything waits.
     fn next_tick(&mut self) -> Time {
         let soon = Time::from_millis(self.dice.u64(20..100));
         match self.agenda.first_key_value() {
@@ -301,7 +301,7 @@ impl<'a> World<'a> {
         self.inbox.extend(command.map(Message::Command));
     }
 
-    /// The name of a job; those of a feed are named when they begin.
+    /// The id of a job; those of a feed get theirs when they start.
     fn job(&self, job: usize) -> Option<JobId> {
         match self.script.has_feed {
             true => self.started.get(job).copied(),
@@ -333,7 +333,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Keeps the books on what the core is about to learn.
+    /// Tracks what the core is about to learn.
     fn note(&mut self, message: &Message) {
         match message {
             Message::Ended(ended) => {
@@ -444,9 +444,9 @@ impl<'a> World<'a> {
         self.slots.insert(fetch.slot, slot);
     }
 
-    /// A file was asked for: with those that bring something, and the quiet ones of its host, there are
-    /// no more than may be. Those that were quiet and bring something again may make it one more each, as
-    /// may those that were asked for again in this step where the rate is limited: they are quiet no more.
+    /// A file was requested: active files, and the quiet ones of its host, must not exceed the places. A file
+    /// that was quiet and makes progress again may exceed them by one, as may a file that was requested again
+    /// in this step while the rate is limited: neither is quiet any more.
     fn check_places(&self, host: &Origin) {
         let (taken, jobs) = (self.core.taken_for(self.now, host), self.core.settings.jobs);
         if self.core.settings.is_limited {
@@ -455,8 +455,8 @@ impl<'a> World<'a> {
         assert!(taken <= jobs, "{taken} files at once instead of {jobs}");
     }
 
-    /// No byte is asked for twice at a time, but by a race or while it is found out whether ranges work;
-    /// and no more files take a place than may.
+    /// No byte is requested twice at a time, except by a race or a trial of ranges; and no more files take a
+    /// place than may.
     fn check_assignment(&self, fetch: &Fetch) {
         let job = &self.core.jobs[&fetch.job];
         let range = match &fetch.kind {
@@ -522,7 +522,7 @@ impl<'a> World<'a> {
                 self.streams.insert(transfer, Stream { stage, ..stream });
             }
             Turn::Over(end, is_reusable) => {
-                // Its hold on the file goes before anybody hears of its end.
+                // The stream releases the file before its end is reported.
                 drop(stream);
                 self.say_ended(transfer, end, is_reusable);
             }
@@ -547,7 +547,7 @@ impl<'a> World<'a> {
         self.schedule(Time::ZERO, Due::Stream(transfer));
     }
 
-    /// The body of a probe is handed on whole.
+    /// Returns the whole body of a probe.
     fn gather(&mut self, transfer: TransferId) {
         let Some(stream) = self.streams.remove(&transfer) else { return };
         let Stage::Granting(body) = stream.stage else { return };
@@ -555,7 +555,7 @@ impl<'a> World<'a> {
         self.say_ended(transfer, End::Gathered(vec![content]), true);
     }
 
-    /// What has ended meanwhile has said so itself.
+    /// A transfer that has already ended has reported that itself.
     fn break_off(&mut self, transfer: TransferId) {
         if self.streams.remove(&transfer).is_some() {
             let after = Time::from_millis(self.dice.u64(0..20));
@@ -566,6 +566,4 @@ impl<'a> World<'a> {
     fn slot(&self, transfer: TransferId) -> Option<&Slot> {
         self.slots.get(self.slot_of.get(&transfer)?)
     }
-
-    // The disk.
 }

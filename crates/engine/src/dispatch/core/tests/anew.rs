@@ -1,11 +1,11 @@
-//! What begins again, and what does not.
+//! What restarts a file, and what does not.
 
 use super::*;
 use crate::message::Shape;
 
 const RETRY: Time = Time::from_secs(40);
 
-/// A file whose first stream broke with 10 MiB of 64.
+/// A file whose first stream broke at 10 of 64 MiB.
 fn broken_off(world: &mut World) -> JobId {
     let job = world.add(1, "http://h/a.bin");
     let probe = world.begin_large(job, 64 * MIB);
@@ -15,7 +15,7 @@ fn broken_off(world: &mut World) -> JobId {
     job
 }
 
-/// A file whose first stream and one range come, and more are asked for.
+/// A file with its first stream and one range in flight, and more requested.
 fn in_pieces() -> (World, JobId, Box<Fetch>, Box<Fetch>) {
     let mut world = World::new(|options| options.connections = Some(4));
     let job = world.add(1, "http://h/a.bin");
@@ -26,7 +26,7 @@ fn in_pieces() -> (World, JobId, Box<Fetch>, Box<Fetch>) {
     (world, job, probe, trial)
 }
 
-/// What a page of maintenance says to a range: it has 22 bytes, and no version.
+/// The response of a maintenance page to a range: 22 bytes, and no version.
 fn stand_in() -> End {
     End::NotRange(stand_in_head())
 }
@@ -40,7 +40,7 @@ fn has_begun_again(world: &World) -> bool {
     world.has(|event| matches!(event, Event::Restarted { .. }))
 }
 
-/// Two answers tell another version, and what came is saved.
+/// Two responses report another version, and progress is saved.
 fn begin_again(world: &mut World, job: JobId) -> Box<Fetch> {
     for _ in 0..2 {
         let again = world.take_fetch();

@@ -1,4 +1,4 @@
-//! Hosts: caps, patience, and those that answer nobody.
+//! Hosts: caps, `Retry-After`, and hosts that fail everybody.
 
 use super::*;
 
@@ -79,7 +79,7 @@ fn a_host_that_answers_nobody_is_given_up_and_all_its_files_end() {
     }
     let failed = world.events.iter().filter(|event| matches!(event, Event::Failed { .. })).count();
     assert_eq!(failed, 100);
-    // Each was tried, and what was tried again shared the patience of the host.
+    // Each was tried, and the retries were spaced out for the whole host.
     assert!((100..100 + 60).contains(&requests), "{requests} requests");
 }
 
@@ -169,7 +169,7 @@ fn a_file_does_not_wait_for_the_last_stream_of_a_connection_that_is_going() {
     let content = vec![bytes::Bytes::from_static(b"hello")];
     world.tell(Message::Answered(short.transfer, head(5), Some(content)));
     world.end(short.transfer, End::Complete, false);
-    // The long stream goes on over a connection that takes no other any more.
+    // The long stream continues over a connection that takes no new streams.
     let third = world.add(3, "https://h/3.bin");
     world.prepare(third, Prepared::default());
     assert_eq!(world.fetches(), 1);

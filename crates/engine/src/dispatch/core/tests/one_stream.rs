@@ -10,7 +10,7 @@ fn world(retries: u32) -> World {
     })
 }
 
-/// A file in pieces that come, but for the one that this returns.
+/// A file in pieces that arrive, except the one that this returns.
 fn in_pieces(world: &mut World) -> (JobId, Box<Fetch>) {
     let job = world.add(1, "http://h/a.bin");
     let probe = world.begin_large(job, 64 * MIB);
@@ -25,7 +25,7 @@ fn other_version() -> End {
     End::NotJoined { head: head(64 * MIB), verdict: Verdict::Different(Strength::Strong) }
 }
 
-/// Fails what is asked for until nothing more is; returns what was asked for last.
+/// Fails every request until the whole file is requested; returns that request.
 fn fail_all(world: &mut World, end: impl Fn() -> End) -> Box<Fetch> {
     let mut last = None;
     for _ in 0..60 {
@@ -48,7 +48,7 @@ fn a_piece_that_never_gets_its_version_is_left_to_one_stream() {
     let (_, piece) = in_pieces(&mut world);
     let start = piece.piece.start();
     world.end(piece.transfer, other_version(), false);
-    // Between its answers, others are of the version that is held.
+    // In between, other responses are of the version of the existing data.
     let whole = (0..60).find_map(|_| {
         world.pass(Time::from_secs(2));
         let mut asked: Vec<_> = (0..world.fetches()).map(|_| world.take_fetch()).collect();

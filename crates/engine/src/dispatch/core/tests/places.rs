@@ -11,7 +11,7 @@ fn world() -> World {
     })
 }
 
-/// Adds a file and lets the disk say that there is nothing of it.
+/// Adds a file of which nothing exists on the disk.
 fn add_prepared(world: &mut World, id: u64, host: &str) -> JobId {
     let job = world.add(id, &format!("http://{host}/{id}.bin"));
     world.prepare(job, Prepared::default());

@@ -28,7 +28,7 @@ impl World<'_> {
         }
     }
 
-    /// The opener waits until the committer has let go of what it is to look at, as [`Parts`] does it.
+    /// The opener waits until the committer has released the file, as with [`Parts`].
     fn waits_for_release(&self) -> bool {
         let Some(OpenRequest::Prepare { job: wanted, .. }) = self.to_open.front() else { return false };
         let is_of_job =
@@ -57,7 +57,7 @@ impl World<'_> {
         let (mut group, mut touched) = (Vec::new(), BTreeSet::new());
         for request in self.to_commit.drain(..count) {
             if let CommitRequest::Digest { job, path, algorithm, of_final, len_bytes } = &request {
-                // Not on the pool, whose threads come when they like.
+                // Not on the pool, whose threads run in any order.
                 let result = digest(&self.storage, &self.parts, *job, path, *algorithm, *of_final, *len_bytes);
                 self.inbox.push_back(Message::Digested(*job, result));
                 continue;
@@ -77,7 +77,7 @@ impl World<'_> {
         }
     }
 
-    /// What the disk was asked for before the end is done after it.
+    /// Finishes what was requested from the disk before the end.
     pub(super) fn finish_disk(&mut self) {
         while !self.to_commit.is_empty() && !self.storage.is_stopped() {
             self.commit();
@@ -99,7 +99,7 @@ fn path_of(request: &CommitRequest) -> Option<&Path> {
     }
 }
 
-/// What the committer's pool would find.
+/// The digest that the committer's pool would compute.
 fn digest(
     storage: &TestStorage,
     parts: &Parts,
