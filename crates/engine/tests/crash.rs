@@ -12,10 +12,11 @@ use std::fs;
 use std::time::Instant;
 
 use fastrand::Rng;
+use towline_testkit::{number, say};
 
 use crate::support::storage::TestStorage;
 use crate::support::{Expected, NESTED, REPLACED, SEGMENTED, SINGLE, STORED, STORED_NAMED, Scenario, Urls};
-use crate::support::{batch, each, number, say};
+use crate::support::{batch, each};
 
 /// Outcomes of each crash that are looked at.
 const SEEDS: u64 = 8;

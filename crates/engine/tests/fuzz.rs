@@ -10,14 +10,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
-use std::env;
-use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestError, TestRunner};
 use towline_engine::fuzz::{Body, TARGETS};
 use towline_origin::hostile_dispositions;
+use towline_testkit::{number, say};
 
 /// How often a body runs if nobody says how long.
 const EXECUTIONS: u32 = 20_000;
@@ -340,9 +339,7 @@ impl Search {
     fn say(&self, name: &str, began: Instant) {
         let (executions, outcomes) = (self.executions.get(), self.outcomes.borrow().len());
         let seconds = began.elapsed().as_secs_f64();
-        let line = format!("fuzz {name}: {executions} executions, {outcomes} outcomes, {seconds:.1} s\n");
-        // Figures that nobody reads are no reason to fail.
-        let _ = io::stdout().write_all(line.as_bytes());
+        say(&format!("fuzz {name}: {executions} executions, {outcomes} outcomes, {seconds:.1} s"));
     }
 }
 
@@ -418,10 +415,4 @@ fn hostile_names() -> Vec<Vec<u8>> {
     // A number takes the place of what keeps it from being a device.
     names.push(format!("con{spaces}x.iso").into_bytes());
     names
-}
-
-/// A number from the environment.
-fn number(name: &str) -> Option<u64> {
-    let text = env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
 }

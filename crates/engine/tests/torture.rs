@@ -19,10 +19,11 @@ use fastrand::Rng;
 use towline_engine::options::ProxyChoice;
 use towline_engine::{Event, JobSpec, Options, Session};
 use towline_origin::{Fault as Trouble, Origin, Resource};
+use towline_testkit::{number, say};
 
 use crate::support::storage::{Fault, FaultError, TestStorage};
 use crate::support::{LARGE, REPLACED, SEGMENTED, SINGLE, STORED, STORED_NAMED, Scenario, Urls};
-use crate::support::{batch, each, number, say};
+use crate::support::{batch, each};
 
 /// Tried beyond the count of an undisturbed run.
 const CALLS_MORE: u64 = 3;

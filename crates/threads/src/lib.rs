@@ -386,10 +386,6 @@ mod panic;
 mod registry;
 mod waiting;
 
-#[cfg(test)]
-#[path = "../tests/common/mod.rs"]
-mod common;
-
 pub use cancel::{CancelReason, CancelToken};
 pub use executor::{Future, ThreadPoolExecutor};
 pub use queue::{LifoQueue, PriorityQueue, Queue};

@@ -1,13 +1,11 @@
 //! `Future` is a `std::future::Future`, for any runtime; here for one of a few lines and for tokio.
 
-mod common;
-
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use common::with_watchdog;
+use towline_testkit::with_watchdog;
 use towline_threads::ThreadPoolExecutor;
 use towline_threads::executor::TaskError;
 use towline_threads::sync::Event;

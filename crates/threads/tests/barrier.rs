@@ -1,12 +1,10 @@
 //! Barriers: places, the action, and the ways in which one breaks.
 
-mod common;
-
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::with_watchdog;
+use towline_testkit::with_watchdog;
 use towline_threads::sync::{Barrier, BarrierError, BrokenBarrier, Event};
 use towline_threads::thread::{self, JoinError, JoinHandle};
 

@@ -1,12 +1,10 @@
 //! Semaphores that notice when more is given back than was taken.
 
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::with_watchdog;
+use towline_testkit::with_watchdog;
 use towline_threads::sync::{BoundedSemaphore, Semaphore};
 use towline_threads::thread;
 

@@ -1,12 +1,10 @@
 //! Cancel tokens: escalation, children, waits and callbacks.
 
-mod common;
-
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use common::with_watchdog;
+use towline_testkit::with_watchdog;
 use towline_threads::sync::Event;
 use towline_threads::{CancelReason, CancelToken, thread};
 

@@ -1,14 +1,12 @@
 //! Conditions, with a `Lock` and with an `RLock`.
 
-mod common;
-
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::with_watchdog;
+use towline_testkit::with_watchdog;
 use towline_threads::sync::{Condition, Lock, RLock};
 use towline_threads::thread::{self, JoinHandle};
 

@@ -1,14 +1,11 @@
 //! Deadlocks are reported: over locks, re-entrant locks, threads and awaited tasks; and nothing else is.
 
-mod common;
-
 use std::cell::Cell;
-use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use common::with_watchdog;
+use towline_testkit::{number, say, with_watchdog};
 use towline_threads::deadlock::Deadlock;
 use towline_threads::executor::TaskError;
 use towline_threads::sync::{Barrier, Condition, Event, Lock, RLock};
@@ -19,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// How often each ring is tried; `TOWLINE_DEADLOCK_RUNS` says otherwise.
 fn runs() -> usize {
-    std::env::var("TOWLINE_DEADLOCK_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(100)
+    number("TOWLINE_DEADLOCK_RUNS").map_or(100, |runs| runs as usize)
 }
 
 /// Times of reports: all must be there, and 99 of 100 within 100 ms.
@@ -397,7 +394,7 @@ fn waits_with_a_time_limit_are_no_part_of_a_ring() {
 /// Nothing is reported where nobody is stuck: locks taken in one order, conditions, and re-entry.
 #[test]
 fn lock_heavy_work_without_a_ring_is_never_reported() {
-    let seconds = std::env::var("TOWLINE_DEADLOCK_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(3);
+    let seconds = number("TOWLINE_DEADLOCK_SECONDS").unwrap_or(3);
     with_watchdog(Duration::from_secs(seconds + 60), move || {
         let locks: Arc<Vec<Lock<u64>>> = Arc::new((0..4).map(|_| Lock::new(0)).collect());
         let nested = Arc::new(RLock::new(Cell::new(0_u64)));
@@ -438,6 +435,6 @@ fn lock_heavy_work_without_a_ring_is_never_reported() {
             .collect();
         let rounds: u64 = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
         assert!(rounds > 0);
-        writeln!(std::io::stdout(), "{rounds} rounds of lock-heavy work in {seconds} s, no report").unwrap();
+        say(&format!("{rounds} rounds of lock-heavy work in {seconds} s, no report"));
     });
 }

@@ -1,11 +1,9 @@
 //! `thread::dump` names what each thread waits for.
 
-mod common;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::with_watchdog;
+use towline_testkit::with_watchdog;
 use towline_threads::sync::{Event, Lock, Semaphore};
 use towline_threads::{Queue, ThreadPoolExecutor, thread};
 

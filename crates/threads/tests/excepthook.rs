@@ -1,11 +1,9 @@
 //! The hook for threads that end by a panic. It belongs to the process: one test at a time.
 
-mod common;
-
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
-use common::with_watchdog;
+use towline_testkit::with_watchdog;
 use towline_threads::ThreadPoolExecutor;
 use towline_threads::executor::TaskError;
 use towline_threads::thread::{self, Builder, JoinError, JoinHandle};

@@ -1,12 +1,10 @@
 //! The pool: results, cancellation, callbacks, shutdown, and pools that break.
 
-mod common;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use common::with_watchdog;
+use towline_testkit::with_watchdog;
 use towline_threads::executor::{Future, FutureStatus, SubmitErrorKind, TaskError};
 use towline_threads::sync::Event;
 use towline_threads::{Queue, ThreadPoolExecutor, thread};

@@ -1,13 +1,11 @@
 //! `Lock` and `RLock`: who gets in, when, and for how long others wait.
 
-mod common;
-
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::with_watchdog;
+use towline_testkit::with_watchdog;
 use towline_threads::sync::{Event, Lock, RLock};
 use towline_threads::thread;
 

@@ -1,12 +1,10 @@
 //! A task may wait for a task of the same pool, however small the pool and however deep the chain.
 
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::with_watchdog;
+use towline_testkit::with_watchdog;
 use towline_threads::sync::{Event, RLock};
 use towline_threads::{Future, ThreadPoolExecutor, thread};
 

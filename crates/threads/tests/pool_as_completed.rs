@@ -1,11 +1,9 @@
 //! Futures in the order in which their tasks come to an end.
 
-mod common;
-
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
-use common::with_watchdog;
+use towline_testkit::with_watchdog;
 use towline_threads::executor::{AsCompleted, Future, FutureStatus, TaskError, as_completed, as_completed_timeout};
 use towline_threads::sync::Event;
 use towline_threads::{Queue, ThreadPoolExecutor, thread};

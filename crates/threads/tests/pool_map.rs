@@ -1,13 +1,11 @@
 //! One function for many items: order, errors, bounds, deadlines.
 
-mod common;
-
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::with_watchdog;
+use towline_testkit::with_watchdog;
 use towline_threads::ThreadPoolExecutor;
 use towline_threads::executor::{Future, MapOptions, SubmitErrorKind, TaskError};
 use towline_threads::sync::Event;

@@ -1,14 +1,12 @@
 //! Scopes: tasks that borrow, and nothing of them left behind.
 
-mod common;
-
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
-use common::with_watchdog;
+use towline_testkit::with_watchdog;
 use towline_threads::executor::{
     FutureStatus, ReturnWhen, Scope, ScopedFuture, SubmitErrorKind, TaskError, as_completed, wait,
 };

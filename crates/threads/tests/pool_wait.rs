@@ -1,12 +1,10 @@
 //! Waiting for several tasks: for the first, for the first that fails, for all.
 
-mod common;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
-use common::with_watchdog;
+use towline_testkit::with_watchdog;
 use towline_threads::executor::{Future, FutureStatus, ReturnWhen, Waitable, Waited, wait};
 use towline_threads::sync::Event;
 use towline_threads::{ThreadPoolExecutor, thread};

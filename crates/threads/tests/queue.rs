@@ -2,13 +2,11 @@
 //!
 //! What holds for every queue is written once and run for each of the three.
 
-mod common;
-
 use std::cmp::{Ordering, Reverse};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
-use common::with_watchdog;
+use towline_testkit::with_watchdog;
 use towline_threads::queue::{GetError, LifoQueue, PriorityQueue, PutErrorKind};
 use towline_threads::{Queue, thread};
 

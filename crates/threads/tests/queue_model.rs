@@ -1,15 +1,13 @@
 //! The queues against models, and under many threads.
 
-mod common;
-
 use std::cmp::Ordering;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{self, AtomicUsize};
 use std::time::Duration;
 
-use common::with_watchdog;
 use proptest::prelude::*;
+use towline_testkit::with_watchdog;
 use towline_threads::queue::{GetError, LifoQueue, PriorityQueue, PutError, PutErrorKind, TaskDoneError};
 use towline_threads::{Queue, thread};
 

@@ -1,13 +1,11 @@
 //! `thread::run` waits for every thread of the process, so it has a test process to itself.
 
-mod common;
-
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::with_watchdog;
+use towline_testkit::with_watchdog;
 use towline_threads::sync::Event;
 use towline_threads::thread;
 

@@ -1,11 +1,9 @@
 //! Types that are threads.
 
-mod common;
-
 use std::io;
 use std::time::Duration;
 
-use common::with_watchdog;
+use towline_testkit::with_watchdog;
 use towline_threads::thread::{self, Builder, JoinError, Runnable};
 
 const LIMIT: Duration = Duration::from_secs(60);

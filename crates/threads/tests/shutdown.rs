@@ -1,11 +1,9 @@
 //! A shutdown never hangs, wherever it comes from, and every future ends in a state that `wait` sees.
 
-mod common;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::with_watchdog;
+use towline_testkit::with_watchdog;
 use towline_threads::executor::{ReturnWhen, TaskError, wait};
 use towline_threads::supervisor::{Interrupt, ManualInterrupt, Outcome, Supervised, Supervisor};
 use towline_threads::sync::Event;

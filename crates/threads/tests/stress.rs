@@ -2,27 +2,21 @@
 //!
 //! `TOWLINE_STRESS_SEED=n` replays a run; `TOWLINE_STRESS_ROUNDS=n` makes it longer.
 
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use common::with_watchdog;
+use towline_testkit::{number, with_watchdog};
 use towline_threads::executor::{ReturnWhen, TaskError, as_completed, wait};
 use towline_threads::sync::{Barrier, BoundedSemaphore, Condition, Lock};
 use towline_threads::{Queue, ThreadPoolExecutor, thread};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
 /// Runs `f` with some seeds; a failure says which.
 fn with_seeds(f: impl Fn(u64) + Send + Sync + 'static) {
-    let rounds = number("TOWLINE_STRESS_ROUNDS", 20);
-    let first = number("TOWLINE_STRESS_SEED", 1);
+    let rounds = number("TOWLINE_STRESS_ROUNDS").unwrap_or(20);
+    let first = number("TOWLINE_STRESS_SEED").unwrap_or(1);
     with_watchdog(LIMIT, move || {
         for seed in first..first + rounds {
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| f(seed)));

@@ -1,15 +1,13 @@
 //! The example `supervised_run`, run for real and interrupted for real.
 #![cfg(all(unix, feature = "signals"))]
 
-mod common;
-
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use common::with_watchdog;
+use towline_testkit::with_watchdog;
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// So many that no test sees the end of them.

@@ -1,13 +1,11 @@
 //! Supervised runs: the end, interrupts, panics, threads that do not stop.
 
-mod common;
-
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::with_watchdog;
+use towline_testkit::with_watchdog;
 use towline_threads::supervisor::{
     Crew, Interrupt, InterruptTrigger, ManualInterrupt, Outcome, SuperviseError, Supervised, Supervisor,
 };

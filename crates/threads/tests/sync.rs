@@ -1,12 +1,10 @@
 //! Events and semaphores between threads.
 
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::with_watchdog;
+use towline_testkit::with_watchdog;
 use towline_threads::sync::{Event, Semaphore};
 use towline_threads::thread;
 

@@ -1,12 +1,10 @@
 //! Starting, listing and joining threads.
 
-mod common;
-
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use common::with_watchdog;
+use towline_testkit::with_watchdog;
 use towline_threads::sync::Event;
 use towline_threads::thread::{self, JoinError, JoinHandle};
 

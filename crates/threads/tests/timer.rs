@@ -1,12 +1,10 @@
 //! Timers: they fire once or are cancelled, never both.
 
-mod common;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use common::with_watchdog;
+use towline_testkit::with_watchdog;
 use towline_threads::sync::Event;
 use towline_threads::thread::{self, JoinError};
 use towline_threads::timer::{Timer, TimerError};

@@ -291,18 +291,13 @@ fn umask_in(status: &str) -> Option<u32> {
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
+    use towline_testkit::leftovers;
+
     use super::*;
     use crate::storage::StatKind;
 
     fn mode_of(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
-    }
-
-    fn names_in(directory: &Path) -> Vec<String> {
-        let mut names: Vec<_> =
-            fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
     }
 
     #[test]
@@ -316,7 +311,7 @@ mod tests {
         assert_eq!(fs::read(&to).unwrap(), b"old");
         disk.rename(&from, &to, true).unwrap();
         assert_eq!(fs::read(&to).unwrap(), b"new");
-        assert_eq!(names_in(directory.path()), ["a"]);
+        assert_eq!(leftovers(directory.path()), ["a"]);
     }
 
     #[test]
@@ -348,7 +343,7 @@ mod tests {
         for (content, sync) in [("the same beginning, one", true), ("the same beginning, two", false)] {
             disk.write_atomic(&path, content.as_bytes(), sync).unwrap();
             assert_eq!(disk.read_small(&path, 100).unwrap(), content.as_bytes());
-            assert_eq!(names_in(directory.path()), ["a.towline.json"]);
+            assert_eq!(leftovers(directory.path()), ["a.towline.json"]);
         }
         disk.remove(&path).unwrap();
         disk.write_atomic(&path, b"three", true).unwrap();
@@ -365,7 +360,7 @@ mod tests {
             fs::write(&path, "the same beginning, one").unwrap();
             fs::write(&temporary, left).unwrap();
             disk.remove(&path).unwrap();
-            assert_eq!(names_in(directory.path()), remaining, "{left:?}");
+            assert_eq!(leftovers(directory.path()), remaining, "{left:?}");
         }
     }
 
@@ -375,7 +370,7 @@ mod tests {
         let path = directory.path().join("taken");
         fs::create_dir(&path).unwrap();
         Disk::new().write_atomic(&path, b"content", true).unwrap_err();
-        assert_eq!(names_in(directory.path()), ["taken"]);
+        assert_eq!(leftovers(directory.path()), ["taken"]);
     }
 
     #[test]
@@ -391,7 +386,7 @@ mod tests {
             }
             Disk::new().write_atomic(&path, b"ours", true).unwrap();
             let names = ["a.towline.json", "a.towline.json.tmp.damaged-1", "target"];
-            assert_eq!(names_in(directory.path()), names);
+            assert_eq!(leftovers(directory.path()), names);
             assert_eq!(fs::read(&target).unwrap(), b"theirs");
             assert_eq!(fs::read(directory.path().join(names[1])).unwrap(), b"theirs");
         }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use towline_engine::event::How;
 use towline_engine::feed::{Batch, ListSource, ledger_status};
 use towline_engine::{ErrorKind, Session};
-use towline_origin::{ETag, Fault, Origin, OriginBuilder, Resource, Scope, Switch, fill};
+use towline_origin::{ETag, Fault, Origin, OriginBuilder, Resource, Scope, Switch};
+use towline_testkit::content;
 
 use crate::common::{LONG, Live, Place, Run, fetch_list, with_watchdog};
 
@@ -155,13 +156,7 @@ fn kept_apart(builder: OriginBuilder, paths: [&str; 3]) {
     fetch_list(options, list(&paths), false).assert_done(3);
     let names = place.leftovers(&[".towline"]);
     assert!(names.len() == 3 && names.iter().all(|name| name.ends_with(".bin")), "{names:?}");
-    let wanted: Vec<Vec<u8>> = (90..93)
-        .map(|seed| {
-            let mut content = vec![0; LARGE as usize];
-            fill(seed, 0, &mut content);
-            content
-        })
-        .collect();
+    let wanted: Vec<Vec<u8>> = (90..93).map(|seed| content(seed, LARGE)).collect();
     let found: Vec<Vec<u8>> = names.iter().map(|name| fs::read(place.file(name)).unwrap()).collect();
     assert!(wanted.iter().all(|content| found.contains(content)), "one is missing, or mixed");
 }

@@ -1,24 +1,13 @@
 //! Checksums, for files that come whole and for files that come in pieces.
 
-use sha2::{Digest, Sha256};
 use towline_engine::event::How;
 use towline_engine::{Blame, Checksum, ErrorKind, Event};
-use towline_origin::{Origin, Resource, fill};
+use towline_origin::{Origin, Resource};
+use towline_testkit::content;
 
-use crate::common::{LONG, MIB, Place, fetch, spec, with_watchdog};
+use crate::common::{LONG, MIB, Place, fetch, sha256_of, spec, with_watchdog};
 
 const SIZES: [u64; 2] = [4 << 10, 4 * MIB];
-
-fn content(seed: u64, size: u64) -> Vec<u8> {
-    let mut bytes = vec![0; size as usize];
-    fill(seed, 0, &mut bytes);
-    bytes
-}
-
-fn sha256_of(seed: u64, size: u64) -> Checksum {
-    let hex: Vec<String> = Sha256::digest(content(seed, size)).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha-256={}", hex.concat()).parse().unwrap()
-}
 
 fn blake3_of(seed: u64, size: u64) -> Checksum {
     format!("blake3={}", blake3::hash(&content(seed, size)).to_hex()).parse().unwrap()
@@ -90,9 +79,7 @@ fn a_file_with_a_wrong_digest_is_looked_at_again_when_another_one_is_given() {
         let size = 3 << 20;
         let origin = Origin::builder().resource(Resource::new("/a.bin", 95, size)).start().unwrap();
         let place = Place::new();
-        let mut content = vec![0; size as usize];
-        fill(95, 0, &mut content);
-        let right: Checksum = format!("blake3={}", blake3::hash(&content)).parse().unwrap();
+        let right = blake3_of(95, size);
         let wrong: Checksum = format!("blake3={}", blake3::hash(b"a typing error")).parse().unwrap();
         let run = fetch(place.options(), [spec(&origin, "/a.bin").checksum(wrong)]);
         assert_eq!(run.failure_kinds(), [ErrorKind::Digest]);

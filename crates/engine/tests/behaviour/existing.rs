@@ -9,17 +9,12 @@ use towline_engine::ErrorKind;
 use towline_engine::event::How;
 use towline_engine::feed::ListSource;
 use towline_engine::options::Existing;
-use towline_origin::{ETag, Fault, Length, Origin, Ranges, Resource, Scope, fill};
+use towline_origin::{ETag, Fault, Length, Origin, Ranges, Resource, Scope};
+use towline_testkit::content;
 
 use crate::common::{LONG, MIB, Place, fetch, fetch_list, spec, with_watchdog};
 
 const SIZES: [u64; 3] = [20_000, 300_000, 3 * MIB];
-
-fn content(seed: u64, size: u64) -> Vec<u8> {
-    let mut content = vec![0; size as usize];
-    fill(seed, 0, &mut content);
-    content
-}
 
 #[test]
 fn a_file_of_the_same_size_is_not_the_file_and_stays_as_it_is() {

@@ -8,7 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 use towline_engine::event::ErrorReport;
 use towline_engine::{Advice, ErrorKind, Event, JobSpec, Options, Session};
-use towline_origin::{ETag, Fault, Origin, Ranges, Resource, fill};
+use towline_origin::{ETag, Fault, Origin, Ranges, Resource};
+use towline_testkit::content;
 
 use crate::common::{LONG, Live, MIB, Place, Run, fetch, spec, with_watchdog};
 
@@ -30,9 +31,7 @@ fn tagged(path: &str, seed: u64, tag: &str) -> Resource {
 }
 
 pub(crate) fn repr_digest(seed: u64, size: u64) -> String {
-    let mut content = vec![0; size as usize];
-    fill(seed, 0, &mut content);
-    format!("sha-256=:{}:", STANDARD.encode(Sha256::digest(&content)))
+    format!("sha-256=:{}:", STANDARD.encode(Sha256::digest(content(seed, size))))
 }
 
 fn named(origin: &Origin, path: &str) -> JobSpec {

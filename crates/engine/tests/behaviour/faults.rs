@@ -7,7 +7,6 @@
 mod rows;
 
 use std::any::Any;
-use std::fs;
 use std::io::Cursor;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -17,13 +16,13 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use towline_engine::feed::ListSource;
 use towline_engine::options::Durability;
-use towline_engine::{Checksum, ErrorKind, Event, JobSpec, Options, Session};
-use towline_origin::{Certificate, Fault, Origin, OriginBuilder, Resource, check_file, fill};
+use towline_engine::{ErrorKind, Event, JobSpec, Options, Session};
+use towline_origin::{Certificate, Fault, Origin, OriginBuilder, Resource, check_file};
+use towline_testkit::leftovers;
 
-use crate::common::{LONG, Live, MIB, Place, Run, fetch, fetch_list, spec, with_watchdog};
+use crate::common::{LONG, Live, MIB, Place, Run, fetch, fetch_list, sha256_of, spec, with_watchdog};
 
 use self::Expected::{Bytes, Fails, Untried};
 use self::rows::{Row, rows};
@@ -315,9 +314,9 @@ fn judge(row: &Row, mode: Mode, place: &Place, run: &Run) -> Result<(), String> 
     if !left.iter().all(|name| is_partial(name) && !failures.is_empty()) {
         return Err(format!("{left:?} is left"));
     }
-    let mut beside = fs::read_dir(place.beside("")).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut beside = leftovers(place.root()).into_iter();
     match beside.find(|name| name != "downloads" && name != "authority.pem") {
-        Some(name) => Err(format!("{} is outside of the directory", name.display())),
+        Some(name) => Err(format!("{name} is outside of the directory")),
         None => Ok(()),
     }
 }
@@ -339,11 +338,4 @@ fn told(run: &Run, place: &Place) -> String {
     let (done, restarts) = (run.finished().len(), run.restarts());
     let (retries, left) = (run.retries(), place.leftovers(&[]));
     format!("{done} done, failed {failures:?}, retried {retries:?}, begun again {restarts} times, there is {left:?}")
-}
-
-fn sha256_of(seed: u64, size: u64) -> Checksum {
-    let mut bytes = vec![0; size as usize];
-    fill(seed, 0, &mut bytes);
-    let hex: Vec<String> = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha-256={}", hex.concat()).parse().unwrap()
 }

@@ -11,7 +11,7 @@ use towline_engine::options::Existing;
 use towline_engine::{Error, Event, JobSpec, Session};
 use towline_origin::{Fault, Origin, Resource};
 
-use crate::common::{LONG, Live, MIB, Place, fetch_with, spec, with_watchdog};
+use crate::common::{LONG, Live, MIB, Place, fetch_with, spec, until, with_watchdog};
 
 /// What a queue was told.
 #[derive(Default)]
@@ -113,9 +113,7 @@ fn what_is_interrupted_is_released_and_what_is_worked_on_has_a_heartbeat() {
             Event::Progress(progress) => progress.done_bytes > 0,
             _ => false,
         });
-        while told.lock().beats < 3 {
-            std::thread::yield_now();
-        }
+        until("three heartbeats", || told.lock().beats >= 3);
         live.handle.stop();
         live.end();
         let told = told.lock();

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use towline_engine::{ErrorKind, Event};
-use towline_origin::{ETag, Fault, Length, Origin, Ranges, Resource, Scope, StreamEnd, fill};
+use towline_origin::{ETag, Fault, Length, Origin, Ranges, Resource, Scope, StreamEnd};
+use towline_testkit::content;
 
 use crate::common::{LONG, Place, Run, fetch, spec, with_watchdog};
 use crate::expired::repr_digest;
@@ -171,8 +172,7 @@ fn a_close_over_tls_at_the_same_place_twice_proves_nothing() {
 fn a_body_that_is_longer_than_its_range_is_not_the_range() {
     const HALF: u64 = LARGE / 2;
     with_watchdog(LONG, || {
-        let mut content = vec![0; LARGE as usize];
-        fill(21, 0, &mut content);
+        let content = content(21, LARGE);
         let too_long = [&content[HALF as usize..], b"x"].concat();
         for body in [content, too_long] {
             for framing in ["length", "chunked", "close"] {

@@ -5,7 +5,8 @@ use std::fs;
 use std::time::{Duration, SystemTime};
 
 use towline_engine::{ErrorKind, Session};
-use towline_origin::{ETag, Fault, Length, Origin, Ranges, Resource, Scope, Validators, check_file, fill, range_forms};
+use towline_origin::{ETag, Fault, Length, Origin, Ranges, Resource, Scope, Validators, check_file, range_forms};
+use towline_testkit::content;
 
 use crate::common::{LONG, Live, MIB, Place, Run, fetch, spec, with_watchdog};
 
@@ -302,8 +303,7 @@ fn with_a_digest_samples_join_what_ranges_do_not_name() {
                 resource = resource.fault(Fault::OtherContent { from: 0, seed: NEW }.when(later));
             }
             let origin = Origin::builder().resource(resource).start().unwrap();
-            let mut content = vec![0; SIZE as usize];
-            fill(OLD, 0, &mut content);
+            let content = content(OLD, SIZE);
             let checksum = format!("blake3={}", blake3::hash(&content).to_hex()).parse().unwrap();
             let place = Place::new();
             let run = fetch(place.options(), [spec(&origin, "/a.bin").checksum(checksum)]);

@@ -8,7 +8,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use md5::{Digest as _, Md5};
 use towline_engine::{ErrorKind, Event, Options, Session};
-use towline_origin::{ETag, Fault, Length, Origin, Ranges, Resource, Scope, fill};
+use towline_origin::{ETag, Fault, Length, Origin, Ranges, Resource, Scope};
+use towline_testkit::content;
 
 use crate::common::{LONG, Live, MIB, Place, fetch, spec, with_watchdog};
 
@@ -291,9 +292,7 @@ fn a_version_that_is_shorter_than_what_is_held_is_fetched() {
 #[test]
 fn a_weak_digest_alone_does_not_keep_a_file_from_going_on() {
     with_watchdog(LONG, || {
-        let mut content = vec![0; SIZE as usize];
-        fill(SEED, 0, &mut content);
-        let right = BASE64_STANDARD.encode(Md5::digest(&content));
+        let right = BASE64_STANDARD.encode(Md5::digest(content(SEED, SIZE)));
         for (name, value) in [("Content-MD5", right.clone()), ("x-goog-hash", format!("md5={right}"))] {
             let place = Place::new();
             let at = begin(&place, file(SEED, SIZE, None).header(name, &value));

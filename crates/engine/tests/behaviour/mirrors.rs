@@ -9,10 +9,11 @@ use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use towline_engine::event::{ErrorReport, SourceShare};
-use towline_engine::{Checksum, ErrorKind, Event, JobSpec, Options, Session};
-use towline_origin::{ETag, Fault, Origin, Ranges, Resource, Scope, fill};
+use towline_engine::{ErrorKind, Event, JobSpec, Options, Session};
+use towline_origin::{ETag, Fault, Origin, Ranges, Resource, Scope};
+use towline_testkit::content;
 
-use crate::common::{LONG, Live, MIB, Place, Run, fetch, spec, with_watchdog};
+use crate::common::{LONG, Live, MIB, Place, Run, fetch, sha256_of, spec, with_watchdog};
 
 const PATH: &str = "/a.iso";
 const SLOW: u64 = 1_000_000;
@@ -151,14 +152,8 @@ fn a_mirror_whose_file_has_another_length_is_dropped() {
 fn a_mirror_that_gives_another_digest_is_dropped_although_its_beginning_is_the_same() {
     with_watchdog(LONG, || {
         let size = 6 * MIB;
-        let digest_of = |seed| {
-            let mut content = vec![0; size as usize];
-            fill(seed, 0, &mut content);
-            Sha256::digest(content)
-        };
-        let field = |seed| format!("sha-256=:{}:", BASE64_STANDARD.encode(digest_of(seed)));
-        let hex: Vec<String> = digest_of(712).iter().map(|byte| format!("{byte:02x}")).collect();
-        let asked: Checksum = format!("sha-256={}", hex.concat()).parse().unwrap();
+        let field = |seed| format!("sha-256=:{}:", BASE64_STANDARD.encode(Sha256::digest(content(seed, size))));
+        let asked = sha256_of(712, size);
         // Once the first server gives a digest, once the user does.
         for checksum in [None, Some(asked)] {
             let given = if checksum.is_none() { field(712) } else { "unixsum=:AAAA:".to_owned() };
@@ -400,10 +395,7 @@ fn a_mirror_that_sends_wrong_bytes_is_found_out_by_the_digest_and_its_bytes_are_
         // What it is compared by is right: the first stream of the other one has not come further.
         let wrong = file(741, size, "wrong").fault(Fault::OtherContent { from: 6 * MIB, seed: 742 });
         let wrong = origin(wrong, FAST);
-        let mut content = vec![0; size as usize];
-        fill(741, 0, &mut content);
-        let hex: String = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
-        let digest: Checksum = format!("sha-256={hex}").parse().unwrap();
+        let digest = sha256_of(741, size);
         let place = Place::new();
         let run = fetch(with_connections(&place, Some(2)), [job(&[&right, &wrong]).checksum(digest)]);
         run.assert_done(1);
@@ -412,13 +404,6 @@ fn a_mirror_that_sends_wrong_bytes_is_found_out_by_the_digest_and_its_bytes_are_
         assert_eq!(dropped.len(), 1, "{dropped:?}");
         assert_eq!((dropped[0].0, dropped[0].1.kind), (wrong.url(PATH).as_str(), ErrorKind::Digest));
     });
-}
-
-fn digest_of(seed: u64, size: u64) -> Checksum {
-    let mut content = vec![0; size as usize];
-    fill(seed, 0, &mut content);
-    let hex: String = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha-256={hex}").parse().unwrap()
 }
 
 #[test]
@@ -437,7 +422,7 @@ fn where_the_digest_shows_that_the_first_source_is_wrong_another_is_asked_for_th
                 let another = origin(file(754, size, "another"), FAST);
                 for mirrors in [vec![&wrong, &right], vec![&wrong, &another, &right]] {
                     let place = Place::new();
-                    let job = job(&mirrors).checksum(digest_of(751, size));
+                    let job = job(&mirrors).checksum(sha256_of(751, size));
                     let run = fetch(with_connections(&place, Some(2)), [job]);
                     let what = format!("{what}, {size} bytes, {} sources", mirrors.len());
                     assert_eq!(run.summary().done_files, 1, "{what}: {:?}", run.failures());
@@ -460,7 +445,7 @@ fn a_search_for_wrong_bytes_ends_where_the_source_that_is_asked_serves_no_ranges
         let mirror = origin(file(755, size, "wrong too"), SLOW);
         let right = origin(file(756, size, "right"), FAST);
         let place = Place::new();
-        let job = job(&[&first, &mirror, &right]).checksum(digest_of(756, size));
+        let job = job(&[&first, &mirror, &right]).checksum(sha256_of(756, size));
         let run = fetch(with_connections(&place, Some(4)), [job]);
         assert_eq!(run.summary().done_files, 1, "{:?}", run.failures());
         place.assert_content("a.iso", 756, size);
@@ -474,7 +459,7 @@ fn where_all_sources_are_wrong_each_is_asked_once_and_the_digest_is_the_reason()
         for size in [20_000, 3 * MIB] {
             let (one, two) = (origin(file(761, size, "one"), FAST), origin(file(762, size, "two"), FAST));
             let place = Place::new();
-            let job = job(&[&one, &two]).checksum(digest_of(763, size));
+            let job = job(&[&one, &two]).checksum(sha256_of(763, size));
             let run = fetch(with_connections(&place, Some(2)), [job]);
             assert_eq!(run.failure_kinds(), [ErrorKind::Digest], "{size}");
             assert!(!place.file("a.iso").exists());

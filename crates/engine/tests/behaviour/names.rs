@@ -7,6 +7,7 @@ use towline_engine::event::How;
 use towline_engine::options::Existing;
 use towline_engine::{Advice, Blame, ErrorKind, Session};
 use towline_origin::{Fault, Origin, Resource};
+use towline_testkit::leftovers;
 
 use crate::common::{LONG, Live, MIB, Place, fetch, spec, with_watchdog};
 
@@ -129,9 +130,7 @@ fn hostile_names_stay_in_the_directory() {
             assert_eq!(fs::metadata(&file.path).unwrap().len(), 5000);
         }
         assert_eq!(place.leftovers(&[]).len(), hostile.len());
-        let root = place.beside("");
-        let beside: Vec<_> = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(beside, ["downloads"]);
+        assert_eq!(leftovers(place.root()), ["downloads"]);
     });
 }
 

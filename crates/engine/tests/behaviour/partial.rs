@@ -8,7 +8,7 @@ use towline_engine::options::Existing;
 use towline_engine::{ErrorKind, Event, Options, Session};
 use towline_origin::{ETag, Fault, Origin, Resource, Scope};
 
-use crate::common::{LONG, Live, MIB, Place, fetch, spec, with_watchdog};
+use crate::common::{LONG, Live, MIB, Place, fetch, spec, until, with_watchdog};
 
 const SIZES: [u64; 2] = [3000, 6 * MIB];
 const LARGE: u64 = 8 * MIB;
@@ -68,9 +68,7 @@ fn what_takes_our_names_while_the_server_is_asked_is_set_aside() {
             let live = Live::start(Session::builder(one_connection(&place)));
             live.handle.add(spec(&origin, "/a.bin")).unwrap();
             live.handle.close();
-            while origin.requests().is_empty() {
-                std::thread::yield_now();
-            }
+            until("the request", || !origin.requests().is_empty());
             fs::write(place.file(taken), "precious, not ours").unwrap();
             let run = live.end();
             run.assert_done(1);

@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde_json::Value;
 use towline_engine::provider::{Entries, Entry, Located, Provider, Providers, Web};
 use towline_engine::{Error, ErrorKind, JobSpec, Options, Result, Session};
-use towline_origin::{Cloud, CloudBuilder, Fault, Origin, Resource, check_file};
+use towline_origin::{Cloud, CloudBuilder, Fault, Origin, Resource};
 use url::Url;
 
-use crate::common::{LONG, Live, MIB, Place, Run, fetch_with, with_watchdog};
+use crate::common::{LONG, Live, MIB, Place, Run, fetch_with, until, with_watchdog};
 
 /// The provider of the look-alike.
 #[derive(Debug)]
@@ -127,7 +127,7 @@ fn a_link_that_is_refused_in_the_middle_is_replaced_and_nothing_comes_twice() {
             let (run, place, cloud) = fetch_folder(cloud, Some(4));
             run.assert_done(1);
             assert_eq!(run.restarts(), 0, "{status}");
-            assert_eq!(check_file(place.file("a.bin"), 5, 16 * MIB).unwrap(), None);
+            place.assert_content("a.bin", 5, 16 * MIB);
             let stats = cloud.stats();
             assert!(stats.links > 1 && stats.refused > 0, "{status}: {stats:?}");
             assert_eq!(run.finished()[0].fetched_bytes, 16 * MIB, "{status}");
@@ -142,7 +142,7 @@ fn a_link_that_expires_at_once_is_used_once_and_replaced() {
         let cloud = Cloud::builder().file("a.bin", 6, 9 * MIB).expires_seconds(0);
         let (run, place, cloud) = fetch_folder(cloud, Some(3));
         run.assert_done(1);
-        assert_eq!(check_file(place.file("a.bin"), 6, 9 * MIB).unwrap(), None);
+        place.assert_content("a.bin", 6, 9 * MIB);
         let stats = cloud.stats();
         assert!(stats.links > 1, "{stats:?}");
         assert_eq!(stats.refused, 0);
@@ -164,7 +164,7 @@ fn what_was_begun_of_an_entry_is_resumed_by_another_link() {
         let run = fetch_listed(&options, &cloud);
         run.assert_done(1);
         assert!(run.resumed_bytes() > 2 * MIB, "{}", run.resumed_bytes());
-        assert_eq!(check_file(place.file("a.bin"), 7, 8 * MIB).unwrap(), None);
+        place.assert_content("a.bin", 7, 8 * MIB);
     });
 }
 
@@ -239,9 +239,7 @@ fn a_service_that_answers_nobody_does_not_hold_up_a_stop() {
         let (web, page) = (live.handle.web(), Url::parse(&origin.url("/page")).unwrap());
         let later = live.handle.web();
         let asking = std::thread::spawn(move || web.get(&page, &[]).unwrap_err().kind());
-        while origin.stats().requests == 0 {
-            std::thread::yield_now();
-        }
+        until("the question", || origin.stats().requests > 0);
         live.handle.stop();
         live.end();
         assert_eq!(asking.join().unwrap(), ErrorKind::Interrupted);

@@ -3,16 +3,15 @@
 use std::fs::{self, File};
 use std::io::Cursor;
 use std::path::PathBuf;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use towline_engine::feed::{Batch, ListSource};
 use towline_engine::options::Existing;
 use towline_engine::{Blame, ErrorKind, Event, JobId, JobSpec, Options, Session};
 use towline_origin::{Fault, Origin, Resource, Scope};
+use towline_testkit::Journal;
 
-use crate::common::{LONG, Live, MIB, PATIENCE, Place, fetch, spec, with_watchdog};
+use crate::common::{LONG, Live, MIB, Place, fetch, spec, until, with_watchdog};
 
 const SIZE: u64 = 4 * MIB;
 /// Handed on whole.
@@ -28,15 +27,6 @@ fn one_connection(place: &Place) -> Options {
     let mut options = place.options();
     options.connections = Some(1);
     options
-}
-
-/// Waits for something that no event tells.
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < PATIENCE, "waited for {what}");
-        thread::sleep(Duration::from_millis(2));
-    }
 }
 
 /// Stops a session once a tenth of its one file has come; returns how many bytes are kept.
@@ -314,8 +304,7 @@ fn a_host_that_cannot_be_reached_does_not_keep_the_files_of_others_waiting() {
 
 /// Where the first range ends that the journal claims, if there is a journal.
 fn journalled(place: &Place) -> Option<u64> {
-    let journal: Value = serde_json::from_slice(&fs::read(place.file("a.bin.towline.json")).ok()?).ok()?;
-    journal["body"]["done"][0][1].as_u64()
+    Journal::read(&place.file("a.bin.towline.json"))?.done.first().map(|(_, end)| *end)
 }
 
 #[test]

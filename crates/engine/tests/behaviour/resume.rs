@@ -1,11 +1,10 @@
 //! A second run goes on where the first was stopped.
 
-use std::fs;
 use std::time::Duration;
 
-use serde_json::Value;
 use towline_engine::{JobSpec, Options, Session};
 use towline_origin::{ETag, Fault, Origin, RequestLog, Resource};
+use towline_testkit::Journal;
 use towline_threads::supervisor::Interrupt;
 
 use crate::common::{LONG, Live, MIB, Place, Run, fetch, spec, with_watchdog};
@@ -103,8 +102,7 @@ fn without_validator(seed: u64) -> Resource {
 
 /// What the journal says is there.
 fn journalled(place: &Place) -> Vec<(u64, u64)> {
-    let journal: Value = serde_json::from_slice(&fs::read(place.file("a.iso.towline.json")).unwrap()).unwrap();
-    serde_json::from_value(journal["body"]["done"].clone()).unwrap()
+    Journal::read(&place.file("a.iso.towline.json")).unwrap().done
 }
 
 #[test]

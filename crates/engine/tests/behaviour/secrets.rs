@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use towline_engine::feed::ListSource;
 use towline_engine::{Event, JobSpec, Session};
 use towline_origin::{Fault, Origin, Resource};
+use towline_testkit::below;
 
 use crate::common::{LONG, Live, MIB, Place, Run, fetch_list, with_watchdog};
 
@@ -31,12 +32,9 @@ fn assert_unsaid(what: &str, text: &[u8]) {
 }
 
 fn assert_in_no_file(dir: &Path) {
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            assert_in_no_file(&path);
-        } else if let Ok(content) = fs::read(&path) {
-            // A temporary file may be gone by now.
+    for path in below(dir) {
+        // A temporary file may be gone by now, and a directory has no content.
+        if let Ok(content) = fs::read(&path) {
             assert_unsaid(&path.display().to_string(), &content);
         }
     }

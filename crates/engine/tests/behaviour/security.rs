@@ -16,6 +16,7 @@ use http::header::{self, HeaderName};
 use towline_engine::options::HttpVersion;
 use towline_engine::{ErrorKind, Event, JobSpec, Options, Session};
 use towline_origin::{Fault, Length, Origin, Resource};
+use towline_testkit::below;
 
 use crate::common::{LONG, Live, MIB, Place, Run, fetch, spec, with_watchdog};
 
@@ -579,8 +580,7 @@ fn nothing_is_ever_decoded_even_if_the_user_asks_for_it() {
 
 /// Each file below a directory.
 fn files_below(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+    below(dir).into_iter().filter(|path| !path.is_dir()).collect()
 }
 
 #[test]

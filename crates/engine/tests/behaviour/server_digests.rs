@@ -6,19 +6,14 @@ use base64::engine::general_purpose::STANDARD;
 use md5::Md5;
 use sha2::{Digest, Sha256};
 use towline_engine::{Advice, Blame, ErrorKind, Event, Options, Session};
-use towline_origin::{Fault, Origin, Resource, Scope, Validators, fill};
+use towline_origin::{Fault, Origin, Resource, Scope, Validators};
+use towline_testkit::content;
 
 use crate::common::{LONG, Live, MIB, Place, Run, fetch, spec, with_watchdog};
 
 /// One that is handed on whole, and one that comes in pieces.
 const SIZES: [u64; 2] = [4 << 10, 4 * MIB];
 const RATE_PER_CONNECTION: u64 = 3_000_000;
-
-fn content(seed: u64, size: u64) -> Vec<u8> {
-    let mut bytes = vec![0; size as usize];
-    fill(seed, 0, &mut bytes);
-    bytes
-}
 
 fn sha256(seed: u64, size: u64) -> String {
     STANDARD.encode(Sha256::digest(content(seed, size)))

@@ -9,7 +9,7 @@ use towline_engine::{
 };
 use towline_origin::{Fault, Origin, Resource};
 
-use crate::common::{LONG, Live, MIB, Place, fetch, spec, with_watchdog};
+use crate::common::{LONG, Live, MIB, Place, fetch, spec, until, with_watchdog};
 
 const SLOW_BPS: u64 = 400_000;
 const WAIT: Duration = Duration::from_secs(30);
@@ -122,9 +122,7 @@ fn what_waits_can_be_moved_and_has_priorities() {
         let add = |path: &str, priority: i32| live.handle.add(spec(&origin, path).priority(priority)).unwrap();
         // One is prepared ahead of the place, whatever comes after it.
         let ahead = add("/0.bin", 0);
-        while live.handle.jobs(JobFilter::Active, None, 9).jobs.len() < 2 {
-            std::thread::yield_now();
-        }
+        until("two to be worked on", || live.handle.jobs(JobFilter::Active, None, 9).jobs.len() >= 2);
         let [low, middle, high, last] =
             [("/1.bin", 0), ("/2.bin", 0), ("/3.bin", 7), ("/4.bin", 0)].map(|(path, priority)| add(path, priority));
         assert_eq!(paged(&live.handle, JobFilter::Waiting, 2), [low, middle, high, last]);
@@ -164,9 +162,7 @@ fn jobs_are_asked_for_page_by_page_and_their_ends_are_remembered() {
         assert!(live.handle.status(JobId::new(5)).is_none());
         live.handle.cancel(slow);
         live.wait_for("the end of all", |event| matches!(event, Event::Finished { .. }));
-        while paged(&live.handle, JobFilter::Ended, 2).len() < 3 {
-            std::thread::yield_now();
-        }
+        until("three to have ended", || paged(&live.handle, JobFilter::Ended, 2).len() >= 3);
         assert!(matches!(live.handle.status(slow).unwrap().state, JobState::Cancelled));
         let status = live.handle.status(named).unwrap();
         assert!(matches!(status.state, JobState::Done { .. }), "{status:?}");

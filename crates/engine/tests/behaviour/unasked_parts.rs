@@ -1,16 +1,15 @@
 //! A part of the file where the whole was asked for: used for what it proves.
 
 use towline_engine::ErrorKind;
-use towline_origin::{ETag, Fault, Origin, Resource, Scope, fill};
+use towline_origin::{ETag, Fault, Origin, Resource, Scope};
+use towline_testkit::content;
 
 use crate::common::{LONG, Place, Run, fetch, spec, with_watchdog};
 
 const SIZE: u64 = 90_000;
 
-fn content() -> Vec<u8> {
-    let mut content = vec![0; SIZE as usize];
-    fill(81, 0, &mut content);
-    content
+fn whole() -> Vec<u8> {
+    content(81, SIZE)
 }
 
 /// The answer to the first request is 206 with these bytes of the file and this `Content-Range`.
@@ -18,7 +17,7 @@ fn fetch_part(bytes: usize, range: Option<&str>, tag: ETag) -> (Run, Option<Vec<
     let field = range.map(|range| format!("Content-Range: {range}\r\n")).unwrap_or_default();
     let version = if tag == ETag::None { "" } else { "ETag: \"v\"\r\n" };
     let head = format!("HTTP/1.1 206 Partial Content\r\n{field}{version}Content-Length: {bytes}\r\n\r\n");
-    let answer = [head.into_bytes(), content()[..bytes].to_vec()].concat();
+    let answer = [head.into_bytes(), whole()[..bytes].to_vec()].concat();
     let first = Fault::Raw(answer).when(Scope::every().first(1));
     let resource = Resource::new("/a.bin", 81, SIZE).etag(tag).last_modified(None).fault(first);
     let origin = Origin::builder().resource(resource).start().unwrap();
@@ -41,7 +40,7 @@ fn a_part_is_the_whole_or_its_beginning() {
             ] {
                 let (run, got) = fetch_part(bytes, Some(&range), tag.clone());
                 run.assert_done(1);
-                assert!(got == Some(content()), "{range} {tag:?}");
+                assert!(got == Some(whole()), "{range} {tag:?}");
             }
         }
     });
@@ -67,7 +66,7 @@ fn a_server_that_never_sends_the_rest_is_left() {
                 "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-{}/{total}\r\nETag: \"v\"\r\nContent-Length: {half}\r\n\r\n",
                 half - 1
             );
-            let answer = [head.into_bytes(), content()[..half].to_vec()].concat();
+            let answer = [head.into_bytes(), whole()[..half].to_vec()].concat();
             let origin = Origin::builder()
                 .resource(Resource::new("/a.bin", 81, SIZE).fault(Fault::Raw(answer)))
                 .start()
@@ -90,7 +89,7 @@ fn a_body_that_ends_before_its_content_range_does_is_not_the_file() {
         for (size, sent) in [(9_000, 8_999), (9_000, 1), (9_000, 0), (65_536, 40_000), (90_000, 40_000), (90_000, 0)] {
             for is_chunked in [true, false] {
                 let head = format!("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-{}/{size}\r\n", size - 1);
-                let body = content()[..sent].to_vec();
+                let body = whole()[..sent].to_vec();
                 let (framing, body) = match is_chunked {
                     true if sent == 0 => ("Transfer-Encoding: chunked\r\n\r\n", b"0\r\n\r\n".to_vec()),
                     true => {
@@ -119,11 +118,11 @@ fn a_body_that_ends_before_its_content_range_does_is_not_the_file() {
 fn a_whole_answer_that_contradicts_its_own_range_is_not_the_file() {
     with_watchdog(LONG, || {
         for (size, sent) in [(9_000, 4_500), (90_000, 45_000)] {
-            let whole = format!("bytes 0-{}/{size}", size - 1);
+            let all = format!("bytes 0-{}/{size}", size - 1);
             let fields = [
-                vec![whole.clone()],
+                vec![all.clone()],
                 vec![format!("bytes */{size}")],
-                vec![whole, format!("bytes 0-{}/{sent}", sent - 1)],
+                vec![all, format!("bytes 0-{}/{sent}", sent - 1)],
                 vec!["bytes 0-".to_owned()],
             ];
             for fields in fields {
@@ -134,7 +133,7 @@ fn a_whole_answer_that_contradicts_its_own_range_is_not_the_file() {
                 ] {
                     let ranges: String = fields.iter().map(|field| format!("Content-Range: {field}\r\n")).collect();
                     let head = format!("HTTP/1.1 200 OK\r\n{ranges}ETag: \"v\"\r\n{framing}\r\n\r\n");
-                    let body = content()[..sent].to_vec();
+                    let body = whole()[..sent].to_vec();
                     let body = match framing.starts_with("Transfer") {
                         true => [format!("{sent:x}\r\n").into_bytes(), body, b"\r\n0\r\n\r\n".to_vec()].concat(),
                         false => body,
@@ -166,7 +165,7 @@ fn a_whole_answer_whose_range_is_the_whole_is_the_file() {
         for range in [format!("bytes 0-{}/{SIZE}", SIZE - 1), format!("bytes */{SIZE}")] {
             for framing in [format!("Content-Length: {SIZE}"), "Connection: close".to_owned()] {
                 let head = format!("HTTP/1.1 200 OK\r\nContent-Range: {range}\r\n{framing}\r\n\r\n");
-                let answer = [head.into_bytes(), content()].concat();
+                let answer = [head.into_bytes(), whole()].concat();
                 let resource = Resource::new("/a.bin", 81, SIZE).fault(Fault::Raw(answer));
                 let origin = Origin::builder().resource(resource).start().unwrap();
                 let place = Place::new();

@@ -1,76 +1,51 @@
-//! What the engine's tests share: a directory to download into, a session that is followed, and a
-//! watchdog that fails a test instead of letting it hang.
+//! What the engine's tests share: a directory to download into, and a session that is followed. What
+//! those of other crates use too is in `towline-testkit`.
 
 use std::fs;
+use std::ops::Deref;
 use std::panic::resume_unwind;
 use std::path::PathBuf;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use tempfile::TempDir;
+use sha2::{Digest as _, Sha256};
 use towline_engine::event::{ErrorReport, How};
 use towline_engine::feed::{Batch, ListSource};
 use towline_engine::options::ProxyChoice;
 use towline_engine::session::SessionBuilder;
-use towline_engine::{Ended, Error, ErrorKind, Event, JobSpec, Options, Session, SessionHandle, Summary};
-use towline_origin::{Origin, check_file};
+use towline_engine::{Checksum, Ended, Error, ErrorKind, Event, JobSpec, Options, Session, SessionHandle, Summary};
+use towline_origin::Origin;
+pub(crate) use towline_testkit::{MIB, with_watchdog};
+use towline_testkit::{content, wait_at_most};
 
 /// For a whole test; one that takes so long hangs.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
 /// For one event within a test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// One mebibyte.
-pub(crate) const MIB: u64 = 1 << 20;
-
-/// Runs a test on a thread of its own and fails it if it takes longer than `limit`.
-pub(crate) fn with_watchdog(limit: Duration, test: impl FnOnce() + Send + 'static) {
-    let (done, outcome) = mpsc::channel();
-    let name = thread::current().name().unwrap_or("test").to_owned();
-    let running = thread::Builder::new()
-        .name(name)
-        .spawn(move || {
-            test();
-            // Nobody listens any more once the watchdog has given up.
-            let _ = done.send(());
-        })
-        .unwrap();
-    match outcome.recv_timeout(limit) {
-        Ok(()) => {}
-        Err(RecvTimeoutError::Timeout) => panic!("still running after {limit:?}"),
-        Err(RecvTimeoutError::Disconnected) => match running.join() {
-            Err(panic) => resume_unwind(panic),
-            Ok(()) => panic!("the test ended without a word"),
-        },
-    }
+/// Waits for something that no event tells.
+#[track_caller]
+pub(crate) fn until(what: &str, holds: impl FnMut() -> bool) {
+    wait_at_most(PATIENCE, what, holds);
 }
 
-/// A directory for downloads, with room beside it.
-pub(crate) struct Place {
-    root: TempDir,
+/// A directory for downloads, with room beside it, and the options of sessions that use it.
+pub(crate) struct Place(towline_testkit::Place);
+
+impl Deref for Place {
+    type Target = towline_testkit::Place;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
-        let place = Self { root: tempfile::tempdir().unwrap() };
+        let place = Self(towline_testkit::Place::new("downloads"));
         fs::create_dir(place.dir()).unwrap();
         place
-    }
-
-    /// Where files go.
-    pub(crate) fn dir(&self) -> PathBuf {
-        self.root.path().join("downloads")
-    }
-
-    /// A file there.
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.dir().join(name)
-    }
-
-    /// A file that is not there, but beside it.
-    pub(crate) fn beside(&self, name: &str) -> PathBuf {
-        self.root.path().join(name)
     }
 
     /// Options for sessions that download into it, by no proxy and with the same jitter each time.
@@ -91,23 +66,12 @@ impl Place {
         options.http.ca_file = Some(authority);
         options
     }
+}
 
-    /// The names of what is there, sorted, but for those that are expected.
-    pub(crate) fn leftovers(&self, expected: &[&str]) -> Vec<String> {
-        let mut names: Vec<String> = fs::read_dir(self.dir())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| !expected.contains(&name.as_str()))
-            .collect();
-        names.sort();
-        names
-    }
-
-    /// Fails unless the file has exactly this content of the origin's.
-    pub(crate) fn assert_content(&self, name: &str, seed: u64, size: u64) {
-        let difference = check_file(self.file(name), seed, size).unwrap();
-        assert_eq!(difference, None, "{name} is not the content {seed} of {size} bytes");
-    }
+/// The SHA-256 of a content of the origin's.
+pub(crate) fn sha256_of(seed: u64, size: u64) -> Checksum {
+    let hex: String = Sha256::digest(content(seed, size)).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha-256={hex}").parse().unwrap()
 }
 
 /// The job for a path of an origin.

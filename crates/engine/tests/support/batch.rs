@@ -1,21 +1,20 @@
 //! A batch in small: twenty files that are stored and one that is journalled. Its ledger is on the
 //! file system of this machine, which is not ours to break; its files may be elsewhere.
 
-use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use tempfile::TempDir;
 use towline_engine::feed::{Batch, ListSource, ledger_status};
 use towline_engine::options::Durability;
 use towline_origin::{Fault as Trouble, Origin, Resource};
+use towline_testkit::content;
 
 use super::storage::TestStorage;
-use super::{Expected, ExpectedFile, Run, content, options, run};
+use super::{Expected, ExpectedFile, Run, options, run};
 
 /// How many files it has.
 pub(crate) const FILES: u64 = SMALL_FILES + 1;
 
+const LIST: &str = "list.txt";
 const SMALL_FILES: u64 = 20;
 const SMALL_BYTES: u64 = 3000;
 const SMALL_SEED: u64 = 300;
@@ -36,27 +35,25 @@ pub(crate) fn serve() -> (Origin, String) {
     (origin, list)
 }
 
-/// A directory for the batch.
-pub(crate) struct Place {
-    root: TempDir,
-}
+/// A directory for the batch, with its list beside it.
+pub(crate) struct Place(towline_testkit::Place);
 
 impl Place {
     pub(crate) fn new(list: &str) -> Self {
-        let place = Self { root: tempfile::tempdir().unwrap() };
-        fs::write(place.list(), list).unwrap();
-        place
+        let place = towline_testkit::Place::new("downloads");
+        place.write(LIST, list);
+        Self(place)
     }
 
     /// A disk in memory under the same name.
     pub(crate) fn storage(&self) -> TestStorage {
-        TestStorage::new(&self.dir())
+        TestStorage::new(&self.0.dir())
     }
 
     /// What must come of it.
     pub(crate) fn expected(&self) -> Expected {
         let file = |name: String, seed, size| ExpectedFile {
-            path: self.dir().join(name),
+            path: self.0.file(&name),
             content: content(seed, size),
             old: None,
         };
@@ -67,26 +64,18 @@ impl Place {
 
     /// Runs the command once, as a user would; without a storage on the file system of this machine.
     pub(crate) fn run(&self, storage: Option<&TestStorage>) -> Result<Run, String> {
-        let mut options = options(&self.dir());
+        let mut options = options(&self.0.dir());
         options.jobs = 8;
         options.save_interval = Duration::from_millis(5);
         // Nobody pulls the plug of this machine.
         options.durability = if storage.is_some() { Durability::Full } else { Durability::Process };
-        let batch = Batch::open(ListSource::File(self.list()), &self.dir(), false, false)
+        let batch = Batch::open(ListSource::File(self.0.beside(LIST)), &self.0.dir(), false, false)
             .map_err(|error| format!("the batch cannot be opened: {error}"))?;
         run(storage, options, Some(batch), Vec::new())
     }
 
     /// How many files the ledger takes for done.
     pub(crate) fn done_in_ledger(&self) -> u64 {
-        ledger_status(&self.dir()).unwrap().map_or(0, |status| status.done)
-    }
-
-    fn dir(&self) -> PathBuf {
-        self.root.path().join("downloads")
-    }
-
-    fn list(&self) -> PathBuf {
-        self.root.path().join("list.txt")
+        ledger_status(&self.0.dir()).unwrap().map_or(0, |status| status.done)
     }
 }

@@ -4,7 +4,6 @@
 pub(crate) mod batch;
 pub(crate) mod storage;
 
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -13,12 +12,12 @@ use std::thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use serde_json::Value;
 use towline_engine::event::How;
 use towline_engine::feed::Batch;
 use towline_engine::options::{Existing, ProxyChoice};
 use towline_engine::{Event, JobSpec, Options, Session, Summary};
-use towline_origin::{Fault as Trouble, Origin, Resource, Scope, fill};
+use towline_origin::{Fault as Trouble, Origin, Resource, Scope};
+use towline_testkit::{Journal, content};
 
 use self::storage::{Disk, TestStorage};
 
@@ -214,17 +213,17 @@ impl ExpectedFile {
         }
         let part = with_suffix(&self.path, ".towline");
         let journal = disk.content(&with_suffix(&self.path, ".towline.json"))?;
-        let Ok(journal) = serde_json::from_slice::<Value>(journal) else {
-            // The first one is not synced: after a crash it may be torn, and then it claims nothing.
-            return None;
-        };
+        // The first one is not synced: after a crash it may be torn, and then it claims nothing.
+        let journal = Journal::parse(journal)?;
         let (content, synced) = (disk.content(&part)?, disk.synced(&part)?);
-        if journal["body"]["identity"]["total_bytes"].as_u64() != Some(content.len() as u64) {
+        if journal.total_bytes != Some(content.len() as u64) {
             // It is being cut; a journal of another length is not believed.
             return None;
         }
-        let done: Vec<(usize, usize)> = serde_json::from_value(journal["body"]["done"].clone()).unwrap();
-        let claimed = done.into_iter().find(|(start, end)| synced.get(*start..*end) != self.content.get(*start..*end));
+        let claimed = journal.done.into_iter().find(|(start, end)| {
+            let range = *start as usize..*end as usize;
+            synced.get(range.clone()) != self.content.get(range)
+        });
         claimed.map(|(start, end)| format!("the journal of {shown} claims {start}..{end}, and the disk has it not"))
     }
 }
@@ -307,25 +306,6 @@ pub(crate) fn each<T: Sync>(cases: &[T], check: impl Fn(&T) -> Result<u64, Strin
         panic!("{why}");
     }
     sum.into_inner()
-}
-
-/// `size` bytes of the content `seed`.
-pub(crate) fn content(seed: u64, size: u64) -> Vec<u8> {
-    let mut bytes = vec![0; size as usize];
-    fill(seed, 0, &mut bytes);
-    bytes
-}
-
-/// A number from the environment.
-pub(crate) fn number(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
-}
-
-/// Says something also if the test succeeds, past the harness, which would keep it.
-pub(crate) fn say(line: &str) {
-    // Figures that nobody reads are no reason to fail.
-    let _ = io::stdout().write_all(format!("{line}\n").as_bytes());
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

@@ -3,7 +3,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use towline_origin::{Origin, first_difference};
 
@@ -168,15 +168,6 @@ impl<S: Read + Write> Client<S> {
             Some(line) => Ok(line.to_owned()),
             None => Err(io::ErrorKind::UnexpectedEof.into()),
         }
-    }
-}
-
-/// Waits until `done`; for what the origin notices by itself, such as a close.
-pub(crate) fn wait_until(done: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < PATIENCE, "it never came true");
-        std::thread::yield_now();
     }
 }
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use towline_origin::{Above, Fault, Length, Origin, Resource, Scope};
+use towline_testkit::wait_until;
 
-use crate::client::{Answer, Client, End, wait_until};
+use crate::client::{Answer, Client, End};
 
 const SIZE: u64 = 1_000_003;
 
@@ -162,7 +163,7 @@ fn connections_above_the_limit_get_503_until_one_is_closed() {
     assert_eq!(third.end(), End::Closed);
     assert_eq!(second.get("/a.bin").status, 200);
     drop(first);
-    wait_until(|| origin.stats().connections_open == 1);
+    wait_until("one connection less", || origin.stats().connections_open == 1);
     assert_eq!(Client::connect(&origin).get("/a.bin").status, 200);
     assert_eq!(origin.stats().connections_peak, 3);
 }
@@ -185,10 +186,10 @@ fn responses_above_the_limit_of_a_resource_get_503() {
     let origin = origin(Resource::new("/a.bin", 7, 100).fault(limit).fault(stalled));
     let mut first = Client::connect(&origin);
     first.send("GET", "/a.bin", &[]).unwrap();
-    wait_until(|| origin.stats().body_bytes == 10);
+    wait_until("ten bytes", || origin.stats().body_bytes == 10);
     assert_eq!(Client::connect(&origin).get("/a.bin").status, 503);
     drop(first);
-    wait_until(|| origin.stats().connections_open == 0);
+    wait_until("the end of the connection", || origin.stats().connections_open == 0);
     assert_eq!(Client::connect(&origin).get("/a.bin").status, 200);
 }
 

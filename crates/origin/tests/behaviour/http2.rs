@@ -7,8 +7,8 @@ use http::{HeaderMap, Request};
 use rustls_pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 use towline_origin::{Fault, Length, Origin, Resource, StreamEnd, first_difference};
+use towline_testkit::wait_until;
 
-use crate::client::wait_until;
 use crate::secure::config;
 
 /// Fits into the window that a client opens with.
@@ -174,7 +174,7 @@ fn a_connection_is_closed_in_mid_stream() {
         let got = run(async { get(&connect(&origin).await, origin.url("/a.bin")).await.unwrap() });
         let error = got.broken();
         assert!(!error.is_reset(), "{error:?}");
-        wait_until(|| origin.stats().connections_open == 0);
+        wait_until("the end of the connection", || origin.stats().connections_open == 0);
     }
 }
 

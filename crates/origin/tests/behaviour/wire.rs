@@ -1,8 +1,9 @@
 //! What no HTTP library would send, as it comes over the wire.
 
-use towline_origin::{BadChunk, Fault, Length, Origin, Resource, Rule, fill};
+use towline_origin::{BadChunk, Fault, Length, Origin, Resource, Rule};
+use towline_testkit::{content, wait_until};
 
-use crate::client::{Answer, Client, End, wait_until};
+use crate::client::{Answer, Client, End};
 
 const SIZE: u64 = 1000;
 
@@ -10,12 +11,6 @@ fn origin(faults: impl IntoIterator<Item = Rule>) -> Origin {
     let resource = Resource::new("/a.bin", 7, SIZE);
     let resource = faults.into_iter().fold(resource, Resource::fault);
     Origin::builder().resource(resource).start().unwrap()
-}
-
-fn content(size: u64) -> Vec<u8> {
-    let mut bytes = vec![0; size as usize];
-    fill(7, 0, &mut bytes);
-    bytes
 }
 
 /// What is sent until the connection ends: the head, and what is behind it.
@@ -62,7 +57,7 @@ fn a_length_lies_in_either_direction() {
 
 #[test]
 fn chunks_are_right_up_to_the_broken_one() {
-    let bytes = content(SIZE);
+    let bytes = content(7, SIZE);
     let (right, rest) = bytes.split_at(400);
     let before = [b"190\r\n".as_slice(), right, b"\r\n"].concat();
     let cases = [
@@ -85,7 +80,7 @@ fn trailers_come_behind_the_last_chunk() {
     let origin = origin([Fault::Trailers(fields).into(), Fault::CloseAfterEach.into()]);
     let (head, body) = sent(&origin);
     assert!(head.contains("transfer-encoding: chunked\r\n"), "{head}");
-    let expected = [b"3e8\r\n".as_slice(), &content(SIZE), b"\r\n0\r\nX-One: 1\r\nETag: \"other\"\r\n\r\n"].concat();
+    let expected = [b"3e8\r\n".as_slice(), &content(7, SIZE), b"\r\n0\r\nX-One: 1\r\nETag: \"other\"\r\n\r\n"].concat();
     assert_eq!(body, expected);
 }
 
@@ -94,7 +89,7 @@ fn a_header_line_comes_as_it_stands() {
     let origin = origin([Fault::RawHeader(b"X-Nul: a\0b".to_vec()).into(), Fault::CloseAfterEach.into()]);
     let (head, body) = sent(&origin);
     assert!(head.starts_with("http/1.1 200 ok\r\n") && head.contains("\r\nx-nul: a\0b\r\n"), "{head:?}");
-    assert_eq!(body, content(SIZE));
+    assert_eq!(body, content(7, SIZE));
 }
 
 #[test]
@@ -112,7 +107,7 @@ fn answers_come_as_http_1_0_or_one_on_each_connection() {
         let (head, body) = sent(&origin([fault.into()]));
         assert!(head.starts_with(&format!("{version} 200 ok\r\n")) && head.contains("connection: close\r\n"), "{head}");
         assert!(head.contains("content-length: 1000\r\n"), "{head}");
-        assert_eq!(body, content(SIZE));
+        assert_eq!(body, content(7, SIZE));
     }
 }
 
@@ -123,10 +118,10 @@ fn a_body_ends_where_its_connection_does() {
     let (head, body) = sent(&whole);
     assert!(head.starts_with("http/1.0 200 ok\r\n"), "{head}");
     assert!(!head.contains("content-length") && !head.contains("transfer-encoding"), "{head}");
-    assert_eq!(body, content(SIZE));
+    assert_eq!(body, content(7, SIZE));
     // Nobody can tell a body that was cut from one that is short.
     let cut = Origin::builder().resource(resource.fault(Fault::CutAt(300))).start().unwrap();
-    assert_eq!(sent(&cut).1, content(300));
+    assert_eq!(sent(&cut).1, content(7, 300));
 }
 
 #[test]
@@ -134,14 +129,14 @@ fn an_answer_of_http_1_1_may_end_with_its_connection_too() {
     let (head, body) = sent(&origin([Fault::CloseDelimited { close_notify: true }.into()]));
     assert!(head.starts_with("http/1.1 200 ok\r\n") && head.contains("connection: close\r\n"), "{head}");
     assert!(!head.contains("content-length") && !head.contains("transfer-encoding"), "{head}");
-    assert_eq!(body, content(SIZE));
+    assert_eq!(body, content(7, SIZE));
     let cut = origin([Fault::CloseDelimited { close_notify: true }.into(), Fault::CutAt(300).into()]);
-    assert_eq!(sent(&cut).1, content(300));
+    assert_eq!(sent(&cut).1, content(7, 300));
 }
 
 #[test]
 fn transfer_encodings_come_as_they_are_scripted() {
-    let plain = content(SIZE);
+    let plain = content(7, SIZE);
     let chunked = [b"3e8\r\n".as_slice(), &plain, b"\r\n0\r\n\r\n"].concat();
     let cases: [(&[&str], bool, &[u8]); 5] = [
         (&["gzip, chunked"], false, &chunked),
@@ -161,7 +156,7 @@ fn transfer_encodings_come_as_they_are_scripted() {
     }
     // A body with neither a length nor chunks ends with its connection, unasked.
     let fault = Fault::TransferEncoding { fields: vec!["identity".to_owned()], length: false };
-    assert_eq!(sent(&origin([fault.into()])).1, content(SIZE));
+    assert_eq!(sent(&origin([fault.into()])).1, content(7, SIZE));
 }
 
 #[test]
@@ -183,7 +178,7 @@ fn cuts_resets_and_stalls_meet_these_answers_too() {
     client.read_bytes(300, &mut answer.body).unwrap();
     answer.assert_content(7, 0, 300);
     drop(client);
-    wait_until(|| origin.stats().connections_open == 0);
+    wait_until("the end of the connection", || origin.stats().connections_open == 0);
 }
 
 #[test]

@@ -70,8 +70,9 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use towline_testkit::with_watchdog;
+
     use super::*;
-    use crate::common::with_watchdog;
 
     #[test]
     fn keys_come_out_in_the_order_in_which_they_arrived() {

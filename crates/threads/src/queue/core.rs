@@ -525,8 +525,9 @@ impl Drop for Wakes<'_> {
 mod tests {
     use std::collections::VecDeque;
 
+    use towline_testkit::with_watchdog;
+
     use super::*;
-    use crate::common::with_watchdog;
 
     const LIMIT: Duration = Duration::from_secs(60);
 

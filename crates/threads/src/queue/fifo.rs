@@ -63,8 +63,9 @@ impl<T> Store for VecDeque<T> {
 mod tests {
     use std::time::Duration;
 
+    use towline_testkit::with_watchdog;
+
     use super::*;
-    use crate::common::with_watchdog;
 
     #[test]
     fn an_item_may_use_the_queue_while_it_is_dropped() {

@@ -95,9 +95,10 @@ mod tests {
     use std::sync::atomic::{self, AtomicBool};
     use std::time::Duration;
 
+    use towline_testkit::with_watchdog;
+
     use super::super::state::Side;
     use super::*;
-    use crate::common::with_watchdog;
 
     /// The next comparison panics.
     static ARMED: AtomicBool = AtomicBool::new(false);

@@ -131,8 +131,9 @@ impl fmt::Debug for Event {
 mod tests {
     use std::sync::Arc;
 
+    use towline_testkit::with_watchdog;
+
     use super::*;
-    use crate::common::with_watchdog;
 
     #[test]
     fn a_waiter_is_released_even_if_the_flag_is_cleared_before_it_runs() {

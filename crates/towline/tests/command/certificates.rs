@@ -4,8 +4,9 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::common::servers::write_seeded;
-use crate::common::{Outcome, Place, tool, wait_for};
+use towline_testkit::{tool, wait_for, write_seeded};
+
+use crate::common::{Outcome, Place};
 
 const SIZE: u64 = 20_000;
 /// Of all names that tests reach a server by.

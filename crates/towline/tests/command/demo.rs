@@ -1,5 +1,7 @@
 //! `towline demo`, small.
 
+use towline_testkit::leftovers;
+
 use crate::common::Place;
 
 #[test]
@@ -13,5 +15,5 @@ fn a_small_demo_is_right_and_leaves_nothing() {
         .code(0)
         .says(&["20 small files", "Killed (SIGKILL)", "Everything is correct."])
         .writes_nothing();
-    assert_eq!(crate::common::leftovers(place.root()), Vec::<String>::new());
+    assert_eq!(leftovers(place.root()), Vec::<String>::new());
 }

@@ -4,15 +4,14 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
-use towline_origin::{Origin, Resource, fill};
+use towline_origin::{Origin, Resource};
+use towline_testkit::{MIB, content};
 
-use crate::common::{MIB, Place};
+use crate::common::Place;
 
 /// `/a.bin` with the digest of the content `promised`.
 fn origin(seed: u64, promised: u64, size: u64) -> Origin {
-    let mut content = vec![0; size as usize];
-    fill(promised, 0, &mut content);
-    let field = format!("sha-256=:{}:", STANDARD.encode(Sha256::digest(&content)));
+    let field = format!("sha-256=:{}:", STANDARD.encode(Sha256::digest(content(promised, size))));
     Origin::builder().resource(Resource::new("/a.bin", seed, size).header("Repr-Digest", &field)).start().unwrap()
 }
 

@@ -6,20 +6,19 @@ use std::process::Command;
 
 use rustix::process::{Resource as Limited, Rlimit, getrlimit};
 use sha2::{Digest as _, Sha256};
-use towline_origin::{Fault, Length, Origin, Resource, fill};
+use towline_origin::{Fault, Length, Origin, Resource};
+use towline_testkit::servers::Nginx;
+use towline_testkit::{MIB, cannot_test, content, journal_bytes, leftovers, tool, wait_until};
 
-use crate::common::servers::Nginx;
-use crate::common::{BINARY, MIB, Place, Towline, cannot_test, journal_bytes, leftovers, tool, wait_until};
+use crate::common::{BINARY, Place, Towline};
 
 /// An origin with `/a.bin`: 5000 bytes, seed 1.
 fn small() -> Origin {
     Origin::builder().resource(Resource::new("/a.bin", 1, 5000)).start().unwrap()
 }
 
-fn sha256_hex(seed: u64, size: usize) -> String {
-    let mut content = vec![0; size];
-    fill(seed, 0, &mut content);
-    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+fn sha256_hex(seed: u64, size: u64) -> String {
+    Sha256::digest(content(seed, size)).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! A link that has expired is replaced by another one, with `-o` and the same name.
 
 use towline_origin::{ETag, Fault, Origin, Resource};
+use towline_testkit::{MIB, journal_bytes, wait_until};
 
-use crate::common::{MIB, Place, journal_bytes, wait_until};
+use crate::common::Place;
 
 const SIZE: u64 = 8 * MIB;
 

@@ -9,8 +9,9 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
 use towline_origin::{Fault, Origin, Resource};
+use towline_testkit::{MIB, journal_bytes, wait_until};
 
-use crate::common::{MIB, Place, journal_bytes, wait_until};
+use crate::common::Place;
 
 const FILES: u64 = 40;
 const SMALL_BYTES: u64 = 3000;

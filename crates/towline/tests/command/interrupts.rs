@@ -6,8 +6,9 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::time::{Duration, Instant};
 
 use towline_origin::{Fault, Origin, Resource};
+use towline_testkit::{MIB, journal_bytes, json_lines, wait_until};
 
-use crate::common::{MIB, Outcome, Place, Running, full_pipe, journal_bytes, json_lines, wait_until};
+use crate::common::{Outcome, Place, Running, full_pipe};
 
 const SIZE: u64 = 16 * MIB;
 const SEED: u64 = 11;

@@ -5,9 +5,10 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use towline_origin::{ETag, Fault, Origin, Resource, Scope};
+use towline_testkit::servers::Nginx;
+use towline_testkit::{MIB, journal_bytes, json_lines, wait_until};
 
-use crate::common::servers::Nginx;
-use crate::common::{MIB, Place, journal_bytes, json_lines, wait_until};
+use crate::common::Place;
 
 const SIZE: u64 = 24 * MIB;
 const CONNECTIONS: u64 = 8;

@@ -21,4 +21,5 @@ mod secrets;
 mod security;
 mod servers;
 mod terminal;
+mod texts;
 mod transfer;

@@ -1,8 +1,9 @@
 //! `--max-size`: what is larger fails, and everything else arrives.
 
 use towline_origin::{Fault, Length, Origin, Resource};
+use towline_testkit::MIB;
 
-use crate::common::{MIB, Place};
+use crate::common::Place;
 
 #[test]
 fn a_file_that_is_too_large_is_1_and_the_others_of_the_list_arrive() {

@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 use towline_origin::{Fault, Origin, Resource};
+use towline_testkit::MIB;
 
-use crate::common::{MIB, Place};
+use crate::common::Place;
 
 /// An origin with `/a.bin`.
 fn origin(seed: u64, bytes_per_sec: u64) -> Origin {

@@ -6,8 +6,9 @@ use std::io::{self, BufRead as _, BufReader};
 
 use serde_json::Value;
 use towline_origin::{Fault, Origin, Resource};
+use towline_testkit::{MIB, journal_bytes, wait_for, wait_until};
 
-use crate::common::{MIB, Place, wait_for, wait_until};
+use crate::common::Place;
 
 /// A batch of `count` files of 256 KiB that takes some seconds.
 fn slow_batch(place: &Place, count: u64) -> Origin {
@@ -220,7 +221,7 @@ fn status_tells_how_far_a_killed_file_has_come() {
     let place = Place::new();
     let url = origin.url("/a.bin");
     let running = place.towline(&["-x", "4", "-d", "out", &url]).start();
-    wait_until("something in the journal", || crate::common::journal_bytes(&place.out("a.bin.towline.json")) > MIB);
+    wait_until("something in the journal", || journal_bytes(&place.out("a.bin.towline.json")) > MIB);
     running.kill();
     let human = place.towline(&["status", "out"]).run().code(0);
     assert!(human.stdout.starts_with("a.bin: ") && human.stdout.contains(" of 8.00 MiB ("), "{human}");

@@ -2,9 +2,10 @@
 //! was used.
 
 use towline_origin::{Origin, Resource};
+use towline_testkit::MIB;
 
 use crate::common::proxy::Proxy;
-use crate::common::{MIB, Outcome, Place};
+use crate::common::{Outcome, Place};
 
 const SIZE: u64 = 3 * MIB;
 /// The base64 of `user:SECRET-PW`.

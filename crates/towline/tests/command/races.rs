@@ -6,8 +6,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use towline_origin::{Fault, Origin, Resource};
+use towline_testkit::{MIB, journal_bytes, wait_until};
 
-use crate::common::{MIB, Outcome, Place, Running, Towline, journal_bytes, wait_until};
+use crate::common::{Outcome, Place, Running, Towline};
 
 const SIZE: u64 = MIB;
 const SEED: u64 = 31;

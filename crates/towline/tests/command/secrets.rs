@@ -4,29 +4,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use towline_origin::{Fault, Origin, Resource};
+use towline_testkit::{MIB, below, journal_bytes, wait_until};
 
-use crate::common::{MIB, Place, journal_bytes, wait_until};
+use crate::common::Place;
 
 /// The base64 of `user:SECRET-PW`.
 const BASIC: &str = "dXNlcjpTRUNSRVQtUFc=";
 
 /// Every file below a directory that holds one of the secrets.
 fn files_with_secrets(dir: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    // What is renamed or removed meanwhile is looked at under its new name or not at all.
-    let Ok(entries) = fs::read_dir(dir) else { return found };
-    for entry in entries.flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            found.extend(files_with_secrets(&path));
-        } else if let Ok(content) = fs::read(&path) {
-            let text = String::from_utf8_lossy(&content);
-            if text.contains("SECRET") || text.contains(BASIC) {
-                found.push(path);
-            }
-        }
-    }
-    found
+    let has_secret = |path: &PathBuf| {
+        // What is renamed or removed meanwhile is looked at under its new name or not at all.
+        let content = fs::read(path).unwrap_or_default();
+        let text = String::from_utf8_lossy(&content);
+        text.contains("SECRET") || text.contains(BASIC)
+    };
+    below(dir).into_iter().filter(has_secret).collect()
 }
 
 /// The URL of `path` with a password and a token.

@@ -11,8 +11,9 @@ use std::process::Command;
 use std::thread;
 
 use towline_origin::{Fault, Origin, Resource};
+use towline_testkit::{MIB, below, journal_bytes, wait_until};
 
-use crate::common::{BINARY, MIB, Outcome, Place, Towline, journal_bytes, wait_until};
+use crate::common::{BINARY, Outcome, Place, Towline};
 
 const SIZE: u64 = 8 * MIB;
 const RATE_PER_CONNECTION: u64 = 500_000;
@@ -21,19 +22,6 @@ const OTHERS: u32 = 0o077;
 
 fn slow_origin(resource: Resource) -> Origin {
     Origin::builder().resource(resource).fault(Fault::RatePerConnection(RATE_PER_CONNECTION)).start().unwrap()
-}
-
-/// Everything below a directory; what goes meanwhile is left out, and no symlink is followed.
-fn below(dir: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
-    let mut found = Vec::new();
-    for path in entries.flatten().map(|entry| entry.path()) {
-        if fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir()) {
-            found.extend(below(&path));
-        }
-        found.push(path);
-    }
-    found
 }
 
 /// The note that a finished file has, on file systems that keep one.

@@ -1,9 +1,10 @@
 //! Servers that people have: nginx, python's, and the origin as a third.
 
 use towline_origin::{Origin, Resource};
+use towline_testkit::servers::{Nginx, Python};
+use towline_testkit::{MIB, wait_until};
 
-use crate::common::servers::{Nginx, Python};
-use crate::common::{MIB, Place, wait_until};
+use crate::common::Place;
 
 const FILES: u64 = 300;
 const FILE_BYTES: u64 = 5000;

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use towline_origin::{Fault, Origin, Resource};
+use towline_testkit::{MIB, tool, wait_for};
 
-use crate::common::{BINARY, MIB, Place, clean, tool, wait_for};
+use crate::common::{BINARY, Place, clean};
 
 const COLUMNS: usize = 80;
 /// What is left of the screen stays when the program has ended.

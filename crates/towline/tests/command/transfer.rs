@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use towline_origin::{Fault, Origin, Resource};
+use towline_testkit::MIB;
 
-use crate::common::{MIB, Place};
+use crate::common::Place;
 
 #[test]
 fn a_rate_limit_is_kept_over_all_connections() {

@@ -1,16 +1,16 @@
-//! What the command's tests share: the real binary as a child that is watched and cannot hang, a
-//! place that it downloads into, and waiting for conditions instead of for time to pass.
+//! What the command's tests share: the real binary as a child that is watched and cannot hang, and a
+//! place that it downloads into. What those of other crates could use too is in `towline-testkit`.
 
 pub(crate) mod proxy;
-pub(crate) mod servers;
 
 use std::env;
 use std::fmt;
 use std::fs;
 use std::io::{self, PipeReader, PipeWriter, Read, Write as _};
+use std::ops::Deref;
 use std::os::unix::process::CommandExt as _;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -20,54 +20,14 @@ use rustix::fs::{CWD, Mode, OFlags, fcntl_getfl, fcntl_setfl, mkfifoat};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use seccompiler::BpfProgram;
 use serde_json::Value;
-use tempfile::TempDir;
-use towline_origin::check_file;
+use towline_testkit::json_lines;
 
-/// One mebibyte.
-pub(crate) const MIB: u64 = 1 << 20;
 /// A run that takes longer hangs.
 const RUN_MAX: Duration = Duration::from_secs(120);
-/// A condition that needs longer does not come.
-const PATIENCE: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_millis(10);
 
 /// The binary under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_towline");
-
-/// Waits until `look` finds something.
-pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain for {what}");
-        thread::sleep(TICK);
-    }
-}
-
-/// Waits until `holds` is true.
-pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    wait_for(what, || holds().then_some(()));
-}
-
-/// A program that tests need; without it they fail in CI and pass over elsewhere.
-pub(crate) fn tool(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    // Debian keeps nginx where only root looks.
-    let more = ["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from);
-    let found = env::split_paths(&path).chain(more).map(|dir| dir.join(name)).find(|path| path.is_file());
-    if found.is_none() {
-        cannot_test(&format!("{name} is not installed"));
-    }
-    found
-}
-
-/// Says why a test is passed over; in CI that is a failure.
-pub(crate) fn cannot_test(why: &str) {
-    assert!(env::var_os("CI").is_none(), "CI is set, and {why}");
-    let _ = writeln!(io::stderr(), "passed over: {why}");
-}
 
 /// Takes everything out of a command's environment that changes what towline does.
 pub(crate) fn clean(command: &mut Command) {
@@ -82,32 +42,29 @@ pub(crate) fn clean(command: &mut Command) {
 }
 
 /// A directory to work in; downloads go to `out` below it.
-pub(crate) struct Place {
-    root: TempDir,
+pub(crate) struct Place(towline_testkit::Place);
+
+impl Deref for Place {
+    type Target = towline_testkit::Place;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self { root: tempfile::tempdir().unwrap() }
-    }
-
-    pub(crate) fn root(&self) -> &Path {
-        self.root.path()
+        Self(towline_testkit::Place::new("out"))
     }
 
     /// A file or directory in `out`.
     pub(crate) fn out(&self, name: &str) -> PathBuf {
-        self.root().join("out").join(name)
-    }
-
-    /// Writes a file beside `out`.
-    pub(crate) fn write(&self, name: &str, content: &str) {
-        fs::write(self.root().join(name), content).unwrap();
+        self.file(name)
     }
 
     /// Makes a named pipe beside `out`.
     pub(crate) fn fifo(&self, name: &str) {
-        mkfifoat(CWD, self.root().join(name), Mode::RUSR | Mode::WUSR).unwrap();
+        mkfifoat(CWD, self.beside(name), Mode::RUSR | Mode::WUSR).unwrap();
     }
 
     /// A run of towline with this as its directory.
@@ -118,13 +75,14 @@ impl Place {
     }
 
     /// Fails unless the file in `out` is the content `seed`.
+    #[track_caller]
     pub(crate) fn check(&self, name: &str, seed: u64, size: u64) {
-        assert_eq!(check_file(self.out(name), seed, size).unwrap(), None, "{name} is wrong at this byte");
+        self.assert_content(name, seed, size);
     }
 
     /// Everything in `out`, sorted.
     pub(crate) fn leftovers(&self) -> Vec<String> {
-        leftovers(&self.out(""))
+        self.0.leftovers(&[])
     }
 
     /// Everything in `out` but the files `0.bin`, `1.bin` and so on up to `count`.
@@ -133,23 +91,6 @@ impl Place {
         names.retain(|name| !(0..count).any(|number| *name == format!("{number}.bin")));
         names
     }
-}
-
-/// The names in a directory, sorted; none if there is no such directory.
-pub(crate) fn leftovers(dir: &Path) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    names
-}
-
-/// Bytes that the journal at `path` claims; 0 while there is none.
-pub(crate) fn journal_bytes(path: &Path) -> u64 {
-    let Ok(text) = fs::read(path) else { return 0 };
-    let Ok(journal) = serde_json::from_slice::<Value>(&text) else { return 0 };
-    let Some(ranges) = journal["body"]["done"].as_array() else { return 0 };
-    ranges.iter().map(|range| range[1].as_u64().unwrap_or(0) - range[0].as_u64().unwrap_or(0)).sum()
 }
 
 /// A pipe that takes no byte more until somebody reads. While the reader lives, a write to it waits.
@@ -458,10 +399,4 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} after {:?}\nstdout:\n{}\nstderr:\n{}", self.status, self.took, self.stdout, self.stderr)
     }
-}
-
-/// Each whole line as JSON; one that is none fails the test.
-pub(crate) fn json_lines(text: &str) -> Vec<Value> {
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    whole.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
 }

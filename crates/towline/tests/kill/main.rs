@@ -25,8 +25,6 @@
 #[path = "../common/mod.rs"]
 #[expect(dead_code, reason = "the tests of the command use the rest")]
 mod common;
-#[path = "../common/figures.rs"]
-mod figures;
 
 use std::fs;
 use std::ops::RangeInclusive;
@@ -34,12 +32,11 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use serde_json::Value;
 use towline_engine::feed::ledger_status;
 use towline_origin::{Fault, Origin, Resource, fill, first_difference};
+use towline_testkit::{Journal, MIB, number, say};
 
-use crate::common::{MIB, Outcome, Place, Running};
-use crate::figures::{number, say};
+use crate::common::{Outcome, Place, Running};
 
 /// By both tests together, if nobody says how often.
 const KILLS: u64 = 40;
@@ -206,15 +203,14 @@ impl Wanted {
             return self.size;
         }
         let Ok(journal) = fs::read(place.out(&format!("{}.towline.json", self.name))) else { return 0 };
-        let journal: Value = serde_json::from_slice(&journal).unwrap();
-        let done: Vec<(u64, u64)> = serde_json::from_value(journal["body"]["done"].clone()).unwrap();
+        let journal = Journal::parse(&journal).expect("a journal is whole whenever it is there");
         let part = fs::read(place.out(&format!("{}.towline", self.name))).unwrap();
-        for (start, end) in &done {
+        for (start, end) in &journal.done {
             let claimed = part.get(*start as usize..*end as usize);
             let wrong = claimed.map(|claimed| first_difference(self.seed, *start, claimed));
             assert_eq!(wrong, Some(None), "{}: {start}..{end} is claimed, and wrong or not there", self.name);
         }
-        done.iter().map(|(start, end)| end - start).sum()
+        journal.done_bytes()
     }
 }
 

@@ -6,17 +6,15 @@
 #[path = "../common/mod.rs"]
 #[expect(dead_code, reason = "the tests of the command use the rest")]
 mod common;
-#[path = "../common/figures.rs"]
-mod figures;
 
 use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use towline_origin::{Fault, Origin};
+use towline_testkit::{number, say, wait_for};
 
-use crate::common::{BINARY, Place, Towline, wait_for};
-use crate::figures::{number, say};
+use crate::common::{BINARY, Place, Towline};
 
 const FILES: u64 = 5_000;
 const FILE_BYTES: u64 = 1024;

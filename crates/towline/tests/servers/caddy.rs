@@ -3,9 +3,9 @@
 use std::process::Command;
 
 use serde_json::Value;
+use towline_testkit::tool;
 
 use super::server::{Server, Site};
-use crate::common::tool;
 
 /// Starts one; `None` if something that it needs is not installed (and CI is not set).
 fn start() -> Option<Server> {

@@ -3,8 +3,10 @@
 
 use std::thread;
 
+use towline_testkit::{MIB, journal_bytes, wait_until};
+
 use super::server::Server;
-use crate::common::{MIB, Place, Towline, journal_bytes, wait_until};
+use crate::common::{Place, Towline};
 
 const BIG_BYTES: u64 = 64 * MIB;
 /// No connection has brought a large file before the others are there, however fast it is.

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::daemon::library;
+use towline_testkit::{library, tool};
+
 use super::nginx;
 use super::proxy::{PASSWORD, Proxy, USER, carries_everything, refuses};
-use crate::common::tool;
 
 /// Starts one; `None` if it is not installed (and CI is not set).
 fn start() -> Option<Proxy> {

@@ -2,9 +2,9 @@
 
 use std::process::Command;
 
-use super::daemon::library;
+use towline_testkit::{library, tool};
+
 use super::server::{Server, Site};
-use crate::common::tool;
 
 /// Starts one; `None` if something that it needs is not installed (and CI is not set).
 fn start() -> Option<Server> {

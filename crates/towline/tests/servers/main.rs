@@ -8,7 +8,6 @@ mod common;
 mod apache;
 mod caddy;
 mod cases;
-mod daemon;
 mod dante;
 mod lighttpd;
 mod nginx;

@@ -1,22 +1,16 @@
 //! nginx.
 
-use std::process::Command;
+use towline_testkit::servers::nginx_command;
+use towline_testkit::tool;
 
 use super::server::Server;
-use crate::common::servers::nginx_config;
-use crate::common::tool;
 
 /// Starts one; `None` if something that it needs is not installed (and CI is not set).
 pub(crate) fn start() -> Option<Server> {
     let nginx = tool("nginx")?;
     Server::start(
         "nginx",
-        |site| {
-            let config = site.write("nginx.conf", &nginx_config(site.root, site.port, site.tls_port));
-            let mut command = Command::new(&nginx);
-            command.arg("-p").arg(site.root).arg("-c").arg(config).arg("-e").arg(site.root.join("error.log"));
-            command
-        },
+        |site| nginx_command(&nginx, site.root, site.port, site.tls_port),
         |line| Some(line.to_owned()),
     )
 }

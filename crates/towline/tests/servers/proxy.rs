@@ -6,10 +6,11 @@ use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
+use towline_testkit::servers::Daemon;
+use towline_testkit::{MIB, wait_until};
 
-use super::daemon::Daemon;
 use super::server::Server;
-use crate::common::{MIB, Place, wait_until};
+use crate::common::Place;
 
 const SEED: u64 = 80;
 const BIG_BYTES: u64 = 64 * MIB;

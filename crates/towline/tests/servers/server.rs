@@ -10,10 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
-
-use super::daemon::Daemon;
-use crate::common::servers::{certificates, write_seeded};
-use crate::common::{tool, wait_until};
+use towline_testkit::servers::{Daemon, certificates};
+use towline_testkit::{tool, wait_until, write_seeded};
 
 /// Files are that much older than now: Apache's tags are weak for what has just been written.
 const AGE: Duration = Duration::from_secs(24 * 60 * 60);

@@ -3,9 +3,10 @@
 use std::fs;
 use std::process::Command;
 
+use towline_testkit::tool;
+
 use super::nginx;
 use super::proxy::{PASSWORD, Proxy, USER, carries_everything, refuses};
-use crate::common::tool;
 
 /// Starts one; `None` if it is not installed (and CI is not set).
 fn start(wants_password: bool) -> Option<Proxy> {

@@ -13,7 +13,6 @@ mod script;
 mod storage;
 mod world;
 
-use std::io::{self, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use towline_testkit::{number, say};
 
 use self::script::{Accident, DIR, Script};
 use self::storage::{Fault, FaultError, TestStorage};
@@ -167,15 +167,4 @@ fn check_last(script: &Script, lived: &Lived, storage: &TestStorage, is_troubled
             assert!(left.is_empty(), "nothing went wrong, and these are left: {left:?}");
         });
     }
-}
-
-fn number(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
-}
-
-/// Prints a line even if the test succeeds, past the harness, which would capture it.
-fn say(line: &str) {
-    // Figures that cannot be printed are no reason to fail.
-    let _ = io::stdout().write_all(format!("{line}\n").as_bytes());
 }

@@ -1,35 +1,35 @@
-//! Programs that serve in the foreground, on ports that were free, until they are dropped.
+//! Runs a program that serves in the foreground, on free ports, until it is dropped.
 
 use std::fs::{self, File};
-use std::iter;
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::servers::free_port;
-use crate::common::{cannot_test, wait_for};
+use rustix::process::{Pid, Signal, kill_process};
 
-/// Somebody may take a port between looking and listening.
+use crate::{free_port, wait_for};
+
+/// Another process may take a port before the program listens on it.
 const TRIES: u32 = 5;
-/// One that takes longer to end is killed.
+/// A program that takes longer to end is killed.
 const STOP_MAX: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(5);
 
 /// A running program.
-pub(crate) struct Daemon {
+#[derive(Debug)]
+pub struct Daemon {
     child: Child,
 }
 
 impl Daemon {
-    /// Starts what `command` makes of free ports, and waits until it listens on all of them. `dir`
-    /// keeps what it says.
-    pub(crate) fn start<const N: usize>(
-        name: &str,
-        dir: &Path,
-        command: impl Fn([u16; N]) -> Command,
-    ) -> (Self, [u16; N]) {
+    /// Starts the command that `command` builds for some free ports, and waits until it listens on all
+    /// of them. Its output goes to the file `said` in `dir`.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start<const N: usize>(name: &str, dir: &Path, command: impl Fn([u16; N]) -> Command) -> (Self, [u16; N]) {
         let said = dir.join("said");
         for _ in 0..TRIES {
             let ports = [(); N].map(|()| free_port());
@@ -44,14 +44,14 @@ impl Daemon {
         panic!("{name} does not start: {}", fs::read_to_string(&said).unwrap_or_default());
     }
 
-    /// Whether it listens; if not, it has ended.
+    /// Waits until it listens; `false` if it ends instead.
     fn listens(&mut self, name: &str, ports: &[u16]) -> bool {
         let is_open = |port: &u16| TcpStream::connect(("127.0.0.1", *port)).is_ok();
         let is_up = wait_for(name, || match self.child.try_wait().unwrap() {
             Some(_) => Some(false),
             None => ports.iter().all(is_open).then_some(true),
         });
-        // It may have been another one that answered.
+        // Another process may have answered.
         is_up && self.child.try_wait().unwrap().is_none()
     }
 }
@@ -59,9 +59,8 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
-            // Not SIGKILL at first: some have children that they must end.
-            // SAFETY: kill(2) takes two numbers; the child has not been waited for, so the id is its own.
-            unsafe { libc::kill(self.child.id() as libc::pid_t, libc::SIGTERM) };
+            // Not SIGKILL at first: some have children to stop.
+            let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
         }
         let deadline = Instant::now() + STOP_MAX;
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
@@ -70,16 +69,4 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// A module or library that tests need, below `/usr/lib` or one of the directories there; without it
-/// they fail in CI and pass over elsewhere.
-pub(crate) fn library(name: &str) -> Option<PathBuf> {
-    let lib = Path::new("/usr/lib");
-    let below = fs::read_dir(lib).into_iter().flatten().flatten().map(|entry| entry.path());
-    let found = iter::once(lib.to_owned()).chain(below).map(|dir| dir.join(name)).find(|path| path.is_file());
-    if found.is_none() {
-        cannot_test(&format!("{name} is not installed"));
-    }
-    found
 }
