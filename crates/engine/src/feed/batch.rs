@@ -23,6 +23,8 @@ use crate::feed::waiting::{Place, Waiter, Waiting};
 use crate::feed::{EntryId, Fed, FedEntry, Feed, Owner, Settled, SettledState};
 use crate::job::JobSpec;
 use crate::secret::shown_url;
+use crate::storage::disk::Disk;
+use crate::storage::{StatKind, Storage};
 
 /// So many lines are read at once: few at first, so that the first files begin soon, and then as many
 /// as have been read already, since each chunk costs a transaction.
@@ -60,6 +62,8 @@ impl fmt::Debug for ListSource {
 /// [`Feed::close`] loses nothing that was settled.
 pub struct Batch {
     dir: PathBuf,
+    /// Where its files are.
+    storage: Arc<dyn Storage>,
     /// Where the list is, if it is a file.
     list_path: Option<PathBuf>,
     retry_failed: bool,
@@ -118,6 +122,7 @@ impl Batch {
         let waiting = Waiting::new().map_err(|error| ledger_error(WAIT, ledger.path(), error))?;
         Ok(Self {
             dir: dir.to_owned(),
+            storage: Arc::new(Disk::new()),
             list_path,
             retry_failed,
             restart,
@@ -133,6 +138,14 @@ impl Batch {
             read_all: false,
             ledger,
         })
+    }
+
+    /// Looks for finished files in this storage, which has to be the session's, instead of the file system. The
+    /// ledger stays on this machine.
+    #[must_use]
+    pub fn storage(mut self, storage: Arc<dyn Storage>) -> Self {
+        self.storage = storage;
+        self
     }
 
     fn has_something(&self) -> bool {
@@ -256,10 +269,11 @@ impl Batch {
     }
 
     fn is_still_there(&self, path: &Path, len_bytes: u64, modified_ns: i64) -> bool {
-        fs::symlink_metadata(self.dir.join(path)).is_ok_and(|found| {
-            found.is_file()
-                && found.len() == len_bytes
-                && found.modified().is_ok_and(|modified| is_same_time(modified_ns, unix_ns(modified)))
+        let found = self.storage.stat(&self.dir.join(path)).ok().flatten();
+        found.is_some_and(|found| {
+            found.kind == StatKind::File
+                && found.len_bytes == len_bytes
+                && is_same_time(modified_ns, unix_ns(found.modified))
         })
     }
 

@@ -20,6 +20,8 @@ pub(crate) struct Journal {
     pub(crate) verified: Verified,
     /// The partial file that it was made for, where the file system tells.
     pub(crate) file: Option<FileId>,
+    /// What its storage needs to resume from this, where it needs something.
+    pub(crate) token: Option<String>,
     /// The partial file of another version is kept beside this one until this one is complete.
     pub(crate) replaces_old: bool,
     /// When it was made, in milliseconds since 1970.
@@ -35,6 +37,7 @@ impl Journal {
             done: RangeSet::new(),
             verified: Verified::Unchecked,
             file: None,
+            token: None,
             replaces_old: false,
             saved_unix_ms: 0,
         }

@@ -27,6 +27,9 @@ const RANGES_MAX: usize = 200_000;
 /// The most text for the ranges; what is left is enough for the other fields, escapes and all.
 const RANGES_BYTES_MAX: u64 = 7 << 20;
 
+/// The longest token of a storage.
+const TOKEN_BYTES_MAX: usize = 16 << 10;
+
 /// The longest URL.
 const URL_BYTES_MAX: usize = 64 << 10;
 
@@ -51,6 +54,8 @@ struct Body {
     done: Vec<(u64, u64)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     file: Option<FileId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     replaces_old: bool,
 }
@@ -86,6 +91,7 @@ impl Journal {
             verified: self.verified,
             done,
             file: self.file,
+            token: self.token.clone().filter(|token| token.len() <= TOKEN_BYTES_MAX),
             replaces_old: self.replaces_old,
         };
         let body = serde_json::to_vec(&body).expect("strings and numbers always have a JSON form");
@@ -123,6 +129,7 @@ impl Journal {
             identity: body.identity,
             verified: body.verified,
             file: body.file,
+            token: body.token.filter(|token| token.len() <= TOKEN_BYTES_MAX),
             replaces_old: body.replaces_old,
             saved_unix_ms: body.saved_unix_ms,
         })
@@ -258,6 +265,7 @@ mod tests {
             done: ranges(&[(0, 10), (20, 1000)]),
             verified: Verified::Unchecked,
             file: None,
+            token: Some("part-1".to_owned()),
             replaces_old: false,
             saved_unix_ms: 1_750_000_000_000,
         }
@@ -437,7 +445,8 @@ mod tests {
                     born_unix_ns: (generation % 4 == 0).then_some(generation),
                 });
                 let replaces_old = generation % 3 == 0;
-                Journal { generation, identity, done, verified, file, replaces_old, saved_unix_ms }
+                let token = (generation % 5 == 0).then(|| format!("part-{generation}"));
+                Journal { generation, identity, done, verified, file, token, replaces_old, saved_unix_ms }
             },
         )
     }

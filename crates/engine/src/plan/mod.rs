@@ -8,6 +8,7 @@
 pub(crate) mod piece;
 
 use crate::ranges::{ByteRange, RangeSet};
+use crate::storage::Capabilities;
 
 /// Identifies a transfer: one request and its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -85,6 +86,8 @@ pub(crate) struct View<'a> {
     pub(crate) connections: usize,
     /// Smallest piece worth a connection.
     pub(crate) piece_size_bytes: u64,
+    /// What the destination allows of pieces.
+    pub(crate) allowed: Capabilities,
 }
 
 impl View<'_> {
@@ -116,6 +119,8 @@ impl View<'_> {
         let length = wanted.min(share).max(self.piece_size_bytes);
         // A tiny remainder at the end of the gap would cost a request of its own.
         let length = if gap.len() < length + self.piece_size_bytes / 2 { gap.len() } else { length };
+        let end = self.grain_from(gap.start + length).min(gap.end);
+        let length = end - gap.start;
         Some(ByteRange::new(gap.start, gap.start + length))
     }
 
@@ -128,12 +133,24 @@ impl View<'_> {
                 .max_by(|a, b| a.seconds_left().total_cmp(&b.seconds_left()))
         };
         for victim in [last(false), last(true)].into_iter().flatten() {
-            let next = share_with(victim, rate_bps);
-            if next != Next::Nothing {
-                return next;
+            match share_with(victim, rate_bps) {
+                Next::Steal { victim, range } => {
+                    let start = self.grain_from(range.start);
+                    if start < range.end {
+                        return Next::Steal { victim, range: ByteRange::new(start, range.end) };
+                    }
+                }
+                Next::Race { .. } if !self.allowed.overlapping_writes => {}
+                Next::Nothing => {}
+                next => return next,
             }
         }
         Next::Nothing
+    }
+
+    /// Where the next piece may begin, from here on.
+    fn grain_from(&self, offset: u64) -> u64 {
+        offset.next_multiple_of(self.allowed.piece_grain_bytes.max(1))
     }
 }
 
@@ -186,7 +203,15 @@ mod tests {
     }
 
     fn view<'a>(total_bytes: u64, done: &'a RangeSet, active: &'a [Active]) -> View<'a> {
-        View { total_bytes, done, active, held_back: &[], connections: 4, piece_size_bytes: MIB }
+        View {
+            total_bytes,
+            done,
+            active,
+            held_back: &[],
+            connections: 4,
+            piece_size_bytes: MIB,
+            allowed: Capabilities::default(),
+        }
     }
 
     #[test]
@@ -210,6 +235,22 @@ mod tests {
         let busy = [active(1, 0, 8 * MIB, 1.0 * MIB as f64)];
         let next = view(8 * MIB, &done, &busy).next(Some(3.0 * MIB as f64));
         assert_eq!(next, Next::Steal { victim: TransferId(1), range: ByteRange::new(2 * MIB, 8 * MIB) });
+    }
+
+    #[test]
+    fn pieces_are_as_the_destination_allows() {
+        let allowed = Capabilities { overlapping_writes: false, piece_grain_bytes: 5 * MIB, reads_back: false };
+        let done = RangeSet::new();
+        let next = View { allowed, ..view(1000 * MIB, &done, &[]) }.next(Some(2.0 * MIB as f64));
+        assert_eq!(next, Next::Fetch(ByteRange::new(0, 20 * MIB)));
+        let busy = [active(1, 0, 8 * MIB, 1.0 * MIB as f64)];
+        let next = View { allowed, ..view(8 * MIB, &done, &busy) }.next(Some(3.0 * MIB as f64));
+        assert_eq!(next, Next::Steal { victim: TransferId(1), range: ByteRange::new(5 * MIB, 8 * MIB) });
+        // The very last bytes of a stream that stands still would be raced for.
+        let done = RangeSet::from_iter([ByteRange::new(0, 7 * MIB)]);
+        let stalled = [active(1, 7 * MIB, 8 * MIB, 0.0)];
+        assert!(matches!(view(8 * MIB, &done, &stalled).next(Some(1e6)), Next::Race { .. }));
+        assert_eq!(View { allowed, ..view(8 * MIB, &done, &stalled) }.next(Some(1e6)), Next::Nothing);
     }
 
     #[test]

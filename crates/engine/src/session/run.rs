@@ -111,6 +111,7 @@ impl Supervised for Run {
         let rules = self.storage.name_rules(&self.options.dir);
         let rules = NameRules { folds: !has_feed || rules.folds, ..rules };
         let mut core = Core::new(&within_descriptors(self.options.clone()), has_feed, rules, seed);
+        core.write_to(self.storage.capabilities());
         core.ask_providers(self.providers.clone());
         if let Some(input) = input {
             core.reserve_name(&input);

@@ -54,6 +54,11 @@ pub trait Storage: Send + Sync + 'static {
     /// Creates a directory with its parents below `root`, following no symlink below `root`.
     fn create_dirs(&self, root: &Path, relative: &Path) -> io::Result<()>;
 
+    /// What it can do, where storages differ.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+
     /// What names a directory takes.
     fn name_rules(&self, directory: &Path) -> NameRules {
         let _ = directory;
@@ -105,6 +110,25 @@ pub trait Storage: Send + Sync + 'static {
 
     /// What the engine noted about a complete file, if the file system keeps such notes.
     fn note(&self, path: &Path) -> Option<Vec<u8>>;
+}
+
+/// What a storage can do, where storages differ. A file system can do all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// Two connections may write the same bytes of a partial file, so that the last ones may be raced for.
+    pub overlapping_writes: bool,
+    /// Each piece begins at a multiple of this many bytes.
+    pub piece_grain_bytes: u64,
+    /// What was written to a partial file can be read before it is published, so that it can be compared with
+    /// what a server sends.
+    pub reads_back: bool,
+}
+
+impl Default for Capabilities {
+    fn default() -> Self {
+        Self { overlapping_writes: true, piece_grain_bytes: 1, reads_back: true }
+    }
 }
 
 /// How a partial file is opened.
@@ -231,6 +255,11 @@ pub trait PartFile: Send + Sync {
 
     /// Waits until the content is on the disk.
     fn sync(&self) -> io::Result<()>;
+
+    /// What the storage needs to resume from what is synced now; the journal keeps it.
+    fn token(&self) -> io::Result<Option<String>> {
+        Ok(None)
+    }
 
     /// Gives the finished file the permissions that a new file has (0666 less the umask) and, if
     /// the file system keeps notes, this note; an empty one is none.

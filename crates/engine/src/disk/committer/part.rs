@@ -32,6 +32,7 @@ impl Committer {
         }
         journal.saved_unix_ms = unix_ms_now();
         journal.file = stat.file;
+        journal.token = part.token().map_err(|source| Error::storage("save the progress of", path, source))?;
         // Somebody may have put a file of theirs there since.
         if let (_, Some(text)) = ours::clear_journal_name(&*self.storage, path)? {
             self.report(Message::Warned(text));

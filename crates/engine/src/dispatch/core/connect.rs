@@ -104,6 +104,7 @@ impl Core {
     /// versions, the others only stand by.
     pub(super) fn comes_from_many(&self, job: &Job) -> bool {
         job.sources.is_many()
+            && self.settings.allowed.reads_back
             && !Self::needs_single_stream(job.tries.restarts)
             && job.demand(self.settings.server_digests).is_some()
     }
@@ -151,7 +152,10 @@ impl Core {
         }
         let before = job.content.done.iter().find(|range| range.end == gap.start);
         let attempts = job.tries.failures.get(&gap.start).map_or(0, |failure| failure.attempts);
+        let reads_back = self.settings.allowed.reads_back;
+        let before = before.filter(|_| reads_back || job.content.held.can_join());
         let Some(overlap) = before.map(|range| match job.content.held.can_join() {
+            true if !reads_back => 0,
             // The version is certain: the overlap only shows that the response is the range.
             true => range.len().min(samples::OVERLAP_OF_RANGE_BYTES),
             false => samples::overlap_of(range.len(), attempts),
@@ -249,6 +253,10 @@ impl Core {
         }
         let share = (total / job.ranges.adapt.target() as u64).max(piece_size);
         let start = share.max(position + piece_size / 2).min(total - piece_size / 2);
+        let start = start.next_multiple_of(self.settings.allowed.piece_grain_bytes.max(1));
+        if start >= total {
+            return false;
+        }
         let range = ByteRange::new(start, (start + 4 * piece_size).min(total));
         let lead = job.sources.lead();
         let kind = piece_kind(job, lead, range, demand);
@@ -291,6 +299,7 @@ impl Core {
             held_back: &held_back,
             connections: job.connections_max(),
             piece_size_bytes: self.settings.piece_size_bytes,
+            allowed: self.settings.allowed,
         };
         let (range, victim, in_race) = match view.next(rate) {
             Next::Fetch(range) => (range, None, false),

@@ -119,7 +119,8 @@ impl Core {
             // Another connection got the same response before, and samples decide.
             return;
         }
-        if job.content.held.shares_tag(&head.evidence) && job.tries.comparisons < COMPARISONS_MAX {
+        let reads_back = self.settings.allowed.reads_back;
+        if reads_back && job.content.held.shares_tag(&head.evidence) && job.tries.comparisons < COMPARISONS_MAX {
             // Another response would say no more.
             job.tries.comparisons += 1;
             job.link = Link::moved_by_samples();
@@ -142,7 +143,7 @@ impl Core {
         let is_by_digest = is_checked && job.content.held.has_equal_length(&head.evidence);
         let may_compare =
             may_be_sampled || job.spec.same_content || is_by_digest || job.content.held.is_elsewhere(&head.evidence);
-        if is_last && may_compare && job.tries.comparisons < COMPARISONS_MAX {
+        if is_last && may_compare && reads_back && job.tries.comparisons < COMPARISONS_MAX {
             job.tries.comparisons += 1;
             job.link = match may_be_sampled {
                 true => Link::moved_by_samples(),

@@ -63,6 +63,10 @@ impl Core {
             let (is_by_samples, has_moved) = (doubt.is_by_samples, doubt.has_moved);
             **doubt = Doubt { source: lead, is_by_samples, has_moved, ..Doubt::default() };
         }
+        if !self.settings.allowed.reads_back {
+            let text = "what is there cannot be read back, so that nothing can be compared with it";
+            return self.refuse_link(now, id, another_file(text).with_advice(BEGIN_AGAIN));
+        }
         if doubt.samples.is_none() {
             let mut chosen = samples::spread(&job.content.done, IDENTITY_SAMPLES, &mut self.random);
             if !job.spec.same_content && !doubt.is_by_samples {

@@ -450,6 +450,7 @@ impl Job {
             done: self.content.done.clone(),
             verified: self.content.verified,
             file: None,
+            token: None,
             replaces_old: self.old.is_there,
             saved_unix_ms: 0,
         }

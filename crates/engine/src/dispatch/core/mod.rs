@@ -59,6 +59,7 @@ use crate::provider::Providers;
 use crate::ranges::ByteRange;
 use crate::rate_limit::HostLimits;
 use crate::status::JobStatus;
+use crate::storage::Capabilities;
 
 /// How often progress is reported.
 const PROGRESS_EVERY: Time = Time::from_millis(100);
@@ -92,6 +93,8 @@ struct Settings {
     server_digests: bool,
     trust_size: bool,
     accept_html: bool,
+    /// What the destination allows.
+    allowed: Capabilities,
 }
 
 /// The whole state of a session.
@@ -216,6 +219,7 @@ impl Core {
                 server_digests: options.http.server_digests,
                 trust_size: options.trust_size,
                 accept_html: options.accept_html,
+                allowed: Capabilities::default(),
             },
             jobs: IdMap::default(),
             turns: Turns::default(),
@@ -242,6 +246,11 @@ impl Core {
     /// Sets the providers, which locate the URLs that they know.
     pub(crate) fn ask_providers(&mut self, providers: Providers) {
         self.providers = providers;
+    }
+
+    /// Files go to a storage that allows this.
+    pub(crate) fn write_to(&mut self, allowed: Capabilities) {
+        self.settings.allowed = allowed;
     }
 
     /// Reserves a name, which no file gets.

@@ -13,6 +13,7 @@ use crate::message::*;
 use crate::name::NameRules;
 
 mod anew;
+mod destination;
 mod hosts;
 mod one_stream;
 mod places;
@@ -390,6 +391,7 @@ fn left_of(url: &str) -> crate::journal::Journal {
         done: [ByteRange::new(0, 5 * MIB), ByteRange::new(6 * MIB, 64 * MIB)].into_iter().collect(),
         verified: crate::journal::Verified::Unchecked,
         file: None,
+        token: None,
         replaces_old: false,
         saved_unix_ms: 0,
     }
