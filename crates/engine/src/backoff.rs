@@ -1,17 +1,15 @@
-//! How long to wait before the next try: exponential, jittered, bounded.
+//! How long to wait before the next attempt: exponential backoff with jitter, bounded.
 
 use std::time::Duration;
 
-/// No wait is shorter.
+/// The shortest wait.
 pub(crate) const FLOOR: Duration = Duration::from_millis(250);
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// The wait before try `attempt + 1`, where `attempt` tries (from 1 on) have failed.
-///
-/// Jittered over the upper half, so that the waits of the default five retries add up to at least
-/// 7.5 s: a server that is restarted within that time is survived whatever the dice say, which full
-/// jitter does not promise.
+/// The wait before attempt `attempt + 1`, after `attempt` failed attempts (counting from 1).¶
+/// Jitter applies to the upper half only, so the waits of the default five retries add up to at least 7.5 s:
+/// the job survives a server restart of that length however the dice fall. Full jitter does not guarantee that.
 pub(crate) fn wait(attempt: u32, random: &mut fastrand::Rng) -> Duration {
     let doubled = FIRST.saturating_mul(1 << attempt.saturating_sub(1).min(16));
     let longest = doubled.min(LONGEST);

@@ -1,4 +1,4 @@
-//! Digests: what a file must hash to, and how it is computed.
+//! Digests: what a file must hash to, and how a digest is computed.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use sha2::Digest as _;
 
-/// What one read takes.
+/// How much one read takes.
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// A digest algorithm.
@@ -19,21 +19,21 @@ pub enum Algorithm {
     Sha256,
     /// SHA-512 (FIPS 180-4).
     Sha512,
-    /// SHA-1; good against damage, not against malice.
+    /// SHA-1; protects against damage, not against malice.
     Sha1,
-    /// MD5 (RFC 1321); good against damage, not against malice.
+    /// MD5 (RFC 1321); protects against damage, not against malice.
     Md5,
     /// BLAKE3, 32 bytes.
     Blake3,
-    /// CRC-32C (Castagnoli), most significant byte first; good against damage in small files.
+    /// CRC-32C (Castagnoli), most significant byte first; protects small files against damage.
     Crc32c,
 }
 
 impl Algorithm {
-    /// All of them.
+    /// All algorithms.
     pub const ALL: [Self; 6] = [Self::Sha256, Self::Sha512, Self::Sha1, Self::Md5, Self::Blake3, Self::Crc32c];
 
-    /// Its name, as on the command line.
+    /// The algorithm's name, as on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sha256 => "sha-256",
@@ -45,13 +45,13 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm of this name, whatever its case, with or without the dash.
+    /// The algorithm with this name, in any case, with or without the dash.
     pub fn from_name(name: &str) -> Option<Self> {
         let plain = |name: &str| name.replace('-', "").to_ascii_lowercase();
         Self::ALL.into_iter().find(|algorithm| plain(algorithm.name()) == plain(name))
     }
 
-    /// The length of its digests.
+    /// The length of a digest, in bytes.
     pub fn digest_bytes(self) -> usize {
         match self {
             Self::Sha256 | Self::Blake3 => 32,
@@ -62,7 +62,7 @@ impl Algorithm {
         }
     }
 
-    /// How much a digest of this kind proves, beside others: the more, the higher.
+    /// How much a digest of this kind proves; a higher number proves more.
     pub(crate) fn strength(self) -> u8 {
         match self {
             Self::Sha512 => 4,
@@ -73,7 +73,7 @@ impl Algorithm {
         }
     }
 
-    /// Whether nobody can make two contents that have the same digest.
+    /// Whether it is infeasible to make two contents with the same digest.
     pub(crate) fn is_collision_resistant(self) -> bool {
         matches!(self, Self::Sha256 | Self::Sha512 | Self::Blake3)
     }
@@ -94,33 +94,33 @@ pub struct Checksum {
     digest: Vec<u8>,
 }
 
-/// Why a text is no checksum.
+/// Why a text is not a checksum.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChecksumError {
     /// There is no `=`.
     #[error("a checksum is written ALGORITHM=HEX, for example sha-256=9f86d0…")]
     Form,
-    /// The algorithm is not known.
+    /// The algorithm is unknown.
     #[error("{:?} is no algorithm that is known; sha-256, sha-512, sha-1, md5, blake3 and crc32c are", crate::secret::shown_line(.0))]
     Algorithm(String),
-    /// The digest has other characters than hexadecimal digits, or a wrong number of them.
+    /// The digest has characters other than hexadecimal digits, or the wrong number of them.
     #[error("a {algorithm} digest has {expected} hexadecimal digits")]
     Digest {
         /// The algorithm's name.
         algorithm: &'static str,
-        /// How many digits it must have.
+        /// The number of digits it must have.
         expected: usize,
     },
 }
 
 impl Checksum {
-    /// The digest of a content; `None` if the algorithm's digests have another length.
+    /// A checksum from raw digest bytes; `None` if the algorithm's digests have another length.
     pub(crate) fn new(algorithm: Algorithm, digest: Vec<u8>) -> Option<Self> {
         (digest.len() == algorithm.digest_bytes()).then_some(Self { algorithm, digest })
     }
 
-    /// Which algorithm.
+    /// The algorithm.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
@@ -164,7 +164,7 @@ impl fmt::Display for Checksum {
     }
 }
 
-/// A digest that is being computed.
+/// A digest in the making.
 #[derive(Clone)]
 pub(crate) enum Hasher {
     Sha256(sha2::Sha256),
@@ -212,7 +212,7 @@ impl Hasher {
     }
 }
 
-/// The digest of all that `reader` gives; `None` if `go_on` said no in between.
+/// The digest of everything `reader` yields; `None` if `go_on` returned false on the way.
 pub(crate) fn digest_of(
     reader: &mut dyn Read,
     algorithm: Algorithm,

@@ -1,4 +1,4 @@
-//! One call for a whole download, with the parameters that one would expect of such a call.
+//! A whole download in one call, with the parameters that one would expect.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use crate::job::JobSpec;
 use crate::options::{Options, ProxyChoice};
 use crate::session::Session;
 
-/// Downloads `url` into the current directory, over several connections where that helps, going on
-/// with what an earlier call left.
+/// Downloads `url` into the current directory, over several connections where that helps, and resumes an
+/// earlier call.
 ///
 /// ```no_run
 /// let file = towline_engine::download("https://example.com/a.iso")?;
@@ -27,7 +27,7 @@ use crate::session::Session;
 ///
 /// # Errors
 ///
-/// Whatever ended the download; what has come stays beside the name for the next call.
+/// Whatever ended the download; what has arrived stays in the partial file for the next call.
 pub fn download(url: &str) -> Result<Downloaded> {
     Download::new(url).run()
 }
@@ -59,25 +59,25 @@ pub struct Download {
     same_content: bool,
     reporter: Option<Box<dyn Reporter>>,
     interrupts: Option<Box<dyn InterruptSource>>,
-    /// The first parameter that could not be used.
+    /// The first invalid parameter.
     wrong: Option<Error>,
 }
 
-/// A file that has been downloaded.
+/// A downloaded file.
 #[derive(Clone, Debug)]
 pub struct Downloaded {
     /// Where it is.
     pub path: PathBuf,
-    /// Its length.
+    /// Its length, in bytes.
     pub bytes: u64,
-    /// What came over the network for it in this call.
+    /// The bytes fetched over the network for it in this call.
     pub fetched_bytes: u64,
-    /// How it came to be there.
+    /// How the file got there.
     pub how: How,
 }
 
 impl Download {
-    /// A download of this URL.
+    /// Starts a download of this URL.
     pub fn new(url: &str) -> Self {
         Self {
             url: url.to_owned(),
@@ -92,7 +92,7 @@ impl Download {
         }
     }
 
-    /// Another URL of the same file; bytes come from there too, once they agree with what is there.
+    /// Adds another URL of the same file; it is used too once its bytes agree with the existing data.
     pub fn mirror(mut self, url: &str) -> Self {
         match Url::parse(url) {
             Ok(url) => self.mirrors.push(url),
@@ -101,31 +101,31 @@ impl Download {
         self
     }
 
-    /// Where the file goes; the current directory by default.
+    /// Sets the output directory; the current directory by default.
     pub fn dir(mut self, dir: impl AsRef<Path>) -> Self {
         self.options.dir = dir.as_ref().to_owned();
         self
     }
 
-    /// Its name, relative to the directory; by default the server and the URL decide.
+    /// Sets the file name, relative to the directory; by default the server and the URL decide.
     pub fn filename(mut self, name: impl Into<PathBuf>) -> Self {
         self.filename = Some(name.into());
         self
     }
 
-    /// Exactly up to so many connections; by default as many as make it faster, up to 8.
+    /// Sets the maximum number of connections; by default as many as make it faster, up to 8.
     pub fn threads(mut self, connections: usize) -> Self {
         self.options.connections = Some(connections.max(1));
         self
     }
 
-    /// The smallest piece worth a connection, bytes.
+    /// Sets the smallest piece worth a connection, in bytes.
     pub fn chunk_size(mut self, bytes: u64) -> Self {
         self.options.piece_size_bytes = bytes.max(1);
         self
     }
 
-    /// How long to wait for a connection, for an answer, and for a byte of it.
+    /// Sets how long to wait for a connection, for a response, and for more data.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.http.connect_timeout = timeout;
         self.options.http.stall_timeout = timeout;
@@ -133,13 +133,13 @@ impl Download {
         self
     }
 
-    /// How often a piece that brings nothing new is tried again.
+    /// Sets the number of retries for a piece that makes no progress.
     pub fn retries(mut self, retries: u32) -> Self {
         self.options.http.retries = retries;
         self
     }
 
-    /// A request header, sent to the URL's own origin only.
+    /// Adds a request header, sent to the URL's own origin only.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             (Ok(name), Ok(value)) => {
@@ -150,7 +150,7 @@ impl Download {
         self
     }
 
-    /// A proxy for everything: `http`, `https`, `socks5` or `socks5h`.
+    /// Sets a proxy for everything: `http`, `https`, `socks5` or `socks5h`.
     pub fn proxy(mut self, url: &str) -> Self {
         match ProxyChoice::parse(url, "") {
             Ok(proxy) => self.options.http.proxy = proxy,
@@ -159,44 +159,44 @@ impl Download {
         self
     }
 
-    /// Whether to go on with what is there (the default) or to start again.
+    /// Whether to resume existing data (the default) or start over.
     pub fn resume(mut self, resume: bool) -> Self {
         self.options.resume = resume;
         self
     }
 
-    /// What the content must hash to.
+    /// Sets the digest that the content must have.
     pub fn checksum(mut self, checksum: Checksum) -> Self {
         self.checksum = Some(checksum);
         self
     }
 
-    /// Goes on with what is there although the server (or a new URL of the same file) tells another
-    /// version, once samples of it agree with what is there.
+    /// Resumes existing data even if the server (or a new URL of the same file) reports another version, once
+    /// samples match.
     pub fn same_content(mut self) -> Self {
         self.same_content = true;
         self
     }
 
-    /// Refuses the file if it has more bytes than this.
+    /// Refuses the file if it is larger than this many bytes.
     pub fn max_size(mut self, bytes: u64) -> Self {
         self.options.max_size_bytes = Some(bytes);
         self
     }
 
-    /// Tells this reporter how it goes; `|event: &Event| …` is one.
+    /// Sets the reporter for events; a closure `|event: &Event| …` is one.
     pub fn progress(mut self, reporter: impl Reporter + 'static) -> Self {
         self.reporter = Some(Box::new(reporter));
         self
     }
 
-    /// Is interrupted by this source.
+    /// Sets the source of interrupts.
     pub fn interrupts(mut self, source: impl InterruptSource + 'static) -> Self {
         self.interrupts = Some(Box::new(source));
         self
     }
 
-    /// Everything else.
+    /// Changes any other option.
     pub fn options(mut self, change: impl FnOnce(&mut Options)) -> Self {
         change(&mut self.options);
         self
@@ -206,8 +206,8 @@ impl Download {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`] for a parameter that cannot be used, else whatever ended the download;
-    /// what has come stays beside the name for the next call.
+    /// [`ErrorKind::Usage`] for an invalid parameter, otherwise whatever ended the download; what has arrived
+    /// stays in the partial file for the next call.
     pub fn run(self) -> Result<Downloaded> {
         if let Some(wrong) = self.wrong {
             return Err(wrong);
@@ -245,7 +245,7 @@ impl std::fmt::Debug for Download {
     }
 }
 
-/// Hands events on, and keeps how the one file ended.
+/// Passes events on, and keeps the outcome of the one file.
 struct Watcher {
     inner: Option<Box<dyn Reporter>>,
     end: Arc<Mutex<Option<Result<Downloaded>>>>,
@@ -279,7 +279,7 @@ fn from_report(url: &str, report: &ErrorReport) -> Error {
     }
 }
 
-/// A boxed source as a source.
+/// A boxed source, as a source.
 struct Boxed(Box<dyn InterruptSource>);
 
 impl InterruptSource for Boxed {

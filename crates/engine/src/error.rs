@@ -1,7 +1,7 @@
-//! What can go wrong, whose fault it is and what to do about it.
+//! What can go wrong, whose fault it is, and what to do about it.
 //!
-//! One opaque [`Error`] for the whole crate: a [`ErrorKind`] to branch on, the context that a
-//! person needs (URL without secrets, path, tries), and the cause behind it.
+//! One opaque [`Error`] for the whole crate: an [`ErrorKind`] to branch on, the context that a person needs
+//! (URL without secrets, path, attempts), and the cause.
 
 mod advice;
 
@@ -15,18 +15,18 @@ use serde::Serialize;
 
 pub use self::advice::Advice;
 
-/// Short for results of this crate.
+/// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, as far as a program wants to branch on it.
+/// What went wrong, for a program to branch on.
 ///
-/// Serialised as one word ([`ErrorKind::name`]); the number of a status stands beside it.
+/// Serialised as one word ([`ErrorKind::name`]); a status number has its own field in events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// A URL, option or list that cannot be used as it stands.
     Usage,
-    /// A line of the input list that could not be read.
+    /// A line of the input list cannot be read.
     ListLine,
     /// The host name has no address.
     Resolve,
@@ -34,48 +34,48 @@ pub enum ErrorKind {
     Connect,
     /// The TLS handshake or the certificate's verification failed.
     Tls,
-    /// The proxy refused or could not be reached.
+    /// The proxy refused or is unreachable.
     Proxy,
-    /// The server answered with this status.
+    /// The server responded with this status.
     Status(u16),
     /// The connection broke, or the body ended early.
     Broken,
-    /// No byte came for the stall timeout.
+    /// No data arrived within the stall timeout.
     Stalled,
-    /// The answer breaks HTTP or does not fit the request.
+    /// The response violates HTTP or does not match the request.
     Protocol,
-    /// Too many redirects, a loop, or one that is not allowed.
+    /// Too many redirects, a redirect loop, or a redirect that is not allowed.
     Redirect,
-    /// The file on the server changed while it was fetched, more often than we put up with; or a new
-    /// URL brings another file than the one that was begun.
+    /// The file on the server changed too often during the download, or a new URL leads to another file than
+    /// the one in progress.
     Changed,
-    /// The content does not have the digest that was promised.
+    /// The content does not have the expected digest.
     Digest,
     /// The file is larger than the user allows.
     TooLarge,
-    /// The server sends a page (HTML) where a file was asked for.
+    /// The server sent an HTML page where a file was expected.
     Page,
     /// The final name is taken by another file.
     NameTaken,
-    /// There is not enough room.
+    /// There is not enough disk space.
     DiskFull,
-    /// A file or directory could not be read or written, or this machine refused something else that
-    /// the work needs.
+    /// A file or directory cannot be read or written, or this machine refused something else that the work
+    /// needs.
     Storage,
-    /// Another process works on the same partial file.
+    /// Another process is working on the same partial file.
     Locked,
     /// The journal was written by a newer version.
     JournalVersion,
-    /// The user cancelled it; it can be resumed.
+    /// The user cancelled the job; it can be resumed.
     Cancelled,
-    /// The run was interrupted; it can be resumed.
+    /// The run was interrupted; the job can be resumed.
     Interrupted,
-    /// A mistake of ours.
+    /// A bug in Towline.
     Internal,
 }
 
 impl ErrorKind {
-    /// One word for it, as events show it.
+    /// The kind as one word, as in events.
     pub fn name(self) -> &'static str {
         match self {
             Self::Usage => "usage",
@@ -104,7 +104,7 @@ impl ErrorKind {
         }
     }
 
-    /// The status, if it is one.
+    /// The HTTP status, if this is one.
     pub fn status(self) -> Option<u16> {
         match self {
             Self::Status(status) => Some(status),
@@ -124,13 +124,13 @@ impl ErrorKind {
         }
     }
 
-    /// Whether the same request may well succeed a little later, as far as the kind alone can tell;
-    /// [`Error::is_transient`] knows more.
+    /// Whether the same request may succeed a little later, judging by the kind alone; [`Error::is_transient`]
+    /// knows more.
     pub fn is_transient(self) -> bool {
         match self {
             Self::Status(code) => {
-                // Of the server's own failures all but those that say that it will never do it; the others
-                // pass, those that proxies have made up (520 to 530, 598, 599) too.
+                // Server errors pass, including those that proxies invented (520 to 530, 598, 599), except the
+                // ones that mean "never".
                 let is_for_good = matches!(code, 501 | 505 | 506 | 508 | 510 | 511);
                 matches!(code, 408 | 425 | 429) || (500..=599).contains(&code) && !is_for_good
             }
@@ -146,7 +146,7 @@ impl ErrorKind {
             Self::Status(408 | 425) | Self::Broken | Self::Stalled | Self::Connect => Advice::RunAgain,
             Self::Interrupted | Self::Cancelled => Advice::RunAgain,
             Self::Status(429 | 503) => Advice::RunAgainWhenLessBusy,
-            // They will be answered in the same way tomorrow.
+            // The response will be the same tomorrow.
             Self::Status(501 | 505 | 506 | 508 | 510) => Advice::CheckUrl,
             Self::Status(511) => Advice::LogInToNetwork,
             Self::Status(500..=599) => Advice::RunAgainWhenServerWorks,
@@ -179,19 +179,19 @@ impl Serialize for ErrorKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Blame {
-    /// The server's, a proxy's or the network's.
+    /// The server, a proxy or the network.
     Peer,
-    /// The user's: an argument, a list, a name that is taken.
+    /// The user: an argument, a list, a name that is taken.
     User,
-    /// This machine's: disk, permissions, another process.
+    /// This machine: disk, permissions, another process.
     Machine,
-    /// Ours; please report it.
+    /// Towline itself; please report it.
     Towline,
 }
 
 /// An error of the engine.
 ///
-/// `Display` gives one line: what happened, where, and after how many tries. What to do next is
+/// `Display` gives one line: what happened, where, and after how many attempts. What to do next is in
 /// [`Error::advice`].
 #[derive(Clone)]
 pub struct Error(Box<Inner>);
@@ -209,7 +209,7 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of this kind; `message` says what happened in a clause without a full stop.
+    /// An error of this kind; `message` is a clause without a full stop that says what happened.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let message = message.into();
         Self(Box::new(Inner {
@@ -224,7 +224,7 @@ impl Error {
         }))
     }
 
-    /// An error of reading or writing `path`: out of room is told apart from the rest.
+    /// An error from reading or writing `path`. A full disk gets its own kind.
     pub fn storage(action: &str, path: &Path, source: io::Error) -> Self {
         let kind = match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::DiskFull,
@@ -240,40 +240,40 @@ impl Error {
         self
     }
 
-    /// Adds the path that it is about.
+    /// Adds the path that the error is about.
     #[must_use]
     pub fn with_path(mut self, path: impl Into<PathBuf>) -> Self {
         self.0.path = Some(path.into());
         self
     }
 
-    /// Adds how often it was tried.
+    /// Adds the number of attempts.
     #[must_use]
     pub fn with_attempts(mut self, attempts: u32) -> Self {
         self.0.attempts = attempts;
         self
     }
 
-    /// Says whether it may pass, where that is not the same for all errors of the kind.
+    /// Sets whether the error is transient, overriding the default of its kind.
     #[must_use]
     pub fn with_transient(mut self, is_transient: bool) -> Self {
         self.0.is_transient = Some(is_transient);
         self
     }
 
-    /// Says what to do next, where that is not the same for all errors of the kind.
+    /// Sets what to do next, overriding the default of its kind.
     #[must_use]
     pub fn with_advice(mut self, advice: Advice) -> Self {
         self.0.advice = Some(advice);
         self
     }
 
-    /// Whether it was said that another try is of no use, whatever its kind.
+    /// Whether the error was marked as not worth a retry, whatever its kind.
     pub(crate) fn is_final(&self) -> bool {
         self.0.is_transient == Some(false)
     }
 
-    /// Somebody else has the lock; says who, if it was found out.
+    /// Somebody else holds the lock; names the holder if known.
     pub(crate) fn locked(what: &str, path: &Path, source: io::Error) -> Self {
         let message = match source.get_ref() {
             Some(holder) => format!("{what}: {holder}"),
@@ -282,10 +282,10 @@ impl Error {
         Self::new(ErrorKind::Locked, message).with_path(path).with_source(source)
     }
 
-    /// Whether this machine has run out of something that comes back: descriptors, ports, threads.
+    /// Whether this machine ran out of something that becomes available again: descriptors, ports, threads.
     pub(crate) fn is_scarcity(&self) -> bool {
         if self.kind() == ErrorKind::Locked {
-            // The system says EAGAIN of a lock that somebody holds, too.
+            // A lock that somebody else holds is EAGAIN too.
             return false;
         }
         let mut cause = StdError::source(self);
@@ -316,12 +316,12 @@ impl Error {
         self.0.kind.blame()
     }
 
-    /// Whether the same request may well succeed a little later.
+    /// Whether the same request may succeed a little later.
     pub fn is_transient(&self) -> bool {
         self.0.is_transient.unwrap_or_else(|| self.0.kind.is_transient())
     }
 
-    /// What happened, without URL, path and tries.
+    /// What happened, without URL, path and attempts.
     pub fn message(&self) -> &str {
         &self.0.message
     }
@@ -331,12 +331,12 @@ impl Error {
         self.0.url.as_deref()
     }
 
-    /// The path that it is about.
+    /// The path that the error is about.
     pub fn path(&self) -> Option<&Path> {
         self.0.path.as_deref()
     }
 
-    /// How often it was tried; 0 where trying is not what it is about.
+    /// The number of attempts; 0 where retries do not apply.
     pub fn attempts(&self) -> u32 {
         self.0.attempts
     }
@@ -382,12 +382,12 @@ impl StdError for Error {
     }
 }
 
-/// An error or the first of its causes that is of this type.
+/// The first error of this type among `error` and its causes.
 pub(crate) fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
     std::iter::successors(Some(error), |cause| (*cause).source()).find_map(|cause| cause.downcast_ref())
 }
 
-/// The operating system's words without "(os error N)", which tells a person nothing.
+/// The operating system's message without "(os error N)", which tells a person nothing.
 pub(crate) fn plain_io(error: &io::Error) -> String {
     let text = error.to_string();
     match text.find(" (os error") {

@@ -1,5 +1,5 @@
-//! What a session says while it runs. Events are the only progress interface: the terminal, the
-//! JSON stream and the status file are all made of them. They hold no secrets.
+//! What a session reports while it runs. Events are the only progress interface: the terminal, the JSON stream
+//! and the status file are all built from them. They contain no secrets.
 
 use std::path::PathBuf;
 
@@ -15,125 +15,125 @@ use crate::job::JobId;
 pub enum Event {
     /// Work on a file has begun.
     Started {
-        /// Which job.
+        /// The job.
         job: JobId,
         /// Its URL, without secrets.
         url: String,
     },
-    /// The server has answered: name, length and how it will be fetched are known.
+    /// The server has responded: name, length and how to fetch the file are known.
     Answered {
-        /// Which job.
+        /// The job.
         job: JobId,
         /// The URL after redirects, without secrets.
         url: String,
-        /// Where it will be when it is complete.
+        /// The final path of the file.
         path: PathBuf,
-        /// Its length, if the server says.
+        /// Its length, if the server reports it.
         total_bytes: Option<u64>,
-        /// What an earlier run left and is not fetched again.
+        /// Bytes from an earlier run that are not fetched again.
         resumed_bytes: u64,
-        /// `HTTP/1.1` or `HTTP/2`; nothing where an earlier run left the beginning and nobody was asked yet.
+        /// `HTTP/1.1` or `HTTP/2`; `None` on a resume before any request.
         protocol: Option<&'static str>,
     },
-    /// Ranges turned out to work, or not to; without them one connection goes on alone.
+    /// Range requests turned out to work, or not to; without them, one connection continues alone.
     Ranges {
-        /// Which job.
+        /// The job.
         job: JobId,
         /// Whether the file is fetched in pieces.
         segmented: bool,
     },
-    /// A transient failure; it will be tried again.
+    /// A transient failure; a retry follows.
     Retrying {
-        /// Which job.
+        /// The job.
         job: JobId,
         /// What happened.
         error: ErrorReport,
-        /// The coming try, from 2 on.
+        /// The number of the next attempt, from 2 on.
         attempt: u32,
-        /// How long is waited before it, milliseconds.
+        /// The wait before the retry, in milliseconds.
         wait_ms: u64,
     },
-    /// What had come cannot be used, and the file begins again from its first byte.
+    /// The existing data cannot be used, and the file starts over from its first byte.
     Restarted {
-        /// Which job.
+        /// The job.
         job: JobId,
         /// Why.
         reason: String,
     },
-    /// Something that the user should know and that stops nothing.
+    /// Something that the user should know but that stops nothing.
     Warning {
-        /// Which job, if it is about one.
+        /// The job, if it is about one.
         job: Option<JobId>,
-        /// What.
+        /// The text.
         message: String,
     },
-    /// Something odd that changes nothing; only who looks closely wants to know.
+    /// Something odd that changes nothing; of interest only for a close look.
     Remark {
-        /// Which job.
+        /// The job.
         job: JobId,
-        /// What.
+        /// The text.
         message: String,
     },
-    /// One of several sources of a file brings nothing any more; those that are left go on.
+    /// A source of a file was dropped; the remaining ones continue.
     SourceDropped {
-        /// Which job.
+        /// The job.
         job: JobId,
-        /// Which source: the URL that was given, without secrets.
+        /// The source: the URL as given, without secrets.
         url: String,
         /// Why.
         error: ErrorReport,
-        /// How many are left; with none, the file fails.
+        /// Sources left; with none, the file fails.
         sources_left: u32,
     },
-    /// What each source of a file with mirrors brought; said right before the file's end, if
-    /// something came.
+    /// What each source of a file with mirrors contributed; sent right before the file ends, if any bytes
+    /// arrived.
     Sources {
-        /// Which job.
+        /// The job.
         job: JobId,
         /// In the order in which they were given.
         sources: Vec<SourceShare>,
     },
-    /// How everything stands; several times a second.
+    /// Overall progress; several times a second.
     Progress(Progress),
     /// A file is complete under its final name.
     Finished {
-        /// Which job.
+        /// The job.
         job: JobId,
         /// Its URL, without secrets.
         url: String,
-        /// Where it is.
+        /// Its final path.
         path: PathBuf,
-        /// Its length.
+        /// Its length, in bytes.
         bytes: u64,
-        /// What came over the network for it in this run.
+        /// Bytes fetched over the network for it in this run.
         fetched_bytes: u64,
-        /// From its start to now, seconds.
+        /// Seconds since it started.
         seconds: f64,
-        /// How it came to be there.
+        /// How the file got there.
         how: How,
     },
-    /// A file failed; others go on.
+    /// A file failed; the others continue.
     Failed {
-        /// Which job.
+        /// The job.
         job: JobId,
         /// Its URL, without secrets; for a bad list line, the line's number.
         url: String,
         /// Why.
         error: ErrorReport,
     },
-    /// A job was paused; what has come is on the disk.
+    /// A job was paused; what has arrived is on disk.
     Paused {
-        /// Which job.
+        /// The job.
         job: JobId,
     },
-    /// A paused job goes on.
+    /// A paused job continues.
     Resumed {
-        /// Which job.
+        /// The job.
         job: JobId,
     },
-    /// A job was cancelled; it can be resumed by a later run.
+    /// A job was cancelled; a later run can resume it.
     Cancelled {
-        /// Which job.
+        /// The job.
         job: JobId,
         /// Its URL, without secrets.
         url: String,
@@ -142,40 +142,40 @@ pub enum Event {
     Summary(Summary),
 }
 
-/// What one of several sources brought of a file.
+/// What one of several sources contributed to a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SourceShare {
-    /// The URL that was given, without secrets.
+    /// The URL as given, without secrets.
     pub url: String,
-    /// What came from it in this run; bytes that two of them brought count for the first.
+    /// Bytes fetched from it in this run; bytes fetched from two sources count for the first.
     pub fetched_bytes: u64,
-    /// Whether it was dropped on the way.
+    /// Whether it was dropped along the way.
     pub dropped: bool,
 }
 
-/// How a finished file came to be there.
+/// How a finished file got there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum How {
-    /// Fetched, at least in part, by this run.
+    /// Fetched by this run, at least in part.
     Fetched,
-    /// It was there already: the ledger of the batch knows it.
+    /// Already there: the ledger of the batch knows it.
     ThereByLedger,
-    /// It was there already: its attributes hold the server's validator.
+    /// Already there: its note has the server's validator.
     ThereByValidator,
-    /// It was there already: it is as an earlier run left it, and the server tells no version.
+    /// Already there: unchanged since an earlier run, and the server reports no version.
     ThereByNote,
-    /// It was there already: its content was compared with the server's.
+    /// Already there: its content was compared with the server's.
     ThereByContent,
-    /// It was there already: samples of its content were compared with the server's.
+    /// Already there: samples of its content were compared with the server's.
     ThereBySamples,
-    /// It was there already: it has the digest that was asked for.
+    /// Already there: it has the expected digest.
     ThereByDigest,
-    /// It was there already: size and modification time agree with the server's.
+    /// Already there: size and modification time match the server's.
     ThereByTime,
-    /// It was there already: only the size could be compared.
+    /// Already there: only the size could be compared.
     ThereBySize,
-    /// Another file has the name and was to be left alone.
+    /// Another file has the name and was left alone, as requested.
     Skipped,
 }
 
@@ -186,12 +186,12 @@ impl How {
     }
 }
 
-/// How everything stands.
+/// Overall progress.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Progress {
-    /// Files complete, those that were there already included.
+    /// Complete files, including those already there.
     pub done_files: u64,
-    /// Of those, the ones that were there already.
+    /// Of those, the ones already there.
     pub there_files: u64,
     /// Files that failed.
     pub failed_files: u64,
@@ -201,7 +201,7 @@ pub struct Progress {
     pub total_files: u64,
     /// Whether `total_files` is final; if not, it is "at least".
     pub total_files_exact: bool,
-    /// Bytes on the disk of all files that were begun, resumed ones included.
+    /// Bytes on disk of all started files, including resumed bytes.
     pub done_bytes: u64,
     /// Bytes of all files whose length is known.
     pub total_bytes: u64,
@@ -209,39 +209,39 @@ pub struct Progress {
     pub total_bytes_exact: bool,
     /// Bytes fetched by this run; bytes fetched twice count once.
     pub fetched_bytes: u64,
-    /// Bytes a second of late (about 3 s).
+    /// Recent bytes per second (over about 3 s).
     pub rate_bps: u64,
-    /// Time left, seconds, where it can be said.
+    /// Seconds left, where that can be estimated.
     pub eta_seconds: Option<u64>,
-    /// Connections open.
+    /// Open connections.
     pub connections: u32,
-    /// Since the session began, seconds.
+    /// Seconds since the session began.
     pub elapsed_seconds: f64,
-    /// Files being worked on, those that began first first; at most [`Progress::FILES_MAX`].
+    /// Files in progress, in the order in which they started; up to [`Progress::FILES_MAX`].
     pub files: Vec<FileProgress>,
-    /// How many more are being worked on.
+    /// How many more files are in progress.
     pub more_files: u64,
 }
 
 impl Progress {
-    /// So many files are listed at most.
+    /// The most files listed.
     pub const FILES_MAX: usize = 8;
 }
 
-/// How one file stands.
+/// The progress of one file.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FileProgress {
-    /// Which job.
+    /// The job.
     pub job: JobId,
-    /// Its final path, as far as it is known.
+    /// Its final path, if known by now.
     pub path: PathBuf,
     /// Bytes on the disk.
     pub done_bytes: u64,
     /// Its length, if known.
     pub total_bytes: Option<u64>,
-    /// Bytes a second of late.
+    /// Recent bytes per second.
     pub rate_bps: u64,
-    /// Connections (or HTTP/2 streams) that bring it.
+    /// Connections (or HTTP/2 streams) that fetch it.
     pub connections: u32,
     /// What is being done.
     pub state: FileState,
@@ -251,11 +251,11 @@ pub struct FileProgress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FileState {
-    /// Asking the server.
+    /// Waiting for the server's response.
     Connecting,
-    /// Bytes come.
+    /// Bytes are arriving.
     Downloading,
-    /// Waiting before the next try.
+    /// Waiting before the next attempt.
     Waiting,
     /// Its digest is being computed.
     Verifying,
@@ -268,9 +268,9 @@ pub enum FileState {
 /// How a session ended.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Summary {
-    /// Files complete, those that were there already included.
+    /// Complete files, including those already there.
     pub done_files: u64,
-    /// Of those, the ones that were there already.
+    /// Of those, the ones already there.
     pub there_files: u64,
     /// Of those, the ones where only the size could be compared.
     pub there_by_size_files: u64,
@@ -280,30 +280,30 @@ pub struct Summary {
     pub cancelled_files: u64,
     /// Files known.
     pub total_files: u64,
-    /// Whether `total_files` is all there is; an interrupted run may not have read the whole list.
+    /// Whether `total_files` is everything; an interrupted run may not have read the whole list.
     pub total_files_exact: bool,
-    /// Bytes of the files that are complete.
+    /// Bytes of the complete files.
     pub done_bytes: u64,
     /// Bytes fetched by this run.
     pub fetched_bytes: u64,
-    /// Files that were begun, are not complete, and can be gone on with.
+    /// Files that were started, are incomplete, and can be resumed.
     pub unfinished_files: u64,
-    /// Of those, the bytes that are on the disk.
+    /// Bytes of those files that are on disk.
     pub kept_bytes: u64,
-    /// Of those, all bytes.
+    /// Total bytes of those files.
     pub unfinished_bytes: u64,
-    /// How long it took, seconds.
+    /// Duration in seconds.
     pub seconds: f64,
-    /// Whether it was interrupted.
+    /// Whether the session was interrupted.
     pub interrupted: bool,
-    /// The first failures, at most [`Summary::FAILURES_MAX`].
+    /// The first failures, up to [`Summary::FAILURES_MAX`].
     pub failures: Vec<Failure>,
-    /// The kinds that occurred among all failures, each once.
+    /// The distinct kinds of all failures.
     pub failure_kinds: Vec<ErrorKind>,
 }
 
 impl Summary {
-    /// So many failures are kept in full at most.
+    /// The most failures kept in full.
     pub const FAILURES_MAX: usize = 100;
 }
 
@@ -316,26 +316,26 @@ pub struct Failure {
     pub error: ErrorReport,
 }
 
-/// An [`Error`] as events show it.
+/// An [`Error`] as it appears in events.
 #[derive(Clone, Debug, Serialize)]
 pub struct ErrorReport {
     /// What went wrong.
     pub kind: ErrorKind,
-    /// The status that the server answered with, if that is it.
+    /// The HTTP status of the response, if that is the error.
     pub status: Option<u16>,
     /// Whose fault it is.
     pub blame: Blame,
     /// What happened.
     pub message: String,
-    /// The path that it is about.
+    /// The path that the error is about.
     pub path: Option<PathBuf>,
-    /// How often it was tried.
+    /// The number of attempts.
     pub attempts: u32,
-    /// What to do next; `advice_code` in its JSON.
+    /// What to do next; `advice_code` in JSON.
     #[serde(rename = "advice_code")]
     pub advice: Option<Advice>,
-    /// The same in words; `advice` in its JSON. The engine has none: a program adds its own before it
-    /// writes an event down.
+    /// The advice in words; `advice` in JSON. The engine leaves it empty: a program fills it in before it
+    /// writes an event.
     #[serde(rename = "advice")]
     pub advice_words: Option<&'static str>,
 }
@@ -355,9 +355,9 @@ impl From<&Error> for ErrorReport {
     }
 }
 
-/// Takes the events of a session, in order, on a thread of its own.
+/// Takes the events of a session, in order, on its own thread.
 ///
-/// A slow reporter slows the start of new files, never the transfer of running ones.
+/// A slow reporter delays the start of new files, but never running transfers.
 pub trait Reporter: Send {
     /// Takes one event.
     fn report(&mut self, event: &Event);

@@ -1,7 +1,7 @@
-//! Places at which a test holds this process while another one runs, so that what happens in between
-//! is no matter of luck. Only in debug builds, and only where `TOWLINE_FAILPOINT=NAME:PATH` names the
-//! place: who comes there makes the file `PATH.reached` and waits for `PATH.go`. No state but what the
-//! environment said; runs on whichever thread comes by.
+//! Points where a test holds this process while another one runs, so that the outcome does not depend on luck.
+//! Only in debug builds, and only where `TOWLINE_FAILPOINT=NAME:PATH` names the point: a thread that reaches it
+//! creates the file `PATH.reached` and waits for `PATH.go`. No state beyond the environment; runs on whichever
+//! thread gets there.
 
 use std::env;
 use std::fs::File;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 const VARIABLE: &str = "TOWLINE_FAILPOINT";
 const LOOK_EVERY: Duration = Duration::from_millis(2);
-/// A test that has failed releases nobody.
+/// A failed test releases nobody.
 const HELD_MAX: Duration = Duration::from_secs(90);
 
 /// Waits here if the environment says so.
@@ -31,7 +31,7 @@ fn wait(name: &str) {
         Some((name.to_owned(), PathBuf::from(path)))
     });
     let Some((_, path)) = held.as_ref().filter(|(held, _)| held == name) else { return };
-    // Without the file the test waits in vain, and says so.
+    // Without the file, the test times out and reports it.
     let _ = File::create(path.with_extension("reached"));
     let go = path.with_extension("go");
     let since = Instant::now();

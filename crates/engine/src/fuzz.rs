@@ -1,8 +1,8 @@
-//! Bodies for fuzzing: each hands bytes of a stranger to a parser and panics if that breaks a promise.
-//! Pure. `tests/fuzz.rs` searches with them; the crate in `fuzz/` hands them to libFuzzer.
+//! Fuzz bodies: each passes untrusted bytes to a parser and panics if a guarantee is broken. Pure.
+//! `tests/fuzz.rs` searches with them; the crate in `fuzz/` passes them to libFuzzer.
 //!
-//! What a body returns tells one outcome from another: a search goes on from bytes that brought a new
-//! one. To add a body: a function here, its line in [`TARGETS`], a test with seeds in `tests/fuzz.rs`.
+//! A body's return value identifies the outcome: a search continues from bytes that produced a new one. To add
+//! a body: a function here, its line in [`TARGETS`], a test with seeds in `tests/fuzz.rs`.
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
@@ -23,7 +23,7 @@ use crate::name::{NameRules, safe};
 use crate::ranges::ByteRange;
 use crate::secret::{key_url, shown_url};
 
-/// What is done with bytes.
+/// A fuzz body: takes bytes and returns the outcome.
 pub type Body = fn(&[u8]) -> u64;
 
 /// All bodies, by name.
@@ -40,23 +40,23 @@ pub const TARGETS: [(&str, Body); 10] = [
     ("canary", canary),
 ];
 
-/// Names that are devices on some systems, with whatever extension.
+/// Names that are devices on some systems, with any extension.
 const DEVICES: [&str; 22] = [
     "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9", "lpt1", "lpt2",
     "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9",
 ];
-/// 255, less the longest suffix of ours.
+/// 255, minus the longest suffix of ours.
 const NAME_BYTES_MAX: usize = 238;
-/// What makes the canary panic.
+/// The bytes that make the canary panic.
 const CANARY: &[u8] = b"tow!";
 
-/// `NAME.towline.json`: the bytes as they are, and as the body of a journal whose CRC is right, which no
-/// search would find.
+/// `NAME.towline.json`: the bytes as they are, and as the body of a journal with a valid CRC, which a search
+/// would not find.
 pub fn journal(bytes: &[u8]) -> u64 {
     shape(&(decoded(bytes), decoded(&with_body(bytes))))
 }
 
-/// `Content-Range`: what is read lies inside of the length, and is read again as it is written.
+/// `Content-Range`: a parsed range lies within the length, and parses to the same value after formatting.
 pub fn content_range(bytes: &[u8]) -> u64 {
     let Some(read) = ranges::parse(&String::from_utf8_lossy(bytes)) else { return shape(&"none") };
     let total = read.total.map_or_else(|| "*".to_owned(), |total| total.to_string());
@@ -75,8 +75,8 @@ pub fn content_range(bytes: &[u8]) -> u64 {
     shape(&(read.range.is_some(), read.total.is_some()))
 }
 
-/// `Repr-Digest` and its kin: one digest at most is chosen, the same however often it is read, and
-/// what is odd is told in words that can be shown.
+/// `Repr-Digest` and similar fields: at most one digest is chosen, the same on every read, and complaints are
+/// printable.
 pub fn server_digest(bytes: &[u8]) -> u64 {
     let Ok(value) = HeaderValue::from_bytes(bytes) else { return shape(&"no header") };
     let mut seen = Vec::new();
@@ -92,7 +92,7 @@ pub fn server_digest(bytes: &[u8]) -> u64 {
     shape(&seen)
 }
 
-/// `Content-Disposition`: the name in it can be made safe.
+/// `Content-Disposition`: its file name can be made safe.
 pub fn content_disposition(bytes: &[u8]) -> u64 {
     let Some(name) = disposition::file_name(bytes) else { return shape(&"none") };
     assert!(!name.is_empty(), "an empty name was taken for one");
@@ -106,7 +106,7 @@ pub fn name(bytes: &[u8]) -> u64 {
     shape(&(safe_name(&text), of_url.ok()))
 }
 
-/// `Retry-After`: nobody waits for ever, and later no longer than before.
+/// `Retry-After`: the wait is bounded, and does not grow as time passes.
 pub fn retry_after(bytes: &[u8]) -> u64 {
     let text = String::from_utf8_lossy(bytes);
     let now = UNIX_EPOCH + Duration::from_secs(784_111_777);
@@ -117,13 +117,13 @@ pub fn retry_after(bytes: &[u8]) -> u64 {
     shape(&(wait.is_zero(), wait == patience::RETRY_AFTER_MAX))
 }
 
-/// A list of URLs: each line is nothing, what can be fetched, or a complaint that can be printed.
+/// A list of URLs: each line is nothing, something to fetch, or a printable complaint.
 pub fn list(bytes: &[u8]) -> u64 {
     let lines = bytes.split(|byte| *byte == b'\n').zip(1..);
     shape(&lines.map(|(line, number)| list_line(number, line)).collect::<BTreeSet<u64>>())
 }
 
-/// `ETag` and `Last-Modified`: a version is never another one than itself, also after it was written.
+/// `ETag` and `Last-Modified`: a version never differs from itself, not even after a round trip.
 pub fn validator(bytes: &[u8]) -> u64 {
     let Ok(value) = HeaderValue::from_bytes(bytes) else { return shape(&"no value") };
     let mut headers = HeaderMap::new();
@@ -139,7 +139,7 @@ pub fn validator(bytes: &[u8]) -> u64 {
     shape(&(is_weak, read.last_modified.is_some()))
 }
 
-/// `ALGORITHM=HEX`: the digest has its length, and is read again as it is written.
+/// `ALGORITHM=HEX`: the digest has the right length, and survives a round trip.
 pub fn checksum(bytes: &[u8]) -> u64 {
     match String::from_utf8_lossy(bytes).parse::<Checksum>() {
         Ok(read) => {
@@ -151,20 +151,19 @@ pub fn checksum(bytes: &[u8]) -> u64 {
     }
 }
 
-/// Has a mistake on purpose: it panics behind four certain bytes. A search that does not find that
-/// would find nothing else.
+/// Has a planted bug: it panics on four specific bytes. A search that misses it would find nothing else either.
 pub fn canary(bytes: &[u8]) -> u64 {
     let right = bytes.iter().zip(CANARY).take_while(|(byte, wanted)| byte == wanted).count();
     assert!(right < CANARY.len(), "the planted mistake");
     right as u64
 }
 
-/// What comes of the text of a journal.
+/// The outcome of decoding a journal's text.
 fn decoded(text: &[u8]) -> u64 {
     let journal = match Journal::decode(text) {
         Ok(journal) => journal,
         Err(JournalError::Newer(_)) => return shape(&"newer"),
-        // The words without what of the text is in them.
+        // The words of the error, without those that quote the text.
         Err(JournalError::Damaged(why)) => return shape(&why.split_whitespace().take(3).collect::<Vec<_>>()),
     };
     let total_bytes = journal.identity.total_bytes;
@@ -177,7 +176,7 @@ fn decoded(text: &[u8]) -> u64 {
     outcome
 }
 
-/// What comes of a line of a list.
+/// The outcome of a line of a list.
 fn list_line(number: u64, line: &[u8]) -> u64 {
     match parse_line(number, line) {
         Line::Nothing => shape(&"nothing"),
@@ -212,7 +211,7 @@ fn without_secrets(url: &Url) -> (bool, bool) {
     (url.password().is_some(), url.query().is_some())
 }
 
-/// Fails if a file's own name, as a list gives it, leaves the directory.
+/// Fails if an output name from a list leaves the directory.
 fn output(output: Option<&Path>) -> Option<bool> {
     let checked = safe::check_output(output?);
     if let Ok(clean) = &checked {
@@ -235,7 +234,7 @@ fn safe_name(name: &str) -> u64 {
     shape(&(safe == name, length, safe.starts_with('_'), safe.ends_with('_')))
 }
 
-/// Fails unless this is a name that can do no harm anywhere.
+/// Fails unless this name is harmless everywhere.
 fn harmless(name: &str) {
     assert!((1..=NAME_BYTES_MAX).contains(&name.len()), "{} bytes: {name:?}", name.len());
     let components: Vec<Component<'_>> = Path::new(name).components().collect();
@@ -251,7 +250,7 @@ fn harmless(name: &str) {
     }
 }
 
-/// What controls a terminal, or the direction of writing.
+/// Characters that control a terminal or the text direction.
 fn is_misleading(char: char) -> bool {
     char.is_control()
         || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -1,16 +1,15 @@
-//! The download engine of Towline: brings files here, whole, fast, and never lies about what is on
-//! the disk.
+//! The download engine of Towline: fetches whole files, fast, and never lies about what is on disk.
 //!
-//! - A final name only ever holds content that is complete by the rules of its protocol, and that has
-//!   its digest where there is one; until then it is `NAME.towline`.
-//! - What has come is kept: a journal beside the partial file is saved each half second, and nothing
-//!   is given up because of a single answer.
-//! - One file comes over several connections where the server serves ranges and says enough of its
-//!   version, and many files come at once. What an answer says is worth what [`evidence`] makes of
-//!   it; what it does not say proves nothing.
+//! - A final name only ever holds content that is complete by the rules of its protocol, and that matches its
+//!   digest if there is one; until then the file is `NAME.towline`.
+//! - Fetched data is kept: a journal beside the partial file is saved every half second, and no single response
+//!   makes the engine give data up.
+//! - A file uses several connections where the server supports ranges and identifies its version well enough,
+//!   and many files download at once. [`evidence`] decides what a response proves; what a response does not say
+//!   proves nothing.
 //!
-//! One call does a whole download ([`download()`]); a [`Session`] fetches many files, takes commands
-//! while it runs and tells what happens as [`Event`]s.
+//! [`download()`] runs a whole download in one call; a [`Session`] fetches many files, takes commands while it
+//! runs and reports [`Event`]s.
 //!
 //! ```no_run
 //! use towline_engine::{JobSpec, Options, Session};
@@ -24,7 +23,7 @@
 //! # Ok::<(), towline_engine::Error>(())
 //! ```
 //!
-//! The engine knows no terminal, no flags, no signals and no exit codes; those belong to programs.
+//! The engine has no terminal, flags, signals or exit codes; those belong to programs.
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
@@ -64,7 +63,7 @@ mod rate_limit;
 mod source;
 mod worker;
 
-// Tests in here and tests of whole sessions share a file system in memory, under one name.
+// Unit tests and whole-session tests share an in-memory file system, under one crate name.
 #[cfg(test)]
 extern crate self as towline_engine;
 

@@ -1,4 +1,4 @@
-//! What a session is told once, before it runs. Parsed values only: nobody checks them again.
+//! The settings of a session, fixed before it runs. Parsed values only: nobody checks them again.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,43 +11,43 @@ use url::Url;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// Where files go; relative outputs are below it. Created if missing.
+    /// The output directory; relative outputs are below it. Created if missing.
     pub dir: PathBuf,
-    /// Connections for one file: exactly up to this many once ranges are proven; `None` adapts, up to 8.
+    /// Up to this many connections for one file, once ranges are proven; `None` adapts, up to 8.
     pub connections: Option<usize>,
-    /// Files at once.
+    /// Maximum number of files at once.
     pub jobs: usize,
-    /// Connections to one host at once.
+    /// Maximum number of connections to one host.
     pub max_per_host: usize,
-    /// Connections at once.
+    /// Maximum number of connections in total.
     pub max_connections: usize,
-    /// Most worker threads; one is started and more are added while they are busy.
+    /// Maximum number of worker threads; starts with one and adds more while they are busy.
     pub threads: usize,
-    /// Smallest piece worth a connection, bytes.
+    /// Smallest piece worth a connection, in bytes.
     pub piece_size_bytes: u64,
-    /// How often progress is synced and journalled (the step).
+    /// How often progress is synced and saved to the journal (the step).
     pub save_interval: Duration,
-    /// Go on with what is there; `false` forgets it and starts again.
+    /// Resume existing data; `false` discards it and starts over.
     pub resume: bool,
-    /// What to do when another file has the final name.
+    /// What to do if another file has the final name.
     pub existing: Existing,
-    /// A file of the same size under the final name counts as the file, without any other evidence.
+    /// Accept a file of the same size under the final name as the file, without any other evidence.
     pub trust_size: bool,
-    /// Take an HTML page under a name that is none (`a.iso`) for the file.
+    /// Accept an HTML page even if the name says otherwise (`a.iso`).
     pub accept_html: bool,
-    /// A file that is larger is refused; `None` is unlimited.
+    /// Refuse files larger than this many bytes; `None` is unlimited.
     pub max_size_bytes: Option<u64>,
-    /// Bytes a second over everything; `None` is unlimited.
+    /// Total rate limit in bytes per second; `None` is unlimited.
     pub limit_rate_bps: Option<u64>,
-    /// Bytes a second from one host, within that; `None` is unlimited.
+    /// Rate limit per host in bytes per second, within the total; `None` is unlimited.
     pub limit_rate_per_host_bps: Option<u64>,
-    /// What publishing and the journal wait for.
+    /// What publishing and saving a journal wait for.
     pub durability: Durability,
-    /// Try again what failed for good in an earlier run of the same batch.
+    /// Retry what failed permanently in an earlier run of the same batch.
     pub retry_failed: bool,
     /// How requests are made.
     pub http: HttpOptions,
-    /// Seed of jitter; `None` takes one from the system.
+    /// Seed for jitter; `None` uses a seed from the system.
     pub seed: Option<u64>,
 }
 
@@ -78,28 +78,28 @@ impl Default for Options {
     }
 }
 
-/// What to do when another file has the final name.
+/// What to do if another file has the final name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Existing {
-    /// Fail and say which options there are.
+    /// Fail and name the choices.
     #[default]
     Fail,
-    /// Replace it once the new content is complete.
+    /// Replace the existing file once the new content is complete.
     Overwrite,
-    /// Take the next free numbered name.
+    /// Use the next free numbered name.
     AutoRename,
-    /// Leave it and count the entry as done.
+    /// Leave the existing file and count the entry as done.
     Skip,
 }
 
 /// What publishing a file and saving a journal wait for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
-    /// Data is synced before a journal claims it and before a file gets its final name.
+    /// Sync data before a journal claims it and before a file gets its final name.
     #[default]
     Full,
-    /// Survives a crash of the program, not of the machine: nothing is synced.
+    /// Sync nothing: survives a crash of the program, but not of the machine.
     Process,
 }
 
@@ -107,7 +107,7 @@ pub enum Durability {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct HttpOptions {
-    /// Sent with each request to the origin that the user named, and to no other.
+    /// Headers sent with each request, to the origin that the user named and no other.
     pub headers: HeaderMap,
     /// The `User-Agent`, unless `headers` has one.
     pub user_agent: HeaderValue,
@@ -115,21 +115,21 @@ pub struct HttpOptions {
     pub proxy: ProxyChoice,
     /// Accept any certificate.
     pub insecure: bool,
-    /// Trust the authorities in this PEM file as well.
+    /// Also trust the authorities in this PEM file.
     pub ca_file: Option<PathBuf>,
-    /// Let `https` be redirected to `http`.
+    /// Allow redirects from `https` to `http`.
     pub allow_downgrade: bool,
-    /// For name lookup, connection and TLS handshake together.
+    /// Timeout for name lookup, connection and TLS handshake together.
     pub connect_timeout: Duration,
-    /// A connection without a byte for so long is replaced.
+    /// Replace a connection after this long without data.
     pub stall_timeout: Duration,
-    /// How long the head of an answer is waited for, once the request is sent.
+    /// How long to wait for the head of the response, once the request is sent.
     pub response_timeout: Duration,
-    /// How often a piece that brings nothing new is tried again.
+    /// Retries for a piece that makes no progress.
     pub retries: u32,
     /// Which HTTP versions may be used.
     pub version: HttpVersion,
-    /// Compare the content with the digest that the server gives, unless the job has its own.
+    /// Check the content against the server's digest, unless the job has its own.
     pub server_digests: bool,
 }
 
@@ -154,23 +154,22 @@ impl Default for HttpOptions {
 
 /// Where proxies come from.
 ///
-/// What is set and cannot be used keeps a session from being built; it never means a direct
-/// connection.
+/// A session with an unusable setting fails to build; it never falls back to a direct connection.
 #[derive(Clone, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProxyChoice {
-    /// `http_proxy`, `https_proxy`, `all_proxy`, `no_proxy` and their upper-case forms, as curl reads
-    /// them. `HTTP_PROXY` counts too, except in a CGI program.
+    /// `http_proxy`, `https_proxy`, `all_proxy`, `no_proxy` and their upper-case forms, read the way curl does.
+    /// `HTTP_PROXY` counts too, except in a CGI program.
     #[default]
     Environment,
-    /// This one for everything (`http`, `https`, `socks5`, `socks5h`), but for the hosts in the list.
+    /// This one for everything (`http`, `https`, `socks5`, `socks5h`), except the listed hosts.
     Use {
-        /// The proxy, with credentials if it wants some.
+        /// The proxy, with credentials if it needs them.
         url: Url,
-        /// Hosts that are reached directly, as in `no_proxy`.
+        /// Hosts to connect to directly, as in `no_proxy`.
         except: String,
     },
-    /// None at all.
+    /// No proxy.
     Direct,
 }
 
@@ -191,11 +190,11 @@ impl fmt::Debug for ProxyChoice {
 /// Which HTTP versions may be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HttpVersion {
-    /// HTTP/1.1 for pieces of large files, HTTP/2 where it is offered for whole small ones.
+    /// HTTP/1.1 for pieces of large files; HTTP/2, where offered, for small files fetched whole.
     #[default]
     Auto,
     /// HTTP/1.1 only.
     Http1,
-    /// HTTP/2 for everything over TLS, where it is offered.
+    /// HTTP/2 for everything over TLS, where offered.
     Http2,
 }

@@ -1,16 +1,16 @@
-//! What a finished file must hash to, and who said so. The user is always believed; the server only
-//! where the user said nothing. Plain values, compared by the dispatcher and the committer.
+//! The digest that a finished file must have, and who said so. The user's digest always counts; the server's
+//! only if the user gave none. Plain values, checked by the dispatcher and the committer.
 
 use crate::checksum::Checksum;
 use crate::error::{Advice, Error, ErrorKind};
 use crate::http::digest::ServerDigest;
 
-/// A digest that the content was promised to have.
+/// A digest that the content should have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Promise {
-    /// Asked for by the user.
+    /// From the user.
     Asked(Checksum),
-    /// Given by the server.
+    /// From the server.
     Given(ServerDigest),
 }
 
@@ -22,7 +22,7 @@ impl Promise {
         }
     }
 
-    /// Whether keeping it proves that the content is right: what a server gives may be a CRC.
+    /// Whether a match proves that the content is right: the server's digest may be only a CRC.
     pub(crate) fn proves(&self) -> bool {
         match self {
             Self::Asked(_) => true,
@@ -30,12 +30,12 @@ impl Promise {
         }
     }
 
-    /// Whether the content with this digest is the one that was promised.
+    /// Whether this digest of the content matches.
     pub(crate) fn is_kept_by(&self, found: &[u8]) -> bool {
         self.checksum().digest() == found
     }
 
-    /// The error of content that has this digest instead.
+    /// The error for content with this digest instead.
     pub(crate) fn broken_by(&self, found: &[u8]) -> Error {
         let algorithm = self.checksum().algorithm();
         let found = Checksum::new(algorithm, found.to_vec()).map_or_else(String::new, |it| it.to_string());

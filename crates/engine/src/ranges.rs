@@ -22,7 +22,7 @@ impl ByteRange {
         self.end.saturating_sub(self.start)
     }
 
-    /// Whether it holds no byte.
+    /// Whether it contains no byte.
     pub fn is_empty(self) -> bool {
         self.end <= self.start
     }
@@ -46,7 +46,7 @@ impl RangeSet {
         Self::default()
     }
 
-    /// Adds a range; what touches or overlaps is merged.
+    /// Adds a range, merging it with ranges that it touches or overlaps.
     pub fn insert(&mut self, range: ByteRange) {
         if range.is_empty() {
             return;
@@ -61,7 +61,7 @@ impl RangeSet {
         self.ranges.splice(from..to, [merged]);
     }
 
-    /// Takes a range out.
+    /// Removes a range.
     pub fn remove(&mut self, range: ByteRange) {
         if range.is_empty() {
             return;
@@ -77,23 +77,23 @@ impl RangeSet {
         self.ranges.splice(from..to, left);
     }
 
-    /// How many bytes it holds.
+    /// The number of bytes in the set.
     pub fn covered(&self) -> u64 {
         self.ranges.iter().map(|range| range.len()).sum()
     }
 
-    /// Whether it holds nothing.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty()
     }
 
-    /// Whether it holds every byte of `range`.
+    /// Whether the set contains every byte of `range`.
     pub fn contains(&self, range: ByteRange) -> bool {
         let at = self.ranges.partition_point(|have| have.end < range.end);
         range.is_empty() || self.ranges.get(at).is_some_and(|have| have.start <= range.start)
     }
 
-    /// Whether any byte of `range` is covered.
+    /// Whether the set contains any byte of `range`.
     pub fn overlaps(&self, range: ByteRange) -> bool {
         let at = self.ranges.partition_point(|have| have.end <= range.start);
         !range.is_empty() && self.ranges.get(at).is_some_and(|have| have.start < range.end)
@@ -104,7 +104,7 @@ impl RangeSet {
         self.ranges.iter().copied()
     }
 
-    /// What is missing of `0..total`, in order.
+    /// The missing parts of `0..total`, in order.
     pub fn gaps(&self, total: u64) -> impl Iterator<Item = ByteRange> + '_ {
         let starts = std::iter::once(0).chain(self.ranges.iter().map(|range| range.end));
         let ends = self.ranges.iter().map(|range| range.start).chain(std::iter::once(total));

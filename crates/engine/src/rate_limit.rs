@@ -1,5 +1,5 @@
-//! Rate limits: token buckets that workers draw from. One is over everything; each host may have one within
-//! it, and each file one of its own within both.
+//! Rate limits: token buckets that workers draw from. One covers everything; each host may have one within it,
+//! and each file its own within both.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use parking_lot::Mutex;
 
 use crate::http::origin::Origin;
 
-/// A burst of this length is let through at once.
+/// How long a burst may be.
 const BURST: Duration = Duration::from_millis(50);
-/// Above this number, hosts that nothing comes from are forgotten.
+/// Above this number, forget hosts without transfers.
 const HOSTS_KEPT_MAX: usize = 1024;
 
-/// Bytes a second, or no limit.
+/// Bytes per second, or no limit.
 #[derive(Debug)]
 pub(crate) struct RateLimit {
     state: Mutex<State>,
@@ -23,7 +23,7 @@ pub(crate) struct RateLimit {
 #[derive(Debug)]
 struct State {
     bps: Option<u64>,
-    /// When everything that was let through so far will have been paid for.
+    /// When everything taken so far will be paid for.
     paid_until: Option<Instant>,
 }
 
@@ -36,7 +36,7 @@ impl RateLimit {
         *self.state.lock() = State { bps, paid_until: None };
     }
 
-    /// Takes `bytes` and says how long to wait before the next.
+    /// Takes `bytes` and returns how long to wait before the next call.
     pub(crate) fn take(&self, bytes: usize, now: Instant) -> Duration {
         let mut state = self.state.lock();
         let Some(bps) = state.bps else { return Duration::ZERO };
@@ -52,7 +52,7 @@ impl RateLimit {
     }
 }
 
-/// The limits of one request besides that of everything: its job's and its host's.
+/// The limits of one request besides the total: its job's and its host's.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RateLimits {
     job: Option<Arc<RateLimit>>,
@@ -65,8 +65,8 @@ impl RateLimits {
     }
 }
 
-/// The limits of hosts, all of one rate. A host has one from the first request on, so that a rate that is
-/// set later holds for what is under way too.
+/// The limits of hosts, all with the same rate. A host has one from its first request on, so that a rate set
+/// later also applies to transfers in flight.
 #[derive(Debug)]
 pub(crate) struct HostLimits {
     bps: Option<u64>,

@@ -1,4 +1,4 @@
-//! Sizes as people read them.
+//! Human-readable sizes.
 
 /// Bytes with a 1024-based unit and about three digits: `512 B`, `1.25 MiB`, `12.5 GiB`.
 ///

@@ -1,4 +1,4 @@
-//! How jobs stand, and what may be asked and changed of them while a session runs.
+//! The state of jobs, and the ways to query and change them while a session runs.
 
 use std::path::PathBuf;
 
@@ -7,45 +7,45 @@ use serde::Serialize;
 use crate::event::{ErrorReport, FileState, How};
 use crate::job::JobId;
 
-/// How one job stands. It holds no secrets.
+/// The state of one job. Contains no secrets.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct JobStatus {
-    /// Which job.
+    /// The job.
     pub id: JobId,
     /// Its URL, without secrets.
     pub url: String,
-    /// Where it is or will be, as far as that is known.
+    /// Its final path, if known by now.
     pub path: Option<PathBuf>,
-    /// Where it is on its way.
+    /// Its current state.
     pub state: JobState,
-    /// Bytes on the disk.
+    /// Bytes on disk.
     pub done_bytes: u64,
     /// Its length, if known.
     pub total_bytes: Option<u64>,
-    /// Bytes a second now.
+    /// Current bytes per second.
     pub rate_bps: u64,
-    /// Its connections now.
+    /// Current connections.
     pub connections: u32,
 }
 
-/// Where a job is on its way.
+/// The state of a job.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum JobState {
     /// In the queue.
     Waiting,
-    /// Being worked on.
+    /// In progress.
     Active {
-        /// At what.
+        /// What is being done.
         doing: FileState,
     },
-    /// Stopped by a command.
+    /// Paused by a command.
     Paused,
     /// Complete under its final name.
     Done {
-        /// How it came to be there.
+        /// How the file got there.
         how: How,
     },
     /// Failed.
@@ -53,36 +53,36 @@ pub enum JobState {
         /// Why.
         error: ErrorReport,
     },
-    /// Given up by a command; it can be resumed.
+    /// Cancelled by a command; it can be resumed.
     Cancelled,
 }
 
 impl JobState {
-    /// Whether nothing more will happen to it.
+    /// Whether the job has ended.
     pub fn has_ended(&self) -> bool {
         matches!(self, Self::Done { .. } | Self::Failed { .. } | Self::Cancelled)
     }
 }
 
-/// Which jobs are wanted.
+/// Selects jobs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JobFilter {
     /// All that the session knows.
     #[default]
     All,
-    /// Those in the queue.
+    /// Jobs in the queue.
     Waiting,
-    /// Those that are worked on.
+    /// Jobs in progress.
     Active,
-    /// Those that are paused.
+    /// Paused jobs.
     Paused,
-    /// Those that have ended, as far back as the session remembers.
+    /// Ended jobs, as far back as the session remembers.
     Ended,
 }
 
 impl JobFilter {
-    /// Whether a job in this state is wanted.
+    /// Whether the filter matches this state.
     pub fn fits(self, state: &JobState) -> bool {
         match self {
             Self::All => true,
@@ -94,44 +94,44 @@ impl JobFilter {
     }
 }
 
-/// Some jobs, by their ids.
+/// A page of jobs, ordered by id.
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct JobPage {
     /// The jobs.
     pub jobs: Vec<JobStatus>,
-    /// What to ask for the next page with; `None` after the last.
+    /// Pass this to get the next page; `None` after the last.
     pub next: Option<JobId>,
 }
 
-/// What is to be changed of a job; what is `None` stays.
+/// Changes to a job; `None` leaves a value unchanged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JobChange {
-    /// Its connections.
+    /// Its maximum number of connections.
     pub connections: Option<usize>,
-    /// Its rate, bytes a second; `Some(None)` is unlimited.
+    /// Its rate limit in bytes per second; `Some(None)` is unlimited.
     pub limit_rate_bps: Option<Option<u64>>,
     /// Its priority, while it waits.
     pub priority: Option<i32>,
 }
 
 impl JobChange {
-    /// Fetches it over exactly up to this many connections from now on; those that are open stay.
+    /// Uses up to this many connections from now on; open ones stay.
     #[must_use]
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = Some(connections.max(1));
         self
     }
 
-    /// Limits its rate from now on; `None` is unlimited.
+    /// Limits the rate from now on; `None` is unlimited.
     #[must_use]
     pub fn limit_rate(mut self, bps: Option<u64>) -> Self {
         self.limit_rate_bps = Some(bps);
         self
     }
 
-    /// Lets it begin before those of a lower priority.
+    /// Sets the priority; higher ones start first.
     #[must_use]
     pub fn priority(mut self, priority: i32) -> Self {
         self.priority = Some(priority);

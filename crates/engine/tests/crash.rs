@@ -1,9 +1,9 @@
-//! Crash enumeration: the power goes after each operation of a download, and of what was not synced
-//! by then some survives. No journal claims what is not there, no final name has wrong bytes, what
-//! was said to be fetched is there; and the next run brings the file.
+//! Crash enumeration: the power fails after each operation of a download, and only some of the unsynced data
+//! survives. No journal claims missing data, no final name has wrong bytes, files reported as fetched exist,
+//! and the next run completes the file.
 //!
-//! `TOWLINE_CRASH_SEEDS=n` tries so many outcomes of each crash. A failure prints the line that
-//! replays it: `TOWLINE_CRASH=NAME:CALL:SEED`.
+//! `TOWLINE_CRASH_SEEDS=n` tries n outcomes of each crash. A failure prints the line that replays it:
+//! `TOWLINE_CRASH=NAME:CALL:SEED`.
 
 #[expect(dead_code, reason = "the torture test uses the rest")]
 mod support;
@@ -18,13 +18,13 @@ use crate::support::storage::TestStorage;
 use crate::support::{Expected, NESTED, REPLACED, SEGMENTED, SINGLE, STORED, STORED_NAMED, Scenario, Urls};
 use crate::support::{batch, each};
 
-/// Outcomes of each crash that are looked at.
+/// How many outcomes of each crash to check.
 const SEEDS: u64 = 8;
-/// One of so many is resumed, too.
+/// One in this many is resumed as well.
 const RESUMED_OF: u64 = 8;
-/// Threads take turns in another order each time, so a replay records the download so often at most.
+/// Threads interleave differently each time, so a replay records the download up to this many times.
 const REPLAYS: u64 = 20;
-/// How many places a batch is stopped at.
+/// At how many points a batch is stopped.
 const STOPS: usize = 24;
 const STOPS_SEED: u64 = 9;
 
@@ -58,8 +58,8 @@ fn a_file_in_a_new_directory_survives_a_crash_at_each_call() {
     crash_at_each_call(&NESTED);
 }
 
-/// The whole program stops here, not only the disk: what it notes in its ledger must be on the disk
-/// by then, and a ledger that is trusted must not hide what is missing.
+/// The whole program stops here, not just the disk: what its ledger records must be on disk by then, and a
+/// trusted ledger must not hide missing files.
 #[test]
 fn a_batch_survives_a_crash_and_its_ledger_is_never_ahead() {
     let began = Instant::now();
@@ -76,20 +76,20 @@ fn a_batch_survives_a_crash_and_its_ledger_is_never_ahead() {
     say(&format!("crash batch: {stopped} runs stopped and resumed, {seconds:.1} s"));
 }
 
-/// After which operation the power goes, and what survives.
+/// After which operation the power fails, and what survives.
 #[derive(Clone, Copy)]
 struct Case {
     call: u64,
     seed: u64,
 }
 
-/// What `TOWLINE_CRASH` asks for.
+/// The request in `TOWLINE_CRASH`.
 struct Replay;
 
 enum Asked {
     Nothing,
     This(Case),
-    /// Of another test.
+    /// For another test.
     Another,
 }
 
@@ -111,7 +111,7 @@ fn replay(name: &str, case: Case, what: &str) -> String {
     format!("{what}\nreplay: TOWLINE_CRASH={name}:{call}:{seed} cargo test -p towline-engine --test crash")
 }
 
-/// Of a download from its beginning, and of one that goes on after a crash.
+/// For a new download, and for one resumed after a crash.
 fn crash_at_each_call(scenario: &Scenario) {
     let (_origin, urls) = scenario.serve();
     crash_from(scenario.name, scenario, &urls, || Ok(scenario.storage()));
@@ -141,12 +141,12 @@ fn crash_from(name: &str, scenario: &Scenario, urls: &Urls, start: impl Fn() -> 
     }
 }
 
-/// A download of which the disk after each operation is known.
+/// A download with the recorded state of the disk after each operation.
 struct Recorded {
     storage: TestStorage,
     expected: Expected,
     calls: u64,
-    /// How many operations there had been when it was said to be fetched.
+    /// How many operations had run when it was reported as fetched.
     fetched_after: u64,
 }
 
@@ -171,7 +171,7 @@ impl Recorded {
         (0..=self.calls).flat_map(|call| (0..seeds).map(move |seed| Case { call, seed })).collect()
     }
 
-    /// Looks at what one crash leaves and goes on from there; 1 if it did.
+    /// Checks what one crash leaves, and resumes from there if asked; 1 if it did.
     fn check(&self, scenario: &Scenario, urls: &Urls, case: Case, is_resumed: bool) -> Result<u64, String> {
         if case.call > self.calls {
             return Ok(0);
@@ -200,7 +200,7 @@ impl Recorded {
     }
 }
 
-/// Places to stop a batch at: a sample, or each of them several times.
+/// Points to stop a batch at: a sample, or each of them several times.
 fn stops(list: &str) -> Vec<Case> {
     let place = batch::Place::new(list);
     let storage = place.storage();
@@ -216,8 +216,8 @@ fn stops(list: &str) -> Vec<Case> {
     cases
 }
 
-/// Stops a batch, and runs it again on the file system of this machine with what survived; 1 if it
-/// had not ended by then.
+/// Stops a batch and runs it again on this machine's file system with what survived; 1 if it had not ended by
+/// then.
 fn stop_batch(list: &str, case: Case) -> Result<u64, String> {
     let place = batch::Place::new(list);
     let (storage, expected) = (place.storage(), place.expected());

@@ -1,10 +1,8 @@
-//! Looks for bytes that make a parser panic or break a promise: seeds are changed under proptest, and
-//! what brings a new outcome is changed further. That a planted mistake is found shows that such a
-//! search finds something.
+//! Searches for bytes that make a parser panic or break a guarantee: proptest mutates the seeds, and inputs
+//! with a new outcome are mutated further. A planted bug shows that the search can find something.
 //!
-//! `TOWLINE_FUZZ_SECONDS=120` gives each target so long. A failure prints the bytes; once the mistake is
-//! mended, they belong among the seeds. Runs with the feature `fuzz`; `fuzz/` is for a fuzzer that
-//! watches coverage.
+//! `TOWLINE_FUZZ_SECONDS=120` gives each target this long. A failure prints the bytes; once the bug is fixed,
+//! they belong among the seeds. Runs with the feature `fuzz`; `fuzz/` is for a coverage-guided fuzzer.
 
 #![cfg(feature = "fuzz")]
 
@@ -18,19 +16,19 @@ use towline_engine::fuzz::{Body, TARGETS};
 use towline_origin::hostile_dispositions;
 use towline_testkit::{number, say};
 
-/// How often a body runs if nobody says how long.
+/// How often to run a body if no duration is given.
 const EXECUTIONS: u32 = 20_000;
-/// The planted mistake is looked for so often at most; some tens of thousands do.
+/// The most attempts to find the planted bug; some tens of thousands suffice.
 const CANARY_EXECUTIONS: u32 = 1_000_000;
-/// Longer inputs are cut.
+/// Longer inputs are truncated.
 const INPUT_BYTES_MAX: usize = 2048;
-/// So many inputs are kept to be changed further.
+/// The most inputs kept for further mutation.
 const CORPUS_MAX: usize = 512;
 const STEPS_MAX: usize = 6;
 const SHRINKS_MAX: u32 = 5_000;
 
-/// One change of an input: which sort, where, and what. All zeros change nothing, so proptest makes a
-/// failing input smaller by itself.
+/// One mutation of an input: its kind, position and value. All zeros change nothing, so proptest can shrink a
+/// failing input.
 type Step = (u8, u64, u64);
 
 #[test]
@@ -235,7 +233,7 @@ fn a_planted_mistake_is_found() {
     search.say("canary, found", began);
 }
 
-/// Searches for a while and fails with what is found.
+/// Searches for a while and fails with what it finds.
 fn search(name: &str, seeds: &[&[u8]], tokens: &[&'static [u8]]) {
     let began = Instant::now();
     let search = Search::new(name, seeds, tokens);
@@ -252,19 +250,19 @@ fn search(name: &str, seeds: &[&[u8]], tokens: &[&'static [u8]]) {
     search.say(name, began);
 }
 
-/// A search under way.
+/// A search in progress.
 struct Search {
     body: Body,
     tokens: Vec<&'static [u8]>,
-    /// The seeds, and what brought a new outcome.
+    /// The seeds, and inputs with new outcomes.
     corpus: RefCell<Vec<Vec<u8>>>,
     outcomes: RefCell<HashSet<u64>>,
     executions: Cell<u64>,
-    /// A body has panicked, and proptest makes its input smaller: the corpus must stay as it is.
+    /// A body has panicked, and proptest is shrinking its input: the corpus must not change.
     is_frozen: Cell<bool>,
 }
 
-/// The smallest input that was found to fail.
+/// The smallest failing input found.
 #[derive(Debug)]
 struct Found {
     input: Vec<u8>,
@@ -272,7 +270,7 @@ struct Found {
 }
 
 impl Search {
-    /// Begins with the seeds, which must be survived.
+    /// Starts with the seeds, which must pass.
     fn new(name: &str, seeds: &[&[u8]], tokens: &[&'static [u8]]) -> Self {
         let (_, body) = TARGETS.into_iter().find(|(target, _)| *target == name).expect("a target of this name");
         let search = Self {
@@ -289,7 +287,7 @@ impl Search {
         search
     }
 
-    /// Runs the body so often.
+    /// Runs the body this many times.
     fn run(&self, executions: u32) -> Result<(), Found> {
         let config =
             Config { cases: executions, failure_persistence: None, max_shrink_iters: SHRINKS_MAX, ..Config::default() };
@@ -318,8 +316,8 @@ impl Search {
         }
     }
 
-    /// The input that these changes give. Every other time it is made of one of the newest two, which
-    /// have come farthest.
+    /// The input after these mutations. Every other time it is based on one of the newest two, which got
+    /// furthest.
     fn made(&self, choice: u64, steps: &[Step]) -> Vec<u8> {
         let corpus = self.corpus.borrow();
         let count = corpus.len();
@@ -335,7 +333,7 @@ impl Search {
         input
     }
 
-    /// Says the figures also if the test succeeds, past the harness, which would keep them.
+    /// Prints the figures even if the test succeeds, bypassing the harness, which would capture them.
     fn say(&self, name: &str, began: Instant) {
         let (executions, outcomes) = (self.executions.get(), self.outcomes.borrow().len());
         let seconds = began.elapsed().as_secs_f64();
@@ -382,7 +380,7 @@ fn change(input: &mut Vec<u8>, (sort, at, what): Step, tokens: &[&[u8]], corpus:
     }
 }
 
-/// One of `count` places, every other time one of the first eight: much is decided there.
+/// One of `count` positions, every other time one of the first eight, where much is decided.
 fn placed(at: u64, count: usize) -> usize {
     picked(at / 2, if at.is_multiple_of(2) { count.min(8) } else { count })
 }
@@ -392,7 +390,7 @@ fn picked(choice: u64, count: usize) -> usize {
     (choice % count as u64) as usize
 }
 
-/// Names that a server could think of.
+/// Names that a hostile server may choose.
 fn hostile_names() -> Vec<Vec<u8>> {
     let spaces = " ".repeat(232);
     let mut names: Vec<Vec<u8>> = [
@@ -412,7 +410,7 @@ fn hostile_names() -> Vec<Vec<u8>> {
     .into();
     names.push("\u{e4}".repeat(200).into_bytes());
     names.push(format!("{}.towline.json", "x".repeat(231)).into_bytes());
-    // A number takes the place of what keeps it from being a device.
+    // The number replaces what kept it from being a device name.
     names.push(format!("con{spaces}x.iso").into_bytes());
     names
 }

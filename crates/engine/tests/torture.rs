@@ -1,10 +1,10 @@
-//! Torture: each call to the storage fails in turn, in each way, once and for good; then the same
-//! command is run again, and must bring the file. Wrong bytes never have the final name, and no
-//! journal claims what the disk does not have.
+//! Torture: each storage call fails in turn, in each way, once and permanently; then the same command runs
+//! again and must complete the file. The final name never has wrong bytes, and no journal claims what the disk
+//! does not have.
 //!
-//! Calls come in another order each time, as threads take turns. So that each place is met, some
-//! numbers beyond the count of an undisturbed run are tried too; those that did not fail are not
-//! counted. `TOWLINE_TORTURE_SAMPLE=n` takes larger samples where not every call is tried.
+//! The order of calls differs each time, because threads interleave. To reach each call, some numbers beyond
+//! the count of an undisturbed run are tried too; those that did not fail are not counted.
+//! `TOWLINE_TORTURE_SAMPLE=n` takes larger samples where not every call is tried.
 
 #[expect(dead_code, reason = "the crash enumeration uses the rest")]
 mod support;
@@ -25,12 +25,12 @@ use crate::support::storage::{Fault, FaultError, TestStorage};
 use crate::support::{LARGE, REPLACED, SEGMENTED, SINGLE, STORED, STORED_NAMED, Scenario, Urls};
 use crate::support::{batch, each};
 
-/// Tried beyond the count of an undisturbed run.
+/// How many calls to try beyond the count of an undisturbed run.
 const CALLS_MORE: u64 = 3;
-/// How many of the faults of a larger download are tried.
+/// How many faults of a larger download to try.
 const SAMPLE: u64 = 60;
 const SAMPLE_SEED: u64 = 4;
-/// What may be found after a power cut at the end is looked at so often.
+/// How many outcomes of a power cut at the end to check.
 const CRASHES: u64 = 4;
 /// The seed of a crash that loses nothing.
 const EVERYTHING: u64 = 1;
@@ -91,8 +91,8 @@ fn failing_calls_of_a_batch_are_survived_and_its_ledger_is_never_ahead() {
     torture_all("batch", storage.calls(), &cases, |fault| torture_batch(&list, fault));
 }
 
-/// Two files; while the first one's save waits for the disk, bytes of both keep coming, and a stop
-/// does not wait for the disk either.
+/// Two files; while the first one's save waits for the disk, bytes of both keep arriving, and a stop does not
+/// wait for the disk either.
 #[test]
 fn a_disk_whose_syncs_take_three_seconds_is_no_stall_and_holds_up_neither_other_files_nor_a_stop() {
     const RATE_BPS: u64 = 500_000;
@@ -118,7 +118,7 @@ fn a_disk_whose_syncs_take_three_seconds_is_no_stall_and_holds_up_neither_other_
         handle.add(JobSpec::new(origin.url(path).parse().unwrap())).unwrap();
     }
     let running = thread::spawn(move || session.run());
-    // Three seconds' worth of both: a sync has been going on for most of that time.
+    // Three seconds' worth of both: a sync has been running for most of that time.
     let until = Instant::now() + Duration::from_secs(30);
     while handle.snapshot().is_none_or(|progress| progress.fetched_bytes < 2 * 3 * RATE_BPS) {
         assert!(Instant::now() < until, "the bytes stopped coming: {:?}", handle.snapshot());
@@ -137,14 +137,14 @@ fn torture_from_the_beginning(scenario: &Scenario) {
     torture_each_call(scenario.name, scenario, &urls, || scenario.storage());
 }
 
-/// Tries every fault of a download that begins with such a disk.
+/// Tries every fault of a download that starts with this disk.
 fn torture_each_call(name: &str, scenario: &Scenario, urls: &Urls, start: impl Fn() -> TestStorage + Sync) {
     let (calls, writes) = count(scenario, urls, &start());
     let cases = all_faults(calls, writes);
     torture_all(name, calls, &cases, |fault| torture(scenario, urls, &start(), fault));
 }
 
-/// Tries all faults and tells how many calls were made to fail.
+/// Tries all faults and prints how many calls failed.
 fn torture_all(name: &str, calls: u64, cases: &[Fault], torture: impl Fn(Fault) -> Result<u64, String> + Sync) {
     let began = Instant::now();
     let failed = each(cases, |fault| torture(*fault).map_err(|what| format!("{name}, {fault:?}: {what}")));
@@ -171,7 +171,7 @@ fn all_faults(calls: u64, writes: u64) -> Vec<Fault> {
     faults
 }
 
-/// The same ones each time, unless more are asked for.
+/// The same ones each time, unless more are requested.
 fn sample(mut faults: Vec<Fault>) -> Vec<Fault> {
     Rng::with_seed(SAMPLE_SEED).shuffle(&mut faults);
     faults.truncate(number("TOWLINE_TORTURE_SAMPLE").unwrap_or(SAMPLE) as usize);
@@ -193,7 +193,7 @@ fn torture(scenario: &Scenario, urls: &Urls, storage: &TestStorage, fault: Fault
     if resumed.summary.done_files != 1 {
         return Err(format!("the second run did not bring it: {:?}", resumed.summary.failures));
     }
-    // What was published over a sync that had failed before is wrong only after a power cut.
+    // Publishing despite a failed sync becomes visible only after a power cut.
     let complaint = (0..CRASHES).find_map(|seed| storage.crashed(seed).look(|disk| expected.wrong(disk)));
     match complaint {
         Some(complaint) => Err(format!("after a power cut at the end: {complaint}")),

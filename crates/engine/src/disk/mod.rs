@@ -1,6 +1,6 @@
-//! The two threads that wait for the disk, so that neither dispatcher nor workers do. The opener
-//! looks for files and opens them; the committer syncs, publishes and saves. They are two, so that
-//! a slow sync does not hold up the beginning of other files.
+//! The two threads that wait for the disk, so that neither the dispatcher nor the workers do. The opener checks
+//! for files and opens them; the committer syncs, publishes and saves. There are two so that a slow sync does
+//! not delay the start of other files.
 
 pub(crate) mod committer;
 pub(crate) mod opener;
@@ -18,11 +18,11 @@ use parking_lot::{Condvar, Mutex};
 use crate::job::JobId;
 use crate::storage::PartFile;
 
-/// What a disk may take for what was asked before.
+/// How long a disk may take to finish earlier requests.
 const RELEASE_MAX: Duration = Duration::from_secs(30);
 
-/// The partial files that are open, by job, each with the name of its file. Removing one closes and
-/// unlocks it once nobody writes.
+/// The open partial files by job, each with the path of its file. Removing one closes and unlocks it once
+/// nobody writes to it.
 #[derive(Clone, Default)]
 pub(crate) struct Parts(Arc<Shared>);
 
@@ -35,7 +35,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     open: HashMap<JobId, OpenFile>,
-    /// Those that the committer has been asked to release and has not yet, and how often.
+    /// Jobs whose files the committer has still to release, and how often.
     releasing: HashMap<JobId, u32>,
 }
 
@@ -54,12 +54,12 @@ impl Parts {
         self.remove_open(job).map(|(_, part)| part)
     }
 
-    /// The same, with the name of its file.
+    /// Like `remove`, and also returns the path of the file.
     pub(crate) fn remove_open(&self, job: JobId) -> Option<OpenFile> {
         self.0.state.lock().open.remove(&job)
     }
 
-    /// The same, unless the job has another file open by now: one that got another name.
+    /// Like `remove`, unless the job has another file open by now because its name changed.
     pub(crate) fn remove_of(&self, job: JobId, path: &Path) -> Option<Arc<dyn PartFile>> {
         let mut state = self.0.state.lock();
         match state.open.get(&job) {
@@ -68,12 +68,12 @@ impl Parts {
         }
     }
 
-    /// The committer is asked to release a job's file.
+    /// Notes that the committer was asked to release a job's file.
     pub(crate) fn will_release(&self, job: JobId) {
         *self.0.state.lock().releasing.entry(job).or_default() += 1;
     }
 
-    /// It has done so.
+    /// Notes that the committer has released it.
     pub(crate) fn released(&self, job: JobId) {
         let mut state = self.0.state.lock();
         if let Entry::Occupied(mut waiting) = state.releasing.entry(job) {
@@ -85,8 +85,8 @@ impl Parts {
         }
     }
 
-    /// Waits until nothing of a job is to be released: it would meet its own lock. The committer may be
-    /// syncing; it is not waited for longer than a disk may take.
+    /// Waits until no release is pending for a job, which would otherwise run into its own lock. The committer
+    /// may be syncing, so the wait is bounded by what a disk may take.
     pub(crate) fn wait_released(&self, job: JobId) {
         let mut state = self.0.state.lock();
         let is_releasing = |state: &mut State| state.releasing.contains_key(&job);

@@ -1,8 +1,7 @@
-//! The opener's thread: looks for files under a name, opens and reserves partial files. It never
-//! waits for data to be synced.
+//! The opener thread: checks whether files exist, opens and reserves partial files. It never waits for a sync.
 //!
-//! A partial file is ours if a journal beside it fits it. What is not ours is never written to: it
-//! is set aside under a free name if it is a plain file, and is an error otherwise.
+//! A partial file is ours if a journal beside it matches it. The opener never writes to anything else: it sets
+//! a plain file aside under a free name, and reports an error for the rest.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -28,12 +27,12 @@ use crate::ranges::RangeSet;
 use crate::size::bytes as shown_bytes;
 use crate::storage::{OpenPart, PartFile, Stat, StatKind, Storage};
 
-/// So many directories are remembered at most.
+/// The most directories to remember.
 const DIRECTORIES_KNOWN_MAX: usize = 4096;
-/// So much room is reserved at first; more follows ahead of what comes, for a length is only a claim.
+/// How much space to reserve at first; more follows as data arrives, because a length is only a claim.
 const RESERVED_FIRST_BYTES: u64 = 64 << 20;
 
-/// So much of a file shows whether anything is in it.
+/// How much of a file to read to see whether it has any content.
 const BEGINNING_BYTES: u64 = 64 << 10;
 
 /// The opener and what it works with.
@@ -43,7 +42,7 @@ pub(crate) struct Opener {
     pub(crate) parts: Parts,
     pub(crate) requests: Queue<OpenRequest>,
     pub(crate) reports: Queue<Message>,
-    /// Directories in which something of an earlier run may lie under another name.
+    /// Whether a directory may hold leftovers of an earlier run under other names.
     pub(crate) leftovers: RefCell<HashMap<PathBuf, bool>>,
 }
 
@@ -57,7 +56,7 @@ impl Opener {
         }
     }
 
-    /// Does what is asked, and says what came of it.
+    /// Handles a request and returns the result.
     pub(crate) fn answer(&self, request: OpenRequest) -> Message {
         match request {
             OpenRequest::Prepare { job, path, look } => {
@@ -99,8 +98,9 @@ impl Opener {
         Ok(prepared)
     }
 
-    /// Whether a file has its final name and its partial one: where files get their names by a link, it was
-    /// stopped between the two. Somebody may have linked what is not whole, which has a journal that says so.
+    /// Whether the file has both its final and its partial name: where publishing links the file, it stopped
+    /// between the two steps. A journal that claims less than the whole means that somebody linked an
+    /// incomplete file.
     fn is_half_published(&self, path: &Path, existing: &Existing, part: Option<&Stat>) -> Result<bool> {
         let is_one = |part: &Stat| {
             let files = part.file.zip(existing.stat.file);
@@ -127,14 +127,14 @@ impl Opener {
         let created = match parent.strip_prefix(&self.dir) {
             Ok(below) if below.as_os_str().is_empty() => return Ok(()),
             Ok(below) => self.storage.create_dirs(&self.dir, below),
-            // An output outside of the directory is the user's own choice.
+            // An output path outside the directory is the user's own choice.
             Err(_) if parent.as_os_str().is_empty() => return Ok(()),
             Err(_) => self.storage.create_dirs(parent, Path::new("")),
         };
         created.map_err(|source| self.not_created(parent, source))
     }
 
-    /// Says what is in the way of a directory, if something is.
+    /// Explains what blocks the creation of a directory, if something does.
     fn not_created(&self, directory: &Path, source: io::Error) -> Error {
         let is_in_the_way = |at: &&Path| {
             self.storage.stat(at).is_ok_and(|stat| stat.is_some_and(|stat| stat.kind != StatKind::Directory))
@@ -149,19 +149,19 @@ impl Opener {
         }
     }
 
-    /// Something has the partial name: ours, with a journal, or in the way.
+    /// Handles an existing partial file: ours if it has a journal, otherwise in the way.
     fn look_at_part(&self, job: JobId, path: &Path, stat: &Stat, look: Look, prepared: &mut Prepared) -> Result<()> {
         let part = part_path(path);
         self.check_ours(&part, stat)?;
         let journal_file = journal_path(path);
         let found = match ours::read_journal(&*self.storage, &journal_file)? {
-            // A build that called it otherwise was stopped between its two renames.
+            // A build that used earlier names was stopped between its two renames.
             Found::Nothing if self.stat(&earlier_part_path(path))?.is_none() => {
                 ours::read_journal(&*self.storage, &earlier_journal_path(path))?
             }
             found => found,
         };
-        // The lock says whether somebody works on it.
+        // The lock tells whether somebody works on it.
         let opened = self.lock(&part, OpenPart::Keep)?;
         let journal = match found {
             Found::Fits(journal) => journal,
@@ -218,12 +218,12 @@ impl Opener {
         Ok(())
     }
 
-    /// Whether a partial file of which nothing was saved is the one that its journal names. One that names none
-    /// was written before the file was made: then nothing is in it.
+    /// Whether a partial file without saved data is the one that its journal names. A journal that names none
+    /// was written before the file was created; then the file must be empty.
     fn is_begun(&self, opened: &dyn PartFile, part: &Path, stat: &Stat, journal: &Journal) -> Result<bool> {
         match journal.file.zip(stat.file) {
             Some((held, found)) => Ok(held.is_same(&found)),
-            // Where files have no numbers, no journal names one.
+            // Where files have no inode numbers, no journal names one.
             None if stat.file.is_none() => Ok(true),
             None => {
                 let mut beginning = vec![0; stat.len_bytes.min(BEGINNING_BYTES) as usize];
@@ -233,10 +233,10 @@ impl Opener {
         }
     }
 
-    /// The journal of the version that is kept beside a partial file, if that is there as it says.
+    /// The journal of the old version kept beside a partial file, if that file is the one it names.
     fn old_version(&self, path: &Path) -> Result<Option<Journal>> {
         let Some(stat) = self.stat(&old_part_path(path))? else { return Ok(None) };
-        // Somebody may have put something of theirs in the place of either.
+        // Somebody may have put their own file in the place of either.
         let Ok(Found::Fits(journal)) = ours::read_journal(&*self.storage, &old_journal_path(path)) else {
             return Ok(None);
         };
@@ -244,7 +244,8 @@ impl Opener {
         Ok((fits && stat.kind == StatKind::File && stat.links == 1).then_some(*journal))
     }
 
-    /// A run was stopped while it exchanged two versions, between the partial files and their journals.
+    /// Uncrosses the journals if a run was stopped while it exchanged two versions, after the partial files and
+    /// before the journals.
     fn uncross(&self, path: &Path, stat: &Stat, journal: &Journal) -> Result<bool> {
         let Some(old_stat) = self.stat(&old_part_path(path))? else { return Ok(false) };
         let Ok(Found::Fits(old)) = ours::read_journal(&*self.storage, &old_journal_path(path)) else {
@@ -261,14 +262,14 @@ impl Opener {
         Ok(true)
     }
 
-    /// Nothing came yet of the version that was to replace the one that is kept beside it: that one gets its
-    /// name back. Says whether there is one.
+    /// Gives the old version its name back if nothing has arrived yet of its replacement. Returns whether there
+    /// is an old version.
     fn takes_old_back(&self, path: &Path) -> Result<bool> {
         if self.old_version(path)?.is_none() {
             return Ok(false);
         }
         let (old_part, old_journal) = (old_part_path(path), old_journal_path(path));
-        // Between any two of these, it is what a kill while it was kept would have left.
+        // A kill between any two of these steps leaves the same state as a kill during `keep_old`.
         self.remove(&part_path(path))?;
         self.remove(&journal_path(path))?;
         self.rename(&old_journal, &journal_path(path), false)?;
@@ -276,7 +277,7 @@ impl Opener {
         Ok(true)
     }
 
-    /// Takes what may never have been written out of what the journal claims, and says so.
+    /// Removes from the journal's claims what may never have been written. Returns a warning if there is any.
     fn doubt(
         &self,
         part: &dyn PartFile,
@@ -300,10 +301,10 @@ impl Opener {
         Ok((doubted > 0).then_some(text))
     }
 
-    /// Nothing has the partial name. A build that called it otherwise may have left something, or a
-    /// run that was stopped while it replaced an old version.
+    /// Handles a missing partial file. A build that used earlier names may have left one, or a run that was
+    /// stopped while it replaced an old version.
     fn look_for_earlier(&self, job: JobId, path: &Path, look: Look, prepared: &mut Prepared) -> Result<()> {
-        // Of the two renames that keep an old version, one may have been the last.
+        // A kill may have come between the two renames that keep an old version.
         let places = [
             (old_part_path(path), old_journal_path(path)),
             (old_part_path(path), journal_path(path)),
@@ -314,7 +315,7 @@ impl Opener {
             let stat = self.stat(&part)?;
             let Ok(Found::Fits(journal)) = ours::read_journal(&*self.storage, &journal_file) else { continue };
             if stat.is_none() && journal_file == old_journal_path(path) {
-                // The last step of removing both was still to come.
+                // The run was stopped just before the last step of removing both.
                 self.remove(&journal_file)?;
             }
             let Some(stat) = stat.filter(|stat| stat.kind == StatKind::File && stat.links == 1) else { continue };
@@ -324,13 +325,13 @@ impl Opener {
             }
             if journal_file == old_journal_path(path) && prepared.existing.is_some() {
                 if prepared.is_replaced(&journal) {
-                    // Its new version was published, and nothing was left to do but to remove it.
+                    // Its replacement was published; only the removal was left to do.
                     self.remove(&part)?;
                     self.remove(&journal_file)?;
                 }
                 continue;
             }
-            // Nobody else may be working on it, and it stays ours while its name changes.
+            // Nobody else may be working on it, and it must stay ours while its name changes.
             let opened = self.lock(&part, OpenPart::Keep)?;
             if journal_file == old_journal_path(path) {
                 self.rename(&journal_file, &journal_path(path), true)?;
@@ -343,7 +344,7 @@ impl Opener {
             return self.look_at_part(job, path, &stat, look, prepared);
         }
         if look == Look::Resume && prepared.existing.is_some() {
-            // A crash between publishing a file and removing its journal leaves that alone.
+            // A crash between publishing a file and removing its journal leaves only the journal.
             let (is_ours, set_aside) = ours::clear_journal_name(&*self.storage, path)?;
             prepared.warnings.extend(set_aside);
             if is_ours {
@@ -353,7 +354,7 @@ impl Opener {
         Ok(())
     }
 
-    /// Looked up once for each directory: hardly ever is there anything.
+    /// Looks once for each directory: leftovers are rare.
     fn may_have_leftovers(&self, path: &Path) -> bool {
         let directory = path.parent().unwrap_or(Path::new(""));
         let mut known = self.leftovers.borrow_mut();
@@ -368,7 +369,7 @@ impl Opener {
         may_have
     }
 
-    /// Whether what has a name of ours can be a file of ours at all. If not, nothing is touched.
+    /// Whether a file with one of our names can be ours at all. If not, nothing is touched.
     fn check_ours(&self, part: &Path, stat: &Stat) -> Result<()> {
         let refused = |what: &str| Err(Error::new(ErrorKind::Storage, what).with_path(part));
         if stat.kind != StatKind::File {
@@ -395,11 +396,11 @@ impl Opener {
         Ok(())
     }
 
-    /// Opens an empty partial file with room for what is to come, its journal first. Says what was set
+    /// Opens an empty partial file and reserves space for it, writing its journal first. Returns what was set
     /// aside for it.
     fn open(&self, open: &Open) -> Result<Option<String>> {
         let Open { job, path, total_bytes, journal, keeps_old } = open;
-        // The lock of what was open before goes first.
+        // Release the lock of the previously open file first.
         let before = self.parts.remove_open(*job);
         let part = part_path(path);
         self.check_room(path, *total_bytes, before.is_some() && *keeps_old)?;
@@ -409,11 +410,11 @@ impl Opener {
         }
         let was_open = before.as_ref().is_some_and(|(open, _)| open == path);
         drop(before);
-        // No journal may claim what is cut off, also after a power cut.
+        // No journal may claim what is truncated, not even after a power cut.
         let (had_journal, foreign) = ours::clear_journal_name(&*self.storage, path)?;
         set_aside = foreign.or(set_aside);
         if !had_journal && !was_open && self.stat(&part)?.is_some_and(|stat| stat.kind == StatKind::File) {
-            // It came since we looked, and is none of ours: those have journals.
+            // It appeared after we looked and is not ours: our partial files have journals.
             let kept = ours::set_aside(&*self.storage, &part, aside_path)?;
             set_aside = Some(format!("{} has no journal; it is kept as {}", part.display(), kept.display()));
         }
@@ -432,7 +433,8 @@ impl Opener {
         Ok(set_aside)
     }
 
-    /// A journal is written before its file is locked; whoever does that at the same time takes ours away.
+    /// The journal is written before its file is locked, so another process that does the same may take ours
+    /// away.
     fn not_written(&self, path: &Path, source: io::Error) -> Error {
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let is_there = self.storage.stat(directory).is_ok_and(|stat| stat.is_some());
@@ -442,7 +444,7 @@ impl Opener {
         }
     }
 
-    /// What is there is ours, as was found before; what came since is not.
+    /// An existing file is ours, as the check above found; one that appeared since is not.
     fn lock_empty(&self, path: &Path) -> Result<Arc<dyn PartFile>> {
         let part = part_path(path);
         if let Some(stat) = self.stat(&part)? {
@@ -465,7 +467,7 @@ impl Opener {
         let Some(free) = self.storage.free_bytes(parent).ok().filter(|free| *free < total) else { return Ok(()) };
         let text = format!("cannot write: {} needed, {} free", shown_bytes(total), shown_bytes(free));
         let error = Error::new(ErrorKind::DiskFull, text).with_path(path);
-        // An empty disk would not do.
+        // Even an empty disk would be too small.
         if self.storage.capacity_bytes(parent).is_ok_and(|capacity| capacity > 0 && capacity < total) {
             return Err(error.with_transient(false).with_advice(Advice::SaveOnLargerDisk));
         }
@@ -499,7 +501,7 @@ impl Opener {
         self.storage.remove(file).map_err(|source| Error::storage("remove", file, source))
     }
 
-    /// Whether the file that has the final name holds these bytes there.
+    /// Whether the final file holds these bytes at `offset`.
     fn compare(&self, path: &Path, offset: u64, content: &[Bytes]) -> Result<bool> {
         let mut position = offset;
         let mut there = Vec::new();

@@ -1,5 +1,5 @@
-//! What is ours among the files that have our names. A journal is ours if it can be read; what is
-//! somebody else's is never written to, but given a free name beside it. Owns nothing.
+//! Tells our files from others with the same names. A journal is ours if it can be read. Files of others are
+//! never written to; they are moved to a free name beside it. Owns no state.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use crate::journal::{JOURNAL_BYTES_MAX, Journal, JournalError};
 use crate::name::{aside_path, damaged_path, journal_path, old_journal_path, old_part_path, part_path};
 use crate::storage::{PartFile, Stat, StatKind, Storage};
 
-/// So many files are set aside beside one at most.
+/// How many files may be set aside beside one file.
 const ASIDE_MAX: u32 = 100;
 
-/// What a journal file says.
+/// What a journal file holds.
 pub(super) enum Found {
     Nothing,
     Fits(Box<Journal>),
@@ -36,8 +36,8 @@ pub(super) fn read_journal(storage: &dyn Storage, file: &Path) -> Result<Found> 
     }
 }
 
-/// Sees to it that a journal may be written for the file at `path`. Says whether one of ours has the
-/// name, and what was set aside because it is none.
+/// Makes sure that a journal can be written for the file at `path`. Returns whether a journal of ours has the
+/// name, and what was set aside because it is not ours.
 pub(super) fn clear_journal_name(storage: &dyn Storage, path: &Path) -> Result<(bool, Option<String>)> {
     clear(storage, &journal_path(path))
 }
@@ -52,8 +52,8 @@ fn clear(storage: &dyn Storage, file: &Path) -> Result<(bool, Option<String>)> {
     Ok((false, Some(text)))
 }
 
-/// Writes a journal once more with the file that it is of, which was opened behind it: whatever else gets that
-/// name is none of ours.
+/// Rewrites a journal with the identity of the file that was opened after it, so that any other file with that
+/// name is not taken for ours.
 pub(super) fn write_identity(
     storage: &dyn Storage,
     path: &Path,
@@ -69,8 +69,8 @@ pub(super) fn write_identity(
     }
 }
 
-/// Keeps the partial file of another version until the new one is complete. Of several it is the first:
-/// what came between was not finished either. Says what was set aside because it is none of ours.
+/// Keeps the partial file of an old version until the new one is complete. Of several versions it keeps the
+/// first; those in between were not finished either. Returns what was set aside because it is not ours.
 pub(super) fn keep_old(storage: &dyn Storage, path: &Path) -> Result<Option<String>> {
     let (part, journal) = (old_part_path(path), old_journal_path(path));
     let (is_ours, mut told) = clear(storage, &journal)?;
@@ -94,12 +94,12 @@ fn stat(storage: &dyn Storage, file: &Path) -> Result<Option<Stat>> {
     storage.stat(file).map_err(|source| Error::storage("look at it", file, source))
 }
 
-/// Gives a file that is not ours to write to a free name beside it.
+/// Moves a file that is not ours to a free name beside it.
 pub(super) fn set_aside(storage: &dyn Storage, file: &Path, named: fn(&Path, u32) -> PathBuf) -> Result<PathBuf> {
     set_aside_as(storage, file, |number| named(file, number))
 }
 
-/// The same under another name than its own with a number.
+/// Like `set_aside`, with a free choice of name for each number.
 pub(super) fn set_aside_as(storage: &dyn Storage, file: &Path, named: impl Fn(u32) -> PathBuf) -> Result<PathBuf> {
     for number in 1..=ASIDE_MAX {
         let mut aside = named(number);

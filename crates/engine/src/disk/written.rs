@@ -1,29 +1,29 @@
-//! What of a partial file was ever written, where that is in doubt. A backup that reads a partial file and
-//! then its journal, while both are written, has a journal that claims more than the file holds; so has one
-//! that somebody cut, or put an older copy into. What is missing was never written, and reads as zeros; so
-//! zeros are not believed, whatever the journal says.
+//! Finds out which claimed bytes of a partial file were ever written, where that is in doubt. If a backup
+//! copies a partial file and then its journal while both are being written, its journal claims more than its
+//! file holds. The same goes for a file that somebody truncated or replaced with an older copy. Bytes that were
+//! never written read as zeros, so zeros are not believed, whatever the journal claims.
 
 use std::io;
 
 use crate::ranges::{ByteRange, RangeSet};
 use crate::storage::PartFile;
 
-/// What is not believed goes in whole blocks of this size; no file system has larger ones.
+/// Doubted bytes are discarded in blocks of this size; no file system has larger ones.
 const BLOCK_BYTES: u64 = 64 << 10;
 
-/// Why it is in doubt.
+/// Why a file is in doubt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Doubt {
     /// It was moved or copied.
     Moved,
-    /// The file system has nothing where the journal claims something. Some leave out zeros that were
-    /// written, so that fewer of them are no sign of anything.
+    /// The file system has holes where the journal claims data. Some file systems turn written zeros into
+    /// holes, so a few zeros prove nothing.
     Hollow,
 }
 
 impl Doubt {
-    /// So many zeros in a row, at a multiple of their number, are content that was never written, or are
-    /// fetched once more for nothing.
+    /// A run of this many zeros, aligned to its length, counts as never written. If it was real content, it is
+    /// fetched again needlessly.
     fn zeros(self) -> &'static [u8] {
         match self {
             Self::Moved => &[0; 16],
@@ -32,20 +32,20 @@ impl Doubt {
     }
 }
 
-/// Whether the journal's claims on a file that nobody moved are in doubt: they go where it has holes.
+/// Whether the claims on a file that nobody moved are in doubt: they are if they overlap holes.
 pub(crate) fn is_hollow(part: &dyn PartFile, claimed: &RangeSet) -> io::Result<bool> {
     Ok(part.holes()?.into_iter().any(|(start, end)| claimed.overlaps(ByteRange::new(start, end))))
 }
 
-/// The holes of a file in which all was written, each with what may be missing beside it: where a hole
-/// begins or ends within a block, the rest of that block is there, as zeros.
+/// The holes of a fully written file, each widened by what may be missing next to it: where a hole starts or
+/// ends within a block, the rest of that block reads as zeros.
 pub(crate) fn holes_in_whole(part: &dyn PartFile, len_bytes: u64) -> Vec<(u64, u64)> {
     let wider =
         |(start, end): (u64, u64)| (start.saturating_sub(BLOCK_BYTES), end.saturating_add(BLOCK_BYTES).min(len_bytes));
     part.holes().unwrap_or_default().into_iter().map(wider).collect()
 }
 
-/// Takes out of `claimed` each block with zeros in a row. Returns how many bytes that were.
+/// Removes from `claimed` each block with a run of zeros. Returns how many bytes were removed.
 pub(crate) fn believe_written(part: &dyn PartFile, claimed: &mut RangeSet, doubt: Doubt) -> io::Result<u64> {
     let before = claimed.covered();
     if doubt == Doubt::Hollow {
@@ -70,13 +70,13 @@ pub(crate) fn believe_written(part: &dyn PartFile, claimed: &mut RangeSet, doubt
     Ok(before - claimed.covered())
 }
 
-/// Whether zeros stand in a row in bytes from `start` of a file.
+/// Whether `bytes`, which start at offset `start` of the file, contain an aligned run of zeros.
 fn has_zeros(bytes: &[u8], start: u64, zeros: &[u8]) -> bool {
     let width = zeros.len();
     let first = start.next_multiple_of(width as u64) - start;
     let (edge, inner) = bytes.split_at((first as usize).min(bytes.len()));
     let chunks = inner.chunks(width);
-    // What is shorter than a row counts if there is nothing else in it: it may go on beside it.
+    // A chunk shorter than a run counts if it is all zeros: the run may continue beyond it.
     std::iter::once(edge).chain(chunks).any(|chunk| !chunk.is_empty() && *chunk == zeros[..chunk.len()])
 }
 

@@ -1,13 +1,13 @@
-//! What the user of the library can do about an error, as a code. The engine knows option fields and no
-//! flags: each program has words of its own for a code.
+//! What the user of the library can do about an error, as a code. The engine knows option fields, not flags:
+//! each program puts a code into its own words.
 
 use serde::Serialize;
 
-/// Makes the enum and the list of its variants, so that the list cannot lack one.
+/// Generates the enum and the list of its variants, so that the list is always complete.
 macro_rules! advice {
     ($($(#[$doc:meta])+ $name:ident,)+) => {
-        /// What to do next. Serialised as a code in snake case (`give_checksum`), which stays the same from
-        /// version to version. "Fetch it again" means with the same options.
+        /// What to do next. Serialised as a code in snake case (`give_checksum`), which stays stable across
+        /// versions. "Fetch it again" means with the same options.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
         #[serde(rename_all = "snake_case")]
         #[non_exhaustive]
@@ -16,18 +16,18 @@ macro_rules! advice {
         }
 
         impl Advice {
-            /// All of them, in the order in which they are declared.
+            /// All codes, in declaration order.
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
         }
     };
 }
 
 advice! {
-    /// Fetch it again: it resumes what is there.
+    /// Fetch it again: it resumes existing data.
     RunAgain,
-    /// Fetch it again: it starts with the first byte, because what came before is set aside.
+    /// Fetch it again: it starts over, because the existing data was set aside.
     RunAgainFromStart,
-    /// Fetch it again once the server has less to do.
+    /// Fetch it again once the server is less busy.
     RunAgainWhenLessBusy,
     /// Fetch it again once the server works.
     RunAgainWhenServerWorks,
@@ -35,13 +35,13 @@ advice! {
     RunAgainWhenFileIsSettled,
     /// Fetch it again; if the server is slow, raise `HttpOptions::stall_timeout`.
     RunAgainOrRaiseStallTimeout,
-    /// Fetch it again; if the server is slow to answer, raise `HttpOptions::response_timeout`.
+    /// Fetch it again; if the server is slow to respond, raise `HttpOptions::response_timeout`.
     RunAgainOrRaiseResponseTimeout,
-    /// Fetch it again; if it fails in the same way, check the address of the proxy.
+    /// Fetch it again; if it fails the same way, check the address of the proxy.
     RunAgainOrCheckProxyAddress,
-    /// Fetch it again; if it fails in the same way, ask the operator of the server.
+    /// Fetch it again; if it fails the same way, ask the operator of the server.
     RunAgainOrAskOperator,
-    /// Fetch it again; if it fails in the same way, the digest or the file on the server is wrong.
+    /// Fetch it again; if it fails the same way, the digest or the file on the server is wrong.
     RunAgainOrCheckDigest,
     /// Fetch it again, or clear `HttpOptions::server_digests`.
     RunAgainOrIgnoreServerDigest,
@@ -72,11 +72,11 @@ advice! {
     LogInToNetwork,
     /// Log in to the server in a browser, or set `Options::accept_html`.
     LogInOrAcceptPage,
-    /// Log in to the server in a browser, then fetch it again: it resumes what is there.
+    /// Log in to the server in a browser, then fetch it again: it resumes existing data.
     LogInThenRunAgain,
     /// Give credentials (`HttpOptions::headers`, `JobOptions::headers`), or get a new link.
     GiveCredentials,
-    /// If the link has expired, give a new one and the same `JobSpec::output`: it resumes what is there.
+    /// If the link has expired, give a new one with the same `JobSpec::output`: it resumes existing data.
     GiveNewLink,
     /// Give the digest of the file in `JobSpec::checksum`.
     GiveChecksum,
@@ -93,9 +93,9 @@ advice! {
     GiveProxyCredentials,
     /// Give the authority that signed the proxy's certificate in `HttpOptions::ca_file`.
     GiveProxyAuthority,
-    /// Check the URL, or ask who runs the proxy: the proxy itself works.
+    /// Check the URL, or ask the operator of the proxy: the proxy itself works.
     CheckUrlOrAskProxyOwner,
-    /// Ask who runs the proxy to allow this, or use another proxy.
+    /// Ask the operator of the proxy to allow this, or use another proxy.
     AskProxyOwner,
     /// Use another proxy, or a local one that authenticates to this one.
     UseOtherProxy,
@@ -104,7 +104,7 @@ advice! {
 
     /// Give your own certificate, or that of your own authority, in `HttpOptions::ca_file`.
     GiveAuthority,
-    /// Give the certificate in `HttpOptions::ca_file` if it is your own and names the host.
+    /// If the certificate is your own and names the host, give it in `HttpOptions::ca_file`.
     GiveOwnCertificate,
     /// Name a PEM file of certificates in `HttpOptions::ca_file`.
     CheckCaFile,
@@ -112,37 +112,38 @@ advice! {
     CheckClock,
     /// Ask the operator of the server.
     AskOperator,
-    /// Ask the operator of the server for newer versions or ciphers of TLS.
+    /// Ask the operator of the server for newer TLS versions or ciphers.
     AskOperatorForNewerTls,
     /// Ask the operator of the server for a valid certificate, or set `HttpOptions::insecure`.
     AskOperatorOrAcceptAnyCertificate,
 
-    /// Say in `Options::existing` what to do with the file that has the name.
+    /// Choose in `Options::existing` what to do with the existing file.
     ChooseExisting,
-    /// Set `Options::trust_size`, or say in `Options::existing` what to do with the file that has the name.
+    /// Set `Options::trust_size`, or choose in `Options::existing` what to do with the existing file.
     TrustSizeOrChooseExisting,
-    /// Move away what has the name, give another `JobSpec::output`, or choose `Existing::AutoRename`.
+    /// Move the existing file away, give another `JobSpec::output`, or choose `Existing::AutoRename`.
     MoveAwayOrRename,
-    /// Choose `Existing::AutoRename`, or give the URLs in a list: both number names that are the same.
+    /// Choose `Existing::AutoRename`, or give the URLs in a list: both number duplicate names.
     NumberNames,
     /// Raise `Options::max_size_bytes` if the file may be that large.
     AllowLargerFile,
 
-    /// Make room, then fetch it again: it resumes what is there.
+    /// Free disk space, then fetch it again: it resumes existing data.
     MakeRoom,
-    /// Make room for the old version and the new one, or clear `Options::resume` to give up the old one.
+    /// Free disk space for both the old version and the new one, or clear `Options::resume` to give up the old
+    /// one.
     MakeRoomOrRestart,
-    /// Save the file on another disk: this file system takes no file that large.
+    /// Save the file on another disk: this file system does not support files of this size.
     SaveOnOtherDisk,
     /// Save the file on a larger disk.
     SaveOnLargerDisk,
-    /// Remove the damaged files that you do not need.
+    /// Remove damaged files that you do not need.
     RemoveDamagedFiles,
     /// Wait for the other process to end, or stop it.
     WaitForOtherProcess,
     /// Use the newer version, or clear `Options::resume` to start over.
     UseNewerVersionOrRestart,
-    /// Raise the limits of threads and memory, or lower `Options::threads`.
+    /// Raise the limits for threads and memory, or lower `Options::threads`.
     RaiseLimitsOrUseFewerThreads,
 }
 

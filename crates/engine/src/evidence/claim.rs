@@ -1,4 +1,4 @@
-//! What one answer, a journal or a note claims of a whole file. Pure values.
+//! What one response, a journal or a note claims about a whole file. Pure values.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,16 +11,16 @@ use crate::secret;
 
 use super::tag::EntityTag;
 
-/// The names of encodings are shorter; what a server echoes in their place is not shown.
+/// Encoding names are shorter; anything else a server sends in their place is not shown.
 const ENCODING_CHARS_MAX: usize = 32;
-/// A modification time proves something only if it was at least this much older than the answer that
-/// gave it (RFC 9110, section 8.8.2.2): a file can change twice within a second.
+/// A modification time proves something only if it was at least this much older than the response that carried
+/// it (RFC 9110, section 8.8.2.2): a file can change twice within a second.
 const SETTLED_SECONDS: u64 = 60;
-/// A date before 1990 is that of a clock that was never set, or one that builds and archives put in the
-/// place of any (1970, 1980, 1985).
+/// A date before 1990 comes from a clock that was never set, or is a placeholder of builds and archives (1970,
+/// 1980, 1985).
 const REAL_DATE_FROM: u64 = 631_152_000;
 
-/// What one answer claims of a whole file.
+/// What one response claims about a whole file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -29,22 +29,22 @@ pub struct Evidence {
     pub etag: Option<EntityTag>,
     /// `Last-Modified`, as sent.
     pub last_modified: Option<String>,
-    /// The whole length in bytes.
+    /// The total length in bytes.
     pub total_bytes: Option<u64>,
-    /// The digest of the whole content; of several the strongest.
+    /// The digest of the whole content; the strongest if there are several.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "digest::deserialize_known")]
     pub digest: Option<ServerDigest>,
-    /// Only a later answer has told the digest: it is checked in the end, and tells no version, for that
-    /// answer may be wrong.
+    /// Only a later response had the digest. It is checked at the end but does not identify a version, because
+    /// that response may be wrong.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub has_later_digest: bool,
-    /// `Date` of the answer, in seconds since 1970.
+    /// `Date` of the response, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answered_unix: Option<u64>,
-    /// When it came by our clock, in seconds since 1970: `Date` may be that of a proxy, and ahead.
+    /// When it arrived by our clock, in seconds since 1970: `Date` may come from a proxy and be ahead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen_unix: Option<u64>,
-    /// Which URL said it, after redirects.
+    /// The URL that said it, after redirects.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
     /// The encoding of the content, if it has one.
@@ -55,26 +55,26 @@ pub struct Evidence {
     pub is_html: bool,
 }
 
-/// Names a URL without credentials, fragment and what changes in its query when a link is signed anew.
+/// Identifies a URL without credentials, fragment and the parts of its query that change when a link is
+/// renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Place(pub(super) u64);
 
 impl Place {
-    /// The place of a URL, which the user has given or a server has sent us to. The same in every run:
-    /// it is stored.
+    /// The place of a URL, which the user gave or a server redirected to. It is stored, so it is the same in
+    /// every run.
     pub fn of(url: &Url, is_given: bool) -> Self {
         let port = url.port_or_known_default().unwrap_or(0).to_be_bytes();
         let host = url.host_str().unwrap_or_default();
-        // Files differ by their queries, and by who asks for them; what signs a link is not told from
-        // another signature.
+        // Files differ by their queries and by the user who requests them. Signatures of links do not count.
         let query = secret::query_of_file(url, is_given).unwrap_or_default();
         let parts = [url.scheme(), host].map(str::as_bytes).into_iter().chain([&port[..]]);
         let parts = parts.chain([url.path(), &query, url.username()].map(str::as_bytes));
         Self::hash(parts)
     }
 
-    // FNV-1a, 64 bits: nobody gains anything by two URLs of one value.
+    // FNV-1a, 64 bits: nobody gains anything from a collision of two URLs.
     fn hash<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Self {
         let bytes = parts.flat_map(|part| part.iter().chain(&[0]));
         Self(
@@ -84,12 +84,12 @@ impl Place {
     }
 }
 
-/// Names the URL that was given for a file, in what is kept beside it, which holds no query.
+/// Identifies the URL that was given for a file, in what is stored beside the file, which has no query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Given {
     url: Place,
-    /// Path and query alone, without what is about the link: those of the same file at another host or
-    /// under a new link.
+    /// Path and query alone, without the parts that belong to the link: equal for the same file on another host
+    /// or under a new link.
     kin: Place,
 }
 
@@ -100,21 +100,21 @@ impl Given {
         Self { url: Place::of(url, true), kin }
     }
 
-    /// Whether it is the same URL, but for its signature.
+    /// Whether it is the same URL, apart from its signature.
     pub(crate) fn is_same(self, other: Self) -> bool {
         self.url == other.url
     }
 
-    /// Whether it may well be a link to the same file.
+    /// Whether it may be a link to the same file.
     pub(crate) fn is_kin(self, other: Self) -> bool {
         self.kin == other.kin
     }
 }
 
 impl Evidence {
-    /// Reads the fields of an answer; what is malformed or too long is left out, and so is a tag
-    /// beside another, for nobody knows which of them is meant. What digests count depends on the
-    /// answer's status, so they are read elsewhere.
+    /// Reads the fields of a response. It skips malformed and overlong ones, and all tags if there are several,
+    /// because nobody knows which of them applies. Which digests count depends on the status, so they are read
+    /// elsewhere.
     pub fn from_headers(headers: &HeaderMap, total_bytes: Option<u64>) -> Self {
         let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::trim);
         let single = |name| {
@@ -143,19 +143,19 @@ impl Evidence {
         }
     }
 
-    /// The same without what is about one answer alone.
+    /// The same, without what describes only the single response.
     pub(crate) fn of_file(&self) -> Self {
         Self { answered_unix: None, seen_unix: None, place: None, ..self.clone() }
     }
 
-    /// Takes over the digest that a later answer of the same version tells, where the first told none.
+    /// Takes the digest from a later response of the same version, if the first had none.
     pub(crate) fn learn_digest(&mut self, later: &Self) {
         match (&self.digest, &later.digest) {
             (None, Some(_)) => {
                 self.digest.clone_from(&later.digest);
                 self.has_later_digest = true;
             }
-            // Two later answers contradict each other.
+            // Two later responses contradict each other.
             (Some(one), Some(other)) if self.has_later_digest && one.agrees(other) == Some(false) => {
                 (self.digest, self.has_later_digest) = (None, false);
             }
@@ -163,8 +163,8 @@ impl Evidence {
         }
     }
 
-    /// Whether several answers with this evidence may be put together: a strong tag, a digest that
-    /// proves the whole, or, where there is no tag at all, a settled date beside a length.
+    /// Whether bytes from several responses with this evidence may be joined: it has a strong tag, a digest
+    /// that proves the whole, or, without any tag, a settled date and a length.
     pub fn can_join(&self) -> bool {
         self.has_proof()
             || match &self.etag {
@@ -173,8 +173,8 @@ impl Evidence {
             }
     }
 
-    /// Whether it says nothing by which a version could ever be told: no tag and no digest that proves
-    /// anything, and no date but one that is the server's clock or no date at all.
+    /// Whether nothing in it can ever identify a version: no tag, no digest that proves anything, and no date
+    /// other than the server's clock or a placeholder.
     pub(crate) fn is_silent(&self) -> bool {
         self.etag.is_none() && !self.has_proof() && (self.real_date().is_none() || self.is_stamped_now())
     }
@@ -185,13 +185,13 @@ impl Evidence {
         digest.is_some_and(|digest| digest.checksum().algorithm().is_collision_resistant())
     }
 
-    /// Whether it says anything of the version.
+    /// Whether it says anything about the version.
     pub fn tells_version(&self) -> bool {
         self.etag.is_some() || self.last_modified.is_some() || self.digest.is_some() && !self.has_later_digest
     }
 
-    /// The `If-Range` field for it: a strong tag, or a settled date where there is no tag at all
-    /// (RFC 9110, section 13.1.5).
+    /// The `If-Range` value for it: a strong tag, or a settled date if there is no tag at all (RFC 9110,
+    /// section 13.1.5).
     pub fn if_range(&self) -> Option<HeaderValue> {
         match &self.etag {
             Some(tag) if tag.is_weak() => None,
@@ -206,15 +206,15 @@ impl Evidence {
         Some(UNIX_EPOCH + Duration::from_secs(unix_seconds(self.last_modified.as_deref()?)?))
     }
 
-    /// Whether its date was old when it was given, by the server's clock and by ours, so that the same
-    /// date later means the same content.
+    /// Whether its date was old when it was sent, by the server's clock and by ours, so that the same date
+    /// later means the same content.
     pub(super) fn has_settled_date(&self) -> bool {
         let Some((modified, answered)) = self.real_date().zip(self.answered_unix) else { return false };
         let settled = modified.saturating_add(SETTLED_SECONDS);
         settled <= answered && self.seen_unix.is_none_or(|seen| settled <= seen)
     }
 
-    /// The same where the server may not tell its clock.
+    /// Like `has_settled_date`, where the server's clock may be unknown.
     pub(super) fn has_old_date(&self) -> bool {
         let Some(modified) = self.real_date() else { return false };
         let is_old = |now: u64| modified.saturating_add(SETTLED_SECONDS) <= now;
@@ -222,19 +222,19 @@ impl Evidence {
         (answered.is_some() || seen.is_some()) && answered.is_none_or(is_old) && seen.is_none_or(is_old)
     }
 
-    /// Its date in seconds since 1970, if it is that of something that happened.
+    /// Its date in seconds since 1970, unless it is a placeholder.
     pub(super) fn real_date(&self) -> Option<u64> {
         unix_seconds(self.last_modified.as_deref()?).filter(|date| *date >= REAL_DATE_FROM)
     }
 
-    /// Whether the server stamps each answer with its own clock: that says nothing of the content.
+    /// Whether the server stamps each response with its own clock, which says nothing about the content.
     pub(super) fn is_stamped_now(&self) -> bool {
         let dates = self.real_date().zip(self.answered_unix.or(self.seen_unix));
         dates.is_some_and(|(modified, answered)| modified.abs_diff(answered) <= 1)
     }
 }
 
-/// What a list of encodings is made of; what a server echoes in its place is not shown.
+/// The characters of a list of encodings; anything else a server sends in its place is not shown.
 fn is_of_encoding(char: char) -> bool {
     char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.' | ',' | ' ')
 }

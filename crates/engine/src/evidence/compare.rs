@@ -1,53 +1,53 @@
-//! The verdict on two pieces of evidence, kind by kind, the most certain first.
+//! The verdict on two pieces of evidence, one kind after another, the most certain first.
 
 use super::claim::Evidence;
 use super::tag::VALUE_BYTES_MAX;
 
-/// Whether two pieces of evidence speak of the same content.
+/// Whether two pieces of evidence describe the same content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// They do, as surely as this.
+    /// They do, with this certainty.
     Same(Strength),
-    /// They do not, as surely as this.
+    /// They do not, with this certainty.
     Different(Strength),
-    /// Nothing that both say tells.
+    /// Nothing that both say decides.
     Unknown,
 }
 
 /// How sure a verdict is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Strength {
-    /// A weak tag, or a date that was young when it was given.
+    /// A weak tag, or a date that was recent when it was sent.
     Weak,
     /// A strong tag, a settled date where there is no tag, or a length.
     Strong,
-    /// A cryptographic digest of the whole.
+    /// A cryptographic digest of the whole file.
     Proof,
 }
 
 impl Verdict {
-    /// Whether bytes of both may be put together.
+    /// Whether bytes of both may be joined.
     pub fn joins(self) -> bool {
         matches!(self, Self::Same(Strength::Strong | Strength::Proof))
     }
 
-    /// Whether it speaks for the same content, however weakly.
+    /// Whether it indicates the same content, however weakly.
     pub fn is_same(self) -> bool {
         matches!(self, Self::Same(_))
     }
 
-    /// Whether it speaks for another content.
+    /// Whether it indicates different content.
     pub fn is_different(self) -> bool {
         matches!(self, Self::Different(_))
     }
 }
 
 impl Evidence {
-    /// Compares what is held with what an answer claims.
+    /// Compares the evidence held with what a response claims.
     ///
-    /// Not symmetric: what is held and missing in the claim is `Unknown`, whatever else agrees; what
-    /// the claim adds says nothing. An encoded representation is another one, of which nothing
-    /// follows.
+    /// The comparison is not symmetric: what is held but missing in the claim is `Unknown`, whatever else
+    /// matches; what only the claim has says nothing. An encoded representation is a different one, which
+    /// proves nothing.
     pub fn compare(&self, claimed: &Self) -> Verdict {
         if self.content_encoding != claimed.content_encoding {
             return Verdict::Unknown;
@@ -64,13 +64,13 @@ impl Evidence {
         }
     }
 
-    /// Whether both tell a length, and not the same.
+    /// Whether both have a length and the lengths differ.
     pub(crate) fn has_other_length(&self, claimed: &Self) -> bool {
         self.total_bytes.zip(claimed.total_bytes).is_some_and(|(held, claimed)| held != claimed)
     }
 
-    /// Whether comparing samples may decide where the verdict does not: another URL, as that of a
-    /// mirror behind a redirect, tells the same length, and the same date or the same strong tag.
+    /// Whether samples may decide where the verdict does not: another URL, such as a mirror behind a redirect,
+    /// reports the same length, and the same date or the same strong tag.
     pub(crate) fn may_be_sampled(&self, claimed: &Self) -> bool {
         self.is_elsewhere(claimed)
             && self.content_encoding == claimed.content_encoding
@@ -78,13 +78,13 @@ impl Evidence {
             && (self.has_equal_date(claimed) || self.has_same_strong_tag(claimed))
     }
 
-    /// Whether another URL says the same strong tag and the same length: likely the same content, and
-    /// no proof.
+    /// Whether another URL reports the same strong tag and the same length: probably the same content, but no
+    /// proof.
     pub(crate) fn shares_tag(&self, claimed: &Self) -> bool {
         self.has_same_strong_tag(claimed) && self.may_be_sampled(claimed) && !self.compare(claimed).is_different()
     }
 
-    /// In what the claim differs, for people: `length 9000 instead of 8000 bytes, ETag "b" instead of "a"`.
+    /// How the claim differs, for people: `length 9000 instead of 8000 bytes, ETag "b" instead of "a"`.
     pub(crate) fn differences(&self, claimed: &Self) -> String {
         let mut differences = Vec::new();
         if let (Some(held), Some(theirs), true) =
@@ -115,11 +115,11 @@ impl Evidence {
         }
     }
 
-    /// A CRC that is equal proves nothing; one that is not says that the content is another.
+    /// An equal CRC proves nothing; a different one means different content.
     fn compare_digests(&self, claimed: &Self) -> Option<Verdict> {
         let digests = self.digest.as_ref().zip(claimed.digest.as_ref());
         match digests.and_then(|(held, claimed)| held.agrees(claimed))? {
-            // One of two answers that were taken for one version is wrong, and nobody knows which.
+            // One of two responses that counted as one version is wrong, and nobody knows which.
             false if self.has_later_digest => None,
             true if self.has_other_length(claimed) => Some(Verdict::Different(Strength::Strong)),
             true => Some(Verdict::Same(Strength::Proof)),
@@ -127,9 +127,9 @@ impl Evidence {
         }
     }
 
-    /// Another length is another version, if the answer says of which: one without a version where one
-    /// is held may be anything, as may one that says the same version. An empty one is that of a server that
-    /// is out of order, whatever it says.
+    /// Another length means another version, if the response identifies one. A response without a version,
+    /// where one is held, may be anything; so may one with the same version. An empty response comes from a
+    /// broken server, whatever it claims.
     fn compare_with_other_length(&self, claimed: &Self) -> Verdict {
         let contradicts = !self.is_elsewhere(claimed) && self.has_same_validator(claimed);
         let says_nothing = claimed.total_bytes == Some(0) || self.tells_version() && !claimed.tells_version();
@@ -139,7 +139,7 @@ impl Evidence {
         }
     }
 
-    /// Whether both name one version: by a strong tag, or where there are none, by a date.
+    /// Whether both name the same version: by a strong tag, or by a date if neither has a tag.
     fn has_same_validator(&self, claimed: &Self) -> bool {
         let has_tag = self.etag.is_some() || claimed.etag.is_some();
         if has_tag { self.has_same_strong_tag(claimed) } else { self.has_equal_date(claimed) }
@@ -150,32 +150,32 @@ impl Evidence {
         let is_strong = !held.is_weak() && !theirs.is_weak();
         match held.has_same_text(theirs) {
             true if is_strong && !self.is_elsewhere(claimed) => Verdict::Same(Strength::Strong),
-            // Two servers behind different URLs may have made one tag of different things, as nginx does of
-            // two builds with one time and one length.
+            // Two servers behind different URLs may use one tag for different files; nginx does so for two
+            // builds with the same time and length.
             true if self.has_equal_length(claimed) && !self.has_other_date(claimed) => Verdict::Same(Strength::Weak),
             true => Verdict::Unknown,
-            // Each server behind a redirect makes tags of its own.
+            // Each server behind a redirect makes its own tags.
             false if self.is_elsewhere(claimed) => Verdict::Unknown,
             false if is_strong => Verdict::Different(Strength::Strong),
             false => Verdict::Different(Strength::Weak),
         }
     }
 
-    /// Where no tag is held.
+    /// For evidence without a tag.
     fn compare_dates(&self, claimed: &Self) -> Verdict {
         let Some((held, theirs)) = self.real_date().zip(claimed.real_date()) else { return Verdict::Unknown };
         let is_settled = self.has_settled_date();
         match held == theirs {
             true if !self.has_equal_length(claimed) => Verdict::Unknown,
-            // A tag that was not there before is the mark of another server, or of another version.
+            // A tag that was not there before points to another server or another version.
             true if is_settled && !self.is_elsewhere(claimed) && claimed.etag.is_none() => {
                 Verdict::Same(Strength::Strong)
             }
             true => Verdict::Same(Strength::Weak),
-            // The clock of the server is no date of the file, and another server may have another one.
+            // The server's clock is not the file's date, and another server may have another date.
             false if claimed.is_stamped_now() || self.is_elsewhere(claimed) => Verdict::Unknown,
             false if is_settled => Verdict::Different(Strength::Strong),
-            // No `Date` said how old the one was, or the other is of a later change, which has settled.
+            // Either no `Date` said how old our date was, or theirs is of a later change that has settled.
             false if self.has_old_date() || held < theirs && claimed.has_old_date() => {
                 Verdict::Different(Strength::Weak)
             }
@@ -200,7 +200,7 @@ impl Evidence {
         self.last_modified.as_ref().zip(claimed.last_modified.as_ref()).is_some_and(|(held, theirs)| held != theirs)
     }
 
-    /// Whether another URL says it. Builds before this one did not note which.
+    /// Whether another URL said it. Earlier builds did not record the URL.
     pub(crate) fn is_elsewhere(&self, claimed: &Self) -> bool {
         self.place.zip(claimed.place).is_some_and(|(held, theirs)| held != theirs)
     }

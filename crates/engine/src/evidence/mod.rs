@@ -1,9 +1,9 @@
-//! What a piece of evidence is worth: whether two answers speak of the same content, and how surely.
+//! What evidence is worth: whether two responses describe the same content, and with what certainty.
 //!
-//! [`Evidence`] is what one answer (or a journal, a note, the ledger) claims of a whole file.
-//! [`Evidence::compare`] is the only place that compares tags, dates, lengths and digests; all that
-//! joins, discards, skips or publishes asks it. The absence of evidence is no evidence: what was not
-//! said is [`Verdict::Unknown`], and `Unknown` neither joins nor destroys anything. Pure values.
+//! [`Evidence`] is what one response (or a journal, a note, the ledger) claims about a whole file.
+//! [`Evidence::compare`] is the only place that compares tags, dates, lengths and digests; everything that
+//! joins, discards, skips or publishes relies on it. The absence of evidence is no evidence: what was not said
+//! is [`Verdict::Unknown`], and `Unknown` neither joins nor destroys anything. Pure values.
 
 mod claim;
 mod compare;

@@ -1,12 +1,12 @@
-//! An HTML page is no file: a captive portal, a login form or an error page arrives with status 200
-//! under any name. Pure.
+//! Recognises HTML pages sent in place of a file: a captive portal, a login form or an error page arrives with
+//! status 200 under any name. Pure.
 
 use std::borrow::Cow;
 use std::path::Path;
 
 use bytes::Bytes;
 
-/// Extensions under which a page is what was asked for, or may well be.
+/// Extensions of files that are, or may be, HTML pages.
 const PAGE_EXTENSIONS: [&str; 29] = [
     "html", "htm", "xhtml", "xht", "shtml", "shtm", "phtml", "php", "php3", "php4", "php5", "asp", "aspx", "ashx",
     "jsp", "jspx", "jsf", "do", "action", "cgi", "pl", "py", "rb", "cfm", "mspx", "mhtml", "hta", "svc", "page",
@@ -96,17 +96,17 @@ const BINARY_EXTENSIONS: [&str; 82] = [
     "zip",
     "zst",
 ];
-/// Longer ones are no extensions: `v2.0-beta-with-notes`.
+/// Longer ones are not extensions: `v2.0-beta-with-notes`.
 const EXTENSION_CHARS_MAX: usize = 10;
-/// How a page begins, in small letters.
+/// How a page begins, in lower case.
 const BEGINNINGS: [&[u8]; 16] = [
     b"<html", b"<head", b"<body", b"<script", b"<title", b"<meta", b"<iframe", b"<style", b"<table", b"<div", b"<h1",
     b"<font", b"<p>", b"<a ", b"<br", b"<center",
 ];
-/// As many bytes of a body tell whether it is a page.
+/// How many bytes of a body decide whether it is a page.
 pub(crate) const SNIFF_BYTES: usize = 1024;
 
-/// Whether the media type is that of a page, or that of one among several.
+/// Whether one of the media types is that of a page.
 pub(crate) fn is_html_type(content_type: &str) -> bool {
     content_type.split(',').any(|told| {
         let kind = told.split(';').next().unwrap_or_default().trim();
@@ -114,7 +114,7 @@ pub(crate) fn is_html_type(content_type: &str) -> bool {
     })
 }
 
-/// As much of a body as says whether it is a page; mostly the first chunk holds it.
+/// The part of a body that decides whether it is a page; usually the first chunk holds it.
 pub(crate) fn beginning(chunks: &[Bytes]) -> Cow<'_, [u8]> {
     match chunks {
         [] => Cow::Borrowed(&[]),
@@ -125,20 +125,20 @@ pub(crate) fn beginning(chunks: &[Bytes]) -> Cow<'_, [u8]> {
     }
 }
 
-/// Whether these first bytes are those of a page (after the WHATWG's MIME sniffing, section 7.1).
+/// Whether these first bytes are those of a page (based on the WHATWG's MIME sniffing, section 7.1).
 pub(crate) fn begins_like_html(bytes: &[u8]) -> bool {
     let text = without_wide(bytes);
     let mut rest = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
     rest = &rest[rest.iter().take_while(|byte| **byte == 0).count()..];
     if text.len() >= SNIFF_BYTES && rest.trim_ascii_start().is_empty() && !rest.is_empty() {
-        // Nothing but blanks before it; no other file begins so.
+        // Only whitespace so far; no other file begins like this.
         return true;
     }
-    // Comments and declarations stand before the page itself.
+    // Comments and declarations come before the page itself.
     loop {
         rest = rest.trim_ascii_start();
         if rest.starts_with(b"<!--") && text.len() >= SNIFF_BYTES && !rest.windows(3).any(|window| window == b"-->") {
-            // A comment that goes on and on.
+            // An endless comment.
             return true;
         }
         let skipped = [(&b"<!--"[..], &b"-->"[..]), (b"<?", b"?>")].into_iter().find_map(|(opens, closes)| {
@@ -158,7 +158,7 @@ fn begins(text: &[u8], beginning: &[u8]) -> bool {
     text.get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning))
 }
 
-/// `<!DOCTYPE html`, with any blanks between.
+/// `<!DOCTYPE html`, with any whitespace between.
 fn is_html_doctype(text: &[u8]) -> bool {
     const DOCTYPE: &[u8] = b"<!doctype";
     let rest = text.get(DOCTYPE.len()..).unwrap_or_default();
@@ -167,7 +167,7 @@ fn is_html_doctype(text: &[u8]) -> bool {
         && begins(rest.trim_ascii_start(), b"html")
 }
 
-/// Whether a body is a message of the server's in JSON or XML: an API says so of an error, with any status.
+/// Whether a body is a JSON or XML message of the server: APIs report errors like this, with any status.
 pub(crate) fn is_message(content_type: &str, bytes: &[u8]) -> bool {
     let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let begins_with: &[u8] = match kind.strip_prefix("application/").or(kind.strip_prefix("text/")) {
@@ -179,7 +179,7 @@ pub(crate) fn is_message(content_type: &str, bytes: &[u8]) -> bool {
     text.first().is_some_and(|first| begins_with.contains(first)) && is_text(bytes)
 }
 
-/// The same in bytes of one each if it is UTF-16, with or without its mark.
+/// Converts UTF-16, with or without a byte order mark, to single bytes.
 fn without_wide(bytes: &[u8]) -> Cow<'_, [u8]> {
     let first = match bytes {
         [0xff, 0xfe, ..] => 2,
@@ -191,20 +191,20 @@ fn without_wide(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(bytes.iter().skip(first).step_by(2).copied().collect())
 }
 
-/// Whether these first bytes are text: none of them is one that only other files have.
+/// Whether these first bytes are text: UTF-16, or free of control bytes that only binary files have.
 pub(crate) fn is_text(bytes: &[u8]) -> bool {
     let is_utf_16 = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
     let is_binary = |byte: &u8| matches!(byte, 0..=8 | 11 | 14..=26 | 28..=31);
     is_utf_16 || !bytes.iter().any(is_binary)
 }
 
-/// Whether files of this name hold bytes that are no text: `a.zip`, `a.mp4`.
+/// Whether files of this name are binary: `a.zip`, `a.mp4`.
 pub(crate) fn names_binary(name: &Path) -> bool {
     let extension = name.extension().and_then(|extension| extension.to_str());
     extension.is_some_and(|extension| BINARY_EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known)))
 }
 
-/// Whether a file of this name is certainly no page: `a.iso`, `a.tar.gz`, but neither `a` nor `a.php`.
+/// Whether a file of this name is certainly not a page: `a.iso`, `a.tar.gz`, but neither `a` nor `a.php`.
 pub(crate) fn names_no_page(name: &Path) -> bool {
     let Some(extension) = name.extension().and_then(|extension| extension.to_str()) else { return false };
     let is_extension = extension.len() <= EXTENSION_CHARS_MAX

@@ -1,31 +1,31 @@
-//! Which parts of a file are compared where nothing else tells whether it is the same. Pure.
+//! Which parts of a file to compare where nothing else decides whether it is the same. Pure.
 
 use crate::ranges::{ByteRange, RangeSet};
 
-/// No sample has more bytes.
+/// The most bytes in a sample.
 pub(crate) const SAMPLE_BYTES: u64 = 64 << 10;
-/// So many samples show that a place has the file that was begun, where its word is not enough.
+/// How many samples show that a source has the file in progress, where its evidence does not suffice.
 pub(crate) const IDENTITY_SAMPLES: u64 = 16;
-/// So many show that a finished file is the one on the server.
+/// How many samples show that a finished file is the one on the server.
 pub(crate) const FILE_SAMPLES: u64 = 4;
 /// A file of up to this length is compared whole.
 pub(crate) const GATHERED_BYTES_MAX: u64 = 1 << 20;
-/// So much at the end of what is held is fetched again where versions cannot be told apart.
+/// How much of the end of the existing data to fetch again where versions cannot be told apart.
 const OVERLAP_BYTES: u64 = 256 << 10;
-/// And at least so much, where little is held or where answers break off before they have brought more.
+/// The minimum of that, for little existing data or responses that break off early.
 const OVERLAP_BYTES_MIN: u64 = 16 << 10;
 
-/// So much shows whether an answer is the range that it says it is, where its length does not.
+/// How much of a response shows whether it is the range it claims to be, where its length does not.
 pub(crate) const OVERLAP_OF_RANGE_BYTES: u64 = 4 << 10;
 
-/// How much of the end of what is held is fetched again, after so many tries that brought nothing.
+/// How much of the end of the existing data to fetch again, after this many attempts without progress.
 pub(crate) fn overlap_of(held_bytes: u64, attempts: u32) -> u64 {
     let wanted = (held_bytes / 4).min(OVERLAP_BYTES) >> attempts.saturating_sub(1).min(8);
     wanted.max(OVERLAP_BYTES_MIN).min(held_bytes)
 }
 
-/// Parts of what is held, `count` at most: its first bytes, its last ones, and some in between. They
-/// do not overlap where there is enough.
+/// Up to `count` parts of the existing data: its first bytes, its last bytes, and some in between. They do not
+/// overlap if there is enough data.
 pub(crate) fn spread(held: &RangeSet, count: u64, random: &mut fastrand::Rng) -> Vec<ByteRange> {
     let last = held.covered().saturating_sub(SAMPLE_BYTES);
     let mut at = vec![0, last];
@@ -41,7 +41,7 @@ pub(crate) fn spread(held: &RangeSet, count: u64, random: &mut fastrand::Rng) ->
     at.into_iter().filter_map(|at| sample_at(held, at)).collect()
 }
 
-/// The beginning and the end of a finished file, and some random places in it.
+/// The start and the end of a finished file, and some random places in it.
 pub(crate) fn of_file(len_bytes: u64, random: &mut fastrand::Rng) -> Vec<ByteRange> {
     let last = len_bytes.saturating_sub(SAMPLE_BYTES);
     let mut at: Vec<u64> = (2..FILE_SAMPLES).map(|_| random.u64(0..=last)).collect();
@@ -51,20 +51,18 @@ pub(crate) fn of_file(len_bytes: u64, random: &mut fastrand::Rng) -> Vec<ByteRan
     at.into_iter().map(|at| ByteRange::new(at, (at + SAMPLE_BYTES).min(len_bytes))).collect()
 }
 
-/// All of a file, in parts that are compared one by one.
+/// The whole file, in parts that are compared one by one.
 pub(crate) fn all(len_bytes: u64) -> Vec<ByteRange> {
     let parts = (0..len_bytes).step_by(GATHERED_BYTES_MAX as usize);
     parts.map(|at| ByteRange::new(at, (at + GATHERED_BYTES_MAX).min(len_bytes))).collect()
 }
 
-/// The part of what is held that is compared with what a mirror sends: its end, for what stands at
-/// the beginning of a file is often the same in many.
+/// The part of the existing data to compare with a mirror: its end, because many files start alike.
 pub(crate) fn end_of(held: ByteRange) -> ByteRange {
     ByteRange::new(held.end.saturating_sub(SAMPLE_BYTES).max(held.start), held.end)
 }
 
-/// The sample that begins with the byte before which so many of what is held lie. It ends where its
-/// range does, if that is earlier.
+/// The sample that starts after `skip` bytes of the existing data. It ends early where its range does.
 fn sample_at(held: &RangeSet, mut skip: u64) -> Option<ByteRange> {
     for range in held.iter() {
         if skip < range.len() {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Longer values of a server are not kept.
+/// Longer values are not kept.
 pub(super) const VALUE_BYTES_MAX: usize = 1024;
 
 /// An entity tag, strong or weak.
@@ -30,12 +30,12 @@ pub struct EntityTag {
 pub struct EntityTagError;
 
 impl EntityTag {
-    /// Whether it only promises that the content is as good as the same.
+    /// Whether it only promises equivalent content.
     pub fn is_weak(&self) -> bool {
         self.weak
     }
 
-    /// Whether both are the same but for being weak (RFC 9110, section 8.8.3.2: weak comparison).
+    /// Whether both match by weak comparison (RFC 9110, section 8.8.3.2).
     pub(super) fn has_same_text(&self, other: &Self) -> bool {
         self.tag == other.tag
     }
@@ -51,7 +51,7 @@ impl FromStr for EntityTag {
         };
         let tag = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).ok_or(EntityTagError)?;
         let is_visible = tag.bytes().all(|byte| byte == 0x21 || (0x23..=0x7e).contains(&byte));
-        // An empty tag is what servers send that have none: it says the same of every version.
+        // Servers without real tags send an empty one: it would be the same for every version.
         if tag.is_empty() || !is_visible || tag.len() > VALUE_BYTES_MAX {
             return Err(EntityTagError);
         }

@@ -6,14 +6,14 @@ use http::{HeaderMap, HeaderValue};
 
 use super::*;
 
-/// One hour before the answers.
+/// One hour before the responses.
 const OLD: &str = "Sun, 06 Nov 2022 07:49:37 GMT";
-/// Ten seconds before the answers.
+/// Ten seconds before the responses.
 const YOUNG: &str = "Sun, 06 Nov 2022 08:49:27 GMT";
-/// Two days before the answers.
+/// Two days before the responses.
 const OLDER: &str = "Fri, 04 Nov 2022 08:49:37 GMT";
 const EPOCH: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
-/// When the answers were made.
+/// When the responses were sent.
 const ANSWERED: u64 = 1_667_724_577;
 const NOW: &str = "Sun, 06 Nov 2022 08:49:37 GMT";
 
@@ -80,7 +80,7 @@ fn a_tag_that_is_held_decides_and_nothing_else_stands_in_for_it() {
         (("\"a\"", OLD, 5), ("", OLD, 5), Unknown),
         (("\"a\"", "", 5), ("", "", 5), Unknown),
         (("\"a\"", "", 5), ("", OLD, 5), Unknown),
-        // One tag for two lengths, or no version at all: it may be anything.
+        // One tag with two lengths, or no version at all: may be anything.
         (("\"a\"", "", 5), ("\"a\"", "", 6), Unknown),
         (("\"a\"", "", 5), ("", "", 6), Unknown),
         (("\"a\"", "", 5), ("\"b\"", "", 6), Different(Strong)),
@@ -108,7 +108,7 @@ fn without_a_tag_a_settled_date_decides_and_a_young_one_hints() {
         ((OLD, 5), (OLD, 0), Unknown),
         ((OLD, 5), (OLDER, 5), Different(Strong)),
         ((YOUNG, 5), (OLD, 5), Unknown),
-        // The server stamps each answer with its clock.
+        // The server stamps each response with its clock.
         ((OLD, 5), (NOW, 5), Unknown),
         ((NOW, 5), (NOW, 5), Same(Weak)),
         ((EPOCH, 5), (EPOCH, 5), Unknown),
@@ -122,13 +122,13 @@ fn without_a_tag_a_settled_date_decides_and_a_young_one_hints() {
         assert_eq!(verdict, expected, "{held:?} {claimed:?}");
     }
     assert_eq!(evidence("", OLD, 5).compare(&evidence("\"a\"", OLD, 5)), Same(Weak), "a tag was never there");
-    // A young date, and a later one that has settled since; a date that no `Date` came with.
+    // A recent date, then a later one that has settled since; then a date without `Date`.
     let later = Evidence { answered_unix: Some(ANSWERED + 86_400), ..evidence("", NOW, 5) };
     assert_eq!(evidence("", YOUNG, 5).compare(&later), Different(Weak));
     let undated = |date| Evidence { answered_unix: None, seen_unix: Some(ANSWERED), ..evidence("", date, 5) };
     assert_eq!(undated(OLD).compare(&undated(OLDER)), Different(Weak));
     assert_eq!(undated(OLD).compare(&undated(NOW)), Unknown);
-    // `Date` is that of a proxy whose clock is ahead: by ours, the file has just been made.
+    // `Date` comes from a proxy whose clock is ahead: by ours, the file is brand new.
     let seen = |seconds: u64| Evidence { seen_unix: Some(ANSWERED - seconds), ..evidence("", OLD, 5) };
     let old = seen(0).real_date().unwrap();
     assert_eq!(seen(ANSWERED - old - 60).compare(&evidence("", OLD, 5)), Same(Strong));
@@ -175,7 +175,7 @@ fn digests_of_one_kind_say_it_whatever_the_tags_are() {
     assert_eq!(held.compare(&with_digest(evidence("\"a\"", OLD, 5), &sha256("1"))), Different(Proof));
     assert_eq!(held.compare(&evidence("\"a\"", OLD, 5)), Same(Strong));
     assert_eq!(held.compare(&Evidence { total_bytes: Some(6), ..moved }), Different(Strong));
-    // One that is easily the same by chance only says what is not.
+    // A digest that matches easily by chance can only prove a difference.
     let crc = with_digest(evidence("", "", 5), "x-goog-hash: crc32c=00000001");
     assert_eq!(crc.compare(&crc), Unknown);
     assert_eq!(crc.compare(&with_digest(evidence("", "", 5), "x-goog-hash: crc32c=00000002")), Different(Proof));
@@ -308,7 +308,7 @@ proptest! {
             _ => 0,
         };
         let (full, partial) = (held.compare(&claimed), held.compare(&less));
-        // Without a digest or a length that contradicts, a tag may say it again.
+        // Once a contradicting digest or length is gone, a tag may say `Same` again.
         let contradicted = full.is_different();
         prop_assert!(contradicted || rank(partial) <= rank(full).max(rank(Same(Strong))), "{:?} {:?}", full, partial);
         if held.etag.is_some() && which == 0 && less.digest.is_none() {
@@ -346,13 +346,13 @@ fn a_digest_of_a_later_answer_is_checked_and_tells_no_version() {
     assert!(held.digest.is_some() && !held.can_join() && !held.tells_version());
     assert_eq!(held.compare(&with_digest(evidence("", "", 5), &sha256("1"))), Unknown);
 
-    // Answers that agree change nothing; of two that do not, one is wrong, and nobody knows which.
+    // Matching responses change nothing; of two that differ, one is wrong, and nobody knows which.
     held.learn_digest(&with_digest(evidence("", "", 5), &sha256("0")));
     assert!(held.digest.is_some());
     held.learn_digest(&with_digest(evidence("", "", 5), &sha256("1")));
     assert_eq!(held.digest, None);
 
-    // What the first answer told is of its version.
+    // What the first response said belongs to its version.
     let mut first = with_digest(evidence("", "", 5), &sha256("0"));
     first.learn_digest(&with_digest(evidence("", "", 5), &sha256("1")));
     assert_eq!(first.compare(&with_digest(evidence("", "", 5), &sha256("1"))), Different(Proof));

@@ -1,6 +1,6 @@
-//! A list and its ledger as a [`Feed`]: what is done is passed over, hosts take turns.
+//! A list and its ledger as a [`Feed`]: skips completed entries and alternates between hosts.
 //!
-//! Owns the list's reader, the ledger and what waits between them; the feed thread runs it.
+//! Owns the list's reader, the ledger and the entries that wait; runs on the feed thread.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -26,23 +26,23 @@ use crate::secret::shown_url;
 use crate::storage::disk::Disk;
 use crate::storage::{StatKind, Storage};
 
-/// So many lines are read at once: few at first, so that the first files begin soon, and then as many
-/// as have been read already, since each chunk costs a transaction.
+/// How many lines to read at once: few at first, so that the first files start soon, then as many as were read
+/// before, since each chunk costs a transaction.
 const CHUNK_LINES_MIN: usize = 512;
 const CHUNK_LINES_MAX: usize = 16_384;
-/// So many bytes of lines are read at once.
+/// The most bytes of lines to read at once.
 const CHUNK_BYTES_MAX: usize = 4 << 20;
-/// So many bytes of a list tell how it is written.
+/// How many bytes of a list to inspect for its format.
 const FORM_BYTES: u64 = 64 << 10;
 const WAIT: &str = "let the entries wait";
 
 /// Where a list comes from.
 pub enum ListSource {
-    /// A file; a named pipe or another thing that can be read only once will do as well.
+    /// A file; a named pipe or anything else that can be read only once also works.
     File(PathBuf),
     /// Standard input.
     Stdin,
-    /// Something of the caller's.
+    /// The caller's own reader.
     Reader(Box<dyn Read + Send>),
 }
 
@@ -58,8 +58,8 @@ impl fmt::Debug for ListSource {
 
 /// The entries of a list that a directory does not have yet.
 ///
-/// The ledger in `DIR/.towline` remembers how each one ended. Dropping the batch without
-/// [`Feed::close`] loses nothing that was settled.
+/// The ledger in `DIR/.towline` records how each entry ended. Dropping the batch without [`Feed::close`] loses
+/// nothing that was settled.
 pub struct Batch {
     dir: PathBuf,
     /// Where its files are.
@@ -68,17 +68,18 @@ pub struct Batch {
     list_path: Option<PathBuf>,
     retry_failed: bool,
     restart: bool,
-    // The spool's thread must be told before the directory's lock is let go.
+    // Dropped before the ledger: the spool's thread must be told to stop before the directory's lock is
+    // released.
     spool: Option<Spool>,
     reader: ListReader,
     waiting: Waiting,
-    /// What was given out and has not been settled; the session takes no more than it can begin.
+    /// Entries given out and not settled yet; the session takes no more than it can start.
     in_hand: HashMap<EntryId, Place>,
-    /// The names that entries had in earlier runs; most that are fetched had none.
+    /// The names that entries had in earlier runs; most entries that are fetched had none.
     names: HashMap<EntryId, PathBuf>,
-    /// What needs no fetching, to be said.
+    /// Entries to report without fetching.
     ready: VecDeque<FedEntry>,
-    /// Entries that were read, each counted once.
+    /// Entries read so far, each counted once.
     read_entries: u64,
     repeated_entries: u64,
     warnings: Vec<String>,
@@ -99,12 +100,11 @@ impl fmt::Debug for Batch {
 impl Batch {
     /// Opens a list for the directory `dir`, which is created if it is missing.
     ///
-    /// `retry_failed` tries again what failed for good in an earlier run; `restart` fetches
-    /// everything again.
+    /// `retry_failed` retries what failed permanently in an earlier run; `restart` fetches everything again.
     ///
     /// # Errors
-    /// [`ErrorKind::Usage`] if there is no such list, [`ErrorKind::Locked`] if another process
-    /// works on the directory, [`ErrorKind::JournalVersion`] if a newer version wrote its ledger.
+    /// [`ErrorKind::Usage`] if the list does not exist, [`ErrorKind::Locked`] if another process is working on
+    /// the directory, [`ErrorKind::JournalVersion`] if a newer version wrote its ledger.
     pub fn open(source: ListSource, dir: &Path, retry_failed: bool, restart: bool) -> Result<Self, Error> {
         let list_path = match &source {
             ListSource::File(path) => fs::canonicalize(path).ok(),
@@ -156,7 +156,7 @@ impl Batch {
         self.spool.as_ref().map_or(Until::END_OF_FILE, Spool::until)
     }
 
-    /// Reads a chunk of the list and notes it in the ledger.
+    /// Reads a chunk of the list and enters it in the ledger.
     fn read_on(&mut self) -> Result<(), Error> {
         let until = self.until();
         let lines_max =
@@ -225,13 +225,13 @@ impl Batch {
         self.place(chunk, candidates, found)
     }
 
-    /// Says of each entry what is to be done with it.
+    /// Decides for each entry what to do with it.
     fn place(&mut self, chunk: Vec<JobSpec>, candidates: Vec<Candidate>, found: Vec<Found>) -> Result<(), Error> {
         let mut waiters = Vec::new();
         let mut again = Vec::new();
         for ((spec, candidate), found) in chunk.into_iter().zip(candidates).zip(found) {
             if found.occurrence > 0 {
-                // The same once more: one file.
+                // A repeated line: one file.
                 continue;
             }
             let entry = self.ledger.entry_of(found.id);
@@ -277,7 +277,7 @@ impl Batch {
         })
     }
 
-    /// Moves entries whose turn it is into `entries`, until there are `max`.
+    /// Moves entries that are next in turn into `entries`, until there are `max`.
     fn give_out(&mut self, entries: &mut Vec<FedEntry>, max: usize) -> Result<(), Error> {
         let taken = self
             .waiting
@@ -312,8 +312,8 @@ impl Feed for Batch {
                 self.read_on()?;
             }
         }
-        // Half of the places for files to fetch, so that a long row of those that are there does
-        // not keep the connections waiting, nor the other way round.
+        // Half of the places go to files that need fetching, so that a long run of existing files does not
+        // starve the connections, nor the other way round.
         self.give_out(&mut entries, max.div_ceil(2))?;
         let said = self.ready.len().min(max - entries.len());
         entries.extend(self.ready.drain(..said));
@@ -354,11 +354,11 @@ impl Feed for Batch {
 enum Input {
     /// Can be read at any offset.
     Whole(File),
-    /// Comes only once.
+    /// Can be read only once.
     Stream(Opener),
 }
 
-/// How many of them were in the list before.
+/// How many entries occurred earlier in the list.
 fn repeated(found: &[Found]) -> u64 {
     found.iter().filter(|found| found.occurrence > 0).count() as u64
 }

@@ -48,13 +48,13 @@ impl Place {
         self.dir().join(DIRECTORY).join(name)
     }
 
-    /// Runs SQL on the ledger, as somebody else would.
+    /// Runs SQL on the ledger from outside.
     fn sql(&self, text: &str) {
         let conn = rusqlite::Connection::open(self.ours(LEDGER)).unwrap();
         conn.execute_batch(text).unwrap();
     }
 
-    /// Settles all that is left as complete, under one name, and ends the run in order.
+    /// Settles everything left as complete under one name, and ends the run in order.
     fn finish_all(&self, mut batch: Batch, name: &str) -> Vec<(EntryId, String)> {
         let jobs = jobs(&all(&mut batch));
         let state = finish(self, EntryId(0), name).state;
@@ -93,7 +93,7 @@ fn jobs(entries: &[FedEntry]) -> Vec<(EntryId, String)> {
 
 fn finish(place: &Place, entry: EntryId, name: &str) -> Settled {
     let path = place.dir().join(name);
-    // What is there already keeps its time, by which other entries may know it.
+    // An existing file keeps its time, by which other entries may recognise it.
     if fs::read(&path).ok().as_deref() != Some(name.as_bytes()) {
         fs::write(&path, name).unwrap();
     }

@@ -1,5 +1,5 @@
-//! Tests of what a batch does with ledgers that are damaged, old, odd, or without their key, and of what
-//! it notes beyond how entries ended.
+//! Tests of how a batch handles ledgers that are damaged, old, odd or without their key, and of what it records
+//! beyond how entries ended.
 
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 
@@ -197,7 +197,7 @@ fn a_row_that_makes_no_sense_stops_nothing_and_is_looked_at_again() {
         let must_look = !["run", "copies", "occurrence", "key"].iter().any(|column| change.starts_with(column));
         assert!(!must_look || jobs(&entries).iter().any(|job| job.1 == "http://h/a"), "{change}");
         place.status();
-        // Back to what it was.
+        // Restore the ledger.
         let settled = jobs(&entries).into_iter().map(|job| finish(&place, job.0, "a"));
         batch.settle(settled.collect()).unwrap();
         batch.close().unwrap();
@@ -224,7 +224,7 @@ fn a_name_that_is_missing_or_leads_to_another_row_leads_nobody_there() {
         fs::write(place.list(), numbered(100)).unwrap();
         place.finish_all(place.open(), "a");
         place.sql(change);
-        // Backwards, so that rows are looked up by name.
+        // In reverse, so that rows are looked up by name.
         let list: String = (0..100).rev().map(|n| format!("http://h/{n}\n")).collect();
         fs::write(place.list(), list).unwrap();
         let mut batch = place.open();
@@ -257,7 +257,7 @@ fn a_ledger_of_version_1_is_gone_on_with() {
         let entries = all(&mut batch);
         let warnings = batch.take_warnings();
         assert!(warnings.len() == 1 && warnings[0].starts_with("1 line of the list"), "{warnings:?}");
-        // An earlier build made two entries of a line that is there twice.
+        // An earlier build made two entries of a duplicate line.
         assert_eq!(there(&entries), 1, "{entries:?}");
         assert_eq!(jobs(&entries), [(EntryId(4), "http://h/c".to_owned())]);
         let before = entries.iter().find_map(|entry| match entry {

@@ -1,13 +1,11 @@
-//! Finds the ledger's rows for what is read from a list, or makes them.
+//! Finds or creates the ledger's rows for what is read from a list.
 //!
-//! Pure SQL on the ledger's connection, within the caller's transaction; the feed thread runs it.
-//! A list that has not changed is met in the order of its rows, so that a second run reads them
-//! one after the other. What is not met so is looked up sorted by key: then each page of the
-//! index is touched once a chunk, however many entries there are.
+//! Pure SQL on the ledger's connection, within the caller's transaction; runs on the feed thread. An unchanged
+//! list has the order of its rows, so a second run reads them sequentially. The rest is looked up sorted by
+//! key, which touches each page of the index once per chunk, however many entries there are.
 //!
-//! What a row says is checked value by value. One that says something else than we would have
-//! written counts as an entry that is to be looked at again, and a name that leads to another
-//! entry's row leads to a new one from then on.
+//! Each value of a row is checked. A row with values that we would not have written counts as an entry to check
+//! again, and a name that points to another entry's row points to a new row from then on.
 
 use std::path::PathBuf;
 
@@ -19,9 +17,9 @@ use crate::feed::values::path_from;
 use crate::name::safe::check_output;
 use crate::secret::printable;
 
-/// Of a message no more is taken from a row.
+/// The most characters of a message to read from a row.
 const MESSAGE_CHARS_MAX: usize = 1000;
-/// More copies of one line are not believed in.
+/// A higher count of copies is not credible.
 const COPIES_MAX: i64 = 1 << 40;
 
 const IN_ORDER: &str = "SELECT id, state, path, len_bytes, modified_ns, error_kind, error, attempts,
@@ -37,45 +35,45 @@ const RENAME: &str = "UPDATE name SET entry = ?2 WHERE key = ?1";
 const INSERT: &str = "INSERT INTO entry (id, key, occurrence, copies, run, url)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
-/// What is read from the list, as the ledger sees it.
+/// An entry of the list, as the ledger sees it.
 #[derive(Debug)]
 pub(crate) struct Candidate {
-    /// What it is known by, not counting its occurrence.
+    /// The entry's identity, without its occurrence.
     pub(crate) identity: Identity,
-    /// What its row is found by if it is the first of its kind.
+    /// The key of its row if it is the first of its kind.
     pub(crate) key: Key,
     /// Its URL without secrets.
     pub(crate) url: String,
 }
 
-/// What the ledger says of it.
+/// What the ledger knows about a candidate.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
     /// Its row.
     pub(crate) id: i64,
-    /// How many of the same stand before it in the list.
+    /// How many equal entries precede it in the list.
     pub(crate) occurrence: i64,
-    /// How it stands.
+    /// Its state.
     pub(crate) state: Known,
     /// The name that it had in an earlier run.
     pub(crate) name: Option<PathBuf>,
 }
 
-/// How an entry stands in the ledger.
+/// The state of an entry in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Known {
     /// New, or not settled yet.
     Pending,
     /// Complete.
     Done { path: PathBuf, len_bytes: u64, modified_ns: i64 },
-    /// To be looked at again: it failed, was not current, or its row makes no sense.
+    /// To be checked again: it failed, was not current, or its row is invalid.
     Again,
-    /// Only tried again when the user says so.
+    /// Retried only when the user asks for it.
     FailedPermanent { kind: String, message: String, attempts: u32 },
 }
 
 impl Ledger {
-    /// A row for each candidate, in their order; within a transaction.
+    /// A row for each candidate, in order; must run within a transaction.
     pub(crate) fn enter(&mut self, candidates: &[Candidate]) -> rusqlite::Result<Vec<Found>> {
         let mut found = self.meet_in_order(candidates)?;
         self.mark_met(&found)?;
@@ -93,7 +91,7 @@ impl Ledger {
         Ok(found)
     }
 
-    /// Notes that an entry is to be fetched (again).
+    /// Marks an entry to be fetched (again).
     pub(crate) fn set_pending(&self, id: i64) -> rusqlite::Result<()> {
         let mut statement = self.conn.prepare_cached("UPDATE entry SET state = 'pending' WHERE id = ?1")?;
         statement.execute(params![id])?;
@@ -113,9 +111,9 @@ impl Ledger {
             if row.get::<_, i64>(9).is_ok_and(|run| run == self.run) {
                 continue;
             }
-            // A line that is new or a copy is passed over; it is looked up later.
+            // Skips a line that is new or a copy; it is looked up later.
             let Some(ahead) = candidates[at..].iter().position(|candidate| candidate.key == key) else {
-                // A row whose line is gone: the rest of the chunk is looked up by key.
+                // The row's line is gone: look up the rest of the chunk by key.
                 break;
             };
             found[at + ahead] = Some(read_found(row, 0)?);
@@ -165,7 +163,7 @@ impl Ledger {
                     seen
                 }
             };
-            // The first one of all is the row that counts; each further one has its own.
+            // The very first one has the row that counts; each later one has its own.
             for (index, occurrence) in copies.iter().copied().zip(seen..) {
                 if occurrence == 0 {
                     continue;
@@ -199,12 +197,12 @@ struct Fresh {
     copies: i64,
 }
 
-/// A row that was there already.
+/// A row that existed before.
 struct Met {
     found: Found,
-    /// The run in which its line was read last, if that can be told.
+    /// The run that last read its line, if known.
     run: Option<i64>,
-    /// How often it was read then.
+    /// How often that run read it.
     copies: i64,
 }
 
@@ -225,12 +223,12 @@ impl<'conn> Rows<'conn> {
         })
     }
 
-    /// The row that has this key; if none has, it will be row `id` from now on.
+    /// The row with this key; if there is none, the key belongs to row `id` from now on.
     fn find_or_claim(&mut self, key: &Key, occurrence: i64, id: i64) -> rusqlite::Result<Option<Met>> {
         if self.claim.execute(params![key, id])? == 1 {
             return Ok(None);
         }
-        // No row has the number 0.
+        // No row has the id 0.
         let named = self.named.query_row(params![key], |row| Ok(row.get::<_, i64>(0).unwrap_or(0))).optional()?;
         let met = self.by_id.query_row(params![named.unwrap_or(0), key], |row| {
             Ok(Met {
@@ -251,12 +249,12 @@ fn read_found(row: &Row<'_>, occurrence: i64) -> rusqlite::Result<Found> {
     Ok(Found { id: row.get(0)?, occurrence, state: read_known(row).unwrap_or(Known::Again), name: read_name(row) })
 }
 
-/// Nothing outside of the directory, and nothing of ours.
+/// A name inside the directory that is not one of ours.
 fn read_name(row: &Row<'_>) -> Option<PathBuf> {
     check_output(&path_from(row.get_ref(2).ok()?)?).ok()
 }
 
-/// `None` if it is not what we would have written.
+/// `None` if we would not have written it.
 fn read_known(row: &Row<'_>) -> Option<Known> {
     let text = |column: usize| row.get_ref(column).ok()?.as_str().ok();
     Some(match text(1)? {

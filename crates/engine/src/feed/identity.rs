@@ -1,9 +1,8 @@
-//! What an entry is known by, and the key without which nobody can tell it from the ledger.
+//! How an entry is identified, and the key that keeps the ledger from revealing it.
 //!
-//! A URL may hold a secret that is short enough to be guessed (a code of six digits), so a plain
-//! hash of it would give it away to whoever reads the ledger. Rows are found by a keyed hash, and
-//! the key lies beside the ledger for its owner alone. Owns nothing but the key; the feed thread
-//! runs it.
+//! A URL may contain a secret that is short enough to guess (a six-digit code), so a plain hash would reveal it
+//! to anybody who reads the ledger. Rows are found by a keyed hash, and the key lies beside the ledger,
+//! readable only by its owner. Owns nothing but the key; runs on the feed thread.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -18,24 +17,24 @@ use crate::secret::key_url;
 use crate::storage::disk::limits::Limits;
 use crate::storage::disk::{keep_private, sync};
 
-/// The key's name in our directory.
+/// The name of the key file in our directory.
 pub(crate) const KEY_FILE: &str = "key";
 
 const SECRET_BYTES: usize = 32;
 const RANDOM: &str = "/dev/urandom";
-/// No identity is as long, so this is the hash of none.
+/// No identity has this length, so this never equals the hash of one.
 const CHECKED: &[u8] = b"towline: the key of a ledger";
 
-/// What a row is found by: a keyed hash of an [`Identity`].
+/// The key of a row: a keyed hash of an [`Identity`].
 pub(crate) type Key = [u8; 16];
 
-/// What an entry is known by in memory: a hash of its URL, without what changes in it, and of its
-/// output. Ledgers of version 1 held it as it is.
+/// How memory identifies an entry: a hash of its URL, without the parts that change, and of its output. Ledgers
+/// of version 1 stored it as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity(pub(crate) [u8; 16]);
 
 impl Identity {
-    /// The identity of an entry that stands in the list for the first time.
+    /// The identity of the first occurrence of an entry.
     pub(crate) fn of(spec: &JobSpec) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(key_url(&spec.url).as_bytes());
@@ -46,7 +45,7 @@ impl Identity {
         Self(first_bytes(&hasher.finalize()))
     }
 
-    /// The identity of its copy after so many others.
+    /// The identity of its copy number `occurrence`.
     pub(crate) fn of_copy(self, occurrence: i64) -> Self {
         if occurrence == 0 {
             return self;
@@ -62,8 +61,8 @@ impl Identity {
 pub(crate) struct Secret([u8; SECRET_BYTES]);
 
 impl Secret {
-    /// Reads the key in our directory, or makes one. What cannot be used as one is kept under
-    /// another name, and said.
+    /// Reads the key in our directory, or creates one. An unusable key is kept under another name, with a
+    /// warning.
     pub(crate) fn load(directory: &Path, warnings: &mut Vec<String>) -> Result<Self, Error> {
         let path = directory.join(KEY_FILE);
         match read(&path).map_err(|source| Error::storage("read the key of the ledger", &path, source))? {
@@ -83,12 +82,12 @@ impl Secret {
         make(directory, &path).map(Self).map_err(|source| Error::storage("make the key of the ledger", &path, source))
     }
 
-    /// What the row of this entry is found by.
+    /// The key of this entry's row.
     pub(crate) fn key(&self, identity: Identity) -> Key {
         first_bytes(&blake3::keyed_hash(&self.0, &identity.0))
     }
 
-    /// What a ledger knows its key by.
+    /// The value by which a ledger recognises its key.
     pub(crate) fn check(&self) -> Key {
         first_bytes(&blake3::keyed_hash(&self.0, CHECKED))
     }
@@ -103,7 +102,7 @@ impl fmt::Debug for Secret {
 enum Held {
     Secret([u8; SECRET_BYTES]),
     Nothing,
-    /// Something else is there under this name.
+    /// Something else has this name.
     Unusable,
 }
 
@@ -113,8 +112,8 @@ fn read(path: &Path) -> io::Result<Held> {
     let mut file = match options.open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Held::Nothing),
-        // A symlink, somebody else's file, a socket. Other errors (too few descriptors) say nothing
-        // about the key, and must not cost us it.
+        // A symlink, somebody else's file, a socket. Other errors (too few descriptors) say nothing about the
+        // key and must not make us lose it.
         Err(error) => match error.raw_os_error() {
             Some(libc::ELOOP | libc::EACCES | libc::EPERM | libc::ENXIO) => return Ok(Held::Unusable),
             _ => return Err(error),
@@ -130,7 +129,7 @@ fn read(path: &Path) -> io::Result<Held> {
     Ok(Held::Secret(secret))
 }
 
-/// Synced before any row depends on it. The caller has the directory's lock.
+/// Synced before any row depends on it. The caller holds the directory's lock.
 fn make(directory: &Path, path: &Path) -> io::Result<[u8; SECRET_BYTES]> {
     let mut secret = [0; SECRET_BYTES];
     File::open(RANDOM)?.read_exact(&mut secret)?;
@@ -138,7 +137,7 @@ fn make(directory: &Path, path: &Path) -> io::Result<[u8; SECRET_BYTES]> {
     options.write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
     let mut file = options.open(path)?;
     file.write_all(&secret)?;
-    // What does not sync is said of the files; with a key that is lost, all is looked at again.
+    // Failed syncs are reported for the files; if the key is lost, everything is checked again.
     let limits = Limits::default();
     sync::file(&file, path, &limits)?;
     sync::directory(directory, &limits)?;

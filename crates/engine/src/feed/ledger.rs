@@ -1,13 +1,12 @@
-//! The memory of a batch: an SQLite file in `DIR/.towline` with a row for each entry.
+//! The memory of a batch: an SQLite file in `DIR/.towline` with one row per entry.
 //!
-//! Owns the connection and the lock of the directory (one writing process at a time); used by the
-//! feed thread alone. Rows are found and made in `entries`, read by other processes in `status`.
+//! Owns the connection and the directory's lock (one writing process at a time); used only by the feed thread.
+//! `entries` finds and creates rows; other processes read them through `status`.
 //!
-//! Anybody may have written into the file, and disks lose pages. So it is believed in one thing
-//! only: that a file whose size and time are still the noted ones need not be looked at. A row
-//! that makes no sense counts as one that is to be looked at; a file that makes none is replaced,
-//! in the middle of a run too (see [`Ledger::transaction`]). The entries that are in hand then are
-//! known by their identity, and get a new row when they are settled.
+//! Anybody may have written to the file, and disks lose pages. So it is trusted in one respect only: a file
+//! whose size and time still match the record need not be checked again. An invalid row counts as one to check;
+//! an invalid file is replaced, even in the middle of a run (see [`Ledger::transaction`]). Entries in progress
+//! at that time are known by their identity, and get a new row when they are settled.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -24,9 +23,9 @@ use crate::feed::values::{kind_text, path_value, signed, unix_ms, unix_ns};
 use crate::feed::waiting::Place;
 use crate::feed::{EntryId, Settled, SettledState, spare};
 
-/// A ledger that is damaged more often in one run stands on a disk that nothing can be noted on.
+/// If a ledger is damaged more often than this in one run, its disk cannot store anything.
 const GENERATIONS_MAX: u64 = 8;
-/// An entry's number is that of its row, with the generation of the ledger above these bits.
+/// An entry's number is that of its row, with the ledger's generation above these bits.
 const ROW_BITS: u32 = 48;
 
 const SETTLE_DONE: &str = "UPDATE entry SET state = 'done', path = ?3, len_bytes = ?4,
@@ -49,11 +48,11 @@ pub(crate) struct Ledger {
     pub(super) conn: Connection,
     secret: Secret,
     pub(super) run: i64,
-    /// The first id that no entry has.
+    /// The first unused entry id.
     pub(super) next_id: i64,
-    /// The id after which the next entry is looked for first.
+    /// The id after which to look first for the next entry.
     pub(super) expected_id: i64,
-    /// Whether the table of names' owners has been made.
+    /// Whether the table of name owners exists.
     pub(super) has_owners: bool,
     directory: PathBuf,
     path: PathBuf,
@@ -61,15 +60,15 @@ pub(crate) struct Ledger {
     /// How often the ledger was replaced in this run.
     generation: u64,
     has_used_copy: bool,
-    /// Whether all that was read from the list is in this ledger.
+    /// Whether this ledger has everything that was read from the list.
     is_whole: bool,
     has_settled: bool,
-    // Last, so that the connection is closed while the directory is still ours.
+    // Last, so that the connection closes while the directory is still locked.
     _lock: DirectoryLock,
 }
 
 impl Ledger {
-    /// Opens or makes the ledger of the batch directory `dir`, and begins a run.
+    /// Opens or creates the ledger of the batch directory `dir`, and starts a run.
     pub(crate) fn open(dir: &Path) -> Result<Self, Error> {
         let directory = make_directory(dir)?;
         let mut warnings = Vec::new();
@@ -102,34 +101,34 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// The directory that it is in.
+    /// The directory that holds it.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Takes what the user should be told about it.
+    /// Takes the warnings for the user.
     pub(crate) fn take_warnings(&mut self) -> Vec<String> {
         std::mem::take(&mut self.warnings)
     }
 
-    /// What the row of an entry is found by.
+    /// The key of an entry's row.
     pub(crate) fn key(&self, identity: Identity) -> Key {
         self.secret.key(identity)
     }
 
-    /// The number of the entry that has this row now. No other entry of this run gets it, also when
-    /// the ledger is replaced by one with other rows.
+    /// The number of the entry in this row. It is unique within the run, even if the ledger is replaced by one
+    /// with other rows.
     pub(crate) fn entry_of(&self, row: i64) -> EntryId {
         EntryId((self.generation << ROW_BITS) | row.unsigned_abs())
     }
 
-    /// Runs `work` in one transaction. If the ledger turns out to be damaged it is replaced, and
-    /// `work` is run again.
+    /// Runs `work` in one transaction. If the ledger turns out to be damaged, replaces it and runs `work`
+    /// again.
     pub(crate) fn transaction<T>(
         &mut self,
         action: &str,
@@ -146,15 +145,15 @@ impl Ledger {
                 Err(error) => error,
             };
             if !self.conn.is_autocommit() {
-                // The first error is the one to tell.
+                // The first error is the one to report.
                 let _ = self.conn.execute_batch("ROLLBACK");
             }
             self.mend(action, error)?;
         }
     }
 
-    /// Notes how entries ended, in one transaction. An entry whose place is given is noted in its row
-    /// wherever that is now, or in a new one; `shown` gives its URL for that.
+    /// Records how entries ended, in one transaction. An entry with a place is recorded in its row, wherever
+    /// that is now, or in a new one.
     pub(crate) fn settle(&mut self, settled: &[(Settled, Option<Place>)]) -> Result<(), Error> {
         if settled.is_empty() {
             return Ok(());
@@ -181,19 +180,18 @@ impl Ledger {
         Ok(())
     }
 
-    /// Notes how much of the list has been read; to be called within a transaction.
+    /// Records how much of the list has been read; call within a transaction.
     pub(crate) fn note_read(&self, read_entries: u64, read_all: bool) -> rusqlite::Result<()> {
         self.conn.prepare_cached("UPDATE run SET read_entries = ?2, read_all = ?3 WHERE id = ?1")?.execute(params![
             self.run,
             signed(read_entries),
-            // Lines that only a lost ledger knew of must not look as if they had left the list.
+            // Lines that only a lost ledger knew must not look as if they had left the list.
             read_all && self.is_whole
         ])?;
         Ok(())
     }
 
-    /// Ends the run, moves everything into the one file, and keeps a copy of that if anything was
-    /// settled.
+    /// Ends the run, merges everything into the one file, and keeps a copy of it if anything was settled.
     pub(crate) fn close(&mut self) -> Result<(), Error> {
         self.transaction("end the run in the ledger", |ledger| {
             ledger
@@ -204,7 +202,7 @@ impl Ledger {
             self.mend("write the ledger", error)?;
         }
         if self.has_settled {
-            // Without it the older copy stays: what the run did is safe in the ledger itself.
+            // If this fails, the older copy stays: the ledger itself has the results of the run.
             let _ = spare::write(&self.conn, &self.path);
         }
         Ok(())
@@ -219,7 +217,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Replaces a ledger that this error shows to be damaged; any other error is returned.
+    /// Replaces the ledger if this error shows that it is damaged; returns any other error.
     fn mend(&mut self, action: &str, error: rusqlite::Error) -> Result<(), Error> {
         let path = self.path.clone();
         let mut error = error;
@@ -228,7 +226,7 @@ impl Ledger {
             self.generation += 1;
             self.is_whole &= self.expected_id == 0;
             self.has_owners = false;
-            // A copy that has been used in this run is where the damage may come from.
+            // The damage may come from a copy that this run has used already.
             let (conn, is_copy) = replace(&path, !self.has_used_copy, &self.secret, &mut self.warnings)?;
             self.conn = conn;
             self.has_used_copy |= is_copy;
@@ -240,7 +238,7 @@ impl Ledger {
         Err(ledger_error(action, &path, error))
     }
 
-    /// Closes the file without writing into it any more.
+    /// Closes the file without writing to it any more.
     fn let_go(&mut self) -> rusqlite::Result<()> {
         let _ = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         self.conn = Connection::open_in_memory()?;
@@ -252,7 +250,7 @@ impl Ledger {
             SettledState::Done { path, len_bytes, modified, validator, digest, is_current } => {
                 let validator = serde_json::to_string(validator)
                     .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-                // Without a time the next run looks at the file.
+                // Without a time, the next run checks the file.
                 let modified_ns = is_current.then(|| unix_ns(*modified));
                 self.conn.prepare_cached(SETTLE_DONE)?.execute(params![
                     row,
@@ -269,7 +267,7 @@ impl Ledger {
             SettledState::Named(path) => {
                 self.conn.prepare_cached(SETTLE_NAMED)?.execute(params![row, key, path_value(path)])
             }
-            // Its row says already that it is still to be fetched.
+            // Its row already says that it still has to be fetched.
             SettledState::Released => Ok(1),
             SettledState::Skipped => self.conn.prepare_cached(SETTLE_SKIPPED)?.execute(params![row, key, now]),
             SettledState::Failed { kind, message, attempts, permanent } => {
@@ -287,7 +285,7 @@ impl Ledger {
         }
     }
 
-    /// The row of an entry that was read when there was another ledger.
+    /// The row of an entry that was read with an earlier ledger.
     fn re_enter(&mut self, place: &Place, key: Key, url: &str) -> rusqlite::Result<i64> {
         let known: Option<i64> =
             self.conn.prepare_cached(ROW_OF)?.query_row(params![key], |row| row.get(0)).optional()?;

@@ -1,17 +1,17 @@
-//! Lists as other programs write them: UTF-16 (PowerShell's `>`), lines that end with a carriage
-//! return alone (old Macs) or with a NUL (`find -print0`). They are read as UTF-8 with line feeds.
+//! Lists as other programs write them: UTF-16 (PowerShell's `>`), or lines that end with only a carriage return
+//! (old Macs) or a NUL (`find -print0`). Converts them to UTF-8 with line feeds.
 
 use std::io::{self, Read};
 
 use encoding_rs::{CoderResult, Decoder, UTF_16BE, UTF_16LE};
 
-/// As much of a list as tells how it is written.
+/// How much of a list to inspect for its format.
 const PEEKED_BYTES: usize = 64 << 10;
 
-/// How a list is written.
+/// The format of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// As lists are read.
+    /// UTF-8 with line feeds.
     Plain,
     Utf16Le,
     Utf16Be,
@@ -20,7 +20,7 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// How a list is written that begins so.
+    /// The format of a list that begins like this.
     pub(crate) fn of(beginning: &[u8]) -> Self {
         match beginning {
             [0xff, 0xfe, ..] => return Self::Utf16Le,
@@ -28,7 +28,7 @@ impl Form {
             _ => {}
         }
         let has = |end: u8| beginning.contains(&end);
-        // A carriage return at the end of what is known may be half of a line end.
+        // A carriage return at the very end may be half of a line end.
         let has_return = beginning.iter().rev().skip(1).any(|byte| *byte == b'\r');
         match () {
             () if has(b'\n') => Self::Plain,
@@ -39,12 +39,12 @@ impl Form {
     }
 }
 
-/// A list as it is read.
+/// A list converted to UTF-8 with line feeds.
 pub(crate) struct Plain<R> {
     source: R,
     form: Option<Form>,
     decoder: Option<Decoder>,
-    /// What is to be handed on, from `at`.
+    /// Bytes to return next, from `at`.
     ready: Vec<u8>,
     at: usize,
     has_ended: bool,
@@ -55,12 +55,12 @@ impl<R: Read> Plain<R> {
         Self { source, form: None, decoder: None, ready: Vec::new(), at: 0, has_ended: false }
     }
 
-    /// Makes the next part ready.
+    /// Prepares the next part.
     fn fill(&mut self) -> io::Result<()> {
         let mut bytes = vec![0; PEEKED_BYTES];
         let mut count = self.source.read(&mut bytes)?;
         if self.form.is_none() && count == 1 {
-            // The mark of UTF-16 has two bytes.
+            // The byte order mark of UTF-16 has two bytes.
             count += self.source.read(&mut bytes[1..])?;
         }
         bytes.truncate(count);
@@ -105,7 +105,7 @@ impl<R: Read> Read for Plain<R> {
 mod tests {
     use super::*;
 
-    /// Gives its bytes in parts of a size.
+    /// Returns its bytes in parts of a given size.
     struct InParts<'a>(&'a [u8], usize);
 
     impl Read for InParts<'_> {

@@ -1,7 +1,7 @@
-//! Reads a plain list: one URL a line, as a stream, however long the list is.
+//! Reads a plain list as a stream: one URL per line, any length.
 //!
-//! [`parse_line`] is pure. [`ListReader`] owns one buffer of fixed size and reads at offsets, so
-//! that another thread may still be writing behind it; the feed thread runs it.
+//! [`parse_line`] is pure. [`ListReader`] owns one fixed-size buffer and reads at offsets, so that another
+//! thread may still append to the file; runs on the feed thread.
 
 use std::fs::File;
 use std::io;
@@ -15,13 +15,13 @@ use crate::error::{Error, ErrorKind};
 use crate::job::JobSpec;
 use crate::secret::shown_line;
 
-/// A longer line is a bad one, and is not kept.
+/// A longer line is an error and is not kept.
 pub(crate) const LINE_BYTES_MAX: usize = 64 * 1024;
 
 const BUFFER_BYTES: usize = 2 * LINE_BYTES_MAX;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What a line says.
+/// The content of a line.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "nearly all lines are entries")]
 pub(crate) enum Line {
@@ -29,18 +29,18 @@ pub(crate) enum Line {
     Nothing,
     /// Something to fetch.
     Entry(Parsed),
-    /// Neither, with [`ErrorKind::ListLine`].
+    /// Invalid, with [`ErrorKind::ListLine`].
     Bad(Error),
 }
 
-/// A line that is an entry.
+/// A line with an entry.
 #[derive(Debug)]
 pub(crate) struct Parsed {
     /// What to fetch.
     pub(crate) spec: JobSpec,
 }
 
-/// Reads one line, given without its line feed; `number` counts from 1.
+/// Parses one line without its line feed; `number` counts from 1.
 pub(crate) fn parse_line(number: u64, bytes: &[u8]) -> Line {
     let bytes = match bytes.strip_prefix(BYTE_ORDER_MARK) {
         Some(rest) if number == 1 => rest,
@@ -77,7 +77,7 @@ pub(crate) fn parse_line(number: u64, bytes: &[u8]) -> Line {
     };
     match url.scheme() {
         "http" | "https" => {}
-        // `example.com:8080/a` is read as a URL of the scheme `example.com`.
+        // `example.com:8080/a` parses as a URL with the scheme `example.com`.
         scheme if scheme.contains('.') || scheme == "localhost" => {
             return bad(number, NO_SCHEME, text);
         }
@@ -93,7 +93,7 @@ pub(crate) fn parse_line(number: u64, bytes: &[u8]) -> Line {
     Line::Entry(Parsed { spec: JobSpec::new(url) })
 }
 
-/// What is wrong with a line over [`LINE_BYTES_MAX`].
+/// The error for a line longer than [`LINE_BYTES_MAX`].
 pub(crate) fn too_long(number: u64) -> Error {
     Error::new(ErrorKind::ListLine, format!("line {number}: longer than {} KiB", LINE_BYTES_MAX / 1024))
 }
@@ -101,14 +101,14 @@ pub(crate) fn too_long(number: u64) -> Error {
 /// How far a list may be read at the moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Until {
-    /// Only bytes before this offset are there.
+    /// Only bytes before this offset exist.
     pub(crate) end_bytes: u64,
-    /// Whether more may come behind them.
+    /// Whether more may follow.
     pub(crate) more: bool,
 }
 
 impl Until {
-    /// Up to the end of a file that nobody is writing.
+    /// Up to the end of a file that nobody writes to.
     pub(crate) const END_OF_FILE: Self = Self { end_bytes: u64::MAX, more: false };
 }
 
@@ -117,23 +117,23 @@ impl Until {
 pub(crate) enum Next {
     /// A whole line.
     Line(RawLine),
-    /// The next line is not there yet.
+    /// The next line has not arrived yet.
     NotYet,
     /// The list has ended.
     End,
 }
 
-/// A line as it stands in the list.
+/// A line as it appears in the list.
 #[derive(Debug)]
 pub(crate) struct RawLine {
     /// Its number, from 1.
     pub(crate) number: u64,
-    /// Whether it was too long to be kept; it has no bytes then.
+    /// Whether it was too long to keep; then it has no bytes.
     pub(crate) too_long: bool,
     range: Range<usize>,
 }
 
-/// Gives the lines of a file that can be read at offsets.
+/// Reads the lines of a file that supports reads at offsets.
 #[derive(Debug)]
 pub(crate) struct ListReader {
     file: Arc<File>,
@@ -141,10 +141,10 @@ pub(crate) struct ListReader {
     start: usize,
     scanned: usize,
     end: usize,
-    /// Where `buffer[start]` is in the file.
+    /// The file offset of `buffer[start]`.
     offset: u64,
     number: u64,
-    /// The line is too long, and is being skipped.
+    /// The current line is too long and is being skipped.
     is_long: bool,
 }
 
@@ -163,7 +163,7 @@ impl ListReader {
         }
     }
 
-    /// The next line, as far as the list may be read.
+    /// The next line within the readable part of the list.
     pub(crate) fn next_line(&mut self, until: Until) -> io::Result<Next> {
         loop {
             let fresh = &self.buffer[self.scanned..self.end];
@@ -191,7 +191,7 @@ impl ListReader {
         }
     }
 
-    /// The bytes of the line that was given last.
+    /// The bytes of the line returned last.
     pub(crate) fn bytes(&self, line: &RawLine) -> &[u8] {
         &self.buffer[line.range.clone()]
     }
@@ -220,7 +220,7 @@ impl ListReader {
     }
 }
 
-/// Whether a word is a URL by itself, and not the rest of one with a blank in it (`a b?from=http://h/`).
+/// Whether a word is a URL by itself, and not the rest of a URL with a space in it (`a b?from=http://h/`).
 fn begins_with_scheme(word: &str) -> bool {
     word.split_once("://").is_some_and(|(scheme, _)| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
@@ -232,14 +232,14 @@ fn bad(number: u64, what: &str, text: &str) -> Line {
     Line::Bad(Error::new(ErrorKind::ListLine, message))
 }
 
-/// What stands in quotes or angle brackets, as texts and tables give URLs.
+/// Strips quotes or angle brackets, which prose and tables put around URLs.
 fn without_quotes(text: &str) -> &str {
     let pairs = [('"', '"'), ('\'', '\''), ('<', '>')];
     let inside = pairs.into_iter().find_map(|(opens, closes)| text.strip_prefix(opens)?.strip_suffix(closes));
     inside.map_or(text, str::trim)
 }
 
-/// A `#` after white space begins a comment; any other one is part of the URL.
+/// A `#` after whitespace starts a comment; any other `#` is part of the URL.
 fn without_comment(text: &str) -> &str {
     let mut blank_before = false;
     for (at, character) in text.char_indices() {

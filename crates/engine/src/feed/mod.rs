@@ -1,5 +1,5 @@
-//! Where jobs come from when they are not added one by one: a list, later a queue shared by
-//! machines. A feed runs on the session's feed thread, which owns it alone.
+//! Where jobs come from when they are not added one by one: a list, and later a queue shared by several
+//! machines. A feed runs on the session's feed thread, its only owner.
 
 pub(crate) mod batch;
 pub(crate) mod entries;
@@ -30,47 +30,47 @@ pub use batch::{Batch, ListSource};
 pub use list::looks_like_host;
 pub use status::{LedgerStatus, ledger_status};
 
-/// Names an entry within its feed.
+/// Identifies an entry within its feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EntryId(pub u64);
 
 /// A source of jobs.
 pub trait Feed: Send {
-    /// Up to `max` further entries, from as many hosts as possible. Waits for slow input (a pipe)
-    /// at most `patience`, and then returns what there is, maybe nothing.
+    /// Returns up to `max` more entries, from as many hosts as possible. Waits at most `patience` for slow
+    /// input (a pipe), then returns what is available, possibly nothing.
     fn next(&mut self, max: usize, patience: Duration) -> Result<Fed, Error>;
 
-    /// Notes how entries ended. Called after their files have been synced and renamed, so that the
-    /// notes may be behind the files and are never ahead of them.
+    /// Records how entries ended. Called after their files have been synced and renamed, so the records may lag
+    /// behind the files but never run ahead of them.
     fn settle(&mut self, settled: Vec<Settled>) -> Result<(), Error>;
 
-    /// What the user should know and that stops nothing; asked for after each [`Feed::next`].
+    /// Warnings for the user that stop nothing; called after each [`Feed::next`].
     fn take_warnings(&mut self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Whose the file under this name is by the feed's own notes: which entry completed it last in an
-    /// earlier run. `path` is as it was settled.
+    /// Who owns the file with this name, according to the feed's records: the entry that last completed it in
+    /// an earlier run. `path` is as it was settled.
     fn owner(&mut self, entry: EntryId, path: &std::path::Path) -> Result<Owner, Error> {
         let _ = (entry, path);
         Ok(Owner::Nobody)
     }
 
-    /// A file that the feed reads from: no download gets its name, whatever a server says.
+    /// A file that the feed reads from: no download may get its name, whatever a server says.
     fn input(&self) -> Option<&std::path::Path> {
         None
     }
 
-    /// How often it wants to hear that what it gave out is still worked on, as a queue does that others may take
-    /// entries from.
+    /// How often to send a heartbeat for the entries given out, for example for a queue from which others may
+    /// take entries.
     fn heartbeat_every(&self) -> Option<Duration> {
         None
     }
 
-    /// What was given out and has not been settled is still worked on.
+    /// Tells the feed that entries given out and not settled are still being worked on.
     ///
     /// # Errors
-    /// What kept the feed from noting that; it is told as a warning, and the work goes on.
+    /// What kept the feed from recording that; it is reported as a warning, and the work continues.
     fn heartbeat(&mut self) -> Result<(), Error> {
         Ok(())
     }
@@ -79,31 +79,31 @@ pub trait Feed: Send {
     fn close(&mut self) -> Result<(), Error>;
 }
 
-/// Whose the file is that has a name.
+/// The owner of the file with a given name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Owner {
-    /// Nobody knows.
+    /// Unknown.
     #[default]
     Nobody,
-    /// The entry's that asks; it was left with this length and this time, in nanoseconds since 1970.
+    /// The entry that asks; it left the file with this length and time, in nanoseconds since 1970.
     Itself {
-        /// Length and time, if both were noted.
+        /// Length and time, if both were recorded.
         left: Option<(u64, i64)>,
     },
-    /// That of another entry, with this URL (without secrets).
+    /// Another entry, with this URL (without secrets).
     Another(String),
 }
 
-/// What [`Feed::next`] brings.
+/// The result of [`Feed::next`].
 #[derive(Debug, Default)]
 pub struct Fed {
     /// The entries.
     pub entries: Vec<FedEntry>,
-    /// Entries read so far, in all.
+    /// Total entries read so far.
     pub read_entries: u64,
-    /// Whether nothing is left to read (entries may still wait in the feed).
+    /// Whether everything has been read (entries may still wait in the feed).
     pub read_all: bool,
-    /// Whether nothing is left at all.
+    /// Whether there is nothing left at all.
     pub ended: bool,
 }
 
@@ -111,38 +111,38 @@ pub struct Fed {
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "nearly all entries are jobs")]
 pub enum FedEntry {
-    /// Fetch this.
+    /// A file to fetch.
     Job {
-        /// Its name within the feed.
+        /// Its id within the feed.
         entry: EntryId,
         /// What to fetch.
         spec: JobSpec,
-        /// The name under which an earlier run began or completed it, within the directory.
+        /// The name under which an earlier run started or completed it, within the directory.
         name: Option<PathBuf>,
     },
-    /// Done in an earlier run, and the file still looks the same (size and mtime).
+    /// Completed in an earlier run, and the file still looks the same (size and mtime).
     There {
-        /// Its name within the feed.
+        /// Its id within the feed.
         entry: EntryId,
         /// Its URL, without secrets.
         url: String,
-        /// Where it is.
+        /// The path of the file.
         path: PathBuf,
-        /// Its length.
+        /// Its length, in bytes.
         len_bytes: u64,
     },
-    /// It failed for good in an earlier run, and is only tried again with `--retry-failed`.
+    /// Failed permanently in an earlier run; retried only with `--retry-failed`.
     FailedBefore {
-        /// Its name within the feed.
+        /// Its id within the feed.
         entry: EntryId,
         /// Its URL, without secrets.
         url: String,
-        /// What the earlier run said.
+        /// The error of the earlier run.
         error: Error,
     },
     /// A line that is not an entry.
     Bad {
-        /// Its number, from 1.
+        /// Its line number, from 1.
         line: u64,
         /// What is wrong with it, with [`ErrorKind::ListLine`].
         error: Error,
@@ -152,7 +152,7 @@ pub enum FedEntry {
 /// How an entry ended.
 #[derive(Clone, Debug)]
 pub struct Settled {
-    /// Which entry.
+    /// The entry.
     pub entry: EntryId,
     /// How it ended.
     pub state: SettledState,
@@ -161,37 +161,37 @@ pub struct Settled {
 /// How an entry ended.
 #[derive(Clone, Debug)]
 pub enum SettledState {
-    /// It has not ended; it has this name from now on, within the directory.
+    /// Not ended; it has this name from now on, within the directory.
     Named(PathBuf),
     /// Complete under its final name.
     Done {
-        /// The name, relative to the batch's directory where it is below it.
+        /// The name, relative to the batch's directory if it is inside it.
         path: PathBuf,
-        /// Its length.
+        /// Its length, in bytes.
         len_bytes: u64,
-        /// The modification time that the file has now.
+        /// The file's modification time.
         modified: SystemTime,
         /// The version of the file that was fetched.
         validator: Box<Evidence>,
         /// The digest that was checked, as `sha-256=HEX`.
         digest: Option<String>,
-        /// Whether the server still had this version when the file was complete, as far as is known;
-        /// if not, the next run looks again.
+        /// Whether the server still had this version when the file was complete, as far as known; if not, the
+        /// next run checks again.
         is_current: bool,
     },
-    /// Another file has its name and was left alone; the next run looks again.
+    /// Another file has its name and was left alone; the next run checks again.
     Skipped,
-    /// The run was interrupted before it ended: somebody else may have it.
+    /// The run was interrupted before the entry ended: somebody else may take it.
     Released,
-    /// Failed; a later run tries again unless `permanent`.
+    /// Failed; a later run retries it unless `permanent`.
     Failed {
         /// What went wrong.
         kind: ErrorKind,
-        /// In words, without secrets.
+        /// The error in words, without secrets.
         message: String,
-        /// How often it was tried.
+        /// The number of attempts.
         attempts: u32,
-        /// Whether only `--retry-failed` tries it again.
+        /// Whether only `--retry-failed` retries it.
         permanent: bool,
     },
 }

@@ -1,6 +1,6 @@
-//! Opens a batch's ledger: its directory, the lock, the file, and what to do with a damaged one.
+//! Opens a batch's ledger: its directory, its lock and the file, and replaces a damaged one.
 //!
-//! Owns nothing; the feed thread runs it, once and whenever the ledger has to be replaced.
+//! Owns nothing; runs on the feed thread, once and whenever the ledger has to be replaced.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
@@ -22,12 +22,12 @@ use crate::storage::disk::keep_private;
 use crate::storage::disk::limits::Limits;
 use crate::storage::disk::lock::{self, Held, Lock};
 
-/// How often the lock is tried.
+/// How often to try the lock.
 const LOCK_TRIES: u32 = 5;
-/// What SQLite opens: the ledger, and what it makes beside it.
+/// The files that SQLite opens: the ledger, and those it creates beside it.
 const SQLITES: [&str; 4] = ["", "-wal", "-journal", "-shm"];
 
-/// Makes our directory in the batch's, and the batch's if it is missing.
+/// Creates our directory inside the batch's, and the batch's if it is missing.
 pub(crate) fn make_directory(dir: &Path) -> Result<PathBuf, Error> {
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     let fault = |source| Error::storage("make the batch's directory", dir, source);
@@ -54,15 +54,15 @@ pub(crate) fn make_directory(dir: &Path) -> Result<PathBuf, Error> {
     Err(Error::new(ErrorKind::Storage, message).with_path(directory))
 }
 
-/// The lock of a batch's directory, for as long as it lives.
+/// The lock of a batch's directory, held until dropped.
 #[derive(Debug)]
 pub(crate) struct DirectoryLock {
-    // Before the file, whose lock may be another file.
+    // Dropped before the file, because its lock may be another file.
     _held: Held,
     _file: File,
 }
 
-/// Takes the directory for this process.
+/// Locks the directory for this process.
 pub(crate) fn take_lock(dir: &Path, directory: &Path, warnings: &mut Vec<String>) -> Result<DirectoryLock, Error> {
     let path = directory.join(LOCK);
     let fault = |source| Error::storage("lock the batch's directory", &path, source);
@@ -70,7 +70,7 @@ pub(crate) fn take_lock(dir: &Path, directory: &Path, warnings: &mut Vec<String>
     keep_private(&file).map_err(fault)?;
     failpoint::reach("batch-lock");
     let limits = Limits::default();
-    // `towline status` holds the lock for a moment when it looks whether somebody has it.
+    // `towline status` holds the lock for a moment to check whether somebody has it.
     for is_last in (0..LOCK_TRIES).map(|tried| tried + 1 == LOCK_TRIES) {
         match lock::try_lock(&file, &path, Lock::Exclusive, &limits) {
             Ok(held) => {
@@ -88,7 +88,7 @@ pub(crate) fn take_lock(dir: &Path, directory: &Path, warnings: &mut Vec<String>
     unreachable!("the last try returns")
 }
 
-/// The ledger, ready for use; `None` if what is there is damaged, or no ledger.
+/// The ledger, ready for use; `None` if the file is damaged or not a ledger.
 pub(crate) fn prepare(path: &Path, secret: &Secret, warnings: &mut Vec<String>) -> Result<Option<Connection>, Error> {
     if !looks_sound(path)? {
         return Ok(None);
@@ -110,11 +110,10 @@ pub(crate) fn prepare(path: &Path, secret: &Secret, warnings: &mut Vec<String>) 
     }
 }
 
-/// A ledger in the place of a damaged one, which is kept under another name; what is done is said.
-/// If `may_use_copy`, it is the copy of the last orderly end, if that is sound. Also says whether
-/// it is.
+/// Replaces a damaged ledger, which is kept under another name, and warns about it. If `may_use_copy`, the
+/// replacement is the copy of the last orderly end, if that is sound. Returns whether it is that copy.
 ///
-/// Nobody may have the damaged one open: SQLite would take away the new one's journal when closing it.
+/// No connection to the damaged ledger may be open: SQLite would remove the new one's journal on closing it.
 pub(crate) fn replace(
     path: &Path,
     may_use_copy: bool,
@@ -126,7 +125,7 @@ pub(crate) fn replace(
         None => format!("the ledger {} was taken away or damaged", path.display()),
     };
     if may_use_copy && spare::restore(path)? {
-        // A copy that a newer version made is of no use to us, and it is only a copy.
+        // A copy from a newer version is useless to us, and it is only a copy.
         match prepare(path, secret, warnings) {
             Ok(Some(conn)) => {
                 warnings.push(format!("{what}, and the copy of the last orderly end is used"));
@@ -142,12 +141,12 @@ pub(crate) fn replace(
     Ok((conn, false))
 }
 
-/// Gives a damaged ledger another name, with what belongs to it, and says which; `None` if it is gone.
+/// Renames a damaged ledger together with its journals and returns the new name; `None` if it is gone.
 fn set_aside(path: &Path) -> Result<Option<PathBuf>, Error> {
     let kept = aside_name(path)?;
     let is_kept =
         move_if_there(path, &kept).map_err(|source| Error::storage("move the damaged ledger aside", path, source))?;
-    // What is left of its journals must not be taken for the new one's.
+    // Leftover journals must not be taken for those of the new ledger.
     for suffix in &SQLITES[1..] {
         move_if_there(&beside(path, suffix), &beside(&kept, suffix))
             .map_err(|source| Error::storage("move the damaged ledger's journal aside", path, source))?;
@@ -163,7 +162,7 @@ fn move_if_there(from: &Path, to: &Path) -> io::Result<bool> {
     }
 }
 
-/// Files that only their owner can read, reached through no symlink.
+/// Opens files that only their owner can read, never through a symlink.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
@@ -171,12 +170,12 @@ fn private() -> OpenOptions {
     options
 }
 
-/// Whether something that is no plain file has this name: a directory, a symlink, a pipe.
+/// Whether something other than a regular file has this name: a directory, a symlink, a pipe.
 fn is_no_file(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| !found.is_file())
 }
 
-/// Makes the file if it is missing; else looks at its header, before SQLite touches anything.
+/// Creates the file if it is missing; otherwise checks its header before SQLite touches anything.
 fn looks_sound(path: &Path) -> Result<bool, Error> {
     let fault = |source| Error::storage("open the ledger", path, source);
     if SQLITES.iter().any(|suffix| is_no_file(&beside(path, suffix))) {
@@ -202,9 +201,9 @@ fn looks_sound(path: &Path) -> Result<bool, Error> {
     }
     let number = |at: usize| i32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
     let (schema_cookie, version, application_id) = (number(40), number(60), number(68));
-    // Before its first tables, a ledger of ours has no mark yet; with tables, it is somebody else's.
+    // Before its first tables, our ledger has no mark yet; an unmarked file with tables is somebody else's.
     let is_unmarked = application_id == 0 && schema_cookie == 0;
-    // SQLite takes a file whose format it does not know for one that cannot be written to.
+    // SQLite treats a file with an unknown format as read-only.
     let is_known_format =
         header.starts_with(b"SQLite format 3\0") && header[18..20].iter().all(|at| (1..=2).contains(at));
     if !is_known_format || !is_unmarked && application_id != APPLICATION_ID {
@@ -214,7 +213,7 @@ fn looks_sound(path: &Path) -> Result<bool, Error> {
     if application_id == APPLICATION_ID && version > VERSION { Err(newer(path, version)) } else { Ok(true) }
 }
 
-/// The file, what it held, and whether that were rows of a key that is lost.
+/// Returns the connection, what the file held, and whether its rows belonged to a lost key.
 fn connect(path: &Path, secret: &Secret) -> rusqlite::Result<(Connection, Holds, bool)> {
     let conn = match open(path, JournalMode::Shared) {
         // A file system without shared memory.
@@ -236,12 +235,12 @@ fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
-/// How SQLite keeps what is not in the file yet.
+/// How SQLite stores what is not yet in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum JournalMode {
-    /// In a log beside it, which others read through shared memory.
+    /// In a write-ahead log, which other processes read through shared memory.
     Shared,
-    /// In a journal that is rolled back, with nobody else there.
+    /// In a rollback journal, with no other process.
     Alone,
 }
 
@@ -253,10 +252,10 @@ fn open(path: &Path, mode: JournalMode) -> rusqlite::Result<Connection> {
         JournalMode::Shared => ("wal", "NORMAL"),
         JournalMode::Alone => ("delete", "EXCLUSIVE"),
     };
-    // Before anything is read, for that would make the shared memory.
+    // Must come before the first read, which would create the shared memory.
     conn.execute_batch(&format!("PRAGMA locking_mode = {lock};"))?;
     conn.set_prepared_statement_cache_capacity(32);
-    // What the file brings along must not run anything or forbid anything.
+    // Nothing in the file may run code or block our statements.
     conn.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA foreign_keys = OFF; PRAGMA cell_size_check = ON;")?;
     conn.execute_batch(match sqlite::has_sync(path) {
         true => "PRAGMA synchronous = NORMAL;",
@@ -266,7 +265,7 @@ fn open(path: &Path, mode: JournalMode) -> rusqlite::Result<Connection> {
     if mode == JournalMode::Shared && !found.eq_ignore_ascii_case(wanted) {
         return open(path, JournalMode::Alone);
     }
-    // The shared memory is made when something is read.
+    // The first read creates the shared memory.
     conn.query_row("PRAGMA schema_version", [], |row| row.get::<_, i64>(0))?;
     conn.execute_batch(
         "PRAGMA cache_size = -2048; PRAGMA temp_store = FILE;

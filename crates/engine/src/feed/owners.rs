@@ -1,7 +1,7 @@
-//! Who has a name already, by what earlier runs noted.
+//! Finds out who owns a name, according to the records of earlier runs.
 //!
-//! Only names that are taken are asked for, which is rare. So no index is kept, which would slow
-//! each note down: the first question of a run makes a temporary table, on disk if it is large.
+//! Only taken names are looked up, which is rare. A permanent index would slow down every write, so the first
+//! lookup of a run creates a temporary table, on disk if it is large.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -16,8 +16,8 @@ use crate::feed::{EntryId, Owner};
 use crate::secret::printable;
 
 const MAKE: &str = "CREATE TEMP TABLE owned (path BLOB NOT NULL, run INTEGER, settled INTEGER, entry INTEGER)";
-/// Also rows whose entry is fetched again or has failed since: the file is still theirs. Ledgers of
-/// version 1 did not say in which run that was, only that it was in an earlier one.
+/// Includes rows whose entry is being fetched again or has failed since: the file is still theirs. Ledgers of
+/// version 1 did not record the run, only that it was an earlier one.
 const FILL: &str = "INSERT INTO temp.owned (path, run, settled, entry)
     SELECT CAST(path AS BLOB), coalesce(settled_run, 0), settled_unix_ms, id FROM entry
     WHERE path IS NOT NULL AND len_bytes IS NOT NULL AND settled_run IS NOT ?1";
@@ -27,7 +27,7 @@ const LAST_OWNER: &str = "SELECT entry.id, entry.key, entry.url, entry.len_bytes
     WHERE owned.path = ?1 ORDER BY owned.run DESC, owned.settled DESC, owned.entry DESC LIMIT 1";
 
 impl Ledger {
-    /// Who completed `path` last in an earlier run.
+    /// Who last completed `path` in an earlier run.
     pub(crate) fn owner(&mut self, entry: EntryId, place: Option<&Place>, path: &Path) -> Result<Owner, Error> {
         let own_key = place.map(|place| self.key(place.identity.of_copy(place.occurrence)));
         let owner = self.transaction("look in the ledger who has a name", |ledger| {
@@ -50,7 +50,7 @@ impl Ledger {
                 })
                 .optional()
         })?;
-        // Not before the table is there to stay.
+        // Only after the transaction has committed the table.
         self.has_owners = true;
         Ok(owner.unwrap_or_default())
     }

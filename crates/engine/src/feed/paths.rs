@@ -1,4 +1,4 @@
-//! Where a batch keeps what it remembers, and under which names what is damaged is kept.
+//! Where a batch keeps its records, and under which names it keeps damaged files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use crate::error::{Advice, Error, ErrorKind};
 
-/// The directory of ours in a batch's directory.
+/// Our directory inside a batch's directory.
 pub(crate) const DIRECTORY: &str = ".towline";
-/// The ledger's name in it.
+/// The name of the ledger in it.
 pub(crate) const LEDGER: &str = "ledger.sqlite";
-/// The lock's name in it.
+/// The name of the lock in it.
 pub(crate) const LOCK: &str = "lock";
-/// How long one process waits for another one's transaction.
+/// How long one process waits for another's transaction.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// So many damaged files are kept beside one at most.
+/// How many damaged files may be kept beside one file.
 const ASIDE_MAX: u32 = 1000;
 
-/// The name under which something that cannot be used is kept.
+/// A free name for a file that is unusable.
 pub(crate) fn aside_name(path: &Path) -> Result<PathBuf, Error> {
     let mut names = (1..=ASIDE_MAX).map(|number| beside(path, &format!(".damaged-{number}")));
     let is_free = |name: &PathBuf| fs::symlink_metadata(name).is_err();
@@ -27,7 +27,7 @@ pub(crate) fn aside_name(path: &Path) -> Result<PathBuf, Error> {
     })
 }
 
-/// `path` with something after it.
+/// `path` with a suffix appended.
 pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);

@@ -1,20 +1,20 @@
-//! The tables of a ledger: made, recognised, and brought up from version 1.
+//! The tables of a ledger: created, recognised, and upgraded from version 1.
 //!
-//! Nothing in the file is believed before it has been recognised: another application's tables, a
-//! missing column, a trigger or a view make it a file that is not ours. Owns nothing; the feed
-//! thread runs it when a ledger is opened.
+//! Nothing in the file is trusted before it has been recognised: another application's tables, a missing
+//! column, a trigger or a view mean that the file is not ours. Owns nothing; runs on the feed thread when a
+//! ledger is opened.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::feed::identity::{Identity, Key, Secret};
 
-/// What `PRAGMA application_id` says: "TWLN".
+/// The value of `PRAGMA application_id`: "TWLN".
 pub(crate) const APPLICATION_ID: i32 = 0x5457_4c4e;
-/// The format that this version writes.
+/// The format version that this build writes.
 ///
-/// Version 1 found its rows by an unkeyed hash ([`Identity`]) and did not say which run settled one.
+/// Version 1 found its rows by an unkeyed hash ([`Identity`]) and did not record which run settled them.
 pub(crate) const VERSION: i32 = 2;
-/// Rows and runs have smaller numbers, so that they can be counted on without overflowing.
+/// Ids of rows and runs are below this, so that adding to them cannot overflow.
 pub(crate) const ID_MAX: i64 = 1 << 47;
 
 const TABLES: [&str; 4] = ["entry", "name", "run", "identity"];
@@ -58,15 +58,15 @@ const KEYS_AT_ONCE: i64 = 10_000;
 pub(crate) enum Holds {
     /// Nothing at all yet.
     Nothing,
-    /// A ledger of this version, which we know.
+    /// A ledger of this known version.
     Ledger(i32),
-    /// A ledger of a version that we do not know yet.
+    /// A ledger of an unknown, newer version.
     Newer(i32),
     /// Anything else.
     Other,
 }
 
-/// Says what the file is, without changing anything.
+/// Recognises what the file is, without changing it.
 pub(crate) fn recognise(conn: &Connection) -> rusqlite::Result<Holds> {
     let version: i32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let application_id: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
@@ -89,17 +89,17 @@ pub(crate) fn recognise(conn: &Connection) -> rusqlite::Result<Holds> {
     Ok(if is_ours { Holds::Ledger(version) } else { Holds::Other })
 }
 
-/// Makes the tables of a ledger in an empty file.
+/// Creates the tables of a ledger in an empty file.
 pub(crate) fn make(conn: &Connection, secret: &Secret) -> rusqlite::Result<()> {
     conn.execute_batch(&format!("BEGIN IMMEDIATE; {VERSION_1} {FROM_1_TO_2}"))?;
     note_key(conn, secret)?;
     conn.execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"))
 }
 
-/// Brings a ledger of version 1 up: the same rows under keyed hashes. A row's new hash is made of its
-/// old one, so all of them change at once, and no list is needed for it.
+/// Upgrades a ledger of version 1: the same rows under keyed hashes. A row's new hash is made from its old one,
+/// so all rows are converted at once, without the list.
 pub(crate) fn bring_up(conn: &Connection, secret: &Secret) -> rusqlite::Result<()> {
-    // The old hashes must not stay in free pages.
+    // The old hashes must not remain in free pages.
     conn.execute_batch(&format!("PRAGMA secure_delete = ON; BEGIN IMMEDIATE; {FROM_1_TO_2}"))?;
     let mut last_id = 0;
     loop {
@@ -120,8 +120,8 @@ pub(crate) fn bring_up(conn: &Connection, secret: &Secret) -> rusqlite::Result<(
     conn.execute_batch(&format!("PRAGMA user_version = {VERSION}; COMMIT; PRAGMA secure_delete = OFF;"))
 }
 
-/// Sees to it that all rows are found by this key. Those of another key, which is lost, would never
-/// be found again, and would only claim names: they are taken away. Says whether there were any.
+/// Makes sure that all rows belong to this key. Rows of a lost key could never be found again and would only
+/// occupy names, so they are deleted. Returns whether there were any.
 pub(crate) fn fit_key(conn: &Connection, secret: &Secret) -> rusqlite::Result<bool> {
     let noted =
         conn.query_row("SELECT key_check FROM identity", [], |row| Ok(row.get::<_, Key>(0).ok())).optional()?.flatten();
@@ -149,7 +149,7 @@ fn keys_after(conn: &Connection, id: i64) -> rusqlite::Result<Vec<(i64, Identity
     rows.collect()
 }
 
-/// Triggers, views and virtual tables would run what somebody else wrote.
+/// Triggers, views and virtual tables would run somebody else's code.
 fn has_only_tables(conn: &Connection) -> rusqlite::Result<bool> {
     let others = "SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema
         WHERE type NOT IN ('table', 'index') OR sql LIKE 'CREATE VIRTUAL%')";
@@ -166,7 +166,7 @@ fn columns(conn: &Connection) -> rusqlite::Result<Vec<Vec<String>>> {
 
 fn has_sane_ids(conn: &Connection) -> rusqlite::Result<bool> {
     for table in ["entry", "run"] {
-        // Two questions, which read an end each; as one they would read the whole table.
+        // Two separate queries, each of which reads one end; a single query would scan the whole table.
         let ends =
             format!("SELECT coalesce((SELECT min(id) FROM {table}), 1), coalesce((SELECT max(id) FROM {table}), 1)");
         let (first, last): (i64, i64) = conn.query_row(&ends, [], |row| Ok((row.get(0)?, row.get(1)?)))?;

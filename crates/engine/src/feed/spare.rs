@@ -1,8 +1,8 @@
-//! A copy of the ledger as it was at the last orderly end, `ledger.sqlite.ok`.
+//! A copy of the ledger from the last orderly end, `ledger.sqlite.ok`.
 //!
-//! A ledger can be damaged by a disk, by a machine that lost its memory, or by hand. Without the
-//! copy each of a million files would be looked at again, which means a request for each. With it
-//! that is needed only for what the last run did. Owns nothing; the feed thread runs it.
+//! A ledger can be damaged by a disk, by a machine that loses its memory, or by hand. Without the copy, each of
+//! a million files would have to be checked again, which costs a request each. With it, that applies only to
+//! what the last run did. Owns nothing; runs on the feed thread.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -22,18 +22,18 @@ use crate::storage::disk::sync;
 const COPY: &str = ".ok";
 const UNFINISHED_COPY: &str = ".ok.tmp";
 const UNFINISHED_LEDGER: &str = ".new";
-/// What SQLite may make beside a ledger.
+/// Files that SQLite may create beside a ledger.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
-/// So many pages are copied before the clock is looked at.
+/// How many pages to copy before checking the clock.
 const PAGES_AT_ONCE: i32 = 2048;
-/// A copy takes some milliseconds for ten thousand rows. An end must not wait longer than this, for
-/// an interrupted run has little time; the older copy is kept then.
+/// A copy takes a few milliseconds per ten thousand rows. The end of a run must not wait longer than this,
+/// because an interrupted run has little time; then the older copy is kept.
 const COPY_TIME_MAX: Duration = Duration::from_millis(800);
 
-/// Copies the ledger at `path`, which is open as `conn`; says whether it was done.
+/// Copies the ledger at `path`, which is open as `conn`; returns whether it succeeded.
 ///
-/// The copy is not synced. It is needed when the ledger itself, which is, turns out to be damaged;
-/// and a copy that did not reach the disk is noticed when it is looked at.
+/// The copy is not synced. It is needed only if the ledger itself, which is synced, turns out to be damaged,
+/// and a copy that did not reach the disk is detected when it is checked.
 pub(crate) fn write(conn: &Connection, path: &Path) -> bool {
     let unfinished = beside(path, UNFINISHED_COPY);
     let is_done = copy_pages(conn, &unfinished).unwrap_or(false) && fs::rename(&unfinished, beside(path, COPY)).is_ok();
@@ -43,7 +43,7 @@ pub(crate) fn write(conn: &Connection, path: &Path) -> bool {
     is_done
 }
 
-/// Puts the copy in the place of a ledger that was moved away; says whether there is a sound one.
+/// Puts the copy in place of a ledger that was moved away; returns whether there was a sound copy.
 pub(crate) fn restore(path: &Path) -> Result<bool, Error> {
     let copy = beside(path, COPY);
     let mut options = OpenOptions::new();
@@ -69,7 +69,7 @@ pub(crate) fn restore(path: &Path) -> Result<bool, Error> {
     Ok(false)
 }
 
-/// Takes away what [`restore`] put there, when it is of no use after all.
+/// Removes what [`restore`] put there if it turns out to be useless.
 pub(crate) fn remove(path: &Path) -> Result<(), Error> {
     for suffix in COMPANIONS.into_iter().chain([""]) {
         match fs::remove_file(beside(path, suffix)) {

@@ -1,7 +1,7 @@
-//! Keeps what a pipe brings, so that a list that cannot be read twice is read like a file.
+//! Stores what a pipe delivers, so that a list that can be read only once is read like a file.
 //!
-//! A daemon thread `list` copies the source into a file that has no name (a list may hold secrets)
-//! and says how far it has come; the feed thread owns the [`Spool`] and reads behind it.
+//! A daemon thread `list` copies the source into a file without a name (a list may contain secrets) and reports
+//! its progress; the feed thread owns the [`Spool`] and reads behind it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -16,7 +16,7 @@ use towline_threads::thread::Builder;
 use crate::error::{Error, ErrorKind, plain_io};
 use crate::feed::list::Until;
 
-/// A name that is removed with its spool.
+/// A file name that is removed together with its spool.
 struct Name(PathBuf);
 
 impl Drop for Name {
@@ -31,10 +31,10 @@ pub(crate) type Opener = Box<dyn FnOnce() -> io::Result<Box<dyn Read + Send>> + 
 const PARTS_AHEAD_MAX: usize = 64;
 const PART_BYTES: usize = 64 * 1024;
 
-/// What has come from a pipe so far.
+/// What has arrived from a pipe so far.
 pub(crate) struct Spool {
     file: Arc<File>,
-    /// Its name, where a file without one cannot be read.
+    /// The file's name, where unnamed files cannot be read back.
     _name: Option<Name>,
     told: Queue<Told>,
     written_bytes: u64,
@@ -42,16 +42,16 @@ pub(crate) struct Spool {
     failure: Option<Error>,
 }
 
-/// What the copying thread says.
+/// A report of the copying thread.
 enum Told {
-    /// So many bytes are in the file.
+    /// This many bytes are in the file.
     Written(u64),
-    /// Nothing more comes, maybe because of this.
+    /// No more data follows, possibly because of this error.
     Ended(Option<io::Error>),
 }
 
 impl Spool {
-    /// Begins to copy; the file without a name is made in `directory`.
+    /// Starts copying; the unnamed file is created in `directory`.
     pub(crate) fn start(directory: &Path, open: Opener) -> Result<Self, Error> {
         let (file, name) = open_file(directory).map_err(|source| Error::storage("keep the list", directory, source))?;
         let file = Arc::new(file);
@@ -64,17 +64,17 @@ impl Spool {
         Ok(Self { file, _name: name, told, written_bytes: 0, ended: false, failure: None })
     }
 
-    /// The file that it is kept in.
+    /// The file that holds the list.
     pub(crate) fn file(&self) -> Arc<File> {
         Arc::clone(&self.file)
     }
 
-    /// How far it can be read.
+    /// How far the list can be read.
     pub(crate) fn until(&self) -> Until {
         Until { end_bytes: self.written_bytes, more: !self.ended }
     }
 
-    /// Takes what the thread has said; waits for a word at most `patience` if there is none.
+    /// Takes the thread's reports; waits up to `patience` for the first one.
     pub(crate) fn listen(&mut self, patience: Duration) {
         let mut patience = patience;
         for _ in 0..PARTS_AHEAD_MAX {
@@ -96,7 +96,7 @@ impl Spool {
         }
     }
 
-    /// Why it ended before its end; to be asked once all that came has been read.
+    /// Why the source ended early; ask once everything that arrived has been read.
     pub(crate) fn failure(&self) -> Option<&Error> {
         self.failure.as_ref()
     }
@@ -104,12 +104,12 @@ impl Spool {
 
 impl Drop for Spool {
     fn drop(&mut self) {
-        // The thread must not wait for room that nobody will make.
+        // The thread must not wait for queue space that nobody will free.
         self.told.shutdown_immediate();
     }
 }
 
-/// Says that nothing more comes, also when the source panics.
+/// Reports the end of the data, even when the source panics.
 struct LastWord {
     told: Queue<Told>,
     failure: Option<io::Error>,
@@ -146,8 +146,8 @@ fn copy_all(open: Opener, file: &File, told: &Queue<Told>) -> io::Result<()> {
     }
 }
 
-/// A file that nobody else sees. Some file systems lose what is written to one without a name: there it
-/// keeps its name.
+/// A file that nobody else sees. Some file systems lose what is written to an unnamed file; there it keeps its
+/// name.
 fn open_file(directory: &Path) -> io::Result<(File, Option<Name>)> {
     let (file, path) = make_file(directory)?;
     fs::remove_file(&path)?;

@@ -1,5 +1,5 @@
-//! Opens SQLite's files on whatever file system the ledger lies: also on one without locks, where the
-//! lock of the directory alone keeps other processes out, and on one that does not sync. No state.
+//! Opens SQLite files on any file system that the ledger may be on, including one without locks, where only the
+//! directory's lock keeps other processes out, and one that cannot sync. No state.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -10,10 +10,10 @@ use rusqlite::{Connection, OpenFlags};
 use crate::feed::paths::LOCK;
 use crate::storage::disk::{lock, sync};
 
-/// The layer of SQLite that takes no locks.
+/// The SQLite VFS that takes no locks.
 const WITHOUT_LOCKS: &str = "unix-none";
 
-/// Opens the file at `path`, which lies in the directory of the ledger.
+/// Opens the file at `path`, which is in the ledger's directory.
 pub(crate) fn open(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     match has_locks(path) {
         true => Connection::open_with_flags(path, flags),
@@ -21,12 +21,12 @@ pub(crate) fn open(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection
     }
 }
 
-/// Whether SQLite can tell the processes apart that have a file of this directory open.
+/// Whether SQLite can lock files in this directory against other processes.
 pub(crate) fn has_locks(path: &Path) -> bool {
     lock_file(path).is_none_or(|file| lock::has_range_locks(&file))
 }
 
-/// Whether it can bring to the disk what it writes.
+/// Whether the file system can sync what SQLite writes.
 pub(crate) fn has_sync(path: &Path) -> bool {
     lock_file(path).is_none_or(|file| sync::is_there(&file))
 }

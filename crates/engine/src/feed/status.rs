@@ -1,6 +1,6 @@
-//! What a batch's ledger says, for `towline status`, also while another process writes it.
+//! Reads a batch's ledger for `towline status`, even while another process writes it.
 //!
-//! Owns nothing: each call opens the ledger read-only, asks and closes it, on the caller's thread.
+//! Owns nothing: each call opens the ledger read-only, queries it and closes it, on the caller's thread.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -24,8 +24,8 @@ use crate::storage::disk::lock::{self, Lock};
 
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_');
 
-/// Rows whose lines were still in the list when it was last read to its end, and newer ones. Values of
-/// a type that we never write count as nothing.
+/// Counts rows whose lines were still in the list when it was last read completely, and newer rows. Values of a
+/// type that we never write count as nothing.
 const COUNT: &str = "SELECT
         count(*),
         coalesce(sum(state = 'done'), 0),
@@ -39,41 +39,41 @@ const FAILURES: &str = "SELECT url, error FROM entry
         AND run >= (SELECT coalesce(max(id), 0) FROM run WHERE read_all)
     ORDER BY id LIMIT ?1";
 
-/// How a batch stands.
+/// The state of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LedgerStatus {
-    /// Entries known.
+    /// Known entries.
     pub total: u64,
-    /// Of those, complete ones.
+    /// Of those, complete entries.
     pub done: u64,
-    /// Of those, the ones whose name another file has, which was left alone (`--skip-existing`).
+    /// Of those, entries whose name another file has, which was left alone (`--skip-existing`).
     pub skipped: u64,
-    /// Of those, failed ones.
+    /// Of those, failed entries.
     pub failed: u64,
-    /// Of those, the ones that are still to be fetched.
+    /// Of those, entries that still have to be fetched.
     pub pending: u64,
-    /// Bytes of the complete ones.
+    /// Bytes of the complete entries.
     pub done_bytes: u64,
-    /// Whether the last run read its list to the end, so that `total` is final.
+    /// Whether the last run read its list completely, so that `total` is final.
     pub read_all: bool,
-    /// The first failures: URL without secrets, and why; at most [`LedgerStatus::FAILURES_MAX`].
+    /// The first failures: URL without secrets, and why; up to [`LedgerStatus::FAILURES_MAX`].
     pub failures: Vec<(String, String)>,
-    /// Whether a process is working on it.
+    /// Whether a process is working on the batch.
     pub running: bool,
 }
 
 impl LedgerStatus {
-    /// So many failures are listed at most.
+    /// The most failures listed.
     pub const FAILURES_MAX: usize = 100;
 }
 
-/// What the ledger of the batch directory `dir` says; `None` if there is none.
+/// The state of the batch in directory `dir`, from its ledger; `None` if there is no ledger.
 ///
-/// Nothing is changed, and a process that is at work is not disturbed.
+/// Changes nothing and does not disturb a running process.
 ///
 /// # Errors
-/// [`ErrorKind::JournalVersion`] if a newer version wrote it, [`ErrorKind::Storage`] if it cannot
-/// be read.
+/// [`ErrorKind::JournalVersion`] if a newer version wrote the ledger, [`ErrorKind::Storage`] if it cannot be
+/// read.
 pub fn ledger_status(dir: &Path) -> Result<Option<LedgerStatus>, Error> {
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     let directory =
@@ -94,7 +94,7 @@ pub fn ledger_status(dir: &Path) -> Result<Option<LedgerStatus>, Error> {
     }
     let running = is_locked(&directory.join(LOCK))?;
     let status = if !running && file_len(&path, "-wal") == 0 && file_len(&path, "-journal") == 0 {
-        // Nobody writes it and it is whole: read it without making the files of a reader.
+        // Nobody writes it and it is complete: read it without creating a reader's files.
         ask_unchanging(&path)
     } else {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -104,7 +104,7 @@ pub fn ledger_status(dir: &Path) -> Result<Option<LedgerStatus>, Error> {
         }
         sqlite::open(&path, flags).and_then(|conn| ask(&conn)).or_else(|error| {
             match error.sqlite_error_code() {
-                // A directory that we may not write to: what the one file says must do.
+                // The directory is not writable: use what the main file alone says.
                 Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly) if !running => ask_unchanging(&path),
                 _ => Err(error),
             }
@@ -169,7 +169,7 @@ fn ask(conn: &Connection) -> rusqlite::Result<Answer> {
     Ok(Answer::Status(status))
 }
 
-/// What may be printed of a value, whoever wrote it.
+/// The printable part of a value, whoever wrote it.
 fn text_of(value: ValueRef<'_>) -> String {
     let ValueRef::Text(bytes) = value else { return String::new() };
     printable(&String::from_utf8_lossy(bytes)).into_owned()

@@ -1,4 +1,4 @@
-//! Values as the ledger keeps them.
+//! Values as the ledger stores them.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -9,7 +9,7 @@ use rusqlite::types::{Value, ValueRef};
 
 use crate::error::ErrorKind;
 
-/// A path as it is kept: text where it is text.
+/// A path as stored: as text where it is valid text.
 pub(crate) fn path_value(path: &Path) -> Value {
     match path.to_str() {
         Some(text) => Value::Text(text.to_owned()),
@@ -27,7 +27,7 @@ pub(crate) fn path_from(value: ValueRef<'_>) -> Option<PathBuf> {
 
 const NS_PER_SECOND: i64 = 1_000_000_000;
 
-/// A time as it is kept, nanoseconds since 1970.
+/// A time as stored, in nanoseconds since 1970.
 pub(crate) fn unix_ns(time: SystemTime) -> i64 {
     match time.duration_since(UNIX_EPOCH) {
         Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
@@ -35,20 +35,20 @@ pub(crate) fn unix_ns(time: SystemTime) -> i64 {
     }
 }
 
-/// Whether a file still has the time that was kept of it. Some file systems keep whole seconds, or come
-/// to them when the file is renamed or looked at again (encfs): then these are compared.
+/// Whether a file still has the recorded time. Some file systems store whole seconds, or round to them once a
+/// file is renamed or checked again (encfs); then only the seconds are compared.
 pub(crate) fn is_same_time(kept_ns: i64, found_ns: i64) -> bool {
     let is_whole = |ns: i64| ns % NS_PER_SECOND == 0;
     let second = |ns: i64| ns.div_euclid(NS_PER_SECOND);
     kept_ns == found_ns || (is_whole(kept_ns) || is_whole(found_ns)) && second(kept_ns) == second(found_ns)
 }
 
-/// A number as SQLite keeps it.
+/// A number as SQLite stores it.
 pub(crate) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A kind as it is kept.
+/// An error kind as stored.
 pub(crate) fn kind_text(kind: ErrorKind) -> String {
     if let ErrorKind::Status(code) = kind {
         return format!("status:{code}");
@@ -64,7 +64,7 @@ pub(crate) fn kind_from(text: &str) -> ErrorKind {
     KINDS.iter().copied().find(|kind| kind.name() == text).unwrap_or(ErrorKind::Internal)
 }
 
-/// Makes `KINDS` of all kinds but [`ErrorKind::Status`]; does not compile if one is forgotten.
+/// Generates `KINDS`, all kinds except [`ErrorKind::Status`]; fails to compile if one is missing.
 macro_rules! kinds {
     ($($kind:ident),* $(,)?) => {
         const KINDS: &[ErrorKind] = &[$(ErrorKind::$kind),*];

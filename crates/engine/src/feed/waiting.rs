@@ -1,8 +1,8 @@
-//! Entries that have been read and not been given out: hosts take turns.
+//! Entries that have been read but not given out, with hosts in turn.
 //!
-//! Owned by the batch, on the feed thread. Some wait in memory; the others wait in a table, each written
-//! down whole, so that it does not matter what the list was or becomes. The table has a temporary database
-//! of its own, so that whatever happens to the ledger leaves it alone.
+//! Owned by the batch, on the feed thread. Some entries wait in memory, the rest in a table, each stored in
+//! full, so that later changes to the list do not matter. The table is in a temporary database of its own, so
+//! that nothing that happens to the ledger affects it.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
@@ -19,13 +19,13 @@ use crate::feed::values::signed;
 use crate::job::JobSpec;
 use crate::secret::shown_url;
 
-/// So many entries wait in memory at most.
+/// The most entries that wait in memory.
 pub(crate) const INLINE_MAX: usize = 4096;
 
-/// So many bytes of URLs wait in memory at most.
+/// The most bytes of URLs that wait in memory.
 const INLINE_BYTES_MAX: usize = 4 << 20;
-/// Hosts are told apart by a hash of so many values, so that a list with a host of its own for
-/// each entry needs no more memory; hosts that share a value share their turns.
+/// Hosts are distinguished by a hash with this many values, so that a list with a different host for each entry
+/// needs no more memory. Hosts that share a value share their turns.
 const TURNS_MAX: u64 = 4096;
 const LOADED_AT_ONCE_MAX: usize = 64;
 
@@ -39,25 +39,25 @@ const LOAD: &str = "SELECT seq, entry, identity, occurrence, spec FROM waiting
     WHERE host = ?1 ORDER BY seq LIMIT ?2";
 const FORGET: &str = "DELETE FROM waiting WHERE host = ?1 AND seq <= ?2";
 
-/// An entry that waits, or whose turn has come.
+/// An entry that waits, or is next in turn.
 #[derive(Debug)]
 pub(crate) struct Waiter {
-    /// Its number.
+    /// Its id.
     pub(crate) entry: EntryId,
-    /// What it is known by, not counting its occurrence.
+    /// The entry's identity, without its occurrence.
     pub(crate) identity: Identity,
-    /// How many of the same stand before it.
+    /// How many equal entries precede it in the list.
     pub(crate) occurrence: i64,
     /// What to fetch.
     pub(crate) spec: JobSpec,
 }
 
-/// What an entry that was given out is known by.
+/// Identifies an entry that was given out.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
-    /// What it is known by, not counting its occurrence.
+    /// The entry's identity, without its occurrence.
     pub(crate) identity: Identity,
-    /// How many of the same stand before it.
+    /// How many equal entries precede it in the list.
     pub(crate) occurrence: i64,
     url: Box<str>,
 }
@@ -75,12 +75,12 @@ impl Place {
     }
 }
 
-/// All that wait.
+/// All waiting entries.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     conn: Connection,
     hosts: HashMap<u64, Host>,
-    /// Each host that has something, once.
+    /// Each host that has entries, once.
     turns: VecDeque<u64>,
     inline: usize,
     inline_bytes: usize,
@@ -95,25 +95,25 @@ struct Host {
 }
 
 impl Waiting {
-    /// Nobody yet. The database is a file without a name, and one in memory while it is small.
+    /// Creates an empty queue. The database is an unnamed file, kept in memory while it is small.
     pub(crate) fn new() -> rusqlite::Result<Self> {
         let conn = Connection::open("")?;
         conn.execute_batch(TABLE)?;
         Ok(Self { conn, hosts: HashMap::new(), turns: VecDeque::new(), inline: 0, inline_bytes: 0, next_seq: 0 })
     }
 
-    /// Whether nobody waits.
+    /// Whether no entries wait.
     pub(crate) fn is_empty(&self) -> bool {
         self.turns.is_empty()
     }
 
-    /// How many wait in memory.
+    /// How many entries wait in memory.
     #[cfg(test)]
     pub(crate) fn inline(&self) -> usize {
         self.inline
     }
 
-    /// Lets more wait.
+    /// Adds entries.
     pub(crate) fn push(&mut self, waiters: Vec<Waiter>) -> rusqlite::Result<()> {
         self.conn.execute_batch("BEGIN")?;
         for waiter in waiters {
@@ -122,7 +122,7 @@ impl Waiting {
         self.conn.execute_batch("COMMIT")
     }
 
-    /// The next ones, up to `max`, each from the host whose turn it is.
+    /// Takes up to `max` entries, each from the host that is next in turn.
     pub(crate) fn take(&mut self, max: usize) -> rusqlite::Result<Vec<Waiter>> {
         let mut taken = Vec::new();
         if max == 0 || self.is_empty() {
@@ -227,7 +227,7 @@ fn load(conn: &Connection, host: u64, count: usize) -> rusqlite::Result<Vec<Wait
     Ok(waiters)
 }
 
-/// A spec as it waits in the table: nearly all are a URL and nothing else, and that is written as it is.
+/// A spec as stored in the table: nearly all are only a URL, which is stored as it is.
 fn written(spec: &JobSpec) -> rusqlite::Result<Cow<'_, str>> {
     if spec.is_url_alone() {
         return Ok(Cow::Borrowed(spec.url.as_str()));

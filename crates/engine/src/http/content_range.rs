@@ -2,17 +2,17 @@
 
 use crate::ranges::ByteRange;
 
-/// What a server says which part of which length it sends.
+/// Which part of which length a server says it sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ContentRange {
     /// The part, half-open; `None` in a 416.
     pub(crate) range: Option<ByteRange>,
-    /// The whole length; `None` for `*`.
+    /// The total length; `None` for `*`.
     pub(crate) total: Option<u64>,
 }
 
-/// Parses `bytes 0-499/1234`, `bytes 0-499/*`, `bytes */1234`, and what servers send that mean the
-/// same: `bytes=0-499/1234`, white space elsewhere.
+/// Parses `bytes 0-499/1234`, `bytes 0-499/*`, `bytes */1234`, and equivalent forms that servers send:
+/// `bytes=0-499/1234`, extra whitespace.
 pub(crate) fn parse(value: &str) -> Option<ContentRange> {
     let value = value.trim();
     let (unit, rest) = value.split_at_checked("bytes".len())?;
@@ -38,7 +38,7 @@ pub(crate) fn parse(value: &str) -> Option<ContentRange> {
     Some(ContentRange { range: Some(ByteRange::new(first, end)), total })
 }
 
-/// `u64::from_str` would take a plus sign.
+/// `u64::from_str` would accept a plus sign.
 fn number(digits: &str) -> Option<u64> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

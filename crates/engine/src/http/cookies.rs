@@ -1,6 +1,5 @@
-//! Cookies that redirects set. Some servers send a request on to the same place, or to a page that
-//! counts, and want the cookie back. They live as long as the download that they were set for, and are
-//! neither stored nor shown.
+//! Cookies that redirects set. Some servers redirect a request to the same URL or to a counter page, and expect
+//! the cookie back. Cookies live as long as their download, and are neither stored nor shown.
 
 use std::fmt;
 
@@ -8,17 +7,17 @@ use cookie_store::CookieStore;
 use http::{HeaderMap, HeaderValue, header};
 use url::Url;
 
-/// So many are taken of one answer, and of no longer ones.
+/// The most cookies taken from one response, and the length limit for each.
 const COOKIES_MAX: usize = 32;
 const COOKIE_BYTES_MAX: usize = 4096;
-/// A download keeps so many at most.
+/// The most cookies that one download keeps.
 const KEPT_MAX: usize = 64;
 
-/// What an answer sets.
+/// The cookies that a response sets.
 #[derive(Clone, Default)]
 pub(crate) struct SetCookies {
     texts: Vec<String>,
-    /// Whether one of them is not known yet, or changes one that is.
+    /// Whether one of them is new or changes an existing one.
     pub(crate) is_new: bool,
 }
 
@@ -41,7 +40,7 @@ impl fmt::Debug for SetCookies {
 pub(crate) struct Cookies(Option<Box<CookieStore>>);
 
 impl Cookies {
-    /// Takes what an answer of this place sets, as far as the place may (RFC 6265, section 5.3).
+    /// Takes the cookies of a response from this URL, those that it may set (RFC 6265, section 5.3).
     pub(crate) fn add(&mut self, url: &Url, set: &SetCookies) -> SetCookies {
         if set.texts.is_empty() {
             return SetCookies::default();
@@ -52,13 +51,13 @@ impl Cookies {
             if store.iter_any().count() >= KEPT_MAX {
                 break;
             }
-            // What cannot be read or is for another site is left out.
+            // Skips cookies that are malformed or for another site.
             let _ = store.parse(text, url);
         }
         SetCookies { texts: Vec::new(), is_new: self.header(url) != before }
     }
 
-    /// What to send to a place.
+    /// The cookies to send to a URL.
     pub(crate) fn header(&self, url: &Url) -> Option<HeaderValue> {
         let pairs: Vec<String> =
             self.0.as_ref()?.get_request_values(url).map(|(name, value)| format!("{name}={value}")).collect();

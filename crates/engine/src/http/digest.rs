@@ -1,16 +1,16 @@
-//! The digests that a server gives beside its content. Pure: reads fields, computes nothing.
+//! The digests that a server sends with its content. Pure: reads fields, computes nothing.
 //!
-//! | field | is the digest of | so on a 206 |
+//! | field | digest of | on a 206 |
 //! |---|---|---|
-//! | `Repr-Digest` (RFC 9530) | the representation, whatever part of it is sent | it counts |
-//! | `Digest` (RFC 3230) | the same | it counts |
-//! | `x-goog-hash` (Google's storage) | the stored object | it counts |
-//! | `Content-Digest` (RFC 9530) | the content of this one message | it is of the part |
-//! | `Content-MD5` (RFC 1864, RFC 2616) | the same | it is of the part |
+//! | `Repr-Digest` (RFC 9530) | the representation, whichever part of it is sent | counts |
+//! | `Digest` (RFC 3230) | the same | counts |
+//! | `x-goog-hash` (Google's storage) | the stored object | counts |
+//! | `Content-Digest` (RFC 9530) | the content of this one message | covers only the part |
+//! | `Content-MD5` (RFC 1864, RFC 2616) | the same | covers only the part |
 //!
-//! Of an encoded answer none counts: by the letter these are digests of the encoded bytes, but who
-//! encodes on the way leaves those of the origin in place. Nor does any of a 203, whose content
-//! somebody has changed on the way.
+//! For an encoded response, none of them counts: strictly, they are digests of the encoded bytes, but whoever
+//! encodes in transit leaves the origin's fields in place. Nor do those of a 203, whose content was changed in
+//! transit.
 
 use std::fmt;
 use std::str::FromStr;
@@ -23,10 +23,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::checksum::{Algorithm, Checksum};
 
-/// Longer values are not looked at.
+/// Longer values are ignored.
 const VALUE_BYTES_MAX: usize = 4096;
 
-/// RFC 9651, section 4.2.7: missing padding and bits that are left over are no reason to refuse.
+/// RFC 9651, section 4.2.7: missing padding and leftover bits are accepted.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -34,7 +34,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// The digest that a server gave for a whole file, and the field that said so.
+/// The digest that a server sent for a whole file, and the field it came in.
 ///
 /// ```
 /// use towline_engine::http::digest::ServerDigest;
@@ -50,23 +50,23 @@ pub struct ServerDigest {
     checksum: Checksum,
 }
 
-/// Not the digest of a server.
+/// The text is not a field with a digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a field and its digest")]
 pub struct ServerDigestError;
 
 impl ServerDigest {
-    /// The field's name, as it is written.
+    /// The field's name, in its usual spelling.
     pub fn field(&self) -> &'static str {
         self.field.name()
     }
 
-    /// What the content must hash to.
+    /// The digest that the content must have.
     pub fn checksum(&self) -> &Checksum {
         &self.checksum
     }
 
-    /// Whether two answers speak of the same content; `None` if their digests cannot tell.
+    /// Whether two digests are of the same content; `None` if they cannot tell.
     pub(crate) fn agrees(&self, other: &Self) -> Option<bool> {
         let algorithm = self.checksum.algorithm();
         if algorithm != other.checksum.algorithm() {
@@ -101,23 +101,22 @@ impl From<ServerDigest> for String {
     }
 }
 
-/// For what is stored: a field or an algorithm that a later version knows is no reason to refuse the
-/// rest.
+/// For stored values: an unknown field or algorithm of a later version must not invalidate the rest.
 pub(crate) fn deserialize_known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ServerDigest>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
     Ok(text.and_then(|text| text.parse().ok()))
 }
 
-/// What the fields of one answer say.
+/// The digests in the fields of one response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Digests {
-    /// Of those that can be computed here, the one that proves most.
+    /// The strongest digest that can be computed here.
     pub(crate) strongest: Option<ServerDigest>,
-    /// What is wrong with fields that are not used because of it, in words.
+    /// Why fields were not used, in words.
     pub(crate) odd: Vec<String>,
 }
 
-/// Reads the fields that speak of the whole file in an answer of this status.
+/// Reads the fields that describe the whole file in a response with this status.
 pub(crate) fn read(headers: &HeaderMap, status: u16) -> Digests {
     let mut digests = Digests::default();
     if is_encoded(headers) {
@@ -158,7 +157,7 @@ enum Field {
 }
 
 impl Field {
-    /// Of two that give the same algorithm, the first is asked.
+    /// If two fields have the same algorithm, the first counts.
     const ALL: [Self; 5] = [Self::ReprDigest, Self::Digest, Self::GoogHash, Self::ContentDigest, Self::ContentMd5];
 
     fn name(self) -> &'static str {
@@ -171,10 +170,10 @@ impl Field {
         }
     }
 
-    /// Whether it is of the whole file in such an answer.
+    /// Whether the field describes the whole file in this response.
     fn is_of_whole(self, status: u16, headers: &HeaderMap) -> bool {
         match (self, status) {
-            // It is of what is stored, which may have been decoded before it was sent.
+            // It describes the stored object, which may have been decoded before it was sent.
             (Self::GoogHash, 200 | 206) => headers
                 .get("x-goog-stored-content-encoding")
                 .is_none_or(|stored| stored.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity")),
@@ -183,7 +182,7 @@ impl Field {
         }
     }
 
-    /// The digests in it that can be computed here; none if it is not there.
+    /// The digests in the field that can be computed here; empty if the field is missing.
     fn given(self, headers: &HeaderMap) -> Result<Vec<Checksum>, &'static str> {
         let mut text = String::new();
         for value in headers.get_all(self.name()) {
@@ -206,8 +205,8 @@ impl Field {
     }
 }
 
-/// A dictionary of byte sequences (RFC 9651, section 3.2), for example `sha-256=:47DEQ…=:`. A member
-/// that comes again counts the last time.
+/// A dictionary of byte sequences (RFC 9651, section 3.2), for example `sha-256=:47DEQ…=:`. The last one of a
+/// repeated member counts.
 fn dictionary(text: &str) -> Result<Vec<Checksum>, &'static str> {
     const FORM: &str = "it is no dictionary of digests";
     let mut given: Vec<Checksum> = Vec::new();
@@ -216,7 +215,7 @@ fn dictionary(text: &str) -> Result<Vec<Checksum>, &'static str> {
         if !is_key(key) {
             return Err(FORM);
         }
-        // The registry of RFC 9530 has more; whatever they are, they are not for us.
+        // The registry of RFC 9530 has more; they do not matter here.
         let algorithm = match key {
             "sha-512" => Algorithm::Sha512,
             "sha-256" => Algorithm::Sha256,
@@ -237,7 +236,7 @@ fn dictionary(text: &str) -> Result<Vec<Checksum>, &'static str> {
     Ok(given)
 }
 
-/// The members of a dictionary. A comma inside of a string ends none of them.
+/// The members of a dictionary. A comma inside a string does not separate them.
 fn members(text: &str) -> Option<Vec<&str>> {
     let (mut members, mut start) = (Vec::new(), 0);
     let (mut in_string, mut is_escaped) = (false, false);
@@ -262,13 +261,13 @@ fn is_key(key: &str) -> bool {
     key.starts_with(|first: char| first.is_ascii_lowercase() || first == '*') && key.bytes().all(is_inner)
 }
 
-/// A list of `ALGORITHM=BASE64`; which names there are is a matter of the field.
+/// A list of `ALGORITHM=BASE64`; the valid names depend on the field.
 fn list(text: &str, field: Field) -> Result<Vec<Checksum>, &'static str> {
     let mut given: Vec<Checksum> = Vec::new();
     for element in text.split(',').map(str::trim).filter(|element| !element.is_empty()) {
         let (name, value) = element.split_once('=').ok_or("it is no list of digests")?;
         let algorithm = match (name.trim().to_ascii_lowercase().as_str(), field) {
-            // Those with `id-` are of the content before it is encoded, which is what is sent.
+            // Those with `id-` describe the unencoded content, which is what is sent.
             ("sha-512" | "id-sha-512", Field::Digest) => Algorithm::Sha512,
             ("sha-256" | "id-sha-256", Field::Digest) => Algorithm::Sha256,
             ("sha" | "sha-1", Field::Digest) => Algorithm::Sha1,
@@ -297,7 +296,7 @@ mod tests {
 
     use super::*;
 
-    /// Digests of nothing.
+    /// Digests of the empty content.
     const SHA256: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
     const SHA1: &str = "2jmj7l5rSw0yVb/vlWAYkK/YBwk=";
     const MD5: &str = "1B2M2Y8AsgTpgAmY7PhCfg==";
@@ -368,7 +367,7 @@ mod tests {
         let expected = Some(format!("Repr-Digest: sha-256={}", hex(SHA256)));
         assert_eq!(shown(&[("repr-digest", fields[0].as_str())], 200), expected);
         assert_eq!(shown(&[("repr-digest", fields[2].as_str())], 200), expected);
-        // A member that has a wrong length is wrong also where another follows.
+        // A member with a wrong length is an error even if another one follows.
         assert_eq!(read(&headers(&[("repr-digest", fields[1].as_str())]), 200).odd.len(), 1);
         let old = format!("adler32=03da0195, unixsum=30637,, UNIXcksum=1, id-sha-256={SHA256}");
         assert_eq!(shown(&[("digest", old.as_str())], 200), Some(format!("Digest: sha-256={}", hex(SHA256))));

@@ -1,19 +1,18 @@
-//! The file name in `Content-Disposition` (RFC 6266, RFC 8187), as browsers read it: also in encoded
-//! words (RFC 2047), in parts (RFC 2231) and percent-encoded without saying so. It must be made safe
-//! before it is used.
+//! The file name in `Content-Disposition` (RFC 6266, RFC 8187), as browsers read it: also in encoded words (RFC
+//! 2047), in continuations (RFC 2231), and percent-encoded without being declared so. Make it safe before use.
 
 use std::borrow::Cow;
 
 use encoding_rs::Encoding;
 use percent_encoding::percent_decode;
 
-/// Longer values are not looked at.
+/// Longer values are ignored.
 const VALUE_BYTES_MAX: usize = 4096;
-/// A name has at most so many parts.
+/// The most parts that a name may have.
 const PARTS_MAX: usize = 64;
 
-/// `filename*` if it is usable, else the parts of one, else `filename`. Of a path it is the last part;
-/// what is no name is `None`.
+/// `filename*` if it is usable, else a `filename` in parts, else the plain `filename`. A path is reduced to its
+/// last part; `None` if there is no usable name.
 pub(crate) fn file_name(value: &[u8]) -> Option<String> {
     if value.len() > VALUE_BYTES_MAX {
         return None;
@@ -33,7 +32,7 @@ pub(crate) fn file_name(value: &[u8]) -> Option<String> {
     extended.or_else(|| last_part(&parts.joined()?)).or(plain)
 }
 
-/// The last part of a path of either kind, if it names a file.
+/// The last part of a path with slashes or backslashes, if it names a file.
 fn last_part(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default().trim();
     (!last.is_empty() && !last.bytes().all(|byte| byte == b'.')).then(|| last.to_owned())
@@ -44,12 +43,12 @@ fn last_part(name: &str) -> Option<String> {
 struct Parts {
     /// Number, whether it is encoded, and the value.
     parts: Vec<(usize, bool, Vec<u8>)>,
-    /// One came twice: what comes from there on is of something else.
+    /// A part came twice: everything from there on belongs to something else.
     is_over: bool,
 }
 
 impl Parts {
-    /// `rest` is what stands behind `filename`: `*0`, `*1*`.
+    /// `rest` is what follows `filename`: `*0`, `*1*`.
     fn add(&mut self, rest: &[u8], value: Vec<u8>) {
         let Some(number) = rest.strip_prefix(b"*") else { return };
         let (number, is_encoded) = number.strip_suffix(b"*").map_or((number, false), |number| (number, true));
@@ -87,7 +86,7 @@ impl Parts {
     }
 }
 
-/// The parameters after the disposition type, quotes taken off. Tolerant of what servers send.
+/// The parameters after the disposition type, without quotes. Tolerant of what servers send.
 struct Parameters<'a> {
     rest: &'a [u8],
 }
@@ -142,7 +141,7 @@ impl Parameters<'_> {
     }
 }
 
-/// Encoded words, UTF-8 that is percent-encoded, UTF-8, or else Latin-1, which was once the rule.
+/// Encoded words, percent-encoded UTF-8, UTF-8, or else Latin-1, the former default.
 fn decode_plain(value: &[u8]) -> String {
     let text = match std::str::from_utf8(value) {
         Ok(text) => text.to_owned(),
@@ -152,14 +151,14 @@ fn decode_plain(value: &[u8]) -> String {
         return words;
     }
     if text.is_ascii() && text.contains('%') {
-        // Browsers take it for what it means if it means something.
+        // Browsers decode it if the result is valid.
         return percent_decode(value).decode_utf8().map_or(text.clone(), Cow::into_owned);
     }
     text
 }
 
-/// `=?UTF-8?B?w7xiZXIucGRm?=`, encoded words of RFC 2047 among plain text; `None` if there are none. Blanks
-/// between two of them belong to neither.
+/// Decodes `=?UTF-8?B?w7xiZXIucGRm?=`, encoded words of RFC 2047 among plain text; `None` if there are none.
+/// Whitespace between two encoded words is dropped.
 fn decode_words(text: &str) -> Option<String> {
     let mut name = String::new();
     let mut rest = text;
@@ -175,7 +174,7 @@ fn decode_words(text: &str) -> Option<String> {
     is_behind_word.then(|| name + rest)
 }
 
-/// What stands before the first encoded word that can be read, what that means, and what stands behind it.
+/// The text before the first readable encoded word, its decoded value, and the text after it.
 fn next_word(text: &str) -> Option<(&str, String, &str)> {
     text.match_indices("=?").find_map(|(at, _)| {
         let (word, after) = decode_word(&text[at + 2..])?;
@@ -183,7 +182,7 @@ fn next_word(text: &str) -> Option<(&str, String, &str)> {
     })
 }
 
-/// `text` stands behind the `=?` of a word.
+/// `text` follows the `=?` of a word.
 fn decode_word(text: &str) -> Option<(String, &str)> {
     let mut fields = text.splitn(3, '?');
     let (charset, kind, rest) = (fields.next()?, fields.next()?, fields.next()?);
@@ -201,13 +200,13 @@ fn decode_word(text: &str) -> Option<(String, &str)> {
     Some((decoded(charset, &bytes)?, after))
 }
 
-/// RFC 2047, section 4.2: `_` is a blank, `=C3` a byte.
+/// RFC 2047, section 4.2: `_` is a space, `=C3` a byte.
 fn decode_quoted(encoded: &str) -> Option<Vec<u8>> {
     let as_percent = encoded.replace('%', "=25").replace('_', " ").replace('=', "%");
     (!has_broken_escape(&as_percent)).then(|| percent_decode(as_percent.as_bytes()).collect())
 }
 
-/// `UTF-8'en'a%20b`; nothing if an escape is broken, for then the name was cut or never encoded.
+/// `UTF-8'en'a%20b`; `None` if an escape is broken, because then the name was truncated or never encoded.
 fn decode_extended(value: &[u8]) -> Option<String> {
     let (charset, encoded) = split_extended(value)?;
     if has_broken_escape(std::str::from_utf8(encoded).ok()?) {
@@ -216,14 +215,14 @@ fn decode_extended(value: &[u8]) -> Option<String> {
     decoded(Encoding::for_label(charset)?, &percent_decode(encoded).collect::<Vec<u8>>())
 }
 
-/// The charset and what is encoded in it; the language says nothing.
+/// The charset and the encoded text; the language is ignored.
 fn split_extended(value: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut parts = value.splitn(3, |byte| *byte == b'\'');
     let (charset, _language, encoded) = (parts.next()?, parts.next()?, parts.next()?);
     Some((charset, encoded))
 }
 
-/// Nothing if the bytes are none of this charset.
+/// `None` if the bytes are invalid in this charset.
 fn decoded(charset: &'static Encoding, bytes: &[u8]) -> Option<String> {
     charset.decode_without_bom_handling_and_without_replacement(bytes).map(Cow::into_owned)
 }

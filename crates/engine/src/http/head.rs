@@ -1,28 +1,27 @@
-//! The heads of HTTP/1 answers, as servers really send them (RFC 9112, sections 2.2, 4 and 5).
+//! The heads of HTTP/1 responses, as servers really send them (RFC 9112, sections 2.2, 4 and 5).
 //!
-//! A parser that is strict refuses answers that curl and browsers take; one that is lax ignores what it
-//! cannot read, and a `Content-Length` that is ignored makes a cut body whole. So a head is mended
-//! before it is parsed: what is odd and means nothing is left out, and what is damaged where the body's
-//! framing is told is an error.
+//! A strict parser refuses responses that curl and browsers accept; a lax one ignores what it cannot read, and
+//! an ignored `Content-Length` makes a truncated body look complete. So a head is mended before it is parsed:
+//! odd but meaningless parts are dropped, and damage to the body's framing is an error.
 
 use std::fmt;
 
-/// Fields that tell where a body ends and what it is: none of them is left out because it is damaged.
+/// Fields that define where a body ends and what it is: none of them is dropped when it is damaged.
 const FRAMING: [(&str, &str); 4] = [
     ("contentlength", "Content-Length"),
     ("transferencoding", "Transfer-Encoding"),
     ("contentrange", "Content-Range"),
     ("contentencoding", "Content-Encoding"),
 ];
-/// A version that is not quite what was sent is none.
+/// A validator that differs from what was sent is none.
 const VALIDATOR: &str = "etag";
 
-/// Why a head cannot be believed.
+/// Why a head cannot be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Damage {
-    /// This field is told in a way that cannot be read.
+    /// This field is unreadable.
     Field(&'static str),
-    /// It has a NUL.
+    /// It contains a NUL.
     Nul,
 }
 
@@ -37,8 +36,8 @@ impl fmt::Display for Damage {
 
 impl std::error::Error for Damage {}
 
-/// Where the head that stands at the beginning ends, behind its empty line; blank lines before it belong
-/// to it. Nothing before `from` is looked at again; give what was there the last time.
+/// Where the head at the start of `bytes` ends, after its empty line; blank lines before it belong to it. Bytes
+/// before `from` are not scanned again; pass the length that was scanned last time.
 pub(crate) fn end(bytes: &[u8], from: usize) -> Option<usize> {
     let first = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
     let from = first.max(from.saturating_sub(2));
@@ -49,7 +48,7 @@ pub(crate) fn end(bytes: &[u8], from: usize) -> Option<usize> {
     })
 }
 
-/// Whether a head is one that every parser takes as it is.
+/// Whether every parser accepts the head as it is.
 pub(crate) fn is_plain(head: &[u8]) -> bool {
     let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let is_status = lines.next().is_some_and(is_status_line);
@@ -68,10 +67,10 @@ pub(crate) fn status(head: &[u8]) -> Option<u16> {
     std::str::from_utf8(code.get(..3)?).ok()?.parse().ok()
 }
 
-/// The same head with nothing odd in it.
+/// The same head without anything odd.
 ///
 /// # Errors
-/// If what tells the body's framing is damaged.
+/// If the body's framing is damaged.
 pub(crate) fn mend(head: &[u8]) -> Result<Vec<u8>, Damage> {
     if head.contains(&0) {
         return Err(Damage::Nul);
@@ -83,7 +82,7 @@ pub(crate) fn mend(head: &[u8]) -> Result<Vec<u8>, Damage> {
     let mut lines = lines.take_while(|line| !line.is_empty()).peekable();
     let goes_on_with_nothing = lines.peek().filter(|line| matches!(line.first(), Some(b' ' | b'\t')));
     if let Some(name) = goes_on_with_nothing.and_then(|line| framing_that_begins(line)) {
-        // Section 2.2 wants such a line passed over; whoever wrote it meant it.
+        // Section 2.2 wants this line ignored, but the sender meant it.
         return Err(Damage::Field(name));
     }
     for field in unfolded(lines) {
@@ -98,7 +97,7 @@ pub(crate) fn mend(head: &[u8]) -> Result<Vec<u8>, Damage> {
     Ok(mended)
 }
 
-/// One blank between the version, the status and its reason, as all parsers want it.
+/// One space each between the version, the status and the reason, as all parsers expect.
 fn mended_status(line: &[u8]) -> Vec<u8> {
     let mut words = line.splitn(2, |byte| *byte == b' ');
     let (version, rest) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
@@ -106,8 +105,8 @@ fn mended_status(line: &[u8]) -> Vec<u8> {
     version.iter().copied().chain([b' ']).chain(rest).collect()
 }
 
-/// Lines that begin with a blank go on with the one before (section 5.2); before the first field that blank
-/// means nothing.
+/// Joins lines that start with whitespace to the line before (section 5.2); before the first field, the
+/// whitespace is ignored.
 fn unfolded<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
     let mut fields: Vec<Vec<u8>> = Vec::new();
     for line in lines {
@@ -123,10 +122,10 @@ fn unfolded<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
     fields
 }
 
-/// A name, and its value put right.
+/// A name and its mended value.
 type Mended<'a> = (&'a [u8], Vec<u8>);
 
-/// A field that can be passed on; `None` for a line that is left out.
+/// A field to pass on; `None` for a dropped line.
 fn mended_field(line: &[u8]) -> Result<Option<Mended<'_>>, Damage> {
     let Some((name, value)) = split(line) else {
         return framing_that_begins(line).map_or(Ok(None), |name| Err(Damage::Field(name)));
@@ -144,12 +143,12 @@ fn mended_field(line: &[u8]) -> Result<Option<Mended<'_>>, Damage> {
     }
 }
 
-/// Whether a line without a colon was meant to be one of the fields that must not be left out.
+/// The framing field that a line without a colon was meant to be, if any.
 fn framing_that_begins(line: &[u8]) -> Option<&'static str> {
     FRAMING.iter().find(|(squeezed, _)| squeeze(line).take(squeezed.len()).eq(squeezed.bytes())).map(|(_, name)| *name)
 }
 
-/// A name without what does not belong into one.
+/// A name without characters that do not belong in one.
 fn squeeze(name: &[u8]) -> impl Iterator<Item = u8> {
     name.iter().filter(|byte| byte.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase)
 }
@@ -159,7 +158,7 @@ fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&line[..colon], &line[colon + 1..]))
 }
 
-/// `HTTP/1.1 200 OK`, with one blank each.
+/// `HTTP/1.1 200 OK`, with single spaces.
 fn is_status_line(line: &[u8]) -> bool {
     let is_version = line.starts_with(b"HTTP/1.") && line.get(8) == Some(&b' ');
     let has_code = line.get(9..12).is_some_and(|code| code.iter().all(u8::is_ascii_digit));
@@ -171,7 +170,7 @@ fn is_token(name: &[u8]) -> bool {
     !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
-/// RFC 9110, section 5.5: what may stand in a value.
+/// RFC 9110, section 5.5: bytes allowed in a value.
 fn is_of_value(byte: u8) -> bool {
     byte == b'\t' || byte >= b' ' && byte != 0x7f
 }

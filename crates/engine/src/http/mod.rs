@@ -1,4 +1,4 @@
-//! The parts of HTTP that decide whether bytes may be put together. Pure parsers, no I/O.
+//! The parts of HTTP that decide whether bytes may be joined. Pure parsers, no I/O.
 
 pub(crate) mod content_range;
 pub(crate) mod cookies;

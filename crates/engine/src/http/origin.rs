@@ -11,7 +11,7 @@ pub(crate) enum Scheme {
     Https,
 }
 
-/// An origin. Displayed as `https://host:port`, the port left out where it is the scheme's own.
+/// An origin. Displayed as `https://host:port`, without the port if it is the scheme's default.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Origin {
     pub(crate) scheme: Scheme,

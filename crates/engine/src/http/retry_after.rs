@@ -2,14 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-/// A server's wish for more patience than this is cut to it.
+/// Longer waits are capped at this.
 pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
-/// Seconds, or a date; a date in the past is no wait at all, nonsense is `None`.
+/// Seconds or a date; a date in the past means no wait, an invalid value is `None`.
 pub(crate) fn parse(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // Too many digits are too much patience.
+        // Numbers that overflow are capped like other long waits.
         let seconds = value.parse().unwrap_or(u64::MAX);
         return Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX));
     }

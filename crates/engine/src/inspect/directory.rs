@@ -1,4 +1,4 @@
-//! What a directory's ledger and journals say.
+//! Reads a directory's ledger and journals.
 
 use std::fs;
 use std::io;
@@ -11,34 +11,34 @@ use crate::feed::{LedgerStatus, ledger_status};
 use crate::journal::{JOURNAL_BYTES_MAX, glance};
 use crate::secret::printable;
 
-/// Behind a file's name: today's journals, and those of earlier builds.
+/// The suffixes of current journals and of those from earlier builds.
 const JOURNAL_ENDS: [&str; 2] = [".towline.json", ".part.json"];
 
-/// How the downloads in a directory stand.
+/// The state of the downloads in a directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct DirectoryStatus {
-    /// What the ledger of its list says, if there is one.
+    /// The state of its list, from the ledger, if there is one.
     pub ledger: Option<LedgerStatus>,
-    /// The files that are not complete, by name.
+    /// The incomplete files, by name.
     pub files: Vec<Partial>,
 }
 
-/// A file that is not complete, as its journal tells.
+/// An incomplete file, as described by its journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Partial {
-    /// Its name, as it may be printed.
+    /// Its name, made printable.
     pub name: String,
-    /// Bytes that are on the disk.
+    /// Bytes on disk.
     pub done_bytes: u64,
     /// Its length, if known.
     pub total_bytes: Option<u64>,
 }
 
-/// How the downloads in `dir` stand.
+/// Reads the state of the downloads in `dir`.
 ///
 /// # Errors
-/// [`ErrorKind::Usage`] if there is no such directory, [`ErrorKind::Storage`] if it or its ledger cannot be
+/// [`ErrorKind::Usage`] if the directory does not exist, [`ErrorKind::Storage`] if it or its ledger cannot be
 /// read, [`ErrorKind::JournalVersion`] if a newer version wrote the ledger.
 pub fn directory(dir: &Path) -> Result<DirectoryStatus> {
     if !dir.is_dir() {
@@ -50,8 +50,8 @@ pub fn directory(dir: &Path) -> Result<DirectoryStatus> {
     Ok(DirectoryStatus { ledger, files })
 }
 
-/// What the journal at `path` says; `None` if there is none that can be understood. It is read with
-/// goodwill: that it may be damaged matters to who resumes the file.
+/// Reads the journal at `path`; `None` if it is missing or unintelligible. Damage is tolerated: it matters only
+/// for a resume.
 pub fn partial(path: &Path) -> Option<Partial> {
     let name = path.file_name()?.to_string_lossy();
     let name = JOURNAL_ENDS.into_iter().find_map(|end| name.strip_suffix(end)).filter(|name| !name.is_empty())?;

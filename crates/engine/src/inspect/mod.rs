@@ -1,5 +1,5 @@
-//! Looks at things without changing them: what a server says of a URL, and how the downloads in a directory
-//! stand, also while another process writes them. Runs on the caller's thread.
+//! Inspects things without changing them: what a server says about a URL, and the state of the downloads in a
+//! directory, even while another process writes them. Runs on the caller's thread.
 
 mod directory;
 mod server;

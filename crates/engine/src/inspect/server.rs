@@ -22,39 +22,39 @@ use crate::source::http::resolve::SystemResolver;
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct ServerInfo {
-    /// The URL asked for, without secrets.
+    /// The requested URL, without secrets.
     pub url: String,
     /// The URL after redirects, without secrets.
     pub final_url: String,
-    /// The answer's status.
+    /// The status of the response.
     pub status: u16,
-    /// The name that a download would get.
+    /// The file name that a download would get.
     pub file_name: String,
     /// The media type.
     pub content_type: Option<String>,
     /// The length in bytes.
     pub total_bytes: Option<u64>,
-    /// Whether a range was answered with exactly that range; `None` if it cannot be told.
+    /// Whether a range request returned exactly that range; `None` if unknown.
     pub ranges: Option<bool>,
     /// The entity tag, as sent.
     pub etag: Option<String>,
-    /// When it was last changed, as sent.
+    /// `Last-Modified`, as sent.
     pub last_modified: Option<String>,
-    /// The digest of the whole file, and the field that gives it; of several the strongest.
+    /// The digest of the whole file with the field it came in; the strongest if there are several.
     pub digest: Option<String>,
-    /// An encoding that was not asked for.
+    /// A content encoding that was not requested.
     pub content_encoding: Option<String>,
     /// `HTTP/1.1` or `HTTP/2`.
     pub protocol: &'static str,
-    /// How many redirects led there.
+    /// The number of redirects followed.
     pub redirects: u32,
 }
 
-/// Asks the server for the first byte of `url` and tells what the answer says.
+/// Requests the first byte of `url` and returns what the response says.
 ///
 /// # Errors
 ///
-/// What kept the server from answering, or its answer if it is an error.
+/// Whatever kept the server from responding, or an error status of its response.
 pub fn server(url: &Url, options: &HttpOptions) -> Result<ServerInfo> {
     let limit = Arc::new(RateLimit::new(None));
     let network = Network::new(options.clone(), limit, Arc::new(SystemResolver))?;

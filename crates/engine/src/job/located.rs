@@ -1,4 +1,4 @@
-//! Where the bytes of a provider's entry are now.
+//! Where to fetch a provider's entry right now.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use url::Url;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Located {
-    /// Where the bytes are.
+    /// The URL of the content.
     pub url: Url,
-    /// Sent to that origin, and to no other.
+    /// Headers to send to that origin only.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// For how long it is good, if the service tells.
+    /// How long the request stays valid, if the service says so.
     pub expires_in: Option<Duration>,
 }
 
 impl Located {
-    /// A request that needs nothing more than its URL.
+    /// A request that needs only its URL.
     pub fn new(url: Url) -> Self {
         Self { url, headers: Vec::new(), expires_in: None }
     }

@@ -1,5 +1,5 @@
-//! What is to be fetched ([`JobSpec`]), and by which number a session knows it ([`JobId`]). How it stands is
-//! in [`crate::status`].
+//! What to fetch ([`JobSpec`]), and the number that identifies it in a session ([`JobId`]). Its state is in
+//! [`crate::status`].
 
 mod located;
 mod profile;
@@ -11,27 +11,28 @@ pub use self::located::Located;
 pub(crate) use self::profile::Profile;
 pub use self::spec::{JobOptions, JobSpec};
 
-/// Jobs of a feed get numbers from here on; those added one by one get lower ones.
+/// Jobs of a feed are numbered from here on; jobs added one by one get lower numbers.
 pub(crate) const FEED_JOBS_FROM: u64 = 1 << 40;
 
-/// Names a job within its session.
+/// Identifies a job within its session.
 ///
-/// The session numbers jobs from 0 on. Whoever keeps jobs beyond a session gives the numbers
-/// ([`SessionHandle::add_as`](crate::SessionHandle::add_as)), below 2⁴⁰: those above are of a list's entries.
+/// The session numbers jobs from 0 on. A program that keeps jobs beyond a session assigns the numbers itself
+/// ([`SessionHandle::add_as`](crate::SessionHandle::add_as)), below 2⁴⁰: higher ones belong to the entries of a
+/// list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobId(pub(crate) u64);
 
 impl JobId {
-    /// The job of this number.
+    /// The job with this number.
     pub const fn new(number: u64) -> Self {
         Self(number)
     }
 
-    /// Nobody's: what belongs to no job.
+    /// For what belongs to no job.
     pub(crate) const NONE: Self = Self(u64::MAX);
 
-    /// The number behind it, as events show it.
+    /// The number, as it appears in events.
     pub fn get(self) -> u64 {
         self.0
     }

@@ -1,5 +1,5 @@
-//! How the connections of one job are made, where it has options of its own for that. A connection is shared
-//! only among jobs whose profiles are equal: one job's `insecure` must not serve another. Plain values.
+//! How one job's connections are made, where it has its own options for that. Jobs share a connection only if
+//! their profiles are equal: one job's `insecure` must not affect another. Plain values.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::spec::JobOptions;
 use crate::options::{HttpOptions, ProxyChoice};
 
-/// How connections are made: as the session's, or in a way of one's own. Cheap to clone.
+/// How connections are made: like the session's, or with own options. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Profile(Option<Arc<Own>>);
 
@@ -20,7 +20,7 @@ struct Own {
 }
 
 impl Profile {
-    /// That of a job with these options.
+    /// The profile of a job with these options.
     pub(crate) fn of(options: &JobOptions) -> Self {
         let JobOptions { proxy, insecure, ca_file, .. } = options;
         let has_own = proxy.is_some() || insecure.is_some() || ca_file.is_some();
@@ -28,12 +28,12 @@ impl Profile {
         Self(has_own.then(own))
     }
 
-    /// Whether connections are made as the session's are.
+    /// Whether connections are made with the session's options.
     pub(crate) fn is_of_session(&self) -> bool {
         self.0.is_none()
     }
 
-    /// The session's options with what differs.
+    /// The session's options with the differences applied.
     pub(crate) fn over(&self, session: &HttpOptions) -> HttpOptions {
         let mut options = session.clone();
         let Some(own) = &self.0 else { return options };
@@ -69,7 +69,7 @@ mod tests {
                 assert_eq!(own(*first) == own(*second), one == other, "{one} and {other}");
             }
         }
-        // What is no matter of connections changes nothing.
+        // Options that do not affect connections change nothing.
         assert_eq!(own(|options| options.priority = 3), Profile::default());
     }
 

@@ -1,4 +1,4 @@
-//! One file to fetch, and what is particular to it. Can be written down (serde) and read again.
+//! One file to fetch, with its own settings. Can be serialised (serde) and read back.
 
 use std::path::PathBuf;
 
@@ -21,63 +21,64 @@ use crate::options::{Existing, ProxyChoice};
 /// assert_eq!(again.output, spec.output);
 /// ```
 ///
-/// A written spec holds what the URL and the headers hold, secrets included.
+/// A serialised spec contains everything in the URL and the headers, secrets included.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct JobSpec {
-    /// Where it comes from; `http` or `https`. Credentials in it are sent to that origin only.
+    /// The source URL; `http` or `https`. Credentials in it are sent to its origin only.
     pub url: Url,
-    /// Where the same file is to be had as well; the same holds for their credentials.
+    /// Other URLs of the same file; their credentials are likewise sent to their own origins only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mirrors: Vec<Url>,
-    /// Where it goes, relative to its directory; the server and the URL decide without it.
+    /// The output path, relative to the directory; without it, the server and the URL decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<PathBuf>,
-    /// What it must hash to.
+    /// The digest that the content must have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<Checksum>,
-    /// Resume existing data whatever the server says of its version, if samples of both agree.
+    /// Resume existing data whatever version the server reports, if samples match.
     #[serde(default, skip_serializing_if = "is_false")]
     pub same_content: bool,
-    /// What holds for this file instead of the session's options.
+    /// Settings of this file that override the session's options.
     #[serde(default, skip_serializing_if = "JobOptions::is_empty")]
     pub options: JobOptions,
 }
 
-/// What holds for one file instead of the session's options. What is `None` is as the session has it.
+/// Settings of one file that override the session's options. `None` means the session's value.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct JobOptions {
-    /// Where it goes: absolute, or relative to the session's directory. Created if missing.
+    /// The output directory: absolute, or relative to the session's directory. Created if missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dir: Option<PathBuf>,
-    /// Sent with each request to the URL's own origin, besides the session's; of one name, these win.
+    /// Headers sent with each request to the URL's own origin; they override the session's headers of the same
+    /// name.
     #[serde(skip_serializing_if = "Vec::is_empty", with = "headers")]
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Connections for it: exactly up to this many once ranges are proven.
+    /// Up to this many connections for this file, once ranges are proven.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connections: Option<usize>,
-    /// Bytes a second for it, within what the session allows.
+    /// Rate limit for this file in bytes per second, within the session's limits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit_rate_bps: Option<u64>,
-    /// A file that is larger is refused.
+    /// Refuse the file if it is larger than this many bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_size_bytes: Option<u64>,
-    /// What to do when another file has the final name.
+    /// What to do if another file has the final name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub existing: Option<Existing>,
-    /// The proxies of its connections, which it shares with jobs that have the same.
+    /// The proxies of its connections, which it shares with jobs that use the same ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy: Option<ProxyChoice>,
-    /// Accept any certificate; shared likewise.
+    /// Accept any certificate; connections are shared likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub insecure: Option<bool>,
-    /// Trust the authorities in this PEM file as well; shared likewise.
+    /// Also trust the authorities in this PEM file; connections are shared likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
-    /// Those of a higher priority begin first; 0 by default.
+    /// Jobs with a higher priority start first; 0 by default.
     #[serde(skip_serializing_if = "is_zero")]
     pub priority: i32,
 }
@@ -89,7 +90,7 @@ impl JobOptions {
 }
 
 impl JobSpec {
-    /// Fetch `url` under the name that the server or the URL gives.
+    /// Fetches `url`, named by the server or the URL.
     pub fn new(url: Url) -> Self {
         Self {
             url,
@@ -101,104 +102,104 @@ impl JobSpec {
         }
     }
 
-    /// Whether it says nothing but the URL.
+    /// Whether only the URL is set.
     pub(crate) fn is_url_alone(&self) -> bool {
         let Self { url: _, mirrors, output, checksum, same_content, options } = self;
         mirrors.is_empty() && output.is_none() && checksum.is_none() && !same_content && options.is_empty()
     }
 
-    /// Adds a mirror: bytes of the same file come from there too, once they agree with existing data.
+    /// Adds a mirror: bytes come from there too once they agree with existing data.
     #[must_use]
     pub fn mirror(mut self, url: Url) -> Self {
         self.mirrors.push(url);
         self
     }
 
-    /// Gives the name.
+    /// Sets the output path.
     #[must_use]
     pub fn output(mut self, output: impl Into<PathBuf>) -> Self {
         self.output = Some(output.into());
         self
     }
 
-    /// Resumes existing data although the server tells another version, once samples of both agree.
+    /// Resumes existing data even if the server reports another version, once samples match.
     #[must_use]
     pub fn same_content(mut self) -> Self {
         self.same_content = true;
         self
     }
 
-    /// Demands a digest.
+    /// Sets the digest that the content must have.
     #[must_use]
     pub fn checksum(mut self, checksum: Checksum) -> Self {
         self.checksum = Some(checksum);
         self
     }
 
-    /// Gives the directory: absolute, or relative to the session's.
+    /// Sets the output directory: absolute, or relative to the session's.
     #[must_use]
     pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.options.dir = Some(dir.into());
         self
     }
 
-    /// Sends this header with each request to the URL's own origin.
+    /// Adds a header to each request to the URL's own origin.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.options.headers.push((name, value));
         self
     }
 
-    /// Fetches it over exactly up to this many connections.
+    /// Uses up to this many connections.
     #[must_use]
     pub fn connections(mut self, connections: usize) -> Self {
         self.options.connections = Some(connections.max(1));
         self
     }
 
-    /// Limits its rate, bytes a second.
+    /// Limits the rate, in bytes per second.
     #[must_use]
     pub fn limit_rate(mut self, bps: u64) -> Self {
         self.options.limit_rate_bps = Some(bps);
         self
     }
 
-    /// Refuses it if it is larger.
+    /// Refuses the file if it is larger than this many bytes.
     #[must_use]
     pub fn max_size(mut self, bytes: u64) -> Self {
         self.options.max_size_bytes = Some(bytes);
         self
     }
 
-    /// Says what to do when another file has its name.
+    /// Sets what to do if another file has the final name.
     #[must_use]
     pub fn existing(mut self, existing: Existing) -> Self {
         self.options.existing = Some(existing);
         self
     }
 
-    /// Makes its connections through this proxy, or through none, whatever the session's are.
+    /// Uses this proxy, or none, instead of the session's.
     #[must_use]
     pub fn proxy(mut self, proxy: ProxyChoice) -> Self {
         self.options.proxy = Some(proxy);
         self
     }
 
-    /// Says whether any certificate is accepted for it.
+    /// Sets whether to accept any certificate.
     #[must_use]
     pub fn insecure(mut self, insecure: bool) -> Self {
         self.options.insecure = Some(insecure);
         self
     }
 
-    /// Trusts the authorities in this PEM file as well.
+    /// Also trusts the authorities in this PEM file.
     #[must_use]
     pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.options.ca_file = Some(path.into());
         self
     }
 
-    /// Lets it begin before those of a lower priority.
+    /// Sets the priority; higher ones start first.
     #[must_use]
     pub fn priority(mut self, priority: i32) -> Self {
         self.options.priority = priority;
@@ -206,7 +207,7 @@ impl JobSpec {
     }
 }
 
-/// Serde asks with a reference.
+/// Serde passes a reference.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
 fn is_false(value: &bool) -> bool {
     !value
@@ -217,7 +218,7 @@ fn is_zero(value: &i32) -> bool {
     *value == 0
 }
 
-/// Headers as texts.
+/// Serialises headers as strings.
 mod headers {
     use super::*;
 
@@ -234,7 +235,7 @@ mod headers {
         let pairs = Vec::<(String, String)>::deserialize(deserializer)?;
         let mut headers = Vec::with_capacity(pairs.len());
         for (name, value) in pairs {
-            // The value may be a secret, and is not repeated.
+            // The value may be a secret, so the error does not repeat it.
             let wrong = |what: &str| D::Error::custom(format!("the {what} of a header cannot be sent"));
             let name = HeaderName::try_from(name).map_err(|_| wrong("name"))?;
             let mut value = HeaderValue::try_from(value).map_err(|_| wrong("value"))?;

@@ -1,4 +1,4 @@
-//! What a journal says. Values only.
+//! The content of a journal. Plain values.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -12,24 +12,24 @@ use crate::storage::FileId;
 pub(crate) struct Journal {
     /// Counts the journals of this partial file.
     pub(crate) generation: u64,
-    /// Which file it is.
+    /// Which file on the server it is.
     pub(crate) identity: Identity,
-    /// The bytes that are on the disk.
+    /// The bytes that are on disk.
     pub(crate) done: RangeSet,
-    /// What came of comparing them with a digest.
+    /// The result of the digest check.
     pub(crate) verified: Verified,
-    /// The partial file that it was made for, where the file system tells.
+    /// The partial file that the journal belongs to, where the file system can identify files.
     pub(crate) file: Option<FileId>,
     /// What its storage needs to resume from this, where it needs something.
     pub(crate) token: Option<String>,
-    /// The partial file of another version is kept beside this one until this one is complete.
+    /// Whether the partial file of another version is kept beside this one until this one is complete.
     pub(crate) replaces_old: bool,
-    /// When it was made, in milliseconds since 1970.
+    /// When it was saved, in milliseconds since 1970.
     pub(crate) saved_unix_ms: u64,
 }
 
 impl Journal {
-    /// One that claims nothing, of whatever file: it only says that the partial file is ours.
+    /// A journal that claims nothing, of any file: it only marks the partial file as ours.
     pub(crate) fn of_nothing() -> Self {
         Self {
             generation: 0,
@@ -47,9 +47,9 @@ impl Journal {
 /// Which file on the server the bytes belong to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
-    /// Where it came from, without credentials and query.
+    /// The URL it came from, without credentials and query.
     pub(crate) url: String,
-    /// The whole of it, as a hash. Builds before this one did not keep it.
+    /// A hash of the full URL. Earlier builds did not store it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) given: Option<Given>,
     /// Its version.
@@ -59,24 +59,24 @@ pub(crate) struct Identity {
     pub(crate) total_bytes: Option<u64>,
 }
 
-/// What came of comparing the bytes with a digest.
+/// The result of the digest check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Verified {
-    /// Not compared, as there was no digest or the file is not complete.
+    /// Not checked, because there is no digest or the file is incomplete.
     #[default]
     Unchecked,
-    /// They have another digest; the next run fetches them again.
+    /// The bytes have another digest; the next run fetches them again.
     Failed,
 }
 
-/// Why a journal cannot be used.
+/// Why a journal is unusable.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(crate) enum JournalError {
-    /// A newer program wrote it in this version of the format; nothing may be touched.
+    /// A newer program wrote it in this format version; nothing may be touched.
     #[error("the journal has the newer format version {0}")]
     Newer(u64),
-    /// It is broken, or says what cannot be; the download starts again.
+    /// It is corrupt or inconsistent; the download starts over.
     #[error("the journal is damaged: {0}")]
     Damaged(String),
 }

@@ -1,5 +1,5 @@
-//! CRC-32 as Ethernet, gzip and PNG have it (reflected, polynomial 0xEDB88320): it finds torn and
-//! flipped bytes, not forgery. Pure.
+//! CRC-32 as in Ethernet, gzip and PNG (reflected, polynomial 0xEDB88320): detects torn and flipped bytes, not
+//! forgery. Pure.
 
 const TABLE: [u32; 256] = table();
 

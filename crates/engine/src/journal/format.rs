@@ -1,13 +1,13 @@
-//! The text of a journal: one JSON object of four fields in a fixed order, of which the last, the
-//! body, is guarded by a CRC. Pure.
+//! The text of a journal: one JSON object with four fields in a fixed order; the last one, the body, is
+//! protected by a CRC. Pure.
 //!
 //! ```text
 //! {"format":"towline-journal","version":1,"crc32":"0a1b2c3d","body":{…}}
 //! ```
 //!
-//! The CRC covers the body's bytes without the white space between its tokens, so a person may
-//! reformat a journal. Every version begins with the same two fields, so that an older program
-//! knows a newer journal even if it can read nothing else of it; a version's body may gain fields.
+//! The CRC covers the body's bytes without the whitespace between tokens, so a person may reformat a journal.
+//! Every version starts with the same two fields, so that an older program recognises a newer journal even if
+//! it can read nothing else; the body may gain fields in later versions.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,13 +18,13 @@ use crate::ranges::{ByteRange, RangeSet};
 use crate::secret::shown_text;
 use crate::storage::FileId;
 
-/// The longest journal that is read or written.
+/// The size limit for reading and writing a journal.
 pub(crate) const JOURNAL_BYTES_MAX: u64 = 8 << 20;
 
 /// The most ranges in a journal.
 const RANGES_MAX: usize = 200_000;
 
-/// The most text for the ranges; what is left is enough for the other fields, escapes and all.
+/// The most text for the ranges; the rest is enough for the other fields, including escapes.
 const RANGES_BYTES_MAX: u64 = 7 << 20;
 
 /// The longest token of a storage.
@@ -40,17 +40,17 @@ const BEFORE_BODY: &str = r#"","body":"#;
 const AFTER_BODY: &str = "}";
 const CRC_DIGITS: usize = 8;
 
-/// The version stands within this many bytes, also in a journal that was reformatted.
+/// The version is within this many bytes, even in a reformatted journal.
 const HEAD_BYTES: usize = 256;
 
-/// The body as it is written.
+/// The body as serialised.
 #[derive(Serialize, Deserialize)]
 struct Body {
     generation: u64,
     saved_unix_ms: u64,
     identity: Identity,
     verified: Verified,
-    /// First byte and one past the last, of each range.
+    /// The first byte of each range and one past its last.
     done: Vec<(u64, u64)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     file: Option<FileId>,
@@ -60,7 +60,7 @@ struct Body {
     replaces_old: bool,
 }
 
-/// What a journal of any version has, in any order.
+/// The fields of a journal of any version, in any order.
 #[derive(Deserialize)]
 struct Head {
     format: String,
@@ -68,10 +68,10 @@ struct Head {
 }
 
 impl Journal {
-    /// Its text, with a newline at the end.
+    /// The journal's text, with a newline at the end.
     ///
-    /// What is over a limit is left out: of the ranges the last ones, so that the journal claims
-    /// less than there is, never more.
+    /// Drops what exceeds a limit, the last ranges first, so that the journal claims too little rather than too
+    /// much.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut text_bytes = 0_u64;
         let done = self
@@ -103,7 +103,7 @@ impl Journal {
         text
     }
 
-    /// Reads the text back; everything in it is checked.
+    /// Parses the text and checks everything in it.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, JournalError> {
         match version(bytes) {
             Some(VERSION) => {}
@@ -136,7 +136,7 @@ impl Journal {
     }
 }
 
-/// A text with this body and the right CRC, whatever the body is.
+/// A journal text with this body, valid or not, and the right CRC.
 #[cfg(feature = "fuzz")]
 pub(crate) fn with_body(body: &[u8]) -> Vec<u8> {
     let crc = crc32(&without_white_space(body));
@@ -144,7 +144,7 @@ pub(crate) fn with_body(body: &[u8]) -> Vec<u8> {
     [before.as_bytes(), body, AFTER_BODY.as_bytes()].concat()
 }
 
-/// The version, from the first bytes alone if they are as every version has them.
+/// The version; the first bytes suffice if they have the form of every version.
 fn version(bytes: &[u8]) -> Option<u64> {
     let head = without_white_space(bytes.get(..HEAD_BYTES).unwrap_or(bytes));
     if let Some(rest) = head.strip_prefix(BEFORE_VERSION.as_bytes()) {
@@ -172,7 +172,7 @@ fn parts(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((crc, rest.strip_suffix(AFTER_BODY.as_bytes())?))
 }
 
-/// The ranges, if they are sorted, apart from each other and inside the file.
+/// The ranges, if they are sorted, separate and inside the file.
 fn checked(ranges: &[(u64, u64)], total_bytes: Option<u64>) -> Result<RangeSet, JournalError> {
     if ranges.len() > RANGES_MAX {
         return Err(damaged(format!("it has more than {RANGES_MAX} ranges")));
@@ -193,7 +193,7 @@ fn checked(ranges: &[(u64, u64)], total_bytes: Option<u64>) -> Result<RangeSet, 
     Ok(ranges.iter().map(|&(start, end)| ByteRange::new(start, end)).collect())
 }
 
-/// JSON without the white space between its tokens.
+/// JSON without the whitespace between tokens.
 fn without_white_space(text: &[u8]) -> Vec<u8> {
     let mut kept = Vec::with_capacity(text.len());
     let mut in_string = false;
@@ -211,7 +211,7 @@ fn without_white_space(text: &[u8]) -> Vec<u8> {
     kept
 }
 
-/// As much of a URL as fits.
+/// The part of a URL that fits.
 pub(crate) fn shortened(url: &str) -> &str {
     let mut end = url.len().min(URL_BYTES_MAX);
     while !url.is_char_boundary(end) {
@@ -228,7 +228,7 @@ fn damaged(why: impl Into<String>) -> JournalError {
     JournalError::Damaged(why.into())
 }
 
-/// How much a journal claims, and of how much, whatever its version and its CRC are: enough to be shown.
+/// How much a journal claims, and of what total, whatever its version and CRC: good enough to display.
 pub(crate) fn glance(bytes: &[u8]) -> Option<(u64, Option<u64>)> {
     let journal: Value = serde_json::from_slice(bytes).ok()?;
     let body = journal.get("body")?;
@@ -271,7 +271,7 @@ mod tests {
         }
     }
 
-    /// A journal with this body and the right CRC.
+    /// A journal text with this body and the right CRC.
     fn with_body(body: &str) -> Vec<u8> {
         let crc = crc32(&without_white_space(body.as_bytes()));
         format!("{BEFORE_VERSION}{VERSION}{BEFORE_CRC}{crc:08x}{BEFORE_BODY}{body}{AFTER_BODY}\n").into_bytes()

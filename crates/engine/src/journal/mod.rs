@@ -1,6 +1,6 @@
-//! What is known of a partial file between two runs: `NAME.towline.json`. Values only, no state and
-//! no I/O: the dispatcher makes a journal, the committer writes its text after syncing the bytes
-//! that it claims, and whoever resumes reads it.
+//! What one run records about a partial file for the next: `NAME.towline.json`. Plain values, no state and no
+//! I/O: the dispatcher creates a journal, the committer writes it after syncing the bytes that it claims, and a
+//! resume reads it.
 
 mod content;
 mod crc;

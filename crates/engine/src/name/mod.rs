@@ -1,4 +1,4 @@
-//! Names of files: where they come from, how they are made safe, and those of our own files.
+//! File names: where they come from, how they are made safe, and those of our own files.
 
 pub(crate) mod ours;
 mod rules;

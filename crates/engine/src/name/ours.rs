@@ -1,21 +1,21 @@
-//! The names that our own files have beside the user's.
+//! The names of our own files beside the user's.
 
 use std::path::{Path, PathBuf};
 
-/// What a file is called until it is complete. Other programs use `.part`.
+/// The suffix of a file until it is complete. Other programs use `.part`.
 pub(crate) const PART_SUFFIX: &str = ".towline";
-/// What its journal is called.
+/// The suffix of its journal.
 pub(crate) const JOURNAL_SUFFIX: &str = ".towline.json";
-/// What the partial file of an older version is called while the new one comes, and its journal.
+/// The suffixes of an older version's partial file and journal while the new version is being fetched.
 const OLD_PART_SUFFIX: &str = ".towline.old";
 const OLD_JOURNAL_SUFFIX: &str = ".towline.old.json";
-/// What no finished file of ours may be called; a journal has a temporary name while it is written.
+/// Suffixes that no finished file may have; a journal has a temporary name while it is written.
 pub(crate) const OUR_SUFFIXES: [&str; 6] =
     [PART_SUFFIX, JOURNAL_SUFFIX, ".towline.json.tmp", OLD_PART_SUFFIX, OLD_JOURNAL_SUFFIX, ".towline.lock"];
-/// What builds up to 0.1.0 called them.
+/// The suffixes in builds up to 0.1.0.
 const EARLIER_PART_SUFFIX: &str = ".part";
 const EARLIER_JOURNAL_SUFFIX: &str = ".part.json";
-/// How the names end of what an earlier run may have left elsewhere than under its partial name.
+/// Suffixes of what an earlier run may have left under other names.
 pub(crate) const LEFTOVER_SUFFIXES: [&str; 3] = [OLD_PART_SUFFIX, OLD_JOURNAL_SUFFIX, EARLIER_JOURNAL_SUFFIX];
 /// Where a batch keeps its ledger.
 pub(crate) const BATCH_DIRECTORY: &str = ".towline";
@@ -50,7 +50,7 @@ pub(crate) fn earlier_journal_path(path: &Path) -> PathBuf {
     with_suffix(path, EARLIER_JOURNAL_SUFFIX)
 }
 
-/// `a.iso.towline` → `a.iso.towline.1`: where a file goes that is in the way and not ours.
+/// `a.iso.towline` → `a.iso.towline.1`: the name for a file that is in the way and not ours.
 pub(crate) fn aside_path(path: &Path, number: u32) -> PathBuf {
     with_suffix(path, &format!(".{number}"))
 }

@@ -1,35 +1,35 @@
-//! What names a directory takes. Most take any of up to 255 bytes; encrypting file systems take shorter
-//! ones, and those that Windows knows refuse some characters. No state but what was found out.
+//! Which names a directory accepts. Most accept any name of up to 255 bytes; encrypting file systems have a
+//! lower limit, and Windows file systems refuse some characters. No state beyond what was detected.
 
 use super::safe::{self, NAME_BYTES_MAX};
 
-/// What Windows and its file systems refuse in a name, apart from what is replaced everywhere.
+/// What Windows and its file systems refuse in a name, besides what is replaced everywhere.
 const REFUSED: [char; 6] = ['?', '*', '"', '<', '>', '|'];
-/// The longest name that most file systems take.
+/// The longest name on most file systems.
 const BYTES_MAX: usize = 255;
-/// A shorter limit than this is none that names could be cut to.
+/// A limit below this is not credible, and is raised to it.
 const BYTES_MIN: usize = 64;
 
-/// How a directory takes names.
+/// The rules for names in a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NameRules {
-    /// It may take names for the same that differ in case or in their Unicode form.
+    /// Names that differ in case or Unicode form may refer to the same file.
     pub folds: bool,
-    /// The longest name that it takes, in bytes.
+    /// The longest accepted name, in bytes.
     pub bytes_max: usize,
-    /// It takes every character but `/` and NUL.
+    /// Every character except `/` and NUL is accepted.
     pub takes_any: bool,
 }
 
 impl Default for NameRules {
-    /// Those of a directory of which nothing is known.
+    /// The rules for an unknown directory.
     fn default() -> Self {
         Self { folds: true, bytes_max: BYTES_MAX, takes_any: true }
     }
 }
 
 impl NameRules {
-    /// A name that a server or a URL gave, as one harmless file name that the directory takes.
+    /// Turns a name from a server or a URL into one harmless file name that the directory accepts.
     pub(crate) fn name(&self, given: &str) -> String {
         let given = match self.takes_any {
             true => given.to_owned(),
@@ -43,7 +43,7 @@ impl NameRules {
         safe::numbered(base, number, self.room_bytes())
     }
 
-    /// Without our longest suffix.
+    /// The limit minus our longest suffix.
     fn room_bytes(&self) -> usize {
         self.bytes_max.clamp(BYTES_MIN, BYTES_MAX) - (BYTES_MAX - NAME_BYTES_MAX)
     }

@@ -1,5 +1,5 @@
-//! Names from outside are made safe last, after all decoding: one component, nothing hidden,
-//! nothing reserved, room for our suffixes. Names that the user gave are checked, not changed.
+//! Makes untrusted names safe as the last step, after all decoding: one component, not hidden, not reserved,
+//! with room for our suffixes. Names from the user are checked, not changed.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -10,15 +10,15 @@ use super::ours::{BATCH_DIRECTORY, JOURNAL_SUFFIX, OUR_SUFFIXES, PART_SUFFIX};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::{is_unprintable, userinfo_len};
 
-/// Names are at most so long: 255, less the longest suffix that every file gets, which is that of a journal
-/// being written.
+/// The length limit of names: 255, minus the longest suffix that every file gets, that of a journal being
+/// written.
 pub(crate) const NAME_BYTES_MAX: usize = 238;
-/// An extension up to this length survives when a name is cut.
+/// Extensions up to this length survive when a name is cut.
 const EXTENSION_BYTES_MAX: usize = 16;
-/// The name of a file that has none.
+/// The name of a file without one.
 const NAMELESS: &str = "index";
 
-/// Names that are devices somewhere, with whatever extension.
+/// Names that are devices on some systems, with any extension.
 const DEVICES: [&str; 22] = [
     "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9", "lpt1", "lpt2",
     "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9",
@@ -28,11 +28,11 @@ const DEVICES: [&str; 22] = [
 pub(crate) fn from_url(url: &Url) -> String {
     let mut segments = url.path_segments().into_iter().flatten().filter(|segment| !segment.is_empty()).rev();
     match segments.next() {
-        // Who is named in a URL within the path is a secret.
+        // Credentials of a URL inside the path are secret.
         Some(segment) if userinfo_len(segments.next().unwrap_or_default(), segment) > 0 => {
             segment.rsplit_once('@').map_or(segment, |(_, host)| host).to_owned()
         }
-        // `;name=value` is a parameter of the path, often a secret, and no part of the name.
+        // `;name=value` is a path parameter, often a secret, and not part of the name.
         Some(segment) => {
             let plain = segment.split_once(';').filter(|(name, rest)| !name.is_empty() && rest.contains('='));
             let name = plain.map_or(segment, |(name, _)| name);
@@ -42,12 +42,12 @@ pub(crate) fn from_url(url: &Url) -> String {
     }
 }
 
-/// A name that a server or a URL gave, as one harmless file name of at most 238 bytes.
+/// Turns a name from a server or a URL into one harmless file name of at most 238 bytes.
 pub(crate) fn make_safe(name: &str) -> String {
     make_safe_within(name, NAME_BYTES_MAX)
 }
 
-/// The same, of at most `bytes_max`.
+/// The same, with at most `bytes_max` bytes.
 pub(super) fn make_safe_within(name: &str, bytes_max: usize) -> String {
     let mut safe: String = name
         .chars()
@@ -55,10 +55,10 @@ pub(super) fn make_safe_within(name: &str, bytes_max: usize) -> String {
         .filter(|char| !is_unprintable(*char))
         .map(|char| if matches!(char, '/' | '\\' | ':') { '_' } else { char })
         .collect();
-    // Only what a round leaves as it is gets out, so a safe name made safe again is the same.
-    // The rounds end: trims and cuts shorten. A `_` is put before a name at most once, for no rule
-    // puts one before another, and cuts keep the start. One is put after it at most once, for it is
-    // never trimmed, and a cut after that keeps it, as the end of a short extension.
+    // Repeats until a round changes nothing, so making a safe name safe again is a no-op. The loop ends: trims
+    // and cuts shorten the name. A `_` is prepended at most once, because no rule prepends one to another and
+    // cuts keep the start. A `_` is appended at most once, because it is never trimmed and a later cut keeps it
+    // as the end of a short extension.
     loop {
         let mended = mended(&safe, bytes_max);
         if mended == safe {
@@ -68,13 +68,13 @@ pub(super) fn make_safe_within(name: &str, bytes_max: usize) -> String {
     }
 }
 
-/// The name with the first thing mended that is wrong with it.
+/// The name with its first problem fixed.
 fn mended(name: &str, bytes_max: usize) -> String {
     let name = name.trim_end_matches(['.', ' ']);
     if name.chars().all(|char| matches!(char, '.' | ' ' | '_')) {
         return NAMELESS.to_owned();
     }
-    // Neither hidden, nor an option of the program that it is given to.
+    // Neither hidden, nor an option of a program that gets it as an argument.
     if let Some(rest) = name.strip_prefix(['.', '-']) {
         return format!("_{rest}");
     }
@@ -101,17 +101,17 @@ pub(super) fn numbered(base: &str, number: u32, bytes_max: usize) -> String {
     let ending = format!(".{number}{extension}");
     let room = bytes_max.saturating_sub(ending.len());
     let name = format!("{}{ending}", &stem[..floor_boundary(stem, room)]);
-    // What was cut off may be what made it harmless (`con   …   x.iso`).
+    // The cut may have removed what made it harmless (`con   …   x.iso`).
     if is_device(&name) && !is_device(base) { format!("_{}", cut(&name, bytes_max - 1)) } else { name }
 }
 
-/// Equal for names that some file systems take for the same.
+/// Equal for names that some file systems treat as the same.
 pub(crate) fn fold_key(path: &Path) -> String {
     if let Some(text) = path.to_str().filter(|text| text.is_ascii()) {
         return text.to_ascii_lowercase();
     }
-    // Through upper case, where `ß` is `SS` and the final sigma a sigma; but the capital `ß` is
-    // only `SS` when it was made small before.
+    // Via upper case, which turns `ß` into `SS` and a final sigma into a sigma; the capital `ß` becomes `SS`
+    // only if it is lower-cased first.
     let key: String = path
         .to_string_lossy()
         .nfkc()
@@ -123,12 +123,12 @@ pub(crate) fn fold_key(path: &Path) -> String {
     if path.to_str().is_some() {
         return key;
     }
-    // Bytes that are not UTF-8 all became the same character; a NUL is in no other name.
+    // All bytes that are not UTF-8 became the same character; a NUL occurs in no other name.
     let bytes = path.as_os_str().as_encoded_bytes().to_ascii_lowercase();
     format!("{key}\0{}", bytes.escape_ascii())
 }
 
-/// An output in a list: it may have directories, and never leaves the batch's own.
+/// Checks an output from a list: it may have directories, but never leaves the batch's own.
 pub(crate) fn check_output(output: &Path) -> Result<PathBuf> {
     let wrong =
         |why: &str| Err(Error::new(ErrorKind::Usage, format!("the output cannot be used: {why}")).with_path(output));
@@ -152,7 +152,7 @@ pub(crate) fn check_output(output: &Path) -> Result<PathBuf> {
     Ok(clean)
 }
 
-/// An output that the user gave for one file: where it lies is the user's business.
+/// Checks an output that the user gave for one file: its location is the user's choice.
 pub(crate) fn check_user_output(output: &Path) -> Result<PathBuf> {
     check_file_name(output)?;
     Ok(output.to_owned())
@@ -179,7 +179,7 @@ fn check_file_name(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// `a/` and `a/.`, which `Path` takes for `a`.
+/// `a/` and `a/.`, which `Path` treats like `a`.
 fn names_directory(path: &Path) -> bool {
     let bytes = path.as_os_str().as_encoded_bytes();
     bytes.ends_with(b"/") || bytes.ends_with(b"/.")
@@ -187,20 +187,20 @@ fn names_directory(path: &Path) -> bool {
 
 fn has_our_suffix(name: &str) -> bool {
     let lower = name.to_lowercase();
-    // Those that are set aside are numbered: `a.iso.towline.1`.
+    // Files set aside are numbered: `a.iso.towline.1`.
     let unnumbered = lower.trim_end_matches(|char: char| char.is_ascii_digit());
     let is_aside = unnumbered.len() < lower.len() && unnumbered.ends_with(&format!("{PART_SUFFIX}."));
     OUR_SUFFIXES.into_iter().any(|suffix| lower.ends_with(suffix)) || is_aside || lower == BATCH_DIRECTORY
 }
 
-/// Cuts a name to `bytes`, at a character, keeping its extension.
+/// Cuts a name to `bytes` at a character boundary, keeping its extension.
 fn cut(name: &str, bytes: usize) -> String {
     let (stem, extension) = split_extension(name);
     let room = bytes.saturating_sub(extension.len());
     format!("{}{extension}", &stem[..floor_boundary(stem, room)])
 }
 
-/// The extension with its dot, if it is one.
+/// The extension with its dot, if there is one.
 fn split_extension(name: &str) -> (&str, &str) {
     match name.rfind('.') {
         Some(at) if at > 0 && name.len() - at <= EXTENSION_BYTES_MAX => name.split_at(at),
@@ -222,8 +222,8 @@ mod tests {
 
     use super::*;
 
-    /// Anything, what looks like a path, devices, and runs of what is trimmed or means nothing,
-    /// about as long as a name may be.
+    /// Anything, path lookalikes, devices, and runs of trimmed or meaningless characters, about as long as the
+    /// length limit.
     const NAMES: &str = "\\PC{0,300}|[./\\\\ :a-z]{0,40}|(con|nul)[. ]{0,3}(towline)?|[ _.]{0,300}[a-z]{0,3}\
         |( {0,300}|_{0,300}|x{0,300})(a{0,4}|\\.towline(\\.(old|json|1))?(\\.json)?(\\.tmp)?)\
         |(con|[.]con|x)?( {225,300}|_{225,300}|[.]{225,300}|x{225,300})([.]towline|[.]towline[.]json|[a-z. _]{0,20})";

@@ -1,9 +1,9 @@
-//! What users name and no plain URL is: a share, a folder, a file of a service whose links expire. A provider
-//! lists what is there, and turns an entry into a request that works now; the bytes come by the engine's own
+//! Sources other than plain URLs: a share, a folder, a file of a service whose links expire. A provider lists
+//! their entries and turns an entry into a request that works now; the bytes come over the engine's own
 //! connections, with its ranges, checks and retries.
 //!
-//! The core asks again where to go ([`Provider::locate`]) when a link is about to expire or is refused (401,
-//! 403, 404, 410). All that has come is kept.
+//! The core calls [`Provider::locate`] again when a link is about to expire or is refused (401, 403, 404, 410).
+//! Everything fetched so far is kept.
 
 mod plain;
 mod providers;

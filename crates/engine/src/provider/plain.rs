@@ -1,4 +1,4 @@
-//! Plain URLs: each is one file, and its own link.
+//! Plain URLs: each one is a single file and its own link.
 
 use url::Url;
 
@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::job::Located;
 use crate::name::safe;
 
-/// The provider of `http` and `https` URLs that no other one knows.
+/// The provider of all `http` and `https` URLs that no other provider knows.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Plain;
 

@@ -10,22 +10,22 @@ use super::web::Web;
 use crate::error::Result;
 use crate::job::JobSpec;
 
-/// The providers of a session, asked in this order; plain URLs come last.
+/// The providers of a session, queried in this order; plain URLs come last.
 #[derive(Clone, Debug, Default)]
 pub struct Providers(Vec<Arc<dyn Provider>>);
 
 impl Providers {
-    /// Adds one.
+    /// Adds a provider.
     pub fn add(&mut self, provider: impl Provider + 'static) {
         self.0.push(Arc::new(provider));
     }
 
-    /// The one that knows this URL; `None` if it is a plain one.
+    /// The provider that knows this URL; `None` if it is a plain URL.
     pub fn of(&self, url: &Url) -> Option<&dyn Provider> {
         self.0.iter().find(|provider| provider.knows(url)).map(|provider| &**provider)
     }
 
-    /// What there is under a link, as jobs. A plain URL is one.
+    /// The entries behind a link, as jobs. A plain URL is one job.
     ///
     /// # Errors
     /// As [`Provider::list`].
@@ -36,13 +36,13 @@ impl Providers {
         };
         let is_plain = self.of(link).is_none();
         Ok(entries.map(move |entry| match is_plain {
-            // Its server may give it another name.
+            // Its server may name it differently.
             true => entry.map(|entry| JobSpec::new(entry.url)),
             false => entry.map(Entry::into_spec),
         }))
     }
 
-    /// Whether there are none but plain URLs.
+    /// Whether there are only plain URLs.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

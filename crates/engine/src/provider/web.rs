@@ -1,5 +1,5 @@
-//! A provider's own requests: small documents of its service. The session sends them as it sends those for
-//! files: over the same connections and within the same caps, with retries, waits and counts
+//! A provider's own requests, for small documents of its service. The session sends them like requests for
+//! files: over the same connections and within the same limits, with retries, waits and counts
 //! (`dispatch/core/asks.rs`). Blocks the calling thread.
 
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::message::{Ask, Message, Reply};
 
 pub use crate::message::WebAnswer;
 
-/// Makes a provider's requests. Cheap to clone; made by [`SessionHandle::web`](crate::SessionHandle::web).
+/// Sends a provider's requests. Cheap to clone; created by [`SessionHandle::web`](crate::SessionHandle::web).
 #[derive(Clone)]
 pub struct Web {
     session: Queue<Message>,
@@ -26,12 +26,12 @@ impl Web {
         Self { session }
     }
 
-    /// Gets a URL, with these headers for its own origin; none of what the user gave for files is sent.
-    /// Redirects are followed, and failures that may pass are tried again as often as the session's options
-    /// say. Waits until the session runs, so it must not be called by the thread that is to run it.
+    /// Gets a URL, with these headers for its own origin; the user's headers for files are not sent. Follows
+    /// redirects, and retries transient failures according to the session's options. Waits until the session
+    /// runs, so it must not be called by the thread that will run it.
     ///
     /// # Errors
-    /// What kept the service from answering, or its answer if that is an error or has more than 8 MiB;
+    /// Whatever kept the service from responding, or its response if that is an error or larger than 8 MiB;
     /// [`ErrorKind::Interrupted`] if the session ends.
     pub fn get(&self, url: &Url, headers: &[(HeaderName, HeaderValue)]) -> Result<WebAnswer> {
         let origin = Origin::of(url).ok_or_else(|| {
@@ -40,7 +40,7 @@ impl Web {
         let (reply, awaited) = Reply::new();
         let headers: HeaderMap = headers.iter().cloned().collect();
         let ask = Ask { url: url.clone(), origin, headers: Arc::new(headers), reply };
-        // A session that has ended drops it, which is an answer.
+        // A session that has ended drops the request, which counts as a reply.
         drop(self.session.put(Message::Ask(Box::new(ask))));
         awaited.get()
     }

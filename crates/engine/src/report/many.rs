@@ -2,19 +2,19 @@
 
 use crate::event::{Event, Reporter};
 
-/// Hands each event to several reporters, in order.
+/// Passes each event to several reporters, in order.
 #[derive(Default)]
 pub struct Many {
     reporters: Vec<Box<dyn Reporter>>,
 }
 
 impl Many {
-    /// No reporter yet.
+    /// Creates a set without reporters.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds one.
+    /// Adds a reporter.
     #[must_use]
     pub fn with(mut self, reporter: impl Reporter + 'static) -> Self {
         self.reporters.push(Box::new(reporter));

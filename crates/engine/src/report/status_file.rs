@@ -1,5 +1,5 @@
-//! `--status-file`: how everything stands, as one JSON object that is replaced each step, so that
-//! another program can look at any time and never sees half of it.
+//! `--status-file`: overall progress as one JSON object that is replaced at each step, so that another program
+//! can read it at any time and never sees half of it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use crate::event::{Event, Failure, Progress, Reporter, Summary};
 use crate::storage::disk::Disk;
 use crate::storage::{StatKind, Storage};
 
-/// How each status file begins. The first field is the format.
+/// The beginning of each status file. The first field is the format.
 const BEGINNING: &[u8] = b"{\n  \"format\": \"towline-status\"";
 
-/// Whether a status may be written to `path`: nothing has the name, or an empty file, or a status.
-/// Whatever else has it is somebody's, or has been downloaded.
+/// Whether `path` may be overwritten with a status: the name is free, or has an empty file or a status.
+/// Anything else is somebody's file or a download.
 pub fn may_hold_status(path: &Path) -> bool {
     let storage = Disk::new();
     match storage.stat(path) {
@@ -30,7 +30,7 @@ pub fn may_hold_status(path: &Path) -> bool {
     }
 }
 
-/// Writes the status file. Best effort: a status that cannot be written stops nothing.
+/// Writes the status file. Best effort: a failed write stops nothing.
 pub struct StatusFile {
     path: PathBuf,
     every: Duration,
@@ -55,7 +55,7 @@ struct Status<'a> {
 }
 
 impl StatusFile {
-    /// Writes to `path`, at most once each `every`.
+    /// Writes to `path`, at most once per `every`.
     pub fn new(path: impl Into<PathBuf>, every: Duration) -> Self {
         let storage = Arc::new(Disk::new());
         Self { path: path.into(), every, written: None, failures: Vec::new(), storage }
@@ -73,7 +73,7 @@ impl StatusFile {
         let Ok(mut text) = serde_json::to_vec_pretty(&status) else { return };
         text.push(b'\n');
         if !may_hold_status(&self.path) {
-            // A device or a pipe would be replaced by a file, and a file that came since be lost.
+            // This would replace a device or a pipe with a file, or lose a file that appeared since.
             return;
         }
         self.storage.write_atomic(&self.path, &text, false).ok();

@@ -1,31 +1,31 @@
-//! What looks like a secret, whatever it is called. It decides what is shown, never which file a
-//! link names. Only counts are compared, so that the same text is judged alike in each run.
+//! Recognises what looks like a secret, whatever its name. Decides only what is shown, never which file a link
+//! names. Compares counts only, so that the same text is judged the same in each run.
 
-/// A shorter value may well be a word or a number.
+/// A shorter value may be a word or a number.
 const VALUE_CHARS_MIN: usize = 20;
-/// Directories have long names more often than parameters have long values.
+/// Long directory names are more common than long parameter values.
 const SEGMENT_CHARS_MIN: usize = 32;
-/// Random characters repeat less than this many different ones would have to.
+/// Random text has at least this many different characters.
 const DISTINCT_MIN: u32 = 12;
 /// The same for hex digits, of which there are 16.
 const HEX_DISTINCT_MIN: u32 = 8;
 /// Hex digits of MD5, SHA-1, SHA-256 and SHA-512.
 const DIGEST_CHARS: [usize; 4] = [32, 40, 64, 128];
 
-/// How those who issue tokens mark them, so that they are found where they do not belong.
+/// Prefixes by which issuers mark their tokens, so that leaked ones can be found.
 #[rustfmt::skip]
 const ISSUED: [&str; 20] = [
     "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "gldt-", "xoxb-", "xoxp-", "xoxa-", "xapp-",
     "sk_live_", "rk_live_", "npm_", "pypi-", "hf_", "dop_v1_", "shpat_", "ya29",
 ];
 
-/// Whether a parameter's value looks like a secret: a JWT, or a long part of it looks random.
+/// Whether a parameter's value looks like a secret: a JWT, or a long random-looking part.
 pub(super) fn is_like_secret(value: &str) -> bool {
     holds_marked_token(value) || parts(value).any(|part| is_random(part, VALUE_CHARS_MIN))
 }
 
-/// Whether a directory of a path looks like a secret: a JWT, or a very long random part of mixed
-/// case with digits. Hex digits are a file's checksum more often than a secret.
+/// Whether a directory in a path looks like a secret: a JWT, or a very long random part of mixed case with
+/// digits. Hex digits are more often a file's checksum than a secret.
 pub(super) fn is_like_token(segment: &str) -> bool {
     let is_mixed = |part: &str| {
         let has = |is: fn(&u8) -> bool| part.as_bytes().iter().any(is);
@@ -36,8 +36,8 @@ pub(super) fn is_like_token(segment: &str) -> bool {
         || parts(segment).any(|part| is_mixed(part) && !is_hex_digest(part) && is_random(part, SEGMENT_CHARS_MIN))
 }
 
-/// Whether there is a token in it that says itself that it is one: a JSON Web Token (base64url of
-/// `{"…`, then one to four other parts), or one with its issuer's mark.
+/// Whether it contains a recognisable token: a JSON Web Token (base64url of `{"…`, then one to four more
+/// parts), or one with its issuer's prefix.
 pub(super) fn holds_marked_token(text: &str) -> bool {
     let is_part_of_jwt = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.');
     text.split(|char: char| !is_part_of_jwt(char)).any(|part| is_jwt(part) || is_issued(part))
@@ -47,7 +47,7 @@ fn is_issued(text: &str) -> bool {
     text.len() >= VALUE_CHARS_MIN && ISSUED.iter().any(|mark| text.starts_with(mark))
 }
 
-/// `user:password@host` of a URL within a URL, or the token of a bot, `bot123:…`.
+/// `user:password@host` in a URL within a URL, or a bot's token, `bot123:…`.
 fn holds_credentials(segment: &str) -> bool {
     let Some((before, after)) = segment.split_once(':') else { return false };
     let is_bot =
@@ -55,7 +55,7 @@ fn holds_credentials(segment: &str) -> bool {
     after.contains('@') || is_bot && after.len() >= VALUE_CHARS_MIN
 }
 
-/// Whether it is a digest as servers and lists give it.
+/// Whether it is a digest in the form that servers and lists use.
 pub(super) fn is_hex_digest(text: &str) -> bool {
     DIGEST_CHARS.contains(&text.len()) && is_hex(text)
 }
@@ -73,15 +73,15 @@ fn is_jwt(text: &str) -> bool {
         && (2..=5).contains(&text.split('.').count())
 }
 
-/// Runs of what tokens are made of: base64 of both kinds, hex, and what CloudFront puts in its place.
-/// A dot is none of it: file names and host names have dots.
+/// Runs of token characters: both kinds of base64, hex, and CloudFront's substitutes. Dots are excluded,
+/// because file names and host names have them.
 fn parts(text: &str) -> impl Iterator<Item = &str> {
     text.split(|char: char| !(char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '+' | '/' | '=' | '~')))
 }
 
-/// Whether an ASCII text is long, of many different characters, and changes its mind between small
-/// letters, capitals and digits as words and numbers do not: in at least one of four neighbours.
-/// A capital that begins a word is no change. UUIDs are ids.
+/// Whether an ASCII text is long, has many different characters, and switches between lower case, upper case
+/// and digits more often than words and numbers do: for at least one in four neighbours. A capital at the start
+/// of a word is not a switch. UUIDs are ids.
 fn is_random(part: &str, chars_min: usize) -> bool {
     let bytes = part.as_bytes();
     let has_both = bytes.iter().any(u8::is_ascii_digit) && bytes.iter().any(u8::is_ascii_alphabetic);

@@ -1,8 +1,8 @@
 //! What may be shown and stored: URLs without secrets, text without terminal escapes.
 //!
-//! Two questions are kept apart. *What is shown* errs on the side of hiding: known secrets, and what
-//! looks like one. *Which file a link names* (`key_url`) errs on the side of telling apart: nothing
-//! is left out but the parameters of a signature that was recognised. No state, no I/O; any thread.
+//! Two questions are kept apart. *What is shown* errs on the side of hiding: known secrets, and anything that
+//! looks like one. *Which file a link names* (`key_url`) errs on the side of telling files apart: it drops only
+//! the parameters of a recognised signature. No state, no I/O; any thread.
 
 mod looks;
 mod names;

@@ -1,6 +1,6 @@
-//! Names of parameters whose values are secrets, whatever stands beside them.
+//! Names of parameters whose values are secrets in any context.
 
-/// Compared without case and without all but letters and digits.
+/// Compared by letters and digits only, ignoring case.
 #[rustfmt::skip]
 const SECRET: &[&str] = &[
     "signature", "sig", "lsig", "sign", "hmac", "jwt", "bearer", "verify",
@@ -10,24 +10,24 @@ const SECRET: &[&str] = &[
     "passkey", "torrentpass", "rsskey", "feedkey", "uploadkey", "sharekey", "appkey", "sk", "ak", "tok", "pw",
     "csrf", "xsrf", "nonce", "creds", "policy", "st", "hmacsha1", "hmacsha256", "tempurlsig",
     "subscriptionkey", "functionkey", "privatekey", "sharedkey", "streamkey", "downloadkey",
-    // Signatures under names of their own, and who signs.
+    // Signatures under other names, and signers.
     "hdnts", "hdnea", "hdntl", "gda", "upt", "tempauth", "authkey", "rlkey", "resourcekey", "confirm", "zak",
     "wssecret", "txsecret", "qak", "keypairid", "awsaccesskeyid", "googleaccessid", "ossaccesskeyid",
     "ucloudpublickey",
 ];
 
-/// A name that ends like this is one as well: `X-Amz-Security-Token`, `oauth_signature`, `PHPSESSID`.
+/// Suffixes of other such names: `X-Amz-Security-Token`, `oauth_signature`, `PHPSESSID`.
 #[rustfmt::skip]
 const SECRET_ENDS: &[&str] = &[
     "token", "secret", "password", "passwd", "signature", "credential", "authorization",
     "apikey", "accesskey", "secretkey", "subscriptionkey", "sessionid", "sessid",
 ];
 
-/// Names of digests of files. A digest is no secret.
+/// Names of file digests. A digest is not a secret.
 const DIGESTS: &[&str] = &["md5", "sha1", "sha256", "sha512", "blake3", "checksum", "digest"];
 
-/// Whether the value of a parameter of this name (decoded) is a secret. What stands in brackets or
-/// between dots counts as well: `token[]`, `auth[key]`, `openid.sig`.
+/// Whether the value of a parameter with this (decoded) name is a secret. Parts in brackets or between dots
+/// count as well: `token[]`, `auth[key]`, `openid.sig`.
 pub(super) fn is_secret(name: &str) -> bool {
     let whole = plain(name);
     is_known(&whole)
@@ -35,15 +35,15 @@ pub(super) fn is_secret(name: &str) -> bool {
         || name.split(['.', '[', ']', '?', '/', ':']).any(|part| part.len() < name.len() && is_known(&plain(part)))
 }
 
-/// Whether a parameter of this name (decoded) is about a link and not about its file: a server that sends
-/// on to a signed place makes a new one each time.
+/// Whether a parameter with this (decoded) name belongs to the link rather than the file: a server that
+/// redirects to a signed URL creates a new one each time.
 pub(super) fn is_of_link(name: &str) -> bool {
     let plain = plain(name);
     matches!(&*plain, "sig" | "signature" | "sign" | "hmac" | "auth" | "expires" | "expire" | "exp" | "expiry")
         || plain.ends_with("token")
 }
 
-/// Whether a parameter of this name (decoded) says what a file's content is.
+/// Whether a parameter with this (decoded) name identifies a file's content.
 pub(super) fn is_digest(name: &str) -> bool {
     DIGESTS.contains(&plain(name).as_str())
 }

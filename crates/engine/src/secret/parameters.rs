@@ -1,4 +1,4 @@
-//! A query, or a segment of a path, as parameters: which are secrets, and which belong to a signature.
+//! Splits a query, or a segment of a path, into parameters: which are secrets, and which belong to a signature.
 
 use std::borrow::Cow;
 
@@ -6,26 +6,26 @@ use percent_encoding::percent_decode_str;
 
 use super::{looks, names, schemes};
 
-/// What stands in place of a secret.
+/// Replaces a secret.
 const MASK: &str = "***";
-/// Names of what says until when a link is good.
+/// Parameter names for a link's expiry time.
 const EXPIRIES: [&str; 5] = ["expires", "expire", "expiry", "exp", "e"];
-/// How often a value is decoded to see whether it is a URL with secrets of its own.
+/// How often to decode a value to check for a nested URL with secrets.
 const NESTED_MAX: usize = 3;
 
 /// One parameter.
 pub(super) struct Parameter<'a> {
-    /// What stands before it; nothing before the first.
+    /// The separator before it; empty for the first.
     separator: &'a str,
     /// As sent: `name=value`, or anything without `=`.
     pair: &'a str,
-    /// Decoded, in small letters.
+    /// Decoded, in lower case.
     pub(super) name: String,
-    /// Decoded; none without `=`.
+    /// Decoded; `None` without `=`.
     pub(super) value: Option<Cow<'a, str>>,
-    /// Whether it belongs to a signature that is there, and so changes with it.
+    /// Whether it belongs to a recognised signature, and changes with it.
     pub(super) is_signing: bool,
-    /// Whether one beside it says until when the link is good.
+    /// Whether another parameter has the link's expiry time.
     has_expiry: bool,
 }
 
@@ -58,7 +58,7 @@ impl<'a> Parameter<'a> {
         self.pair
     }
 
-    /// Writes it as it may be shown; `looks_secret` judges what is not known.
+    /// Appends the printable form; `looks_secret` judges unknown values.
     pub(super) fn push_shown(&self, shown: &mut String, looks_secret: fn(&str) -> bool) {
         shown.push_str(self.separator);
         let Some((name, value)) = self.pair.split_once('=') else {
@@ -68,7 +68,7 @@ impl<'a> Parameter<'a> {
             shown.push_str(if is_hidden { MASK } else { self.pair });
             return;
         };
-        // The padding of a bare base64 makes it a name, and so does the query of a bare URL.
+        // The padding of bare base64 makes it look like a name, and so does the query of a bare URL.
         let decoded_name = decoded(name);
         if looks_secret(&decoded_name) || holds_secret_url(&decoded_name) {
             shown.push_str(MASK);
@@ -85,7 +85,7 @@ impl<'a> Parameter<'a> {
 
     fn looks_hidden(&self, looks_secret: fn(&str) -> bool) -> bool {
         let value = self.value.as_deref().unwrap_or_default();
-        // Beside an expiry it is what signs the link, as nginx's secure_link has it.
+        // Beside an expiry time, it signs the link, as in nginx's secure_link.
         let is_file_digest = !self.has_expiry && names::is_digest(&self.name) && looks::is_hex_digest(value);
         let hides_pair = self.pair.contains('%') && has_secret_pair(value);
         !is_file_digest && (looks_secret(value) || hides_pair || holds_secret_url(value))
@@ -102,8 +102,8 @@ pub(super) fn parameters(text: &str) -> Vec<Parameter<'_>> {
     parameters
 }
 
-/// What is left without the parameters of signatures, and without empty ones; `None` if no signature
-/// is there: then all counts as it is.
+/// The text without signature parameters and without empty ones; `None` if there is no signature, in which case
+/// everything counts.
 pub(super) fn without_signing(text: &str) -> Option<String> {
     let parameters = parameters(text);
     if !parameters.iter().any(|parameter| parameter.is_signing) {
@@ -119,8 +119,8 @@ pub(super) fn without_signing(text: &str) -> Option<String> {
     Some(kept)
 }
 
-/// A text cut at each `&`, and at each `;` that a `name=` follows; each part with what stands before
-/// it. Any other `;` is within a value, which may be a secret.
+/// Splits a text at each `&`, and at each `;` that is followed by `name=`; returns each part with the separator
+/// before it. Any other `;` is inside a value, which may be a secret.
 fn pairs(text: &str) -> Vec<(&str, &str)> {
     let mut pairs = Vec::new();
     let mut start = 0;
@@ -141,13 +141,13 @@ fn decoded(text: &str) -> Cow<'_, str> {
     percent_decode_str(text).decode_utf8_lossy()
 }
 
-/// Whether a value has been masked before; a message may end within the mask.
+/// Whether a value was masked before; a truncated message may end inside the mask.
 fn is_masked(value: &str) -> bool {
     value == MASK || (value.ends_with('…') && value.chars().all(|char| matches!(char, '*' | '…')))
 }
 
-/// Whether a text is a URL, or is one when it is decoded, that has credentials or a parameter that is
-/// known as a secret: `?url=https%3A%2F%2Fh%2Fa%3Ftoken%3Dt`.
+/// Whether a text is a URL, possibly encoded, that has credentials or a known secret parameter:
+/// `?url=https%3A%2F%2Fh%2Fa%3Ftoken%3Dt`.
 fn holds_secret_url(text: &str) -> bool {
     let mut text = Cow::Borrowed(text);
     for depth in 0..NESTED_MAX {
@@ -169,7 +169,7 @@ fn has_userinfo(text: &str) -> bool {
     text.split("://").skip(1).any(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default().contains('@'))
 }
 
-/// Whether what was hidden by an encoding names a secret and its value, as a query or JSON does.
+/// Whether decoded text has a secret's name and value, as in a query or JSON.
 fn has_secret_pair(text: &str) -> bool {
     let is_end = |char: char| matches!(char, '&' | ';' | '?' | ',' | '{' | '}' | '/');
     text.split(is_end).filter_map(|pair| pair.split_once(['=', ':'])).any(|(name, value)| {

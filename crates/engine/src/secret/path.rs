@@ -1,20 +1,20 @@
-//! Secrets and signatures in a path: its segments may have parameters, or be a token.
+//! Secrets and signatures in a path: its segments may have parameters or be tokens.
 
 use std::borrow::Cow;
 
 use super::looks::{holds_marked_token, is_like_secret, is_like_token};
 use super::parameters::{parameters, without_signing};
 
-/// Directories behind which a secret stands: `/token/1a2b3c4d/a.iso`.
+/// Directories that are followed by a secret: `/token/1a2b3c4d/a.iso`.
 const ANNOUNCES: [&str; 8] = ["token", "tokens", "apikey", "api-key", "api_key", "secret", "password", "access_token"];
-/// A shorter one behind them is a word.
+/// Anything shorter after them is a word.
 const ANNOUNCED_CHARS_MIN: usize = 8;
 /// Nothing shorter looks like a token.
 const TOKEN_CHARS_MIN: usize = 20;
 
-/// A path as it may be shown and stored: the values of parameters that are secrets, and directories
-/// that look like one, are masked. If the path `ends_in_name`, its last segment is a file's name, in
-/// which only a JWT and known parameters are secrets.
+/// A path for display and storage, with the values of secret parameters and directories that look like secrets
+/// masked. If the path `ends_in_name`, its last segment is a file name, in which only a JWT and known
+/// parameters are secrets.
 pub(super) fn shown_path(path: &str, ends_in_name: bool) -> Cow<'_, str> {
     if !may_hold_secret(path) {
         return Cow::Borrowed(path);
@@ -47,14 +47,14 @@ pub(super) fn shown_path(path: &str, ends_in_name: bool) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// How long what names a user at the beginning of a segment is, where a URL stands within the path
-/// (`/web/2020/http://user:password@host/`); 0 if nothing does.
+/// The length of the credentials at the start of a segment, where the path contains a URL
+/// (`/web/2020/http://user:password@host/`); 0 if there are none.
 pub(crate) fn userinfo_len(before: &str, segment: &str) -> usize {
     let is_scheme = ["http:", "https:", "ftp:"].iter().any(|scheme| before.eq_ignore_ascii_case(scheme));
     segment.rfind('@').filter(|_| is_scheme).map_or(0, |at| at + 1)
 }
 
-/// Most paths do not: they have neither a parameter nor a long segment.
+/// Quick check: most paths have neither a parameter nor a long segment.
 fn may_hold_secret(path: &str) -> bool {
     let mut chars = 0;
     path.bytes().any(|byte| {
@@ -63,8 +63,7 @@ fn may_hold_secret(path: &str) -> bool {
     }) || ["token", "key", "secret", "password"].iter().any(|part| path.contains(part))
 }
 
-/// A path without the signatures that stand in it (`/bcdn_token=…&expires=…/a.iso`); `None` if there
-/// are none.
+/// A path without its signatures (`/bcdn_token=…&expires=…/a.iso`); `None` if there are none.
 pub(super) fn path_without_signing(path: &str) -> Option<String> {
     if !path.contains('=') {
         return None;
@@ -78,7 +77,7 @@ pub(super) fn path_without_signing(path: &str) -> Option<String> {
                 is_signed = true;
                 kept.push(Cow::Owned(rest));
             }
-            // The last one is the file's name, so it stays.
+            // The last segment is the file name, so it stays.
             Some(_) if at < last => is_signed = true,
             _ => kept.push(Cow::Borrowed(segment)),
         }
@@ -144,7 +143,7 @@ mod tests {
             ("/bcdn_token=HS256-abc&expires=1767225600&token_path=%2Fv%2F/v/a.m3u8", Some("/v/a.m3u8")),
             ("/bcdn_token=abc&expires=1767225600&limit=9/v/a.m3u8", Some("/limit=9/v/a.m3u8")),
             ("/x/exp=1767225600~acl=%2Fx%2F*~hmac=0a1b/a.mp4", Some("/x/a.mp4")),
-            // What a `/` cuts off is not known as a whole.
+            // A signature that is split by a `/` is not recognised as a whole.
             ("/hdntl=exp=1767225600~acl=/*~hmac=0a1b/a.mp4", Some("/*~hmac=0a1b/a.mp4")),
             ("/hdntl=exp=1767225600~acl=%2f*~hmac=0a1b/a.mp4", Some("/a.mp4")),
             ("/edge-cache-token=Expires=1~KeyName=k~Signature=s/a.mp4", Some("/a.mp4")),

@@ -1,4 +1,4 @@
-//! What holds of all URLs.
+//! Properties of all URLs.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -29,7 +29,7 @@ const SECRET_NAMES: &[&str] = &[
     "client.secret",
 ];
 
-/// What URLs are made of, and what decides how they are read.
+/// Parts of URLs, and what decides how they are parsed.
 const PIECES: &[&str] = &[
     "a",
     "id=3",

@@ -1,11 +1,11 @@
-//! The signed links of each provider: what is shown of them, and that they are known when they are
-//! signed anew; and what is no signature although it has the names of one.
+//! The signed links of each provider: what is shown of them, that renewed links are recognised, and what is not
+//! a signature although its names suggest one.
 
 use url::Url;
 
 use super::{identity_url, key_url, shown_url};
 
-/// Values of one signature, put for `{hex}` and the others.
+/// Values of one signature, substituted for `{hex}` and the others.
 const FIRST: [(&str, &str); 7] = [
     ("{hex}", "2481f30dd67f503f54d020ae3b5533b9987fae4e55f2b4e3926e08a3fa3ee24f"),
     ("{md5}", "dd63f95e739ed4b47427a129d21ef4e3"),
@@ -16,7 +16,7 @@ const FIRST: [(&str, &str); 7] = [
     ("{jwt}", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.Zm9vYmFyYmF6"),
 ];
 
-/// The same, signed anew.
+/// The same, renewed.
 const SECOND: [(&str, &str); 7] = [
     ("{hex}", "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9"),
     ("{md5}", "5d41402abc4b2a76b9719d911017c592"),
@@ -27,7 +27,7 @@ const SECOND: [(&str, &str); 7] = [
     ("{jwt}", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIyIn0.YmF6YmFyZm9v"),
 ];
 
-/// All parameters of a signature, as the providers document them.
+/// All parameters of a signature, as documented by the providers.
 #[rustfmt::skip]
 const SIGNED: &[(&str, &str)] = &[
     ("S3, V4", "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F{time}%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Date={time}&X-Amz-Expires=3600&X-Amz-Security-Token={b64}&X-Amz-SignedHeaders=host&X-Amz-Signature={hex}"),
@@ -80,7 +80,7 @@ const SIGNED: &[(&str, &str)] = &[
     ("SharePoint", "tempauth={jwt}"),
 ];
 
-/// What has names of signatures, but may tell files apart.
+/// Parameters with names of signatures that may distinguish files.
 #[rustfmt::skip]
 const UNSIGNED: &[&str] = &[
     "",

@@ -1,8 +1,8 @@
-//! Signed links: which parameters change when a link is signed anew, while the file is the same.
+//! Signed links: which parameters change when a link is renewed for the same file.
 //!
-//! A parameter is left out of a link's key only if the whole scheme is there, each part with a value
-//! of the right shape: `token` alone may well tell files apart, and so may `expires`. Names are
-//! compared exactly but for case. Sources: the providers' documentation of signed URLs.
+//! A parameter is dropped from a link's key only if the whole scheme is present and each part has a value of
+//! the right shape: `token` or `expires` alone may distinguish files. Names are compared exactly, ignoring
+//! case. Sources: the providers' documentation of signed URLs.
 
 use super::looks;
 
@@ -11,15 +11,15 @@ use Shape::{
     TimeAndDigest,
 };
 
-/// A scheme of signatures. What it needs is what makes it known, and goes.
+/// A signature scheme. The parameters that it needs identify it, and are dropped.
 struct Scheme {
-    /// One of the names, with a value of this shape; each of them has to be there.
+    /// For each item, one of the names must be present with a value of this shape.
     needs: &'static [(&'static [&'static str], Shape)],
-    /// What goes as well if it is there.
+    /// Dropped as well if present.
     also: &'static [&'static str],
 }
 
-/// What a value looks like.
+/// The shape of a value.
 #[derive(Clone, Copy)]
 enum Shape {
     /// Not empty.
@@ -28,9 +28,9 @@ enum Shape {
     Number,
     /// At least eight hex digits: a time, or a digest.
     HexTime,
-    /// Base64 of both kinds or hex, at least 16 of them, not only decimal digits.
+    /// At least 16 characters of base64 (either kind) or hex, not only decimal digits.
     Digest,
-    /// MD5 in base64 for URLs. In hex it would rather be a file's checksum.
+    /// MD5 in URL-safe base64. In hex it is more likely a file's checksum.
     Md5,
     /// `time-random-user-md5`: Alibaba's and Tencent's type A.
     Stamped,
@@ -63,12 +63,12 @@ static SCHEMES: &[Scheme] = &[
     // Google Cloud CDN and Media CDN.
     Scheme { needs: &[(&["signature"], Any), (&["keyname"], Any)], also: &["expires", "urlprefix"] },
     Scheme { needs: &[(&["edge-cache-token"], Any)], also: &[] },
-    // Azure: SAS of an account, of a service, with a stored policy, and of a user's delegation. What
-    // it says of the answer (`rscd`, …) stays, as it is not made anew. GitHub adds a JWT.
+    // Azure: SAS of an account, of a service, with a stored policy, and of a user's delegation. The response
+    // overrides (`rscd`, …) stay, because they do not change on renewal. GitHub adds a JWT.
     Scheme { needs: &[(&["sig"], Any), (&["se", "sv"], Any)], also: AZURE },
     Scheme { needs: &[(&["sig"], Any), (&["si"], Any), (&["sr"], Any)], also: AZURE },
     Scheme { needs: &[(&["sig"], Any), (&["se"], Any), (&["jwt"], Jwt)], also: &[] },
-    // Akamai; a value of its form is recognised under any name.
+    // Akamai; a value in its format is recognised under any name.
     Scheme { needs: &[(&["hdnts", "hdnea", "hdntl", "__token__", "__gda__"], Any)], also: &[] },
     // Alibaba's and Tencent's CDN; Wangsu; Tencent's live streams.
     Scheme { needs: &[(&["auth_key", "sign"], Stamped)], also: &[] },
@@ -90,7 +90,7 @@ static SCHEMES: &[Scheme] = &[
     Scheme { needs: &[(&["token"], Digest), (&["expire"], Number)], also: &[] },
     Scheme { needs: &[(&["token", "verify"], TimeAndDigest)], also: &[] },
     Scheme { needs: &[(&["secure"], DigestAndTime)], also: &[] },
-    // nginx's secure_link, and those that do the same.
+    // nginx's secure_link, and similar schemes.
     Scheme { needs: &[(&["md5"], Md5), (&["expires", "e"], Number)], also: &[] },
     Scheme { needs: &[(&["st"], Md5), (&["e"], Number)], also: &[] },
     Scheme {
@@ -115,8 +115,8 @@ const AZURE: &[&str] = &[
 const BUNNY: &[&str] =
     &["token_path", "token_countries", "token_countries_blocked", "token_ignore_params", "token_ver"];
 
-/// Version 4 of signatures: Amazon, Google, Alibaba, Huawei, Volcengine. All have the same names
-/// after their own prefix. Others with that prefix are none of it: `x-oss-process` makes another file.
+/// Version 4 signatures: Amazon, Google, Alibaba, Huawei, Volcengine. They share names after their own prefix.
+/// Other parameters with the prefix do not belong to them: `x-oss-process` yields another file.
 const VENDORS: [&str; 5] = ["x-amz-", "x-goog-", "x-oss-", "x-obs-", "x-tos-"];
 
 #[rustfmt::skip]
@@ -125,17 +125,17 @@ const VENDOR_NAMES: &[&str] = &[
     "additional-headers", "security-token", "content-sha256", "region-set", "s3session-token",
 ];
 
-/// A parameter of which may turn out that it belongs to a signature.
+/// A parameter that may turn out to belong to a signature.
 pub(super) trait Signing {
-    /// Its name, in small letters.
+    /// Its name, in lower case.
     fn name(&self) -> &str;
-    /// Its value; none without `=`.
+    /// Its value; `None` without `=`.
     fn value(&self) -> Option<&str>;
-    /// It belongs to a signature.
+    /// Marks it as part of a signature.
     fn set_signing(&mut self);
 }
 
-/// Marks the parameters that belong to a signature that is there.
+/// Marks the parameters of signatures that are present.
 pub(super) fn mark<P: Signing>(parameters: &mut [P]) {
     if parameters.iter().all(|parameter| parameter.value().is_none()) {
         return;
@@ -168,8 +168,7 @@ pub(super) fn mark<P: Signing>(parameters: &mut [P]) {
     }
 }
 
-/// Whether it is a token as Akamai makes them, `exp=…~acl=…~hmac=…`, and nothing else: a URL that
-/// ends in one is more than a token.
+/// Whether it is exactly an Akamai token, `exp=…~acl=…~hmac=…`: a URL that ends in one is more than a token.
 pub(super) fn is_akamai(value: &str) -> bool {
     const FIELDS: [&str; 9] = ["exp", "hmac", "st", "ip", "acl", "url", "id", "data", "salt"];
     let names = || value.split('~').map(|field| field.split_once('=').map_or("", |(name, _)| name));

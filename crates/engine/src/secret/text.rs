@@ -1,22 +1,22 @@
-//! Text that is no URL, or comes from somebody else, as it may be printed.
+//! Makes text printable that is not a URL, or that comes from somebody else.
 
 use std::borrow::Cow;
 
 use super::path::shown_path;
 
-/// A text that is no URL is shown up to this length.
+/// The length limit for displaying text that is not a URL.
 const SHOWN_CHARS_MAX: usize = 100;
 
-/// What can be shown of a line, or an argument, where a URL was expected: its first word, if that may be
-/// one, and otherwise what stands before the first sign that a value follows. What is fed by mistake
-/// (another program's list, a header, a configuration) is often a secret.
+/// The printable part of a line or an argument where a URL was expected: the first word if it may be a URL,
+/// otherwise the text before the first sign of a value. Wrong input (another program's list, a header, a
+/// configuration) is often a secret.
 pub fn shown_line(text: &str) -> String {
     let text = text.trim();
     let word = text.split(char::is_whitespace).next().unwrap_or_default();
     let is_alone = word.len() == text.len();
     let has_scheme = word.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme));
     if has_scheme && !is_alone && text.contains('@') {
-        // A password with a blank in it.
+        // A password with a space in it.
         return "…".to_owned();
     }
     let may_be_url = has_scheme || is_alone && (word.contains('@') || is_like_place(word));
@@ -41,8 +41,8 @@ fn is_like_place(word: &str) -> bool {
     is_host && port.is_none_or(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// A text that should have been a URL, for a message: short, printable, and without what may be a
-/// secret even so (what stands before an `@`, a query, a fragment, parameters and tokens of a path).
+/// A text that should have been a URL, for a message: short, printable, and without possible secrets (what
+/// precedes an `@`, a query, a fragment, parameters and tokens of a path).
 ///
 /// ```
 /// let shown = towline_engine::secret::shown_text("http://u:p@h:99999/a?token=t");
@@ -77,8 +77,8 @@ pub fn shown_text(text: &str) -> String {
     short
 }
 
-/// Text of a server or a list as it may be printed: what controls a terminal or the direction of
-/// writing is escaped.
+/// Text from a server or a list, made printable: characters that control the terminal or the text direction are
+/// escaped.
 ///
 /// ```
 /// assert_eq!(towline_engine::secret::printable("a\u{1b}[2Jb"), "a\\u{1b}[2Jb");
@@ -99,7 +99,8 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// Controls (C0, DEL, C1), line and paragraph separators, and what changes the writing's direction.
+/// Control characters (C0, DEL, C1), line and paragraph separators, and characters that change the text
+/// direction.
 pub(crate) fn is_unprintable(char: char) -> bool {
     char.is_control()
         || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')

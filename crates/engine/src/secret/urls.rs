@@ -1,4 +1,4 @@
-//! What becomes of a URL that is shown, stored, or recognised again.
+//! How a URL is shown, stored, or recognised again.
 
 use std::fmt;
 
@@ -10,8 +10,8 @@ use super::parameters::{parameters, without_signing};
 use super::path::{path_without_signing, shown_path};
 use super::text::printable;
 
-/// A URL as it may be shown: no credentials, no fragment, and `***` for what signs or opens it and for
-/// what looks as if it did. Showing what was shown changes nothing.
+/// A URL for display: no credentials, no fragment, and `***` for everything that signs or unlocks it, or looks
+/// as if it did. Idempotent.
 ///
 /// ```
 /// let url = "https://u:p@h/a;token=t/b?id=3&X-Amz-Signature=abc#x".parse().unwrap();
@@ -29,7 +29,7 @@ pub fn shown_url(url: &Url) -> String {
     printable(&text).into_owned()
 }
 
-/// Shows a URL without its secrets; costs nothing before it is shown.
+/// Displays a URL without its secrets; does no work until it is displayed.
 pub(crate) struct Shown<'a>(pub(crate) &'a Url);
 
 impl fmt::Display for Shown<'_> {
@@ -38,8 +38,8 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// A URL without credentials, query and fragment, and with `***` for secrets in its path: what a
-/// journal may hold. The same URL gives the same text in each run.
+/// A URL without credentials, query and fragment, and with `***` for secrets in its path, as a journal may
+/// store it. The same URL gives the same text in each run.
 pub(crate) fn identity_url(url: &Url) -> String {
     let shown = shown_path(url.path(), true);
     let is_shown_as_it_is = url.cannot_be_a_base() || shown == url.path();
@@ -54,9 +54,9 @@ pub(crate) fn identity_url(url: &Url) -> String {
     bare.to_string()
 }
 
-/// What recognises an entry of a list in the next run, when its signature is another one. Only what
-/// belongs to a signature is left out; other secrets stay in: `?key=a` and `?key=b` may well be two
-/// files. Only a hash of it is ever stored.
+/// Identifies an entry of a list in the next run, even with a renewed signature. Only the signature's
+/// parameters are dropped; other secrets stay, because `?key=a` and `?key=b` may be two files. Only its hash is
+/// ever stored.
 pub(crate) fn key_url(url: &Url) -> String {
     if is_bare(url) && !url.path().contains('=') {
         return url.as_str().to_owned();
@@ -71,8 +71,9 @@ pub(crate) fn key_url(url: &Url) -> String {
     key.to_string()
 }
 
-/// What of a query tells files apart: all but what signs it. Of a URL that a server has sent us to, tokens
-/// and expiries are left out as well, for it makes new ones each time; `None` if nothing is left.
+/// The part of a query that tells files apart: everything except its signature. For a URL from a redirect,
+/// tokens and expiry times are dropped as well, because the server creates new ones each time; `None` if
+/// nothing is left.
 pub(crate) fn query_of_file(url: &Url, is_given: bool) -> Option<String> {
     let query = url.query()?;
     let query = without_signing(query).unwrap_or_else(|| query.to_owned());
@@ -84,14 +85,14 @@ pub(crate) fn query_of_file(url: &Url, is_given: bool) -> Option<String> {
     (!pairs.is_empty()).then(|| pairs.join("&"))
 }
 
-/// Whether there is nothing but a host and a path: most URLs.
+/// Whether the URL has only a host and a path, as most do.
 fn is_bare(url: &Url) -> bool {
     url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none()
 }
 
 fn bare(url: &Url) -> Url {
     let mut bare = url.clone();
-    // Fails only for URLs without a host, which have no credentials either.
+    // Fails only for URLs without a host, and those have no credentials.
     let _ = bare.set_username("");
     let _ = bare.set_password(None);
     bare.set_fragment(None);

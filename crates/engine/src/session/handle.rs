@@ -1,4 +1,4 @@
-//! Commands to a session, from any thread, and questions about it.
+//! Commands and queries to a session, from any thread.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,10 +18,10 @@ use crate::message::{Command, Message};
 use crate::provider::Web;
 use crate::status::{JobChange, JobFilter, JobPage, JobStatus};
 
-/// An answer takes no longer, unless something is wrong.
+/// A reply takes at most this long, unless something is wrong.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
-/// Commands a session, from any thread. Cheap to clone.
+/// Sends commands to a session, from any thread. Cheap to clone.
 ///
 /// Commands to a session that has ended do nothing.
 #[derive(Clone)]
@@ -36,11 +36,11 @@ struct HandleInner {
     subscribers: Arc<Subscribers>,
 }
 
-/// The numbers that jobs were given.
+/// The job numbers assigned so far.
 #[derive(Default)]
 struct Numbers {
     next: u64,
-    /// Those that callers gave, from `next` on.
+    /// Numbers that callers chose, from `next` on.
     given: BTreeSet<u64>,
 }
 
@@ -59,10 +59,10 @@ impl Numbers {
     }
 }
 
-/// Where a stop goes: it may be asked for before the session runs.
+/// Where a stop request goes; it may come before the session runs.
 enum SinkState {
     Early(bool),
-    /// And whether it was asked for since.
+    /// With whether a stop was requested since.
     Connected(InterruptSink, bool),
 }
 
@@ -85,20 +85,19 @@ impl SessionHandle {
         Arc::clone(&self.inner.subscribers)
     }
 
-    /// Adds a file; it begins when it is its turn. Its number is the lowest that was not given before.
+    /// Adds a file, which starts when its turn comes. It gets the lowest unused number.
     ///
     /// # Errors
-    /// [`ErrorKind::Usage`] if the session has ended. What is wrong with the spec is told as the job's
-    /// failure.
+    /// [`ErrorKind::Usage`] if the session has ended. Errors in the spec are reported as the job's failure.
     pub fn add(&self, spec: JobSpec) -> Result<JobId> {
         let id = self.inner.numbers.lock().take();
         self.send_add(id, spec)
     }
 
-    /// Adds a file under a number of the caller's, who keeps it beyond the session.
+    /// Adds a file under a number that the caller chose in order to keep it beyond the session.
     ///
     /// # Errors
-    /// [`ErrorKind::Usage`] if the number was given before in this session or is not below 2⁴⁰, or if the
+    /// [`ErrorKind::Usage`] if the number was used before in this session or is not below 2⁴⁰, or if the
     /// session has ended.
     pub fn add_as(&self, id: JobId, spec: JobSpec) -> Result<JobId> {
         if id.0 >= FEED_JOBS_FROM || !self.inner.numbers.lock().claim(id) {
@@ -115,99 +114,98 @@ impl SessionHandle {
         }
     }
 
-    /// How a job stands, or how it ended; `None` if the session does not know it (any more), has not begun
-    /// or does not answer within a second.
+    /// The state of a job, or its outcome; `None` if the session does not know it (any more), has not started
+    /// or does not reply within a second.
     pub fn status(&self, job: JobId) -> Option<JobStatus> {
         self.ask(|reply| Command::Status(job, reply)).flatten()
     }
 
-    /// Up to `max` (1,000 at most) of the jobs that the filter wants, in the order of their numbers, those
-    /// behind `after`. Of the ended ones it knows the last 1,024 that were added one by one. Empty where
+    /// Up to `max` jobs (at most 1,000) that match the filter and come after `after`, in order of their
+    /// numbers. Of the ended jobs that were added one by one, the session remembers the last 1,024. Empty where
     /// [`SessionHandle::status`] is `None`.
     pub fn jobs(&self, filter: JobFilter, after: Option<JobId>, max: usize) -> JobPage {
         self.ask(|reply| Command::Jobs { filter, after, max, reply }).unwrap_or_default()
     }
 
-    /// Changes a job; false if there is none of this number that has not ended.
+    /// Changes a job; false if there is no such job or it has ended.
     pub fn change(&self, job: JobId, change: JobChange) -> bool {
         self.ask(|reply| Command::Change(job, change, reply)).unwrap_or(false)
     }
 
-    /// Gives a job that waits this place among those of its host, 0 being the next; hosts take turns, and
-    /// with 0 it has the next turn too. False if it does not wait.
+    /// Moves a waiting job to this position in its host's queue, 0 being next; hosts take turns, and position 0
+    /// also gives the host the next turn. False if the job is not waiting.
     pub fn move_to(&self, job: JobId, position: usize) -> bool {
         self.ask(|reply| Command::Move(job, position, reply)).unwrap_or(false)
     }
 
-    /// Makes requests for providers, as this session makes those for its files.
+    /// Returns a client for providers, whose requests are sent like the session's own.
     pub fn web(&self) -> Web {
         Web::new(self.inner.queues.messages.clone())
     }
 
-    /// Listens to the session's events from now on, without holding it up; for who must miss nothing there
-    /// is the [`Reporter`](crate::Reporter).
+    /// Subscribes to the session's events from now on, without delaying it; use the
+    /// [`Reporter`](crate::Reporter) if no event may be missed.
     pub fn subscribe(&self) -> Subscription {
         self.inner.subscribers.subscribe()
     }
 
-    /// Stops a file; what has come is saved and its connections are freed.
+    /// Pauses a file; what has arrived is saved and its connections are freed.
     pub fn pause(&self, job: JobId) {
         self.command(Command::Pause(job));
     }
 
-    /// Lets a paused file go on.
+    /// Resumes a paused file.
     pub fn resume(&self, job: JobId) {
         self.command(Command::Resume(job));
     }
 
-    /// Gives a file up. What has come stays on the disk, and a later run can resume it.
+    /// Cancels a file. What has arrived stays on disk, and a later run can resume it.
     pub fn cancel(&self, job: JobId) {
         self.command(Command::Cancel(job));
     }
 
-    /// Changes how many files are fetched at once; running ones are not broken off.
+    /// Sets how many files to fetch at once; running ones are not interrupted.
     pub fn set_jobs(&self, jobs: usize) {
         self.command(Command::SetJobs(jobs));
     }
 
-    /// Changes how many connections go to one host; open ones are not broken off.
+    /// Sets the maximum number of connections per host; open ones stay.
     pub fn set_max_per_host(&self, connections: usize) {
         self.command(Command::SetMaxPerHost(connections));
     }
 
-    /// Changes how many connections there are in all; open ones are not broken off.
+    /// Sets the maximum number of connections in total; open ones stay.
     pub fn set_max_connections(&self, connections: usize) {
         self.command(Command::SetMaxConnections(connections));
     }
 
-    /// Changes the rate limit, bytes a second over everything.
+    /// Sets the total rate limit, in bytes per second.
     pub fn set_limit_rate(&self, bps: Option<u64>) {
         self.command(Command::SetLimitRate(bps));
     }
 
-    /// Changes the rate limit of each host, bytes a second.
+    /// Sets the rate limit per host, in bytes per second.
     pub fn set_limit_rate_per_host(&self, bps: Option<u64>) {
         self.command(Command::SetLimitRatePerHost(bps));
     }
 
-    /// How everything stands; `None` if the session has not begun, does not answer within a second or has
-    /// ended.
+    /// Overall progress; `None` if the session has not started, does not reply within a second or has ended.
     pub fn snapshot(&self) -> Option<Progress> {
         self.ask(Command::Snapshot)
     }
 
-    /// Nothing will be added any more: the session ends when everything has ended.
+    /// Closes the session for new files: it ends once all files have ended.
     pub fn close(&self) {
         self.command(Command::Close);
     }
 
-    /// Ends the session now, in order: what has come is saved and can be resumed.
+    /// Stops the session now, in order: what has arrived is saved and can be resumed.
     pub fn stop(&self) {
         let mut sink = self.inner.sink.lock();
         match &mut *sink {
             SinkState::Early(is_stopped) => *is_stopped = true,
             SinkState::Connected(sink, is_stopped) => {
-                // A second interrupt would end the run at once.
+                // A second interrupt would end the run immediately.
                 if !std::mem::replace(is_stopped, true) {
                     sink.send(Interrupt::Requested);
                 }
@@ -223,7 +221,7 @@ impl SessionHandle {
         reply.get_timeout(ANSWER_WITHIN).ok()
     }
 
-    /// Says whether the session takes commands still.
+    /// Returns whether the session still accepts commands.
     fn command(&self, command: Command) -> bool {
         self.inner.queues.messages.put(Message::Command(command)).is_ok()
     }
@@ -235,7 +233,7 @@ impl fmt::Debug for SessionHandle {
     }
 }
 
-/// The injected source, and [`SessionHandle::stop`].
+/// The injected interrupt source, together with [`SessionHandle::stop`].
 pub(super) struct Interrupts {
     pub(super) handle: SessionHandle,
     pub(super) outer: Option<Box<dyn InterruptSource>>,

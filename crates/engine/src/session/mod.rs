@@ -1,8 +1,8 @@
-//! A session: the running engine. It takes commands at any time, from any thread, and ends when it
-//! is closed and everything has ended, or when it is stopped.
+//! A session: the running engine. It takes commands at any time, from any thread, and ends when it is stopped,
+//! or when it is closed and all jobs have ended.
 //!
-//! The session is a supervised run of the toolkit: its threads are the supervisor's, its step saves
-//! what has come, and an interrupt from the injected source stops it in order.
+//! The session is a supervised run of the toolkit: its threads are the supervisor's, its step saves progress,
+//! and an interrupt from the injected source stops it in order.
 
 mod handle;
 mod run;
@@ -33,7 +33,7 @@ use crate::source::http::resolve::{Resolve, SystemResolver};
 use crate::storage::Storage;
 use crate::storage::disk::Disk;
 
-/// Threads get so long to end after an interrupt; the core gives up its own work before that.
+/// How long threads have to end after an interrupt; the core gives up its own work before that.
 const GRACE: Duration = Duration::from_millis(1800);
 
 /// Builds a [`Session`].
@@ -49,58 +49,58 @@ pub struct SessionBuilder {
 }
 
 impl SessionBuilder {
-    /// Hands the session's events to this reporter, on a thread of its own.
+    /// Sends the session's events to this reporter, on its own thread.
     pub fn reporter(mut self, reporter: impl Reporter + 'static) -> Self {
         self.reporter = Some(Box::new(reporter));
         self
     }
 
-    /// Takes jobs from this feed, besides those that are added one by one.
+    /// Takes jobs from this feed, in addition to those added one by one.
     pub fn feed(mut self, feed: impl Feed + 'static) -> Self {
         self.feed = Some(Box::new(feed));
         self
     }
 
-    /// Asks these where the URLs are that they know.
+    /// Uses these providers to locate the URLs that they know.
     pub fn providers(mut self, providers: Providers) -> Self {
         self.providers = providers;
         self
     }
 
-    /// Is interrupted by this source. Without one, only [`SessionHandle::stop`] ends it early.
+    /// Sets the source of interrupts. Without one, only [`SessionHandle::stop`] ends the session early.
     pub fn interrupts(mut self, source: impl InterruptSource + 'static) -> Self {
         self.interrupts = Some(Box::new(source));
         self
     }
 
-    /// Looks host names up with this resolver instead of the system's.
+    /// Uses this resolver for host names instead of the system's.
     pub fn resolver(mut self, resolver: impl Resolve) -> Self {
         self.resolver = Arc::new(resolver);
         self
     }
 
-    /// Keeps files in this storage instead of the file system.
+    /// Stores files in this storage instead of the file system.
     pub fn storage(mut self, storage: Arc<dyn Storage>) -> Self {
         self.storage = storage;
         self
     }
 
-    /// Checks what can be checked before anything runs, and creates nothing.
+    /// Checks whatever can be checked before a run; creates nothing.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`] for a CA file or a proxy that cannot be used.
+    /// [`ErrorKind::Usage`] for an unusable CA file or proxy.
     pub fn check(&self) -> Result<()> {
         let limit = Arc::new(RateLimit::new(None));
         Network::new(self.options.http.clone(), limit, Arc::clone(&self.resolver)).map(drop)
     }
 
-    /// Checks what can be checked before anything runs, and creates the directory.
+    /// Checks whatever can be checked before a run, and creates the directory.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`] for a CA file that cannot be used, [`ErrorKind::Storage`] for a
-    /// directory that cannot be created.
+    /// [`ErrorKind::Usage`] for an unusable CA file, [`ErrorKind::Storage`] for a directory that cannot be
+    /// created.
     pub fn build(self) -> Result<Session> {
         let limit = Arc::new(RateLimit::new(self.options.limit_rate_bps));
         let network = Network::new(self.options.http.clone(), limit, self.resolver)?;
@@ -120,7 +120,7 @@ impl SessionBuilder {
     }
 }
 
-/// A session that has been set up and not begun.
+/// A session that is set up but not started.
 #[must_use]
 pub struct Session {
     handle: SessionHandle,
@@ -143,7 +143,7 @@ pub struct Ended {
 }
 
 impl Session {
-    /// Begins to set a session up.
+    /// Starts building a session.
     pub fn builder(options: Options) -> SessionBuilder {
         SessionBuilder {
             options,
@@ -161,15 +161,15 @@ impl Session {
         self.handle.clone()
     }
 
-    /// Runs the session on the calling thread until it is closed (see [`SessionHandle::close`]) and
-    /// everything has ended, or until it is interrupted.
+    /// Runs the session on the calling thread until it is interrupted, or until it is closed (see
+    /// [`SessionHandle::close`]) and all jobs have ended.
     ///
-    /// That some files failed is no error of the session: the summary tells.
+    /// Failed files are not an error of the session; they are in the summary.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Storage`] if its threads cannot be started, [`ErrorKind::Internal`] if one of them
-    /// panicked; files under a final name are right even then.
+    /// panicked; files with a final name are correct even then.
     pub fn run(self) -> Result<Ended> {
         let cancel = CancelToken::new();
         let mut supervisor = Supervisor::new(self.options.threads.max(1))
@@ -199,14 +199,15 @@ impl Session {
         let summary = ended.lock().take();
         let summary = match summary {
             Some(summary) => summary,
-            // The dispatcher did not end; what was done stands, but nobody counted it.
+            // The dispatcher did not end; its work stands, but nobody counted it.
             None => Summary { interrupted: interrupt.is_some(), ..Summary::default() },
         };
         Ok(Ended { summary, interrupt })
     }
 }
 
-/// Why a session could not run: the machine gave it no thread or no memory for one, or we are wrong.
+/// Why a session could not run: the machine refused a thread or the memory for one, or there is a bug in
+/// Towline.
 fn not_run(source: SuperviseError) -> Error {
     let refused = find::<io::Error>(&source).map(plain_io);
     let error = match refused {

@@ -1,4 +1,4 @@
-//! The supervised run behind a session: which threads there are, what a step is, what an interrupt does.
+//! The supervised run behind a session: its threads, its step, and how it handles an interrupt.
 
 use std::cell::{Cell, RefCell};
 use std::fs;
@@ -28,19 +28,19 @@ use crate::provider::{Plain, Provider as _, Providers, Web};
 use crate::source::http::network::Network;
 use crate::storage::Storage;
 
-/// Events are handed on this often at most; nobody looks more often, and a wake-up costs.
+/// The shortest interval between batches of events; nobody looks more often, and each wake-up has a cost.
 const REPORT_EVERY: Duration = Duration::from_millis(5);
 const EVENTS_MAX: usize = 1024;
-/// So many entries are located at once.
+/// How many entries are located at once.
 const LOCATORS: usize = 4;
-/// A wait that is ended by its queue's shutting down.
+/// An upper bound; shutting the queue down ends the wait.
 const WAIT: Duration = Duration::from_secs(365 * 86_400);
-/// Descriptors that a session needs besides those of its files and connections.
+/// Descriptors that a session needs in addition to its files and connections.
 const DESCRIPTORS_OTHERWISE: u64 = 32;
-/// The feed waits so long for slow input before it looks at what else it was asked.
+/// How long the feed waits for slow input before it checks for other requests.
 const FEED_PATIENCE: Duration = Duration::from_millis(50);
 
-/// The supervised run: which threads there are, what a step is, what an interrupt does.
+/// The supervised run: its threads, its step, and how it handles an interrupt.
 pub(super) struct Run {
     pub(super) queues: Queues,
     pub(super) options: Options,
@@ -51,7 +51,7 @@ pub(super) struct Run {
     pub(super) storage: Arc<dyn Storage>,
     pub(super) network: Arc<Network>,
     pub(super) ended: Arc<Mutex<Option<Summary>>>,
-    /// The session's span in the log, which all of its threads are in.
+    /// The session's log span, which all of its threads enter.
     pub(super) span: Span,
 }
 
@@ -107,7 +107,7 @@ impl Supervised for Run {
             }
         }
         let seed = self.options.seed.unwrap_or_else(|| fastrand::u64(..));
-        // One name of one file folds with no other.
+        // The single name of a single file cannot clash with another.
         let rules = self.storage.name_rules(&self.options.dir);
         let rules = NameRules { folds: !has_feed || rules.folds, ..rules };
         let mut core = Core::new(&within_descriptors(self.options.clone()), has_feed, rules, seed);
@@ -144,7 +144,7 @@ impl Run {
     }
 }
 
-/// The reporter's thread: hands events to the one who must miss nothing and to those who listen.
+/// The reporter thread: passes events to the reporter, which must not miss any, and to the subscribers.
 fn run_reporter(events: &Queue<Event>, mut reporter: Option<Box<dyn Reporter>>, mut publisher: Publisher) {
     let mut group = Vec::new();
     while events.get_many(&mut group, EVENTS_MAX, WAIT).is_ok_and(|count| count > 0) {
@@ -161,7 +161,7 @@ fn run_reporter(events: &Queue<Event>, mut reporter: Option<Box<dyn Reporter>>, 
     }
 }
 
-/// A thread that asks providers where things are.
+/// A thread that calls providers to locate entries.
 fn run_locator(providers: &Providers, web: &Web, requests: &Queue<LocateRequest>, reports: &Queue<Message>) {
     while let Ok(LocateRequest { job, source, entry }) = requests.get_timeout(WAIT) {
         let located = match providers.of(&entry) {
@@ -172,18 +172,18 @@ fn run_locator(providers: &Providers, web: &Web, requests: &Queue<LocateRequest>
     }
 }
 
-/// The path of `file` as files of a session in `dir` would have it, if it is below that.
+/// The path of `file` as a session in `dir` would have it, if it is inside `dir`.
 fn within(dir: &Path, file: &Path) -> Option<PathBuf> {
     let below = file.strip_prefix(fs::canonicalize(dir).ok()?).ok()?;
     Some(dir.join(below))
 }
 
-/// Each connection and each file under way takes a descriptor; the ledger, the runtimes and the caller
-/// have theirs. Fewer at once is better than some that fail.
+/// Each connection and each file in progress takes a descriptor, and so do the ledger, the runtimes and the
+/// caller. Doing less at once is better than failing.
 fn within_descriptors(mut options: Options) -> Options {
     let Some(limit) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current else { return options };
     let left = usize::try_from(limit.saturating_sub(DESCRIPTORS_OTHERWISE)).unwrap_or(usize::MAX);
-    // A file has its partial file and its connection, and as many are prepared ahead.
+    // A file needs a descriptor for its partial file and its connection, and as many files are prepared ahead.
     let most = (left / 3).max(1);
     options.max_connections = options.max_connections.min(most);
     options.connections = options.connections.map(|connections| connections.min(most));
@@ -191,7 +191,7 @@ fn within_descriptors(mut options: Options) -> Options {
     options
 }
 
-/// The feed's thread: reads entries when asked, notes how they ended.
+/// The feed thread: reads entries on request and records how they ended.
 fn run_feed(mut feed: Box<dyn Feed>, requests: &Queue<FeedRequest>, reports: &Queue<Message>) {
     let mut wanted = 0;
     let beats_every = feed.heartbeat_every();
@@ -227,7 +227,7 @@ fn run_feed(mut feed: Box<dyn Feed>, requests: &Queue<FeedRequest>, reports: &Qu
         }
         let fed = feed.next(wanted, FEED_PATIENCE);
         tell_warnings(&mut *feed, reports);
-        // Nothing yet and more to come: ask again.
+        // Nothing yet, but more to come: ask again.
         if !matches!(&fed, Ok(fed) if fed.entries.is_empty() && !fed.ended) {
             wanted = 0;
             let _ = reports.put(Message::Fed(fed));

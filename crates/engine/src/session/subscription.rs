@@ -1,7 +1,7 @@
-//! Who listens to a session without holding it up. Progress may be left out for a slow listener, which the
-//! numbers of the events show; all else arrives, or the subscription ends and says so.
+//! Subscribers that listen to a session without delaying it. A slow subscriber may miss progress, which shows
+//! as a gap in the event numbers; everything else arrives, or the subscription ends with an error.
 //!
-//! The reporter's thread publishes; listeners read on threads of their own.
+//! The reporter's thread publishes; subscribers read on their own threads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,49 +14,49 @@ use towline_threads::queue::{GetError, Queue};
 
 use crate::event::Event;
 
-/// A listener that is behind by this many events gets no progress.
+/// A subscriber this many events behind gets no progress.
 const BEHIND_MAX: usize = 1024;
-/// One that is behind by this many is left.
+/// A subscriber this many events behind is dropped.
 const LEFT_BEHIND: usize = 65_536;
 
 /// An event with its number and time.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Envelope {
-    /// Counted up from 0 over the whole session: a gap means that progress was left out, or that events
-    /// came before the subscription.
+    /// Counts up from 0 over the whole session. A gap means that progress was dropped, or that events came
+    /// before the subscription.
     pub seq: u64,
-    /// When it was told, milliseconds since the session began.
+    /// Milliseconds from the start of the session to the event.
     pub at_ms: u64,
     /// What happened.
     #[serde(flatten)]
     pub event: Event,
 }
 
-/// Why no event comes.
+/// Why there is no event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum SubscriptionError {
-    /// None came within the time.
+    /// None arrived in time.
     #[error("no event came within the time")]
     Timeout,
-    /// The session has ended, and all its events were read.
+    /// The session has ended, and all its events have been read.
     #[error("the session has ended")]
     Ended,
-    /// The listener was too slow, and the subscription has ended. How jobs ended meanwhile can be asked.
+    /// The subscriber was too slow, and the subscription has ended. The outcome of jobs can still be queried.
     #[error("the listener was more than {LEFT_BEHIND} events behind")]
     Lagged,
 }
 
-/// Events of a session, from [`SessionHandle::subscribe`](crate::SessionHandle::subscribe) on. Ends when it
-/// is dropped.
+/// The events of a session since [`SessionHandle::subscribe`](crate::SessionHandle::subscribe). Drop it to
+/// unsubscribe.
 #[derive(Debug)]
 pub struct Subscription(Arc<Channel>);
 
 impl Subscription {
-    /// The next event; waits for it at most so long.
+    /// Waits up to `timeout` for the next event.
     ///
     /// # Errors
-    /// If there is none, with the reason.
+    /// If there is none, the reason.
     pub fn next_timeout(&self, timeout: Duration) -> Result<Envelope, SubscriptionError> {
         match self.0.events.get_timeout(timeout) {
             Ok(envelope) => Ok(envelope),
@@ -79,7 +79,7 @@ struct Channel {
     has_lagged: AtomicBool,
 }
 
-/// The listeners of a session.
+/// The subscribers of a session.
 #[derive(Debug, Default)]
 pub(super) struct Subscribers {
     channels: Mutex<Vec<Arc<Channel>>>,
@@ -97,7 +97,7 @@ impl Subscribers {
         Subscription(channel)
     }
 
-    /// Nothing more comes.
+    /// Ends all subscriptions after the last event.
     pub(super) fn end(&self) {
         let mut channels = self.channels.lock();
         self.has_ended.store(true, Ordering::Release);
@@ -116,13 +116,13 @@ impl Subscribers {
                 channel.events.shutdown();
                 return false;
             }
-            // One that was dropped takes nothing more.
+            // A dropped subscription accepts nothing more.
             channel.events.put(envelope).is_ok()
         });
     }
 }
 
-/// Numbers events and hands them to the listeners.
+/// Numbers events and passes them to the subscribers.
 pub(super) struct Publisher {
     subscribers: Arc<Subscribers>,
     began: Instant,

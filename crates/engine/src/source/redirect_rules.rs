@@ -7,13 +7,13 @@ use crate::http::origin::{Origin, Scheme};
 use crate::message::Redirect;
 use crate::secret;
 
-/// RFC 9110, section 15.4, lets us choose; browsers stop at 20, curl's callers usually at 10.
+/// RFC 9110, section 15.4, leaves the limit open; browsers stop at 20, curl's callers usually at 10.
 const REDIRECTS_MAX: u32 = 10;
 
-/// Where a redirect leads from this place, if it may be followed; `redirects` counts it too.
+/// The target of a redirect, if it may be followed; `redirects` includes this one.
 ///
 /// # Errors
-/// [`ErrorKind::Redirect`] if it leads nowhere, in circles, too far, or from https to http without
+/// [`ErrorKind::Redirect`] if it leads nowhere, in a loop, too far, or from https to http without
 /// `allow_downgrade`.
 pub(crate) fn next(
     (at, host): (&Url, &Origin),
@@ -37,7 +37,7 @@ pub(crate) fn next(
     };
     let next = if origin == *host { with_credentials(next, at) } else { next };
     if next == *at && !redirect.cookies.is_new && redirects > 1 {
-        // It has said so before, and would again.
+        // It has done so before and would again.
         return Err(refused(format!("the server's {status} redirects to itself (it may want a cookie)")));
     }
     if redirects > REDIRECTS_MAX {
@@ -51,7 +51,7 @@ pub(crate) fn next(
     Ok((next, origin))
 }
 
-/// Credentials in a URL go along to another place of the same origin that names none.
+/// Carries a URL's credentials over to another URL of the same origin that has none.
 fn with_credentials(mut next: Url, before: &Url) -> Url {
     if next.username().is_empty() && next.password().is_none() {
         // Only a URL without a host can refuse them.

@@ -1,55 +1,55 @@
-//! Why a source did not give what it was asked for, in the engine's own words: decisions rest on these and
-//! never on a protocol's codes. Pure.
+//! Why a source did not deliver what was requested, in the engine's own terms: decisions rely on these and
+//! never on protocol codes. Pure.
 
 use crate::error::ErrorKind;
 
-/// What an answer means that is an error.
+/// What an error response means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rejection {
-    /// It wants to know who asks.
+    /// Authentication is required.
     Unauthorized,
-    /// Whoever asks may not have it, or not so much of it.
+    /// The client may not have it, or not this much of it.
     Forbidden,
-    /// It is not there, or no longer.
+    /// It does not exist, or no longer.
     Gone,
-    /// The host counts requests, and these are too many.
+    /// The host counts requests, and there were too many.
     TooManyRequests,
-    /// The host has too much to do.
+    /// The host is overloaded.
     Busy,
     /// The host failed.
     Failed,
-    /// The host gave up waiting for us.
+    /// The host timed out waiting for us.
     TimedOut,
-    /// It succeeded, with something else than what was asked for.
+    /// The request succeeded, but not with what was requested.
     Unfit,
     /// Anything else.
     Other,
 }
 
 impl Rejection {
-    /// Another link, or other credentials, may well bring the file.
+    /// Another link, or other credentials, may deliver the file.
     pub(crate) fn is_of_place(self) -> bool {
         matches!(self, Self::Unauthorized | Self::Forbidden | Self::Gone)
     }
 
-    /// It depends on who asks.
+    /// It depends on the client's identity.
     pub(crate) fn asks_who(self) -> bool {
         matches!(self, Self::Unauthorized | Self::Forbidden)
     }
 
-    /// One of the ways in which hosts refuse a connection that is one too many.
+    /// Hosts may respond like this to one connection too many.
     pub(crate) fn may_be_of_number(self) -> bool {
         matches!(self, Self::Forbidden | Self::TooManyRequests | Self::Busy)
     }
 
-    /// The host works: it has looked at what was asked for.
+    /// The host works: it processed the request.
     pub(crate) fn shows_life(self) -> bool {
         !matches!(self, Self::TooManyRequests | Self::Busy | Self::Failed)
     }
 }
 
 impl ErrorKind {
-    /// What it means if it is an answer of the source.
+    /// The rejection, if this kind is a response of the source.
     pub(crate) fn rejection(self) -> Option<Rejection> {
         let Self::Status(status) = self else { return None };
         Some(match status {

@@ -1,6 +1,6 @@
-//! The real file system behind [`Storage`]. It follows no symlink at a name of ours and waits for
-//! no other process. It owns nothing but the permission bits of finished files, so any thread may
-//! use it; most calls come from the committer and block for as long as the disk takes.
+//! The real file system behind [`Storage`]. It never follows a symlink at one of our names and never waits for
+//! another process. It owns only the permission bits of finished files, so any thread may use it; most calls
+//! come from the committer and block for as long as the disk takes.
 
 mod dirs;
 mod folding;
@@ -32,26 +32,26 @@ use self::stat::stat_of;
 use super::{OpenPart, PartFile, Stat, Storage};
 use crate::name::{BATCH_DIRECTORY, JOURNAL_SUFFIX, NameRules, damaged_path};
 
-/// A file that begins with as many bytes of ours was left by us.
+/// How many leading bytes must match for a leftover file to be ours.
 const ALIKE_BYTES: u64 = 16;
 
-/// So many files are set aside beside one at most.
+/// How many files may be set aside beside one file.
 const ASIDE_MAX: u32 = 100;
 
-/// What a process usually has, where its own umask cannot be read without changing it.
+/// The usual umask, for systems where a process cannot read its own without changing it.
 const UMASK_DEFAULT: u32 = 0o022;
 
-/// The file system of this machine.
+/// This machine's file system.
 #[derive(Clone, Debug)]
 pub(crate) struct Disk {
     file_mode: u32,
-    /// An unnamed file gets its name through `/proc`.
+    /// Whether `/proc` is available, through which an unnamed file gets its name.
     has_proc: bool,
     limits: Arc<Limits>,
 }
 
 impl Disk {
-    /// Reads the process's umask; make one at the start and share it.
+    /// Reads the process's umask; create one at the start and share it.
     pub(crate) fn new() -> Self {
         Self { file_mode: 0o666 & !umask(), has_proc: Path::new("/proc/self/fd").is_dir(), limits: Arc::default() }
     }
@@ -101,7 +101,7 @@ impl Storage for Disk {
         let filled = fill(file, content, &temporary, sync.then_some(&*self.limits));
         let replaced = filled.and_then(|()| fs::rename(&temporary, path));
         if replaced.is_err() {
-            // As far as it goes: the next write removes what is left.
+            // Best effort: the next write removes what is left.
             let _ = fs::remove_file(&temporary);
         }
         replaced?;
@@ -118,7 +118,7 @@ impl Storage for Disk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         if is_journal(path) {
-            // As far as it goes: it does no harm.
+            // Best effort: a leftover does no harm.
             let _ = remove_unfinished(path);
         }
         match fs::remove_file(path) {
@@ -170,7 +170,7 @@ impl Storage for Disk {
     }
 
     fn owner_of_new(&self, directory: &Path) -> io::Result<u32> {
-        // Without such files nobody is told apart from this process's own user.
+        // Without unnamed files, assume this process's own user.
         let ours = rustix::process::geteuid().as_raw();
         match DiskPart::unnamed(dirs::or_here(directory), self.file_mode, &self.limits) {
             Ok(file) => Ok(file.stat()?.owner),
@@ -179,7 +179,7 @@ impl Storage for Disk {
         }
     }
 
-    /// Asks the nearest directory that exists, as `path` may not have been created yet.
+    /// Asks for the nearest existing directory, because `path` may not have been created yet.
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
         let room = retry_on_intr(|| rustix::fs::statvfs(dirs::nearest(path)))?;
         Ok(room.f_bavail.saturating_mul(room.f_frsize))
@@ -195,8 +195,8 @@ impl Storage for Disk {
     }
 }
 
-/// A new private file for this content. What a crash left under the name goes first: it may have a
-/// wider mode, or another name as well. What somebody else has put there is kept under a free name.
+/// Creates a private file for this content. A leftover of a crash under this name is removed first, because it
+/// may have a wider mode or a second name. Somebody else's file is moved to a free name.
 fn create_private(path: &Path, content: &[u8]) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(PRIVATE_MODE).custom_flags(OPEN_FLAGS);
@@ -212,7 +212,7 @@ fn create_private(path: &Path, content: &[u8]) -> io::Result<File> {
     }
 }
 
-/// Whether a file begins as this content does, as far as it goes.
+/// Whether a file starts like this content, as far as the file goes.
 fn is_left_by_us(path: &Path, content: &[u8]) -> io::Result<bool> {
     if !fs::symlink_metadata(path)?.is_file() {
         return Ok(false);
@@ -223,7 +223,7 @@ fn is_left_by_us(path: &Path, content: &[u8]) -> io::Result<bool> {
     Ok(content.starts_with(&beginning))
 }
 
-/// Removes what a kill left of a write of this journal, which is about to go as well.
+/// Removes what a killed write of this journal left; the journal itself is about to be removed too.
 fn remove_unfinished(journal: &Path) -> io::Result<()> {
     let temporary = temporary_name(journal)?;
     if fs::symlink_metadata(&temporary).is_err() {
@@ -248,13 +248,13 @@ fn move_aside(path: &Path) -> io::Result<()> {
     Err(io::Error::new(ErrorKind::AlreadyExists, "it is in the way, and too many others were set aside before"))
 }
 
-/// Syncs it too if there are limits to tell what is refused.
+/// Writes the content, and syncs it if given limits for reporting a refusal.
 fn fill(mut file: File, content: &[u8], path: &Path, syncs: Option<&Limits>) -> io::Result<()> {
     file.write_all(content)?;
     syncs.map_or(Ok(()), |limits| sync::file(&file, path, limits))
 }
 
-/// The name under which a file is written before it gets its own: one that only files of ours have.
+/// The temporary name of a file while it is written; only our files have such names.
 fn temporary_name(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "the path has no file name"))?;
     let mut name = name.to_os_string();
@@ -269,7 +269,7 @@ fn parent_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
 }
 
-/// The process's umask, without the window in which `umask(2)` would have changed it.
+/// The process's umask, read without changing it briefly as `umask(2)` would.
 #[cfg(target_os = "linux")]
 fn umask() -> u32 {
     let status = fs::read("/proc/self/status").unwrap_or_default();
@@ -328,7 +328,7 @@ mod tests {
         assert_eq!(disk.open_read(&to).err().unwrap().raw_os_error(), Some(libc::ELOOP));
         assert_eq!(disk.read_small(&to, 100).unwrap_err().raw_os_error(), Some(libc::ELOOP));
         assert_eq!(fs::read(&target).unwrap(), b"theirs");
-        // Told to replace, it replaces the link itself.
+        // With `replace`, it replaces the link itself.
         disk.rename(&from, &to, true).unwrap();
         assert_eq!(disk.stat(&to).unwrap().unwrap().kind, StatKind::File);
         assert_eq!(fs::read(&target).unwrap(), b"theirs");

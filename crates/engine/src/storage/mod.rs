@@ -1,5 +1,5 @@
-//! Where files live. The one door to the file system: the real one is `Disk`, tests bring one
-//! that loses what was not synced or fails the Nth call.
+//! File storage: the engine's only access to the file system. `Disk` is the real one; tests use one that loses
+//! unsynced data or fails the Nth call.
 
 pub(crate) mod disk;
 
@@ -12,30 +12,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::NameRules;
 
-/// A file system, as far as the engine needs one.
+/// The part of a file system that the engine needs.
 ///
 /// Paths are absolute or relative to the process; no call follows a symlink at the last component
 /// (`ELOOP` instead). All calls may block.
 pub trait Storage: Send + Sync + 'static {
-    /// What is at `path`, not following a symlink; `None` if nothing is.
+    /// The metadata of `path`, without following a symlink; `None` if it does not exist.
     fn stat(&self, path: &Path) -> io::Result<Option<Stat>>;
 
-    /// Opens or creates a partial file for writing, mode 0600 where the file system has modes (that of
-    /// a finished file for [`OpenPart::New`]), and locks it for this process. After locking, the open file is compared
-    /// with the path and opened again if another process has just published it.
+    /// Opens or creates a partial file for writing, with mode 0600 where the file system has modes (that of a
+    /// finished file for [`OpenPart::New`]), and locks it for this process. After locking, checks that the path
+    /// still refers to the open file, and reopens it if another process has just published it.
     ///
     /// `Err` of kind `WouldBlock` if another process holds the lock.
     fn open_part(&self, path: &Path, mode: OpenPart) -> io::Result<Arc<dyn PartFile>>;
 
-    /// A new file that has no name yet, with the permissions of a finished one, on the file system of
-    /// `directory`: nobody else can see it, so it needs no lock. `Unsupported` where there is no such
-    /// thing.
+    /// Creates a file without a name, with the permissions of a finished one, on the file system of
+    /// `directory`: nobody else can see it, so it needs no lock. `Unsupported` where that is impossible.
     fn create_unnamed(&self, directory: &Path) -> io::Result<Arc<dyn PartFile>>;
 
     /// Opens a complete file for reading (digests, samples).
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn io::Read + Send>>;
 
-    /// Reads a small file whole; an error of kind `FileTooLarge` above `max_bytes`.
+    /// Reads a small file completely; an error of kind `FileTooLarge` above `max_bytes`.
     fn read_small(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>>;
 
     /// Writes a small file under a temporary name, syncs it if `sync`, and renames it over `path`
@@ -45,13 +44,13 @@ pub trait Storage: Send + Sync + 'static {
     /// Renames within a file system; fails with `AlreadyExists` if `to` exists, unless `replace`.
     fn rename(&self, from: &Path, to: &Path, replace: bool) -> io::Result<()>;
 
-    /// Lets two names of a file system change their files in one step; `Unsupported` where that cannot be.
+    /// Swaps the files of two names atomically, within a file system; `Unsupported` where that is impossible.
     fn exchange(&self, one: &Path, other: &Path) -> io::Result<()>;
 
-    /// Removes a file; it is no error if there is none.
+    /// Removes a file; a missing file is not an error.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// Creates a directory with its parents below `root`, following no symlink below `root`.
+    /// Creates a directory and its parents below `root`, following no symlink below `root`.
     fn create_dirs(&self, root: &Path, relative: &Path) -> io::Result<()>;
 
     /// What it can do, where storages differ.
@@ -59,13 +58,13 @@ pub trait Storage: Send + Sync + 'static {
         Capabilities::default()
     }
 
-    /// What names a directory takes.
+    /// Which names a directory accepts.
     fn name_rules(&self, directory: &Path) -> NameRules {
         let _ = directory;
         NameRules::default()
     }
 
-    /// The longest file that a directory takes, where that is known to be short.
+    /// The longest file that a directory can hold, if it has a known low limit.
     fn file_bytes_max(&self, directory: &Path) -> Option<u64> {
         let _ = directory;
         None
@@ -74,41 +73,42 @@ pub trait Storage: Send + Sync + 'static {
     /// Makes renames within a directory durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// Syncs everything that was written to the file system that holds the directory: one commit
-    /// for a group of small files instead of one each.
+    /// Syncs everything written to the file system that holds the directory: one commit for a group of small
+    /// files instead of one for each.
     fn sync_all(&self, directory: &Path) -> io::Result<()>;
 
-    /// Fills all of `bytes` from `offset` of the file at `path`; `UnexpectedEof` if it ends before.
+    /// Fills all of `bytes` from `offset` of the file at `path`; `UnexpectedEof` if the file ends early.
     fn read_at(&self, path: &Path, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         let mut file = self.open_read(path)?;
         io::copy(&mut io::Read::take(&mut file, offset), &mut io::sink())?;
         file.read_exact(bytes)
     }
 
-    /// Whose a file would be that is made in `directory`: not always the process's own user.
+    /// The owner of a file created in `directory`: not always the process's own user.
     fn owner_of_new(&self, directory: &Path) -> io::Result<u32>;
 
-    /// Whether any name in `directory` may end in one of these: a look that saves one for each file.
+    /// Whether any name in `directory` may end in one of these suffixes: one listing saves a check for each
+    /// file.
     fn may_have(&self, directory: &Path, suffixes: &[&str]) -> bool {
         let _ = (directory, suffixes);
         true
     }
 
-    /// Bytes that can still be written below `path`.
+    /// Free space below `path`, in bytes.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 
-    /// How much the disk below `path` holds, whether it is free or not.
+    /// Total capacity of the disk below `path`, in bytes, free or not.
     fn capacity_bytes(&self, path: &Path) -> io::Result<u64> {
         let _ = path;
         Ok(u64::MAX)
     }
 
-    /// What the file system turned out not to do, in words for the user; each is told once.
+    /// What the file system turned out not to support, in words for the user; each is reported once.
     fn take_warnings(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// What the engine noted about a complete file, if the file system keeps such notes.
+    /// The engine's note on a complete file, if the file system stores notes.
     fn note(&self, path: &Path) -> Option<Vec<u8>>;
 }
 
@@ -136,58 +136,58 @@ impl Default for Capabilities {
 pub enum OpenPart {
     /// It must not exist yet (`AlreadyExists` otherwise).
     New,
-    /// What is there is kept; created if missing.
+    /// Keep existing data; create the file if missing.
     Keep,
-    /// What is there is cut to nothing, after the lock is held; created if missing.
+    /// Truncate an existing file once the lock is held; create it if missing.
     Empty,
 }
 
-/// What is known of a file without opening it.
+/// Metadata of a file, without opening it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
     /// Regular file, directory or something else.
     pub kind: StatKind,
     /// Its length in bytes.
     pub len_bytes: u64,
-    /// When it was last changed.
+    /// When it was last modified.
     pub modified: SystemTime,
-    /// Whose it is.
+    /// Its owner's user id.
     pub owner: u32,
-    /// How many names it has.
+    /// Its number of hard links.
     pub links: u64,
-    /// Which file it is, where the file system tells.
+    /// Its identity, where the file system provides one.
     pub file: Option<FileId>,
 }
 
-/// Names a file on this machine, whatever it is called.
+/// Identifies a file on this machine, whatever its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileId {
-    /// Which file system.
+    /// The file system's device number.
     pub device: u64,
-    /// Which file on it.
+    /// The inode number.
     pub inode: u64,
-    /// When it was made, nanoseconds since 1970, where the file system tells: a number is given to
-    /// the next file when the one that had it is removed.
+    /// When it was created, in nanoseconds since 1970, where the file system says so: the inode number of a
+    /// removed file is reused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub born_unix_ns: Option<u64>,
 }
 
 impl FileId {
-    /// Whether both name one file, as far as both tell.
+    /// Whether both identify the same file, by the fields that both have.
     pub fn is_same(&self, other: &Self) -> bool {
         let born = self.born_unix_ns.zip(other.born_unix_ns);
         (self.device, self.inode) == (other.device, other.inode) && born.is_none_or(|(one, other)| one == other)
     }
 }
 
-/// Which sort of thing a path is.
+/// The type of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatKind {
     /// A regular file.
     File,
     /// A directory.
     Directory,
-    /// A symlink, whatever it leads to.
+    /// A symlink, whatever it points to.
     Symlink,
     /// A named pipe.
     Pipe,
@@ -198,7 +198,7 @@ pub enum StatKind {
 }
 
 impl StatKind {
-    /// What it is, for people: `a directory`.
+    /// The type in words, for people: `a directory`.
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::File => "a file",
@@ -211,49 +211,49 @@ impl StatKind {
     }
 }
 
-/// A partial file that this process holds the lock of. Dropping it releases the lock.
+/// A partial file whose lock this process holds. Dropping it releases the lock.
 pub trait PartFile: Send + Sync {
     /// Writes all of `bytes` at `offset`.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
-    /// Fills all of `bytes` from `offset`; `UnexpectedEof` if the file ends before.
+    /// Fills all of `bytes` from `offset`; `UnexpectedEof` if the file ends early.
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()>;
 
-    /// Reserves room for `len_bytes` and sets the length; `StorageFull` if there is too little.
-    /// File systems that cannot reserve only set the length.
+    /// Reserves space for `len_bytes` and sets the length; `StorageFull` if there is too little. File systems
+    /// that cannot reserve only set the length.
     fn allocate(&self, len_bytes: u64) -> io::Result<()>;
 
     /// Sets the length.
     fn set_len(&self, len_bytes: u64) -> io::Result<()>;
 
-    /// Sees to it that nobody else can read it; for a file that is ours.
+    /// Makes sure that nobody else can read the file, which must be ours.
     fn keep_private(&self) -> io::Result<()> {
         Ok(())
     }
 
-    /// What is known of the open file, whatever its name is now.
+    /// Metadata of the open file, whatever its name is now.
     fn stat(&self) -> io::Result<Stat>;
 
-    /// The parts to which nobody has ever written, as far as the file system tells: what somebody has
-    /// cut off and grown again meanwhile, but also what it leaves out because it is zero.
+    /// The ranges that were never written, if the file system can tell: those that somebody truncated and
+    /// extended again, but also zeros that it does not store.
     fn holes(&self) -> io::Result<Vec<(u64, u64)>> {
         Ok(Vec::new())
     }
 
-    /// Reserves room for this part, ahead of what is to be written; a hint.
+    /// Reserves space for this range, ahead of writing; a hint.
     fn reserve(&self, offset: u64, len_bytes: u64) {
         let _ = (offset, len_bytes);
     }
 
-    /// Its length.
+    /// Its length in bytes.
     fn len_bytes(&self) -> io::Result<u64> {
         Ok(self.stat()?.len_bytes)
     }
 
-    /// Asks the system to begin writing this part to the disk; a hint.
+    /// Asks the system to start writing this range to disk; a hint.
     fn start_writeback(&self, offset: u64, len_bytes: u64);
 
-    /// Waits until the content is on the disk.
+    /// Waits until the content is on disk.
     fn sync(&self) -> io::Result<()>;
 
     /// What the storage needs to resume from what is synced now; the journal keeps it.
@@ -261,14 +261,14 @@ pub trait PartFile: Send + Sync {
         Ok(None)
     }
 
-    /// Gives the finished file the permissions that a new file has (0666 less the umask) and, if
-    /// the file system keeps notes, this note; an empty one is none.
+    /// Gives the finished file the permissions of a new file (0666 minus the umask) and, if the file system
+    /// stores notes, this note; an empty note means none.
     fn finish(&self, note: &[u8]) -> io::Result<()>;
 
     /// Sets the modification time.
     fn set_modified(&self, time: SystemTime) -> io::Result<()>;
 
-    /// Gives a file that was created without a name this one; `AlreadyExists` if it is taken.
+    /// Gives an unnamed file this name; `AlreadyExists` if it is taken.
     fn link_to(&self, path: &Path) -> io::Result<()>;
 
     /// Whether it is (still) the file at `path`.

@@ -51,7 +51,7 @@ fn three_hundred_files_arrive_over_http2_and_only_what_is_missing_is_fetched_aga
         let status = ledger_status(&place.dir()).unwrap().unwrap();
         assert_eq!((status.total, status.done, status.failed), (FILES, FILES, 0));
 
-        // The same list, this time one that can be read only once.
+        // The same list, but one that can be read only once.
         let run = fetch_list(options.clone(), read_once(&list), false);
         run.assert_done(FILES as usize);
         assert_eq!(count(&run, How::ThereByLedger), FILES as usize);
@@ -90,13 +90,13 @@ fn a_bad_line_and_a_missing_file_are_two_failures_and_stop_nothing() {
         place.assert_content("1.bin", SEED + 1, BYTES);
         assert_eq!(origin.stats().requests, 3);
 
-        // What failed for good is said again, and not asked for again.
+        // A permanent failure is reported again but not retried.
         let run = fetch_list(place.options(), read_once(&list), false);
         assert_eq!((run.summary().there_files, run.summary().failed_files), (2, 2));
         assert!(run.failure_kinds().contains(&ErrorKind::Status(404)), "{:?}", run.failure_kinds());
         assert_eq!(origin.stats().requests, 3);
 
-        // Unless somebody wants it to be.
+        // Unless the user asks for it.
         origin.add(Resource::new("/missing.bin", 1, BYTES));
         let run = fetch_list(place.options(), read_once(&list), true);
         assert_eq!(run.failure_kinds(), [ErrorKind::ListLine]);
@@ -115,7 +115,7 @@ fn a_large_file_that_was_changed_since_counts_only_if_all_of_it_is_the_same() {
             let place = Place::new();
             let list = || read_once(&(origin.url("/a.bin") + "\n"));
             fetch_list(place.options(), list(), false).assert_done(1);
-            // As an editor does it, or a copy of the whole directory.
+            // As an editor or a copy of the whole directory would.
             let mut content = fs::read(place.file("a.bin")).unwrap();
             if !is_same {
                 content[LARGE as usize / 2 + 300_000..][..100].fill(b'x');
@@ -134,7 +134,7 @@ fn a_large_file_that_was_changed_since_counts_only_if_all_of_it_is_the_same() {
     });
 }
 
-/// Stops a list of the last two of these entries, which have one name and one tag, and fetches all three.
+/// Stops a list with the last two of these entries, which share a name and a tag, then fetches all three.
 fn kept_apart(builder: OriginBuilder, paths: [&str; 3]) {
     const LARGE: u64 = 4 << 20;
     let slow = Switch::default();
@@ -152,7 +152,7 @@ fn kept_apart(builder: OriginBuilder, paths: [&str; 3]) {
     live.handle.stop();
     live.end();
     slow.off();
-    // One line more, before the others.
+    // With one more line before the others.
     fetch_list(options, list(&paths), false).assert_done(3);
     let names = place.leftovers(&[".towline"]);
     assert!(names.len() == 3 && names.iter().all(|name| name.ends_with(".bin")), "{names:?}");

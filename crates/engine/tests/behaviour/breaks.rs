@@ -1,4 +1,4 @@
-//! Connections that break, stall or are cut, and servers that go away and come back.
+//! Connections that break, stall or are cut off, and servers that go away and come back.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn with_connections(place: &Place, connections: usize) -> Options {
     options
 }
 
-/// The first two requests fail at a byte; the third brings what is missing.
+/// The first two requests fail at a byte; the third fetches the rest.
 fn one_connection_survives(fault: Fault, kind: ErrorKind) {
     let origin = Origin::builder().resource(Resource::new("/a.bin", 11, SIZE).fault(fault.first(2))).start().unwrap();
     let place = Place::new();
@@ -111,7 +111,7 @@ fn a_server_that_goes_away_and_comes_back_is_gone_on_with() {
     });
 }
 
-/// What forgets one connection that is idle has forgotten the others.
+/// A network that forgot one idle connection has forgotten the others too.
 #[test]
 fn a_kept_connection_that_went_silent_is_not_replaced_by_another_that_was_kept() {
     with_watchdog(LONG, || {
@@ -123,7 +123,7 @@ fn a_kept_connection_that_went_silent_is_not_replaced_by_another_that_was_kept()
             let scope = Scope::every().only_connection(connection).starting_at(3);
             builder = builder.fault(Fault::StallAt(0, None).when(scope));
         }
-        // The first two come at once, over two connections, and the third when both have.
+        // The first two start at once, over two connections, and the third when both are done.
         let origin = builder.fault(Fault::RatePerConnection(8_000_000)).start().unwrap();
         let place = Place::new();
         let mut options = with_connections(&place, 1);

@@ -1,4 +1,4 @@
-//! Files that change while they are fetched: bytes of two versions never mix.
+//! Files that change during the download: bytes of two versions never mix.
 
 use towline_origin::{ETag, Fault, Origin, Resource};
 

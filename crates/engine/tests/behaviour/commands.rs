@@ -8,7 +8,7 @@ use crate::common::{LONG, Live, MIB, Place, fetch, spec, with_watchdog};
 
 const SIZE: u64 = 4 * MIB;
 
-/// Waits until bytes of this job are on the disk.
+/// Waits until bytes of this job are on disk.
 fn wait_for_bytes(live: &mut Live, job: JobId) {
     live.wait_for("the first bytes", |event| match event {
         Event::Progress(progress) => progress.files.iter().any(|file| file.job == job && file.done_bytes > 0),
@@ -16,7 +16,7 @@ fn wait_for_bytes(live: &mut Live, job: JobId) {
     });
 }
 
-/// How a job stands now.
+/// The current progress of a job.
 fn look_at(live: &Live, job: JobId) -> FileProgress {
     let progress = live.handle.snapshot().expect("a session that runs");
     progress.files.into_iter().find(|file| file.job == job).expect("a job that has not ended")
@@ -43,7 +43,7 @@ fn a_file_can_be_paused_resumed_and_cancelled() {
         assert_eq!(paused.total_bytes, Some(SIZE));
         assert!(paused.done_bytes > 0 && paused.done_bytes < SIZE, "{paused:?}");
 
-        // Another one is begun and cancelled meanwhile; the first does not move.
+        // Another job starts and is cancelled meanwhile; the first one does not move.
         let second = live.handle.add(spec(&origin, "/1.bin")).unwrap();
         wait_for_bytes(&mut live, second);
         live.handle.cancel(second);

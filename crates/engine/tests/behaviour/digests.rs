@@ -1,4 +1,4 @@
-//! Checksums, for files that come whole and for files that come in pieces.
+//! Checksums, for files fetched whole and in pieces.
 
 use towline_engine::event::How;
 use towline_engine::{Blame, Checksum, ErrorKind, Event};
@@ -55,7 +55,7 @@ fn a_wrong_digest_never_gives_a_final_name_and_the_next_run_fetches_again() {
             assert!(run.failures()[0].message.contains("sha-256"), "{}", run.failures()[0].message);
             assert!(!place.file("a.bin").exists());
 
-            // What came whole is not kept at all; what came in pieces is known to be wrong.
+            // A file stored whole is not kept at all; one fetched in pieces is known to be wrong.
             let is_kept = !place.leftovers(&[]).is_empty();
             assert_eq!(is_kept, size == SIZES[1], "{:?}", place.leftovers(&[]));
             let before = origin.stats().body_bytes;

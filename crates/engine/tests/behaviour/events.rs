@@ -1,4 +1,4 @@
-//! Events: their order, and their form as JSON.
+//! Events: their order and their JSON form.
 
 use std::collections::HashMap;
 

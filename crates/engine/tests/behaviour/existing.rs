@@ -1,5 +1,4 @@
-//! A file has the name already. Only evidence makes it the file that was asked for; its length never
-//! does.
+//! An existing file has the name. Only evidence makes it the requested file; its length never does.
 
 use std::fs::{self, File};
 use std::io::Cursor;
@@ -68,7 +67,7 @@ fn a_file_that_was_changed_since_it_was_fetched_is_another_one() {
             fetch(place.options(), [spec(&origin, "/a.bin")]).assert_done(1);
             let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
             if run.finished()[0].how != How::ThereByValidator {
-                // This file system keeps no notes, and the rest says nothing.
+                // This file system stores no notes, so the rest does not apply.
                 return;
             }
             let mut edited = content(24, size);
@@ -96,7 +95,7 @@ fn an_entry_of_a_list_is_looked_at_again_when_its_file_was_touched() {
             let time = SystemTime::now() - Duration::from_secs(1000);
             File::options().write(true).open(place.file(name)).unwrap().set_modified(time).unwrap();
         };
-        // The same content with another time, and other content of the same length.
+        // The same content with another time, and other content with the same length.
         touch("0.bin", &content(25, 5000));
         touch("1.bin", &content(99, 5000));
         let run = fetch_list(place.options(), list(), false);
@@ -150,7 +149,7 @@ fn the_name_of_another_entry_is_left_to_it() {
     });
 }
 
-/// A server that never tells a version, and serves no ranges.
+/// A server that never reports a version and does not support ranges.
 fn silent(seed: u64, size: u64, length: Length) -> Resource {
     let resource = Resource::new("/a.bin", seed, size).etag(ETag::None).last_modified(None);
     resource.ranges(Ranges::Ignored).length(length)
@@ -165,14 +164,14 @@ fn what_was_left_as_it_is_by_a_url_without_versions_is_there() {
             fetch(place.options(), [spec(&origin, "/a.bin")]).assert_done(1);
             let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
             if length == Length::Chunked {
-                // Not even the length is told: nothing shows that the server still has this file.
+                // Without even a length, nothing shows that the server still has this file.
                 assert_eq!(run.failure_kinds(), [ErrorKind::NameTaken]);
                 continue;
             }
             run.assert_done(1);
             assert_eq!(run.finished()[0].how, How::ThereByNote, "{length:?}");
 
-            // Another query may be another file, and what was touched is not as it was left.
+            // Another query may mean another file, and a file that was touched is not unchanged.
             let run = fetch(place.options(), [spec(&origin, "/a.bin?id=2").output("a.bin")]);
             assert_eq!(run.failure_kinds(), [ErrorKind::NameTaken], "{length:?}");
             let other = Place::new();
@@ -222,7 +221,7 @@ fn a_finished_file_is_not_the_one_of_another_query_because_their_tags_are_the_sa
     });
 }
 
-/// Where a file gets its name by a link, a kill may leave it with both.
+/// Where publishing links the file, a kill may leave it with both names.
 #[test]
 fn a_file_that_has_its_final_and_its_partial_name_is_brought_to_its_end_if_it_is_whole() {
     with_watchdog(LONG, || {
@@ -242,7 +241,7 @@ fn a_file_that_has_its_final_and_its_partial_name_is_brought_to_its_end_if_it_is
                     place.assert_content("a.bin", 27, size);
                     assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
                 }
-                // Nothing says that it is ours.
+                // Nothing proves that it is ours.
                 false => {
                     assert_eq!(run.failure_kinds(), [ErrorKind::Storage]);
                     assert!(fs::read(place.file("a.bin")).unwrap() == content(28, size));

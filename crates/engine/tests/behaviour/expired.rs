@@ -1,5 +1,5 @@
-//! A link that has expired and another one that takes its place: what is there is of use to it if it
-//! is the same file, and is never lost if it is not.
+//! An expired link and its replacement: existing data is resumed if the file is the same, and never lost if it
+//! is not.
 
 use std::fs;
 
@@ -38,7 +38,7 @@ fn named(origin: &Origin, path: &str) -> JobSpec {
     spec(origin, path).output("a.iso")
 }
 
-/// Fetches half of a file from a link that is gone after that.
+/// Fetches half of a file from a link that is gone afterwards.
 fn begin(place: &Place, resource: Resource) {
     let path = resource.path().to_owned();
     let origin = Origin::builder().resource(resource.fault(Fault::StallAt(HALF, None))).start().unwrap();
@@ -54,7 +54,7 @@ fn begin(place: &Place, resource: Resource) {
     assert_eq!(place.leftovers(&[]), PARTIAL);
 }
 
-/// A link of a server of its own.
+/// A link on its own server.
 fn serve(resource: Resource) -> Origin {
     Origin::builder().resource(resource).start().unwrap()
 }
@@ -67,7 +67,7 @@ fn go_on_with_the_same(place: &Place, origin: &Origin) -> Run {
     fetch(options(place, 2), [named(origin, NEW).same_content()])
 }
 
-/// Fails unless what was there was gone on with.
+/// Fails unless existing data was resumed.
 fn assert_went_on(place: &Place, run: &Run, seed: u64) {
     run.assert_done(1);
     assert_eq!(run.restarts(), 0);
@@ -78,7 +78,7 @@ fn assert_went_on(place: &Place, run: &Run, seed: u64) {
     assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
 }
 
-/// Fails unless it was refused for this, and nothing was touched.
+/// Fails unless the run was refused with these texts and nothing was touched.
 fn assert_refused(place: &Place, go_on: impl FnOnce() -> Run, texts: &[&str]) -> ErrorReport {
     let before = PARTIAL.map(|name| fs::read(place.file(name)).unwrap());
     let run = go_on();
@@ -96,7 +96,7 @@ fn assert_refused(place: &Place, go_on: impl FnOnce() -> Run, texts: &[&str]) ->
     failure
 }
 
-/// The ranges of what was there that a server was asked for.
+/// The ranges of existing data that a server was asked for.
 fn samples(origin: &Origin) -> Vec<(u64, u64)> {
     let requests = origin.requests();
     let range = |text: &str| {
@@ -114,7 +114,7 @@ fn samples(origin: &Origin) -> Vec<(u64, u64)> {
 #[test]
 fn a_new_link_to_the_same_version_goes_on_where_the_old_one_was() {
     with_watchdog(LONG, || {
-        // One tag of two URLs is a hint, also with one date and one length; the bytes decide.
+        // A tag shared by two URLs is only a hint, even with the same date and length; the bytes decide.
         for has_date in [true, false] {
             let served = |seed| match has_date {
                 true => serve(tagged(NEW, seed, "same")),
@@ -179,10 +179,10 @@ fn samples_that_differ_are_refused_with_the_place() {
         begin(&place, tagged(OLD, 835, "old"));
         let origin = serve(tagged(NEW, 836, "new"));
         assert_refused(&place, || go_on_with_the_same(&place, &origin), &["bytes ", "differ from what is there"]);
-        // Also where the tag says that it is the same.
+        // Even if the tag says that it is the same.
         let origin = serve(tagged(NEW, 836, "old"));
         assert_refused(&place, || go_on(&place, &origin), &["bytes ", "differ from what is there"]);
-        // One other place in what is there is enough.
+        // A difference in one other sample is enough.
         let origin = serve(tagged(NEW, 835, "new").fault(Fault::OtherContent { from: HALF - 10, seed: 836 }));
         assert_refused(&place, || go_on_with_the_same(&place, &origin), &["bytes "]);
     });
@@ -258,7 +258,7 @@ fn the_same_link_with_another_version_of_the_same_content_goes_on_when_that_is_s
             live.handle.stop();
             assert_eq!(live.end().summary().kept_bytes, HALF);
 
-            // Other content under another tag, said to be the same: nothing is lost.
+            // Different content under another tag, declared to be the same: nothing is lost.
             origin.set_resource(tagged("/a.iso", 842, "new"));
             let go_on = || fetch(options(&place, 2), [wanted().same_content()]);
             assert_refused(&place, go_on, &["differ from what is there"]);

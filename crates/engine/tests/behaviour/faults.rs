@@ -1,8 +1,8 @@
-//! Everything that the origin can do wrong, in every way of fetching: each fault ends with the right
-//! bytes under the final name or with the one error that it is, and never with wrong bytes there.
+//! Everything that the origin can do wrong, in every mode of fetching: each fault ends with the right bytes
+//! under the final name or with the one expected error, and never with wrong bytes there.
 //!
-//! The table in `rows` says what each has to come to over one stream, in pieces, gone on with after an
-//! earlier run, and as one entry of a batch. Rows run on a few threads; one that hangs fails.
+//! The table in `rows` has the expected result of each fault over one stream, in pieces, on a resume, and as
+//! one entry of a batch. Rows run on a few threads; a row that hangs fails.
 
 mod rows;
 
@@ -29,12 +29,12 @@ use self::rows::{Row, rows};
 
 const PATH: &str = "/a.bin";
 const MOVED: &str = "/moved/a.bin";
-/// Large enough for pieces, and no multiple of anything.
+/// Large enough for pieces, and not a multiple of anything.
 const LARGE: u64 = MIB + 17;
-/// Handed on whole.
+/// Small enough to be stored whole.
 const SMALL: u64 = 40_000;
 const SEED: u64 = 501;
-/// Of what a server has in place of the first content.
+/// The seed of the content that replaces the first one on the server.
 const NEW_SEED: u64 = 502;
 /// The other entries of a batch.
 const NEIGHBOURS: u64 = 3;
@@ -44,9 +44,9 @@ const NEIGHBOUR_SEED: u64 = 900;
 const RATE_PER_CONNECTION: u64 = 2_000_000;
 const STALL: Duration = Duration::from_millis(500);
 const RETRIES: u32 = 2;
-/// Rows mostly wait for timers.
+/// Rows mostly wait for timers, so many run at once.
 const ROWS_AT_ONCE: usize = 12;
-/// A row that takes longer hangs.
+/// A row that takes longer than this hangs.
 const ROW_MAX: Duration = Duration::from_secs(25);
 
 /// How the file is fetched.
@@ -54,20 +54,20 @@ const ROW_MAX: Duration = Duration::from_secs(25);
 enum Mode {
     Single,
     Segmented,
-    /// Half of it is there from an earlier run, in which nothing went wrong.
+    /// Half of the file exists from an earlier run without faults.
     Resumed,
     /// One of several small files of a list.
     Batch,
 }
 
-/// What a row has to come to.
+/// The expected result of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expected {
     /// One version of the content, byte for byte.
     Bytes,
     /// This error, and nothing under the final name.
     Fails(ErrorKind),
-    /// Not tried; the row says why.
+    /// Not tried; the row has the reason.
     Untried,
 }
 
@@ -108,7 +108,7 @@ fn a_finished_file_is_there_although_no_range_of_it_is_served() {
     });
 }
 
-/// Tries each row in this way, and says of each wrong one what happened.
+/// Tries each row in this mode and reports what happened in each failed one.
 fn try_all(mode: Mode) {
     let rows = Arc::new(rows());
     let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
@@ -118,7 +118,7 @@ fn try_all(mode: Mode) {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(row) = rows.get(at) else { return };
-                    // `TOWLINE_FAULT=part of a row's name` tries that one alone.
+                    // `TOWLINE_FAULT=part of a row's name` selects one row.
                     if std::env::var("TOWLINE_FAULT").is_ok_and(|wanted| !row.fault.contains(&wanted)) {
                         continue;
                     }
@@ -135,14 +135,14 @@ fn try_all(mode: Mode) {
     assert!(wrong.is_empty(), "{} of {} rows are wrong:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
 }
 
-/// Tries one row on a thread of its own, which is left alone if it hangs.
+/// Tries one row on its own thread, which is abandoned if it hangs.
 fn watched(rows: &Arc<Vec<Row>>, at: usize, mode: Mode) -> Result<(), String> {
     let (done, outcome) = mpsc::channel();
     let rows = Arc::clone(rows);
     let running = thread::Builder::new()
         .name(format!("row-{at}"))
         .spawn(move || {
-            // Nobody listens any more once it has been given up.
+            // Nobody listens once the row has been abandoned.
             let _ = done.send(try_row(&rows[at], mode));
         })
         .unwrap();
@@ -193,7 +193,7 @@ impl Row {
         (self.base)(Resource::new(path, SEED, size))
     }
 
-    /// The server at which it goes wrong.
+    /// The server with the fault.
     fn origin(&self, mode: Mode, elsewhere: Option<&Origin>, address: Option<SocketAddr>) -> Origin {
         let size = mode.size();
         let mut faulty = (self.changed)(self.healthy(PATH, size));
@@ -216,7 +216,7 @@ impl Row {
             builder = builder.fault(Fault::RatePerConnection(RATE_PER_CONNECTION));
         }
         if let Some(address) = address {
-            // The same place, so that it is the same file.
+            // The same address, so that it is the same file.
             builder = builder.bind(address.to_string());
         }
         builder.start().unwrap()
@@ -233,7 +233,7 @@ impl Row {
         };
         options.piece_size_bytes = 64 << 10;
         options.save_interval = Duration::from_millis(50);
-        // What a crash of the machine leaves is looked at elsewhere.
+        // Other tests cover what a machine crash leaves.
         options.durability = Durability::Process;
         options.http.stall_timeout = STALL;
         options.http.response_timeout = STALL;
@@ -248,7 +248,7 @@ impl Row {
     }
 }
 
-/// An earlier run, of which half of the file stays, and where its server was.
+/// Runs first and leaves half of the file; returns the address of its server.
 fn begin(row: &Row, place: &Place) -> SocketAddr {
     let half = LARGE / 2;
     let silent = row.healthy(PATH, LARGE).fault(Fault::StallAt(half, None));
@@ -276,7 +276,7 @@ fn run(row: &Row, mode: Mode, place: &Place, origin: &Origin) -> Run {
     }
     let neighbours = || (0..NEIGHBOURS).map(|number| format!("/{number}.bin"));
     if row.has_digest {
-        // A plain list has no digests.
+        // A plain list cannot carry digests.
         return fetch(options, [wanted].into_iter().chain(neighbours().map(|path| spec(origin, &path))));
     }
     let urls = [PATH.to_owned()].into_iter().chain(neighbours()).map(|path| origin.url(&path) + "\n");
@@ -284,7 +284,7 @@ fn run(row: &Row, mode: Mode, place: &Place, origin: &Origin) -> Run {
     fetch_list(options, ListSource::Reader(Box::new(Cursor::new(list.into_bytes()))), false)
 }
 
-/// Whether it came as it had to, and nothing else did.
+/// Checks that the expected result occurred and nothing else.
 fn judge(row: &Row, mode: Mode, place: &Place, run: &Run) -> Result<(), String> {
     let files = if mode == Mode::Batch { 1 + NEIGHBOURS as usize } else { 1 };
     let failures = match row.expected[mode as usize] {
@@ -307,7 +307,7 @@ fn judge(row: &Row, mode: Mode, place: &Place, run: &Run) -> Result<(), String> 
         names.push(name);
     }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    // Also that of the version before, which was to be replaced.
+    // Including those of the replaced version.
     let ours = [".towline", ".towline.json", ".towline.old", ".towline.old.json"];
     let is_partial = |name: &String| ours.iter().any(|suffix| name.ends_with(suffix));
     let left = place.leftovers(&names);
@@ -321,7 +321,7 @@ fn judge(row: &Row, mode: Mode, place: &Place, run: &Run) -> Result<(), String> 
     }
 }
 
-/// Whether a final file is a version of what it should be, from its first byte to its last.
+/// Whether a final file is completely one expected version.
 fn is_right(path: &Path, name: &str, size: u64) -> bool {
     let is = |seed, size| check_file(path, seed, size).is_ok_and(|difference| difference.is_none());
     let number = name.strip_suffix(".bin").and_then(|stem| stem.parse::<u64>().ok());
@@ -331,7 +331,7 @@ fn is_right(path: &Path, name: &str, size: u64) -> bool {
     }
 }
 
-/// What happened, in a line.
+/// What happened, in one line.
 fn told(run: &Run, place: &Place) -> String {
     let failures = run.failures();
     let failures: Vec<_> = failures.iter().map(|error| (error.kind, error.message.as_str())).collect();

@@ -1,5 +1,5 @@
-//! A feed that is no list: entries with options of their own, which others may take when they are released,
-//! and which it wants to hear of while they are worked on.
+//! A feed other than a list: its entries have their own options, may be taken by others once released, and need
+//! heartbeats while they are worked on.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use towline_origin::{Fault, Origin, Resource};
 
 use crate::common::{LONG, Live, MIB, Place, fetch_with, spec, until, with_watchdog};
 
-/// What a queue was told.
+/// The calls that a queue received.
 #[derive(Default)]
 struct Told {
     settled: BTreeMap<u64, &'static str>,

@@ -1,4 +1,4 @@
-//! A body has ended only where its framing says so: everything else is a failure, whatever came.
+//! A body has ended only where its framing says so: everything else is a failure, whatever arrived.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const LARGE: u64 = 300_000;
 const NO_ERROR: u32 = 0;
 const CANCEL: u32 = 8;
 
-/// Fetches a file over TLS, whose server does this.
+/// Fetches this file over TLS.
 fn over_tls(http2: bool, resource: Resource) -> (Run, Place) {
     let origin = Origin::builder().tls(true).http2(http2).resource(resource).start().unwrap();
     let place = Place::new();
@@ -30,8 +30,8 @@ fn says(run: &Run, text: &str) -> bool {
     run.events.iter().any(|event| matches!(event, Event::Remark { message, .. } if message.contains(text)))
 }
 
-/// What stops short each time fails, unless it is put together of what came, or comes over the other
-/// protocol.
+/// A response that ends early each time leads to a failure, unless its parts are joined or the other protocol
+/// is used.
 fn never_short(run: &Run, place: &Place, seed: u64, size: u64) {
     if run.failures().is_empty() {
         place.assert_content("a.bin", seed, size);
@@ -69,7 +69,7 @@ fn a_body_over_http2_without_length_is_whole_when_its_stream_ends() {
             let (run, place) = over_tls(true, silent.clone());
             run.assert_done(1);
             place.assert_content("a.bin", 12, size);
-            // hyper ends such a body in order.
+            // hyper treats this as a regular end of the body.
             let cut = Fault::EndStream { at: size / 2, how: StreamEnd::Reset(NO_ERROR) };
             let (run, place) = over_tls(true, silent.fault(cut));
             never_short(&run, &place, 12, size);
@@ -166,8 +166,8 @@ fn a_close_over_tls_at_the_same_place_twice_proves_nothing() {
     });
 }
 
-/// The first answer breaks off in the middle; the range that is then asked for is answered with this range's
-/// label, and the whole file, or one byte too many.
+/// The first response breaks off in the middle. The response to the following range request claims that range
+/// but contains the whole file, or one byte too many.
 #[test]
 fn a_body_that_is_longer_than_its_range_is_not_the_range() {
     const HALF: u64 = LARGE / 2;

@@ -1,4 +1,4 @@
-//! Heads as real servers send them: odd ones bring the file, damaged ones are no answer.
+//! Heads as real servers send them: odd ones work, damaged ones are no valid response.
 
 use towline_engine::ErrorKind;
 use towline_origin::{Fault, Origin, Resource};
@@ -7,7 +7,7 @@ use crate::common::{LONG, Place, Run, fetch, spec, with_watchdog};
 
 const BODY: &[u8] = b"what the file holds";
 
-/// Fetches a file whose server answers with these bytes and `BODY`.
+/// Fetches a file from a server that responds with these bytes and `BODY`.
 fn answer(head: &str) -> (Run, Option<Vec<u8>>) {
     let bytes = [head.as_bytes(), BODY].concat();
     let origin = Origin::builder().resource(Resource::new("/a.bin", 1, 1).fault(Fault::Raw(bytes))).start().unwrap();

@@ -1,5 +1,5 @@
-//! Bytes of several answers are put together only where each says strongly that it is of the version
-//! that is held. Whatever a server drops, weakens or changes meanwhile: one version, or an error.
+//! Bytes of several responses are joined only if each strongly identifies the version in progress. Whatever a
+//! server drops, weakens or changes along the way: one version, or an error.
 
 use std::fs;
 use std::time::{Duration, SystemTime};
@@ -14,7 +14,7 @@ const SIZE: u64 = 4 * MIB;
 const OLD: u64 = 51;
 const NEW: u64 = 52;
 
-/// How a server speaks of a version.
+/// How a server identifies a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Says {
     Strong,
@@ -26,7 +26,7 @@ enum Says {
 
 const ALL: [Says; 5] = [Says::Strong, Says::Weak, Says::Settled, Says::Young, Says::Nothing];
 
-/// So many seconds before now.
+/// This many seconds ago.
 fn before(seconds: u64) -> SystemTime {
     SystemTime::now() - Duration::from_secs(seconds)
 }
@@ -41,8 +41,8 @@ fn validators(says: Says, tag: &str) -> Vec<Validators> {
     }
 }
 
-/// The first answer breaks off half-way; all that come after it are of another version, which is
-/// different before and behind the break, and says so in its own way.
+/// The first response breaks off halfway; all later ones have another version, which differs before and after
+/// the break and identifies itself in its own way.
 fn changes(before: Says, after: Says) {
     let (first, later) = (Scope::every().first(1), Scope::every().starting_at(2));
     let mut resource = Resource::new("/a.bin", OLD, SIZE)
@@ -153,13 +153,13 @@ fn a_206_that_holds_less_than_was_asked_for_is_used_as_far_as_it_reaches() {
     });
 }
 
-/// A host that has this content, with one tag for whatever it has, and no date.
+/// A host with this content, with one tag for any content and no date.
 fn host(seed: u64) -> Origin {
     let resource = Resource::new("/a.bin", seed, SIZE).etag(ETag::Custom("\"1\"".to_owned())).last_modified(None);
     Origin::builder().resource(resource).fault(Fault::RatePerConnection(3_000_000)).start().unwrap()
 }
 
-/// A part comes from one host, and then it sends every request, or every range, to another one.
+/// One part comes from one host, which then redirects every request, or every range, to another host.
 fn moves(seed: u64, connections: usize, is_resumed: bool) -> (Run, Place) {
     let (near, far) = (host(OLD), host(seed));
     let place = Place::new();
@@ -231,7 +231,7 @@ fn what_is_encoded_on_the_way_never_takes_the_place_of_what_is_held() {
             live.wait_for_share(30);
             live.handle.stop();
             let kept_bytes = live.end().summary().kept_bytes;
-            // What a compressing proxy makes of it, which has another length.
+            // What a compressing proxy would make of it, with another length.
             let encoded = Resource::new("/a.bin", NEW, SIZE / 2).etag(ETag::Custom("\"1\"".to_owned()));
             let encoded = encoded.header("Content-Encoding", "gzip").length(length).ranges(Ranges::Ignored);
             origin.set_resource(encoded);

@@ -1,5 +1,5 @@
-//! Answers that say less than what is held: a body that does not say how long it is has to end where the
-//! file does, and what does not say of which version it is neither replaces anything nor is joined to it.
+//! Responses with less information than before: a body of unknown length must end where the file does, and a
+//! response without a version neither replaces data nor is joined to it.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -15,7 +15,7 @@ use crate::common::{LONG, Live, MIB, Place, fetch, spec, with_watchdog};
 
 const SIZE: u64 = 3 * MIB;
 const HALF: u64 = SIZE / 2;
-/// More than is handed on whole.
+/// Too large to be stored whole.
 const SHORT: u64 = 700_000;
 const SEED: u64 = 411;
 
@@ -31,7 +31,7 @@ fn file(seed: u64, size: u64, tag: Option<&str>) -> Resource {
     Resource::new("/a.iso", seed, size).etag(tag).last_modified(None)
 }
 
-/// Fetches half of a file whose length is told, and stops.
+/// Fetches half of a file of known length, and stops.
 fn begin(place: &Place, resource: Resource) -> SocketAddr {
     let origin = Origin::builder().resource(resource.fault(Fault::StallAt(HALF, None))).start().unwrap();
     let mut live = Live::start(Session::builder(options(place)));
@@ -46,14 +46,14 @@ fn begin(place: &Place, resource: Resource) -> SocketAddr {
     origin.addr()
 }
 
-/// Asks a server at the same address, which has no ranges and tells no length.
+/// Continues from a server at the same address, without ranges and without a length.
 fn go_on(place: &Place, at: SocketAddr, resource: Resource, length: Length) -> Vec<ErrorKind> {
     let resource = resource.ranges(Ranges::Ignored).length(length);
     let origin = Origin::builder().bind(at.to_string()).resource(resource).start().unwrap();
     fetch(options(place), [spec(&origin, "/a.iso")]).failure_kinds()
 }
 
-/// What was begun of a version goes on when a server of that version is there again, and nothing is left.
+/// The version in progress is resumed once a server has it again, and nothing else is left.
 fn is_gone_on_with(place: &Place, at: SocketAddr, resource: Resource) {
     is_gone_on_with_beside(place, at, resource);
     assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
@@ -169,7 +169,7 @@ fn a_mirror_beside_a_file_that_tells_no_version_mixes_nothing() {
     with_watchdog(LONG, || {
         let place = Place::new();
         let at = begin(&place, file(SEED, SIZE, None));
-        // Both have another version now, of the same length.
+        // Both have a new version now, of the same length.
         let first = Origin::builder().bind(at.to_string()).resource(file(412, SIZE, None)).start().unwrap();
         let mirror = Origin::builder().resource(file(412, SIZE, None)).start().unwrap();
         let spec = spec(&first, "/a.iso").mirror(mirror.url("/a.iso").parse().unwrap());
@@ -220,7 +220,7 @@ fn the_version_that_was_begun_first_goes_on_when_it_is_served_again() {
     });
 }
 
-/// Without a version, bytes that overlap are all that shows a change; a digest shows more.
+/// Without a version, only overlapping bytes show a change; a digest shows more.
 #[test]
 fn a_digest_that_only_later_answers_tell_is_checked() {
     with_watchdog(LONG, || {
@@ -240,13 +240,13 @@ fn a_digest_that_only_later_answers_tell_is_checked() {
     });
 }
 
-/// Stale answers of a version that was begun first cost nothing of the one that came since.
+/// Stale responses with the first version cost nothing of the newer one.
 #[test]
 fn what_came_of_another_version_stays_while_the_first_is_served_again() {
     with_watchdog(LONG, || {
         let place = Place::new();
         let at = begin(&place, file(SEED, SIZE, Some("a")));
-        // Two answers to ranges show another version; of the third, all but the end comes.
+        // Two responses to ranges show another version; the third delivers all but the end.
         let cut = |seed, tag: &str, at| {
             let nothing_more = Fault::CutAt(0).when(Scope::every().starting_at(4));
             file(seed, SIZE, Some(tag)).fault(Fault::CutAt(at).first(3)).fault(nothing_more)
@@ -269,7 +269,7 @@ fn what_came_of_another_version_stays_while_the_first_is_served_again() {
     });
 }
 
-/// nginx repeats no validator with a 416.
+/// nginx does not repeat the validator in a 416.
 #[test]
 fn a_version_that_is_shorter_than_what_is_held_is_fetched() {
     with_watchdog(LONG, || {
@@ -288,7 +288,7 @@ fn a_version_that_is_shorter_than_what_is_held_is_fetched() {
     });
 }
 
-/// A digest that may be forged tells no version, and stands in the way of none.
+/// A digest that can be forged identifies no version and blocks none.
 #[test]
 fn a_weak_digest_alone_does_not_keep_a_file_from_going_on() {
     with_watchdog(LONG, || {

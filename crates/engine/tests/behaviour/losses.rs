@@ -1,9 +1,9 @@
-//! How other downloaders lose data or let people in, and that this one does not: a test for each way,
-//! named after what goes wrong there.
+//! Ways in which other downloaders lose data or let attackers in, and proof that this one does not: one test
+//! each, named after the failure.
 //!
-//! | what goes wrong | the test is |
+//! | failure | test |
 //! |---|---|
-//! | a 200, or a 206 at another offset, is written at the offset asked for | here, `segments.rs` (`a_server_that_ignores_ranges_…`), `faults.rs` (ranges) |
+//! | a 200, or a 206 at another offset, is written at the requested offset | here, `segments.rs` (`a_server_that_ignores_ranges_…`), `faults.rs` (ranges) |
 //! | without a validator, old and new bytes are spliced | here (a date alone), `changes.rs`, `resume.rs` (`a_stopped_file_…_has_changed_…`) |
 //! | `If-Range` is too strict behind some CDNs | here |
 //! | the control file is zeroed or lost in a crash | here, `journal/format.rs`, `tests/crash.rs` |
@@ -15,8 +15,8 @@
 //! | a file name leads out of the directory | `names.rs` (`hostile_names_…`), `faults.rs` (names), here (URLs, symlinks) |
 //! | the certificate's name is not checked | here, `faults.rs` (handshakes) |
 //! | partial files are deleted on an error | here |
-//! | decoding on the way breaks offsets | here |
-//! | killed after 4 s, everything is fetched again | `resume.rs` (`a_stopped_file_goes_on_…`), the command's `killed.rs` |
+//! | decoding in transit breaks offsets | here |
+//! | killed after 4 s, all is fetched again | `resume.rs` (`a_stopped_file_goes_on_…`), the command's `killed.rs` |
 
 use std::fs;
 use std::net::SocketAddr;
@@ -31,7 +31,7 @@ use crate::common::{LONG, Live, MIB, Place, Run, fetch, spec, with_watchdog};
 
 const SIZE: u64 = 2 * MIB;
 const HALF: u64 = SIZE / 2;
-/// Handed on whole.
+/// Small enough to be stored whole.
 const SMALL: u64 = 20_000;
 /// Slow enough that ranges are proven long before the first stream has everything.
 const RATE_PER_CONNECTION: u64 = 4_000_000;
@@ -44,7 +44,7 @@ fn with_connections(place: &Place, connections: usize) -> Options {
     options
 }
 
-/// Fetches half of a file, which stays with its journal.
+/// Fetches half of a file, which is kept with its journal.
 fn begin(place: &Place, resource: Resource) -> SocketAddr {
     let path = resource.path().to_owned();
     let origin = Origin::builder().resource(resource.fault(Fault::StallAt(HALF, None))).start().unwrap();
@@ -61,7 +61,7 @@ fn begin(place: &Place, resource: Resource) -> SocketAddr {
     origin.addr()
 }
 
-/// Goes on with it over two connections, at a server of its own.
+/// Resumes it over two connections, from its own server.
 fn go_on(place: &Place, at: SocketAddr, resource: Resource) -> Run {
     let path = resource.path().to_owned();
     let origin = Origin::builder().bind(at.to_string()).resource(resource).start().unwrap();
@@ -102,7 +102,7 @@ fn a_206_at_another_offset_is_not_written_at_the_offset_asked_for() {
 #[test]
 fn a_200_to_a_later_range_is_not_written_at_the_offset_asked_for() {
     with_watchdog(LONG, || {
-        // The third and the fourth request come when ranges are proven.
+        // The third and fourth requests come after ranges are proven.
         let some = Scope::every().starting_at(3).first(4).only_ranges();
         let origin = Origin::builder()
             .resource(Resource::new("/a.iso", 302, SIZE).fault(Fault::IgnoreRange.when(some)))
@@ -183,7 +183,7 @@ fn a_preallocated_file_does_not_look_complete() {
             let part = fs::metadata(place.file("a.iso.towline")).unwrap();
             assert_eq!(part.len(), SIZE, "it is not preallocated");
             if !has_journal {
-                // Lost in a crash: then nobody knows which of the bytes are right.
+                // Lost in a crash: then nobody knows which bytes are right.
                 fs::remove_file(place.file("a.iso.towline.json")).unwrap();
             }
             let kept_bytes = if has_journal { HALF } else { 0 };
@@ -282,7 +282,7 @@ fn a_certificate_for_another_name_is_refused() {
             .start()
             .unwrap();
         let place = Place::new();
-        // Its authority is trusted: the name alone is wrong.
+        // Its authority is trusted; only the name is wrong.
         let run = fetch(place.trusting(&origin), [spec(&origin, "/a.iso")]);
         assert_eq!(run.failure_kinds(), [ErrorKind::Tls]);
         let message = &run.failures()[0].message;

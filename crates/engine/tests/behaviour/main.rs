@@ -1,5 +1,5 @@
-//! The engine as its users see it: sessions against a scripted origin, judged by what is on the
-//! disk, what the events said and what the origin heard.
+//! The engine from its users' point of view: sessions against a scripted origin, judged by what is on disk,
+//! what the events reported and what the origin received.
 
 #[path = "../common/mod.rs"]
 mod common;

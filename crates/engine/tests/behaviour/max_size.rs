@@ -1,4 +1,4 @@
-//! Files that are larger than is allowed.
+//! Files larger than the limit.
 
 use towline_engine::{Advice, Blame, ErrorKind, Event, Options, Session};
 use towline_origin::{Fault, Length, Origin, Resource};

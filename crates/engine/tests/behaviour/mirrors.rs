@@ -1,5 +1,5 @@
-//! Files with mirrors: the fast ones bring most, the wrong ones are dropped and said, and as long as
-//! one source is left, the file comes.
+//! Files with mirrors: fast mirrors deliver most, wrong ones are dropped and reported, and the file completes
+//! as long as one source is left.
 
 use std::fs;
 
@@ -19,12 +19,12 @@ const PATH: &str = "/a.iso";
 const SLOW: u64 = 1_000_000;
 const FAST: u64 = 6_000_000;
 
-/// A server of the file that brings so much over each connection.
+/// A server of the file with this rate per connection.
 fn origin(resource: Resource, bytes_per_sec: u64) -> Origin {
     Origin::builder().resource(resource).fault(Fault::RatePerConnection(bytes_per_sec)).start().unwrap()
 }
 
-/// The same file everywhere, but each server has a tag of its own for it.
+/// The same file everywhere, with a different tag on each server.
 fn file(seed: u64, size: u64, tag: &str) -> Resource {
     Resource::new(PATH, seed, size).etag(ETag::Custom(format!("\"{tag}\"")))
 }
@@ -51,7 +51,7 @@ fn dropped(run: &Run) -> Vec<(&str, &ErrorReport, u32)> {
     dropped.collect()
 }
 
-/// What each source brought.
+/// What each source contributed.
 fn shares(run: &Run) -> &[SourceShare] {
     let shares = run.events.iter().find_map(|event| match event {
         Event::Sources { sources, .. } => Some(sources.as_slice()),
@@ -60,7 +60,7 @@ fn shares(run: &Run) -> &[SourceShare] {
     shares.expect("what each source brought is said")
 }
 
-/// Stops a session once more than 40 % of its one file have come; returns how many bytes are kept.
+/// Stops a session once more than 40 % of its one file has arrived; returns how many bytes are kept.
 fn begin_and_stop(options: Options, job: JobSpec) -> u64 {
     let mut live = Live::start(Session::builder(options));
     live.handle.add(job).unwrap();
@@ -112,7 +112,7 @@ fn when_all_sources_fail_the_error_names_each_with_its_reason() {
         dead.stop();
         let place = Place::new();
         let run = fetch(with_connections(&place, None), [job(&[&gone, &busy, &dead])]);
-        // What may well work a little later decides which kind of failure it is.
+        // The failure that may be transient decides the kind.
         assert_eq!(run.failure_kinds(), [ErrorKind::Status(503)]);
         let message = &run.failures()[0].message;
         let reasons = [
@@ -154,7 +154,7 @@ fn a_mirror_that_gives_another_digest_is_dropped_although_its_beginning_is_the_s
         let size = 6 * MIB;
         let field = |seed| format!("sha-256=:{}:", BASE64_STANDARD.encode(Sha256::digest(content(seed, size))));
         let asked = sha256_of(712, size);
-        // Once the first server gives a digest, once the user does.
+        // Once with the first server's digest, once with the user's.
         for checksum in [None, Some(asked)] {
             let given = if checksum.is_none() { field(712) } else { "unixsum=:AAAA:".to_owned() };
             let first = origin(file(712, size, "first").header("Repr-Digest", &given), SLOW);
@@ -169,7 +169,7 @@ fn a_mirror_that_gives_another_digest_is_dropped_although_its_beginning_is_the_s
             place.assert_content("a.iso", 712, size);
             let dropped = dropped(&run);
             assert_eq!(dropped.len(), 1, "{dropped:?}");
-            // By what it says, or by the sample if that happens to lie where they differ.
+            // By its digest, or by the sample if that happens to cover the difference.
             let why = &dropped[0].1.message;
             assert!(why.contains("another digest") || why.contains("content differs"), "{dropped:?}");
             assert_eq!(shares(&run)[1].fetched_bytes, 0);
@@ -193,7 +193,7 @@ fn a_mirror_leads_where_the_first_source_is_gone_and_the_name_stays_that_of_the_
             let shares: Vec<_> = shares(&run).iter().map(|share| (share.fetched_bytes, share.dropped)).collect();
             assert_eq!(shares, [(0, true), (size, false)]);
 
-            // It is there the second time, whoever is asked.
+            // It already exists the second time, whichever source is used.
             let run = fetch(with_connections(&place, None), [spec(&mirror, "/other/b.bin").output("a.iso")]);
             run.assert_done(1);
             assert!(run.finished()[0].how.was_there(), "{:?}", run.finished());
@@ -257,7 +257,7 @@ fn a_stopped_file_goes_on_with_any_of_its_sources() {
             assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
         };
 
-        // The first source is gone, and the mirror is another one than before.
+        // The first source is gone, and the mirror is a new one.
         let (place, a, _, kept_bytes) = place_with_a_part();
         assert!(a.remove(PATH));
         let c = origin(file(741, size, "c"), FAST);
@@ -265,7 +265,7 @@ fn a_stopped_file_goes_on_with_any_of_its_sources() {
         check(&place, &run, kept_bytes);
         assert!(dropped(&run).iter().any(|(url, error, _)| *url == a.url(PATH) && error.status == Some(404)));
 
-        // What was the mirror is the first source now.
+        // The former mirror is now the first source.
         let (place, a, b, kept_bytes) = place_with_a_part();
         let run = fetch(with_connections(&place, Some(4)), [job(&[&b, &a])]);
         check(&place, &run, kept_bytes);
@@ -328,13 +328,13 @@ fn a_mirror_that_ignores_ranges_now_and_then_is_asked_again() {
     with_watchdog(LONG, || {
         let size = 8 * MIB;
         let ignores = Fault::IgnoreRange.when(Scope::every().starting_at(2).first(2).only_ranges());
-        // Slow enough that the mirror is back from its pauses before the file is there.
+        // Slow enough that the mirror returns from its backoff before the file is complete.
         let first = origin(file(771, size, "first"), 500_000);
         // A weak tag, so that no If-Range could be the reason.
         let weak = Resource::new(PATH, 771, size).etag(ETag::Weak).fault(ignores);
         let mirror = origin(weak, 3_000_000);
         let place = Place::new();
-        // One more than the first source takes while the mirror is left alone.
+        // One more than the first source takes while the mirror is paused.
         let run = fetch(with_connections(&place, Some(4)), [job(&[&first, &mirror])]);
         run.assert_done(1);
         place.assert_content("a.iso", 771, size);
@@ -392,7 +392,7 @@ fn a_mirror_that_sends_wrong_bytes_is_found_out_by_the_digest_and_its_bytes_are_
     with_watchdog(LONG, || {
         let size = 12 * MIB;
         let right = origin(file(741, size, "right"), SLOW * 2);
-        // What it is compared by is right: the first stream of the other one has not come further.
+        // The data to compare with is right: the other server's first stream has not got further.
         let wrong = file(741, size, "wrong").fault(Fault::OtherContent { from: 6 * MIB, seed: 742 });
         let wrong = origin(wrong, FAST);
         let digest = sha256_of(741, size);

@@ -1,4 +1,4 @@
-//! Final names: taken ones, shared ones, hostile ones, and partial files that somebody else holds.
+//! Final names: taken ones, shared ones, hostile ones, and partial files locked by somebody else.
 
 use std::fs::{self, File};
 
@@ -14,7 +14,7 @@ use crate::common::{LONG, Live, MIB, Place, fetch, spec, with_watchdog};
 const SIZES: [u64; 2] = [4 << 10, MIB];
 const OTHER: &[u8] = b"something of the user's";
 
-/// A directory in which `a.bin` is another file already.
+/// A directory in which another file is named `a.bin`.
 fn taken() -> Place {
     let place = Place::new();
     fs::write(place.file("a.bin"), OTHER).unwrap();
@@ -173,7 +173,7 @@ fn a_partial_file_is_in_the_way_no_more_once_its_lock_is_free() {
         let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
         run.assert_done(1);
         place.assert_content("a.bin", 71, SIZES[0]);
-        // It has no journal, and so it is not ours to write to.
+        // It has no journal, so it is not ours to write to.
         assert_eq!(place.leftovers(&["a.bin"]), ["a.bin.towline.1"]);
     });
 }

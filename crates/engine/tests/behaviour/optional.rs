@@ -1,5 +1,4 @@
-//! What only might help (a trial of ranges, a further connection) fails nothing that a stream can
-//! bring.
+//! Optional requests (a trial of ranges, an extra connection) never fail a file that one stream can fetch.
 
 use std::io::Cursor;
 
@@ -20,7 +19,7 @@ fn options(place: &Place, connections: usize) -> Options {
     options
 }
 
-/// The file comes, whatever becomes of other requests than the first.
+/// The file completes, whatever happens to the requests after the first.
 fn comes_all_the_same(what: &str, rules: &[Rule], requests_max: usize) {
     let mut builder = Origin::builder().resource(Resource::new("/a.bin", 7, SIZE));
     for rule in rules {
@@ -105,7 +104,7 @@ fn one_connection_is_enough_for_a_list() {
     });
 }
 
-/// How ranges fail that are served at first, or begin to be served.
+/// Ways in which ranges fail that work at first, or whose responses at least start.
 fn failing_ranges() -> Vec<(&'static str, Vec<Rule>)> {
     let ranges = || Scope::every().only_ranges();
     let later = |from| Scope::every().only_ranges().starting_at(from);

@@ -1,5 +1,5 @@
-//! A page is no file: a portal, a login form or an error that arrives with status 200 neither gets a
-//! file's name nor costs a byte of what is held.
+//! A page is not a file: a portal, a login form or an error that arrives with status 200 neither gets a file's
+//! name nor costs a byte of existing data.
 
 use towline_engine::{Advice, ErrorKind, Session};
 use towline_origin::{ETag, Fault, Origin, Page, PageBy, Resource, Scope, Switch};
@@ -155,7 +155,7 @@ fn one_answer_with_an_error_in_json_changes_nothing() {
     });
 }
 
-/// A file of these validators of which a part is held, and then this instead of it, always.
+/// Keeps part of a file with these validators, then always gets this page instead.
 fn held_then(resource: Resource, instead: Page) -> (Place, ErrorKind) {
     let switch = Switch::default();
     let origin = Origin::builder()

@@ -1,4 +1,4 @@
-//! Partial files: only what a journal of ours fits is ours, and what others do to it is noticed.
+//! Partial files: only those that match a journal of ours are ours, and interference is detected.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -20,13 +20,13 @@ fn one_connection(place: &Place) -> Options {
     options
 }
 
-/// A server whose file takes long enough to be stopped half-way.
+/// A server slow enough to stop the download halfway.
 fn slow_origin(seed: u64) -> Origin {
     let rate = Fault::RatePerConnection(RATE_PER_CONNECTION);
     Origin::builder().resource(Resource::new("/a.bin", seed, LARGE)).fault(rate).start().unwrap()
 }
 
-/// Begins a download and stops it; returns how many bytes are kept.
+/// Starts a download and stops it; returns how many bytes are kept.
 fn begin(place: &Place, origin: &Origin, path: &str) -> u64 {
     let mut live = Live::start(Session::builder(one_connection(place)));
     live.handle.add(spec(origin, path)).unwrap();
@@ -129,7 +129,7 @@ fn what_an_earlier_build_left_is_gone_on_with() {
         let origin = slow_origin(34);
         let place = Place::new();
         let kept_bytes = begin(&place, &origin, "/a.bin");
-        // It had the same format, under other names.
+        // It used the same format under other names.
         fs::rename(place.file("a.bin.towline"), place.file("a.bin.part")).unwrap();
         fs::rename(place.file("a.bin.towline.json"), place.file("a.bin.part.json")).unwrap();
         let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
@@ -166,7 +166,7 @@ fn a_partial_file_that_somebody_cuts_meanwhile_is_whole_in_the_end() {
         let origin = slow_origin(37);
         let place = Place::new();
         let mut options = one_connection(&place);
-        // Nothing is saved meanwhile, so that nothing but the end can notice it.
+        // Nothing is saved meanwhile, so only the end can detect it.
         options.save_interval = Duration::from_secs(100);
         let mut live = Live::start(Session::builder(options));
         live.handle.add(spec(&origin, "/a.bin")).unwrap();
@@ -188,7 +188,7 @@ fn a_partial_file_that_somebody_cuts_meanwhile_is_whole_in_the_end() {
 #[test]
 fn what_somebody_puts_in_the_place_of_a_journal_is_kept() {
     with_watchdog(LONG, || {
-        // Once it is noticed when the next one is saved, at a stop, and once at the end.
+        // Once it is detected when the next one is saved, at a stop, and once at the end.
         for (is_stopped, kept) in [(true, "a.bin.towline.json.damaged-1"), (false, "a.bin.towline.json")] {
             let origin = slow_origin(36);
             let place = Place::new();
@@ -224,10 +224,10 @@ fn what_was_punched_out_of_a_partial_file_comes_again() {
         let place = Place::new();
         let kept_bytes = begin(&place, &origin, "/a.bin");
         let part = File::options().write(true).open(place.file("a.bin.towline")).unwrap();
-        // It ends within a block, whose rest stays where it is.
+        // The hole ends within a block, the rest of which stays.
         let punched = fallocate(&part, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 300_000, 300_000);
         if let Err(errno) = punched {
-            // This file system has no holes, and the rest of the test says nothing.
+            // This file system has no holes, so the rest of the test does not apply.
             return assert_eq!(errno, rustix::io::Errno::OPNOTSUPP);
         }
         let run = fetch(one_connection(&place), [spec(&origin, "/a.bin")]);
@@ -294,7 +294,7 @@ fn what_was_begun_stays_beside_a_file_that_is_left_alone() {
     });
 }
 
-/// Begins one version and goes on with another one, with something under a name of the old one.
+/// Starts one version and continues with another, with something under a name of the old one.
 fn change_beside(plant: impl Fn(&Place)) -> Place {
     let origin = slow_origin(44);
     let place = Place::new();
@@ -330,14 +330,14 @@ fn an_old_version_that_a_kill_left_is_gone_on_with_or_goes() {
         let place = Place::new();
         let kept_bytes = begin(&place, &origin, "/a.bin");
         let saved = ["a.bin.towline", "a.bin.towline.json"].map(|name| fs::read(place.file(name)).unwrap());
-        // Between the two renames.
+        // The state between the two renames.
         fs::rename(place.file("a.bin.towline"), place.file("a.bin.towline.old")).unwrap();
         let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
         run.assert_done(1);
         assert_eq!(run.resumed_bytes(), kept_bytes);
         assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
 
-        // Its new version has its name, and the old one was still to be removed.
+        // The new version has its name, and only the removal of the old one is left.
         origin.set_resource(Resource::new("/a.bin", 47, LARGE));
         let mut options = place.options();
         options.existing = Existing::Overwrite;
@@ -363,7 +363,7 @@ fn the_version_before_stays_until_the_new_one_is_complete() {
         let place = Place::new();
         begin(&place, &origin, "/a.bin");
         let before = fs::read(place.file("a.bin.towline")).unwrap();
-        // The new version stalls on its way.
+        // The new version stalls halfway.
         let new = Resource::new("/a.bin", 39, LARGE);
         origin.set_faults([Fault::RatePerConnection(RATE_PER_CONNECTION).into()]);
         origin.set_resource(new.clone().fault(Fault::StallAt(LARGE / 2, None)));
@@ -415,7 +415,7 @@ fn a_file_that_has_the_name_of_a_journal_and_is_none_is_kept() {
                 let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
                 run.assert_done(1);
                 place.assert_content("a.bin", 41, size);
-                // Where no journal is written, nothing is in the way.
+                // A small file needs no journal, so nothing is in the way.
                 let kept = if size < 64 << 10 { "a.bin.towline.json" } else { "a.bin.towline.json.damaged-1" };
                 assert_eq!(place.leftovers(&["a.bin"]), [kept], "{size}");
                 assert_eq!(fs::read_to_string(place.file(kept)).unwrap(), text);
@@ -431,7 +431,7 @@ fn what_was_begun_stays_until_something_of_the_new_version_has_come() {
             let origin = slow_origin(42);
             let place = Place::new();
             let kept_bytes = begin(&place, &origin, "/a.bin");
-            // Two answers say that it is another version, and then there is none.
+            // Two responses report another version, and then the file is gone.
             origin.set_resource(Resource::new("/a.bin", 43, LARGE));
             let gone = Fault::Status { code: status, times: None, retry_after: None };
             origin.set_faults([gone.when(Scope::every().starting_at(3))]);
@@ -440,7 +440,7 @@ fn what_was_begun_stays_until_something_of_the_new_version_has_come() {
             let run = fetch(options, [spec(&origin, "/a.bin")]);
             assert_eq!(run.failure_kinds(), [ErrorKind::Status(status)]);
             assert_eq!(place.leftovers(&[]), ["a.bin.towline", "a.bin.towline.json"], "{status}");
-            // It is back, and so is the version that was begun.
+            // The file is back, in the version in progress.
             origin.set_faults([]);
             origin.set_resource(Resource::new("/a.bin", 42, LARGE));
             let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
@@ -470,7 +470,7 @@ fn a_copy_whose_journal_claims_more_than_was_written_becomes_the_right_file() {
         live.wait_for_share(70);
         live.handle.stop();
         live.end();
-        // As if the partial file had been copied a moment before its journal.
+        // As if the partial file had been copied just before its journal.
         let part = place.file("a.bin.towline");
         let mut copied = fs::read(&part).unwrap();
         let unwritten = 1000..(LARGE / 2) as usize + 777;

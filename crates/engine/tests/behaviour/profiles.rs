@@ -1,5 +1,5 @@
-//! Jobs whose connections are made in a way of their own: proxies and TLS. A connection serves only those
-//! that are made in the same way. And the rate limit of a host.
+//! Jobs with their own connection options: proxies and TLS. A connection serves only jobs with equal options.
+//! Also the rate limit per host.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -21,7 +21,7 @@ fn what_one_job_accepts_serves_no_other() {
             let place = Place::new();
             let authority = place.trusting(&origin).http.ca_file.unwrap();
             let mut options = place.options();
-            // One after the other, so that a connection is idle when the next job wants one.
+            // One after the other, so that a connection is idle when the next job needs one.
             (options.jobs, options.http.retries) = (1, 0);
             let of = |number: u32| spec(&origin, &format!("/{number}.bin"));
             let specs = [
@@ -46,7 +46,7 @@ fn what_one_job_accepts_serves_no_other() {
     });
 }
 
-/// A proxy that answers each request by itself. Returns its URL.
+/// A proxy that responds to each request itself. Returns its URL.
 fn proxy() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -136,7 +136,7 @@ fn a_host_is_limited_for_all_its_files_and_no_other_host_is() {
         live.handle.close();
         let run = live.end();
         run.assert_done(5);
-        // What is let through at once is a burst of 50 ms, and the last portion of each file is not waited for.
+        // The first 50 ms are a burst, and nobody waits for the last part of each file.
         let least = Duration::from_secs_f64(4.0 * size as f64 / bps as f64) / 2;
         assert!(since.elapsed() >= least, "{:?}", since.elapsed());
     });

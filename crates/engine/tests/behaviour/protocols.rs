@@ -1,4 +1,4 @@
-//! Which protocol is spoken: servers that serve only one of those that they offer.
+//! Which protocol is used: servers that support only one of those that they offer.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! Files of a service: listed page by page, located before they are fetched, and located again when a link
-//! has expired or is refused, with all that has come.
+//! expires or is refused, keeping everything fetched so far.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::common::{LONG, Live, MIB, Place, Run, fetch_with, until, with_watchdog};
 
-/// The provider of the look-alike.
+/// The provider of the look-alike service.
 #[derive(Debug)]
 struct LookAlike {
     base: Url,
@@ -73,7 +73,7 @@ fn listed(cloud: &Cloud, web: &Web) -> Vec<JobSpec> {
     providers(cloud).list(&cloud.folder().parse().unwrap(), web).unwrap().collect::<Result<_>>().unwrap()
 }
 
-/// Fetches what the folder has, as a session with these options lists it.
+/// Fetches what the folder contains, listed through a session with these options.
 fn fetch_listed(options: &Options, cloud: &Cloud) -> Run {
     let live = Live::start(Session::builder(options.clone()).providers(providers(cloud)));
     for spec in listed(cloud, &live.handle.web()) {
@@ -83,7 +83,7 @@ fn fetch_listed(options: &Options, cloud: &Cloud) -> Run {
     live.end()
 }
 
-/// What is asked by way of a session that fetches nothing.
+/// Runs requests through a session that fetches no files.
 fn with_web<T>(options: &Options, ask: impl FnOnce(&Web) -> T) -> T {
     let live = Live::start(Session::builder(options.clone()));
     let answer = ask(&live.handle.web());
@@ -122,7 +122,7 @@ fn a_folder_is_listed_page_by_page_and_its_tree_arrives() {
 fn a_link_that_is_refused_in_the_middle_is_replaced_and_nothing_comes_twice() {
     with_watchdog(LONG, || {
         for status in [401, 403, 404, 410] {
-            // Each link is good for two requests; the file takes more, for one stream takes its time.
+            // Each link is good for two requests; the file needs more, because one stream is slow.
             let cloud = Cloud::builder().file("a.bin", 5, 16 * MIB).link_uses(2, status).rate(8_000_000);
             let (run, place, cloud) = fetch_folder(cloud, Some(4));
             run.assert_done(1);
@@ -138,7 +138,7 @@ fn a_link_that_is_refused_in_the_middle_is_replaced_and_nothing_comes_twice() {
 #[test]
 fn a_link_that_expires_at_once_is_used_once_and_replaced() {
     with_watchdog(LONG, || {
-        // One that expires at once is located for each request, and never refused.
+        // A link that expires at once is located for each request, and never refused.
         let cloud = Cloud::builder().file("a.bin", 6, 9 * MIB).expires_seconds(0);
         let (run, place, cloud) = fetch_folder(cloud, Some(3));
         run.assert_done(1);
@@ -178,7 +178,7 @@ fn a_service_that_never_gives_a_link_fails_the_file_with_its_reason() {
         let jobs = with_web(&options, |web| listed(&cloud, web));
         drop(cloud);
         let cloud = Cloud::builder().start().unwrap();
-        // The entry is of another service, and nobody answers there any more.
+        // The entry belongs to another service, which no longer responds.
         let base = jobs[0].url.join("/").unwrap();
         let mut providers = Providers::default();
         providers.add(LookAlike { base });

@@ -1,5 +1,5 @@
-//! What servers and CDNs do that HTTP does not want, or leaves to them: the file comes all the same,
-//! of one version, and nothing that is there is fetched again without need.
+//! What servers and CDNs do that HTTP forbids or leaves open: the file still completes, in one version, and no
+//! existing data is fetched again needlessly.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -31,7 +31,7 @@ fn fetch_well(place: &Place, origin: &Origin, seed: u64, size: u64) -> Run {
     run
 }
 
-/// Stops a session once more than 40 % of its one file have come; returns how many bytes are kept.
+/// Stops a session once more than 40 % of its one file has arrived; returns how many bytes are kept.
 fn begin_and_stop(place: &Place, job: JobSpec) -> u64 {
     let mut live = Live::start(Session::builder(options(place)));
     live.handle.add(job).unwrap();
@@ -43,13 +43,13 @@ fn begin_and_stop(place: &Place, job: JobSpec) -> u64 {
     kept_bytes
 }
 
-/// Whether what was kept stayed and only the rest was fetched.
+/// Fails unless what was kept stayed and only the rest was fetched.
 fn assert_went_on(run: &Run, kept_bytes: u64) {
     assert_eq!((run.restarts(), run.resumed_bytes()), (0, kept_bytes));
     assert_eq!(run.finished()[0].fetched_bytes, SIZE - kept_bytes);
 }
 
-/// The requests of an origin from one on that fit.
+/// How many requests from number `from` on match.
 fn count(origin: &Origin, from: usize, fits: impl Fn(&RequestLog) -> bool) -> usize {
     origin.requests()[from..].iter().filter(|request| fits(request)).count()
 }
@@ -88,7 +88,7 @@ fn a_stopped_file_goes_on_although_if_range_is_answered_with_the_whole_file() {
 fn ranges_that_are_ignored_now_and_then_are_asked_for_again() {
     with_watchdog(LONG, || {
         let ignores = Fault::IgnoreRange.when(Scope::every().starting_at(3).only_ranges().now_and_then(30, 3));
-        // A settled date tells the version.
+        // A settled date identifies the version.
         let origin = origin(Resource::new(PATH, 803, SIZE).etag(ETag::None).fault(ignores));
         let place = Place::new();
         let mut options = options(&place);
@@ -110,7 +110,7 @@ fn a_stopped_file_loses_nothing_where_ranges_are_ignored_since() {
         let kept_bytes = begin_and_stop(&place, spec(&first, PATH));
         first.set_resource(Resource::new(PATH, 804, SIZE).ranges(Ranges::Ignored));
 
-        // One stream from the first byte writes over what is there: broken off, it takes nothing away.
+        // One stream from the first byte overwrites existing data; if it breaks off, nothing is lost.
         let mut live = Live::start(Session::builder(options(&place)));
         live.handle.add(spec(&first, PATH)).unwrap();
         live.wait_for("the end of ranges", |event| matches!(event, Event::Ranges { segmented: false, .. }));
@@ -123,7 +123,7 @@ fn a_stopped_file_loses_nothing_where_ranges_are_ignored_since() {
         assert_went_on(&run, kept_bytes);
         assert_eq!(run.ranges(), [false]);
         assert_eq!(count(&first, asked, |request| request.range.is_none()), 1);
-        // With If-Range once, and without a few times.
+        // Once with If-Range, and a few times without.
         assert!(
             (2..=4).contains(&count(&first, asked, |request| request.range.is_some() && !request.is_conditional()))
         );
@@ -145,7 +145,7 @@ fn a_weak_tag_is_compared_and_never_sent() {
         assert_went_on(&run, kept_bytes);
         assert_eq!(count(&origin, 0, |request| request.header("if-range").is_some()), 0);
 
-        // The same weak tag of another time may be another version: nothing says it for certain.
+        // The same weak tag with another time may be another version: nothing is certain.
         let place = Place::new();
         begin_and_stop(&place, spec(&origin, PATH));
         origin.set_resource(weak(806, 1_000_000_001));
@@ -197,7 +197,7 @@ fn a_server_that_closes_after_each_answer_is_connected_to_again() {
         let run = fetch_well(&place, &origin, 810, SIZE);
         assert_eq!((run.ranges(), run.restarts(), run.retries().len()), (vec![true], 0, 0));
         let stats = origin.stats();
-        // The last may have been broken off before it was asked for anything.
+        // The last one may have been closed before it carried a request.
         assert!(stats.connections_opened >= stats.requests, "{stats:?}");
     });
 }
@@ -210,7 +210,7 @@ fn answers_of_http_1_0_are_as_good_as_others() {
         let run = fetch_well(&place, &old, 811, SIZE);
         assert_eq!((run.ranges(), run.restarts(), run.retries().len()), (vec![true], 0, 0));
 
-        // A body that ends with its connection, as the oldest servers have it.
+        // A body that ends with its connection, as from the oldest servers.
         let oldest = origin(Resource::new(PATH, 812, SIZE).ranges(Ranges::Ignored).length(Length::UntilClose));
         let place = Place::new();
         let run = fetch_well(&place, &oldest, 812, SIZE);
@@ -235,7 +235,7 @@ fn what_comes_encoded_is_fetched_in_one_stream_and_never_added_to() {
         let place = Place::new();
         begin_and_stop(&place, spec(&later, PATH));
         later.set_resource(encoded(814));
-        // It is neither the same nor another version: what is held stays, until the user gives it up.
+        // Neither the same nor another version: existing data stays until the user discards it.
         let run = fetch(place.options(), [spec(&later, PATH)]);
         assert_eq!((run.failure_kinds(), run.restarts()), (vec![ErrorKind::Changed], 0));
         let mut options = place.options();
@@ -305,7 +305,7 @@ fn other_ranges_than_those_asked_for_are_not_used() {
 fn a_tail_that_stalls_is_raced_by_a_second_connection() {
     with_watchdog(LONG, || {
         let size = 4 * MIB;
-        // The first range, which no other request asks for as long as it runs.
+        // The first range, which no other request asks for while it runs.
         let stalls = Fault::StallAt(300_000, None).when(Scope::every().starting_at(2).first(2));
         let origin = origin(Resource::new(PATH, 821, size).fault(stalls));
         let place = Place::new();

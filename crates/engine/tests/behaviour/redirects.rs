@@ -1,4 +1,4 @@
-//! Redirects: where they lead, what goes along, and which are refused.
+//! Redirects: where they lead, what is sent along, and which are refused.
 
 use std::time::{Duration, SystemTime};
 
@@ -140,7 +140,7 @@ fn a_redirector_that_sends_each_request_to_another_host_brings_its_file_in_few_r
     });
 }
 
-/// A redirect as raw bytes, once; then the file comes.
+/// One redirect as raw bytes, then the file.
 fn once(path: &str, seed: u64, head: &str) -> Resource {
     let answer = format!("HTTP/1.1 302 Found\r\n{head}\r\nContent-Length: 0\r\n\r\n");
     Resource::new(path, seed, 5000).fault(Fault::Raw(answer.into_bytes()).when(Scope::every().first(1)))
@@ -191,7 +191,7 @@ fn odd_locations_are_followed_as_they_are_or_named() {
             assert!(run.failures()[0].message.contains(message), "{:?}", run.failures());
             assert_eq!(origin.stats().requests, 1, "{location}");
         }
-        // One that sends a file back to its own URL may mean it, once.
+        // A redirect to the same URL may be intended, once.
         for (times, requests) in [(1, 2), (9, 2)] {
             let redirect = Fault::Raw(b"HTTP/1.1 302 Found\r\nLocation: /a.bin\r\nContent-Length: 0\r\n\r\n".to_vec());
             let resource = Resource::new("/a.bin", 73, 5000).fault(redirect.first(times));
@@ -234,7 +234,7 @@ fn credentials_of_a_url_go_along_an_absolute_redirect_to_their_origin_alone() {
     });
 }
 
-/// A redirector of mirrors sends to another one each time.
+/// A mirror redirector picks another mirror each time.
 #[test]
 fn what_was_begun_is_compared_a_few_times_at_most_however_often_the_place_changes() {
     with_watchdog(LONG, || {
@@ -271,7 +271,7 @@ fn what_was_begun_is_compared_a_few_times_at_most_however_often_the_place_change
     });
 }
 
-/// A link to the latest version leads to another place when there is one.
+/// A link to the latest version leads elsewhere once there is a new one.
 #[test]
 fn another_version_at_another_place_is_fetched_and_the_same_goes_on() {
     with_watchdog(LONG, || {

@@ -1,4 +1,4 @@
-//! Servers that say no, or not now, or that cannot be reached.
+//! Servers that refuse, are busy, or are unreachable.
 
 use std::future;
 use std::io;
@@ -31,7 +31,7 @@ fn retry_after_is_obeyed_and_uses_up_no_retries() {
                 assert_eq!(*wait_ms, 1000);
             }
         }
-        // And a check at the end, for it took its time.
+        // Plus a closing check, because the download was slow.
         assert_eq!(origin.requests().iter().filter(|request| !request.is_conditional()).count(), 3);
     });
 }
@@ -69,7 +69,7 @@ fn a_refused_connection_is_told_as_one() {
     });
 }
 
-/// Knows no host.
+/// Resolves no host.
 struct Ignorant;
 
 impl Resolve for Ignorant {
@@ -94,7 +94,7 @@ fn an_unknown_host_is_told_as_one() {
     });
 }
 
-/// Never answers, and says when it was asked.
+/// Never replies, and reports when it was asked.
 struct Silent(mpsc::Sender<()>);
 
 impl Resolve for Silent {
@@ -123,7 +123,7 @@ fn a_lookup_that_never_answers_does_not_hold_up_a_stop() {
     });
 }
 
-/// A firewall that refuses every range refuses no file.
+/// A firewall that refuses every range does not refuse the file.
 #[test]
 fn a_server_that_refuses_to_go_on_is_asked_for_the_whole_once() {
     with_watchdog(LONG, || {

@@ -1,4 +1,4 @@
-//! What went wrong once: each test is a defect that a review found, as a user would have met it.
+//! Past bugs: each test is a defect that a review found, as a user would have seen it.
 
 use std::fs::{self, File};
 use std::io::Cursor;
@@ -14,7 +14,7 @@ use towline_testkit::Journal;
 use crate::common::{LONG, Live, MIB, Place, fetch, spec, until, with_watchdog};
 
 const SIZE: u64 = 4 * MIB;
-/// Handed on whole.
+/// Small enough to be stored whole.
 const SMALL: u64 = 20_000;
 const RATE_PER_CONNECTION: u64 = 4_000_000;
 const OTHER: &[u8] = b"something of the user's";
@@ -29,7 +29,7 @@ fn one_connection(place: &Place) -> Options {
     options
 }
 
-/// Stops a session once a tenth of its one file has come; returns how many bytes are kept.
+/// Stops a session once a tenth of its one file has arrived; returns how many bytes are kept.
 fn begin_and_stop(options: Options, spec: JobSpec) -> u64 {
     let mut live = Live::start(Session::builder(options));
     live.handle.add(spec).unwrap();
@@ -231,7 +231,7 @@ fn a_partial_file_of_another_length_than_its_journal_says_begins_again() {
 #[test]
 fn a_file_that_is_paused_while_its_first_range_is_on_trial_goes_on_after_that() {
     with_watchdog(LONG, || {
-        // Only the first range; it is broken off long before its answer comes.
+        // Only the first range; it is aborted long before its response comes.
         let silent = Fault::Latency(Duration::from_secs(20)).when(Scope::every().first(2).only_ranges());
         let origin = slow_origin(Resource::new("/a.bin", 231, SIZE).fault(silent));
         let place = Place::new();
@@ -257,7 +257,7 @@ fn a_file_that_is_paused_while_its_first_range_is_on_trial_goes_on_after_that() 
     });
 }
 
-/// Sixty entries of a host that brings nothing stand before forty of one that does.
+/// Sixty entries of a host that delivers nothing precede forty of one that does.
 fn the_other_host_is_not_kept_waiting_by(idle: &Origin) {
     let busy = Origin::builder().files("/{}.bin", 40, 2000, 300).start().unwrap();
     let place = Place::new();
@@ -302,7 +302,7 @@ fn a_host_that_cannot_be_reached_does_not_keep_the_files_of_others_waiting() {
     });
 }
 
-/// Where the first range ends that the journal claims, if there is a journal.
+/// Where the first range in the journal ends, if there is a journal.
 fn journalled(place: &Place) -> Option<u64> {
     Journal::read(&place.file("a.bin.towline.json"))?.done.first().map(|(_, end)| *end)
 }
@@ -318,7 +318,7 @@ fn a_second_session_that_gets_a_small_answer_leaves_the_journal_of_the_first_alo
         options.save_interval = Duration::from_millis(50);
         let live = Live::start(Session::builder(options.clone()));
         live.handle.add(spec(&origin, "/a.bin")).unwrap();
-        // After this nothing comes, and so nothing is saved either.
+        // Nothing arrives after this, so nothing is saved either.
         until("the journal of what came", || journalled(&place) == Some(MIB));
         let journal = fs::read(place.file("a.bin.towline.json")).unwrap();
 
@@ -350,7 +350,7 @@ fn a_link_that_expires_while_four_connections_use_it_is_asked_for_again() {
     with_watchdog(LONG, || {
         let size = 8 * MIB;
         let leads_to = |path: &str| Resource::new("/redir", 0, 0).redirect(302, path);
-        // Each answer ends early, so that more has to be asked for after the link has expired.
+        // Each response ends early, so that more requests follow after the link has expired.
         let short_lived = Resource::new("/cdn/one/a.bin", 251, size)
             .fault(Fault::CutAt(MIB))
             .fault(Fault::RatePerConnection(2_000_000));

@@ -1,4 +1,4 @@
-//! A second run goes on where the first was stopped.
+//! A second run resumes where the first one stopped.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn options(place: &Place) -> Options {
     options
 }
 
-/// Stops a session once more than 40 % of its one file have come.
+/// Stops a session once more than 40 % of its one file has arrived.
 fn begin_and_stop(options: Options, spec: JobSpec) -> Run {
     let mut live = Live::start(Session::builder(options));
     live.handle.add(spec).unwrap();
@@ -71,7 +71,7 @@ fn a_stopped_file_goes_on_and_little_of_it_comes_twice() {
         assert!(requests[asked..].iter().all(is_right), "{requests:?}");
 
         let step = CONNECTIONS * RATE_PER_CONNECTION * STEP.as_millis() as u64 / 1000;
-        // Of both runs.
+        // For both runs.
         let buffers = 2 * CONNECTIONS * (256 << 10);
         let slack = 256 << 10;
         let sent = origin.stats().body_bytes;
@@ -100,7 +100,7 @@ fn without_validator(seed: u64) -> Resource {
     Resource::new("/a.iso", seed, SIZE).etag(ETag::None).last_modified(None)
 }
 
-/// What the journal says is there.
+/// The ranges in the journal.
 fn journalled(place: &Place) -> Vec<(u64, u64)> {
     Journal::read(&place.file("a.iso.towline.json")).unwrap().done
 }

@@ -1,4 +1,4 @@
-//! Credentials go to their origin, and nowhere else.
+//! Credentials go to their origin and nowhere else.
 
 use std::fs;
 use std::io::Cursor;

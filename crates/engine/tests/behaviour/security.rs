@@ -1,5 +1,5 @@
-//! Attacks by a server, and by whoever can write beside the files: each test is one, and says what
-//! becomes of it. Where others are tested, `docs/security.md` says.
+//! Attacks by a server, and by anybody who can write beside the files: each test is one attack and its outcome.
+//! `docs/security.md` says where others are tested.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -22,12 +22,12 @@ use crate::common::{LONG, Live, MIB, Place, Run, fetch, spec, with_watchdog};
 
 const SIZE: u64 = 2 * MIB;
 const HALF: u64 = SIZE / 2;
-/// Handed on whole.
+/// Small enough to be stored whole.
 const SMALL: u64 = 20_000;
 const OTHER: &[u8] = b"something of the user's";
-/// What a hostile server may have handed to the kernel before it notices that nobody listens.
+/// The most that a hostile server may pass to the kernel before it notices that nobody reads.
 const SENT_BYTES_MAX: u64 = 64 * MIB;
-/// How long a block is that a hostile server sends again and again.
+/// The size of the block that a hostile server repeats.
 const BLOCK_BYTES: usize = 64 << 10;
 
 fn with_connections(place: &Place, connections: usize) -> Options {
@@ -38,7 +38,7 @@ fn with_connections(place: &Place, connections: usize) -> Options {
     options
 }
 
-/// One that gives up soon.
+/// Options with short timeouts and few retries.
 fn impatient(place: &Place) -> Options {
     let mut options = place.options();
     options.http.stall_timeout = Duration::from_millis(300);
@@ -51,7 +51,7 @@ fn file(seed: u64) -> Resource {
     Resource::new("/a.iso", seed, SIZE)
 }
 
-/// Fetches half of `/a.iso`, which stays with its journal.
+/// Fetches half of `/a.iso`, which is kept with its journal.
 fn begin(place: &Place, seed: u64) {
     let origin = Origin::builder().resource(file(seed).fault(Fault::StallAt(HALF, None))).start().unwrap();
     let mut live = Live::start(Session::builder(with_connections(place, 1)));
@@ -74,8 +74,8 @@ fn warnings(run: &Run) -> Vec<&str> {
     warnings.collect()
 }
 
-/// A server that answers each request with `head` and then with `block` for ever, or until the client
-/// has gone.
+/// A server that responds to each request with `head` and then repeats `block` endlessly, or until the client
+/// disconnects.
 struct Endless {
     addr: SocketAddr,
     is_stopped: Arc<AtomicBool>,
@@ -85,7 +85,7 @@ struct Endless {
 }
 
 impl Endless {
-    /// With a pause, each block waits for that long.
+    /// With a pause, waits that long before each block.
     fn start(head: &[u8], block: &[u8], pause: Option<Duration>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
@@ -106,7 +106,7 @@ impl Endless {
         Self { addr, is_stopped, sent_bytes, connections, listening: Some(listening) }
     }
 
-    /// The same, with what is repeated put together to a block that is worth a call.
+    /// The same, with `again` repeated to fill a block worth a call.
     fn fast(head: &[u8], again: &[u8]) -> Self {
         Self::start(head, &again.repeat(BLOCK_BYTES.div_ceil(again.len())), None)
     }
@@ -119,7 +119,7 @@ impl Endless {
 impl Drop for Endless {
     fn drop(&mut self) {
         self.is_stopped.store(true, Ordering::Relaxed);
-        // Wakes it.
+        // Wakes the listener.
         let _ = TcpStream::connect(self.addr);
         if let Some(listening) = self.listening.take() {
             let _ = listening.join();
@@ -155,7 +155,7 @@ fn nothing_that_the_user_gave_goes_to_another_origin_and_nothing_that_a_server_g
             .fault(Fault::RatePerConnection(4_000_000))
             .start()
             .unwrap();
-        // It gives credentials of its own with the way.
+        // Its redirect has credentials of its own.
         let hop = there.url("/hop").replacen("://", "://given:by-the-server@", 1);
         here.add(Resource::new("/start", 0, 0).redirect(302, &hop));
         there.add(Resource::new("/hop", 0, 0).redirect(307, &here.url("/real.iso")));
@@ -174,7 +174,7 @@ fn nothing_that_the_user_gave_goes_to_another_origin_and_nothing_that_a_server_g
         for (name, _) in &asked_there[0].headers {
             assert!(["host", "user-agent", "accept", "accept-encoding"].contains(&name.as_str()), "{name} went along");
         }
-        // Back at the first origin it is the user's again.
+        // Back at the first origin, the user's headers apply again.
         for request in here.requests() {
             assert!(given.iter().all(|name| request.header(name) == Some("s3cr3t")), "{request:?}");
         }
@@ -233,7 +233,7 @@ fn each_hostile_name_becomes_one_harmless_name() {
             (b"attachment; filename=\".towline\"", "_towline"),
             (b"attachment; filename=\".towline/ledger.sqlite\"", "ledger.sqlite"),
             (long.as_bytes(), &cut),
-            // Not looked at; the URL names it.
+            // Ignored; the URL gives the name.
             (too_long.as_bytes(), "named-by-url"),
         ];
         for (value, expected) in rows {
@@ -273,7 +273,7 @@ fn each_hostile_name_in_a_url_becomes_one_harmless_name() {
 #[test]
 fn a_symlink_at_the_name_of_a_journal_is_not_followed() {
     with_watchdog(LONG, || {
-        // What it leads to is a journal, and a right one at that.
+        // The target is a journal, and a valid one.
         let place = Place::new();
         begin(&place, 904);
         let (journal, target) = (place.file("a.iso.towline.json"), place.beside("target"));
@@ -286,7 +286,7 @@ fn a_symlink_at_the_name_of_a_journal_is_not_followed() {
         assert_eq!(fs::read(&target).unwrap(), content);
         assert_eq!(fs::read_link(&journal).unwrap(), target);
 
-        // Without a partial file it is somebody else's: it is set aside, and what it leads to stays.
+        // Without a partial file, it is somebody else's: it is set aside, and its target stays.
         fs::remove_file(place.file("a.iso.towline")).unwrap();
         fetch(with_connections(&place, 1), [spec(&origin, "/a.iso")]).assert_done(1);
         place.assert_content("a.iso", 904, SIZE);
@@ -331,14 +331,14 @@ fn a_symlink_in_place_of_a_directory_below_is_not_followed() {
     });
 }
 
-/// CRC-32 as in gzip, which guards a journal against accidents, not against forgers.
+/// CRC-32 as in gzip, which protects a journal from accidents, not from forgers.
 fn crc32(bytes: &[u8]) -> u32 {
     let step = |crc: u32| if crc & 1 == 1 { 0xEDB8_8320 ^ (crc >> 1) } else { crc >> 1 };
     let crc = bytes.iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc)));
     !crc
 }
 
-/// A journal's text with another body and the right CRC.
+/// The journal with another body and the right CRC.
 fn forged(journal: &str, change: impl Fn(&str) -> String) -> String {
     let (_, rest) = journal.split_once(r#""body":"#).expect("a journal has a body");
     let body = change(rest.trim_end().strip_suffix('}').expect("a journal is an object"));
@@ -378,7 +378,7 @@ fn a_journal_that_was_tampered_with_claims_nothing() {
             journals.push(Box::new(move |journal: &str| forged(journal, &change)));
         }
         let done_before = done.clone();
-        // A wrong CRC, 10 MiB, and what would control a terminal if it were shown.
+        // A wrong CRC, 10 MiB, and text that would control a terminal if shown.
         journals.push(Box::new(move |journal: &str| journal.replace(&done_before, &format!("\"done\":[[0,{SIZE}]]"))));
         journals.push(Box::new(|journal: &str| format!("{journal}{}", " ".repeat(10 << 20))));
         journals.push(Box::new(|journal: &str| {
@@ -435,7 +435,7 @@ fn an_answer_that_never_ends_is_left_soon() {
     with_watchdog(LONG * 2, || {
         let long_line = b"a".repeat(BLOCK_BYTES);
         let protocol: &[ErrorKind] = &[ErrorKind::Protocol];
-        // In the body's framing it counts as a connection that broke or as what is no HTTP.
+        // Damage to the body's framing counts as a broken connection or as invalid HTTP.
         let framing: &[ErrorKind] = &[ErrorKind::Protocol, ErrorKind::Broken];
         let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         let rows: [(&str, String, &[u8], &[ErrorKind]); 6] = [
@@ -569,7 +569,7 @@ fn nothing_is_ever_decoded_even_if_the_user_asks_for_it() {
             options.http.headers.insert(name, HeaderValue::from_static(value));
         }
         fetch(options, [spec(&origin, "/a.iso")]).assert_done(1);
-        // As many bytes are stored as came, whatever they would be decoded.
+        // The bytes are stored as received, never decoded.
         place.assert_content("a.iso", 912, SMALL);
         for request in origin.requests() {
             assert_eq!(request.header("accept-encoding"), Some("identity"));
@@ -578,7 +578,7 @@ fn nothing_is_ever_decoded_even_if_the_user_asks_for_it() {
     });
 }
 
-/// Each file below a directory.
+/// All files below a directory.
 fn files_below(dir: &Path) -> Vec<PathBuf> {
     below(dir).into_iter().filter(|path| !path.is_dir()).collect()
 }

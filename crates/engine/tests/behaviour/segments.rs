@@ -1,5 +1,5 @@
-//! Several connections for one file: that they are used, that their number is kept to, and what
-//! happens where the server does not serve ranges.
+//! Several connections for one file: that they are used, that their limit is kept, and what happens if the
+//! server does not support ranges.
 
 use std::collections::HashSet;
 
@@ -51,7 +51,7 @@ fn the_caps_on_connections_are_exact() {
                 .unwrap();
             let place = Place::new();
             let mut options = place.options();
-            // A second worker would take connections over, and each closes its own a little later.
+            // A second worker would take over connections, and each closes its own a little later.
             options.threads = 1;
             options.max_per_host = max_per_host;
             options.max_connections = max_connections;
@@ -129,7 +129,7 @@ fn a_server_that_serves_two_connections_gets_about_two() {
         run.assert_done(1);
         place.assert_content("a.iso", 8, size);
         assert_eq!(place.leftovers(&["a.iso"]), [""; 0]);
-        // The first eight are tried; after that nobody insists.
+        // The first eight are tried; after that, it stops insisting.
         let refused = origin.requests().iter().filter(|request| request.status == 503).count();
         assert!((1..=12).contains(&refused), "{refused} requests were refused");
     });

@@ -1,5 +1,5 @@
-//! Digests that servers give beside their files: what counts of them, and what becomes of a file that
-//! has another one.
+//! Digests that servers send with their files: which of them count, and what happens to a file with another
+//! digest.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +11,7 @@ use towline_testkit::content;
 
 use crate::common::{LONG, Live, MIB, Place, Run, fetch, spec, with_watchdog};
 
-/// One that is handed on whole, and one that comes in pieces.
+/// One that is stored whole, and one that is fetched in pieces.
 const SIZES: [u64; 2] = [4 << 10, 4 * MIB];
 const RATE_PER_CONNECTION: u64 = 3_000_000;
 
@@ -27,7 +27,7 @@ fn crc32c(seed: u64, size: u64) -> String {
     STANDARD.encode(crc32c::crc32c(&content(seed, size)).to_be_bytes())
 }
 
-/// Each field with the digest of this content.
+/// Each field, with the digest of this content.
 fn fields(seed: u64, size: u64) -> [(&'static str, String); 6] {
     [
         ("Repr-Digest", format!("sha-256=:{}:", sha256(seed, size))),
@@ -39,7 +39,7 @@ fn fields(seed: u64, size: u64) -> [(&'static str, String); 6] {
     ]
 }
 
-/// Fetches `/a.bin` over a few connections, from a server that is slow enough for all of them.
+/// Fetches `/a.bin` over several connections, from a server slow enough to use them all.
 fn fetch_file(place: &Place, resource: Resource, change: impl FnOnce(&mut Options)) -> Run {
     let fault = Fault::RatePerConnection(RATE_PER_CONNECTION);
     let origin = Origin::builder().resource(resource).fault(fault).start().unwrap();
@@ -62,7 +62,7 @@ fn a_right_digest_lets_a_file_through_in_whatever_field_it_stands() {
     with_watchdog(LONG, || {
         for size in SIZES {
             for (name, value) in fields(801, size) {
-                // Also on each range, where those of one message are wrong and do not count.
+                // On each range too, where those of a single message are wrong and do not count.
                 let place = Place::new();
                 let run = fetch_file(&place, Resource::new("/a.bin", 801, size).header(name, &value), |_| {});
                 run.assert_done(1);
@@ -91,7 +91,7 @@ fn a_wrong_digest_is_told_with_its_field_and_the_next_run_fetches_again() {
                 assert_eq!(failure.advice, Some(Advice::RunAgainOrIgnoreServerDigest));
                 assert!(!place.file("a.bin").exists());
 
-                // As with a digest that was asked for: what came in pieces is known to be wrong.
+                // As with the user's digest: what was fetched in pieces is known to be wrong.
                 assert_eq!(!place.leftovers(&[]).is_empty(), size == SIZES[1], "{:?}", place.leftovers(&[]));
                 let run = fetch_file(&place, Resource::new("/a.bin", 803, size).header(name, &value), |_| {});
                 run.assert_done(1);
@@ -113,14 +113,14 @@ fn a_wrong_digest_is_passed_over_where_nobody_wants_it() {
             fetch_file(&place, resource(), |options| options.http.server_digests = false).assert_done(1);
             place.assert_content("a.bin", 804, size);
 
-            // The user knows better than the server.
+            // The user's digest outranks the server's.
             let place = Place::new();
             let origin = Origin::builder().resource(resource()).start().unwrap();
             let checksum = format!("blake3={}", blake3::hash(&content(804, size)).to_hex()).parse().unwrap();
             fetch(place.options(), [spec(&origin, "/a.bin").checksum(checksum)]).assert_done(1);
             place.assert_content("a.bin", 804, size);
 
-            // Nobody knows whether it is of what is stored or of what was sent.
+            // Nobody knows whether it covers the stored or the sent bytes.
             let place = Place::new();
             fetch_file(&place, resource().header("Content-Encoding", "gzip"), |_| {}).assert_done(1);
             place.assert_content("a.bin", 804, size);
@@ -214,7 +214,7 @@ fn a_wrong_digest_on_one_later_answer_does_not_lock_the_server_out() {
         origin.set_resource(resource().header("Repr-Digest", &wrong).fault(Fault::CutAt(half / 2)));
         assert_eq!(again(0).failures().len(), 1);
 
-        // The digest that was told is checked in the end, and is forgotten with the bytes.
+        // The digest is checked at the end, and is forgotten together with the bytes.
         origin.set_resource(resource());
         let run = again(2);
         if !run.failures().is_empty() {

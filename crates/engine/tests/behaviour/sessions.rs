@@ -1,5 +1,5 @@
-//! A session as a program that stays uses it: jobs with options and numbers of their own, questions page
-//! by page, changes, moves, and listeners that are slow.
+//! A session as a long-running program uses it: jobs with their own options and numbers, paged queries,
+//! changes, moves, and slow subscribers.
 
 use std::time::{Duration, Instant};
 
@@ -14,13 +14,13 @@ use crate::common::{LONG, Live, MIB, Place, fetch, spec, until, with_watchdog};
 const SLOW_BPS: u64 = 400_000;
 const WAIT: Duration = Duration::from_secs(30);
 
-/// A server whose first file takes its time, so that others wait behind it.
+/// A server whose first file is slow, so that others wait behind it.
 fn slow_and_small() -> Origin {
     let slow = Resource::new("/slow.bin", 50, 8 * MIB).fault(Fault::RatePerConnection(SLOW_BPS));
     Origin::builder().resource(slow).files("/{}.bin", 9, 2000, 51).start().unwrap()
 }
 
-/// A session with one place, which the slow file has.
+/// A session with one place, which the slow file occupies.
 fn busy(place: &Place, origin: &Origin) -> (Live, JobId) {
     let mut options = place.options();
     (options.jobs, options.connections) = (1, Some(1));
@@ -33,7 +33,7 @@ fn busy(place: &Place, origin: &Origin) -> (Live, JobId) {
     (live, slow)
 }
 
-/// All that comes until the session ends.
+/// All events until the session ends.
 fn rest_of(events: &Subscription) -> Vec<towline_engine::Envelope> {
     let mut all = Vec::new();
     loop {
@@ -45,7 +45,7 @@ fn rest_of(events: &Subscription) -> Vec<towline_engine::Envelope> {
     }
 }
 
-/// Every job, asked for in pages of this size.
+/// All jobs, queried in pages of this size.
 fn paged(handle: &SessionHandle, filter: JobFilter, max: usize) -> Vec<JobId> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
@@ -120,7 +120,7 @@ fn what_waits_can_be_moved_and_has_priorities() {
         let (origin, place) = (slow_and_small(), Place::new());
         let (live, slow) = busy(&place, &origin);
         let add = |path: &str, priority: i32| live.handle.add(spec(&origin, path).priority(priority)).unwrap();
-        // One is prepared ahead of the place, whatever comes after it.
+        // One job is prepared ahead of time, whatever comes after it.
         let ahead = add("/0.bin", 0);
         until("two to be worked on", || live.handle.jobs(JobFilter::Active, None, 9).jobs.len() >= 2);
         let [low, middle, high, last] =

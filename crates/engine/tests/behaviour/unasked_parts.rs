@@ -1,4 +1,4 @@
-//! A part of the file where the whole was asked for: used for what it proves.
+//! A partial response to a request for the whole file: used for what it proves.
 
 use towline_engine::ErrorKind;
 use towline_origin::{ETag, Fault, Origin, Resource, Scope};
@@ -12,7 +12,7 @@ fn whole() -> Vec<u8> {
     content(81, SIZE)
 }
 
-/// The answer to the first request is 206 with these bytes of the file and this `Content-Range`.
+/// The first response is a 206 with this many bytes of the file and this `Content-Range`.
 fn fetch_part(bytes: usize, range: Option<&str>, tag: ETag) -> (Run, Option<Vec<u8>>) {
     let field = range.map(|range| format!("Content-Range: {range}\r\n")).unwrap_or_default();
     let version = if tag == ETag::None { "" } else { "ETag: \"v\"\r\n" };
@@ -82,7 +82,7 @@ fn a_server_that_never_sends_the_rest_is_left() {
     });
 }
 
-/// The length stands in `Content-Range` alone: the body ends well, and elsewhere.
+/// Only `Content-Range` has the length: the body ends cleanly, but elsewhere.
 #[test]
 fn a_body_that_ends_before_its_content_range_does_is_not_the_file() {
     with_watchdog(LONG, || {
@@ -113,7 +113,7 @@ fn a_body_that_ends_before_its_content_range_does_is_not_the_file() {
     });
 }
 
-/// A 200 may have no `Content-Range`. One that has it and ends elsewhere has not sent the file.
+/// A 200 needs no `Content-Range`. One that has it and ends elsewhere did not send the file.
 #[test]
 fn a_whole_answer_that_contradicts_its_own_range_is_not_the_file() {
     with_watchdog(LONG, || {
@@ -158,7 +158,7 @@ fn a_whole_answer_that_contradicts_its_own_range_is_not_the_file() {
     });
 }
 
-/// What agrees with itself is believed, however odd it is.
+/// A consistent response is believed, however odd it is.
 #[test]
 fn a_whole_answer_whose_range_is_the_whole_is_the_file() {
     with_watchdog(LONG, || {

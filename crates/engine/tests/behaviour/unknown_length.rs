@@ -1,5 +1,5 @@
-//! A server that does not tell the length: what broke off is gone on with where the version is certain
-//! and an answer to a range tells the rest.
+//! A server that does not report the length: a broken download continues if the version is certain and a
+//! response to a range gives the rest.
 
 use std::time::Duration;
 

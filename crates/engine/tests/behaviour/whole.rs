@@ -8,7 +8,7 @@ use towline_origin::{Fault, Length, Origin, Resource};
 
 use crate::common::{LONG, MIB, Place, fetch, spec, with_watchdog};
 
-/// Around the limits of what is handed on whole, fetched as one stream, and fetched in pieces.
+/// Around the limits between storing whole, one stream, and pieces.
 const SIZES: [u64; 7] = [0, 1, 4 << 10, 64 << 10, (64 << 10) + 1, MIB, 9 * MIB + 17];
 
 #[test]
@@ -48,7 +48,7 @@ fn every_size_arrives_once(is_tls: bool) {
         }
     }
 
-    // Slow enough that what the answers bring before they are broken off is little.
+    // Slow enough that the responses deliver little before they are aborted.
     origin.set_faults([Fault::RatePerConnection(2_000_000).into()]);
     let before = origin.stats().body_bytes;
     let run = fetch(options, specs());

@@ -1,5 +1,5 @@
-//! What the engine's tests share: a directory to download into, and a session that is followed. What
-//! those of other crates use too is in `towline-testkit`.
+//! What the engine's tests share: a directory to download into, and a session that is observed. What the tests of
+//! other crates use too is in `towline-testkit`.
 
 use std::fs;
 use std::ops::Deref;
@@ -19,18 +19,18 @@ use towline_origin::Origin;
 pub(crate) use towline_testkit::{MIB, with_watchdog};
 use towline_testkit::{content, wait_at_most};
 
-/// For a whole test; one that takes so long hangs.
+/// For a whole test; a test that takes longer than this hangs.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
 /// For one event within a test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Waits for something that no event tells.
+/// Waits for something that no event reports.
 #[track_caller]
 pub(crate) fn until(what: &str, holds: impl FnMut() -> bool) {
     wait_at_most(PATIENCE, what, holds);
 }
 
-/// A directory for downloads, with room beside it, and the options of sessions that use it.
+/// A directory for downloads, with space beside it, and the options of sessions that use it.
 pub(crate) struct Place(towline_testkit::Place);
 
 impl Deref for Place {
@@ -48,7 +48,7 @@ impl Place {
         place
     }
 
-    /// Options for sessions that download into it, by no proxy and with the same jitter each time.
+    /// Options for sessions that download into it, without a proxy and with fixed jitter.
     pub(crate) fn options(&self) -> Options {
         let mut options = Options::default();
         options.dir = self.dir();
@@ -58,7 +58,7 @@ impl Place {
         options
     }
 
-    /// The same, trusting the authority of an origin with TLS.
+    /// The same, trusting the authority of a TLS origin.
     pub(crate) fn trusting(&self, origin: &Origin) -> Options {
         let authority = self.beside("authority.pem");
         fs::write(&authority, origin.ca_pem().expect("an origin with TLS")).unwrap();
@@ -68,7 +68,7 @@ impl Place {
     }
 }
 
-/// The SHA-256 of a content of the origin's.
+/// The SHA-256 of an origin's content.
 pub(crate) fn sha256_of(seed: u64, size: u64) -> Checksum {
     let hex: String = Sha256::digest(content(seed, size)).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha-256={hex}").parse().unwrap()
@@ -79,13 +79,13 @@ pub(crate) fn spec(origin: &Origin, path: &str) -> JobSpec {
     JobSpec::new(origin.url(path).parse().unwrap())
 }
 
-/// What came of a session.
+/// The outcome of a session.
 pub(crate) struct Run {
     pub(crate) ended: Ended,
     pub(crate) events: Vec<Event>,
 }
 
-/// A file that the session said is complete.
+/// A file that the session reported complete.
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) path: PathBuf,
@@ -99,7 +99,7 @@ impl Run {
         &self.ended.summary
     }
 
-    /// Fails unless so many files are complete and none failed.
+    /// Fails unless this many files are complete and none failed.
     pub(crate) fn assert_done(&self, files: usize) {
         let summary = self.summary();
         assert_eq!((summary.done_files, summary.failed_files), (files as u64, 0), "{:?}", summary.failures);
@@ -136,12 +136,12 @@ impl Run {
         retries.collect()
     }
 
-    /// How often a file began again.
+    /// How often a file started over.
     pub(crate) fn restarts(&self) -> usize {
         self.events.iter().filter(|event| matches!(event, Event::Restarted { .. })).count()
     }
 
-    /// What was said about ranges.
+    /// What was reported about ranges.
     pub(crate) fn ranges(&self) -> Vec<bool> {
         let ranges = self.events.iter().filter_map(|event| match event {
             Event::Ranges { segmented, .. } => Some(*segmented),
@@ -150,7 +150,7 @@ impl Run {
         ranges.collect()
     }
 
-    /// The most that was taken over from an earlier run, of any file.
+    /// The most bytes resumed from an earlier run, of any file.
     pub(crate) fn resumed_bytes(&self) -> u64 {
         let resumed = self.events.iter().filter_map(|event| match event {
             Event::Answered { resumed_bytes, .. } => Some(*resumed_bytes),
@@ -160,7 +160,7 @@ impl Run {
     }
 }
 
-/// A session that runs on a thread of its own and is followed.
+/// A session that runs on its own thread and is observed.
 pub(crate) struct Live {
     pub(crate) handle: SessionHandle,
     inbox: Receiver<Event>,
@@ -172,7 +172,7 @@ impl Live {
     pub(crate) fn start(builder: SessionBuilder) -> Self {
         let (events, inbox) = mpsc::channel();
         let reporter = move |event: &Event| {
-            // A test that has failed does not listen any more.
+            // A failed test no longer listens.
             let _ = events.send(event.clone());
         };
         let session = builder.reporter(reporter).build().unwrap();
@@ -181,7 +181,7 @@ impl Live {
         Self { handle, inbox, seen: Vec::new(), running: Some(running) }
     }
 
-    /// Waits for the first event to come that `fits`.
+    /// Waits for the next event that `fits`.
     pub(crate) fn wait_for(&mut self, what: &str, mut fits: impl FnMut(&Event) -> bool) {
         loop {
             match self.inbox.recv_timeout(PATIENCE) {
@@ -200,7 +200,7 @@ impl Live {
         }
     }
 
-    /// Waits until more than `percent` of all bytes are on the disk.
+    /// Waits until more than `percent` of all bytes are on disk.
     pub(crate) fn wait_for_share(&mut self, percent: u64) {
         self.wait_for(&format!("{percent} % of the bytes"), |event| match event {
             Event::Progress(progress) => {
@@ -210,7 +210,7 @@ impl Live {
         });
     }
 
-    /// Waits for the session's end.
+    /// Waits for the session to end.
     pub(crate) fn end(mut self) -> Run {
         let running = self.running.take().expect("a session ends once");
         let ended = match running.join() {
@@ -236,7 +236,7 @@ pub(crate) fn fetch(options: Options, specs: impl IntoIterator<Item = JobSpec>) 
     fetch_with(Session::builder(options), specs)
 }
 
-/// The same with what else a session can be given.
+/// The same with a prepared session builder.
 pub(crate) fn fetch_with(builder: SessionBuilder, specs: impl IntoIterator<Item = JobSpec>) -> Run {
     let live = Live::start(builder);
     for spec in specs {

@@ -1,5 +1,5 @@
-//! A batch in small: twenty files that are stored and one that is journalled. Its ledger is on the
-//! file system of this machine, which is not ours to break; its files may be elsewhere.
+//! A small batch: twenty files that are stored whole and one with a journal. Its ledger is on this machine's
+//! file system, which we cannot break; its files may be elsewhere.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use towline_testkit::content;
 use super::storage::TestStorage;
 use super::{Expected, ExpectedFile, Run, options, run};
 
-/// How many files it has.
+/// The number of files.
 pub(crate) const FILES: u64 = SMALL_FILES + 1;
 
 const LIST: &str = "list.txt";
@@ -22,7 +22,7 @@ const LARGE_BYTES: u64 = 100_000;
 const LARGE_SEED: u64 = 299;
 const RATE_BPS: u64 = 4_000_000;
 
-/// An origin that has the files, and the list of them.
+/// An origin with the files, and a list of them.
 pub(crate) fn serve() -> (Origin, String) {
     let large = Resource::new("/large.bin", LARGE_SEED, LARGE_BYTES).fault(Trouble::RatePerConnection(RATE_BPS));
     let origin =
@@ -45,12 +45,12 @@ impl Place {
         Self(place)
     }
 
-    /// A disk in memory under the same name.
+    /// An in-memory disk under the same name.
     pub(crate) fn storage(&self) -> TestStorage {
         TestStorage::new(&self.0.dir())
     }
 
-    /// What must come of it.
+    /// The expected result.
     pub(crate) fn expected(&self) -> Expected {
         let file = |name: String, seed, size| ExpectedFile {
             path: self.0.file(&name),
@@ -62,19 +62,19 @@ impl Place {
         Expected::new(small.chain([large]).collect())
     }
 
-    /// Runs the command once, as a user would; without a storage on the file system of this machine.
+    /// Runs the command once, as a user would; without a storage, on this machine's file system.
     pub(crate) fn run(&self, storage: Option<&TestStorage>) -> Result<Run, String> {
         let mut options = options(&self.0.dir());
         options.jobs = 8;
         options.save_interval = Duration::from_millis(5);
-        // Nobody pulls the plug of this machine.
+        // This machine will not lose power.
         options.durability = if storage.is_some() { Durability::Full } else { Durability::Process };
         let batch = Batch::open(ListSource::File(self.0.beside(LIST)), &self.0.dir(), false, false)
             .map_err(|error| format!("the batch cannot be opened: {error}"))?;
         run(storage, options, Some(batch), Vec::new())
     }
 
-    /// How many files the ledger takes for done.
+    /// How many files the ledger considers done.
     pub(crate) fn done_in_ledger(&self) -> u64 {
         ledger_status(&self.0.dir()).unwrap().map_or(0, |status| status.done)
     }

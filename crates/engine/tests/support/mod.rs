@@ -1,5 +1,5 @@
-//! What the torture test and the crash enumeration share: downloads in small, sessions that must
-//! end, and what a disk may never hold.
+//! What the torture test and the crash enumeration share: small downloads, sessions that must end, and what a
+//! disk may never hold.
 
 pub(crate) mod batch;
 pub(crate) mod storage;
@@ -21,9 +21,9 @@ use towline_testkit::{Journal, content};
 
 use self::storage::{Disk, TestStorage};
 
-/// A session that takes longer hangs.
+/// A session that takes longer than this hangs.
 const SESSION_MAX: Duration = Duration::from_secs(30);
-/// Sessions mostly wait for each other's threads and for the origin.
+/// Sessions mostly wait for each other's threads and for the origin, so several run at once.
 const SESSIONS_AT_ONCE: usize = 6;
 const DIR: &str = "/downloads";
 const SEED: u64 = 77;
@@ -36,18 +36,18 @@ pub(crate) struct Scenario {
     size: u64,
     connections: usize,
     piece_size_bytes: u64,
-    /// Of each connection, where the download is to last.
+    /// The rate of each connection, where the download must take a while.
     rate_bps: u64,
     save_interval: Duration,
-    /// Where it is saved, below the directory of the session.
+    /// The output path, below the session's directory.
     output: &'static str,
-    /// Whether the file system has files without a name.
+    /// Whether the file system supports unnamed files.
     has_unnamed: bool,
-    /// Whether another file has the name, and is to be replaced.
+    /// Whether another file has the name and is to be replaced.
     replaces: bool,
 }
 
-/// A file that comes whole and is stored at once.
+/// A file that arrives whole and is stored at once.
 pub(crate) const STORED: Scenario = Scenario {
     name: "stored",
     size: 20_000,
@@ -60,19 +60,19 @@ pub(crate) const STORED: Scenario = Scenario {
     replaces: false,
 };
 
-/// The same where each file has a name from the beginning.
+/// The same where each file has a name from the start.
 pub(crate) const STORED_NAMED: Scenario = Scenario { name: "stored-named", has_unnamed: false, ..STORED };
 
-/// A file that comes over one connection and is journalled meanwhile.
+/// A file that arrives over one connection, with a journal.
 pub(crate) const SINGLE: Scenario = Scenario { name: "single", size: 100_000, rate_bps: 3_000_000, ..STORED };
 
-/// A file that comes in pieces over several connections.
+/// A file fetched in pieces over several connections.
 pub(crate) const SEGMENTED: Scenario = Scenario { name: "segmented", size: 200_017, connections: 3, ..SINGLE };
 
 /// A file that replaces another one.
 pub(crate) const REPLACED: Scenario = Scenario { name: "replaced", replaces: true, ..SINGLE };
 
-/// A file whose directory is made for it.
+/// A file whose directory is created for it.
 pub(crate) const NESTED: Scenario = Scenario { name: "nested", output: "new/directory/a.bin", ..SINGLE };
 
 /// A larger file in pieces.
@@ -86,17 +86,17 @@ pub(crate) const LARGE: Scenario = Scenario {
     ..STORED
 };
 
-/// A query that tells no files apart, for it signs a link only.
+/// A query that does not distinguish files, because it only signs the link.
 const SLOW: &str = "X-Amz-Signature=slow";
 
-/// Where an origin has the file: so slowly that it is saved on the way, and as fast as it can be.
+/// Where an origin has the file: slow enough to save progress, and as fast as possible.
 pub(crate) struct Urls {
     pub(crate) slow: String,
     pub(crate) fast: String,
 }
 
 impl Scenario {
-    /// An origin that has the file.
+    /// An origin with the file.
     pub(crate) fn serve(&self) -> (Origin, Urls) {
         let slowly = Trouble::RatePerConnection(self.rate_bps).when(Scope::every().only_query(SLOW));
         let origin =
@@ -115,7 +115,7 @@ impl Scenario {
         storage
     }
 
-    /// What must come of it.
+    /// The expected result.
     pub(crate) fn expected(&self) -> Expected {
         let old = self.replaces.then(|| content(OLD_SEED, OLD_BYTES));
         Expected::new(vec![ExpectedFile { path: self.path(), content: content(SEED, self.size), old }])
@@ -137,7 +137,7 @@ impl Scenario {
     }
 }
 
-/// Options for sessions that download into `dir`, by no proxy and with the same jitter each time.
+/// Options for sessions that download into `dir`, without a proxy and with fixed jitter.
 fn options(dir: &Path) -> Options {
     let mut options = Options::default();
     options.dir = dir.to_owned();
@@ -147,17 +147,17 @@ fn options(dir: &Path) -> Options {
     options
 }
 
-/// Files and what they must hold.
+/// Files and their expected content.
 #[derive(Clone)]
 pub(crate) struct Expected {
     files: Arc<Vec<ExpectedFile>>,
 }
 
-/// A file and what it must hold.
+/// A file and its expected content.
 pub(crate) struct ExpectedFile {
     pub(crate) path: PathBuf,
     pub(crate) content: Vec<u8>,
-    /// What it holds until it is replaced.
+    /// Its content until it is replaced.
     pub(crate) old: Option<Vec<u8>>,
 }
 
@@ -171,13 +171,13 @@ impl Expected {
         &self.files
     }
 
-    /// What must never be, whatever happened: wrong bytes under a final name, or a journal that claims
-    /// a byte which the disk does not have.
+    /// What must never happen: wrong bytes under a final name, or a journal that claims a byte that the disk
+    /// does not have.
     pub(crate) fn wrong(&self, disk: &Disk) -> Option<String> {
         self.files.iter().find_map(|file| file.wrong(disk))
     }
 
-    /// What is missing or too much once everything has been fetched.
+    /// What is missing or unexpected once everything has been fetched.
     pub(crate) fn incomplete(&self, disk: &Disk) -> Option<String> {
         let missing = self.files.iter().find(|file| disk.content(&file.path) != Some(file.content.as_slice()));
         if let Some(file) = missing {
@@ -188,13 +188,13 @@ impl Expected {
         left.map(|name| format!("{} is left", name.display()))
     }
 
-    /// How many files are there after any crash.
+    /// How many files survive any crash.
     pub(crate) fn durable_files(&self, disk: &Disk) -> u64 {
         let is_durable = |file: &&ExpectedFile| disk.durable(&file.path) == Some(file.content.as_slice());
         self.files.iter().filter(is_durable).count() as u64
     }
 
-    /// Lets the storage be watched for what must never be.
+    /// Watches the storage for what must never happen.
     pub(crate) fn watch(&self, storage: &TestStorage) {
         let expected = self.clone();
         storage.watch(move |disk| expected.wrong(disk));
@@ -217,7 +217,7 @@ impl ExpectedFile {
         let journal = Journal::parse(journal)?;
         let (content, synced) = (disk.content(&part)?, disk.synced(&part)?);
         if journal.total_bytes != Some(content.len() as u64) {
-            // It is being cut; a journal of another length is not believed.
+            // It is being truncated; a journal with another length is not believed.
             return None;
         }
         let claimed = journal.done.into_iter().find(|(start, end)| {
@@ -231,14 +231,14 @@ impl ExpectedFile {
 /// How a session ended.
 #[derive(Default)]
 pub(crate) struct Run {
-    /// Zeros if it could not begin.
+    /// All zeros if the session could not start.
     pub(crate) summary: Summary,
-    /// How many operations there had been when a file was first said to be fetched.
+    /// How many operations had run when a file was first reported as fetched.
     pub(crate) fetched_after: Option<u64>,
 }
 
-/// Runs a session until its files have ended; on the file system of this machine without a storage.
-/// It is an error if it hangs or fails as a whole.
+/// Runs a session until its files have ended; without a storage, on this machine's file system. Returns an
+/// error if it hangs or fails as a whole.
 pub(crate) fn run(
     storage: Option<&TestStorage>,
     options: Options,
@@ -268,7 +268,7 @@ pub(crate) fn run(
     handle.close();
     let (done, outcome) = mpsc::channel();
     let body = move || {
-        // Nobody listens any more once it was said to hang.
+        // Nobody listens once it was declared hung.
         let _ = done.send(session.run());
     };
     thread::Builder::new().name("session".to_owned()).spawn(body).map_err(|error| error.to_string())?;
@@ -279,7 +279,7 @@ pub(crate) fn run(
     }
 }
 
-/// Checks all cases, several at once, and adds up what they give; the first failure ends it.
+/// Checks all cases, several at once, and adds up their results; stops at the first failure.
 pub(crate) fn each<T: Sync>(cases: &[T], check: impl Fn(&T) -> Result<u64, String> + Sync) -> u64 {
     let next = AtomicUsize::new(0);
     let sum = AtomicU64::new(0);
@@ -314,10 +314,10 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// A crash may leave a journal that was being written; the next one that is saved overwrites it.
+/// A crash may leave a journal that was being written; the next save overwrites it.
 fn is_temporary(name: &Path) -> bool {
     let name = name.to_string_lossy();
-    // What a crash of the machine has left without a journal that says what it is, is set aside.
+    // A file that a machine crash left without a valid journal is set aside.
     let is_aside = name.ends_with(".towline.1") || name.ends_with(".towline.json.damaged-1");
     is_aside || name.ends_with(".towline.json.tmp")
 }

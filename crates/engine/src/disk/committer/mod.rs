@@ -1,6 +1,5 @@
-//! The committer's thread: everything that waits for the disk to have something for good. What is
-//! queued is committed as a group: written back together, synced, renamed, each directory synced
-//! once.
+//! The committer thread: everything that waits until data is durable on disk. It commits queued requests as a
+//! group: written back together, synced, renamed, and each directory synced once.
 
 mod part;
 mod paths;
@@ -24,11 +23,11 @@ use crate::job::JobId;
 use crate::message::{CommitRequest, Message, Publish};
 use crate::storage::{PartFile, Storage};
 
-/// The queue's shutting down is what ends the wait; this only bounds it.
+/// Shutting the queue down ends the wait; this is only an upper bound.
 const WAIT: Duration = Duration::from_secs(3600);
-/// Small files are left to gather for so long.
+/// How long to let small files gather.
 const GATHER: Duration = Duration::from_millis(1);
-/// So much is committed as one group at most.
+/// The most requests that one group commits.
 const GROUP_MAX: usize = 512;
 
 /// The committer and what it works with.
@@ -39,15 +38,15 @@ pub(crate) struct Committer {
     pub(crate) reports: Queue<Message>,
     pub(crate) digests: ThreadPoolExecutor,
     pub(crate) cancel: CancelToken,
-    /// Whether anything is synced at all.
+    /// Whether to sync at all.
     pub(crate) syncs: bool,
     /// The session's directory.
     pub(crate) dir: PathBuf,
-    /// Directories whose own names are known to be on the disk.
+    /// Directories whose own names are known to be on disk.
     pub(crate) named: RefCell<HashSet<PathBuf>>,
-    /// Files without a name get none here.
+    /// Whether the storage has refused to give an unnamed file its name.
     pub(crate) refuses_unnamed: Cell<bool>,
-    /// The time of the file that was finished last.
+    /// The modification time of the last finished file.
     pub(crate) last_modified: Cell<SystemTime>,
 }
 
@@ -57,7 +56,7 @@ struct Pending {
     part: Arc<dyn PartFile>,
     publish: Publish,
     was_stored: bool,
-    /// It has no partial name: nobody else can reach it.
+    /// It has no partial name, so nobody else can reach it.
     is_unnamed: bool,
 }
 
@@ -80,7 +79,7 @@ impl Committer {
         self.digests.shutdown(true, true);
     }
 
-    /// Does all that is asked; what is to be published is published together.
+    /// Handles all requests; everything to publish is published together.
     pub(crate) fn commit(&self, group: impl Iterator<Item = CommitRequest>) {
         let mut pending = Vec::new();
         for request in group {
@@ -128,11 +127,11 @@ impl Committer {
         self.publish(pending);
     }
 
-    /// Says first what the file system turned out not to do: this may be the last that is heard.
+    /// Reports the storage's warnings first: this may be the last message that anybody reads.
     fn report(&self, message: Message) {
         let warnings = self.storage.take_warnings().into_iter().map(Message::Warned);
         for message in warnings.chain([message]) {
-            // The dispatcher is gone only when everything is being torn down.
+            // The dispatcher is gone only during teardown.
             let _ = self.reports.put(message);
         }
     }

@@ -1,4 +1,4 @@
-//! Partial files: their journals, digests and lengths, and what becomes of them when they are let go of.
+//! Partial files: their journals, digests and lengths, and what becomes of them on release.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,13 +17,12 @@ use crate::message::{Fate, Message};
 use crate::name::{journal_path, old_journal_path, old_part_path, part_path};
 
 impl Committer {
-    /// Makes sure that a journal which was removed does not come back after a power cut, beside
-    /// another partial file.
+    /// Makes sure that a removed journal does not come back after a power cut, next to another partial file.
     pub(super) fn forget_names(&self, path: &Path) -> io::Result<()> {
         if self.syncs { self.storage.sync_dir(&directory_of(path)) } else { Ok(()) }
     }
 
-    /// First the data, then the journal that claims it.
+    /// Syncs the data first, then saves the journal that claims it.
     pub(super) fn save(&self, job: JobId, path: &Path, mut journal: Journal) -> Result<()> {
         let Some(part) = self.parts.get(job) else { return Ok(()) };
         let stat = self.look_at(&*part, &part_path(path), journal.identity.total_bytes)?;
@@ -33,7 +32,7 @@ impl Committer {
         journal.saved_unix_ms = unix_ms_now();
         journal.file = stat.file;
         journal.token = part.token().map_err(|source| Error::storage("save the progress of", path, source))?;
-        // Somebody may have put a file of theirs there since.
+        // Somebody may have put their own file there in the meantime.
         if let (_, Some(text)) = ours::clear_journal_name(&*self.storage, path)? {
             self.report(Message::Warned(text));
         }
@@ -43,7 +42,7 @@ impl Committer {
             .map_err(|source| Error::storage("save the journal", &name, source))
     }
 
-    /// Computes a digest on the pool, beside everything else.
+    /// Computes a digest on the pool, in parallel with everything else.
     pub(super) fn digest(&self, job: JobId, path: PathBuf, algorithm: Algorithm, of_final: bool, len_bytes: u64) {
         let (storage, parts) = (Arc::clone(&self.storage), self.parts.clone());
         let (reports, cancel) = (self.reports.clone(), self.cancel.clone());
@@ -68,7 +67,7 @@ impl Committer {
         }
     }
 
-    /// A partial file that cannot get its length could not be saved either.
+    /// Reports a failure as a failed save: a partial file whose length cannot be set could not be saved either.
     pub(super) fn set_len(&self, job: JobId, path: &Path, len_bytes: u64) {
         let Some(part) = self.parts.get(job) else { return };
         if let Err(source) = part.set_len(len_bytes) {
@@ -97,20 +96,20 @@ impl Committer {
         self.forget_names(path).ok();
     }
 
-    /// Removes the journal, unless somebody has put a file of theirs in its place.
+    /// Removes the journal, unless somebody has put their own file in its place.
     pub(super) fn remove_journal(&self, path: &Path) -> io::Result<()> {
         let name = journal_path(path);
         match ours::read_journal(&*self.storage, &name) {
             Ok(Found::Fits(_)) => self.storage.remove(&name),
-            // One of ours that is left does no harm.
+            // A journal of ours that stays behind does no harm.
             _ => Ok(()),
         }
     }
 
-    /// The version before has been replaced. What is left if this is broken off has a journal.
+    /// Removes the replaced old version. If this is interrupted, what is left still has a journal.
     pub(super) fn remove_old(&self, path: &Path) {
         let (part, journal) = (old_part_path(path), old_journal_path(path));
-        // Somebody may have put a file of theirs in the place of either.
+        // Somebody may have put their own file in the place of either.
         let Ok(Found::Fits(held)) = ours::read_journal(&*self.storage, &journal) else { return };
         let found = self.storage.stat(&part).ok().flatten().and_then(|stat| stat.file);
         if held.file.zip(found).is_none_or(|(held, found)| held.is_same(&found)) {
@@ -119,17 +118,17 @@ impl Committer {
         self.storage.remove(&journal).ok();
     }
 
-    /// Exchanges the version that is open with the one beside it. Stopped between the two, the journals are
-    /// crossed, which the next run sees by the files that they name.
+    /// Exchanges the open version with the one beside it. If this stops between the two steps, the journals are
+    /// crossed; the next run detects that from the files that the journals name.
     pub(super) fn exchange_old(&self, path: &Path) -> io::Result<()> {
         self.storage.exchange(&part_path(path), &old_part_path(path))?;
         failpoint::reach("exchanged");
         self.storage.exchange(&journal_path(path), &old_journal_path(path))
     }
 
-    /// What was to replace it has come to nothing.
+    /// Restores the old version after its replacement came to nothing.
     pub(super) fn bring_back_old(&self, path: &Path) {
-        // Between the two, it is what a kill while it was kept would have left.
+        // A kill between the two renames leaves the same state as a kill during `keep_old`.
         if self.storage.rename(&old_journal_path(path), &journal_path(path), false).is_ok() {
             self.storage.rename(&old_part_path(path), &part_path(path), false).ok();
         }

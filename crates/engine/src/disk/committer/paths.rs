@@ -1,4 +1,4 @@
-//! What the committer's files share: directories, notes and times.
+//! Helpers that the committer's files share: directories, notes and times.
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -18,7 +18,7 @@ pub(super) fn unix_ms_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }
 
-/// The note with what the file looks like now, so that a later change shows.
+/// The note, with the file's current size and time, so that a later change shows.
 pub(super) fn note_bytes(publish: &Publish, part: &dyn PartFile) -> Vec<u8> {
     let with_file = |note: &Note| {
         let modified_ns = part.stat().ok().map(|stat| unix_ns(stat.modified));

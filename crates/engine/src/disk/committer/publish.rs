@@ -1,4 +1,4 @@
-//! Final names: synced, checked, renamed, and their directories synced, in groups.
+//! Final names: files are synced, checked and renamed, and their directories synced, in groups.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -15,13 +15,13 @@ use crate::message::{Message, Publish, Published};
 use crate::name::{aside_path, part_path};
 use crate::storage::{PartFile, Stat, StatKind};
 
-/// From so many files on, a group is synced at once.
+/// From this many files on, a group is synced at once.
 const SYNC_AT_ONCE_MIN: usize = 16;
-/// A clock that went back by more was set.
+/// If the clock went back by more than this, somebody set it.
 const CLOCK_STEP: Duration = Duration::from_secs(1);
 
 impl Committer {
-    /// Syncs, renames, syncs the directories, and only then says so.
+    /// Syncs, renames, syncs the directories, and only then reports success.
     pub(super) fn publish(&self, pending: Vec<Pending>) {
         let directories: BTreeSet<PathBuf> =
             pending.iter().map(|pending| directory_of(&pending.publish.path)).collect();
@@ -56,7 +56,7 @@ impl Committer {
         }
     }
 
-    /// Whether parts of a file were never written to although all of it came: somebody has cut it.
+    /// Whether parts of a fully received file were never written: then somebody has truncated it.
     pub(super) fn is_hollow(&self, pending: &Pending) -> bool {
         if !pending.publish.looks_for_holes {
             return false;
@@ -69,8 +69,8 @@ impl Committer {
         is_hollow
     }
 
-    /// Brings the names in a directory to the disk, and once the names of those that lead to it: a
-    /// directory that was made a moment ago may be gone after a power cut, with all that is in it.
+    /// Syncs a directory and, once, those above it up to the session's directory: a power cut may remove a
+    /// directory that was just created, with everything in it.
     pub(super) fn sync_dir(&self, directory: &Path) -> io::Result<()> {
         self.storage.sync_dir(directory)?;
         let is_below = |directory: &Path| directory.starts_with(&self.dir);
@@ -80,7 +80,7 @@ impl Committer {
             }
             let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
             let synced = self.storage.sync_dir(parent);
-            // What is above the session's directory is the user's, who may not even let us read it.
+            // Directories above the session's are the user's; we may not even be allowed to read them.
             if is_below(parent) && synced.is_err() {
                 self.named.borrow_mut().remove(name);
                 return synced;
@@ -89,8 +89,8 @@ impl Committer {
         Ok(())
     }
 
-    /// Gives each file its note and permissions and brings it to the disk: each by itself, or a
-    /// large group with one sync of its file system, which is one commit instead of hundreds.
+    /// Gives each file its note and permissions and syncs it: one by one, or a large group with one sync of its
+    /// file system, which is one commit instead of hundreds.
     pub(super) fn sync(&self, pending: &[Pending], directories: &BTreeSet<PathBuf>) -> Vec<Result<()>> {
         let at_once = self.syncs && pending.len() >= SYNC_AT_ONCE_MIN;
         let finish = |pending: &Pending| {
@@ -112,8 +112,8 @@ impl Committer {
         finished.into_iter().zip(pending).map(and_synced).collect()
     }
 
-    /// Gives a file a time of its own. Files that come within one tick of the system's clock would have the
-    /// same, and with one length too, one that got the name of another could not be told from it.
+    /// Gives each file a distinct modification time. Files that arrive within one tick of the system clock
+    /// would have the same time; if their lengths match too, nothing would show that one took the other's name.
     pub(super) fn tell_apart(&self, part: &dyn PartFile) {
         let (now, last) = (SystemTime::now(), self.last_modified.get());
         let next = match last.duration_since(now) {
@@ -121,20 +121,20 @@ impl Committer {
             // The clock was set back.
             _ => now,
         };
-        // As far as it goes: some file systems keep no such times.
+        // Best effort: some file systems do not store such times.
         let _ = part.set_modified(next);
         self.last_modified.set(next);
     }
 
-    /// The promise of the whole program hangs on this: what gets the name is the file that we hold,
-    /// and it has the length that it must have.
+    /// The program's main promise depends on this check: the file that gets the name is the one we hold, and it
+    /// has the right length.
     pub(super) fn check(&self, pending: &Pending) -> Result<()> {
         let part = part_path(&pending.publish.part_of);
         self.look_at(&*pending.part, &part, Some(pending.publish.len_bytes)).map(|_| ())
     }
 
-    /// Whether the partial file is still the one that we hold, as long as we made it, and has no
-    /// second name through which others write.
+    /// Checks that the partial file is still the one we hold, has the right length, and has no second name
+    /// through which others write.
     pub(super) fn look_at(&self, part: &dyn PartFile, name: &Path, len_bytes: Option<u64>) -> Result<Stat> {
         let look = |source: io::Error| Error::storage("look at the partial file", name, source);
         let changed = |text: String| Err(Error::new(ErrorKind::Storage, text).with_path(name));
@@ -156,7 +156,7 @@ impl Committer {
 
     pub(super) fn rename(&self, pending: &mut Pending) -> Result<Published> {
         failpoint::reach("publish");
-        // By the open file, before others find it: what they do to it afterwards is a change.
+        // Read from the open file before others can find it: what they change afterwards is a change.
         let mut modified = pending.part.stat().map_or(UNIX_EPOCH, |stat| stat.modified);
         let mut linked = None;
         if pending.is_unnamed {
@@ -199,14 +199,14 @@ impl Committer {
         Ok(Published { len_bytes: *len_bytes, modified })
     }
 
-    /// What has the final name now is what was checked a moment ago. Another program may have put its
-    /// own file there between the two; that is no file of ours, and is set aside.
+    /// Checks that the final name refers to the file that was just checked. Another program may have put its
+    /// own file there in between; that file is not ours and is set aside.
     pub(super) fn check_published(&self, pending: &Pending) -> Result<()> {
         let Publish { part_of, path, len_bytes, .. } = &pending.publish;
         let cannot = |source| Error::storage("look at the finished file", path, source);
-        // Who took it away has got it whole.
+        // If somebody moved it away, they got the whole file.
         let Some(found) = self.storage.stat(path).map_err(cannot)? else { return Ok(()) };
-        // Some file systems number their files by name: then it is told by when it was made.
+        // Some file systems derive inode numbers from names; there, compare the creation time.
         let born = |stat: &Stat| stat.file.and_then(|file| file.born_unix_ns);
         let held = pending.part.stat().map_err(cannot)?;
         let is_ours = pending.part.is_at(path).map_err(cannot)? || born(&held).is_some() && born(&held) == born(&found);
@@ -221,7 +221,7 @@ impl Committer {
     }
 }
 
-/// Does something with each directory and keeps what failed.
+/// Runs `sync` on each directory and collects the failures.
 fn failures(directories: &BTreeSet<PathBuf>, sync: impl Fn(&Path) -> io::Result<()>) -> HashMap<PathBuf, Error> {
     let failure = |directory: &PathBuf| {
         let error = sync(directory).err()?;

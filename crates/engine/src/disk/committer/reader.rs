@@ -1,4 +1,4 @@
-//! A partial file that is read from its beginning.
+//! Reads a partial file from its beginning.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! Small files that came whole: written, without a name where that can be done.
+//! Small files that arrived whole: written without a name where the file system allows it.
 
 use std::io;
 use std::path::Path;
@@ -19,11 +19,11 @@ use crate::name::{aside_path, journal_path, part_path};
 use crate::promise::Promise;
 use crate::storage::{OpenPart, PartFile, StatKind};
 
-/// So much of a file is copied at once.
+/// How much to copy at once.
 const COPY_BYTES: usize = 64 << 10;
 
 impl Committer {
-    /// Writes a small file, without a name where that can be done, else under its partial one.
+    /// Writes a small file: without a name where possible, otherwise under its partial name.
     pub(super) fn write(&self, store: Store) -> Result<Pending> {
         if let Some(promise) = &store.promise {
             check(&store.content, promise, &store.path)?;
@@ -59,8 +59,8 @@ impl Committer {
         Ok(Pending { job: store.job, part, publish, was_stored: true, is_unnamed })
     }
 
-    /// A file without a name that gets none here (some containers and network file systems), once more
-    /// under its partial one.
+    /// Rewrites an unnamed file under its partial name, where the system refuses to link it (some containers
+    /// and network file systems).
     pub(super) fn write_again(&self, pending: &mut Pending) -> Result<()> {
         let path = pending.publish.path.clone();
         let (part, replaces_old) = self.open_small(pending.job, &path)?;
@@ -79,19 +79,19 @@ impl Committer {
         Ok(())
     }
 
-    /// Under its partial name, with a journal first, so that no kill leaves a file that nobody knows. Also
-    /// says whether another version was kept beside it.
+    /// Opens the file under its partial name, writing the journal first, so that no kill leaves an unknown
+    /// file. Also returns whether an old version was kept beside it.
     pub(super) fn open_small(&self, job: JobId, path: &Path) -> Result<(Arc<dyn PartFile>, bool)> {
         let part_name = part_path(path);
         let cannot = |source: io::Error| Error::storage("write", path, source);
-        // What was begun of another version stays until this is complete.
+        // What exists of another version stays until this file is complete.
         let before = self.parts.remove_of(job, path);
         let replaces_old = before.is_some();
         if before.is_some() {
             if let Some(text) = ours::keep_old(&*self.storage, path)? {
                 self.report(Message::Warned(text));
             }
-            // Its lock may be a file that has its name.
+            // Its lock may be a file with its name.
             drop(before);
         }
         let (is_ours, set_aside) = ours::clear_journal_name(&*self.storage, path)?;
@@ -99,7 +99,7 @@ impl Committer {
             self.report(Message::Warned(text));
         }
         if !is_ours && self.storage.stat(&part_name).map_err(cannot)?.is_some_and(|stat| stat.kind == StatKind::File) {
-            // It came since we looked, and is none of ours: those have journals.
+            // It appeared after we looked and is not ours: our partial files have journals.
             let kept = ours::set_aside(&*self.storage, &part_name, aside_path)?;
             let text = format!("{} has no journal; it is kept as {}", part_name.display(), kept.display());
             self.report(Message::Warned(text));
@@ -108,7 +108,7 @@ impl Committer {
         self.storage.write_atomic(&journal_path(path), &journal.encode(), false).map_err(cannot)?;
         let part = match self.storage.open_part(&part_name, OpenPart::New) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                // Of ours, as was found before; the lock says whether somebody still works on it.
+                // Ours, as the check above found; the lock tells whether somebody still works on it.
                 self.storage.open_part(&part_name, OpenPart::Empty)
             }
             other => other,
@@ -121,7 +121,7 @@ impl Committer {
         Ok((part, replaces_old))
     }
 
-    /// Removes a small file's partial file, if it is (still) ours.
+    /// Removes a small file's partial file if it is still ours.
     pub(super) fn discard(&self, pending: &Pending) {
         let part = part_path(&pending.publish.part_of);
         if !pending.is_unnamed && pending.part.is_at(&part).unwrap_or(false) {
@@ -129,7 +129,7 @@ impl Committer {
         }
     }
 
-    /// As far as it goes: an empty leftover does no harm.
+    /// Best effort: an empty leftover does no harm.
     pub(super) fn remove_part(&self, path: &Path) {
         self.storage.remove(&part_path(path)).ok();
         self.remove_journal(path).ok();

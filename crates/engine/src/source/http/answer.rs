@@ -1,4 +1,4 @@
-//! Reads the heads of answers: their framing, their fields, and what they say in the engine's words.
+//! Reads the heads of responses: their framing, their fields, and what they mean for the engine.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,36 +16,36 @@ use crate::message::{Head, Protocol, Redirect, Shape};
 use crate::source::http::network::PlainProxy;
 use crate::source::http::proxy::refusal::{self, Refusal};
 
-/// What an answer with several ranges is.
+/// The media type of a response with several ranges.
 const MULTIPART: &str = "multipart/byteranges";
 
-/// An answer's head, read.
+/// The parsed head of a response.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) head: Box<Head>,
     pub(crate) content_range: Option<ContentRange>,
-    /// It has a `Content-Range` that cannot be used: unreadable, or two that differ.
+    /// It has an unusable `Content-Range`: unreadable, or two that differ.
     pub(crate) has_odd_range: bool,
     pub(crate) location: Option<String>,
     /// The media type, as sent.
     pub(crate) content_type: Option<String>,
-    /// It names two places to go to, or two names of the file.
+    /// A field with two different values: the redirect target, or the file name.
     contradicts_itself: Option<HeaderName>,
     pub(crate) cookies: SetCookies,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) reason: String,
-    /// How the end of the body is told.
+    /// How the body ends.
     pub(crate) framing: Framing,
-    /// How a proxy wants us to say who we are.
+    /// The authentication schemes that a proxy asks for.
     schemes: Vec<String>,
 }
 
-/// How the end of a body is told. A body that ends in another way has not ended.
+/// How a body ends. A body that ends differently is incomplete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// By its length; nobody but us counts where `Transfer-Encoding: identity` stands beside it.
+    /// By its length; only we count the bytes if `Transfer-Encoding: identity` is present too.
     Length(u64),
-    /// By a last chunk.
+    /// By the last chunk.
     Chunked,
     /// By the end of an HTTP/2 stream.
     Stream,
@@ -54,16 +54,16 @@ pub(crate) enum Framing {
 }
 
 impl Framing {
-    /// Whether it tells the length, and the same as the part that the answer holds, if it holds one.
+    /// Whether the length is known and, for a partial response, equals that of the part.
     fn is_length_of(self, content_range: Option<&ContentRange>) -> bool {
         let part = content_range.and_then(|told| told.range);
         matches!(self, Self::Length(length) if part.is_none_or(|part| part.len() == length))
     }
 
-    /// Reads how the end is told (RFC 9112, section 6.3).
+    /// Determines how the body ends (RFC 9112, section 6.3).
     ///
     /// # Errors
-    /// For an encoding other than `chunked` alone: nobody would take it off the content.
+    /// For any encoding other than just `chunked`: nobody would decode it.
     fn read(response: &http::Response<Incoming>, protocol: Protocol) -> Result<Self> {
         if let Some(length) = response.body().size_hint().exact() {
             return Ok(Self::Length(length));
@@ -111,7 +111,8 @@ impl Answer {
         let total_bytes = match (status.as_u16(), framing) {
             (206 | 416, _) => told_bytes,
             (_, Framing::Length(length)) => Some(length),
-            // It has no meaning there (RFC 9110, section 14.4); but what ends elsewhere is not all.
+            // The field has no meaning here (RFC 9110, section 14.4), but a body that ends elsewhere is
+            // incomplete.
             _ => told_bytes,
         };
         let digests = match believes_digests {
@@ -150,7 +151,7 @@ impl Answer {
                 .into_iter()
                 .find(|name| headers.get_all(name).iter().any(|value| Some(value) != headers.get(name))),
             cookies: SetCookies::read(headers),
-            // By the server's clock, which may be another than ours.
+            // By the server's clock, which may differ from ours.
             retry_after: text(header::RETRY_AFTER).and_then(|value| {
                 let date = text(header::DATE).and_then(|date| httpdate::parse_http_date(date).ok());
                 retry_after::parse(value, date.unwrap_or(now))
@@ -165,34 +166,34 @@ impl Answer {
         })
     }
 
-    /// The same, said of this place.
+    /// The same response, attributed to this place.
     pub(crate) fn of_place(mut self, place: Option<Place>) -> Self {
         self.head.evidence.place = place.or(self.head.evidence.place);
         self
     }
 
     /// # Errors
-    /// If a field that may be there once says two things.
+    /// If a field that must be unique has two different values.
     pub(crate) fn check(&self) -> Result<()> {
         let Some(name) = &self.contradicts_itself else { return Ok(()) };
         let text = format!("the server's answer has two different {name} fields");
         Err(Error::new(ErrorKind::Protocol, text))
     }
 
-    /// Where it sends to, if it does: 300 may name a place too (RFC 9110, section 15.4.1).
+    /// The redirect, if the response is one: a 300 may have a target too (RFC 9110, section 15.4.1).
     pub(crate) fn redirect(&self) -> Option<Redirect> {
         let status = self.status;
         let sends = matches!(status, 301..=303 | 307 | 308) || status == 300 && self.location.is_some();
         sends.then(|| Redirect { status, location: self.location.clone(), cookies: self.cookies.clone() })
     }
 
-    /// The error that this status is, if no proxy forwarded the request.
+    /// The error for this status, if no proxy forwarded the request.
     pub(crate) fn status_error(&self) -> Error {
         self.refusal(None)
     }
 
-    /// The error that this status is; `proxy` is the one that forwarded the request. Then 407 is
-    /// about the proxy's credentials, and nothing that the server could say.
+    /// The error for this status; `proxy` is the one that forwarded the request. With a proxy, 407 is about the
+    /// proxy's credentials, not about the server.
     pub(crate) fn refusal(&self, proxy: Option<&PlainProxy>) -> Error {
         if let (407, Some(PlainProxy(proxy))) = (self.status, proxy) {
             let (status, reason) = (self.status, self.reason.clone());
@@ -203,7 +204,7 @@ impl Answer {
     }
 }
 
-/// A `Location` as a URL has it. Its bytes are kept, whatever their encoding is.
+/// A `Location` in the form of a URL. Its bytes are kept, whatever their encoding.
 fn place_text(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
@@ -227,11 +228,11 @@ fn field(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// The range that an answer says it brings; nothing where two fields contradict each other.
+/// The range that a response claims to contain; `None` if two fields contradict each other.
 fn content_range_of(headers: &HeaderMap, status: u16) -> Option<ContentRange> {
     let told = headers.get(header::CONTENT_RANGE);
     let contradicts_itself = headers.get_all(header::CONTENT_RANGE).iter().any(|value| Some(value) != told);
-    // In several parts, each has a head of its own in the body (RFC 9110, section 15.3.7.2).
+    // In a multipart response, each part has a head of its own in the body (RFC 9110, section 15.3.7.2).
     let is_multipart = field(headers, header::CONTENT_TYPE).is_some_and(|kind| {
         kind.trim_start().get(..MULTIPART.len()).is_some_and(|start| start.eq_ignore_ascii_case(MULTIPART))
     });

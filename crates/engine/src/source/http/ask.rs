@@ -1,5 +1,5 @@
-//! A request that belongs to no session: one question, its redirects followed, over connections that are made
-//! for it. For what only looks ([`crate::inspect`]).
+//! A request outside any session: a single request with its redirects, over connections made just for it. Used
+//! by [`crate::inspect`].
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -22,7 +22,7 @@ use crate::source::http::network::Network;
 use crate::source::http::request::{self, no_answer};
 use crate::source::redirect_rules;
 
-/// What is asked.
+/// The request.
 pub(crate) struct Question<'a> {
     pub(crate) url: &'a Url,
     pub(crate) origin: Origin,
@@ -30,20 +30,20 @@ pub(crate) struct Question<'a> {
     pub(crate) piece: Piece,
 }
 
-/// What was answered, redirects aside.
+/// The response after redirects.
 pub(crate) struct Answered {
-    /// Where the answer came from.
+    /// The URL that the response came from.
     pub(crate) url: Url,
     pub(crate) redirects: u32,
     pub(crate) answer: Answer,
     pub(crate) response: Response<Incoming>,
 }
 
-/// Asks, and follows redirects.
+/// Sends the request and follows redirects.
 ///
 /// # Errors
-/// What kept the server from answering, or a redirect that is not followed. An answer that is an error is
-/// an answer.
+/// Whatever kept the server from responding, or a redirect that is not followed. An error status is not an
+/// error here.
 pub(crate) async fn ask(network: &Network, question: Question<'_>) -> Result<Answered> {
     let own = question.origin;
     let piece = Arc::new(question.piece);

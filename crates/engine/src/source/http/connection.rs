@@ -1,4 +1,4 @@
-//! An open connection, HTTP/1.1 or HTTP/2, and how requests go over it.
+//! An open HTTP/1.1 or HTTP/2 connection, and how requests are sent over it.
 
 use std::cell::Cell;
 use std::io;
@@ -18,14 +18,14 @@ use crate::message::Protocol;
 use crate::source::http::heads::{Expected, HEAD_BYTES_MAX, Heads};
 use crate::source::http::network::{Connected, PlainProxy};
 
-/// A head with more fields than this is refused.
+/// The maximum number of fields in a head.
 const HEAD_FIELDS_MAX: usize = 200;
-/// What one read takes at most. Fewer, larger reads cost less; memory is this much a connection.
+/// The maximum size of a read. Fewer, larger reads cost less; each connection needs this much memory.
 const READ_BYTES_MAX: usize = 256 << 10;
-/// Flow control windows of HTTP/2. The connection's holds what all streams may have under way.
+/// HTTP/2 flow control windows. The connection's window covers the data in flight on all streams.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
-/// A dead HTTP/2 connection is noticed by a PING that nobody answers.
+/// A dead HTTP/2 connection is detected by an unanswered PING.
 const PING_EVERY: Duration = Duration::from_secs(10);
 const PING_WITHIN: Duration = Duration::from_secs(10);
 
@@ -50,7 +50,7 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
 }
 
 impl Connection {
-    /// Begins HTTP on a connection.
+    /// Starts HTTP on a connection.
     pub(crate) async fn open(connected: Connected) -> Result<Self> {
         match connected.protocol {
             Protocol::Http1 => {
@@ -60,12 +60,12 @@ impl Connection {
                     .max_buf_size(READ_BYTES_MAX)
                     .max_headers(HEAD_FIELDS_MAX)
                     .max_header_size(HEAD_BYTES_MAX)
-                    // Some servers look for `Host` in this case.
+                    // Some servers expect `Host` in title case.
                     .title_case_headers(true)
                     .handshake(io)
                     .await
                     .map_err(|source| broken(&source))?;
-                // Its errors reach whoever waits for an answer.
+                // Its errors reach whoever waits for a response.
                 tokio::task::spawn_local(async move { connection.await.ok() });
                 Ok(Self::Http1 { sender, plain_proxy: connected.plain_proxy, head })
             }
@@ -108,8 +108,8 @@ impl Connection {
         }
     }
 
-    /// Whether a request that failed over it may have met a connection that the server was closing
-    /// because nothing had been asked for a while, or enough. That is no failure of the request.
+    /// Whether a request may have failed because the server was just closing the connection, as idle or after
+    /// enough requests. That is not a failure of the request.
     pub(crate) fn may_have_been_closing(&self, is_fresh: bool) -> bool {
         match self {
             Self::Http1 { .. } => !is_fresh,
@@ -117,7 +117,7 @@ impl Connection {
         }
     }
 
-    /// Another handle on the same connection, if it can carry several requests at once.
+    /// Another handle to the same connection, if it can carry several requests at once.
     pub(crate) fn share(&self) -> Option<Self> {
         match self {
             Self::Http1 { .. } => None,
@@ -127,7 +127,7 @@ impl Connection {
         }
     }
 
-    /// Waits until the connection takes a request, and sends it.
+    /// Waits until the connection is ready, then sends the request.
     pub(crate) async fn send(&mut self, request: Request<Body>) -> Result<Response<Incoming>> {
         let sent = match self {
             Self::Http1 { sender, head, .. } => match sender.ready().await {
@@ -152,7 +152,7 @@ impl Connection {
 
 const CLOSED_EARLY: &str = "closed before the answer was complete";
 
-/// What a failure of hyper means to us.
+/// Converts a hyper error.
 pub(crate) fn broken(source: &hyper::Error) -> Error {
     if source.is_parse() {
         let what = if source.is_parse_too_large() {
@@ -175,7 +175,7 @@ pub(crate) fn broken(source: &hyper::Error) -> Error {
     let mut cause = std::error::Error::source(source);
     while let Some(inner) = cause {
         if let Some(io) = inner.downcast_ref::<io::Error>() {
-            // What the decoder of chunks says; a connection that breaks says otherwise.
+            // From the chunk decoder; a broken connection has other kinds.
             if matches!(io.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) {
                 return Error::new(ErrorKind::Protocol, format!("the body of the server's answer is not HTTP ({io})"));
             }
@@ -201,7 +201,7 @@ pub(crate) fn broken(source: &hyper::Error) -> Error {
     }
 }
 
-/// A stream, or its whole connection, that one side has given up.
+/// The error for a stream, or its whole connection, that one side aborted.
 fn broken_stream(error: &h2::Error) -> Error {
     let reason = error.reason().unwrap_or(h2::Reason::NO_ERROR);
     let what = match (error.is_remote(), error.is_go_away()) {
@@ -213,7 +213,7 @@ fn broken_stream(error: &h2::Error) -> Error {
         .with_source(h2::Error::from(reason))
 }
 
-/// RFC 9113, section 7.
+/// Error code names from RFC 9113, section 7.
 fn reason_name(reason: h2::Reason) -> String {
     match reason {
         h2::Reason::NO_ERROR => "NO_ERROR".to_owned(),
@@ -228,8 +228,8 @@ fn reason_name(reason: h2::Reason) -> String {
     }
 }
 
-/// Whether a server has said that it serves this over the other protocol only: HTTP_1_1_REQUIRED (RFC
-/// 9113, section 7), or no_application_protocol (RFC 7301, section 3.2) where HTTP/1.1 was offered.
+/// Whether a server said that it serves this only over the other protocol: HTTP_1_1_REQUIRED (RFC 9113, section
+/// 7), or no_application_protocol (RFC 7301, section 3.2) where HTTP/1.1 was offered.
 pub(crate) fn wants_other_protocol(error: &Error) -> bool {
     let is_http1_required =
         find::<h2::Error>(error).is_some_and(|error| error.reason() == Some(h2::Reason::HTTP_1_1_REQUIRED));

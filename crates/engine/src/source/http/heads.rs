@@ -1,6 +1,5 @@
-//! A connection whose answers' heads are mended ([`head`]) before HTTP is read from it. A client that
-//! sends one request at a time knows where heads begin: behind each request. What follows a head is
-//! passed through.
+//! A connection that mends the heads of responses ([`head`]) before HTTP is parsed. With one request at a time,
+//! the client knows where heads begin: after each request. What follows a head is passed through.
 
 use std::cell::Cell;
 use std::io;
@@ -12,12 +11,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::http::head;
 
-/// A head larger than this is refused while it is read.
+/// A head larger than this is refused while being read.
 pub(crate) const HEAD_BYTES_MAX: usize = 64 << 10;
-/// What is read at once of a head that comes in parts.
+/// How much to read at once of a head that arrives in parts.
 const READ_BYTES: usize = 4096;
 
-/// Says that a request is sent, so that a head is what comes next.
+/// Signals that a request was sent, so that a head comes next.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Expected(Rc<Cell<bool>>);
 
@@ -27,15 +26,15 @@ impl Expected {
     }
 }
 
-/// A stream of answers with heads that every parser takes.
+/// A stream of responses whose heads every parser accepts.
 pub(crate) struct Heads<S> {
     stream: S,
     expected: Expected,
-    /// A head that has come in part.
+    /// A head that has arrived in part.
     partial: Vec<u8>,
-    /// So much of it was looked through for its end.
+    /// How much of it was searched for its end.
     searched: usize,
-    /// What is to be handed on, from `at`.
+    /// Bytes to return next, from `at`.
     ready: Vec<u8>,
     at: usize,
 }
@@ -45,7 +44,7 @@ impl<S: AsyncRead + Unpin> Heads<S> {
         Self { stream, expected, partial: Vec::new(), searched: 0, ready: Vec::new(), at: 0 }
     }
 
-    /// A head that comes whole and plain, as nearly all do, goes where it was read to.
+    /// Fast path for a head that arrives whole and plain, as nearly all do: it stays where it was read.
     fn poll_plain(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
@@ -66,7 +65,7 @@ impl<S: AsyncRead + Unpin> Heads<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// More of a head that came in part; all of it is ready if it has ended.
+    /// Reads more of a partial head; the whole head is ready once it has ended.
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             if let Some(end) = head::end(&self.partial, self.searched) {
@@ -79,7 +78,7 @@ impl<S: AsyncRead + Unpin> Heads<S> {
                 ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
             }
             if buf.filled().is_empty() {
-                // It is too long, or breaks off: whoever reads HTTP says so.
+                // It is too long or ends early: the HTTP parser reports it.
                 self.pass_on();
                 return Poll::Ready(Ok(()));
             }
@@ -94,7 +93,7 @@ impl<S: AsyncRead + Unpin> Heads<S> {
         self.at = 0;
         self.searched = 0;
         if is_interim {
-            // The one that counts comes behind it.
+            // The final head comes after it.
             self.partial.drain(..end);
             return Ok(());
         }
@@ -178,7 +177,7 @@ mod tests {
 
     use super::*;
 
-    /// What is read of two answers that come in parts of this size.
+    /// What is read of two responses that arrive in parts of this size.
     async fn read_in_parts(size: usize) -> Vec<String> {
         let (mut server, client) = duplex(1 << 16);
         let expected = Expected::default();

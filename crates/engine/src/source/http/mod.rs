@@ -1,5 +1,5 @@
-//! HTTP: connections with their TLS and proxies, requests, redirects and answers. What their fields say is
-//! read in [`crate::http`].
+//! HTTP: connections with TLS and proxies, requests, redirects and responses. [`crate::http`] parses the
+//! fields.
 
 pub(crate) mod answer;
 pub(crate) mod ask;

@@ -1,4 +1,4 @@
-//! How a connection is made: name lookup, happy eyeballs, proxies, TLS. Shared by all workers.
+//! How connections are made: name lookup, happy eyeballs, proxies, TLS. Shared by all workers.
 
 use std::env;
 use std::error::Error as StdError;
@@ -25,7 +25,7 @@ use crate::source::http::resolve::{Resolve, ResolveError, ResolveService};
 use crate::source::http::stream::BoxStream;
 use crate::source::http::tls::{Tls, handshake_error};
 
-/// Everything that connections of one profile have in common.
+/// What all connections of one profile share.
 pub(crate) struct Network {
     pub(crate) options: HttpOptions,
     pub(crate) limit: Arc<RateLimit>,
@@ -34,11 +34,11 @@ pub(crate) struct Network {
     resolver: ResolveService,
 }
 
-/// A connection before HTTP begins.
+/// A connection before HTTP starts.
 pub(crate) struct Connected {
     pub(crate) stream: BoxStream,
     pub(crate) protocol: Protocol,
-    /// Requests go to a plain HTTP proxy, which wants whole URLs (and maybe credentials).
+    /// Requests go to a plain HTTP proxy, which expects absolute URLs (and possibly credentials).
     pub(crate) plain_proxy: Option<PlainProxy>,
 }
 
@@ -53,12 +53,12 @@ impl Network {
         Ok(Self { options, limit, tls, proxies, resolver: ResolveService(resolver) })
     }
 
-    /// One of the same session whose connections are made in another way.
+    /// A network of the same session with another connection profile.
     pub(crate) fn of_profile(&self, profile: &Profile) -> Result<Self> {
         Self::new(profile.over(&self.options), Arc::clone(&self.limit), Arc::clone(&self.resolver.0))
     }
 
-    /// Connects, within the connection timeout. Where there is a proxy, it is the only way.
+    /// Connects within the connection timeout. If a proxy is set, it is the only way.
     pub(crate) async fn connect(&self, origin: &Origin, alpn: Alpn) -> Result<Connected> {
         let limit = self.options.connect_timeout;
         let proxy = self.proxies.of(origin);
@@ -106,8 +106,8 @@ impl Network {
         connector
     }
 
-    /// Connects through a proxy. A plain request is sent to a proxy that speaks HTTP as it is,
-    /// everything else goes through a tunnel.
+    /// Connects through a proxy. Plain requests go to an HTTP proxy as they are, everything else through a
+    /// tunnel.
     async fn through(&self, proxy: &Proxy, origin: &Origin) -> Result<BoxStream> {
         let destination = match proxy.kind() {
             Kind::Http | Kind::Https => {
@@ -124,7 +124,7 @@ impl Network {
         socks::open(stream, proxy, origin, &destination).await
     }
 
-    /// Connects to a proxy itself, with TLS if its URL says https.
+    /// Connects to the proxy itself, with TLS if its URL is https.
     async fn reach(&self, proxy: &Proxy, origin: &Origin) -> Result<BoxStream> {
         let stream = self.connector().call(proxy.at()).await.map_err(|source| {
             let why = match (find::<ResolveError>(&source), find::<io::Error>(&source)) {
@@ -150,7 +150,7 @@ impl Network {
         Ok(stream)
     }
 
-    /// What a SOCKS proxy is asked for: the name as it is, or its address if it is looked up here.
+    /// The destination for a SOCKS proxy: the name as it is, or its address if names are looked up here.
     async fn destination(&self, origin: &Origin, is_looked_up_here: bool) -> Result<Destination> {
         let bare = origin.host.trim_start_matches('[').trim_end_matches(']');
         if let Ok(address) = bare.parse() {
@@ -197,13 +197,13 @@ fn unresolved(origin: &Origin, why: &io::Error) -> Error {
     Error::new(ErrorKind::Resolve, text)
 }
 
-/// The system says "failed to lookup address information: Name or service not known".
+/// Shortens the system's "failed to lookup address information: Name or service not known".
 fn lookup_words(error: &io::Error) -> String {
     let text = error.to_string();
     text.rsplit(": ").next().unwrap_or(&text).to_lowercase()
 }
 
-/// A duration for people.
+/// A human-readable duration.
 pub(crate) fn seconds(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     if seconds.fract() == 0.0 { format!("{seconds} s") } else { format!("{seconds:.1} s") }

@@ -13,14 +13,14 @@ use crate::evidence::Evidence;
 use crate::message::{Fetch, FetchKind, Protocol};
 use crate::source::http::network::{Network, PlainProxy, seconds};
 
-/// Fields of the user's that any origin may see; everything else stays with the one it is for.
+/// The user's fields that any origin may see; all others go only to the origin that they are for.
 const HARMLESS: [HeaderName; 4] = [header::ACCEPT, header::ACCEPT_LANGUAGE, header::USER_AGENT, header::CACHE_CONTROL];
 
-/// Conditions are the engine's: those of a user would be about another version.
+/// Only the engine sets conditions: those of the user would be about another version.
 const CONDITIONS: [HeaderName; 4] =
     [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE];
 
-/// The request for this transfer over this sort of connection.
+/// The request of this transfer for this kind of connection.
 pub(crate) fn build(
     network: &Network,
     fetch: &Fetch,
@@ -48,7 +48,7 @@ pub(crate) fn build(
     }
     add_given(headers, network, fetch);
     add_credentials(headers, fetch, proxy);
-    // Decoding on the way would break offsets, lengths and digests.
+    // Decoding in transit would break offsets, lengths and digests.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.remove(header::RANGE);
     headers.remove(header::IF_RANGE);
@@ -70,7 +70,7 @@ pub(crate) fn build(
     Ok(request)
 }
 
-/// What the session, the job and redirects give, as far as it may go to this origin.
+/// Adds the fields of the session, the job and redirects that this origin may see.
 fn add_given(headers: &mut HeaderMap, network: &Network, fetch: &Fetch) {
     headers.insert(header::USER_AGENT, network.options.user_agent.clone());
     headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
@@ -80,7 +80,7 @@ fn add_given(headers: &mut HeaderMap, network: &Network, fetch: &Fetch) {
         }
     }
     if let Some(own) = &fetch.headers {
-        // Of one name, those of the job replace those of the session.
+        // The job's fields replace the session's fields of the same name.
         for name in own.keys().filter(|name| !CONDITIONS.contains(name)) {
             headers.remove(name);
             for value in own.get_all(name) {
@@ -106,7 +106,7 @@ fn add_credentials(headers: &mut HeaderMap, fetch: &Fetch, proxy: Option<&PlainP
     }
 }
 
-/// What a server is to answer with 304 if the file has not changed (RFC 9110, section 13.1).
+/// The condition for a 304 response if the file has not changed (RFC 9110, section 13.1).
 fn condition(held: &Evidence) -> Option<(HeaderName, HeaderValue)> {
     let (name, value) = match (&held.etag, &held.last_modified) {
         (Some(tag), _) => (header::IF_NONE_MATCH, tag.to_string()),
@@ -126,7 +126,7 @@ fn host_field(fetch: &Fetch) -> Result<HeaderValue> {
         .map_err(|source| Error::new(ErrorKind::Usage, "the host of the URL cannot be used").with_source(source))
 }
 
-/// The user's own cookies, and those that redirects have set.
+/// The user's own cookies and those set by redirects.
 fn with_given(given: Option<&HeaderValue>, set: &HeaderValue) -> HeaderValue {
     let both = given.map(|given| [given.as_bytes(), b"; ", set.as_bytes()].concat());
     let mut value = both.and_then(|both| HeaderValue::from_bytes(&both).ok()).unwrap_or_else(|| set.clone());
@@ -150,7 +150,7 @@ fn credentials(url: &Url) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// The head of an answer did not come within this time.
+/// The error for a response head that did not arrive in time.
 pub(crate) fn no_answer(limit: Duration) -> Error {
     let text = format!("no answer came for {}", seconds(limit));
     Error::new(ErrorKind::Stalled, text).with_advice(Advice::RunAgainOrRaiseResponseTimeout)

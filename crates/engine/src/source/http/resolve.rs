@@ -10,14 +10,14 @@ use std::task::{Context, Poll};
 use hyper_util::client::legacy::connect::dns::Name;
 use tower_service::Service;
 
-/// The addresses of a host, once they are known.
+/// The future addresses of a host.
 pub type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
-/// Looks host names up. The ports of the addresses do not matter.
+/// Looks up host names. The ports of the addresses are ignored.
 ///
-/// A lookup may take as long as it likes: the connection timeout and an interrupt bound the wait.
+/// A lookup may take any time: the connection timeout and an interrupt bound the wait.
 pub trait Resolve: Send + Sync + 'static {
-    /// Begins a lookup.
+    /// Starts a lookup.
     fn resolve(&self, host: &str) -> Resolving;
 }
 
@@ -32,11 +32,11 @@ impl Resolve for SystemResolver {
     }
 }
 
-/// Our trait as the service that hyper-util's connector wants.
+/// Adapts our trait to the service that hyper-util's connector expects.
 #[derive(Clone)]
 pub(crate) struct ResolveService(pub(crate) Arc<dyn Resolve>);
 
-/// A lookup that failed, so that it can be told from a failed connection.
+/// A failed lookup, distinct from a failed connection.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct ResolveError(#[source] pub(crate) io::Error);

@@ -1,8 +1,8 @@
-//! The bytes of a connection, plain, through a proxy or within TLS.
+//! The byte stream of a connection: plain, through a proxy, or inside TLS.
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// A connection's bytes, whatever is below.
+/// A connection's byte stream, whatever is below.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}

@@ -1,5 +1,5 @@
-//! Creates directories below a root one by one, each opened from the one before, so that a symlink
-//! that somebody planted leads nowhere. No state; runs on whichever thread calls.
+//! Creates directories below a root one by one, each opened relative to its parent, so that a planted symlink
+//! leads nowhere. No state; runs on the caller's thread.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,14 +10,14 @@ use std::path::{Component, Path};
 use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
 use rustix::io::{Errno, retry_on_intr};
 
-/// How a directory is opened only to go on from it; on Linux this needs no right to list it.
+/// Flags for opening a directory only to descend from it; on Linux this needs no permission to list it.
 #[cfg(target_os = "linux")]
 const STEP: OFlags = OFlags::PATH;
 #[cfg(not(target_os = "linux"))]
 const STEP: OFlags = OFlags::RDONLY;
 
-/// Creates `root` with its parents (symlinks there are the user's business), then `relative` below
-/// it, which may only have plain names.
+/// Creates `root` with its parents (where symlinks are the user's choice), then `relative` below it, which may
+/// contain only plain names.
 pub(super) fn create(root: &Path, relative: &Path) -> io::Result<()> {
     let root = or_here(root);
     fs::create_dir_all(root)?;
@@ -36,7 +36,7 @@ pub(super) fn create(root: &Path, relative: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The nearest directory above `path`, or itself, that exists.
+/// The nearest existing directory: `path` itself or one above it.
 pub(super) fn nearest(path: &Path) -> &Path {
     let exists = |path: &&Path| or_here(path).is_dir();
     or_here(path.ancestors().find(exists).unwrap_or(path))

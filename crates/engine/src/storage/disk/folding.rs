@@ -1,15 +1,15 @@
-//! Whether a directory folds names: takes `AbC` and `aBc`, or two Unicode forms of `é`, for one name, as
-//! vfat, exFAT, and directories of ext4 that were made so. A file is made to see it.
+//! Finds out whether a directory folds names: treats `AbC` and `aBc`, or two Unicode forms of `é`, as one name,
+//! as vfat, exFAT and case-insensitive ext4 directories do. Creates a file to find out.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// The same name in another case, and with its last letter in two characters.
+/// The same name in another case, and with its last letter as two characters.
 const NAME: &str = "names-Aa-\u{e9}";
 const OTHERS: [&str; 2] = ["names-aA-\u{e9}", "names-Aa-e\u{301}"];
 
-/// Whether names may be folded in this directory of ours; where that cannot be seen, they may.
+/// Whether names may be folded in this directory of ours; true if that cannot be determined.
 pub(super) fn folds_names(directory: &Path) -> bool {
     let probe = directory.join(NAME);
     let mut options = OpenOptions::new();
@@ -18,7 +18,7 @@ pub(super) fn folds_names(directory: &Path) -> bool {
         return true;
     }
     let folds = OTHERS.iter().any(|other| fs::symlink_metadata(directory.join(other)).is_ok());
-    // One that stays is found again the next time.
+    // If it stays, it is reused next time.
     let _ = fs::remove_file(&probe);
     folds
 }

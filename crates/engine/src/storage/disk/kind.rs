@@ -1,6 +1,6 @@
-//! What kind of file system a directory lies on: which names and lengths of files it takes. Known ones
-//! are known by their number (`statfs(2)`); those that may be anything (FUSE, shares of a virtual
-//! machine) are tried. No state; it runs once at the beginning of a session and once for a large file.
+//! Which names and file lengths a directory's file system accepts. Known file systems are recognised by their
+//! number (`statfs(2)`); those that may be anything (FUSE, shares of a virtual machine) are probed. No state;
+//! runs once at the start of a session and once for a large file.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -9,9 +9,9 @@ use std::path::Path;
 
 use super::dirs::nearest;
 
-/// The longest name that is tried: no file system here takes longer ones.
+/// The longest name to try: no file system here accepts longer ones.
 const NAME_BYTES_MAX: usize = 255;
-/// A name with everything that Windows refuses.
+/// A name with every character that Windows refuses.
 const ODD_NAME: &str = ".towline-names-?*\"<>|";
 
 const MSDOS: u64 = 0x4d44;
@@ -20,8 +20,8 @@ const OF_WINDOWS: [u64; 7] = [MSDOS, 0x2011_BAB0, 0x7366_746E, 0x5346_544E, 0xFF
 /// FUSE, 9P, VirtualBox's shared folders.
 const ANYTHING: [u64; 3] = [0x6573_5546, 0x0102_1997, 0x786F_4256];
 
-/// The longest name that a directory takes, in bytes. `statvfs` only guesses it for file systems that
-/// encrypt names, so names are looked up until one is not too long.
+/// The longest accepted name, in bytes. `statvfs` only estimates it for file systems that encrypt names, so
+/// names are looked up until one is not too long.
 pub(super) fn name_bytes_max(directory: &Path) -> usize {
     let directory = nearest(directory);
     let is_too_long = |length: usize| {
@@ -42,7 +42,7 @@ pub(super) fn name_bytes_max(directory: &Path) -> usize {
     taken
 }
 
-/// Whether a directory takes names with every character but `/` and NUL.
+/// Whether a directory accepts names with every character except `/` and NUL.
 pub(super) fn takes_any_name(directory: &Path) -> bool {
     let directory = nearest(directory);
     match number_of(directory) {
@@ -52,7 +52,7 @@ pub(super) fn takes_any_name(directory: &Path) -> bool {
     }
 }
 
-/// The longest file that a directory takes, where that is known to be short.
+/// The longest file that a directory can hold, if it has a known low limit.
 pub(super) fn file_bytes_max(directory: &Path) -> Option<u64> {
     number_of(nearest(directory)).filter(|number| *number == MSDOS).map(|_| u64::from(u32::MAX))
 }
@@ -61,7 +61,7 @@ fn takes(path: &Path) -> io::Result<bool> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
     match options.open(path) {
-        // Another process is trying it at this moment.
+        // Another process is probing it right now.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(true),
         opened => drop(opened?),
     }
@@ -73,7 +73,7 @@ fn takes(path: &Path) -> io::Result<bool> {
 
 #[cfg(target_os = "linux")]
 fn number_of(directory: &Path) -> Option<u64> {
-    // The kernel's numbers have 32 bits; a platform may give them a sign.
+    // The kernel's numbers have 32 bits; some platforms sign-extend them.
     rustix::fs::statfs(directory).ok().map(|found| found.f_type as u64 & 0xFFFF_FFFF)
 }
 

@@ -1,17 +1,17 @@
-//! What a file system turned out not to do, and what that costs. Each is said once in a session.
-//! Shared by the storage and its open files; any thread may meet one.
+//! Records what a file system turned out not to support, and what that costs. Each limit is reported once per
+//! session. Shared by the storage and its open files; any thread may hit one.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use parking_lot::Mutex;
 
-/// A call that a file system refuses, without which the work goes on.
+/// A call that a file system refuses, without which the work can continue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Limit {
-    /// Neither `flock` nor locks of open file descriptions.
+    /// Neither `flock` nor open file description locks.
     Locks,
-    /// Bringing a file to the disk.
+    /// Syncing a file.
     Sync,
 }
 
@@ -27,7 +27,7 @@ impl Limit {
     }
 }
 
-/// Those that were met.
+/// The limits hit so far.
 #[derive(Debug, Default)]
 pub(crate) struct Limits(Mutex<Met>);
 
@@ -38,7 +38,7 @@ struct Met {
 }
 
 impl Limits {
-    /// One was met at `path`.
+    /// Records a limit hit at `path`.
     pub(crate) fn met(&self, limit: Limit, path: &Path) {
         let mut met = self.0.lock();
         if met.said.insert(limit) {
@@ -46,7 +46,7 @@ impl Limits {
         }
     }
 
-    /// What is to be said now.
+    /// Takes the warnings not reported yet.
     pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unsaid)
     }

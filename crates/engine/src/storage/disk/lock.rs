@@ -1,8 +1,7 @@
-//! Locks on files of ours, so that two processes do not work on one. `flock` is what every local file
-//! system has; some network file systems and containers have only locks of open file descriptions
-//! (`fcntl`), which mean the same; a few have neither, and there a lock file tells the processes of one
-//! machine apart. A process has one kind: where one has `flock` and another, in a
-//! container, has not, they do not exclude each other.
+//! Locks on our files, so that two processes do not work on the same one. Every local file system has `flock`;
+//! some network file systems and containers have only open file description locks (`fcntl`), which work the
+//! same; a few have neither, and there a lock file separates the processes of one machine. A process uses one
+//! kind: if one process has `flock` and another, in a container, does not, they do not exclude each other.
 
 mod beside;
 mod description;
@@ -18,34 +17,34 @@ pub(crate) use self::description::has_range_locks;
 use self::description::is_none;
 use super::limits::{Limit, Limits};
 
-/// What is asked for.
+/// The kind of lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lock {
-    /// Nobody else may have one.
+    /// Nobody else may hold one.
     Exclusive,
-    /// Others may have a shared one.
+    /// Others may hold a shared one.
     Shared,
 }
 
-/// A lock that is held. It goes with the open file or, where it is a file of its own, when this is dropped.
+/// A held lock. It ends with the open file or, if it is a lock file, when this is dropped.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Held(Option<beside::LockFile>);
 
 impl Held {
-    /// Gives it up before the file is closed.
+    /// Releases the lock before the file is closed.
     pub(crate) fn release(&self, file: &File) {
         if self.0.is_none() && retry_on_intr(|| flock(file, FlockOperation::Unlock)).is_err() {
-            // Closing the file does it as well.
+            // Closing the file releases it as well.
             let _ = description::unlock(file);
         }
     }
 }
 
-/// Takes a lock on the open file at `path`.
+/// Locks the open file at `path`.
 ///
 /// # Errors
-/// `WouldBlock` if somebody else has one that excludes it; its text says who, where that is known.
+/// `WouldBlock` if somebody else holds a conflicting lock; the message names the holder if known.
 pub(crate) fn try_lock(file: &File, path: &Path, lock: Lock, limits: &Limits) -> io::Result<Held> {
     let operation = match lock {
         Lock::Exclusive => FlockOperation::NonBlockingLockExclusive,

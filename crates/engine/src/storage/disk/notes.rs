@@ -1,6 +1,5 @@
-//! A note on a finished file about where it came from, as an extended attribute. File systems
-//! without attributes, or with too little room for this one, simply keep none. No state; runs on
-//! whichever thread calls.
+//! Stores a note about where a finished file came from in an extended attribute. File systems without
+//! attributes, or with too little space for this one, store none. No state; runs on the caller's thread.
 
 #[cfg(target_os = "linux")]
 pub(super) use self::linux::{read, write};
@@ -19,11 +18,11 @@ mod linux {
 
     const NAME: &CStr = c"user.towline.origin";
 
-    /// The longest note that is written or read.
+    /// The size limit of a note.
     const NOTE_BYTES_MAX: usize = 4096;
 
-    /// Replaces the note. What is empty, too long or refused, in whichever way, leaves none, rather than an
-    /// old one that would be taken for this content's.
+    /// Replaces the note. If the new note is empty, too long or refused, none is left, because an old one would
+    /// be taken for this content's.
     pub(in super::super) fn write(file: &File, note: &[u8]) -> io::Result<()> {
         let is_kept = !note.is_empty()
             && note.len() <= NOTE_BYTES_MAX
@@ -33,14 +32,14 @@ mod linux {
 
     fn remove(file: &File) -> io::Result<()> {
         let removed = retry_on_intr(|| fremovexattr(file, NAME));
-        // It counts whether there is one now, not what the call says.
+        // What counts is whether there is a note now, not what the call returned.
         match fgetxattr(file, NAME, &mut [0; 0]) {
             Ok(1..) => removed.map_err(io::Error::from),
             _ => Ok(()),
         }
     }
 
-    /// The note on the file at `path`, not following a symlink.
+    /// The note of the file at `path`; does not follow a symlink.
     pub(in super::super) fn read(path: &Path) -> Option<Vec<u8>> {
         let mut note = vec![0_u8; NOTE_BYTES_MAX];
         let len = lgetxattr(path, NAME, note.as_mut_slice()).ok()?;

@@ -1,5 +1,5 @@
-//! A partial file on the disk and the lock that makes it ours. It owns the open file; the lock ends
-//! with it. Workers write through it, the committer syncs and finishes it, all through `&self`.
+//! A partial file on disk and the lock that makes it ours. Owns the open file; the lock ends with it. Workers
+//! write through it, the committer syncs and finishes it, all through `&self`.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
@@ -19,51 +19,50 @@ use super::{notes, sync, writeback};
 use crate::failpoint;
 use crate::storage::{OpenPart, PartFile, Stat};
 
-/// How often a name is opened again because its file went away before the lock was ours.
+/// How often to reopen a name because its file went away before we got the lock.
 const OPEN_TRIES_MAX: u32 = 16;
 
-/// How a file system says that it makes no file longer.
+/// The errors of file systems that cannot extend a file.
 const ONLY_SHORTENS: [i32; 4] = [libc::EPERM, libc::EINVAL, libc::ENOSYS, libc::EOPNOTSUPP];
 
-/// So many holes are told apart at most; behind them all counts as one.
+/// The most holes to list; everything after them counts as one hole.
 const HOLES_MAX: usize = 1 << 16;
 
 /// A locked partial file.
 #[derive(Debug)]
 pub(super) struct DiskPart {
     file: File,
-    /// None if nobody else can find it.
+    /// `None` if nobody else can find the file.
     lock: Option<Held>,
-    /// Where it was opened.
+    /// The path it was opened at.
     path: PathBuf,
     limits: Arc<Limits>,
     file_mode: u32,
-    /// Whether it was created with those permissions.
+    /// Whether it was created with the final permissions.
     has_file_mode: bool,
     is_finished: AtomicBool,
-    /// One writer at a time. The kernel's own lock on the file makes a second writer spin for as
-    /// long as the first copies, which costs the server's processor on a small machine: with two
-    /// workers 1.25 s against 1.0 s of CPU time a GiB.
+    /// One writer at a time. The kernel's own file lock makes a second writer spin while the first one copies,
+    /// which costs CPU time on a small machine: with two workers 1.25 s instead of 1.0 s per GiB.
     turn: parking_lot::Mutex<()>,
 }
 
 impl DiskPart {
-    /// Opens and locks the file at `path`; once finished it will have `file_mode`.
+    /// Opens and locks the file at `path`; once finished it gets `file_mode`.
     pub(super) fn open(path: &Path, mode: OpenPart, file_mode: u32, limits: &Arc<Limits>) -> io::Result<Self> {
         let mut options = OpenOptions::new();
-        // What comes new comes whole, and is finished at once.
+        // A new file arrives whole and is finished at once.
         let created_mode = if mode == OpenPart::New { file_mode } else { PRIVATE_MODE };
         options.read(true).write(true).mode(created_mode);
         match mode {
             OpenPart::New => options.create_new(true),
-            // Nothing is cut before the lock is held.
+            // Truncate nothing before the lock is held.
             OpenPart::Keep | OpenPart::Empty => options.create(true).truncate(false),
         };
         for _ in 0..OPEN_TRIES_MAX {
             let file = open_regular(&mut options, path)?;
             failpoint::reach("part-opened");
             let lock = try_lock(&file, path, Lock::Exclusive, limits)?;
-            // Between the two calls above, the holder before us may have published or removed it.
+            // Between the two calls above, the previous holder may have published or removed it.
             if is_same(&file, path)? {
                 if mode == OpenPart::Empty {
                     keep_private(&file)?;
@@ -86,13 +85,13 @@ impl DiskPart {
 }
 
 impl DiskPart {
-    /// A file without a name; what has none cannot be found, opened or locked by others.
+    /// Creates a file without a name, which others cannot find, open or lock.
     #[cfg(target_os = "linux")]
     pub(super) fn unnamed(directory: &Path, file_mode: u32, limits: &Arc<Limits>) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).mode(file_mode).custom_flags(libc::O_TMPFILE);
         let file = options.open(directory).map_err(|error| match error.raw_os_error() {
-            // File systems that cannot say the first, old kernels the second.
+            // File systems without support return the first, old kernels the others.
             Some(libc::EOPNOTSUPP | libc::EISDIR | libc::EINVAL) => io::Error::from(ErrorKind::Unsupported),
             _ => error,
         })?;
@@ -118,7 +117,7 @@ impl PartFile for DiskPart {
     fn link_to(&self, path: &Path) -> io::Result<()> {
         use std::os::fd::AsRawFd;
 
-        // The way that open(2) gives; the other one (AT_EMPTY_PATH) wants a capability.
+        // The method that open(2) describes; the alternative (AT_EMPTY_PATH) needs a capability.
         let ours = format!("/proc/self/fd/{}", self.file.as_raw_fd());
         Ok(rustix::fs::linkat(rustix::fs::CWD, ours, rustix::fs::CWD, path, rustix::fs::AtFlags::SYMLINK_FOLLOW)?)
     }
@@ -136,7 +135,7 @@ impl PartFile for DiskPart {
         let before_bytes = self.file.metadata()?.len();
         let allocated = reserve(&self.file, 0, len_bytes).and_then(|()| self.set_len(len_bytes));
         if allocated.is_err() {
-            // Gives back what was reserved until the disk was full; the first error is the one to tell.
+            // Release what was reserved before the disk was full; the first error is the one to report.
             let _ = self.file.set_len(before_bytes);
         }
         allocated
@@ -168,7 +167,7 @@ impl PartFile for DiskPart {
             }
             let start = match seek(&self.file, SeekFrom::Hole(position)) {
                 Ok(start) if start < len_bytes => start,
-                // One that cannot tell has none.
+                // A file system that cannot tell has no holes.
                 Ok(_) | Err(Errno::INVAL | Errno::NXIO | Errno::OPNOTSUPP) => break,
                 Err(errno) => return Err(errno.into()),
             };
@@ -183,7 +182,7 @@ impl PartFile for DiskPart {
 
     fn reserve(&self, offset: u64, len_bytes: u64) {
         let _turn = self.turn.lock();
-        // Whether there is room shows when it is written.
+        // Writing will show whether there is enough space.
         let _ = reserve(&self.file, offset, len_bytes);
     }
 
@@ -198,13 +197,13 @@ impl PartFile for DiskPart {
     fn finish(&self, note: &[u8]) -> io::Result<()> {
         let was_finished = self.is_finished.swap(true, Ordering::Relaxed);
         if self.has_file_mode && note.is_empty() && (!was_finished || self.lock.is_none()) {
-            // A new file has no note that would have to go.
+            // A new file has no note to remove.
             return Ok(());
         }
         if self.has_file_mode {
             return notes::write(&self.file, note);
         }
-        // File systems without modes refuse it in many ways; a file that is private longer is whole.
+        // File systems without modes refuse in many ways; a file that stays private is still complete.
         let _ = self.file.set_permissions(Permissions::from_mode(self.file_mode));
         notes::write(&self.file, note)
     }
@@ -219,7 +218,7 @@ impl PartFile for DiskPart {
 }
 
 impl Drop for DiskPart {
-    /// Closing would do, but not while a process that is just being started shares the descriptor.
+    /// Closing the file would suffice, unless a process being spawned shares the descriptor.
     fn drop(&mut self) {
         if let Some(lock) = self.lock.as_ref().filter(|_| !self.is_finished.load(Ordering::Relaxed)) {
             lock.release(&self.file);
@@ -227,7 +226,8 @@ impl Drop for DiskPart {
     }
 }
 
-/// Some file systems have no such call, or only shorten files by it: the last byte makes one longer.
+/// Some file systems lack this call, or only shorten files with it: then writing the last byte extends the
+/// file.
 fn set_len(file: &File, len_bytes: u64) -> io::Result<()> {
     let Err(error) = file.set_len(len_bytes) else { return Ok(()) };
     let is_refused = error.raw_os_error().is_some_and(|code| ONLY_SHORTENS.contains(&code));
@@ -251,8 +251,8 @@ fn is_same(file: &File, path: &Path) -> io::Result<bool> {
     Ok(open.dev() == named.dev() && open.ino() == named.ino())
 }
 
-/// Reserves blocks where the file system can. Writing zeros instead would cost as much as the
-/// download, so there is no such fallback.
+/// Reserves blocks where the file system can. The alternative, writing zeros, would cost as much as the
+/// download, so there is no fallback.
 #[cfg(target_os = "linux")]
 fn reserve(file: &File, offset: u64, len_bytes: u64) -> io::Result<()> {
     use rustix::fs::{FallocateFlags, fallocate};
@@ -260,7 +260,7 @@ fn reserve(file: &File, offset: u64, len_bytes: u64) -> io::Result<()> {
 
     match retry_on_intr(|| fallocate(file, FallocateFlags::empty(), offset, len_bytes)) {
         Err(errno @ (Errno::NOSPC | Errno::DQUOT)) => Err(errno.into()),
-        // It is no more than a reservation: without one, writing shows what is wrong.
+        // It is only a reservation: without one, writing reports any error.
         _ => Ok(()),
     }
 }
@@ -345,7 +345,7 @@ mod tests {
         Disk::new().rename(&path, &moved, false).unwrap();
         assert!(!part.is_at(&path).unwrap());
         assert!(part.is_at(&moved).unwrap());
-        // The name is free again, whoever holds the lock of the published file.
+        // The name is free again, even while somebody holds the lock of the published file.
         open(&path, OpenPart::Keep).unwrap();
     }
 
@@ -401,7 +401,7 @@ mod tests {
         fs::write(&taken, "mine").unwrap();
         let part = match Disk::new().create_unnamed(directory.path()) {
             Ok(part) => part,
-            // This file system has no such files, and the rest of the test says nothing.
+            // This file system has no unnamed files, so the rest of the test does not apply.
             Err(error) => return assert_eq!(error.kind(), ErrorKind::Unsupported),
         };
         part.write_at(b"content", 0).unwrap();
@@ -433,7 +433,7 @@ mod tests {
         disk.rename(&path, &moved, false).unwrap();
         match disk.note(&moved) {
             Some(note) => assert_eq!(note, b"where it came from"),
-            // This file system keeps no notes, and the rest of the test says nothing.
+            // This file system stores no notes, so the rest of the test does not apply.
             None => return,
         }
         symlink(&moved, &path).unwrap();

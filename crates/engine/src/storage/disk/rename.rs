@@ -1,9 +1,9 @@
-//! Renaming to a name that must be free. No state; the committer's and the opener's threads run it.
+//! Renames to a name that must be free. No state; runs on the committer's and the opener's threads.
 //!
-//! Three ways, each tried where the one before is refused: a rename that replaces nothing, a hard link,
-//! and a look followed by a plain rename. The last (exFAT, some FUSE file systems) cannot exclude a
-//! program that makes a file of this name between the two calls. A placeholder would not either, unless
-//! that program creates exclusively, and a kill would leave an empty file under a final name.
+//! There are three ways, each tried if the previous one is refused: a rename that does not replace, a hard
+//! link, and a check followed by a plain rename. The last one (exFAT, some FUSE file systems) races with a
+//! program that creates a file of this name between the two calls. A placeholder would not help unless that
+//! program creates exclusively, and a kill would leave an empty file under a final name.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -13,7 +13,7 @@ use std::path::Path;
 /// Renames unless `to` exists (`AlreadyExists`).
 pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match by_any_way(from, to) {
-        // A link whose other name stayed: it was stopped half-way, or the answer of a server was lost.
+        // A link whose old name stayed: it was interrupted halfway, or a server's reply was lost.
         Err(error) if error.kind() == ErrorKind::AlreadyExists && is_same(from, to) => remove(from),
         result => result,
     }
@@ -23,7 +23,7 @@ fn by_any_way(from: &Path, to: &Path) -> io::Result<()> {
     for way in [without_replacing, by_link] {
         match way(from, to) {
             Err(error) if is_final(&error) => return Err(error),
-            // Whatever else it says, another way may be open; what is really wrong, that tells as well.
+            // Whatever the error, another way may work; a real problem makes that one fail too.
             Err(_) => {}
             done => return done,
         }
@@ -48,7 +48,7 @@ fn without_replacing(_from: &Path, _to: &Path) -> io::Result<()> {
     Err(ErrorKind::Unsupported.into())
 }
 
-/// Lets two names change their files.
+/// Swaps the files of two names.
 #[cfg(target_os = "linux")]
 pub(super) fn exchange(one: &Path, other: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -62,10 +62,10 @@ pub(super) fn exchange(_one: &Path, _other: &Path) -> io::Result<()> {
     Err(ErrorKind::Unsupported.into())
 }
 
-/// A hard link fails if the name is taken. Stopped half-way it leaves both names.
+/// A hard link fails if the name is taken. If interrupted halfway, it leaves both names.
 fn by_link(from: &Path, to: &Path) -> io::Result<()> {
     match fs::hard_link(from, to) {
-        // Some file systems say that there is no such file when they mean no such call.
+        // Some file systems return "no such file" when they lack the call.
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(ErrorKind::Unsupported.into()),
         linked => linked?,
     }
@@ -79,7 +79,7 @@ fn remove(name: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether both are names of one file.
+/// Whether both names refer to the same inode.
 fn is_same(one: &Path, other: &Path) -> bool {
     let number = |path| fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()));
     number(one).is_some_and(|found| number(other) == Some(found))

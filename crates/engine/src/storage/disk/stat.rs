@@ -1,4 +1,4 @@
-//! What the file system says of a file, in our words.
+//! Converts the file system's metadata.
 
 use std::fs::Metadata;
 use std::io;

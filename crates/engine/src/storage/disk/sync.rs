@@ -1,5 +1,5 @@
-//! Bringing files and directories to the disk. A file system that has no such call is a limit that is
-//! said, and no error; one whose call fails is an error. No state; any thread runs it.
+//! Syncs files and directories. If a file system lacks the call, that is reported as a limit and is no error; a
+//! failed call is an error. No state; any thread runs it.
 
 use std::fs::File;
 use std::io;
@@ -7,13 +7,12 @@ use std::path::Path;
 
 use super::limits::{Limit, Limits};
 
-/// How file systems say that they have no such call (`fsync(2)`: `EINVAL`; FUSE and seccomp the others).
+/// Errors of file systems that lack the call (`fsync(2)`: `EINVAL`; FUSE and seccomp: the others).
 const NO_SUCH_CALL: [i32; 4] = [libc::EINVAL, libc::ENOSYS, libc::EOPNOTSUPP, libc::EPERM];
-/// Of a directory in addition: it may be closed to reading, and some network file systems refuse the
-/// descriptor.
+/// More errors for directories: they may be unreadable, and some network file systems refuse the descriptor.
 const NOT_OF_DIRECTORIES: [i32; 3] = [libc::EBADF, libc::EACCES, libc::EISDIR];
 
-/// The content of a file.
+/// Syncs a file's content.
 pub(crate) fn file(file: &File, path: &Path, limits: &Limits) -> io::Result<()> {
     match file.sync_data().or_else(|error| if has_no_call(&error) { file.sync_all() } else { Err(error) }) {
         Err(error) if has_no_call(&error) => {
@@ -24,15 +23,15 @@ pub(crate) fn file(file: &File, path: &Path, limits: &Limits) -> io::Result<()> 
     }
 }
 
-/// Whether a file system has `fsync`, without which SQLite does not work unless it is told.
+/// Whether a file system has `fsync`; without it, SQLite works only with syncing turned off.
 pub(crate) fn is_there(file: &File) -> bool {
     let is_refused = |error: &io::Error| has_no_call(error) || is_one_of(error, &NOT_OF_DIRECTORIES);
     !file.sync_all().is_err_and(|error| is_refused(&error))
 }
 
-/// The names in a directory.
+/// Syncs the names in a directory.
 ///
-/// Follows a symlink: the user's own directory may well be one, and a sync changes nothing.
+/// Follows a symlink: the user's own directory may be one, and a sync changes nothing.
 pub(crate) fn directory(path: &Path, limits: &Limits) -> io::Result<()> {
     match File::open(path).and_then(|directory| directory.sync_all()) {
         Err(error) if has_no_call(&error) || is_one_of(&error, &NOT_OF_DIRECTORIES) => {
@@ -43,7 +42,7 @@ pub(crate) fn directory(path: &Path, limits: &Limits) -> io::Result<()> {
     }
 }
 
-/// All of the file system that holds a directory.
+/// Syncs the whole file system that holds a directory.
 pub(super) fn file_system(path: &Path) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     match File::open(path).and_then(|directory| Ok(rustix::fs::syncfs(&directory)?)) {
@@ -53,7 +52,7 @@ pub(super) fn file_system(path: &Path) -> io::Result<()> {
     }
     #[cfg(not(target_os = "linux"))]
     let _ = path;
-    // All file systems of the machine; it never fails.
+    // Syncs all file systems of the machine; never fails.
     rustix::fs::sync();
     Ok(())
 }

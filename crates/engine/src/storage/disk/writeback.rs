@@ -1,6 +1,5 @@
-//! Asks the kernel to begin writing a stretch of a file to the disk, so that a later sync has
-//! little left to wait for. No state; runs on whichever thread calls. `sync_file_range(2)` has no safe
-//! wrapper among our dependencies.
+//! Asks the kernel to start writing a range of a file to disk, so that a later sync has little left to wait
+//! for. No state; runs on the caller's thread. `sync_file_range(2)` has no safe wrapper among our dependencies.
 
 use std::fs::File;
 
@@ -13,10 +12,10 @@ pub(super) fn start(file: &File, offset: u64, len_bytes: u64) {
         return;
     };
     if len_bytes == 0 {
-        return; // The kernel would take it for "to the end of the file".
+        return; // The kernel would read 0 as "to the end of the file".
     }
-    // SAFETY: the call takes no pointer, and the borrowed file keeps its descriptor open. What it
-    // returns is of no use: this is a hint, and a failed write shows up in the sync.
+    // SAFETY: the call takes no pointer, and the borrowed file keeps its descriptor open. The result is
+    // ignored: this is a hint, and a failed write shows up in the sync.
     let _ = unsafe { libc::sync_file_range(file.as_raw_fd(), offset, len_bytes, libc::SYNC_FILE_RANGE_WRITE) };
 }
 

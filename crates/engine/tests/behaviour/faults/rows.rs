@@ -1,4 +1,4 @@
-//! What the origin does wrong, and what has to come of it.
+//! The origin's faults and their expected results.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,26 +10,26 @@ use towline_origin::{
 use super::Expected::{self, Bytes, Fails, Untried};
 use super::{MOVED, NEW_SEED, PATH, SMALL};
 
-/// Longer than an answer is waited for.
+/// Longer than the response timeout.
 const TOO_LATE: Duration = Duration::from_millis(1200);
 
-/// A fault and what it has to come to.
+/// A fault and its expected results.
 pub(super) struct Row {
     pub(super) fault: String,
     /// In the order of [`super::Mode`].
     pub(super) expected: [Expected; 4],
-    /// What goes wrong with a resource of this size.
+    /// The faults of a resource of this size.
     pub(super) faults: Box<dyn Fn(u64) -> Vec<Rule> + Send + Sync>,
-    /// How the resource is, also in the earlier run.
+    /// Sets up the resource, in the earlier run too.
     pub(super) base: fn(Resource) -> Resource,
-    /// How it has become since.
+    /// Changes the resource after that run.
     pub(super) changed: fn(Resource) -> Resource,
-    /// What goes wrong with the server.
+    /// The faults of the server.
     pub(super) server: Vec<Rule>,
     /// Served over TLS, and whether HTTP/2 is offered.
     pub(super) tls: Option<bool>,
     pub(super) certificate: Certificate,
-    /// Nothing but a digest can tell: the user gave one.
+    /// Only a digest can detect the fault: the user gives one.
     pub(super) has_digest: bool,
     /// Redirects to a plain server.
     pub(super) leads_elsewhere: bool,
@@ -50,12 +50,12 @@ fn row(fault: impl Into<String>, expected: [Expected; 4]) -> Row {
     }
 }
 
-/// A row of one fault that is survived however the file is fetched.
+/// A row for one fault that is survived in every mode.
 fn survived<R: Into<Rule>>(fault: &str, script: impl Fn(u64) -> R + Send + Sync + 'static) -> Row {
     row(fault, [Bytes; 4]).fault(script)
 }
 
-/// A row of one fault that is this error however the file is fetched.
+/// A row for one fault that leads to this error in every mode.
 fn named<R: Into<Rule>>(
     fault: impl Into<String>,
     kind: ErrorKind,
@@ -65,7 +65,7 @@ fn named<R: Into<Rule>>(
 }
 
 impl Row {
-    /// One more fault of the resource, for its size.
+    /// Adds a fault of the resource, given its size.
     fn fault<R: Into<Rule>>(mut self, script: impl Fn(u64) -> R + Send + Sync + 'static) -> Self {
         let before = self.faults;
         self.faults = Box::new(move |size| {
@@ -111,7 +111,7 @@ impl Row {
         self
     }
 
-    /// Whether the other entries of a batch meet it too.
+    /// Whether the other entries of a batch are affected too.
     pub(super) fn is_shared(&self) -> bool {
         !self.server.is_empty() || self.certificate != Certificate::Good
     }
@@ -139,7 +139,7 @@ fn bodies() -> Vec<Row> {
     vec![
         row("nothing", [Bytes; 4]),
         survived("closed at a byte", |size| Fault::CutAt(size / 3).first(1)),
-        // What came of a small file is not kept, and so none of its answers brings more than the last.
+        // Data of a small file is not kept, so each response starts over.
         row("closed at a byte each time", always_cut).fault(|size| Fault::CutAt(size / 3)),
         survived("closed behind the last byte", Fault::CutAt),
         survived("closed where chance wants it", |_| Fault::CutSomewhere { seed: 5 }.first(2)),
@@ -149,7 +149,7 @@ fn bodies() -> Vec<Row> {
         named("silent behind the head each time", ErrorKind::Stalled, |_| Fault::StallAt(0, None)),
         survived("silent for a while", |size| Fault::StallAt(size / 3, Some(Duration::from_millis(150)))),
         survived("a trickle", |_| Fault::Trickle { bytes_per_sec: 2_000_000 }),
-        // The only connection is replaced by nothing but a least speed, which nobody asks for.
+        // Only a minimum speed would replace the only connection, and nobody asks for one.
         row("the first answer crawls", [Untried, Bytes, Bytes, Untried])
             .fault(|_| Fault::Trickle { bytes_per_sec: 3000 }.first(1)),
         survived("closed at a byte of a stream", |size| Fault::CutAt(size / 3).first(1)).tls(true),
@@ -162,16 +162,16 @@ fn lengths() -> Vec<Row> {
     let (broken, digest) = (Fails(ErrorKind::Broken), Fails(ErrorKind::Digest));
     vec![
         survived("a body that goes on behind its length", |_| Fault::LongBody { extra: 1000 }),
-        // A piece has the length that its range has, whatever else is said.
+        // A piece has the length of its range, whatever the header says.
         row("a length that is too large", [broken, broken, Bytes, broken]).fault(|_| Fault::ContentLength { by: 1000 }),
-        // Where a part is held, one tag for two lengths says nothing of which it is.
+        // With existing data, one tag with two lengths does not identify the version.
         row("a length that is too small", [digest, digest, Fails(ErrorKind::Changed), digest])
             .fault(|_| Fault::ContentLength { by: -1000 })
             .digest(),
     ]
 }
 
-/// Ranges that are not served as asked for: then one stream brings everything from the first byte.
+/// Ranges that are not served as requested: then one stream fetches everything from the first byte.
 fn ranges() -> Vec<Row> {
     let lie = |fault: &str, lie: RangeLie| survived(fault, move |_| Fault::ContentRange(lie.clone()));
     let digest = Fails(ErrorKind::Digest);
@@ -285,7 +285,7 @@ fn redirects() -> Vec<Row> {
 
 fn framing() -> Vec<Row> {
     let bad = |fault: &str, how| {
-        // What breaks HTTP is no better the next time.
+        // A violation of HTTP is not retried.
         named(fault, ErrorKind::Protocol, move |_| Fault::BadChunk { at: SMALL / 2, how })
     };
     let (broken, digest) = (Fails(ErrorKind::Broken), Fails(ErrorKind::Digest));
@@ -296,8 +296,8 @@ fn framing() -> Vec<Row> {
         bad("a chunk whose size is no number", BadChunk::Size),
         bad("a chunk whose size is beyond all bounds", BadChunk::Overflow),
         bad("a chunk without its end", BadChunk::End),
-        // A piece has the length that its range has; it does not need the last chunk. So a large file is
-        // gone on with where an answer to a range tells its length.
+        // A piece has the length of its range and does not need the last chunk. So a large file continues if
+        // the response to a range reports its length.
         row("chunks without the last one", [Bytes, Bytes, Bytes, broken])
             .fault(|_| Fault::BadChunk { at: 0, how: BadChunk::NoLast }),
         survived("trailers", move |_| Fault::Trailers(trailers.clone())),
@@ -308,7 +308,7 @@ fn framing() -> Vec<Row> {
             .changed(|resource| resource.length(Length::UntilClose))
             .fault(|size| Fault::CutAt(size / 3).first(1))
             .digest(),
-        // What is held is not encoded, so that nothing says that it is the same.
+        // Existing data is not encoded, so nothing shows that it is the same.
         row("Content-Encoding: gzip to identity", [Bytes, Bytes, Fails(ErrorKind::Changed), Bytes])
             .fault(|_| Fault::Header { name: "Content-Encoding".to_owned(), value: b"gzip".to_vec() }),
     ]

@@ -1,9 +1,9 @@
-//! What a disk holds for good, and what only seems to be there until it is synced. Pure: no clock,
-//! no threads, and what survives a crash follows from a seed.
+//! Models what a disk holds durably, and what only seems to be there until it is synced. Pure: no clock, no
+//! threads; a seed decides what survives a crash.
 //!
-//! It promises as little as POSIX does: a name is there for good only once its directory was synced,
-//! whatever became of the file; of what was written since the last sync any block may be there or
-//! not; and what a failed sync could not write, no later one writes.
+//! It guarantees as little as POSIX does: a name is durable only once its directory has been synced, whatever
+//! happened to the file; any block written since the last sync may or may not survive; and what a failed sync
+//! could not write, no later sync writes.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, ErrorKind};
@@ -15,27 +15,27 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use fastrand::Rng;
 use towline_engine::storage::{Stat, StatKind};
 
-/// What reaches the disk as one; of a torn block only one half does.
+/// The unit of writing to disk; of a torn block, only one half is written.
 const BLOCK_BYTES: usize = 512;
-/// When the first file was changed; each change is a second later.
+/// When the first file was modified; each change is one second later.
 const FIRST_CHANGE: Duration = Duration::from_secs(1_600_000_000);
 
-/// Names a file, whatever its names are.
+/// Identifies a file, whatever its names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FileId(u64);
 
-/// A disk and what the system keeps in memory of it.
+/// A disk and what the system caches of it.
 #[derive(Clone)]
 pub(crate) struct Disk {
     files: BTreeMap<FileId, File>,
     names: BTreeMap<PathBuf, FileId>,
     synced_names: BTreeMap<PathBuf, FileId>,
     unsynced_names: Vec<NameChange>,
-    /// Whether the name of each directory is there for good.
+    /// Whether the name of each directory is durable.
     directories: BTreeMap<PathBuf, bool>,
-    /// Counts changes of content.
+    /// Counts content changes.
     changes: u64,
-    /// Counts syncs and changes of names: what may make a promise, or break one.
+    /// Counts syncs and name changes: whatever may make or break a guarantee.
     generation: u64,
     pub(super) has_unnamed: bool,
     pub(super) free_bytes: u64,
@@ -47,9 +47,9 @@ struct File {
     note: Vec<u8>,
     synced: Vec<u8>,
     synced_note: Vec<u8>,
-    /// Numbered: a sync that takes its time brings nothing that was written after it began.
+    /// Numbered: a slow sync does not include writes that came after it started.
     unsynced: VecDeque<(u64, Change)>,
-    /// A sync of everything has lost bytes of it, and nobody who holds it has been told.
+    /// A sync of everything has lost bytes of it, and no holder has been told.
     has_failed: bool,
     is_locked: bool,
     modified: u64,
@@ -70,7 +70,7 @@ enum NameChange {
 }
 
 impl Disk {
-    /// An empty disk on which the directory `root` is there for good.
+    /// An empty disk on which the directory `root` is durable.
     pub(super) fn new(root: &Path) -> Self {
         Self {
             files: BTreeMap::new(),
@@ -90,23 +90,23 @@ impl Disk {
         self.names.keys().map(PathBuf::as_path)
     }
 
-    /// What is read under a name.
+    /// The content read under a name.
     pub(crate) fn content(&self, path: &Path) -> Option<&[u8]> {
         Some(&self.files[self.names.get(path)?].content)
     }
 
-    /// What the disk has of the file that is read under a name.
+    /// The durable content of the file under a name.
     pub(crate) fn synced(&self, path: &Path) -> Option<&[u8]> {
         Some(&self.files[self.names.get(path)?].synced)
     }
 
-    /// What is found under a name after a crash that keeps nothing but what was synced.
+    /// What a name refers to after a crash that keeps only synced data.
     pub(crate) fn durable(&self, path: &Path) -> Option<&[u8]> {
         let is_reached = path.ancestors().skip(1).all(|above| self.directories.get(above) == Some(&true));
         Some(&self.files[self.synced_names.get(path).filter(|_| is_reached)?].synced)
     }
 
-    /// When a file was changed.
+    /// When a file was last modified.
     pub(super) fn modified(&self, path: &Path) -> Option<SystemTime> {
         Some(self.files[self.names.get(path)?].modified())
     }
@@ -129,7 +129,7 @@ impl Disk {
         Some(self.stat_of(*self.names.get(path)?))
     }
 
-    /// Of a file, whatever its names are.
+    /// The metadata of a file, whatever its names.
     pub(super) fn stat_of(&self, id: FileId) -> Stat {
         let file = &self.files[&id];
         Stat {
@@ -157,7 +157,7 @@ impl Disk {
         Ok(())
     }
 
-    /// A file that was there before, for good.
+    /// Adds a file that existed before, durably.
     pub(super) fn plant(&mut self, path: &Path, content: &[u8]) {
         let id = self.next_id();
         let file = File { content: content.to_vec(), synced: content.to_vec(), ..File::default() };
@@ -177,7 +177,7 @@ impl Disk {
         if std::mem::replace(&mut file.is_locked, true) { Err(ErrorKind::WouldBlock.into()) } else { Ok(id) }
     }
 
-    /// Opens a file and cuts it to nothing, or creates it.
+    /// Opens a file and truncates it, or creates it.
     pub(super) fn open_empty(&mut self, path: &Path) -> io::Result<FileId> {
         match self.names.get(path).copied() {
             Some(id) => {
@@ -246,8 +246,8 @@ impl Disk {
         }
     }
 
-    /// Creates what is missing of `root/relative`. What is missing of `root` is the user's business,
-    /// and taken to be there for good.
+    /// Creates what is missing of `root/relative`. Missing parts of `root` are the user's business and count as
+    /// durable.
     pub(super) fn create_dirs(&mut self, root: &Path, relative: &Path) -> io::Result<()> {
         for above in root.ancestors() {
             self.directories.entry(above.to_owned()).or_insert(true);
@@ -267,7 +267,7 @@ impl Disk {
         Ok(())
     }
 
-    /// What a sync that begins now will bring to the disk: everything with a lower number.
+    /// What a sync that starts now will write: everything with a lower number.
     pub(super) fn mark(&self) -> u64 {
         self.changes
     }
@@ -277,12 +277,12 @@ impl Disk {
         self.file(file).sync(mark);
     }
 
-    /// A sync failed. The system has said so once, and takes the bytes for written from now on.
+    /// A sync failed. The system reported that once, and treats the bytes as written from now on.
     pub(super) fn fail_sync(&mut self, file: FileId, mark: u64) {
         self.file(file).fail_sync(mark);
     }
 
-    /// Whether the next sync of a file has to tell of bytes that are lost already; it is told once.
+    /// Whether the next sync of a file must report bytes that are already lost; reported once.
     pub(super) fn take_failure(&mut self, file: FileId) -> bool {
         std::mem::take(&mut self.file(file).has_failed)
     }
@@ -320,12 +320,12 @@ impl Disk {
         Ok(())
     }
 
-    /// What may be found after a crash. Seed 0 keeps nothing that was not synced, seed 1 keeps all of
-    /// it, any other some.
+    /// What may be found after a crash. Seed 0 keeps nothing unsynced, seed 1 keeps everything, any other keeps
+    /// some.
     pub(super) fn after_crash(&self, seed: u64) -> Self {
         let mut fate = Fate::of(seed);
         let mut directories = BTreeMap::new();
-        // Each comes after the one that it is in.
+        // Parents come before their children.
         for (path, is_synced) in &self.directories {
             let has_parent = path.parent().is_none_or(|parent| directories.contains_key(parent));
             if has_parent && (*is_synced || fate.keeps()) {
@@ -380,7 +380,7 @@ impl Disk {
         let number = self.changes;
         self.changes += 1;
         let file = self.file(id);
-        // A note beside the content leaves the time alone, as it does on a real disk.
+        // A note does not change the modification time, as on a real disk.
         if !matches!(change, Change::Note(_)) {
             file.modified = number;
         }
@@ -427,7 +427,7 @@ impl File {
                 _ => {}
             }
         }
-        // The length may be there although the bytes are not.
+        // The length may survive although the bytes do not.
         if content.len() < self.content.len() && fate.keeps() {
             content.resize(self.content.len(), 0);
         }
@@ -452,7 +452,7 @@ impl NameChange {
         }
     }
 
-    /// Does it to names among which others may be missing that were changed before.
+    /// Applies the change to names, where earlier changes may be missing.
     fn apply(&self, names: &mut BTreeMap<PathBuf, FileId>) {
         let remove = |names: &mut BTreeMap<PathBuf, FileId>, name: &Path, file: &FileId| {
             if names.get(name) == Some(file) {
@@ -472,7 +472,7 @@ impl NameChange {
     }
 }
 
-/// What becomes of that which was not synced.
+/// The fate of unsynced data.
 enum Fate {
     Nothing,
     Everything,
@@ -496,7 +496,7 @@ impl Fate {
         }
     }
 
-    /// Half of the file systems keep changes of names in their order: then so many of `len`.
+    /// Half of the file systems keep name changes in order: then this many of `len` survive.
     fn prefix(&mut self, len: usize) -> Option<usize> {
         match self {
             Self::Dice(dice) => dice.bool().then(|| dice.usize(0..=len)),
@@ -504,7 +504,7 @@ impl Fate {
         }
     }
 
-    /// Brings some of what was written into `content`.
+    /// Writes some of the bytes into `content`.
     fn write(&mut self, content: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
         let dice = match self {
             Self::Nothing => return,
@@ -519,7 +519,7 @@ impl Fate {
     }
 }
 
-/// Each block is lost, there, or torn.
+/// Each block is lost, complete, or torn.
 fn write_some(dice: &mut Rng, content: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
     let (mut at, mut rest) = (offset, bytes);
     while !rest.is_empty() {

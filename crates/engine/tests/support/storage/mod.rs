@@ -1,8 +1,8 @@
-//! A file system in memory that remembers what was synced. It counts each operation, lets the one
-//! fail that it is told to, stops at one as if the power had gone, and says what may be found then.
+//! An in-memory file system that tracks what was synced. It counts operations, can fail a given one, can stop
+//! at one as if the power had failed, and says what may be found then.
 //!
-//! A replaced small file is several operations (create, write, sync, rename, sync of the directory),
-//! so that each of them can fail and a crash can come between any two.
+//! Replacing a small file takes several operations (create, write, sync, rename, sync of the directory), so
+//! that each can fail and a crash can come between any two.
 
 mod disk;
 
@@ -23,9 +23,9 @@ use self::disk::FileId;
 pub(crate) struct Fault {
     /// The number of the operation, from 1; of the write for [`FaultError::Short`].
     pub(crate) at: u64,
-    /// What it fails with.
+    /// The error it fails with.
     pub(crate) error: FaultError,
-    /// Whether all that come after it fail too.
+    /// Whether all later operations fail too.
     pub(crate) is_for_good: bool,
 }
 
@@ -38,12 +38,12 @@ pub(crate) enum FaultError {
     Full,
     /// `EINTR`.
     Interrupted,
-    /// Half of the bytes are written, and then no more.
+    /// Half of the bytes are written, then no more.
     Short,
 }
 
 impl FaultError {
-    /// All of them.
+    /// All errors.
     pub(crate) const ALL: [Self; 4] = [Self::Io, Self::Full, Self::Interrupted, Self::Short];
 
     fn error(self) -> io::Error {
@@ -62,7 +62,7 @@ pub(crate) struct TestStorage {
     state: Arc<Mutex<State>>,
 }
 
-/// Says what is wrong with a disk, if anything.
+/// Reports what is wrong with a disk, if anything.
 type Watch = Box<dyn Fn(&Disk) -> Option<String> + Send>;
 
 struct State {
@@ -74,7 +74,7 @@ struct State {
     stop_at: Option<u64>,
     is_stopped: bool,
     sync_takes: Duration,
-    /// The disk before the first operation and after each.
+    /// The disk before the first operation and after each one.
     history: Option<Vec<Disk>>,
     watch: Option<Watch>,
     watched_generation: u64,
@@ -105,53 +105,53 @@ impl TestStorage {
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Whether it has files without a name.
+    /// Sets whether it supports unnamed files.
     pub(crate) fn set_unnamed(&self, has_unnamed: bool) {
         self.lock().disk.has_unnamed = has_unnamed;
     }
 
-    /// How long each sync takes.
+    /// Sets how long each sync takes.
     pub(crate) fn set_sync_time(&self, sync_takes: Duration) {
         self.lock().sync_takes = sync_takes;
     }
 
-    /// Puts a file there, for good.
+    /// Adds a durable file.
     pub(crate) fn plant(&self, path: &Path, content: &[u8]) {
         self.lock().disk.plant(path, content);
     }
 
-    /// Lets an operation fail, or none any more.
+    /// Makes an operation fail, or none any more.
     pub(crate) fn set_fault(&self, fault: Option<Fault>) {
         self.lock().fault = fault;
     }
 
-    /// Stops at the operation of this number: it and all after it do nothing.
+    /// Stops at the operation with this number: it and all later ones do nothing.
     pub(crate) fn stop_at(&self, call: Option<u64>) {
         self.lock().stop_at = call;
     }
 
-    /// Looks at the disk after each sync and each change of a name; keeps the first complaint.
+    /// Checks the disk after each sync and each name change; keeps the first complaint.
     pub(crate) fn watch(&self, watch: impl Fn(&Disk) -> Option<String> + Send + 'static) {
         self.lock().watch = Some(Box::new(watch));
     }
 
-    /// Keeps the disk as it is after each operation. To be called before the first one.
+    /// Records the disk after each operation. Call before the first one.
     pub(crate) fn record(&self) {
         let mut state = self.lock();
         state.history = Some(vec![state.disk.clone()]);
     }
 
-    /// How many operations there were.
+    /// The number of operations.
     pub(crate) fn calls(&self) -> u64 {
         self.lock().calls
     }
 
-    /// How many of them were writes.
+    /// The number of writes among them.
     pub(crate) fn writes(&self) -> u64 {
         self.lock().writes
     }
 
-    /// How many failed by a fault.
+    /// The number of operations that failed because of a fault.
     pub(crate) fn failed_calls(&self) -> u64 {
         self.lock().failed_calls
     }
@@ -161,30 +161,30 @@ impl TestStorage {
         self.lock().is_stopped
     }
 
-    /// The first complaint of what watches.
+    /// The first complaint of the watch.
     pub(crate) fn violation(&self) -> Option<String> {
         self.lock().violation.clone()
     }
 
-    /// Looks at the disk.
+    /// Inspects the disk.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&Disk) -> T) -> T {
         look(&self.lock().disk)
     }
 
-    /// What may be found if the power goes now. Seed 0 keeps nothing that was not synced, seed 1
-    /// everything, any other some.
+    /// What may be found if the power fails now. Seed 0 keeps nothing unsynced, seed 1 everything, any other
+    /// some.
     pub(crate) fn crashed(&self, seed: u64) -> Self {
         Self::of(self.lock().disk.after_crash(seed))
     }
 
-    /// The same for a moment that was recorded: after so many operations.
+    /// The same for a recorded moment: after this many operations.
     pub(crate) fn crashed_after(&self, calls: u64, seed: u64) -> Self {
         let state = self.lock();
         let history = state.history.as_ref().expect("a crash in the past must have been recorded");
         Self::of(history[calls as usize].after_crash(seed))
     }
 
-    /// Writes all files to where their names say, on the file system of this machine.
+    /// Writes all files under their names to this machine's file system.
     pub(crate) fn write_out(&self) -> io::Result<()> {
         let state = self.lock();
         for name in state.disk.names() {
@@ -200,7 +200,7 @@ impl TestStorage {
         self.state.lock()
     }
 
-    /// One operation.
+    /// Runs one operation.
     fn step<T>(&self, work: impl FnOnce(&mut Disk) -> io::Result<T>) -> io::Result<T> {
         let mut state = self.lock();
         let result = match state.turn(false) {
@@ -225,7 +225,7 @@ impl TestStorage {
         failure.map_or(Ok(()), Err)
     }
 
-    /// A sync of one file, or of all. What comes while it takes its time is not synced.
+    /// Syncs one file, or everything. Writes during a slow sync are not included.
     fn sync(&self, file: Option<FileId>) -> io::Result<()> {
         let (mark, takes) = {
             let state = self.lock();
@@ -236,7 +236,7 @@ impl TestStorage {
         }
         let mut state = self.lock();
         let mut failure = state.turn(false);
-        // An interrupted one has not begun, and one that nobody lived to see changes nothing.
+        // An interrupted sync has not started, and one after the stop changes nothing.
         let loses = !state.is_stopped && failure.as_ref().is_some_and(|error| error.kind() != ErrorKind::Interrupted);
         match (file, &failure) {
             (Some(file), None) => {
@@ -264,7 +264,7 @@ impl TestStorage {
 }
 
 impl State {
-    /// Counts an operation; an error if it is to fail.
+    /// Counts an operation; returns an error if it must fail.
     fn turn(&mut self, is_write: bool) -> Option<io::Error> {
         self.calls += 1;
         self.writes += u64::from(is_write);
@@ -285,7 +285,7 @@ impl State {
         Some(fault.error.error())
     }
 
-    /// Records and watches what came of an operation.
+    /// Records the disk after an operation and runs the watch.
     fn look_back(&mut self) {
         if let Some(history) = &mut self.history {
             history.push(self.disk.clone());
@@ -337,7 +337,7 @@ impl Storage for TestStorage {
         let written = self.write_temporary(&temporary, content, sync);
         let replaced = written.and_then(|()| self.step(|disk| disk.rename(&temporary, path, true)));
         if replaced.is_err() {
-            // As far as it goes.
+            // Best effort.
             let _ = self.remove(&temporary);
         }
         replaced?;
@@ -421,7 +421,7 @@ impl PartFile for TestPart {
         self.storage.step(|disk| Ok(disk.stat_of(self.file)))
     }
 
-    /// A hint: what comes of it, a crash decides.
+    /// A hint: the crash decides what it achieves.
     fn start_writeback(&self, _offset: u64, _len_bytes: u64) {
         let _ = self.storage.step(|_| Ok(()));
     }
@@ -437,7 +437,7 @@ impl PartFile for TestPart {
         })
     }
 
-    /// Times do not matter to any decision that a test is about.
+    /// No decision under test depends on times.
     fn set_modified(&self, _time: SystemTime) -> io::Result<()> {
         self.storage.step(|_| Ok(()))
     }

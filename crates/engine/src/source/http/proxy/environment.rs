@@ -1,5 +1,4 @@
-//! The proxies that variables of the environment name, read as curl reads them. Pure; the variables are handed
-//! in.
+//! The proxies named by environment variables, read the way curl does. Pure; the variables are passed in.
 
 use std::ffi::OsString;
 
@@ -7,15 +6,15 @@ use super::no_proxy::NoProxy;
 use super::server::Proxy;
 use crate::error::{Advice, Error, ErrorKind, Result};
 
-/// The lower case comes first, as with curl.
+/// Lower case comes first, as in curl.
 const FOR_HTTPS: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 const FOR_HTTP: [&str; 4] = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
-/// In a CGI program whoever sends a request with a field `Proxy` sets `HTTP_PROXY` ("httpoxy"). curl never
-/// looks at it; we do where `REQUEST_METHOD` does not say that this is CGI. The others are
-/// nobody's but the user's, and hold there too.
+/// In a CGI program, anybody who sends a request with a `Proxy` field sets `HTTP_PROXY` ("httpoxy"). curl never
+/// reads it; we do unless `REQUEST_METHOD` indicates CGI. The other variables belong to the user and count
+/// there too.
 const FOR_HTTP_IN_CGI: [&str; 3] = ["http_proxy", "all_proxy", "ALL_PROXY"];
 
-/// What the variables say.
+/// The parsed variables.
 pub(super) struct Environment {
     pub(super) except: NoProxy,
     pub(super) http: Option<Proxy>,
@@ -23,10 +22,10 @@ pub(super) struct Environment {
 }
 
 impl Environment {
-    /// Reads the variables; nothing where no host is to be reached through a proxy.
+    /// Reads the variables; `None` if no host is to be reached through a proxy.
     ///
     /// # Errors
-    /// [`ErrorKind::Usage`] for a proxy that is set, could be needed and cannot be used.
+    /// [`ErrorKind::Usage`] for a proxy that is set, may be needed and is unusable.
     pub(super) fn read(variable: impl Fn(&str) -> Option<OsString>) -> Result<Option<Self>> {
         let list = first(&variable, &["no_proxy", "NO_PROXY"]).map(|(_, list)| list).unwrap_or_default();
         let except = NoProxy::parse(&list.to_string_lossy());
@@ -40,7 +39,7 @@ impl Environment {
     }
 }
 
-/// The proxy of the first of these variables that is set.
+/// The proxy from the first of these variables that is set.
 fn from_variables(variable: &impl Fn(&str) -> Option<OsString>, names: &[&'static str]) -> Result<Option<Proxy>> {
     let Some((name, value)) = first(variable, names) else { return Ok(None) };
     let text = value.to_str().ok_or_else(|| "it is not UTF-8".to_owned());
@@ -54,7 +53,7 @@ fn from_variables(variable: &impl Fn(&str) -> Option<OsString>, names: &[&'stati
     }
 }
 
-/// The first of these variables that is set; an empty one is not.
+/// The first of these variables that is set and not empty.
 fn first(variable: &impl Fn(&str) -> Option<OsString>, names: &[&'static str]) -> Option<(&'static str, OsString)> {
     names.iter().find_map(|&name| Some((name, variable(name).filter(|value| !value.is_empty())?)))
 }

@@ -1,4 +1,4 @@
-//! A proxy as people write it on a command line.
+//! A proxy as written on a command line.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::ProxyChoice;
@@ -6,13 +6,13 @@ use crate::options::ProxyChoice;
 use super::Proxy;
 
 impl ProxyChoice {
-    /// This proxy, written as people do (`HOST:PORT` is `http`), but for the hosts in `except`: names
-    /// with all names below them, addresses, networks (`10.0.0.0/8`), each with `:PORT` if only that
-    /// one is meant, or `*`; separated by commas.
+    /// Parses a proxy as people write it (`HOST:PORT` is `http`), with the exceptions in `except`: names
+    /// including all names below them, addresses, networks (`10.0.0.0/8`), each with `:PORT` to mean only that
+    /// port, or `*`; separated by commas.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`] if it cannot be used. What it says holds nothing that is secret.
+    /// [`ErrorKind::Usage`] if the proxy is unusable. The message contains nothing secret.
     ///
     /// ```
     /// use towline_engine::options::ProxyChoice;

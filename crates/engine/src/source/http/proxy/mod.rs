@@ -1,8 +1,8 @@
-//! Which proxy a connection goes through: what the variables or the options say, read once when a
-//! session is built. Pure; the variables are handed in.
+//! Which proxy a connection uses: taken from the variables or the options, once, when a session is built. Pure;
+//! the variables are passed in.
 //!
-//! Whatever is set and cannot be used is an error. A proxy may hide an address, or be the only way
-//! that is allowed; a direct connection in its place is what its user did not want.
+//! A proxy that is set but unusable is an error. It may hide an address or be the only permitted way out, and
+//! its user does not want a direct connection instead.
 
 mod environment;
 mod given;
@@ -30,11 +30,11 @@ pub(crate) struct Proxies {
 }
 
 impl Proxies {
-    /// Reads what was chosen; `variable` looks variables of the environment up.
+    /// Reads the choice; `variable` looks up environment variables.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Usage`] for a proxy that is set, could be needed and cannot be used.
+    /// [`ErrorKind::Usage`] for a proxy that is set, may be needed and is unusable.
     pub(crate) fn new(choice: &ProxyChoice, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
         let (except, http, https) = match choice {
             ProxyChoice::Direct => return Ok(Self::default()),
@@ -52,7 +52,7 @@ impl Proxies {
         Ok(Self { http, https, except })
     }
 
-    /// The proxy for connections to this origin; without one they are direct.
+    /// The proxy for connections to this origin; `None` means a direct connection.
     pub(crate) fn of(&self, origin: &Origin) -> Option<&Proxy> {
         let proxy = match origin.scheme {
             Scheme::Http => self.http.as_ref(),
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn variables_say_which_proxy_is_used() {
         let (http, https) = ("http://h.example/a", "https://h.example/a");
-        // What is set, for which URL, and through which proxy it goes.
+        // The variables that are set, a URL, and the proxy that it uses.
         #[rustfmt::skip]
         let table: &[(Set<'_>, &str, Option<&str>)] = &[
             (&[], http, None),
@@ -103,7 +103,7 @@ mod tests {
             (&[("http_proxy", "p:1"), ("all_proxy", "q:1")], https, Some("http://q:1")),
             (&[("http_proxy", ""), ("all_proxy", "")], http, None),
             (&[("http_proxy", ""), ("all_proxy", "q:1")], http, Some("http://q:1")),
-            // CGI: a request may have set this one, and only this one.
+            // CGI: a request may have set this variable, and only this one.
             (&[("REQUEST_METHOD", "GET"), ("HTTP_PROXY", "evil:1")], http, None),
             (&[("REQUEST_METHOD", "GET"), ("HTTP_PROXY", "evil:1"), ("all_proxy", "q:1")], http, Some("http://q:1")),
             (&[("REQUEST_METHOD", "GET"), ("http_proxy", "p:1")], http, Some("http://p:1")),
@@ -112,7 +112,7 @@ mod tests {
             (&[("all_proxy", "p:1"), ("NO_PROXY", "h.example:443")], http, Some("http://p:1")),
             (&[("all_proxy", "p:1"), ("NO_PROXY", "h.example:443")], https, None),
             (&[("all_proxy", "p:1"), ("no_proxy", ""), ("NO_PROXY", "*")], https, None),
-            // One that cannot be used does not matter where it is never asked.
+            // An unusable proxy does not matter where it is never used.
             (&[("all_proxy", "socks4://p"), ("no_proxy", "*")], https, None),
             (&[("all_proxy", "ftp://p"), ("http_proxy", "p:1"), ("https_proxy", "q:1")], https, Some("http://q:1")),
         ];

@@ -4,43 +4,42 @@ use std::net::IpAddr;
 
 use url::Host;
 
-/// A list of hosts, read once.
+/// A parsed list of hosts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct NoProxy(Vec<Entry>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
     pattern: Pattern,
-    /// Only this port; any without.
+    /// Only this port; any port if `None`.
     port: Option<u16>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Pattern {
     Everything,
-    /// This name and all below it.
+    /// This name and all names below it.
     Domain(String),
-    /// The addresses whose first bits are these.
+    /// All addresses with these leading bits.
     Network(IpAddr, u8),
 }
 
 impl NoProxy {
-    /// Reads a list with commas or blanks between its entries: `*`, names (with all names below
-    /// them; `.example.com` and `*.example.com` mean the same), addresses, networks (`10.0.0.0/8`), each
-    /// with a port if only that one is meant.
+    /// Parses a list separated by commas or whitespace: `*`, names (with all names below them; `.example.com`
+    /// and `*.example.com` mean the same), addresses, networks (`10.0.0.0/8`), each with a port to mean only
+    /// that port.
     ///
-    /// An entry that is none of these matches nothing, so that what it stands for goes through the
-    /// proxy.
+    /// An invalid entry matches nothing, so the hosts that it was meant for go through the proxy.
     pub(crate) fn parse(list: &str) -> Self {
         Self(list.split(|c: char| c == ',' || c.is_whitespace()).filter_map(Entry::parse).collect())
     }
 
-    /// Whether no proxy is used at all.
+    /// Whether the list excludes every host from the proxy.
     pub(crate) fn is_everything(&self) -> bool {
         self.0.iter().any(|entry| entry.pattern == Pattern::Everything && entry.port.is_none())
     }
 
-    /// Whether a host (as URLs have it) is reached directly at this port. Names are not looked up.
+    /// Whether a host (in URL form) is reached directly at this port. Names are not looked up.
     pub(crate) fn contains(&self, host: &str, port: u16) -> bool {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let address = bare.parse::<IpAddr>().ok().map(|address| address.to_canonical());
@@ -69,7 +68,7 @@ impl Entry {
             }
             None => match text.split_once(':') {
                 Some((host, port)) if !port.contains(':') => (Pattern::parse(host)?, port),
-                // With more colons it is an IPv6 address.
+                // More than one colon means an IPv6 address.
                 _ => (Pattern::parse(text)?, ""),
             },
         };
@@ -90,7 +89,7 @@ impl Pattern {
             return Some(network);
         }
         let name = text.strip_prefix("*.").or_else(|| text.strip_prefix('.')).unwrap_or(text);
-        // As URLs have it: lower case, and Punycode where it is not ASCII.
+        // As in URLs: lower case, and Punycode if not ASCII.
         match Host::parse(name.trim_end_matches('.')).ok()? {
             Host::Domain(domain) if !domain.is_empty() => Some(Self::Domain(domain)),
             _ => None,
@@ -124,7 +123,7 @@ fn is_below(name: &str, domain: &str) -> bool {
 }
 
 fn is_inside(address: IpAddr, network: IpAddr, bits: u8) -> bool {
-    // A shift by all bits is none that the type has; then every address is inside.
+    // The shift overflows for a network of 0 bits; then every address is inside.
     match (address, network) {
         (IpAddr::V4(address), IpAddr::V4(network)) => {
             (address.to_bits() ^ network.to_bits()).checked_shr(32 - u32::from(bits)).unwrap_or(0) == 0

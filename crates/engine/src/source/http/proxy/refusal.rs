@@ -1,4 +1,4 @@
-//! What a proxy's failures mean, in words: every error of the kind `proxy` is made here. Pure.
+//! Turns a proxy's failures into words: all errors of the kind `proxy` are created here. Pure.
 
 use std::fmt;
 use std::io;
@@ -12,22 +12,22 @@ use crate::source::http::proxy::Proxy;
 
 const REASON_CHARS_MAX: usize = 100;
 const SCHEME_BYTES_MAX: usize = 20;
-/// So many schemes of authentication are told.
+/// The most authentication schemes to list.
 const SCHEMES_MAX: usize = 4;
 
-/// The proxy did not connect us, `why` says why; whether it may a little later has to be added.
+/// The proxy did not connect us because of `why`; the caller adds whether that is transient.
 pub(crate) fn not_connected(proxy: &Proxy, origin: &Origin, why: impl fmt::Display) -> Error {
     let text = format!("the proxy {proxy} did not connect us to {}:{} ({why})", origin.host, origin.port);
     Error::new(ErrorKind::Proxy, text)
 }
 
-/// There is no connection to the proxy itself.
+/// The proxy itself is unreachable.
 pub(crate) fn not_reached(proxy: &Proxy, why: impl fmt::Display) -> Error {
     Error::new(ErrorKind::Proxy, format!("there is no connection to the proxy {proxy} ({why})"))
         .with_advice(Advice::CheckProxyAddress)
 }
 
-/// The proxy itself works, and says that it does not reach the server.
+/// The proxy works but reports that it cannot reach the server.
 pub(crate) fn not_beyond(proxy: &Proxy, origin: &Origin, why: impl fmt::Display) -> Error {
     let text = format!("the proxy {proxy} cannot reach {}:{} ({why})", origin.host, origin.port);
     Error::new(ErrorKind::Proxy, text).with_advice(Advice::CheckUrlOrAskProxyOwner)
@@ -43,18 +43,18 @@ pub(crate) fn broke(proxy: &Proxy, origin: &Origin, source: io::Error) -> Error 
     error.with_transient(true).with_source(source)
 }
 
-/// What a proxy answered instead of bringing us anywhere.
+/// A proxy's error response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,
-    /// In its own words; the usual ones if there are none.
+    /// The proxy's own reason phrase; the standard one if empty.
     pub(crate) reason: String,
-    /// How it wants us to say who we are.
+    /// The authentication schemes that it asks for.
     pub(crate) schemes: Vec<String>,
 }
 
 impl Refusal {
-    /// The error that it is: an answer to `request` from `proxy`, which was given credentials or not.
+    /// The error for this response of `proxy` to `request`, with or without credentials.
     pub(crate) fn error(&self, proxy: &Proxy, request: &str) -> Error {
         let answer = format!("{} {}", self.status, self.reason(proxy));
         let answer = answer.trim_end();
@@ -99,14 +99,14 @@ impl Refusal {
     }
 }
 
-/// The schemes that one `Proxy-Authenticate` names (RFC 9110, section 11.6.1).
+/// The schemes in one `Proxy-Authenticate` field (RFC 9110, section 11.6.1).
 pub(crate) fn schemes(field: &str) -> Vec<String> {
     let mut is_quoted = false;
     let challenges = field.split(|c: char| {
         is_quoted ^= c == '"';
         c == ',' && !is_quoted
     });
-    // What follows a comma may be a parameter of the challenge before, which has a `=`.
+    // What follows a comma may be a parameter of the previous challenge; those have a `=`.
     let is_scheme = |word: &&str| {
         word.len() <= SCHEME_BYTES_MAX && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };

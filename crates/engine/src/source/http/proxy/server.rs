@@ -1,4 +1,4 @@
-//! One proxy: what its URL says of it, and what may be shown of that.
+//! One proxy: what its URL says, and what of that may be shown.
 
 use std::fmt;
 
@@ -10,14 +10,14 @@ use url::{Host, Url};
 
 const POSSIBLE: &str = "http://, https://, socks5:// and socks5h:// are";
 const SCHEME_SHOWN_CHARS_MAX: usize = 20;
-/// What SOCKS5 can say (RFC 1929).
+/// The limit of SOCKS5 (RFC 1929).
 const SOCKS_CREDENTIAL_BYTES_MAX: usize = 255;
 
-/// How a proxy is spoken to.
+/// The protocol of a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Http,
-    /// HTTP within TLS.
+    /// HTTP over TLS.
     Https,
     /// Names are looked up here.
     Socks5,
@@ -25,7 +25,7 @@ pub(crate) enum Kind {
     Socks5h,
 }
 
-/// A proxy that can be used. Displayed without its credentials.
+/// A usable proxy. Displayed without its credentials.
 #[derive(Clone)]
 pub(crate) struct Proxy {
     kind: Kind,
@@ -36,7 +36,7 @@ pub(crate) struct Proxy {
     credentials: Option<Credentials>,
 }
 
-/// Decoded.
+/// Decoded credentials.
 #[derive(Clone)]
 pub(crate) struct Credentials {
     pub(crate) user: Vec<u8>,
@@ -44,11 +44,11 @@ pub(crate) struct Credentials {
 }
 
 impl Proxy {
-    /// The URL of a proxy as people write it: without a scheme it is `http`.
+    /// Parses a proxy's URL as people write it: without a scheme it is `http`.
     ///
     /// # Errors
     ///
-    /// Why it cannot be used, without anything of it that could be secret.
+    /// Why it is unusable, without anything that may be secret.
     pub(crate) fn url(text: &str) -> Result<Url, String> {
         let text = text.trim();
         let is_scheme = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
@@ -63,14 +63,14 @@ impl Proxy {
     ///
     /// # Errors
     ///
-    /// Why it cannot be used, without anything of it that could be secret.
+    /// Why it is unusable, without anything that may be secret.
     pub(crate) fn new(url: &Url) -> Result<Self, String> {
         let kind = match url.scheme() {
             "http" => Kind::Http,
             "https" => Kind::Https,
             "socks5" => Kind::Socks5,
             "socks5h" => Kind::Socks5h,
-            // curl takes the first for SOCKS4 as well.
+            // curl treats `socks` as SOCKS4 too.
             scheme @ ("socks" | "socks4" | "socks4a") => {
                 return Err(format!("SOCKS4 ({scheme}://) is not supported; {POSSIBLE}"));
             }
@@ -86,7 +86,7 @@ impl Proxy {
             Some(port) => port,
             None => kind.default_port(),
         };
-        // A path means nothing and is passed over, as curl does; but it may be half of a password.
+        // A path means nothing and is ignored, as in curl; but it may be half of a password.
         let is_torn = |part: &str| part.contains('@');
         if is_torn(url.path()) || url.query().is_some_and(is_torn) || url.fragment().is_some_and(is_torn) {
             return Err("there is an @ behind its host; / ? # in a user name or a password are %2F %3F %23".to_owned());
@@ -117,7 +117,7 @@ impl Proxy {
         &self.host
     }
 
-    /// Where TCP connects to.
+    /// The address for the TCP connection.
     pub(crate) fn at(&self) -> Uri {
         self.at.clone()
     }
@@ -134,7 +134,7 @@ impl Proxy {
         Some(value)
     }
 
-    /// Whether a text that the proxy sent has something of the credentials in it.
+    /// Whether a text from the proxy contains part of the credentials.
     pub(crate) fn is_given_away_by(&self, text: &str) -> bool {
         let Some(credentials) = &self.credentials else { return false };
         let parts = [&credentials.user, &credentials.password].map(|part| String::from_utf8_lossy(part).into_owned());

@@ -1,4 +1,4 @@
-//! A connection through a SOCKS5 proxy (RFC 1928, with the user names and passwords of RFC 1929).
+//! A connection through a SOCKS5 proxy (RFC 1928, with username/password authentication as in RFC 1929).
 
 use std::net::IpAddr;
 
@@ -20,7 +20,7 @@ const IPV4: u8 = 1;
 const NAME: u8 = 3;
 const IPV6: u8 = 4;
 
-/// What the proxy is asked to connect to.
+/// The destination for the proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Destination {
     Address(IpAddr),
@@ -28,8 +28,7 @@ pub(crate) enum Destination {
     Name(String),
 }
 
-/// Asks the proxy at the other end of `stream` to connect it to the destination, which is the
-/// origin's host.
+/// Asks the proxy at the other end of `stream` to connect to the destination, which is the origin's host.
 pub(crate) async fn open(
     mut stream: BoxStream,
     proxy: &Proxy,
@@ -72,7 +71,7 @@ pub(crate) async fn open(
         let (why, is_transient) = words(reply);
         return Err(refusal::not_beyond(proxy, origin, why).with_transient(is_transient));
     }
-    // Which address of its own it uses; what follows is the server's.
+    // The address that the proxy uses; the server's data follows it.
     let [_, kind] = receive::<2>(&mut stream).await.map_err(broke)?;
     let address_bytes = match kind {
         IPV4 => 4,
@@ -99,13 +98,13 @@ async fn receive<const N: usize>(stream: &mut BoxStream) -> std::io::Result<[u8;
     Ok(bytes)
 }
 
-/// The proxy's URL was refused if one of them were longer than a byte can say.
+/// Neither part exceeds a length byte: the proxy's URL would have been refused.
 fn login(user: &[u8], password: &[u8]) -> Vec<u8> {
     let length = |part: &[u8]| u8::try_from(part.len()).unwrap_or(u8::MAX);
     [&[PASSWORD_VERSION, length(user)][..], user, &[length(password)], password].concat()
 }
 
-/// None if the name is longer than a byte can say.
+/// `None` if the name's length does not fit into a byte.
 fn request(destination: &Destination, port: u16) -> Option<Vec<u8>> {
     let mut request = vec![VERSION, CONNECT, 0];
     match destination {
@@ -126,7 +125,7 @@ fn request(destination: &Destination, port: u16) -> Option<Vec<u8>> {
     Some(request)
 }
 
-/// What a refusal means, and whether it may pass.
+/// The meaning of a refusal, and whether it is transient.
 fn words(reply: u8) -> (&'static str, bool) {
     match reply {
         1 => ("it failed", true),
@@ -146,7 +145,7 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
 
-    /// What comes of a proxy that says all this at once, and everything that it was told.
+    /// The result with a proxy that sends all of `says` at once, and everything that it received.
     fn ask(url: &str, destination: &Destination, says: &[u8]) -> (Result<BoxStream>, Vec<u8>) {
         let proxy = Proxy::new(&Proxy::url(url).unwrap()).unwrap();
         let origin = Origin::of(&"https://h.example/a".parse().unwrap()).unwrap();

@@ -1,6 +1,5 @@
-//! A tunnel through an HTTP proxy: CONNECT and its answer (RFC 9110, section 9.3.6). Heads are read
-//! here, since what stands in them is not needed and their end is what counts: whatever comes
-//! behind it is the server's.
+//! A tunnel through an HTTP proxy: CONNECT and its response (RFC 9110, section 9.3.6). Parses heads here
+//! because only their end matters: everything after it comes from the server.
 
 use std::io;
 use std::pin::Pin;
@@ -16,16 +15,16 @@ use crate::source::http::proxy::Proxy;
 use crate::source::http::proxy::refusal::{self, Refusal};
 use crate::source::http::stream::BoxStream;
 
-/// A head larger than this is refused.
+/// The size limit of a head.
 const HEAD_BYTES_MAX: usize = 64 << 10;
-/// A head with more fields than this is refused.
+/// The maximum number of fields in a head.
 const HEAD_FIELDS_MAX: usize = 200;
-/// So many answers may say that the real one is still to come.
+/// The most interim responses before the final one.
 const INTERIM_MAX: usize = 10;
 const READ_BYTES: usize = 4 << 10;
 const HTTP: &[u8] = b"HTTP/";
 
-/// Asks the proxy at the other end of `stream` to connect it to the origin.
+/// Asks the proxy at the other end of `stream` to connect to the origin.
 pub(crate) async fn open(
     mut stream: BoxStream,
     proxy: &Proxy,
@@ -43,7 +42,7 @@ pub(crate) async fn open(
             // Content-Length and Transfer-Encoding mean nothing here.
             200..=299 if buffer.is_empty() => return Ok(stream),
             200..=299 => return Ok(Box::new(Begun { early: Bytes::from(buffer), stream })),
-            // 101 ends HTTP for something that nobody asked for.
+            // 101 switches from HTTP to a protocol that nobody asked for.
             100 | 102..=199 => {}
             _ => return Err(head.error(proxy, &format!("CONNECT {target}"))),
         }
@@ -64,7 +63,7 @@ fn request(target: &str, proxy: &Proxy, user_agent: &HeaderValue) -> Vec<u8> {
     request
 }
 
-/// Reads a head; what came with it and is no part of it stays in `buffer`.
+/// Reads a head; bytes that arrived after it stay in `buffer`.
 async fn read_head(stream: &mut BoxStream, buffer: &mut Vec<u8>, proxy: &Proxy, origin: &Origin) -> Result<Refusal> {
     let wrong = |why: Wrong| -> Error { refusal::not_connected(proxy, origin, why.0) };
     let mut reader = HeadReader::default();
@@ -82,16 +81,16 @@ async fn read_head(stream: &mut BoxStream, buffer: &mut Vec<u8>, proxy: &Proxy, 
     }
 }
 
-/// Why an answer is none.
+/// Why a response is invalid.
 #[derive(Debug, PartialEq, Eq)]
 struct Wrong(&'static str);
 
-/// Looks for the end of a head in what has come so far, and at each byte once.
+/// Searches the bytes received so far for the end of a head, each byte once.
 #[derive(Debug, Default)]
 struct HeadReader {
     head: Option<Refusal>,
     fields: usize,
-    /// Where the first line begins that is not yet complete, and how far its end was looked for.
+    /// Where the first incomplete line begins, and how far it was searched for its end.
     line: usize,
     searched: usize,
 }
@@ -105,7 +104,7 @@ impl HeadReader {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             (self.line, self.searched) = (end + 1, end + 1);
             let Some(head) = &mut self.head else {
-                // Blank lines before a head are passed over (RFC 9112, section 2.2).
+                // Blank lines before a head are skipped (RFC 9112, section 2.2).
                 if !line.is_empty() {
                     self.head = Some(status_line(line).ok_or(Wrong("its answer is not HTTP"))?);
                 }
@@ -124,7 +123,7 @@ impl HeadReader {
             }
         }
         self.searched = bytes.len();
-        // What speaks another protocol may never send the end of a line.
+        // A peer with another protocol may never send a line end.
         let begun = &bytes[self.line..];
         let known = begun.len().min(HTTP.len());
         if self.head.is_none() && begun != b"\r" && begun[..known] != HTTP[..known] {
@@ -137,7 +136,7 @@ impl HeadReader {
     }
 }
 
-/// `HTTP/1.1 200 Connection established`, where the last words may be missing.
+/// `HTTP/1.1 200 Connection established`; the reason may be missing.
 fn status_line(line: &[u8]) -> Option<Refusal> {
     let text = String::from_utf8_lossy(line);
     let (version, rest) = text.strip_prefix("HTTP/")?.split_once([' ', '\t'])?;
@@ -152,13 +151,13 @@ fn status_line(line: &[u8]) -> Option<Refusal> {
     Some(Refusal { status: digits.parse().ok()?, reason: reason.trim().to_owned(), schemes: Vec::new() })
 }
 
-/// The value, if this is the field.
+/// The field's value, if the line has this name.
 fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let colon = line.iter().position(|byte| *byte == b':')?;
     line[..colon].trim_ascii_end().eq_ignore_ascii_case(name).then(|| &line[colon + 1..])
 }
 
-/// A tunnel whose first bytes came together with the proxy's answer.
+/// A tunnel whose first bytes arrived together with the proxy's response.
 struct Begun {
     early: Bytes,
     stream: BoxStream,
@@ -208,7 +207,8 @@ mod tests {
     use super::*;
     use crate::error::ErrorKind;
 
-    /// What comes of a proxy that answers so, and what it was asked. It answers in pieces of `size`.
+    /// The result with a proxy that responds with `answer` in parts of `size`, and the request that it
+    /// received.
     fn ask(url: &str, answer: &[u8], size: usize) -> (Result<BoxStream>, Vec<u8>) {
         let proxy = Proxy::new(&Proxy::url(url).unwrap()).unwrap();
         let origin = Origin::of(&"https://h.example/a".parse().unwrap()).unwrap();
@@ -223,7 +223,7 @@ mod tests {
                     request.push(server.read_u8().await.unwrap());
                 }
                 for piece in answer.chunks(size) {
-                    // One that has read enough goes away.
+                    // The client goes away once it has read enough.
                     if server.write_all(piece).await.is_err() {
                         break;
                     }

@@ -1,5 +1,5 @@
-//! What rustls does not tell of a certificate: whether it is that of an authority, and its dates. No
-//! state; it runs once for each certificate of `--ca-file`, and where one of them is a server's.
+//! What rustls does not reveal about a certificate: whether it belongs to an authority, and its dates. No
+//! state; runs once for each certificate of `--ca-file`, and when one of them is a server's.
 
 use rustls::{CertificateError, Error};
 use rustls_pki_types::{CertificateDer, UnixTime};
@@ -8,8 +8,8 @@ use x509_cert::certificate::Version;
 use x509_cert::der::Decode;
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage};
 
-/// Whether a certificate may sign others (RFC 5280, sections 4.2.1.9 and 4.2.1.3). Where it does not say
-/// so, as OpenSSL takes it: by its key usage, or because it is of version 1 and signed by itself.
+/// Whether a certificate may sign others (RFC 5280, sections 4.2.1.9 and 4.2.1.3). If it does not say, decides
+/// like OpenSSL: by its key usage, or because it is a self-signed version 1 certificate.
 pub(super) fn is_of_authority(certificate: &CertificateDer<'_>) -> bool {
     let Ok(certificate) = Certificate::from_der(certificate) else { return false };
     let certificate = certificate.tbs_certificate();
@@ -21,7 +21,7 @@ pub(super) fn is_of_authority(certificate: &CertificateDer<'_>) -> bool {
     }
 }
 
-/// Whether it is a time at which a certificate is valid.
+/// Checks that the certificate is valid at this time.
 pub(super) fn check_dates(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
     let certificate = Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
     let validity = certificate.tbs_certificate().validity();

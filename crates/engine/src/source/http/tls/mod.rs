@@ -1,5 +1,5 @@
-//! TLS by rustls: one configuration for each set of protocols that is offered, shared by all
-//! workers, so that sessions are resumed across them.
+//! TLS through rustls: one configuration for each set of offered protocols, shared by all workers, so that TLS
+//! sessions are resumed across them.
 
 mod certificate;
 mod p521;
@@ -23,13 +23,13 @@ use crate::error::{Advice, Error, ErrorKind, Result, plain_io};
 use crate::message::Alpn;
 use crate::options::HttpOptions;
 
-/// Of an `HttpOptions::ca_file` no more is read: all authorities of a system take a fraction of that.
+/// The most bytes to read of an `HttpOptions::ca_file`; all authorities of a system take a fraction of that.
 const CA_FILE_BYTES_MAX: u64 = 16 << 20;
 
-/// The configurations of a session.
+/// The TLS configurations of a session.
 pub(crate) struct Tls {
-    /// Made when the first certificate is to be verified: reading the system's authorities takes
-    /// longer than many a plain download.
+    /// Created for the first certificate to verify: reading the system's authorities takes longer than many
+    /// plain downloads.
     configs: OnceLock<(Arc<ClientConfig>, Arc<ClientConfig>)>,
     provider: Arc<CryptoProvider>,
     is_insecure: bool,
@@ -74,7 +74,8 @@ impl Tls {
         builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
     }
 
-    /// The authorities of the system and of `HttpOptions::ca_file`. The certificate of one server signs for no other.
+    /// The authorities of the system and of `HttpOptions::ca_file`. A single server's certificate signs no
+    /// other.
     fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(self.own.iter().filter(|own| certificate::is_of_authority(own)).cloned());
@@ -84,7 +85,7 @@ impl Tls {
     }
 }
 
-/// What the file of `HttpOptions::ca_file` holds.
+/// Reads the certificates in `HttpOptions::ca_file`.
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let wrong =
         |message: String| Error::new(ErrorKind::Usage, message).with_path(path).with_advice(Advice::CheckCaFile);

@@ -1,5 +1,5 @@
-//! Signatures on the curve P-521, which ring does not have: certificates that people make themselves
-//! use it. Everything else of TLS is ring's. No state.
+//! Signatures on the curve P-521, which ring lacks but self-made certificates use. Everything else in TLS is
+//! ring's. No state.
 
 use std::sync::LazyLock;
 
@@ -10,19 +10,19 @@ use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
 use rustls_pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, alg_id};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
-/// A number of this curve has so many bytes.
+/// The length of a field element of this curve.
 const FIELD_BYTES: usize = 66;
 
-/// Ring's, and those of this curve.
+/// Ring's algorithms and those of this curve.
 static ALGORITHMS: LazyLock<WebPkiSupportedAlgorithms> = LazyLock::new(|| {
     let ring = ring::default_provider().signature_verification_algorithms;
     let ours: [&'static dyn SignatureVerificationAlgorithm; 3] = [&SHA512, &SHA384, &SHA256];
     let mapping = [ring.mapping, &[(SignatureScheme::ECDSA_NISTP521_SHA512, OF_SCHEME)]].concat();
-    // Once a process.
+    // Leaked once per process.
     WebPkiSupportedAlgorithms { all: [ring.all, &ours].concat().leak(), mapping: mapping.leak() }
 });
 
-/// What does the cryptography of TLS.
+/// The cryptography provider for TLS.
 pub(super) fn provider() -> CryptoProvider {
     CryptoProvider { signature_verification_algorithms: *ALGORITHMS, ..ring::default_provider() }
 }
@@ -33,7 +33,7 @@ static SHA256: P521 = P521 { signature: alg_id::ECDSA_SHA256, digest: |message| 
 
 static OF_SCHEME: &[&dyn SignatureVerificationAlgorithm] = &[&SHA512];
 
-/// ECDSA on the curve, with one digest.
+/// ECDSA on this curve with one digest.
 #[derive(Debug)]
 struct P521 {
     signature: AlgorithmIdentifier,
@@ -45,7 +45,7 @@ impl SignatureVerificationAlgorithm for P521 {
         let key = VerifyingKey::from_sec1_bytes(public_key).map_err(|_| InvalidSignature)?;
         let signature = Signature::from_der(signature).map_err(|_| InvalidSignature)?;
         let digest = (self.digest)(message);
-        // A shorter digest is the same number with zeros before it (FIPS 186-5, section 6.4.2).
+        // A shorter digest is the same number with leading zeros (FIPS 186-5, section 6.4.2).
         let mut number = [0; FIELD_BYTES];
         number[FIELD_BYTES - digest.len()..].copy_from_slice(&digest);
         key.verify_prehash(&number, &signature).map_err(|_| InvalidSignature)

@@ -1,4 +1,4 @@
-//! Whose certificates are accepted. State: what is trusted; shared by all connections of a session.
+//! Which certificates are accepted. State: what is trusted; shared by all connections of a session.
 
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::certificate;
 
-/// Certificates of authorities that are trusted, and those of `--ca-file` as themselves: whoever makes a
-/// certificate for one server gives that one, and it signs for no other.
+/// The trusted authorities, and the certificates of `--ca-file`, each also trusted as itself: a certificate
+/// made for one server is given as it is, and signs no other.
 #[derive(Debug)]
 pub(super) struct Trusted {
-    /// None if there are no authorities at all.
+    /// `None` if there are no authorities at all.
     chains: Option<Arc<WebPkiServerVerifier>>,
     own: Vec<CertificateDer<'static>>,
     provider: Arc<CryptoProvider>,
@@ -27,8 +27,8 @@ impl Trusted {
         Self { chains, own, provider }
     }
 
-    /// What a certificate is that has no chain to an authority: a certificate that is trusted as itself needs
-    /// none; its dates and its names count.
+    /// Accepts a certificate that is trusted as itself but has no chain to an authority, if its dates and names
+    /// are right.
     fn verify_itself(
         &self,
         why: CertificateError,
@@ -96,14 +96,14 @@ impl ServerCertVerifier for Trusted {
     }
 }
 
-/// Whether a certificate was refused because it is that of an authority. The error is one of a crate
-/// below rustls, which only shows its name.
+/// Whether a certificate was refused because it belongs to an authority. The error comes from a crate below
+/// rustls, which exposes only its name.
 pub(super) fn is_authority(why: &CertificateError) -> bool {
     matches!(why, CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity"))
 }
 
-/// What `--insecure` asks for: any certificate. Nor is it looked at whether the server has its key: who
-/// shows it is not known either way, and what the key is made of would matter.
+/// For `--insecure`: accepts any certificate. Does not check whether the server has its key either: its owner
+/// is unknown in any case, and the check would depend on the kind of key.
 #[derive(Debug)]
 pub(super) struct AcceptAll;
 

@@ -1,4 +1,4 @@
-//! What went wrong in a handshake, in the field's words, and what helps. Pure.
+//! Explains a failed handshake in standard terms, with advice. Pure.
 
 use std::io;
 
@@ -9,12 +9,12 @@ use super::verify::is_authority;
 use crate::error::{Advice, Error, ErrorKind, plain_io};
 use crate::secret::printable;
 
-/// So many of the names in a certificate are told.
+/// The most names of a certificate to list.
 const NAMES_MAX: usize = 3;
 const OPERATOR: Advice = Advice::AskOperatorOrAcceptAnyCertificate;
 const OLD_SERVER: Advice = Advice::AskOperatorForNewerTls;
 
-/// The error of a handshake that `source` ended.
+/// The error for a handshake that failed with `source`.
 pub(crate) fn handshake_error(source: io::Error) -> Error {
     let inner = source.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
     let (text, advice) = match inner {

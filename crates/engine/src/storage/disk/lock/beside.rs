@@ -1,10 +1,10 @@
-//! A lock that is a file beside the one it is of, for file systems without locks. It names its holder:
-//! machine, boot, namespace of processes, process, and when that began. One whose process is known to be
-//! gone is taken over. What cannot be known (another machine, another container) is held, and the error
-//! says which file to remove. No state but the file; it is removed with its [`LockFile`].
+//! A lock file beside the file that it protects, for file systems without locks. It names its holder: machine,
+//! boot, process namespace, process, and when that process started. A lock whose process is known to be gone is
+//! taken over. If that cannot be known (another machine, another container), the lock counts as held, and the
+//! error says which file to remove. No state except the file; it is removed with its [`LockFile`].
 //!
-//! Two processes that take over the same dead lock in the same moment may, rarely, both believe that they
-//! have it: without any lock there is nothing that excludes it.
+//! Two processes that take over the same dead lock at the same moment may, rarely, both believe that they hold
+//! it: without real locks, nothing prevents that.
 
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 
 use super::super::rename::rename_new;
 
-/// How the name of a lock file ends.
+/// The suffix of lock files.
 const SUFFIX: &str = ".lock";
-/// What is read of one at most.
+/// The most bytes to read of a lock file.
 const BYTES_MAX: u64 = 1024;
-/// How often it is tried to make one where those of dead processes were.
+/// How often to retry creating a lock file after removing dead ones.
 const TRIES_MAX: u32 = 3;
 
 /// A lock file of this process.
@@ -27,14 +27,14 @@ pub(super) struct LockFile(PathBuf);
 
 impl Drop for LockFile {
     fn drop(&mut self) {
-        // One that stays is taken over when this process has ended.
+        // If it stays, it can be taken over once this process has ended.
         if read(&self.0).is_ok_and(|holder| holder == Holder::this()) {
             let _ = fs::remove_file(&self.0);
         }
     }
 }
 
-/// Makes the lock file of `path`; `WouldBlock` if somebody has it.
+/// Creates the lock file of `path`; `WouldBlock` if somebody holds it.
 pub(super) fn take(path: &Path) -> io::Result<LockFile> {
     let name = name_of(path);
     for _ in 0..TRIES_MAX {
@@ -47,9 +47,9 @@ pub(super) fn take(path: &Path) -> io::Result<LockFile> {
     Err(ErrorKind::WouldBlock.into())
 }
 
-/// It gets its name when it is written, for one that a kill left empty would name nobody.
+/// The file gets its name only after it is written: an empty one, left by a kill, would name nobody.
 fn make(name: &Path) -> io::Result<()> {
-    // A name that is nobody's, and no longer than any that fits.
+    // An unused name that is short enough to fit.
     let unfinished = name.with_file_name(format!(".towline-{:016x}", fastrand::u64(..)));
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
@@ -61,7 +61,7 @@ fn make(name: &Path) -> io::Result<()> {
     made
 }
 
-/// Whether nobody holds the lock file of `path`; `WouldBlock` otherwise.
+/// Checks that nobody holds the lock file of `path`; `WouldBlock` otherwise.
 pub(super) fn look(path: &Path) -> io::Result<()> {
     let name = name_of(path);
     match read(&name) {
@@ -110,7 +110,7 @@ fn read(name: &Path) -> io::Result<Holder> {
     Ok(Holder::from_text(&String::from_utf8_lossy(&text)))
 }
 
-/// Who holds a lock file. What is not known is empty.
+/// The holder of a lock file. Unknown fields are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Holder {
     machine: String,
@@ -144,7 +144,7 @@ impl Holder {
     }
 
     fn from_text(text: &str) -> Self {
-        // A line that a kill has cut off says nothing.
+        // A line truncated by a kill is ignored.
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         let mut lines = whole.lines();
         let mut next = || crate::secret::printable(lines.next().unwrap_or_default()).into_owned();
@@ -159,20 +159,21 @@ impl Holder {
             return false;
         }
         if self.boot != this.boot {
-            // It ended with the machine, if that is this one; a hostname alone is no machine's own.
+            // It ended with the earlier boot, if the machine is this one; a hostname alone does not identify
+            // it.
             return is_known(&self.machine, &this.machine);
         }
         is_known(&self.processes, &this.processes) && !self.began.is_empty() && began(&self.process) != self.began
     }
 }
 
-/// When a process began, in ticks since the machine did; empty if there is none.
+/// When a process started, in ticks since boot; empty if it does not exist.
 fn began(process: &str) -> String {
     if process.is_empty() || !process.bytes().all(|byte| byte.is_ascii_digit()) {
         return String::new();
     }
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    // After the name, which may hold anything, comes the third field; this is the twenty-second.
+    // The name may contain anything; the third field follows it, and this one is the twenty-second.
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
     fields.split_whitespace().nth(19).unwrap_or_default().to_owned()
 }

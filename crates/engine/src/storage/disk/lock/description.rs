@@ -1,4 +1,4 @@
-//! Locks of open file descriptions (`fcntl(2)`), on all of a file. No state; any thread runs it.
+//! Open file description locks (`fcntl(2)`) on a whole file. No state; any thread runs it.
 
 #[cfg(target_os = "linux")]
 pub(super) use self::linux::{try_lock, unlock};
@@ -8,15 +8,15 @@ pub(super) use self::none::{try_lock, unlock};
 use std::fs::File;
 use std::io::{self, ErrorKind};
 
-/// How a file system says that it has no such locks.
+/// The errors of file systems without such locks.
 const NO_LOCKS: [i32; 4] = [libc::ENOSYS, libc::ENOLCK, libc::EOPNOTSUPP, libc::EINVAL];
 
-/// Whether a file system says that it has no locks.
+/// Whether the error means that the file system has no locks.
 pub(super) fn is_none(error: &io::Error) -> bool {
     error.kind() == ErrorKind::Unsupported || error.raw_os_error().is_some_and(|code| NO_LOCKS.contains(&code))
 }
 
-/// Whether stretches of a file can be locked at all, which SQLite does.
+/// Whether byte ranges can be locked at all, as SQLite does.
 pub(crate) fn has_range_locks(file: &File) -> bool {
     #[cfg(target_os = "linux")]
     return !matches!(linux::ask(file), Err(error) if is_none(&error));
@@ -42,7 +42,7 @@ mod linux {
         call(file, libc::F_OFD_SETLK, libc::F_UNLCK)
     }
 
-    /// Asks about a lock without taking one.
+    /// Queries a lock without taking one.
     pub(super) fn ask(file: &File) -> io::Result<()> {
         call(file, libc::F_OFD_GETLK, libc::F_RDLCK)
     }
@@ -53,7 +53,7 @@ mod linux {
     )]
     fn call(file: &File, command: libc::c_int, kind: libc::c_int) -> io::Result<()> {
         let (l_type, l_whence) = (kind as libc::c_short, libc::SEEK_SET as libc::c_short);
-        // From the first byte to the end, wherever that is; these locks want no process.
+        // From the first byte to the end, wherever that is; these locks need no process id.
         let mut range = libc::flock { l_type, l_whence, l_start: 0, l_len: 0, l_pid: 0 };
         loop {
             // SAFETY: the descriptor is open as long as `file` is borrowed, and the call reads and
