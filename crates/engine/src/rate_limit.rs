@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -17,6 +18,8 @@ const HOSTS_KEPT_MAX: usize = 1024;
 /// Bytes per second, or no limit.
 #[derive(Debug)]
 pub(crate) struct RateLimit {
+    /// Looked at for each portion of bytes, mostly in vain.
+    is_limited: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -29,11 +32,12 @@ struct State {
 
 impl RateLimit {
     pub(crate) fn new(bps: Option<u64>) -> Self {
-        Self { state: Mutex::new(State { bps, paid_until: None }) }
+        Self { is_limited: AtomicBool::new(bps.is_some()), state: Mutex::new(State { bps, paid_until: None }) }
     }
 
     pub(crate) fn set(&self, bps: Option<u64>) {
         *self.state.lock() = State { bps, paid_until: None };
+        self.is_limited.store(bps.is_some(), Ordering::Relaxed);
     }
 
     /// Takes `bytes` and returns how long to wait before the next call.
@@ -48,7 +52,7 @@ impl RateLimit {
     }
 
     pub(crate) fn is_limited(&self) -> bool {
-        self.state.lock().bps.is_some()
+        self.is_limited.load(Ordering::Relaxed)
     }
 }
 

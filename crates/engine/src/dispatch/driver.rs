@@ -88,12 +88,18 @@ pub(crate) struct Driver {
 impl Drop for Driver {
     /// Also on a panic: the other threads must not wait forever.
     fn drop(&mut self) {
+        // Nothing more comes; entries that have come and that nobody has looked at go back to their feed.
+        self.queues.messages.shutdown();
+        while let Ok(message) = self.queues.messages.try_get() {
+            if let Message::Fed(Ok(fed)) = message {
+                self.settled.extend(fed.released());
+            }
+        }
         self.settle();
         for worker in &self.workers {
             worker.send(WorkRequest::Stop, None);
         }
         self.queues.close();
-        self.queues.messages.shutdown_immediate();
     }
 }
 

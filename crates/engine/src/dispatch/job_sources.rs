@@ -202,6 +202,11 @@ impl Sources {
         }
     }
 
+    /// Whether a source is left out only because its file is another one.
+    pub(crate) fn has_different(&self) -> bool {
+        self.all().any(|(_, source)| matches!(source.standing, Standing::Different(_)))
+    }
+
     /// The existing data is wrong: sources with a different file may be asked for theirs.
     pub(crate) fn revive_different(&mut self) {
         for source in self.all_mut() {

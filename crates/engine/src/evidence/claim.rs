@@ -150,16 +150,10 @@ impl Evidence {
 
     /// Takes the digest from a later response of the same version, if the first had none.
     pub(crate) fn learn_digest(&mut self, later: &Self) {
-        match (&self.digest, &later.digest) {
-            (None, Some(_)) => {
-                self.digest.clone_from(&later.digest);
-                self.has_later_digest = true;
-            }
-            // Two later responses contradict each other.
-            (Some(one), Some(other)) if self.has_later_digest && one.agrees(other) == Some(false) => {
-                (self.digest, self.has_later_digest) = (None, false);
-            }
-            _ => {}
+        // Of two that contradict each other one is wrong; the first is checked, and shows that.
+        if self.digest.is_none() && later.digest.is_some() {
+            self.digest.clone_from(&later.digest);
+            self.has_later_digest = true;
         }
     }
 
@@ -171,6 +165,11 @@ impl Evidence {
                 Some(tag) => !tag.is_weak(),
                 None => self.has_settled_date() && self.total_bytes.is_some(),
             }
+    }
+
+    /// Whether responses to ranges can name its version: a digest of the whole is often left out there.
+    pub(crate) fn is_named_by_ranges(&self) -> bool {
+        self.can_join() && self.if_range().is_some()
     }
 
     /// Whether nothing in it can ever identify a version: no tag, no digest that proves anything, and no date

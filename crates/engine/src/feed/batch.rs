@@ -119,7 +119,7 @@ impl Batch {
                 (spool.file(), Some(spool))
             }
         };
-        let waiting = Waiting::new().map_err(|error| ledger_error(WAIT, ledger.path(), error))?;
+        let waiting = Waiting::new(ledger.directory());
         Ok(Self {
             dir: dir.to_owned(),
             storage: Arc::new(Disk::new()),

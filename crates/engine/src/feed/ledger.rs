@@ -268,7 +268,7 @@ impl Ledger {
                 self.conn.prepare_cached(SETTLE_NAMED)?.execute(params![row, key, path_value(path)])
             }
             // Its row already says that it still has to be fetched.
-            SettledState::Released => Ok(1),
+            SettledState::Released | SettledState::Cancelled => Ok(1),
             SettledState::Skipped => self.conn.prepare_cached(SETTLE_SKIPPED)?.execute(params![row, key, now]),
             SettledState::Failed { kind, message, attempts, permanent } => {
                 let state = if *permanent { "failed_permanent" } else { "failed" };

@@ -107,6 +107,17 @@ pub struct Fed {
     pub ended: bool,
 }
 
+impl Fed {
+    /// What settles its jobs if nobody starts them.
+    pub(crate) fn released(self) -> Vec<Settled> {
+        let release = |entry| match entry {
+            FedEntry::Job { entry, .. } => Some(Settled { entry, state: SettledState::Released }),
+            _ => None,
+        };
+        self.entries.into_iter().filter_map(release).collect()
+    }
+}
+
 /// One entry of a feed.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "nearly all entries are jobs")]
@@ -181,8 +192,10 @@ pub enum SettledState {
     },
     /// Another file has its name and was left alone; the next run checks again.
     Skipped,
-    /// The run was interrupted before the entry ended: somebody else may take it.
+    /// The run was interrupted before the entry ended: somebody else may have it.
     Released,
+    /// The user cancelled it; a later run may fetch it.
+    Cancelled,
     /// Failed; a later run retries it unless `permanent`.
     Failed {
         /// What went wrong.

@@ -16,8 +16,9 @@ use towline_threads::thread::Builder;
 use crate::error::{Error, ErrorKind, plain_io};
 use crate::feed::list::Until;
 
-/// A file name that is removed together with its spool.
-struct Name(PathBuf);
+/// A file name that is removed with its owner.
+#[derive(Debug)]
+pub(crate) struct Name(PathBuf);
 
 impl Drop for Name {
     fn drop(&mut self) {
@@ -155,6 +156,19 @@ fn open_file(directory: &Path) -> io::Result<(File, Option<Name>)> {
         true => Ok((file, None)),
         false => make_file(directory).map(|(file, path)| (file, Some(Name(path)))),
     }
+}
+
+/// The same for somebody who opens a file by its path.
+pub(crate) fn open_private<T, E: From<io::Error>>(
+    directory: &Path,
+    open: impl FnOnce(&Path) -> Result<T, E>,
+) -> Result<(T, Option<Name>), E> {
+    let (_, kept) = open_file(directory)?;
+    let (_, path) = make_file(directory)?;
+    let name = Name(path);
+    let opened = open(&name.0)?;
+    // Dropped, it removes its file, which goes on without a name.
+    Ok((opened, kept.map(|_| name)))
 }
 
 fn keeps_bytes(file: &File) -> bool {

@@ -8,6 +8,8 @@ use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::error::Error as StdError;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::path::{Path, PathBuf};
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, params};
@@ -15,6 +17,7 @@ use url::Url;
 
 use crate::feed::EntryId;
 use crate::feed::identity::Identity;
+use crate::feed::spool::{Name, open_private};
 use crate::feed::values::signed;
 use crate::job::JobSpec;
 use crate::secret::shown_url;
@@ -78,7 +81,10 @@ impl Place {
 /// All waiting entries.
 #[derive(Debug)]
 pub(crate) struct Waiting {
-    conn: Connection,
+    /// Where the table is made.
+    directory: PathBuf,
+    /// Made when the first entry has to wait there.
+    table: Option<Table>,
     hosts: HashMap<u64, Host>,
     /// Each host that has entries, once.
     turns: VecDeque<u64>,
@@ -94,12 +100,54 @@ struct Host {
     stored: u64,
 }
 
+/// The table of those that do not wait in memory.
+#[derive(Debug)]
+struct Table {
+    conn: Connection,
+    /// Its name, where a file without one loses what is written to it.
+    _name: Option<Name>,
+}
+
+impl Table {
+    fn new(directory: &Path) -> rusqlite::Result<Self> {
+        let open = |path: &Path| {
+            let conn = Connection::open(path)?;
+            conn.execute_batch(TABLE)?;
+            Ok::<_, Unusable>(conn)
+        };
+        let (conn, name) = open_private(directory, open).map_err(|Unusable(error)| error)?;
+        Ok(Self { conn, _name: name })
+    }
+}
+
+/// Why the table's file cannot be used.
+struct Unusable(rusqlite::Error);
+
+impl From<io::Error> for Unusable {
+    fn from(error: io::Error) -> Self {
+        Self(rusqlite::Error::ToSqlConversionFailure(error.into()))
+    }
+}
+
+impl From<rusqlite::Error> for Unusable {
+    fn from(error: rusqlite::Error) -> Self {
+        Self(error)
+    }
+}
+
 impl Waiting {
-    /// Creates an empty queue. The database is an unnamed file, kept in memory while it is small.
-    pub(crate) fn new() -> rusqlite::Result<Self> {
-        let conn = Connection::open("")?;
-        conn.execute_batch(TABLE)?;
-        Ok(Self { conn, hosts: HashMap::new(), turns: VecDeque::new(), inline: 0, inline_bytes: 0, next_seq: 0 })
+    /// Nobody yet. The table is a file without a name in this directory, which only we can read: URLs may hold
+    /// secrets.
+    pub(crate) fn new(directory: &Path) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            table: None,
+            hosts: HashMap::new(),
+            turns: VecDeque::new(),
+            inline: 0,
+            inline_bytes: 0,
+            next_seq: 0,
+        }
     }
 
     /// Whether no entries wait.
@@ -115,11 +163,11 @@ impl Waiting {
 
     /// Adds entries.
     pub(crate) fn push(&mut self, waiters: Vec<Waiter>) -> rusqlite::Result<()> {
-        self.conn.execute_batch("BEGIN")?;
+        self.in_table("BEGIN")?;
         for waiter in waiters {
             self.push_one(waiter)?;
         }
-        self.conn.execute_batch("COMMIT")
+        self.in_table("COMMIT")
     }
 
     /// Takes up to `max` entries, each from the host that is next in turn.
@@ -128,19 +176,23 @@ impl Waiting {
         if max == 0 || self.is_empty() {
             return Ok(taken);
         }
-        self.conn.execute_batch("BEGIN")?;
+        self.in_table("BEGIN")?;
         while taken.len() < max
             && let Some(waiter) = self.pop()?
         {
             taken.push(waiter);
         }
-        self.conn.execute_batch("COMMIT")?;
+        self.in_table("COMMIT")?;
         Ok(taken)
+    }
+
+    fn in_table(&self, sql: &str) -> rusqlite::Result<()> {
+        self.table.as_ref().map_or(Ok(()), |table| table.conn.execute_batch(sql))
     }
 
     fn push_one(&mut self, waiter: Waiter) -> rusqlite::Result<()> {
         let name = turn_of(&waiter.spec);
-        let bytes = url_bytes(&waiter);
+        let bytes = spec_bytes(&waiter);
         let host = self.hosts.entry(name).or_default();
         if host.stored == 0 && host.inline.is_empty() {
             self.turns.push_back(name);
@@ -154,7 +206,15 @@ impl Waiting {
         }
         host.stored += 1;
         self.next_seq += 1;
-        self.conn.prepare_cached(STORE)?.execute(params![
+        let table = match &mut self.table {
+            Some(table) => table,
+            empty => {
+                let table = empty.insert(Table::new(&self.directory)?);
+                table.conn.execute_batch("BEGIN")?;
+                table
+            }
+        };
+        table.conn.prepare_cached(STORE)?.execute(params![
             signed(name),
             self.next_seq,
             signed(waiter.entry.0),
@@ -174,19 +234,19 @@ impl Waiting {
         };
         if host.inline.is_empty() {
             let room = INLINE_MAX.saturating_sub(self.inline).clamp(1, LOADED_AT_ONCE_MAX);
-            let loaded = load(&self.conn, name, room)?;
+            let loaded = self.table.as_ref().map_or_else(|| Ok(Vec::new()), |table| load(&table.conn, name, room))?;
             host.stored = match loaded.len() {
                 0 => 0,
                 count => host.stored.saturating_sub(count as u64),
             };
             self.inline += loaded.len();
-            self.inline_bytes += loaded.iter().map(url_bytes).sum::<usize>();
+            self.inline_bytes += loaded.iter().map(spec_bytes).sum::<usize>();
             host.inline.extend(loaded);
         }
         let waiter = host.inline.pop_front();
         if let Some(waiter) = &waiter {
             self.inline -= 1;
-            self.inline_bytes = self.inline_bytes.saturating_sub(url_bytes(waiter));
+            self.inline_bytes = self.inline_bytes.saturating_sub(spec_bytes(waiter));
         }
         if host.inline.is_empty() && host.stored == 0 {
             self.hosts.remove(&name);
@@ -203,8 +263,12 @@ fn turn_of(spec: &JobSpec) -> u64 {
     hasher.finish() % TURNS_MAX
 }
 
-fn url_bytes(waiter: &Waiter) -> usize {
-    waiter.spec.url.as_str().len()
+/// About how much memory its spec takes.
+fn spec_bytes(waiter: &Waiter) -> usize {
+    let JobSpec { url, mirrors, options, .. } = &waiter.spec;
+    let mirrors: usize = mirrors.iter().map(|mirror| mirror.as_str().len()).sum();
+    let headers: usize = options.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    url.as_str().len() + mirrors + headers
 }
 
 fn load(conn: &Connection, host: u64, count: usize) -> rusqlite::Result<Vec<Waiter>> {
@@ -253,8 +317,8 @@ mod tests {
         Waiter { entry: EntryId(number), identity: Identity::of(&spec), occurrence: 3, spec }
     }
 
-    fn filled(specs: impl IntoIterator<Item = JobSpec>) -> Waiting {
-        let mut waiting = Waiting::new().unwrap();
+    fn filled(directory: &Path, specs: impl IntoIterator<Item = JobSpec>) -> Waiting {
+        let mut waiting = Waiting::new(directory);
         waiting.push((1..).zip(specs).map(|(number, spec)| waiter(number, spec)).collect()).unwrap();
         waiting
     }
@@ -266,7 +330,8 @@ mod tests {
     #[test]
     fn hosts_take_turns_and_each_keeps_its_order() {
         let urls = ["http://a/1", "http://a/2", "http://a/3", "http://b/1", "http://c/1"];
-        let mut waiting = filled(urls.map(of_url));
+        let directory = tempfile::tempdir().unwrap();
+        let mut waiting = filled(directory.path(), urls.map(of_url));
         let mut order = Vec::new();
         while let Some(waiter) = waiting.pop().unwrap() {
             order.push(waiter.spec.url.to_string());
@@ -284,7 +349,9 @@ mod tests {
                 _ => spec,
             }
         };
-        let mut waiting = filled((1..=20_000).map(spec));
+        let directory = tempfile::tempdir().unwrap();
+        let mut waiting = filled(directory.path(), (1..=20_000).map(spec));
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "nobody else sees it");
         assert_eq!(waiting.inline(), INLINE_MAX);
         let mut next = 1;
         loop {

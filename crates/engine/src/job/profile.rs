@@ -22,7 +22,19 @@ struct Own {
 impl Profile {
     /// The profile of a job with these options.
     pub(crate) fn of(options: &JobOptions) -> Self {
-        let JobOptions { proxy, insecure, ca_file, .. } = options;
+        // All of them, so that a new one has to be sorted: what makes connections belongs here.
+        let JobOptions {
+            proxy,
+            insecure,
+            ca_file,
+            dir: _,
+            headers: _,
+            connections: _,
+            limit_rate_bps: _,
+            max_size_bytes: _,
+            existing: _,
+            priority: _,
+        } = options;
         let has_own = proxy.is_some() || insecure.is_some() || ca_file.is_some();
         let own = || Arc::new(Own { proxy: proxy.clone(), insecure: *insecure, ca_file: ca_file.clone() });
         Self(has_own.then(own))

@@ -225,8 +225,16 @@ mod headers {
     type Headers = Vec<(HeaderName, HeaderValue)>;
 
     pub(super) fn serialize<S: Serializer>(headers: &Headers, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        serializer.collect_seq(headers.iter().map(|(name, value)| (name.as_str(), text(value))))
+        use serde::ser::{Error as _, SerializeSeq as _};
+
+        let mut pairs = serializer.serialize_seq(Some(headers.len()))?;
+        for (name, value) in headers {
+            // The value may be a secret, so it is not repeated.
+            let text = std::str::from_utf8(value.as_bytes())
+                .map_err(|_| S::Error::custom(format!("the value of the header {name} is not UTF-8 text")))?;
+            pairs.serialize_element(&(name.as_str(), text))?;
+        }
+        pairs.end()
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Headers, D::Error> {

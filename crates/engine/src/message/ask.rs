@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::origin::Origin;
+use crate::job::Profile;
 
 /// Effectively forever: an answer ends the wait, or the drop of the [`Reply`].
 const WAIT: Duration = Duration::from_secs(365 * 86_400);
@@ -39,6 +40,8 @@ pub(crate) struct Ask {
     pub(crate) origin: Origin,
     /// Sent to that origin only.
     pub(crate) headers: Arc<HeaderMap>,
+    /// How its connection is made.
+    pub(crate) profile: Profile,
     pub(crate) reply: Reply,
 }
 

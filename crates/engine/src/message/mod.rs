@@ -25,7 +25,7 @@ pub(crate) use self::work::{
 use crate::error::{Error, Result};
 use crate::event::{Event, Progress};
 use crate::feed::{Fed, Owner, Settled};
-use crate::job::{JobId, JobSpec, Located};
+use crate::job::{JobId, JobSpec, Located, Profile};
 use crate::plan::TransferId;
 use crate::status::{JobChange, JobFilter, JobPage, JobStatus};
 
@@ -42,7 +42,7 @@ pub(crate) enum Message {
     /// A warning of the feed, which stops nothing.
     Warned(String),
     /// The feed could not record something.
-    FeedFailed(Error),
+    FeedFailed { action: &'static str, error: Error },
     /// The opener checked for existing files.
     Prepared(JobId, Result<Box<Prepared>>),
     /// A partial file was opened; a warning if something was set aside for it.
@@ -111,6 +111,7 @@ pub(crate) struct LocateRequest {
     pub(crate) job: JobId,
     pub(crate) source: usize,
     pub(crate) entry: Url,
+    pub(crate) profile: Profile,
 }
 
 /// Output of the core: something to be done.

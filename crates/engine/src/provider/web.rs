@@ -11,6 +11,7 @@ use url::Url;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::origin::Origin;
+use crate::job::Profile;
 use crate::message::{Ask, Message, Reply};
 
 pub use crate::message::WebAnswer;
@@ -19,11 +20,17 @@ pub use crate::message::WebAnswer;
 #[derive(Clone)]
 pub struct Web {
     session: Queue<Message>,
+    profile: Profile,
 }
 
 impl Web {
     pub(crate) fn new(session: Queue<Message>) -> Self {
-        Self { session }
+        Self { session, profile: Profile::default() }
+    }
+
+    /// The same over connections of this profile.
+    pub(crate) fn of_profile(&self, profile: Profile) -> Self {
+        Self { session: self.session.clone(), profile }
     }
 
     /// Gets a URL, with these headers for its own origin; the user's headers for files are not sent. Follows
@@ -39,7 +46,7 @@ impl Web {
         })?;
         let (reply, awaited) = Reply::new();
         let headers: HeaderMap = headers.iter().cloned().collect();
-        let ask = Ask { url: url.clone(), origin, headers: Arc::new(headers), reply };
+        let ask = Ask { url: url.clone(), origin, headers: Arc::new(headers), profile: self.profile.clone(), reply };
         // A session that has ended drops the request, which counts as a reply.
         drop(self.session.put(Message::Ask(Box::new(ask))));
         awaited.get()

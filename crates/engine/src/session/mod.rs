@@ -4,6 +4,7 @@
 //! The session is a supervised run of the toolkit: its threads are the supervisor's, its step saves progress,
 //! and an interrupt from the injected source stops it in order.
 
+mod feeding;
 mod handle;
 mod run;
 mod subscription;
@@ -22,6 +23,7 @@ use self::handle::Interrupts;
 pub use self::handle::SessionHandle;
 use self::run::Run;
 pub use self::subscription::{Envelope, Subscription, SubscriptionError};
+use crate::dispatch::driver::Queues;
 use crate::error::{Advice, Error, ErrorKind, Result, find, plain_io};
 use crate::event::{Reporter, Summary};
 use crate::feed::Feed;
@@ -107,8 +109,10 @@ impl SessionBuilder {
         self.storage
             .create_dirs(&self.options.dir, Path::new(""))
             .map_err(|source| Error::storage("create the directory", &self.options.dir, source))?;
+        let handle = SessionHandle::new();
         Ok(Session {
-            handle: SessionHandle::new(),
+            ends: EndsCommands(handle.queues()),
+            handle,
             options: self.options,
             reporter: self.reporter,
             feed: self.feed,
@@ -120,9 +124,19 @@ impl SessionBuilder {
     }
 }
 
+/// Ends the wait of everybody who waits for an answer of the session, however it ends: also if it never runs.
+struct EndsCommands(Queues);
+
+impl Drop for EndsCommands {
+    fn drop(&mut self) {
+        self.0.messages.shutdown_immediate();
+    }
+}
+
 /// A session that is set up but not started.
 #[must_use]
 pub struct Session {
+    ends: EndsCommands,
     handle: SessionHandle,
     options: Options,
     reporter: Option<Box<dyn Reporter>>,
@@ -190,6 +204,7 @@ impl Session {
             network: self.network,
             ended: Arc::clone(&ended),
             span: tracing::info_span!("session"),
+            _ends: self.ends,
         };
         let outcome = supervisor.run(&mut run);
         let interrupt = match outcome.map_err(not_run)? {

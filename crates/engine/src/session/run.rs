@@ -5,15 +5,16 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use towline_threads::executor::ThreadPoolExecutor;
-use towline_threads::queue::{GetError, Queue};
+use towline_threads::queue::Queue;
 use towline_threads::supervisor::{Crew, Interrupt, Supervised};
 use tracing::Span;
 
 use super::subscription::{Publisher, Subscribers};
+use super::{EndsCommands, feeding};
 use crate::disk::Parts;
 use crate::disk::committer::Committer;
 use crate::disk::opener::Opener;
@@ -21,7 +22,7 @@ use crate::dispatch::core::Core;
 use crate::dispatch::driver::{Driver, Queues, StopOnPanic};
 use crate::event::{Event, Reporter, Summary};
 use crate::feed::Feed;
-use crate::message::{FeedRequest, LocateRequest, Message};
+use crate::message::{LocateRequest, Message};
 use crate::name::NameRules;
 use crate::options::{Durability, Options};
 use crate::provider::{Plain, Provider as _, Providers, Web};
@@ -37,8 +38,6 @@ const LOCATORS: usize = 4;
 const WAIT: Duration = Duration::from_secs(365 * 86_400);
 /// Descriptors that a session needs in addition to its files and connections.
 const DESCRIPTORS_OTHERWISE: u64 = 32;
-/// How long the feed waits for slow input before it checks for other requests.
-const FEED_PATIENCE: Duration = Duration::from_millis(50);
 
 /// The supervised run: its threads, its step, and how it handles an interrupt.
 pub(super) struct Run {
@@ -53,6 +52,7 @@ pub(super) struct Run {
     pub(super) ended: Arc<Mutex<Option<Summary>>>,
     /// The session's log span, which all of its threads enter.
     pub(super) span: Span,
+    pub(super) _ends: EndsCommands,
 }
 
 impl Supervised for Run {
@@ -94,7 +94,7 @@ impl Supervised for Run {
         let input = self.feed.as_ref().and_then(|feed| within(&self.options.dir, feed.input()?));
         if let Some(feed) = self.feed.take() {
             let (requests, reports) = (queues.feed.clone(), queues.messages.clone());
-            self.spawn(crew, "feed", move || run_feed(feed, &requests, &reports))?;
+            self.spawn(crew, "feed", move || feeding::run(feed, &requests, &reports))?;
         }
         if !self.providers.is_empty() {
             for number in 0..LOCATORS {
@@ -163,10 +163,11 @@ fn run_reporter(events: &Queue<Event>, mut reporter: Option<Box<dyn Reporter>>, 
 
 /// A thread that calls providers to locate entries.
 fn run_locator(providers: &Providers, web: &Web, requests: &Queue<LocateRequest>, reports: &Queue<Message>) {
-    while let Ok(LocateRequest { job, source, entry }) = requests.get_timeout(WAIT) {
+    while let Ok(LocateRequest { job, source, entry, profile }) = requests.get_timeout(WAIT) {
+        let web = web.of_profile(profile);
         let located = match providers.of(&entry) {
-            Some(provider) => provider.locate(&entry, web),
-            None => Plain.locate(&entry, web),
+            Some(provider) => provider.locate(&entry, &web),
+            None => Plain.locate(&entry, &web),
         };
         let _ = reports.put(Message::Located(job, source, located));
     }
@@ -189,58 +190,4 @@ fn within_descriptors(mut options: Options) -> Options {
     options.connections = options.connections.map(|connections| connections.min(most));
     options.jobs = options.jobs.min(most);
     options
-}
-
-/// The feed thread: reads entries on request and records how they ended.
-fn run_feed(mut feed: Box<dyn Feed>, requests: &Queue<FeedRequest>, reports: &Queue<Message>) {
-    let mut wanted = 0;
-    let beats_every = feed.heartbeat_every();
-    let mut last_beat = Instant::now();
-    loop {
-        if beats_every.is_some_and(|every| last_beat.elapsed() >= every) {
-            last_beat = Instant::now();
-            if let Err(error) = feed.heartbeat() {
-                let _ = reports.put(Message::FeedFailed(error));
-            }
-        }
-        let patience = match (wanted, beats_every) {
-            (1.., _) => Duration::ZERO,
-            (0, Some(every)) => every.saturating_sub(last_beat.elapsed()),
-            (0, None) => WAIT,
-        };
-        match requests.get_timeout(patience) {
-            Ok(FeedRequest::Want(entries)) => wanted = entries,
-            Ok(FeedRequest::Settle(settled)) => {
-                if let Err(error) = feed.settle(settled) {
-                    let _ = reports.put(Message::FeedFailed(error));
-                }
-                tell_warnings(&mut *feed, reports);
-            }
-            Ok(FeedRequest::Owner { job, entry, path }) => {
-                let _ = reports.put(Message::Owned(job, feed.owner(entry, &path)));
-            }
-            Err(GetError::ShutDown) => break,
-            Err(_) => {}
-        }
-        if wanted == 0 || !requests.is_empty() {
-            continue;
-        }
-        let fed = feed.next(wanted, FEED_PATIENCE);
-        tell_warnings(&mut *feed, reports);
-        // Nothing yet, but more to come: ask again.
-        if !matches!(&fed, Ok(fed) if fed.entries.is_empty() && !fed.ended) {
-            wanted = 0;
-            let _ = reports.put(Message::Fed(fed));
-        }
-    }
-    if let Err(error) = feed.close() {
-        let _ = reports.put(Message::FeedFailed(error));
-    }
-    tell_warnings(&mut *feed, reports);
-}
-
-fn tell_warnings(feed: &mut dyn Feed, reports: &Queue<Message>) {
-    for warning in feed.take_warnings() {
-        let _ = reports.put(Message::Warned(warning));
-    }
 }

@@ -10,12 +10,12 @@ use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
 use towline_threads::queue::Queue;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::job::Profile;
 use crate::message::{Message, SlotId};
 use crate::plan::TransferId;
 use crate::source::http::connection::Connection;
-use crate::source::http::network::Network;
+use crate::source::http::network::{Network, seconds};
 use crate::storage::PartFile;
 
 /// The networks of this many profiles are cached.
@@ -44,18 +44,29 @@ impl Shared {
         }
     }
 
-    /// The network that makes connections of this profile.
+    /// The network that makes connections of this profile. Files that it needs are read on another thread, for
+    /// they may be anywhere.
     ///
     /// # Errors
-    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) for a CA file or a proxy that cannot be used.
-    pub(crate) fn network(&self, profile: &Profile) -> Result<Arc<Network>> {
+    /// [`ErrorKind::Usage`] for a CA file or a proxy that cannot be used.
+    pub(crate) async fn network(&self, profile: &Profile) -> Result<Arc<Network>> {
         if profile.is_of_session() {
             return Ok(Arc::clone(&self.network));
         }
         if let Some(network) = self.networks.borrow().get(profile) {
             return Ok(Arc::clone(network));
         }
-        let network = Arc::new(self.network.of_profile(profile)?);
+        let (session, own) = (Arc::clone(&self.network), profile.clone());
+        let made = tokio::task::spawn_blocking(move || session.of_profile(&own));
+        let limit = self.network.options.connect_timeout;
+        let network = match tokio::time::timeout(limit, made).await {
+            Ok(Ok(network)) => Arc::new(network?),
+            Ok(Err(_)) => return Err(Error::new(ErrorKind::Internal, "a proxy or CA file could not be read")),
+            Err(_) => {
+                let text = format!("the file of certificates cannot be read within {}", seconds(limit));
+                return Err(Error::new(ErrorKind::Usage, text));
+            }
+        };
         let mut networks = self.networks.borrow_mut();
         if networks.len() >= PROFILES_KEPT_MAX {
             // Networks in use live on in their transfers.

@@ -54,6 +54,7 @@ impl Feed for Queue {
                 SettledState::Done { .. } => "done",
                 SettledState::Skipped => "skipped",
                 SettledState::Released => "released",
+                SettledState::Cancelled => "cancelled",
                 SettledState::Failed { .. } => "failed",
             };
             assert_eq!(self.told.lock().settled.insert(one.entry.0, how), None, "it ends once");

@@ -18,6 +18,11 @@ use crate::secret;
 pub(super) const RESTARTS_MAX: u32 = 3;
 
 impl Core {
+    /// Whether a file has changed so often that only one unsegmented stream is left to try.
+    pub(super) fn needs_single_stream(restarts: u32) -> bool {
+        restarts >= RESTARTS_MAX
+    }
+
     pub(super) fn restart(&mut self, now: Time, id: JobId, reason: &str, by: By) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.tries.restarts += 1;

@@ -11,7 +11,7 @@ use crate::backoff;
 use crate::dispatch::asks::{Pending, Running};
 use crate::dispatch::connection_slots::Wanted;
 use crate::error::{Error, ErrorKind, Result};
-use crate::job::{JobId, Profile};
+use crate::job::JobId;
 use crate::message::{Ask, Effect, End, Ended, Fetch, FetchKind, Redirect, Time, WorkRequest};
 use crate::plan::piece::{OPEN_END, Piece};
 use crate::secret;
@@ -48,7 +48,14 @@ impl Core {
 
     fn send_ask(&mut self, now: Time, pending: Box<Pending>) -> Result<(), Box<Pending>> {
         let (url, host) = pending.at.clone();
-        let profile = Profile::default();
+        let held_for = self.slots.held_until(&host).saturating_sub(now);
+        if held_for > PATIENCE_MAX {
+            // As if it had answered so itself.
+            let text = format!("the host {} asks for a wait of {} s", host.host, held_for.as_secs());
+            pending.ask.reply.answer(Err(Error::new(ErrorKind::Status(429), text)));
+            return Ok(());
+        }
+        let profile = pending.ask.profile.clone();
         let Some((taken, closed)) = self.slots.take(&host, &profile, Wanted::Whole, now) else { return Err(pending) };
         if let Some((slot, worker)) = closed {
             self.effects.push(Effect::Work(worker, WorkRequest::CloseSlot(slot)));

@@ -136,6 +136,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.phase = Phase::Ready;
         match job.content.total_bytes {
+            _ if !job.can_be_resumed() => job.forget_content(),
             None if job.content.held.is_silent() => job.forget_content(),
             _ => job.ranges.begins_at_zero = !job.content.done.is_empty(),
         }
@@ -164,8 +165,11 @@ impl Core {
             return false;
         };
         // If nothing was ever said about the version, the overlap is all there is.
+        let is_checked = job.promise(self.settings.server_digests).is_some_and(|promise| promise.proves());
         let demand = match &job.content.held {
             held if held.is_silent() => Demand::NotDifferent,
+            // The digest is checked in the end; responses to ranges need not repeat it.
+            held if is_checked && !held.is_named_by_ranges() => Demand::NotDifferent,
             held if held.can_join() => Demand::Same,
             _ => Demand::SameWeakly,
         };

@@ -50,13 +50,12 @@ impl Core {
 
     /// Gives up ranges that drip.
     pub(super) fn leave_dripping_ranges(&mut self, now: Time) {
-        if self.settings.is_limited || self.limits.is_limited() || !self.has_quiet {
+        if !self.has_quiet {
             return;
         }
         for id in self.turns.running.clone() {
             let job = &self.jobs[&id];
-            let is_limited = job.own.limit.as_ref().is_some_and(|limit| limit.is_limited());
-            let is_dripping = !is_limited && job.pulse.is_dripping(now, self.fetched_bytes(job));
+            let is_dripping = !self.limits_rate_of(job) && job.pulse.is_dripping(now, self.fetched_bytes(job));
             let are_ranges =
                 job.answer.probe.is_none() && job.ranges.segmented == Segmented::Proven && !job.transfers.is_empty();
             let error = Error::new(ErrorKind::Broken, "the server sends next to nothing of each range");

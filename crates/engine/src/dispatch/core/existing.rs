@@ -174,13 +174,7 @@ impl Core {
     pub(super) fn owned(&mut self, now: Time, id: JobId, result: Result<Owner>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.part.pending = job.part.pending.saturating_sub(1);
-        let answered = match std::mem::replace(&mut job.phase, Phase::Ready) {
-            Phase::AskingOwner(answered) => answered,
-            phase => {
-                job.phase = phase;
-                return self.closed(now, id);
-            }
-        };
+        let Some(answered) = job.take_asking_owner() else { return self.closed(now, id) };
         job.existing.verdict = match result {
             Ok(Owner::Another(url)) => {
                 ExistingVerdict::Owned(format!("the file of another entry has this name ({url})"))
@@ -314,7 +308,7 @@ impl Core {
     /// Ends a comparison; `is_same` is `None` if it could not be made.
     fn existing_compared(&mut self, now: Time, id: JobId, is_same: Option<bool>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let Phase::Comparing(comparison) = std::mem::replace(&mut job.phase, Phase::Ready) else { return };
+        let Some(comparison) = job.take_comparison() else { return };
         let was_sampled = comparison.samples.is_some() && job.existing.verdict != ExistingVerdict::Changed;
         let Some(existing) = &job.existing.file else { return };
         if is_same == Some(true) {
@@ -346,6 +340,28 @@ impl Core {
 }
 
 impl Job {
+    /// Takes the response out of the phase in which the feed is asked whose a name is.
+    fn take_asking_owner(&mut self) -> Option<Box<Answered>> {
+        match std::mem::replace(&mut self.phase, Phase::Ready) {
+            Phase::AskingOwner(answered) => Some(answered),
+            phase => {
+                self.phase = phase;
+                None
+            }
+        }
+    }
+
+    /// Takes the comparison out of its phase.
+    fn take_comparison(&mut self) -> Option<Comparison> {
+        match std::mem::replace(&mut self.phase, Phase::Ready) {
+            Phase::Comparing(comparison) => Some(comparison),
+            phase => {
+                self.phase = phase;
+                None
+            }
+        }
+    }
+
     /// Whether the note says that the file came from this URL and has not changed since, and the server has
     /// never reported a version that could contradict it. For other URLs a note holds too little: files may
     /// differ by their queries alone.

@@ -114,10 +114,16 @@ impl Core {
         let range = ByteRange::new(transfer.piece.start(), transfer.piece.end());
         let is_sampled = job.samples_decide();
         let is_by_samples = is_sampled && !job.spec.same_content;
+        let is_checked = !job.spec.same_content
+            && job.spec.checksum.as_ref().is_some_and(|asked| asked.algorithm().is_collision_resistant());
         let (Some(head), Link::Doubted(doubt)) = (&transfer.head, &mut job.link) else { return };
         let theirs = head.evidence.clone();
         if !same && doubt.has_moved {
             return self.restart(now, id, "the file on the server differs from what has come", By::Bytes);
+        }
+        if !same && is_checked {
+            // The checksum decides which is the right file; existing data stays beside it until then.
+            return self.restart(now, id, "bytes differ from the existing data", By::Version);
         }
         if let Some(error) = judge(&job.content.held, &theirs, is_sampled) {
             return self.refuse_link(now, id, error);
@@ -169,7 +175,8 @@ impl Core {
         let evidence = Evidence {
             total_bytes: job.content.total_bytes,
             digest: theirs.digest.clone().or_else(|| job.content.held.digest.take()),
-            has_later_digest: theirs.digest.is_none() && job.content.held.has_later_digest,
+            // It is checked in the end; what names the version from now on is what they say.
+            has_later_digest: theirs.digest.is_none(),
             ..theirs.clone()
         };
         job.link = Link::Compared;

@@ -1,4 +1,4 @@
-//! The end of a job: closed, verified, published, failed, paused; and the step that saves progress.
+//! The end of a job: closed, verified, published, failed, paused.
 
 use super::Core;
 use super::adopt::adopt;
@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{ErrorReport, Event, How};
 use crate::feed::{Settled, SettledState};
 use crate::job::JobId;
-use crate::journal::{Journal, Verified};
+use crate::journal::Verified;
 use crate::message::{CommitRequest, Effect, Fate, Publish, Time, WorkRequest};
 use crate::options::Existing;
 use crate::plan::TransferId;
@@ -73,12 +73,12 @@ impl Core {
                 self.tally.cancelled_files += 1;
                 self.effects.push(Effect::Report(Event::Cancelled { job: id, url }));
                 self.count_unfinished(id);
-                self.release(id);
+                self.settle_unfinished(id, SettledState::Cancelled);
                 self.let_go(id);
             }
             Closing::Interrupt => {
                 self.count_unfinished(id);
-                self.release(id);
+                self.settle_unfinished(id, SettledState::Released);
                 self.let_go(id);
             }
             Closing::Pause { resumes } => {
@@ -387,10 +387,10 @@ impl Core {
         }
     }
 
-    /// Lets the feed give a job's entry to somebody else.
-    pub(super) fn release(&mut self, id: JobId) {
+    /// Tells the feed that a job's entry has not been fetched.
+    pub(super) fn settle_unfinished(&mut self, id: JobId, state: SettledState) {
         if let Some(entry) = self.jobs.get(&id).and_then(|job| job.entry) {
-            self.effects.push(Effect::Settle(Settled { entry, state: SettledState::Released }));
+            self.effects.push(Effect::Settle(Settled { entry, state }));
         }
     }
 
@@ -442,33 +442,8 @@ impl Core {
 }
 
 impl Job {
-    /// The journal to save.
-    pub(super) fn journal(&self) -> Journal {
-        Journal {
-            generation: self.part.generation,
-            identity: self.identity(),
-            done: self.content.done.clone(),
-            verified: self.content.verified,
-            file: None,
-            token: None,
-            replaces_old: self.old.is_there,
-            saved_unix_ms: 0,
-        }
-    }
-
-    /// The journal of a partial file before any data has arrived.
-    pub(super) fn first_journal(&self) -> Journal {
-        Journal { identity: self.identity(), replaces_old: self.old.is_there, ..Journal::of_nothing() }
-    }
-
     /// Whether a later run can use the existing data.
     pub(in crate::dispatch) fn is_worth_keeping(&self) -> bool {
         self.part.is_open && self.can_be_resumed() && !self.content.done.is_empty()
-    }
-
-    /// Whether a part of it is of use: without a length, only if something is known of its version.
-    pub(super) fn can_be_resumed(&self) -> bool {
-        self.content.total_bytes.is_some()
-            || !self.content.held.is_silent() && !self.ranges.are_denied && !self.sources.is_many()
     }
 }

@@ -18,8 +18,8 @@ impl Core {
             return;
         }
         state.is_locating = true;
-        let entry = state.given.clone();
-        self.effects.push(Effect::Locate(LocateRequest { job: id, source, entry }));
+        let (entry, profile) = (state.given.clone(), job.own.profile.clone());
+        self.effects.push(Effect::Locate(LocateRequest { job: id, source, entry, profile }));
     }
 
     /// A provider has answered.

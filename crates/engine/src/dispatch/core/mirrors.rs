@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::Core;
+use super::anew::RESTARTS_MAX;
 use super::connect::{ALONE_SECONDS_MAX, RANGE_TRIES};
 use super::no_range::not_a_range_error;
 use super::retries::PATIENCE_MAX;
@@ -554,6 +555,15 @@ impl Core {
             return;
         }
         match job.sources.next_lead() {
+            None if job.sources.has_different() && job.tries.restarts < RESTARTS_MAX => {
+                // The version that was begun is to be had nowhere any more; it stays until the other is here.
+                let Some(job) = self.jobs.get_mut(&id) else { return };
+                job.sources.revive_different();
+                if let Some(next) = job.sources.next_lead() {
+                    job.change_lead(next);
+                }
+                self.restart(now, id, "the sources that still answer have another file", By::Version);
+            }
             None => {
                 let error = job.sources.failure();
                 self.close(now, id, Closing::Fail(error));

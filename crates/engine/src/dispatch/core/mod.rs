@@ -49,6 +49,7 @@ use super::names::Names;
 use super::tally::Tally;
 use super::waiting::Waiting;
 use crate::event::{Event, Progress};
+use crate::feed::SettledState;
 use crate::http::origin::Origin;
 use crate::job::{FEED_JOBS_FROM, JobId};
 use crate::message::{CommitRequest, Effect, Message, Time, WorkRequest};
@@ -287,7 +288,7 @@ impl Core {
             Message::Command(command) => self.command(now, command),
             Message::Fed(fed) => self.fed(fed),
             Message::Warned(warning) => self.warn(None, warning),
-            Message::FeedFailed(error) => self.warn(None, format!("the ledger could not be written: {error}")),
+            Message::FeedFailed { action, error } => self.warn(None, format!("cannot {action}: {error}")),
             Message::Prepared(job, result) => self.prepared(now, job, result),
             Message::Opened(job, result) => self.opened(now, job, result),
             Message::Stored(job, result) => self.published(now, job, result, true),
@@ -367,7 +368,7 @@ impl Core {
             self.count_unfinished(id);
         }
         for id in self.jobs.keys().copied().collect::<Vec<_>>() {
-            self.release(id);
+            self.settle_unfinished(id, SettledState::Released);
         }
         self.course.is_finished = true;
         if self.course.stopped.is_none() {

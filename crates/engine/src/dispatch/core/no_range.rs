@@ -123,10 +123,6 @@ impl Core {
         self.tell_refused(id);
         true
     }
-
-    pub(super) fn needs_single_stream(restarts: u32) -> bool {
-        restarts >= super::anew::RESTARTS_MAX
-    }
 }
 
 /// The error for a range that got the whole file, or was refused although the file has it.

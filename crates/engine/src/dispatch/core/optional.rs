@@ -63,6 +63,7 @@ impl Core {
         job.ranges.segmented = if is_over { Segmented::Refused } else { Segmented::Unknown };
         if let End::Failed { error, .. } = &end
             && self.is_refusal(error)
+            && self.is_of_host(id, error)
         {
             self.slots.refuse(&transfer.host, self.slots.serving(&transfer.host), now);
         }
@@ -78,7 +79,15 @@ impl Core {
         is_new
             && left < LEFT_MAX.min(self.settings.retries)
             && self.is_refusal(error)
+            && self.is_of_host(transfer.job, error)
             && self.slots.serving(&transfer.host) > 0
+    }
+
+    /// Whether a failure says something about the host for other jobs too: a proxy or certificates of the
+    /// job's own do not.
+    pub(super) fn is_of_host(&self, id: JobId, error: &Error) -> bool {
+        let is_of_connection = matches!(error.kind(), ErrorKind::Proxy | ErrorKind::Tls | ErrorKind::Usage);
+        !is_of_connection || self.jobs.get(&id).is_none_or(|job| job.own.profile.is_of_session())
     }
 
     /// Whether this is how servers refuse one connection too many.

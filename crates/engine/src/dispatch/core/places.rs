@@ -92,8 +92,14 @@ impl Core {
 
     fn is_quiet(&self, now: Time, job: &Job) -> bool {
         // Bytes may arrive slowly because we read slowly.
-        let may_be_ours = self.settings.is_limited && !job.transfers.is_empty() && !matches!(job.phase, Phase::Probing);
+        let may_be_ours = self.limits_rate_of(job) && !job.transfers.is_empty() && !matches!(job.phase, Phase::Probing);
         job.is_asked() && !may_be_ours && job.pulse.is_quiet(now)
+    }
+
+    /// Whether we limit the rate of a job, so that it may be slow because of us.
+    pub(super) fn limits_rate_of(&self, job: &Job) -> bool {
+        let own = job.own.limit.as_ref();
+        self.settings.is_limited || self.limits.is_limited() || own.is_some_and(|limit| limit.is_limited())
     }
 
     fn has_place(&self, places: &Places, id: JobId) -> bool {

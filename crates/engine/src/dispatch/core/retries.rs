@@ -56,7 +56,7 @@ impl Core {
             return;
         }
         let is_transient = error.is_transient();
-        if is_transient {
+        if is_transient && self.is_of_host(id, &error) {
             self.slots.failed(&transfer.host, now);
         }
         // Without a `Retry-After`, or with a short one, the backoff is the usual one.

@@ -2,7 +2,7 @@
 //! when a job is closed.
 
 use super::Core;
-use crate::dispatch::job::{Closing, Phase};
+use crate::dispatch::job::{Closing, Job, Phase};
 use crate::error::Result;
 use crate::job::JobId;
 use crate::journal::Journal;
@@ -59,5 +59,33 @@ impl Core {
                 self.fail_or_wait(now, id, error);
             }
         }
+    }
+}
+
+impl Job {
+    /// The journal to save.
+    pub(super) fn journal(&self) -> Journal {
+        Journal {
+            generation: self.part.generation,
+            identity: self.identity(),
+            done: self.content.done.clone(),
+            verified: self.content.verified,
+            file: None,
+            token: None,
+            replaces_old: self.old.is_there,
+            saved_unix_ms: 0,
+        }
+    }
+
+    /// The journal of a partial file before any data has arrived.
+    pub(super) fn first_journal(&self) -> Journal {
+        Journal { identity: self.identity(), replaces_old: self.old.is_there, ..Journal::of_nothing() }
+    }
+
+    /// Whether a part of it is of use: without a length, only if something is known of its version.
+    pub(super) fn can_be_resumed(&self) -> bool {
+        // What was encoded on the way differs each time, and so do its offsets.
+        self.content.total_bytes.is_some() && self.content.held.content_encoding.is_none()
+            || !self.content.held.is_silent() && !self.ranges.are_denied && !self.sources.is_many()
     }
 }

@@ -60,7 +60,9 @@ impl Core {
         self.feed.read_all = fed.read_all;
         self.feed.has_ended = fed.ended;
         if self.course.stopped.is_some() {
-            return;
+            // Nobody starts them here: somebody else may have them.
+            let released = fed.released().into_iter().map(Effect::Settle);
+            return self.effects.extend(released);
         }
         for entry in fed.entries {
             self.feed_entry(entry);

@@ -220,7 +220,8 @@ impl Job {
         let can_join = self.content.held.can_join();
         let is_checked = self.promise(believes_server).is_some_and(|promise| promise.proves());
         // A digest shows in the end whether all bytes are right, but not which ones: a version is better.
-        let is_free = is_checked && !can_join || self.spec.same_content && self.link.is_compared();
+        let is_free =
+            is_checked && !self.content.held.is_named_by_ranges() || self.spec.same_content && self.link.is_compared();
         match is_free {
             _ if self.ranges.needs_overlap => None,
             true => Some(Demand::NotDifferent),

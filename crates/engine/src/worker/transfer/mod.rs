@@ -98,7 +98,7 @@ impl<'a> Transfer<'a> {
         sink: Option<Arc<dyn PartFile>>,
         granted: Granted,
     ) -> Result<End, Failure> {
-        let network = shared.network(&fetch.profile)?;
+        let network = shared.network(&fetch.profile).await?;
         let stall = network.options.stall_timeout;
         Self { shared, fetch, network, stall }.run(sink, granted).await
     }
