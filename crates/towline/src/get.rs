@@ -33,7 +33,7 @@ pub(crate) fn run(args: GetArgs) -> Result<u8, Complaint> {
     let signals = Signals::install_with_limit(END_MAX)
         .map_err(|error| Complaint::machine(format!("cannot catch signals: {error}")))?;
     let settings = settings::resolve(args)?;
-    settings.log.start()?;
+    let logging = settings.log.start()?;
     if settings.options.http.insecure {
         say("towline: --insecure: certificates are not verified");
     }
@@ -47,6 +47,7 @@ pub(crate) fn run(args: GetArgs) -> Result<u8, Complaint> {
     if let Err(complaint) = &events {
         complaint.say();
     }
+    drop(logging);
     if let Some(interrupt) = ended.interrupt {
         interrupt.raise_default();
     }

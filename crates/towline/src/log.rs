@@ -5,14 +5,14 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use towline_engine::secret::printable;
 use tracing::level_filters::LevelFilter;
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::fmt::time::uptime;
+use tracing_subscriber::fmt::time::SystemTime;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
@@ -20,6 +20,8 @@ use crate::complaint::Complaint;
 
 /// The first line of a log. A file that starts with anything else is never written to.
 const HEADING: &[u8] = b"# log of towline\n";
+/// Lines that wait to be written; those above it are lost.
+const LINES_MAX: usize = 16_384;
 /// The crate whose spans and events are logged.
 const ENGINE: &str = "towline_engine";
 
@@ -35,28 +37,42 @@ impl Log {
     ///
     /// # Errors
     /// If the file cannot be written, or exists and is not a log.
-    pub(crate) fn start(&self) -> Result<(), Complaint> {
+    pub(crate) fn start(&self) -> Result<Logging, Complaint> {
         let file = self.file.as_deref().map(open).transpose()?;
+        let mut logging = Logging(Vec::new());
         if file.is_none() && !self.is_on_screen {
-            return Ok(());
+            return Ok(logging);
         }
         let words = Targets::new().with_target(ENGINE, LevelFilter::DEBUG);
-        let subscriber = Registry::default()
-            .with(file.map(|file| to(Arc::new(file)).with_filter(words.clone())))
-            .with(self.is_on_screen.then(|| to(io::stderr).with_filter(words)));
+        let file = file.map(|file| to(logging.beside(file)).with_filter(words.clone()));
+        let screen = self.is_on_screen.then(|| to(logging.beside(io::stderr())).with_filter(words));
         // Only a second call could fail.
-        let _ = tracing::subscriber::set_global_default(subscriber);
-        Ok(())
+        let _ = tracing::subscriber::set_global_default(Registry::default().with(file).with(screen));
+        Ok(logging)
     }
 }
 
-/// Writes lines with the seconds since the start.
+/// Logs until it is dropped, and then writes what is left, if that takes no longer than a second.
+pub(crate) struct Logging(Vec<WorkerGuard>);
+
+impl Logging {
+    /// Writes on a thread of its own: a disk that hangs, or a pipe that nobody reads, loses lines and holds
+    /// nobody up.
+    fn beside(&mut self, writer: impl Write + Send + 'static) -> NonBlocking {
+        let (lines, guard) =
+            NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES_MAX).thread_name("log").finish(writer);
+        self.0.push(guard);
+        lines
+    }
+}
+
+/// Writes lines with the time of each.
 fn to<S, W>(writer: W) -> impl Layer<S>
 where
     S: tracing::Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + 'static,
 {
-    let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_timer(uptime()).with_ansi(false);
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_timer(SystemTime).with_ansi(false);
     // A log that cannot be written does not stop the run, nor print errors into the progress display.
     layer.with_target(false).log_internal_errors(false)
 }

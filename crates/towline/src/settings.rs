@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use towline_engine::feed::{ListSource, looks_like_host};
+use towline_engine::http::is_reserved;
 use towline_engine::options::{Durability, Existing, HttpOptions, HttpVersion, ProxyChoice};
 use towline_engine::report::may_hold_status;
 use towline_engine::secret::{printable, shown_line, shown_url};
@@ -41,6 +42,10 @@ const OWN_ENDS: [&str; 5] = ["", ".json", ".json.tmp", ".old", ".old.json"];
 /// Wrong usage (exit code 2); nothing was started.
 pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
     let existing = existing(&args)?;
+    let status_file = args.status_file.clone().map(status_file).transpose()?;
+    if status_file.is_some() && status_file == args.log {
+        return Err(Complaint::usage("--status-file and --log cannot be the same file"));
+    }
     let log = Log { is_on_screen: args.verbose > 1 && !args.quiet, file: args.log.clone() };
     let jobs = jobs(&args)?;
     let list = args.input_file.as_deref().map(|list| match list.to_str() {
@@ -79,7 +84,7 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
         is_quiet: args.quiet,
         is_verbose: args.verbose > 0 && !args.quiet,
         log,
-        status_file: args.status_file.map(status_file).transpose()?,
+        status_file,
     })
 }
 
@@ -93,6 +98,10 @@ pub(crate) fn http(args: HttpArgs) -> Result<HttpOptions, Complaint> {
         // Parsed here, because clap would print the value, which may be a secret.
         let (name, value) =
             values::header(header).map_err(|why| Complaint::usage(format!("invalid value for --header: {why}")))?;
+        if is_reserved(&name) {
+            let text = format!("--header: Towline sets the field {name} itself");
+            return Err(Complaint::usage(text).hint("leave it out"));
+        }
         http.headers.append(name, value);
     }
     http.user_agent = args.user_agent.unwrap_or(http.user_agent);
@@ -116,10 +125,13 @@ pub(crate) fn http(args: HttpArgs) -> Result<HttpOptions, Complaint> {
 /// Makes sure that only an earlier status would be replaced, and creates the directory.
 fn status_file(path: PathBuf) -> Result<PathBuf, Complaint> {
     let made = path.parent().map_or(Ok(()), fs::create_dir_all);
-    if made.is_ok() && may_hold_status(&path) {
+    let directory = path.parent().filter(|directory| *directory != Path::new("")).unwrap_or(Path::new("."));
+    let is_writable = made.is_ok() && tempfile::tempfile_in(directory).is_ok();
+    if is_writable && may_hold_status(&path) {
         return Ok(path);
     }
     let what = match path.symlink_metadata() {
+        _ if made.is_ok() && !is_writable => "cannot write to its directory",
         Ok(found) if found.is_file() => "exists and is not a Towline status file",
         Ok(_) => "exists and is not a regular file",
         Err(_) if made.is_err() => "cannot create its directory",

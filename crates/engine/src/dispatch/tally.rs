@@ -38,7 +38,7 @@ impl Tally {
 
     pub(crate) fn failed(&mut self, url: &str, error: &Error) {
         self.failed_files += 1;
-        if !self.failure_kinds.contains(&error.kind()) {
+        if !self.failure_kinds.iter().any(|kind| kind.name() == error.kind().name()) {
             self.failure_kinds.push(error.kind());
         }
         if self.failures.len() < Summary::FAILURES_MAX {

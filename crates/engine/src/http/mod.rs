@@ -6,4 +6,7 @@ pub mod digest;
 pub(crate) mod disposition;
 pub(crate) mod head;
 pub(crate) mod origin;
+pub(crate) mod reserved;
 pub(crate) mod retry_after;
+
+pub use self::reserved::is_reserved;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -98,6 +99,49 @@ fn entries_of_a_queue_have_options_and_each_ends_once() {
     });
 }
 
+/// A queue whose entries come only when the session has been told to stop.
+struct Late {
+    queue: Queue,
+    is_stopped: mpsc::Receiver<()>,
+    is_asked: mpsc::Sender<()>,
+}
+
+impl Feed for Late {
+    fn next(&mut self, max: usize, patience: Duration) -> Result<Fed, Error> {
+        let _ = self.is_asked.send(());
+        // Told once; then there is nothing to wait for.
+        let _ = self.is_stopped.recv();
+        self.queue.next(max, patience)
+    }
+
+    fn settle(&mut self, settled: Vec<Settled>) -> Result<(), Error> {
+        self.queue.settle(settled)
+    }
+
+    fn close(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+#[test]
+fn entries_that_come_after_a_stop_are_released() {
+    with_watchdog(LONG, || {
+        let origin = Origin::builder().files("/{}.bin", 3, 1000, 20).start().unwrap();
+        let place = Place::new();
+        let specs = (0..3).map(|number| spec(&origin, &format!("/{number}.bin"))).collect();
+        let (queue, told) = Queue::new(specs);
+        let ((is_asked, asked), (stopped, is_stopped)) = (mpsc::channel(), mpsc::channel());
+        let live = Live::start(Session::builder(place.options()).feed(Late { queue, is_stopped, is_asked }));
+        asked.recv().unwrap();
+        live.handle.stop();
+        stopped.send(()).unwrap();
+        live.end();
+        let settled: Vec<_> = told.lock().settled.values().copied().collect();
+        assert_eq!(settled, ["released"; 3]);
+        assert_eq!(origin.stats().requests, 0);
+    });
+}
+
 #[test]
 fn what_is_interrupted_is_released_and_what_is_worked_on_has_a_heartbeat() {
     with_watchdog(LONG, || {
@@ -114,7 +158,8 @@ fn what_is_interrupted_is_released_and_what_is_worked_on_has_a_heartbeat() {
             Event::Progress(progress) => progress.done_bytes > 0,
             _ => false,
         });
-        until("three heartbeats", || told.lock().beats >= 3);
+        let before = told.lock().beats;
+        until("three more heartbeats", || told.lock().beats >= before + 3);
         live.handle.stop();
         live.end();
         let told = told.lock();

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use towline_engine::options::ProxyChoice;
 use towline_engine::provider::{Entries, Entry, Located, Provider, Providers, Web};
 use towline_engine::{Error, ErrorKind, JobSpec, Options, Result, Session};
 use towline_origin::{Cloud, CloudBuilder, Fault, Origin, Resource};
@@ -211,6 +212,8 @@ fn a_service_is_asked_within_the_caps_of_its_host_and_before_its_files() {
         live.handle.close();
         live.end().assert_done(40);
         assert!(origin.stats().connections_peak <= 2, "{}", origin.stats().connections_peak);
+        let paths: Vec<_> = origin.requests().into_iter().map(|request| request.path).collect();
+        assert_ne!(paths.last().unwrap(), "/page", "the service was asked before the last of the files");
     });
 }
 
@@ -226,6 +229,37 @@ fn a_truncated_answer_of_a_service_is_none() {
         let error = with_web(&options, |web| web.get(&page, &[]).unwrap_err());
         assert_eq!((error.kind(), error.attempts()), (ErrorKind::Broken, 3));
         assert_eq!(origin.stats().requests, 3);
+    });
+}
+
+#[test]
+fn who_asks_a_session_that_never_runs_is_told() {
+    with_watchdog(LONG, || {
+        let place = Place::new();
+        let session = Session::builder(place.options()).build().unwrap();
+        let web = session.handle().web();
+        let asking = std::thread::spawn(move || web.get(&"http://127.0.0.1:9/".parse().unwrap(), &[]).unwrap_err());
+        drop(session);
+        assert_eq!(asking.join().unwrap().kind(), ErrorKind::Interrupted);
+    });
+}
+
+#[test]
+fn a_job_and_its_provider_go_through_the_same_proxy() {
+    with_watchdog(LONG, || {
+        let cloud = Cloud::builder().file("a.bin", 5, 5000).start().unwrap();
+        let place = Place::new();
+        let mut options = place.options();
+        options.http.retries = 0;
+        let jobs = with_web(&options, |web| listed(&cloud, web));
+        let before = cloud.stats().links;
+        // A proxy that lets nobody through.
+        let proxy = Origin::builder().start().unwrap();
+        let proxy = ProxyChoice::parse(&proxy.url("/"), "").unwrap();
+        let builder = Session::builder(options).providers(providers(&cloud));
+        let run = fetch_with(builder, jobs.into_iter().map(|job| job.proxy(proxy.clone())));
+        assert_eq!(run.failures().len(), 1);
+        assert_eq!(cloud.stats().links, before, "the service was asked directly");
     });
 }
 

@@ -455,3 +455,31 @@ fn an_output_that_can_be_no_file_is_called_what_it_is() {
     }
     let _ = place.towline(&["-o", "/dev/full/a", &url]).run().code(3).says(&["a device has its name"]);
 }
+
+#[test]
+fn what_towline_sends_itself_cannot_be_given() {
+    let origin = Origin::builder().files("/{}.bin", 1, 1000, 1).start().unwrap();
+    let place = Place::new();
+    let url = origin.url("/0.bin");
+    for header in ["Content-Length: 5", "Range: bytes=0-1", "Connection: close", "accept-encoding: gzip"] {
+        let name = header.split(':').next().unwrap().to_ascii_lowercase();
+        place.towline(&["-H", header, &url]).run().code(2).says(&["sets the field", &name]);
+    }
+    place.towline(&["-H", "X-A: 1", "-H", "X-A: 2", &url]).run().code(0);
+    let sent = &origin.requests()[0].headers;
+    assert_eq!(sent.iter().filter(|(name, _)| name.eq_ignore_ascii_case("x-a")).count(), 2, "{sent:?}");
+}
+
+#[test]
+fn a_status_file_that_cannot_be_written_is_an_error_at_the_start() {
+    let origin = Origin::builder().files("/{}.bin", 1, 1000, 1).start().unwrap();
+    let place = Place::new();
+    let both = place.root().join("both");
+    let both = both.to_str().unwrap();
+    for args in [&["--status-file", "/proc/towline.json"][..], &["--status-file", both, "--log", both]] {
+        let url = origin.url("/0.bin");
+        let args = [args, &[url.as_str()]].concat();
+        place.towline(&args).run().code(2).says(&["--status-file"]);
+    }
+    assert_eq!(origin.stats().requests, 0);
+}

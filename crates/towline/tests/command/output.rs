@@ -243,7 +243,9 @@ fn a_log_tells_every_request_and_no_secret() {
     let secret = origin.url("/0.bin?token=hunter2").replace("http://", "http://me:hunter2@");
     let urls = [secret, origin.url("/1.bin"), origin.url("/missing.bin")];
     let log = place.root().join("towline.log");
-    let outcome = place.towline(&["-vv", "--log", log.to_str().unwrap(), &urls[0], &urls[1], &urls[2]]).run();
+    let args =
+        ["-vv", "--log", log.to_str().unwrap(), "-H", "Authorization: Bearer hunter2", &urls[0], &urls[1], &urls[2]];
+    let outcome = place.towline(&args).run().code(1);
     let written = fs::read_to_string(&log).unwrap();
     for text in [&written, &outcome.stderr] {
         assert!(!text.contains("hunter2"), "{text}");

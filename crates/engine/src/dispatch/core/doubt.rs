@@ -197,6 +197,8 @@ impl Core {
             Shape::Whole => {
                 head.is_page || head.evidence.is_html && !job.content.done.is_empty() && !job.content.held.is_html
             }
+            // A refusal has a page of its own, and says how long the file is.
+            Shape::NoSuchRange if head.total_bytes.is_some() => false,
             _ => head.evidence.is_html && !job.content.held.is_html,
         };
         let is_page = is_html && names(job, head, page::names_no_page);

@@ -10,15 +10,12 @@ use url::Url;
 
 use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::evidence::Evidence;
+use crate::http::reserved::is_reserved;
 use crate::message::{Fetch, FetchKind, Protocol};
 use crate::source::http::network::{Network, PlainProxy, seconds};
 
 /// The user's fields that any origin may see; all others go only to the origin that they are for.
 const HARMLESS: [HeaderName; 4] = [header::ACCEPT, header::ACCEPT_LANGUAGE, header::USER_AGENT, header::CACHE_CONTROL];
-
-/// Only the engine sets conditions: those of the user would be about another version.
-const CONDITIONS: [HeaderName; 4] =
-    [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE];
 
 /// The request of this transfer for this kind of connection.
 pub(crate) fn build(
@@ -74,23 +71,25 @@ pub(crate) fn build(
 fn add_given(headers: &mut HeaderMap, network: &Network, fetch: &Fetch) {
     headers.insert(header::USER_AGENT, network.options.user_agent.clone());
     headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
-    for (name, value) in &network.options.headers {
-        if (fetch.is_own_origin || HARMLESS.contains(name)) && !CONDITIONS.contains(name) {
-            headers.insert(name.clone(), value.clone());
-        }
-    }
+    let may_be_seen = |name: &HeaderName| fetch.is_own_origin || HARMLESS.contains(name);
+    replace(headers, &network.options.headers, may_be_seen);
     if let Some(own) = &fetch.headers {
         // The job's fields replace the session's fields of the same name.
-        for name in own.keys().filter(|name| !CONDITIONS.contains(name)) {
-            headers.remove(name);
-            for value in own.get_all(name) {
-                headers.append(name.clone(), value.clone());
-            }
-        }
+        replace(headers, own, |_| true);
     }
     if let Some(set) = &fetch.cookie {
         let value = with_given(headers.get(header::COOKIE), set);
         headers.insert(header::COOKIE, value);
+    }
+}
+
+/// Puts these fields, all values of each name, in the place of those of the same name.
+fn replace(headers: &mut HeaderMap, given: &HeaderMap, may_be_seen: impl Fn(&HeaderName) -> bool) {
+    for name in given.keys().filter(|name| may_be_seen(name) && !is_reserved(name)) {
+        headers.remove(name);
+        for value in given.get_all(name) {
+            headers.append(name.clone(), value.clone());
+        }
     }
 }
 
