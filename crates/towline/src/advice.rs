@@ -53,7 +53,9 @@ pub(crate) fn words(advice: Advice) -> &'static str {
         Advice::LogInThenRunAgain => {
             "what has come is kept; open the URL in a browser, it may want a login, and run the same command again"
         }
-        Advice::GiveCredentials => "the server wants credentials or refuses; give them with -H, or ask for a new link",
+        Advice::GiveCredentials => {
+            "the server wants credentials, or refuses access; pass credentials with -H, or get a new link"
+        }
         Advice::GiveNewLink => {
             "what is there is kept; if the link has expired, get a new one and give it with -o and the same name"
         }
@@ -139,7 +141,7 @@ mod tests {
     fn the_words_on_a_status_are_of_use() {
         let cases = [
             (404, "check the URL, or ask the owner"),
-            (401, "credentials or refuses; give them with -H, or ask for a new link"),
+            (401, "refuses access; pass credentials with -H, or get a new link"),
             (407, "--proxy http://USER:PASSWORD@HOST:PORT"),
             (408, "run the same command again to go on"),
             (503, "is busy; run the same command again later"),
@@ -148,6 +150,15 @@ mod tests {
         for (status, expected) in cases {
             let advice = Error::new(ErrorKind::Status(status), "no").advice().unwrap();
             assert!(words(advice).contains(expected), "{status}: {}", words(advice));
+        }
+    }
+
+    #[test]
+    fn the_docs_list_every_code() {
+        let docs = include_str!("../../../docs/events.md");
+        for advice in Advice::ALL {
+            let code = serde_json::to_value(advice).unwrap();
+            assert!(docs.contains(&format!("| `{}` |", code.as_str().unwrap())), "{advice:?}");
         }
     }
 }

@@ -14,9 +14,9 @@ use crate::plan::piece::Piece;
 use crate::ranges::ByteRange;
 use crate::rate_limit::RateLimit;
 use crate::secret;
-use crate::source::http::ask::{Answered, Question, ask};
 use crate::source::http::network::Network;
 use crate::source::http::resolve::SystemResolver;
+use crate::source::http::single_request::{SingleRequest, SingleResponse, send};
 
 /// What a server says about a URL.
 #[derive(Clone, Debug, Serialize)]
@@ -75,15 +75,15 @@ async fn look(network: &Network, url: &Url) -> Result<ServerInfo> {
     let range = ByteRange::new(0, 1);
     let kind = FetchKind::Sample { range, expect: Arc::default() };
     let piece = Piece::new(range.start, range.end);
-    let answered = ask(network, Question { url, origin, kind, piece }).await?;
+    let answered = send(network, SingleRequest { url, origin, kind, piece }).await?;
     match answered.answer.status {
         200 | 203 | 206 | 416 => Ok(describe(url, &answered)),
         _ => Err(answered.answer.status_error()),
     }
 }
 
-fn describe(asked: &Url, answered: &Answered) -> ServerInfo {
-    let Answered { url: at, answer, response, redirects, .. } = answered;
+fn describe(asked: &Url, answered: &SingleResponse) -> ServerInfo {
+    let SingleResponse { url: at, answer, response, redirects, .. } = answered;
     let (head, headers) = (&answer.head, response.headers());
     let text = |name: http::HeaderName| {
         let value = headers.get(name)?;

@@ -33,7 +33,7 @@ pub(crate) fn next(
         None => return Err(refused(format!("the server answered {status} without saying where to go"))),
     };
     let Some(origin) = Origin::of(&next) else {
-        return Err(refused(format!("the server sends to a {} URL, which is not followed", next.scheme())));
+        return Err(refused(format!("the server redirects to a {} URL, which Towline does not follow", next.scheme())));
     };
     let next = if origin == *host { with_credentials(next, at) } else { next };
     if next == *at && !redirect.cookies.is_new && redirects > 1 {

@@ -38,7 +38,7 @@ fn a_404_names_the_url_and_the_status() {
 fn the_advice_fits_the_status() {
     let cases: [(&[u16], &str); 4] = [
         (&[400, 404, 405, 410, 414, 418, 451, 501, 505], "→ check the URL, or ask the owner of the server"),
-        (&[401, 403], "→ the server wants credentials or refuses"),
+        (&[401, 403], "→ the server wants credentials, or refuses access"),
         (&[429, 503], "→ the server is busy; run the same command again later"),
         (&[500, 502, 504], "→ the server is in trouble; run the same command again later"),
     ];

@@ -75,7 +75,7 @@ impl Core {
             place: None,
             headers: is_own.then(|| Arc::clone(&pending.ask.headers)),
             limits: self.limits.of(&host, None),
-            span: tracing::debug_span!("question", id = transfer.0, slot = taken.slot.0, %host),
+            span: tracing::debug_span!("ask", id = transfer.0, slot = taken.slot.0, %host),
             origin: host,
             profile,
             cookie: None,

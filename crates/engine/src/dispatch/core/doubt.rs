@@ -246,17 +246,12 @@ fn is_called(job: &Job, head: &Head, says: fn(&Path) -> bool) -> bool {
 
 /// The error for what came instead of the file.
 pub(super) fn page_error(job: &Job, head: &Head) -> Error {
-    let version = |is_told: bool, with: &'static str| if is_told { with } else { " without a version" };
     let length = |bytes: Option<u64>| bytes.map_or("unknown length".to_owned(), size::bytes);
-    let what = if head.is_message { "a message of the server (JSON or XML)" } else { "an HTML page" };
-    let came = format!("{what} of {}{}", length(head.total_bytes), version(head.evidence.tells_version(), ""));
+    let what = if head.is_message { "a JSON or XML message" } else { "an HTML page" };
+    let sent = format!("the server sent {what} ({}) instead of", length(head.total_bytes));
     let text = match job.content.done.is_empty() {
-        true => format!("{came} came instead of the file"),
-        false => format!(
-            "{came} came, where a file of {}{} was begun",
-            length(job.content.total_bytes),
-            version(job.content.held.tells_version(), "")
-        ),
+        true => format!("{sent} the file"),
+        false => format!("{sent} the file of {} that was begun", length(job.content.total_bytes)),
     };
     Error::new(ErrorKind::Page, text)
 }

@@ -2,12 +2,12 @@
 //! fields.
 
 pub(crate) mod answer;
-pub(crate) mod ask;
 pub(crate) mod connection;
 mod heads;
 pub(crate) mod network;
 pub(crate) mod proxy;
 pub(crate) mod request;
 pub(crate) mod resolve;
+pub(crate) mod single_request;
 mod stream;
 pub(crate) mod tls;

@@ -151,6 +151,6 @@ fn credentials(url: &Url) -> Option<HeaderValue> {
 
 /// The error for a response head that did not arrive in time.
 pub(crate) fn no_answer(limit: Duration) -> Error {
-    let text = format!("no answer came for {}", seconds(limit));
+    let text = format!("no response within {}", seconds(limit));
     Error::new(ErrorKind::Stalled, text).with_advice(Advice::RunAgainOrRaiseResponseTimeout)
 }

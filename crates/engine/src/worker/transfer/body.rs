@@ -97,7 +97,7 @@ impl Transfer<'_> {
                 Ok(Some(Err(source))) => return Err(broken(&source)),
                 Ok(None) => return Ok(None),
                 Err(Elapsed) => {
-                    let text = format!("no byte came for {}", seconds(self.stall));
+                    let text = format!("no data for {}", seconds(self.stall));
                     let error = Error::new(ErrorKind::Stalled, text);
                     return Err(error.with_advice(Advice::RunAgainOrRaiseStallTimeout));
                 }

@@ -23,7 +23,7 @@ use crate::source::http::request::{self, no_answer};
 use crate::source::redirect_rules;
 
 /// The request.
-pub(crate) struct Question<'a> {
+pub(crate) struct SingleRequest<'a> {
     pub(crate) url: &'a Url,
     pub(crate) origin: Origin,
     pub(crate) kind: FetchKind,
@@ -31,7 +31,7 @@ pub(crate) struct Question<'a> {
 }
 
 /// The response after redirects.
-pub(crate) struct Answered {
+pub(crate) struct SingleResponse {
     /// The URL that the response came from.
     pub(crate) url: Url,
     pub(crate) redirects: u32,
@@ -44,10 +44,10 @@ pub(crate) struct Answered {
 /// # Errors
 /// Whatever kept the server from responding, or a redirect that is not followed. An error status is not an
 /// error here.
-pub(crate) async fn ask(network: &Network, question: Question<'_>) -> Result<Answered> {
-    let own = question.origin;
-    let piece = Arc::new(question.piece);
-    let (mut url, mut origin, mut redirects) = (question.url.clone(), own.clone(), 0);
+pub(crate) async fn send(network: &Network, request: SingleRequest<'_>) -> Result<SingleResponse> {
+    let own = request.origin;
+    let piece = Arc::new(request.piece);
+    let (mut url, mut origin, mut redirects) = (request.url.clone(), own.clone(), 0);
     loop {
         let is_own = origin == own;
         let fetch = Fetch {
@@ -66,7 +66,7 @@ pub(crate) async fn ask(network: &Network, question: Question<'_>) -> Result<Ans
             profile: Profile::default(),
             span: Span::none(),
             cookie: None,
-            kind: question.kind.clone(),
+            kind: request.kind.clone(),
             piece: Arc::clone(&piece),
         };
         let mut connection = Connection::open(network.connect(&origin, fetch.alpn).await?).await?;
@@ -77,7 +77,7 @@ pub(crate) async fn ask(network: &Network, question: Question<'_>) -> Result<Ans
         let protocol = connection.protocol();
         let answer = Answer::read(&response, protocol, &url, true, believes_digests, SystemTime::now())?;
         let Some(redirect) = answer.redirect() else {
-            return Ok(Answered { url, redirects, answer, response });
+            return Ok(SingleResponse { url, redirects, answer, response });
         };
         redirects += 1;
         (url, origin) = redirect_rules::next((&url, &origin), &redirect, redirects, network.options.allow_downgrade)?;
