@@ -202,9 +202,10 @@ impl Sources {
         }
     }
 
-    /// Whether a source is left out only because its file is another one.
-    pub(crate) fn has_different(&self) -> bool {
-        self.all().any(|(_, source)| matches!(source.standing, Standing::Different(_)))
+    /// Whether the job's own URL is left out only because its file is another one. What a mirror has instead is
+    /// never the file.
+    pub(crate) fn is_own_url_different(&self) -> bool {
+        self.all().next().is_some_and(|(_, source)| matches!(source.standing, Standing::Different(_)))
     }
 
     /// The existing data is wrong: sources with a different file may be asked for theirs.

@@ -555,14 +555,19 @@ impl Core {
             return;
         }
         match job.sources.next_lead() {
-            None if job.sources.has_different() && job.tries.restarts < RESTARTS_MAX => {
+            None if job.sources.is_own_url_different() && job.tries.restarts < RESTARTS_MAX => {
                 // The version that was begun is to be had nowhere any more; it stays until the other is here.
                 let Some(job) = self.jobs.get_mut(&id) else { return };
                 job.sources.revive_different();
-                if let Some(next) = job.sources.next_lead() {
-                    job.change_lead(next);
+                if job.sources.lead() != 0 {
+                    job.change_lead(0);
                 }
-                self.restart(now, id, "the sources that still answer have another file", By::Version);
+                self.restart(
+                    now,
+                    id,
+                    "the URL has another file, and no mirror has the one that was begun",
+                    By::Version,
+                );
             }
             None => {
                 let error = job.sources.failure();
