@@ -1,4 +1,4 @@
-//! Redirects: [`crate::source::redirect`] decides where one leads and whether it may be followed; this file
+//! Redirects: [`crate::source::redirect_rules`] decides where one leads and whether it may be followed; this file
 //! decides what it moves.
 
 use url::Url;
