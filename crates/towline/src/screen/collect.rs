@@ -19,6 +19,15 @@ pub(crate) struct Arrived {
     pub(crate) how: How,
 }
 
+impl Arrived {
+    /// The file that an event says is complete, if it says so.
+    pub(crate) fn of(event: &Event) -> Option<Self> {
+        let Event::Finished { path, bytes, fetched_bytes, seconds, how, .. } = event else { return None };
+        let (name, bytes, fetched_bytes) = (text::shown(path), *bytes, *fetched_bytes);
+        Some(Self { name, bytes, fetched_bytes, seconds: *seconds, how: *how })
+    }
+}
+
 /// What a run has left for its final messages.
 #[derive(Debug, Default)]
 pub(crate) struct Collected {
@@ -63,15 +72,8 @@ impl Reporter for Collector {
             Event::Answered { path, .. } => {
                 *self.0.name.lock().unwrap_or_else(PoisonError::into_inner) = Some(text::shown(path));
             }
-            Event::Finished { path, bytes, fetched_bytes, seconds, how, .. } => {
-                let arrived = Arrived {
-                    name: text::shown(path),
-                    bytes: *bytes,
-                    fetched_bytes: *fetched_bytes,
-                    seconds: *seconds,
-                    how: *how,
-                };
-                *self.0.arrived.lock().unwrap_or_else(PoisonError::into_inner) = Some(arrived);
+            Event::Finished { .. } => {
+                *self.0.arrived.lock().unwrap_or_else(PoisonError::into_inner) = Arrived::of(event);
             }
             _ => {}
         }

@@ -48,18 +48,12 @@ impl Reporter for Lines {
         if let Some(text) = self.notes.text(event) {
             say(&text);
         }
-        match event {
-            Event::Progress(progress) => self.progress(progress),
-            Event::Finished { path, bytes, fetched_bytes, seconds, how, .. } if self.is_few && !self.is_single => {
-                say(&summary::arrived(&Arrived {
-                    name: text::shown(path),
-                    bytes: *bytes,
-                    fetched_bytes: *fetched_bytes,
-                    seconds: *seconds,
-                    how: *how,
-                }));
-            }
-            _ => {}
+        if let Event::Progress(progress) = event {
+            self.progress(progress);
+        }
+        let gets_line = self.is_few && !self.is_single;
+        if let Some(arrived) = Arrived::of(event).filter(|_| gets_line) {
+            say(&summary::arrived(&arrived));
         }
     }
 }
