@@ -167,6 +167,12 @@ impl Evidence {
             }
     }
 
+    /// Whether only a digest identifies its version. Servers leave that out at times, and another response of the
+    /// same length may well be of it: the digest shows that at the end.
+    pub(crate) fn is_digest_alone(&self) -> bool {
+        self.has_proof() && self.etag.is_none() && self.last_modified.is_none()
+    }
+
     /// Whether responses to ranges can name its version: a digest of the whole is often left out there.
     pub(crate) fn is_named_by_ranges(&self) -> bool {
         self.can_join() && self.if_range().is_some()

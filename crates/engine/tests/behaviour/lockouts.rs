@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 use towline_engine::{ErrorKind, JobSpec};
-use towline_origin::{ETag, Fault, Origin, Ranges, Resource, Validators};
+use towline_origin::{ETag, Fault, Length, Origin, Ranges, Resource, Scope, Validators};
 use towline_testkit::content;
 
 use crate::common::{LONG, MIB, Place, Run, fetch, spec, with_watchdog};
@@ -56,18 +56,68 @@ fn digests_of_later_responses_that_contradict_each_other_never_let_versions_mix(
 }
 
 #[test]
-fn a_digest_that_ranges_do_not_repeat_keeps_nobody_from_resuming() {
+fn a_digest_that_later_responses_do_not_repeat_keeps_nobody_from_going_on() {
     with_watchdog(LONG, || {
-        for is_changed in [false, true] {
+        let cases = [Ranges::Honoured, Ranges::Ignored].into_iter().flat_map(|ranges| [(ranges, OLD), (ranges, NEW)]);
+        for (ranges, now) in cases {
             let whole = silent(OLD).header("Repr-Digest", &digest(OLD)).fault(Fault::CutAt(SIZE / 2));
             let origin = Origin::builder().resource(whole).start().unwrap();
             let place = Place::new();
             let job = || spec(&origin, "/a.bin");
             assert_eq!(run(&place, 0, job()).failures().len(), 1);
-            let now = if is_changed { NEW } else { OLD };
-            origin.set_resource(silent(now));
-            is_right_within(&place, if is_changed { 2 } else { 1 }, now, job);
+            origin.set_resource(silent(now).ranges(ranges));
+            is_right_within(&place, if now == OLD { 1 } else { 2 }, now, job);
         }
+    });
+}
+
+#[test]
+fn a_digest_of_another_place_does_not_lock_out_the_file_that_moved() {
+    with_watchdog(LONG, || {
+        let elsewhere = Resource::new("/v0/a.bin", OLD, SIZE).last_modified(None).header("Repr-Digest", &digest(OLD));
+        let location = "/v0/a.bin".to_owned();
+        let origin = Origin::builder()
+            .resource(Resource::new("/a.bin", 1, 1).fault(Fault::Redirect { status: 302, location }))
+            .resource(elsewhere.fault(Fault::CutAt(SIZE / 2)))
+            .start()
+            .unwrap();
+        let place = Place::new();
+        let job = || spec(&origin, "/a.bin");
+        assert_eq!(run(&place, 0, job()).failures().len(), 1);
+        origin.set_resource(Resource::new("/a.bin", NEW, SIZE).last_modified(None));
+        is_right_within(&place, 1, NEW, job);
+    });
+}
+
+/// A refusal of a range gives the length of the file, but not its version.
+#[test]
+fn a_version_shorter_than_what_came_of_a_file_of_unknown_length_is_fetched() {
+    with_watchdog(LONG, || {
+        let longer = Resource::new("/a.bin", OLD, 2 * SIZE).length(Length::Chunked);
+        let origin = Origin::builder().resource(longer.fault(Fault::CutAt(SIZE + SIZE / 2))).start().unwrap();
+        let place = Place::new();
+        let job = || spec(&origin, "/a.bin");
+        assert_eq!(run(&place, 0, job()).failures().len(), 1);
+        let refusal = format!("HTTP/1.1 416 No\r\nContent-Range: bytes */{SIZE}\r\nContent-Length: 0\r\n\r\n");
+        let refusal = Fault::Raw(refusal.into_bytes()).when(Scope::every().only_ranges());
+        origin.set_resource(Resource::new("/a.bin", NEW, SIZE).fault(refusal));
+        is_right_within(&place, 1, NEW, job);
+    });
+}
+
+#[test]
+fn one_retry_suffices_after_a_response_that_was_longer_than_its_file() {
+    with_watchdog(LONG, || {
+        let tagged = |size| Resource::new("/a.bin", OLD, size).etag(ETag::Custom("\"1\"".to_owned()));
+        let longer = tagged(SIZE + 2_000).length(Length::Chunked).fault(Fault::CutAt(SIZE + 1_000));
+        let origin = Origin::builder().resource(longer).start().unwrap();
+        let place = Place::new();
+        let job = || spec(&origin, "/a.bin");
+        assert_eq!(run(&place, 0, job()).failures().len(), 1);
+        origin.set_resource(tagged(SIZE));
+        let ended = run(&place, 1, job());
+        assert!(ended.failures().is_empty(), "{:?}", ended.failures());
+        place.assert_content("a.bin", OLD, SIZE);
     });
 }
 

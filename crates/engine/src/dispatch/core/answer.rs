@@ -10,7 +10,7 @@ use crate::dispatch::identity::Link;
 use crate::dispatch::job::{Answered, Closing, Phase, Segmented};
 use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::evidence::Verdict;
+use crate::evidence::{Evidence, Verdict};
 use crate::feed::{Settled, SettledState};
 use crate::job::JobId;
 use crate::journal::Journal;
@@ -40,17 +40,24 @@ impl Core {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
+        let mut promised = None;
         let expected_bytes = match std::mem::take(&mut job.ranges.begins_at_zero) {
             false => job.content.told_bytes,
-            true => match self.comes_over_held(now, id, transfer, &head, whole.is_some()) {
-                Some(expected_bytes) => expected_bytes,
-                None => return,
-            },
+            true => {
+                promised = job.content.held.is_digest_alone().then(|| job.content.held.clone());
+                match self.comes_over_held(now, id, transfer, &head, whole.is_some()) {
+                    Some(expected_bytes) => expected_bytes,
+                    None => return,
+                }
+            }
         };
         if self.has_other_length(now, id, &head, expected_bytes) {
             return;
         }
         self.take_over(id, transfer, &head, expected_bytes);
+        if let Some(held) = promised {
+            self.keep_promise(id, &held);
+        }
         self.name_by(id, &head);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let answered = Box::new(Answered { head, whole });
@@ -100,7 +107,10 @@ impl Core {
             return None;
         }
         let job = self.jobs.get_mut(&id)?;
-        let reason = "the server does not serve ranges, so that what has come cannot be added to".to_owned();
+        let reason = match verdict.is_different() {
+            true => "the file on the server is another version than the one begun",
+            false => "the server served no range that goes on with what has come",
+        };
         // If there are no ranges now, there will be none later: this data could never be resumed.
         if !job.ranges.are_denied {
             job.keep_version();
@@ -108,8 +118,18 @@ impl Core {
         job.forget_content();
         job.content.answers = 0;
         job.sources.forget();
-        self.effects.push(Effect::Report(Event::Restarted { job: id, reason }));
+        self.effects.push(Effect::Report(Event::Restarted { job: id, reason: reason.to_owned() }));
         Some(expected_bytes)
+    }
+
+    /// The response does not say whether it is the version that was started, of which only a digest is known: that
+    /// is checked at the end. A wrong one fails the job, and the next run starts over.
+    fn keep_promise(&mut self, id: JobId, before: &Evidence) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let is_like = job.content.held.total_bytes == before.total_bytes;
+        if is_like && !before.compare(&job.content.held).is_different() {
+            job.content.held.learn_digest(before);
+        }
     }
 
     /// Takes over the version of the response.
@@ -337,8 +357,13 @@ impl Core {
         let job = self.jobs.get_mut(&id)?;
         let told = journal_total.filter(|_| job.content.total_bytes.is_none() && !verdict.is_different());
         if let Some(journal) = job.part.journal.take() {
-            job.keep_version_of(journal.identity.evidence);
+            let before = journal.identity.evidence;
+            job.keep_version_of(before.clone());
+            if before.is_digest_alone() {
+                self.keep_promise(id, &before);
+            }
         }
+        let job = self.jobs.get_mut(&id)?;
         if let Some((told, probe)) = told.zip(job.answer.probe) {
             self.expect_length(id, probe, told);
         }
@@ -402,7 +427,9 @@ impl Core {
         // all. A mirror may say less, if its length is the same.
         let is_like = !held.has_other_length(&head.evidence) && held.content_encoding == head.evidence.content_encoding;
         let is_mirror = held.is_elsewhere(&head.evidence) && held.total_bytes == head.total_bytes;
-        let is_nameless = held.tells_version() && !head.evidence.tells_version() && !is_mirror;
+        let is_checked = self.settings.server_digests || job.spec.checksum.is_some();
+        let is_promised = is_checked && held.is_digest_alone() && held.total_bytes == head.total_bytes;
+        let is_nameless = held.tells_version() && !head.evidence.tells_version() && !is_mirror && !is_promised;
         let is_unknown = verdict == Verdict::Unknown && (!is_like || is_nameless) && !serves_old;
         if !serves_old && !verdict.is_different() && !head.evidence.is_html && !is_unknown || job.spec.same_content {
             return false;

@@ -226,8 +226,7 @@ impl Core {
         let job = &self.jobs[&id];
         let Some(there) = job.content.done.iter().max_by_key(|range| range.len()) else { return };
         let range = samples::end_of(there);
-        let key = if job.comes_in_one_stream() { 0 } else { range.start };
-        if job.tries.failures.get(&key).is_some_and(|failure| failure.retry_at > now) {
+        if job.tries.failures.get(&job.failure_key(range.start)).is_some_and(|failure| failure.retry_at > now) {
             return;
         }
         let kind = FetchKind::Sample { range, expect: Arc::new(job.content.held.clone()) };

@@ -133,7 +133,10 @@ impl Core {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if is_last && head.shape == Shape::NoSuchRange && job.content.held.has_other_length(&head.evidence) {
+        // Where the length is unknown, only a file that ends before the existing data does refuses a range of it.
+        let held = &job.content.held;
+        let has_other_length = held.total_bytes.is_none() || held.has_other_length(&head.evidence);
+        if is_last && head.shape == Shape::NoSuchRange && has_other_length {
             // A refusal gives the length of the file, but seldom its version: the whole file does.
             return self.ask_for_whole(id);
         }
@@ -141,12 +144,14 @@ impl Core {
         // Samples decide about the bytes, and the digest proves them at the end.
         let is_checked = job.promise(self.settings.server_digests).is_some_and(|promise| promise.proves());
         let is_by_digest = is_checked && job.content.held.has_equal_length(&head.evidence);
-        let may_compare =
-            may_be_sampled || job.spec.same_content || is_by_digest || job.content.held.is_elsewhere(&head.evidence);
+        let is_elsewhere = job.content.held.is_elsewhere(&head.evidence);
+        let may_compare = may_be_sampled || job.spec.same_content || is_by_digest || is_elsewhere;
         if is_last && may_compare && reads_back && job.tries.comparisons < COMPARISONS_MAX {
             job.tries.comparisons += 1;
             job.link = match may_be_sampled {
                 true => Link::moved_by_samples(),
+                // The digest is of what was there before: elsewhere, other bytes are another version.
+                false if is_by_digest && is_elsewhere => Link::moved_by_samples(),
                 false if is_by_digest => Link::doubted_by_samples(),
                 false => Link::moved(),
             };

@@ -65,7 +65,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.ranges.ignored += 1;
         let wait = backoff::wait(job.ranges.ignored, &mut self.random);
-        let attempts = job.tries.failures.get(&start).map_or(0, |failure| failure.attempts);
+        let attempts = job.tries.failures.get(&job.failure_key(start)).map_or(0, |failure| failure.attempts);
         if job.ranges.ignored < RANGE_TRIES && attempts < retries && !job.ranges.are_denied {
             if job.ranges.segmented == Segmented::Trying {
                 job.ranges.segmented = Segmented::Unknown;

@@ -121,7 +121,7 @@ impl Core {
             self.retry_or_fail(now, id, start, error, false);
             // However often it is retried: not before the time that `Retry-After` gave.
             if let Some(job) = self.jobs.get_mut(&id) {
-                let key = if matches!(job.phase, Phase::Moving) && !job.comes_in_one_stream() { start } else { 0 };
+                let key = job.failure_key(start);
                 job.tries
                     .failures
                     .entry(key)
@@ -161,7 +161,7 @@ impl Core {
         let retries = self.settings.retries;
         let Some(job) = self.jobs.get_mut(&id) else { return };
         // Without ranges everything is fetched again from 0, and only bytes above the high-water mark count.
-        let key = if job.comes_in_one_stream() || !matches!(job.phase, Phase::Moving) { 0 } else { start };
+        let key = job.failure_key(start);
         let failure = job.tries.failures.entry(key).or_default();
         failure.attempts = if has_progressed { 1 } else { failure.attempts + 1 };
         let attempts = failure.attempts;

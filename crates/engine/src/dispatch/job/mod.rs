@@ -214,6 +214,11 @@ impl Job {
         secret::shown_url(&self.spec.url)
     }
 
+    /// Where failures at this byte are counted: in one stream, and before anything moves, they have one count.
+    pub(crate) fn failure_key(&self, start: u64) -> u64 {
+        if self.comes_in_one_stream() || !matches!(self.phase, Phase::Moving) { 0 } else { start }
+    }
+
     /// How much the response to a range must say about its version to be joined with the existing data.
     /// `None` if it may not be joined: then the file comes in one stream.
     pub(crate) fn demand(&self, believes_server: bool) -> Option<Demand> {

@@ -115,7 +115,7 @@ impl Transfer<'_> {
     ) -> Result<End, Failure> {
         match check_range(answer, range, expect, Demand::NotDifferent) {
             Ok(got) if got == range => {}
-            Ok(_) => return Ok(self.not_used(shorter_range(answer))),
+            Ok(got) => return Ok(self.not_used(shorter_range(answer, got))),
             Err(end) => return Ok(self.not_used(end)),
         }
         self.shared.report(Message::Identified(self.fetch.transfer, answer.head.clone()));
@@ -175,7 +175,13 @@ fn check_range(answer: &Answer, asked: ByteRange, expect: &Evidence, demand: Dem
     }
 }
 
-fn shorter_range(answer: &Answer) -> End {
-    let error = Error::new(ErrorKind::Protocol, "the server answered a shorter range than the one asked for");
+fn shorter_range(answer: &Answer, got: ByteRange) -> End {
+    let error = match answer.head.total_bytes {
+        // The server is right: a range ends with its file.
+        Some(total) if total == got.end => {
+            Error::new(ErrorKind::Changed, "the file on the server is shorter than what has come")
+        }
+        _ => Error::new(ErrorKind::Protocol, "the server answered a shorter range than the one asked for"),
+    };
     End::WrongRange { head: answer.head.clone(), error }
 }
