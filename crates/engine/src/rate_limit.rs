@@ -1,14 +1,13 @@
 //! Rate limits: token buckets that workers draw from. One covers everything; each host may have one within it,
 //! and each file its own within both.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::http::origin::Origin;
+use crate::http::origin::{Origin, OriginMap};
 
 /// How long a burst may be.
 const BURST: Duration = Duration::from_millis(50);
@@ -74,12 +73,12 @@ impl RateLimits {
 #[derive(Debug)]
 pub(crate) struct HostLimits {
     bps: Option<u64>,
-    hosts: HashMap<Origin, Arc<RateLimit>>,
+    hosts: OriginMap<Arc<RateLimit>>,
 }
 
 impl HostLimits {
     pub(crate) fn new(bps: Option<u64>) -> Self {
-        Self { bps, hosts: HashMap::new() }
+        Self { bps, hosts: OriginMap::default() }
     }
 
     pub(crate) fn set(&mut self, bps: Option<u64>) {

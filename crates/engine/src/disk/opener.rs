@@ -124,6 +124,9 @@ impl Opener {
 
     fn create_parents(&self, path: &Path) -> Result<()> {
         let parent = path.parent().unwrap_or(Path::new(""));
+        if parent.as_os_str() == self.dir.as_os_str() {
+            return Ok(());
+        }
         let created = match parent.strip_prefix(&self.dir) {
             Ok(below) if below.as_os_str().is_empty() => return Ok(()),
             Ok(below) => self.storage.create_dirs(&self.dir, below),
@@ -304,14 +307,17 @@ impl Opener {
     /// Handles a missing partial file. A build that used earlier names may have left one, or a run that was
     /// stopped while it replaced an old version.
     fn look_for_earlier(&self, job: JobId, path: &Path, look: Look, prepared: &mut Prepared) -> Result<()> {
+        let may_have = look == Look::Resume && self.may_have_leftovers(path);
+        if !may_have {
+            return self.look_for_journal(path, look, prepared);
+        }
         // A kill may have come between the two renames that keep an old version.
         let places = [
             (old_part_path(path), old_journal_path(path)),
             (old_part_path(path), journal_path(path)),
             (earlier_part_path(path), earlier_journal_path(path)),
         ];
-        let may_have = look == Look::Resume && self.may_have_leftovers(path);
-        for (part, journal_file) in places.into_iter().filter(|_| may_have) {
+        for (part, journal_file) in places {
             let stat = self.stat(&part)?;
             let Ok(Found::Fits(journal)) = ours::read_journal(&*self.storage, &journal_file) else { continue };
             if stat.is_none() && journal_file == old_journal_path(path) {
@@ -343,8 +349,13 @@ impl Opener {
             drop(opened);
             return self.look_at_part(job, path, &stat, look, prepared);
         }
+        self.look_for_journal(path, look, prepared)
+    }
+
+    /// Removes a journal without its partial file: a crash between publishing a file and removing its journal
+    /// leaves one.
+    fn look_for_journal(&self, path: &Path, look: Look, prepared: &mut Prepared) -> Result<()> {
         if look == Look::Resume && prepared.existing.is_some() {
-            // A crash between publishing a file and removing its journal leaves only the journal.
             let (is_ours, set_aside) = ours::clear_journal_name(&*self.storage, path)?;
             prepared.warnings.extend(set_aside);
             if is_ours {

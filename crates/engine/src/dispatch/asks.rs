@@ -1,12 +1,12 @@
 //! The questions of providers to their services, and their progress. Plain values of the dispatcher;
 //! `core/asks.rs` decides about them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use url::Url;
 
 use super::ids::IdMap;
-use crate::http::origin::Origin;
+use crate::http::origin::{Origin, OriginMap};
 use crate::message::{Ask, SlotId, Time};
 use crate::plan::TransferId;
 
@@ -17,7 +17,7 @@ pub(crate) struct Asks {
     pub(crate) waiting: VecDeque<Box<Pending>>,
     pub(crate) running: IdMap<TransferId, Running>,
     /// Services that get no request before this time.
-    pub(crate) held: HashMap<Origin, Time>,
+    pub(crate) held: OriginMap<Time>,
 }
 
 /// A question to send.

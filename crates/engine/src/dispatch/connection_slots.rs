@@ -1,11 +1,9 @@
 //! All connections: their hosts, their workers and who uses them. A slot is the right to hold one connection;
 //! caps are exact because a worker connects only with a slot.
 
-use std::collections::HashMap;
-
 use super::ids::IdMap;
 use super::spoken::Spoken;
-use crate::http::origin::{Origin, Scheme};
+use crate::http::origin::{Origin, OriginMap, Scheme};
 use crate::job::{JobId, Profile};
 use crate::message::{Alpn, Protocol, SlotId, Time};
 
@@ -49,7 +47,7 @@ pub(crate) enum Wanted {
 #[derive(Debug)]
 pub(crate) struct Slots {
     slots: IdMap<SlotId, Slot>,
-    hosts: HashMap<Origin, Host>,
+    hosts: OriginMap<Host>,
     next: u64,
     max_per_host: usize,
     max_total: usize,
@@ -149,7 +147,7 @@ impl Slots {
     pub(crate) fn new(max_per_host: usize, max_total: usize, http2: bool, http2_for_pieces: bool) -> Self {
         Self {
             slots: IdMap::default(),
-            hosts: HashMap::new(),
+            hosts: OriginMap::default(),
             next: 0,
             max_per_host,
             max_total,

@@ -2,15 +2,15 @@
 //! the others. Within a queue, a higher priority comes first; of the hosts that may start a job, the one
 //! whose first job has the highest priority is next.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
-use crate::http::origin::Origin;
+use crate::http::origin::{Origin, OriginMap};
 use crate::job::JobId;
 
 /// The queues of jobs that have not started.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
-    by_host: HashMap<Origin, VecDeque<Place>>,
+    by_host: OriginMap<VecDeque<Place>>,
     turns: VecDeque<Origin>,
     len: usize,
     /// Whether any job ever had a priority other than 0: few sessions have one.

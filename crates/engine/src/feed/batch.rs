@@ -161,8 +161,8 @@ impl Batch {
         let until = self.until();
         let lines_max =
             usize::try_from(self.read_entries).unwrap_or(CHUNK_LINES_MAX).clamp(CHUNK_LINES_MIN, CHUNK_LINES_MAX);
-        let mut chunk = Vec::new();
-        let mut candidates = Vec::new();
+        let mut chunk = Vec::with_capacity(lines_max);
+        let mut candidates = Vec::with_capacity(lines_max);
         let mut bytes_read = 0;
         let mut ended = false;
         for _ in 0..lines_max {
@@ -227,7 +227,7 @@ impl Batch {
 
     /// Decides for each entry what to do with it.
     fn place(&mut self, chunk: Vec<JobSpec>, candidates: Vec<Candidate>, found: Vec<Found>) -> Result<(), Error> {
-        let mut waiters = Vec::new();
+        let mut waiters = Vec::with_capacity(chunk.len());
         let mut again = Vec::new();
         for ((spec, candidate), found) in chunk.into_iter().zip(candidates).zip(found) {
             if found.occurrence > 0 {
@@ -300,7 +300,7 @@ impl Feed for Batch {
     }
 
     fn next(&mut self, max: usize, patience: Duration) -> Result<Fed, Error> {
-        let mut entries = Vec::new();
+        let mut entries = Vec::with_capacity(max);
         if !self.read_all && self.ready.len() < max {
             if let Some(spool) = &mut self.spool {
                 spool.listen(Duration::ZERO);

@@ -172,10 +172,10 @@ impl Waiting {
 
     /// Takes up to `max` entries, each from the host that is next in turn.
     pub(crate) fn take(&mut self, max: usize) -> rusqlite::Result<Vec<Waiter>> {
-        let mut taken = Vec::new();
         if max == 0 || self.is_empty() {
-            return Ok(taken);
+            return Ok(Vec::new());
         }
+        let mut taken = Vec::with_capacity(max);
         self.in_table("BEGIN")?;
         while taken.len() < max
             && let Some(waiter) = self.pop()?

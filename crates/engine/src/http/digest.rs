@@ -18,7 +18,7 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::checksum::{Algorithm, Checksum};
@@ -146,6 +146,9 @@ fn is_encoded(headers: &HeaderMap) -> bool {
     !headers.get_all(header::CONTENT_ENCODING).iter().all(|value| is_identity(value.as_bytes()))
 }
 
+/// How Google's storage encoded the object.
+static STORED_ENCODING: HeaderName = HeaderName::from_static("x-goog-stored-content-encoding");
+
 /// A field with a digest in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Field {
@@ -170,12 +173,24 @@ impl Field {
         }
     }
 
+    /// The same in the form that is looked up without being parsed.
+    fn field_name(self) -> &'static HeaderName {
+        static NAMES: [HeaderName; 5] = [
+            HeaderName::from_static("repr-digest"),
+            HeaderName::from_static("digest"),
+            HeaderName::from_static("x-goog-hash"),
+            HeaderName::from_static("content-digest"),
+            HeaderName::from_static("content-md5"),
+        ];
+        &NAMES[self as usize]
+    }
+
     /// Whether the field describes the whole file in this response.
     fn is_of_whole(self, status: u16, headers: &HeaderMap) -> bool {
         match (self, status) {
             // It describes the stored object, which may have been decoded before it was sent.
             (Self::GoogHash, 200 | 206) => headers
-                .get("x-goog-stored-content-encoding")
+                .get(&STORED_ENCODING)
                 .is_none_or(|stored| stored.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity")),
             (Self::ReprDigest | Self::Digest, 200 | 206) | (Self::ContentDigest | Self::ContentMd5, 200) => true,
             _ => false,
@@ -184,8 +199,11 @@ impl Field {
 
     /// The digests in the field that can be computed here; empty if the field is missing.
     fn given(self, headers: &HeaderMap) -> Result<Vec<Checksum>, &'static str> {
+        if !headers.contains_key(self.field_name()) {
+            return Ok(Vec::new());
+        }
         let mut text = String::new();
-        for value in headers.get_all(self.name()) {
+        for value in headers.get_all(self.field_name()) {
             if text.len() + value.len() > VALUE_BYTES_MAX {
                 return Err("it is too long");
             }
@@ -193,9 +211,6 @@ impl Field {
                 text.push_str(", ");
             }
             text.push_str(value.to_str().map_err(|_| "it has characters that do not belong there")?);
-        }
-        if !headers.contains_key(self.name()) {
-            return Ok(Vec::new());
         }
         match self {
             Self::ReprDigest | Self::ContentDigest => dictionary(&text),

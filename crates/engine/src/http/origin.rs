@@ -1,6 +1,8 @@
 //! Scheme, host and port: what connections and credentials belong to (RFC 6454).
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use url::Url;
 
@@ -16,9 +18,13 @@ pub(crate) enum Scheme {
 pub(crate) struct Origin {
     pub(crate) scheme: Scheme,
     /// As in the URL: lower case, IPv6 addresses in brackets.
-    pub(crate) host: String,
+    pub(crate) host: Arc<str>,
     pub(crate) port: u16,
 }
+
+/// A map keyed by origins. Each decision looks some of them up, so its hasher is fast; servers may choose origins
+/// by redirects, so it is seeded.
+pub(crate) type OriginMap<V> = HashMap<Origin, V, foldhash::fast::RandomState>;
 
 impl Origin {
     /// The origin of a URL; `None` for other schemes.
@@ -28,7 +34,7 @@ impl Origin {
             "https" => Scheme::Https,
             _ => return None,
         };
-        let host = url.host_str().filter(|host| !host.is_empty())?.to_owned();
+        let host = url.host_str().filter(|host| !host.is_empty())?.into();
         Some(Self { scheme, host, port: url.port_or_known_default()? })
     }
 }

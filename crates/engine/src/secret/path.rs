@@ -54,13 +54,22 @@ pub(crate) fn userinfo_len(before: &str, segment: &str) -> usize {
     segment.rfind('@').filter(|_| is_scheme).map_or(0, |at| at + 1)
 }
 
-/// Quick check: most paths have neither a parameter nor a long segment.
+/// Quick check, in one pass: most paths have neither a parameter nor a long segment.
 fn may_hold_secret(path: &str) -> bool {
     let mut chars = 0;
-    path.bytes().any(|byte| {
+    path.bytes().enumerate().any(|(at, byte)| {
         chars = if byte == b'/' { 0 } else { chars + 1 };
-        matches!(byte, b'=' | b'%' | b'@') || chars >= TOKEN_CHARS_MIN
-    }) || ["token", "key", "secret", "password"].iter().any(|part| path.contains(part))
+        let rest = &path.as_bytes()[at..];
+        let is_telling = match byte {
+            b'=' | b'%' | b'@' => true,
+            b't' => rest.starts_with(b"token"),
+            b'k' => rest.starts_with(b"key"),
+            b's' => rest.starts_with(b"secret"),
+            b'p' => rest.starts_with(b"password"),
+            _ => false,
+        };
+        is_telling || chars >= TOKEN_CHARS_MIN
+    })
 }
 
 /// A path without its signatures (`/bcdn_token=…&expires=…/a.iso`); `None` if there are none.

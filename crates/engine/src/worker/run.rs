@@ -58,7 +58,9 @@ fn begin(shared: &Rc<Shared>, fetch: Box<Fetch>, sink: Option<Arc<dyn PartFile>>
     let (grant, granted) = oneshot::channel();
     // The task cannot run, and so cannot remove itself, before this function returns.
     let span = fetch.span.clone();
-    let task = tokio::task::spawn_local(transfer::run(Rc::clone(shared), fetch, sink, granted).instrument(span));
+    // Boxed, for it has kilobytes, which the runtime would move several times.
+    let transfer_run = Box::pin(transfer::run(Rc::clone(shared), fetch, sink, granted));
+    let task = tokio::task::spawn_local(transfer_run.instrument(span));
     let running = Running { slot, task, grant: Some(grant) };
     shared.transfers.borrow_mut().insert(transfer, running);
 }

@@ -23,8 +23,7 @@ const CLOCK_STEP: Duration = Duration::from_secs(1);
 impl Committer {
     /// Syncs, renames, syncs the directories, and only then reports success.
     pub(super) fn publish(&self, pending: Vec<Pending>) {
-        let directories: BTreeSet<PathBuf> =
-            pending.iter().map(|pending| directory_of(&pending.publish.path)).collect();
+        let directories = directories_of(&pending);
         let synced = self.sync(&pending, &directories);
         let renamed: Vec<_> = pending
             .into_iter()
@@ -42,7 +41,7 @@ impl Committer {
             false => HashMap::new(),
         };
         for (pending, renamed) in renamed {
-            let result = match unsynced.get(&directory_of(&pending.publish.path)) {
+            let result = match failure_of(&unsynced, &pending) {
                 Some(error) => renamed.and(Err(error.clone())),
                 None => renamed,
             };
@@ -104,11 +103,10 @@ impl Committer {
             return finished;
         }
         let unsynced = failures(directories, |directory| self.storage.sync_all(directory));
-        let and_synced =
-            |(finished, pending): (Result<()>, &Pending)| match unsynced.get(&directory_of(&pending.publish.path)) {
-                Some(error) => finished.and(Err(error.clone())),
-                None => finished,
-            };
+        let and_synced = |(finished, pending): (Result<()>, &Pending)| match failure_of(&unsynced, pending) {
+            Some(error) => finished.and(Err(error.clone())),
+            None => finished,
+        };
         finished.into_iter().zip(pending).map(and_synced).collect()
     }
 
@@ -221,6 +219,13 @@ impl Committer {
     }
 }
 
+/// The directories of a group. Neighbours are mostly in the same one, and comparing whole paths takes long.
+fn directories_of(group: &[Pending]) -> BTreeSet<PathBuf> {
+    let mut paths: Vec<&Path> = group.iter().map(|pending| pending.publish.path.as_path()).collect();
+    paths.dedup_by_key(|path| path.parent().map(Path::as_os_str));
+    paths.into_iter().map(directory_of).collect()
+}
+
 /// Runs `sync` on each directory and collects the failures.
 fn failures(directories: &BTreeSet<PathBuf>, sync: impl Fn(&Path) -> io::Result<()>) -> HashMap<PathBuf, Error> {
     let failure = |directory: &PathBuf| {
@@ -228,4 +233,12 @@ fn failures(directories: &BTreeSet<PathBuf>, sync: impl Fn(&Path) -> io::Result<
         Some((directory.clone(), Error::storage("sync the directory", directory, error)))
     };
     directories.iter().filter_map(failure).collect()
+}
+
+/// The failure of a file's directory, if there is one.
+fn failure_of<'a>(failures: &'a HashMap<PathBuf, Error>, pending: &Pending) -> Option<&'a Error> {
+    match failures.is_empty() {
+        true => None,
+        false => failures.get(&directory_of(&pending.publish.path)),
+    }
 }

@@ -164,6 +164,9 @@ impl Core {
         }
         // A mirror's URL does not name the file.
         let url = if job.sources.lead() == 0 { job.lead().url() } else { &job.spec.url };
+        if head.file_name.is_none() && *url == job.spec.url && job.naming.is_of_given_url {
+            return;
+        }
         let plain = head.file_name.clone().unwrap_or_else(|| name::safe::from_url(url));
         job.naming.plain_name = self.names.safe(&plain);
         job.naming.renamed = 0;
@@ -377,7 +380,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if let (Some(entry), true) = (job.entry, job.has_name_of_list()) {
             // The next run finds the data under this name.
-            let name = job.naming.path.strip_prefix(&self.settings.dir).unwrap_or(&job.naming.path).to_owned();
+            let name = job.naming.path_below(&self.settings.dir).to_owned();
             self.effects.push(Effect::Settle(Settled { entry, state: SettledState::Named(name) }));
         }
         job.phase = Phase::Opening;

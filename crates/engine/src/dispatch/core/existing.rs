@@ -167,7 +167,7 @@ impl Core {
         let Some(entry) = job.entry else { return };
         job.part.journal = partial.map(Box::new);
         job.phase = Phase::AskingOwner(answered);
-        let path = job.naming.path.strip_prefix(&self.settings.dir).map_or(job.naming.path.clone(), ToOwned::to_owned);
+        let path = job.naming.path_below(&self.settings.dir).to_owned();
         self.ask_disk(id, Effect::Feed(FeedRequest::Owner { job: id, entry, path }));
     }
 

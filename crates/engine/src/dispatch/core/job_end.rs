@@ -330,11 +330,7 @@ impl Core {
         if let Some(entry) = job.entry {
             let checked = job.promise(self.settings.server_digests && how == How::Fetched);
             let done = SettledState::Done {
-                path: job
-                    .naming
-                    .path
-                    .strip_prefix(&self.settings.dir)
-                    .map_or(job.naming.path.clone(), ToOwned::to_owned),
+                path: job.naming.path_below(&self.settings.dir).to_owned(),
                 len_bytes: published.len_bytes,
                 modified: published.modified,
                 validator: Box::new(job.content.held.of_file()),

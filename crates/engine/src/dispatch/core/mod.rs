@@ -38,7 +38,7 @@ mod simulator;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use super::asks::Asks;
@@ -50,7 +50,7 @@ use super::tally::Tally;
 use super::waiting::Waiting;
 use crate::event::{Event, Progress};
 use crate::feed::SettledState;
-use crate::http::origin::Origin;
+use crate::http::origin::OriginMap;
 use crate::job::{FEED_JOBS_FROM, JobId};
 use crate::message::{CommitRequest, Effect, Message, Time, WorkRequest};
 use crate::name::NameRules;
@@ -134,7 +134,7 @@ struct Turns {
     paused: Vec<JobId>,
     waiting: Waiting,
     /// The number of running files of each host.
-    running_of: HashMap<Origin, usize>,
+    running_of: OriginMap<usize>,
 }
 
 /// How far the session has come.

@@ -2,12 +2,10 @@
 //! are fetched at once. A quiet file (its server stalls, drips, or sends `Retry-After`) occupies its place only
 //! for files of its own host: a few slow hosts do not hold up a list.
 
-use std::collections::HashMap;
-
 use super::Core;
 use crate::dispatch::job::{Job, Phase};
 use crate::event::Event;
-use crate::http::origin::Origin;
+use crate::http::origin::{Origin, OriginMap};
 use crate::job::JobId;
 use crate::message::{Effect, Protocol, Time};
 
@@ -17,7 +15,7 @@ pub(super) struct Places {
     /// Files that make progress, or were just requested.
     active: usize,
     /// The quiet files, by host.
-    quiet_of: HashMap<Origin, usize>,
+    quiet_of: OriginMap<usize>,
 }
 
 impl Places {

@@ -166,6 +166,7 @@ impl Core {
             None => {
                 job.naming.plain_name = self.names.safe(&name::safe::from_url(job.lead().url()));
                 job.naming.path = job.naming.dir(&self.settings.dir).join(&job.naming.plain_name);
+                job.naming.is_of_given_url = *job.lead().url() == job.spec.url;
             }
         }
         self.prepare(now, id, None);

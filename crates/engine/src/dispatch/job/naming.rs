@@ -15,6 +15,8 @@ pub(crate) struct Naming {
     pub(crate) plain_name: String,
     /// Whether the name is certain: given, or known from the response.
     pub(crate) is_named: bool,
+    /// Whether it was guessed from the given URL.
+    pub(crate) is_of_given_url: bool,
     /// The key under which the name is reserved.
     pub(crate) reserved: Option<u64>,
     /// How often the name was numbered.
@@ -25,5 +27,15 @@ impl Naming {
     /// The directory that its name is below; `of_session` unless it has its own.
     pub(crate) fn dir<'a>(&'a self, of_session: &'a Path) -> &'a Path {
         self.dir.as_deref().unwrap_or(of_session)
+    }
+
+    /// Its path below this directory, or its whole path if it is elsewhere.
+    pub(crate) fn path_below(&self, dir: &Path) -> &Path {
+        // Most files are right below it, and comparing paths part by part takes longer.
+        let is_right_below = self.path.parent().is_some_and(|parent| parent.as_os_str() == dir.as_os_str());
+        match self.path.file_name().filter(|_| is_right_below) {
+            Some(name) => Path::new(name),
+            None => self.path.strip_prefix(dir).unwrap_or(&self.path),
+        }
     }
 }

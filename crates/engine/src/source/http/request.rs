@@ -119,7 +119,7 @@ fn host_field(fetch: &Fetch) -> Result<HeaderValue> {
     let origin = &fetch.origin;
     let text = match fetch.url.port() {
         Some(port) => format!("{}:{port}", origin.host),
-        None => origin.host.clone(),
+        None => origin.host.to_string(),
     };
     HeaderValue::try_from(text)
         .map_err(|source| Error::new(ErrorKind::Usage, "the host of the URL cannot be used").with_source(source))

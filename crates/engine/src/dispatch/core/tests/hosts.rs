@@ -31,8 +31,8 @@ fn caps_on_connections_are_exact() {
     }
     let fetches: Vec<_> = (0..world.fetches()).map(|_| world.take_fetch()).collect();
     assert_eq!(fetches.len(), 5);
-    assert!(fetches.iter().filter(|fetch| fetch.origin.host == "a").count() <= 3);
-    assert!(fetches.iter().filter(|fetch| fetch.origin.host == "b").count() <= 3);
+    assert!(fetches.iter().filter(|fetch| *fetch.origin.host == *"a").count() <= 3);
+    assert!(fetches.iter().filter(|fetch| *fetch.origin.host == *"b").count() <= 3);
 }
 
 #[test]
