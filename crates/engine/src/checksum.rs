@@ -1,5 +1,7 @@
 //! Digests: what a file must hash to, and how a digest is computed.
 
+mod quick_xor;
+
 use std::fmt;
 use std::io::{self, Read};
 use std::str::FromStr;
@@ -7,6 +9,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use sha2::Digest as _;
+
+use self::quick_xor::QuickXor;
 
 /// How much one read takes.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -27,11 +31,14 @@ pub enum Algorithm {
     Blake3,
     /// CRC-32C (Castagnoli), most significant byte first; protects small files against damage.
     Crc32c,
+    /// QuickXorHash, 20 bytes, of OneDrive and SharePoint; protects against damage, not against malice.
+    QuickXor,
 }
 
 impl Algorithm {
     /// All algorithms.
-    pub const ALL: [Self; 6] = [Self::Sha256, Self::Sha512, Self::Sha1, Self::Md5, Self::Blake3, Self::Crc32c];
+    pub const ALL: [Self; 7] =
+        [Self::Sha256, Self::Sha512, Self::Sha1, Self::Md5, Self::Blake3, Self::Crc32c, Self::QuickXor];
 
     /// The algorithm's name, as on the command line.
     pub fn name(self) -> &'static str {
@@ -42,6 +49,7 @@ impl Algorithm {
             Self::Md5 => "md5",
             Self::Blake3 => "blake3",
             Self::Crc32c => "crc32c",
+            Self::QuickXor => "quickxor",
         }
     }
 
@@ -56,7 +64,7 @@ impl Algorithm {
         match self {
             Self::Sha256 | Self::Blake3 => 32,
             Self::Sha512 => 64,
-            Self::Sha1 => 20,
+            Self::Sha1 | Self::QuickXor => 20,
             Self::Md5 => 16,
             Self::Crc32c => 4,
         }
@@ -69,7 +77,7 @@ impl Algorithm {
             Self::Sha256 | Self::Blake3 => 3,
             Self::Sha1 => 2,
             Self::Md5 => 1,
-            Self::Crc32c => 0,
+            Self::Crc32c | Self::QuickXor => 0,
         }
     }
 
@@ -102,7 +110,7 @@ pub enum ChecksumError {
     #[error("a checksum is written ALGORITHM=HEX, for example sha-256=9f86d0…")]
     Form,
     /// The algorithm is unknown.
-    #[error("{:?} is no algorithm that is known; sha-256, sha-512, sha-1, md5, blake3 and crc32c are", crate::secret::shown_line(.0))]
+    #[error("{:?} is no algorithm that is known; sha-256, sha-512, sha-1, md5, blake3, crc32c and quickxor are", crate::secret::shown_line(.0))]
     Algorithm(String),
     /// The digest has characters other than hexadecimal digits, or the wrong number of them.
     #[error("a {algorithm} digest has {expected} hexadecimal digits")]
@@ -173,6 +181,7 @@ pub(crate) enum Hasher {
     Md5(md5::Md5),
     Blake3(Box<blake3::Hasher>),
     Crc32c(u32),
+    QuickXor(Box<QuickXor>),
 }
 
 impl Hasher {
@@ -184,6 +193,7 @@ impl Hasher {
             Algorithm::Md5 => Self::Md5(md5::Md5::new()),
             Algorithm::Blake3 => Self::Blake3(Box::new(blake3::Hasher::new())),
             Algorithm::Crc32c => Self::Crc32c(0),
+            Algorithm::QuickXor => Self::QuickXor(Box::new(QuickXor::new())),
         }
     }
 
@@ -197,6 +207,7 @@ impl Hasher {
                 hasher.update(bytes);
             }
             Self::Crc32c(crc) => *crc = crc32c::crc32c_append(*crc, bytes),
+            Self::QuickXor(hasher) => hasher.update(bytes),
         }
     }
 
@@ -208,6 +219,7 @@ impl Hasher {
             Self::Md5(hasher) => hasher.finalize().to_vec(),
             Self::Blake3(hasher) => hasher.finalize().as_bytes().to_vec(),
             Self::Crc32c(crc) => crc.to_be_bytes().to_vec(),
+            Self::QuickXor(hasher) => hasher.finish().to_vec(),
         }
     }
 }

@@ -1,15 +1,20 @@
 //! The digest that a finished file must have, and who said so. The user's digest always counts; the server's
 //! only if the user gave none. Plain values, checked by the dispatcher and the committer.
 
-use crate::checksum::Checksum;
+use bytes::Bytes;
+
+use crate::checksum::{Checksum, Hasher};
 use crate::error::{Advice, Error, ErrorKind};
 use crate::http::digest::ServerDigest;
+use crate::job::Listed;
 
 /// A digest that the content should have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Promise {
     /// From the user.
     Asked(Checksum),
+    /// From the service that lists the file.
+    Listed(Box<Listed>, Checksum),
     /// From the server.
     Given(ServerDigest),
 }
@@ -17,7 +22,7 @@ pub(crate) enum Promise {
 impl Promise {
     pub(crate) fn checksum(&self) -> &Checksum {
         match self {
-            Self::Asked(checksum) => checksum,
+            Self::Asked(checksum) | Self::Listed(_, checksum) => checksum,
             Self::Given(digest) => digest.checksum(),
         }
     }
@@ -26,6 +31,7 @@ impl Promise {
     pub(crate) fn proves(&self) -> bool {
         match self {
             Self::Asked(_) => true,
+            Self::Listed(listed, checksum) => !listed.may_differ && checksum.algorithm().is_collision_resistant(),
             Self::Given(digest) => digest.checksum().algorithm().is_collision_resistant(),
         }
     }
@@ -33,6 +39,21 @@ impl Promise {
     /// Whether this digest of the content matches.
     pub(crate) fn is_kept_by(&self, found: &[u8]) -> bool {
         self.checksum().digest() == found
+    }
+
+    /// Whether the digest of this content matches.
+    pub(crate) fn is_kept_by_content(&self, content: &[Bytes]) -> bool {
+        let mut hasher = Hasher::new(self.checksum().algorithm());
+        content.iter().for_each(|bytes| hasher.update(bytes));
+        self.is_kept_by(&hasher.finish())
+    }
+
+    /// What to say of another digest that is no damage; `None` if it is.
+    pub(crate) fn remark(&self) -> Option<String> {
+        let Self::Listed(listed, _) = self else { return None };
+        listed
+            .may_differ
+            .then(|| format!("{} sends this file otherwise than it lists it, so its digest is not checked", listed.by))
     }
 
     /// The error for content with this digest instead.
@@ -46,6 +67,13 @@ impl Promise {
                     "the content does not have the {name} digest that was asked for (expected {asked}, found {found})"
                 );
                 Error::new(ErrorKind::Digest, text)
+            }
+            Self::Listed(listed, checksum) => {
+                let text = format!(
+                    "the content does not have the digest that {} lists (expected {checksum}, found {found})",
+                    listed.by
+                );
+                Error::new(ErrorKind::Digest, text).with_advice(Advice::RunAgainOrIgnoreServerDigest)
             }
             Self::Given(digest) => {
                 let text = format!(

@@ -200,7 +200,7 @@ impl Driver {
     fn part_of(&self, request: &WorkRequest) -> Option<Arc<dyn PartFile>> {
         match request {
             WorkRequest::Fetch(fetch) => match fetch.kind {
-                FetchKind::Probe | FetchKind::Document | FetchKind::Check { .. } => None,
+                FetchKind::Probe | FetchKind::Document(_) | FetchKind::Check { .. } => None,
                 _ => self.parts.get(fetch.job),
             },
             WorkRequest::Grant { job, .. } => self.parts.get(*job),

@@ -1,12 +1,14 @@
 //! What to fetch ([`JobSpec`]), and the number that identifies it in a session ([`JobId`]). Its state is in
 //! [`crate::status`].
 
+mod listed;
 mod located;
 mod profile;
 mod spec;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::listed::Listed;
 pub use self::located::Located;
 pub(crate) use self::profile::Profile;
 pub use self::spec::{JobOptions, JobSpec};

@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
+use super::Listed;
 use crate::checksum::Checksum;
 use crate::options::{Existing, ProxyChoice};
 
@@ -37,6 +38,9 @@ pub struct JobSpec {
     /// The digest that the content must have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<Checksum>,
+    /// What the service that lists the file says of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed: Option<Box<Listed>>,
     /// Resume existing data whatever version the server reports, if samples match.
     #[serde(default, skip_serializing_if = "is_false")]
     pub same_content: bool,
@@ -97,6 +101,7 @@ impl JobSpec {
             mirrors: Vec::new(),
             output: None,
             checksum: None,
+            listed: None,
             same_content: false,
             options: JobOptions::default(),
         }
@@ -104,8 +109,13 @@ impl JobSpec {
 
     /// Whether only the URL is set.
     pub(crate) fn is_url_alone(&self) -> bool {
-        let Self { url: _, mirrors, output, checksum, same_content, options } = self;
-        mirrors.is_empty() && output.is_none() && checksum.is_none() && !same_content && options.is_empty()
+        let Self { url: _, mirrors, output, checksum, listed, same_content, options } = self;
+        mirrors.is_empty()
+            && output.is_none()
+            && checksum.is_none()
+            && listed.is_none()
+            && !same_content
+            && options.is_empty()
     }
 
     /// Adds a mirror: bytes come from there too once they agree with existing data.

@@ -14,8 +14,8 @@ use bytes::Bytes;
 use towline_threads::queue::Queue;
 use url::Url;
 
-pub use self::ask::WebAnswer;
 pub(crate) use self::ask::{Ask, Reply};
+pub use self::ask::{WebAnswer, WebRequest};
 pub(crate) use self::commit::{CommitRequest, Fate, Publish, Published, Store};
 pub(crate) use self::feed::FeedRequest;
 pub(crate) use self::open::{Existing, Look, Note, Open, OpenRequest, Prepared};

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue};
 use tracing::Span;
 use url::Url;
 
-use super::ask::WebAnswer;
+use super::ask::{WebAnswer, WebRequest};
 use crate::error::Error;
 use crate::evidence::{Evidence, Place, Verdict};
 use crate::http::cookies::SetCookies;
@@ -88,7 +88,7 @@ pub(crate) enum FetchKind {
     /// A range of existing data, to be compared with the disk; without a partial file, it is returned.
     Sample { range: ByteRange, expect: Arc<Evidence> },
     /// A small document of a service, returned whole.
-    Document,
+    Document(Arc<WebRequest>),
     /// A check whether the file is still the same, without its content.
     Check { expect: Arc<Evidence> },
 }
@@ -97,7 +97,7 @@ impl FetchKind {
     /// The requested range; `None` for a whole file.
     pub(crate) fn asked(&self) -> Option<ByteRange> {
         match self {
-            Self::Probe | Self::Document => None,
+            Self::Probe | Self::Document(_) => None,
             Self::Piece { range, overlap_bytes, .. } => Some(ByteRange::new(range.start - overlap_bytes, range.end)),
             Self::Sample { range, .. } => Some(*range),
             // A server that ignores conditions sends one byte.

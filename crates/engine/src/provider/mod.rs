@@ -13,5 +13,5 @@ mod web;
 pub use self::plain::Plain;
 pub use self::providers::Providers;
 pub use self::seam::{Entries, Entry, Provider};
-pub use self::web::{Web, WebAnswer};
+pub use self::web::{Web, WebAnswer, WebRequest};
 pub use crate::job::Located;

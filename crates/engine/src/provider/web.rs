@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use towline_threads::queue::Queue;
 use url::Url;
 
@@ -13,8 +13,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::origin::Origin;
 use crate::job::Profile;
 use crate::message::{Ask, Message, Reply};
+use crate::secret;
 
-pub use crate::message::WebAnswer;
+pub use crate::message::{WebAnswer, WebRequest};
 
 /// Sends a provider's requests. Cheap to clone; created by [`SessionHandle::web`](crate::SessionHandle::web).
 #[derive(Clone)]
@@ -33,20 +34,38 @@ impl Web {
         Self { session: self.session.clone(), profile }
     }
 
-    /// Gets a URL, with these headers for its own origin; the user's headers for files are not sent. Follows
-    /// redirects, and retries transient failures according to the session's options. Waits until the session
-    /// runs, so it must not be called by the thread that will run it.
+    /// Gets a URL, with these headers for its own origin.
     ///
     /// # Errors
-    /// Whatever kept the service from responding, or its response if that is an error or larger than 8 MiB;
-    /// [`ErrorKind::Interrupted`] if the session ends.
+    /// As [`Web::send`], and any status but 2xx.
     pub fn get(&self, url: &Url, headers: &[(HeaderName, HeaderValue)]) -> Result<WebAnswer> {
-        let origin = Origin::of(url).ok_or_else(|| {
-            Error::new(ErrorKind::Usage, format!("a service is asked over http or https, not {}", url.scheme()))
+        let mut request = WebRequest::get(url.clone());
+        request.headers = headers.iter().cloned().collect();
+        let answer = self.send(request)?;
+        match answer.is_success() {
+            true => Ok(answer),
+            false => {
+                let error =
+                    Error::new(ErrorKind::Status(answer.status), format!("the server answered {}", answer.status));
+                Err(error.with_url(secret::shown_url(&answer.url)))
+            }
+        }
+    }
+
+    /// Sends a request; the user's headers for files are not sent. Follows the redirects of a GET, and retries
+    /// transient failures (a broken connection, 408, 425, 429, 5xx) according to the session's options. Waits until
+    /// the session runs, so it must not be called by the thread that will run it.
+    ///
+    /// # Errors
+    /// Whatever kept the service from responding; a response larger than 8 MiB; [`ErrorKind::Interrupted`] if the
+    /// session ends. Any other status is a response: see [`WebAnswer::is_success`].
+    pub fn send(&self, request: WebRequest) -> Result<WebAnswer> {
+        let origin = Origin::of(&request.url).ok_or_else(|| {
+            let scheme = request.url.scheme();
+            Error::new(ErrorKind::Usage, format!("a service is asked over http or https, not {scheme}"))
         })?;
         let (reply, awaited) = Reply::new();
-        let headers: HeaderMap = headers.iter().cloned().collect();
-        let ask = Ask { url: url.clone(), origin, headers: Arc::new(headers), profile: self.profile.clone(), reply };
+        let ask = Ask { request: Arc::new(request), origin, profile: self.profile.clone(), reply };
         // A session that has ended drops the request, which counts as a reply.
         drop(self.session.put(Message::Ask(Box::new(ask))));
         awaited.get()

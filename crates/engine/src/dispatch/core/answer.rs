@@ -18,6 +18,7 @@ use crate::message::{CommitRequest, Effect, Head, Open, OpenRequest, Protocol, S
 use crate::name;
 use crate::options::Existing;
 use crate::plan::TransferId;
+use crate::promise::Promise;
 
 /// A part is accepted this often where the whole was requested.
 const PART_ANSWERS_MAX: u32 = 3;
@@ -245,7 +246,7 @@ impl Core {
     /// The name and the response are known, and what exists under the name.
     pub(super) fn place(&mut self, now: Time, id: JobId, answered: Box<Answered>, partial: Option<Journal>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.must_check_existing() {
+        if job.must_check_existing(self.settings.server_digests) {
             // The response has given it this name.
             job.part.journal = partial.map(Box::new);
             return self.check_existing(id, Some(answered));
@@ -495,6 +496,12 @@ impl Core {
         job.content.done.insert(crate::ranges::ByteRange::new(0, bytes));
         job.lead_mut().fetched_bytes = bytes;
         self.unstored.bytes += bytes;
+        let mut promise = job.promise(self.settings.server_digests);
+        if let Some(remark) = promise.as_ref().and_then(Promise::remark) {
+            // It decides nothing, so it is not the committer's.
+            let is_kept = promise.take().is_none_or(|promise| promise.is_kept_by_content(&content));
+            self.effects.extend((!is_kept).then(|| Effect::Report(Event::Remark { job: id, message: remark })));
+        }
         let store = Store {
             job: id,
             is_alone: job.policy(self.settings.existing) != Existing::Overwrite,
@@ -502,7 +509,7 @@ impl Core {
             content,
             replace: job.policy(self.settings.existing) == Existing::Overwrite,
             note: job.note(),
-            promise: job.promise(self.settings.server_digests),
+            promise,
         };
         self.leave_running(id);
         self.unstored.jobs.insert(id);

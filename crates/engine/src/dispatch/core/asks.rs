@@ -24,7 +24,7 @@ impl Core {
     pub(super) fn ask(&mut self, ask: Box<Ask>) {
         // Dropping it answers it: the session is ending.
         if self.course.stopped.is_none() {
-            let at = (ask.url.clone(), ask.origin.clone());
+            let at = (ask.request.url.clone(), ask.origin.clone());
             self.asks.waiting.push_back(Box::new(Pending {
                 ask,
                 at,
@@ -73,13 +73,13 @@ impl Core {
             keeps_credentials: false,
             is_given: true,
             place: None,
-            headers: is_own.then(|| Arc::clone(&pending.ask.headers)),
+            headers: is_own.then(|| Arc::new(pending.ask.request.headers.clone())),
             limits: self.limits.of(&host, None),
             span: tracing::debug_span!("ask", id = transfer.0, slot = taken.slot.0, %host),
             origin: host,
             profile,
             cookie: None,
-            kind: FetchKind::Document,
+            kind: FetchKind::Document(Arc::clone(&pending.ask.request)),
             piece: Arc::new(Piece::new(0, OPEN_END)),
         };
         let running = Running { pending, slot: taken.slot, worker: taken.worker };
@@ -112,6 +112,11 @@ impl Core {
     }
 
     fn ask_redirected(&mut self, now: Time, mut pending: Box<Pending>, redirect: &Redirect) {
+        if !pending.ask.request.follows() {
+            let text = format!("the service redirects a {}, which is not followed", pending.ask.request.method);
+            let error = Error::new(ErrorKind::Redirect, text).with_url(secret::shown_url(&pending.at.0));
+            return pending.ask.reply.answer(Err(error));
+        }
         pending.redirects += 1;
         let (url, host) = &pending.at;
         match redirect_rules::next((url, host), redirect, pending.redirects, self.settings.allow_downgrade) {
@@ -142,7 +147,7 @@ impl Core {
         let wait = asked.max(backoff::wait(attempts, &mut self.random));
         pending.not_before = self.slots.retry_at(&host, now + wait);
         // The URL that redirects led to may be what is wrong.
-        pending.at = (pending.ask.url.clone(), pending.ask.origin.clone());
+        pending.at = (pending.ask.request.url.clone(), pending.ask.origin.clone());
         pending.redirects = 0;
         self.asks.held.retain(|_, until| *until > now);
         if asked > Time::ZERO {

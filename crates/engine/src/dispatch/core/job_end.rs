@@ -179,6 +179,12 @@ impl Core {
                 let len_bytes = job.content.total_bytes.unwrap_or(0);
                 self.publish(id, len_bytes);
             }
+            Phase::Verifying if promise.remark().is_some() => {
+                let len_bytes = job.content.total_bytes.unwrap_or(0);
+                let remark = promise.remark().map(|message| Effect::Report(Event::Remark { job: id, message }));
+                self.effects.extend(remark);
+                self.publish(id, len_bytes);
+            }
             Phase::Verifying => {
                 let Some(job) = self.jobs.get(&id) else { return };
                 let error = promise.broken_by(&found).with_url(job.shown_url()).with_path(job.naming.path.clone());
@@ -328,7 +334,8 @@ impl Core {
         self.tally.finished(how, published.len_bytes);
         self.tally.fetched_bytes += fetched_bytes;
         if let Some(entry) = job.entry {
-            let checked = job.promise(self.settings.server_digests && how == How::Fetched);
+            let promise = job.promise(self.settings.server_digests && how == How::Fetched);
+            let checked = promise.filter(|promise| promise.remark().is_none());
             let done = SettledState::Done {
                 path: job.naming.path_below(&self.settings.dir).to_owned(),
                 len_bytes: published.len_bytes,

@@ -326,7 +326,7 @@ impl Core {
         if job.existing_said(self.settings.existing) == Existing::Skip && is_ours {
             return self.close(now, id, Closing::There(How::Skipped, published));
         }
-        if job.must_check_existing() {
+        if job.must_check_existing(self.settings.server_digests) {
             return self.check_existing(id, None);
         }
         self.beside_existing(now, id);

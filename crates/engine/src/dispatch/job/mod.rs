@@ -35,13 +35,14 @@ use super::identity::Link;
 use super::job_sources::{Source, Sources, Trace};
 use super::pulse::Pulse;
 use super::rate::Rate;
+use crate::checksum::Checksum;
 use crate::error::Error;
 use crate::event::{FileState, How};
 use crate::evidence::samples::GATHERED_BYTES_MAX;
 use crate::evidence::{Evidence, Given};
 use crate::feed::EntryId;
 use crate::http::origin::Origin;
-use crate::job::{JobId, JobSpec};
+use crate::job::{JobId, JobSpec, Listed};
 use crate::journal::{Identity, Journal, shortened};
 use crate::message::{Demand, Note, Time};
 use crate::options::Existing as Policy;
@@ -163,9 +164,10 @@ pub(crate) struct Job {
 
 impl Job {
     /// Whether an existing file may be this one, and its digest must be checked.
-    pub(crate) fn must_check_existing(&self) -> bool {
+    pub(crate) fn must_check_existing(&self, believes_server: bool) -> bool {
         let is_file = self.existing.file.as_ref().is_some_and(|existing| existing.stat.kind == StatKind::File);
-        is_file && self.spec.checksum.is_some() && !self.existing.is_checked
+        let is_listed = believes_server && self.listed_checksum().is_some_and(|(listed, _)| !listed.may_differ);
+        is_file && (self.spec.checksum.is_some() || is_listed) && !self.existing.is_checked
     }
 
     /// Whether each response starts at the first byte of the file.
@@ -276,10 +278,19 @@ impl Job {
         (self.entry.is_none() || is_large).then(note)
     }
 
+    /// The digest that its service lists.
+    fn listed_checksum(&self) -> Option<(&Listed, &Checksum)> {
+        let listed = self.spec.listed.as_deref()?;
+        Some((listed, listed.checksum.as_ref()?))
+    }
+
     /// The digest that its content must have: the user's, else the server's.
     pub(crate) fn promise(&self, believes_server: bool) -> Option<Promise> {
         if let Some(checksum) = &self.spec.checksum {
             return Some(Promise::Asked(checksum.clone()));
+        }
+        if let Some((listed, checksum)) = self.listed_checksum().filter(|_| believes_server) {
+            return Some(Promise::Listed(Box::new(listed.clone()), checksum.clone()));
         }
         let given = self.content.held.digest.as_ref().or(self.version().1.digest.as_ref());
         given.filter(|_| believes_server).cloned().map(Promise::Given)

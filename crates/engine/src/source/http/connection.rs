@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Empty;
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -29,7 +29,7 @@ const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
 const PING_EVERY: Duration = Duration::from_secs(10);
 const PING_WITHIN: Duration = Duration::from_secs(10);
 
-type Body = Empty<Bytes>;
+pub(crate) type Body = Full<Bytes>;
 
 /// An open connection.
 pub(crate) enum Connection {

@@ -5,13 +5,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Uri, Version};
-use http_body_util::Empty;
 use url::Url;
 
 use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::evidence::Evidence;
 use crate::http::reserved::is_reserved;
 use crate::message::{Fetch, FetchKind, Protocol};
+use crate::source::http::connection::Body;
 use crate::source::http::network::{Network, PlainProxy, seconds};
 
 /// The user's fields that any origin may see; all others go only to the origin that they are for.
@@ -23,7 +23,7 @@ pub(crate) fn build(
     fetch: &Fetch,
     protocol: Protocol,
     proxy: Option<&PlainProxy>,
-) -> Result<Request<Empty<Bytes>>> {
+) -> Result<Request<Body>> {
     let url = &fetch.url;
     let unusable =
         |source: http::Error| Error::new(ErrorKind::Usage, "the URL cannot be used in a request").with_source(source);
@@ -34,7 +34,11 @@ pub(crate) fn build(
     let whole = protocol == Protocol::Http2 || proxy.is_some();
     let target: Uri = if whole { format!("{}{path}", fetch.origin).parse() } else { path.parse() }
         .map_err(|source: http::uri::InvalidUri| unusable(source.into()))?;
-    let mut request = Request::builder().method(Method::GET).uri(target).body(Empty::new()).map_err(unusable)?;
+    let (method, body) = match &fetch.kind {
+        FetchKind::Document(asked) => (asked.method.clone(), asked.body.clone()),
+        _ => (Method::GET, Bytes::new()),
+    };
+    let mut request = Request::builder().method(method).uri(target).body(Body::new(body)).map_err(unusable)?;
     *request.version_mut() = match protocol {
         Protocol::Http1 => Version::HTTP_11,
         Protocol::Http2 => Version::HTTP_2,

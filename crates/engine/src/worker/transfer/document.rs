@@ -13,7 +13,7 @@ use crate::source::http::connection::Connection;
 const DOCUMENT_BYTES_MAX: usize = 8 << 20;
 
 impl Transfer<'_> {
-    /// Reads a document, which must end as its framing says.
+    /// Reads a document, or the words of a refusal, which must end as its framing says.
     pub(super) async fn document(
         &mut self,
         connection: Connection,
@@ -30,7 +30,7 @@ impl Transfer<'_> {
         proven(&body, answer.framing, document.len() as u64)?;
         has_length(document.len() as u64, answer.head.total_bytes)?;
         self.keep(connection, answer.framing != Framing::Close);
-        let answer = WebAnswer::new(self.fetch.url.clone(), answer.content_type, document.into());
+        let answer = WebAnswer::new(self.fetch.url.clone(), answer.status, answer.content_type, document.into());
         Ok(End::Document(Box::new(answer)))
     }
 }

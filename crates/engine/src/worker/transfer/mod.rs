@@ -120,7 +120,9 @@ impl<'a> Transfer<'a> {
         }
         let (end, is_reusable) = match (&self.fetch.kind, answer.status) {
             (FetchKind::Probe, 200 | 203 | 206) => return self.whole(connection, answer, body, granted).await,
-            (FetchKind::Document, 200) => return self.document(connection, answer, body).await,
+            (FetchKind::Document(_), status) if is_answer(status) => {
+                return self.document(connection, answer, body).await;
+            }
             (FetchKind::Piece { .. }, 206) => return self.piece(connection, &answer, body, sink).await,
             (FetchKind::Check { .. }, 304) => (End::Checked(None), self.drain(body).await),
             (FetchKind::Check { .. }, 200 | 203 | 206) => (End::Checked(Some(answer.head)), self.drain(body).await),
@@ -213,4 +215,9 @@ impl<'a> Transfer<'a> {
             self.shared.put_connection(self.fetch.slot, connection);
         }
     }
+}
+
+/// Whether a service has answered with this status, so that nobody asks again.
+fn is_answer(status: u16) -> bool {
+    matches!(status, 200..=299 | 400..=499) && !matches!(status, 407 | 408 | 421 | 425 | 429)
 }

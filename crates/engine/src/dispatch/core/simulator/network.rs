@@ -194,7 +194,7 @@ impl Surroundings<'_> {
         let version = self.version(number);
         let body = Body { file: number, version, trouble, seen_end: fetch.piece.end() };
         match &fetch.kind {
-            FetchKind::Document => unreachable!("the simulated session has no providers"),
+            FetchKind::Document(_) => unreachable!("the simulated session has no providers"),
             FetchKind::Probe => self.whole(fetch, protocol, body),
             FetchKind::Check { expect } => {
                 let head = self.head(number, version, Shape::Whole, protocol);

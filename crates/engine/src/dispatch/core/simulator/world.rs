@@ -416,7 +416,7 @@ impl<'a> World<'a> {
         self.take_slot(&fetch);
         self.check_assignment(&fetch);
         let sink = match fetch.kind {
-            FetchKind::Probe | FetchKind::Document | FetchKind::Check { .. } => None,
+            FetchKind::Probe | FetchKind::Document(_) | FetchKind::Check { .. } => None,
             FetchKind::Sample { .. } => self.parts.get(fetch.job),
             FetchKind::Piece { .. } => Some(self.parts.get(fetch.job).expect("the partial file of a piece is open")),
         };
@@ -464,7 +464,7 @@ impl<'a> World<'a> {
                 self.check_places(job.lead().host());
                 return;
             }
-            FetchKind::Document | FetchKind::Sample { .. } | FetchKind::Check { .. } => return,
+            FetchKind::Document(_) | FetchKind::Sample { .. } | FetchKind::Check { .. } => return,
             FetchKind::Piece { range, .. } => *range,
         };
         let total = job.content.total_bytes.expect("a piece of a file whose length is known");

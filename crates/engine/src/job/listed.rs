@@ -1,0 +1,30 @@
+//! What a service's listing says of a file.
+
+use serde::{Deserialize, Serialize};
+
+use crate::checksum::Checksum;
+
+/// What the service that lists a file says of its content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Listed {
+    /// The service, for messages.
+    pub by: String,
+    /// The digest of the content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<Checksum>,
+    /// A text that changes with the content: another one means that the file is fetched again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Whether the service sends this file otherwise than it lists it, so that another digest is no damage.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_differ: bool,
+}
+
+impl Listed {
+    /// A file of this service, of which nothing else is known.
+    pub fn new(by: impl Into<String>) -> Self {
+        Self { by: by.into(), checksum: None, version: None, may_differ: false }
+    }
+}
