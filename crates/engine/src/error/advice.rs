@@ -143,6 +143,10 @@ advice! {
     WaitForOtherProcess,
     /// Use the newer version, or clear `Options::resume` to start over.
     UseNewerVersionOrRestart,
+    /// Sign in to OneDrive (again).
+    SignInToOneDrive,
+    /// Ask the owner of the share for access, or for another link.
+    AskOwnerOfShare,
     /// Raise the limits for threads and memory, or lower `Options::threads`.
     RaiseLimitsOrUseFewerThreads,
 }

@@ -53,6 +53,9 @@ pub struct Evidence {
     /// Whether the media type is that of an HTML page.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_html: bool,
+    /// The version that its service lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listed: Option<String>,
 }
 
 /// Identifies a URL without credentials, fragment and the parts of its query that change when a link is

@@ -17,11 +17,13 @@ use crate::feed::identity::Identity;
 use crate::feed::ledger::Ledger;
 use crate::feed::lines::{Form, Plain};
 use crate::feed::list::{Line, ListReader, Next, Until, parse_line, too_long};
-use crate::feed::spool::{Opener, Spool};
+use crate::feed::listing::{self, Listing};
+use crate::feed::spool::{self, Spool};
 use crate::feed::values::{is_same_time, kind_from, unix_ns};
 use crate::feed::waiting::{Place, Waiter, Waiting};
 use crate::feed::{EntryId, Fed, FedEntry, Feed, Owner, Settled, SettledState};
 use crate::job::JobSpec;
+use crate::options::Existing;
 use crate::secret::shown_url;
 use crate::storage::disk::Disk;
 use crate::storage::{StatKind, Storage};
@@ -44,6 +46,8 @@ pub enum ListSource {
     Stdin,
     /// The caller's own reader.
     Reader(Box<dyn Read + Send>),
+    /// What a service lists. A second run fetches what is new, and what is listed with another version.
+    Listing(Listing),
 }
 
 impl fmt::Debug for ListSource {
@@ -52,6 +56,7 @@ impl fmt::Debug for ListSource {
             Self::File(path) => f.debug_tuple("File").field(path).finish(),
             Self::Stdin => f.write_str("Stdin"),
             Self::Reader(_) => f.write_str("Reader"),
+            Self::Listing(_) => f.write_str("Listing"),
         }
     }
 }
@@ -82,6 +87,12 @@ pub struct Batch {
     /// Entries read so far, each counted once.
     read_entries: u64,
     repeated_entries: u64,
+    /// Its lines are those of a listing.
+    is_listing: bool,
+    /// Some of the listing could not be listed, so nobody knows what is gone.
+    has_gaps: bool,
+    /// Some of its entries were known.
+    has_met: bool,
     warnings: Vec<String>,
     read_all: bool,
     ledger: Ledger,
@@ -110,12 +121,13 @@ impl Batch {
             ListSource::File(path) => fs::canonicalize(path).ok(),
             _ => None,
         };
+        let is_listing = matches!(source, ListSource::Listing(_));
         let input = input(source)?;
         let ledger = Ledger::open(dir)?;
         let (list, spool) = match input {
             Input::Whole(file) => (Arc::new(file), None),
-            Input::Stream(open) => {
-                let spool = Spool::start(ledger.directory(), open)?;
+            Input::Stream(from) => {
+                let spool = Spool::start(ledger.directory(), from)?;
                 (spool.file(), Some(spool))
             }
         };
@@ -134,6 +146,9 @@ impl Batch {
             ready: VecDeque::new(),
             read_entries: 0,
             repeated_entries: 0,
+            is_listing,
+            has_gaps: false,
+            has_met: false,
             warnings: Vec::new(),
             read_all: false,
             ledger,
@@ -181,7 +196,11 @@ impl Batch {
             let bytes = self.reader.bytes(&raw);
             bytes_read += bytes.len();
             let line = raw.number;
-            let parsed = if raw.too_long { Line::Bad(too_long(line)) } else { parse_line(line, bytes) };
+            let parsed = match self.is_listing {
+                _ if raw.too_long => Line::Bad(too_long(line)),
+                true => listing::parse_line(line, bytes),
+                false => parse_line(line, bytes),
+            };
             match parsed {
                 Line::Nothing => {}
                 Line::Bad(error) => {
@@ -200,6 +219,11 @@ impl Batch {
                 break;
             }
         }
+        for (url, error) in self.spool.as_mut().map(Spool::take_not_listed).unwrap_or_default() {
+            self.read_entries += 1;
+            self.has_gaps = true;
+            self.ready.push_back(FedEntry::NotListed { url, error });
+        }
         if ended && let Some(error) = self.spool.as_ref().and_then(Spool::failure) {
             return Err(error.clone());
         }
@@ -207,9 +231,10 @@ impl Batch {
             return Ok(());
         }
         let read_entries = self.read_entries;
+        let read_all = ended && !self.has_gaps;
         let found = self.ledger.transaction("read the list into the ledger", |ledger| {
             let found = ledger.enter(&candidates)?;
-            ledger.note_read(read_entries - repeated(&found), ended)?;
+            ledger.note_read(read_entries - repeated(&found), read_all)?;
             Ok(found)
         })?;
         self.read_entries -= repeated(&found);
@@ -222,6 +247,11 @@ impl Batch {
             self.warnings.push(format!("{lines}: each file is fetched once"));
         }
         self.read_all = ended;
+        self.has_met |= found.iter().any(|found| found.state != Known::Pending);
+        if read_all && self.is_listing && self.has_met {
+            let gone = self.ledger.transaction("read from the ledger what is gone", |ledger| ledger.gone())?;
+            self.warnings.extend(gone.in_words());
+        }
         self.place(chunk, candidates, found)
     }
 
@@ -229,7 +259,7 @@ impl Batch {
     fn place(&mut self, chunk: Vec<JobSpec>, candidates: Vec<Candidate>, found: Vec<Found>) -> Result<(), Error> {
         let mut waiters = Vec::with_capacity(chunk.len());
         let mut again = Vec::new();
-        for ((spec, candidate), found) in chunk.into_iter().zip(candidates).zip(found) {
+        for ((mut spec, candidate), found) in chunk.into_iter().zip(candidates).zip(found) {
             if found.occurrence > 0 {
                 // A repeated line: one file.
                 continue;
@@ -237,9 +267,17 @@ impl Batch {
             let entry = self.ledger.entry_of(found.id);
             match found.state {
                 Known::Pending => {}
-                Known::Done { path, len_bytes, modified_ns }
+                Known::Done { path, len_bytes, modified_ns, listed }
                     if !self.restart && self.is_still_there(&path, len_bytes, modified_ns) =>
                 {
+                    if is_listed_anew(&spec, listed.as_deref()) {
+                        // The file is as we left it, so its new version replaces it.
+                        spec.options.existing = Some(Existing::Overwrite);
+                        again.push(found.id);
+                        let (identity, occurrence) = (candidate.identity, found.occurrence);
+                        waiters.push(Waiter { entry, identity, occurrence, spec });
+                        continue;
+                    }
                     self.ready.push_back(FedEntry::There { entry, url: candidate.url, path, len_bytes });
                     continue;
                 }
@@ -355,7 +393,13 @@ enum Input {
     /// Can be read at any offset.
     Whole(File),
     /// Can be read only once.
-    Stream(Opener),
+    Stream(spool::Input),
+}
+
+/// Whether a service lists another version of a file than the one that was fetched.
+fn is_listed_anew(spec: &JobSpec, fetched: Option<&str>) -> bool {
+    let now = spec.listed.as_ref().and_then(|listed| listed.version.as_deref());
+    now.zip(fetched).is_some_and(|(now, fetched)| now != fetched)
 }
 
 /// How many entries occurred earlier in the list.
@@ -370,6 +414,7 @@ fn input(source: ListSource) -> Result<Input, Error> {
             return Ok(stream(|| Ok(Box::new(io::stdin()))));
         }
         ListSource::Reader(reader) => return Ok(stream(move || Ok(reader))),
+        ListSource::Listing(listing) => return Ok(Input::Stream(spool::Input::Listing(listing))),
     };
     let fault = |source: io::Error| {
         let message = match source.kind() {
@@ -395,7 +440,7 @@ fn input(source: ListSource) -> Result<Input, Error> {
 }
 
 fn stream(open: impl FnOnce() -> io::Result<Box<dyn Read + Send>> + Send + 'static) -> Input {
-    Input::Stream(Box::new(move || Ok(Box::new(Plain::new(open()?)))))
+    Input::Stream(spool::Input::Reader(Box::new(move || Ok(Box::new(Plain::new(open()?))))))
 }
 
 #[cfg(test)]

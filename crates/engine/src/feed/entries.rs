@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 
+use crate::evidence::Evidence;
 use crate::feed::identity::{Identity, Key};
 use crate::feed::ledger::Ledger;
 use crate::feed::values::path_from;
@@ -23,9 +24,9 @@ const MESSAGE_CHARS_MAX: usize = 1000;
 const COPIES_MAX: i64 = 1 << 40;
 
 const IN_ORDER: &str = "SELECT id, state, path, len_bytes, modified_ns, error_kind, error, attempts,
-    key, run, copies FROM entry WHERE id > ?1 AND occurrence = 0 ORDER BY id LIMIT ?2";
+    key, run, copies, validator FROM entry WHERE id > ?1 AND occurrence = 0 ORDER BY id LIMIT ?2";
 const BY_ID: &str = "SELECT id, state, path, len_bytes, modified_ns, error_kind, error, attempts,
-    key, run, copies FROM entry WHERE id = ?1 AND key = ?2";
+    key, run, copies, validator FROM entry WHERE id = ?1 AND key = ?2";
 const MARK_RANGE: &str = "UPDATE entry SET run = ?1, copies = 1
     WHERE id BETWEEN ?2 AND ?3 AND occurrence = 0";
 const MARK: &str = "UPDATE entry SET run = ?1, copies = ?2 WHERE id = ?3";
@@ -34,6 +35,11 @@ const NAMED: &str = "SELECT entry FROM name WHERE key = ?1";
 const RENAME: &str = "UPDATE name SET entry = ?2 WHERE key = ?1";
 const INSERT: &str = "INSERT INTO entry (id, key, occurrence, copies, run, url)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+
+const GONE: &str = "SELECT path FROM entry WHERE occurrence = 0 AND state = 'done'
+    AND run = (SELECT max(id) FROM run WHERE read_all AND id < ?1) ORDER BY id";
+/// How many of the files that are gone are named.
+const GONE_NAMES_MAX: usize = 3;
 
 /// An entry of the list, as the ledger sees it.
 #[derive(Debug)]
@@ -65,14 +71,55 @@ pub(crate) enum Known {
     /// New, or not settled yet.
     Pending,
     /// Complete.
-    Done { path: PathBuf, len_bytes: u64, modified_ns: i64 },
+    Done {
+        path: PathBuf,
+        len_bytes: u64,
+        modified_ns: i64,
+        /// The version that its service listed.
+        listed: Option<String>,
+    },
     /// To be checked again: it failed, was not current, or its row is invalid.
     Again,
     /// Retried only when the user asks for it.
     FailedPermanent { kind: String, message: String, attempts: u32 },
 }
 
+/// The files that a listing had when it was last read to its end, and has no more.
+#[derive(Debug, Default)]
+pub(crate) struct Gone {
+    files: usize,
+    /// The first of them.
+    names: Vec<String>,
+}
+
+impl Gone {
+    pub(crate) fn in_words(&self) -> Option<String> {
+        let names = self.names.join(", ");
+        match self.files {
+            0 => None,
+            1 => Some(format!("{names} is not listed any more; the file here stays")),
+            files if files == self.names.len() => Some(format!("{names} are not listed any more; the files here stay")),
+            files => Some(format!("{files} files are not listed any more ({names}, \u{2026}); the files here stay")),
+        }
+    }
+}
+
 impl Ledger {
+    /// What the run before had listed and fetched, and this one has not.
+    pub(crate) fn gone(&mut self) -> rusqlite::Result<Gone> {
+        let mut statement = self.conn.prepare_cached(GONE)?;
+        let mut rows = statement.query(params![self.run])?;
+        let mut gone = Gone::default();
+        while let Some(row) = rows.next()? {
+            let Some(path) = read_name_at(row, 0) else { continue };
+            gone.files += 1;
+            if gone.names.len() < GONE_NAMES_MAX {
+                gone.names.push(printable(&path.to_string_lossy()).into_owned());
+            }
+        }
+        Ok(gone)
+    }
+
     /// A row for each candidate, in order; must run within a transaction.
     pub(crate) fn enter(&mut self, candidates: &[Candidate]) -> rusqlite::Result<Vec<Found>> {
         let mut found = self.meet_in_order(candidates)?;
@@ -251,7 +298,11 @@ fn read_found(row: &Row<'_>, occurrence: i64) -> rusqlite::Result<Found> {
 
 /// A name inside the directory that is not one of ours.
 fn read_name(row: &Row<'_>) -> Option<PathBuf> {
-    check_output(&path_from(row.get_ref(2).ok()?)?).ok()
+    read_name_at(row, 2)
+}
+
+fn read_name_at(row: &Row<'_>, column: usize) -> Option<PathBuf> {
+    check_output(&path_from(row.get_ref(column).ok()?)?).ok()
 }
 
 /// `None` if we would not have written it.
@@ -263,6 +314,7 @@ fn read_known(row: &Row<'_>) -> Option<Known> {
             path: read_name(row)?,
             len_bytes: u64::try_from(row.get::<_, i64>(3).ok()?).ok()?,
             modified_ns: row.get(4).ok()?,
+            listed: text(11).and_then(listed_in),
         },
         "failed_permanent" => Known::FailedPermanent {
             kind: text(5)?.to_owned(),
@@ -271,4 +323,12 @@ fn read_known(row: &Row<'_>) -> Option<Known> {
         },
         _ => return None,
     })
+}
+
+/// The version that a service listed, in what is noted of a file. Most files have none.
+fn listed_in(validator: &str) -> Option<String> {
+    if !validator.contains("\"listed\"") {
+        return None;
+    }
+    serde_json::from_str::<Evidence>(validator).ok()?.listed
 }

@@ -8,6 +8,7 @@ pub(crate) mod identity;
 pub(crate) mod ledger;
 mod lines;
 pub(crate) mod list;
+pub(crate) mod listing;
 pub(crate) mod opening;
 pub(crate) mod owners;
 pub(crate) mod paths;
@@ -28,6 +29,7 @@ use crate::job::JobSpec;
 
 pub use batch::{Batch, ListSource};
 pub use list::looks_like_host;
+pub use listing::{ListItem, Listing};
 pub use status::{LedgerStatus, ledger_status};
 
 /// Identifies an entry within its feed.
@@ -149,6 +151,13 @@ pub enum FedEntry {
         /// Its URL, without secrets.
         url: String,
         /// The error of the earlier run.
+        error: Error,
+    },
+    /// A part of a listing that its service does not give away.
+    NotListed {
+        /// What was asked for, without secrets.
+        url: String,
+        /// Why it cannot be listed.
         error: Error,
     },
     /// A line that is not an entry.

@@ -15,6 +15,7 @@ use towline_threads::thread::Builder;
 
 use crate::error::{Error, ErrorKind, plain_io};
 use crate::feed::list::Until;
+use crate::feed::listing::{ListItem, Listing, line_of};
 
 /// A file name that is removed with its owner.
 #[derive(Debug)]
@@ -25,6 +26,17 @@ impl Drop for Name {
         let _ = fs::remove_file(&self.0);
     }
 }
+
+/// What a spool reads, on its own thread.
+pub(crate) enum Input {
+    /// A reader.
+    Reader(Opener),
+    /// A listing.
+    Listing(Listing),
+}
+
+/// A part of a listing that cannot be listed, and why.
+pub(crate) type NotListed = (String, Error);
 
 /// Opens the source, on the thread that reads it: a named pipe blocks until it has a writer.
 pub(crate) type Opener = Box<dyn FnOnce() -> io::Result<Box<dyn Read + Send>> + Send>;
@@ -41,28 +53,31 @@ pub(crate) struct Spool {
     written_bytes: u64,
     ended: bool,
     failure: Option<Error>,
+    not_listed: Vec<NotListed>,
 }
 
 /// A report of the copying thread.
 enum Told {
     /// This many bytes are in the file.
     Written(u64),
+    /// This is not in it.
+    NotListed(NotListed),
     /// No more data follows, possibly because of this error.
-    Ended(Option<io::Error>),
+    Ended(Option<Error>),
 }
 
 impl Spool {
     /// Starts copying; the unnamed file is created in `directory`.
-    pub(crate) fn start(directory: &Path, open: Opener) -> Result<Self, Error> {
+    pub(crate) fn start(directory: &Path, input: Input) -> Result<Self, Error> {
         let (file, name) = open_file(directory).map_err(|source| Error::storage("keep the list", directory, source))?;
         let file = Arc::new(file);
         let told = Queue::bounded(PARTS_AHEAD_MAX);
         let (target, queue) = (Arc::clone(&file), told.clone());
         let _thread =
-            Builder::new().name("list").daemon(true).spawn(move || copy(open, &target, queue)).map_err(|source| {
+            Builder::new().name("list").daemon(true).spawn(move || copy(input, &target, queue)).map_err(|source| {
                 Error::new(ErrorKind::Storage, "cannot start a thread for the list").with_source(source)
             })?;
-        Ok(Self { file, _name: name, told, written_bytes: 0, ended: false, failure: None })
+        Ok(Self { file, _name: name, told, written_bytes: 0, ended: false, failure: None, not_listed: Vec::new() })
     }
 
     /// The file that holds the list.
@@ -86,15 +101,18 @@ impl Spool {
                 Ok(Told::Written(bytes)) => self.written_bytes = bytes,
                 Ok(Told::Ended(failure)) => {
                     self.ended = true;
-                    self.failure = failure.map(|source| {
-                        let message = format!("cannot read the list: {}", plain_io(&source));
-                        Error::new(ErrorKind::Storage, message).with_source(source)
-                    });
+                    self.failure = failure;
                 }
+                Ok(Told::NotListed(one)) => self.not_listed.push(one),
                 Err(_) => return,
             }
             patience = Duration::ZERO;
         }
+    }
+
+    /// Takes what cannot be listed.
+    pub(crate) fn take_not_listed(&mut self) -> Vec<NotListed> {
+        std::mem::take(&mut self.not_listed)
     }
 
     /// Why the source ended early; ask once everything that arrived has been read.
@@ -113,7 +131,7 @@ impl Drop for Spool {
 /// Reports the end of the data, even when the source panics.
 struct LastWord {
     told: Queue<Told>,
-    failure: Option<io::Error>,
+    failure: Option<Error>,
 }
 
 impl Drop for LastWord {
@@ -122,9 +140,41 @@ impl Drop for LastWord {
     }
 }
 
-fn copy(open: Opener, file: &File, told: Queue<Told>) {
-    let mut last = LastWord { told, failure: Some(io::Error::other("its reader panicked")) };
-    last.failure = copy_all(open, file, &last.told).err();
+fn copy(input: Input, file: &File, told: Queue<Told>) {
+    let mut last = LastWord { told, failure: Some(not_read(io::Error::other("its reader panicked"))) };
+    last.failure = match input {
+        Input::Reader(open) => copy_all(open, file, &last.told).map_err(not_read).err(),
+        Input::Listing(listing) => keep_all(listing, file, &last.told).err(),
+    };
+}
+
+fn not_read(source: io::Error) -> Error {
+    let message = format!("cannot read the list: {}", plain_io(&source));
+    Error::new(ErrorKind::Storage, message).with_source(source)
+}
+
+fn keep_all(listing: Listing, file: &File, told: &Queue<Told>) -> Result<(), Error> {
+    let mut file = file;
+    let mut written_bytes = 0;
+    let mut failure = None;
+    listing.run(&mut |item| {
+        let said = match item {
+            ListItem::NotListed { url, error } => Ok(Told::NotListed((url, error))),
+            ListItem::File(spec) => line_of(&spec).and_then(|line| {
+                file.write_all(&line).map_err(not_read)?;
+                written_bytes += line.len() as u64;
+                Ok(Told::Written(written_bytes))
+            }),
+        };
+        match said {
+            Ok(said) => told.put(said).is_ok(),
+            Err(error) => {
+                failure = Some(error);
+                false
+            }
+        }
+    });
+    failure.map_or(Ok(()), Err)
 }
 
 fn copy_all(open: Opener, file: &File, told: &Queue<Told>) -> io::Result<()> {
@@ -212,7 +262,7 @@ mod tests {
         let content = vec![b'x'; 3 * PART_BYTES + 7];
         let copy = content.clone();
         let source: Box<dyn Read + Send> = Box::new(io::Cursor::new(copy));
-        let mut spool = Spool::start(directory.path(), Box::new(move || Ok(source))).unwrap();
+        let mut spool = Spool::start(directory.path(), Input::Reader(Box::new(move || Ok(source)))).unwrap();
         drain(&mut spool);
         assert!(spool.failure().is_none());
         let until = spool.until();
@@ -227,7 +277,7 @@ mod tests {
     fn a_source_that_cannot_be_opened_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
         let open = || Err(io::Error::other("no such pipe"));
-        let mut spool = Spool::start(directory.path(), Box::new(open)).unwrap();
+        let mut spool = Spool::start(directory.path(), Input::Reader(Box::new(open))).unwrap();
         drain(&mut spool);
         assert!(spool.failure().unwrap().message().contains("no such pipe"));
     }

@@ -5,11 +5,15 @@
 //! The core calls [`Provider::locate`] again when a link is about to expire or is refused (401, 403, 404, 410).
 //! Everything fetched so far is kept.
 
+pub(crate) mod accounts;
+pub mod onedrive;
 mod plain;
 mod providers;
 mod seam;
 mod web;
 
+pub use self::accounts::Accounts;
+pub use self::onedrive::OneDrive;
 pub use self::plain::Plain;
 pub use self::providers::Providers;
 pub use self::seam::{Entries, Entry, Provider};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use url::Url;
 
 use super::plain::Plain;
-use super::seam::{Entry, Provider};
+use super::seam::Provider;
 use super::web::Web;
 use crate::error::Result;
 use crate::job::JobSpec;
@@ -34,11 +34,11 @@ impl Providers {
             Some(provider) => provider.list(link, web)?,
             None => Plain.list(link, web)?,
         };
-        let is_plain = self.of(link).is_none();
-        Ok(entries.map(move |entry| match is_plain {
+        let by = self.of(link).map(Provider::name);
+        Ok(entries.map(move |entry| match by {
             // Its server may name it differently.
-            true => entry.map(|entry| JobSpec::new(entry.url)),
-            false => entry.map(Entry::into_spec),
+            None => entry.map(|entry| JobSpec::new(entry.url)),
+            Some(by) => entry.map(|entry| entry.into_spec(by)),
         }))
     }
 

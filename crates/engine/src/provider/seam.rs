@@ -2,14 +2,15 @@
 //! plain URLs.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 
 use url::Url;
 
 use super::web::Web;
 use crate::checksum::Checksum;
 use crate::error::Result;
-use crate::job::{JobSpec, Located};
+use crate::job::{JobSpec, Listed, Located};
+use crate::name::{BATCH_DIRECTORY, safe};
 
 /// A service that provides files.
 pub trait Provider: fmt::Debug + Send + Sync {
@@ -49,18 +50,39 @@ pub struct Entry {
     pub total_bytes: Option<u64>,
     /// Its digest, if the service reports one.
     pub checksum: Option<Checksum>,
+    /// A text that changes with the content, if the service reports one: a later run fetches the file again then.
+    pub version: Option<String>,
+    /// When it was last changed, as RFC 3339 writes it.
+    pub modified: Option<String>,
+    /// Whether the service may send it otherwise than it reports it, so that another digest is no damage.
+    pub may_differ: bool,
 }
 
 impl Entry {
     /// An entry with nothing else known.
     pub fn new(url: Url, path: impl Into<PathBuf>) -> Self {
-        Self { url, path: path.into(), total_bytes: None, checksum: None }
+        let path = path.into();
+        Self { url, path, total_bytes: None, checksum: None, version: None, modified: None, may_differ: false }
     }
 
-    /// The job that fetches it: under its path, with its digest.
-    pub fn into_spec(self) -> JobSpec {
-        let mut spec = JobSpec::new(self.url).output(self.path);
-        spec.checksum = self.checksum;
+    /// Its path, which stays below the directory whatever the service says; empty if its server names it.
+    pub fn safe_path(&self) -> PathBuf {
+        let parts = self.path.components().filter_map(|part| match part {
+            Component::Normal(name) => Some(safe::make_safe(&name.to_string_lossy())),
+            _ => None,
+        });
+        // The directory of the ledger is ours.
+        parts.map(|part| if part.eq_ignore_ascii_case(BATCH_DIRECTORY) { format!("_{part}") } else { part }).collect()
+    }
+
+    /// The job that fetches it, under its path, with what the service `by` this name says of it.
+    pub fn into_spec(self, by: &str) -> JobSpec {
+        let path = self.safe_path();
+        let mut listed = Listed::new(by);
+        (listed.checksum, listed.version, listed.may_differ) = (self.checksum, self.version, self.may_differ);
+        let mut spec = JobSpec::new(self.url);
+        spec.output = (!path.as_os_str().is_empty()).then_some(path);
+        spec.listed = Some(Box::new(listed));
         spec
     }
 }

@@ -28,7 +28,7 @@ use crate::error::{Advice, Error, ErrorKind, Result, find, plain_io};
 use crate::event::{Reporter, Summary};
 use crate::feed::Feed;
 use crate::options::Options;
-use crate::provider::Providers;
+use crate::provider::{Providers, Web};
 use crate::rate_limit::RateLimit;
 use crate::source::http::network::Network;
 use crate::source::http::resolve::{Resolve, SystemResolver};
@@ -48,9 +48,16 @@ pub struct SessionBuilder {
     interrupts: Option<Box<dyn InterruptSource>>,
     resolver: Arc<dyn Resolve>,
     storage: Arc<dyn Storage>,
+    handle: SessionHandle,
+    ends: EndsCommands,
 }
 
 impl SessionBuilder {
+    /// Returns a client for a listing, which is made before the session. Its requests wait until the session runs.
+    pub fn web(&self) -> Web {
+        self.handle.web()
+    }
+
     /// Sends the session's events to this reporter, on its own thread.
     pub fn reporter(mut self, reporter: impl Reporter + 'static) -> Self {
         self.reporter = Some(Box::new(reporter));
@@ -109,10 +116,9 @@ impl SessionBuilder {
         self.storage
             .create_dirs(&self.options.dir, Path::new(""))
             .map_err(|source| Error::storage("create the directory", &self.options.dir, source))?;
-        let handle = SessionHandle::new();
         Ok(Session {
-            ends: EndsCommands(handle.queues()),
-            handle,
+            ends: self.ends,
+            handle: self.handle,
             options: self.options,
             reporter: self.reporter,
             feed: self.feed,
@@ -159,7 +165,10 @@ pub struct Ended {
 impl Session {
     /// Starts building a session.
     pub fn builder(options: Options) -> SessionBuilder {
+        let handle = SessionHandle::new();
         SessionBuilder {
+            ends: EndsCommands(handle.queues()),
+            handle,
             options,
             reporter: None,
             feed: None,

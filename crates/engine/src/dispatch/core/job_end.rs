@@ -340,7 +340,7 @@ impl Core {
                 path: job.naming.path_below(&self.settings.dir).to_owned(),
                 len_bytes: published.len_bytes,
                 modified: published.modified,
-                validator: Box::new(job.content.held.of_file()),
+                validator: Box::new(job.version_fetched()),
                 digest: checked.map(|promise| promise.checksum().to_string()),
                 is_current: job.content.final_check != FinalCheck::Changed,
             };

@@ -89,6 +89,7 @@ impl Core {
                 }));
             }
             FedEntry::FailedBefore { url, error, .. } => self.count_started_failure(id, None, url, &error),
+            FedEntry::NotListed { url, error } => self.count_started_failure(id, None, url, &error),
             FedEntry::Bad { line, error } => {
                 self.count_started_failure(id, None, format!("line {line}"), &without_line(line, &error))
             }

@@ -236,6 +236,12 @@ impl Job {
         }
     }
 
+    /// What the ledger records of the finished file's version.
+    pub(crate) fn version_fetched(&self) -> Evidence {
+        let listed = self.spec.listed.as_ref().and_then(|listed| listed.version.clone());
+        Evidence { listed, ..self.content.held.of_file() }
+    }
+
     /// The identity that goes into the journal and the note.
     pub(crate) fn identity(&self) -> Identity {
         let (url, evidence) = self.version();
