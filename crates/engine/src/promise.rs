@@ -13,6 +13,8 @@ use crate::job::Listed;
 pub(crate) enum Promise {
     /// From the user.
     Asked(Checksum),
+    /// Given to the run that joined the data.
+    Begun(Checksum),
     /// From the service that lists the file.
     Listed(Box<Listed>, Checksum),
     /// From the server.
@@ -22,7 +24,7 @@ pub(crate) enum Promise {
 impl Promise {
     pub(crate) fn checksum(&self) -> &Checksum {
         match self {
-            Self::Asked(checksum) | Self::Listed(_, checksum) => checksum,
+            Self::Asked(checksum) | Self::Begun(checksum) | Self::Listed(_, checksum) => checksum,
             Self::Given(digest) => digest.checksum(),
         }
     }
@@ -31,6 +33,8 @@ impl Promise {
     pub(crate) fn proves(&self) -> bool {
         match self {
             Self::Asked(_) => true,
+            // It is only a reason to doubt what is there: somebody may have mistyped it.
+            Self::Begun(_) => false,
             Self::Listed(listed, checksum) => !listed.may_differ && checksum.algorithm().is_collision_resistant(),
             Self::Given(digest) => digest.checksum().algorithm().is_collision_resistant(),
         }
@@ -61,7 +65,7 @@ impl Promise {
         let algorithm = self.checksum().algorithm();
         let found = Checksum::new(algorithm, found.to_vec()).map_or_else(String::new, |it| it.to_string());
         match self {
-            Self::Asked(asked) => {
+            Self::Asked(asked) | Self::Begun(asked) => {
                 let name = algorithm.name();
                 let text = format!(
                     "the content does not have the {name} digest that was asked for (expected {asked}, found {found})"

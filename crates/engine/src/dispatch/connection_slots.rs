@@ -280,7 +280,14 @@ impl Slots {
         slots.iter().filter(|slot| self.slots[slot].has_served).count()
     }
 
-    /// A host sent something: its trouble is over.
+    /// A host sent the beginning of a file: it is alive, but nobody knows whether the rest will come.
+    pub(crate) fn began(&mut self, host: &Origin) {
+        if let Some(state) = self.hosts.get_mut(host) {
+            state.has_brought = true;
+        }
+    }
+
+    /// A host sent a whole file, or went on with one: its trouble is over.
     pub(crate) fn succeeded(&mut self, host: &Origin) {
         let Some(state) = self.hosts.get_mut(host) else { return };
         state.has_brought = true;

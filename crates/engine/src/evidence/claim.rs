@@ -13,6 +13,10 @@ use super::tag::EntityTag;
 
 /// Encoding names are shorter; anything else a server sends in their place is not shown.
 const ENCODING_CHARS_MAX: usize = 32;
+/// Labels that servers put in the field although they change nothing: charsets, transfer encodings of mail, and that of
+/// an upload to S3.
+const NO_CODINGS: [&str; 9] =
+    ["identity", "none", "binary", "7bit", "8bit", "utf-8", "utf8", "iso-8859-1", "aws-chunked"];
 /// A modification time proves something only if it was at least this much older than the response that carried
 /// it (RFC 9110, section 8.8.2.2): a file can change twice within a second.
 const SETTLED_SECONDS: u64 = 60;
@@ -132,11 +136,7 @@ impl Evidence {
                 .map(ToOwned::to_owned),
             total_bytes,
             answered_unix: text(header::DATE).and_then(unix_seconds),
-            content_encoding: text(header::CONTENT_ENCODING)
-                .filter(|encoding| !encoding.eq_ignore_ascii_case("identity") && !encoding.is_empty())
-                .map(|encoding| {
-                    encoding.chars().take_while(|char| is_of_encoding(*char)).take(ENCODING_CHARS_MAX).collect()
-                }),
+            content_encoding: text(header::CONTENT_ENCODING).and_then(encoding_of),
             is_html: headers
                 .get_all(header::CONTENT_TYPE)
                 .iter()
@@ -198,6 +198,18 @@ impl Evidence {
         self.etag.is_some() || self.last_modified.is_some() || self.digest.is_some() && !self.has_later_digest
     }
 
+    /// Whether its content may have been encoded for this one response, so that other bytes come the next time: a
+    /// strong tag and a length are those of the encoded content, which then is stored as such.
+    pub(crate) fn is_encoded_on_the_way(&self) -> bool {
+        let is_stored = self.etag.as_ref().is_some_and(|tag| !tag.is_weak()) && self.total_bytes.is_some();
+        self.content_encoding.is_some() && !is_stored
+    }
+
+    /// Whether both have the same encoding, or none.
+    pub(crate) fn has_same_encoding(&self, other: &Self) -> bool {
+        self.content_encoding == other.content_encoding
+    }
+
     /// The `If-Range` value for it: a strong tag, or a settled date if there is no tag at all (RFC 9110,
     /// section 13.1.5).
     pub fn if_range(&self) -> Option<HeaderValue> {
@@ -240,6 +252,15 @@ impl Evidence {
         let dates = self.real_date().zip(self.answered_unix.or(self.seen_unix));
         dates.is_some_and(|(modified, answered)| modified.abs_diff(answered) <= 1)
     }
+}
+
+/// The codings in a field, without what only looks like one.
+fn encoding_of(field: &str) -> Option<String> {
+    let codings = field.split(',').map(str::trim).filter(|coding| !coding.is_empty());
+    let codings = codings.filter(|coding| !NO_CODINGS.iter().any(|none| coding.eq_ignore_ascii_case(none)));
+    let codings = codings.collect::<Vec<_>>().join(", ");
+    let shown: String = codings.chars().take_while(|char| is_of_encoding(*char)).take(ENCODING_CHARS_MAX).collect();
+    (!codings.is_empty()).then_some(shown)
 }
 
 /// The characters of a list of encodings; anything else a server sends in its place is not shown.

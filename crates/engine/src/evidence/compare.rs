@@ -46,11 +46,14 @@ impl Evidence {
     /// Compares the evidence held with what a response claims.
     ///
     /// The comparison is not symmetric: what is held but missing in the claim is `Unknown`, whatever else
-    /// matches; what only the claim has says nothing. An encoded representation is a different one, which
-    /// proves nothing.
+    /// matches; what only the claim has says nothing. An encoded representation is a different one: one that
+    /// comes proves nothing.
     pub fn compare(&self, claimed: &Self) -> Verdict {
-        if self.content_encoding != claimed.content_encoding {
-            return Verdict::Unknown;
+        match (&self.content_encoding, &claimed.content_encoding) {
+            (held, theirs) if held == theirs => {}
+            // What was encoded gives way to the file.
+            (Some(_), None) => return Verdict::Different(Strength::Weak),
+            _ => return Verdict::Unknown,
         }
         if let Some(verdict) = self.compare_digests(claimed) {
             return verdict;
@@ -175,10 +178,8 @@ impl Evidence {
             // The server's clock is not the file's date, and another server may have another date.
             false if claimed.is_stamped_now() || self.is_elsewhere(claimed) => Verdict::Unknown,
             false if is_settled => Verdict::Different(Strength::Strong),
-            // Either no `Date` said how old our date was, or theirs is of a later change that has settled.
-            false if self.has_old_date() || held < theirs && claimed.has_old_date() => {
-                Verdict::Different(Strength::Weak)
-            }
+            // Either no `Date` said how old our date was, or theirs has settled.
+            false if self.has_old_date() || claimed.has_old_date() => Verdict::Different(Strength::Weak),
             false => Verdict::Unknown,
         }
     }

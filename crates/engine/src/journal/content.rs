@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::checksum::Checksum;
 use crate::evidence::{Evidence, Given};
 use crate::ranges::RangeSet;
 use crate::storage::FileId;
@@ -18,6 +19,9 @@ pub(crate) struct Journal {
     pub(crate) done: RangeSet,
     /// The result of the digest check.
     pub(crate) verified: Verified,
+    /// The digest in whose hope bytes were joined that nothing else shows to be of one version: whoever goes on with
+    /// them has to check it.
+    pub(crate) joined_by: Option<Checksum>,
     /// The partial file that the journal belongs to, where the file system can identify files.
     pub(crate) file: Option<FileId>,
     /// What its storage needs to resume from this, where it needs something.
@@ -36,6 +40,7 @@ impl Journal {
             identity: Identity::default(),
             done: RangeSet::new(),
             verified: Verified::Unchecked,
+            joined_by: None,
             file: None,
             token: None,
             replaces_old: false,

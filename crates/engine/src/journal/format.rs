@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::content::{Identity, Journal, JournalError, Verified};
 use super::crc::crc32;
+use crate::checksum::Checksum;
 use crate::ranges::{ByteRange, RangeSet};
 use crate::secret::shown_text;
 use crate::storage::FileId;
@@ -58,6 +59,8 @@ struct Body {
     token: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     replaces_old: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    joined_by: Option<Checksum>,
 }
 
 /// The fields of a journal of any version, in any order.
@@ -93,6 +96,7 @@ impl Journal {
             file: self.file,
             token: self.token.clone().filter(|token| token.len() <= TOKEN_BYTES_MAX),
             replaces_old: self.replaces_old,
+            joined_by: self.joined_by.clone(),
         };
         let body = serde_json::to_vec(&body).expect("strings and numbers always have a JSON form");
         let crc = crc32(&body);
@@ -131,6 +135,7 @@ impl Journal {
             file: body.file,
             token: body.token.filter(|token| token.len() <= TOKEN_BYTES_MAX),
             replaces_old: body.replaces_old,
+            joined_by: body.joined_by,
             saved_unix_ms: body.saved_unix_ms,
         })
     }
@@ -264,6 +269,7 @@ mod tests {
             },
             done: ranges(&[(0, 10), (20, 1000)]),
             verified: Verified::Unchecked,
+            joined_by: None,
             file: None,
             token: Some("part-1".to_owned()),
             replaces_old: false,
@@ -446,7 +452,8 @@ mod tests {
                 });
                 let replaces_old = generation % 3 == 0;
                 let token = (generation % 5 == 0).then(|| format!("part-{generation}"));
-                Journal { generation, identity, done, verified, file, token, replaces_old, saved_unix_ms }
+                let joined_by = (generation % 7 == 0).then(|| "crc32c=00000001".parse().unwrap());
+                Journal { generation, identity, done, verified, joined_by, file, token, replaces_old, saved_unix_ms }
             },
         )
     }

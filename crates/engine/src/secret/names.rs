@@ -13,7 +13,7 @@ const SECRET: &[&str] = &[
     // Signatures under other names, and signers.
     "hdnts", "hdnea", "hdntl", "gda", "upt", "tempauth", "authkey", "rlkey", "resourcekey", "confirm", "zak",
     "wssecret", "txsecret", "qak", "keypairid", "awsaccesskeyid", "googleaccessid", "ossaccesskeyid",
-    "ucloudpublickey",
+    "ucloudpublickey", "sessionkey", "signkey", "skey", "userpw", "cookies", "tokenvalue", "usig", "psig",
 ];
 
 /// Suffixes of other such names: `X-Amz-Security-Token`, `oauth_signature`, `PHPSESSID`.

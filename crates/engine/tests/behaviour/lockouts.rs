@@ -1,6 +1,8 @@
 //! Servers that are honest now, after odd responses or with few words: a run or two suffice, and bytes of two
 //! versions are never mixed.
 
+use std::time::{Duration, SystemTime};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
@@ -196,5 +198,43 @@ fn a_checksum_does_not_give_up_the_existing_data_for_a_wrong_file() {
         assert!(odd.failure_kinds().iter().all(|kind| *kind != ErrorKind::Internal));
         origin.set_resource(Resource::new("/a.bin", OLD, SIZE));
         is_right_within(&place, 1, OLD, job);
+    });
+}
+
+/// RFC 9110, section 15.3.7: the response to `If-Range` need not repeat the version.
+#[test]
+fn ranges_that_never_name_the_version_lead_to_the_whole_file() {
+    with_watchdog(LONG, || {
+        let nameless = || Fault::Validators(Validators::Neither).when(Scope::every().only_ranges());
+        let dated = || Resource::new("/a.bin", OLD, SIZE).fault(Fault::Validators(Validators::NoTag));
+        let tagged = || Resource::new("/a.bin", OLD, SIZE).etag(ETag::Custom("\"1\"".to_owned()));
+        for file in [dated as fn() -> Resource, tagged] {
+            let origin = Origin::builder().resource(file().fault(Fault::CutAt(SIZE / 2))).start().unwrap();
+            let place = Place::new();
+            let job = || spec(&origin, "/a.bin");
+            assert_eq!(run(&place, 0, job()).failures().len(), 1);
+            origin.set_resource(file().fault(nameless()));
+            is_right_within(&place, 1, OLD, job);
+        }
+    });
+}
+
+#[test]
+fn an_earlier_date_that_has_settled_is_another_version_of_a_file_whose_date_was_young() {
+    with_watchdog(LONG, || {
+        let now = SystemTime::now();
+        let dated = |seed, age| {
+            let time = now - Duration::from_secs(age);
+            let file = Resource::new("/a.bin", seed, SIZE).last_modified(Some(time));
+            file.fault(Fault::Validators(Validators::NoTag))
+        };
+        for seed in [OLD, NEW] {
+            let origin = Origin::builder().resource(dated(OLD, 5).fault(Fault::CutAt(SIZE / 2))).start().unwrap();
+            let place = Place::new();
+            let job = || spec(&origin, "/a.bin");
+            assert_eq!(run(&place, 0, job()).failures().len(), 1);
+            origin.set_resource(dated(seed, 86_400));
+            is_right_within(&place, 1, seed, job);
+        }
     });
 }

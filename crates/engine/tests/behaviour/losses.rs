@@ -24,7 +24,7 @@ use std::os::unix::fs::symlink;
 use std::time::{Duration, SystemTime};
 
 use towline_engine::{ErrorKind, Event, JobSpec, Options, Session};
-use towline_origin::{Certificate, ETag, Fault, Origin, RequestLog, Resource, Scope};
+use towline_origin::{Certificate, ETag, Fault, Origin, Ranges, RequestLog, Resource, Scope, Validators};
 use towline_testkit::leftovers;
 
 use crate::common::{LONG, Live, MIB, Place, Run, fetch, spec, with_watchdog};
@@ -336,6 +336,63 @@ fn what_a_server_encodes_unasked_is_stored_as_it_was_sent() {
             for request in origin.requests() {
                 assert_eq!(request.header("accept-encoding"), Some("identity"));
             }
+        }
+    });
+}
+
+/// A busy server that names no version may say anything of any file.
+#[test]
+fn a_shorter_response_without_a_version_replaces_nothing() {
+    with_watchdog(LONG, || {
+        let silent = |size| Resource::new("/a.bin", 861, size).fault(Fault::Validators(Validators::Neither));
+        let refusal = |total: u64| {
+            let head = format!("HTTP/1.1 416 No\r\nContent-Range: bytes */{total}\r\nContent-Length: 0\r\n\r\n");
+            Fault::Raw(head.into_bytes()).when(Scope::every().only_ranges())
+        };
+        let shorter = [
+            silent(4).ranges(Ranges::Ignored),
+            silent(0).fault(refusal(0)),
+            silent(0).fault(refusal(SIZE / 2)),
+            silent(4).fault(refusal(SIZE / 2)),
+            silent(4).fault(Fault::RefuseRange),
+        ];
+        for busy in shorter {
+            let origin = Origin::builder().resource(silent(SIZE).fault(Fault::CutAt(SIZE / 2))).start().unwrap();
+            let place = Place::new();
+            let mut options = place.options();
+            options.http.retries = 0;
+            assert_eq!(fetch(options.clone(), [spec(&origin, "/a.bin")]).failures().len(), 1);
+            let shown = format!("{busy:?}");
+            origin.set_resource(busy);
+            options.http.retries = 3;
+            let run = fetch(options.clone(), [spec(&origin, "/a.bin")]);
+            assert_eq!(run.failure_kinds(), [ErrorKind::Changed], "{shown}");
+            assert!(!place.file("a.bin").exists(), "{shown}");
+            origin.set_resource(silent(SIZE));
+            let run = fetch(options, [spec(&origin, "/a.bin")]);
+            run.assert_done(1);
+            assert!(run.resumed_bytes() >= SIZE / 2, "{shown}: {}", run.resumed_bytes());
+            place.assert_content("a.bin", 861, SIZE);
+        }
+    });
+}
+
+/// Archives that a server labels, and objects that were uploaded with a label.
+#[test]
+fn a_stored_file_with_an_encoding_is_gone_on_with() {
+    with_watchdog(LONG, || {
+        for label in ["x-gzip", "gzip", "zstd", "aws-chunked", "utf-8"] {
+            let file = || Resource::new("/a.tgz", 862, SIZE).header("Content-Encoding", label);
+            let origin = Origin::builder().resource(file().fault(Fault::CutAt(SIZE / 2))).start().unwrap();
+            let place = Place::new();
+            let mut options = place.options();
+            options.http.retries = 0;
+            assert_eq!(fetch(options.clone(), [spec(&origin, "/a.tgz")]).failures().len(), 1);
+            origin.set_resource(file());
+            let run = fetch(options, [spec(&origin, "/a.tgz")]);
+            run.assert_done(1);
+            assert!(run.resumed_bytes() >= SIZE / 2, "{label}: {}", run.resumed_bytes());
+            place.assert_content("a.tgz", 862, SIZE);
         }
     });
 }

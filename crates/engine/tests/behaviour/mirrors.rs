@@ -483,3 +483,23 @@ fn a_mirror_of_which_nothing_agrees_but_a_sample_brings_nothing_beside_others() 
         assert_eq!(brought, Some(0));
     });
 }
+
+/// Nobody but the digest knows that the mirror has other bytes than those that were compared.
+#[test]
+fn what_a_mirror_brought_for_a_digest_is_checked_by_a_later_run_without_it() {
+    with_watchdog(LONG, || {
+        let size = 24 * MIB;
+        let slow = origin(file(731, size, "slow"), SLOW);
+        let wrong = file(731, size, "fast")
+            .fault(Fault::OtherContent { from: 0, seed: 732 }.when(Scope::every().starting_at(2)));
+        let wrong = origin(wrong.last_modified(None), FAST);
+        let place = Place::new();
+        let asked = job(&[&slow, &wrong]).checksum(sha256_of(731, size));
+        let kept_bytes = begin_and_stop(with_connections(&place, Some(4)), asked);
+        assert!(kept_bytes > 0 && wrong.stats().body_bytes > MIB, "{} bytes of it", wrong.stats().body_bytes);
+        let run = fetch(with_connections(&place, Some(4)), [job(&[&slow])]);
+        run.assert_done(1);
+        place.assert_content("a.iso", 731, size);
+        assert_eq!(run.restarts(), 1);
+    });
+}

@@ -223,7 +223,8 @@ fn what_comes_encoded_is_fetched_in_one_stream_and_never_added_to() {
     with_watchdog(LONG, || {
         let encoded = |seed| {
             let gzip = Fault::Header { name: "Content-Encoding".to_owned(), value: b"gzip".to_vec() };
-            Resource::new(PATH, seed, SIZE).fault(gzip)
+            // A strong tag would be that of a stored file.
+            Resource::new(PATH, seed, SIZE).etag(ETag::Custom("W/\"on-the-way\"".to_owned())).fault(gzip)
         };
         let at_once = origin(encoded(813));
         let place = Place::new();

@@ -23,6 +23,7 @@ pub(super) fn adopt(job: &mut Job, journal: Journal) {
     job.part.generation = journal.generation;
     job.content.was_wrong = journal.verified == Verified::Failed;
     job.content.verified = Verified::Unchecked;
+    job.content.joined_by = journal.joined_by;
     job.content.resumed_bytes = job.content.done.covered();
     job.part.saved_bytes = job.content.resumed_bytes;
     job.content.high_water_bytes = job.content.resumed_bytes;

@@ -99,6 +99,7 @@ impl Core {
         if !std::mem::take(&mut job.old.is_replacing) {
             return false;
         }
+        let is_cut_short = job.is_cut_short_by(&head.evidence);
         let Some(journal) = job.part.journal.take() else { return false };
         let before = &journal.identity.evidence;
         let verdict = before.compare(&head.evidence);
@@ -109,7 +110,8 @@ impl Core {
             self.close(now, id, Closing::Adopt(journal));
             return true;
         }
-        if verdict.is_different() || !before.tells_version() || head.evidence.tells_version() {
+        let is_replaced = verdict.is_different() || !before.tells_version() || head.evidence.tells_version();
+        if is_replaced && !is_cut_short {
             return false;
         }
         let text = format!(

@@ -146,7 +146,7 @@ impl Core {
         job.content.held = head.evidence.clone();
         job.lead_mut().told = Some(head.evidence.clone());
         // Bytes that were encoded on the way, and their offsets, differ each time.
-        job.ranges.are_denied = head.refuses_ranges || head.evidence.content_encoding.is_some();
+        job.ranges.are_denied = head.refuses_ranges || head.evidence.is_encoded_on_the_way();
         job.ranges.segmented = if job.ranges.are_denied { Segmented::Refused } else { job.ranges.segmented };
         job.lead_mut().patience = 0;
         if let Some(warning) = encoding_warning(head) {
@@ -434,7 +434,8 @@ impl Core {
         let is_checked = self.settings.server_digests || job.spec.checksum.is_some();
         let is_promised = is_checked && held.is_digest_alone() && held.total_bytes == head.total_bytes;
         let is_nameless = held.tells_version() && !head.evidence.tells_version() && !is_mirror && !is_promised;
-        let is_unknown = verdict == Verdict::Unknown && (!is_like || is_nameless) && !serves_old;
+        let is_cut_short = job.is_cut_short_by(&head.evidence);
+        let is_unknown = (verdict == Verdict::Unknown && (!is_like || is_nameless) || is_cut_short) && !serves_old;
         if !serves_old && !verdict.is_different() && !head.evidence.is_html && !is_unknown || job.spec.same_content {
             return false;
         }
@@ -496,6 +497,8 @@ impl Core {
         job.content.done.insert(crate::ranges::ByteRange::new(0, bytes));
         job.lead_mut().fetched_bytes = bytes;
         self.unstored.bytes += bytes;
+        // The file came whole: nothing of an earlier run is in it.
+        job.content.joined_by = None;
         let mut promise = job.promise(self.settings.server_digests);
         if let Some(remark) = promise.as_ref().and_then(Promise::remark) {
             // It decides nothing, so it is not the committer's.

@@ -15,7 +15,7 @@ use crate::job::JobId;
 use crate::message::{Demand, Effect, Fetch, FetchKind, Head, Time, WorkRequest};
 use crate::plan::piece::Piece;
 use crate::plan::{Active, Next, TransferId, View};
-use crate::ranges::ByteRange;
+use crate::ranges::{ByteRange, RangeSet};
 use crate::size;
 
 /// After this many range requests in a row that got something else, no more are sent.
@@ -313,7 +313,10 @@ impl Core {
         if is_trial && victim.is_some() && !job.sources.is_many() {
             return false;
         }
-        let kind = piece_kind(job, source, range, demand);
+        let mut kind = piece_kind(job, source, range, demand);
+        if self.settings.allowed.reads_back {
+            compare_before(&mut kind, &job.content.done);
+        }
         let Some(transfer) = self.send(now, id, source, kind, Piece::new(range.start, range.end)) else { return false };
         if let Some(victim) = victim.and_then(|victim| self.transfers.get_mut(&victim)) {
             victim.in_race |= in_race;
@@ -458,4 +461,13 @@ fn piece_kind(job: &Job, source: usize, range: ByteRange, demand: Demand) -> Fet
     let demand = if is_lead || evidence.can_join() { demand } else { Demand::NotDifferent };
     let if_range = if asked.distrusts_if_range { None } else { evidence.if_range() };
     FetchKind::Piece { range, overlap_bytes: 0, if_range, expect: Arc::new(evidence), demand }
+}
+
+/// Where nothing names the version, the bytes before a range are compared, if they are here: a digest shows that some
+/// are wrong, but not which.
+fn compare_before(kind: &mut FetchKind, done: &RangeSet) {
+    if let FetchKind::Piece { range, overlap_bytes, demand: Demand::NotDifferent, .. } = kind {
+        let before = done.iter().find(|held| held.end == range.start);
+        *overlap_bytes = before.map_or(0, |held| held.len().min(samples::OVERLAP_OF_RANGE_BYTES));
+    }
 }

@@ -157,6 +157,15 @@ impl Core {
             };
             return;
         }
+        if is_last && head.shape == Shape::Range && self.may_ask_for_whole(id) {
+            // Responses to ranges may leave out what the whole file names (RFC 9110, section 15.3.7). Unless it is
+            // the same version, everything stays as it is.
+            self.ask_for_whole(id);
+            let Some(job) = self.jobs.get_mut(&id) else { return };
+            job.ranges.is_last_resort = true;
+            return;
+        }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
         let text = format!(
             "the server does not say that this is the version that was begun ({})",
             job.content.held.differences(&head.evidence)
@@ -169,6 +178,12 @@ impl Core {
             }
             false => self.ask_again(now, id, transfer, error),
         }
+    }
+
+    /// Whether the whole file was not yet requested in the place of ranges that name no version.
+    fn may_ask_for_whole(&self, id: JobId) -> bool {
+        let job = &self.jobs[&id];
+        !job.sources.is_many() && job.ranges.segmented != Segmented::Refused && job.content.total_bytes.is_some()
     }
 
     /// Requests the whole file instead of what is missing: the response decides whether the existing data is of use.

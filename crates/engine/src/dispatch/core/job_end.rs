@@ -11,6 +11,7 @@ use crate::journal::Verified;
 use crate::message::{CommitRequest, Effect, Fate, Publish, Time, WorkRequest};
 use crate::options::Existing;
 use crate::plan::TransferId;
+use crate::promise::Promise;
 use crate::ranges::{ByteRange, RangeSet};
 use crate::size::bytes;
 use crate::status::JobState;
@@ -184,6 +185,10 @@ impl Core {
                 let remark = promise.remark().map(|message| Effect::Report(Event::Remark { job: id, message }));
                 self.effects.extend(remark);
                 self.publish(id, len_bytes);
+            }
+            Phase::Verifying if matches!(promise, Promise::Begun(_)) => {
+                let reason = "what has come was joined for a digest that it does not have";
+                self.restart(now, id, reason, By::Bytes);
             }
             Phase::Verifying => {
                 let Some(job) = self.jobs.get(&id) else { return };

@@ -276,7 +276,7 @@ impl Core {
             return self.mirror_not_joined(now, id, transfer, head, Verdict::Unknown);
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let (is_encoded, is_refusal) = (head.evidence.content_encoding.is_some(), head.shape == Shape::NoSuchRange);
+        let (is_encoded, is_refusal) = (head.evidence.is_encoded_on_the_way(), head.shape == Shape::NoSuchRange);
         let known = job.sources[transfer.source].told.clone();
         let expected = known.unwrap_or_else(|| job.common_version());
         let has_changed = expected.compare(&head.evidence).is_different();

@@ -390,14 +390,11 @@ impl Core {
             return;
         }
         self.last_progress = now;
+        self.renew_hosts();
         for transfer in self.transfers.values_mut() {
             let position = transfer.piece.position();
             let brought = position - transfer.piece.start();
             transfer.rate.observe(now, brought);
-            if !transfer.has_renewed && brought >= transfer_end::RENEWING_BYTES_MIN {
-                transfer.has_renewed = true;
-                self.slots.succeeded(&transfer.host);
-            }
             if transfer.writes && position - transfer.written_back >= WRITE_BACK_BYTES {
                 let range = ByteRange::new(transfer.written_back, position);
                 self.effects.push(Effect::Commit(CommitRequest::WriteBack { job: transfer.job, range }));
@@ -425,6 +422,27 @@ impl Core {
         self.tally.rate.observe(now, fetched);
         let progress = self.progress(now);
         self.effects.push(Effect::Report(Event::Progress(progress)));
+    }
+
+    /// Ends the trouble of hosts that go on with a file: one that cuts each response after its beginning does not work.
+    fn renew_hosts(&mut self) {
+        let is_new = |transfer: &Transfer| {
+            let job = self.jobs.get(&transfer.job);
+            job.is_some_and(|job| {
+                self.covered_bytes(job) >= job.content.high_water_bytes + transfer_end::RENEWING_BYTES_MIN
+            })
+        };
+        let has_brought = |transfer: &Transfer| transfer.piece.brought().len() >= transfer_end::RENEWING_BYTES_MIN;
+        let fresh = self.transfers.iter().filter(|(_, transfer)| !transfer.has_renewed && has_brought(transfer));
+        let renewed: Vec<TransferId> = fresh.filter(|(_, transfer)| is_new(transfer)).map(|(id, _)| *id).collect();
+        for id in renewed {
+            let Some(transfer) = self.transfers.get_mut(&id) else { continue };
+            transfer.has_renewed = true;
+            match transfer.is_probe {
+                true => self.slots.began(&transfer.host),
+                false => self.slots.succeeded(&transfer.host),
+            }
+        }
     }
 
     fn warn(&mut self, job: Option<JobId>, message: String) {

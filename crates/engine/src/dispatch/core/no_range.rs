@@ -16,12 +16,15 @@ impl Core {
             return self.page_came(now, id, transfer, head);
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let is_encoded = head.evidence.content_encoding.is_some();
+        let is_encoded = head.evidence.is_encoded_on_the_way();
         job.ranges.are_denied |= head.refuses_ranges || is_encoded;
         let verdict = job.content.held.compare(&head.evidence);
         let has_other_end = head.shape == Shape::NoSuchRange
             && head.total_bytes.is_some()
             && head.total_bytes != job.content.total_bytes;
+        if !job.content.held.tells_version() && job.is_cut_short_by(&head.evidence) {
+            return self.unknown_version(now, id, transfer, head);
+        }
         if has_other_end
             && !verdict.is_different()
             && job.content.held.tells_version()
@@ -47,7 +50,7 @@ impl Core {
     /// The response to a range was a range, but not this one.
     pub(super) fn wrong_range(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head, error: Error) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.ranges.are_denied |= head.evidence.content_encoding.is_some();
+        job.ranges.are_denied |= head.evidence.is_encoded_on_the_way();
         if !head.tells_length && !std::mem::replace(&mut job.ranges.needs_overlap, true) {
             // It is requested again in a way that shows whether it is the right one.
             if job.ranges.segmented == Segmented::Trying {

@@ -45,7 +45,7 @@ impl Core {
         let may_pass = match &end {
             End::Failed { error, .. } => error.is_transient(),
             End::NotRange(head) => {
-                job.ranges.are_denied |= head.refuses_ranges || head.evidence.content_encoding.is_some();
+                job.ranges.are_denied |= head.refuses_ranges || head.evidence.is_encoded_on_the_way();
                 // Some CDNs respond like this to any If-Range.
                 let was_asked_why = std::mem::replace(&mut job.lead_mut().distrusts_if_range, true);
                 transfer.had_if_range && !was_asked_why && !job.ranges.are_denied

@@ -2,6 +2,7 @@
 //! when a job is closed.
 
 use super::Core;
+use crate::checksum::Checksum;
 use crate::dispatch::job::{Closing, Job, Phase};
 use crate::error::Result;
 use crate::job::JobId;
@@ -70,11 +71,25 @@ impl Job {
             identity: self.identity(),
             done: self.content.done.clone(),
             verified: self.content.verified,
+            joined_by: self.joined_by(),
             file: None,
             token: None,
             replaces_old: self.old.is_there,
             saved_unix_ms: 0,
         }
+    }
+
+    /// The digest that has to show that the data is of one version, if nothing else does: several responses were
+    /// joined, by mirrors or without a version.
+    fn joined_by(&self) -> Option<Checksum> {
+        if let Some(held) = &self.content.joined_by {
+            return Some(held.clone());
+        }
+        let answers =
+            self.content.answers as usize + self.transfers.len() + usize::from(self.content.resumed_bytes > 0);
+        let is_certain = !self.sources.is_many() && self.content.held.is_named_by_ranges();
+        let promise = self.promise(true).filter(|promise| promise.proves());
+        promise.filter(|_| answers > 1 && !is_certain).map(|promise| promise.checksum().clone())
     }
 
     /// The journal of a partial file before any data has arrived.
@@ -84,8 +99,7 @@ impl Job {
 
     /// Whether a part of it is of use: without a length, only if something is known of its version.
     pub(super) fn can_be_resumed(&self) -> bool {
-        // What was encoded on the way differs each time, and so do its offsets.
-        self.content.total_bytes.is_some() && self.content.held.content_encoding.is_none()
+        self.content.total_bytes.is_some() && !self.content.held.is_encoded_on_the_way()
             || !self.content.held.is_silent() && !self.ranges.are_denied && !self.sources.is_many()
     }
 }

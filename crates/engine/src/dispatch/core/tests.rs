@@ -390,6 +390,7 @@ fn left_of(url: &str) -> crate::journal::Journal {
         },
         done: [ByteRange::new(0, 5 * MIB), ByteRange::new(6 * MIB, 64 * MIB)].into_iter().collect(),
         verified: crate::journal::Verified::Unchecked,
+        joined_by: None,
         file: None,
         token: None,
         replaces_old: false,

@@ -65,8 +65,12 @@ impl Core {
             lead.rate_bps = rate.or(lead.rate_bps);
         }
         let has_progressed = covered >= job.content.high_water_bytes + RENEWING_BYTES_MIN;
-        if has_progressed || is_success(end) {
-            self.slots.succeeded(&transfer.host);
+        match has_progressed {
+            _ if is_success(end) => self.slots.succeeded(&transfer.host),
+            // The beginning alone: some servers cut each file there.
+            true if transfer.is_probe => self.slots.began(&transfer.host),
+            true => self.slots.succeeded(&transfer.host),
+            false => {}
         }
         if has_progressed {
             job.content.high_water_bytes = covered;

@@ -1,5 +1,6 @@
 //! The data of a file so far, and what is known about its version.
 
+use crate::checksum::Checksum;
 use crate::evidence::Evidence;
 use crate::journal::Verified;
 use crate::ranges::{ByteRange, RangeSet};
@@ -28,6 +29,8 @@ pub(crate) struct Content {
     /// The data of an earlier run did not have the digest that was promised then.
     pub(crate) was_wrong: bool,
     pub(crate) verified: Verified,
+    /// The digest in whose hope an earlier run joined the data.
+    pub(crate) joined_by: Option<Checksum>,
     /// Whether the server still had the version when all bytes were here.
     pub(crate) final_check: FinalCheck,
 }

@@ -295,6 +295,9 @@ impl Job {
         if let Some(checksum) = &self.spec.checksum {
             return Some(Promise::Asked(checksum.clone()));
         }
+        if let Some(checksum) = &self.content.joined_by {
+            return Some(Promise::Begun(checksum.clone()));
+        }
         if let Some((listed, checksum)) = self.listed_checksum().filter(|_| believes_server) {
             return Some(Promise::Listed(Box::new(listed.clone()), checksum.clone()));
         }
@@ -306,6 +309,7 @@ impl Job {
     pub(crate) fn forget_content(&mut self) {
         self.content.fetched_bytes += self.content.done.covered().saturating_sub(self.content.resumed_bytes);
         self.content.done = RangeSet::new();
+        self.content.joined_by = None;
         self.content.resumed_bytes = 0;
         self.part.saved_bytes = 0;
         self.ranges.needs_sample = false;
@@ -315,6 +319,14 @@ impl Job {
     /// What is known about the version that was started, even if it has not been resumed yet.
     pub(crate) fn version_begun(&self) -> &Evidence {
         self.part.journal.as_ref().map_or(&self.content.held, |journal| &journal.identity.evidence)
+    }
+
+    /// Whether a response that names no version is of a file shorter than what has come: a busy server says that of any
+    /// file.
+    pub(crate) fn is_cut_short_by(&self, claimed: &Evidence) -> bool {
+        let begun = self.part.journal.as_ref().map_or(&self.content.done, |journal| &journal.done);
+        let held_to = begun.iter().next_back().map_or(0, |range| range.end);
+        !claimed.tells_version() && claimed.total_bytes.is_some_and(|total| total < held_to)
     }
 
     /// Keeps the data beside another version, if it is worth keeping.

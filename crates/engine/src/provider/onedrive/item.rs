@@ -42,7 +42,7 @@ pub(super) struct Item {
     malware: Option<Facet>,
     deleted: Option<Facet>,
     /// What a shortcut leads to.
-    pub(super) remote_item: Option<Box<Item>>,
+    pub(super) remote_item: Option<Box<Self>>,
     parent_reference: Option<Parent>,
     last_modified_date_time: Option<String>,
     file_system_info: Option<Times>,

@@ -142,7 +142,8 @@ fn check_range(answer: &Answer, asked: ByteRange, expect: &Evidence, demand: Dem
     let head = || answer.head.clone();
     let wrong = |what: String| End::WrongRange { head: head(), error: Error::new(ErrorKind::Protocol, what) };
     let evidence = &answer.head.evidence;
-    if evidence.content_encoding.is_some() {
+    if evidence.content_encoding.is_some() && (evidence.is_encoded_on_the_way() || !expect.has_same_encoding(evidence))
+    {
         return Err(wrong("the server encoded a range, which cannot be put together".to_owned()));
     }
     let Some(content_range) = &answer.content_range else {

@@ -175,3 +175,43 @@ fn a_file_does_not_wait_for_the_last_stream_of_a_connection_that_is_going() {
     assert_eq!(world.fetches(), 1);
     assert_ne!(world.take_fetch().slot, long.slot);
 }
+
+/// The same first bytes again are nothing new.
+#[test]
+fn a_host_that_cuts_each_file_after_its_beginning_is_retried_slowly() {
+    let mut world = World::new(|options| {
+        options.http.retries = 1000;
+        options.save_interval = Time::from_secs(3600);
+    });
+    let files = 30;
+    for id in 0..files {
+        world.add(id, &format!("http://h/{id}.bin"));
+    }
+    let mut requests = 0;
+    while world.now < Time::from_secs(60) {
+        while let Some(at) =
+            world.effects.iter().position(|effect| matches!(effect, Effect::Open(OpenRequest::Prepare { .. })))
+        {
+            let Effect::Open(OpenRequest::Prepare { job, .. }) = world.effects.remove(at) else { unreachable!() };
+            world.tell(Message::Prepared(job, Ok(Box::default())));
+        }
+        while world.fetches() > 0 {
+            let probe = world.take_fetch();
+            requests += 1;
+            world.tell(Message::Connected(probe.slot, Protocol::Http1));
+            let whole = Head { refuses_ranges: true, ..*head(MIB) };
+            world.tell(Message::Answered(probe.transfer, Box::new(whole), None));
+            if let Some(at) =
+                world.effects.iter().position(|effect| matches!(effect, Effect::Open(OpenRequest::Open(_))))
+            {
+                world.effects.remove(at);
+                world.tell(Message::Opened(probe.job, Ok(None)));
+            }
+            probe.piece.advance(5000);
+            world.pass(Time::from_millis(150));
+            world.end(probe.transfer, broken(), false);
+        }
+        world.pass(Time::from_millis(200));
+    }
+    assert!(requests <= files + 60, "{requests} requests within a minute");
+}
