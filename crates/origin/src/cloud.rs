@@ -6,7 +6,7 @@
 //! ranges, to requests that send the ticket in `X-Ticket`.
 
 use std::collections::HashMap;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,10 +14,9 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::content::fill;
+use crate::service::{Request, answer, parse_range, read_request};
 
 const BUFFER_BYTES: usize = 16 << 10;
-/// Maximum number of header lines in a request.
-const HEAD_LINES_MAX: usize = 100;
 
 /// A running mock service. Dropping it stops it.
 #[derive(Debug)]
@@ -175,13 +174,6 @@ impl CloudBuilder {
     }
 }
 
-/// The parts of a request that the service uses.
-struct Request {
-    path: String,
-    query: String,
-    headers: HashMap<String, String>,
-}
-
 impl Shared {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -289,37 +281,4 @@ impl Shared {
         }
         Ok(())
     }
-}
-
-fn answer(mut stream: &TcpStream, status: &str, fields: &str, body: &[u8]) -> io::Result<()> {
-    let head = format!("HTTP/1.1 {status}\r\n{fields}Content-Length: {}\r\n\r\n", body.len());
-    stream.write_all(&[head.as_bytes(), body].concat())
-}
-
-/// Reads the next request of a connection; `None` at its end.
-fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
-    let mut line = String::new();
-    if reader.read_line(&mut line)? == 0 {
-        return Ok(None);
-    }
-    let target = line.split(' ').nth(1).unwrap_or("/").to_owned();
-    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
-    let mut headers = HashMap::new();
-    for _ in 0..HEAD_LINES_MAX {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        match line.trim_end().split_once(':') {
-            Some((name, value)) => headers.insert(name.to_ascii_lowercase(), value.trim().to_owned()),
-            None => break,
-        };
-    }
-    Ok(Some(Request { path: path.to_owned(), query: query.to_owned(), headers }))
-}
-
-/// Parses `bytes=A-B` for a file of this size; returns the first byte and the end (exclusive).
-fn parse_range(text: &str, size: u64) -> Option<(u64, u64)> {
-    let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
-    let first: u64 = first.parse().ok()?;
-    let end = last.parse::<u64>().map_or(size, |last| last.saturating_add(1)).min(size);
-    (first < end).then_some((first, end))
 }

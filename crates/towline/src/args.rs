@@ -9,6 +9,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use http::HeaderValue;
+use jiff::Timestamp;
 use towline_engine::Checksum;
 use towline_engine::secret::shown_line;
 
@@ -40,6 +41,15 @@ pub(crate) enum Command {
     /// Show what a server says about URLs, without fetching them
     #[command(after_help = UNITS)]
     Info(Box<InfoArgs>),
+    /// List the files behind a link of a service, without fetching them
+    #[command(after_help = UNITS)]
+    Ls(Box<LsArgs>),
+    /// Sign in to a service
+    Login(LoginArgs),
+    /// Forget an account
+    Logout(LogoutArgs),
+    /// List the accounts that you have signed in to
+    Accounts,
     /// Show the status of the downloads in a directory, even while they run
     Status(StatusArgs),
     /// Download files from a server on this machine; needs no network
@@ -142,8 +152,70 @@ pub(crate) struct GetArgs {
     /// Keep a JSON snapshot of progress in this file
     #[arg(long, value_name = "FILE", env = "TOWLINE_STATUS_FILE", value_parser = values::path())]
     pub(crate) status_file: Option<PathBuf>,
+    #[command(flatten, next_help_heading = "Files of a service")]
+    pub(crate) which: WhichArgs,
     #[command(flatten, next_help_heading = "Requests")]
     pub(crate) http: HttpArgs,
+}
+
+// Which files of a folder are meant.
+#[derive(Debug, Args)]
+pub(crate) struct WhichArgs {
+    /// Only files that match this pattern, such as '*.pdf' or 'photos/**' (repeatable)
+    #[arg(long, value_name = "GLOB", env = "TOWLINE_INCLUDE")]
+    pub(crate) include: Vec<String>,
+    /// No files that match this pattern (repeatable)
+    #[arg(long, value_name = "GLOB", env = "TOWLINE_EXCLUDE")]
+    pub(crate) exclude: Vec<String>,
+    /// Only files changed after this day or moment, such as 2026-01-31
+    #[arg(long, value_name = "DATE", env = "TOWLINE_NEWER", value_parser = values::moment)]
+    pub(crate) newer: Option<Timestamp>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LsArgs {
+    /// Links to list
+    #[arg(value_name = "LINK", required = true)]
+    pub(crate) links: Vec<String>,
+    /// Print JSON, one object per line
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten, next_help_heading = "Files of a service")]
+    pub(crate) which: WhichArgs,
+    #[command(flatten, next_help_heading = "Requests")]
+    pub(crate) http: HttpArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LoginArgs {
+    /// The service
+    #[arg(value_enum)]
+    pub(crate) service: ServiceArg,
+    /// Id of your own application (docs/services.md says how to get one)
+    #[arg(long, value_name = "ID", env = "TOWLINE_CLIENT_ID")]
+    pub(crate) client_id: String,
+    /// Directory of the account: common, organizations, consumers, or that of your organization
+    #[arg(long, value_name = "NAME", default_value = "common", env = "TOWLINE_TENANT")]
+    pub(crate) tenant: String,
+    /// Only read your own files; without this, links of others can be opened too, for which the service wants more
+    #[arg(long)]
+    pub(crate) own_files: bool,
+    #[command(flatten, next_help_heading = "Requests")]
+    pub(crate) http: HttpArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogoutArgs {
+    /// The service
+    #[arg(value_enum)]
+    pub(crate) service: ServiceArg,
+}
+
+/// Services with accounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ServiceArg {
+    #[value(name = "onedrive")]
+    OneDrive,
 }
 
 // Options for requests. (Not a doc comment: it would become the subcommand's description.)
@@ -288,6 +360,8 @@ fn read(args: Vec<OsString>) -> Result<Cli, clap::Error> {
             args.http.prefer_command_line(matches);
         }
         (Command::Info(args), Some((_, matches))) => args.http.prefer_command_line(matches),
+        (Command::Ls(args), Some((_, matches))) => args.http.prefer_command_line(matches),
+        (Command::Login(args), Some((_, matches))) => args.http.prefer_command_line(matches),
         _ => {}
     }
     Ok(cli)
@@ -324,7 +398,7 @@ fn is_given(matches: &ArgMatches, id: &str) -> bool {
 /// The help states the naming rule of environment variables once, so options do not repeat it.
 fn command() -> clap::Command {
     let hide = |command: clap::Command| command.mut_args(|arg| arg.hide_env(true));
-    Cli::command().mut_subcommand("get", hide).mut_subcommand("info", hide)
+    ["get", "info", "ls", "login"].into_iter().fold(Cli::command(), |command, name| command.mut_subcommand(name, hide))
 }
 
 /// `towline URL` means `towline get URL`.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use towline_engine::event::Summary;
 use towline_engine::feed::{Batch, ListSource};
+use towline_engine::provider::Entry;
 use towline_engine::report::{Many, StatusFile};
 use towline_engine::{Error, Session};
 use towline_threads::supervisor::signals::Signals;
@@ -66,7 +67,7 @@ fn events_written(collected: &Collected) -> Result<(), Complaint> {
 }
 
 fn view(settings: &Settings) -> View {
-    let has_list = settings.list.is_some();
+    let has_list = settings.list.is_some() || !settings.links.is_empty();
     View {
         is_single: settings.jobs.len() == 1 && !has_list,
         is_few: settings.jobs.len() <= FEW_FILES && !has_list,
@@ -86,7 +87,16 @@ fn session(
     let options = settings.options;
     // Reports unusable options before anything is created.
     Session::builder(options.clone()).check()?;
-    let batch = match settings.list {
+    let mut builder = Session::builder(options.clone()).providers(settings.providers.clone());
+    let list = match settings.links.is_empty() {
+        true => settings.list,
+        false => {
+            let which = settings.which;
+            let keeps = move |entry: &Entry| which.has(entry);
+            Some(ListSource::Listing(settings.providers.listing(settings.links, builder.web(), keeps)))
+        }
+    };
+    let batch = match list {
         Some(list) => {
             if let ListSource::File(path) = &list {
                 check_list(path)?;
@@ -102,7 +112,7 @@ fn session(
     if let Some(path) = settings.status_file {
         reporters = reporters.with(StatusFile::new(path, STATUS_FILE_EVERY));
     }
-    let mut builder = Session::builder(options).reporter(Worded(reporters)).interrupts(signals);
+    builder = builder.reporter(Worded(reporters)).interrupts(signals);
     if let Some(batch) = batch {
         builder = builder.feed(batch);
     }

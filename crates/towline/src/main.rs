@@ -11,12 +11,16 @@ mod exit_codes;
 mod get;
 mod info;
 mod log;
+mod login;
+mod ls;
 mod process;
 mod say;
 mod screen;
+mod services;
 mod settings;
 mod status;
 mod values;
+mod which;
 
 use std::panic;
 use std::process::ExitCode;
@@ -44,6 +48,10 @@ fn run() -> u8 {
     let ended = match cli.command {
         Command::Get(args) => get::run(*args),
         Command::Info(args) => info::run(*args),
+        Command::Ls(args) => ls::run(*args),
+        Command::Login(args) => login::run(args),
+        Command::Logout(args) => login::out(&args),
+        Command::Accounts => login::accounts(),
         Command::Status(args) => status::run(&args),
         Command::Demo(args) => demo::run(&args),
     };

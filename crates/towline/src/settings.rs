@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use towline_engine::feed::{ListSource, looks_like_host};
 use towline_engine::http::is_reserved;
 use towline_engine::options::{Durability, Existing, HttpOptions, HttpVersion, ProxyChoice};
+use towline_engine::provider::Providers;
 use towline_engine::report::may_hold_status;
 use towline_engine::secret::{printable, shown_line, shown_url};
 use towline_engine::{JobSpec, Options};
@@ -17,13 +18,20 @@ use url::Url;
 use crate::args::{DurabilityArg, GetArgs, HttpArgs, ProgressArg};
 use crate::complaint::Complaint;
 use crate::log::Log;
+use crate::services;
 use crate::values;
+use crate::which::Which;
 
 /// The resolved arguments of `get`.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) options: Options,
     pub(crate) jobs: Vec<JobSpec>,
+    /// Links of services, which are listed.
+    pub(crate) links: Vec<Url>,
+    pub(crate) providers: Providers,
+    /// Which of their files are meant.
+    pub(crate) which: Which,
     pub(crate) list: Option<ListSource>,
     pub(crate) progress: ProgressArg,
     pub(crate) is_quiet: bool,
@@ -47,7 +55,13 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
         return Err(Complaint::usage("--status-file and --log cannot be the same file"));
     }
     let log = Log { is_on_screen: args.verbose > 1 && !args.quiet, file: args.log.clone() };
-    let jobs = jobs(&args)?;
+    let providers = services::providers()?;
+    let which = Which::new(&args.which)?;
+    let (links, jobs) = named(&args, &providers)?;
+    if links.is_empty() && !which.is_all() {
+        return Err(Complaint::usage("--include, --exclude and --newer choose among the files of a service")
+            .hint("give a link of one, such as that of a folder in OneDrive"));
+    }
     let list = args.input_file.as_deref().map(|list| match list.to_str() {
         Some("-") => ListSource::Stdin,
         _ => ListSource::File(list.to_owned()),
@@ -79,6 +93,9 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
     Ok(Settings {
         options,
         jobs,
+        links,
+        providers,
+        which,
         list,
         progress: if log.is_on_screen { args.progress.without_bars() } else { args.progress },
         is_quiet: args.quiet,
@@ -171,6 +188,40 @@ fn existing(args: &GetArgs) -> Result<Existing, Complaint> {
         (false, true, false) => Ok(Existing::AutoRename),
         (false, false, true) => Ok(Existing::Skip),
         _ => Err(Complaint::usage("--overwrite, --auto-rename and --skip-existing cannot be used together")),
+    }
+}
+
+/// What the user named: links of services, and plain URLs.
+fn named(args: &GetArgs, providers: &Providers) -> Result<(Vec<Url>, Vec<JobSpec>), Complaint> {
+    let links = args.urls.iter().filter_map(|text| link(text).ok()).filter(|url| providers.of(url).is_some());
+    let links: Vec<Url> = links.collect();
+    if links.is_empty() {
+        return Ok((links, jobs(args)?));
+    }
+    if args.input_file.is_some() {
+        return Err(Complaint::usage("a link of a service cannot be fetched together with a list")
+            .hint("fetch it on its own, with a directory of its own (-d)"));
+    }
+    if links.len() < args.urls.len() {
+        return Err(Complaint::usage("a link of a service cannot be fetched together with other URLs")
+            .hint("fetch it on its own"));
+    }
+    if args.output.is_some() {
+        return Err(Complaint::usage("-o names one file, and a link of a service may have many")
+            .hint("use -d to choose the directory"));
+    }
+    check_several(args)?;
+    Ok((links, Vec::new()))
+}
+
+/// Parses a link, which a service may know.
+///
+/// # Errors
+/// If it is no URL at all.
+pub(crate) fn link(text: &str) -> Result<Url, Complaint> {
+    match Url::parse(text) {
+        Ok(url) if url.scheme() == "onedrive" => Ok(url),
+        _ => fetchable(text),
     }
 }
 

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use http::{HeaderName, HeaderValue};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use towline_engine::Checksum;
 
 /// Name and value of a request header.
@@ -92,6 +95,12 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
         Ok(time) if time > Duration::ZERO && time <= TIME_MAX => Ok(time),
         _ => Err(TIMES.to_owned()),
     }
+}
+
+/// A day, which begins at midnight here, or a moment with its offset.
+pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
+    let of_day = || text.parse::<Date>().ok()?.to_zoned_datetime(TimeZone::system()).ok().map(|day| day.timestamp());
+    text.parse().ok().or_else(of_day).ok_or_else(|| "allowed: 2026-01-31, or 2026-01-31T18:00:00Z".to_owned())
 }
 
 /// A count of at least one.

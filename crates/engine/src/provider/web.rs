@@ -34,6 +34,11 @@ impl Web {
         Self { session: self.session.clone(), profile }
     }
 
+    /// Whether the session has ended, so that nothing is answered any more.
+    pub fn has_ended(&self) -> bool {
+        self.session.is_shutdown()
+    }
+
     /// Gets a URL, with these headers for its own origin.
     ///
     /// # Errors

@@ -304,6 +304,10 @@ impl<S: Store> Core<S> {
         drop(dropped);
     }
 
+    pub(super) fn is_shutdown(&self) -> bool {
+        self.state.lock().shut_down
+    }
+
     pub(super) fn debug(&self, type_name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not under the lock: `f` may run foreign code.
         let (len, unfinished, shut_down) = {

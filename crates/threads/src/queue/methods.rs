@@ -315,6 +315,20 @@ macro_rules! queue_methods {
                 self.core.is_full()
             }
 
+            /// Whether the queue was shut down: it accepts no more items, and may still have some.
+            ///
+            /// ```
+            #[doc = concat!("use towline_threads::queue::", stringify!($Queue), ";")]
+            ///
+            #[doc = concat!("let queue = ", stringify!($Queue), "::new();")]
+            /// queue.put('a').unwrap();
+            /// queue.shutdown();
+            /// assert!(queue.is_shutdown() && !queue.is_empty());
+            /// ```
+            pub fn is_shutdown(&self) -> bool {
+                self.core.is_shutdown()
+            }
+
             /// How many items the queue can hold; `None` if there is no limit.
             ///
             /// ```
