@@ -89,9 +89,25 @@ enum Kind {
 
 /// A file or a folder, with what is in it.
 #[derive(Clone, Debug)]
-enum Node {
+struct Node {
+    /// It stays the same as long as the path does.
+    id: String,
+    what: What,
+}
+
+#[derive(Clone, Debug)]
+enum What {
     File(usize),
     Folder(BTreeMap<String, usize>),
+}
+
+impl Node {
+    fn new(path: &str, what: What) -> Self {
+        let hash = path
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        Self { id: format!("i{hash:016x}"), what }
+    }
 }
 
 #[derive(Debug)]
@@ -286,28 +302,31 @@ impl GraphBuilder {
 
     /// The tree of items: the root first, then by number.
     fn nodes(&self) -> Vec<Node> {
-        let mut nodes = vec![Node::Folder(BTreeMap::new())];
+        let mut nodes = vec![Node::new("", What::Folder(BTreeMap::new()))];
         for (number, item) in self.items.iter().enumerate() {
             let mut at = 0;
+            let mut path = String::new();
             let (folders, name) = item.path.rsplit_once('/').map_or(("", item.path.as_str()), |both| both);
             for part in folders.split('/').filter(|part| !part.is_empty()) {
-                at = self.child(&mut nodes, at, part, Node::Folder(BTreeMap::new()));
+                path = format!("{path}/{part}");
+                at = child(&mut nodes, at, part, Node::new(&path, What::Folder(BTreeMap::new())));
             }
-            self.child(&mut nodes, at, name, Node::File(number));
+            child(&mut nodes, at, name, Node::new(&item.path, What::File(number)));
         }
         nodes
     }
+}
 
-    fn child(&self, nodes: &mut Vec<Node>, at: usize, name: &str, node: Node) -> usize {
-        let next = nodes.len();
-        let Node::Folder(children) = &mut nodes[at] else { return at };
-        if let Some(held) = children.get(name) {
-            return *held;
-        }
-        children.insert(name.to_owned(), next);
-        nodes.push(node);
-        next
+/// The number of a node's child; the node itself if it is new.
+fn child(nodes: &mut Vec<Node>, at: usize, name: &str, node: Node) -> usize {
+    let next = nodes.len();
+    let What::Folder(children) = &mut nodes[at].what else { return at };
+    if let Some(held) = children.get(name) {
+        return *held;
     }
+    children.insert(name.to_owned(), next);
+    nodes.push(node);
+    next
 }
 
 impl Shared {
@@ -398,7 +417,7 @@ impl Shared {
         let is_busy = {
             let mut state = self.state();
             state.requests += 1;
-            let is_busy = script.busy_every.is_some_and(|(n, _)| state.requests % n == 0);
+            let is_busy = script.busy_every.is_some_and(|(n, _)| state.requests.is_multiple_of(n));
             state.stats.busy += u32::from(is_busy);
             state.stats.asked += u32::from(!is_busy);
             is_busy
@@ -445,7 +464,7 @@ impl Shared {
         number: usize,
         name: &str,
     ) -> io::Result<()> {
-        if let Node::File(file) = &nodes[number]
+        if let What::File(file) = &nodes[number].what
             && script.items[*file].kind == Kind::Forbidden
         {
             return refuse(stream, "403 Forbidden", "accessDenied");
@@ -463,17 +482,19 @@ impl Shared {
         number: usize,
         request: &Request,
     ) -> io::Result<()> {
-        let Node::Folder(children) = &nodes[number] else { return refuse(stream, "400 Bad Request", "invalidRequest") };
+        let What::Folder(children) = &nodes[number].what else {
+            return refuse(stream, "400 Bad Request", "invalidRequest");
+        };
         let from =
             request.query.split('&').find_map(|pair| pair.strip_prefix("skip=")?.parse().ok()).unwrap_or(0_usize);
         let page = children.iter().skip(from).take(script.page_len);
         let items: Vec<_> = page.map(|(name, child)| self.described(addr, script, nodes, *child, name)).collect();
         let mut body = format!(r#"{{"value":[{}]"#, items.join(","));
         if from + items.len() < children.len() {
-            let next = from + items.len();
+            let (next, id) = (from + items.len(), &nodes[number].id);
             let _ = write!(
                 body,
-                r#","@odata.nextLink":"http://{addr}/v1.0/drives/{DRIVE}/items/i{number}/children?skip={next}""#
+                r#","@odata.nextLink":"http://{addr}/v1.0/drives/{DRIVE}/items/{id}/children?skip={next}""#
             );
         }
         body.push('}');
@@ -482,12 +503,13 @@ impl Shared {
 
     fn described(&self, addr: SocketAddr, script: &GraphBuilder, nodes: &[Node], number: usize, name: &str) -> String {
         let name = escaped(name);
-        let common = format!(r#""id":"i{number}","name":"{name}","parentReference":{{"driveId":"{DRIVE}"}}"#);
-        let file = match &nodes[number] {
-            Node::Folder(children) => {
+        let common =
+            format!(r#""id":"{}","name":"{name}","parentReference":{{"driveId":"{DRIVE}"}}"#, nodes[number].id);
+        let file = match &nodes[number].what {
+            What::Folder(children) => {
                 return format!(r#"{{{common},"folder":{{"childCount":{}}}}}"#, children.len());
             }
-            Node::File(file) => *file,
+            What::File(file) => *file,
         };
         let item = &script.items[file];
         let (seed, size) = match item.kind {
@@ -590,7 +612,7 @@ fn own_path(nodes: &[Node], path: &str) -> Option<(usize, String)> {
     let mut at = 0;
     let mut name = String::new();
     for part in path.split('/') {
-        let Node::Folder(children) = &nodes[at] else { return None };
+        let What::Folder(children) = &nodes[at].what else { return None };
         name = decoded(part);
         at = *children.get(&name)?;
     }
@@ -598,7 +620,7 @@ fn own_path(nodes: &[Node], path: &str) -> Option<(usize, String)> {
 }
 
 fn number_of(id: &str, nodes: &[Node]) -> Option<usize> {
-    id.strip_prefix('i')?.parse().ok().filter(|number| *number < nodes.len())
+    nodes.iter().position(|node| node.id == id)
 }
 
 fn decoded(text: &str) -> String {

@@ -13,6 +13,7 @@ mod interrupts;
 mod killed;
 mod max_size;
 mod mirrors;
+mod onedrive;
 mod output;
 mod proxies;
 #[cfg(debug_assertions)]

@@ -1,0 +1,203 @@
+//! OneDrive by Microsoft Graph, against a look-alike: a link becomes its tree, a second run asks for what is new, and
+//! each refusal says what it is and what to do.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use towline_origin::{Graph, GraphBuilder};
+use towline_testkit::{MIB, wait_until};
+
+use crate::common::{Place, Towline};
+
+const TOKEN: &str = "SECRET-token";
+
+/// A run against this service, with its token.
+fn towline(place: &Place, graph: &Graph, args: &[&str]) -> Towline {
+    place.towline(args).env("TOWLINE_GRAPH_URL", &graph.base()).env("TOWLINE_ONEDRIVE_TOKEN", TOKEN)
+}
+
+/// The same without a token, with a home of its own.
+fn signed_out(place: &Place, graph: &Graph, args: &[&str]) -> Towline {
+    let home = place.beside("home").to_string_lossy().into_owned();
+    place
+        .towline(args)
+        .env("TOWLINE_GRAPH_URL", &graph.base())
+        .env("TOWLINE_LOGIN_URL", &graph.base())
+        .env("XDG_CONFIG_HOME", &home)
+}
+
+/// Fails if a token or a link to bytes stands anywhere below a directory, in names or files.
+fn assert_no_secret(dir: &Path, but: &str) {
+    for found in fs::read_dir(dir).unwrap().flatten() {
+        let path = found.path();
+        assert!(!path.to_string_lossy().contains("SECRET"), "{}", path.display());
+        if path.is_dir() {
+            assert_no_secret(&path, but);
+        } else if !path.ends_with(but) {
+            let content = fs::read(&path).unwrap();
+            let has = |secret: &[u8]| content.windows(secret.len()).any(|part| part == secret);
+            assert!(!has(b"SECRET") && !has(b"tempauth"), "{} has a secret", path.display());
+        }
+    }
+}
+
+fn tree() -> GraphBuilder {
+    let tree = Graph::builder().page_len(3).file("a.bin", 1, 5000).file("big.iso", 2, 8 * MIB);
+    let tree = tree.file("photos/2026/one.jpg", 3, 70_000).file("photos/2026/two.jpg", 4, 0);
+    tree.file("a #%&/100%.txt", 5, 300).file(&format!("{}/deep.txt", vec!["d".repeat(60); 7].join("/")), 6, 400)
+}
+
+#[test]
+fn one_link_brings_the_whole_tree_through_refusals_and_links_that_expire() {
+    let place = Place::new();
+    let graph = tree().busy_every(4, false).link_lives(Duration::from_millis(700)).rate(2_500_000).start().unwrap();
+    let outcome = towline(&place, &graph, &["-d", "out", graph.link()]).run().code(0);
+    outcome.says(&["6 files"]);
+    place.check("a.bin", 1, 5000);
+    place.check("big.iso", 2, 8 * MIB);
+    place.check("photos/2026/one.jpg", 3, 70_000);
+    place.check("photos/2026/two.jpg", 4, 0);
+    place.check("a #%&/100%.txt", 5, 300);
+    place.check(&format!("{}/deep.txt", vec!["d".repeat(60); 7].join("/")), 6, 400);
+    let stats = graph.stats();
+    assert!(stats.busy > 0 && stats.expired > 0 && stats.tokens_sent == 0, "{stats:?}");
+    assert!(stats.sent_bytes < 9 * MIB, "nothing comes twice: {stats:?}");
+    assert_no_secret(place.root(), "nothing");
+
+    // Again: only the folders are asked for.
+    let before = graph.stats();
+    towline(&place, &graph, &["-d", "out", graph.link()]).run().code(0).says(&["6 already there"]);
+    let after = graph.stats();
+    assert_eq!((after.sent_bytes, after.located), (before.sent_bytes, before.located));
+}
+
+#[test]
+fn what_is_new_or_changed_is_fetched_and_what_is_gone_is_said() {
+    let place = Place::new();
+    let graph = tree().start().unwrap();
+    towline(&place, &graph, &["-d", "out", graph.link()]).run().code(0);
+    graph.change(|tree| tree.file("a.bin", 11, 6000).file("new.bin", 12, 700).without("photos/2026/one.jpg"));
+    let sent = graph.stats().sent_bytes;
+    let outcome = towline(&place, &graph, &["-d", "out", graph.link()]).run().code(0);
+    outcome.says(&["photos/2026/one.jpg is not listed any more"]);
+    place.check("a.bin", 11, 6000);
+    place.check("new.bin", 12, 700);
+    place.check("photos/2026/one.jpg", 3, 70_000);
+    assert_eq!(graph.stats().sent_bytes - sent, 6700);
+
+    // A file that its user has changed is not replaced.
+    fs::write(place.out("new.bin"), "mine").unwrap();
+    graph.change(|tree| tree.file("new.bin", 13, 800));
+    towline(&place, &graph, &["-d", "out", graph.link()]).run().code(1).says(&["new.bin"]);
+    assert_eq!(fs::read(place.out("new.bin")).unwrap(), b"mine");
+}
+
+#[test]
+fn a_file_alone_a_path_of_ones_own_and_a_choice_are_fetched() {
+    let place = Place::new();
+    let graph = tree().start().unwrap();
+    towline(&place, &graph, &["-d", "out", "onedrive:/photos/2026/one.jpg"]).run().code(0);
+    place.check("one.jpg", 3, 70_000);
+    towline(&place, &graph, &["-d", "out/own", "onedrive:/photos"]).run().code(0);
+    place.check("own/2026/one.jpg", 3, 70_000);
+    let chosen =
+        ["-d", "out/chosen", "--include", "*.bin", "--include", "photos/**", "--exclude", "two.*", graph.link()];
+    towline(&place, &graph, &chosen).run().code(0);
+    place.check("chosen/a.bin", 1, 5000);
+    place.check("chosen/photos/2026/one.jpg", 3, 70_000);
+    assert!(!place.out("chosen/big.iso").exists() && !place.out("chosen/photos/2026/two.jpg").exists());
+}
+
+#[test]
+fn what_the_service_holds_back_is_named_and_the_rest_arrives() {
+    let place = Place::new();
+    let tree = tree().malware("bad.exe").wrong("broken.bin", 21, 9000).rewritten("report.docx", 22, 10_000);
+    let graph = tree.wrong("large.bin", 23, 2 * MIB).start().unwrap();
+    let outcome = towline(&place, &graph, &["-d", "out", graph.link()]).run().code(4);
+    outcome.says(&["bad.exe", "it found malware in it", "broken.bin", "the digest that OneDrive lists"]);
+    place.check("report.docx", 22, 10_000);
+    place.check("big.iso", 2, 8 * MIB);
+    for name in ["bad.exe", "broken.bin", "large.bin"] {
+        assert!(!place.out(name).exists(), "{name}");
+    }
+}
+
+#[test]
+fn a_list_of_what_is_there_has_paths_sizes_and_digests() {
+    let place = Place::new();
+    let graph = tree().malware("bad.exe").start().unwrap();
+    let outcome = towline(&place, &graph, &["ls", graph.link()]).run().code(1);
+    let outcome = outcome.says(&["it found malware in it"]);
+    let text = outcome.stdout;
+    for line in ["4.88 KiB  2026-01-02  a.bin", "68.4 KiB  2026-01-04  photos/2026/one.jpg"] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let outcome = towline(&place, &graph, &["ls", "--json", "--include", "one.*", graph.link()]).run().code(1);
+    let lines: Vec<serde_json::Value> =
+        outcome.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 1);
+    assert_eq!((lines[0]["path"].as_str(), lines[0]["bytes"].as_u64()), (Some("photos/2026/one.jpg"), Some(70_000)));
+    assert!(lines[0]["checksum"].as_str().unwrap().starts_with("quickxor="));
+    assert!(!text.contains("SECRET"));
+}
+
+#[test]
+fn who_is_signed_out_or_has_no_access_is_told_what_to_do() {
+    let place = Place::new();
+    let graph = tree().forbidden("own.bin").start().unwrap();
+    for args in [&["-d", "out", graph.link()][..], &["ls", graph.link()]] {
+        signed_out(&place, &graph, args).run().code(1).says(&["you are not signed in", "towline login onedrive"]);
+        let wrong = place.towline(args).env("TOWLINE_GRAPH_URL", &graph.base());
+        let outcome = wrong.env("TOWLINE_ONEDRIVE_TOKEN", "SECRET-wrong").run().code(1);
+        let outcome = outcome.says(&["does not accept", "towline login onedrive"]);
+        assert!(!outcome.stderr.contains("SECRET"), "{}", outcome.stderr);
+    }
+    let other = "https://1drv.ms/f/s!other";
+    towline(&place, &graph, &["-d", "out", other]).run().code(1).says(&["has nothing there", "ask its owner"]);
+    let far = place.towline(&["ls", graph.link()]).env("TOWLINE_GRAPH_URL", "http://graph.example/");
+    far.run().code(2).says(&["TOWLINE_GRAPH_URL", "https://"]);
+    assert_no_secret(place.root(), "nothing");
+}
+
+#[test]
+fn a_sign_in_by_code_is_kept_private_renewed_and_forgotten() {
+    let place = Place::new();
+    let graph = tree().polls(2).token_lives(Duration::from_secs(2)).start().unwrap();
+    let outcome = signed_out(&place, &graph, &["login", "onedrive", "--client-id", "app"]).run().code(0);
+    outcome.says(&["ABCD-EFGH", "signed in to OneDrive"]);
+    let account = place.beside("home/towline/accounts/onedrive.json");
+    assert_eq!(fs::metadata(&account).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(signed_out(&place, &graph, &["accounts"]).run().code(0).stdout.contains("onedrive"));
+    std::thread::sleep(Duration::from_secs(2));
+    signed_out(&place, &graph, &["-d", "out", graph.link()]).run().code(0);
+    assert!(graph.stats().renewed > 0);
+    place.check("a.bin", 1, 5000);
+    assert_no_secret(place.root(), "onedrive.json");
+    signed_out(&place, &graph, &["logout", "onedrive"]).run().code(0);
+    assert!(!account.exists());
+    signed_out(&place, &graph, &["ls", graph.link()]).run().code(1).says(&["towline login onedrive"]);
+}
+
+#[test]
+fn a_kill_in_the_middle_costs_a_step_although_all_links_expire() {
+    let place = Place::new();
+    let graph = Graph::builder()
+        .file("a/big.iso", 31, 24 * MIB)
+        .link_lives(Duration::from_secs(1))
+        .rate(3_000_000)
+        .start()
+        .unwrap();
+    let args = ["-d", "out", "-x", "2", "--save-interval", "200ms", graph.link()];
+    for share in [3, 8, 14] {
+        let running = towline(&place, &graph, &args).start();
+        let journal = place.out("a/big.iso.towline.json");
+        wait_until("more of the file", || towline_testkit::journal_bytes(&journal) > share * MIB);
+        running.kill();
+    }
+    towline(&place, &graph, &args).run().code(0);
+    place.check("a/big.iso", 31, 24 * MIB);
+    let sent = graph.stats().sent_bytes;
+    assert!(sent < 32 * MIB, "{sent} bytes were sent");
+}
