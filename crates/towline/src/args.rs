@@ -45,7 +45,7 @@ pub(crate) enum Command {
     #[command(after_help = UNITS)]
     Ls(Box<LsArgs>),
     /// Sign in to a service
-    Login(LoginArgs),
+    Login(Box<LoginArgs>),
     /// Forget an account
     Logout(LogoutArgs),
     /// List the accounts that you have signed in to
@@ -167,6 +167,12 @@ pub(crate) struct WhichArgs {
     /// No files that match this pattern (repeatable)
     #[arg(long, value_name = "GLOB", env = "TOWLINE_EXCLUDE")]
     pub(crate) exclude: Vec<String>,
+    /// List the index pages of a server ("Index of /pub") below a URL that ends with /
+    #[arg(long, env = "TOWLINE_RECURSIVE_INDEX", action = ArgAction::SetTrue, value_parser = values::switch)]
+    pub(crate) recursive_index: bool,
+    /// List at most this many index pages below each other [default: all]
+    #[arg(long, value_name = "N", env = "TOWLINE_LEVEL", value_parser = values::count)]
+    pub(crate) level: Option<usize>,
     /// Only files changed after this day or moment, such as 2026-01-31
     #[arg(long, value_name = "DATE", env = "TOWLINE_NEWER", value_parser = values::moment)]
     pub(crate) newer: Option<Timestamp>,
@@ -219,7 +225,7 @@ pub(crate) enum ServiceArg {
 }
 
 // Options for requests. (Not a doc comment: it would become the subcommand's description.)
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct HttpArgs {
     /// Send this header to the URL's own server (repeatable)
     #[arg(short = 'H', long, value_name = "NAME: VALUE", env = "TOWLINE_HEADER")]

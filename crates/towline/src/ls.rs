@@ -18,7 +18,8 @@ use crate::{exit_codes, settings};
 /// Lists each link in turn. A failure does not stop the others.
 pub(crate) fn run(args: LsArgs) -> Result<u8, Complaint> {
     let signals = Signals::install().map_err(|error| Complaint::machine(format!("cannot catch signals: {error}")))?;
-    let providers = services::providers()?;
+    let http = settings::http(args.http)?;
+    let providers = services::providers(&args.which, &http.headers)?;
     let links = args.links.iter().map(|link| settings::link(link)).collect::<Result<Vec<_>, _>>()?;
     if let Some(other) = links.iter().find(|link| providers.of(link).is_none()) {
         let shown = towline_engine::secret::shown_url(other);
@@ -26,7 +27,7 @@ pub(crate) fn run(args: LsArgs) -> Result<u8, Complaint> {
             .hint("`towline info` shows what a server says of a plain URL"));
     }
     let listing = Ls { providers, which: Which::new(&args.which)?, json: args.json };
-    let talked = services::talk(settings::http(args.http)?, signals, move |web| Ok(listing.links(&links, web)))?;
+    let talked = services::talk(http, signals, move |web| Ok(listing.links(&links, web)))?;
     match talked {
         Talked::Ended(code) => Ok(code),
         Talked::Interrupted(interrupt) => interrupt.raise_default(),

@@ -49,7 +49,7 @@ fn run() -> u8 {
         Command::Get(args) => get::run(*args),
         Command::Info(args) => info::run(*args),
         Command::Ls(args) => ls::run(*args),
-        Command::Login(args) => login::run(args),
+        Command::Login(args) => login::run(*args),
         Command::Logout(args) => login::out(&args),
         Command::Accounts => login::accounts(),
         Command::Status(args) => status::run(&args),

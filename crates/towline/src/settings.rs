@@ -55,9 +55,13 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
         return Err(Complaint::usage("--status-file and --log cannot be the same file"));
     }
     let log = Log { is_on_screen: args.verbose > 1 && !args.quiet, file: args.log.clone() };
-    let providers = services::providers()?;
+    let http_options = http(args.http.clone())?;
+    let providers = services::providers(&args.which, &http_options.headers)?;
     let which = Which::new(&args.which)?;
     let (links, jobs) = named(&args, &providers)?;
+    if links.is_empty() && args.which.recursive_index {
+        return Err(Complaint::usage("--recursive-index needs the URL of an index page, which ends with /"));
+    }
     if links.is_empty() && !which.is_all() {
         return Err(Complaint::usage("--include, --exclude and --newer choose among the files of a service")
             .hint("give a link of one, such as that of a folder in OneDrive"));
@@ -88,7 +92,7 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
         DurabilityArg::Process => Durability::Process,
     };
     options.retry_failed = args.retry_failed;
-    options.http = http(args.http)?;
+    options.http = http_options;
     options.http.server_digests = !args.no_server_digest;
     Ok(Settings {
         options,
@@ -220,7 +224,7 @@ fn named(args: &GetArgs, providers: &Providers) -> Result<(Vec<Url>, Vec<JobSpec
 /// If it is no URL at all.
 pub(crate) fn link(text: &str) -> Result<Url, Complaint> {
     match Url::parse(text) {
-        Ok(url) if url.scheme() == "onedrive" => Ok(url),
+        Ok(url) if matches!(url.scheme(), "onedrive" | "dav" | "davs" | "webdav" | "webdavs") => Ok(url),
         _ => fetchable(text),
     }
 }

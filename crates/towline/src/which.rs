@@ -60,7 +60,14 @@ mod tests {
     fn which(include: &[&str], exclude: &[&str], newer: Option<&str>) -> Which {
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
         let newer = newer.map(|text| text.parse().unwrap());
-        Which::new(&WhichArgs { include: owned(include), exclude: owned(exclude), newer }).unwrap()
+        Which::new(&WhichArgs {
+            include: owned(include),
+            exclude: owned(exclude),
+            newer,
+            recursive_index: false,
+            level: None,
+        })
+        .unwrap()
     }
 
     fn entry(path: &str, modified: Option<&str>) -> Entry {
@@ -85,7 +92,7 @@ mod tests {
             let found: Vec<_> = paths.into_iter().filter(|path| which.has(&entry(path, None))).collect();
             assert_eq!(found, kept, "{include:?} {exclude:?}");
         }
-        assert!(Which::new(&WhichArgs { include: vec!["[".to_owned()], exclude: Vec::new(), newer: None }).is_err());
+        assert!(patterns("--include", &["[".to_owned()]).is_err());
     }
 
     #[test]

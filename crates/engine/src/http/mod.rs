@@ -2,6 +2,7 @@
 
 pub(crate) mod content_range;
 pub(crate) mod cookies;
+pub(crate) mod credentials;
 pub mod digest;
 pub(crate) mod disposition;
 pub(crate) mod head;

@@ -20,11 +20,14 @@ pub struct Listed {
     /// Whether the service sends this file otherwise than it lists it, so that another digest is no damage.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub may_differ: bool,
+    /// What it means if a page comes: the service sends none for its files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_means: Option<String>,
 }
 
 impl Listed {
     /// A file of this service, of which nothing else is known.
     pub fn new(by: impl Into<String>) -> Self {
-        Self { by: by.into(), checksum: None, version: None, may_differ: false }
+        Self { by: by.into(), checksum: None, version: None, may_differ: false, page_means: None }
     }
 }

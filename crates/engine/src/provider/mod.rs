@@ -6,16 +6,22 @@
 //! Everything fetched so far is kept.
 
 pub(crate) mod accounts;
+mod index_page;
+mod links;
 pub mod onedrive;
 mod plain;
 mod providers;
 mod seam;
 mod web;
+mod webdav;
 
 pub use self::accounts::Accounts;
+pub use self::index_page::IndexPages;
+pub use self::links::{Dropbox, GoogleDrive};
 pub use self::onedrive::OneDrive;
 pub use self::plain::Plain;
 pub use self::providers::Providers;
 pub use self::seam::{Entries, Entry, Provider};
 pub use self::web::{Web, WebAnswer, WebRequest};
+pub use self::webdav::WebDav;
 pub use crate::job::Located;

@@ -56,13 +56,24 @@ pub struct Entry {
     pub modified: Option<String>,
     /// Whether the service may send it otherwise than it reports it, so that another digest is no damage.
     pub may_differ: bool,
+    /// What it means if a page comes in its place, where the service sends none for its files: a text for people.
+    pub page_means: Option<&'static str>,
 }
 
 impl Entry {
     /// An entry with nothing else known.
     pub fn new(url: Url, path: impl Into<PathBuf>) -> Self {
         let path = path.into();
-        Self { url, path, total_bytes: None, checksum: None, version: None, modified: None, may_differ: false }
+        Self {
+            url,
+            path,
+            total_bytes: None,
+            checksum: None,
+            version: None,
+            modified: None,
+            may_differ: false,
+            page_means: None,
+        }
     }
 
     /// Its path, which stays below the directory whatever the service says; empty if its server names it.
@@ -80,6 +91,7 @@ impl Entry {
         let path = self.safe_path();
         let mut listed = Listed::new(by);
         (listed.checksum, listed.version, listed.may_differ) = (self.checksum, self.version, self.may_differ);
+        listed.page_means = self.page_means.map(ToOwned::to_owned);
         let mut spec = JobSpec::new(self.url);
         spec.output = (!path.as_os_str().is_empty()).then_some(path);
         spec.listed = Some(Box::new(listed));

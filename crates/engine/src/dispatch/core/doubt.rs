@@ -221,7 +221,8 @@ impl Core {
             Shape::NoSuchRange if head.total_bytes.is_some() => false,
             _ => head.evidence.is_html && !job.content.held.is_html,
         };
-        let is_page = is_html && names(job, head, page::names_no_page);
+        let is_no_page = job.page_means().is_some() || names(job, head, page::names_no_page);
+        let is_page = is_html && is_no_page;
         // Under the name of an archive, whatever looks like a page is one.
         let is_no_archive = head.may_be_page && names(job, head, page::names_binary);
         let is_error = head.is_message && is_called(job, head, page::names_binary);
@@ -270,6 +271,9 @@ pub(super) fn page_error(job: &Job, head: &Head) -> Error {
     let what = if head.is_message { "a JSON or XML message" } else { "an HTML page" };
     let sent = format!("the server sent {what} ({}) instead of", length(head.total_bytes));
     let text = match job.content.done.is_empty() {
+        true if head.evidence.is_html && job.page_means().is_some() => {
+            format!("{sent} the file: {}", job.page_means().unwrap_or_default())
+        }
         true => format!("{sent} the file"),
         false => format!("{sent} the file of {} that was begun", length(job.content.total_bytes)),
     };

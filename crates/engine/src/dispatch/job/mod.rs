@@ -284,6 +284,11 @@ impl Job {
         (self.entry.is_none() || is_large).then(note)
     }
 
+    /// What a page means that its service sends in its place.
+    pub(crate) fn page_means(&self) -> Option<&str> {
+        self.spec.listed.as_ref()?.page_means.as_deref()
+    }
+
     /// The digest that its service lists.
     fn listed_checksum(&self) -> Option<(&Listed, &Checksum)> {
         let listed = self.spec.listed.as_deref()?;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Uri, Version};
-use url::Url;
 
 use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::evidence::Evidence;
+use crate::http::credentials;
 use crate::http::reserved::is_reserved;
 use crate::message::{Fetch, FetchKind, Protocol};
 use crate::source::http::connection::Body;
@@ -100,7 +100,7 @@ fn replace(headers: &mut HeaderMap, given: &HeaderMap, may_be_seen: impl Fn(&Hea
 fn add_credentials(headers: &mut HeaderMap, fetch: &Fetch, proxy: Option<&PlainProxy>) {
     if fetch.keeps_credentials
         && !headers.contains_key(header::AUTHORIZATION)
-        && let Some(value) = credentials(&fetch.url)
+        && let Some(value) = credentials::basic(&fetch.url)
     {
         headers.insert(header::AUTHORIZATION, value);
     }
@@ -135,22 +135,6 @@ fn with_given(given: Option<&HeaderValue>, set: &HeaderValue) -> HeaderValue {
     let mut value = both.and_then(|both| HeaderValue::from_bytes(&both).ok()).unwrap_or_else(|| set.clone());
     value.set_sensitive(true);
     value
-}
-
-/// Basic credentials from the URL's userinfo.
-fn credentials(url: &Url) -> Option<HeaderValue> {
-    use base64::Engine as _;
-    if url.username().is_empty() && url.password().is_none() {
-        return None;
-    }
-    let decode = |text: &str| percent_encoding::percent_decode_str(text).collect::<Vec<u8>>();
-    let mut pair = decode(url.username());
-    pair.push(b':');
-    pair.extend(decode(url.password().unwrap_or_default()));
-    let mut value =
-        HeaderValue::try_from(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }
 
 /// The error for a response head that did not arrive in time.

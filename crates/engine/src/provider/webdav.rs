@@ -1,0 +1,346 @@
+//! Folders of WebDAV servers (RFC 4918), Nextcloud's and ownCloud's among them: `davs://host/path/`, and public shares
+//! of Nextcloud (`https://host/s/TOKEN`).
+
+use std::collections::{HashSet, VecDeque};
+
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{HeaderMap, Method};
+use serde::Deserialize;
+use url::Url;
+
+use super::index_page::below;
+use super::seam::{Entries, Entry, Provider};
+use super::web::{Web, WebRequest};
+use crate::checksum::Checksum;
+use crate::error::{Advice, Error, ErrorKind, Result};
+use crate::job::Located;
+use crate::secret;
+
+const NAME: &str = "WebDAV";
+/// What is asked of each member of a folder.
+const PROPFIND: &str = r#"<?xml version="1.0" encoding="utf-8"?>
+<d:propfind xmlns:d="DAV:" xmlns:oc="http://owncloud.org/ns"><d:prop><d:resourcetype/><d:getcontentlength/>
+<d:getlastmodified/><d:getetag/><oc:checksums/></d:prop></d:propfind>"#;
+/// The length of the token of a public share.
+const TOKEN_CHARS: usize = 15;
+/// Folders of one tree that are remembered, so that none is listed twice.
+const FOLDERS_MAX: usize = 100_000;
+
+/// WebDAV.
+#[derive(Debug, Default)]
+pub struct WebDav {
+    headers: HeaderMap,
+}
+
+impl WebDav {
+    /// Sends this field with each request for a folder, to the server of the link alone.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+}
+
+impl Provider for WebDav {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn knows(&self, url: &Url) -> bool {
+        folder(url).is_some()
+    }
+
+    fn list<'a>(&'a self, link: &Url, web: &'a Web) -> Result<Entries<'a>> {
+        let root = folder(link).ok_or_else(|| Error::new(ErrorKind::Usage, "this is no folder of WebDAV"))?;
+        let mut walk = Walk {
+            dav: self,
+            web,
+            seen: HashSet::from([root.path().to_owned()]),
+            root,
+            entries: VecDeque::new(),
+            folders: Vec::new(),
+        };
+        let root = walk.root.clone();
+        walk.read(&root)?;
+        Ok(Box::new(walk))
+    }
+
+    fn locate(&self, entry: &Url, _web: &Web) -> Result<Located> {
+        Ok(Located::new(entry.clone()))
+    }
+}
+
+/// The folder that a link means, as it is asked for.
+fn folder(link: &Url) -> Option<Url> {
+    let scheme = match link.scheme() {
+        "dav" | "webdav" => "http",
+        "davs" | "webdavs" => "https",
+        "http" | "https" => return public_share(link),
+        _ => return None,
+    };
+    // A URL does not change between schemes that have hosts by rule and those that have not.
+    let rest = link.as_str().split_once("://")?.1;
+    let mut folder = Url::parse(&format!("{scheme}://{rest}")).ok()?;
+    folder.set_fragment(None);
+    if !folder.path().ends_with('/') {
+        folder.set_path(&format!("{}/", folder.path()));
+    }
+    Some(folder)
+}
+
+/// The folder of a public share of Nextcloud. The token is the user's name for it; a password follows it in the link:
+/// `https://:PASSWORD@host/s/TOKEN`.
+fn public_share(link: &Url) -> Option<Url> {
+    let mut parts: Vec<_> = link.path_segments()?.collect();
+    let token = parts
+        .pop()
+        .filter(|token| token.len() == TOKEN_CHARS && token.bytes().all(|byte| byte.is_ascii_alphanumeric()))?;
+    if parts.pop() != Some("s") {
+        return None;
+    }
+    if parts.last() == Some(&"index.php") {
+        parts.pop();
+    }
+    let mut folder = link.clone();
+    folder.set_path(&[parts.join("/").as_str(), "/public.php/webdav/"].concat());
+    folder.set_query(None);
+    folder.set_fragment(None);
+    folder.set_username(token).ok()?;
+    Some(folder)
+}
+
+struct Walk<'a> {
+    dav: &'a WebDav,
+    web: &'a Web,
+    root: Url,
+    entries: VecDeque<Entry>,
+    folders: Vec<Url>,
+    seen: HashSet<String>,
+}
+
+/// The answer (RFC 4918, section 13).
+#[derive(Debug, Deserialize)]
+struct Multistatus {
+    #[serde(default, rename = "response")]
+    responses: Vec<Response>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Response {
+    href: String,
+    #[serde(default)]
+    propstat: Vec<PropStat>,
+}
+
+#[derive(Debug, Deserialize)]
+struct PropStat {
+    #[serde(default)]
+    prop: Prop,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Prop {
+    resourcetype: Option<ResourceType>,
+    getcontentlength: Option<String>,
+    getlastmodified: Option<String>,
+    getetag: Option<String>,
+    checksums: Option<Checksums>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ResourceType {
+    collection: Option<Empty>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Empty {}
+
+/// `SHA1:… MD5:… ADLER32:…`, where somebody has computed them.
+#[derive(Debug, Default, Deserialize)]
+struct Checksums {
+    #[serde(default)]
+    checksum: Vec<String>,
+}
+
+impl Walk<'_> {
+    fn read(&mut self, folder: &Url) -> Result<()> {
+        let method = Method::from_bytes(b"PROPFIND").expect("a method");
+        let mut request = WebRequest::new(method, without_credentials(folder)).body(PROPFIND);
+        request.headers = self.dav.headers.clone();
+        if let Some(value) = crate::http::credentials::basic(folder) {
+            request = request.header(http::header::AUTHORIZATION, value);
+        }
+        request = request.header(HeaderName::from_static("depth"), HeaderValue::from_static("1"));
+        request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/xml; charset=utf-8"));
+        let answer = self.web.send(request)?;
+        let shown = || secret::shown_url(folder);
+        if answer.status != 207 {
+            return Err(refusal(answer.status).with_url(shown()));
+        }
+        let text = String::from_utf8_lossy(&answer.body);
+        let read: Multistatus = quick_xml::de::from_str(&text).map_err(|_| {
+            Error::new(ErrorKind::Protocol, "the server's answer is not that of WebDAV").with_url(shown())
+        })?;
+        for response in read.responses {
+            self.take(folder, response);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, folder: &Url, response: Response) {
+        let Ok(mut url) = folder.join(response.href.trim()) else { return };
+        let is_below = url.origin() == self.root.origin()
+            && url.path().strip_prefix(folder.path()).is_some_and(|rest| !rest.is_empty());
+        if !is_below || self.seen.len() >= FOLDERS_MAX {
+            return;
+        }
+        let _ = url.set_username(self.root.username());
+        let _ = url.set_password(self.root.password());
+        let props: Vec<Prop> = response.propstat.into_iter().map(|stat| stat.prop).collect();
+        let is_folder =
+            props.iter().any(|prop| prop.resourcetype.as_ref().is_some_and(|kind| kind.collection.is_some()));
+        if is_folder {
+            if !url.path().ends_with('/') {
+                url.set_path(&format!("{}/", url.path()));
+            }
+            if self.seen.insert(url.path().to_owned()) {
+                self.folders.push(url);
+            }
+            return;
+        }
+        let first = |of: fn(&Prop) -> Option<&String>| props.iter().find_map(of).map(|text| text.trim().to_owned());
+        let mut entry = Entry::new(url.clone(), below(&self.root, &url));
+        entry.total_bytes = first(|prop| prop.getcontentlength.as_ref()).and_then(|length| length.parse().ok());
+        let (tag, date) = (first(|prop| prop.getetag.as_ref()), first(|prop| prop.getlastmodified.as_ref()));
+        entry.version = tag.or_else(|| date.clone().map(|date| format!("{date} {:?}", entry.total_bytes)));
+        entry.modified = date.as_deref().and_then(as_rfc_3339);
+        entry.checksum = props.iter().filter_map(|prop| prop.checksums.as_ref()).find_map(strongest);
+        self.entries.push_back(entry);
+    }
+}
+
+impl Iterator for Walk<'_> {
+    type Item = Result<Entry>;
+
+    fn next(&mut self) -> Option<Result<Entry>> {
+        loop {
+            if let Some(entry) = self.entries.pop_front() {
+                return Some(Ok(entry));
+            }
+            let folder = self.folders.pop()?;
+            if let Err(error) = self.read(&folder) {
+                return Some(Err(error));
+            }
+        }
+    }
+}
+
+fn without_credentials(url: &Url) -> Url {
+    let mut bare = url.clone();
+    let _ = bare.set_username("");
+    let _ = bare.set_password(None);
+    bare
+}
+
+fn refusal(status: u16) -> Error {
+    let error = |text: &str| Error::new(ErrorKind::Status(status), text.to_owned());
+    match status {
+        401 => error("the server wants a name and a password").with_advice(Advice::GiveCredentials),
+        403 => error("the server gives no access").with_advice(Advice::GiveCredentials),
+        404 => error("there is no such folder").with_advice(Advice::CheckUrl),
+        405 | 501 => error("the server does not speak WebDAV here").with_advice(Advice::CheckUrl),
+        200..=299 => error("the server's answer is not that of WebDAV").with_advice(Advice::CheckUrl),
+        _ => error(&format!("the server answered {status}")),
+    }
+}
+
+/// The strongest digest that can be computed here.
+fn strongest(checksums: &Checksums) -> Option<Checksum> {
+    let words = checksums.checksum.iter().flat_map(|text| text.split_whitespace());
+    let known = words.filter_map(|word| {
+        let (name, digest) = word.split_once(':')?;
+        format!("{name}={digest}").parse::<Checksum>().ok()
+    });
+    known.max_by_key(|checksum| checksum.algorithm().strength())
+}
+
+/// A date of HTTP as RFC 3339 writes it.
+fn as_rfc_3339(date: &str) -> Option<String> {
+    let time = httpdate::parse_http_date(date).ok()?;
+    let seconds = time.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();
+    let (days, second) = ((seconds / 86_400) as i64, seconds % 86_400);
+    let (year, month, day) = civil(days);
+    Some(format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60))
+}
+
+/// The day so many days after 1970-01-01: the calendar is counted in eras of 400 years that begin in March.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let of_era = days.rem_euclid(146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meant(link: &str) -> Option<String> {
+        folder(&link.parse().unwrap()).map(|url| url.to_string())
+    }
+
+    #[test]
+    fn links_are_those_of_folders() {
+        for (link, folder) in [
+            ("davs://h/dav/a b", "https://h/dav/a%20b/"),
+            ("dav://u:p@h:8080/x/", "http://u:p@h:8080/x/"),
+            ("https://cloud.example/s/AbCdEfGhIjKlMnO", "https://AbCdEfGhIjKlMnO@cloud.example/public.php/webdav/"),
+            ("https://h/index.php/s/AbCdEfGhIjKlMnO?x=1#y", "https://AbCdEfGhIjKlMnO@h/public.php/webdav/"),
+            ("https://:pw@h/nc/s/AbCdEfGhIjKlMnO", "https://AbCdEfGhIjKlMnO:pw@h/nc/public.php/webdav/"),
+        ] {
+            assert_eq!(meant(link).as_deref(), Some(folder), "{link}");
+        }
+        for other in
+            ["https://h/s/short", "https://h/s/AbCdEfGhIjKlMnO/download", "https://h/x/AbCdEfGhIjKlMnO", "ftp://h/"]
+        {
+            assert_eq!(meant(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn dates_are_written_as_lists_write_them() {
+        for (date, written) in [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", "1994-11-06T08:49:37Z"),
+            ("Thu, 29 Feb 2024 23:59:59 GMT", "2024-02-29T23:59:59Z"),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", "1970-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(as_rfc_3339(date).as_deref(), Some(written));
+        }
+    }
+
+    #[test]
+    fn answers_are_read_whatever_their_prefixes_are() {
+        for prefix in ["d:", "D:", ""] {
+            let xmlns = if prefix.is_empty() { "xmlns".to_owned() } else { format!("xmlns:{}", &prefix[..1]) };
+            let text = format!(
+                "<{prefix}multistatus {xmlns}=\"DAV:\"><{prefix}response><{prefix}href>/a/b.txt</{prefix}href>\
+                 <{prefix}propstat><{prefix}prop><{prefix}getcontentlength>5</{prefix}getcontentlength>\
+                 <{prefix}resourcetype/></{prefix}prop><{prefix}status>HTTP/1.1 200 OK</{prefix}status></{prefix}propstat>\
+                 </{prefix}response><{prefix}response><{prefix}href>/a/c/</{prefix}href><{prefix}propstat><{prefix}prop>\
+                 <{prefix}resourcetype><{prefix}collection/></{prefix}resourcetype></{prefix}prop></{prefix}propstat>\
+                 </{prefix}response></{prefix}multistatus>"
+            );
+            let read: Multistatus = quick_xml::de::from_str(&text).unwrap();
+            assert_eq!(read.responses.len(), 2, "{prefix}");
+            assert_eq!(read.responses[0].propstat[0].prop.getcontentlength.as_deref(), Some("5"));
+            let kind =
+                |at: usize| read.responses[at].propstat[0].prop.resourcetype.as_ref().unwrap().collection.is_some();
+            assert!(!kind(0) && kind(1), "{prefix}");
+        }
+    }
+}
