@@ -24,6 +24,8 @@ pub(crate) struct Doubt {
     pub(crate) is_by_samples: bool,
     /// The URL is the given one, and its redirects have changed since: if bytes differ, the file restarts.
     pub(crate) has_moved: bool,
+    /// The file on the disk is in doubt, and not the URL: somebody has put it there.
+    pub(crate) is_of_file: bool,
     /// Which source of the job was asked.
     pub(crate) source: usize,
     /// The samples left to compare; `None` before the first request.
@@ -44,6 +46,11 @@ impl Link {
     /// A link whose samples decide, whatever it says about its version.
     pub(crate) fn doubted_by_samples() -> Self {
         Self::Doubted(Box::new(Doubt { is_by_samples: true, ..Doubt::default() }))
+    }
+
+    /// The file on the disk may be somebody else's. Nothing is written to it before samples agree.
+    pub(crate) fn doubted_file() -> Self {
+        Self::Doubted(Box::new(Doubt { is_of_file: true, is_by_samples: true, ..Doubt::default() }))
     }
 
     /// The given URL leads elsewhere now, and that URL reports another version.

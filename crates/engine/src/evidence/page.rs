@@ -151,7 +151,13 @@ pub(crate) fn begins_like_html(bytes: &[u8]) -> bool {
             None => break,
         }
     }
-    is_html_doctype(rest) || BEGINNINGS.iter().any(|beginning| begins(rest, beginning))
+    is_html_doctype(rest) || BEGINNINGS.iter().any(|beginning| begins_with_tag(rest, beginning))
+}
+
+/// Whether a text begins with this tag, as a whole: binary files may begin like a tag too.
+fn begins_with_tag(text: &[u8], tag: &[u8]) -> bool {
+    let is_whole = |after: &u8| after.is_ascii_whitespace() || matches!(after, b'>' | b'/');
+    begins(text, tag) && (tag.ends_with(b">") || tag.ends_with(b" ") || text.get(tag.len()).is_none_or(is_whole))
 }
 
 fn begins(text: &[u8], beginning: &[u8]) -> bool {
@@ -238,6 +244,9 @@ mod tests {
         let long = [&b"<!-- "[..], &[b'x'; SNIFF_BYTES]].concat();
         assert!(begins_like_html(&long));
         assert!(begins_like_html(&[b' '; SNIFF_BYTES]));
+        for binary in [&b"<br\xc1"[..], b"<div\x90", b"<html\0\x01", b"<h1\xff", b"<titles>"] {
+            assert!(!begins_like_html(binary), "{binary:?}");
+        }
         assert!(!begins_like_html(&[b' '; 100]) && !begins_like_html(&[0; SNIFF_BYTES]));
         let others: [&[u8]; 7] = [
             b"",

@@ -19,7 +19,7 @@ use crate::feed::lines::{Form, Plain};
 use crate::feed::list::{Line, ListReader, Next, Until, parse_line, too_long};
 use crate::feed::listing::{self, Listing};
 use crate::feed::spool::{self, Spool};
-use crate::feed::values::{is_same_time, kind_from, unix_ns};
+use crate::feed::values::{is_same_time, kind_from};
 use crate::feed::waiting::{Place, Waiter, Waiting};
 use crate::feed::{EntryId, Fed, FedEntry, Feed, Owner, Settled, SettledState};
 use crate::job::JobSpec;
@@ -309,9 +309,7 @@ impl Batch {
     fn is_still_there(&self, path: &Path, len_bytes: u64, modified_ns: i64) -> bool {
         let found = self.storage.stat(&self.dir.join(path)).ok().flatten();
         found.is_some_and(|found| {
-            found.kind == StatKind::File
-                && found.len_bytes == len_bytes
-                && is_same_time(modified_ns, unix_ns(found.modified))
+            found.kind == StatKind::File && found.len_bytes == len_bytes && is_same_time(modified_ns, &found)
         })
     }
 

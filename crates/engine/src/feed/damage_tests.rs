@@ -5,6 +5,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 
 use super::*;
 use crate::feed::identity::KEY_FILE;
+use crate::feed::values::unix_ns;
 
 #[test]
 fn a_ledger_that_is_damaged_between_runs_is_replaced_by_the_copy() {

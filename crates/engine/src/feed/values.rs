@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rusqlite::types::{Value, ValueRef};
 
 use crate::error::ErrorKind;
+use crate::storage::Stat;
 
 /// A path as stored: as text where it is valid text.
 pub(crate) fn path_value(path: &Path) -> Value {
@@ -37,10 +38,15 @@ pub(crate) fn unix_ns(time: SystemTime) -> i64 {
 
 /// Whether a file still has the recorded time. Some file systems store whole seconds, or round to them once a
 /// file is renamed or checked again (encfs); then only the seconds are compared.
-pub(crate) fn is_same_time(kept_ns: i64, found_ns: i64) -> bool {
+pub(crate) fn is_same_time(kept_ns: i64, found: &Stat) -> bool {
+    is_same_ns(kept_ns, unix_ns(found.modified), found.rounds_times)
+}
+
+fn is_same_ns(kept_ns: i64, found_ns: i64, rounds_times: bool) -> bool {
     let is_whole = |ns: i64| ns % NS_PER_SECOND == 0;
     let second = |ns: i64| ns.div_euclid(NS_PER_SECOND);
-    kept_ns == found_ns || (is_whole(kept_ns) || is_whole(found_ns)) && second(kept_ns) == second(found_ns)
+    let is_like = (is_whole(kept_ns) || is_whole(found_ns)) && second(kept_ns) == second(found_ns);
+    kept_ns == found_ns || rounds_times && is_like
 }
 
 /// A number as SQLite stores it.
@@ -118,13 +124,14 @@ mod tests {
     #[test]
     fn times_are_compared_as_finely_as_both_are_kept() {
         let second = NS_PER_SECOND;
-        assert!(is_same_time(7 * second + 1, 7 * second + 1));
-        assert!(!is_same_time(7 * second + 1, 7 * second + 2));
-        assert!(is_same_time(7 * second + 1, 7 * second));
-        assert!(is_same_time(7 * second, 7 * second + 1));
-        assert!(!is_same_time(7 * second, 8 * second));
-        assert!(!is_same_time(7 * second, 6 * second + 999_999_999));
-        assert!(is_same_time(-second, -1), "before 1970 a second begins below, too");
+        assert!(is_same_ns(7 * second + 1, 7 * second + 1, true));
+        assert!(!is_same_ns(7 * second + 1, 7 * second + 2, true));
+        assert!(is_same_ns(7 * second + 1, 7 * second, true));
+        assert!(is_same_ns(7 * second, 7 * second + 1, true));
+        assert!(!is_same_ns(7 * second, 8 * second, true));
+        assert!(!is_same_ns(7 * second, 6 * second + 999_999_999, true));
+        assert!(is_same_ns(-second, -1, true), "before 1970 a second begins below, too");
+        assert!(!is_same_ns(7 * second + 1, 7 * second, false), "somebody has set it");
     }
 
     #[test]

@@ -66,6 +66,8 @@ pub(crate) struct Publish {
     pub(crate) replaces_old: bool,
     /// Whether to look for holes first: ranges that were never written.
     pub(crate) looks_for_holes: bool,
+    /// Holes were found before, and fetched again.
+    pub(crate) was_hollow: bool,
 }
 
 /// A small file, complete in memory.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 use crate::evidence::{Evidence, Given};
-use crate::feed::values::{is_same_time, unix_ns};
+use crate::feed::values::is_same_time;
 use crate::job::JobId;
 use crate::journal::Journal;
 use crate::storage::Stat;
@@ -84,7 +84,7 @@ impl Existing {
 
     /// Whether it has this length and this modification time, in nanoseconds since 1970.
     pub(crate) fn has(&self, (len_bytes, modified_ns): (u64, i64)) -> bool {
-        len_bytes == self.stat.len_bytes && is_same_time(modified_ns, unix_ns(self.stat.modified))
+        len_bytes == self.stat.len_bytes && is_same_time(modified_ns, &self.stat)
     }
 }
 

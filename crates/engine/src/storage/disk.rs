@@ -73,6 +73,17 @@ impl Storage for Disk {
         Ok(Arc::new(DiskPart::open(path, mode, self.file_mode, &self.limits)?))
     }
 
+    fn keeps_zeros(&self, directory: &Path) -> bool {
+        const ZEROS: [u8; 256 << 10] = [0; 256 << 10];
+        // Without proof, a hole is taken for one.
+        let holes = self.create_unnamed(directory).and_then(|part| {
+            part.write_at(&ZEROS, 0)?;
+            part.sync()?;
+            part.holes()
+        });
+        holes.map_or(true, |holes| holes.is_empty())
+    }
+
     fn create_unnamed(&self, directory: &Path) -> io::Result<Arc<dyn PartFile>> {
         if !self.has_proc {
             return Err(ErrorKind::Unsupported.into());

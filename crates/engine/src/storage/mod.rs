@@ -94,6 +94,13 @@ pub trait Storage: Send + Sync + 'static {
         true
     }
 
+    /// Whether zeros that are written to a file in `directory` are stored, so that a hole shows that nothing was
+    /// written there.
+    fn keeps_zeros(&self, directory: &Path) -> bool {
+        let _ = directory;
+        true
+    }
+
     /// Free space below `path`, in bytes.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 
@@ -151,6 +158,8 @@ pub struct Stat {
     pub len_bytes: u64,
     /// When it was last modified.
     pub modified: SystemTime,
+    /// Whether its file system may round times.
+    pub rounds_times: bool,
     /// Its owner's user id.
     pub owner: u32,
     /// Its number of hard links.

@@ -396,3 +396,80 @@ fn a_stored_file_with_an_encoding_is_gone_on_with() {
         }
     });
 }
+
+/// Cuts a partial file and extends it again, as a careless program does: what was behind reads as zeros.
+fn cut_and_extend(place: &Place, to_bytes: u64) {
+    let part = fs::OpenOptions::new().write(true).open(place.file("a.bin.towline")).unwrap();
+    part.set_len(to_bytes).unwrap();
+    part.set_len(SIZE).unwrap();
+}
+
+#[test]
+fn a_partial_file_that_is_cut_again_while_its_holes_are_fetched_is_not_published() {
+    with_watchdog(LONG, || {
+        let resource = Resource::new("/a.bin", 863, SIZE).fault(Fault::RatePerConnection(2_000_000));
+        let origin = Origin::builder().resource(resource).start().unwrap();
+        let place = Place::new();
+        let mut live = Live::start(Session::builder(with_connections(&place, 1)));
+        live.handle.add(spec(&origin, "/a.bin")).unwrap();
+        live.handle.close();
+        live.wait_for_share(40);
+        cut_and_extend(&place, SIZE / 5);
+        live.wait_for(
+            "holes that are found",
+            |event| matches!(event, Event::Remark { message, .. } if message.contains("never written")),
+        );
+        cut_and_extend(&place, SIZE / 8);
+        let run = live.end();
+        assert_eq!(run.failure_kinds(), [ErrorKind::Storage], "{:?}", run.failures());
+        assert!(!place.file("a.bin").exists());
+        fetch(with_connections(&place, 1), [spec(&origin, "/a.bin")]).assert_done(1);
+        place.assert_content("a.bin", 863, SIZE);
+    });
+}
+
+/// The server says the same version as the journal, but the file beside the journal is not the one that it names.
+#[test]
+fn a_file_that_somebody_put_in_the_place_of_a_partial_one_is_not_written_to() {
+    with_watchdog(LONG, || {
+        for ranges in [Ranges::Ignored, Ranges::Honoured] {
+            for is_checked in [false, true] {
+                let place = Place::new();
+                let at = begin(&place, Resource::new("/a.iso", 864, SIZE));
+                let part = place.file("a.iso.towline");
+                let theirs = vec![7; SIZE as usize];
+                fs::write(place.beside("theirs"), &theirs).unwrap();
+                fs::rename(place.beside("theirs"), &part).unwrap();
+                let resource = Resource::new("/a.iso", 864, SIZE).ranges(ranges);
+                let origin = Origin::builder().bind(at.to_string()).resource(resource).start().unwrap();
+                let mut job = spec(&origin, "/a.iso");
+                if is_checked {
+                    job = job.checksum(crate::common::sha256_of(864, SIZE));
+                }
+                let run = fetch(with_connections(&place, 2), [job]);
+                assert_eq!(run.failure_kinds(), [ErrorKind::Changed], "{ranges:?} {is_checked}");
+                assert!(fs::read(&part).unwrap() == theirs, "{ranges:?} {is_checked}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_file_whose_time_was_set_to_a_whole_second_is_looked_at() {
+    with_watchdog(LONG, || {
+        let origin = Origin::builder().resource(Resource::new("/a.bin", 865, SMALL)).start().unwrap();
+        let place = Place::new();
+        fetch(place.options(), [spec(&origin, "/a.bin")]).assert_done(1);
+        let path = place.file("a.bin");
+        let mut content = fs::read(&path).unwrap();
+        content[100] ^= 1;
+        let time = fs::metadata(&path).unwrap().modified().unwrap();
+        let second = time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        fs::write(&path, &content).unwrap();
+        let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(second)).unwrap();
+        let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+        assert_eq!(run.failure_kinds(), [ErrorKind::NameTaken]);
+        assert_eq!(fs::read(&path).unwrap(), content);
+    });
+}

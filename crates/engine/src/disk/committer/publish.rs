@@ -61,7 +61,10 @@ impl Committer {
             return false;
         }
         let holes = written::holes_in_whole(&*pending.part, pending.publish.len_bytes);
-        let is_hollow = !holes.is_empty();
+        // What was fetched again and still is a hole are zeros, if the file system leaves those out.
+        let may_be_zeros = pending.publish.was_hollow && !holes.is_empty();
+        let is_hollow =
+            !holes.is_empty() && !(may_be_zeros && !self.storage.keeps_zeros(&directory_of(&pending.publish.part_of)));
         if is_hollow {
             self.report(Message::Hollow(pending.job, holes));
         }

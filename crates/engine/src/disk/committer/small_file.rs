@@ -55,6 +55,7 @@ impl Committer {
             len_bytes,
             replaces_old,
             looks_for_holes: false,
+            was_hollow: false,
         };
         Ok(Pending { job: store.job, part, publish, was_stored: true, is_unnamed })
     }

@@ -60,8 +60,8 @@ impl Core {
         let lead = job.sources.lead();
         let Link::Doubted(doubt) = &mut job.link else { return };
         if doubt.source != lead {
-            let (is_by_samples, has_moved) = (doubt.is_by_samples, doubt.has_moved);
-            **doubt = Doubt { source: lead, is_by_samples, has_moved, ..Doubt::default() };
+            let Doubt { is_by_samples, has_moved, is_of_file, .. } = **doubt;
+            **doubt = Doubt { source: lead, is_by_samples, has_moved, is_of_file, ..Doubt::default() };
         }
         if !self.settings.allowed.reads_back {
             let text = "what is there cannot be read back, so that nothing can be compared with it";
@@ -121,7 +121,7 @@ impl Core {
         if !same && doubt.has_moved {
             return self.restart(now, id, "the file on the server differs from what has come", By::Bytes);
         }
-        if !same && is_checked {
+        if !same && is_checked && !doubt.is_of_file {
             // The checksum decides which is the right file; existing data stays beside it until then.
             return self.restart(now, id, "bytes differ from the existing data", By::Version);
         }
@@ -159,7 +159,8 @@ impl Core {
         if let Some(error) = judge(&job.content.held, &head.evidence, job.samples_decide()) {
             return self.refuse_link(now, id, error);
         }
-        if head.shape != Shape::NoSuchRange && job.content.held.compare(&head.evidence).joins() {
+        let is_of_file = matches!(&job.link, Link::Doubted(doubt) if doubt.is_of_file);
+        if !is_of_file && head.shape != Shape::NoSuchRange && job.content.held.compare(&head.evidence).joins() {
             // How to resume from a server without ranges is decided elsewhere, for all of them.
             return self.trust_link(now, id, transfer, &head.evidence, "it tells the same version");
         }

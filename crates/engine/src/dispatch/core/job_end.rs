@@ -3,7 +3,7 @@
 use super::Core;
 use super::adopt::adopt;
 use crate::dispatch::job::{By, Closing, FinalCheck, Job, Phase, Published};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::event::{ErrorReport, Event, How};
 use crate::feed::{Settled, SettledState};
 use crate::job::JobId;
@@ -144,7 +144,8 @@ impl Core {
             note: job.note().filter(|_| job.content.final_check != FinalCheck::Changed),
             len_bytes,
             replaces_old: job.old.is_there,
-            looks_for_holes: !job.part.was_hollow,
+            looks_for_holes: true,
+            was_hollow: job.part.was_hollow,
         };
         self.ask_disk(id, Effect::Commit(CommitRequest::Publish { job: id, publish: Box::new(publish) }));
     }
@@ -222,7 +223,7 @@ impl Core {
     pub(super) fn hollow(&mut self, now: Time, id: JobId, holes: &[(u64, u64)]) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.part.pending = job.part.pending.saturating_sub(1);
-        job.part.was_hollow = true;
+        let is_again = std::mem::replace(&mut job.part.was_hollow, true);
         job.content.high_water_bytes = 0;
         job.part.saved_bytes = 0;
         let mut missing = RangeSet::new();
@@ -231,6 +232,11 @@ impl Core {
             job.content.done.remove(ByteRange::new(*start, *end));
         }
         job.phase = Phase::Moving;
+        if is_again {
+            let text = "somebody cuts the partial file again and again while it is written";
+            let error = Error::new(ErrorKind::Storage, text).with_path(job.naming.part_of.clone());
+            return self.close(now, id, Closing::Fail(error.with_advice(Advice::RunAgain)));
+        }
         let text =
             format!("{} of the partial file were never written; they are fetched again", bytes(missing.covered()));
         self.effects.push(Effect::Report(Event::Remark { job: id, message: text }));

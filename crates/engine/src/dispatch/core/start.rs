@@ -288,7 +288,7 @@ impl Core {
         }
         if prepared.is_moved {
             // Its journal may describe another file: the content shows it.
-            job.link = Link::doubted_by_samples();
+            job.link = Link::doubted_file();
         }
         for warning in prepared.warnings {
             self.warn(Some(id), warning);

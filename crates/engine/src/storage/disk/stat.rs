@@ -7,6 +7,9 @@ use std::time::SystemTime;
 
 use crate::storage::{FileId, Stat, StatKind};
 
+/// File systems that round times round them to a multiple of this: exFAT to 10 ms, others to seconds.
+const COARSE_NS: i64 = 10_000_000;
+
 pub(super) fn stat_of(metadata: &Metadata) -> io::Result<Stat> {
     let kind = match metadata.file_type() {
         sort if sort.is_file() => StatKind::File,
@@ -20,6 +23,8 @@ pub(super) fn stat_of(metadata: &Metadata) -> io::Result<Stat> {
         kind,
         len_bytes: metadata.len(),
         modified: metadata.modified()?,
+        // Nobody chooses this time, so that it has all digits that the file system stores.
+        rounds_times: metadata.ctime_nsec() % COARSE_NS == 0,
         owner: metadata.uid(),
         links: metadata.nlink(),
         file: Some(FileId { device: metadata.dev(), inode: metadata.ino(), born_unix_ns: born_unix_ns(metadata) }),

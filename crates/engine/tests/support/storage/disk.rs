@@ -124,7 +124,15 @@ impl Disk {
     pub(super) fn stat(&self, path: &Path) -> Option<Stat> {
         if self.directories.contains_key(path) {
             let modified = UNIX_EPOCH + FIRST_CHANGE;
-            return Some(Stat { kind: StatKind::Directory, len_bytes: 0, modified, owner: 0, links: 1, file: None });
+            return Some(Stat {
+                kind: StatKind::Directory,
+                len_bytes: 0,
+                modified,
+                rounds_times: false,
+                owner: 0,
+                links: 1,
+                file: None,
+            });
         }
         Some(self.stat_of(*self.names.get(path)?))
     }
@@ -136,6 +144,7 @@ impl Disk {
             kind: StatKind::File,
             len_bytes: file.content.len() as u64,
             modified: file.modified(),
+            rounds_times: false,
             owner: 0,
             links: self.names.values().filter(|named| **named == id).count() as u64,
             file: Some(towline_engine::storage::FileId { device: 1, inode: id.0, born_unix_ns: None }),
