@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use towline_origin::{Graph, GraphBuilder};
-use towline_testkit::{MIB, wait_until};
+use towline_testkit::{MIB, number, wait_until};
 
 use crate::common::{Place, Towline};
 
@@ -180,24 +180,43 @@ fn a_sign_in_by_code_is_kept_private_renewed_and_forgotten() {
     signed_out(&place, &graph, &["ls", graph.link()]).run().code(1).says(&["towline login onedrive"]);
 }
 
+/// The seed's case: hundreds of files and a deadline. `TOWLINE_SHARE_FILES=500` takes so many, a fiftieth of them of
+/// 100 MiB.
 #[test]
-fn a_kill_in_the_middle_costs_a_step_although_all_links_expire() {
+fn a_whole_share_comes_through_refusals_kills_and_links_that_expire() {
+    let asked = number("TOWLINE_SHARE_FILES");
+    let files = asked.unwrap_or(60);
+    let (large, large_bytes) = if asked.is_some() { (files / 50, 100 * MIB) } else { (2, 12 * MIB) };
+    let path = |number: u64| match number < large {
+        true => format!("videos/{number}.mp4"),
+        false => format!("papers/{}/{}/{number}.pdf", number % 7, number % 3),
+    };
+    let bytes = |number: u64| if number < large { large_bytes } else { 1000 + number * 97 % 60_000 };
+    let mut share = Graph::builder().page_len(20).busy_every(9, true).link_lives(Duration::from_secs(2));
+    for number in 0..files {
+        share = share.file(&path(number), number, bytes(number));
+    }
+    let graph = share.rate(if asked.is_some() { 20_000_000 } else { 1_500_000 }).start().unwrap();
     let place = Place::new();
-    let graph = Graph::builder()
-        .file("a/big.iso", 31, 24 * MIB)
-        .link_lives(Duration::from_secs(1))
-        .rate(3_000_000)
-        .start()
-        .unwrap();
-    let args = ["-d", "out", "-x", "2", "--save-interval", "200ms", graph.link()];
-    for share in [3, 8, 14] {
+    let args = ["-d", "out", "--save-interval", "200ms", graph.link()];
+    let total: u64 = (0..files).map(bytes).sum();
+    for share in [1, 3, 6] {
         let running = towline(&place, &graph, &args).start();
-        let journal = place.out("a/big.iso.towline.json");
-        wait_until("more of the file", || towline_testkit::journal_bytes(&journal) > share * MIB);
+        wait_until("more of the share", || graph.stats().sent_bytes > total / 10 * share);
         running.kill();
     }
     towline(&place, &graph, &args).run().code(0);
-    place.check("a/big.iso", 31, 24 * MIB);
-    let sent = graph.stats().sent_bytes;
-    assert!(sent < 32 * MIB, "{sent} bytes were sent");
+    (0..files).for_each(|number| place.check(&path(number), number, bytes(number)));
+    let stats = graph.stats();
+    let rate = if asked.is_some() { 20_000_000 } else { 1_500_000 };
+    // A kill costs a step of each connection, and what is on its way.
+    let lost_at_most = 3 * 16 * (rate / 2 + 2 * MIB);
+    assert!(stats.sent_bytes < total + lost_at_most, "{} bytes of {total}: {stats:?}", stats.sent_bytes);
+    assert!(stats.busy > 0 && stats.tokens_sent == 0, "{stats:?}");
+
+    towline(&place, &graph, &args).run().code(0).says(&["already there"]);
+    let after = graph.stats();
+    assert_eq!((after.sent_bytes, after.located), (stats.sent_bytes, stats.located), "only metadata");
+    assert_no_secret(place.root(), "nothing");
+    towline_testkit::say(&format!("share: {files} files, {total} bytes, {} sent, {stats:?}", stats.sent_bytes));
 }
