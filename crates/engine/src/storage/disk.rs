@@ -74,7 +74,7 @@ impl Storage for Disk {
     }
 
     fn keeps_zeros(&self, directory: &Path) -> bool {
-        const ZEROS: [u8; 256 << 10] = [0; 256 << 10];
+        static ZEROS: [u8; 256 << 10] = [0; 256 << 10];
         // Without proof, a hole is taken for one.
         let holes = self.create_unnamed(directory).and_then(|part| {
             part.write_at(&ZEROS, 0)?;

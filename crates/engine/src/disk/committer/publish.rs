@@ -62,9 +62,8 @@ impl Committer {
         }
         let holes = written::holes_in_whole(&*pending.part, pending.publish.len_bytes);
         // What was fetched again and still is a hole are zeros, if the file system leaves those out.
-        let may_be_zeros = pending.publish.was_hollow && !holes.is_empty();
-        let is_hollow =
-            !holes.is_empty() && !(may_be_zeros && !self.storage.keeps_zeros(&directory_of(&pending.publish.part_of)));
+        let are_zeros = || !self.storage.keeps_zeros(&directory_of(&pending.publish.part_of));
+        let is_hollow = !(holes.is_empty() || pending.publish.was_hollow && are_zeros());
         if is_hollow {
             self.report(Message::Hollow(pending.job, holes));
         }
