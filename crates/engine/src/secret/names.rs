@@ -4,7 +4,7 @@
 #[rustfmt::skip]
 const SECRET: &[&str] = &[
     "signature", "sig", "lsig", "sign", "hmac", "jwt", "bearer", "verify",
-    "token", "key", "auth", "oauth", "authorization", "authinfo", "accesskeyid", "license", "licensekey",
+    "token", "key", "auth", "oauth", "authorization", "authinfo", "accesskeyid", "license", "licence", "licensekey",
     "pass", "passphrase", "passcode", "pwd", "credentials", "cookie", "otp", "pin",
     "code", "authcode", "ticket", "session", "sid", "sas",
     "passkey", "torrentpass", "rsskey", "feedkey", "uploadkey", "sharekey", "appkey", "sk", "ak", "tok", "pw",
@@ -14,6 +14,7 @@ const SECRET: &[&str] = &[
     "hdnts", "hdnea", "hdntl", "gda", "upt", "tempauth", "authkey", "rlkey", "resourcekey", "confirm", "zak",
     "wssecret", "txsecret", "qak", "keypairid", "awsaccesskeyid", "googleaccessid", "ossaccesskeyid",
     "ucloudpublickey", "sessionkey", "signkey", "skey", "userpw", "cookies", "tokenvalue", "usig", "psig",
+    "tokenid", "userpass", "usercredentials", "vkey",
 ];
 
 /// Suffixes of other such names: `X-Amz-Security-Token`, `oauth_signature`, `PHPSESSID`.

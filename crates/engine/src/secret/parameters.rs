@@ -85,10 +85,12 @@ impl<'a> Parameter<'a> {
 
     fn looks_hidden(&self, looks_secret: fn(&str) -> bool) -> bool {
         let value = self.value.as_deref().unwrap_or_default();
-        // Beside an expiry time, it signs the link, as in nginx's secure_link.
-        let is_file_digest = !self.has_expiry && names::is_digest(&self.name) && looks::is_hex_digest(value);
-        let hides_pair = self.pair.contains('%') && has_secret_pair(value);
-        !is_file_digest && (looks_secret(value) || hides_pair || holds_secret_url(value))
+        if names::is_digest(&self.name) || &*self.name == "hash" {
+            // Beside an expiry time, it signs the link, as in nginx's secure_link.
+            return self.has_expiry || !looks::is_hex_digest(value) && looks_secret(value);
+        }
+        let hides_pair = value.contains(['=', '"']) && has_secret_pair(value);
+        looks_secret(value) || hides_pair || holds_secret_url(value)
     }
 }
 
@@ -165,8 +167,11 @@ fn holds_secret_url(text: &str) -> bool {
     false
 }
 
+/// Whether a text has credentials before a host, with a scheme (`http://token@h`) or without (`user:password@h`).
 fn has_userinfo(text: &str) -> bool {
-    text.split("://").skip(1).any(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default().contains('@'))
+    let host = |rest: &str| rest.split(['/', '?', '#']).next().unwrap_or_default().contains('@');
+    let is_pair = |part: &str| part.rsplit_once('@').is_some_and(|(before, _)| before.contains(':'));
+    text.split("://").skip(1).any(host) || text.split(['/', '?', '#', '&']).any(is_pair)
 }
 
 /// Whether decoded text has a secret's name and value, as in a query or JSON.

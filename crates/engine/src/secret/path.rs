@@ -6,7 +6,10 @@ use super::looks::{holds_marked_token, is_like_secret, is_like_token};
 use super::parameters::{parameters, without_signing};
 
 /// Directories that are followed by a secret: `/token/1a2b3c4d/a.iso`.
-const ANNOUNCES: [&str; 8] = ["token", "tokens", "apikey", "api-key", "api_key", "secret", "password", "access_token"];
+#[rustfmt::skip]
+const ANNOUNCES: [&str; 10] = [
+    "token", "tokens", "apikey", "api-key", "api_key", "secret", "password", "access_token", "key", "auth",
+];
 /// Anything shorter after them is a word.
 const ANNOUNCED_CHARS_MIN: usize = 8;
 /// Nothing shorter looks like a token.
@@ -64,6 +67,7 @@ fn may_hold_secret(path: &str) -> bool {
             b'=' | b'%' | b'@' => true,
             b't' => rest.starts_with(b"token"),
             b'k' => rest.starts_with(b"key"),
+            b'a' => rest.starts_with(b"auth"),
             b's' => rest.starts_with(b"secret"),
             b'p' => rest.starts_with(b"password"),
             _ => false,
@@ -120,6 +124,8 @@ mod tests {
             ("/a.iso;token=x/b;jsessionid=y".to_owned(), "/a.iso;token=***/b;jsessionid=***"),
             ("/%74oken%3Dabc/a.iso".to_owned(), "/***/a.iso"),
             ("/token/1a2b3c4d/a.iso".to_owned(), "/token/***/a.iso"),
+            ("/key/1a2b3c4d/a.iso".to_owned(), "/key/***/a.iso"),
+            ("/auth/1a2b3c4d/a.iso".to_owned(), "/auth/***/a.iso"),
             ("/token/a/b.iso".to_owned(), "/token/a/b.iso"),
             (format!("/s/{TOKEN}/a.iso"), "/s/***/a.iso"),
             (format!("/s/{TOKEN}/"), "/s/***/"),

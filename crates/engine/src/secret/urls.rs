@@ -18,6 +18,10 @@ use super::text::printable;
 /// assert_eq!(towline_engine::secret::shown_url(&url), "https://h/a;token=***/b?id=3&X-Amz-Signature=***");
 /// ```
 pub fn shown_url(url: &Url) -> String {
+    if url.cannot_be_a_base() {
+        // Nobody knows what it holds; it may be another URL with credentials, as in `feed:https://u:p@h/`.
+        return format!("{}:***", url.scheme());
+    }
     let mut text = identity_url(url);
     let query = url.query().unwrap_or_default();
     if !query.is_empty() {
@@ -127,6 +131,13 @@ mod tests {
             ("x=eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.Zm9v", "x=***"),
             ("u=https%3A%2F%2Fh%2Fa%3Ftoken%3Dt&v=2", "u=***&v=2"),
             ("https://u:p@h/a?b=1", "***=***"),
+            ("x=token=hidden", "x=***"),
+            ("x=//u:hidden@h/b", "x=***"),
+            ("x=u:hidden@h", "x=***"),
+            ("x=1@2:3", "x=1@2:3"),
+            ("hash=short&expires=9", "hash=***&expires=9"),
+            ("md5=short&expires=9", "md5=***&expires=9"),
+            ("md5=short", "md5=short"),
             ("id=550e8400-e29b-41d4-a716-446655440000", "id=550e8400-e29b-41d4-a716-446655440000"),
             (
                 "sha256=2481f30dd67f503f54d020ae3b5533b9987fae4e55f2b4e3926e08a3fa3ee24f",
@@ -149,6 +160,14 @@ mod tests {
         assert_eq!(key_url(&url(text)), text);
         let plain = "https://h/pub/9e107d9d372bb6826bd81d3542a419d6/ubuntu-24.04.1-desktop-amd64.iso";
         assert_eq!(identity_url(&url(plain)), plain);
+    }
+
+    #[test]
+    fn of_a_url_without_a_host_only_the_scheme_is_shown() {
+        for text in ["feed:http://u:hidden@h/a", "view-source:https://u:hidden@h/", "jdbc:mysql://u:hidden@h/b"] {
+            assert_eq!(shown_url(&url(text)), format!("{}:***", text.split_once(':').unwrap().0));
+            assert_eq!(shown_url(&url(&shown_url(&url(text)))), shown_url(&url(text)));
+        }
     }
 
     #[test]
@@ -180,6 +199,11 @@ mod tests {
             "resourcekey",
             "rlkey",
             "authkey",
+            "licence",
+            "tokenid",
+            "userpass",
+            "user_credentials",
+            "vkey",
         ];
         for name in names {
             assert_eq!(shown_url(&url(&format!("https://h/a?{name}=hidden"))), format!("https://h/a?{name}=***"));

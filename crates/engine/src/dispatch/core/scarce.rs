@@ -14,7 +14,7 @@ use crate::plan::TransferId;
 const WAIT: Time = Time::from_millis(250);
 /// A file waits this often; then it fails for lack of the resource.
 const SCARCITIES_MAX: u32 = 40;
-/// After this many waits of all files without a completed one, there is too little even for one.
+/// After this many waits of the session without a completed file, there is too little even for one.
 const IN_VAIN_MAX: u32 = 24;
 
 impl Core {
@@ -38,7 +38,6 @@ impl Core {
         {
             return false;
         }
-        self.scarcity.in_vain += u32::from(!is_full);
         job.tries.scarcities += 1;
         if is_full {
             self.scarcity.full_since = Some(self.tally.ended_files());
@@ -47,6 +46,7 @@ impl Core {
         }
         if now >= self.scarcity.until {
             // Once for all files that hit it at the same time.
+            self.scarcity.in_vain += 1;
             self.have_fewer(error);
         }
         self.scarcity.until = now + WAIT;
