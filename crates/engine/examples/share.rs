@@ -11,10 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use towline_engine::provider::{Accounts, OneDrive, Providers};
-use towline_engine::{JobSpec, Options, Result, Session};
+use towline_engine::{JobSpec, Options, Result, Session, Summary};
+use towline_threads::CancelToken;
 use towline_threads::queue::Queue;
 use towline_threads::supervisor::signals::Signals;
-use towline_threads::supervisor::{Crew, Interrupt, Supervised, Supervisor};
+use towline_threads::supervisor::{Crew, Interrupt, Outcome, Supervised, Supervisor};
 
 /// How each file stands, by its path.
 type Progress = Arc<Mutex<BTreeMap<PathBuf, String>>>;
@@ -39,9 +40,10 @@ impl Supervised for Share {
                         return;
                     }
                     let path = file.output.clone().unwrap_or_default();
-                    let ended = match fetch(dir.clone(), providers.clone(), file) {
-                        Ok(0) => "done".to_owned(),
-                        Ok(_) => "failed".to_owned(),
+                    let ended = match fetch(dir.clone(), providers.clone(), file, &cancel) {
+                        Ok(summary) if summary.failed_files > 0 => "failed".to_owned(),
+                        Ok(summary) if summary.unfinished_files > 0 => "unfinished".to_owned(),
+                        Ok(_) => "done".to_owned(),
                         Err(error) => error.to_string(),
                     };
                     progress.lock().unwrap_or_else(PoisonError::into_inner).insert(path, ended);
@@ -67,14 +69,16 @@ impl Supervised for Share {
     }
 }
 
-/// Fetches one file; returns how many failed.
-fn fetch(dir: PathBuf, providers: Providers, file: JobSpec) -> Result<u64> {
+/// Fetches one file, or stops when `cancel` says so; what has come by then is kept.
+fn fetch(dir: PathBuf, providers: Providers, file: JobSpec, cancel: &CancelToken) -> Result<Summary> {
     let mut options = Options::default();
     options.dir = dir;
     let session = Session::builder(options).providers(providers).build()?;
     session.handle().add(file)?;
     session.handle().close();
-    Ok(session.run()?.summary.failed_files)
+    let handle = session.handle();
+    let _stops = cancel.on_cancel(move |_| handle.stop());
+    Ok(session.run()?.summary)
 }
 
 /// The files behind a link.
@@ -124,6 +128,10 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     share.run_step();
     let progress = share.progress.lock().unwrap_or_else(PoisonError::into_inner);
     let done = progress.values().filter(|ended| *ended == "done").count();
-    writeln!(io::stdout(), "{done} of {count} files are here ({outcome:?})")?;
-    Ok(())
+    writeln!(io::stdout(), "{done} of {count} files are here")?;
+    match outcome {
+        // As for any program that a signal ends.
+        Outcome::Interrupted(interrupt) => interrupt.raise_default(),
+        _ => Ok(()),
+    }
 }

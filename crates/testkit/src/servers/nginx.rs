@@ -71,7 +71,7 @@ impl Nginx {
 }
 
 /// A command for nginx as a single process, which leaves no other behind when it is killed. In `root` it
-/// serves `files`, uses `leaf.pem` and `leaf.key`, and logs lines `METHOD PATH PROTOCOL STATUS` to
+/// serves `files` with index pages, uses `leaf.pem` and `leaf.key`, and logs lines `METHOD PATH PROTOCOL STATUS` to
 /// `access.log`. Below `/slow/`, each request is limited to 1 MiB/s.
 ///
 /// # Panics
@@ -103,6 +103,7 @@ http {{
     scgi_temp_path "{root}/scgi";
     default_type application/octet-stream;
     sendfile on;
+    autoindex on;
     keepalive_requests 100000;
     server {{
         listen 127.0.0.1:{port};

@@ -43,12 +43,16 @@ fn write_list(place: &Place, origin: &Origin, paths: &[&str]) {
 #[test]
 fn help_has_these_words() {
     let place = Place::new();
-    let cases: [(&str, &[&str]); 5] = [
+    let cases: [(&str, &[&str]); 9] = [
         ("help", &["--help"]),
         ("help_get", &["get", "--help"]),
         ("help_info", &["info", "--help"]),
         ("help_status", &["status", "--help"]),
         ("help_demo", &["demo", "--help"]),
+        ("help_ls", &["ls", "--help"]),
+        ("help_login", &["login", "--help"]),
+        ("help_logout", &["logout", "--help"]),
+        ("help_accounts", &["accounts", "--help"]),
     ];
     for (name, args) in cases {
         let outcome = place.towline(args).env("COLUMNS", COLUMNS).run().code(0);

@@ -39,7 +39,7 @@ fn config(site: &Site<'_>) -> String {
 (files) {{
 	bind 127.0.0.1
 	root * "{root}/files"
-	file_server
+	file_server browse
 	log {{
 		output file "{root}/access.log"
 	}}

@@ -31,6 +31,7 @@ macro_rules! every_case {
             a_file_that_changed_after_a_kill_begins_again
             a_file_that_changes_meanwhile_begins_again
             a_complete_file_is_not_replaced_by_a_changed_one_unless_that_is_wanted
+            a_tree_of_index_pages_comes_and_nothing_beside_it
         }
     };
     ($start:ident: $($case:ident)+) => {$(
@@ -209,5 +210,31 @@ pub(crate) fn a_complete_file_is_not_replaced_by_a_changed_one_unless_that_is_wa
             fetch.run(&place, &["--overwrite"]).run().code(0);
             fetch.arrived(&place, NEW, new_bytes);
         }
+    });
+}
+
+pub(crate) fn a_tree_of_index_pages_comes_and_nothing_beside_it(server: &Server) {
+    each_way(server, |fetch| {
+        let tree = format!("{}-tree", fetch.way.name);
+        let files = [("one.bin", 1), ("a b/two #1.bin", 2), ("deep/er/x%.txt", 3), ("deep/&amp;.bin", 4)];
+        files.iter().for_each(|(name, seed)| server.put(&format!("{tree}/{name}"), *seed, FILE_BYTES));
+        server.put(&format!("{tree}-beside.bin"), NEW, FILE_BYTES);
+        let place = Place::new();
+        let url = server.url(fetch.way.is_tls, &format!("{tree}/"));
+        let run = || fetch.batch(&place, &["--recursive-index", &url]).run().code(0);
+
+        run().says(&["4 files, "]).writes_nothing();
+        let is_whole = || {
+            files.iter().for_each(|(name, seed)| place.check(name, *seed, FILE_BYTES));
+            assert_eq!(place.leftovers(), [".towline", "a b", "deep", "one.bin"]);
+        };
+        is_whole();
+        run().says(&["4 already there"]);
+        is_whole();
+
+        // What is new comes alone.
+        server.put(&format!("{tree}/deep/new.bin"), NEW, FILE_BYTES);
+        run().says(&["4 already there"]);
+        place.check("deep/new.bin", NEW, FILE_BYTES);
     });
 }

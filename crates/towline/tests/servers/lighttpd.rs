@@ -33,7 +33,8 @@ server.port = {port}
 server.errorlog = "{root}/error.log"
 server.upload-dirs = ( "{root}" )
 server.stat-cache-engine = "disable"
-server.modules = ( "mod_openssl", "mod_accesslog" )
+server.modules = ( "mod_openssl", "mod_accesslog", "mod_dirlisting" )
+dir-listing.activate = "enable"
 mimetype.assign = ( "" => "application/octet-stream" )
 accesslog.filename = "|cat >> '{root}/access.log'"
 accesslog.format = "%m %U %H %s"
