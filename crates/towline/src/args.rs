@@ -2,6 +2,7 @@
 //! `settings.rs` resolves them. One field per option, so there are many.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -333,15 +334,20 @@ impl ProgressArg {
 /// # Errors
 /// The message to print, with values that look like secrets masked. Empty for `--help` and `--version`, which
 /// are printed here.
-pub(crate) fn parse(args: Vec<OsString>) -> Result<Cli, String> {
+pub(crate) fn parse(args: Vec<OsString>) -> Result<Cli, NoCommand> {
     read(args).map_err(|error| match error.use_stderr() {
-        true => without_secrets(&error),
-        // Help and version are not errors and go to standard output. A closed pipe is fine.
-        false => {
-            let _ = error.print();
-            String::new()
-        }
+        true => NoCommand::Wrong(without_secrets(&error)),
+        false => NoCommand::Printed(error.print()),
     })
+}
+
+/// Arguments that name nothing to run.
+#[derive(Debug)]
+pub(crate) enum NoCommand {
+    /// Help or the version, which are on standard output if that could be written.
+    Printed(io::Result<()>),
+    /// What is wrong with them.
+    Wrong(String),
 }
 
 fn without_secrets(error: &clap::Error) -> String {
@@ -431,16 +437,23 @@ mod tests {
         read(words.iter().map(OsString::from).collect())
     }
 
+    fn wrong(words: &[&str]) -> String {
+        match parse(words.iter().map(OsString::from).collect()) {
+            Err(NoCommand::Wrong(said)) => said,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn a_url_in_the_place_of_another_value_is_shown_without_its_secrets() {
         let url = "http://user:SECRET@h/a?token=SECRET";
         let options = ["-i", "-o", "-d", "-x", "-j", "--ca-file", "--status-file", "--max-size", "--limit-rate"];
         let more = ["--durability", "--progress", "--checksum", "--retries", "--piece-size", "--connect-timeout"];
         for option in options.into_iter().chain(more) {
-            let said = parse(["towline", "get", option, url].map(OsString::from).into()).unwrap_err();
+            let said = wrong(&["towline", "get", option, url]);
             assert!(!said.contains("SECRET") && said.contains("http://"), "{option}: {said}");
         }
-        let said = parse(["towline", "status", url].map(OsString::from).into()).unwrap_err();
+        let said = wrong(&["towline", "status", url]);
         assert!(!said.contains("SECRET"), "{said}");
     }
 

@@ -1,13 +1,11 @@
 //! `towline info`: prints what a server says about URLs, without fetching them.
 
-use std::io::{self, Write as _};
-
 use towline_engine::inspect::{self, ServerInfo};
 use towline_engine::size;
 
 use crate::args::InfoArgs;
 use crate::complaint::Complaint;
-use crate::say::say;
+use crate::say::{answer, say};
 use crate::{exit_codes, settings};
 
 /// Asks about each URL in turn. A failure does not stop the others.
@@ -31,8 +29,7 @@ pub(crate) fn run(args: InfoArgs) -> Result<u8, Complaint> {
                 continue;
             }
         };
-        if writeln!(io::stdout().lock(), "{text}").is_err() {
-            // The reader has closed the pipe.
+        if !answer(&text)? {
             break;
         }
     }

@@ -1,6 +1,5 @@
 //! `towline login`, `logout` and `accounts`.
 
-use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
 use towline_engine::provider::Web;
@@ -9,7 +8,7 @@ use towline_threads::supervisor::signals::Signals;
 
 use crate::args::{LoginArgs, LogoutArgs, ServiceArg};
 use crate::complaint::Complaint;
-use crate::say::say;
+use crate::say::{answer, say};
 use crate::services::{self, Talked};
 use crate::{exit_codes, settings};
 
@@ -76,7 +75,7 @@ pub(crate) fn out(args: &LogoutArgs) -> Result<u8, Complaint> {
 /// Prints the names of the accounts.
 pub(crate) fn accounts() -> Result<u8, Complaint> {
     for name in services::accounts()?.names()? {
-        if writeln!(io::stdout().lock(), "{name}").is_err() {
+        if !answer(&name)? {
             break;
         }
     }

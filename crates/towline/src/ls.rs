@@ -1,7 +1,5 @@
 //! `towline ls`: prints the files behind links of services.
 
-use std::io::{self, Write as _};
-
 use serde_json::json;
 use towline_engine::provider::{Entry, Providers, Web};
 use towline_engine::secret::printable;
@@ -11,6 +9,7 @@ use url::Url;
 
 use crate::args::LsArgs;
 use crate::complaint::Complaint;
+use crate::say::answer;
 use crate::services::{self, Talked};
 use crate::which::Which;
 use crate::{exit_codes, settings};
@@ -52,7 +51,7 @@ impl Ls {
                 match self.print(entry) {
                     Printed::Yes => {}
                     Printed::Failed(failure) => code = code.max(failure),
-                    Printed::NobodyReads => return code,
+                    Printed::NobodyReads(failure) => return code.max(failure),
                 }
             }
         }
@@ -63,7 +62,9 @@ impl Ls {
         let entry = match entry {
             Ok(entry) if self.which.has(&entry) => entry,
             Ok(_) => return Printed::Yes,
-            Err(error) if error.kind() == ErrorKind::Interrupted => return Printed::NobodyReads,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {
+                return Printed::NobodyReads(exit_codes::DONE);
+            }
             Err(error) => {
                 let complaint = Complaint::from(error);
                 complaint.say();
@@ -71,9 +72,13 @@ impl Ls {
             }
         };
         let line = if self.json { as_json(&entry) } else { as_text(&entry) };
-        match writeln!(io::stdout().lock(), "{line}") {
-            Ok(()) => Printed::Yes,
-            Err(_) => Printed::NobodyReads,
+        match answer(&line) {
+            Ok(true) => Printed::Yes,
+            Ok(false) => Printed::NobodyReads(exit_codes::DONE),
+            Err(complaint) => {
+                complaint.say();
+                Printed::NobodyReads(complaint.code())
+            }
         }
     }
 }
@@ -81,7 +86,8 @@ impl Ls {
 enum Printed {
     Yes,
     Failed(u8),
-    NobodyReads,
+    /// Nothing more can be printed; the code for why.
+    NobodyReads(u8),
 }
 
 fn as_text(entry: &Entry) -> String {

@@ -25,8 +25,9 @@ mod which;
 use std::panic;
 use std::process::ExitCode;
 
-use crate::args::Command;
-use crate::say::say;
+use crate::args::{Command, NoCommand};
+use crate::complaint::Complaint;
+use crate::say::{read_by_somebody, say};
 
 fn main() -> ExitCode {
     process::prepare();
@@ -39,13 +40,17 @@ fn main() -> ExitCode {
 fn run() -> u8 {
     let cli = match args::parse(std::env::args_os().collect()) {
         Ok(cli) => cli,
-        Err(help) if help.is_empty() => return exit_codes::DONE,
-        Err(error) => {
+        Err(NoCommand::Printed(printed)) => return code(read_by_somebody(printed).map(|_| exit_codes::DONE)),
+        Err(NoCommand::Wrong(error)) => {
             say(error.trim_end());
             return exit_codes::USAGE;
         }
     };
-    let ended = match cli.command {
+    code(run_command(cli.command))
+}
+
+fn run_command(command: Command) -> Result<u8, Complaint> {
+    match command {
         Command::Get(args) => get::run(*args),
         Command::Info(args) => info::run(*args),
         Command::Ls(args) => ls::run(*args),
@@ -54,7 +59,11 @@ fn run() -> u8 {
         Command::Accounts => login::accounts(),
         Command::Status(args) => status::run(&args),
         Command::Demo(args) => demo::run(&args),
-    };
+    }
+}
+
+/// The exit code, after a complaint has been said.
+fn code(ended: Result<u8, Complaint>) -> u8 {
     ended.unwrap_or_else(|complaint| {
         complaint.say();
         complaint.code()

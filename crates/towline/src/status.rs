@@ -1,8 +1,6 @@
 //! `towline status`: shows what a directory's ledger and journals say, even while another process
 //! writes them. Read-only.
 
-use std::io::{self, Write as _};
-
 use serde_json::json;
 use towline_engine::feed::LedgerStatus;
 use towline_engine::inspect::{self, Partial};
@@ -12,6 +10,7 @@ use towline_engine::size;
 use crate::args::StatusArgs;
 use crate::complaint::Complaint;
 use crate::exit_codes;
+use crate::say::answer;
 
 const FAILURES_SHOWN: usize = 20;
 
@@ -25,8 +24,7 @@ pub(crate) fn run(args: &StatusArgs) -> Result<u8, Complaint> {
     } else {
         human(&shown, status.ledger.as_ref(), &status.files)
     };
-    // A closed pipe is fine.
-    let _ = writeln!(io::stdout().lock(), "{}", text.trim_end());
+    answer(text.trim_end())?;
     Ok(exit_codes::DONE)
 }
 

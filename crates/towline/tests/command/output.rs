@@ -123,6 +123,18 @@ fn events_that_cannot_be_written_are_3_and_the_file_still_arrives() {
 }
 
 #[test]
+fn an_answer_that_cannot_be_written_is_3() {
+    let origin = Origin::builder().resource(Resource::new("/a.bin", 1, 5000)).start().unwrap();
+    let place = Place::new();
+    let url = origin.url("/a.bin");
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    let all: [&[&str]; 5] = [&["info", &url], &["info", "--json", &url], &["status", "."], &["--version"], &["--help"]];
+    for args in all {
+        place.towline(args).stdout(full()).run().code(3).says(&["towline: cannot write to standard output: "]);
+    }
+}
+
+#[test]
 fn without_events_standard_output_is_empty_and_q_says_nothing_of_success() {
     let origin = Origin::builder().resource(Resource::new("/a.bin", 1, 5000)).start().unwrap();
     let place = Place::new();
