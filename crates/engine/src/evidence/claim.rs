@@ -228,7 +228,7 @@ impl Evidence {
 
     /// Whether its date was old when it was sent, by the server's clock and by ours, so that the same date
     /// later means the same content.
-    pub(super) fn has_settled_date(&self) -> bool {
+    pub(crate) fn has_settled_date(&self) -> bool {
         let Some((modified, answered)) = self.real_date().zip(self.answered_unix) else { return false };
         let settled = modified.saturating_add(SETTLED_SECONDS);
         settled <= answered && self.seen_unix.is_none_or(|seen| settled <= seen)

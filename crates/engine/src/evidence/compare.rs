@@ -87,6 +87,16 @@ impl Evidence {
         self.has_same_strong_tag(claimed) && self.may_be_sampled(claimed) && !self.compare(claimed).is_different()
     }
 
+    /// Whether a response without a length names this version: by a tag, or by a settled date if neither has a tag.
+    pub(crate) fn is_alike_without_length(&self, claimed: &Self) -> bool {
+        let is_like = match (&self.etag, &claimed.etag) {
+            (Some(held), Some(theirs)) => held.has_same_text(theirs),
+            (None, None) => self.has_settled_date() && self.has_equal_date(claimed),
+            _ => false,
+        };
+        is_like && claimed.total_bytes.is_none() && self.has_same_encoding(claimed) && !self.is_elsewhere(claimed)
+    }
+
     /// How the claim differs, for people: `length 9000 instead of 8000 bytes, ETag "b" instead of "a"`.
     pub(crate) fn differences(&self, claimed: &Self) -> String {
         let mut differences = Vec::new();

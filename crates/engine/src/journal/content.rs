@@ -47,6 +47,16 @@ impl Journal {
             saved_unix_ms: 0,
         }
     }
+
+    /// Makes nothing depend on a digest that the server gave: if only that told the version, the data has to have it
+    /// in the end, and until then it is data without a version.
+    pub(crate) fn believe_no_server(&mut self) {
+        let evidence = &mut self.identity.evidence;
+        let Some(digest) = evidence.digest.take() else { return };
+        if !evidence.can_join() && !self.done.is_empty() {
+            self.joined_by.get_or_insert_with(|| digest.checksum().clone());
+        }
+    }
 }
 
 /// Which file on the server the bytes belong to.

@@ -251,3 +251,74 @@ fn a_file_that_has_its_final_and_its_partial_name_is_brought_to_its_end_if_it_is
         }
     });
 }
+
+/// What a server may say without a change although the content has changed: a weak tag, or a date that was young.
+#[test]
+fn a_finished_file_is_compared_where_its_version_need_not_change_with_the_content() {
+    with_watchdog(LONG, || {
+        let now = SystemTime::now();
+        let weak = |seed, size| {
+            Resource::new("/a.bin", seed, size).etag(ETag::Custom("W/\"1\"".to_owned())).last_modified(None)
+        };
+        let young = move |seed, size| Resource::new("/a.bin", seed, size).etag(ETag::None).last_modified(Some(now));
+        for size in [300_000, 3 * MIB] {
+            for file in [&weak as &dyn Fn(u64, u64) -> Resource, &young] {
+                let origin = Origin::builder().resource(file(41, size)).start().unwrap();
+                let place = Place::new();
+                fetch(place.options(), [spec(&origin, "/a.bin")]).assert_done(1);
+                let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+                run.assert_done(1);
+                let expected = if size > MIB { How::ThereBySamples } else { How::ThereByContent };
+                assert_eq!(run.finished()[0].how, expected);
+
+                origin.set_resource(file(42, size));
+                let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+                assert_eq!(run.failure_kinds(), [ErrorKind::NameTaken]);
+                place.assert_content("a.bin", 41, size);
+                let mut options = place.options();
+                options.existing = Existing::Overwrite;
+                fetch(options, [spec(&origin, "/a.bin")]).assert_done(1);
+                place.assert_content("a.bin", 42, size);
+
+                // Where it cannot be compared, that is enough for a file that is as it was left.
+                if size > MIB {
+                    origin.set_resource(file(42, size).ranges(Ranges::Ignored));
+                    let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+                    run.assert_done(1);
+                    assert_eq!(run.finished()[0].how, How::ThereByNote);
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_finished_file_is_known_again_although_its_server_never_tells_a_length() {
+    with_watchdog(LONG, || {
+        let silent = |seed, size| Resource::new("/a.bin", seed, size).etag(ETag::None).last_modified(None);
+        let dated = |seed, size| Resource::new("/a.bin", seed, size).etag(ETag::None);
+        for (size, is_dated) in [(20_000, false), (300_000, false), (300_000, true), (3 * MIB, true)] {
+            for ranges in [Ranges::Ignored, Ranges::Honoured] {
+                let file = |seed, size| {
+                    let file = if is_dated { dated(seed, size) } else { silent(seed, size) };
+                    file.ranges(ranges).length(Length::Chunked)
+                };
+                let origin = Origin::builder().resource(file(43, size)).start().unwrap();
+                let place = Place::new();
+                fetch(place.options(), [spec(&origin, "/a.bin")]).assert_done(1);
+                fetch(place.options(), [spec(&origin, "/a.bin")]).assert_done(1);
+
+                // A longer file that begins alike is another one, and so is a shorter one.
+                for other in [size - 1, size + 1, 2 * size] {
+                    if size > MIB && ranges == Ranges::Ignored {
+                        continue;
+                    }
+                    origin.set_resource(file(43, other));
+                    let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+                    assert_eq!(run.failure_kinds(), [ErrorKind::NameTaken], "{size} {other} {ranges:?}");
+                    place.assert_content("a.bin", 43, size);
+                }
+            }
+        }
+    });
+}

@@ -238,3 +238,25 @@ fn an_earlier_date_that_has_settled_is_another_version_of_a_file_whose_date_was_
         }
     });
 }
+
+/// A digest that the user does not want to believe any more tells no version.
+#[test]
+fn what_only_a_digest_told_goes_on_without_server_digests() {
+    with_watchdog(LONG, || {
+        let file = || silent(OLD).header("Repr-Digest", &digest(OLD));
+        for ranges in [Ranges::Honoured, Ranges::Ignored] {
+            let origin = Origin::builder().resource(file().fault(Fault::CutAt(SIZE / 2))).start().unwrap();
+            let place = Place::new();
+            assert_eq!(run(&place, 0, spec(&origin, "/a.bin")).failures().len(), 1);
+            origin.set_resource(file().ranges(ranges));
+            let mut options = place.options();
+            options.http.server_digests = false;
+            let ended = fetch(options, [spec(&origin, "/a.bin")]);
+            ended.assert_done(1);
+            place.assert_content("a.bin", OLD, SIZE);
+            if ranges == Ranges::Honoured {
+                assert!(ended.resumed_bytes() >= SIZE / 2 && ended.restarts() == 0);
+            }
+        }
+    });
+}

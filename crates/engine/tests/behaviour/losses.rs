@@ -24,8 +24,8 @@ use std::os::unix::fs::symlink;
 use std::time::{Duration, SystemTime};
 
 use towline_engine::{ErrorKind, Event, JobSpec, Options, Session};
-use towline_origin::{Certificate, ETag, Fault, Origin, Ranges, RequestLog, Resource, Scope, Validators};
-use towline_testkit::leftovers;
+use towline_origin::{Certificate, ETag, Fault, Length, Origin, Ranges, RequestLog, Resource, Scope, Validators};
+use towline_testkit::{journal_bytes, leftovers};
 
 use crate::common::{LONG, Live, MIB, Place, Run, fetch, spec, with_watchdog};
 
@@ -471,5 +471,68 @@ fn a_file_whose_time_was_set_to_a_whole_second_is_looked_at() {
         let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
         assert_eq!(run.failure_kinds(), [ErrorKind::NameTaken]);
         assert_eq!(fs::read(&path).unwrap(), content);
+    });
+}
+
+/// A partial file whose length its server never told, with a mirror that was not there when it began.
+#[test]
+fn what_came_without_a_length_stays_when_a_mirror_joins() {
+    with_watchdog(LONG, || {
+        let file = || Resource::new("/a.bin", 866, SIZE).length(Length::Chunked);
+        let gone = || Origin::builder().start().unwrap();
+        let serves = || Origin::builder().resource(file()).start().unwrap();
+        for (mirror, dies) in [(serves(), false), (gone(), false), (serves(), true), (gone(), true)] {
+            let origin = Origin::builder().resource(file().fault(Fault::CutAt(HALF))).start().unwrap();
+            let place = Place::new();
+            let mut options = place.options();
+            options.http.retries = 0;
+            assert_eq!(fetch(options.clone(), [spec(&origin, "/a.bin")]).failures().len(), 1);
+            let held_bytes = journal_bytes(&place.file("a.bin.towline.json"));
+            assert!(held_bytes > 0);
+
+            let job = || spec(&origin, "/a.bin").mirror(mirror.url("/a.bin").parse().unwrap());
+            if dies {
+                // Nobody has it for a while: all that has come stays.
+                origin.set_resource(Resource::new("/a.bin", 866, SIZE).status(404));
+                mirror.remove("/a.bin");
+                assert_eq!(fetch(options.clone(), [job()]).failures().len(), 1);
+                assert_eq!(journal_bytes(&place.file("a.bin.towline.json")), held_bytes);
+            }
+            origin.set_resource(file());
+            let run = fetch(options, [job()]);
+            run.assert_done(1);
+            assert_eq!((run.resumed_bytes(), run.restarts()), (held_bytes, 0));
+            place.assert_content("a.bin", 866, SIZE);
+        }
+    });
+}
+
+/// Some proxies encode a response now and then, whatever was asked for.
+#[test]
+fn one_encoded_response_costs_nothing_of_what_has_come() {
+    with_watchdog(LONG, || {
+        let encoded = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\n\x1f\x8b\x08\x00\x00";
+        let part = format!(
+            "HTTP/1.1 206 Partial Content\r\nContent-Encoding: gzip\r\nContent-Range: bytes {HALF}-{}/{SIZE}\r\n\
+             Content-Length: {HALF}\r\nConnection: close\r\n\r\n\x1f\x08",
+            SIZE - 1
+        );
+        let silent = || Resource::new("/a.bin", 867, SIZE).fault(Fault::Validators(Validators::Neither));
+        let weak = || Resource::new("/a.bin", 867, SIZE).etag(ETag::Custom("W/\"1\"".to_owned())).last_modified(None);
+        for file in [silent as fn() -> Resource, weak] {
+            for response in [&encoded[..], part.as_bytes()] {
+                let origin = Origin::builder().resource(file().fault(Fault::CutAt(HALF))).start().unwrap();
+                let place = Place::new();
+                let mut options = place.options();
+                options.http.retries = 0;
+                assert_eq!(fetch(options.clone(), [spec(&origin, "/a.bin")]).failures().len(), 1);
+                origin.set_resource(file().fault(Fault::Raw(response.to_vec()).first(1)));
+                options.http.retries = 3;
+                let run = fetch(options, [spec(&origin, "/a.bin")]);
+                run.assert_done(1);
+                assert_eq!((run.resumed_bytes(), run.restarts()), (HALF, 0));
+                place.assert_content("a.bin", 867, SIZE);
+            }
+        }
     });
 }

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use md5::Md5;
 use sha2::{Digest, Sha256};
 use towline_engine::{Advice, Blame, ErrorKind, Event, Options, Session};
-use towline_origin::{Fault, Origin, Resource, Scope, Validators};
+use towline_origin::{ETag, Fault, Origin, Resource, Scope, Validators};
 use towline_testkit::content;
 
 use crate::common::{LONG, Live, MIB, Place, Run, fetch, spec, with_watchdog};
@@ -223,5 +223,33 @@ fn a_wrong_digest_on_one_later_answer_does_not_lock_the_server_out() {
         }
         place.assert_content("a.bin", 811, size);
         assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
+    });
+}
+
+/// The user said that exactly this content is wrong; the server's digest of that time does not contradict that.
+#[test]
+fn after_a_wrong_checksum_the_server_is_asked_what_it_has_now() {
+    with_watchdog(LONG, || {
+        let size = 1_500_000;
+        let field = |name: &str, seed| fields(seed, size).into_iter().find(|(field, _)| *field == name).unwrap().1;
+        for name in ["Repr-Digest", "Content-MD5"] {
+            for tag in [ETag::None, ETag::Strong] {
+                let file = |seed: u64| {
+                    let file = Resource::new("/a.bin", seed, size).etag(tag.clone()).last_modified(None);
+                    file.header(name, &field(name, seed))
+                };
+                for now in [806, 807] {
+                    let origin = Origin::builder().resource(file(806)).start().unwrap();
+                    let place = Place::new();
+                    let wrong = spec(&origin, "/a.bin").checksum(crate::common::sha256_of(808, size));
+                    assert_eq!(fetch(place.options(), [wrong]).failure_kinds(), [ErrorKind::Digest]);
+                    origin.set_resource(file(now));
+                    let asked = origin.stats().requests;
+                    fetch(place.options(), [spec(&origin, "/a.bin")]).assert_done(1);
+                    place.assert_content("a.bin", now, size);
+                    assert!(origin.stats().requests > asked, "{name} {tag:?}");
+                }
+            }
+        }
     });
 }

@@ -112,10 +112,7 @@ impl Core {
             true => "the file on the server is another version than the one begun",
             false => "the server served no range that goes on with what has come",
         };
-        // If there are no ranges now, there will be none later: this data could never be resumed.
-        if !job.ranges.are_denied {
-            job.keep_version();
-        }
+        job.keep_version();
         job.forget_content();
         job.content.answers = 0;
         job.sources.forget();
@@ -259,6 +256,10 @@ impl Core {
 
     /// The same if a file has the name already.
     fn place_beside_existing(&mut self, now: Time, id: JobId, answered: Box<Answered>, partial: Option<Journal>) {
+        if let (Some(content), Some(job)) = (&answered.whole, self.jobs.get_mut(&id)) {
+            // Its server may not have said it.
+            job.content.total_bytes = Some(content.iter().map(|bytes| bytes.len() as u64).sum());
+        }
         let decision = self.decide_existing(id);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         match decision {

@@ -9,6 +9,7 @@ use crate::dispatch::job::{By, FinalCheck, Job, Phase, Transfer};
 use crate::job::JobId;
 use crate::message::{End, FetchKind, Head, Time};
 use crate::plan::piece::Piece;
+use crate::promise::Promise;
 use crate::source::redirect_rules;
 
 /// A single response that took longer than this is checked.
@@ -21,10 +22,12 @@ impl Core {
     pub(super) fn begin_check(&mut self, now: Time, id: JobId) -> bool {
         let believes_server = self.settings.server_digests;
         let Some(job) = self.jobs.get_mut(&id) else { return false };
-        let is_proven = job.promise(believes_server).is_some_and(|promise| promise.proves());
+        // What an earlier run fetched may have been replaced since then, whatever digest it has.
+        let is_of_now = job.content.answers > 0 || job.is_asked_for(believes_server);
+        let is_proven = is_of_now && job.promise(believes_server).is_some_and(|promise| promise.proves());
         let is_several = job.is_several();
         let is_slow = now.saturating_sub(job.started.unwrap_or(now)) > SINGLE_ANSWER_MAX;
-        let is_askable = job.content.held.etag.is_some() || job.content.held.last_modified.is_some();
+        let is_askable = job.content.held.tells_version();
         if job.content.final_check != FinalCheck::Open || is_proven || !is_askable || !(is_several || is_slow) {
             return false;
         }
@@ -44,7 +47,7 @@ impl Core {
             // A request in flight is aborted; its end says nothing any more.
             let running: Vec<_> = job.transfers.clone();
             self.drop_transfers(&running);
-            return self.close_check(now, id, FinalCheck::Current);
+            return self.close_check(now, id, FinalCheck::Unanswered);
         }
         if !job.transfers.is_empty() {
             return;
@@ -62,6 +65,7 @@ impl Core {
             return;
         }
         let closing = match end {
+            End::Checked(None) => FinalCheck::Current,
             End::Checked(Some(head)) => match self.check_says_other(now, id, &head) {
                 Some(closing) => closing,
                 None => return,
@@ -70,10 +74,10 @@ impl Core {
                 let allow_downgrade = self.settings.allow_downgrade;
                 match redirect_rules::next((&transfer.url, &transfer.host), &redirect, 1, allow_downgrade) {
                     Ok(place) => return self.follow_piece(now, id, transfer, place, 1),
-                    Err(_) => FinalCheck::Current,
+                    Err(_) => FinalCheck::Unanswered,
                 }
             }
-            _ => FinalCheck::Current,
+            _ => FinalCheck::Unanswered,
         };
         self.close_check(now, id, closing);
     }
@@ -82,10 +86,12 @@ impl Core {
     /// version that is kept beside the file.
     fn check_says_other(&mut self, now: Time, id: JobId, head: &Head) -> Option<FinalCheck> {
         let is_page = self.is_page(id, head);
-        let Some(job) = self.jobs.get_mut(&id) else { return Some(FinalCheck::Current) };
-        if is_page || !job.content.held.compare(&head.evidence).is_different() {
+        let Some(job) = self.jobs.get_mut(&id) else { return Some(FinalCheck::Unanswered) };
+        let verdict = job.content.held.compare(&head.evidence);
+        if is_page || !verdict.is_different() {
             job.tries.doubts.different = 0;
-            return Some(FinalCheck::Current);
+            let is_current = !is_page && verdict.is_same();
+            return Some(if is_current { FinalCheck::Current } else { FinalCheck::Unanswered });
         }
         job.tries.doubts.different += 1;
         if job.tries.doubts.different >= 2 {
@@ -118,5 +124,10 @@ impl Job {
     /// Whether its bytes are of several responses.
     fn is_several(&self) -> bool {
         self.content.answers > 1 || self.content.resumed_bytes > 0
+    }
+
+    /// Whether somebody asks for a digest now: the user, or the service that lists the file.
+    pub(super) fn is_asked_for(&self, believes_server: bool) -> bool {
+        matches!(self.promise(believes_server), Some(Promise::Asked(_) | Promise::Listed(..)))
     }
 }

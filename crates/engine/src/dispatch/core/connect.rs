@@ -65,7 +65,7 @@ impl Core {
             }
             return false;
         }
-        if job.content.total_bytes.is_some() && self.comes_from_many(job) {
+        if self.comes_from_many(job) {
             return self.fetch_from_many(now, id);
         }
         if job.may_learn_len() {
@@ -100,10 +100,11 @@ impl Core {
         }
     }
 
-    /// Whether several sources send pieces of a file. If nothing would show that two pieces are of different
-    /// versions, the others only stand by.
+    /// Whether several sources send pieces of a file. Before its length is known, and if nothing would show that two
+    /// pieces are of different versions, the others only stand by.
     pub(super) fn comes_from_many(&self, job: &Job) -> bool {
         job.sources.is_many()
+            && job.content.total_bytes.is_some()
             && self.settings.allowed.reads_back
             && !Self::needs_single_stream(job.tries.restarts)
             && job.demand(self.settings.server_digests).is_some()
@@ -130,14 +131,13 @@ impl Core {
         true
     }
 
-    /// Without ranges, everything is fetched again from the first byte. If the length is known, the existing
-    /// data stays until a response shows whether it is of the same version.
+    /// Without ranges, everything is fetched again from the first byte. If the length or the version is known, the
+    /// existing data stays until a response shows whether it is of the same version.
     fn begin_again_at_zero(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.phase = Phase::Ready;
         match job.content.total_bytes {
-            _ if !job.can_be_resumed() => job.forget_content(),
-            None if job.content.held.is_silent() => job.forget_content(),
+            _ if !job.is_of_use() => job.forget_content(),
             _ => job.ranges.begins_at_zero = !job.content.done.is_empty(),
         }
     }

@@ -4,10 +4,13 @@
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
+use bytes::Bytes;
+
 use super::Core;
 use crate::dispatch::job::{Answered, Closing, Comparison, ExistingVerdict, Job, Phase, Published, Transfer};
 use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::event::How;
+use crate::evidence::Evidence;
 use crate::evidence::samples::{self, GATHERED_BYTES_MAX};
 use crate::feed::Owner;
 use crate::job::JobId;
@@ -15,7 +18,7 @@ use crate::journal::Journal;
 use crate::message::{Effect, End, Existing, FeedRequest, FetchKind, Note, OpenRequest, Time, WorkRequest};
 use crate::options::Existing as Policy;
 use crate::plan::piece::Piece;
-use crate::storage::StatKind;
+use crate::storage::{Stat, StatKind};
 
 const UNPROVEN: &str = "a file of the same size has this name, and nothing shows that it is the same file";
 const NO_FILE: Advice = Advice::MoveAwayOrRename;
@@ -39,6 +42,8 @@ pub(super) enum Decision {
 enum Known {
     Same(How),
     Other(String),
+    /// It is as we left it, and the version is told to be the same by what need not change with the content.
+    Likely,
     Nothing,
 }
 
@@ -85,13 +90,12 @@ impl Core {
             Known::Other(why) => self.decide_other(job, existing, &why),
             // The user wants it fetched again, unless it is known to be the same.
             Known::Nothing if policy == Policy::Overwrite => Decision::Replace,
-            Known::Nothing if job.content.total_bytes.is_none() => {
-                self.decide_other(job, existing, "another file has this name, and the server does not tell a length")
-            }
-            Known::Nothing if job.promise(self.settings.server_digests).is_some_and(|promise| promise.proves()) => {
+            Known::Likely | Known::Nothing
+                if job.promise(self.settings.server_digests).is_some_and(|promise| promise.proves()) =>
+            {
                 Decision::Digest
             }
-            Known::Nothing => Decision::Compare,
+            Known::Likely | Known::Nothing => Decision::Compare,
         }
     }
 
@@ -103,23 +107,25 @@ impl Core {
             return Known::Other(format!("another file has this name ({has} bytes instead of {wanted})"));
         }
         let may_be_ours = |note: &&Note| job.is_of(&note.url, note.given) || job.is_kin(note.given);
+        let mut is_likely = false;
         if let Some(note) = existing.note.as_ref().filter(may_be_ours) {
             match note.file {
                 Some(noted) if !existing.has(noted) => {
                     return Known::Other("the file that has this name was changed since it was fetched".to_owned());
                 }
                 Some(_) => {
-                    // It is as we left it: weak evidence for the version is enough, unless it is of another
-                    // URL; then content decides.
-                    let verdict = note.evidence.compare(&job.content.held);
-                    let is_alike =
-                        verdict.joins() || verdict.is_same() && !note.evidence.is_elsewhere(&job.content.held);
-                    if is_alike && note.names_url() {
+                    let held = &job.content.held;
+                    let verdict = note.evidence.compare(held);
+                    if verdict.joins() && note.names_url() {
                         return Known::Same(How::ThereByValidator);
                     }
                     if verdict.is_different() {
                         return Known::Other("another version of the file has this name".to_owned());
                     }
+                    // It is as we left it. If that cannot be compared, weak evidence for the version is enough.
+                    let is_alike = verdict.is_same() && !note.evidence.is_elsewhere(held)
+                        || note.evidence.is_alike_without_length(held);
+                    is_likely = is_alike && note.names_url();
                 }
                 // An older build did not note its length and time.
                 None if note.evidence.compare(&job.content.held).is_different() => {
@@ -134,13 +140,10 @@ impl Core {
         if self.settings.trust_size && job.content.total_bytes.is_some() {
             return Known::Same(How::ThereBySize);
         }
-        let modified = stat.modified.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-        let server = job.content.held.last_modified_time().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        match server {
-            Some(time) if time.as_secs() == modified && job.content.total_bytes.is_some() => {
-                Known::Same(How::ThereByTime)
-            }
-            _ => Known::Nothing,
+        match job.has_date_of_server(stat) {
+            true => Known::Same(How::ThereByTime),
+            false if is_likely => Known::Likely,
+            false => Known::Nothing,
         }
     }
 
@@ -202,7 +205,9 @@ impl Core {
                 Effect::Open(OpenRequest::Compare { job: id, path: job.naming.path.clone(), offset: 0, content });
             return self.ask_disk(id, effect);
         }
-        let len_bytes = job.content.total_bytes.unwrap_or(0);
+        let Some(existing) = &job.existing.file else { return };
+        // Without a length, it is the file only if it has the same.
+        let len_bytes = existing.stat.len_bytes;
         let Some(probe) = job.answer.probe else { return self.existing_compared(now, id, None) };
         if len_bytes <= GATHERED_BYTES_MAX {
             if let Some(state) = self.transfers.get(&probe) {
@@ -228,15 +233,24 @@ impl Core {
         if !job.transfers.is_empty() || job.part.pending > 0 || is_waiting {
             return;
         }
-        let (lead, kind) =
-            (job.sources.lead(), FetchKind::Sample { range, expect: Arc::new(job.content.held.clone()) });
+        let len_bytes = job.existing.file.as_ref().map(|existing| existing.stat.len_bytes);
+        let expect = Evidence { total_bytes: len_bytes, ..job.content.held.clone() };
+        let (lead, kind) = (job.sources.lead(), FetchKind::Sample { range, expect: Arc::new(expect) });
         self.send(now, id, lead, kind, Piece::new(range.start, range.end));
     }
 
     /// A request for content to compare has ended.
     pub(super) fn compare_ended(&mut self, now: Time, id: JobId, transfer: &Transfer, end: End) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
+        let len_bytes = job.existing.file.as_ref().map(|existing| existing.stat.len_bytes);
         match end {
+            End::Gathered(content) if transfer.is_probe && len_bytes != Some(len_of(&content)) => {
+                self.existing_compared(now, id, Some(false));
+            }
+            // Nobody knows how long the server's file is.
+            End::Gathered(_) if !transfer.is_probe && !transfer.tells_total() && job.content.total_bytes.is_none() => {
+                self.without_samples(now, id);
+            }
             End::Gathered(content) => {
                 let effect = Effect::Open(OpenRequest::Compare {
                     job: id,
@@ -283,7 +297,10 @@ impl Core {
     fn trusts_note(&self, id: JobId, existing: &Existing) -> bool {
         let job = &self.jobs[&id];
         let is_owned = matches!(job.existing.verdict, ExistingVerdict::Owned(_));
-        !is_owned && job.existing_said(self.settings.existing) != Policy::Overwrite && job.is_as_it_was_left(existing)
+        let is_likely = || matches!(self.known_of(job, existing), Known::Likely);
+        !is_owned
+            && job.existing_said(self.settings.existing) != Policy::Overwrite
+            && (job.is_as_it_was_left(existing) || is_likely())
     }
 
     pub(super) fn compared(&mut self, now: Time, id: JobId, result: Result<bool>) {
@@ -362,15 +379,31 @@ impl Job {
         }
     }
 
-    /// Whether the note says that the file came from this URL and has not changed since, and the server has
-    /// never reported a version that could contradict it. For other URLs a note holds too little: files may
+    /// Whether a program gave the file the date that the server tells, which is a whole second and has settled. The
+    /// time at which a file was written is one by chance only.
+    fn has_date_of_server(&self, stat: &Stat) -> bool {
+        let held = &self.content.held;
+        let modified = stat.modified.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let was_given = stat.rounds_times || modified.subsec_nanos() == 0;
+        let server = held.last_modified_time().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let is_equal = server.is_some_and(|server| server.as_secs() == modified.as_secs());
+        is_equal && was_given && held.has_settled_date() && self.content.total_bytes.is_some()
+    }
+
+    /// Whether the note says that the file came from this URL and has not changed since, and the server tells
+    /// its length and has never reported a version that could contradict it. For other URLs a note holds too little: files may
     /// differ by their queries alone.
     fn is_as_it_was_left(&self, existing: &Existing) -> bool {
         existing.is_as_noted()
+            && self.content.total_bytes.is_some()
             && existing.note.as_ref().is_some_and(|note| {
                 let is_same_url = note.is_whole_url && note.url == self.spec.url.as_str();
                 let is_silent = note.evidence.is_silent() && self.content.held.is_silent();
                 is_same_url && is_silent && !note.evidence.compare(&self.content.held).is_different()
             })
     }
+}
+
+fn len_of(content: &[Bytes]) -> u64 {
+    content.iter().map(|bytes| bytes.len() as u64).sum()
 }

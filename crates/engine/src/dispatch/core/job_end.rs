@@ -111,14 +111,20 @@ impl Core {
             job.phase = Phase::Closing(Closing::Complete);
             return;
         }
-        if job.content.was_wrong && job.promise(self.settings.server_digests).is_none() {
-            // It once had a wrong digest, and there is none to check now.
+        let believes_server = self.settings.server_digests;
+        // It once had a wrong digest: only one that is asked for now, or that the server's present version has, says
+        // that it is right.
+        let is_doubted = job.content.was_wrong && !job.is_asked_for(believes_server);
+        if is_doubted && job.promise(believes_server).is_none() {
             return self.begin_after_wrong(now, id);
         }
         if self.begin_check(now, id) {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
+        if is_doubted && job.content.final_check != FinalCheck::Current {
+            return self.begin_after_wrong(now, id);
+        }
         let Some(len_bytes) = job.content.total_bytes else { return };
         match job.promise(self.settings.server_digests) {
             Some(promise) => {

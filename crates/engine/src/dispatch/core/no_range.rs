@@ -3,7 +3,7 @@
 use super::Core;
 use super::connect::RANGE_TRIES;
 use crate::backoff;
-use crate::dispatch::job::{Failures, Phase, Segmented, Transfer};
+use crate::dispatch::job::{Failures, Job, Phase, Segmented, Transfer};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::job::JobId;
@@ -16,8 +16,7 @@ impl Core {
             return self.page_came(now, id, transfer, head);
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let is_encoded = head.evidence.is_encoded_on_the_way();
-        job.ranges.are_denied |= head.refuses_ranges || is_encoded;
+        job.ranges.are_denied |= head.refuses_ranges || job.is_encoded_by(head);
         let verdict = job.content.held.compare(&head.evidence);
         let has_other_end = head.shape == Shape::NoSuchRange
             && head.total_bytes.is_some()
@@ -50,7 +49,7 @@ impl Core {
     /// The response to a range was a range, but not this one.
     pub(super) fn wrong_range(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head, error: Error) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.ranges.are_denied |= head.evidence.is_encoded_on_the_way();
+        job.ranges.are_denied |= job.is_encoded_by(head);
         if !head.tells_length && !std::mem::replace(&mut job.ranges.needs_overlap, true) {
             // It is requested again in a way that shows whether it is the right one.
             if job.ranges.segmented == Segmented::Trying {
@@ -125,6 +124,14 @@ impl Core {
         job.tries.failures.insert(0, Failures { attempts: retries, retry_at: Time::ZERO });
         self.tell_refused(id);
         true
+    }
+}
+
+impl Job {
+    /// Whether bytes are encoded anew for each response. One encoded response where plain bytes have come is of a
+    /// confused server, and the next may be plain.
+    fn is_encoded_by(&self, head: &Head) -> bool {
+        self.content.held.content_encoding.is_some() && head.evidence.is_encoded_on_the_way()
     }
 }
 

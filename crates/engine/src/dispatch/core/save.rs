@@ -97,9 +97,14 @@ impl Job {
         Journal { identity: self.identity(), replaces_old: self.old.is_there, ..Journal::of_nothing() }
     }
 
-    /// Whether a part of it is of use: without a length, only if something is known of its version.
+    /// Whether a part of it can be saved for later.
     pub(super) fn can_be_resumed(&self) -> bool {
-        self.content.total_bytes.is_some() && !self.content.held.is_encoded_on_the_way()
-            || !self.content.held.is_silent() && !self.ranges.are_denied && !self.sources.is_many()
+        self.is_of_use() && (self.content.total_bytes.is_some() || !self.ranges.are_denied)
+    }
+
+    /// Whether a part of it is of use: without a length, only if something is known of its version.
+    pub(super) fn is_of_use(&self) -> bool {
+        let is_known = self.content.total_bytes.is_some() || !self.version().1.is_silent();
+        is_known && !self.content.held.is_encoded_on_the_way()
     }
 }

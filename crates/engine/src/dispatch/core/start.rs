@@ -266,6 +266,11 @@ impl Core {
             }
             Err(_) => return self.closed(now, id),
         };
+        if !self.settings.server_digests
+            && let Some(journal) = &mut prepared.partial
+        {
+            journal.believe_no_server();
+        }
         if matches!(job.phase, Phase::Preparing(_)) && self.leaves_to_other_entry(now, id, &mut prepared) {
             return;
         }

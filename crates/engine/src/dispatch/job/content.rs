@@ -41,8 +41,10 @@ pub(crate) enum FinalCheck {
     /// Not known yet.
     #[default]
     Open,
-    /// The server has it, or nobody says otherwise.
+    /// The server has it.
     Current,
+    /// Nobody says otherwise.
+    Unanswered,
     /// The server has another one now.
     Changed,
 }
@@ -59,7 +61,6 @@ impl Content {
             fetched_bytes: self.fetched_bytes,
             came_in_part: self.came_in_part,
             part_answers: self.part_answers,
-            was_wrong: self.was_wrong,
             ..Self::default()
         };
     }

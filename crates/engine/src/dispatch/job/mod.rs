@@ -182,7 +182,6 @@ impl Job {
             && !self.content.done.is_empty()
             && (!self.content.held.is_silent() || self.content.came_in_part)
             && self.ranges.segmented != Segmented::Refused
-            && !self.sources.is_many()
     }
 
     pub(crate) fn new(id: JobId, entry: Option<EntryId>, spec: JobSpec, origin: Origin, adapt: Adapt) -> Self {
@@ -255,7 +254,7 @@ impl Job {
 
     /// The version of the existing data, and its URL: with several sources, those of the first source that
     /// reported a version.
-    fn version(&self) -> (&Url, &Evidence) {
+    pub(crate) fn version(&self) -> (&Url, &Evidence) {
         self.sources.first_known().unwrap_or((&self.spec.url, &self.content.held))
     }
 

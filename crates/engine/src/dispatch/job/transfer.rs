@@ -89,6 +89,11 @@ impl Transfer {
         self.rate.bps().or((bytes > 0).then_some(bytes as f64 / seconds))
     }
 
+    /// Whether its response told the length of the whole file.
+    pub(crate) fn tells_total(&self) -> bool {
+        self.head.as_ref().is_some_and(|head| head.total_bytes.is_some())
+    }
+
     /// The range to reserve now, so that there is space for this many bytes ahead of its position.
     pub(crate) fn take_unreserved(&mut self, ahead_bytes: u64) -> Option<ByteRange> {
         let (position, end) = (self.piece.position(), self.piece.end());
