@@ -20,7 +20,6 @@
 #![forbid(unsafe_code)]
 
 mod body;
-mod cloud;
 mod conditions;
 mod conn;
 mod content;
@@ -29,7 +28,6 @@ mod effects;
 mod entry;
 mod fault;
 mod gate;
-mod graph;
 mod header;
 mod hostile;
 mod pace;
@@ -53,16 +51,18 @@ mod tls;
 mod version;
 mod worker;
 
-pub use cloud::{Cloud, CloudBuilder, CloudStats};
 pub use content::{byte_at, check_file, fill, first_difference};
 pub use fault::{Above, BadChunk, Fault, RangeLie, StreamEnd, Validators};
-pub use graph::{Graph, GraphBuilder, GraphStats};
 pub use hostile::{hostile_dispositions, range_forms};
 pub use page::{Page, PageBy};
 pub use resource::{ETag, Length, Ranges, Resource};
 pub use rule::Rule;
 pub use scope::Scope;
 pub use server::{Origin, OriginBuilder};
+pub use service::{
+    Access, Cloud, CloudBuilder, CloudStats, Graph, GraphBuilder, GraphStats, Nextcloud, NextcloudBuilder,
+    NextcloudStats, Sites, SitesBuilder, SitesStats,
+};
 pub use stats::{PathStats, RequestLog, Stats};
 pub use switch::Switch;
 pub use tls::Certificate;

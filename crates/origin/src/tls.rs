@@ -36,6 +36,15 @@ pub(crate) struct Identity {
 impl Identity {
     /// Creates an authority and a certificate. Offers `protocols` in this order.
     pub(crate) fn generate(protocols: &[&[u8]], certificate: Certificate) -> io::Result<Self> {
+        let names: &[&str] = match certificate {
+            Certificate::WrongHost => &["elsewhere.invalid"],
+            _ => &["localhost", "127.0.0.1", "::1"],
+        };
+        Self::generate_for(names, protocols, certificate)
+    }
+
+    /// The same for these names.
+    pub(crate) fn generate_for(names: &[&str], protocols: &[&[u8]], certificate: Certificate) -> io::Result<Self> {
         let ca_key = KeyPair::generate().map_err(io::Error::other)?;
         let mut ca = CertificateParams::new(Vec::<String>::new()).map_err(io::Error::other)?;
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -45,7 +54,7 @@ impl Identity {
         let issuer = Issuer::new(ca, ca_key);
 
         let key = KeyPair::generate().map_err(io::Error::other)?;
-        let leaf = leaf(certificate)?;
+        let leaf = leaf(names, certificate)?;
         let signed = match certificate {
             Certificate::SelfSigned => leaf.self_signed(&key),
             _ => leaf.signed_by(&key, &issuer),
@@ -65,11 +74,7 @@ impl Identity {
 }
 
 /// The parameters of the server's certificate.
-fn leaf(certificate: Certificate) -> io::Result<CertificateParams> {
-    let names: &[&str] = match certificate {
-        Certificate::WrongHost => &["elsewhere.invalid"],
-        _ => &["localhost", "127.0.0.1", "::1"],
-    };
+fn leaf(names: &[&str], certificate: Certificate) -> io::Result<CertificateParams> {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut leaf = CertificateParams::new(names).map_err(io::Error::other)?;
     leaf.use_authority_key_identifier_extension = true;

@@ -5,6 +5,9 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use bytes::Bytes;
+use html5gum::{DefaultEmitter, Token, Tokenizer};
+
+use crate::secret;
 
 /// Extensions of files that are, or may be, HTML pages.
 const PAGE_EXTENSIONS: [&str; 29] = [
@@ -105,6 +108,9 @@ const BEGINNINGS: [&[u8]; 16] = [
 ];
 /// How many bytes of a body decide whether it is a page.
 pub(crate) const SNIFF_BYTES: usize = 1024;
+/// How much of a page is read for its title.
+const TITLE_WITHIN_BYTES: usize = 16 << 10;
+const TITLE_CHARS_MAX: usize = 80;
 
 /// Whether one of the media types is that of a page.
 pub(crate) fn is_html_type(content_type: &str) -> bool {
@@ -123,6 +129,27 @@ pub(crate) fn beginning(chunks: &[Bytes]) -> Cow<'_, [u8]> {
         }
         _ => Cow::Owned(chunks.iter().flatten().copied().take(SNIFF_BYTES).collect()),
     }
+}
+
+/// The title of a page, if it is in what has come of it: one line, without control characters.
+pub(crate) fn title(chunks: &[Bytes]) -> Option<Box<str>> {
+    let bytes: Vec<u8> = chunks.iter().flatten().copied().take(TITLE_WITHIN_BYTES).collect();
+    let text = String::from_utf8_lossy(&without_wide(&bytes)).into_owned();
+    let mut emitter = DefaultEmitter::default();
+    emitter.naively_switch_states(true);
+    let mut is_inside = false;
+    let mut title = String::new();
+    for token in Tokenizer::new_with_emitter(&*text, emitter).flatten() {
+        match token {
+            Token::StartTag(tag) if &*tag.name == b"title" => is_inside = true,
+            Token::EndTag(tag) if &*tag.name == b"title" => break,
+            Token::String(part) if is_inside => title += &String::from_utf8_lossy(&part),
+            _ => {}
+        }
+    }
+    let words: Vec<_> = title.split_whitespace().collect();
+    let line: String = words.join(" ").chars().take(TITLE_CHARS_MAX).collect();
+    (!line.is_empty()).then(|| secret::shown_text(&line).into())
 }
 
 /// Whether these first bytes are those of a page (based on the WHATWG's MIME sniffing, section 7.1).
@@ -222,6 +249,23 @@ pub(crate) fn names_no_page(name: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_title_of_a_page_is_one_line() {
+        for (page, said) in [
+            (
+                &b"<!doctype html><html><head><meta x><title>\n Quota &amp;\n exceeded </title>"[..],
+                Some("Quota & exceeded"),
+            ),
+            (b"<script>'<title>no</title>'</script><TITLE lang=en>Sign in", Some("Sign in")),
+            (b"<title>\x1b[31mred</title>", Some("\\u{1b}[31mred")),
+            (b"<title></title>", None),
+            (b"<p>no title</p>", None),
+            (b"<title>see https://h/a?sig=0123456789abcdef</title>", Some("see https://h/a?…")),
+        ] {
+            assert_eq!(title(&[Bytes::from_static(page)]).as_deref(), said);
+        }
+    }
 
     #[test]
     fn pages_are_told_by_how_they_begin() {

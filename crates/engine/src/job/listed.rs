@@ -20,14 +20,15 @@ pub struct Listed {
     /// Whether the service sends this file otherwise than it lists it, so that another digest is no damage.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub may_differ: bool,
-    /// What it means if a page comes: the service sends none for its files.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub page_means: Option<String>,
+    /// Signs of pages that come instead of the file, in their titles or URLs, and what each means. An empty sign is in
+    /// each page; without any, a page may be the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub page_means: Vec<(String, String)>,
 }
 
 impl Listed {
     /// A file of this service, of which nothing else is known.
     pub fn new(by: impl Into<String>) -> Self {
-        Self { by: by.into(), checksum: None, version: None, may_differ: false, page_means: None }
+        Self { by: by.into(), checksum: None, version: None, may_differ: false, page_means: Vec::new() }
     }
 }

@@ -182,6 +182,8 @@ pub(crate) struct Head {
     pub(crate) is_page: bool,
     /// Its first bytes are those of a page, or text whose type says that it is one.
     pub(crate) may_be_page: bool,
+    /// The title of the page, if it is one.
+    pub(crate) page_title: Option<Box<str>>,
     /// It is a message in JSON or XML, by its type and its first bytes.
     pub(crate) is_message: bool,
     /// Oddities that change nothing, in words.

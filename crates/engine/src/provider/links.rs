@@ -9,6 +9,20 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::job::Located;
 use crate::secret;
 
+/// What pages of Dropbox mean.
+const DROPBOX_PAGES: &[(&str, &str)] = &[
+    ("/sm/password", "the link wants a password, which Towline cannot give"),
+    ("/login", "the file is shared only with people who sign in"),
+    ("", "the link has expired, wants a sign-in, or was used too often today"),
+];
+/// What pages of Google Drive mean.
+const DRIVE_PAGES: &[(&str, &str)] = &[
+    ("://accounts.google.com/", "the file is not shared with everybody"),
+    ("uota exceeded", "too many people have fetched the file lately; Google lets more have it within a day"),
+    ("irus scan warning", "Google asks a question that Towline cannot answer"),
+    ("", "the file is not shared with everybody, or too many people have fetched it today"),
+];
+
 /// Share links of Dropbox. A folder comes as one zip archive, which the service makes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Dropbox;
@@ -42,8 +56,7 @@ impl Provider for Dropbox {
     }
 
     fn list<'a>(&'a self, link: &Url, _web: &'a Web) -> Result<Entries<'a>> {
-        let means = "the link has expired, wants a sign-in, or was used too often today";
-        one(Self::direct(link), link, means)
+        one(Self::direct(link), link, DROPBOX_PAGES)
     }
 
     fn locate(&self, entry: &Url, _web: &Web) -> Result<Located> {
@@ -96,7 +109,7 @@ impl Provider for GoogleDrive {
             let text = "folders of Google Drive cannot be listed; give the links of their files";
             return Err(Error::new(ErrorKind::Usage, text).with_url(secret::shown_url(link)));
         }
-        one(Self::direct(link), link, "it is not shared with everybody, or too many people have fetched it today")
+        one(Self::direct(link), link, DRIVE_PAGES)
     }
 
     fn locate(&self, entry: &Url, _web: &Web) -> Result<Located> {
@@ -109,11 +122,11 @@ fn is_folder(url: &Url) -> bool {
 }
 
 /// One file, which its server names.
-fn one<'a>(direct: Option<Url>, link: &Url, means: &'static str) -> Result<Entries<'a>> {
+fn one<'a>(direct: Option<Url>, link: &Url, pages: &'static [(&'static str, &'static str)]) -> Result<Entries<'a>> {
     let direct = direct
         .ok_or_else(|| Error::new(ErrorKind::Usage, "this is no link to a file").with_url(secret::shown_url(link)))?;
     let mut entry = Entry::new(direct, "");
-    entry.page_means = Some(means);
+    entry.page_means = pages;
     Ok(Box::new(std::iter::once(Ok(entry))))
 }
 

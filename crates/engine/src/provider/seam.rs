@@ -56,8 +56,9 @@ pub struct Entry {
     pub modified: Option<String>,
     /// Whether the service may send it otherwise than it reports it, so that another digest is no damage.
     pub may_differ: bool,
-    /// What it means if a page comes in its place, where the service sends none for its files: a text for people.
-    pub page_means: Option<&'static str>,
+    /// What pages mean that come in its place, for people: the first of these whose sign is in the page's title or its
+    /// URL; an empty sign is in each. Empty if a page may be the file.
+    pub page_means: &'static [(&'static str, &'static str)],
 }
 
 impl Entry {
@@ -72,7 +73,7 @@ impl Entry {
             version: None,
             modified: None,
             may_differ: false,
-            page_means: None,
+            page_means: &[],
         }
     }
 
@@ -91,7 +92,8 @@ impl Entry {
         let path = self.safe_path();
         let mut listed = Listed::new(by);
         (listed.checksum, listed.version, listed.may_differ) = (self.checksum, self.version, self.may_differ);
-        listed.page_means = self.page_means.map(ToOwned::to_owned);
+        let owned = |(sign, means): &(&str, &str)| ((*sign).to_owned(), (*means).to_owned());
+        listed.page_means = self.page_means.iter().map(owned).collect();
         let mut spec = JobSpec::new(self.url);
         spec.output = (!path.as_os_str().is_empty()).then_some(path);
         spec.listed = Some(Box::new(listed));

@@ -405,21 +405,16 @@ impl Core {
     /// A page came instead of the file. Existing data stays, and the file is requested again; without any,
     /// the job fails at once.
     fn page_instead(&mut self, now: Time, id: JobId, transfer: TransferId, head: &Head) {
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        let error = page_error(job, head);
-        let holds = job.is_worth_keeping() || job.part.journal.is_some();
         self.drop_transfers(&[transfer]);
         let Some(state) = self.transfers.get(&transfer).cloned() else { return };
-        if let Some(job) = self.jobs.get_mut(&id) {
-            job.phase = Phase::Ready;
-            job.answer.probe = None;
-        }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let holds = job.is_worth_keeping() || job.part.journal.is_some();
+        job.phase = Phase::Ready;
+        job.answer.probe = None;
+        let error = page_error(job, &state.url, head).with_url(crate::secret::shown_url(&state.url));
         match holds {
             true => self.page_came(now, id, &state, head),
-            false => {
-                let error = error.with_url(crate::secret::shown_url(&state.url));
-                self.give_up(now, id, error);
-            }
+            false => self.give_up(now, id, error),
         }
     }
 

@@ -6,6 +6,8 @@
 
 use std::path::{Path, PathBuf};
 
+use url::Url;
+
 use super::Core;
 use super::connect::RANGE_TRIES;
 use crate::dispatch::identity::Link;
@@ -199,7 +201,8 @@ impl Core {
     pub(super) fn page_came(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.tries.doubts.unknown += u32::from(job.tries.doubts.is_another_moment(now));
-        let error = page_error(job, head).with_advice(KEPT_PAGE).with_url(secret::shown_url(&transfer.url));
+        let error =
+            page_error(job, &transfer.url, head).with_advice(KEPT_PAGE).with_url(secret::shown_url(&transfer.url));
         match job.tries.doubts.unknown >= UNKNOWN_MAX {
             true => {
                 let attempts = job.tries.doubts.unknown;
@@ -221,7 +224,8 @@ impl Core {
             Shape::NoSuchRange if head.total_bytes.is_some() => false,
             _ => head.evidence.is_html && !job.content.held.is_html,
         };
-        let is_no_page = job.page_means().is_some() || names(job, head, page::names_no_page);
+        // What a service sends under a name is a file of its user.
+        let is_no_page = job.is_never_page() && head.file_name.is_none() || names(job, head, page::names_no_page);
         let is_page = is_html && is_no_page;
         // Under the name of an archive, whatever looks like a page is one.
         let is_no_archive = head.may_be_page && names(job, head, page::names_binary);
@@ -266,16 +270,19 @@ fn is_called(job: &Job, head: &Head, says: fn(&Path) -> bool) -> bool {
 }
 
 /// The error for what came instead of the file.
-pub(super) fn page_error(job: &Job, head: &Head) -> Error {
+pub(super) fn page_error(job: &Job, url: &Url, head: &Head) -> Error {
     let length = |bytes: Option<u64>| bytes.map_or("unknown length".to_owned(), size::bytes);
     let what = if head.is_message { "a JSON or XML message" } else { "an HTML page" };
-    let sent = format!("the server sent {what} ({}) instead of", length(head.total_bytes));
-    let text = match job.content.done.is_empty() {
-        true if head.evidence.is_html && job.page_means().is_some() => {
-            format!("{sent} the file: {}", job.page_means().unwrap_or_default())
-        }
+    let title = head.page_title.as_ref().map_or_else(String::new, |title| format!("\"{title}\", "));
+    let sent = format!("the server sent {what} ({title}{}) instead of", length(head.total_bytes));
+    let mut text = match job.content.done.is_empty() {
         true => format!("{sent} the file"),
         false => format!("{sent} the file of {} that was begun", length(job.content.total_bytes)),
     };
+    if head.evidence.is_html
+        && let Some(means) = job.page_means(head.page_title.as_deref(), url)
+    {
+        text = format!("{text}: {means}");
+    }
     Error::new(ErrorKind::Page, text)
 }

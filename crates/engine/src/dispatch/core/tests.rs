@@ -140,6 +140,7 @@ fn head(total: u64) -> Box<Head> {
         file_name: None,
         is_page: false,
         may_be_page: false,
+        page_title: None,
         is_message: false,
         remarks: Vec::new(),
     })

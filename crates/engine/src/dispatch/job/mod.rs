@@ -283,9 +283,16 @@ impl Job {
         (self.entry.is_none() || is_large).then(note)
     }
 
-    /// What a page means that its service sends in its place.
-    pub(crate) fn page_means(&self) -> Option<&str> {
-        self.spec.listed.as_ref()?.page_means.as_deref()
+    /// What a page with this title and URL means instead of the file.
+    pub(crate) fn page_means(&self, title: Option<&str>, url: &Url) -> Option<&str> {
+        let has = |sign: &str| url.as_str().contains(sign) || title.is_some_and(|title| title.contains(sign));
+        let known = self.spec.listed.as_ref()?.page_means.iter().find(|(sign, _)| has(sign));
+        known.map(|(_, means)| means.as_str())
+    }
+
+    /// Whether its service sends no pages as files.
+    pub(crate) fn is_never_page(&self) -> bool {
+        self.spec.listed.as_ref().is_some_and(|listed| !listed.page_means.is_empty())
     }
 
     /// The digest that its service lists.

@@ -37,6 +37,9 @@ const ACCOUNT: &str = "onedrive";
 const FRESH: Duration = Duration::from_secs(300);
 /// Links of this many entries are remembered.
 const LINKS_MAX: usize = 4096;
+/// What a page means that comes for a direct link.
+const DIRECT_PAGES: &[(&str, &str)] =
+    &[("", "the file is not shared with everybody; `towline login onedrive` signs in")];
 /// Each cloud has its own API and its own place to sign in.
 const CLOUDS: [(&str, &str); 4] = [
     ("https://graph.microsoft.com/", "https://login.microsoftonline.com/"),
@@ -188,7 +191,9 @@ impl Provider for OneDrive {
             && let Some(direct) = link::direct(link)
         {
             // A business link to one file may be for everybody; a page to sign in is told apart from the file.
-            return Ok(Box::new(std::iter::once(Ok(Entry::new(direct, "")))));
+            let mut entry = Entry::new(direct, "");
+            entry.page_means = DIRECT_PAGES;
+            return Ok(Box::new(std::iter::once(Ok(entry))));
         }
         let root = self.root(link, web)?;
         Ok(Box::new(Walk::new(self, web, root)))

@@ -137,6 +137,7 @@ impl Answer {
                 .and_then(|value| disposition::file_name(value.as_bytes())),
             is_page: false,
             may_be_page: false,
+            page_title: None,
             is_message: false,
             remarks: digests.odd,
         });

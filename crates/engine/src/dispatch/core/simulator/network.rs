@@ -358,6 +358,7 @@ impl Surroundings<'_> {
             file_name: file.given_name.clone(),
             is_page: false,
             may_be_page: false,
+            page_title: None,
             is_message: false,
             remarks: Vec::new(),
         })

@@ -1,29 +1,22 @@
 //! A mock cloud storage service: a folder listed in pages, and files whose download links come from an
-//! API, need a ticket and expire. For tests of providers. Each connection has its own thread.
+//! API, need a ticket and expire. For tests of providers.
 //!
 //! `GET /folder?page=N` returns `{"entries": [{"id", "path", "bytes"}], "next": N + 1 or null}`.
 //! `GET /entry/ID/link` returns `{"url", "ticket", "expires_seconds"}`. The URL serves the bytes, with
 //! ranges, to requests that send the ticket in `X-Ticket`.
 
 use std::collections::HashMap;
-use std::io::{self, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
-use crate::content::fill;
-use crate::service::{Request, answer, parse_range, read_request};
-
-const BUFFER_BYTES: usize = 16 << 10;
+use super::Serving;
+use super::talk::{JSON, Request, Sent, Talk};
 
 /// A running mock service. Dropping it stops it.
 #[derive(Debug)]
 pub struct Cloud {
-    addr: SocketAddr,
+    serving: Serving,
     shared: Arc<Shared>,
-    accepting: Option<JoinHandle<()>>,
 }
 
 /// Scripts a [`Cloud`]. Made by [`Cloud::builder`].
@@ -57,7 +50,6 @@ pub struct CloudStats {
 struct Shared {
     script: CloudBuilder,
     state: Mutex<State>,
-    is_stopped: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -83,28 +75,17 @@ impl Cloud {
 
     /// The link to the folder.
     pub fn folder(&self) -> String {
-        format!("http://{}/folder", self.addr)
+        format!("http://{}/folder", self.serving.addr)
     }
 
     /// The base URL of the API.
     pub fn base(&self) -> String {
-        format!("http://{}/", self.addr)
+        format!("http://{}/", self.serving.addr)
     }
 
     /// The current counters.
     pub fn stats(&self) -> CloudStats {
         self.shared.state().stats
-    }
-}
-
-impl Drop for Cloud {
-    fn drop(&mut self) {
-        self.shared.is_stopped.store(true, Ordering::Release);
-        // Wakes the accepting thread.
-        let _ = TcpStream::connect(self.addr);
-        if let Some(accepting) = self.accepting.take() {
-            let _ = accepting.join();
-        }
     }
 }
 
@@ -156,21 +137,10 @@ impl CloudBuilder {
     /// # Errors
     /// If no port is available.
     pub fn start(self) -> io::Result<Cloud> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let addr = listener.local_addr()?;
-        let shared = Arc::new(Shared { script: self, state: Mutex::default(), is_stopped: AtomicBool::new(false) });
-        let serving = Arc::clone(&shared);
-        let accepting = thread::spawn(move || {
-            for stream in listener.incoming() {
-                if serving.is_stopped.load(Ordering::Acquire) {
-                    break;
-                }
-                let (Ok(stream), serving) = (stream, Arc::clone(&serving)) else { continue };
-                // An error means that the client has gone.
-                thread::spawn(move || drop(serving.serve(&stream, addr)));
-            }
-        });
-        Ok(Cloud { addr, shared, accepting: Some(accepting) })
+        let shared = Arc::new(Shared { script: self, state: Mutex::default() });
+        let answering = Arc::clone(&shared);
+        let serving = Serving::start(None, move |talk, request| answering.answer(talk, request))?;
+        Ok(Cloud { serving, shared })
     }
 }
 
@@ -179,21 +149,16 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn serve(&self, stream: &TcpStream, addr: SocketAddr) -> io::Result<()> {
-        let mut reader = BufReader::new(stream);
-        while let Some(request) = read_request(&mut reader)? {
-            let segments: Vec<&str> = request.path.split('/').filter(|segment| !segment.is_empty()).collect();
-            match segments[..] {
-                ["folder"] => self.folder(stream, &request)?,
-                ["entry", id, "link"] => self.link(stream, addr, id)?,
-                ["bytes", id] => self.bytes(stream, &request, id)?,
-                _ => answer(stream, "404 Not Found", "", b"{}")?,
-            }
+    fn answer(&self, talk: &mut Talk, request: &Request) -> io::Result<()> {
+        match request.segments()[..] {
+            ["folder"] => self.folder(talk, request),
+            ["entry", id, "link"] => self.link(talk, id),
+            ["bytes", id] => self.bytes(talk, request, id),
+            _ => talk.answer("404 Not Found", "", b"{}"),
         }
-        Ok(())
     }
 
-    fn is_busy(&self, stream: &TcpStream) -> io::Result<bool> {
+    fn is_busy(&self, talk: &mut Talk) -> io::Result<bool> {
         let is_busy = {
             let mut state = self.state();
             let is_busy = state.stats.busy < self.script.busy;
@@ -201,17 +166,17 @@ impl Shared {
             is_busy
         };
         if is_busy {
-            answer(stream, "429 Too Many Requests", "Retry-After: 0\r\n", b"{}")?;
+            talk.answer("429 Too Many Requests", "Retry-After: 0\r\n", b"{}")?;
         }
         Ok(is_busy)
     }
 
-    fn folder(&self, stream: &TcpStream, request: &Request) -> io::Result<()> {
-        if self.is_busy(stream)? {
+    fn folder(&self, talk: &mut Talk, request: &Request) -> io::Result<()> {
+        if self.is_busy(talk)? {
             return Ok(());
         }
         self.state().stats.pages += 1;
-        let page: usize = request.query.strip_prefix("page=").and_then(|page| page.parse().ok()).unwrap_or(0);
+        let page: usize = request.parameter("page").and_then(|page| page.parse().ok()).unwrap_or(0);
         let first = page * self.script.page_len;
         let entries = self.script.files.iter().enumerate().skip(first).take(self.script.page_len);
         let entries: Vec<String> =
@@ -219,11 +184,11 @@ impl Shared {
         let is_last = first + self.script.page_len >= self.script.files.len();
         let next = if is_last { "null".to_owned() } else { (page + 1).to_string() };
         let body = format!(r#"{{"entries":[{}],"next":{next}}}"#, entries.join(","));
-        answer(stream, "200 OK", "Content-Type: application/json\r\n", body.as_bytes())
+        talk.answer("200 OK", JSON, body.as_bytes())
     }
 
-    fn link(&self, stream: &TcpStream, addr: SocketAddr, id: &str) -> io::Result<()> {
-        if self.is_busy(stream)? {
+    fn link(&self, talk: &mut Talk, id: &str) -> io::Result<()> {
+        if self.is_busy(talk)? {
             return Ok(());
         }
         let number = {
@@ -234,14 +199,15 @@ impl Shared {
             number
         };
         let expires = self.script.expires_seconds.map_or("null".to_owned(), |seconds| seconds.to_string());
+        let addr = talk.addr;
         let body = format!(
             r#"{{"url":"http://{addr}/bytes/{id}?sig={number}","ticket":"t{number}","expires_seconds":{expires}}}"#
         );
-        answer(stream, "200 OK", "Content-Type: application/json\r\n", body.as_bytes())
+        talk.answer("200 OK", JSON, body.as_bytes())
     }
 
-    fn bytes(&self, stream: &TcpStream, request: &Request, id: &str) -> io::Result<()> {
-        let number: u32 = request.query.strip_prefix("sig=").and_then(|number| number.parse().ok()).unwrap_or(0);
+    fn bytes(&self, talk: &mut Talk, request: &Request, id: &str) -> io::Result<()> {
+        let number: u32 = request.parameter("sig").and_then(|number| number.parse().ok()).unwrap_or(0);
         let has_ticket = request.headers.get("x-ticket") == Some(&format!("t{number}"));
         let is_good = {
             let mut state = self.state();
@@ -251,34 +217,12 @@ impl Shared {
             is_good
         };
         if !is_good {
-            return answer(stream, &format!("{} No", self.script.refusal), "", b"");
+            return talk.answer(&format!("{} No", self.script.refusal), "", b"");
         }
         let file = id.parse().ok().and_then(|id: usize| self.script.files.get(id));
-        let Some((_, seed, size)) = file else { return answer(stream, "404 Not Found", "", b"") };
-        let range = request.headers.get("range").and_then(|range| parse_range(range, *size));
-        let (start, end) = range.unwrap_or((0, *size));
-        let (status, field) = match range {
-            Some(_) => ("206 Partial Content", format!("Content-Range: bytes {start}-{}/{size}\r\n", end - 1)),
-            None => ("200 OK", String::new()),
-        };
-        let head = format!(
-            "HTTP/1.1 {status}\r\n{field}ETag: \"seed-{seed}\"\r\nAccept-Ranges: bytes\r\nContent-Length: {}\r\n\r\n",
-            end - start
-        );
-        let mut stream = stream;
-        stream.write_all(head.as_bytes())?;
-        let mut buffer = vec![0; BUFFER_BYTES];
-        let mut at = start;
-        while at < end && !self.is_stopped.load(Ordering::Acquire) {
-            let count = (end - at).min(BUFFER_BYTES as u64) as usize;
-            fill(*seed, at, &mut buffer[..count]);
-            stream.write_all(&buffer[..count])?;
-            at += count as u64;
-            self.state().stats.sent_bytes += count as u64;
-            if let Some(bps) = self.script.rate_bps {
-                thread::sleep(Duration::from_secs_f64(count as f64 / bps as f64));
-            }
-        }
-        Ok(())
+        let Some(&(_, seed, size)) = file else { return talk.answer("404 Not Found", "", b"") };
+        let fields = format!("ETag: \"seed-{seed}\"\r\n");
+        let sent = Sent { seed, size, fields: &fields, rate_bps: self.script.rate_bps, cut_bytes: None };
+        talk.send(request, &sent, |count| self.state().stats.sent_bytes += count)
     }
 }

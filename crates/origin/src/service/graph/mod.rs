@@ -1,0 +1,294 @@
+//! A look-alike of Microsoft Graph, as far as OneDrive uses it: share links, folders in pages, download links that
+//! expire, sign-in by code, tokens that expire, and throttling. For tests of its provider.
+//!
+//! After Microsoft's public documentation of the resources `driveItem`, `shares`, and the OAuth 2.0 device grant.
+
+mod api;
+mod quick_xor;
+mod sign_in;
+mod tree;
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::Serving;
+use super::talk::{JSON, Request, Sent, Talk};
+
+/// A running look-alike. Dropping it stops it.
+#[derive(Debug)]
+pub struct Graph {
+    serving: Serving,
+    shared: Arc<Shared>,
+}
+
+/// Scripts a [`Graph`]. Made by [`Graph::builder`].
+#[derive(Clone, Debug)]
+pub struct GraphBuilder {
+    items: Vec<Item>,
+    page_len: usize,
+    link_lives: Option<Duration>,
+    token_lives: Option<Duration>,
+    token: String,
+    busy_every: Option<(u32, bool)>,
+    rate_bps: Option<u64>,
+    polls: u32,
+}
+
+/// The counters of a [`Graph`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GraphStats {
+    /// Requests to the API that were answered.
+    pub asked: u32,
+    /// Of those, requests for one item, which give a new link.
+    pub located: u32,
+    /// Requests to the API that were refused with 429.
+    pub busy: u32,
+    /// Requests to the API without a good token.
+    pub strangers: u32,
+    /// Requests for bytes over a link that had expired.
+    pub expired: u32,
+    /// Requests for bytes that had a token with them, which never must be sent there.
+    pub tokens_sent: u32,
+    /// Tokens that were renewed.
+    pub renewed: u32,
+    /// Bytes of files that were sent.
+    pub sent_bytes: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Item {
+    path: String,
+    seed: u64,
+    size: u64,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    /// It is listed with another size and digest than it is sent with.
+    Rewritten,
+    /// Its digest is wrong.
+    Wrong,
+    /// Held back for malware.
+    Malware,
+    /// Nobody may read it.
+    Forbidden,
+}
+
+#[derive(Debug)]
+struct Shared {
+    script: Mutex<GraphBuilder>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    stats: GraphStats,
+    /// When each link was given.
+    links: Vec<Instant>,
+    /// When the current token was given, and its number.
+    token: (Instant, u32),
+    requests: u32,
+    polls: u32,
+}
+
+impl Graph {
+    /// A builder for a service with an empty folder.
+    pub fn builder() -> GraphBuilder {
+        GraphBuilder {
+            items: Vec::new(),
+            page_len: 100,
+            link_lives: None,
+            token_lives: None,
+            token: "SECRET-token".to_owned(),
+            busy_every: None,
+            rate_bps: None,
+            polls: 1,
+        }
+    }
+
+    /// The address of the API and of the sign-in.
+    pub fn base(&self) -> String {
+        format!("http://{}/", self.serving.addr)
+    }
+
+    /// The link that is shared.
+    pub fn link(&self) -> &'static str {
+        "https://1drv.ms/f/s!share"
+    }
+
+    /// The current counters.
+    pub fn stats(&self) -> GraphStats {
+        self.shared.state().stats
+    }
+
+    /// Changes what is shared: the service goes on with another script.
+    pub fn change(&self, change: impl FnOnce(GraphBuilder) -> GraphBuilder) {
+        let mut script = self.shared.script.lock().unwrap_or_else(PoisonError::into_inner);
+        *script = change(script.clone());
+    }
+}
+
+impl GraphBuilder {
+    /// Adds a file with the content `seed` at `path` below the shared folder, or replaces it.
+    #[must_use]
+    pub fn file(self, path: &str, seed: u64, size: u64) -> Self {
+        self.item(path, seed, size, Kind::Plain)
+    }
+
+    /// Adds a file that is sent with other content than it is listed with, as Office files are.
+    #[must_use]
+    pub fn rewritten(self, path: &str, seed: u64, size: u64) -> Self {
+        self.item(path, seed, size, Kind::Rewritten)
+    }
+
+    /// Adds a file whose digest is wrong.
+    #[must_use]
+    pub fn wrong(self, path: &str, seed: u64, size: u64) -> Self {
+        self.item(path, seed, size, Kind::Wrong)
+    }
+
+    /// Adds a file in which malware was found.
+    #[must_use]
+    pub fn malware(self, path: &str) -> Self {
+        self.item(path, 0, 1000, Kind::Malware)
+    }
+
+    /// Adds a file that may not be read.
+    #[must_use]
+    pub fn forbidden(self, path: &str) -> Self {
+        self.item(path, 0, 1000, Kind::Forbidden)
+    }
+
+    /// Removes a file.
+    #[must_use]
+    pub fn without(mut self, path: &str) -> Self {
+        self.items.retain(|item| item.path != path);
+        self
+    }
+
+    fn item(mut self, path: &str, seed: u64, size: u64, kind: Kind) -> Self {
+        let item = Item { path: path.to_owned(), seed, size, kind };
+        match self.items.iter_mut().find(|held| held.path == path) {
+            Some(held) => *held = item,
+            None => self.items.push(item),
+        }
+        self
+    }
+
+    /// Lists this many items per page, at least one.
+    #[must_use]
+    pub fn page_len(mut self, items: usize) -> Self {
+        self.page_len = items.max(1);
+        self
+    }
+
+    /// Refuses links that are older than this.
+    #[must_use]
+    pub fn link_lives(mut self, lives: Duration) -> Self {
+        self.link_lives = Some(lives);
+        self
+    }
+
+    /// Refuses tokens that are older than this; they can be renewed after a sign-in.
+    #[must_use]
+    pub fn token_lives(mut self, lives: Duration) -> Self {
+        self.token_lives = Some(lives);
+        self
+    }
+
+    /// Answers each `n`th request to the API with 429, with or without `Retry-After`.
+    #[must_use]
+    pub fn busy_every(mut self, n: u32, says_when: bool) -> Self {
+        self.busy_every = Some((n.max(1), says_when));
+        self
+    }
+
+    /// Limits each connection to this many bytes per second.
+    #[must_use]
+    pub fn rate(mut self, bps: u64) -> Self {
+        self.rate_bps = Some(bps);
+        self
+    }
+
+    /// Says this often that the user has not entered the code yet.
+    #[must_use]
+    pub fn polls(mut self, polls: u32) -> Self {
+        self.polls = polls;
+        self
+    }
+
+    /// The token that is good from the beginning.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Starts the service on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// If no port is available.
+    pub fn start(self) -> io::Result<Graph> {
+        let state = State {
+            stats: GraphStats::default(),
+            links: Vec::new(),
+            token: (Instant::now(), 0),
+            requests: 0,
+            polls: 0,
+        };
+        let shared = Arc::new(Shared { script: Mutex::new(self), state: Mutex::new(state) });
+        let answering = Arc::clone(&shared);
+        let serving = Serving::start(None, move |talk, request| answering.answer(talk, request))?;
+        Ok(Graph { serving, shared })
+    }
+}
+
+impl Shared {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn script(&self) -> GraphBuilder {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn answer(&self, talk: &mut Talk, request: &Request) -> io::Result<()> {
+        let segments = request.segments();
+        match segments[..] {
+            [_, "oauth2", "v2.0", what] => self.sign_in(talk, what, request),
+            ["bytes", id] => self.bytes(talk, request, id),
+            ["v1.0", ..] => self.api(talk, &segments[1..], request),
+            _ => refuse(talk, "404 Not Found", "itemNotFound"),
+        }
+    }
+
+    fn bytes(&self, talk: &mut Talk, request: &Request, id: &str) -> io::Result<()> {
+        let script = self.script();
+        let link = request.query.strip_prefix("tempauth=SECRET-link-").and_then(|number| number.parse::<usize>().ok());
+        {
+            let mut state = self.state();
+            let has_token = request.headers.contains_key("authorization");
+            state.stats.tokens_sent += u32::from(has_token);
+            let given = link.and_then(|link| state.links.get(link).copied());
+            let is_good = given.is_some_and(|since| script.link_lives.is_none_or(|lives| since.elapsed() < lives));
+            state.stats.expired += u32::from(!is_good);
+            if !is_good || has_token {
+                drop(state);
+                return refuse(talk, "401 Unauthorized", "unauthenticated");
+            }
+        }
+        let file = id.parse().ok().and_then(|id: usize| script.items.get(id));
+        let Some(item) = file else { return refuse(talk, "404 Not Found", "itemNotFound") };
+        let fields = format!("ETag: \"{{{id}}},{}\"\r\n", item.seed);
+        let sent =
+            Sent { seed: item.seed, size: item.size, fields: &fields, rate_bps: script.rate_bps, cut_bytes: None };
+        talk.send(request, &sent, |count| self.state().stats.sent_bytes += count)
+    }
+}
+
+fn refuse(talk: &mut Talk, status: &str, code: &str) -> io::Result<()> {
+    // Some of the service's messages repeat what was sent.
+    let body = format!(r#"{{"error":{{"code":"{code}","message":"SECRET message"}}}}"#);
+    talk.answer(status, JSON, body.as_bytes())
+}

@@ -1,0 +1,79 @@
+//! Public shares of Nextcloud, against a look-alike: a link becomes its tree, digests are checked, a second run asks
+//! for folders only, and each refusal says what it is.
+
+use std::fs;
+
+use sha2::{Digest as _, Sha256};
+use towline_origin::{Nextcloud, NextcloudBuilder};
+use towline_testkit::{MIB, content};
+
+use crate::common::Place;
+
+const LARGE: u64 = 12 * MIB;
+
+fn share() -> NextcloudBuilder {
+    let digest: String = Sha256::digest(content(1, 5000)).iter().map(|byte| format!("{byte:02X}")).collect();
+    let share = Nextcloud::builder().file("a.bin", 1, 5000).checksum(&format!("SHA256:{digest} ADLER32:01234567"));
+    let share = share.file("films/large.mp4", 2, LARGE).file("a #%&/100%/ü.txt", 3, 300);
+    share.file(&format!("{}/deep.txt", vec!["d".repeat(60); 7].join("/")), 4, 400)
+}
+
+fn assert_tree(place: &Place) {
+    place.check("a.bin", 1, 5000);
+    place.check("films/large.mp4", 2, LARGE);
+    place.check("a #%&/100%/ü.txt", 3, 300);
+    place.check(&format!("{}/deep.txt", vec!["d".repeat(60); 7].join("/")), 4, 400);
+}
+
+#[test]
+fn a_public_share_comes_whole_and_a_second_run_asks_for_folders_only() {
+    let (place, cloud) = (Place::new(), share().busy(1).start().unwrap());
+    place.towline(&["-d", "out", &cloud.link()]).run().code(0);
+    assert_tree(&place);
+    let stats = cloud.stats();
+    assert!(stats.sent_bytes < LARGE + MIB, "nothing comes twice: {stats:?}");
+    place.towline(&["-d", "out", &cloud.link()]).run().code(0).says(&["4 already there"]);
+    assert_eq!(cloud.stats().sent_bytes, stats.sent_bytes);
+
+    cloud.change(|share| share.file("a.bin", 11, 6000));
+    place.towline(&["-d", "out", &cloud.link()]).run().code(0);
+    place.check("a.bin", 11, 6000);
+    assert_eq!(cloud.stats().sent_bytes, stats.sent_bytes + 6000);
+}
+
+#[test]
+fn a_share_with_a_password_is_for_who_gives_it() {
+    let (place, cloud) = (Place::new(), share().password("SECRET-pw").start().unwrap());
+    for link in [cloud.link(), cloud.link_with("SECRET-wrong")] {
+        for args in [&["-d", "out", &link][..], &["ls", &link]] {
+            let outcome = place.towline(args).run().code(1).says(&["wants a name and a password"]);
+            assert!(!outcome.stderr.contains("SECRET"), "{}", outcome.stderr);
+        }
+    }
+    let log = place.beside("log").to_string_lossy().into_owned();
+    let args = ["-vv", "--log", &log, "--progress", "json", "-d", "out", &cloud.link_with("SECRET-pw")];
+    let outcome = place.towline(&args).run().code(0);
+    assert_tree(&place);
+    assert!(!outcome.stderr.contains("SECRET") && !outcome.stdout.contains("SECRET"));
+    for path in towline_testkit::below(place.root()) {
+        let written = fs::read(&path).unwrap_or_default();
+        assert!(!written.windows(6).any(|part| part == b"SECRET"), "{}", path.display());
+    }
+}
+
+#[test]
+fn a_wrong_digest_keeps_its_file_away_and_no_other() {
+    let wrong = "00".repeat(32);
+    let cloud = share().file("wrong.bin", 5, 9000).checksum(&format!("SHA256:{wrong}")).start().unwrap();
+    let place = Place::new();
+    place.towline(&["-d", "out", &cloud.link()]).run().code(4).says(&["wrong.bin", "the digest that WebDAV lists"]);
+    assert_tree(&place);
+    assert!(!place.out("wrong.bin").exists());
+}
+
+#[test]
+fn a_link_that_shares_nothing_is_said_to() {
+    let (place, cloud) = (Place::new(), share().start().unwrap());
+    let other = cloud.link().replace("AbCd", "XbCd");
+    place.towline(&["-d", "out", &other]).run().code(1).says(&["wants a name and a password"]);
+}
