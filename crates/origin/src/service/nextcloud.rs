@@ -209,9 +209,11 @@ impl Shared {
             return talk.answer("404 Not Found", XML, error("NotFound", "").as_bytes());
         };
         let fields = format!("Content-Type: application/octet-stream\r\nETag: \"{:x}\"\r\n", file.seed);
-        let sent =
-            Sent { seed: file.seed, size: file.size, fields: &fields, rate_bps: script.rate_bps, cut_bytes: None };
-        talk.send(request, &sent, |count| self.count(|stats| stats.sent_bytes += count))
+        let sent = Sent { seed: file.seed, size: file.size, fields: &fields, rate_bps: script.rate_bps };
+        talk.send(request, &sent, |count| {
+            self.count(|stats| stats.sent_bytes += count);
+            Ok(())
+        })
     }
 }
 

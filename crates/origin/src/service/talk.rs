@@ -48,8 +48,6 @@ pub(super) struct Sent<'a> {
     pub(super) fields: &'a str,
     /// At most this many bytes per second.
     pub(super) rate_bps: Option<u64>,
-    /// The connection breaks off after this many bytes of an answer.
-    pub(super) cut_bytes: Option<u64>,
 }
 
 impl Request {
@@ -105,8 +103,14 @@ impl Talk {
         self.write(&[head.as_bytes(), body].concat())
     }
 
-    /// Sends a file, or the range of it that is requested, and tells how many bytes have been sent, buffer by buffer.
-    pub(super) fn send(&mut self, request: &Request, file: &Sent<'_>, tell: impl Fn(u64)) -> io::Result<()> {
+    /// Sends a file, or the range of it that is requested, and tells how many bytes have been sent, buffer by buffer;
+    /// an error of that breaks off.
+    pub(super) fn send(
+        &mut self,
+        request: &Request,
+        file: &Sent<'_>,
+        tell: impl Fn(u64) -> io::Result<()>,
+    ) -> io::Result<()> {
         let size = file.size;
         let range = request.header("range").and_then(|range| parse_range(range, size));
         let (start, end) = range.unwrap_or((0, size));
@@ -124,7 +128,7 @@ impl Talk {
     }
 
     /// Sends a file in chunks: nobody knows its length before its end.
-    pub(super) fn send_chunked(&mut self, file: &Sent<'_>, tell: impl Fn(u64)) -> io::Result<()> {
+    pub(super) fn send_chunked(&mut self, file: &Sent<'_>, tell: impl Fn(u64) -> io::Result<()>) -> io::Result<()> {
         let head = format!("HTTP/1.1 200 OK\r\n{}Transfer-Encoding: chunked\r\n\r\n", file.fields);
         self.write(head.as_bytes())?;
         let chunk = |talk: &mut Self, bytes: &[u8]| {
@@ -140,25 +144,21 @@ impl Talk {
         start: u64,
         end: u64,
         write: impl Fn(&mut Self, &[u8]) -> io::Result<()>,
-        tell: impl Fn(u64),
+        tell: impl Fn(u64) -> io::Result<()>,
     ) -> io::Result<()> {
         let mut buffer = vec![0; BUFFER_BYTES];
         let mut at = start;
-        let cut = file.cut_bytes.map_or(u64::MAX, |bytes| start.saturating_add(bytes));
-        while at < end.min(cut) && !self.is_stopped.load(Ordering::Acquire) {
-            let count = (end.min(cut) - at).min(BUFFER_BYTES as u64) as usize;
+        while at < end && !self.is_stopped.load(Ordering::Acquire) {
+            let count = (end - at).min(BUFFER_BYTES as u64) as usize;
             fill(file.seed, at, &mut buffer[..count]);
             write(self, &buffer[..count])?;
             at += count as u64;
-            tell(count as u64);
+            tell(count as u64)?;
             if let Some(bps) = file.rate_bps {
                 thread::sleep(Duration::from_secs_f64(count as f64 / bps as f64));
             }
         }
-        match at < end {
-            true => Err(io::Error::from(io::ErrorKind::ConnectionAborted)),
-            false => Ok(()),
-        }
+        Ok(())
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -4,7 +4,7 @@
 use std::fs;
 
 use towline_origin::{Access, Sites, SitesBuilder};
-use towline_testkit::MIB;
+use towline_testkit::{MIB, wait_until};
 
 use crate::common::proxy::Proxy;
 use crate::common::{Outcome, Place};
@@ -25,7 +25,7 @@ fn files() -> SitesBuilder {
 fn fetch(place: &Place, sites: &Sites, args: &[&str]) -> Outcome {
     place.write("ca.pem", sites.ca_pem());
     let proxy = Proxy::http(sites.addr()).url("http://");
-    let common = ["-d", "out", "--retries", "1", "--proxy", &proxy, "--ca-file", "ca.pem"];
+    let common = ["-d", "out", "--proxy", &proxy, "--ca-file", "ca.pem"];
     let outcome = place.towline(&[&common, args].concat()).run();
     assert!(!outcome.stderr.contains("SECRET") && !outcome.stdout.contains("SECRET"), "{}", outcome.stderr);
     outcome
@@ -58,12 +58,21 @@ fn a_link_brings_its_file_under_its_own_name() {
 }
 
 #[test]
-fn links_to_bytes_that_are_used_up_are_asked_for_again() {
-    let (place, sites) = (Place::new(), files().link_uses(1).cut_at(2 * MIB).start().unwrap());
-    fetch(&place, &sites, &[&sites.dropbox("large")]).code(0);
+fn links_to_bytes_that_expire_are_asked_for_again_and_nothing_is_lost() {
+    let (place, sites) = (Place::new(), files().rate(3_000_000).start().unwrap());
+    let link = sites.dropbox("large");
+    std::thread::scope(|scope| {
+        let fetching = scope.spawn(|| fetch(&place, &sites, &[&link]));
+        for share in [1, 3] {
+            wait_until("more of the file", || sites.stats().sent_bytes > LARGE / 5 * share);
+            sites.expire_links();
+        }
+        fetching.join().unwrap().code(0);
+    });
     place.check("film.mp4", 2, LARGE);
     let stats = sites.stats();
-    assert!(stats.links > 1 && stats.sent_bytes < LARGE + 2 * MIB, "{stats:?}");
+    // A new link is compared by samples.
+    assert!(stats.links > 2 && stats.sent_bytes < LARGE + 4 * MIB, "{stats:?}");
     assert_no_secret(&place);
 }
 
@@ -91,7 +100,7 @@ fn a_refusal_says_what_it_is() {
         (sites.sharepoint("gone"), &["404"]),
     ];
     for (link, says) in refusals {
-        fetch(&place, &sites, &[&link]).code(1).says(says);
+        fetch(&place, &sites, &["--retries", "1", &link]).code(1).says(says);
     }
     assert!(place.leftovers().iter().all(|name| name.starts_with(".towline")), "{:?}", place.leftovers());
     let wrong = Sites::builder().file("a", "a.bin", 8, SMALL).hash("crc32c=AAAAAA==").start().unwrap();

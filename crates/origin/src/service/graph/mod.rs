@@ -281,9 +281,11 @@ impl Shared {
         let file = id.parse().ok().and_then(|id: usize| script.items.get(id));
         let Some(item) = file else { return refuse(talk, "404 Not Found", "itemNotFound") };
         let fields = format!("ETag: \"{{{id}}},{}\"\r\n", item.seed);
-        let sent =
-            Sent { seed: item.seed, size: item.size, fields: &fields, rate_bps: script.rate_bps, cut_bytes: None };
-        talk.send(request, &sent, |count| self.state().stats.sent_bytes += count)
+        let sent = Sent { seed: item.seed, size: item.size, fields: &fields, rate_bps: script.rate_bps };
+        talk.send(request, &sent, |count| {
+            self.state().stats.sent_bytes += count;
+            Ok(())
+        })
     }
 }
 

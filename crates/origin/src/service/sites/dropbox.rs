@@ -26,8 +26,7 @@ impl Shared {
                 let number = {
                     let mut state = self.state();
                     state.stats.links += 1;
-                    state.uses.push(0);
-                    state.uses.len() - 1
+                    state.stats.links
                 };
                 redirect(talk, &format!("https://{BYTES_HOST}/cd/0/get/SECRET-link-{number}/{id}/file?dl=1"))
             }
@@ -41,15 +40,10 @@ impl Shared {
     pub(super) fn dropbox_bytes(&self, talk: &mut Talk, request: &Request) -> io::Result<()> {
         let segments = request.segments();
         let ["cd", "0", "get", link, id, "file"] = segments[..] else { return talk.answer("404 Not Found", "", b"") };
-        let number = link.strip_prefix("SECRET-link-").and_then(|number| number.parse::<usize>().ok());
+        let number = link.strip_prefix("SECRET-link-").and_then(|number| number.parse::<u32>().ok());
         let is_good = {
             let mut state = self.state();
-            let uses = number.and_then(|number| state.uses.get_mut(number));
-            let left = |uses: &mut u32| {
-                *uses += 1;
-                self.script.link_uses.is_none_or(|most| *uses <= most)
-            };
-            let is_good = uses.is_some_and(left);
+            let is_good = number.is_some_and(|number| number > state.expired_links);
             state.stats.expired += u32::from(!is_good);
             is_good
         };

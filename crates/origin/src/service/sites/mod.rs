@@ -40,9 +40,7 @@ pub struct Sites {
 #[derive(Clone, Debug, Default)]
 pub struct SitesBuilder {
     files: Vec<File>,
-    link_uses: Option<u32>,
     rate_bps: Option<u64>,
-    cut_bytes: Option<u64>,
 }
 
 /// The counters of [`Sites`].
@@ -50,7 +48,7 @@ pub struct SitesBuilder {
 pub struct SitesStats {
     /// Links to bytes that were given.
     pub links: u32,
-    /// Requests for bytes over a link that was used up.
+    /// Requests for bytes over a link that had expired.
     pub expired: u32,
     /// Bytes of files that were sent.
     pub sent_bytes: u64,
@@ -93,8 +91,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     stats: SitesStats,
-    /// How often each link to bytes was used.
-    uses: Vec<u32>,
+    /// This many of the links to bytes have expired.
+    expired_links: u32,
 }
 
 impl Sites {
@@ -116,6 +114,12 @@ impl Sites {
     /// The current counters.
     pub fn stats(&self) -> SitesStats {
         self.shared.state().stats
+    }
+
+    /// Lets all links to bytes expire that were given until now, and breaks off what comes over them.
+    pub fn expire_links(&self) {
+        let mut state = self.shared.state();
+        state.expired_links = state.stats.links;
     }
 
     /// The link to a file of Dropbox.
@@ -158,20 +162,6 @@ impl SitesBuilder {
         if let Some(file) = self.files.last_mut() {
             file.hash = Some(hash.to_owned());
         }
-        self
-    }
-
-    /// Answers this many requests over each link to bytes, and refuses later ones.
-    #[must_use]
-    pub fn link_uses(mut self, uses: u32) -> Self {
-        self.link_uses = Some(uses);
-        self
-    }
-
-    /// Breaks off each answer after this many bytes of a file.
-    #[must_use]
-    pub fn cut_at(mut self, bytes: u64) -> Self {
-        self.cut_bytes = Some(bytes);
         self
     }
 
@@ -220,9 +210,17 @@ impl Shared {
     fn send(&self, talk: &mut Talk, request: &Request, file: &File, fields: &str) -> io::Result<()> {
         let name = format!("Content-Disposition: attachment; filename=\"{}\"\r\n", file.name);
         let fields = format!("Content-Type: application/octet-stream\r\n{name}{fields}");
-        let SitesBuilder { rate_bps, cut_bytes, .. } = self.script;
-        let sent = Sent { seed: file.seed, size: file.size, fields: &fields, rate_bps, cut_bytes };
-        let tell = |count| self.state().stats.sent_bytes += count;
+        let sent = Sent { seed: file.seed, size: file.size, fields: &fields, rate_bps: self.script.rate_bps };
+        let expired_links = self.state().expired_links;
+        let tell = |count| {
+            let mut state = self.state();
+            state.stats.sent_bytes += count;
+            // Links that expire take their streams with them.
+            match state.expired_links == expired_links {
+                true => Ok(()),
+                false => Err(io::ErrorKind::ConnectionAborted.into()),
+            }
+        };
         match file.access {
             Access::Made => talk.send_chunked(&sent, tell),
             _ => talk.send(request, &sent, tell),
