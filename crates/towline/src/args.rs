@@ -137,6 +137,9 @@ pub(crate) struct GetArgs {
     /// `full` syncs data before it counts as saved; `process` survives a crash of Towline but not of the machine
     #[arg(long, value_enum, value_name = "WHAT", default_value = "full", env = "TOWLINE_DURABILITY")]
     pub(crate) durability: DurabilityArg,
+    /// Show what would be fetched, and under which names, and fetch nothing
+    #[arg(long, env = "TOWLINE_DRY_RUN", action = ArgAction::SetTrue, value_parser = values::switch)]
+    pub(crate) dry_run: bool,
     /// Show progress as bars, lines, JSON events on standard output, or not at all; `auto` means bars on a terminal,
     /// lines elsewhere
     #[arg(long, value_enum, value_name = "HOW", default_value = "auto", env = "TOWLINE_PROGRESS")]

@@ -16,10 +16,10 @@ use towline_threads::supervisor::signals::Signals;
 
 use crate::args::GetArgs;
 use crate::complaint::Complaint;
-use crate::exit_codes;
 use crate::say::say;
 use crate::screen::{Collected, Collector, Screen, View, Worded, summary};
 use crate::settings::{self, Settings};
+use crate::{dry_run, exit_codes};
 
 /// Up to this many URLs get a line each if nothing can be redrawn.
 const FEW_FILES: usize = 20;
@@ -37,6 +37,9 @@ pub(crate) fn run(args: GetArgs) -> Result<u8, Complaint> {
     let logging = settings.log.start()?;
     if settings.options.http.insecure {
         say("towline: --insecure: certificates are not verified");
+    }
+    if settings.is_dry_run {
+        return dry_run::run(settings, signals);
     }
     let view = view(&settings);
     let expected_files = settings.jobs.len() as u64;

@@ -117,13 +117,24 @@ impl Batch {
     /// [`ErrorKind::Usage`] if the list does not exist, [`ErrorKind::Locked`] if another process is working on
     /// the directory, [`ErrorKind::JournalVersion`] if a newer version wrote its ledger.
     pub fn open(source: ListSource, dir: &Path, retry_failed: bool, restart: bool) -> Result<Self, Error> {
+        Self::open_beside(source, dir, dir, retry_failed, restart)
+    }
+
+    /// The same with the ledger in another directory.
+    pub(crate) fn open_beside(
+        source: ListSource,
+        dir: &Path,
+        ledger_dir: &Path,
+        retry_failed: bool,
+        restart: bool,
+    ) -> Result<Self, Error> {
         let list_path = match &source {
             ListSource::File(path) => fs::canonicalize(path).ok(),
             _ => None,
         };
         let is_listing = matches!(source, ListSource::Listing(_));
         let input = input(source)?;
-        let ledger = Ledger::open(dir)?;
+        let ledger = Ledger::open(ledger_dir)?;
         let (list, spool) = match input {
             Input::Whole(file) => (Arc::new(file), None),
             Input::Stream(from) => {

@@ -12,6 +12,8 @@ pub(crate) mod listing;
 pub(crate) mod opening;
 pub(crate) mod owners;
 pub(crate) mod paths;
+mod reading;
+pub(crate) mod rehearsal;
 pub(crate) mod schema;
 pub(crate) mod spare;
 pub(crate) mod spool;
@@ -30,6 +32,7 @@ use crate::job::JobSpec;
 pub use batch::{Batch, ListSource};
 pub use list::looks_like_host;
 pub use listing::{ListItem, Listing};
+pub use rehearsal::Rehearsal;
 pub use status::{LedgerStatus, ledger_status};
 
 /// Identifies an entry within its feed.

@@ -11,6 +11,9 @@ use crate::checksum::Checksum;
 pub struct Listed {
     /// The service, for messages.
     pub by: String,
+    /// Its length in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_bytes: Option<u64>,
     /// The digest of the content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<Checksum>,
@@ -29,6 +32,13 @@ pub struct Listed {
 impl Listed {
     /// A file of this service, of which nothing else is known.
     pub fn new(by: impl Into<String>) -> Self {
-        Self { by: by.into(), checksum: None, version: None, may_differ: false, page_means: Vec::new() }
+        Self {
+            by: by.into(),
+            total_bytes: None,
+            checksum: None,
+            version: None,
+            may_differ: false,
+            page_means: Vec::new(),
+        }
     }
 }

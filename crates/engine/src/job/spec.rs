@@ -8,6 +8,7 @@ use url::Url;
 
 use super::Listed;
 use crate::checksum::Checksum;
+use crate::name::safe;
 use crate::options::{Existing, ProxyChoice};
 
 /// One file to fetch.
@@ -116,6 +117,18 @@ impl JobSpec {
             && listed.is_none()
             && !same_content
             && options.is_empty()
+    }
+
+    /// The name that its URL suggests; the server may give another.
+    ///
+    /// ```
+    /// use towline_engine::JobSpec;
+    ///
+    /// let spec = JobSpec::new("https://example.com/pub/a%20b.iso?x=1".parse().unwrap());
+    /// assert_eq!(spec.name_in_url().to_str(), Some("a b.iso"));
+    /// ```
+    pub fn name_in_url(&self) -> PathBuf {
+        safe::make_safe(&safe::from_url(&self.url)).into()
     }
 
     /// Adds a mirror: bytes come from there too once they agree with existing data.

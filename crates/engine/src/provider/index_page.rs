@@ -1,25 +1,21 @@
 //! Plain index pages of servers ("Index of /pub"): every link below a page is a file, and one that ends with `/` is a
 //! folder. Nothing above the page, beside it, or on another host is ever asked.
 
-use std::collections::{HashSet, VecDeque};
-use std::path::PathBuf;
+use std::collections::HashSet;
 
 use html5gum::{DefaultEmitter, Token, Tokenizer};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::seam::{Entries, Entry, Provider};
+use super::seam::{Entries, Provider};
+use super::tree::{Tree, Walk};
 use super::web::{Web, WebRequest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::Located;
-use crate::name::safe;
 use crate::secret;
 
 /// Pages below each other, at most: some servers lead in circles.
 const LEVELS_MAX: usize = 64;
-/// Folders of one tree that are remembered, so that none is listed twice.
-const FOLDERS_MAX: usize = 100_000;
 
 /// Lists index pages.
 #[derive(Debug)]
@@ -54,18 +50,7 @@ impl Provider for IndexPages {
     fn list<'a>(&'a self, link: &Url, web: &'a Web) -> Result<Entries<'a>> {
         let mut root = link.clone();
         root.set_fragment(None);
-        let mut walk = Walk {
-            pages: self,
-            web,
-            seen: HashSet::from([root.path().to_owned()]),
-            root,
-            entries: VecDeque::new(),
-            folders: Vec::new(),
-        };
-        // What is wrong with the page itself is the error of the link.
-        let root = walk.root.clone();
-        walk.read(&root, 0)?;
-        Ok(Box::new(walk))
+        Ok(Box::new(Walk::new(root, move |tree, page, depth| self.read(web, tree, page, depth))?))
     }
 
     fn locate(&self, entry: &Url, _web: &Web) -> Result<Located> {
@@ -73,21 +58,11 @@ impl Provider for IndexPages {
     }
 }
 
-struct Walk<'a> {
-    pages: &'a IndexPages,
-    web: &'a Web,
-    root: Url,
-    entries: VecDeque<Entry>,
-    /// Folders to list, and how deep each is.
-    folders: Vec<(Url, usize)>,
-    seen: HashSet<String>,
-}
-
-impl Walk<'_> {
-    fn read(&mut self, page: &Url, level: usize) -> Result<()> {
+impl IndexPages {
+    fn read(&self, web: &Web, tree: &mut Tree, page: &Url, depth: usize) -> Result<()> {
         let mut request = WebRequest::get(page.clone());
-        request.headers = self.pages.headers.clone();
-        let answer = self.web.send(request)?;
+        request.headers = self.headers.clone();
+        let answer = web.send(request)?;
         let shown = || secret::shown_url(page);
         if !answer.is_success() {
             let text = format!("the server answered {}", answer.status);
@@ -97,60 +72,24 @@ impl Walk<'_> {
         if !is_page || answer.url.origin() != page.origin() {
             return Err(Error::new(ErrorKind::Protocol, "this is no index page").with_url(shown()));
         }
+        // Pages link a file twice if its icon is a link too.
+        let mut seen = HashSet::new();
         for link in links(&answer.body) {
-            self.take(&answer.url, &link, level);
+            // A query sorts the page, and a fragment is a place of it.
+            let member = tree.member(&answer.url, &link);
+            let Some(url) = member.filter(|url| url.query().is_none() && url.fragment().is_none()) else { continue };
+            match url.path().ends_with('/') {
+                true if depth + 1 < self.levels => tree.enter(url, depth + 1),
+                true => {}
+                false if seen.insert(url.path().to_owned()) => {
+                    let entry = tree.file(url);
+                    tree.push(entry);
+                }
+                false => {}
+            }
         }
         Ok(())
     }
-
-    fn take(&mut self, page: &Url, link: &str, level: usize) {
-        // A query sorts the page, and a fragment is a place of it.
-        let Ok(url) = page.join(link) else { return };
-        let is_below = url.origin() == self.root.origin()
-            && url.path().strip_prefix(page.path()).is_some_and(|rest| !rest.is_empty())
-            && url.path().starts_with(self.root.path());
-        if !is_below || url.query().is_some() || url.fragment().is_some() {
-            return;
-        }
-        let mut url = url;
-        // The credentials of the link are for its server.
-        let _ = url.set_username(self.root.username());
-        let _ = url.set_password(self.root.password());
-        if self.seen.len() >= FOLDERS_MAX || !self.seen.insert(url.path().to_owned()) {
-            return;
-        }
-        match url.path().ends_with('/') {
-            true if level + 1 < self.pages.levels => self.folders.push((url, level + 1)),
-            true => {}
-            false => {
-                let path = below(&self.root, &url);
-                self.entries.push_back(Entry::new(url, path));
-            }
-        }
-    }
-}
-
-impl Iterator for Walk<'_> {
-    type Item = Result<Entry>;
-
-    fn next(&mut self) -> Option<Result<Entry>> {
-        loop {
-            if let Some(entry) = self.entries.pop_front() {
-                return Some(Ok(entry));
-            }
-            let (folder, level) = self.folders.pop()?;
-            if let Err(error) = self.read(&folder, level) {
-                return Some(Err(error));
-            }
-        }
-    }
-}
-
-/// The path of a URL below another, part by part, so that no part leads elsewhere.
-pub(super) fn below(root: &Url, url: &Url) -> PathBuf {
-    let rest = url.path().strip_prefix(root.path()).unwrap_or_default();
-    let parts = rest.split('/').filter(|part| !part.is_empty());
-    parts.map(|part| safe::make_safe(&percent_decode_str(part).decode_utf8_lossy())).collect()
 }
 
 /// The links of a page, in order.

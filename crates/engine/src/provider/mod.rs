@@ -102,6 +102,7 @@ pub mod onedrive;
 mod plain;
 mod providers;
 mod seam;
+mod tree;
 mod web;
 mod webdav;
 

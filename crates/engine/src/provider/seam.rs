@@ -92,6 +92,7 @@ impl Entry {
         let path = self.safe_path();
         let mut listed = Listed::new(by);
         (listed.checksum, listed.version, listed.may_differ) = (self.checksum, self.version, self.may_differ);
+        listed.total_bytes = self.total_bytes;
         let owned = |(sign, means): &(&str, &str)| ((*sign).to_owned(), (*means).to_owned());
         listed.page_means = self.page_means.iter().map(owned).collect();
         let mut spec = JobSpec::new(self.url);

@@ -1,15 +1,13 @@
 //! Folders of WebDAV servers (RFC 4918), Nextcloud's and ownCloud's among them: `davs://host/path/`, and public shares
 //! of Nextcloud (`https://host/s/TOKEN`).
 
-use std::collections::{HashSet, VecDeque};
-
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 use serde::Deserialize;
 use url::Url;
 
-use super::index_page::below;
-use super::seam::{Entries, Entry, Provider};
+use super::seam::{Entries, Provider};
+use super::tree::{Tree, Walk};
 use super::web::{Web, WebRequest};
 use crate::checksum::Checksum;
 use crate::error::{Advice, Error, ErrorKind, Result};
@@ -23,8 +21,6 @@ const PROPFIND: &str = r#"<?xml version="1.0" encoding="utf-8"?>
 <d:getlastmodified/><d:getetag/><oc:checksums/></d:prop></d:propfind>"#;
 /// The length of the token of a public share.
 const TOKEN_CHARS: usize = 15;
-/// Folders of one tree that are remembered, so that none is listed twice.
-const FOLDERS_MAX: usize = 100_000;
 
 /// WebDAV.
 #[derive(Debug, Default)]
@@ -52,17 +48,7 @@ impl Provider for WebDav {
 
     fn list<'a>(&'a self, link: &Url, web: &'a Web) -> Result<Entries<'a>> {
         let root = folder(link).ok_or_else(|| Error::new(ErrorKind::Usage, "this is no folder of WebDAV"))?;
-        let mut walk = Walk {
-            dav: self,
-            web,
-            seen: HashSet::from([root.path().to_owned()]),
-            root,
-            entries: VecDeque::new(),
-            folders: Vec::new(),
-        };
-        let root = walk.root.clone();
-        walk.read(&root)?;
-        Ok(Box::new(walk))
+        Ok(Box::new(Walk::new(root, move |tree, folder, _| self.read(web, tree, folder))?))
     }
 
     fn locate(&self, entry: &Url, _web: &Web) -> Result<Located> {
@@ -109,15 +95,6 @@ fn public_share(link: &Url) -> Option<Url> {
     Some(folder)
 }
 
-struct Walk<'a> {
-    dav: &'a WebDav,
-    web: &'a Web,
-    root: Url,
-    entries: VecDeque<Entry>,
-    folders: Vec<Url>,
-    seen: HashSet<String>,
-}
-
 /// The answer (RFC 4918, section 13).
 #[derive(Debug, Deserialize)]
 struct Multistatus {
@@ -162,17 +139,17 @@ struct Checksums {
     checksum: Vec<String>,
 }
 
-impl Walk<'_> {
-    fn read(&mut self, folder: &Url) -> Result<()> {
+impl WebDav {
+    fn read(&self, web: &Web, tree: &mut Tree, folder: &Url) -> Result<()> {
         let method = Method::from_bytes(b"PROPFIND").expect("a method");
         let mut request = WebRequest::new(method, without_credentials(folder)).body(PROPFIND);
-        request.headers = self.dav.headers.clone();
+        request.headers = self.headers.clone();
         if let Some(value) = crate::http::credentials::basic(folder) {
             request = request.header(http::header::AUTHORIZATION, value);
         }
         request = request.header(HeaderName::from_static("depth"), HeaderValue::from_static("1"));
         request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/xml; charset=utf-8"));
-        let answer = self.web.send(request)?;
+        let answer = web.send(request)?;
         let shown = || secret::shown_url(folder);
         if answer.status != 207 {
             return Err(refusal(answer.status).with_url(shown()));
@@ -182,57 +159,31 @@ impl Walk<'_> {
             Error::new(ErrorKind::Protocol, "the server's answer is not that of WebDAV").with_url(shown())
         })?;
         for response in read.responses {
-            self.take(folder, response);
+            take(tree, folder, response);
         }
         Ok(())
     }
-
-    fn take(&mut self, folder: &Url, response: Response) {
-        let Ok(mut url) = folder.join(response.href.trim()) else { return };
-        let is_below = url.origin() == self.root.origin()
-            && url.path().strip_prefix(folder.path()).is_some_and(|rest| !rest.is_empty());
-        if !is_below || self.seen.len() >= FOLDERS_MAX {
-            return;
-        }
-        let _ = url.set_username(self.root.username());
-        let _ = url.set_password(self.root.password());
-        let props: Vec<Prop> = response.propstat.into_iter().map(|stat| stat.prop).collect();
-        let is_folder =
-            props.iter().any(|prop| prop.resourcetype.as_ref().is_some_and(|kind| kind.collection.is_some()));
-        if is_folder {
-            if !url.path().ends_with('/') {
-                url.set_path(&format!("{}/", url.path()));
-            }
-            if self.seen.insert(url.path().to_owned()) {
-                self.folders.push(url);
-            }
-            return;
-        }
-        let first = |of: fn(&Prop) -> Option<&String>| props.iter().find_map(of).map(|text| text.trim().to_owned());
-        let mut entry = Entry::new(url.clone(), below(&self.root, &url));
-        entry.total_bytes = first(|prop| prop.getcontentlength.as_ref()).and_then(|length| length.parse().ok());
-        let (tag, date) = (first(|prop| prop.getetag.as_ref()), first(|prop| prop.getlastmodified.as_ref()));
-        entry.version = tag.or_else(|| date.clone().map(|date| format!("{date} {:?}", entry.total_bytes)));
-        entry.modified = date.as_deref().and_then(as_rfc_3339);
-        entry.checksum = props.iter().filter_map(|prop| prop.checksums.as_ref()).find_map(strongest);
-        self.entries.push_back(entry);
-    }
 }
 
-impl Iterator for Walk<'_> {
-    type Item = Result<Entry>;
-
-    fn next(&mut self) -> Option<Result<Entry>> {
-        loop {
-            if let Some(entry) = self.entries.pop_front() {
-                return Some(Ok(entry));
-            }
-            let folder = self.folders.pop()?;
-            if let Err(error) = self.read(&folder) {
-                return Some(Err(error));
-            }
+/// Takes a member of a folder; the folder itself is among what the server sends.
+fn take(tree: &mut Tree, folder: &Url, response: Response) {
+    let Some(mut url) = tree.member(folder, response.href.trim()) else { return };
+    let props: Vec<Prop> = response.propstat.into_iter().map(|stat| stat.prop).collect();
+    let is_folder = props.iter().any(|prop| prop.resourcetype.as_ref().is_some_and(|kind| kind.collection.is_some()));
+    if is_folder {
+        if !url.path().ends_with('/') {
+            url.set_path(&format!("{}/", url.path()));
         }
+        return tree.enter(url, 0);
     }
+    let first = |of: fn(&Prop) -> Option<&String>| props.iter().find_map(of).map(|text| text.trim().to_owned());
+    let mut entry = tree.file(url);
+    entry.total_bytes = first(|prop| prop.getcontentlength.as_ref()).and_then(|length| length.parse().ok());
+    let (tag, date) = (first(|prop| prop.getetag.as_ref()), first(|prop| prop.getlastmodified.as_ref()));
+    entry.version = tag.or_else(|| date.clone().map(|date| format!("{date} {:?}", entry.total_bytes)));
+    entry.modified = date.as_deref().and_then(as_rfc_3339);
+    entry.checksum = props.iter().filter_map(|prop| prop.checksums.as_ref()).find_map(strongest);
+    tree.push(entry);
 }
 
 fn without_credentials(url: &Url) -> Url {
@@ -267,23 +218,7 @@ fn strongest(checksums: &Checksums) -> Option<Checksum> {
 /// A date of HTTP as RFC 3339 writes it.
 fn as_rfc_3339(date: &str) -> Option<String> {
     let time = httpdate::parse_http_date(date).ok()?;
-    let seconds = time.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();
-    let (days, second) = ((seconds / 86_400) as i64, seconds % 86_400);
-    let (year, month, day) = civil(days);
-    Some(format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60))
-}
-
-/// The day so many days after 1970-01-01: the calendar is counted in eras of 400 years that begin in March.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let of_era = days.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+    jiff::Timestamp::try_from(time).ok().map(|time| time.to_string())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod common;
 mod certificates;
 mod demo;
 mod digests;
+mod dry_run;
 mod errors;
 mod expired;
 mod filesystems;

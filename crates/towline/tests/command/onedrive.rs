@@ -164,13 +164,13 @@ fn who_is_signed_out_or_has_no_access_is_told_what_to_do() {
 #[test]
 fn a_sign_in_by_code_is_kept_private_renewed_and_forgotten() {
     let place = Place::new();
-    let graph = tree().polls(2).token_lives(Duration::from_secs(2)).start().unwrap();
+    let graph = tree().polls(2).start().unwrap();
     let outcome = signed_out(&place, &graph, &["login", "onedrive", "--client-id", "app"]).run().code(0);
     outcome.says(&["ABCD-EFGH", "signed in to OneDrive"]);
     let account = place.beside("home/towline/accounts/onedrive.json");
     assert_eq!(fs::metadata(&account).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(signed_out(&place, &graph, &["accounts"]).run().code(0).stdout.contains("onedrive"));
-    std::thread::sleep(Duration::from_secs(2));
+    graph.expire_token();
     signed_out(&place, &graph, &["-d", "out", graph.link()]).run().code(0);
     assert!(graph.stats().renewed > 0);
     place.check("a.bin", 1, 5000);

@@ -28,7 +28,6 @@ pub struct GraphBuilder {
     items: Vec<Item>,
     page_len: usize,
     link_lives: Option<Duration>,
-    token_lives: Option<Duration>,
     token: String,
     busy_every: Option<(u32, bool)>,
     rate_bps: Option<u64>,
@@ -88,8 +87,8 @@ struct State {
     stats: GraphStats,
     /// When each link was given.
     links: Vec<Instant>,
-    /// When the current token was given, and its number.
-    token: (Instant, u32),
+    /// The number of the current token.
+    token: u32,
     requests: u32,
     polls: u32,
 }
@@ -101,7 +100,6 @@ impl Graph {
             items: Vec::new(),
             page_len: 100,
             link_lives: None,
-            token_lives: None,
             token: "SECRET-token".to_owned(),
             busy_every: None,
             rate_bps: None,
@@ -122,6 +120,11 @@ impl Graph {
     /// The current counters.
     pub fn stats(&self) -> GraphStats {
         self.shared.state().stats
+    }
+
+    /// Lets the current token expire; after a sign-in it can be renewed.
+    pub fn expire_token(&self) {
+        self.shared.state().token += 1;
     }
 
     /// Changes what is shared: the service goes on with another script.
@@ -192,13 +195,6 @@ impl GraphBuilder {
         self
     }
 
-    /// Refuses tokens that are older than this; they can be renewed after a sign-in.
-    #[must_use]
-    pub fn token_lives(mut self, lives: Duration) -> Self {
-        self.token_lives = Some(lives);
-        self
-    }
-
     /// Answers each `n`th request to the API with 429, with or without `Retry-After`.
     #[must_use]
     pub fn busy_every(mut self, n: u32, says_when: bool) -> Self {
@@ -230,13 +226,7 @@ impl GraphBuilder {
     /// # Errors
     /// If no port is available.
     pub fn start(self) -> io::Result<Graph> {
-        let state = State {
-            stats: GraphStats::default(),
-            links: Vec::new(),
-            token: (Instant::now(), 0),
-            requests: 0,
-            polls: 0,
-        };
+        let state = State { stats: GraphStats::default(), links: Vec::new(), token: 0, requests: 0, polls: 0 };
         let shared = Arc::new(Shared { script: Mutex::new(self), state: Mutex::new(state) });
         let answering = Arc::clone(&shared);
         let serving = Serving::start(None, move |talk, request| answering.answer(talk, request))?;

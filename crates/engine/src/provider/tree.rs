@@ -1,0 +1,128 @@
+//! The tree of folders below a URL, folder by folder, as it is consumed: what index pages and WebDAV have in common.
+//! Nothing above the URL, beside it, or on another host is ever asked.
+
+use std::collections::{HashSet, VecDeque};
+use std::path::PathBuf;
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use super::seam::Entry;
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::safe;
+use crate::secret;
+
+/// Folders of one tree that are remembered, so that none is listed twice.
+const FOLDERS_MAX: usize = 100_000;
+
+/// Walks a tree by `read`, which reads one folder. An error stands for what it kept from being listed; the rest
+/// follows.
+pub(super) struct Walk<F> {
+    tree: Tree,
+    read: F,
+}
+
+/// What has been found of a tree.
+pub(super) struct Tree {
+    root: Url,
+    entries: VecDeque<Result<Entry>>,
+    /// Folders to list, and how deep each is.
+    folders: Vec<(Url, usize)>,
+    seen: HashSet<String>,
+}
+
+impl<F: FnMut(&mut Tree, &Url, usize) -> Result<()>> Walk<F> {
+    /// Reads the folder at the root.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn new(root: Url, mut read: F) -> Result<Self> {
+        let seen = HashSet::from([root.path().to_owned()]);
+        let mut tree = Tree { root: root.clone(), entries: VecDeque::new(), folders: Vec::new(), seen };
+        read(&mut tree, &root, 0)?;
+        Ok(Self { tree, read })
+    }
+}
+
+impl<F: FnMut(&mut Tree, &Url, usize) -> Result<()>> Iterator for Walk<F> {
+    type Item = Result<Entry>;
+
+    fn next(&mut self) -> Option<Result<Entry>> {
+        loop {
+            if let Some(entry) = self.tree.entries.pop_front() {
+                return Some(entry);
+            }
+            let (folder, depth) = self.tree.folders.pop()?;
+            if let Err(error) = (self.read)(&mut self.tree, &folder, depth) {
+                return Some(Err(error));
+            }
+        }
+    }
+}
+
+impl Tree {
+    /// The URL that a folder gives for one of its members, with the credentials of the root; `None` if it is not below
+    /// the folder.
+    pub(super) fn member(&self, folder: &Url, link: &str) -> Option<Url> {
+        let mut url = folder.join(link).ok()?;
+        let is_below = url.origin() == self.root.origin()
+            && url.path().strip_prefix(folder.path()).is_some_and(|rest| !rest.is_empty())
+            && url.path().starts_with(self.root.path());
+        let _ = url.set_username(self.root.username());
+        let _ = url.set_password(self.root.password());
+        is_below.then_some(url)
+    }
+
+    /// A folder to list, unless it was met before.
+    pub(super) fn enter(&mut self, folder: Url, depth: usize) {
+        if self.seen.contains(folder.path()) {
+            return;
+        }
+        if self.seen.len() >= FOLDERS_MAX {
+            let text = format!("there are more than {FOLDERS_MAX} folders, and this one is left out");
+            self.entries.push_back(Err(Error::new(ErrorKind::Protocol, text).with_url(secret::shown_url(&folder))));
+            return;
+        }
+        self.seen.insert(folder.path().to_owned());
+        self.folders.push((folder, depth));
+    }
+
+    /// A file, under its path below the root.
+    pub(super) fn file(&mut self, url: Url) -> Entry {
+        let path = below(&self.root, &url);
+        Entry::new(url, path)
+    }
+
+    /// Adds a file.
+    pub(super) fn push(&mut self, entry: Entry) {
+        self.entries.push_back(Ok(entry));
+    }
+}
+
+/// The path of a URL below another, part by part, so that no part leads elsewhere.
+fn below(root: &Url, url: &Url) -> PathBuf {
+    let rest = url.path().strip_prefix(root.path()).unwrap_or_default();
+    let parts = rest.split('/').filter(|part| !part.is_empty());
+    parts.map(|part| safe::make_safe(&percent_decode_str(part).decode_utf8_lossy())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_remembered_is_an_error_and_not_left_out_in_silence() {
+        let root: Url = "http://h/".parse().unwrap();
+        let walk = Walk::new(root.clone(), |tree: &mut Tree, _: &Url, depth| {
+            if depth == 0 {
+                for number in 0..=FOLDERS_MAX {
+                    tree.enter(root.join(&format!("{number}/")).unwrap(), 1);
+                }
+            }
+            Ok(())
+        });
+        let found: Vec<_> = walk.unwrap().collect();
+        assert_eq!(found.len(), 2);
+        assert!(found.iter().all(|entry| entry.as_ref().is_err_and(|error| error.message().contains("100000"))));
+    }
+}

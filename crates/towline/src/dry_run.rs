@@ -1,0 +1,199 @@
+//! `towline get --dry-run`: prints what a run would fetch, and under which names. Services, and the servers of single
+//! URLs, are asked as for `ls` and `info`; the entries of a list are not. Nothing is written below the directory: the
+//! ledger's decisions are made on a copy of it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::json;
+use towline_engine::feed::{FedEntry, ListSource, Rehearsal};
+use towline_engine::inspect;
+use towline_engine::provider::{Entry, Web};
+use towline_engine::secret::{printable, shown_url};
+use towline_engine::{Error, ErrorKind, JobSpec, Options, size};
+use towline_threads::supervisor::signals::Signals;
+
+use crate::args::ProgressArg;
+use crate::complaint::Complaint;
+use crate::exit_codes;
+use crate::say::{answer, say};
+use crate::services::{self, Talked};
+use crate::settings::Settings;
+
+/// How many entries are looked at together.
+const ENTRIES: usize = 256;
+/// How long to wait for more of a list before looking whether somebody has pressed Ctrl-C.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Prints what would be fetched.
+pub(crate) fn run(settings: Settings, signals: Signals) -> Result<u8, Complaint> {
+    let http = settings.options.http.clone();
+    match services::talk(http, signals, move |web| plan(settings, web))? {
+        Talked::Ended(code) => Ok(code),
+        Talked::Interrupted(interrupt) => interrupt.raise_default(),
+    }
+}
+
+fn plan(settings: Settings, web: &Web) -> Result<u8, Complaint> {
+    let mut plan = Plan {
+        options: settings.options,
+        is_json: settings.progress == ProgressArg::Json,
+        files: 0,
+        bytes: Some(0),
+        there: 0,
+        code: exit_codes::DONE,
+    };
+    let mut is_read = true;
+    for spec in settings.jobs {
+        is_read = is_read && plan.ask(&spec)?;
+    }
+    let list = match settings.links.is_empty() {
+        true => settings.list,
+        false => {
+            let which = settings.which;
+            let keeps = move |entry: &Entry| which.has(entry);
+            Some(ListSource::Listing(settings.providers.listing(settings.links, web.clone(), keeps)))
+        }
+    };
+    if let Some(list) = list
+        && is_read
+    {
+        is_read = plan.rehearse(list, web)?;
+    }
+    if is_read && !settings.is_quiet {
+        plan.sum_up();
+    }
+    Ok(plan.code)
+}
+
+struct Plan {
+    options: Options,
+    is_json: bool,
+    /// Files to fetch, and their bytes if all are known.
+    files: u64,
+    bytes: Option<u64>,
+    there: u64,
+    code: u8,
+}
+
+/// A file that would be fetched.
+struct Planned<'a> {
+    spec: &'a JobSpec,
+    path: PathBuf,
+    total_bytes: Option<u64>,
+    is_changed: bool,
+}
+
+impl<'a> Planned<'a> {
+    fn by_url(spec: &'a JobSpec) -> Self {
+        Self { spec, path: spec.name_in_url(), total_bytes: None, is_changed: false }
+    }
+}
+
+impl Plan {
+    /// Asks the server of a URL for the name and the length. Returns whether anybody still reads the answers, as the
+    /// other functions here do.
+    fn ask(&mut self, spec: &JobSpec) -> Result<bool, Complaint> {
+        let info = match inspect::server(&spec.url, &self.options.http) {
+            Ok(info) => info,
+            Err(error) => {
+                self.complain(error);
+                return Ok(true);
+            }
+        };
+        let path = spec.output.clone().unwrap_or_else(|| info.file_name.into());
+        self.print(&Planned { spec, path, total_bytes: info.total_bytes, is_changed: false })
+    }
+
+    /// Lets the batch decide on a copy of its ledger.
+    fn rehearse(&mut self, list: ListSource, web: &Web) -> Result<bool, Complaint> {
+        let scratch = tempfile::tempdir()
+            .map_err(|error| Complaint::machine(format!("cannot make a directory for temporary files: {error}")))?;
+        let options = &self.options;
+        let mut rehearsal = Rehearsal::open(list, &options.dir, scratch.path(), options.retry_failed, !options.resume)?;
+        loop {
+            let fed = rehearsal.next(ENTRIES, PATIENCE)?;
+            for warning in rehearsal.take_warnings() {
+                say(&format!("towline: {warning}"));
+            }
+            for entry in fed.entries {
+                if !self.take(entry)? {
+                    return Ok(false);
+                }
+            }
+            if fed.ended || web.has_ended() {
+                return Ok(fed.ended);
+            }
+        }
+    }
+
+    fn take(&mut self, entry: FedEntry) -> Result<bool, Complaint> {
+        match entry {
+            FedEntry::Job { spec, name, .. } => {
+                let Some(path) = name.or_else(|| spec.output.clone()) else {
+                    // A link to one file has its name where its bytes are. The entries of a list are too many to ask.
+                    return if spec.listed.is_some() { self.ask(&spec) } else { self.print(&Planned::by_url(&spec)) };
+                };
+                let total_bytes = spec.listed.as_ref().and_then(|listed| listed.total_bytes);
+                let is_changed = spec.listed.is_some() && spec.options.existing.is_some();
+                return self.print(&Planned { spec: &spec, path, total_bytes, is_changed });
+            }
+            FedEntry::There { .. } => self.there += 1,
+            FedEntry::FailedBefore { url, error, .. } | FedEntry::NotListed { url, error } => {
+                self.complain(if error.url().is_some() { error } else { error.with_url(url) });
+            }
+            FedEntry::Bad { error, .. } => self.complain(error),
+        }
+        Ok(true)
+    }
+
+    fn print(&mut self, file: &Planned<'_>) -> Result<bool, Complaint> {
+        self.files += 1;
+        self.bytes = self.bytes.zip(file.total_bytes).map(|(sum, bytes)| sum.saturating_add(bytes));
+        let state = self.state(file);
+        let line = match self.is_json {
+            true => json!({
+                "state": state,
+                "path": file.path.to_string_lossy(),
+                "bytes": file.total_bytes,
+                "url": shown_url(&file.spec.url),
+            })
+            .to_string(),
+            false => {
+                let length = file.total_bytes.map_or_else(|| "?".to_owned(), size::bytes);
+                format!("{state:<10}  {length:>10}  {}", printable(&file.path.to_string_lossy()))
+            }
+        };
+        answer(&line)
+    }
+
+    /// What is there of a file.
+    fn state(&self, file: &Planned<'_>) -> &'static str {
+        let path = self.options.dir.join(&file.path);
+        let has = |path: &Path| path.symlink_metadata().is_ok();
+        let mut journal = path.clone().into_os_string();
+        journal.push(".towline.json");
+        match () {
+            () if inspect::partial(Path::new(&journal)).is_some() => "unfinished",
+            () if file.is_changed => "changed",
+            () if has(&path) => "exists",
+            () => "new",
+        }
+    }
+
+    fn complain(&mut self, error: Error) {
+        if error.kind() == ErrorKind::Interrupted {
+            return;
+        }
+        let complaint = Complaint::from(error);
+        complaint.say();
+        self.code = self.code.max(complaint.code());
+    }
+
+    fn sum_up(&self) {
+        let files = if self.files == 1 { "1 file".to_owned() } else { format!("{} files", self.files) };
+        let bytes =
+            self.bytes.filter(|_| self.files > 0).map_or_else(String::new, |bytes| format!(", {}", size::bytes(bytes)));
+        say(&format!("towline: would fetch {files}{bytes}; {} already there", self.there));
+    }
+}
