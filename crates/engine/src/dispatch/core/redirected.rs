@@ -6,11 +6,12 @@ use url::Url;
 use super::Core;
 use crate::backoff;
 use crate::dispatch::job::{Phase, Segmented, Transfer};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::http::origin::Origin;
 use crate::job::JobId;
 use crate::message::{End, Redirect, Time};
 use crate::plan::piece::Piece;
+use crate::secret;
 use crate::source::redirect_rules;
 
 impl Core {
@@ -32,12 +33,32 @@ impl Core {
         };
         if transfer.is_probe {
             let lead = job.lead_mut();
+            let is_back = place.1 == transfer.host || Origin::of(&lead.given).as_ref() == Some(&place.1);
+            let host = place.1.clone();
             lead.redirects = redirects;
             lead.go_to(place);
             job.phase = Phase::Ready;
+            if redirects > 1 && is_back {
+                self.sent_around(now, id, transfer, &host, redirects);
+            }
             return;
         }
         self.follow_piece(now, id, transfer, place, redirects);
+    }
+
+    /// A host redirects a file to itself, or back. Where nothing succeeds, that is like a retry, and waits like one.
+    fn sent_around(&mut self, now: Time, id: JobId, transfer: &Transfer, host: &Origin, redirects: u32) {
+        self.slots.failed(host, now);
+        if self.slots.is_given_up(host, redirects, now) {
+            let text = format!("{redirects} redirects, and nothing has come from this host for a while");
+            let error = Error::new(ErrorKind::Redirect, text).with_url(secret::shown_url(&transfer.url));
+            return self.give_up(now, id, error);
+        }
+        let at = self.slots.retry_at(host, now);
+        if let Some(job) = self.jobs.get_mut(&id).filter(|_| at > now) {
+            let failure = job.tries.failures.entry(0).or_default();
+            failure.retry_at = failure.retry_at.max(at);
+        }
     }
 
     /// The redirects of a piece loop or may not be followed, while other transfers fetch the file.

@@ -63,12 +63,7 @@ fn a_host_that_answers_nobody_is_given_up_and_all_its_files_end() {
     let mut requests = 0;
     while !world.core.is_finished() {
         assert!(world.now < Time::from_secs(300), "{:#?}", world.effects);
-        while let Some(at) =
-            world.effects.iter().position(|effect| matches!(effect, Effect::Open(OpenRequest::Prepare { .. })))
-        {
-            let Effect::Open(OpenRequest::Prepare { job, .. }) = world.effects.remove(at) else { unreachable!() };
-            world.tell(Message::Prepared(job, Ok(Box::default())));
-        }
+        prepare_all(&mut world);
         while world.fetches() > 0 {
             let probe = world.take_fetch();
             requests += 1;
@@ -93,12 +88,7 @@ fn a_file_that_fails_once_is_asked_for_again_although_many_others_of_its_host_fa
     let mut asked = [0; 100];
     while !world.core.is_finished() {
         assert!(world.now < Time::from_secs(600), "{:#?}", world.effects);
-        while let Some(at) =
-            world.effects.iter().position(|effect| matches!(effect, Effect::Open(OpenRequest::Prepare { .. })))
-        {
-            let Effect::Open(OpenRequest::Prepare { job, .. }) = world.effects.remove(at) else { unreachable!() };
-            world.tell(Message::Prepared(job, Ok(Box::default())));
-        }
+        prepare_all(&mut world);
         while world.fetches() > 0 {
             let probe = world.take_fetch();
             let number = probe.job.0 as usize;
@@ -189,12 +179,7 @@ fn a_host_that_cuts_each_file_after_its_beginning_is_retried_slowly() {
     }
     let mut requests = 0;
     while world.now < Time::from_secs(60) {
-        while let Some(at) =
-            world.effects.iter().position(|effect| matches!(effect, Effect::Open(OpenRequest::Prepare { .. })))
-        {
-            let Effect::Open(OpenRequest::Prepare { job, .. }) = world.effects.remove(at) else { unreachable!() };
-            world.tell(Message::Prepared(job, Ok(Box::default())));
-        }
+        prepare_all(&mut world);
         while world.fetches() > 0 {
             let probe = world.take_fetch();
             requests += 1;
@@ -214,4 +199,66 @@ fn a_host_that_cuts_each_file_after_its_beginning_is_retried_slowly() {
         world.pass(Time::from_millis(200));
     }
     assert!(requests <= files + 60, "{requests} requests within a minute");
+}
+
+/// Lets all jobs that are waiting for the disk go on.
+fn prepare_all(world: &mut World) {
+    let is_prepare = |effect: &Effect| matches!(effect, Effect::Open(OpenRequest::Prepare { .. }));
+    while let Some(at) = world.effects.iter().position(is_prepare) {
+        let Effect::Open(OpenRequest::Prepare { job, .. }) = world.effects.remove(at) else { unreachable!() };
+        world.tell(Message::Prepared(job, Ok(Box::default())));
+    }
+}
+
+/// Ends all requests that are under way as redirects of this host to itself; returns how many.
+fn send_around(world: &mut World, number: &mut u32) -> u32 {
+    let mut ended = 0;
+    while world.fetches() > 0 {
+        let fetch = world.take_fetch();
+        *number += 1;
+        ended += 1;
+        let location = Some(format!("/{number}"));
+        world.end(fetch.transfer, End::Redirect(Redirect { status: 302, location, ..Redirect::default() }), true);
+    }
+    ended
+}
+
+#[test]
+fn a_host_that_sends_its_files_around_is_asked_no_more_often_than_one_that_fails() {
+    let mut world = World::new(|_| {});
+    for id in 0..100 {
+        world.add(id, &format!("http://h/{id}.bin"));
+    }
+    world.tell(Message::Command(Command::Close));
+    let (mut number, mut asked) = (0, 0);
+    while !world.core.is_finished() {
+        assert!(world.now < Time::from_secs(300), "{:#?}", world.effects);
+        prepare_all(&mut world);
+        asked += send_around(&mut world, &mut number);
+        world.pass(Time::from_millis(200));
+    }
+    let failed = world.events.iter().filter(|event| matches!(event, Event::Failed { .. })).count();
+    assert_eq!(failed, 100);
+    // Each was asked for, and where it leads; the rest are like retries.
+    assert!((200..200 + 60).contains(&asked), "{asked} requests");
+}
+
+#[test]
+fn files_that_arrive_after_redirects_make_nobody_wait() {
+    let mut world = World::new(|_| {});
+    for id in 0..30 {
+        let job = world.add(id, &format!("http://h/{id}.bin"));
+        world.prepare(job, Prepared::default());
+        for step in 0..3 {
+            let fetch = world.take_fetch();
+            world.tell(Message::Connected(fetch.slot, Protocol::Http1));
+            let location = Some(format!("/{step}/{id}.bin"));
+            world.end(fetch.transfer, End::Redirect(Redirect { status: 302, location, ..Redirect::default() }), true);
+        }
+        let fetch = world.take_fetch();
+        world.tell(Message::Answered(fetch.transfer, head(5), Some(vec![bytes::Bytes::from_static(b"hello")])));
+        world.end(fetch.transfer, End::Complete, true);
+        world.take(|effect| matches!(effect, Effect::Commit(CommitRequest::Store(_))).then_some(()));
+        world.tell(Message::Stored(job, Ok(published(5))));
+    }
 }
