@@ -226,6 +226,15 @@ impl Evidence {
         Some(UNIX_EPOCH + Duration::from_secs(unix_seconds(self.last_modified.as_deref()?)?))
     }
 
+    /// Takes the word of a response that names the version less surely: from now on, it is a hint.
+    pub(crate) fn weaken(&mut self, claimed: &Self) {
+        if self.etag.is_some() {
+            self.etag.clone_from(&claimed.etag);
+        }
+        // How old the date was when it was first sent counts no more.
+        (self.answered_unix, self.seen_unix) = (None, None);
+    }
+
     /// Whether its date was old when it was sent, by the server's clock and by ours, so that the same date
     /// later means the same content.
     pub(crate) fn has_settled_date(&self) -> bool {

@@ -152,6 +152,11 @@ impl Evidence {
         }
     }
 
+    /// Whether a response cannot be of this version although it does not name another: it has another length.
+    pub(crate) fn is_contradicted_by(&self, claimed: &Self) -> bool {
+        self.has_other_length(claimed) && self.compare(claimed) == Verdict::Unknown
+    }
+
     /// Whether both name the same version: by a strong tag, or by a date if neither has a tag.
     fn has_same_validator(&self, claimed: &Self) -> bool {
         let has_tag = self.etag.is_some() || claimed.etag.is_some();

@@ -536,3 +536,79 @@ fn one_encoded_response_costs_nothing_of_what_has_come() {
         }
     });
 }
+
+/// Two responses named another version; the one that was to bring it names it too, and has another length.
+#[test]
+fn what_replaces_existing_data_must_be_what_was_announced() {
+    with_watchdog(LONG, || {
+        let old = || Resource::new("/a.bin", 868, SIZE).etag(ETag::Custom("\"old\"".to_owned())).last_modified(None);
+        let new = || Resource::new("/a.bin", 869, SIZE).etag(ETag::Custom("\"new\"".to_owned())).last_modified(None);
+        for body in ["", "busy, come back later", &"x".repeat(200_000)] {
+            let origin = Origin::builder().resource(old().fault(Fault::CutAt(HALF))).start().unwrap();
+            let place = Place::new();
+            let mut options = place.options();
+            options.http.retries = 0;
+            assert_eq!(fetch(options.clone(), [spec(&origin, "/a.bin")]).failures().len(), 1);
+            let wrong = format!("HTTP/1.1 200 OK\r\nETag: \"new\"\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            // The third response is the one that is to bring it.
+            let script = new().fault(Fault::Raw(wrong.into_bytes()).when(Scope::every().starting_at(3).times(1)));
+            origin.set_resource(script);
+            options.http.retries = 3;
+            fetch(options, [spec(&origin, "/a.bin")]).assert_done(1);
+            place.assert_content("a.bin", 869, SIZE);
+        }
+    });
+}
+
+/// The same content, named less surely than when it was begun.
+#[test]
+fn a_version_that_is_named_less_surely_goes_on_by_what_overlaps() {
+    with_watchdog(LONG, || {
+        let file = |tag: ETag| Resource::new("/a.bin", 870, SIZE).etag(tag);
+        let custom = |text: &str| ETag::Custom(text.to_owned());
+        for (first, later) in
+            [(ETag::None, custom("\"a\"")), (ETag::None, custom("W/\"a\"")), (custom("\"a\""), custom("W/\"a\""))]
+        {
+            let origin = Origin::builder().resource(file(first).fault(Fault::CutAt(HALF))).start().unwrap();
+            let place = Place::new();
+            let mut options = place.options();
+            options.http.retries = 0;
+            assert_eq!(fetch(options.clone(), [spec(&origin, "/a.bin")]).failures().len(), 1);
+            origin.set_resource(file(later.clone()));
+            options.http.retries = 3;
+            let run = fetch(options, [spec(&origin, "/a.bin")]);
+            run.assert_done(1);
+            assert_eq!((run.resumed_bytes(), run.restarts()), (HALF, 0), "{later:?}");
+            place.assert_content("a.bin", 870, SIZE);
+        }
+    });
+}
+
+/// A link to bytes is used up, or its server gone: the URL that leads there knows another.
+#[test]
+fn what_a_redirect_led_to_may_fail_in_any_way_and_the_url_is_asked_again() {
+    with_watchdog(LONG, || {
+        let refusals = [400, 405, 412, 419, 500, 503].map(|status| Some(status)).into_iter().chain([None]);
+        for refusal in refusals {
+            let first = Origin::builder().resource(Resource::new("/b.bin", 871, SIZE).fault(Fault::CutAt(HALF)));
+            let first = first.start().unwrap();
+            let second = Origin::builder().resource(Resource::new("/b.bin", 871, SIZE)).start().unwrap();
+            let leads_to = |origin: &Origin| Resource::new("/a.bin", 1, 1).redirect(302, &origin.url("/b.bin"));
+            let leading = Origin::builder().resource(leads_to(&first)).start().unwrap();
+            let place = Place::new();
+            let mut live = Live::start(Session::builder(place.options()));
+            live.handle.add(spec(&leading, "/a.bin")).unwrap();
+            live.handle.close();
+            live.wait_for("the first half", |event| matches!(event, Event::Retrying { .. }));
+            leading.set_resource(leads_to(&second));
+            match refusal {
+                Some(status) => first.set_resource(Resource::new("/b.bin", 871, SIZE).status(status)),
+                None => drop(first),
+            }
+            let run = live.end();
+            run.assert_done(1);
+            assert_eq!(run.restarts(), 0, "{refusal:?}");
+            place.assert_content("b.bin", 871, SIZE);
+        }
+    });
+}

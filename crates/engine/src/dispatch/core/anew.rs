@@ -79,6 +79,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.content.fetched_bytes += job.content.done.covered().saturating_sub(job.content.resumed_bytes);
         job.keep_version();
+        job.old.witnessed = job.tries.doubts.other.take().filter(|_| is_by_version);
         // If bytes differ, there is no version that could come back.
         let held = (is_by_version && job.is_worth_keeping() && !job.sources.is_many()).then(|| job.journal());
         job.lead_mut().go_back();
@@ -110,8 +111,10 @@ impl Core {
             self.close(now, id, Closing::Adopt(journal));
             return true;
         }
+        let is_contradicted = job.old.witnessed.as_ref().is_some_and(|told| told.is_contradicted_by(&head.evidence));
         let is_replaced = verdict.is_different() || !before.tells_version() || head.evidence.tells_version();
-        if is_replaced && !is_cut_short {
+        if is_replaced && !is_cut_short && !is_contradicted {
+            job.old.witnessed = None;
             return false;
         }
         let text = format!(

@@ -431,7 +431,9 @@ impl Core {
         let is_promised = is_checked && held.is_digest_alone() && held.total_bytes == head.total_bytes;
         let is_nameless = held.tells_version() && !head.evidence.tells_version() && !is_mirror && !is_promised;
         let is_cut_short = job.is_cut_short_by(&head.evidence);
-        let is_unknown = (verdict == Verdict::Unknown && (!is_like || is_nameless) || is_cut_short) && !serves_old;
+        let is_contradicted = job.tries.doubts.contradicts(&head.evidence);
+        let is_unknown = (verdict == Verdict::Unknown && (!is_like || is_nameless) || is_cut_short || is_contradicted)
+            && !serves_old;
         if !serves_old && !verdict.is_different() && !head.evidence.is_html && !is_unknown || job.spec.same_content {
             return false;
         }
@@ -451,6 +453,7 @@ impl Core {
             }
         } else {
             job.tries.doubts.different += 1;
+            job.tries.doubts.name(&head.evidence);
             if job.tries.doubts.different >= 2 {
                 job.tries.doubts.different = 0;
                 return self.takes_back(now, id, head);

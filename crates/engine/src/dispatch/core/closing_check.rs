@@ -94,6 +94,7 @@ impl Core {
             return Some(if is_current { FinalCheck::Current } else { FinalCheck::Unanswered });
         }
         job.tries.doubts.different += 1;
+        job.tries.doubts.name(&head.evidence);
         if job.tries.doubts.different >= 2 {
             return (!self.takes_back(now, id, head)).then_some(FinalCheck::Changed);
         }

@@ -13,7 +13,8 @@ use super::connect::RANGE_TRIES;
 use crate::dispatch::identity::Link;
 use crate::dispatch::job::{By, Doubts, Job, Segmented, Transfer};
 use crate::error::{Advice, Error, ErrorKind};
-use crate::evidence::{Verdict, page};
+use crate::event::Event;
+use crate::evidence::{Strength, Verdict, page};
 use crate::job::JobId;
 use crate::message::{CommitRequest, Effect, Head, Shape, Time};
 use crate::name::safe;
@@ -100,9 +101,13 @@ impl Core {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
+        if by == By::Version && job.tries.doubts.contradicts(&head.evidence) {
+            return self.unknown_version(now, id, transfer, head);
+        }
         if job.tries.doubts.is_another_moment(now) {
             job.tries.doubts.different += 1;
         }
+        job.tries.doubts.name(&head.evidence);
         if job.tries.doubts.different >= DIFFERENT_MIN {
             if !self.takes_back(now, id, head) {
                 self.restart(now, id, reason, by);
@@ -132,6 +137,9 @@ impl Core {
         // Fewer retries allow fewer responses, but lead to the same decision.
         let is_last = job.tries.doubts.unknown >= UNKNOWN_MAX.min(self.settings.retries.max(1) + 1);
         if is_last && self.takes_back(now, id, head) {
+            return;
+        }
+        if is_last && self.goes_on_weakly(id, head) {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
@@ -180,6 +188,26 @@ impl Core {
             }
             false => self.ask_again(now, id, transfer, error),
         }
+    }
+
+    /// Whether the server names the version that was begun, but less surely than before: it goes on in one stream, and
+    /// the bytes before each response are compared.
+    fn goes_on_weakly(&mut self, id: JobId, head: &Head) -> bool {
+        let Some(job) = self.jobs.get_mut(&id) else { return false };
+        let held = &mut job.content.held;
+        let is_weak = held.compare(&head.evidence) == Verdict::Same(Strength::Weak);
+        if !is_weak || held.is_elsewhere(&head.evidence) || job.sources.is_many() || !self.settings.allowed.reads_back {
+            return false;
+        }
+        let message = format!(
+            "the server names the version less surely than before ({}): it goes on in one stream",
+            held.differences(&head.evidence)
+        );
+        held.weaken(&head.evidence);
+        job.tries.doubts = Doubts::default();
+        job.tries.failures.clear();
+        self.effects.push(Effect::Report(Event::Remark { job: id, message }));
+        true
     }
 
     /// Whether the whole file was not yet requested in the place of ranges that name no version.

@@ -335,6 +335,7 @@ impl Core {
     fn lead_changed(&mut self, now: Time, id: JobId, source: usize, head: &Head) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.tries.doubts.different += 1;
+        job.tries.doubts.name(&head.evidence);
         if job.tries.doubts.different >= 2 {
             return self.restart(now, id, "the file on the server has changed", By::Version);
         }

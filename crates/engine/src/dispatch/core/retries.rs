@@ -79,7 +79,9 @@ impl Core {
     fn is_asked_elsewhere(&mut self, id: JobId, transfer: &Transfer, error: &Error) -> bool {
         let may_ask_again = self.settings.retries > 0;
         let Some(job) = self.jobs.get_mut(&id) else { return true };
-        if !error.kind().rejection().is_some_and(Rejection::is_of_place) {
+        let is_sent_on = transfer.url != job.lead().given;
+        // Services answer expired links with any status.
+        if !error.kind().rejection().is_some_and(|rejection| is_sent_on || rejection.is_of_place()) {
             return false;
         }
         let is_old_place = transfer.url != *job.lead().url();
@@ -179,6 +181,12 @@ impl Core {
         }
         if is_given_up {
             return self.leave_to_host(now, id, attempts, error);
+        }
+        if attempts > 1
+            && let Some(job) = self.jobs.get_mut(&id)
+        {
+            // The server that it was redirected to may be gone for good.
+            job.lead_mut().resolve_again();
         }
         let wait = backoff::wait(attempts, &mut self.random);
         // If nothing succeeds, all that wait for the host share its retries.

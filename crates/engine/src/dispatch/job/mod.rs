@@ -244,10 +244,13 @@ impl Job {
     /// The identity that goes into the journal and the note.
     pub(crate) fn identity(&self) -> Identity {
         let (url, evidence) = self.version();
+        let mut evidence = evidence.clone();
+        // A source may have said it later than its version, or another one did.
+        evidence.total_bytes = evidence.total_bytes.or(self.content.total_bytes);
         Identity {
             url: secret::identity_url(url),
             given: Some(Given::of(url)),
-            evidence: evidence.clone(),
+            evidence,
             total_bytes: self.content.total_bytes,
         }
     }

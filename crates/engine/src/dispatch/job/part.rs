@@ -33,6 +33,8 @@ pub(crate) struct Old {
     pub(crate) evidence: Option<Box<Evidence>>,
     /// The open partial file is to be kept while another version is fetched.
     pub(crate) is_to_be_kept: bool,
+    /// The version that responses named before the data was given up.
+    pub(crate) witnessed: Option<Box<Evidence>>,
     /// The data was given up for another version, and the response that is to replace it must show that it is one.
     pub(crate) is_replacing: bool,
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::backoff;
 use crate::error::Error;
+use crate::evidence::Evidence;
 use crate::message::Time;
 
 /// The counts of one job.
@@ -40,17 +41,29 @@ pub(crate) struct Failures {
 }
 
 /// Responses in a row that did not fit the existing data.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Doubts {
     /// They reported another version.
     pub(crate) different: u32,
     /// They did not report their version, or were a page.
     pub(crate) unknown: u32,
+    /// The version that the first of the former named.
+    pub(crate) other: Option<Box<Evidence>>,
     /// When the last one was counted.
     at: Option<Time>,
 }
 
 impl Doubts {
+    /// Whether a response names the other version too, and yet cannot be it.
+    pub(crate) fn contradicts(&self, claimed: &Evidence) -> bool {
+        self.other.as_ref().is_some_and(|other| other.is_contradicted_by(claimed))
+    }
+
+    /// Another version is named.
+    pub(crate) fn name(&mut self, other: &Evidence) {
+        self.other.get_or_insert_with(|| Box::new(other.clone()));
+    }
+
     /// Whether a response comes long enough after the last one counted to say something new; if so, it is the
     /// last one from now on.
     pub(crate) fn is_another_moment(&mut self, now: Time) -> bool {
