@@ -37,12 +37,15 @@ pub(crate) fn is_hollow(part: &dyn PartFile, claimed: &RangeSet) -> io::Result<b
     Ok(part.holes()?.into_iter().any(|(start, end)| claimed.overlaps(ByteRange::new(start, end))))
 }
 
-/// The holes of a fully written file, each widened by what may be missing next to it: where a hole starts or
-/// ends within a block, the rest of that block reads as zeros.
+/// A hole, widened by what may be missing next to it: where it starts or ends within a block, the rest of that block
+/// reads as zeros.
+pub(crate) fn wider((start, end): (u64, u64), len_bytes: u64) -> (u64, u64) {
+    (start.saturating_sub(BLOCK_BYTES), end.saturating_add(BLOCK_BYTES).min(len_bytes))
+}
+
+/// The holes of a fully written file, widened.
 pub(crate) fn holes_in_whole(part: &dyn PartFile, len_bytes: u64) -> Vec<(u64, u64)> {
-    let wider =
-        |(start, end): (u64, u64)| (start.saturating_sub(BLOCK_BYTES), end.saturating_add(BLOCK_BYTES).min(len_bytes));
-    part.holes().unwrap_or_default().into_iter().map(wider).collect()
+    part.holes().unwrap_or_default().into_iter().map(|hole| wider(hole, len_bytes)).collect()
 }
 
 /// Removes from `claimed` each block with a run of zeros. Returns how many bytes were removed.

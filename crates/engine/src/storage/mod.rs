@@ -249,6 +249,11 @@ pub trait PartFile: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// The range that somebody has cut off since the last call, although it was written; the file may have grown again.
+    fn take_cut(&self) -> Option<(u64, u64)> {
+        None
+    }
+
     /// Reserves space for this range, ahead of writing; a hint.
     fn reserve(&self, offset: u64, len_bytes: u64) {
         let _ = (offset, len_bytes);

@@ -588,7 +588,7 @@ fn a_version_that_is_named_less_surely_goes_on_by_what_overlaps() {
 #[test]
 fn what_a_redirect_led_to_may_fail_in_any_way_and_the_url_is_asked_again() {
     with_watchdog(LONG, || {
-        let refusals = [400, 405, 412, 419, 500, 503].map(|status| Some(status)).into_iter().chain([None]);
+        let refusals = [400, 405, 412, 419, 500, 503].map(Some).into_iter().chain([None]);
         for refusal in refusals {
             let first = Origin::builder().resource(Resource::new("/b.bin", 871, SIZE).fault(Fault::CutAt(HALF)));
             let first = first.start().unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use towline_engine::options::Existing;
 use towline_engine::{ErrorKind, Event, Options, Session};
-use towline_origin::{ETag, Fault, Origin, Resource, Scope};
+use towline_origin::{ETag, Fault, Length, Origin, Resource, Scope};
 
 use crate::common::{LONG, Live, MIB, Place, fetch, spec, until, with_watchdog};
 
@@ -181,6 +181,37 @@ fn a_partial_file_that_somebody_cuts_meanwhile_is_whole_in_the_end() {
             place.assert_content("a.bin", 37, LARGE);
         } else {
             assert_eq!(run.failure_kinds(), [ErrorKind::Storage]);
+        }
+    });
+}
+
+/// Less than a block, so that no hole shows it.
+#[test]
+fn a_partial_file_that_loses_its_last_bytes_meanwhile_is_whole_in_the_end() {
+    with_watchdog(LONG, || {
+        for (saves, total) in [(100, Length::Known), (100, Length::Chunked), (0, Length::Chunked)] {
+            let resource = Resource::new("/a.bin", 38, LARGE).length(total);
+            let origin = Origin::builder().resource(resource.fault(Fault::RatePerConnection(4 << 20))).start().unwrap();
+            let place = Place::new();
+            let mut options = one_connection(&place);
+            options.save_interval = if saves == 0 { Duration::from_millis(50) } else { Duration::from_secs(saves) };
+            let mut live = Live::start(Session::builder(options.clone()));
+            live.handle.add(spec(&origin, "/a.bin")).unwrap();
+            live.handle.close();
+            live.wait_for("some of it", |event| match event {
+                Event::Progress(progress) => progress.done_bytes > 2 * MIB,
+                _ => false,
+            });
+            let part = File::options().write(true).open(place.file("a.bin.towline")).unwrap();
+            part.set_len(part.metadata().unwrap().len() - 1500).unwrap();
+            let run = live.end();
+            if run.failures().is_empty() {
+                run.assert_done(1);
+            } else {
+                assert_eq!(run.failure_kinds(), [ErrorKind::Storage]);
+                fetch(options, [spec(&origin, "/a.bin")]).assert_done(1);
+            }
+            place.assert_content("a.bin", 38, LARGE);
         }
     });
 }

@@ -9,12 +9,13 @@ use super::paths::{directory_of, unix_ms_now};
 use super::reader::PartReader;
 use crate::checksum::{self, Algorithm};
 use crate::disk::ours::{self, Found};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::failpoint;
 use crate::job::JobId;
 use crate::journal::Journal;
 use crate::message::{Fate, Message};
 use crate::name::{journal_path, old_journal_path, old_part_path, part_path};
+use crate::ranges::ByteRange;
 
 impl Committer {
     /// Makes sure that a removed journal does not come back after a power cut, next to another partial file.
@@ -25,6 +26,10 @@ impl Committer {
     /// Syncs the data first, then saves the journal that claims it.
     pub(super) fn save(&self, job: JobId, path: &Path, mut journal: Journal) -> Result<()> {
         let Some(part) = self.parts.get(job) else { return Ok(()) };
+        let cut = part.take_cut();
+        if let Some((start, end)) = cut {
+            journal.done.remove(ByteRange::new(start, end));
+        }
         let stat = self.look_at(&*part, &part_path(path), journal.identity.total_bytes)?;
         if self.syncs {
             part.sync().map_err(|source| Error::storage("sync", path, source))?;
@@ -39,7 +44,15 @@ impl Committer {
         let name = journal_path(path);
         self.storage
             .write_atomic(&name, &journal.encode(), self.syncs)
-            .map_err(|source| Error::storage("save the journal", &name, source))
+            .map_err(|source| Error::storage("save the journal", &name, source))?;
+        match cut {
+            Some((start, end)) => {
+                let text =
+                    format!("somebody has cut the partial file from {end} to {start} bytes while it was written");
+                Err(Error::new(ErrorKind::Storage, text).with_path(part_path(path)).with_advice(Advice::RunAgain))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Computes a digest on the pool, in parallel with everything else.

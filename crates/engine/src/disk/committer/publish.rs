@@ -57,13 +57,16 @@ impl Committer {
 
     /// Whether parts of a fully received file were never written: then somebody has truncated it.
     pub(super) fn is_hollow(&self, pending: &Pending) -> bool {
-        if !pending.publish.looks_for_holes {
-            return false;
-        }
-        let holes = written::holes_in_whole(&*pending.part, pending.publish.len_bytes);
+        let len_bytes = pending.publish.len_bytes;
+        let cut = pending.part.take_cut();
+        let mut holes = match pending.publish.looks_for_holes {
+            true => written::holes_in_whole(&*pending.part, len_bytes),
+            false => Vec::new(),
+        };
         // What was fetched again and still is a hole are zeros, if the file system leaves those out.
         let are_zeros = || !self.storage.keeps_zeros(&directory_of(&pending.publish.part_of));
-        let is_hollow = !(holes.is_empty() || pending.publish.was_hollow && are_zeros());
+        let is_hollow = cut.is_some() || !(holes.is_empty() || pending.publish.was_hollow && are_zeros());
+        holes.extend(cut.map(|cut| written::wider(cut, len_bytes)));
         if is_hollow {
             self.report(Message::Hollow(pending.job, holes));
         }
