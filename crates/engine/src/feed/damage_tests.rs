@@ -363,9 +363,10 @@ fn a_run_that_settles_nothing_leaves_the_copy_alone() {
     drop(batch);
     assert!(!copy.exists());
     place.finish_all(place.open(), "a");
-    fs::write(&copy, "as it was").unwrap();
+    let as_it_was = [fs::read(&copy).unwrap(), b"as it was".to_vec()].concat();
+    fs::write(&copy, &as_it_was).unwrap();
     place.finish_all(place.open(), "a");
-    assert_eq!(fs::read(&copy).unwrap(), b"as it was");
+    assert!(fs::read(&copy).unwrap() == as_it_was);
 }
 
 #[test]

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use crate::error::Error;
@@ -120,7 +120,11 @@ fn read(path: &Path) -> io::Result<Held> {
         },
     };
     let found = file.metadata()?;
-    if !found.is_file() || found.len() != SECRET_BYTES as u64 {
+    // Another user who made it knows it. Where all files have one owner, the directory has the same.
+    let ours = rustix::process::geteuid();
+    let of_directory = fs::symlink_metadata(path.parent().unwrap_or(path))?.uid();
+    let is_strange = !ours.is_root() && found.uid() != ours.as_raw() && found.uid() != of_directory;
+    if !found.is_file() || found.len() != SECRET_BYTES as u64 || is_strange {
         return Ok(Held::Unusable);
     }
     keep_private(&file)?;

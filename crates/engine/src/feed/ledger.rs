@@ -21,7 +21,7 @@ use crate::feed::opening::{DirectoryLock, make_directory, prepare, replace, take
 use crate::feed::paths::LEDGER;
 use crate::feed::values::{kind_text, path_value, signed, unix_ms, unix_ns};
 use crate::feed::waiting::Place;
-use crate::feed::{EntryId, Settled, SettledState, spare};
+use crate::feed::{EntryId, Settled, SettledState, spare, strangers};
 
 /// If a ledger is damaged more often than this in one run, its disk cannot store anything.
 const GENERATIONS_MAX: u64 = 8;
@@ -74,6 +74,7 @@ impl Ledger {
         let mut warnings = Vec::new();
         let lock = take_lock(dir, &directory, &mut warnings)?;
         let path = directory.join(LEDGER);
+        strangers::keep_out(&path, &mut warnings)?;
         let secret = Secret::load(&directory, &mut warnings)?;
         let (conn, has_used_copy) = match prepare(&path, &secret, &mut warnings)? {
             Some(conn) => (conn, false),

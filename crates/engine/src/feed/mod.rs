@@ -19,6 +19,7 @@ pub(crate) mod spare;
 pub(crate) mod spool;
 mod sqlite;
 pub(crate) mod status;
+mod strangers;
 pub(crate) mod values;
 mod waiting;
 

@@ -4,7 +4,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::feed::fault::{is_damage, ledger_error, newer};
 use crate::feed::identity::Secret;
 use crate::feed::paths::{BUSY_TIMEOUT, DIRECTORY, LOCK, aside_name, beside};
 use crate::feed::schema::{self, APPLICATION_ID, Holds, VERSION};
-use crate::feed::{spare, sqlite};
+use crate::feed::{spare, sqlite, strangers};
 use crate::storage::disk::keep_private;
 use crate::storage::disk::limits::Limits;
 use crate::storage::disk::lock::{self, Held, Lock};
@@ -43,6 +43,7 @@ pub(crate) fn make_directory(dir: &Path) -> Result<PathBuf, Error> {
     let found = fs::symlink_metadata(&directory)
         .map_err(|source| Error::storage("look at the directory", &directory, source))?;
     if found.is_dir() {
+        strangers::check_owner(&directory, &found)?;
         let fault = |source| Error::storage("look at the directory", &directory, source);
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_DIRECTORY);
@@ -67,7 +68,10 @@ pub(crate) fn take_lock(dir: &Path, directory: &Path, warnings: &mut Vec<String>
     let path = directory.join(LOCK);
     let fault = |source| Error::storage("lock the batch's directory", &path, source);
     let file = private().open(&path).map_err(fault)?;
-    keep_private(&file).map_err(fault)?;
+    // A second name of it may be somebody else's.
+    if file.metadata().map_err(fault)?.nlink() == 1 {
+        keep_private(&file).map_err(fault)?;
+    }
     failpoint::reach("batch-lock");
     let limits = Limits::default();
     // `towline status` holds the lock for a moment to check whether somebody has it.
