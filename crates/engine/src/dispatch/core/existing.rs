@@ -21,6 +21,9 @@ use crate::plan::piece::Piece;
 use crate::storage::{Stat, StatKind};
 
 const UNPROVEN: &str = "a file of the same size has this name, and nothing shows that it is the same file";
+const ANOTHER_VERSION: &str = "another version of the file has this name";
+/// A file that somebody has touched is compared whole up to this size.
+const COMPARED_BYTES_MAX: u64 = 64 << 20;
 const NO_FILE: Advice = Advice::MoveAwayOrRename;
 const TRUST_SIZE: Advice = Advice::TrustSizeOrChooseExisting;
 
@@ -44,6 +47,8 @@ enum Known {
     Other(String),
     /// It is as we left it, and the version is told to be the same by what need not change with the content.
     Likely,
+    /// Its note speaks against it, but not for other bytes: all of its content can show that it is the same.
+    Doubted(String),
     Nothing,
 }
 
@@ -89,13 +94,13 @@ impl Core {
             Known::Same(how) => Decision::There(how, published),
             Known::Other(why) => self.decide_other(job, existing, &why),
             // The user wants it fetched again, unless it is known to be the same.
-            Known::Nothing if policy == Policy::Overwrite => Decision::Replace,
-            Known::Likely | Known::Nothing
+            Known::Doubted(_) | Known::Nothing if policy == Policy::Overwrite => Decision::Replace,
+            Known::Likely | Known::Doubted(_) | Known::Nothing
                 if job.promise(self.settings.server_digests).is_some_and(|promise| promise.proves()) =>
             {
                 Decision::Digest
             }
-            Known::Likely | Known::Nothing => Decision::Compare,
+            Known::Likely | Known::Doubted(_) | Known::Nothing => Decision::Compare,
         }
     }
 
@@ -106,12 +111,20 @@ impl Core {
             let (has, wanted) = (stat.len_bytes, total_bytes);
             return Known::Other(format!("another file has this name ({has} bytes instead of {wanted})"));
         }
+        if self.settings.trust_size && job.content.total_bytes.is_some() {
+            return Known::Same(How::ThereBySize);
+        }
+        let doubted = |why: &str, bytes_max: u64| match stat.len_bytes <= bytes_max {
+            true => Known::Doubted(why.to_owned()),
+            false => Known::Other(why.to_owned()),
+        };
         let may_be_ours = |note: &&Note| job.is_of(&note.url, note.given) || job.is_kin(note.given);
         let mut is_likely = false;
         if let Some(note) = existing.note.as_ref().filter(may_be_ours) {
             match note.file {
                 Some(noted) if !existing.has(noted) => {
-                    return Known::Other("the file that has this name was changed since it was fetched".to_owned());
+                    let why = "the file that has this name was changed since it was fetched";
+                    return doubted(why, COMPARED_BYTES_MAX);
                 }
                 Some(_) => {
                     let held = &job.content.held;
@@ -120,7 +133,7 @@ impl Core {
                         return Known::Same(How::ThereByValidator);
                     }
                     if verdict.is_different() {
-                        return Known::Other("another version of the file has this name".to_owned());
+                        return doubted(ANOTHER_VERSION, GATHERED_BYTES_MAX);
                     }
                     // It is as we left it. If that cannot be compared, weak evidence for the version is enough.
                     let is_alike = verdict.is_same() && !note.evidence.is_elsewhere(held)
@@ -129,16 +142,13 @@ impl Core {
                 }
                 // An older build did not note its length and time.
                 None if note.evidence.compare(&job.content.held).is_different() => {
-                    return Known::Other("another version of the file has this name".to_owned());
+                    return doubted(ANOTHER_VERSION, GATHERED_BYTES_MAX);
                 }
                 None => {}
             }
         } else if existing.note.is_some() && stat.len_bytes > GATHERED_BYTES_MAX {
             // A smaller file is compared whole, which is proof wherever it came from.
             return Known::Other("a file from another URL has this name".to_owned());
-        }
-        if self.settings.trust_size && job.content.total_bytes.is_some() {
-            return Known::Same(How::ThereBySize);
         }
         match job.has_date_of_server(stat) {
             true => Known::Same(How::ThereByTime),
@@ -196,6 +206,7 @@ impl Core {
 
     /// Compares its content with the server's: all of it if it is small, else samples.
     pub(super) fn compare_existing(&mut self, now: Time, id: JobId, answered: Box<Answered>, partial: Option<Journal>) {
+        let is_doubted = self.doubted(id).is_some();
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.part.journal = partial.map(Box::new);
         let content = answered.whole.clone();
@@ -218,6 +229,7 @@ impl Core {
         if let Phase::Comparing(comparison) = &mut job.phase {
             comparison.samples = Some(match job.existing.verdict {
                 ExistingVerdict::Changed => samples::all(len_bytes),
+                _ if is_doubted => samples::all(len_bytes),
                 _ => samples::of_file(len_bytes, &mut self.random),
             });
         }
@@ -322,11 +334,22 @@ impl Core {
         self.existing_compared(now, id, Some(is_same));
     }
 
+    /// Why the note on an existing file speaks against it, where its content may show that it is the same.
+    fn doubted(&self, id: JobId) -> Option<String> {
+        let job = &self.jobs[&id];
+        match self.known_of(job, job.existing.file.as_ref()?) {
+            Known::Doubted(why) => Some(why),
+            _ => None,
+        }
+    }
+
     /// Ends a comparison; `is_same` is `None` if it could not be made.
     fn existing_compared(&mut self, now: Time, id: JobId, is_same: Option<bool>) {
+        let doubted = self.doubted(id);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let Some(comparison) = job.take_comparison() else { return };
-        let was_sampled = comparison.samples.is_some() && job.existing.verdict != ExistingVerdict::Changed;
+        let was_whole = job.existing.verdict == ExistingVerdict::Changed || doubted.is_some();
+        let was_sampled = comparison.samples.is_some() && !was_whole;
         let Some(existing) = &job.existing.file else { return };
         if is_same == Some(true) {
             let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
@@ -339,7 +362,7 @@ impl Core {
         };
         job.existing.verdict = match std::mem::replace(&mut job.existing.verdict, ExistingVerdict::Unowned) {
             ExistingVerdict::Owned(whose) => ExistingVerdict::OthersFile(whose),
-            _ => ExistingVerdict::Other(why.to_owned()),
+            _ => ExistingVerdict::Other(doubted.unwrap_or_else(|| why.to_owned())),
         };
         let partial = job.part.journal.take().map(|journal| *journal);
         let answered = comparison.answered;
