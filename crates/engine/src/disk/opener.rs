@@ -448,7 +448,8 @@ impl Opener {
     /// away.
     fn not_written(&self, path: &Path, source: io::Error) -> Error {
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let is_there = self.storage.stat(directory).is_ok_and(|stat| stat.is_some());
+        // A directory that was removed while somebody is in it has no name left.
+        let is_there = self.storage.stat(directory).is_ok_and(|stat| stat.is_some_and(|stat| stat.links > 0));
         match source.kind() {
             io::ErrorKind::NotFound if is_there => Error::locked("another process is fetching this file", path, source),
             _ => Error::storage("write the journal", path, source),

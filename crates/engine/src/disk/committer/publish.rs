@@ -179,7 +179,12 @@ impl Committer {
             None => {
                 self.check(pending)?;
                 failpoint::reach("checked");
-                self.storage.rename(&part_path(part_of), path, *replace)
+                let renamed = self.storage.rename(&part_path(part_of), path, *replace);
+                if renamed.is_err() {
+                    // It stays a partial file. What cannot be kept private is still complete.
+                    let _ = pending.part.keep_private();
+                }
+                renamed
             }
         };
         renamed.map_err(|source| match source.kind() {
