@@ -52,7 +52,9 @@ fn plan(settings: Settings, web: &Web) -> Result<u8, Complaint> {
         false => {
             let which = settings.which;
             let keeps = move |entry: &Entry| which.has(entry);
-            Some(ListSource::Listing(settings.providers.listing(settings.links, web.clone(), keeps)))
+            Some(ListSource::Listing(
+                settings.providers.listing(settings.links, web.clone(), keeps).known_as(settings.listed),
+            ))
         }
     };
     if let Some(list) = list

@@ -96,7 +96,9 @@ fn session(
         false => {
             let which = settings.which;
             let keeps = move |entry: &Entry| which.has(entry);
-            Some(ListSource::Listing(settings.providers.listing(settings.links, builder.web(), keeps)))
+            Some(ListSource::Listing(
+                settings.providers.listing(settings.links, builder.web(), keeps).known_as(settings.listed),
+            ))
         }
     };
     let batch = match list {

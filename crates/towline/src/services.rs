@@ -4,7 +4,6 @@ use std::env;
 use std::path::PathBuf;
 
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, COOKIE};
 use towline_engine::options::HttpOptions;
 use towline_engine::provider::onedrive::OneDriveBuilder;
 use towline_engine::provider::{Accounts, Dropbox, GoogleDrive, IndexPages, OneDrive, Providers, Web, WebDav};
@@ -20,21 +19,18 @@ const GRAPH_URL: &str = "TOWLINE_GRAPH_URL";
 /// A token for it, instead of an account.
 const ONEDRIVE_TOKEN: &str = "TOWLINE_ONEDRIVE_TOKEN";
 
-/// All services, and index pages if the user asks for them. The user's fields that tell a server who asks go to the
-/// server of the link.
+/// All services, and index pages if the user asks for them. The user's fields go to the server of the link.
 pub(crate) fn providers(which: &WhichArgs, headers: &HeaderMap) -> Result<Providers, Complaint> {
     let mut providers = Providers::default();
     providers.add(onedrive()?.build());
-    let known =
-        [AUTHORIZATION, COOKIE].into_iter().filter_map(|name| Some((name.clone(), headers.get(&name)?.clone())));
-    let known: Vec<_> = known.collect();
-    let dav = known.iter().cloned().fold(WebDav::default(), |dav, (name, value)| dav.header(name, value));
+    let given: Vec<_> = headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let dav = given.iter().cloned().fold(WebDav::default(), |dav, (name, value)| dav.header(name, value));
     providers.add(dav);
     providers.add(Dropbox);
     providers.add(GoogleDrive);
     if which.recursive_index {
         let pages = IndexPages::new(which.level);
-        providers.add(known.into_iter().fold(pages, |pages, (name, value)| pages.header(name, value)));
+        providers.add(given.into_iter().fold(pages, |pages, (name, value)| pages.header(name, value)));
     }
     Ok(providers)
 }

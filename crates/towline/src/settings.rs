@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) providers: Providers,
     /// Which of their files are meant.
     pub(crate) which: Which,
+    /// The links and the choice, as a name that is the same in the next run.
+    pub(crate) listed: String,
     pub(crate) list: Option<ListSource>,
     pub(crate) progress: ProgressArg,
     pub(crate) is_dry_run: bool,
@@ -60,6 +62,7 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
     let providers = services::providers(&args.which, &http_options.headers)?;
     let which = Which::new(&args.which)?;
     let (links, jobs) = named(&args, &providers)?;
+    let listed = format!("{:?} {:?}", links.iter().map(Url::as_str).collect::<Vec<_>>(), args.which);
     if links.is_empty() && args.which.recursive_index {
         return Err(Complaint::usage("--recursive-index needs the URL of an index page, which ends with /"));
     }
@@ -101,6 +104,7 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
         links,
         providers,
         which,
+        listed,
         list,
         progress: if log.is_on_screen { args.progress.without_bars() } else { args.progress },
         is_dry_run: args.dry_run,
@@ -225,10 +229,22 @@ fn named(args: &GetArgs, providers: &Providers) -> Result<(Vec<Url>, Vec<JobSpec
 /// # Errors
 /// If it is no URL at all.
 pub(crate) fn link(text: &str) -> Result<Url, Complaint> {
+    if let Some(path) = text.strip_prefix("onedrive:") {
+        return own_path(path);
+    }
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "onedrive" | "dav" | "davs" | "webdav" | "webdavs") => Ok(url),
         _ => fetchable(text),
     }
+}
+
+/// A path of the user's own drive, each character as it is: `#`, `?` and `%` may be in names.
+fn own_path(path: &str) -> Result<Url, Complaint> {
+    if path.split('/').any(|part| matches!(part, "." | "..")) {
+        return Err(Complaint::usage(format!("onedrive:{}: `.` and `..` are no folders there", printable(path))));
+    }
+    let path = path.replace('%', "%25").replace('#', "%23").replace('?', "%3F");
+    Url::parse(&format!("onedrive:{path}")).map_err(|_| Complaint::usage(format!("no path: {}", printable(&path))))
 }
 
 fn jobs(args: &GetArgs) -> Result<Vec<JobSpec>, Complaint> {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::error::{Advice, Error, ErrorKind};
 use crate::feed::entries::{Candidate, Found, Known};
 use crate::feed::fault::ledger_error;
-use crate::feed::identity::Identity;
+use crate::feed::identity::{Identity, Key};
 use crate::feed::ledger::Ledger;
 use crate::feed::lines::{Form, Plain};
 use crate::feed::list::{Line, ListReader, Next, Until, parse_line, too_long};
@@ -91,8 +91,8 @@ pub struct Batch {
     is_listing: bool,
     /// Some of the listing could not be listed, so nobody knows what is gone.
     has_gaps: bool,
-    /// Some of its entries were known.
-    has_met: bool,
+    /// The same links and filters in another run.
+    listing: Option<Key>,
     warnings: Vec<String>,
     read_all: bool,
     ledger: Ledger,
@@ -133,8 +133,16 @@ impl Batch {
             _ => None,
         };
         let is_listing = matches!(source, ListSource::Listing(_));
+        let name = match &source {
+            ListSource::Listing(listing) => listing.name().map(Identity::of_text),
+            _ => None,
+        };
         let input = input(source)?;
-        let ledger = Ledger::open(ledger_dir)?;
+        let mut ledger = Ledger::open(ledger_dir)?;
+        let listing = name.map(|name| ledger.key(name));
+        if let Some(listing) = listing {
+            ledger.transaction("find the last listing in the ledger", |ledger| ledger.find_listing(listing))?;
+        }
         let (list, spool) = match input {
             Input::Whole(file) => (Arc::new(file), None),
             Input::Stream(from) => {
@@ -159,7 +167,7 @@ impl Batch {
             repeated_entries: 0,
             is_listing,
             has_gaps: false,
-            has_met: false,
+            listing,
             warnings: Vec::new(),
             read_all: false,
             ledger,
@@ -258,9 +266,8 @@ impl Batch {
             self.warnings.push(format!("{lines}: each file is fetched once"));
         }
         self.read_all = ended;
-        self.has_met |= found.iter().any(|found| found.state != Known::Pending);
-        if read_all && self.is_listing && self.has_met {
-            let gone = self.ledger.transaction("read from the ledger what is gone", |ledger| ledger.gone())?;
+        if let Some(listing) = self.listing.filter(|_| read_all) {
+            let gone = self.ledger.transaction("read from the ledger what is gone", |ledger| ledger.gone(listing))?;
             self.warnings.extend(gone.in_words());
         }
         self.place(chunk, candidates, found)
@@ -281,7 +288,7 @@ impl Batch {
                 Known::Done { path, len_bytes, modified_ns, listed }
                     if !self.restart && self.is_still_there(&path, len_bytes, modified_ns) =>
                 {
-                    if is_listed_anew(&spec, listed.as_deref()) {
+                    if is_listed_anew(&spec, listed.as_deref()) || is_versionless(&spec) {
                         // The file is as we left it, so its new version replaces it.
                         spec.options.existing = Some(Existing::Overwrite);
                         again.push(found.id);
@@ -292,7 +299,10 @@ impl Batch {
                     self.ready.push_back(FedEntry::There { entry, url: candidate.url, path, len_bytes });
                     continue;
                 }
-                Known::FailedPermanent { kind, message, attempts } if !self.retry_failed && !self.restart => {
+                // A service may have mended it since.
+                Known::FailedPermanent { kind, message, attempts }
+                    if !self.retry_failed && !self.restart && spec.listed.is_none() =>
+                {
                     let error =
                         Error::new(kind_from(&kind), message).with_attempts(attempts).with_advice(Advice::RetryFailed);
                     self.ready.push_back(FedEntry::FailedBefore { entry, url: candidate.url, error });
@@ -409,6 +419,11 @@ enum Input {
 fn is_listed_anew(spec: &JobSpec, fetched: Option<&str>) -> bool {
     let now = spec.listed.as_ref().and_then(|listed| listed.version.as_deref());
     now.zip(fetched).is_some_and(|(now, fetched)| now != fetched)
+}
+
+/// Whether a service lists nothing that tells whether the file has changed, so that its server must be asked.
+fn is_versionless(spec: &JobSpec) -> bool {
+    spec.listed.as_ref().is_some_and(|listed| listed.version.is_none())
 }
 
 /// How many entries occurred earlier in the list.

@@ -37,7 +37,10 @@ const INSERT: &str = "INSERT INTO entry (id, key, occurrence, copies, run, url)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
 const GONE: &str = "SELECT path FROM entry WHERE occurrence = 0 AND state = 'done'
-    AND run = (SELECT max(id) FROM run WHERE read_all AND id < ?1) ORDER BY id";
+    AND run = ?1 ORDER BY id";
+/// A listing has a name among those of entries, which leads to the last run that has read all of it.
+const LISTED: &str = "SELECT entry FROM name WHERE key = ?1";
+const LIST: &str = "INSERT INTO name (key, entry) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET entry = ?2";
 /// How many of the files that are gone are named.
 const GONE_NAMES_MAX: usize = 3;
 
@@ -105,11 +108,20 @@ impl Gone {
 }
 
 impl Ledger {
-    /// What the run before had listed and fetched, and this one has not.
-    pub(crate) fn gone(&mut self) -> rusqlite::Result<Gone> {
-        let mut statement = self.conn.prepare_cached(GONE)?;
-        let mut rows = statement.query(params![self.run])?;
+    /// Finds the last run that has read all of this listing.
+    pub(crate) fn find_listing(&mut self, listing: Key) -> rusqlite::Result<()> {
+        self.listed_before = self.conn.query_row(LISTED, params![listing], |row| row.get(0)).optional()?;
+        Ok(())
+    }
+
+    /// What the last run that has read all of this listing had fetched, and this one has not listed. This one is the
+    /// last from now on.
+    pub(crate) fn gone(&mut self, listing: Key) -> rusqlite::Result<Gone> {
         let mut gone = Gone::default();
+        self.conn.execute(LIST, params![listing, self.run])?;
+        let Some(before) = self.listed_before else { return Ok(gone) };
+        let mut statement = self.conn.prepare_cached(GONE)?;
+        let mut rows = statement.query(params![before])?;
         while let Some(row) = rows.next()? {
             let Some(path) = read_name_at(row, 0) else { continue };
             gone.files += 1;

@@ -39,10 +39,20 @@ impl Identity {
         let mut hasher = blake3::Hasher::new();
         hasher.update(key_url(&spec.url).as_bytes());
         hasher.update(&[0]);
+        if spec.listed.is_some() {
+            // Each user of a service has files of their own, and a share of Nextcloud is a user.
+            hasher.update(spec.url.username().as_bytes());
+            hasher.update(&[0]);
+        }
         if let Some(output) = &spec.output {
             hasher.update(output.as_os_str().as_encoded_bytes());
         }
         Self(first_bytes(&hasher.finalize()))
+    }
+
+    /// The identity of something with this name.
+    pub(crate) fn of_text(text: &str) -> Self {
+        Self(first_bytes(&blake3::hash(text.as_bytes())))
     }
 
     /// The identity of its copy number `occurrence`.

@@ -63,6 +63,8 @@ pub(crate) struct Ledger {
     /// Whether this ledger has everything that was read from the list.
     is_whole: bool,
     has_settled: bool,
+    /// The last run that had read all of the same listing.
+    pub(crate) listed_before: Option<i64>,
     // Last, so that the connection closes while the directory is still locked.
     _lock: DirectoryLock,
 }
@@ -94,6 +96,7 @@ impl Ledger {
             has_used_copy,
             is_whole: true,
             has_settled: false,
+            listed_before: None,
             _lock: lock,
         };
         if let Err(error) = ledger.begin_run() {

@@ -24,7 +24,10 @@ pub enum ListItem {
 type List = dyn FnOnce(&mut dyn FnMut(ListItem) -> bool) + Send;
 
 /// Lists files, on a thread of its own.
-pub struct Listing(Box<List>);
+pub struct Listing {
+    list: Box<List>,
+    name: Option<String>,
+}
 
 impl Listing {
     /// A listing that hands each item on as it comes; what it is handed to returns false when nobody wants any more.
@@ -40,11 +43,23 @@ impl Listing {
     /// # drop(listing);
     /// ```
     pub fn new(list: impl FnOnce(&mut dyn FnMut(ListItem) -> bool) + Send + 'static) -> Self {
-        Self(Box::new(list))
+        Self { list: Box::new(list), name: None }
+    }
+
+    /// What is listed: the links, and what is chosen of them. A later listing of this name tells which files are gone.
+    /// Only a hash of it is kept.
+    #[must_use]
+    pub fn known_as(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
     }
 
     pub(crate) fn run(self, send: &mut dyn FnMut(ListItem) -> bool) {
-        (self.0)(send);
+        (self.list)(send);
     }
 }
 

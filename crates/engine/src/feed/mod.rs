@@ -98,6 +98,13 @@ pub enum Owner {
     },
     /// Another entry, with this URL (without secrets).
     Another(String),
+    /// An entry that its listing has no more. If its file is as it was left, it gives way.
+    Gone {
+        /// Its URL, without secrets.
+        url: String,
+        /// Length and time of the file that it left.
+        left: (u64, i64),
+    },
 }
 
 /// The result of [`Feed::next`].

@@ -22,12 +22,13 @@ const FILL: &str = "INSERT INTO temp.owned (path, run, settled, entry)
     SELECT CAST(path AS BLOB), coalesce(settled_run, 0), settled_unix_ms, id FROM entry
     WHERE path IS NOT NULL AND len_bytes IS NOT NULL AND settled_run IS NOT ?1";
 const INDEX: &str = "CREATE INDEX temp.owned_by_path ON owned (path, run, settled, entry)";
-const LAST_OWNER: &str = "SELECT entry.id, entry.key, entry.url, entry.len_bytes, entry.modified_ns
+const LAST_OWNER: &str = "SELECT entry.id, entry.key, entry.url, entry.len_bytes, entry.modified_ns, entry.run
     FROM temp.owned JOIN entry ON entry.id = owned.entry
     WHERE owned.path = ?1 ORDER BY owned.run DESC, owned.settled DESC, owned.entry DESC LIMIT 1";
 
 impl Ledger {
-    /// Who last completed `path` in an earlier run.
+    /// Who last completed `path` in an earlier run. What the same listing had in its last run and has no more owns
+    /// nothing, as long as its file is as it was left.
     pub(crate) fn owner(&mut self, entry: EntryId, place: Option<&Place>, path: &Path) -> Result<Owner, Error> {
         let own_key = place.map(|place| self.key(place.identity.of_copy(place.occurrence)));
         let owner = self.transaction("look in the ledger who has a name", |ledger| {
@@ -43,9 +44,13 @@ impl Ledger {
                         Some(key) => row.get_ref(1)? == ValueRef::Blob(&key),
                         None => ledger.entry_of(row.get(0)?) == entry,
                     };
-                    Ok(match is_own {
-                        true => Owner::Itself { left: len_bytes(row).zip(row.get(4).ok()) },
-                        false => Owner::Another(shown(row.get_ref(2)?)),
+                    let is_gone = ledger.listed_before == Some(row.get(5)?);
+                    let left = len_bytes(row).zip(row.get(4).ok());
+                    let url = || shown(row.get_ref(2).unwrap_or(ValueRef::Null));
+                    Ok(match (is_own, left) {
+                        (true, left) => Owner::Itself { left },
+                        (false, Some(left)) if is_gone => Owner::Gone { url: url(), left },
+                        (false, _) => Owner::Another(url()),
                     })
                 })
                 .optional()

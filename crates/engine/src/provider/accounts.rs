@@ -5,7 +5,11 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -15,6 +19,8 @@ use crate::storage::disk::keep_private;
 /// A longer file is none of ours.
 const BYTES_MAX: u64 = 1 << 20;
 const SUFFIX: &str = "json";
+/// How often to look whether another process is done with an account.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A directory of accounts.
 #[derive(Clone, Debug)]
@@ -73,7 +79,28 @@ impl Accounts {
         account.map(Some).map_err(|_| Error::new(ErrorKind::Storage, "the account is damaged").with_path(path))
     }
 
-    /// Keeps an account, readable by its owner alone.
+    /// Waits until no other process changes this account. Whoever renews or keeps it holds this.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Storage`] if it cannot be locked, [`ErrorKind::Interrupted`] once `is_over`.
+    pub(crate) fn lock(&self, name: &str, is_over: &dyn Fn() -> bool) -> Result<File> {
+        let path = self.dir.join(format!(".{name}.lock"));
+        let cannot = |source: io::Error| Error::storage("lock the account", &path, source);
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(cannot)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+        let file = options.open(&path).map_err(cannot)?;
+        while !is_over() {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Err(Errno::WOULDBLOCK) => thread::sleep(LOOK_EVERY),
+                // Some file systems have no locks: two processes may renew at once there.
+                Ok(()) | Err(_) => return Ok(file),
+            }
+        }
+        Err(Error::new(ErrorKind::Interrupted, "interrupted while another process renewed the sign-in"))
+    }
+
+    /// Keeps an account, readable by its owner alone. The caller has locked it.
     ///
     /// # Errors
     /// [`ErrorKind::Storage`] if it cannot be written.
@@ -83,7 +110,7 @@ impl Accounts {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(cannot)?;
         let text = serde_json::to_vec(account)
             .map_err(|source| Error::new(ErrorKind::Internal, "an account cannot be kept").with_source(source))?;
-        let temporary = self.dir.join(format!(".{name}.{}", std::process::id()));
+        let temporary = self.unfinished(name);
         let written = write_private(&temporary, &text).and_then(|()| fs::rename(&temporary, &path));
         if written.is_err() {
             let _ = fs::remove_file(&temporary);
@@ -97,11 +124,17 @@ impl Accounts {
     /// [`ErrorKind::Storage`] if it cannot be removed.
     pub fn remove(&self, name: &str) -> Result<bool> {
         let path = self.path(name);
+        // A process that was killed may have left one, with all its secrets.
+        let _ = fs::remove_file(self.unfinished(name));
         match fs::remove_file(&path) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(source) => Err(Error::storage("remove the account", &path, source)),
         }
+    }
+
+    fn unfinished(&self, name: &str) -> PathBuf {
+        self.dir.join(format!(".{name}.unfinished"))
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use bytes::Bytes;
 use html5gum::{DefaultEmitter, Token, Tokenizer};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
@@ -11,23 +12,35 @@ use super::seam::{Entries, Provider};
 use super::tree::{Tree, Walk};
 use super::web::{Web, WebRequest};
 use crate::error::{Error, ErrorKind, Result};
+use crate::evidence::page;
 use crate::job::Located;
 use crate::secret;
 
 /// Pages below each other, at most: some servers lead in circles.
 const LEVELS_MAX: usize = 64;
 
+/// Parts of the titles of index pages, in lower case.
+const TITLES: [&str; 3] = ["index of", "directory listing", "listing of"];
+/// The most that is read behind a link, and that is kept of it.
+const TOLD_BYTES_MAX: usize = 1000;
+const TOLD_CHARS_MAX: usize = 100;
+/// A date with its time has so many digits at least; a size alone is no version.
+const DATE_DIGITS_MIN: usize = 10;
+
 /// Lists index pages.
 #[derive(Debug)]
 pub struct IndexPages {
     levels: usize,
+    /// The user wants no more levels.
+    is_limited: bool,
     headers: HeaderMap,
 }
 
 impl IndexPages {
     /// Lists a page and those below it; with `levels`, only so many pages below each other.
     pub fn new(levels: Option<usize>) -> Self {
-        Self { levels: levels.unwrap_or(LEVELS_MAX).min(LEVELS_MAX), headers: HeaderMap::new() }
+        let is_limited = levels.is_some_and(|levels| levels <= LEVELS_MAX);
+        Self { levels: levels.unwrap_or(LEVELS_MAX).min(LEVELS_MAX), is_limited, headers: HeaderMap::new() }
     }
 
     /// Sends this field with each request for a page, to the server of the link alone.
@@ -59,55 +72,92 @@ impl Provider for IndexPages {
 }
 
 impl IndexPages {
-    fn read(&self, web: &Web, tree: &mut Tree, page: &Url, depth: usize) -> Result<()> {
-        let mut request = WebRequest::get(page.clone());
+    fn read(&self, web: &Web, tree: &mut Tree, at: &Url, depth: usize) -> Result<()> {
+        let mut request = WebRequest::get(at.clone());
         request.headers = self.headers.clone();
         let answer = web.send(request)?;
-        let shown = || secret::shown_url(page);
+        let shown = || secret::shown_url(at);
         if !answer.is_success() {
             let text = format!("the server answered {}", answer.status);
             return Err(Error::new(ErrorKind::Status(answer.status), text).with_url(shown()));
         }
-        let is_page = answer.content_type.as_deref().is_some_and(crate::evidence::page::is_html_type);
-        if !is_page || answer.url.origin() != page.origin() {
-            return Err(Error::new(ErrorKind::Protocol, "this is no index page").with_url(shown()));
+        let is_page = answer.content_type.as_deref().is_some_and(page::is_html_type);
+        let no_index = || Err(Error::new(ErrorKind::Protocol, "this is no index page").with_url(shown()));
+        if !is_page || answer.url.origin() != at.origin() || answer.url.path() != at.path() {
+            return no_index();
         }
         // Pages link a file twice if its icon is a link too.
         let mut seen = HashSet::new();
-        for link in links(&answer.body) {
+        let title = page::title(&[Bytes::copy_from_slice(&answer.body)]).unwrap_or_default().to_lowercase();
+        let mut is_index = TITLES.iter().any(|known| title.contains(known));
+        for Link { to, told } in links(&answer.body) {
+            // An empty index leads up at least.
+            is_index |= at.join(&to).is_ok_and(|url| at.join("..").is_ok_and(|up| up.path() == url.path()));
             // A query sorts the page, and a fragment is a place of it.
-            let member = tree.member(&answer.url, &link);
+            let member = tree.member(at, &to);
             let Some(url) = member.filter(|url| url.query().is_none() && url.fragment().is_none()) else { continue };
+            is_index = true;
             match url.path().ends_with('/') {
                 true if depth + 1 < self.levels => tree.enter(url, depth + 1),
-                true => {}
+                true if self.is_limited => {}
+                true => tree.leave_out("the folders are nested too deep, and the lowest are left out", &url),
                 false if seen.insert(url.path().to_owned()) => {
-                    let entry = tree.file(url);
+                    let mut entry = tree.file(url);
+                    entry.version = told;
                     tree.push(entry);
                 }
                 false => {}
             }
         }
-        Ok(())
+        if is_index { Ok(()) } else { no_index() }
     }
 }
 
+/// A link of a page.
+#[derive(Debug, PartialEq, Eq)]
+struct Link {
+    to: String,
+    /// What the page says behind it: the date and the size of a file.
+    told: Option<String>,
+}
+
 /// The links of a page, in order.
-fn links(page: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(page);
-    let mut links = Vec::new();
+fn links(page: &[u8]) -> Vec<Link> {
+    // A byte order mark tells UTF-16.
+    let (text, ..) = encoding_rs::UTF_8.decode(page);
+    let mut links: Vec<Link> = Vec::new();
+    let mut behind = String::new();
     let mut emitter = DefaultEmitter::default();
     // What is in a script is no tag.
     emitter.naively_switch_states(true);
     for token in Tokenizer::new_with_emitter(&*text, emitter).flatten() {
-        if let Token::StartTag(tag) = token
-            && &*tag.name == b"a"
-            && let Some(href) = tag.attributes.get(&b"href"[..])
-        {
-            links.push(String::from_utf8_lossy(href).trim().to_owned());
+        match token {
+            Token::StartTag(tag) if &*tag.name == b"a" => {
+                tell(&mut links, &mut behind);
+                if let Some(href) = tag.attributes.get(&b"href"[..]) {
+                    links.push(Link { to: String::from_utf8_lossy(href).trim().to_owned(), told: None });
+                }
+            }
+            // The text of the link itself says nothing more.
+            Token::EndTag(tag) if &*tag.name == b"a" => behind.clear(),
+            Token::StartTag(_) | Token::EndTag(_) => behind.push(' '),
+            Token::String(part) if behind.len() < TOLD_BYTES_MAX => behind += &String::from_utf8_lossy(&part),
+            _ => {}
         }
     }
+    tell(&mut links, &mut behind);
     links
+}
+
+/// What stands behind the last link tells its version, if it is a date and a size.
+fn tell(links: &mut [Link], behind: &mut String) {
+    let words: Vec<_> = behind.split_whitespace().collect();
+    let told = words.join(" ");
+    let digits = told.bytes().filter(u8::is_ascii_digit).count();
+    if let Some(last) = links.last_mut().filter(|_| digits >= DATE_DIGITS_MIN) {
+        last.told = Some(told.chars().take(TOLD_CHARS_MAX).collect());
+    }
+    behind.clear();
 }
 
 #[cfg(test)]
@@ -118,6 +168,23 @@ mod tests {
     fn links_are_those_that_a_browser_sees() {
         let page = br#"<html><!-- <a href="no"> --><script>"<a href='no'>"</script><A HREF=one>x</A>
             <a class=x href='t&amp;wo'>y</a><a name="z">z</a><a href=" three ">"#;
-        assert_eq!(links(page), ["one", "t&wo", "three"]);
+        let found: Vec<_> = links(page).into_iter().map(|link| link.to).collect();
+        assert_eq!(found, ["one", "t&wo", "three"]);
+    }
+
+    #[test]
+    fn what_a_page_says_of_a_file_tells_its_version() {
+        let pages = [
+            // nginx, Apache, lighttpd.
+            "<pre><a href=\"a.bin\">a.bin</a>   02-Jan-2026 10:00     5000\n<a href=\"b\">b</a></pre>",
+            "<tr><td><a href=\"a.bin\">a.bin</a></td><td>02-Jan-2026 10:00 </td><td>5000</td></tr><a href=\"b\">b</a>",
+            "<td><a href=\"a.bin\">a.bin</a></td><td>02-Jan-2026</td><td>10:00</td><td>5000</td><td><a href=b>b</a>",
+        ];
+        for page in pages {
+            let found = links(page.as_bytes());
+            assert_eq!(found[0], Link { to: "a.bin".to_owned(), told: Some("02-Jan-2026 10:00 5000".to_owned()) });
+            assert_eq!(found[1].told, None);
+        }
+        assert_eq!(links(b"<li><a href=a>a</a> 5000</li>")[0].told, None, "a size alone is no version");
     }
 }

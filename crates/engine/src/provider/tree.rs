@@ -29,6 +29,8 @@ pub(super) struct Tree {
     /// Folders to list, and how deep each is.
     folders: Vec<(Url, usize)>,
     seen: HashSet<String>,
+    /// What was left out without being listed, once for each reason.
+    left_out: HashSet<&'static str>,
 }
 
 impl<F: FnMut(&mut Tree, &Url, usize) -> Result<()>> Walk<F> {
@@ -38,7 +40,8 @@ impl<F: FnMut(&mut Tree, &Url, usize) -> Result<()>> Walk<F> {
     /// What is wrong with it.
     pub(super) fn new(root: Url, mut read: F) -> Result<Self> {
         let seen = HashSet::from([root.path().to_owned()]);
-        let mut tree = Tree { root: root.clone(), entries: VecDeque::new(), folders: Vec::new(), seen };
+        let mut tree =
+            Tree { root: root.clone(), entries: VecDeque::new(), folders: Vec::new(), seen, left_out: HashSet::new() };
         read(&mut tree, &root, 0)?;
         Ok(Self { tree, read })
     }
@@ -79,12 +82,17 @@ impl Tree {
             return;
         }
         if self.seen.len() >= FOLDERS_MAX {
-            let text = format!("there are more than {FOLDERS_MAX} folders, and this one is left out");
-            self.entries.push_back(Err(Error::new(ErrorKind::Protocol, text).with_url(secret::shown_url(&folder))));
-            return;
+            return self.leave_out("there are more than 100,000 folders; this one and others are left out", &folder);
         }
         self.seen.insert(folder.path().to_owned());
         self.folders.push((folder, depth));
+    }
+
+    /// Something that is not listed: an error, once for each reason.
+    pub(super) fn leave_out(&mut self, why: &'static str, what: &Url) {
+        if self.left_out.insert(why) {
+            self.entries.push_back(Err(Error::new(ErrorKind::Protocol, why).with_url(secret::shown_url(what))));
+        }
     }
 
     /// A file, under its path below the root.
@@ -122,7 +130,7 @@ mod tests {
             Ok(())
         });
         let found: Vec<_> = walk.unwrap().collect();
-        assert_eq!(found.len(), 2);
-        assert!(found.iter().all(|entry| entry.as_ref().is_err_and(|error| error.message().contains("100000"))));
+        assert_eq!(found.len(), 1, "it is said once");
+        assert!(found[0].as_ref().is_err_and(|error| error.message().contains("more than 100,000 folders")));
     }
 }

@@ -167,7 +167,14 @@ impl WebDav {
 
 /// Takes a member of a folder; the folder itself is among what the server sends.
 fn take(tree: &mut Tree, folder: &Url, response: Response) {
-    let Some(mut url) = tree.member(folder, response.href.trim()) else { return };
+    // Behind a proxy, a server may name another host than the one that is asked; only the path counts.
+    let Ok(named) = folder.join(response.href.trim()) else { return };
+    let Some(mut url) = tree.member(folder, named.path()) else {
+        if named.path().trim_end_matches('/') != folder.path().trim_end_matches('/') {
+            tree.leave_out("the server names files at another place than the one that was asked for", &named);
+        }
+        return;
+    };
     let props: Vec<Prop> = response.propstat.into_iter().map(|stat| stat.prop).collect();
     let is_folder = props.iter().any(|prop| prop.resourcetype.as_ref().is_some_and(|kind| kind.collection.is_some()));
     if is_folder {

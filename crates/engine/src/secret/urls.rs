@@ -1,5 +1,6 @@
 //! How a URL is shown, stored, or recognised again.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use url::Url;
@@ -9,6 +10,10 @@ use super::names;
 use super::parameters::{parameters, without_signing};
 use super::path::{path_without_signing, shown_path};
 use super::text::printable;
+
+/// Hosts of SharePoint and OneDrive for business, by cloud.
+pub(crate) const BUSINESS_SHARES: [&str; 4] =
+    [".sharepoint.com", ".sharepoint.us", ".sharepoint.cn", ".sharepoint-mil.us"];
 
 /// A URL for display: no credentials, no fragment, and `***` for everything that signs or unlocks it, or looks
 /// as if it did. Idempotent.
@@ -45,7 +50,7 @@ impl fmt::Display for Shown<'_> {
 /// A URL without credentials, query and fragment, and with `***` for secrets in its path, as a journal may
 /// store it. The same URL gives the same text in each run.
 pub(crate) fn identity_url(url: &Url) -> String {
-    let shown = shown_path(url.path(), true);
+    let shown = shown_share(url).map_or_else(|| shown_path(url.path(), true), Cow::Owned);
     let is_shown_as_it_is = url.cannot_be_a_base() || shown == url.path();
     if is_shown_as_it_is && is_bare(url) {
         return url.as_str().to_owned();
@@ -89,6 +94,15 @@ pub(crate) fn query_of_file(url: &Url, is_given: bool) -> Option<String> {
     (!pairs.is_empty()).then(|| pairs.join("&"))
 }
 
+/// The path of a link that lets everybody in who has it, without what does so: its last part.
+fn shown_share(url: &Url) -> Option<String> {
+    let host = url.host_str()?;
+    let is_business = BUSINESS_SHARES.iter().any(|end| host.ends_with(end)) && url.path().starts_with("/:");
+    let (before, last) = url.path().rsplit_once('/')?;
+    let is_share = (host == "1drv.ms" || is_business) && !last.is_empty();
+    is_share.then(|| format!("{before}/***"))
+}
+
 /// Whether the URL has only a host and a path, as most do.
 fn is_bare(url: &Url) -> bool {
     url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none()
@@ -109,6 +123,20 @@ mod tests {
 
     fn url(text: &str) -> Url {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn links_that_let_everybody_in_are_not_shown_whole() {
+        for (link, shown) in [
+            ("https://1drv.ms/f/s!AbCdEf", "https://1drv.ms/f/***"),
+            (
+                "https://c-my.sharepoint.com/:f:/g/personal/me/EaBc?e=x1",
+                "https://c-my.sharepoint.com/:f:/g/personal/me/***?e=x1",
+            ),
+            ("https://c.sharepoint.com/sites/a/b.txt", "https://c.sharepoint.com/sites/a/b.txt"),
+        ] {
+            assert_eq!(shown_url(&url(link)), shown);
+        }
     }
 
     #[test]

@@ -62,8 +62,9 @@ impl Core {
         if existing.stat.kind != StatKind::File {
             return self.decide_other(job, existing, &format!("{} has this name", existing.stat.kind.words()));
         }
+        let may_be_gone = job.spec.listed.is_some() && job.existing.verdict == ExistingVerdict::Unknown;
         // If there is a digest, the existing file was checked before and is another one.
-        if job.existing.is_checked {
+        if job.existing.is_checked && !(may_be_gone && job.entry.is_some()) {
             return self.decide_other(
                 job,
                 existing,
@@ -189,7 +190,11 @@ impl Core {
         job.part.pending = job.part.pending.saturating_sub(1);
         let Some(answered) = job.take_asking_owner() else { return self.closed(now, id) };
         job.existing.verdict = match result {
-            Ok(Owner::Another(url)) => {
+            Ok(Owner::Gone { left, .. }) if job.existing.file.as_ref().is_some_and(|found| found.has(left)) => {
+                job.spec.options.existing.get_or_insert(Policy::Overwrite);
+                ExistingVerdict::Unowned
+            }
+            Ok(Owner::Another(url) | Owner::Gone { url, .. }) => {
                 ExistingVerdict::Owned(format!("the file of another entry has this name ({url})"))
             }
             Ok(Owner::Itself { left: Some(left) })

@@ -67,14 +67,16 @@ impl Graph {
     ) -> Result<T> {
         // The token is for this service alone, whatever page it names as the next.
         if url.origin() != self.base.origin() {
-            let text = format!("{NAME} sends to another host, which is not asked");
-            return Err(Error::new(ErrorKind::Redirect, text).with_url(secret::shown_url(url)));
+            return Err(elsewhere(url));
         }
         let mut header = self.tokens.header(web, &self.base, None)?;
         let mut answer = self.send(web, url, &field, &header)?;
         if answer.status == 401 {
             header = self.tokens.header(web, &self.base, Some(&header))?;
             answer = self.send(web, url, &field, &header)?;
+        }
+        if answer.url.origin() != self.base.origin() {
+            return Err(elsewhere(&answer.url));
         }
         if !answer.is_success() {
             return Err(refusal(&answer));
@@ -97,6 +99,19 @@ impl Graph {
     }
 }
 
+fn elsewhere(url: &Url) -> Error {
+    let text = format!("{NAME} sends to another host, which is not believed");
+    Error::new(ErrorKind::Redirect, text).with_url(secret::shown_url(url))
+}
+
+/// An address of the API for messages. What a share link leads to is named by the link, which lets others in.
+pub(super) fn shown(url: &Url) -> String {
+    match url.path().split_once("/shares/") {
+        Some((before, _)) => format!("{}{before}/shares/***", url.origin().ascii_serialization()),
+        None => secret::shown_url(url),
+    }
+}
+
 /// What a refusal means to the user.
 fn refusal(answer: &WebAnswer) -> Error {
     let refusal: Refusal = serde_json::from_slice(&answer.body).unwrap_or_default();
@@ -112,7 +127,7 @@ fn refusal(answer: &WebAnswer) -> Error {
         (status, _) => (format!("{NAME} answers {status}"), None),
     };
     let text = if code.is_empty() { text } else { format!("{text} ({code})") };
-    let error = Error::new(ErrorKind::Status(answer.status), text).with_url(secret::shown_url(&answer.url));
+    let error = Error::new(ErrorKind::Status(answer.status), text).with_url(shown(&answer.url));
     match advice {
         Some(advice) => error.with_advice(advice),
         None => error,
@@ -126,5 +141,5 @@ pub(super) fn code(text: &str) -> String {
 
 pub(super) fn no_json(url: &Url) -> Error {
     let text = format!("{NAME} answers something else than it documents");
-    Error::new(ErrorKind::Protocol, text).with_url(secret::shown_url(url))
+    Error::new(ErrorKind::Protocol, text).with_url(shown(url))
 }

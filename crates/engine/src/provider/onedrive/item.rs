@@ -5,6 +5,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use serde_json::Value;
 use url::Url;
 
 use crate::checksum::{Algorithm, Checksum};
@@ -21,7 +22,8 @@ const OFFICE: [&str; 18] = [
 /// A page of a folder.
 #[derive(Debug, Deserialize)]
 pub(super) struct Page {
-    pub(super) value: Vec<Item>,
+    /// Items, each read by itself: an odd one hides no other.
+    pub(super) value: Vec<Value>,
     #[serde(rename = "@odata.nextLink")]
     pub(super) next: Option<Url>,
 }

@@ -5,10 +5,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
+use crate::secret::BUSINESS_SHARES;
+
 /// Hosts of share links of personal accounts.
 const PERSONAL: [&str; 3] = ["1drv.ms", "onedrive.live.com", "photos.onedrive.com"];
-/// SharePoint and OneDrive for business, by cloud.
-const BUSINESS: [&str; 4] = [".sharepoint.com", ".sharepoint.us", ".sharepoint.cn", ".sharepoint-mil.us"];
 /// What a part of a path may hold as it is (RFC 3986, section 3.3); a `:` ends the path of an item.
 const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -32,7 +32,7 @@ pub(super) fn read(url: &Url) -> Option<Link> {
     let host = url.host_str()?;
     let is_shared = match () {
         () if PERSONAL.contains(&host) => url.path() != "/download",
-        () if BUSINESS.iter().any(|end| host.ends_with(end)) => {
+        () if BUSINESS_SHARES.iter().any(|end| host.ends_with(end)) => {
             url.path().starts_with("/:") || url.path().ends_with("/onedrive.aspx")
         }
         () => false,
@@ -52,7 +52,7 @@ fn share_id(url: &Url) -> String {
 /// `t` for a team, and the letter before it for the kind of file (`f` is a folder).
 pub(super) fn direct(url: &Url) -> Option<Url> {
     let host = url.host_str()?;
-    BUSINESS.iter().find(|end| host.ends_with(*end))?;
+    BUSINESS_SHARES.iter().find(|end| host.ends_with(*end))?;
     let mut parts = url.path_segments()?;
     let kind = parts.next()?.strip_prefix(':')?.strip_suffix(':')?;
     let (root, rest) = (parts.next()?, parts.collect::<Vec<_>>());

@@ -200,6 +200,10 @@ impl Provider for OneDrive {
     }
 
     fn locate(&self, entry: &Url, web: &Web) -> Result<Located> {
+        if link::read(entry).is_some() {
+            let text = format!("a link of {NAME} is fetched on its own, not in a list");
+            return Err(Error::new(ErrorKind::Usage, text).with_url(secret::shown_url(entry)));
+        }
         let link = match self.remembered(entry) {
             Some(link) => link,
             None => {

@@ -19,6 +19,10 @@ use crate::secret;
 const RENEWED_BEFORE: Duration = Duration::from_secs(60);
 /// How often to ask whether the user has entered the code, if the service does not say.
 const POLL_EVERY: Duration = Duration::from_secs(5);
+/// At most this often, whatever the service says.
+const POLL_EVERY_MIN: Duration = Duration::from_secs(1);
+/// How long a code is good, if the service does not say.
+const CODE_LASTS: Duration = Duration::from_secs(900);
 /// What `slow_down` adds (RFC 8628, section 3.5).
 const SLOWER_BY: Duration = Duration::from_secs(5);
 const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -97,6 +101,8 @@ impl Tokens {
         if let Some(held) = current.as_ref().filter(|held| is_good(held)) {
             return Ok(held.header.clone());
         }
+        // Some services take a refresh token once: one process renews it, and the others read what it has kept.
+        let _held = accounts.lock(ACCOUNT, &|| web.has_ended())?;
         let account: Account = accounts.read(ACCOUNT)?.ok_or_else(signed_out)?;
         if account.graph.origin() != graph.origin() {
             let text = format!("you are signed in to {}, and this is {}", account.graph, graph);
@@ -199,8 +205,8 @@ impl SignIn {
             device_code: offered.device_code,
             page: secret::printable(&offered.verification_uri).into_owned(),
             code: secret::printable(&offered.user_code).into_owned(),
-            expires_in: Duration::from_secs(offered.expires_in),
-            poll_every: offered.interval.map_or(POLL_EVERY, Duration::from_secs),
+            expires_in: offered.expires_in.map_or(CODE_LASTS, Duration::from_secs),
+            poll_every: offered.interval.map_or(POLL_EVERY, Duration::from_secs).max(POLL_EVERY_MIN),
         })
     }
 
@@ -214,12 +220,17 @@ impl SignIn {
         let answer = web.send(WebRequest::form(place(&self.login, "token"), &fields))?;
         let refusal = match granted(&answer) {
             Ok(granted) => {
-                accounts.write(ACCOUNT, &self.account(granted)?)?;
+                let account = self.account(granted)?;
+                let _held = accounts.lock(ACCOUNT, &|| web.has_ended())?;
+                accounts.write(ACCOUNT, &account)?;
                 return Ok(Polled::SignedIn);
             }
             Err(refusal) => refusal,
         };
-        let failed = |text: &str| Err(Error::new(ErrorKind::Status(answer.status), text));
+        let failed = |text: &str| {
+            let error = Error::new(ErrorKind::Status(answer.status), text);
+            Err(error.with_advice(Advice::SignInToOneDrive))
+        };
         match refusal.error.as_str() {
             "authorization_pending" => Ok(Polled::Waits),
             "slow_down" => {
@@ -256,7 +267,7 @@ struct Offered {
     device_code: String,
     user_code: String,
     verification_uri: String,
-    expires_in: u64,
+    expires_in: Option<u64>,
     interval: Option<u64>,
 }
 
@@ -289,7 +300,7 @@ impl Refusal {
             "" => format!("{NAME} refuses the sign-in with {}", answer.status),
             code => format!("{NAME} refuses the sign-in with {} ({})", answer.status, super::graph::code(code)),
         };
-        Error::new(ErrorKind::Status(answer.status), text)
+        Error::new(ErrorKind::Status(answer.status), text).with_advice(Advice::SignInToOneDrive)
     }
 }
 

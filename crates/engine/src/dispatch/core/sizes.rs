@@ -1,10 +1,11 @@
-//! `max_size_bytes`: a larger file is refused before a byte of it is written. A file of unknown length is cut
-//! off one byte beyond the limit, and kept if its version is certain: otherwise it could not be resumed.
+//! Files of a wrong size. `max_size_bytes`: a larger file is refused before a byte of it is written. A file of unknown
+//! length is cut off one byte beyond the limit, and kept if its version is certain: otherwise it could not be resumed.
+//! The size that a service lists is announced as one in a head is: another one is another file, or a part of it.
 
 use super::Core;
 use super::adopt::adopt;
 use crate::dispatch::job::{Closing, Job};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Advice, Error, ErrorKind};
 use crate::job::JobId;
 use crate::journal::Journal;
 use crate::message::Time;
@@ -12,8 +13,16 @@ use crate::plan::piece::{OPEN_END, Piece};
 use crate::{secret, size};
 
 impl Core {
-    /// Fails a job whose file is too large; false if it is not. The data of an earlier run stays.
+    /// Fails a job whose file is too large, or not as long as its service lists it; false if it is neither. The data of
+    /// an earlier run stays.
     pub(super) fn refuses_size(&mut self, now: Time, id: JobId, partial: Option<&Journal>) -> bool {
+        if let Some(error) = self.jobs.get(&id).and_then(|job| unlisted(job, job.content.total_bytes?)) {
+            if let Some((job, journal)) = self.jobs.get_mut(&id).zip(partial) {
+                adopt(job, journal.clone());
+            }
+            self.close(now, id, Closing::Fail(error));
+            return true;
+        }
         let Some(max_bytes) = self.jobs.get(&id).and_then(|job| self.max_bytes(job)) else { return false };
         let Some(job) = self.jobs.get_mut(&id) else { return false };
         let Some(total_bytes) = job.content.total_bytes.filter(|total| *total > max_bytes) else { return false };
@@ -27,6 +36,10 @@ impl Core {
 
     /// The same for a file of unknown length, when its body has ended or was cut off.
     pub(super) fn refuses_body(&mut self, now: Time, id: JobId, len_bytes: u64) -> bool {
+        if let Some(error) = self.jobs.get(&id).and_then(|job| unlisted(job, len_bytes)) {
+            self.close(now, id, Closing::Fail(error));
+            return true;
+        }
         let Some(max_bytes) = self.jobs.get(&id).and_then(|job| self.max_bytes(job)) else { return false };
         if len_bytes <= max_bytes {
             return false;
@@ -53,4 +66,13 @@ impl Core {
             .with_path(job.naming.path.clone());
         self.close(now, id, Closing::Fail(error));
     }
+}
+
+/// The error for a file that has another length than its service lists.
+fn unlisted(job: &Job, len_bytes: u64) -> Option<Error> {
+    let listed = job.spec.listed.as_ref().filter(|listed| !listed.may_differ)?;
+    let total_bytes = listed.total_bytes.filter(|total_bytes| *total_bytes != len_bytes)?;
+    let text = format!("the file has {len_bytes} bytes, and {} lists it with {total_bytes}", listed.by);
+    let error = Error::new(ErrorKind::Changed, text).with_url(secret::shown_url(job.lead().url()));
+    Some(error.with_path(job.naming.path.clone()).with_advice(Advice::RunAgain))
 }
