@@ -47,6 +47,10 @@ pub(crate) struct Source {
     pub(crate) redirects: u32,
     /// Whether the given URL was asked a second time.
     pub(crate) was_resolved_again: bool,
+    /// The last URL that it led to and was left.
+    left: Option<Box<(Url, Origin)>>,
+    /// Whether it went back to the given URL because requests had failed.
+    was_left: bool,
     pub(crate) standing: Standing,
     /// The version that it reports for its file.
     pub(crate) told: Option<Evidence>,
@@ -253,6 +257,8 @@ impl Source {
             is_locating: false,
             redirects: 0,
             was_resolved_again: false,
+            left: None,
+            was_left: false,
             standing: Standing::Untried,
             told: None,
             distrusts_if_range: false,
@@ -309,7 +315,7 @@ impl Source {
 
     /// Goes back to the given URL: it may redirect elsewhere now.
     pub(crate) fn go_back(&mut self) {
-        self.sent_to = None;
+        self.left = self.sent_to.take().or(self.left.take());
         self.location = None;
         self.redirects = 0;
     }
@@ -331,6 +337,7 @@ impl Source {
         self.attempts = 0;
         self.patience = 0;
         self.was_resolved_again = false;
+        self.was_left = false;
     }
 
     /// One of its connections has ended, which fetched this many new bytes.
@@ -350,6 +357,18 @@ impl Source {
         self.was_resolved_again = true;
         self.go_back();
         true
+    }
+
+    /// Whether this URL was left, so that a request to it says nothing new.
+    pub(crate) fn has_left(&self, url: &Url) -> bool {
+        self.left.as_ref().is_some_and(|left| left.0 == *url)
+    }
+
+    /// Goes back to the given URL, once, if the URL that it led to does not answer: its server may be gone for good.
+    pub(crate) fn leave(&mut self) {
+        if !std::mem::replace(&mut self.was_left, true) && *self.url() != self.given {
+            self.go_back();
+        }
     }
 
     /// Why it was dropped.

@@ -51,6 +51,8 @@ struct File {
     seed: u64,
     size: u64,
     checksum: Option<String>,
+    /// It is sent with this size, whatever is listed.
+    sent_bytes: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -91,7 +93,7 @@ impl NextcloudBuilder {
     /// Adds a file with the content `seed` at `path` below the shared folder, or replaces it.
     #[must_use]
     pub fn file(mut self, path: &str, seed: u64, size: u64) -> Self {
-        let file = File { path: path.to_owned(), seed, size, checksum: None };
+        let file = File { path: path.to_owned(), seed, size, checksum: None, sent_bytes: None };
         match self.files.iter_mut().find(|held| held.path == path) {
             Some(held) => *held = file,
             None => self.files.push(file),
@@ -104,6 +106,15 @@ impl NextcloudBuilder {
     pub fn checksum(mut self, digests: &str) -> Self {
         if let Some(file) = self.files.last_mut() {
             file.checksum = Some(digests.to_owned());
+        }
+        self
+    }
+
+    /// Sends the file that was added last with another size than it is listed with.
+    #[must_use]
+    pub fn sent_as(mut self, size: u64) -> Self {
+        if let Some(file) = self.files.last_mut() {
+            file.sent_bytes = Some(size);
         }
         self
     }
@@ -209,7 +220,12 @@ impl Shared {
             return talk.answer("404 Not Found", XML, error("NotFound", "").as_bytes());
         };
         let fields = format!("Content-Type: application/octet-stream\r\nETag: \"{:x}\"\r\n", file.seed);
-        let sent = Sent { seed: file.seed, size: file.size, fields: &fields, rate_bps: script.rate_bps };
+        let sent = Sent {
+            seed: file.seed,
+            size: file.sent_bytes.unwrap_or(file.size),
+            fields: &fields,
+            rate_bps: script.rate_bps,
+        };
         talk.send(request, &sent, |count| {
             self.count(|stats| stats.sent_bytes += count);
             Ok(())

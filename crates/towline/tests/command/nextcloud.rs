@@ -71,6 +71,27 @@ fn a_wrong_digest_keeps_its_file_away_and_no_other() {
     assert!(!place.out("wrong.bin").exists());
 }
 
+/// All shares of a server have their files at the same URLs.
+#[test]
+fn another_share_in_the_same_directory_replaces_nothing() {
+    let place = Place::new();
+    let (one, other) = (share().start().unwrap(), Nextcloud::builder().file("a.bin", 21, 5000).start().unwrap());
+    place.towline(&["-d", "out", &one.link()]).run().code(0);
+    place.towline(&["-d", "out", &other.link()]).run().code(1).says(&["a.bin", "another entry has this name"]);
+    place.check("a.bin", 1, 5000);
+}
+
+#[test]
+fn a_file_of_another_size_than_listed_is_not_taken_for_it() {
+    for size in [0, 500, 1500] {
+        let (place, cloud) = (Place::new(), share().file("odd.txt", 6, 1000).sent_as(size).start().unwrap());
+        let outcome = place.towline(&["-d", "out", &cloud.link()]).run().code(1);
+        let _ = outcome.says(&[&format!("the file has {size} bytes, and WebDAV lists it with 1000")]);
+        assert!(!place.out("odd.txt").exists());
+        assert_tree(&place);
+    }
+}
+
 #[test]
 fn a_link_that_shares_nothing_is_said_to() {
     let (place, cloud) = (Place::new(), share().start().unwrap());

@@ -180,6 +180,71 @@ fn a_sign_in_by_code_is_kept_private_renewed_and_forgotten() {
     signed_out(&place, &graph, &["ls", graph.link()]).run().code(1).says(&["towline login onedrive"]);
 }
 
+/// A folder that contains itself, and one that leads back by a shortcut; pages that name themselves as the next.
+#[test]
+fn a_service_that_leads_in_circles_comes_to_an_end() {
+    let place = Place::new();
+    let itself = r#"{"id":"icbf29ce484222325","name":"loop","folder":{},"parentReference":{"driveId":"b!drive"}}"#;
+    let shortcut = format!(r#"{{"id":"s","name":"short","remoteItem":{itself}}}"#);
+    let graph = tree().listed(itself).listed(&shortcut).start().unwrap();
+    let outcome = towline(&place, &graph, &["-d", "out", graph.link()]).run().code(1);
+    let _ = outcome.says(&["loop: this folder leads back", "short: this folder leads back"]);
+    place.check("a.bin", 1, 5000);
+    assert!(graph.stats().asked < 100, "{:?}", graph.stats());
+
+    let (place, graph) = (Place::new(), tree().endless_pages().start().unwrap());
+    towline(&place, &graph, &["-d", "out", graph.link()]).run().code(1).says(&["without end"]);
+    place.check("a.bin", 1, 5000);
+    assert!(graph.stats().asked < 100, "{:?}", graph.stats());
+}
+
+#[test]
+fn an_odd_item_hides_no_other() {
+    let odd = [
+        r#"{"id":"1","name":null,"file":{}}"#,
+        r#"{"name":"a","file":{}}"#,
+        r#"{"id":"2","name":"b","size":-1,"file":{},"parentReference":{"driveId":"b!drive"}}"#,
+        r#"{"id":"3","name":"c","size":5,"file":{"hashes":{"quickXorHash":7}},"parentReference":{"driveId":"b!drive"}}"#,
+        r#"{"id":"4","name":"d","size":5,"file":{},"@microsoft.graph.downloadUrl":"/relative"}"#,
+        "7",
+    ];
+    let graph = odd.iter().fold(tree(), |tree, item| tree.listed(item)).start().unwrap();
+    let place = Place::new();
+    towline(&place, &graph, &["-d", "out", graph.link()]).run().code(1).says(&["nobody knows what it is"]);
+    place.check("a.bin", 1, 5000);
+    place.check("big.iso", 2, 8 * MIB);
+}
+
+#[test]
+fn a_file_that_was_uploaded_again_is_fetched_unless_its_user_has_changed_it() {
+    let place = Place::new();
+    let graph = tree().start().unwrap();
+    towline(&place, &graph, &["-d", "out", graph.link()]).run().code(0);
+    graph.change(|tree| tree.uploaded_again("a.bin", 31, 6000));
+    towline(&place, &graph, &["-d", "out", graph.link()]).run().code(0);
+    place.check("a.bin", 31, 6000);
+
+    fs::write(place.out("a.bin"), "mine").unwrap();
+    graph.change(|tree| tree.uploaded_again("a.bin", 32, 7000));
+    towline(&place, &graph, &["-d", "out", graph.link()]).run().code(1).says(&["a.bin"]);
+    assert_eq!(fs::read(place.out("a.bin")).unwrap(), b"mine");
+}
+
+#[test]
+fn what_is_left_out_by_choice_is_not_gone_and_what_failed_is_asked_for_again() {
+    let place = Place::new();
+    let graph = tree().lost("own.bin").start().unwrap();
+    towline(&place, &graph, &["-d", "out", graph.link()]).run().code(1).says(&["404"]);
+    let chosen = ["-d", "out", "--include", "*.bin", graph.link()];
+    for _ in 0..2 {
+        let outcome = towline(&place, &graph, &chosen).run().code(1);
+        assert!(!outcome.stderr.contains("not listed any more"), "{}", outcome.stderr);
+    }
+    graph.change(|tree| tree.file("own.bin", 33, 900));
+    towline(&place, &graph, &["-d", "out", graph.link()]).run().code(0);
+    place.check("own.bin", 33, 900);
+}
+
 /// The seed's case: hundreds of files and a deadline. `TOWLINE_SHARE_FILES=500` takes so many, a fiftieth of them of
 /// 100 MiB.
 #[test]

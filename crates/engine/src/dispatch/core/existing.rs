@@ -95,7 +95,9 @@ impl Core {
             Known::Same(how) => Decision::There(how, published),
             Known::Other(why) => self.decide_other(job, existing, &why),
             // The user wants it fetched again, unless it is known to be the same.
-            Known::Doubted(_) | Known::Nothing if policy == Policy::Overwrite => Decision::Replace,
+            Known::Doubted(_) | Known::Nothing if policy == Policy::Overwrite && !job.may_be_unchanged() => {
+                Decision::Replace
+            }
             Known::Likely | Known::Doubted(_) | Known::Nothing
                 if job.promise(self.settings.server_digests).is_some_and(|promise| promise.proves()) =>
             {
@@ -394,6 +396,11 @@ impl Job {
                 None
             }
         }
+    }
+
+    /// Whether its service lists nothing that tells whether the file has changed: it is replaced only if it has.
+    fn may_be_unchanged(&self) -> bool {
+        self.spec.listed.as_ref().is_some_and(|listed| listed.version.is_none())
     }
 
     /// Takes the comparison out of its phase.

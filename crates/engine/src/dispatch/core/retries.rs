@@ -86,7 +86,8 @@ impl Core {
         }
         let is_old_place = transfer.url != *job.lead().url();
         // The new URL has not been asked yet.
-        let has_moved = is_old_place && (transfer.is_probe || job.lead().is_provided);
+        let has_moved =
+            is_old_place && (transfer.is_probe || job.lead().is_provided || job.lead().has_left(&transfer.url));
         has_moved || may_ask_again && job.lead_mut().resolve_again()
     }
 
@@ -185,8 +186,7 @@ impl Core {
         if attempts > 1
             && let Some(job) = self.jobs.get_mut(&id)
         {
-            // The server that it was redirected to may be gone for good.
-            job.lead_mut().resolve_again();
+            job.lead_mut().leave();
         }
         let wait = backoff::wait(attempts, &mut self.random);
         // If nothing succeeds, all that wait for the host share its retries.

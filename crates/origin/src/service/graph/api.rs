@@ -106,10 +106,14 @@ impl Shared {
         let from =
             request.query.split('&').find_map(|pair| pair.strip_prefix("skip=")?.parse().ok()).unwrap_or(0_usize);
         let page = children.iter().skip(from).take(script.page_len);
-        let items: Vec<_> = page.map(|(name, child)| self.described(addr, script, nodes, *child, name)).collect();
+        let mut items: Vec<_> = page.map(|(name, child)| self.described(addr, script, nodes, *child, name)).collect();
+        let next = if script.has_endless_pages { from } else { from + items.len() };
+        if number == 0 && from == 0 {
+            items.extend(script.odd.iter().cloned());
+        }
         let mut body = format!(r#"{{"value":[{}]"#, items.join(","));
-        if from + items.len() < children.len() {
-            let (next, id) = (from + items.len(), &nodes[number].id);
+        if next < children.len() {
+            let id = &nodes[number].id;
             let _ = write!(
                 body,
                 r#","@odata.nextLink":"http://{addr}/v1.0/drives/{DRIVE}/items/{id}/children?skip={next}""#
@@ -135,7 +139,7 @@ impl Shared {
             _ => (item.seed, item.size),
         };
         let hash = match item.kind {
-            Kind::Malware | Kind::Forbidden => String::new(),
+            Kind::Malware | Kind::Forbidden | Kind::Lost => String::new(),
             Kind::Wrong => quick_xor(seed + 1, size),
             _ => quick_xor(seed, size),
         };

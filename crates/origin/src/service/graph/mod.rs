@@ -26,6 +26,9 @@ pub struct Graph {
 #[derive(Clone, Debug)]
 pub struct GraphBuilder {
     items: Vec<Item>,
+    /// What is listed in the root besides, as JSON.
+    odd: Vec<String>,
+    has_endless_pages: bool,
     page_len: usize,
     link_lives: Option<Duration>,
     token: String,
@@ -61,6 +64,8 @@ struct Item {
     seed: u64,
     size: u64,
     kind: Kind,
+    /// How often it was uploaded before.
+    uploads: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +79,8 @@ enum Kind {
     Malware,
     /// Nobody may read it.
     Forbidden,
+    /// It is listed, and not there.
+    Lost,
 }
 
 #[derive(Debug)]
@@ -98,6 +105,8 @@ impl Graph {
     pub fn builder() -> GraphBuilder {
         GraphBuilder {
             items: Vec::new(),
+            odd: Vec::new(),
+            has_endless_pages: false,
             page_len: 100,
             link_lives: None,
             token: "SECRET-token".to_owned(),
@@ -165,6 +174,36 @@ impl GraphBuilder {
         self.item(path, 0, 1000, Kind::Forbidden)
     }
 
+    /// Adds a file that is listed and cannot be found.
+    #[must_use]
+    pub fn lost(self, path: &str) -> Self {
+        self.item(path, 0, 1000, Kind::Lost)
+    }
+
+    /// Removes a file and uploads it again with other content: it gets another id.
+    #[must_use]
+    pub fn uploaded_again(mut self, path: &str, seed: u64, size: u64) -> Self {
+        for item in self.items.iter_mut().filter(|item| item.path == path) {
+            (item.seed, item.size, item.uploads) = (seed, size, item.uploads + 1);
+        }
+        self
+    }
+
+    /// Lists this item in the shared folder too, whatever it is, as JSON. The id of the folder itself is
+    /// `icbf29ce484222325`, that of the drive `b!drive`.
+    #[must_use]
+    pub fn listed(mut self, json: &str) -> Self {
+        self.odd.push(json.to_owned());
+        self
+    }
+
+    /// Names each page as the one after itself.
+    #[must_use]
+    pub fn endless_pages(mut self) -> Self {
+        self.has_endless_pages = true;
+        self
+    }
+
     /// Removes a file.
     #[must_use]
     pub fn without(mut self, path: &str) -> Self {
@@ -173,7 +212,7 @@ impl GraphBuilder {
     }
 
     fn item(mut self, path: &str, seed: u64, size: u64, kind: Kind) -> Self {
-        let item = Item { path: path.to_owned(), seed, size, kind };
+        let item = Item { path: path.to_owned(), seed, size, kind, uploads: 0 };
         match self.items.iter_mut().find(|held| held.path == path) {
             Some(held) => *held = item,
             None => self.items.push(item),
@@ -268,7 +307,7 @@ impl Shared {
                 return refuse(talk, "401 Unauthorized", "unauthenticated");
             }
         }
-        let file = id.parse().ok().and_then(|id: usize| script.items.get(id));
+        let file = id.parse().ok().and_then(|id: usize| script.items.get(id)).filter(|item| item.kind != Kind::Lost);
         let Some(item) = file else { return refuse(talk, "404 Not Found", "itemNotFound") };
         let fields = format!("ETag: \"{{{id}}},{}\"\r\n", item.seed);
         let sent = Sent { seed: item.seed, size: item.size, fields: &fields, rate_bps: script.rate_bps };

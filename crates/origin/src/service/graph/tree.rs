@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::GraphBuilder;
+use super::{GraphBuilder, Item};
 use crate::service::talk::decoded;
 
 /// A file or a folder, with what is in it.
@@ -40,9 +40,17 @@ impl GraphBuilder {
                 path = format!("{path}/{part}");
                 at = child(&mut nodes, at, part, Node::new(&path, What::Folder(BTreeMap::new())));
             }
-            child(&mut nodes, at, name, Node::new(&item.path, What::File(number)));
+            child(&mut nodes, at, name, Node::new(&id_of(item), What::File(number)));
         }
         nodes
+    }
+}
+
+/// What the id of a file is made of.
+fn id_of(item: &Item) -> String {
+    match item.uploads {
+        0 => item.path.clone(),
+        uploads => format!("{}?{uploads}", item.path),
     }
 }
 
