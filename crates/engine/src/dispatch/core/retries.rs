@@ -79,7 +79,8 @@ impl Core {
     fn is_asked_elsewhere(&mut self, id: JobId, transfer: &Transfer, error: &Error) -> bool {
         let may_ask_again = self.settings.retries > 0;
         let Some(job) = self.jobs.get_mut(&id) else { return true };
-        let is_sent_on = transfer.url != job.lead().given;
+        // A proxy refuses the user, wherever the request is sent.
+        let is_sent_on = transfer.url != job.lead().given && error.kind() != ErrorKind::Status(407);
         // Services answer expired links with any status.
         if !error.kind().rejection().is_some_and(|rejection| is_sent_on || rejection.is_of_place()) {
             return false;
