@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Advice, Error, ErrorKind};
+use crate::evidence::Evidence;
 use crate::feed::entries::{Candidate, Found, Known};
 use crate::feed::fault::ledger_error;
 use crate::feed::identity::{Identity, Key};
@@ -288,7 +289,7 @@ impl Batch {
                 Known::Done { path, len_bytes, modified_ns, listed }
                     if !self.restart && self.is_still_there(&path, len_bytes, modified_ns) =>
                 {
-                    if is_listed_anew(&spec, listed.as_deref()) || is_versionless(&spec) {
+                    if is_listed_anew(&spec, listed.as_deref()) {
                         // The file is as we left it, so its new version replaces it.
                         spec.options.existing = Some(Existing::Overwrite);
                         again.push(found.id);
@@ -415,15 +416,16 @@ enum Input {
     Stream(spool::Input),
 }
 
-/// Whether a service lists another version of a file than the one that was fetched.
-fn is_listed_anew(spec: &JobSpec, fetched: Option<&str>) -> bool {
-    let now = spec.listed.as_ref().and_then(|listed| listed.version.as_deref());
-    now.zip(fetched).is_some_and(|(now, fetched)| now != fetched)
-}
-
-/// Whether a service lists nothing that tells whether the file has changed, so that its server must be asked.
-fn is_versionless(spec: &JobSpec) -> bool {
-    spec.listed.as_ref().is_some_and(|listed| listed.version.is_none())
+/// Whether a service lists another version of a file than the one that was fetched, or may have another one: it lists
+/// none, or only a time, and the file was young when it was fetched.
+fn is_listed_anew(spec: &JobSpec, fetched: Option<&Evidence>) -> bool {
+    let Some(listed) = &spec.listed else { return false };
+    let before = fetched.and_then(|fetched| fetched.listed.as_deref());
+    match (&listed.version, before) {
+        (None, _) => true,
+        (Some(now), Some(before)) if now != before => true,
+        _ => listed.is_coarse && !fetched.is_some_and(Evidence::has_settled_date),
+    }
 }
 
 /// How many entries occurred earlier in the list.

@@ -78,8 +78,8 @@ pub(crate) enum Known {
         path: PathBuf,
         len_bytes: u64,
         modified_ns: i64,
-        /// The version that its service listed.
-        listed: Option<String>,
+        /// What was fetched, if its service lists versions.
+        listed: Option<Box<Evidence>>,
     },
     /// To be checked again: it failed, was not current, or its row is invalid.
     Again,
@@ -337,10 +337,10 @@ fn read_known(row: &Row<'_>) -> Option<Known> {
     })
 }
 
-/// The version that a service listed, in what is noted of a file. Most files have none.
-fn listed_in(validator: &str) -> Option<String> {
+/// What is noted of a file whose service listed a version. Most files have none.
+fn listed_in(validator: &str) -> Option<Box<Evidence>> {
     if !validator.contains("\"listed\"") {
         return None;
     }
-    serde_json::from_str::<Evidence>(validator).ok()?.listed
+    serde_json::from_str(validator).ok()
 }

@@ -20,6 +20,9 @@ pub struct Listed {
     /// A text that changes with the content: another one means that the file is fetched again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// Whether the version is only a time, to the second or the minute.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_coarse: bool,
     /// Whether the service sends this file otherwise than it lists it, so that another digest is no damage.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub may_differ: bool,
@@ -37,6 +40,7 @@ impl Listed {
             total_bytes: None,
             checksum: None,
             version: None,
+            is_coarse: false,
             may_differ: false,
             page_means: Vec::new(),
         }

@@ -103,7 +103,7 @@ impl IndexPages {
                 true => tree.leave_out("the folders are nested too deep, and the lowest are left out", &url),
                 false if seen.insert(url.path().to_owned()) => {
                     let mut entry = tree.file(url);
-                    entry.version = told;
+                    (entry.version, entry.is_coarse) = (told, true);
                     tree.push(entry);
                 }
                 false => {}
@@ -121,43 +121,87 @@ struct Link {
     told: Option<String>,
 }
 
+/// Tags at which what is told of a file ends.
+const ROW_ENDS: [&[u8]; 6] = [b"tr", b"li", b"table", b"ul", b"pre", b"hr"];
+
 /// The links of a page, in order.
 fn links(page: &[u8]) -> Vec<Link> {
     // A byte order mark tells UTF-16.
     let (text, ..) = encoding_rs::UTF_8.decode(page);
-    let mut links: Vec<Link> = Vec::new();
-    let mut behind = String::new();
+    let mut rows = Rows::default();
     let mut emitter = DefaultEmitter::default();
     // What is in a script is no tag.
     emitter.naively_switch_states(true);
     for token in Tokenizer::new_with_emitter(&*text, emitter).flatten() {
         match token {
             Token::StartTag(tag) if &*tag.name == b"a" => {
-                tell(&mut links, &mut behind);
+                rows.end();
                 if let Some(href) = tag.attributes.get(&b"href"[..]) {
-                    links.push(Link { to: String::from_utf8_lossy(href).trim().to_owned(), told: None });
+                    rows.begin(String::from_utf8_lossy(href).trim());
                 }
             }
             // The text of the link itself says nothing more.
-            Token::EndTag(tag) if &*tag.name == b"a" => behind.clear(),
-            Token::StartTag(_) | Token::EndTag(_) => behind.push(' '),
-            Token::String(part) if behind.len() < TOLD_BYTES_MAX => behind += &String::from_utf8_lossy(&part),
+            Token::EndTag(tag) if &*tag.name == b"a" => rows.told.clear(),
+            Token::StartTag(tag) => {
+                rows.tag(&tag.name);
+                rows.is_in_pre |= &*tag.name == b"pre";
+            }
+            Token::EndTag(tag) => {
+                rows.tag(&tag.name);
+                rows.is_in_pre &= &*tag.name != b"pre";
+            }
+            Token::String(part) => rows.text(&String::from_utf8_lossy(&part)),
             _ => {}
         }
     }
-    tell(&mut links, &mut behind);
-    links
+    rows.end();
+    rows.links
 }
 
-/// What stands behind the last link tells its version, if it is a date and a size.
-fn tell(links: &mut [Link], behind: &mut String) {
-    let words: Vec<_> = behind.split_whitespace().collect();
-    let told = words.join(" ");
-    let digits = told.bytes().filter(u8::is_ascii_digit).count();
-    if let Some(last) = links.last_mut().filter(|_| digits >= DATE_DIGITS_MIN) {
-        last.told = Some(told.chars().take(TOLD_CHARS_MAX).collect());
+/// The links that were read, and what stands behind the last one.
+#[derive(Default)]
+struct Rows {
+    links: Vec<Link>,
+    told: String,
+    is_open: bool,
+    /// A line is a row.
+    is_in_pre: bool,
+}
+
+impl Rows {
+    fn begin(&mut self, to: &str) {
+        self.links.push(Link { to: to.to_owned(), told: None });
+        self.is_open = true;
     }
-    behind.clear();
+
+    fn tag(&mut self, name: &[u8]) {
+        match ROW_ENDS.contains(&name) {
+            true => self.end(),
+            false => self.told.push(' '),
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        let line = text.split('\n').next().filter(|_| self.is_in_pre).unwrap_or(text);
+        if self.told.len() < TOLD_BYTES_MAX {
+            self.told += line;
+        }
+        if line.len() < text.len() {
+            self.end();
+        }
+    }
+
+    /// What stands behind the last link tells its version, if it is a date and a size.
+    fn end(&mut self) {
+        let told = std::mem::take(&mut self.told);
+        let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+        let digits = told.bytes().filter(u8::is_ascii_digit).count();
+        if std::mem::take(&mut self.is_open)
+            && let Some(last) = self.links.last_mut().filter(|_| digits >= DATE_DIGITS_MIN)
+        {
+            last.told = Some(told.chars().take(TOLD_CHARS_MAX).collect());
+        }
+    }
 }
 
 #[cfg(test)]
@@ -177,13 +221,16 @@ mod tests {
         let pages = [
             // nginx, Apache, lighttpd.
             "<pre><a href=\"a.bin\">a.bin</a>   02-Jan-2026 10:00     5000\n<a href=\"b\">b</a></pre>",
+            "<pre><a href=b>b</a> x\n<a href=\"a.bin\">a.bin</a> 02-Jan-2026 10:00 5000\n</pre><hr>nginx/1.22.1",
             "<tr><td><a href=\"a.bin\">a.bin</a></td><td>02-Jan-2026 10:00 </td><td>5000</td></tr><a href=\"b\">b</a>",
-            "<td><a href=\"a.bin\">a.bin</a></td><td>02-Jan-2026</td><td>10:00</td><td>5000</td><td><a href=b>b</a>",
+            "<a href=b>b</a><tr><td><a href=\"a.bin\">a.bin</a>\n<td>02-Jan-2026 10:00<td>5000</table>lighttpd/1.4.69",
         ];
         for page in pages {
             let found = links(page.as_bytes());
-            assert_eq!(found[0], Link { to: "a.bin".to_owned(), told: Some("02-Jan-2026 10:00 5000".to_owned()) });
-            assert_eq!(found[1].told, None);
+            assert_eq!(found.len(), 2);
+            for Link { to, told } in found {
+                assert_eq!(told.as_deref(), (to == "a.bin").then_some("02-Jan-2026 10:00 5000"), "{page}");
+            }
         }
         assert_eq!(links(b"<li><a href=a>a</a> 5000</li>")[0].told, None, "a size alone is no version");
     }

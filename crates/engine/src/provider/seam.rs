@@ -52,6 +52,8 @@ pub struct Entry {
     pub checksum: Option<Checksum>,
     /// A text that changes with the content, if the service reports one: a later run fetches the file again then.
     pub version: Option<String>,
+    /// Whether that is only a time, to the second or the minute, so that a young file may change without it.
+    pub is_coarse: bool,
     /// When it was last changed, as RFC 3339 writes it.
     pub modified: Option<String>,
     /// Whether the service may send it otherwise than it reports it, so that another digest is no damage.
@@ -71,6 +73,7 @@ impl Entry {
             total_bytes: None,
             checksum: None,
             version: None,
+            is_coarse: false,
             modified: None,
             may_differ: false,
             page_means: &[],
@@ -92,7 +95,7 @@ impl Entry {
         let path = self.safe_path();
         let mut listed = Listed::new(by);
         (listed.checksum, listed.version, listed.may_differ) = (self.checksum, self.version, self.may_differ);
-        listed.total_bytes = self.total_bytes;
+        (listed.total_bytes, listed.is_coarse) = (self.total_bytes, self.is_coarse);
         let owned = |(sign, means): &(&str, &str)| ((*sign).to_owned(), (*means).to_owned());
         listed.page_means = self.page_means.iter().map(owned).collect();
         let mut spec = JobSpec::new(self.url);

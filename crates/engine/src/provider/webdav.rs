@@ -187,6 +187,7 @@ fn take(tree: &mut Tree, folder: &Url, response: Response) {
     let mut entry = tree.file(url);
     entry.total_bytes = first(|prop| prop.getcontentlength.as_ref()).and_then(|length| length.parse().ok());
     let (tag, date) = (first(|prop| prop.getetag.as_ref()), first(|prop| prop.getlastmodified.as_ref()));
+    entry.is_coarse = tag.is_none();
     entry.version = tag.or_else(|| date.clone().map(|date| format!("{date} {:?}", entry.total_bytes)));
     entry.modified = date.as_deref().and_then(as_rfc_3339);
     entry.checksum = props.iter().filter_map(|prop| prop.checksums.as_ref()).find_map(strongest);

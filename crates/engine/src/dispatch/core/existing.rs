@@ -400,7 +400,7 @@ impl Job {
 
     /// Whether its service lists nothing that tells whether the file has changed: it is replaced only if it has.
     fn may_be_unchanged(&self) -> bool {
-        self.spec.listed.as_ref().is_some_and(|listed| listed.version.is_none())
+        self.spec.listed.as_ref().is_some_and(|listed| listed.version.is_none() || listed.is_coarse)
     }
 
     /// Takes the comparison out of its phase.
