@@ -50,7 +50,10 @@ impl fmt::Display for Shown<'_> {
 /// A URL without credentials, query and fragment, and with `***` for secrets in its path, as a journal may
 /// store it. The same URL gives the same text in each run.
 pub(crate) fn identity_url(url: &Url) -> String {
-    let shown = shown_share(url).map_or_else(|| shown_path(url.path(), true), Cow::Owned);
+    let shown = match shown_share(url) {
+        None => shown_path(url.path(), true),
+        Some(shown) => Cow::Owned(shown),
+    };
     let is_shown_as_it_is = url.cannot_be_a_base() || shown == url.path();
     if is_shown_as_it_is && is_bare(url) {
         return url.as_str().to_owned();
@@ -97,10 +100,12 @@ pub(crate) fn query_of_file(url: &Url, is_given: bool) -> Option<String> {
 /// The path of a link that lets everybody in who has it, without what does so: its last part.
 fn shown_share(url: &Url) -> Option<String> {
     let host = url.host_str()?;
-    let is_business = BUSINESS_SHARES.iter().any(|end| host.ends_with(end)) && url.path().starts_with("/:");
+    let is_business = || url.path().starts_with("/:") && BUSINESS_SHARES.iter().any(|end| host.ends_with(end));
+    if host != "1drv.ms" && !is_business() {
+        return None;
+    }
     let (before, last) = url.path().rsplit_once('/')?;
-    let is_share = (host == "1drv.ms" || is_business) && !last.is_empty();
-    is_share.then(|| format!("{before}/***"))
+    (!last.is_empty()).then(|| format!("{before}/***"))
 }
 
 /// Whether the URL has only a host and a path, as most do.

@@ -253,8 +253,8 @@ impl Core {
             _ => head.evidence.is_html && !job.content.held.is_html,
         };
         // What a service sends under a name is a file of its user.
-        let is_no_page = job.is_never_page() && head.file_name.is_none() || names(job, head, page::names_no_page);
-        let is_page = is_html && is_no_page;
+        let is_sent_as_page = || job.is_never_page() && head.file_name.is_none();
+        let is_page = is_html && (is_sent_as_page() || names(job, head, page::names_no_page));
         // Under the name of an archive, whatever looks like a page is one.
         let is_no_archive = head.may_be_page && names(job, head, page::names_binary);
         let is_error = head.is_message && is_called(job, head, page::names_binary);
