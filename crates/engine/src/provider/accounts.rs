@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::storage::disk::keep_private;
 
 /// A longer file is none of ours.
@@ -76,7 +76,10 @@ impl Accounts {
         file.take(BYTES_MAX).read_to_end(&mut text).map_err(cannot)?;
         let account = serde_json::from_slice(&text);
         // The parser's words may repeat what is in the file.
-        account.map(Some).map_err(|_| Error::new(ErrorKind::Storage, "the account is damaged").with_path(path))
+        account.map(Some).map_err(|_| {
+            let error = Error::new(ErrorKind::Storage, "the account is damaged").with_path(path);
+            error.with_advice(Advice::SignInToOneDrive)
+        })
     }
 
     /// Waits until no other process changes this account. Whoever renews or keeps it holds this.
