@@ -79,7 +79,9 @@ pub(crate) fn words(advice: Advice) -> &'static str {
         Advice::AskProxyOwner => "the proxy does not allow this; ask who runs it, or use another",
         Advice::UseOtherProxy => "use another proxy, or a local one (cntlm, px) that speaks it for you",
         Advice::SetOrUnsetProxyVariable => "set it to http://HOST:PORT, or unset it",
-        Advice::SignInToOneDrive => "sign in with `towline login onedrive`, or set TOWLINE_ONEDRIVE_TOKEN",
+        Advice::SignInToOneDrive => {
+            "sign in with `towline login onedrive --client-id ID` (see `towline login --help`), or set TOWLINE_ONEDRIVE_TOKEN"
+        }
         Advice::AskOwnerOfShare => "ask its owner for access, or for another link",
         Advice::GiveAuthority => {
             "if the certificate is your own, or signed by an authority of your own, give that one with --ca-file"

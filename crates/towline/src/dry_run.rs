@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 use towline_engine::feed::{FedEntry, ListSource, Rehearsal};
 use towline_engine::inspect;
+use towline_engine::job::Listed;
 use towline_engine::provider::{Entry, Web};
 use towline_engine::secret::{printable, shown_url};
 use towline_engine::{Error, ErrorKind, JobSpec, Options, size};
@@ -45,7 +46,7 @@ fn plan(settings: Settings, web: &Web) -> Result<u8, Complaint> {
     };
     let mut is_read = true;
     for spec in settings.jobs {
-        is_read = is_read && plan.ask(&spec)?;
+        is_read = is_read && !web.has_ended() && plan.ask(&spec)?;
     }
     let list = match settings.links.is_empty() {
         true => settings.list,
@@ -119,7 +120,7 @@ impl Plan {
                 say(&format!("towline: {warning}"));
             }
             for entry in fed.entries {
-                if !self.take(entry)? {
+                if web.has_ended() || !self.take(entry)? {
                     return Ok(false);
                 }
             }
@@ -137,7 +138,9 @@ impl Plan {
                     return if spec.listed.is_some() { self.ask(&spec) } else { self.print(&Planned::by_url(&spec)) };
                 };
                 let total_bytes = spec.listed.as_ref().and_then(|listed| listed.total_bytes);
-                let is_changed = spec.listed.is_some() && spec.options.existing.is_some();
+                // A time alone, or nothing, does not tell whether it has changed.
+                let tells_version = |listed: &Listed| listed.version.is_some() && !listed.is_coarse;
+                let is_changed = spec.listed.as_deref().is_some_and(tells_version) && spec.options.existing.is_some();
                 return self.print(&Planned { spec: &spec, path, total_bytes, is_changed });
             }
             FedEntry::There { .. } => self.there += 1,

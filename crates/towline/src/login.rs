@@ -74,7 +74,11 @@ pub(crate) fn out(args: &LogoutArgs) -> Result<u8, Complaint> {
 
 /// Prints the names of the accounts.
 pub(crate) fn accounts() -> Result<u8, Complaint> {
-    for name in services::accounts()?.names()? {
+    let names = services::accounts()?.names()?;
+    if names.is_empty() {
+        say("towline: you are not signed in to any service; `towline login --help` says how to");
+    }
+    for name in names {
         if !answer(&name)? {
             break;
         }

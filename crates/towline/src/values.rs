@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
-use jiff::civil::Date;
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use towline_engine::Checksum;
 
@@ -97,10 +97,11 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A day, which begins at midnight here, or a moment with its offset.
+/// A day, which begins at midnight, or a moment; without an offset both are those of this machine.
 pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
-    let of_day = || text.parse::<Date>().ok()?.to_zoned_datetime(TimeZone::system()).ok().map(|day| day.timestamp());
-    text.parse().ok().or_else(of_day).ok_or_else(|| "allowed: 2026-01-31, or 2026-01-31T18:00:00Z".to_owned())
+    // A day begins at midnight.
+    let here = || TimeZone::system().to_timestamp(text.parse::<DateTime>().ok()?).ok();
+    text.parse().ok().or_else(here).ok_or_else(|| "allowed: 2026-01-31, or 2026-01-31T18:00:00Z".to_owned())
 }
 
 /// A count of at least one.

@@ -47,8 +47,14 @@ fn patterns(option: &str, texts: &[String]) -> Result<GlobSet, Complaint> {
     for text in texts {
         // Without a directory, a pattern is one of names, wherever they are.
         let pattern = if text.contains('/') { text.trim_start_matches('/').to_owned() } else { format!("**/{text}") };
-        let glob = GlobBuilder::new(&pattern).literal_separator(true).build();
-        set.add(glob.map_err(|error| wrong(text, error.kind().to_string()))?);
+        let pattern = pattern.trim_end_matches('/');
+        // A name without wildcards may be that of a folder, and means what is in it.
+        let last = pattern.rsplit('/').next().unwrap_or_default();
+        let within = (!last.contains(['*', '?', '[', '{'])).then(|| format!("{pattern}/**"));
+        for pattern in [Some(pattern.to_owned()), within].into_iter().flatten() {
+            let glob = GlobBuilder::new(&pattern).literal_separator(true).build();
+            set.add(glob.map_err(|error| wrong(text, error.kind().to_string()))?);
+        }
     }
     set.build().map_err(|error| wrong("", error.kind().to_string()))
 }
@@ -78,7 +84,9 @@ mod tests {
 
     #[test]
     fn patterns_are_of_names_or_of_paths() {
-        let cases: [(&[&str], &[&str], &[&str]); 6] = [
+        let cases: [(&[&str], &[&str], &[&str]); 8] = [
+            (&["d"], &[], &["b/d/e.txt"]),
+            (&[], &["b/"], &["a.pdf"]),
             (&[], &[], &["a.pdf", "b/c.pdf", "b/d/e.txt"]),
             (&["*.pdf"], &[], &["a.pdf", "b/c.pdf"]),
             (&["b/*"], &[], &["b/c.pdf"]),

@@ -366,7 +366,7 @@ impl Source {
 
     /// Goes back to the given URL, once, if the URL that it led to does not answer: its server may be gone for good.
     pub(crate) fn leave(&mut self) {
-        if !std::mem::replace(&mut self.was_left, true) && *self.url() != self.given {
+        if *self.url() != self.given && !std::mem::replace(&mut self.was_left, true) {
             self.go_back();
         }
     }

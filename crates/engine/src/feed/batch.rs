@@ -37,6 +37,8 @@ const CHUNK_LINES_MAX: usize = 16_384;
 const CHUNK_BYTES_MAX: usize = 4 << 20;
 /// How many bytes of a list to inspect for its format.
 const FORM_BYTES: u64 = 64 << 10;
+/// How long to wait at once for more of a listing.
+const LISTING_PATIENCE: Duration = Duration::from_millis(100);
 const WAIT: &str = "let the entries wait";
 
 /// Where a list comes from.
@@ -267,7 +269,7 @@ impl Batch {
             self.warnings.push(format!("{lines}: each file is fetched once"));
         }
         self.read_all = ended;
-        if let Some(listing) = self.listing.filter(|_| read_all) {
+        if let Some(listing) = self.listing.filter(|_| read_all && self.ledger.is_whole()) {
             let gone = self.ledger.transaction("read from the ledger what is gone", |ledger| ledger.gone(listing))?;
             self.warnings.extend(gone.in_words());
         }
@@ -397,7 +399,15 @@ impl Feed for Batch {
     }
 
     fn owner(&mut self, entry: EntryId, path: &Path) -> Result<Owner, Error> {
-        self.ledger.owner(entry, self.in_hand.get(&entry), path)
+        // Which entries a listing no longer has is known at its end.
+        while self.listing.is_some() && self.ledger.listed_before.is_some() && !self.read_all {
+            if let Some(spool) = &mut self.spool {
+                spool.listen(LISTING_PATIENCE);
+            }
+            self.read_on()?;
+        }
+        let has_read_all = self.read_all && !self.has_gaps;
+        self.ledger.owner(entry, self.in_hand.get(&entry), path, has_read_all)
     }
 
     fn input(&self) -> Option<&Path> {

@@ -110,7 +110,8 @@ impl Gone {
 impl Ledger {
     /// Finds the last run that has read all of this listing.
     pub(crate) fn find_listing(&mut self, listing: Key) -> rusqlite::Result<()> {
-        self.listed_before = self.conn.query_row(LISTED, params![listing], |row| row.get(0)).optional()?;
+        let run = self.conn.query_row(LISTED, params![listing], |row| Ok(row.get(0).ok())).optional()?;
+        self.listed_before = run.flatten();
         Ok(())
     }
 

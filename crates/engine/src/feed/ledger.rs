@@ -184,6 +184,11 @@ impl Ledger {
         Ok(())
     }
 
+    /// Whether it has everything that was read from the list.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
     /// Records how much of the list has been read; call within a transaction.
     pub(crate) fn note_read(&self, read_entries: u64, read_all: bool) -> rusqlite::Result<()> {
         self.conn.prepare_cached("UPDATE run SET read_entries = ?2, read_all = ?3 WHERE id = ?1")?.execute(params![
@@ -230,6 +235,7 @@ impl Ledger {
             self.generation += 1;
             self.is_whole &= self.expected_id == 0;
             self.has_owners = false;
+            self.listed_before = None;
             // The damage may come from a copy that this run has used already.
             let (conn, is_copy) = replace(&path, !self.has_used_copy, &self.secret, &mut self.warnings)?;
             self.conn = conn;

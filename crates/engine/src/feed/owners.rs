@@ -27,9 +27,15 @@ const LAST_OWNER: &str = "SELECT entry.id, entry.key, entry.url, entry.len_bytes
     WHERE owned.path = ?1 ORDER BY owned.run DESC, owned.settled DESC, owned.entry DESC LIMIT 1";
 
 impl Ledger {
-    /// Who last completed `path` in an earlier run. What the same listing had in its last run and has no more owns
-    /// nothing, as long as its file is as it was left.
-    pub(crate) fn owner(&mut self, entry: EntryId, place: Option<&Place>, path: &Path) -> Result<Owner, Error> {
+    /// Who last completed `path` in an earlier run. An entry that the listing no longer has, which is known once it
+    /// `has_read_all`, gives up its name, as long as its file is as Towline left it.
+    pub(crate) fn owner(
+        &mut self,
+        entry: EntryId,
+        place: Option<&Place>,
+        path: &Path,
+        has_read_all: bool,
+    ) -> Result<Owner, Error> {
         let own_key = place.map(|place| self.key(place.identity.of_copy(place.occurrence)));
         let owner = self.transaction("look in the ledger who has a name", |ledger| {
             if !ledger.has_owners {
@@ -44,7 +50,9 @@ impl Ledger {
                         Some(key) => row.get_ref(1)? == ValueRef::Blob(&key),
                         None => ledger.entry_of(row.get(0)?) == entry,
                     };
-                    let is_gone = ledger.listed_before == Some(row.get(5)?);
+                    let is_gone = has_read_all
+                        && ledger.listed_before.is_some()
+                        && ledger.listed_before == row.get::<_, i64>(5).ok();
                     let left = len_bytes(row).zip(row.get(4).ok());
                     let url = || shown(row.get_ref(2).unwrap_or(ValueRef::Null));
                     Ok(match (is_own, left) {

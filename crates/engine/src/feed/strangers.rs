@@ -94,7 +94,9 @@ fn unlink(path: &Path) -> io::Result<()> {
     let mut from = open(path)?;
     let copy = beside(path, UNLINKED);
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    // What a killed run left may have another name too.
+    let _ = fs::remove_file(&copy);
+    options.write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
     let mut to = options.open(&copy)?;
     io::copy(&mut from, &mut to)?;
     to.sync_all()?;

@@ -1,17 +1,19 @@
 //! Plain index pages of servers ("Index of /pub"): every link below a page is a file, and one that ends with `/` is a
 //! folder. Nothing above the page, beside it, or on another host is ever asked.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use html5gum::{DefaultEmitter, Token, Tokenizer};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use url::Url;
 
-use super::seam::{Entries, Provider};
-use super::tree::{Tree, Walk};
+use super::seam::{Entries, Entry, Provider};
+use super::tree::{Tree, Walk, with_credentials, without_credentials};
 use super::web::{Web, WebRequest};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::evidence::page;
 use crate::job::Located;
 use crate::secret;
@@ -24,8 +26,9 @@ const TITLES: [&str; 3] = ["index of", "directory listing", "listing of"];
 /// The most that is read behind a link, and that is kept of it.
 const TOLD_BYTES_MAX: usize = 1000;
 const TOLD_CHARS_MAX: usize = 100;
-/// A date with its time has so many digits at least; a size alone is no version.
-const DATE_DIGITS_MIN: usize = 10;
+/// How servers write dates: nginx, Apache, lighttpd, Caddy.
+const DATES: [&str; 5] =
+    ["%d-%b-%Y %H:%M", "%Y-%m-%d %H:%M", "%Y-%b-%d %H:%M:%S", "%m/%d/%Y %I:%M:%S %p", "%d-%b-%Y %H:%M:%S"];
 
 /// Lists index pages.
 #[derive(Debug)]
@@ -73,8 +76,8 @@ impl Provider for IndexPages {
 
 impl IndexPages {
     fn read(&self, web: &Web, tree: &mut Tree, at: &Url, depth: usize) -> Result<()> {
-        let mut request = WebRequest::get(at.clone());
-        request.headers = self.headers.clone();
+        let mut request = WebRequest::get(without_credentials(at));
+        request.headers = with_credentials(&self.headers, at);
         let answer = web.send(request)?;
         let shown = || secret::shown_url(at);
         if !answer.is_success() {
@@ -82,17 +85,23 @@ impl IndexPages {
             return Err(Error::new(ErrorKind::Status(answer.status), text).with_url(shown()));
         }
         let is_page = answer.content_type.as_deref().is_some_and(page::is_html_type);
-        let no_index = || Err(Error::new(ErrorKind::Protocol, "this is no index page").with_url(shown()));
+        let no_index = || {
+            let error = Error::new(ErrorKind::Protocol, "this is no index page").with_url(shown());
+            Err(error.with_advice(Advice::CheckUrl))
+        };
         if !is_page || answer.url.origin() != at.origin() || answer.url.path() != at.path() {
             return no_index();
         }
-        // Pages link a file twice if its icon is a link too.
-        let mut seen = HashSet::new();
+        let up = at.join("..").ok().filter(|up| up.path() != at.path());
+        let is_up = |url: &Url| up.as_ref().is_some_and(|up| url.origin() == up.origin() && url.path() == up.path());
+        // Pages link a file twice if its icon is a link too; the date stands behind the second link.
+        let mut files: Vec<Entry> = Vec::new();
+        let mut seen: HashMap<String, usize> = HashMap::new();
         let title = page::title(&[Bytes::copy_from_slice(&answer.body)]).unwrap_or_default().to_lowercase();
         let mut is_index = TITLES.iter().any(|known| title.contains(known));
         for Link { to, told } in links(&answer.body) {
             // An empty index leads up at least.
-            is_index |= at.join(&to).is_ok_and(|url| at.join("..").is_ok_and(|up| up.path() == url.path()));
+            is_index |= at.join(&to).is_ok_and(|url| is_up(&url));
             // A query sorts the page, and a fragment is a place of it.
             let member = tree.member(at, &to);
             let Some(url) = member.filter(|url| url.query().is_none() && url.fragment().is_none()) else { continue };
@@ -101,14 +110,19 @@ impl IndexPages {
                 true if depth + 1 < self.levels => tree.enter(url, depth + 1),
                 true if self.is_limited => {}
                 true => tree.leave_out("the folders are nested too deep, and the lowest are left out", &url),
-                false if seen.insert(url.path().to_owned()) => {
-                    let mut entry = tree.file(url);
-                    (entry.version, entry.is_coarse) = (told, true);
-                    tree.push(entry);
+                false => {
+                    let number = *seen.entry(url.path().to_owned()).or_insert(files.len());
+                    if number == files.len() {
+                        files.push(tree.file(url));
+                    }
+                    let entry = &mut files[number];
+                    entry.is_coarse = true;
+                    entry.modified = entry.modified.take().or_else(|| told.as_deref().and_then(date_in));
+                    entry.version = entry.version.take().or(told);
                 }
-                false => {}
             }
         }
+        files.into_iter().for_each(|file| tree.push(file));
         if is_index { Ok(()) } else { no_index() }
     }
 }
@@ -195,13 +209,20 @@ impl Rows {
     fn end(&mut self) {
         let told = std::mem::take(&mut self.told);
         let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
-        let digits = told.bytes().filter(u8::is_ascii_digit).count();
         if std::mem::take(&mut self.is_open)
-            && let Some(last) = self.links.last_mut().filter(|_| digits >= DATE_DIGITS_MIN)
+            && let Some(last) = self.links.last_mut().filter(|_| date_in(&told).is_some())
         {
             last.told = Some(told.chars().take(TOLD_CHARS_MAX).collect());
         }
     }
+}
+
+/// The date in what a page says of a file, as RFC 3339 writes it. Nobody knows its time zone; most servers write UTC.
+fn date_in(told: &str) -> Option<String> {
+    let words: Vec<_> = told.split(' ').collect();
+    let read = |text: &str| DATES.iter().find_map(|form| DateTime::strptime(form, text).ok());
+    let found = (2..=3).flat_map(|count| words.windows(count)).find_map(|words| read(&words.join(" ")))?;
+    TimeZone::UTC.to_timestamp(found).ok().map(|moment| moment.to_string())
 }
 
 #[cfg(test)]
@@ -232,6 +253,17 @@ mod tests {
                 assert_eq!(told.as_deref(), (to == "a.bin").then_some("02-Jan-2026 10:00 5000"), "{page}");
             }
         }
-        assert_eq!(links(b"<li><a href=a>a</a> 5000</li>")[0].told, None, "a size alone is no version");
+        for size in ["5000", "4700372992", "2026-01-02 5000"] {
+            let page = format!("<li><a href=a>a</a> {size}</li>");
+            assert_eq!(links(page.as_bytes())[0].told, None, "{size} alone is no version");
+        }
+        for told in [
+            "02-Jan-2026 10:00 5000",
+            "2026-01-02 10:00 1.2M",
+            "2026-Jan-02 10:00:00 1.2K x",
+            "1000 B 01/02/2026 10:00:00 AM +00:00",
+        ] {
+            assert_eq!(date_in(told).as_deref(), Some("2026-01-02T10:00:00Z"), "{told}");
+        }
     }
 }

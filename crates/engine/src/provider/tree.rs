@@ -1,9 +1,12 @@
 //! The tree of folders below a URL, folder by folder, as it is consumed: what index pages and WebDAV have in common.
 //! Nothing above the URL, beside it, or on another host is ever asked.
 
+use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
 
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
@@ -68,9 +71,10 @@ impl Tree {
     /// the folder.
     pub(super) fn member(&self, folder: &Url, link: &str) -> Option<Url> {
         let mut url = folder.join(link).ok()?;
+        let path = decoded(url.path());
         let is_below = url.origin() == self.root.origin()
-            && url.path().strip_prefix(folder.path()).is_some_and(|rest| !rest.is_empty())
-            && url.path().starts_with(self.root.path());
+            && path.strip_prefix(&*decoded(folder.path())).is_some_and(|rest| !rest.is_empty())
+            && path.starts_with(&*decoded(self.root.path()));
         let _ = url.set_username(self.root.username());
         let _ = url.set_password(self.root.password());
         is_below.then_some(url)
@@ -107,11 +111,34 @@ impl Tree {
     }
 }
 
+/// A URL without a name and a password, for a request that has them in a field.
+pub(super) fn without_credentials(url: &Url) -> Url {
+    let mut bare = url.clone();
+    let _ = bare.set_username("");
+    let _ = bare.set_password(None);
+    bare
+}
+
+/// These fields, with the name and the password of the URL unless they say who asks.
+pub(super) fn with_credentials(headers: &HeaderMap, url: &Url) -> HeaderMap {
+    let mut headers = headers.clone();
+    if let Some(value) = crate::http::credentials::basic(url) {
+        headers.entry(AUTHORIZATION).or_insert(value);
+    }
+    headers
+}
+
+/// A path without its percent-encoding: servers encode as they like.
+fn decoded(path: &str) -> Cow<'_, str> {
+    percent_decode_str(path).decode_utf8_lossy()
+}
+
 /// The path of a URL below another, part by part, so that no part leads elsewhere.
 fn below(root: &Url, url: &Url) -> PathBuf {
-    let rest = url.path().strip_prefix(root.path()).unwrap_or_default();
-    let parts = rest.split('/').filter(|part| !part.is_empty());
-    parts.map(|part| safe::make_safe(&percent_decode_str(part).decode_utf8_lossy())).collect()
+    // A root has as many parts however it is encoded.
+    let depth = root.path().split('/').filter(|part| !part.is_empty()).count();
+    let parts = url.path().split('/').filter(|part| !part.is_empty()).skip(depth);
+    parts.map(|part| safe::make_safe(&decoded(part))).collect()
 }
 
 #[cfg(test)]

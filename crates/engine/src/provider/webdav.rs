@@ -1,13 +1,13 @@
 //! Folders of WebDAV servers (RFC 4918), Nextcloud's and ownCloud's among them: `davs://host/path/`, and public shares
 //! of Nextcloud (`https://host/s/TOKEN`).
 
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 use serde::Deserialize;
 use url::Url;
 
 use super::seam::{Entries, Provider};
-use super::tree::{Tree, Walk};
+use super::tree::{Tree, Walk, with_credentials, without_credentials};
 use super::web::{Web, WebRequest};
 use crate::checksum::Checksum;
 use crate::error::{Advice, Error, ErrorKind, Result};
@@ -113,6 +113,14 @@ struct Response {
 struct PropStat {
     #[serde(default)]
     prop: Prop,
+    /// `HTTP/1.1 200 OK`, or why these properties are not there.
+    status: Option<String>,
+}
+
+impl PropStat {
+    fn is_there(&self) -> bool {
+        self.status.as_ref().is_none_or(|status| status.split_whitespace().nth(1) == Some("200"))
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -143,16 +151,14 @@ impl WebDav {
     fn read(&self, web: &Web, tree: &mut Tree, folder: &Url) -> Result<()> {
         let method = Method::from_bytes(b"PROPFIND").expect("a method");
         let mut request = WebRequest::new(method, without_credentials(folder)).body(PROPFIND);
-        request.headers = self.headers.clone();
-        if let Some(value) = crate::http::credentials::basic(folder) {
-            request = request.header(http::header::AUTHORIZATION, value);
-        }
-        request = request.header(HeaderName::from_static("depth"), HeaderValue::from_static("1"));
-        request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/xml; charset=utf-8"));
+        request.headers = with_credentials(&self.headers, folder);
+        request.headers.insert(HeaderName::from_static("depth"), HeaderValue::from_static("1"));
+        request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml; charset=utf-8"));
         let answer = web.send(request)?;
         let shown = || secret::shown_url(folder);
         if answer.status != 207 {
-            return Err(refusal(answer.status).with_url(shown()));
+            let gives_credentials = folder.password().is_some() || self.headers.contains_key(AUTHORIZATION);
+            return Err(refusal(answer.status, gives_credentials).with_url(shown()));
         }
         let text = String::from_utf8_lossy(&answer.body);
         let read: Multistatus = quick_xml::de::from_str(&text).map_err(|_| {
@@ -175,7 +181,8 @@ fn take(tree: &mut Tree, folder: &Url, response: Response) {
         }
         return;
     };
-    let props: Vec<Prop> = response.propstat.into_iter().map(|stat| stat.prop).collect();
+    let there = response.propstat.into_iter().filter(PropStat::is_there);
+    let props: Vec<Prop> = there.map(|stat| stat.prop).collect();
     let is_folder = props.iter().any(|prop| prop.resourcetype.as_ref().is_some_and(|kind| kind.collection.is_some()));
     if is_folder {
         if !url.path().ends_with('/') {
@@ -183,27 +190,25 @@ fn take(tree: &mut Tree, folder: &Url, response: Response) {
         }
         return tree.enter(url, 0);
     }
-    let first = |of: fn(&Prop) -> Option<&String>| props.iter().find_map(of).map(|text| text.trim().to_owned());
+    let first = |of: fn(&Prop) -> Option<&String>| {
+        let texts = props.iter().filter_map(of).map(|text| text.trim());
+        texts.filter(|text| !text.is_empty()).map(ToOwned::to_owned).next()
+    };
     let mut entry = tree.file(url);
     entry.total_bytes = first(|prop| prop.getcontentlength.as_ref()).and_then(|length| length.parse().ok());
     let (tag, date) = (first(|prop| prop.getetag.as_ref()), first(|prop| prop.getlastmodified.as_ref()));
     entry.is_coarse = tag.is_none();
-    entry.version = tag.or_else(|| date.clone().map(|date| format!("{date} {:?}", entry.total_bytes)));
+    entry.version =
+        tag.or_else(|| date.clone().map(|date| format!("{date} {}", entry.total_bytes.unwrap_or_default())));
     entry.modified = date.as_deref().and_then(as_rfc_3339);
     entry.checksum = props.iter().filter_map(|prop| prop.checksums.as_ref()).find_map(strongest);
     tree.push(entry);
 }
 
-fn without_credentials(url: &Url) -> Url {
-    let mut bare = url.clone();
-    let _ = bare.set_username("");
-    let _ = bare.set_password(None);
-    bare
-}
-
-fn refusal(status: u16) -> Error {
+fn refusal(status: u16, gives_credentials: bool) -> Error {
     let error = |text: &str| Error::new(ErrorKind::Status(status), text.to_owned());
     match status {
+        401 if gives_credentials => error("the server does not accept the name and the password"),
         401 => error("the server wants a name and a password").with_advice(Advice::GiveCredentials),
         403 => error("the server gives no access").with_advice(Advice::GiveCredentials),
         404 => error("there is no such folder").with_advice(Advice::CheckUrl),

@@ -249,7 +249,13 @@ pub trait PartFile: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// The range that somebody has cut off since the last call, although it was written; the file may have grown again.
+    /// The range that somebody has cut off since it was last taken, although it was written; the file may have grown
+    /// again.
+    fn cut(&self) -> Option<(u64, u64)> {
+        None
+    }
+
+    /// The same, which is forgotten then.
     fn take_cut(&self) -> Option<(u64, u64)> {
         None
     }

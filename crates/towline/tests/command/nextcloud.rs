@@ -44,9 +44,10 @@ fn a_public_share_comes_whole_and_a_second_run_asks_for_folders_only() {
 #[test]
 fn a_share_with_a_password_is_for_who_gives_it() {
     let (place, cloud) = (Place::new(), share().password("SECRET-pw").start().unwrap());
-    for link in [cloud.link(), cloud.link_with("SECRET-wrong")] {
+    let wrong = cloud.link_with("SECRET-wrong");
+    for (link, says) in [(cloud.link(), "wants a name and a password"), (wrong, "does not accept the name")] {
         for args in [&["-d", "out", &link][..], &["ls", &link]] {
-            let outcome = place.towline(args).run().code(1).says(&["wants a name and a password"]);
+            let outcome = place.towline(args).run().code(1).says(&[says]);
             assert!(!outcome.stderr.contains("SECRET"), "{}", outcome.stderr);
         }
     }

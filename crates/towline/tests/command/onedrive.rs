@@ -210,7 +210,7 @@ fn an_odd_item_hides_no_other() {
     ];
     let graph = odd.iter().fold(tree(), |tree, item| tree.listed(item)).start().unwrap();
     let place = Place::new();
-    towline(&place, &graph, &["-d", "out", graph.link()]).run().code(1).says(&["nobody knows what it is"]);
+    towline(&place, &graph, &["-d", "out", graph.link()]).run().code(1).says(&["an item that Towline cannot read"]);
     place.check("a.bin", 1, 5000);
     place.check("big.iso", 2, 8 * MIB);
 }

@@ -97,7 +97,7 @@ fn a_tree_comes_over_webdav_with_a_password_and_not_without() {
     let run = |who: &str| place.towline(&["-d", "out", &url(who)]).run();
 
     run("").code(1).says(&["the server wants a name and a password"]);
-    run("me:wrong@").code(1).says(&["the server wants a name and a password"]);
+    run("me:wrong@").code(1).says(&["the server does not accept the name and the password"]);
     assert!(!place.out("one.bin").exists());
 
     run("me:secret@").code(0).says(&["3 files, "]).writes_nothing();

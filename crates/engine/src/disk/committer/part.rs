@@ -26,7 +26,8 @@ impl Committer {
     /// Syncs the data first, then saves the journal that claims it.
     pub(super) fn save(&self, job: JobId, path: &Path, mut journal: Journal) -> Result<()> {
         let Some(part) = self.parts.get(job) else { return Ok(()) };
-        let cut = part.take_cut();
+        // It is forgotten once the journal claims it no more.
+        let cut = part.cut();
         if let Some((start, end)) = cut {
             journal.done.remove(ByteRange::new(start, end));
         }
@@ -45,10 +46,11 @@ impl Committer {
         self.storage
             .write_atomic(&name, &journal.encode(), self.syncs)
             .map_err(|source| Error::storage("save the journal", &name, source))?;
-        match cut {
+        match cut.and_then(|_| part.take_cut()) {
             Some((start, end)) => {
-                let text =
-                    format!("somebody has cut the partial file from {end} to {start} bytes while it was written");
+                let text = format!(
+                    "another program truncated the partial file from {end} to {start} bytes while it was written"
+                );
                 Err(Error::new(ErrorKind::Storage, text).with_path(part_path(path)).with_advice(Advice::RunAgain))
             }
             None => Ok(()),

@@ -38,7 +38,7 @@ impl Core {
             lead.redirects = redirects;
             lead.go_to(place);
             job.phase = Phase::Ready;
-            if redirects > 1 && is_back {
+            if redirects > 2 && is_back {
                 self.sent_around(now, id, transfer, &host, redirects);
             }
             return;

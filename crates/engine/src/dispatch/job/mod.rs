@@ -238,7 +238,10 @@ impl Job {
     /// What the ledger records of the finished file's version.
     pub(crate) fn version_fetched(&self) -> Evidence {
         let listed = self.spec.listed.as_ref().and_then(|listed| listed.version.clone());
-        Evidence { listed, ..self.content.held.of_file() }
+        let held = &self.content.held;
+        // How old the date was tells whether a time that a service lists is one of this content.
+        let when = if listed.is_some() { (held.answered_unix, held.seen_unix) } else { (None, None) };
+        Evidence { listed, answered_unix: when.0, seen_unix: when.1, ..held.of_file() }
     }
 
     /// The identity that goes into the journal and the note.

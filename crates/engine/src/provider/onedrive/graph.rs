@@ -101,14 +101,19 @@ impl Graph {
 
 fn elsewhere(url: &Url) -> Error {
     let text = format!("{NAME} sends to another host, which is not believed");
-    Error::new(ErrorKind::Redirect, text).with_url(secret::shown_url(url))
+    Error::new(ErrorKind::Redirect, text).with_url(shown(url))
 }
 
 /// An address of the API for messages. What a share link leads to is named by the link, which lets others in.
 pub(super) fn shown(url: &Url) -> String {
     match url.path().split_once("/shares/") {
         Some((before, _)) => format!("{}{before}/shares/***", url.origin().ascii_serialization()),
-        None => secret::shown_url(url),
+        None => {
+            // What is asked of each item says nothing to anybody.
+            let mut bare = url.clone();
+            bare.set_query(None);
+            secret::shown_url(&bare)
+        }
     }
 }
 

@@ -100,11 +100,12 @@ impl<'a> Walk<'a> {
             return protocol(format!("{NAME} lists more than {PAGES_MAX} pages; the rest is left out"));
         }
         let page: Page = self.drive.graph.ask(self.web, url)?;
-        self.empty_pages = if page.value.is_empty() { self.empty_pages + 1 } else { 0 };
+        let is_empty = page.value.is_empty() && page.next.is_some();
+        self.empty_pages = if is_empty { self.empty_pages + 1 } else { 0 };
         let is_endless = page.next.is_some() && self.empty_pages > EMPTY_PAGES_MAX;
         let items = page.value.into_iter().map(|item| {
             serde_json::from_value(item).map_err(|_| {
-                let text = format!("{NAME} lists something of which nobody knows what it is");
+                let text = format!("{NAME} lists an item that Towline cannot read");
                 Error::new(ErrorKind::Protocol, text)
             })
         });

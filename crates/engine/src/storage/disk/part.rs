@@ -193,6 +193,10 @@ impl PartFile for DiskPart {
         Ok(())
     }
 
+    fn cut(&self) -> Option<(u64, u64)> {
+        self.turn.lock().cut
+    }
+
     fn take_cut(&self) -> Option<(u64, u64)> {
         self.turn.lock().cut.take()
     }
