@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -21,6 +21,8 @@ const BYTES_MAX: u64 = 1 << 20;
 const SUFFIX: &str = "json";
 /// How often to look whether another process is done with an account.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// An account is removed after this time, whatever another process does with it.
+const REMOVED_WITHIN: Duration = Duration::from_secs(5);
 
 /// A directory of accounts.
 #[derive(Clone, Debug)]
@@ -127,6 +129,9 @@ impl Accounts {
     /// [`ErrorKind::Storage`] if it cannot be removed.
     pub fn remove(&self, name: &str) -> Result<bool> {
         let path = self.path(name);
+        // Whoever renews the account now would keep it again.
+        let began = Instant::now();
+        let _held = self.lock(name, &|| began.elapsed() > REMOVED_WITHIN);
         // A process that was killed may have left one, with all its secrets.
         let _ = fs::remove_file(self.unfinished(name));
         match fs::remove_file(&path) {

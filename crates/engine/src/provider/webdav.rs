@@ -3,15 +3,17 @@
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use url::Url;
 
-use super::seam::{Entries, Provider};
+use super::seam::{Entries, Entry, Provider};
 use super::tree::{Tree, Walk, with_credentials, without_credentials};
 use super::web::{Web, WebRequest};
 use crate::checksum::Checksum;
 use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::job::Located;
+use crate::name::safe;
 use crate::secret;
 
 const NAME: &str = "WebDAV";
@@ -48,7 +50,20 @@ impl Provider for WebDav {
 
     fn list<'a>(&'a self, link: &Url, web: &'a Web) -> Result<Entries<'a>> {
         let root = folder(link).ok_or_else(|| Error::new(ErrorKind::Usage, "this is no folder of WebDAV"))?;
-        Ok(Box::new(Walk::new(root, move |tree, folder, _| self.read(web, tree, folder))?))
+        let file = root.path().strip_suffix('/').filter(|_| !link.path().ends_with('/')).map(|path| {
+            let mut file = root.clone();
+            file.set_path(path);
+            file
+        });
+        match (Walk::new(root, move |tree, folder, _| self.read(web, tree, folder)), file) {
+            (Ok(walk), _) => Ok(Box::new(walk)),
+            // It may be a file: servers refuse its name with a slash in many ways.
+            (Err(error), Some(file)) if error.kind().rejection().is_some() => match self.file(web, &file)? {
+                Some(entry) => Ok(Box::new(std::iter::once(Ok(entry)))),
+                None => Err(error),
+            },
+            (Err(error), _) => Err(error),
+        }
     }
 
     fn locate(&self, entry: &Url, _web: &Web) -> Result<Located> {
@@ -149,10 +164,27 @@ struct Checksums {
 
 impl WebDav {
     fn read(&self, web: &Web, tree: &mut Tree, folder: &Url) -> Result<()> {
+        for response in self.ask(web, folder, "1")? {
+            take(tree, folder, response);
+        }
+        Ok(())
+    }
+
+    /// A single file; `None` if it is none.
+    fn file(&self, web: &Web, url: &Url) -> Result<Option<Entry>> {
+        let Some(response) = self.ask(web, url, "0")?.into_iter().next() else { return Ok(None) };
+        let props = response.props();
+        let name = url.path().rsplit('/').next().unwrap_or_default();
+        let name = safe::make_safe(&percent_decode_str(name).decode_utf8_lossy());
+        Ok((!is_folder(&props)).then(|| described(Entry::new(url.clone(), name), &props)))
+    }
+
+    /// Asks for what is known of a place, and of its members if `depth` is 1.
+    fn ask(&self, web: &Web, folder: &Url, depth: &'static str) -> Result<Vec<Response>> {
         let method = Method::from_bytes(b"PROPFIND").expect("a method");
         let mut request = WebRequest::new(method, without_credentials(folder)).body(PROPFIND);
         request.headers = with_credentials(&self.headers, folder);
-        request.headers.insert(HeaderName::from_static("depth"), HeaderValue::from_static("1"));
+        request.headers.insert(HeaderName::from_static("depth"), HeaderValue::from_static(depth));
         request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml; charset=utf-8"));
         let answer = web.send(request)?;
         let shown = || secret::shown_url(folder);
@@ -164,11 +196,35 @@ impl WebDav {
         let read: Multistatus = quick_xml::de::from_str(&text).map_err(|_| {
             Error::new(ErrorKind::Protocol, "the server's answer is not that of WebDAV").with_url(shown())
         })?;
-        for response in read.responses {
-            take(tree, folder, response);
-        }
-        Ok(())
+        Ok(read.responses)
     }
+}
+
+impl Response {
+    /// The properties that are there.
+    fn props(self) -> Vec<Prop> {
+        self.propstat.into_iter().filter(PropStat::is_there).map(|stat| stat.prop).collect()
+    }
+}
+
+fn is_folder(props: &[Prop]) -> bool {
+    props.iter().any(|prop| prop.resourcetype.as_ref().is_some_and(|kind| kind.collection.is_some()))
+}
+
+/// An entry with what its properties say.
+fn described(mut entry: Entry, props: &[Prop]) -> Entry {
+    let first = |of: fn(&Prop) -> Option<&String>| {
+        let texts = props.iter().filter_map(of).map(|text| text.trim());
+        texts.filter(|text| !text.is_empty()).map(ToOwned::to_owned).next()
+    };
+    entry.total_bytes = first(|prop| prop.getcontentlength.as_ref()).and_then(|length| length.parse().ok());
+    let (tag, date) = (first(|prop| prop.getetag.as_ref()), first(|prop| prop.getlastmodified.as_ref()));
+    entry.is_coarse = tag.is_none();
+    entry.version =
+        tag.or_else(|| date.clone().map(|date| format!("{date} {}", entry.total_bytes.unwrap_or_default())));
+    entry.modified = date.as_deref().and_then(as_rfc_3339);
+    entry.checksum = props.iter().filter_map(|prop| prop.checksums.as_ref()).find_map(strongest);
+    entry
 }
 
 /// Takes a member of a folder; the folder itself is among what the server sends.
@@ -181,27 +237,14 @@ fn take(tree: &mut Tree, folder: &Url, response: Response) {
         }
         return;
     };
-    let there = response.propstat.into_iter().filter(PropStat::is_there);
-    let props: Vec<Prop> = there.map(|stat| stat.prop).collect();
-    let is_folder = props.iter().any(|prop| prop.resourcetype.as_ref().is_some_and(|kind| kind.collection.is_some()));
-    if is_folder {
+    let props = response.props();
+    if is_folder(&props) {
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
         }
         return tree.enter(url, 0);
     }
-    let first = |of: fn(&Prop) -> Option<&String>| {
-        let texts = props.iter().filter_map(of).map(|text| text.trim());
-        texts.filter(|text| !text.is_empty()).map(ToOwned::to_owned).next()
-    };
-    let mut entry = tree.file(url);
-    entry.total_bytes = first(|prop| prop.getcontentlength.as_ref()).and_then(|length| length.parse().ok());
-    let (tag, date) = (first(|prop| prop.getetag.as_ref()), first(|prop| prop.getlastmodified.as_ref()));
-    entry.is_coarse = tag.is_none();
-    entry.version =
-        tag.or_else(|| date.clone().map(|date| format!("{date} {}", entry.total_bytes.unwrap_or_default())));
-    entry.modified = date.as_deref().and_then(as_rfc_3339);
-    entry.checksum = props.iter().filter_map(|prop| prop.checksums.as_ref()).find_map(strongest);
+    let entry = described(tree.file(url), &props);
     tree.push(entry);
 }
 

@@ -29,7 +29,9 @@ pub fn shown_url(url: &Url) -> String {
     }
     let mut text = identity_url(url);
     let query = url.query().unwrap_or_default();
-    if !query.is_empty() {
+    if is_direct_share(url) {
+        text.push_str("?share=***");
+    } else if !query.is_empty() {
         text.push('?');
         for parameter in parameters(query) {
             parameter.push_shown(&mut text, is_like_secret);
@@ -108,6 +110,14 @@ fn shown_share(url: &Url) -> Option<String> {
     (!last.is_empty()).then(|| format!("{before}/***"))
 }
 
+/// Whether a link of SharePoint leads to the bytes of a file that is shared with everybody: its query names the share.
+fn is_direct_share(url: &Url) -> bool {
+    let has_share = || url.query().is_some_and(|query| query.contains("share="));
+    url.path().ends_with("/download.aspx")
+        && has_share()
+        && url.host_str().is_some_and(|host| BUSINESS_SHARES.iter().any(|end| host.ends_with(end)))
+}
+
 /// Whether the URL has only a host and a path, as most do.
 fn is_bare(url: &Url) -> bool {
     url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none()
@@ -137,6 +147,10 @@ mod tests {
             (
                 "https://c-my.sharepoint.com/:f:/g/personal/me/EaBc?e=x1",
                 "https://c-my.sharepoint.com/:f:/g/personal/me/***?e=x1",
+            ),
+            (
+                "https://c.sharepoint.com/sites/a/_layouts/15/download.aspx?share=EaBc",
+                "https://c.sharepoint.com/sites/a/_layouts/15/download.aspx?share=***",
             ),
             ("https://c.sharepoint.com/sites/a/b.txt", "https://c.sharepoint.com/sites/a/b.txt"),
         ] {

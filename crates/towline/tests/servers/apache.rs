@@ -86,6 +86,8 @@ Alias /dav "{root}/files"
 
 crate::cases::every_case!(start);
 
+const LARGE_BYTES: u64 = 20 << 20;
+
 #[test]
 fn a_tree_comes_over_webdav_with_a_password_and_not_without() {
     let Some(server) = start() else { return };
@@ -104,4 +106,11 @@ fn a_tree_comes_over_webdav_with_a_password_and_not_without() {
     files.iter().for_each(|(name, seed)| place.check(name, *seed, 5000));
     assert_eq!(place.leftovers(), [".towline", "a b", "deep", "one.bin"]);
     run("me:secret@").code(0).says(&["3 already there"]);
+
+    // A large file alone, by its own name.
+    server.put("tree/large a.iso", 4, LARGE_BYTES);
+    let file = format!("{}large%20a.iso", url("me:secret@"));
+    place.towline(&["-d", "out/alone", "-x", "4", &file]).run().code(0).says(&["1 file, "]);
+    place.check("alone/large a.iso", 4, LARGE_BYTES);
+    place.towline(&["-d", "out/none", &file.replace("large", "none")]).run().code(1).says(&["there is no such folder"]);
 }
