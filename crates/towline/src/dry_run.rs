@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use towline_engine::feed::{FedEntry, ListSource, Rehearsal};
-use towline_engine::inspect;
+use towline_engine::inspect::{self, ServerInfo};
 use towline_engine::job::Listed;
 use towline_engine::provider::{Entry, Web};
 use towline_engine::secret::{printable, shown_url};
@@ -87,6 +87,15 @@ struct Planned<'a> {
     is_changed: bool,
 }
 
+/// What it means that a page comes, where a service sends none for its files.
+fn page_means<'a>(spec: &'a JobSpec, info: &ServerInfo) -> Option<&'a str> {
+    let is_page = info.content_type.as_deref().is_some_and(|kind| kind.starts_with("text/html"));
+    let is_named = [".html", ".htm"].iter().any(|end| info.file_name.to_ascii_lowercase().ends_with(end));
+    let listed = spec.listed.as_ref().filter(|_| is_page && !is_named)?;
+    let known = listed.page_means.iter().find(|(sign, _)| info.final_url.contains(sign));
+    known.map(|(_, means)| means.as_str())
+}
+
 impl<'a> Planned<'a> {
     fn by_url(spec: &'a JobSpec) -> Self {
         Self { spec, path: spec.name_in_url(), total_bytes: None, is_changed: false }
@@ -104,6 +113,11 @@ impl Plan {
                 return Ok(true);
             }
         };
+        if let Some(means) = page_means(spec, &info) {
+            let text = format!("the server sends an HTML page instead of the file: {means}");
+            self.complain(Error::new(ErrorKind::Page, text).with_url(info.url));
+            return Ok(true);
+        }
         let path = spec.output.clone().unwrap_or_else(|| info.file_name.into());
         self.print(&Planned { spec, path, total_bytes: info.total_bytes, is_changed: false })
     }

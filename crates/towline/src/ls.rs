@@ -1,6 +1,8 @@
 //! `towline ls`: prints the files behind links of services.
 
 use serde_json::json;
+use towline_engine::inspect;
+use towline_engine::options::HttpOptions;
 use towline_engine::provider::{Entry, Providers, Web};
 use towline_engine::secret::printable;
 use towline_engine::{ErrorKind, Result, size};
@@ -25,7 +27,7 @@ pub(crate) fn run(args: LsArgs) -> Result<u8, Complaint> {
         return Err(Complaint::usage(format!("not a link of a service that can be listed: {shown}"))
             .hint("`towline info` shows what a server says of a plain URL"));
     }
-    let listing = Ls { providers, which: Which::new(&args.which)?, json: args.json };
+    let listing = Ls { providers, which: Which::new(&args.which)?, json: args.json, http: http.clone() };
     let talked = services::talk(http, signals, move |web| Ok(listing.links(&links, web)))?;
     match talked {
         Talked::Ended(code) => Ok(code),
@@ -37,6 +39,7 @@ struct Ls {
     providers: Providers,
     which: Which,
     json: bool,
+    http: HttpOptions,
 }
 
 impl Ls {
@@ -71,6 +74,14 @@ impl Ls {
                 return Printed::Failed(complaint.code());
             }
         };
+        let entry = match self.named(entry) {
+            Ok(entry) => entry,
+            Err(error) => {
+                let complaint = Complaint::from(error);
+                complaint.say();
+                return Printed::Failed(complaint.code());
+            }
+        };
         let line = if self.json { as_json(&entry) } else { as_text(&entry) };
         match answer(&line) {
             Ok(true) => Printed::Yes,
@@ -80,6 +91,18 @@ impl Ls {
                 Printed::NobodyReads(complaint.code())
             }
         }
+    }
+}
+
+impl Ls {
+    /// A file that its server names: it is asked.
+    fn named(&self, mut entry: Entry) -> Result<Entry> {
+        if entry.path.as_os_str().is_empty() {
+            let info = inspect::server(&entry.url, &self.http)?;
+            entry.path = info.file_name.into();
+            entry.total_bytes = entry.total_bytes.or(info.total_bytes);
+        }
+        Ok(entry)
     }
 }
 

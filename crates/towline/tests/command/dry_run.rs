@@ -89,5 +89,12 @@ fn a_link_to_one_file_is_asked_for_its_name() {
     let link = sites.dropbox("a");
     let outcome = place.towline(&[&common[..], &[&link]].concat()).run().code(0);
     assert!(outcome.stdout.contains("1.00 MiB  film.mp4") && !outcome.stderr.contains("SECRET"), "{}", outcome.stderr);
+    // A page is no file.
+    let link = sites.dropbox("b");
+    let outcome = place.towline(&[&common[..], &[&link]].concat()).run().code(1);
+    let _ = outcome.says(&["only with people who sign in", "would fetch 0 files"]);
     assert_eq!(place.leftovers(), [""; 0]);
+
+    let listed = place.towline(&["ls", "--proxy", &proxy, "--ca-file", "ca.pem", &sites.dropbox("a")]).run().code(0);
+    assert!(listed.stdout.contains("1.00 MiB") && listed.stdout.contains("film.mp4"), "{}", listed.stdout);
 }
