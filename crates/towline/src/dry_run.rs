@@ -174,7 +174,7 @@ impl Plan {
             true => json!({
                 "state": state,
                 "path": file.path.to_string_lossy(),
-                "bytes": file.total_bytes,
+                "total_bytes": file.total_bytes,
                 "url": shown_url(&file.spec.url),
             })
             .to_string(),

@@ -292,7 +292,7 @@ impl Batch {
                     if !self.restart && self.is_still_there(&path, len_bytes, modified_ns) =>
                 {
                     if is_listed_anew(&spec, listed.as_deref()) {
-                        // The file is as we left it, so its new version replaces it.
+                        // The file is as we left it: a new version may replace it.
                         spec.options.existing = Some(Existing::Overwrite);
                         again.push(found.id);
                         let (identity, occurrence) = (candidate.identity, found.occurrence);

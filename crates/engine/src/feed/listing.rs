@@ -46,8 +46,8 @@ impl Listing {
         Self { list: Box::new(list), name: None }
     }
 
-    /// What is listed: the links, and what is chosen of them. A later listing of this name tells which files are gone.
-    /// Only a hash of it is kept.
+    /// Names this listing, so that a later run under the same name can report which files are gone. The name must
+    /// contain all that decides what is listed: links and filters. The ledger keeps only its hash.
     #[must_use]
     pub fn known_as(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());

@@ -98,7 +98,7 @@ pub enum Owner {
     },
     /// Another entry, with this URL (without secrets).
     Another(String),
-    /// An entry that its listing has no more. If its file is as it was left, it gives way.
+    /// An entry that its listing no longer has. Its file may be replaced if it is still as Towline left it.
     Gone {
         /// Its URL, without secrets.
         url: String,

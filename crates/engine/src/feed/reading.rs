@@ -1,6 +1,6 @@
 //! Reads a batch's ledger, even while another process writes it.
 //!
-//! Owns nothing: each call opens the ledger read-only, queries it and closes it, on the caller's thread.
+//! Owns nothing: each call opens the ledger read-only, queries or copies it and closes it, on the caller's thread.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;

@@ -28,7 +28,8 @@ impl Rehearsal {
         Batch::open_beside(source, dir, scratch, retry_failed, restart).map(Self)
     }
 
-    /// Up to `max` entries, as [`Feed::next`](crate::feed::Feed::next) brings them.
+    /// Up to `max` more entries, in the order in which a run would start them; [`Fed::ended`] after the last one. Waits
+    /// at most `patience` for slow input.
     ///
     /// # Errors
     /// What kept the list or the copy of the ledger from being read.

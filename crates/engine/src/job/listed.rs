@@ -26,8 +26,9 @@ pub struct Listed {
     /// Whether the service sends this file otherwise than it lists it, so that another digest is no damage.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub may_differ: bool,
-    /// Signs of pages that come instead of the file, in their titles or URLs, and what each means. An empty sign is in
-    /// each page; without any, a page may be the file.
+    /// What an HTML page means that comes instead of the file: signs, each with a text for people. The first sign that
+    /// occurs in the page's title or URL applies; an empty sign occurs in every page. If there are none, an HTML page
+    /// may be the file itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub page_means: Vec<(String, String)>,
 }

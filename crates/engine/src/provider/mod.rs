@@ -2,7 +2,7 @@
 //! their entries and turns an entry into a request that works now; the bytes come over the engine's own
 //! connections, with its ranges, checks and retries.
 //!
-//! The core calls [`Provider::locate`] again when a link is about to expire or is refused (401, 403, 404, 410).
+//! The core calls [`Provider::locate`] again when a link is about to expire, or is refused with any status but 407.
 //! Everything fetched so far is kept.
 //!
 //! A service of your own, against a look-alike that lists a folder in pages and gives links with a ticket:
@@ -85,6 +85,7 @@
 //! options.dir = place.path().to_owned();
 //! let builder = Session::builder(options).providers(providers.clone());
 //! let listing = providers.listing(vec![cloud.folder().parse()?], builder.web(), |_| true);
+//! let listing = listing.known_as(cloud.folder());
 //! let batch = Batch::open(ListSource::Listing(listing), place.path(), false, false)?;
 //! let session = builder.feed(batch).build()?;
 //! session.handle().close();

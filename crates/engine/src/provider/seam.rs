@@ -46,20 +46,22 @@ pub struct Entry {
     pub url: Url,
     /// The path below the link, including folders; the engine makes it safe.
     pub path: PathBuf,
-    /// Its length in bytes, if the service reports it.
+    /// Its length in bytes, if the service reports it. A file of another length is refused, unless `may_differ`.
     pub total_bytes: Option<u64>,
     /// Its digest, if the service reports one.
     pub checksum: Option<Checksum>,
     /// A text that changes with the content, if the service reports one: a later run fetches the file again then.
     pub version: Option<String>,
-    /// Whether that is only a time, to the second or the minute, so that a young file may change without it.
+    /// Whether the version is only a time, exact to the second or the minute. A file that was modified shortly before
+    /// it was fetched is then checked again in the next run.
     pub is_coarse: bool,
     /// When it was last changed, as RFC 3339 writes it.
     pub modified: Option<String>,
-    /// Whether the service may send it otherwise than it reports it, so that another digest is no damage.
+    /// Whether the service may send it otherwise than it reports it, so that another digest or length is no damage.
     pub may_differ: bool,
-    /// What pages mean that come in its place, for people: the first of these whose sign is in the page's title or its
-    /// URL; an empty sign is in each. Empty if a page may be the file.
+    /// What an HTML page means that comes instead of the file: signs, each with a text for people. The first sign that
+    /// occurs in the page's title or URL applies; an empty sign occurs in every page. If there are none, an HTML page
+    /// may be the file itself.
     pub page_means: &'static [(&'static str, &'static str)],
 }
 

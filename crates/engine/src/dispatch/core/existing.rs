@@ -425,9 +425,9 @@ impl Job {
         is_equal && was_given && held.has_settled_date() && self.content.total_bytes.is_some()
     }
 
-    /// Whether the note says that the file came from this URL and has not changed since, and the server tells
-    /// its length and has never reported a version that could contradict it. For other URLs a note holds too little: files may
-    /// differ by their queries alone.
+    /// Whether the note says that the file came from this URL and has not changed since, and the server tells its
+    /// length and has never reported a version that could contradict it. For other URLs a note holds too little: files
+    /// may differ by their queries alone.
     fn is_as_it_was_left(&self, existing: &Existing) -> bool {
         existing.is_as_noted()
             && self.content.total_bytes.is_some()
