@@ -8,7 +8,6 @@ use std::time::Duration;
 use serde_json::json;
 use towline_engine::feed::{FedEntry, ListSource, Rehearsal};
 use towline_engine::inspect::{self, ServerInfo};
-use towline_engine::job::Listed;
 use towline_engine::provider::{Entry, Web};
 use towline_engine::secret::{printable, shown_url};
 use towline_engine::{Error, ErrorKind, JobSpec, Options, size};
@@ -152,9 +151,8 @@ impl Plan {
                     return if spec.listed.is_some() { self.ask(&spec) } else { self.print(&Planned::by_url(&spec)) };
                 };
                 let total_bytes = spec.listed.as_ref().and_then(|listed| listed.total_bytes);
-                // A time alone, or nothing, does not tell whether it has changed.
-                let tells_version = |listed: &Listed| listed.version.is_some() && !listed.is_coarse;
-                let is_changed = spec.listed.as_deref().is_some_and(tells_version) && spec.options.existing.is_some();
+                let left = spec.listed.as_ref().and_then(|listed| listed.left);
+                let is_changed = left.is_some_and(|left| left.is_changed);
                 return self.print(&Planned { spec: &spec, path, total_bytes, is_changed });
             }
             FedEntry::There { .. } => self.there += 1,

@@ -23,8 +23,7 @@ use crate::feed::spool::{self, Spool};
 use crate::feed::values::{is_same_time, kind_from};
 use crate::feed::waiting::{Place, Waiter, Waiting};
 use crate::feed::{EntryId, Fed, FedEntry, Feed, Owner, Settled, SettledState};
-use crate::job::JobSpec;
-use crate::options::Existing;
+use crate::job::{JobSpec, Left};
 use crate::secret::shown_url;
 use crate::storage::disk::Disk;
 use crate::storage::{StatKind, Storage};
@@ -286,14 +285,13 @@ impl Batch {
                 continue;
             }
             let entry = self.ledger.entry_of(found.id);
-            match found.state {
+            match found.state.clone() {
                 Known::Pending => {}
-                Known::Done { path, len_bytes, modified_ns, listed }
+                Known::Done { path, len_bytes, modified_ns }
                     if !self.restart && self.is_still_there(&path, len_bytes, modified_ns) =>
                 {
-                    if is_listed_anew(&spec, listed.as_deref()) {
-                        // The file is as we left it: a new version may replace it.
-                        spec.options.existing = Some(Existing::Overwrite);
+                    if is_listed_anew(&spec, found.fetched.as_deref()) {
+                        go_on_under_its_name(&mut spec, &found);
                         again.push(found.id);
                         let (identity, occurrence) = (candidate.identity, found.occurrence);
                         waiters.push(Waiter { entry, identity, occurrence, spec });
@@ -313,6 +311,7 @@ impl Batch {
                 }
                 Known::Done { .. } | Known::Again | Known::FailedPermanent { .. } => again.push(found.id),
             }
+            go_on_under_its_name(&mut spec, &found);
             if let Some(name) = found.name {
                 self.names.insert(entry, name);
             }
@@ -435,6 +434,19 @@ fn is_listed_anew(spec: &JobSpec, fetched: Option<&Evidence>) -> bool {
         (None, _) => true,
         (Some(now), Some(before)) if now != before => true,
         _ => listed.is_coarse && !fetched.is_some_and(Evidence::has_settled_date),
+    }
+}
+
+/// What an earlier run left of a service's file may be replaced, under the name that it got.
+fn go_on_under_its_name(spec: &mut JobSpec, found: &Found) {
+    let Some(listed) = &mut spec.listed else { return };
+    let Some((name, (len_bytes, modified_ns))) = found.name.as_ref().zip(found.left) else { return };
+    let before = found.fetched.as_ref().and_then(|fetched| fetched.listed.as_deref());
+    let mut left = Left::new(len_bytes, modified_ns);
+    left.is_changed = listed.version.as_deref().zip(before).is_some_and(|(now, before)| now != before);
+    listed.left = Some(left);
+    if spec.output.is_some() {
+        spec.output = Some(name.clone());
     }
 }
 

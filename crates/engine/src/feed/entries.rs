@@ -66,6 +66,10 @@ pub(crate) struct Found {
     pub(crate) state: Known,
     /// The name that it had in an earlier run.
     pub(crate) name: Option<PathBuf>,
+    /// Length and time of the file that it was last completed with, however it has fared since.
+    pub(crate) left: Option<(u64, i64)>,
+    /// What was fetched then, if its service lists versions.
+    pub(crate) fetched: Option<Box<Evidence>>,
 }
 
 /// The state of an entry in the ledger.
@@ -74,13 +78,7 @@ pub(crate) enum Known {
     /// New, or not settled yet.
     Pending,
     /// Complete.
-    Done {
-        path: PathBuf,
-        len_bytes: u64,
-        modified_ns: i64,
-        /// What was fetched, if its service lists versions.
-        listed: Option<Box<Evidence>>,
-    },
+    Done { path: PathBuf, len_bytes: u64, modified_ns: i64 },
     /// To be checked again: it failed, was not current, or its row is invalid.
     Again,
     /// Retried only when the user asks for it.
@@ -244,7 +242,14 @@ impl Ledger {
             let id = self.next_id + row.index as i64;
             let url = &candidates[row.index].url;
             insert.execute(params![id, row.key, row.occurrence, row.copies, self.run, url])?;
-            found[row.index] = Some(Found { id, occurrence: row.occurrence, state: Known::Pending, name: None });
+            found[row.index] = Some(Found {
+                id,
+                occurrence: row.occurrence,
+                state: Known::Pending,
+                name: None,
+                left: None,
+                fetched: None,
+            });
         }
         Ok(())
     }
@@ -306,7 +311,15 @@ impl<'conn> Rows<'conn> {
 }
 
 fn read_found(row: &Row<'_>, occurrence: i64) -> rusqlite::Result<Found> {
-    Ok(Found { id: row.get(0)?, occurrence, state: read_known(row).unwrap_or(Known::Again), name: read_name(row) })
+    let left = || Some((u64::try_from(row.get::<_, i64>(3).ok()?).ok()?, row.get(4).ok()?));
+    Ok(Found {
+        id: row.get(0)?,
+        occurrence,
+        state: read_known(row).unwrap_or(Known::Again),
+        name: read_name(row),
+        left: left(),
+        fetched: row.get_ref(11).ok().and_then(|validator| listed_in(validator.as_str().ok()?)),
+    })
 }
 
 /// A name inside the directory that is not one of ours.
@@ -327,7 +340,6 @@ fn read_known(row: &Row<'_>) -> Option<Known> {
             path: read_name(row)?,
             len_bytes: u64::try_from(row.get::<_, i64>(3).ok()?).ok()?,
             modified_ns: row.get(4).ok()?,
-            listed: text(11).and_then(listed_in),
         },
         "failed_permanent" => Known::FailedPermanent {
             kind: text(5)?.to_owned(),

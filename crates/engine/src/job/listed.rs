@@ -4,6 +4,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::checksum::Checksum;
 
+/// A file as an earlier run left it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Left {
+    /// Its length in bytes.
+    pub len_bytes: u64,
+    /// Its modification time in nanoseconds since 1970.
+    pub modified_ns: i64,
+    /// Whether its service lists another version now.
+    pub is_changed: bool,
+}
+
+impl Left {
+    /// A file with this length and time, of which its service lists the same version, or none.
+    pub fn new(len_bytes: u64, modified_ns: i64) -> Self {
+        Self { len_bytes, modified_ns, is_changed: false }
+    }
+}
+
 /// What the service that lists a file says of its content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,6 +43,10 @@ pub struct Listed {
     /// Whether the version is only a time, to the second or the minute.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_coarse: bool,
+    /// The file that an earlier run left under the name, set by the batch. As long as it is there unchanged, it may be
+    /// replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Left>,
     /// Whether the service sends this file otherwise than it lists it, so that another digest is no damage.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub may_differ: bool,
@@ -42,6 +66,7 @@ impl Listed {
             checksum: None,
             version: None,
             is_coarse: false,
+            left: None,
             may_differ: false,
             page_means: Vec::new(),
         }

@@ -8,7 +8,7 @@ mod spec;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::listed::Listed;
+pub use self::listed::{Left, Listed};
 pub use self::located::Located;
 pub(crate) use self::profile::Profile;
 pub use self::spec::{JobOptions, JobSpec};

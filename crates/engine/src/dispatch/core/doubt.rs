@@ -199,11 +199,17 @@ impl Core {
         if !is_weak || held.is_elsewhere(&head.evidence) || job.sources.is_many() || !self.settings.allowed.reads_back {
             return false;
         }
+        let mut weaker = held.clone();
+        weaker.weaken(&head.evidence);
+        if weaker.can_join() || !held.can_join() {
+            // It would ask for the same again.
+            return false;
+        }
         let message = format!(
             "the server names the version less surely than before ({}): it goes on in one stream",
             held.differences(&head.evidence)
         );
-        held.weaken(&head.evidence);
+        *held = weaker;
         job.tries.doubts = Doubts::default();
         job.tries.failures.clear();
         self.effects.push(Effect::Report(Event::Remark { job: id, message }));

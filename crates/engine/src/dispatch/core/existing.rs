@@ -13,7 +13,7 @@ use crate::event::How;
 use crate::evidence::Evidence;
 use crate::evidence::samples::{self, GATHERED_BYTES_MAX};
 use crate::feed::Owner;
-use crate::job::JobId;
+use crate::job::{JobId, Left};
 use crate::journal::Journal;
 use crate::message::{Effect, End, Existing, FeedRequest, FetchKind, Note, OpenRequest, Time, WorkRequest};
 use crate::options::Existing as Policy;
@@ -193,7 +193,9 @@ impl Core {
         let Some(answered) = job.take_asking_owner() else { return self.closed(now, id) };
         job.existing.verdict = match result {
             Ok(Owner::Gone { left, .. }) if job.existing.file.as_ref().is_some_and(|found| found.has(left)) => {
-                job.spec.options.existing.get_or_insert(Policy::Overwrite);
+                if let Some(listed) = &mut job.spec.listed {
+                    listed.left = Some(Left { is_changed: true, ..Left::new(left.0, left.1) });
+                }
                 ExistingVerdict::Unowned
             }
             Ok(Owner::Another(url) | Owner::Gone { url, .. }) => {
@@ -400,7 +402,7 @@ impl Job {
 
     /// Whether its service lists nothing that tells whether the file has changed: it is replaced only if it has.
     fn may_be_unchanged(&self) -> bool {
-        self.spec.listed.as_ref().is_some_and(|listed| listed.version.is_none() || listed.is_coarse)
+        self.spec.listed.as_ref().and_then(|listed| listed.left).is_some_and(|left| !left.is_changed)
     }
 
     /// Takes the comparison out of its phase.

@@ -2,6 +2,7 @@
 
 use super::Core;
 use super::adopt::adopt;
+use super::sizes::unlisted;
 use crate::dispatch::job::{By, Closing, FinalCheck, Job, Phase, Published};
 use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::event::{ErrorReport, Event, How};
@@ -126,6 +127,9 @@ impl Core {
             return self.begin_after_wrong(now, id);
         }
         let Some(len_bytes) = job.content.total_bytes else { return };
+        if let Some(error) = unlisted(job, len_bytes) {
+            return self.close(now, id, Closing::Fail(error));
+        }
         match job.promise(self.settings.server_digests) {
             Some(promise) => {
                 job.phase = Phase::Verifying;

@@ -23,6 +23,11 @@ impl Core {
             self.close(now, id, Closing::Fail(error));
             return true;
         }
+        self.refuses_large(now, id, partial)
+    }
+
+    /// Fails a job whose file is too large; false if it is not.
+    pub(super) fn refuses_large(&mut self, now: Time, id: JobId, partial: Option<&Journal>) -> bool {
         let Some(max_bytes) = self.jobs.get(&id).and_then(|job| self.max_bytes(job)) else { return false };
         let Some(job) = self.jobs.get_mut(&id) else { return false };
         let Some(total_bytes) = job.content.total_bytes.filter(|total| *total > max_bytes) else { return false };
@@ -69,7 +74,7 @@ impl Core {
 }
 
 /// The error for a file that has another length than its service lists.
-fn unlisted(job: &Job, len_bytes: u64) -> Option<Error> {
+pub(super) fn unlisted(job: &Job, len_bytes: u64) -> Option<Error> {
     let listed = job.spec.listed.as_ref().filter(|listed| !listed.may_differ)?;
     let total_bytes = listed.total_bytes.filter(|total_bytes| *total_bytes != len_bytes)?;
     let text = format!("the file has {len_bytes} bytes, and {} lists it with {total_bytes}", listed.by);

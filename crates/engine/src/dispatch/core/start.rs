@@ -401,7 +401,7 @@ impl Core {
             return self.complete(now, id);
         }
         job.phase = Phase::Ready;
-        self.refuses_size(now, id, None);
+        self.refuses_large(now, id, None);
     }
 
     /// Fails an entry that was never tried; each entry has a start and an end.

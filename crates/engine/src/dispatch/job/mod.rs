@@ -485,12 +485,25 @@ impl Job {
     /// servers, but no number that we chose: that name must be free.
     pub(crate) fn policy(&self, of_session: Policy) -> Policy {
         let said = self.existing_said(of_session);
+        if self.is_as_left() {
+            return said;
+        }
         if self.naming.renamed > 0 && said == Policy::Overwrite { Policy::AutoRename } else { said }
     }
 
     /// The policy for existing files: this job's, or the session's.
     pub(crate) fn existing_said(&self, of_session: Policy) -> Policy {
+        if self.is_as_left() {
+            return Policy::Overwrite;
+        }
         self.spec.options.existing.unwrap_or(of_session)
+    }
+
+    /// Whether the existing file is a service's that an earlier run left, and nobody has touched it since.
+    fn is_as_left(&self) -> bool {
+        let left = self.spec.listed.as_ref().and_then(|listed| listed.left);
+        let existing = self.existing.file.as_ref();
+        left.zip(existing).is_some_and(|(left, existing)| existing.has((left.len_bytes, left.modified_ns)))
     }
 
     /// Its state, for people.
