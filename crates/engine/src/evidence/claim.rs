@@ -163,11 +163,15 @@ impl Evidence {
     /// Whether bytes from several responses with this evidence may be joined: it has a strong tag, a digest
     /// that proves the whole, or, without any tag, a settled date and a length.
     pub fn can_join(&self) -> bool {
-        self.has_proof()
-            || match &self.etag {
-                Some(tag) => !tag.is_weak(),
-                None => self.has_settled_date() && self.total_bytes.is_some(),
-            }
+        self.has_proof() || self.can_join_by_name()
+    }
+
+    /// The same without a digest, which responses to ranges often leave out.
+    pub(crate) fn can_join_by_name(&self) -> bool {
+        match &self.etag {
+            Some(tag) => !tag.is_weak(),
+            None => self.has_settled_date() && self.total_bytes.is_some(),
+        }
     }
 
     /// Whether only a digest identifies its version. Servers leave that out at times, and another response of the

@@ -208,8 +208,8 @@ impl Core {
     fn is_last_resort(&self, now: Time, id: JobId) -> bool {
         let job = &self.jobs[&id];
         let is_stuck = job.transfers.is_empty() && job.ranges.segmented == Segmented::Refused;
-        // With little data, no source can be compared.
-        let can_help = |state: &Source| state.is_joined() || has_enough(job);
+        // With little data, no source can be compared. A substitute is asked only when all others have failed.
+        let can_help = |state: &Source| state.is_joined() || has_enough(job) && !state.is_substitute();
         let is_other = |source: usize| source != job.sources.lead() && job.may_ask(source);
         let has_other = job.sources.live().any(|(source, state)| is_other(source) && can_help(state));
         is_stuck && !has_other && self.is_able(now, job, job.sources.lead())

@@ -231,6 +231,8 @@ impl Job {
         match is_free {
             _ if self.ranges.needs_overlap => None,
             true => Some(Demand::NotDifferent),
+            // The digest shows at the end whether the weak name was right.
+            false if is_checked && can_join && !self.content.held.can_join_by_name() => Some(Demand::SameWeakly),
             false => can_join.then_some(Demand::Same),
         }
     }
