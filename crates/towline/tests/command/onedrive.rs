@@ -230,6 +230,42 @@ fn a_file_that_was_uploaded_again_is_fetched_unless_its_user_has_changed_it() {
     assert_eq!(fs::read(place.out("a.bin")).unwrap(), b"mine");
 }
 
+/// The service's file got a number, because the user has one of that name: only the numbered one is ever replaced.
+#[test]
+fn a_file_of_the_user_is_not_taken_for_the_one_that_got_a_number() {
+    let place = Place::new();
+    let graph = Graph::builder().file("a.bin", 41, 5000).start().unwrap();
+    fs::create_dir_all(place.out("")).unwrap();
+    fs::write(place.out("a.bin"), "mine").unwrap();
+    towline(&place, &graph, &["--auto-rename", "-d", "out", graph.link()]).run().code(0);
+    place.check("a.1.bin", 41, 5000);
+    for (seed, more) in [(42, &["--auto-rename"][..]), (43, &[])] {
+        graph.change(|tree| tree.file("a.bin", seed, 6000));
+        towline(&place, &graph, &[&["-d", "out", graph.link()], more].concat()).run().code(0);
+        place.check("a.1.bin", seed, 6000);
+        assert_eq!(fs::read(place.out("a.bin")).unwrap(), b"mine");
+    }
+}
+
+#[test]
+fn a_refresh_that_failed_or_was_cut_short_does_not_lock_the_file() {
+    let place = Place::new();
+    let graph = tree().start().unwrap();
+    towline(&place, &graph, &["-d", "out", graph.link()]).run().code(0);
+    graph.change(|tree| tree.lost("a.bin"));
+    towline(&place, &graph, &["-d", "out", graph.link()]).run().code(1).says(&["404"]);
+    graph.change(|tree| tree.file("a.bin", 51, 7000).file("big.iso", 52, 8 * MIB).rate(4_000_000));
+    let before = graph.stats().sent_bytes;
+    let running = towline(&place, &graph, &["-d", "out", graph.link()]).start();
+    wait_until("some of the new version", || graph.stats().sent_bytes > before + 3 * MIB);
+    running.kill();
+    // What was begun has another size by now.
+    graph.change(|tree| tree.file("big.iso", 53, 6 * MIB).rate(400_000_000));
+    towline(&place, &graph, &["-d", "out", graph.link()]).run().code(0);
+    place.check("a.bin", 51, 7000);
+    place.check("big.iso", 53, 6 * MIB);
+}
+
 #[test]
 fn what_is_left_out_by_choice_is_not_gone_and_what_failed_is_asked_for_again() {
     let place = Place::new();
