@@ -216,7 +216,7 @@ fn torture_batch(list: &str, fault: Fault) -> Result<u64, String> {
     let resumed = place.run(Some(&storage))?;
     let complaint = storage.violation().or_else(|| storage.look(|disk| expected.incomplete(disk)));
     if let Some(complaint) = complaint {
-        return Err(complaint);
+        return Err(format!("{complaint}; {:?}", resumed.summary.failures));
     }
     if resumed.summary.done_files != batch::FILES {
         return Err(format!("the second run did not bring all: {:?}", resumed.summary.failures));
