@@ -288,10 +288,21 @@ impl Error {
             // A lock that somebody else holds is EAGAIN too.
             return false;
         }
+        self.has_errno(|errno| {
+            matches!(errno, libc::EMFILE | libc::ENFILE | libc::EADDRNOTAVAIL | libc::ENOBUFS | libc::EAGAIN)
+        })
+    }
+
+    /// Whether a device failed to read or write.
+    pub(crate) fn is_of_device(&self) -> bool {
+        self.has_errno(|errno| errno == libc::EIO)
+    }
+
+    /// Whether one of its causes is an error of the system with such a code.
+    fn has_errno(&self, fits: impl Fn(i32) -> bool) -> bool {
         let mut cause = StdError::source(self);
         while let Some(error) = cause {
-            let errno = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
-            if matches!(errno, Some(libc::EMFILE | libc::ENFILE | libc::EADDRNOTAVAIL | libc::ENOBUFS | libc::EAGAIN)) {
+            if error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error).is_some_and(&fits) {
                 return true;
             }
             cause = error.source();

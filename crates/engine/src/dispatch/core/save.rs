@@ -45,7 +45,7 @@ impl Core {
             (Err(error), Phase::Closing(Closing::Complete)) => {
                 // What could not be synced is part of the file that is to be published.
                 job.part.is_disk_doubtful = true;
-                self.close(now, id, Closing::Fail(error));
+                self.fail_or_wait(now, id, error);
             }
             (Err(error), Phase::Closing(_)) => {
                 // It is being given up anyway; the journal before stands.

@@ -20,6 +20,10 @@ const IN_VAIN_MAX: u32 = 24;
 impl Core {
     /// Lets a file wait if its error calls for that; false if it does not.
     pub(super) fn waits_for_machine(&mut self, now: Time, id: JobId, error: &Error) -> bool {
+        if self.begins_from_journal(id, error) {
+            self.close(now, id, Closing::Requeue);
+            return true;
+        }
         let is_full = error.kind() == ErrorKind::DiskFull && !error.is_final() && self.others_hold_room(id);
         let Some(job) = self.jobs.get_mut(&id) else { return false };
         // The disk may never have room for the file, so this is a retry like others.
@@ -52,6 +56,16 @@ impl Core {
         self.scarcity.until = now + WAIT;
         self.close(now, id, Closing::Requeue);
         true
+    }
+
+    /// Whether a file that an earlier run began goes on from its journal once more: the system tells the first sync what it
+    /// could not write for an earlier run, which the journal does not claim. Nobody knows whether this run's bytes are lost
+    /// too.
+    fn begins_from_journal(&mut self, id: JobId, error: &Error) -> bool {
+        let is_stopped = self.course.stopped.is_some();
+        let Some(job) = self.jobs.get_mut(&id) else { return false };
+        let may_be_old = error.is_of_device() && job.part.is_there && !is_stopped;
+        may_be_old && !std::mem::replace(&mut job.tries.was_unsynced, true)
     }
 
     /// Whether other files are in progress that may be moved away once they are complete.

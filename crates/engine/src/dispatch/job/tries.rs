@@ -22,6 +22,8 @@ pub(crate) struct Tries {
     pub(crate) left_to_others: u32,
     /// How often it had to wait for this machine: descriptors, ports.
     pub(crate) scarcities: u32,
+    /// Whether it began again from its journal because the device had failed.
+    pub(crate) was_unsynced: bool,
     pub(crate) restarts: u32,
     /// The error for which it was put behind the other files of its host.
     pub(crate) put_behind: Option<Error>,
