@@ -184,6 +184,11 @@ impl How {
     pub fn was_there(self) -> bool {
         self != Self::Fetched
     }
+
+    /// Whether all of its content was compared, here or when it was fetched.
+    pub(crate) fn is_proof(self) -> bool {
+        !matches!(self, Self::ThereBySamples | Self::ThereByTime | Self::ThereBySize | Self::Skipped)
+    }
 }
 
 /// Overall progress.

@@ -60,6 +60,9 @@ pub struct Evidence {
     /// The version that its service lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listed: Option<String>,
+    /// The file was there before, and only its length, its time or samples of it speak for it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_adopted: bool,
 }
 
 /// Identifies a URL without credentials, fragment and the parts of its query that change when a link is

@@ -36,8 +36,6 @@ const CHUNK_LINES_MAX: usize = 16_384;
 const CHUNK_BYTES_MAX: usize = 4 << 20;
 /// How many bytes of a list to inspect for its format.
 const FORM_BYTES: u64 = 64 << 10;
-/// How long to wait at once for more of a listing.
-const LISTING_PATIENCE: Duration = Duration::from_millis(100);
 const WAIT: &str = "let the entries wait";
 
 /// Where a list comes from.
@@ -80,6 +78,8 @@ pub struct Batch {
     spool: Option<Spool>,
     reader: ListReader,
     waiting: Waiting,
+    /// New entries of a listing whose name is taken: whose it is, is known once all is read.
+    held: Waiting,
     /// Entries given out and not settled yet; the session takes no more than it can start.
     in_hand: HashMap<EntryId, Place>,
     /// The names that entries had in earlier runs; most entries that are fetched had none.
@@ -152,7 +152,7 @@ impl Batch {
                 (spool.file(), Some(spool))
             }
         };
-        let waiting = Waiting::new(ledger.directory());
+        let (waiting, held) = (Waiting::new(ledger.directory()), Waiting::new(ledger.directory()));
         Ok(Self {
             dir: dir.to_owned(),
             storage: Arc::new(Disk::new()),
@@ -162,6 +162,7 @@ impl Batch {
             spool,
             reader: ListReader::new(list),
             waiting,
+            held,
             in_hand: HashMap::new(),
             names: HashMap::new(),
             ready: VecDeque::new(),
@@ -272,13 +273,17 @@ impl Batch {
             let gone = self.ledger.transaction("read from the ledger what is gone", |ledger| ledger.gone(listing))?;
             self.warnings.extend(gone.in_words());
         }
-        self.place(chunk, candidates, found)
+        self.place(chunk, candidates, found)?;
+        match self.read_all {
+            true => self.let_go_held(),
+            false => Ok(()),
+        }
     }
 
     /// Decides for each entry what to do with it.
     fn place(&mut self, chunk: Vec<JobSpec>, candidates: Vec<Candidate>, found: Vec<Found>) -> Result<(), Error> {
         let mut waiters = Vec::with_capacity(chunk.len());
-        let mut again = Vec::new();
+        let (mut again, mut held) = (Vec::new(), Vec::new());
         for ((mut spec, candidate), found) in chunk.into_iter().zip(candidates).zip(found) {
             if found.occurrence > 0 {
                 // A repeated line: one file.
@@ -312,21 +317,39 @@ impl Batch {
                 Known::Done { .. } | Known::Again | Known::FailedPermanent { .. } => again.push(found.id),
             }
             go_on_under_its_name(&mut spec, &found);
+            let is_new = found.name.is_none();
             if let Some(name) = found.name {
                 self.names.insert(entry, name);
             }
+            let into = if is_new && self.is_held(&spec) { &mut held } else { &mut waiters };
             let (identity, occurrence) = (candidate.identity, found.occurrence);
-            waiters.push(Waiter { entry, identity, occurrence, spec });
+            into.push(Waiter { entry, identity, occurrence, spec });
         }
         if !again.is_empty() {
             self.ledger.transaction("note in the ledger what is fetched again", |ledger| {
                 again.iter().try_for_each(|id| ledger.set_pending(*id))
             })?;
         }
-        if waiters.is_empty() {
-            return Ok(());
+        let pushed = self.waiting.push(waiters).and_then(|()| self.held.push(held));
+        pushed.map_err(|error| ledger_error(WAIT, self.ledger.path(), error))
+    }
+
+    /// Whether a new entry of a listing has to wait until all is read: the file that has its name may be one that the
+    /// listing no longer has.
+    fn is_held(&self, spec: &JobSpec) -> bool {
+        let is_early = self.listing.is_some() && self.ledger.listed_before.is_some() && !self.read_all;
+        let is_there = |output: &PathBuf| !matches!(self.storage.stat(&self.dir.join(output)), Ok(None));
+        is_early && spec.output.as_ref().is_none_or(is_there)
+    }
+
+    /// Lets the entries wait for their turns that waited for the end of the listing.
+    fn let_go_held(&mut self) -> Result<(), Error> {
+        while !self.held.is_empty() {
+            let waiters = self.held.take(CHUNK_LINES_MIN);
+            let pushed = waiters.and_then(|waiters| self.waiting.push(waiters));
+            pushed.map_err(|error| ledger_error(WAIT, self.ledger.path(), error))?;
         }
-        self.waiting.push(waiters).map_err(|error| ledger_error(WAIT, self.ledger.path(), error))
+        Ok(())
     }
 
     fn is_still_there(&self, path: &Path, len_bytes: u64, modified_ns: i64) -> bool {
@@ -398,13 +421,6 @@ impl Feed for Batch {
     }
 
     fn owner(&mut self, entry: EntryId, path: &Path) -> Result<Owner, Error> {
-        // Which entries a listing no longer has is known at its end.
-        while self.listing.is_some() && self.ledger.listed_before.is_some() && !self.read_all {
-            if let Some(spool) = &mut self.spool {
-                spool.listen(LISTING_PATIENCE);
-            }
-            self.read_on()?;
-        }
         let has_read_all = self.read_all && !self.has_gaps;
         self.ledger.owner(entry, self.in_hand.get(&entry), path, has_read_all)
     }

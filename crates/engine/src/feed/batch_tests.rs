@@ -7,10 +7,12 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::SystemTime;
 
 use super::*;
+use crate::feed::listing::ListItem;
 use crate::feed::paths::{DIRECTORY, LEDGER};
 use crate::feed::status::ledger_status;
 use crate::feed::waiting::INLINE_MAX;
 use crate::feed::{LedgerStatus, SettledState};
+use crate::job::Listed;
 
 #[path = "damage_tests.rs"]
 mod damage;
@@ -466,4 +468,44 @@ fn a_pipe_that_brings_nothing_yet_keeps_nobody_waiting() {
     let rest = all(&mut batch);
     assert_eq!(jobs(&rest)[0].1, "http://h/b");
     assert_eq!(rest.len(), 1);
+}
+
+/// A listing of these files, each `URL NAME`, that ends when nothing can be sent any more.
+fn listing(files: &'static [(&'static str, &'static str)], end: Receiver<()>) -> ListSource {
+    let list = move |send: &mut dyn FnMut(ListItem) -> bool| {
+        for (url, name) in files {
+            let mut spec = JobSpec::new(url.parse().unwrap());
+            spec.output = Some(name.into());
+            spec.listed = Some(Box::new(Listed::new("a service")));
+            send(ListItem::File(Box::new(spec)));
+        }
+        let _ = end.recv();
+    };
+    ListSource::Listing(Listing::new(list).known_as("a share"))
+}
+
+#[test]
+fn a_new_file_whose_name_is_taken_waits_for_the_end_of_its_listing_and_nothing_else_does() {
+    let place = Place::new("");
+    let open = |files, end| Batch::open(listing(files, end), &place.dir(), false, false).unwrap();
+    let (_, ended) = channel();
+    place.finish_all(open(&[("http://h/1", "a")], ended), "a");
+
+    let (sender, receiver) = channel();
+    let mut batch = open(&[("http://h/2", "a"), ("http://h/3", "b")], receiver);
+    let mut seen = Vec::new();
+    while seen.is_empty() {
+        seen = jobs(&batch.next(10, LONG).unwrap().entries);
+    }
+    assert_eq!(seen[0].1, "http://h/3");
+    // Nobody waits for the listing meanwhile, which may need what the entries hold.
+    assert_eq!(batch.owner(seen[0].0, Path::new("b")).unwrap(), Owner::Nobody);
+    assert!(matches!(batch.owner(seen[0].0, Path::new("a")).unwrap(), Owner::Another(_)));
+    drop(sender);
+    let rest = jobs(&all(&mut batch));
+    assert_eq!(rest.iter().map(|job| job.1.as_str()).collect::<Vec<_>>(), ["http://h/2"]);
+    assert!(matches!(batch.owner(rest[0].0, Path::new("a")).unwrap(), Owner::Gone { .. }));
+    // A file that may be the user's own stays.
+    place.sql(r#"UPDATE entry SET validator = '{"is_adopted":true}' WHERE path = 'a'"#);
+    assert!(matches!(batch.owner(rest[0].0, Path::new("a")).unwrap(), Owner::Another(_)));
 }

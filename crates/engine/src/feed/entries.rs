@@ -66,7 +66,8 @@ pub(crate) struct Found {
     pub(crate) state: Known,
     /// The name that it had in an earlier run.
     pub(crate) name: Option<PathBuf>,
-    /// Length and time of the file that it was last completed with, however it has fared since.
+    /// Length and time of the file that it was last completed with, however it has fared since. None if that may be the
+    /// user's own.
     pub(crate) left: Option<(u64, i64)>,
     /// What was fetched then, if its service lists versions.
     pub(crate) fetched: Option<Box<Evidence>>,
@@ -312,13 +313,15 @@ impl<'conn> Rows<'conn> {
 
 fn read_found(row: &Row<'_>, occurrence: i64) -> rusqlite::Result<Found> {
     let left = || Some((u64::try_from(row.get::<_, i64>(3).ok()?).ok()?, row.get(4).ok()?));
+    let validator = row.get_ref(11).ok().and_then(|validator| validator.as_str().ok());
+    let fetched = validator.and_then(listed_in);
     Ok(Found {
         id: row.get(0)?,
         occurrence,
         state: read_known(row).unwrap_or(Known::Again),
         name: read_name(row),
-        left: left(),
-        fetched: row.get_ref(11).ok().and_then(|validator| listed_in(validator.as_str().ok()?)),
+        left: left().filter(|_| !fetched.as_ref().is_some_and(|fetched| fetched.is_adopted)),
+        fetched,
     })
 }
 
@@ -350,9 +353,9 @@ fn read_known(row: &Row<'_>) -> Option<Known> {
     })
 }
 
-/// What is noted of a file whose service listed a version. Most files have none.
-fn listed_in(validator: &str) -> Option<Box<Evidence>> {
-    if !validator.contains("\"listed\"") {
+/// What is noted of a file whose service listed a version, or that may be the user's own. Most files have neither.
+pub(crate) fn listed_in(validator: &str) -> Option<Box<Evidence>> {
+    if !validator.contains("\"listed\"") && !validator.contains("\"is_adopted\"") {
         return None;
     }
     serde_json::from_str(validator).ok()

@@ -10,6 +10,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, params};
 
 use crate::error::Error;
+use crate::feed::entries::listed_in;
 use crate::feed::ledger::Ledger;
 use crate::feed::waiting::Place;
 use crate::feed::{EntryId, Owner};
@@ -22,13 +23,14 @@ const FILL: &str = "INSERT INTO temp.owned (path, run, settled, entry)
     SELECT CAST(path AS BLOB), coalesce(settled_run, 0), settled_unix_ms, id FROM entry
     WHERE path IS NOT NULL AND len_bytes IS NOT NULL AND settled_run IS NOT ?1";
 const INDEX: &str = "CREATE INDEX temp.owned_by_path ON owned (path, run, settled, entry)";
-const LAST_OWNER: &str = "SELECT entry.id, entry.key, entry.url, entry.len_bytes, entry.modified_ns, entry.run
+const LAST_OWNER: &str =
+    "SELECT entry.id, entry.key, entry.url, entry.len_bytes, entry.modified_ns, entry.run, entry.validator
     FROM temp.owned JOIN entry ON entry.id = owned.entry
     WHERE owned.path = ?1 ORDER BY owned.run DESC, owned.settled DESC, owned.entry DESC LIMIT 1";
 
 impl Ledger {
     /// Who last completed `path` in an earlier run. An entry that the listing no longer has, which is known once it
-    /// `has_read_all`, gives up its name, as long as its file is as Towline left it.
+    /// `has_read_all`, gives up its name, as long as its file is as Towline left it and not the user's own.
     pub(crate) fn owner(
         &mut self,
         entry: EntryId,
@@ -54,10 +56,12 @@ impl Ledger {
                         && ledger.listed_before.is_some()
                         && ledger.listed_before == row.get::<_, i64>(5).ok();
                     let left = len_bytes(row).zip(row.get(4).ok());
+                    let validator = row.get_ref(6)?.as_str().ok();
+                    let is_adopted = validator.and_then(listed_in).is_some_and(|fetched| fetched.is_adopted);
                     let url = || shown(row.get_ref(2).unwrap_or(ValueRef::Null));
                     Ok(match (is_own, left) {
                         (true, left) => Owner::Itself { left },
-                        (false, Some(left)) if is_gone => Owner::Gone { url: url(), left },
+                        (false, Some(left)) if is_gone && !is_adopted => Owner::Gone { url: url(), left },
                         (false, _) => Owner::Another(url()),
                     })
                 })

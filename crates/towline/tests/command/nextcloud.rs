@@ -72,6 +72,28 @@ fn a_wrong_digest_keeps_its_file_away_and_no_other() {
     assert!(!place.out("wrong.bin").exists());
 }
 
+/// Its size alone says that the user's file is the share's, so it stays the user's.
+#[test]
+fn a_file_that_only_its_size_speaks_for_is_not_replaced_by_a_later_version() {
+    let (place, cloud) = (Place::new(), Nextcloud::builder().file("a.bin", 61, 5000).start().unwrap());
+    let own = vec![b'm'; 5000];
+    fs::create_dir_all(place.out("")).unwrap();
+    fs::write(place.out("a.bin"), &own).unwrap();
+    let args = ["-d", "out", &cloud.link()];
+    place.towline(&[&["--trust-size"], &args[..]].concat()).run().code(0).says(&["1 already there"]);
+    cloud.change(|share| share.file("a.bin", 62, 6000));
+    for _ in 0..2 {
+        place.towline(&args).run().code(1).says(&["a.bin", "--overwrite"]);
+        assert_eq!(fs::read(place.out("a.bin")).unwrap(), own);
+    }
+    place.towline(&[&["--overwrite"], &args[..]].concat()).run().code(0);
+    place.check("a.bin", 62, 6000);
+    // That one is Towline's own.
+    cloud.change(|share| share.file("a.bin", 63, 7000));
+    place.towline(&args).run().code(0);
+    place.check("a.bin", 63, 7000);
+}
+
 /// All shares of a server have their files at the same URLs.
 #[test]
 fn another_share_in_the_same_directory_replaces_nothing() {

@@ -361,7 +361,7 @@ impl Core {
                 path: job.naming.path_below(&self.settings.dir).to_owned(),
                 len_bytes: published.len_bytes,
                 modified: published.modified,
-                validator: Box::new(job.version_fetched()),
+                validator: Box::new(job.version_fetched(how)),
                 digest: checked.map(|promise| promise.checksum().to_string()),
                 is_current: job.content.final_check != FinalCheck::Changed,
             };

@@ -44,7 +44,7 @@ use crate::feed::EntryId;
 use crate::http::origin::Origin;
 use crate::job::{JobId, JobSpec, Listed};
 use crate::journal::{Identity, Journal, shortened};
-use crate::message::{Demand, Note, Time};
+use crate::message::{Demand, Existing, Note, Time};
 use crate::options::Existing as Policy;
 use crate::plan::TransferId;
 use crate::promise::Promise;
@@ -238,12 +238,24 @@ impl Job {
     }
 
     /// What the ledger records of the finished file's version.
-    pub(crate) fn version_fetched(&self) -> Evidence {
+    pub(crate) fn version_fetched(&self, how: How) -> Evidence {
         let listed = self.spec.listed.as_ref().and_then(|listed| listed.version.clone());
         let held = &self.content.held;
         // How old the date was tells whether a time that a service lists is one of this content.
         let when = if listed.is_some() { (held.answered_unix, held.seen_unix) } else { (None, None) };
-        Evidence { listed, answered_unix: when.0, seen_unix: when.1, ..held.of_file() }
+        Evidence {
+            listed,
+            answered_unix: when.0,
+            seen_unix: when.1,
+            is_adopted: self.is_adopted(how),
+            ..held.of_file()
+        }
+    }
+
+    /// Whether the file under its name may be the user's own: nothing proves that it has the content of this one.
+    fn is_adopted(&self, how: How) -> bool {
+        let is_ours = || self.is_as_left() || self.existing.file.as_ref().is_some_and(Existing::is_as_noted);
+        !how.is_proof() && !is_ours()
     }
 
     /// The identity that goes into the journal and the note.
