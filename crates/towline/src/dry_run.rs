@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 use towline_engine::feed::{FedEntry, ListSource, Rehearsal};
 use towline_engine::inspect::{self, ServerInfo};
-use towline_engine::provider::{Entry, Web};
+use towline_engine::provider::Web;
 use towline_engine::secret::{printable, shown_url};
 use towline_engine::{Error, ErrorKind, JobSpec, Options, size};
 use towline_threads::supervisor::signals::Signals;
@@ -34,7 +34,8 @@ pub(crate) fn run(settings: Settings, signals: Signals) -> Result<u8, Complaint>
     }
 }
 
-fn plan(settings: Settings, web: &Web) -> Result<u8, Complaint> {
+fn plan(mut settings: Settings, web: &Web) -> Result<u8, Complaint> {
+    let list = settings.list_source(web.clone());
     let mut plan = Plan {
         options: settings.options,
         is_json: settings.progress == ProgressArg::Json,
@@ -47,16 +48,6 @@ fn plan(settings: Settings, web: &Web) -> Result<u8, Complaint> {
     for spec in settings.jobs {
         is_read = is_read && !web.has_ended() && plan.ask(&spec)?;
     }
-    let list = match settings.links.is_empty() {
-        true => settings.list,
-        false => {
-            let which = settings.which;
-            let keeps = move |entry: &Entry| which.has(entry);
-            Some(ListSource::Listing(
-                settings.providers.listing(settings.links, web.clone(), keeps).known_as(settings.listed),
-            ))
-        }
-    };
     if let Some(list) = list
         && is_read
     {

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use towline_engine::event::Summary;
 use towline_engine::feed::{Batch, ListSource};
-use towline_engine::provider::Entry;
 use towline_engine::report::{Many, StatusFile};
 use towline_engine::{Error, Session};
 use towline_threads::supervisor::signals::Signals;
@@ -82,26 +81,16 @@ fn view(settings: &Settings) -> View {
 
 /// Builds a session with all its jobs, ready to run.
 fn session(
-    settings: Settings,
+    mut settings: Settings,
     view: &View,
     collected: &Arc<Collected>,
     signals: Signals,
 ) -> Result<Session, Complaint> {
-    let options = settings.options;
+    let options = settings.options.clone();
     // Reports unusable options before anything is created.
     Session::builder(options.clone()).check()?;
     let mut builder = Session::builder(options.clone()).providers(settings.providers.clone());
-    let list = match settings.links.is_empty() {
-        true => settings.list,
-        false => {
-            let which = settings.which;
-            let keeps = move |entry: &Entry| which.has(entry);
-            Some(ListSource::Listing(
-                settings.providers.listing(settings.links, builder.web(), keeps).known_as(settings.listed),
-            ))
-        }
-    };
-    let batch = match list {
+    let batch = match settings.list_source(builder.web()) {
         Some(list) => {
             if let ListSource::File(path) = &list {
                 check_list(path)?;

@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use towline_engine::feed::{ListSource, looks_like_host};
 use towline_engine::http::is_reserved;
 use towline_engine::options::{Durability, Existing, HttpOptions, HttpVersion, ProxyChoice};
-use towline_engine::provider::Providers;
+use towline_engine::provider::{Providers, Web};
 use towline_engine::report::may_hold_status;
 use towline_engine::secret::{printable, shown_line, shown_url};
 use towline_engine::{JobSpec, Options};
@@ -41,6 +41,18 @@ pub(crate) struct Settings {
     pub(crate) is_verbose: bool,
     pub(crate) log: Log,
     pub(crate) status_file: Option<PathBuf>,
+}
+
+impl Settings {
+    /// What is to be fetched beside the URLs that were named: the list, or what the services list.
+    pub(crate) fn list_source(&mut self, web: Web) -> Option<ListSource> {
+        if self.links.is_empty() {
+            return self.list.take();
+        }
+        let which = self.which.clone();
+        let listing = self.providers.listing(std::mem::take(&mut self.links), web, move |entry| which.has(entry));
+        Some(ListSource::Listing(listing.known_as(&*self.listed)))
+    }
 }
 
 /// The engine reserves names that end in this mark and one of `OWN_ENDS` or a number.

@@ -1,5 +1,7 @@
 //! Which parts of a file to compare where nothing else decides whether it is the same. Pure.
 
+use bytes::Bytes;
+
 use crate::ranges::{ByteRange, RangeSet};
 
 /// The most bytes in a sample.
@@ -17,6 +19,11 @@ const OVERLAP_BYTES_MIN: u64 = 16 << 10;
 
 /// How much of a response shows whether it is the range it claims to be, where its length does not.
 pub(crate) const OVERLAP_OF_RANGE_BYTES: u64 = 4 << 10;
+
+/// The length of content that was gathered.
+pub(crate) fn len_of(content: &[Bytes]) -> u64 {
+    content.iter().map(|bytes| bytes.len() as u64).sum()
+}
 
 /// How much of the end of the existing data to fetch again, after this many attempts without progress.
 pub(crate) fn overlap_of(held_bytes: u64, attempts: u32) -> u64 {

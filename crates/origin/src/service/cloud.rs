@@ -7,7 +7,9 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::Serving;
 use super::talk::{JSON, Request, Sent, Talk};
@@ -145,8 +147,8 @@ impl CloudBuilder {
 }
 
 impl Shared {
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
     }
 
     fn answer(&self, talk: &mut Talk, request: &Request) -> io::Result<()> {

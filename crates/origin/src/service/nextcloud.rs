@@ -6,7 +6,9 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::Serving;
 use super::talk::{Request, Sent, Talk, base64, decoded};
@@ -79,12 +81,12 @@ impl Nextcloud {
 
     /// The current counters.
     pub fn stats(&self) -> NextcloudStats {
-        *self.shared.stats.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.shared.stats.lock()
     }
 
     /// Changes what is shared: the service goes on with another script.
     pub fn change(&self, change: impl FnOnce(NextcloudBuilder) -> NextcloudBuilder) {
-        let mut script = self.shared.script.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut script = self.shared.script.lock();
         *script = change(script.clone());
     }
 }
@@ -154,11 +156,11 @@ impl NextcloudBuilder {
 
 impl Shared {
     fn count<T>(&self, count: impl FnOnce(&mut NextcloudStats) -> T) -> T {
-        count(&mut self.stats.lock().unwrap_or_else(PoisonError::into_inner))
+        count(&mut self.stats.lock())
     }
 
     fn answer(&self, talk: &mut Talk, request: &Request) -> io::Result<()> {
-        let script = self.script.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let script = self.script.lock().clone();
         let is_busy = self.count(|stats| {
             let is_busy = stats.busy < script.busy;
             stats.busy += u32::from(is_busy);

@@ -10,7 +10,7 @@ use crate::dispatch::identity::Link;
 use crate::dispatch::job::{Answered, Closing, Phase, Segmented};
 use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::event::Event;
-use crate::evidence::{Evidence, Verdict};
+use crate::evidence::{Evidence, Verdict, samples};
 use crate::feed::{Settled, SettledState};
 use crate::job::JobId;
 use crate::journal::Journal;
@@ -258,7 +258,7 @@ impl Core {
     fn place_beside_existing(&mut self, now: Time, id: JobId, answered: Box<Answered>, partial: Option<Journal>) {
         if let (Some(content), Some(job)) = (&answered.whole, self.jobs.get_mut(&id)) {
             // Its server may not have said it.
-            job.content.total_bytes = Some(content.iter().map(|bytes| bytes.len() as u64).sum());
+            job.content.total_bytes = Some(samples::len_of(content));
         }
         let decision = self.decide_existing(id);
         let Some(job) = self.jobs.get_mut(&id) else { return };
@@ -452,9 +452,7 @@ impl Core {
                 return true;
             }
         } else {
-            job.tries.doubts.different += 1;
-            job.tries.doubts.name(&head.evidence);
-            if job.tries.doubts.different >= 2 {
+            if job.tries.doubts.count_different(&head.evidence) >= 2 {
                 job.tries.doubts.different = 0;
                 return self.takes_back(now, id, head);
             }

@@ -4,8 +4,6 @@
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use bytes::Bytes;
-
 use super::Core;
 use crate::dispatch::job::{Answered, Closing, Comparison, ExistingVerdict, Job, Phase, Published, Transfer};
 use crate::error::{Advice, Error, ErrorKind, Result};
@@ -265,7 +263,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let len_bytes = job.existing.file.as_ref().map(|existing| existing.stat.len_bytes);
         match end {
-            End::Gathered(content) if transfer.is_probe && len_bytes != Some(len_of(&content)) => {
+            End::Gathered(content) if transfer.is_probe && len_bytes != Some(samples::len_of(&content)) => {
                 self.existing_compared(now, id, Some(false));
             }
             // Nobody knows how long the server's file is.
@@ -439,8 +437,4 @@ impl Job {
                 is_same_url && is_silent && !note.evidence.compare(&self.content.held).is_different()
             })
     }
-}
-
-fn len_of(content: &[Bytes]) -> u64 {
-    content.iter().map(|bytes| bytes.len() as u64).sum()
 }

@@ -334,9 +334,7 @@ impl Core {
     /// The lead, with which no other source was compared, reports another version.
     fn lead_changed(&mut self, now: Time, id: JobId, source: usize, head: &Head) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.tries.doubts.different += 1;
-        job.tries.doubts.name(&head.evidence);
-        if job.tries.doubts.different >= 2 {
+        if job.tries.doubts.count_different(&head.evidence) >= 2 {
             return self.restart(now, id, "the file on the server has changed", By::Version);
         }
         let text = format!("the file on the server has changed ({})", job.content.held.differences(&head.evidence));

@@ -80,8 +80,9 @@ impl Core {
         let may_ask_again = self.settings.retries > 0;
         let Some(job) = self.jobs.get_mut(&id) else { return true };
         // A proxy refuses the user, wherever the request is sent.
-        let is_sent_on = transfer.url != job.lead().given && error.kind() != ErrorKind::Status(407);
-        // Services answer expired links with any status.
+        let is_sent_on =
+            transfer.url != job.lead().given && !error.is_transient() && error.kind() != ErrorKind::Status(407);
+        // Services answer expired links with any status. One that may pass waits, and leads back after its second time.
         if !error.kind().rejection().is_some_and(|rejection| is_sent_on || rejection.is_of_place()) {
             return false;
         }

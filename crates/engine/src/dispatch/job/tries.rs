@@ -61,6 +61,13 @@ impl Doubts {
         self.other.as_ref().is_some_and(|other| other.is_contradicted_by(claimed))
     }
 
+    /// One more response names another version. Returns how many have, in a row.
+    pub(crate) fn count_different(&mut self, other: &Evidence) -> u32 {
+        self.different += 1;
+        self.name(other);
+        self.different
+    }
+
     /// Another version is named.
     pub(crate) fn name(&mut self, other: &Evidence) {
         self.other.get_or_insert_with(|| Box::new(other.clone()));

@@ -120,7 +120,7 @@ impl Transfer<'_> {
         told: Option<u64>,
         mut content: Vec<Bytes>,
     ) -> Result<End, Failure> {
-        let mut bytes: u64 = content.iter().map(|bytes| bytes.len() as u64).sum();
+        let mut bytes = samples::len_of(&content);
         while let Some(data) = self.next(&mut body).await? {
             bytes += data.len() as u64;
             if bytes > samples::GATHERED_BYTES_MAX && told.is_none() {

@@ -9,8 +9,10 @@ mod sign_in;
 mod tree;
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::Serving;
 use super::talk::{JSON, Request, Sent, Talk};
@@ -138,7 +140,7 @@ impl Graph {
 
     /// Changes what is shared: the service goes on with another script.
     pub fn change(&self, change: impl FnOnce(GraphBuilder) -> GraphBuilder) {
-        let mut script = self.shared.script.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut script = self.shared.script.lock();
         *script = change(script.clone());
     }
 }
@@ -274,12 +276,12 @@ impl GraphBuilder {
 }
 
 impl Shared {
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
     }
 
     fn script(&self) -> GraphBuilder {
-        self.script.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.script.lock().clone()
     }
 
     fn answer(&self, talk: &mut Talk, request: &Request) -> io::Result<()> {

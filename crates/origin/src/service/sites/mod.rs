@@ -9,7 +9,9 @@ mod sharepoint;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::Serving;
 use super::talk::{Request, Sent, Talk};
@@ -191,8 +193,8 @@ impl SitesBuilder {
 }
 
 impl Shared {
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
     }
 
     fn answer(&self, talk: &mut Talk, request: &Request) -> io::Result<()> {
