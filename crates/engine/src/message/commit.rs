@@ -74,8 +74,10 @@ pub(crate) struct Publish {
 #[derive(Debug)]
 pub(crate) struct Store {
     pub(crate) job: JobId,
-    /// It needs no partial file: there is no existing file to replace.
+    /// It needs no partial file: there is no existing file to replace, and no other partial file.
     pub(crate) is_alone: bool,
+    /// An old version is kept beside it, until this one is published.
+    pub(crate) has_old: bool,
     pub(crate) path: PathBuf,
     pub(crate) content: Vec<Bytes>,
     pub(crate) replace: bool,

@@ -57,6 +57,22 @@ fn what_has_our_partial_name_and_no_journal_is_set_aside() {
 }
 
 #[test]
+fn starting_over_leaves_nothing_of_what_was_begun_however_small_the_file_is_now() {
+    with_watchdog(LONG, || {
+        for size in SIZES {
+            let place = Place::new();
+            assert!(begin(&place, &slow_origin(32), "/a.bin") > 0);
+            let origin = Origin::builder().resource(Resource::new("/a.bin", 33, size)).start().unwrap();
+            let mut anew = place.options();
+            anew.resume = false;
+            fetch(anew, [spec(&origin, "/a.bin")]).assert_done(1);
+            place.assert_content("a.bin", 33, size);
+            assert_eq!(place.leftovers(&["a.bin"]), [""; 0], "{size}");
+        }
+    });
+}
+
+#[test]
 fn what_takes_our_names_while_the_server_is_asked_is_set_aside() {
     with_watchdog(LONG, || {
         for (taken, kept) in

@@ -33,7 +33,7 @@ impl Committer {
             false => None,
         };
         let is_unnamed = unnamed.is_some();
-        let (part, replaces_old) = match unnamed {
+        let (part, has_kept) = match unnamed {
             Some(part) => (part, false),
             None => self.open_small(store.job, &store.path)?,
         };
@@ -53,7 +53,7 @@ impl Committer {
             replace: store.replace,
             note: store.note,
             len_bytes,
-            replaces_old,
+            replaces_old: has_kept || store.has_old,
             looks_for_holes: false,
             was_hollow: false,
         };

@@ -502,9 +502,12 @@ impl Core {
             let is_kept = promise.take().is_none_or(|promise| promise.is_kept_by_content(&content));
             self.effects.extend((!is_kept).then(|| Effect::Report(Event::Remark { job: id, message: remark })));
         }
+        // What an earlier run left of it, and this one does not resume, gives way.
+        let is_before = (job.part.is_there || job.old.is_there) && !job.part.is_open;
         let store = Store {
             job: id,
-            is_alone: job.policy(self.settings.existing) != Existing::Overwrite,
+            is_alone: job.policy(self.settings.existing) != Existing::Overwrite && !is_before,
+            has_old: job.old.is_there,
             path: job.naming.path.clone(),
             content,
             replace: job.policy(self.settings.existing) == Existing::Overwrite,
