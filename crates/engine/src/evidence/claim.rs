@@ -242,6 +242,11 @@ impl Evidence {
         (self.answered_unix, self.seen_unix) = (None, None);
     }
 
+    /// From now on, nothing names its version.
+    pub(crate) fn forget_version(&mut self) {
+        (self.etag, self.last_modified) = (None, None);
+    }
+
     /// Whether its date was old when it was sent, by the server's clock and by ours, so that the same date
     /// later means the same content.
     pub(crate) fn has_settled_date(&self) -> bool {

@@ -158,6 +158,11 @@ impl Evidence {
     }
 
     /// Whether both name the same version: by a strong tag, or by a date if neither has a tag.
+    /// Whether a response from the same place names the same version, which neither it nor this proves.
+    pub(crate) fn is_named_weakly_by(&self, claimed: &Self) -> bool {
+        !self.can_join() && !self.is_elsewhere(claimed) && self.compare(claimed) == Verdict::Same(Strength::Weak)
+    }
+
     fn has_same_validator(&self, claimed: &Self) -> bool {
         let has_tag = self.etag.is_some() || claimed.etag.is_some();
         if has_tag { self.has_same_strong_tag(claimed) } else { self.has_equal_date(claimed) }

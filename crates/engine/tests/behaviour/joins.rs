@@ -109,6 +109,27 @@ fn weak_and_silent_files_are_gone_on_with_by_overlap() {
     });
 }
 
+/// The first response breaks off, and the next run begins where that was.
+#[test]
+fn what_only_whole_answers_name_and_weakly_is_gone_on_with_by_its_bytes() {
+    with_watchdog(LONG * 2, || {
+        for (seed, kept) in [(OLD, true), (NEW, false)] {
+            let weak = |seed| Resource::new("/a.bin", seed, SIZE).etag(ETag::Weak).last_modified(None);
+            let cut = weak(OLD).fault(Fault::CutAt(SIZE / 2));
+            let origin = Origin::builder().resource(cut).start().unwrap();
+            let place = Place::new();
+            let mut options = place.options();
+            options.http.retries = 0;
+            assert_eq!(fetch(options, [spec(&origin, "/a.bin")]).failures().len(), 1);
+            origin.set_resource(weak(seed).fault(Fault::Validators(Validators::TagOnWholeOnly)));
+            let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+            run.assert_done(1);
+            place.assert_content("a.bin", seed, SIZE);
+            assert_eq!(run.finished()[0].fetched_bytes < SIZE, kept, "{}", run.finished()[0].fetched_bytes);
+        }
+    });
+}
+
 #[test]
 fn a_tag_that_ranges_leave_out_costs_the_pieces_and_nothing_else() {
     with_watchdog(LONG, || {

@@ -95,6 +95,12 @@ impl Core {
             self.compare_first(id, transfer);
             return None;
         }
+        if job.ranges.is_last_resort && job.content.held.is_named_weakly_by(&head.evidence) {
+            // Its ranges do not even say that. From now on, the bytes before each of them decide.
+            job.content.held.forget_version();
+            self.ask_for_ranges_again(id, transfer);
+            return None;
+        }
         if job.ranges.is_last_resort && verdict.is_different() {
             // That was the last attempt for ranges; another version must be reported twice.
             job.tries.failures.clear();
@@ -228,11 +234,18 @@ impl Core {
     /// The whole file was requested because its ranges had failed. It now comes from another URL with the
     /// same tag: samples must show that it is the file, and its ranges may well work.
     fn compare_first(&mut self, id: JobId, transfer: TransferId) {
+        self.ask_for_ranges_again(id, transfer);
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.link = Link::moved_by_samples();
+        }
+    }
+
+    /// The response that brings the whole file has told enough: what is missing comes in ranges.
+    fn ask_for_ranges_again(&mut self, id: JobId, transfer: TransferId) {
         self.drop_transfers(&[transfer]);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.phase = Phase::Moving;
         job.answer.probe = None;
-        job.link = Link::moved_by_samples();
         job.ranges.segmented = Segmented::Unknown;
         job.ranges.is_last_resort = false;
         job.ranges.begins_at_zero = false;
