@@ -176,6 +176,8 @@ pub(crate) struct Head {
     pub(crate) is_part: bool,
     /// The server says `Accept-Ranges: none`.
     pub(crate) refuses_ranges: bool,
+    /// The server says `Accept-Ranges: bytes`.
+    pub(crate) offers_ranges: bool,
     /// The name in `Content-Disposition`, as sent.
     pub(crate) file_name: Option<String>,
     /// It is an HTML page, by its type and, if known, its first bytes.

@@ -64,6 +64,33 @@ fn a_second_run_goes_on_with_what_a_first_one_left() {
 }
 
 #[test]
+fn without_a_version_the_bytes_decide_where_the_server_has_ranges() {
+    with_watchdog(LONG, || {
+        for (seed, ranges, is_kept) in
+            [(67, Ranges::Honoured, true), (68, Ranges::Honoured, false), (67, Ranges::Ignored, false)]
+        {
+            let of = |seed| silent(seed).etag(ETag::None).last_modified(None);
+            let origin = start(of(67).fault(Fault::StallAt(HALF, None).when(first())));
+            let place = Place::new();
+            let mut live = Live::start(Session::builder(options(&place)));
+            live.handle.add(spec(&origin, "/a.bin")).unwrap();
+            live.handle.close();
+            let has_half = |event: &Event| matches!(event, Event::Progress(progress) if progress.done_bytes >= HALF);
+            live.wait_for("half of it", has_half);
+            live.handle.stop();
+            assert!(live.end().summary().kept_bytes >= HALF);
+
+            origin.set_resource(of(seed).ranges(ranges));
+            let second = fetch(options(&place), [spec(&origin, "/a.bin")]);
+            second.assert_done(1);
+            place.assert_content("a.bin", seed, SIZE);
+            assert_eq!(second.finished()[0].fetched_bytes < SIZE, is_kept);
+            assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
+        }
+    });
+}
+
+#[test]
 fn another_version_replaces_what_a_first_run_left() {
     with_watchdog(LONG, || {
         let changes = Fault::ChangeEtagAt { request: 2, etag: "\"v2\"".to_owned(), seed: 64 };
@@ -82,7 +109,8 @@ fn without_ranges_or_a_version_it_begins_again() {
         let without_ranges = silent(65).ranges(Ranges::Refused).fault(cut());
         let without_version = silent(65).etag(ETag::None).last_modified(None).fault(cut());
         let ignored = silent(65).fault(cut()).fault(Fault::IgnoreRange);
-        for resource in [without_ranges, without_version, ignored] {
+        let both = silent(65).etag(ETag::None).last_modified(None).fault(cut()).fault(Fault::IgnoreRange);
+        for resource in [without_ranges, without_version, ignored, both] {
             let origin = start(resource);
             let place = Place::new();
             let run = fetch(options(&place), [spec(&origin, "/a.bin")]);

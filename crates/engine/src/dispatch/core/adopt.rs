@@ -20,6 +20,8 @@ pub(super) fn adopt(job: &mut Job, journal: Journal) {
     }
     job.content.done = journal.done;
     job.content.total_bytes = journal.identity.total_bytes;
+    // Otherwise it would not have been kept.
+    job.ranges.are_offered = job.content.total_bytes.is_none() && job.content.held.is_silent();
     job.part.generation = journal.generation;
     job.content.was_wrong = journal.verified == Verified::Failed;
     job.content.verified = Verified::Unchecked;

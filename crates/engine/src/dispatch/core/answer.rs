@@ -150,6 +150,7 @@ impl Core {
         job.lead_mut().told = Some(head.evidence.clone());
         // Bytes that were encoded on the way, and their offsets, differ each time.
         job.ranges.are_denied = head.refuses_ranges || head.evidence.is_encoded_on_the_way();
+        job.ranges.are_offered = head.offers_ranges;
         job.ranges.segmented = if job.ranges.are_denied { Segmented::Refused } else { job.ranges.segmented };
         job.lead_mut().patience = 0;
         if let Some(warning) = encoding_warning(head) {

@@ -3,7 +3,7 @@
 
 use super::Core;
 use crate::checksum::Checksum;
-use crate::dispatch::job::{Closing, Job, Phase};
+use crate::dispatch::job::{Closing, Job, Phase, Segmented};
 use crate::error::Result;
 use crate::job::JobId;
 use crate::journal::Journal;
@@ -102,9 +102,11 @@ impl Job {
         self.is_of_use() && (self.content.total_bytes.is_some() || !self.ranges.are_denied)
     }
 
-    /// Whether a part of it is of use: without a length, only if something is known of its version.
+    /// Whether a part of it is of use: without a length, only if something is known of its version, or if its server
+    /// serves ranges, whose bytes show it.
     pub(super) fn is_of_use(&self) -> bool {
-        let is_known = self.content.total_bytes.is_some() || !self.version().1.is_silent();
+        let has_ranges = self.ranges.are_offered && self.ranges.segmented != Segmented::Refused;
+        let is_known = self.content.total_bytes.is_some() || !self.version().1.is_silent() || has_ranges;
         is_known && !self.content.held.is_encoded_on_the_way()
     }
 }

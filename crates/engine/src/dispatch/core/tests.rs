@@ -137,6 +137,7 @@ fn head(total: u64) -> Box<Head> {
         tells_length: true,
         is_part: false,
         refuses_ranges: false,
+        offers_ranges: false,
         file_name: None,
         is_page: false,
         may_be_page: false,

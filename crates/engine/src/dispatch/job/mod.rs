@@ -176,11 +176,11 @@ impl Job {
     }
 
     /// Whether the existing data can be resumed although its length is unknown: something is known about the
-    /// version, samples show the rest, and the response to a range may give the length.
+    /// version or about ranges, samples show the rest, and the response to a range may give the length.
     pub(crate) fn may_learn_len(&self) -> bool {
         self.content.total_bytes.is_none()
             && !self.content.done.is_empty()
-            && (!self.content.held.is_silent() || self.content.came_in_part)
+            && (!self.content.held.is_silent() || self.content.came_in_part || self.ranges.are_offered)
             && self.ranges.segmented != Segmented::Refused
     }
 

@@ -13,6 +13,8 @@ pub(crate) struct Ranges {
     pub(crate) ignored: u32,
     /// The server said that it serves none, or encodes what it sends.
     pub(crate) are_denied: bool,
+    /// The server said that it serves them.
+    pub(crate) are_offered: bool,
     /// The missing data can only come in a stream from the first byte. The existing data stays if that stream
     /// is of the same version.
     pub(crate) begins_at_zero: bool,
@@ -48,6 +50,7 @@ impl Ranges {
             told_segmented: None,
             ignored: 0,
             are_denied: false,
+            are_offered: false,
             begins_at_zero: false,
             is_last_resort: false,
             needs_overlap: false,

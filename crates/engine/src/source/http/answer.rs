@@ -106,6 +106,8 @@ impl Answer {
         let headers = response.headers();
         let status = response.status();
         let text = |name: HeaderName| field(headers, name);
+        let says_of_ranges =
+            |word: &str| text(header::ACCEPT_RANGES).is_some_and(|value| value.trim().eq_ignore_ascii_case(word));
         let content_range = content_range_of(headers, status.as_u16());
         let told_bytes = content_range.as_ref().and_then(|range| range.total);
         let total_bytes = match (status.as_u16(), framing) {
@@ -131,7 +133,8 @@ impl Answer {
             },
             tells_length: framing.is_length_of(content_range.as_ref()),
             is_part: false,
-            refuses_ranges: text(header::ACCEPT_RANGES).is_some_and(|value| value.trim().eq_ignore_ascii_case("none")),
+            refuses_ranges: says_of_ranges("none"),
+            offers_ranges: says_of_ranges("bytes"),
             file_name: headers
                 .get(header::CONTENT_DISPOSITION)
                 .and_then(|value| disposition::file_name(value.as_bytes())),

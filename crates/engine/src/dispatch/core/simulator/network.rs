@@ -355,6 +355,7 @@ impl Surroundings<'_> {
             tells_length: true,
             is_part: false,
             refuses_ranges: file.ranges == Ranges::Refused,
+            offers_ranges: false,
             file_name: file.given_name.clone(),
             is_page: false,
             may_be_page: false,
