@@ -2,7 +2,7 @@
 //!
 //! Owns the list's reader, the ledger and the entries that wait; runs on the feed thread.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -80,6 +80,7 @@ pub struct Batch {
     waiting: Waiting,
     /// New entries of a listing whose name is taken: whose it is, is known once all is read.
     held: Waiting,
+    held_names: HashSet<PathBuf>,
     /// Entries given out and not settled yet; the session takes no more than it can start.
     in_hand: HashMap<EntryId, Place>,
     /// The names that entries had in earlier runs; most entries that are fetched had none.
@@ -163,6 +164,7 @@ impl Batch {
             reader: ListReader::new(list),
             waiting,
             held,
+            held_names: HashSet::new(),
             in_hand: HashMap::new(),
             names: HashMap::new(),
             ready: VecDeque::new(),
@@ -268,16 +270,28 @@ impl Batch {
             };
             self.warnings.push(format!("{lines}: each file is fetched once"));
         }
-        self.read_all = ended;
-        if let Some(listing) = self.listing.filter(|_| read_all && self.ledger.is_whole()) {
-            let gone = self.ledger.transaction("read from the ledger what is gone", |ledger| ledger.gone(listing))?;
-            self.warnings.extend(gone.in_words());
-        }
         self.place(chunk, candidates, found)?;
-        match self.read_all {
-            true => self.let_go_held(),
+        self.read_all = ended;
+        match ended {
+            true => self.listing_ended(),
             false => Ok(()),
         }
+    }
+
+    /// All is read: says what the listing no longer has, and lets the entries go that waited for that.
+    fn listing_ended(&mut self) -> Result<(), Error> {
+        if let Some(listing) = self.listing.filter(|_| !self.has_gaps && self.ledger.is_whole()) {
+            let names = std::mem::take(&mut self.held_names);
+            let gone =
+                self.ledger.transaction("read from the ledger what is gone", |ledger| ledger.gone(listing, &names))?;
+            self.warnings.extend(gone.in_words());
+        }
+        while !self.held.is_empty() {
+            let waiters = self.held.take(CHUNK_LINES_MIN);
+            let pushed = waiters.and_then(|waiters| self.waiting.push(waiters));
+            pushed.map_err(|error| ledger_error(WAIT, self.ledger.path(), error))?;
+        }
+        Ok(())
     }
 
     /// Decides for each entry what to do with it.
@@ -321,9 +335,13 @@ impl Batch {
             if let Some(name) = found.name {
                 self.names.insert(entry, name);
             }
-            let into = if is_new && self.is_held(&spec) { &mut held } else { &mut waiters };
             let (identity, occurrence) = (candidate.identity, found.occurrence);
-            into.push(Waiter { entry, identity, occurrence, spec });
+            if is_new && self.is_held(&spec) {
+                self.held_names.extend(spec.output.clone());
+                held.push(Waiter { entry, identity, occurrence, spec });
+                continue;
+            }
+            waiters.push(Waiter { entry, identity, occurrence, spec });
         }
         if !again.is_empty() {
             self.ledger.transaction("note in the ledger what is fetched again", |ledger| {
@@ -340,16 +358,6 @@ impl Batch {
         let is_early = self.listing.is_some() && self.ledger.listed_before.is_some() && !self.read_all;
         let is_there = |output: &PathBuf| !matches!(self.storage.stat(&self.dir.join(output)), Ok(None));
         is_early && spec.output.as_ref().is_none_or(is_there)
-    }
-
-    /// Lets the entries wait for their turns that waited for the end of the listing.
-    fn let_go_held(&mut self) -> Result<(), Error> {
-        while !self.held.is_empty() {
-            let waiters = self.held.take(CHUNK_LINES_MIN);
-            let pushed = waiters.and_then(|waiters| self.waiting.push(waiters));
-            pushed.map_err(|error| ledger_error(WAIT, self.ledger.path(), error))?;
-        }
-        Ok(())
     }
 
     fn is_still_there(&self, path: &Path, len_bytes: u64, modified_ns: i64) -> bool {

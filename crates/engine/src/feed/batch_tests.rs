@@ -504,6 +504,7 @@ fn a_new_file_whose_name_is_taken_waits_for_the_end_of_its_listing_and_nothing_e
     drop(sender);
     let rest = jobs(&all(&mut batch));
     assert_eq!(rest.iter().map(|job| job.1.as_str()).collect::<Vec<_>>(), ["http://h/2"]);
+    assert_eq!(batch.take_warnings(), [""; 0], "it is replaced, not gone");
     assert!(matches!(batch.owner(rest[0].0, Path::new("a")).unwrap(), Owner::Gone { .. }));
     // A file that may be the user's own stays.
     place.sql(r#"UPDATE entry SET validator = '{"is_adopted":true}' WHERE path = 'a'"#);

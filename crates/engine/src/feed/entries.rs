@@ -7,6 +7,7 @@
 //! Each value of a row is checked. A row with values that we would not have written counts as an entry to check
 //! again, and a name that points to another entry's row points to a new row from then on.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
@@ -115,15 +116,15 @@ impl Ledger {
     }
 
     /// What the last run that has read all of this listing had fetched, and this one has not listed. This one is the
-    /// last from now on.
-    pub(crate) fn gone(&mut self, listing: Key) -> rusqlite::Result<Gone> {
+    /// last from now on. What has one of the `taken` names is about to be replaced.
+    pub(crate) fn gone(&mut self, listing: Key, taken: &HashSet<PathBuf>) -> rusqlite::Result<Gone> {
         let mut gone = Gone::default();
         self.conn.execute(LIST, params![listing, self.run])?;
         let Some(before) = self.listed_before else { return Ok(gone) };
         let mut statement = self.conn.prepare_cached(GONE)?;
         let mut rows = statement.query(params![before])?;
         while let Some(row) = rows.next()? {
-            let Some(path) = read_name_at(row, 0) else { continue };
+            let Some(path) = read_name_at(row, 0).filter(|path| !taken.contains(path)) else { continue };
             gone.files += 1;
             if gone.names.len() < GONE_NAMES_MAX {
                 gone.names.push(printable(&path.to_string_lossy()).into_owned());
