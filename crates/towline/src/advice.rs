@@ -115,6 +115,8 @@ pub(crate) fn words(advice: Advice) -> &'static str {
         Advice::RemoveDamagedFiles => "remove those that you do not need",
         Advice::WaitForOtherProcess => "wait for the other towline to end, or stop it",
         Advice::UseNewerVersionOrRestart => "use the newer towline, or start again with --restart",
+        Advice::UseNewerVersionOrOtherDirectory => "use the newer towline, or another directory (-d)",
+        Advice::RemoveOtherNameOrRestart => "remove the other name, or start again beside it with --restart",
         Advice::RaiseLimitsOrUseFewerThreads => {
             "raise the limits of threads and memory (ulimit -u, ulimit -v), or try --threads 1"
         }

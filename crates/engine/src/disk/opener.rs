@@ -91,6 +91,9 @@ impl Opener {
             }
             found = None;
         }
+        if look == Look::Anew && self.sets_newer_aside(path, found.as_ref(), &mut prepared)? {
+            return Ok(prepared);
+        }
         match found {
             Some(stat) => self.look_at_part(job, path, &stat, look, &mut prepared)?,
             None => self.look_for_earlier(job, path, look, &mut prepared)?,
@@ -152,10 +155,34 @@ impl Opener {
         }
     }
 
+    /// Sets aside what a newer version has begun, which nothing is known of. Whether there was something.
+    fn sets_newer_aside(&self, path: &Path, part: Option<&Stat>, prepared: &mut Prepared) -> Result<bool> {
+        let journal = journal_path(path);
+        match ours::read_journal(&*self.storage, &journal) {
+            Err(error) if error.kind() == ErrorKind::JournalVersion => {}
+            _ => return Ok(false),
+        }
+        let why = "a newer towline wrote its journal";
+        if let Some(part) = part {
+            self.check_ours(&part_path(path), part)?;
+            drop(self.lock(&part_path(path), OpenPart::Keep)?);
+            self.set_part_aside(path, why, prepared)?;
+        }
+        let kept = ours::set_aside(&*self.storage, &journal, damaged_path)?;
+        prepared.warnings.push(format!("the journal of a newer towline is kept as {}", kept.display()));
+        Ok(true)
+    }
+
     /// Handles an existing partial file: ours if it has a journal, otherwise in the way.
     fn look_at_part(&self, job: JobId, path: &Path, stat: &Stat, look: Look, prepared: &mut Prepared) -> Result<()> {
         let part = part_path(path);
         self.check_ours(&part, stat)?;
+        let is_linked = stat.links > 1;
+        if is_linked && look == Look::Resume {
+            let text = "the partial file has another name as well (a hard link), and is left alone";
+            let error = Error::new(ErrorKind::Storage, text).with_path(part);
+            return Err(error.with_advice(Advice::RemoveOtherNameOrRestart));
+        }
         let journal_file = journal_path(path);
         let found = match ours::read_journal(&*self.storage, &journal_file)? {
             // A build that used earlier names was stopped between its two renames.
@@ -204,6 +231,13 @@ impl Opener {
             return self.set_part_aside(path, "it has another length than its journal says", prepared);
         }
         opened.keep_private().map_err(|source| Error::storage("set the permissions of", &part, source))?;
+        let is_moved = journal.file.zip(stat.file).is_some_and(|(held, found)| !held.is_same(&found));
+        if look == Look::Anew && (is_moved || is_linked) {
+            drop(opened);
+            self.remove(&journal_file)?;
+            let why = if is_linked { "it has another name as well" } else { "it is not the file that its journal names" };
+            return self.set_part_aside(path, why, prepared);
+        }
         prepared.has_part = true;
         let old = self.old_version(path)?;
         prepared.has_old = journal.replaces_old || old.is_some();
@@ -212,7 +246,7 @@ impl Opener {
             return Ok(());
         }
         let mut journal = journal;
-        prepared.is_moved = journal.file.zip(stat.file).is_some_and(|(held, found)| !held.is_same(&found));
+        prepared.is_moved = is_moved;
         if let Some(text) = self.doubt(&*opened, &part, prepared.is_moved, &mut journal.done)? {
             prepared.warnings.push(text);
         }
@@ -385,9 +419,6 @@ impl Opener {
         let refused = |what: &str| Err(Error::new(ErrorKind::Storage, what).with_path(part));
         if stat.kind != StatKind::File {
             return refused(&format!("{} has the name of the partial file", stat.kind.words()));
-        }
-        if stat.links > 1 {
-            return refused("the partial file has another name as well (a hard link), and is left alone");
         }
         let directory = part.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         match self.storage.owner_of_new(directory) {

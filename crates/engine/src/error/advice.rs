@@ -143,6 +143,10 @@ advice! {
     WaitForOtherProcess,
     /// Use the newer version, or clear `Options::resume` to start over.
     UseNewerVersionOrRestart,
+    /// Use the newer version, or another directory.
+    UseNewerVersionOrOtherDirectory,
+    /// Remove the other name of the partial file, or clear `Options::resume` to start over beside it.
+    RemoveOtherNameOrRestart,
     /// Sign in to OneDrive (again).
     SignInToOneDrive,
     /// Ask the owner of the share for access, or for another link.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{ErrorCode, ffi};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Advice, Error, ErrorKind};
 use crate::feed::schema::VERSION;
 
 /// Whether this error means that the file is not an intact ledger, or not the one it was.
@@ -52,5 +52,7 @@ pub(crate) fn ledger_error(action: &str, path: &Path, error: rusqlite::Error) ->
 /// The error for a ledger that a newer version wrote.
 pub(crate) fn newer(path: &Path, version: i32) -> Error {
     let message = format!("the ledger has format {version}; this towline knows up to {VERSION}");
-    Error::new(ErrorKind::JournalVersion, message).with_path(path)
+    Error::new(ErrorKind::JournalVersion, message)
+        .with_path(path)
+        .with_advice(Advice::UseNewerVersionOrOtherDirectory)
 }

@@ -73,6 +73,59 @@ fn starting_over_leaves_nothing_of_what_was_begun_however_small_the_file_is_now(
 }
 
 #[test]
+fn starting_over_sets_aside_what_is_not_certainly_ours() {
+    with_watchdog(LONG, || {
+        for size in SIZES {
+            let (slow, now) = (slow_origin(35), Origin::builder().resource(Resource::new("/a.bin", 36, size)));
+            let now = now.start().unwrap();
+            let prepared = || {
+                let place = Place::new();
+                assert!(begin(&place, &slow, "/a.bin") > 0);
+                place
+            };
+            let start_over = |place: &Place, kept: &[&str]| {
+                let mut anew = place.options();
+                anew.resume = false;
+                fetch(anew, [spec(&now, "/a.bin")]).assert_done(1);
+                place.assert_content("a.bin", 36, size);
+                assert_eq!(place.leftovers(&["a.bin"]), kept, "{size}");
+            };
+
+            // Another program's file, as long as the one that the journal names.
+            let place = prepared();
+            let part = place.file("a.bin.towline");
+            let own = vec![b'm'; fs::metadata(&part).unwrap().len() as usize];
+            fs::write(place.file("own"), &own).unwrap();
+            fs::rename(place.file("own"), &part).unwrap();
+            start_over(&place, &["a.bin.towline.1"]);
+            assert!(fs::read(place.file("a.bin.towline.1")).unwrap() == own);
+
+            // A file with another name, as `cp -al` makes it: its content stays.
+            let place = prepared();
+            let part = place.file("a.bin.towline");
+            let (held, beside) = (fs::read(&part).unwrap(), tempfile::tempdir().unwrap());
+            fs::hard_link(&part, beside.path().join("copy")).unwrap();
+            assert_eq!(fetch(place.options(), [spec(&slow, "/a.bin")]).failure_kinds(), [ErrorKind::Storage]);
+            start_over(&place, &["a.bin.towline.1"]);
+            assert!(fs::read(beside.path().join("copy")).unwrap() == held);
+
+            // What a newer version has begun.
+            for has_part in [true, false] {
+                let place = prepared();
+                fs::write(place.file("a.bin.towline.json"), r#"{"format":"towline-journal","version":99}"#).unwrap();
+                if !has_part {
+                    fs::remove_file(place.file("a.bin.towline")).unwrap();
+                }
+                let refused = fetch(place.options(), [spec(&slow, "/a.bin")]);
+                assert!(!has_part || refused.failure_kinds() == [ErrorKind::JournalVersion]);
+                let kept = ["a.bin.towline.1", "a.bin.towline.json.damaged-1"];
+                start_over(&place, if has_part { &kept } else { &kept[1..] });
+            }
+        }
+    });
+}
+
+#[test]
 fn what_takes_our_names_while_the_server_is_asked_is_set_aside() {
     with_watchdog(LONG, || {
         for (taken, kept) in
