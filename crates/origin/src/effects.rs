@@ -39,6 +39,7 @@ pub(crate) struct Effects {
     pub(crate) range_lies: Vec<RangeLie>,
     pub(crate) shift: Option<i64>,
     pub(crate) end_by: i64,
+    pub(crate) range_at_most: Option<u64>,
     pub(crate) range_short: u64,
     pub(crate) multipart: bool,
     /// First byte of the resource that differs, and the seed from there on.

@@ -73,6 +73,8 @@ pub enum Fault {
         /// The shift of the end in bytes; negative makes the range shorter.
         by: i64,
     },
+    /// Answers a range request with at most this many bytes of it, at least one, and a correct `Content-Range`.
+    RangeAtMost(u64),
     /// Omits the last bytes of a 206. `Content-Length` matches the body; `Content-Range` does not.
     ShortRange {
         /// Number of bytes omitted.

@@ -254,7 +254,10 @@ fn asked(resource: &Resource, request: &Request<Incoming>, effects: &Effects, se
         (asked, _) => asked,
     };
     match asked {
-        Asked::Part { first, last } => range::ending(first, last, effects.end_by, resource.size),
+        Asked::Part { first, last } => {
+            let last = effects.range_at_most.map_or(last, |bytes| last.min(first + bytes.saturating_sub(1)));
+            range::ending(first, last, effects.end_by, resource.size)
+        }
         asked => asked,
     }
 }

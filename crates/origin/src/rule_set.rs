@@ -93,6 +93,7 @@ impl Armed {
             Fault::ContentRange(lie) => effects.range_lies.push(lie.clone()),
             Fault::OtherRange { by } => effects.shift = Some(*by),
             Fault::OtherEnd { by } => effects.end_by = *by,
+            Fault::RangeAtMost(bytes) => effects.range_at_most = Some(*bytes),
             Fault::ShortRange { by } => effects.range_short = *by,
             Fault::Multipart => effects.multipart = true,
             Fault::OtherContent { from, seed } => effects.other_content = Some((*from, *seed)),

@@ -235,7 +235,8 @@ impl Opener {
         if look == Look::Anew && (is_moved || is_linked) {
             drop(opened);
             self.remove(&journal_file)?;
-            let why = if is_linked { "it has another name as well" } else { "it is not the file that its journal names" };
+            let why =
+                if is_linked { "it has another name as well" } else { "it is not the file that its journal names" };
             return self.set_part_aside(path, why, prepared);
         }
         prepared.has_part = true;

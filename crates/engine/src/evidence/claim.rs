@@ -177,6 +177,11 @@ impl Evidence {
         }
     }
 
+    /// Whether its tag or its date identifies its version, with or without a length.
+    pub(crate) fn is_named_surely(&self) -> bool {
+        self.etag.as_ref().map_or_else(|| self.has_settled_date(), |tag| !tag.is_weak())
+    }
+
     /// Whether only a digest identifies its version. Servers leave that out at times, and another response of the
     /// same length may well be of it: the digest shows that at the end.
     pub(crate) fn is_digest_alone(&self) -> bool {

@@ -158,9 +158,12 @@ impl Evidence {
     }
 
     /// Whether both name the same version: by a strong tag, or by a date if neither has a tag.
-    /// Whether a response from the same place names the same version, which neither it nor this proves.
+    /// Whether a response from the same place names the same version, and does not prove it. What it leaves out of the
+    /// length is assumed.
     pub(crate) fn is_named_weakly_by(&self, claimed: &Self) -> bool {
-        !self.can_join() && !self.is_elsewhere(claimed) && self.compare(claimed) == Verdict::Same(Strength::Weak)
+        let is_weak = !self.can_join() || claimed.total_bytes.is_none();
+        let told = Self { total_bytes: claimed.total_bytes.or(self.total_bytes), ..claimed.clone() };
+        is_weak && !self.is_elsewhere(claimed) && self.compare(&told).is_same()
     }
 
     fn has_same_validator(&self, claimed: &Self) -> bool {

@@ -52,7 +52,5 @@ pub(crate) fn ledger_error(action: &str, path: &Path, error: rusqlite::Error) ->
 /// The error for a ledger that a newer version wrote.
 pub(crate) fn newer(path: &Path, version: i32) -> Error {
     let message = format!("the ledger has format {version}; this towline knows up to {VERSION}");
-    Error::new(ErrorKind::JournalVersion, message)
-        .with_path(path)
-        .with_advice(Advice::UseNewerVersionOrOtherDirectory)
+    Error::new(ErrorKind::JournalVersion, message).with_path(path).with_advice(Advice::UseNewerVersionOrOtherDirectory)
 }

@@ -63,6 +63,8 @@ pub(crate) struct Ledger {
     /// Whether this ledger has everything that was read from the list.
     is_whole: bool,
     has_settled: bool,
+    /// An earlier run did not end in order, so that files may be there whose rows were not written.
+    pub(crate) was_interrupted: bool,
     /// The last run that had read all of the same listing.
     pub(crate) listed_before: Option<i64>,
     // Last, so that the connection closes while the directory is still locked.
@@ -96,6 +98,7 @@ impl Ledger {
             has_used_copy,
             is_whole: true,
             has_settled: false,
+            was_interrupted: false,
             listed_before: None,
             _lock: lock,
         };
@@ -218,6 +221,8 @@ impl Ledger {
     }
 
     fn begin_run(&mut self) -> rusqlite::Result<()> {
+        let interrupted = "SELECT EXISTS (SELECT 1 FROM run WHERE ended IS NULL AND id <> ?1)";
+        self.was_interrupted |= self.conn.query_row(interrupted, params![self.run], |row| row.get::<_, bool>(0))?;
         self.conn.execute("INSERT INTO run (started) VALUES (?1)", params![unix_ms(SystemTime::now())])?;
         self.run = self.conn.last_insert_rowid();
         let last: i64 = self.conn.query_row("SELECT coalesce(max(id), 0) FROM entry", [], |row| row.get(0))?;

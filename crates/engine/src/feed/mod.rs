@@ -91,6 +91,8 @@ pub enum Owner {
     /// Unknown.
     #[default]
     Nobody,
+    /// Unknown, and an earlier run was interrupted: it may have completed any entry under this name.
+    NobodyKnows,
     /// The entry that asks; it left the file with this length and time, in nanoseconds since 1970.
     Itself {
         /// Length and time, if both were recorded.

@@ -69,7 +69,11 @@ impl Ledger {
         })?;
         // Only after the transaction has committed the table.
         self.has_owners = true;
-        Ok(owner.unwrap_or_default())
+        Ok(match owner {
+            Some(owner) => owner,
+            None if self.was_interrupted => Owner::NobodyKnows,
+            None => Owner::Nobody,
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use std::time::Duration;
 
 use towline_engine::event::How;
-use towline_engine::feed::{Batch, ListSource, ledger_status};
+use towline_engine::feed::{Batch, Feed, ListSource, ledger_status};
 use towline_engine::{ErrorKind, Session};
 use towline_origin::{ETag, Fault, Origin, OriginBuilder, Resource, Scope, Switch};
 use towline_testkit::content;
@@ -194,5 +194,38 @@ fn a_number_that_we_choose_replaces_nobodys_file() {
         fetch_list(options, read_once(&list), false).assert_done(2);
         assert_eq!(fs::read(place.file("a.1.bin")).unwrap(), b"a diary");
         assert_eq!(place.leftovers(&[".towline"]), ["a.1.bin", "a.2.bin", "a.bin"]);
+    });
+}
+
+/// A kill came after a file of the list got its name, and before its row was written. The name belongs to nobody then,
+/// and which entry gets it next is left to chance.
+#[test]
+fn a_file_that_an_interrupted_run_left_keeps_no_other_entry_away() {
+    with_watchdog(LONG, || {
+        for was_interrupted in [true, false] {
+            let named = |number: u64| {
+                let resource = Resource::new(&format!("/get/{number}"), SEED + number, BYTES + number);
+                resource.content_disposition("attachment; filename=report.bin")
+            };
+            let origin = (0..3).fold(Origin::builder(), |origin, number| origin.resource(named(number)));
+            let origin = origin.start().unwrap();
+            let place = Place::new();
+            let list: String = (0..3).map(|number| origin.url(&format!("/get/{number}")) + "\n").collect();
+            let mut before = Batch::open(read_once("http://127.0.0.1:1/other\n"), &place.dir(), false, false).unwrap();
+            if !was_interrupted {
+                before.close().unwrap();
+            }
+            drop(before);
+            // It may be the user's as well, so it stays.
+            fs::write(place.file("report.bin"), "left").unwrap();
+            for _ in 0..2 {
+                let run = fetch_list(place.options(), read_once(&list), false);
+                assert_eq!(fs::read(place.file("report.bin")).unwrap(), b"left");
+                match was_interrupted {
+                    true => run.assert_done(3),
+                    false => assert_eq!(run.failure_kinds()[..1], [ErrorKind::NameTaken]),
+                }
+            }
+        }
     });
 }

@@ -397,6 +397,26 @@ fn a_stored_file_with_an_encoding_is_gone_on_with() {
     });
 }
 
+#[test]
+fn a_stored_file_with_an_encoding_is_gone_on_with_at_another_place() {
+    with_watchdog(LONG, || {
+        let file = |path| Resource::new(path, 864, SIZE).header("Content-Encoding", "x-gzip");
+        let origin = Origin::builder().resource(file("/1/a.tgz").fault(Fault::CutAt(SIZE / 2)));
+        let origin = origin.resource(file("/2/a.tgz")).resource(Resource::new("/a.tgz", 0, 0)).start().unwrap();
+        let place = Place::new();
+        let mut options = place.options();
+        options.http.retries = 0;
+        for (at, failures) in [(1, 1), (2, 0)] {
+            let location = origin.url(&format!("/{at}/a.tgz"));
+            origin.set_resource(Resource::new("/a.tgz", 0, 0).fault(Fault::Redirect { status: 302, location }));
+            let run = fetch(options.clone(), [spec(&origin, "/a.tgz")]);
+            assert_eq!(run.failures().len(), failures, "{:?}", run.failures());
+            assert_eq!(run.restarts(), 0);
+        }
+        place.assert_content("a.tgz", 864, SIZE);
+    });
+}
+
 /// Cuts a partial file and extends it again, as a careless program does: what was behind reads as zeros.
 fn cut_and_extend(place: &Place, to_bytes: u64) {
     let part = fs::OpenOptions::new().write(true).open(place.file("a.bin.towline")).unwrap();

@@ -91,6 +91,28 @@ fn without_a_version_the_bytes_decide_where_the_server_has_ranges() {
 }
 
 #[test]
+fn without_ranges_what_has_come_stays_as_long_as_its_version_is_known() {
+    with_watchdog(LONG, || {
+        let cut = |at| silent(69).ranges(Ranges::Refused).fault(Fault::CutAt(at));
+        let origin = start(cut(HALF));
+        let place = Place::new();
+        let mut options = options(&place);
+        options.http.retries = 1;
+        for at in [HALF, HALF / 2] {
+            origin.set_resource(cut(at));
+            let run = fetch(options.clone(), [spec(&origin, "/a.bin")]);
+            assert_eq!(run.failures().len(), 1);
+            assert_eq!(run.summary().kept_bytes, HALF);
+        }
+        origin.set_resource(silent(69));
+        let run = fetch(options, [spec(&origin, "/a.bin")]);
+        run.assert_done(1);
+        place.assert_content("a.bin", 69, SIZE);
+        assert!(run.finished()[0].fetched_bytes <= SIZE - HALF);
+    });
+}
+
+#[test]
 fn another_version_replaces_what_a_first_run_left() {
     with_watchdog(LONG, || {
         let changes = Fault::ChangeEtagAt { request: 2, etag: "\"v2\"".to_owned(), seed: 64 };

@@ -67,6 +67,17 @@ fn a_range_ends_elsewhere_and_says_so() {
 }
 
 #[test]
+fn a_range_has_so_many_bytes_at_most() {
+    for (bytes, last) in [(50, 149), (0, 100), (1000, 199)] {
+        let origin = origin(Fault::RangeAtMost(bytes));
+        let answer = Client::connect(&origin).range("/a.bin", "bytes=100-199");
+        let expected = format!("bytes 100-{last}/1000");
+        assert_eq!((answer.status, answer.header("content-range")), (206, Some(expected.as_str())));
+        answer.assert_content(7, 100, last - 100 + 1);
+    }
+}
+
+#[test]
 fn a_range_is_short_and_its_length_says_so() {
     let origin = origin(Fault::ShortRange { by: 1 });
     let mut client = Client::connect(&origin);

@@ -159,7 +159,10 @@ impl Core {
             true if !reads_back => 0,
             // The version is certain: the overlap only shows that the response is the range.
             true => range.len().min(samples::OVERLAP_OF_RANGE_BYTES),
-            false => samples::overlap_of(range.len(), attempts),
+            false => {
+                let room = job.ranges.held_by_answer.map_or(u64::MAX, |bytes| bytes / 4);
+                samples::overlap_of(range.len(), attempts).min(room.max(samples::OVERLAP_OF_RANGE_BYTES))
+            }
         }) else {
             self.begin_again_at_zero(id);
             return false;

@@ -7,6 +7,7 @@ use super::Core;
 use crate::backoff;
 use crate::dispatch::job::{Segmented, Transfer};
 use crate::error::{Error, ErrorKind};
+use crate::evidence::samples;
 use crate::job::JobId;
 use crate::message::{FetchKind, Time};
 
@@ -34,6 +35,21 @@ impl Core {
         let text = format!("the server answers ranges with {} bytes", brought.len());
         let is_over = job.ranges.crumbs >= CRUMBS_MAX && job.transfers.is_empty();
         is_over && self.goes_on_in_one_stream(id, &Error::new(ErrorKind::Broken, text))
+    }
+
+    /// Notes how much a complete response held that is shorter than the range. True if it ended before what is missing,
+    /// and the range is requested again with fewer bytes before it.
+    pub(super) fn is_short(&mut self, id: JobId, transfer: &Transfer) -> bool {
+        let FetchKind::Piece { range, overlap_bytes, .. } = &transfer.kind else { return false };
+        let brought = transfer.brought();
+        let Some(job) = self.jobs.get_mut(&id) else { return false };
+        if *overlap_bytes == 0 || transfer.piece.end() >= range.end {
+            return false;
+        }
+        let is_empty = brought.is_empty();
+        let held = if is_empty { overlap_bytes / 2 } else { overlap_bytes + brought.len() };
+        let before = job.ranges.held_by_answer.replace(held);
+        is_empty && held > samples::OVERLAP_OF_RANGE_BYTES && before.is_none_or(|before| held < before)
     }
 
     /// Whether the response to a range held nothing that is missing. That is as good as no range: the server

@@ -164,6 +164,11 @@ impl Core {
             Policy::Overwrite if existing.stat.kind == StatKind::File => Decision::Replace,
             Policy::AutoRename => Decision::Rename,
             Policy::Skip => Decision::There(How::Skipped, published),
+            Policy::Fail
+                if job.existing.may_be_of_list && job.has_name_of_list() && existing.stat.kind == StatKind::File =>
+            {
+                Decision::Rename
+            }
             _ => {
                 let error = Error::new(ErrorKind::NameTaken, why).with_path(job.naming.path.clone());
                 Decision::Refuse(match existing.stat.kind {
@@ -189,6 +194,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.part.pending = job.part.pending.saturating_sub(1);
         let Some(answered) = job.take_asking_owner() else { return self.closed(now, id) };
+        job.existing.may_be_of_list = matches!(result, Ok(Owner::NobodyKnows));
         job.existing.verdict = match result {
             Ok(Owner::Gone { left, .. }) if job.existing.file.as_ref().is_some_and(|found| found.has(left)) => {
                 if let Some(listed) = &mut job.spec.listed {
@@ -205,7 +211,7 @@ impl Core {
                 ExistingVerdict::Changed
             }
             // A ledger that cannot be read says nothing against it; its content decides.
-            Ok(Owner::Itself { .. } | Owner::Nobody) | Err(_) => ExistingVerdict::Unowned,
+            Ok(Owner::Itself { .. } | Owner::Nobody | Owner::NobodyKnows) | Err(_) => ExistingVerdict::Unowned,
         };
         let partial = job.part.journal.take().map(|journal| *journal);
         self.place(now, id, answered, partial);

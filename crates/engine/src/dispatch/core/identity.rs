@@ -79,7 +79,10 @@ impl Core {
             job.link = Link::Trusted;
             return;
         };
-        let kind = FetchKind::Sample { range, expect: Arc::new(doubt.seen.clone().unwrap_or_default()) };
+        // A label of what is stored stays; another encoding cannot be compared.
+        let content_encoding = job.content.held.content_encoding.clone();
+        let unseen = || Evidence { content_encoding, ..Evidence::default() };
+        let kind = FetchKind::Sample { range, expect: Arc::new(doubt.seen.clone().unwrap_or_else(unseen)) };
         self.send(now, id, lead, kind, Piece::new(range.start, range.end));
     }
 

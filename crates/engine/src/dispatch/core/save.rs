@@ -97,9 +97,11 @@ impl Job {
         Journal { identity: self.identity(), replaces_old: self.old.is_there, ..Journal::of_nothing() }
     }
 
-    /// Whether a part of it can be saved for later.
+    /// Whether a part of it can be saved for later. Without ranges and a length, it is fetched again anyway: it stays
+    /// as long as its version can be recognised, because its server may have ranges the next time.
     pub(super) fn can_be_resumed(&self) -> bool {
-        self.is_of_use() && (self.content.total_bytes.is_some() || !self.ranges.are_denied)
+        let may_come_in_ranges = !self.ranges.are_denied || self.content.held.is_named_surely();
+        self.is_of_use() && (self.content.total_bytes.is_some() || may_come_in_ranges)
     }
 
     /// Whether a part of it is of use: without a length, only if something is known of its version, or if its server

@@ -164,7 +164,10 @@ impl Core {
         if tells_len && self.refuses_body(now, id, transfer.piece.position()) {
             return;
         }
-        if self.ends_elsewhere(now, id, transfer) || self.brought_nothing(now, id, transfer) {
+        if self.ends_elsewhere(now, id, transfer)
+            || self.is_short(id, transfer)
+            || self.brought_nothing(now, id, transfer)
+        {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };

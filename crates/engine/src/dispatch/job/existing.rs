@@ -10,6 +10,8 @@ pub(crate) struct ExistingFile {
     pub(crate) verdict: ExistingVerdict,
     /// Whether its digest was checked.
     pub(crate) is_checked: bool,
+    /// Whether an interrupted run may have completed another entry under its name.
+    pub(crate) may_be_of_list: bool,
 }
 
 /// What is known about an existing file.

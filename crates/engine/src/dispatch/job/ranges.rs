@@ -28,6 +28,8 @@ pub(crate) struct Ranges {
     pub(crate) trials: Failures,
     /// Responses in a row with far less than requested.
     pub(crate) crumbs: u32,
+    /// How much one response to a range holds, where that is less than was requested.
+    pub(crate) held_by_answer: Option<u64>,
     /// Pieces in a row that were redirected to a host without a free connection.
     pub(crate) strays: u32,
     pub(crate) adapt: Adapt,
@@ -57,6 +59,7 @@ impl Ranges {
             needs_sample: false,
             trials: Failures::default(),
             crumbs: 0,
+            held_by_answer: None,
             strays: 0,
             adapt,
         }

@@ -45,7 +45,7 @@ impl Transfer<'_> {
         self.fetch.piece.shorten(got.end.max(range.start));
         let mut rest = Bytes::new();
         if *overlap_bytes > 0 {
-            let overlap = ByteRange::new(asked.start, range.start);
+            let overlap = ByteRange::new(asked.start, range.start.min(got.end));
             match self.compare(&mut body, &*sink, overlap).await? {
                 Some(after) => rest = after,
                 None => return Ok(self.not_used(End::OtherOverlap(answer.head.clone()))),
