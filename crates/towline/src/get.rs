@@ -46,16 +46,14 @@ pub(crate) fn run(args: GetArgs) -> Result<u8, Complaint> {
     let session = session(settings, &view, &collected, signals)?;
     let ended = session.run()?;
     say_end(&ended.summary, &view, &collected, ended.interrupt.is_some());
-    let events = events_written(&collected);
-    if let Err(complaint) = &events {
-        complaint.say();
-    }
-    drop(logging);
+    let written = [events_written(&collected), logging.end()];
+    let complaints: Vec<Complaint> = written.into_iter().filter_map(Result::err).collect();
+    complaints.iter().for_each(Complaint::say);
     if let Some(interrupt) = ended.interrupt {
         interrupt.raise_default();
     }
     let code = code(&ended.summary, expected_files);
-    Ok(events.map_or_else(|complaint| code.max(complaint.code()), |()| code))
+    Ok(complaints.iter().map(Complaint::code).fold(code, u8::max))
 }
 
 /// A closed pipe is not a failure. Any other error in writing events is, even if all files arrived.

@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use towline_engine::secret::printable;
 use tracing::level_filters::LevelFilter;
@@ -39,12 +40,13 @@ impl Log {
     /// If the file cannot be written, or exists and is not a log.
     pub(crate) fn start(&self) -> Result<Logging, Complaint> {
         let file = self.file.as_deref().map(open).transpose()?;
-        let mut logging = Logging(Vec::new());
+        let mut logging = Logging { path: self.file.clone(), ..Logging::default() };
         if file.is_none() && !self.is_on_screen {
             return Ok(logging);
         }
         let words = Targets::new().with_target(ENGINE, LevelFilter::DEBUG);
-        let file = file.map(|file| to(logging.beside(file)).with_filter(words.clone()));
+        let written = file.map(|file| Watched { inner: file, fault: Arc::clone(&logging.fault) });
+        let file = written.map(|file| to(logging.beside(file)).with_filter(words.clone()));
         let screen = self.is_on_screen.then(|| to(logging.beside(io::stderr())).with_filter(words));
         // Only a second call could fail.
         let _ = tracing::subscriber::set_global_default(Registry::default().with(file).with(screen));
@@ -53,16 +55,65 @@ impl Log {
 }
 
 /// Logs until it is dropped, and then writes what is left, if that takes no longer than a second.
-pub(crate) struct Logging(Vec<WorkerGuard>);
+#[derive(Default)]
+pub(crate) struct Logging {
+    guards: Vec<WorkerGuard>,
+    path: Option<PathBuf>,
+    /// The first error in writing the file.
+    fault: Arc<OnceLock<io::Error>>,
+}
 
 impl Logging {
+    /// Ends the log.
+    ///
+    /// # Errors
+    /// If some of it could not be written to its file.
+    pub(crate) fn end(self) -> Result<(), Complaint> {
+        drop(self.guards);
+        match (self.fault.get(), &self.path) {
+            (Some(error), Some(path)) => {
+                let shown = printable(&path.to_string_lossy()).into_owned();
+                Err(Complaint::machine(format!("--log {shown}: the log is incomplete: {error}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Writes on a thread of its own: a disk that hangs, or a pipe that nobody reads, loses lines and holds
     /// nobody up.
     fn beside(&mut self, writer: impl Write + Send + 'static) -> NonBlocking {
         let (lines, guard) =
             NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES_MAX).thread_name("log").finish(writer);
-        self.0.push(guard);
+        self.guards.push(guard);
         lines
+    }
+}
+
+/// Notes the first error in writing.
+struct Watched<W> {
+    inner: W,
+    fault: Arc<OnceLock<io::Error>>,
+}
+
+impl<W: Write> Watched<W> {
+    fn watch<T>(&mut self, write: impl FnOnce(&mut W) -> io::Result<T>) -> io::Result<T> {
+        write(&mut self.inner).inspect_err(|error| {
+            if error.kind() == io::ErrorKind::Interrupted {
+                return;
+            }
+            let noted = error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
+            let _ = self.fault.set(noted);
+        })
+    }
+}
+
+impl<W: Write> Write for Watched<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.watch(|inner| inner.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.watch(W::flush)
     }
 }
 

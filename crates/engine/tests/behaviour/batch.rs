@@ -204,7 +204,7 @@ fn a_file_that_an_interrupted_run_left_keeps_no_other_entry_away() {
     with_watchdog(LONG, || {
         for was_interrupted in [true, false] {
             let named = |number: u64| {
-                let resource = Resource::new(&format!("/get/{number}"), SEED + number, BYTES + number);
+                let resource = Resource::new(format!("/get/{number}"), SEED + number, BYTES + number);
                 resource.content_disposition("attachment; filename=report.bin")
             };
             let origin = (0..3).fold(Origin::builder(), |origin, number| origin.resource(named(number)));

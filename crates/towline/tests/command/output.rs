@@ -274,3 +274,12 @@ fn a_log_tells_every_request_and_no_secret() {
     place.towline(&["--log", mine.to_str().unwrap(), &urls[1]]).run().code(2).says(&["not a Towline log"]);
     assert_eq!(fs::read(&mine).unwrap(), b"mine");
 }
+
+#[test]
+fn a_log_that_cannot_be_written_is_said_to_be_incomplete() {
+    let origin = Origin::builder().files("/{}.bin", 1, 5000, 11).start().unwrap();
+    let place = Place::new();
+    let outcome = place.towline(&["--log", "/dev/full", "-d", "out", &origin.url("/0.bin")]).run().code(3);
+    outcome.says(&["--log /dev/full: the log is incomplete", "No space left on device"]);
+    place.check("0.bin", 11, 5000);
+}
