@@ -63,7 +63,7 @@ pub(crate) struct Ledger {
     /// Whether this ledger has everything that was read from the list.
     is_whole: bool,
     has_settled: bool,
-    /// An earlier run did not end in order, so that files may be there whose rows were not written.
+    /// An earlier run did not end in order, or its ledger was damaged, so that files may be there that have no row.
     pub(crate) was_interrupted: bool,
     /// The last run that had read all of the same listing.
     pub(crate) listed_before: Option<i64>,
@@ -80,7 +80,9 @@ impl Ledger {
         let path = directory.join(LEDGER);
         strangers::keep_out(&path, &mut warnings)?;
         let secret = Secret::load(&directory, &mut warnings)?;
-        let (conn, has_used_copy) = match prepare(&path, &secret, &mut warnings)? {
+        let sound = prepare(&path, &secret, &mut warnings)?;
+        let was_replaced = sound.is_none();
+        let (conn, has_used_copy) = match sound {
             Some(conn) => (conn, false),
             None => replace(&path, true, &secret, &mut warnings)?,
         };
@@ -98,7 +100,7 @@ impl Ledger {
             has_used_copy,
             is_whole: true,
             has_settled: false,
-            was_interrupted: false,
+            was_interrupted: was_replaced,
             listed_before: None,
             _lock: lock,
         };
@@ -239,6 +241,7 @@ impl Ledger {
             self.let_go().map_err(|error| ledger_error(action, &path, error))?;
             self.generation += 1;
             self.is_whole &= self.expected_id == 0;
+            self.was_interrupted = true;
             self.has_owners = false;
             self.listed_before = None;
             // The damage may come from a copy that this run has used already.
