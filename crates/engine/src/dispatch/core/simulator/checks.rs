@@ -86,6 +86,7 @@ fn is_version(file: &RemoteFile, content: &[u8]) -> bool {
 fn is_unfinished(name: &str) -> bool {
     // What is set aside is numbered.
     let unnumbered = name.trim_end_matches(|char: char| char.is_ascii_digit()).trim_end_matches('.');
-    let is_damaged = unnumbered.ends_with(".towline.json.damaged-");
+    let is_damaged =
+        [".towline.json.damaged-", ".towline.old.json.damaged-"].iter().any(|end| unnumbered.ends_with(end));
     is_damaged || OUR_SUFFIXES.into_iter().any(|suffix| name.ends_with(suffix) || unnumbered.ends_with(suffix))
 }

@@ -202,7 +202,7 @@ impl Surroundings<'_> {
                 Turn::Over(End::Checked((!is_same).then_some(head)), is_same)
             }
             FetchKind::Piece { range, overlap_bytes, if_range, expect, demand } => {
-                let current = file.versions[version].evidence(None);
+                let current = file.versions[version].evidence(None, false, false);
                 let is_changed = if_range.is_some() && current.if_range() != *if_range;
                 let asked = ByteRange::new(range.start - overlap_bytes, range.end);
                 if let Some(end) = self.not_a_range(number, version, asked, is_changed, (expect, *demand), protocol) {
@@ -240,7 +240,7 @@ impl Surroundings<'_> {
 
     /// The end of a range request whose response is not this range of this version.
     fn not_a_range(
-        &self,
+        &mut self,
         number: usize,
         version: usize,
         range: ByteRange,
@@ -343,15 +343,17 @@ impl Surroundings<'_> {
         self.script.files[number].version_at(self.now)
     }
 
-    fn head(&self, number: usize, version: usize, shape: Shape, protocol: Protocol) -> Box<Head> {
+    fn head(&mut self, number: usize, version: usize, shape: Shape, protocol: Protocol) -> Box<Head> {
         let file: &RemoteFile = &self.script.files[number];
+        let host = &self.script.hosts[file.host];
+        let is_silent = file.may_be_silent() && self.rolls(host.forgets_percent);
         let version = &file.versions[version];
         let total_bytes = (!file.is_chunked || shape != Shape::Whole).then_some(version.content.len() as u64);
         Box::new(Head {
             shape,
             protocol,
             total_bytes,
-            evidence: version.evidence(total_bytes),
+            evidence: version.evidence(total_bytes, is_silent, host.has_clock_ahead),
             tells_length: true,
             is_part: false,
             refuses_ranges: file.ranges == Ranges::Refused,

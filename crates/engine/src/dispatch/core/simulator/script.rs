@@ -1,7 +1,9 @@
 //! The script of a seed: servers and their files, the jobs and commands of a user, and the accidents. Nothing
 //! in it changes while a world runs.
 
+use std::collections::HashSet;
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use fastrand::Rng;
 use http::{HeaderMap, HeaderValue, header};
@@ -19,6 +21,9 @@ use crate::options::{Existing, Options};
 pub(super) const DIR: &str = "/simulated";
 /// Contents change and servers fail only before this, so that every world can end well.
 const CALM_FROM: Time = Time::from_secs(20);
+/// How long ago a file was changed, by the clock of this machine.
+const YOUNG_SECONDS: u64 = 10;
+const OLD_SECONDS: u64 = 3600;
 /// Commands come within this.
 const COMMANDS_WITHIN: Time = Time::from_secs(8);
 
@@ -49,6 +54,10 @@ pub(super) struct Host {
     pub(super) connections_max: usize,
     /// The percentage of requests that go wrong.
     pub(super) trouble_percent: u8,
+    /// The percentage of responses that do not name the version.
+    pub(super) forgets_percent: u8,
+    /// Its files are young by the clock of this machine, whatever its own clock says.
+    pub(super) has_clock_ahead: bool,
 }
 
 /// A file of a server.
@@ -231,17 +240,24 @@ impl RemoteFile {
         }
     }
 
+    /// Whether its server may leave out what names a version: another version of the same length could not be told from
+    /// it then.
+    pub(super) fn may_be_silent(&self) -> bool {
+        let lens: HashSet<usize> = self.versions.iter().map(|version| version.content.len()).collect();
+        lens.len() == self.versions.len()
+    }
+
     /// Which version is served at this time.
     pub(super) fn version_at(&self, time: Time) -> usize {
         self.changes.iter().filter(|change| **change <= time).count()
     }
 
-    /// The version with this validator and this length.
+    /// The version with this validator, as far as it has one, and this length.
     pub(super) fn version_of(&self, evidence: &Evidence, len: usize) -> Option<&Version> {
         let is_it = |version: &&Version| {
-            let same =
-                version.evidence.etag == evidence.etag && version.evidence.last_modified == evidence.last_modified;
-            version.content.len() == len && same
+            let has_tag = evidence.etag.is_none() || version.evidence.etag == evidence.etag;
+            let has_date = evidence.last_modified.is_none() || version.evidence.last_modified == evidence.last_modified;
+            version.content.len() == len && has_tag && has_date
         };
         self.versions.iter().find(is_it)
     }
@@ -269,9 +285,17 @@ impl Version {
         Self { content, evidence: Evidence::from_headers(&headers, None) }
     }
 
-    /// The evidence of a response with this length.
-    pub(super) fn evidence(&self, total_bytes: Option<u64>) -> Evidence {
-        Evidence { total_bytes, ..self.evidence.clone() }
+    /// The evidence of a response with this length, which may not name the version, and may come while the version is
+    /// young.
+    pub(super) fn evidence(&self, total_bytes: Option<u64>, is_silent: bool, is_young: bool) -> Evidence {
+        let mut evidence = Evidence { total_bytes, ..self.evidence.clone() };
+        if is_silent {
+            (evidence.etag, evidence.last_modified) = (None, None);
+        }
+        let modified = evidence.last_modified_time().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let age = if is_young { YOUNG_SECONDS } else { OLD_SECONDS };
+        evidence.seen_unix = modified.map(|modified| modified.as_secs() + age);
+        evidence
     }
 }
 
@@ -285,6 +309,8 @@ impl Host {
             rate_bps: 50_000 << dice.u32(0..8),
             connections_max: [1, 2, 4, 64][dice.usize(0..4)],
             trouble_percent: [0, 5, 30][dice.usize(0..3)],
+            forgets_percent: [0, 0, 0, 30][dice.usize(0..4)],
+            has_clock_ahead: dice.u8(0..6) == 0,
         }
     }
 }
