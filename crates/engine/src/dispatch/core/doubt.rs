@@ -51,7 +51,8 @@ impl Core {
     /// A sample of the existing data was compared.
     pub(super) fn sampled(&mut self, now: Time, id: JobId, transfer: &Transfer, same: bool) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.ranges.needs_sample = false;
+        // What differs is compared once more; nothing is joined before.
+        job.ranges.needs_sample = !same;
         let Some(head) = transfer.head.clone() else { return };
         if same {
             return self.len_learnt(now, id, transfer, &head);

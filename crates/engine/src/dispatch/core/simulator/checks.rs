@@ -57,17 +57,17 @@ fn journal(file: &RemoteFile, disk: &Disk, of: &Path, text: &[u8]) {
     if journal.identity.total_bytes != Some(content.len() as u64) || journal.verified == Verified::Failed {
         return;
     }
-    let Some(version) = file.version_of(&journal.identity.evidence, content.len()) else {
-        panic!("the journal of {shown} is of no version that there was: {:?}", journal.identity);
+    let versions = file.versions_of(&journal.identity.evidence, content.len());
+    assert!(!versions.is_empty(), "the journal of {shown} is of no version that there was: {:?}", journal.identity);
+    let has =
+        |version: &Version, range: ByteRange| has_bytes(version, synced, range.start as usize..range.end as usize);
+    let has_all = |version: &&Version| journal.done.iter().all(|range| has(version, range));
+    let is_there = match file.checksum {
+        // If there is a digest, responses that agree weakly are joined: the digest decides.
+        Some(_) => journal.done.iter().all(|range| is_of_some_version(file, synced, range)),
+        None => versions.iter().any(has_all),
     };
-    for range in journal.done.iter() {
-        let is_there = match file.checksum {
-            // If there is a digest, responses that agree weakly are joined: the digest decides.
-            Some(_) => is_of_some_version(file, synced, range),
-            None => has_bytes(version, synced, range.start as usize..range.end as usize),
-        };
-        assert!(is_there, "the journal of {shown} claims {range:?}, and the disk has it not");
-    }
+    assert!(is_there, "the journal of {shown} claims {:?}, and the disk has not got it of one version", journal.done);
 }
 
 fn has_bytes(version: &Version, synced: &[u8], at: Range<usize>) -> bool {
@@ -75,12 +75,14 @@ fn has_bytes(version: &Version, synced: &[u8], at: Range<usize>) -> bool {
 }
 
 fn is_of_some_version(file: &RemoteFile, synced: &[u8], range: ByteRange) -> bool {
-    let has = |at: usize| file.versions.iter().any(|version| has_bytes(version, synced, at..at + 1));
+    let has = |at: usize| file.versions.iter().chain(&file.stale).any(|version| has_bytes(version, synced, at..at + 1));
     (range.start as usize..range.end as usize).all(has)
 }
 
-fn is_version(file: &RemoteFile, content: &[u8]) -> bool {
-    file.versions.iter().any(|version| version.content == content)
+/// Whether it is one version, whole. What a mirror has counts where the user gives no digest.
+pub(super) fn is_version(file: &RemoteFile, content: &[u8]) -> bool {
+    let of_mirrors = file.stale.as_ref().filter(|_| file.checksum.is_none());
+    file.versions.iter().chain(of_mirrors).any(|version| version.content == content)
 }
 
 fn is_unfinished(name: &str) -> bool {

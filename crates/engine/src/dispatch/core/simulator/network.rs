@@ -56,8 +56,16 @@ pub(super) struct Body {
 impl Body {
     /// All of its content.
     pub(super) fn content(&self, script: &Script) -> Bytes {
-        Bytes::copy_from_slice(&script.files[self.file].versions[self.version].content)
+        Bytes::copy_from_slice(&script.files[self.file].served(self.version).content)
     }
+}
+
+/// Where a file was asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    First,
+    Moved,
+    Mirror,
 }
 
 #[derive(Clone, Copy)]
@@ -182,16 +190,17 @@ impl Surroundings<'_> {
         trouble: Option<(u64, Trouble)>,
     ) -> Turn {
         let script = self.script;
-        let (number, was_moved) = self.asked_for(&fetch.url);
+        let (number, place) = self.asked_for(&fetch.url);
         let file = &script.files[number];
-        if file.is_gone {
+        let is_mirror = place == Place::Mirror;
+        if file.is_gone && !is_mirror {
             return status(404, None, true);
         }
-        if let (Some(host), false) = (file.moved_to, was_moved) {
+        if let (Some(host), Place::First) = (file.moved_to, place) {
             let location = Some(script.url(host, "moved/", number).to_string());
             return Turn::Over(End::Redirect(Redirect { status: 302, location, ..Redirect::default() }), true);
         }
-        let version = self.version(number);
+        let version = if is_mirror && file.stale.is_some() { file.versions.len() } else { self.version(number) };
         let body = Body { file: number, version, trouble, seen_end: fetch.piece.end() };
         match &fetch.kind {
             FetchKind::Document(_) => unreachable!("the simulated session has no providers"),
@@ -202,14 +211,14 @@ impl Surroundings<'_> {
                 Turn::Over(End::Checked((!is_same).then_some(head)), is_same)
             }
             FetchKind::Piece { range, overlap_bytes, if_range, expect, demand } => {
-                let current = file.versions[version].evidence(None, false, false);
+                let current = file.served(version).evidence(None, false, false);
                 let is_changed = if_range.is_some() && current.if_range() != *if_range;
                 let asked = ByteRange::new(range.start - overlap_bytes, range.end);
                 if let Some(end) = self.not_a_range(number, version, asked, is_changed, (expect, *demand), protocol) {
                     return Turn::Over(end, false);
                 }
                 let head = self.head(number, version, Shape::Range, protocol);
-                let overlap = &file.versions[version].content[asked.start as usize..range.start as usize];
+                let overlap = &file.served(version).content[asked.start as usize..range.start as usize];
                 let mut there = vec![0; overlap.len()];
                 match sink.map_or(Ok(()), |sink| sink.read_at(&mut there, asked.start)) {
                     Ok(()) if there == overlap => {}
@@ -225,7 +234,9 @@ impl Surroundings<'_> {
                 {
                     return Turn::Over(end, false);
                 }
-                let fresh = &file.versions[version].content[range.start as usize..range.end as usize];
+                let head = self.head(number, version, Shape::Range, protocol);
+                self.messages.push(Message::Identified(fetch.transfer, head));
+                let fresh = &file.served(version).content[range.start as usize..range.end as usize];
                 let Some(sink) = sink else {
                     return Turn::Over(End::Gathered(vec![Bytes::copy_from_slice(fresh)]), true);
                 };
@@ -249,7 +260,7 @@ impl Surroundings<'_> {
         protocol: Protocol,
     ) -> Option<End> {
         let file = &self.script.files[number];
-        let len = file.versions[version].content.len() as u64;
+        let len = file.served(version).content.len() as u64;
         if file.ranges != Ranges::Honoured || is_changed {
             return Some(End::NotRange(self.head(number, version, Shape::Whole, protocol)));
         }
@@ -268,7 +279,7 @@ impl Surroundings<'_> {
 
     /// The response to a probe: returned whole, or announced before its body arrives.
     fn whole(&mut self, fetch: &Fetch, protocol: Protocol, mut body: Body) -> Turn {
-        let content = &self.script.files[body.file].versions[body.version].content;
+        let content = &self.script.files[body.file].served(body.version).content;
         let mut head = self.head(body.file, body.version, Shape::Whole, protocol);
         if content.len() <= WHOLE_BYTES_MAX && self.dice.u8(0..6) != 0 {
             if body.trouble.is_some() {
@@ -292,7 +303,7 @@ impl Surroundings<'_> {
     /// Bytes have arrived: as many as fit into the piece as the worker saw it are written, though the
     /// dispatcher may have cut it since.
     fn receive(&mut self, fetch: &Fetch, sink: Option<&dyn PartFile>, mut body: Body) -> Turn {
-        let content = &self.script.files[body.file].versions[body.version].content;
+        let content = &self.script.files[body.file].served(body.version).content;
         let piece = &fetch.piece;
         let position = piece.position();
         match body.trouble {
@@ -328,15 +339,20 @@ impl Surroundings<'_> {
 
     /// Schedules the next bytes of a body.
     fn next_bytes(&mut self, fetch: &Fetch, body: Body) -> Turn {
-        let bytes = chunk_bytes(self.script.files[body.file].versions[body.version].content.len());
+        let bytes = chunk_bytes(self.script.files[body.file].served(body.version).content.len());
         let host_bps = self.host(fetch).rate_bps;
         let bps = self.limit_bps.map_or(host_bps, |limit| limit.min(host_bps)).max(1);
         let takes = Time::from_secs_f64(bytes as f64 / bps as f64).mul_f64(0.5 + self.dice.f64());
         Turn::Again(Stage::Moving(body), takes)
     }
 
-    fn asked_for(&self, url: &Url) -> (usize, bool) {
-        (number_of(url.path().as_ref()), url.path().starts_with("/moved/"))
+    fn asked_for(&self, url: &Url) -> (usize, Place) {
+        let place = match url.path() {
+            path if path.starts_with("/moved/") => Place::Moved,
+            path if path.starts_with("/mirror/") => Place::Mirror,
+            _ => Place::First,
+        };
+        (number_of(url.path().as_ref()), place)
     }
 
     fn version(&self, number: usize) -> usize {
@@ -347,7 +363,7 @@ impl Surroundings<'_> {
         let file: &RemoteFile = &self.script.files[number];
         let host = &self.script.hosts[file.host];
         let is_silent = file.may_be_silent() && self.rolls(host.forgets_percent);
-        let version = &file.versions[version];
+        let version = &file.served(version);
         let total_bytes = (!file.is_chunked || shape != Shape::Whole).then_some(version.content.len() as u64);
         Box::new(Head {
             shape,

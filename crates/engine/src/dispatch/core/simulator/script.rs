@@ -65,6 +65,10 @@ pub(super) struct RemoteFile {
     pub(super) host: usize,
     /// Its old URL redirects to this host.
     pub(super) moved_to: Option<usize>,
+    /// Hosts that have it too.
+    pub(super) mirrors: Vec<usize>,
+    /// What the mirrors have instead, under the same names of versions.
+    pub(super) stale: Option<Version>,
     /// The name that the server gives it.
     pub(super) given_name: Option<String>,
     /// The first version, and one for each change.
@@ -157,7 +161,8 @@ impl Script {
     pub(super) fn spec(&self, job: usize) -> JobSpec {
         let number = self.jobs[job];
         let file = &self.files[number];
-        let spec = JobSpec::new(self.url(file.host, "", number));
+        let mut spec = JobSpec::new(self.url(file.host, "", number));
+        spec.mirrors = file.mirrors.iter().map(|host| self.url(*host, "mirror/", number)).collect();
         match &file.checksum {
             Some(checksum) => spec.checksum(checksum.clone()),
             None => spec,
@@ -195,7 +200,10 @@ impl Script {
         // is too large to be compared and samples are not available.
         let is_large = file.versions[0].content.len() as u64 > GATHERED_BYTES_MAX;
         let is_anonymous = file.is_chunked || is_large && file.ranges != Ranges::Honoured;
-        file.is_gone || is_downgraded || is_anonymous || file.versions.len() > 1 || self.jobs_of(number) > 1
+        // A mirror that had another file may have brought it in an earlier life.
+        let has_another = file.stale.is_some() && file.checksum.is_none();
+        let may_change = file.versions.len() > 1 || has_another;
+        file.is_gone || is_downgraded || is_anonymous || may_change || self.jobs_of(number) > 1
     }
 }
 
@@ -227,17 +235,31 @@ impl RemoteFile {
             1 => Ranges::Refused,
             _ => Ranges::Honoured,
         };
+        let is_gone = dice.u8(0..30) == 0;
+        let may_have_mirrors = versions.len() == 1 && dice.u8(0..4) == 0;
+        let mirrors =
+            if may_have_mirrors { (0..dice.usize(1..=2)).map(|_| dice.usize(0..hosts)).collect() } else { vec![] };
+        // If nobody else has it, what they have is the file.
+        let is_stale = may_have_mirrors && !is_gone && dice.u8(0..3) == 0;
+        let stale = is_stale.then(|| Version::new(tag, 0, versions[0].content.len(), dice));
         Self {
             host: dice.usize(0..hosts),
             moved_to: (dice.u8(0..6) == 0).then(|| dice.usize(0..hosts)),
+            mirrors,
+            stale,
             given_name: (dice.u8(0..4) == 0).then(|| format!("n{number}.bin")),
             versions,
             changes,
             ranges,
             is_chunked,
-            is_gone: dice.u8(0..30) == 0,
+            is_gone,
             checksum,
         }
+    }
+
+    /// A version by its number; the one behind the last is what stale mirrors have.
+    pub(super) fn served(&self, version: usize) -> &Version {
+        self.versions.get(version).or(self.stale.as_ref()).expect("a version")
     }
 
     /// Whether its server may leave out what names a version: another version of the same length could not be told from
@@ -252,14 +274,14 @@ impl RemoteFile {
         self.changes.iter().filter(|change| **change <= time).count()
     }
 
-    /// The version with this validator, as far as it has one, and this length.
-    pub(super) fn version_of(&self, evidence: &Evidence, len: usize) -> Option<&Version> {
+    /// The versions with this validator, as far as it has one, and this length.
+    pub(super) fn versions_of(&self, evidence: &Evidence, len: usize) -> Vec<&Version> {
         let is_it = |version: &&Version| {
             let has_tag = evidence.etag.is_none() || version.evidence.etag == evidence.etag;
             let has_date = evidence.last_modified.is_none() || version.evidence.last_modified == evidence.last_modified;
             version.content.len() == len && has_tag && has_date
         };
-        self.versions.iter().find(is_it)
+        self.versions.iter().chain(&self.stale).filter(is_it).collect()
     }
 }
 

@@ -461,7 +461,7 @@ impl<'a> World<'a> {
         let job = &self.core.jobs[&fetch.job];
         let range = match &fetch.kind {
             FetchKind::Probe => {
-                self.check_places(job.lead().host());
+                self.check_places(&fetch.origin);
                 return;
             }
             FetchKind::Document(_) | FetchKind::Sample { .. } | FetchKind::Check { .. } => return,
