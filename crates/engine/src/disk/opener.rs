@@ -211,9 +211,12 @@ impl Opener {
             self.remove(&journal_file)?;
             return self.set_part_aside(path, "it is not the file that its journal names", prepared);
         }
-        if self.uncross(path, stat, &journal)? {
+        if self.uncross(path, stat, &journal, prepared)? {
             drop(opened);
-            return self.look_at_part(job, path, stat, look, prepared);
+            return match self.stat(&part)? {
+                Some(stat) => self.look_at_part(job, path, &stat, look, prepared),
+                None => Ok(()),
+            };
         }
         if look == Look::Resume && journal.done.is_empty() && self.takes_old_back(path)? {
             drop(opened);
@@ -283,17 +286,23 @@ impl Opener {
     }
 
     /// Uncrosses the journals if a run was stopped while it exchanged two versions, after the partial files and
-    /// before the journals.
-    fn uncross(&self, path: &Path, stat: &Stat, journal: &Journal) -> Result<bool> {
+    /// before the journals. Where a power cut lost what was done to the journals, the old version gets its name back.
+    fn uncross(&self, path: &Path, stat: &Stat, journal: &Journal, prepared: &mut Prepared) -> Result<bool> {
         let Some(old_stat) = self.stat(&old_part_path(path))? else { return Ok(false) };
-        let Ok(Found::Fits(old)) = ours::read_journal(&*self.storage, &old_journal_path(path)) else {
-            return Ok(false);
-        };
         let is_of = |journal: &Journal, stat: &Stat| {
             journal.file.zip(stat.file).is_some_and(|(held, found)| held.is_same(&found))
         };
-        if !(is_of(journal, &old_stat) && is_of(&old, stat)) {
+        if !is_of(journal, &old_stat) {
             return Ok(false);
+        }
+        match ours::read_journal(&*self.storage, &old_journal_path(path)) {
+            Ok(Found::Fits(old)) if is_of(&old, stat) => {}
+            Ok(Found::Nothing) => {
+                self.set_part_aside(path, "a power cut lost its journal", prepared)?;
+                self.rename(&old_part_path(path), &part_path(path), false)?;
+                return Ok(true);
+            }
+            _ => return Ok(false),
         }
         let (journal, old) = (journal_path(path), old_journal_path(path));
         self.storage.exchange(&journal, &old).map_err(|source| Error::storage("exchange", &journal, source))?;

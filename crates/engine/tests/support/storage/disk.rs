@@ -121,7 +121,7 @@ impl Disk {
         self.generation
     }
 
-    pub(super) fn stat(&self, path: &Path) -> Option<Stat> {
+    pub(crate) fn stat(&self, path: &Path) -> Option<Stat> {
         if self.directories.contains_key(path) {
             let modified = UNIX_EPOCH + FIRST_CHANGE;
             return Some(Stat {

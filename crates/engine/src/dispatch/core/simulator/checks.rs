@@ -18,6 +18,15 @@ pub(super) fn all(script: &Script, disk: &Disk) {
     }
 }
 
+/// Checks that what other programs put there before this life is still there, under whatever name.
+pub(super) fn strangers(script: &Script, disk: &Disk, life: usize) {
+    for stranger in script.stranger.iter().filter(|stranger| stranger.before_life <= life) {
+        let is_there = disk.names().any(|name| disk.content(name) == Some(&*stranger.content));
+        let shown = stranger.path.display();
+        assert!(is_there || script.may_replace(stranger), "the file of another program at {shown} is gone");
+    }
+}
+
 /// Checks a final name and its journal.
 pub(super) fn path(script: &Script, disk: &Disk, path: &Path) {
     one(script, disk, path);
@@ -43,7 +52,7 @@ fn one(script: &Script, disk: &Disk, name: &Path) {
     if let Some(of) = text.strip_suffix(JOURNAL_SUFFIX) {
         return journal(file, disk, Path::new(of), content);
     }
-    let is_right = is_unfinished(&text) || is_version(file, content);
+    let is_right = is_unfinished(&text) || is_version(file, content) || script.is_of_stranger(content);
     assert!(is_right, "{text} has {} bytes that its server never had", content.len());
 }
 
@@ -55,6 +64,11 @@ fn journal(file: &RemoteFile, disk: &Disk, of: &Path, text: &[u8]) {
     let (Some(content), Some(synced)) = (disk.content(&part), disk.synced(&part)) else { return };
     // A journal with another length is not trusted, nor one that says that its bytes are wrong.
     if journal.identity.total_bytes != Some(content.len() as u64) || journal.verified == Verified::Failed {
+        return;
+    }
+    let found = disk.stat(&part).and_then(|stat| stat.file);
+    if journal.file.zip(found).is_some_and(|(held, found)| !held.is_same(&found)) {
+        // It names another file, so what it claims is compared first.
         return;
     }
     let versions = file.versions_of(&journal.identity.evidence, content.len());

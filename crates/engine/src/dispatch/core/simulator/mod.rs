@@ -107,6 +107,9 @@ fn simulate(seed: u64) -> Figures {
         if is_last {
             epoch = epoch.max(script.calm_from);
         }
+        for stranger in script.stranger.iter().filter(|stranger| stranger.before_life == life) {
+            storage.plant(&stranger.path, &stranger.content);
+        }
         arm(&storage, accident.copied().unwrap_or_default());
         let lived = World::new(&script, storage.clone(), seed, life, epoch).live();
         epoch += lived.lasted;
@@ -115,6 +118,7 @@ fn simulate(seed: u64) -> Figures {
         is_troubled |= lived.cancelled > 0 || !lived.failures.is_empty();
         figures.add(of_life(&lived));
         storage.look(|disk| checks::all(&script, disk));
+        storage.look(|disk| checks::strangers(&script, disk, life));
         // What would be found if the power failed now.
         for outcome in [0, seed.wrapping_add(2)] {
             storage.crashed(outcome).look(|disk| checks::all(&script, disk));
@@ -161,7 +165,7 @@ fn check_last(script: &Script, lived: &Lived, storage: &TestStorage, is_troubled
         let is_there = |name: &String| storage.look(|disk| disk.content(&Path::new(DIR).join(name)).is_some_and(is_it));
         assert!(names.iter().any(is_there), "file {number} is not there at the end");
     }
-    if !is_troubled {
+    if !is_troubled && script.stranger.is_none() {
         storage.look(|disk| {
             let left = checks::leftovers(disk);
             assert!(left.is_empty(), "nothing went wrong, and these are left: {left:?}");

@@ -2,7 +2,7 @@
 //! in it changes while a world runs.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use fastrand::Rng;
@@ -15,6 +15,7 @@ use crate::evidence::Evidence;
 use crate::evidence::samples::GATHERED_BYTES_MAX;
 use crate::job::JobSpec;
 use crate::message::Time;
+use crate::name::{journal_path, old_part_path, part_path};
 use crate::options::{Existing, Options};
 
 /// Where files go.
@@ -40,6 +41,8 @@ pub(super) struct Script {
     pub(super) orders: Vec<(Time, Order)>,
     /// The accidents of each life but the last; at least one.
     pub(super) accidents: Vec<Accident>,
+    /// What another program puts there before a life.
+    pub(super) stranger: Option<Stranger>,
     pub(super) calm_from: Time,
     /// The longest duration of a sync.
     pub(super) disk_takes: Time,
@@ -131,6 +134,29 @@ pub(super) struct Accident {
     pub(super) stop_at: Option<u64>,
 }
 
+/// A file of another program.
+pub(super) struct Stranger {
+    pub(super) before_life: usize,
+    pub(super) path: PathBuf,
+    pub(super) content: Vec<u8>,
+    /// The file of ours whose final name it has.
+    takes_name_of: Option<usize>,
+}
+
+impl Stranger {
+    fn new(file: usize, given_name: Option<&str>, lives: usize, dice: &mut Rng) -> Self {
+        let final_path = Path::new(DIR).join(given_name.map_or_else(|| format!("f{file}.bin"), str::to_owned));
+        let (path, takes_name_of) = match dice.u8(0..5) {
+            0..=1 => (part_path(&final_path), None),
+            2 => (journal_path(&final_path), None),
+            3 => (old_part_path(&final_path), None),
+            _ => (final_path, Some(file)),
+        };
+        let content = format!("the file of another program {}", "x".repeat(dice.usize(0..3000))).into_bytes();
+        Self { before_life: dice.usize(0..lives), path, content, takes_name_of }
+    }
+}
+
 impl Script {
     pub(super) fn new(seed: u64) -> Self {
         let mut dice = Rng::with_seed(seed);
@@ -143,7 +169,11 @@ impl Script {
         }
         let has_feed = dice.u8(0..4) == 0;
         let orders = orders(jobs.len(), has_feed, &mut dice);
-        let accidents = (0..dice.usize(1..=2)).map(|_| Accident::new(&mut dice)).collect();
+        let accidents: Vec<Accident> = (0..dice.usize(1..=2)).map(|_| Accident::new(&mut dice)).collect();
+        let stranger = (dice.u8(0..4) == 0).then(|| {
+            let file = dice.usize(0..files.len());
+            Stranger::new(file, files[file].given_name.as_deref(), accidents.len() + 1, &mut dice)
+        });
         Self {
             options: options(&mut dice),
             hosts,
@@ -152,6 +182,7 @@ impl Script {
             has_feed,
             orders,
             accidents,
+            stranger,
             calm_from: CALM_FROM,
             disk_takes: Time::from_millis([1, 20, 400, 2500][dice.usize(0..4)]),
         }
@@ -191,6 +222,16 @@ impl Script {
         self.jobs.iter().filter(|job| **job == file).count()
     }
 
+    /// Whether another program's file may be lost: the user lets it be replaced.
+    pub(super) fn may_replace(&self, stranger: &Stranger) -> bool {
+        stranger.takes_name_of.is_some() && self.options.existing == Existing::Overwrite
+    }
+
+    /// Whether it is the content of another program's file.
+    pub(super) fn is_of_stranger(&self, content: &[u8]) -> bool {
+        self.stranger.as_ref().is_some_and(|stranger| stranger.content == content)
+    }
+
     /// Whether a life without accidents may end without this file.
     pub(super) fn may_fail(&self, number: usize) -> bool {
         let file = &self.files[number];
@@ -201,9 +242,10 @@ impl Script {
         let is_large = file.versions[0].content.len() as u64 > GATHERED_BYTES_MAX;
         let is_anonymous = file.is_chunked || is_large && file.ranges != Ranges::Honoured;
         // A mirror that had another file may have brought it in an earlier life.
+        let is_displaced = self.stranger.as_ref().is_some_and(|stranger| stranger.takes_name_of == Some(number));
         let has_another = file.stale.is_some() && file.checksum.is_none();
         let may_change = file.versions.len() > 1 || has_another;
-        file.is_gone || is_downgraded || is_anonymous || may_change || self.jobs_of(number) > 1
+        file.is_gone || is_downgraded || is_anonymous || may_change || is_displaced || self.jobs_of(number) > 1
     }
 }
 
