@@ -130,7 +130,13 @@ where
 
 fn open(path: &Path) -> Result<File, Complaint> {
     let shown = || printable(&path.to_string_lossy()).into_owned();
-    let cannot = |error: io::Error| Complaint::usage(format!("--log {}: cannot write: {error}", shown()));
+    let cannot = |error: io::Error| {
+        let text = format!("--log {}: cannot write: {error}", shown());
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Complaint::usage(text),
+            _ => Complaint::machine(text),
+        }
+    };
     let other = || {
         let text = format!("--log {}: exists and is not a Towline log", shown());
         Complaint::usage(text).hint("choose another name")

@@ -1,6 +1,7 @@
 //! The dispatcher's thread: takes messages, lets the core decide, and does what it decided. It never waits
 //! for a disk or a server.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -131,11 +132,10 @@ impl Driver {
         }
     }
 
-    /// Runs until the session has ended.
+    /// Runs until the session has ended. It needs a worker.
     pub(crate) fn run(mut self) {
         let mut messages = Vec::with_capacity(BATCH_MAX);
         let mut effects = Vec::new();
-        self.add_worker();
         while !self.core.is_finished() {
             let tick = match self.core.is_busy() {
                 _ if self.core.is_held_up() => backpressure::TICK,
@@ -227,35 +227,33 @@ impl Driver {
         // Reads all of them, so that each check covers the same time.
         let busiest_idle = shares.fold(f64::INFINITY, f64::min);
         if busiest_idle > BUSY_SHARE && self.workers.len() < self.threads_max {
-            self.add_worker();
+            // More workers only add speed.
+            if self.add_worker().is_err() {
+                self.threads_max = self.workers.len();
+            }
         }
     }
 
-    fn add_worker(&mut self) {
+    /// Starts one more worker.
+    ///
+    /// # Errors
+    /// If the machine refuses it; without a first one nothing can be done.
+    pub(crate) fn add_worker(&mut self) -> io::Result<()> {
         let number = self.workers.len();
-        let Ok(runtime) = run::runtime() else {
-            // Without a first worker nothing can be done; more of them only add speed.
-            assert!(number > 0, "no runtime can be made for the first worker");
-            self.threads_max = number;
-            return;
-        };
+        let runtime = run::runtime()?;
         let (commands, inbox) = mpsc::unbounded_channel();
         let metrics = runtime.metrics();
         let (network, reports) = (Arc::clone(&self.network), self.queues.messages.clone());
         let span = Span::current();
-        let spawned = self.crew.spawn(format!("worker-{number}"), move || {
+        self.crew.spawn(format!("worker-{number}"), move || {
             let _entered = span.entered();
             let guard = StopOnPanic(reports.clone());
             run::run(runtime, network, inbox, reports);
             drop(guard);
-        });
-        if spawned.is_err() {
-            assert!(number > 0, "the first worker thread cannot be started");
-            self.threads_max = number;
-            return;
-        }
+        })?;
         self.workers.push(WorkerHandle { commands, metrics, busy_before: Duration::ZERO });
         self.core.step(self.now(), Message::WorkerAdded(number));
+        Ok(())
     }
 }
 

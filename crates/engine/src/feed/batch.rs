@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::{Advice, Error, ErrorKind};
 use crate::evidence::Evidence;
@@ -193,6 +193,24 @@ impl Batch {
 
     fn until(&self) -> Until {
         self.spool.as_ref().map_or(Until::END_OF_FILE, Spool::until)
+    }
+
+    /// Reads on until there is something to do, the list gives no more, or the patience is over: lines may be blank.
+    fn read_to_something(&mut self, patience: Duration) -> Result<(), Error> {
+        let since = Instant::now();
+        loop {
+            let before = self.reader.lines();
+            self.read_on()?;
+            let left = patience.saturating_sub(since.elapsed());
+            if self.read_all || self.has_something() || left.is_zero() {
+                return Ok(());
+            }
+            match &mut self.spool {
+                _ if self.reader.lines() > before => {}
+                Some(spool) => spool.listen(left),
+                None => return Ok(()),
+            }
+        }
     }
 
     /// Reads a chunk of the list and enters it in the ledger.
@@ -395,12 +413,7 @@ impl Feed for Batch {
             if let Some(spool) = &mut self.spool {
                 spool.listen(Duration::ZERO);
             }
-            self.read_on()?;
-            let idle = !self.read_all && !self.has_something();
-            if idle && let Some(spool) = &mut self.spool {
-                spool.listen(patience);
-                self.read_on()?;
-            }
+            self.read_to_something(patience)?;
         }
         // Half of the places go to files that need fetching, so that a long run of existing files does not
         // starve the connections, nor the other way round.

@@ -510,3 +510,12 @@ fn a_new_file_whose_name_is_taken_waits_for_the_end_of_its_listing_and_nothing_e
     place.sql(r#"UPDATE entry SET validator = '{"is_adopted":true}' WHERE path = 'a'"#);
     assert!(matches!(batch.owner(rest[0].0, Path::new("a")).unwrap(), Owner::Another(_)));
 }
+
+#[test]
+fn lines_that_are_no_entries_keep_nobody_waiting() {
+    for line in ["\n", "# nothing\n", "\0\r"] {
+        let place = Place::new(&(line.repeat(60_000) + "\nhttp://h/last\n"));
+        let fed = place.open().next(10, LONG).unwrap();
+        assert_eq!(jobs(&fed.entries).len(), 1);
+    }
+}

@@ -149,6 +149,11 @@ pub(crate) struct ListReader {
 }
 
 impl ListReader {
+    /// How many lines were read.
+    pub(crate) fn lines(&self) -> u64 {
+        self.number
+    }
+
     /// Reads `file` from its beginning.
     pub(crate) fn new(file: Arc<File>) -> Self {
         Self {

@@ -117,8 +117,9 @@ impl Supervised for Run {
             core.reserve_name(&input);
         }
         let network = Arc::clone(&self.network);
-        let driver =
+        let mut driver =
             Driver::new(core, queues, parts, network, crew.clone(), self.options.threads, Arc::clone(&self.ended));
+        self.span.in_scope(|| driver.add_worker())?;
         self.spawn(crew, "dispatch", move || driver.run())
     }
 

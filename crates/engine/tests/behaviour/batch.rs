@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use towline_engine::event::How;
 use towline_engine::feed::{Batch, Feed, ListSource, ledger_status};
+use towline_engine::options::Existing;
 use towline_engine::{ErrorKind, Session};
 use towline_origin::{ETag, Fault, Origin, OriginBuilder, Resource, Scope, Switch};
 use towline_testkit::content;
@@ -189,7 +190,7 @@ fn a_number_that_we_choose_replaces_nobodys_file() {
         fs::create_dir_all(place.dir()).unwrap();
         fs::write(place.file("a.1.bin"), "a diary").unwrap();
         let mut options = place.options();
-        options.existing = towline_engine::options::Existing::Overwrite;
+        options.existing = Existing::Overwrite;
         let list = origin.url("/0/a.bin") + "\n" + &origin.url("/1/a.bin") + "\n";
         fetch_list(options, read_once(&list), false).assert_done(2);
         assert_eq!(fs::read(place.file("a.1.bin")).unwrap(), b"a diary");
@@ -202,7 +203,7 @@ fn a_number_that_we_choose_replaces_nobodys_file() {
 #[test]
 fn a_file_that_an_interrupted_run_left_keeps_no_other_entry_away() {
     with_watchdog(LONG, || {
-        for was_interrupted in [true, false] {
+        for (was_interrupted, existing) in [(true, Existing::Fail), (true, Existing::Skip), (false, Existing::Fail)] {
             let named = |number: u64| {
                 let resource = Resource::new(format!("/get/{number}"), SEED + number, BYTES + number);
                 resource.content_disposition("attachment; filename=report.bin")
@@ -218,11 +219,26 @@ fn a_file_that_an_interrupted_run_left_keeps_no_other_entry_away() {
             drop(before);
             // It may be the user's as well, so it stays.
             fs::write(place.file("report.bin"), "left").unwrap();
+            let mut options = place.options();
+            options.existing = existing;
             for _ in 0..2 {
-                let run = fetch_list(place.options(), read_once(&list), false);
+                let run = fetch_list(options.clone(), read_once(&list), false);
                 assert_eq!(fs::read(place.file("report.bin")).unwrap(), b"left");
                 match was_interrupted {
-                    true => run.assert_done(3),
+                    true => {
+                        run.assert_done(3);
+                        assert_eq!(
+                            place.leftovers(&[
+                                "report.bin",
+                                "report.1.bin",
+                                "report.2.bin",
+                                "report.3.bin",
+                                ".towline"
+                            ]),
+                            [""; 0]
+                        );
+                        assert!(place.file("report.3.bin").exists());
+                    }
                     false => assert_eq!(run.failure_kinds()[..1], [ErrorKind::NameTaken]),
                 }
             }

@@ -417,6 +417,31 @@ fn a_stored_file_with_an_encoding_is_gone_on_with_at_another_place() {
     });
 }
 
+/// A redirector leads to another place each time, and only whole responses name the version.
+#[test]
+fn what_ranges_of_another_place_do_not_name_is_compared() {
+    with_watchdog(LONG, || {
+        let file = |path| {
+            let silent = Fault::Validators(Validators::Neither).when(Scope::every().only_ranges());
+            Resource::new(path, 868, SIZE).fault(silent)
+        };
+        let origin = Origin::builder().resource(file("/1/a.bin").fault(Fault::CutAt(SIZE / 2)));
+        let origin = origin.resource(file("/2/a.bin")).resource(Resource::new("/a.bin", 0, 0)).start().unwrap();
+        let place = Place::new();
+        let mut options = place.options();
+        options.http.retries = 0;
+        for (at, failures) in [(1, 1), (2, 0)] {
+            let location = origin.url(&format!("/{at}/a.bin"));
+            origin.set_resource(Resource::new("/a.bin", 0, 0).fault(Fault::Redirect { status: 302, location }));
+            let run = fetch(options.clone(), [spec(&origin, "/a.bin")]);
+            assert_eq!(run.failures().len(), failures, "{:?}", run.failures());
+            assert_eq!(run.restarts(), 0);
+            options.http.retries = 5;
+        }
+        place.assert_content("a.bin", 868, SIZE);
+    });
+}
+
 /// Cuts a partial file and extends it again, as a careless program does: what was behind reads as zeros.
 fn cut_and_extend(place: &Place, to_bytes: u64) {
     let part = fs::OpenOptions::new().write(true).open(place.file("a.bin.towline")).unwrap();

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use towline_engine::{Event, Options, Session};
+use towline_engine::{ErrorKind, Event, Options, Session};
 use towline_origin::{ETag, Fault, Length, Origin, Ranges, Resource, Scope};
 
 use crate::common::{LONG, Live, MIB, Place, fetch, spec, with_watchdog};
@@ -91,6 +91,38 @@ fn without_a_version_the_bytes_decide_where_the_server_has_ranges() {
 }
 
 #[test]
+fn a_short_answer_without_a_version_does_not_take_the_place_of_what_has_come() {
+    with_watchdog(LONG, || {
+        for size in [0, 4, 100_000] {
+            let of = |seed, size| Resource::new("/a.bin", seed, size).length(Length::Chunked).etag(ETag::None);
+            let of = |seed, size| of(seed, size).last_modified(None);
+            let origin = start(of(70, SIZE).fault(Fault::StallAt(HALF, None).when(first())));
+            let place = Place::new();
+            let mut live = Live::start(Session::builder(options(&place)));
+            live.handle.add(spec(&origin, "/a.bin")).unwrap();
+            live.handle.close();
+            let has_half = |event: &Event| matches!(event, Event::Progress(progress) if progress.done_bytes >= HALF);
+            live.wait_for("half of it", has_half);
+            live.handle.stop();
+            live.end();
+            let before = std::fs::read(place.file("a.bin.towline")).unwrap();
+
+            origin.set_resource(of(71, size).ranges(Ranges::Ignored));
+            let refused = fetch(options(&place), [spec(&origin, "/a.bin")]);
+            assert_eq!(refused.failure_kinds(), [ErrorKind::Changed], "{size}");
+            assert!(!place.file("a.bin").exists());
+            assert!(std::fs::read(place.file("a.bin.towline")).unwrap() == before, "{size}");
+
+            origin.set_resource(of(70, SIZE));
+            let last = fetch(options(&place), [spec(&origin, "/a.bin")]);
+            last.assert_done(1);
+            place.assert_content("a.bin", 70, SIZE);
+            assert!(last.finished()[0].fetched_bytes < SIZE);
+        }
+    });
+}
+
+#[test]
 fn without_ranges_what_has_come_stays_as_long_as_its_version_is_known() {
     with_watchdog(LONG, || {
         let cut = |at| silent(69).ranges(Ranges::Refused).fault(Fault::CutAt(at));
@@ -150,7 +182,7 @@ fn a_length_that_is_learnt_is_held_against_what_is_allowed() {
         let mut options = options(&place);
         options.max_size_bytes = Some(SIZE - 1);
         let run = fetch(options, [spec(&origin, "/a.bin")]);
-        assert_eq!(run.failure_kinds(), [towline_engine::ErrorKind::TooLarge]);
+        assert_eq!(run.failure_kinds(), [ErrorKind::TooLarge]);
         let sent = origin.stats().body_bytes;
         assert!(sent < HALF + MIB, "{sent} bytes were sent");
     });

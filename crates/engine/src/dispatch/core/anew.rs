@@ -5,7 +5,7 @@
 use super::Core;
 use super::doubt::{KEPT, UNKNOWN_MAX};
 use crate::backoff;
-use crate::dispatch::job::{By, Closing, Failures, Phase, Segmented};
+use crate::dispatch::job::{By, Closing, Failures, Job, Phase, Segmented};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::evidence::Evidence;
@@ -131,11 +131,48 @@ impl Core {
             self.close(now, id, Closing::Fail(error.with_attempts(unknown)));
             return true;
         }
+        self.ask_anew(now, id, transfer, error);
+        true
+    }
+
+    /// Whether a response that names no version is shorter than data that had none and no length either: a busy server
+    /// sends that of any file.
+    pub(super) fn is_too_short(
+        &mut self,
+        now: Time,
+        id: JobId,
+        transfer: TransferId,
+        head: &Head,
+        len_bytes: u64,
+    ) -> bool {
+        let Some(job) = self.jobs.get_mut(&id) else { return true };
+        if head.evidence.tells_version() || len_bytes >= job.content.reached_bytes {
+            return false;
+        }
+        job.tries.doubts.unknown += 1;
+        let unknown = job.tries.doubts.unknown;
+        let error = too_short(job, len_bytes);
+        match unknown >= UNKNOWN_MAX {
+            true => self.close(now, id, Closing::Fail(error.with_attempts(unknown))),
+            false => self.ask_anew(now, id, transfer, error),
+        }
+        true
+    }
+
+    /// The response to the first request is of no use: the URL that was given is asked again.
+    fn ask_anew(&mut self, now: Time, id: JobId, transfer: TransferId, error: Error) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
         job.phase = Phase::Ready;
         job.answer.probe = None;
         job.lead_mut().go_back();
         self.drop_transfers(&[transfer]);
         self.retry_or_fail(now, id, 0, error, false);
-        true
     }
+}
+
+/// The error for a file without a version that is shorter than what had come of it.
+pub(super) fn too_short(job: &Job, len_bytes: u64) -> Error {
+    let (reached, sent) = (job.content.reached_bytes, len_bytes);
+    let text = format!("the server sends {sent} bytes, and {reached} had come of a file that names no version");
+    Error::new(ErrorKind::Changed, text).with_url(secret::shown_url(job.lead().url())).with_advice(KEPT)
 }

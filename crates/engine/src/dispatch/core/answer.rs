@@ -40,6 +40,10 @@ impl Core {
         if self.is_not_replaced(now, id, transfer, &head) || self.is_part_again(now, id, &head) {
             return;
         }
+        let len_bytes = whole.as_deref().map(samples::len_of).or(head.total_bytes);
+        if len_bytes.is_some_and(|len_bytes| self.is_too_short(now, id, transfer, &head, len_bytes)) {
+            return;
+        }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let mut promised = None;
         let expected_bytes = match std::mem::take(&mut job.ranges.begins_at_zero) {

@@ -164,6 +164,8 @@ impl Core {
                 // The digest is of what was there before: elsewhere, other bytes are another version.
                 false if is_by_digest && is_elsewhere => Link::moved_by_samples(),
                 false if is_by_digest => Link::doubted_by_samples(),
+                // A redirector leads to another place each time, whose ranges name nothing.
+                false if is_elsewhere && !head.evidence.tells_version() => Link::moved_by_samples(),
                 false => Link::moved(),
             };
             return;

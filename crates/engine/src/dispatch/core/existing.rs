@@ -69,8 +69,10 @@ impl Core {
                 "a file that has this name does not have the digest that was asked for",
             );
         }
+        // Another entry's file is not what the user wants to keep or to skip.
+        let gets_number = job.has_name_of_list() && matches!(policy, Policy::Fail | Policy::Skip);
         match &job.existing.verdict {
-            ExistingVerdict::OthersFile(_) if job.has_name_of_list() && policy == Policy::Fail => {
+            ExistingVerdict::OthersFile(_) if gets_number => {
                 return Decision::Rename;
             }
             ExistingVerdict::Other(why) | ExistingVerdict::OthersFile(why) => {
@@ -83,7 +85,7 @@ impl Core {
                 let is_wanted = is_comparable && policy != Policy::Overwrite;
                 return match () {
                     () if is_wanted => Decision::Compare,
-                    () if job.has_name_of_list() && policy == Policy::Fail => Decision::Rename,
+                    () if gets_number => Decision::Rename,
                     () => self.decide_other(job, existing, why),
                 };
             }
@@ -163,12 +165,12 @@ impl Core {
         match job.policy(self.settings.existing) {
             Policy::Overwrite if existing.stat.kind == StatKind::File => Decision::Replace,
             Policy::AutoRename => Decision::Rename,
-            Policy::Skip => Decision::There(How::Skipped, published),
-            Policy::Fail
+            Policy::Fail | Policy::Skip
                 if job.existing.may_be_of_list && job.has_name_of_list() && existing.stat.kind == StatKind::File =>
             {
                 Decision::Rename
             }
+            Policy::Skip => Decision::There(How::Skipped, published),
             _ => {
                 let error = Error::new(ErrorKind::NameTaken, why).with_path(job.naming.path.clone());
                 Decision::Refuse(match existing.stat.kind {

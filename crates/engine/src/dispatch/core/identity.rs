@@ -140,12 +140,12 @@ impl Core {
         let is_surely_same = !is_by_samples && job.content.held.compare(&theirs).joins();
         let is_likely = !is_sampled && !is_surely_same;
         let left = doubt.samples.get_or_insert_default();
-        left.retain(|sample| *sample != range);
+        left.retain(|sample| sample.start != range.start);
         if is_likely {
             // The tag of another URL agrees: one sample is not enough.
             doubt.is_by_samples = true;
             left.extend(samples::spread(&job.content.done, IDENTITY_SAMPLES, &mut self.random));
-            left.retain(|sample| *sample != range);
+            left.retain(|sample| sample.start != range.start);
         }
         if left.is_empty() || is_surely_same {
             let (number, bytes) = (doubt.compared_samples, size::bytes(doubt.compared.covered()));

@@ -6,14 +6,15 @@
 //! fetch: `optional.rs` decides that before anything else.
 
 use super::Core;
+use super::anew::too_short;
 use super::doubt::KEPT;
 use super::protocol::without_protocol;
-use crate::dispatch::job::{Phase, Segmented, Transfer};
+use crate::dispatch::job::{Closing, Phase, Segmented, Transfer};
 use crate::error::{Advice, Error, ErrorKind};
 use crate::http::origin::Origin;
 use crate::job::JobId;
 use crate::message::{CommitRequest, Effect, End, Ended, SlotId, Time, WorkRequest};
-use crate::ranges::ByteRange;
+use crate::ranges::{ByteRange, RangeSet};
 use crate::secret;
 use crate::source::rejection::Rejection;
 
@@ -178,6 +179,12 @@ impl Core {
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if transfer.is_probe && job.content.total_bytes.is_none() && transfer.writes && !job.content.came_in_part {
+            if transfer.piece.position() < job.content.reached_bytes && !job.content.held.tells_version() {
+                // What was begun gets its name back.
+                job.content.done = RangeSet::new();
+                let error = too_short(job, transfer.piece.position());
+                return self.close(now, id, Closing::Fail(error));
+            }
             // No length was announced: the proper end of the body gives it.
             job.content.total_bytes = Some(transfer.piece.position());
             job.content.held.total_bytes = job.content.total_bytes;
@@ -215,7 +222,7 @@ impl Core {
         }
         match job.transfers.is_empty() {
             true => self.complete(now, id),
-            false => self.close(now, id, crate::dispatch::job::Closing::Complete),
+            false => self.close(now, id, Closing::Complete),
         }
     }
 

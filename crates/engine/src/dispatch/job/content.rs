@@ -13,6 +13,8 @@ pub(crate) struct Content {
     pub(crate) total_bytes: Option<u64>,
     /// The length of what was started, where a body without a length, or from another source, replaces it.
     pub(crate) told_bytes: Option<u64>,
+    /// How far data reached that had neither a version nor a length: nothing shorter takes its place.
+    pub(crate) reached_bytes: u64,
     /// The ranges on the disk that belong to no running transfer.
     pub(crate) done: RangeSet,
     /// The most data that it ever had; only bytes above it reset the retries.
@@ -59,6 +61,7 @@ impl Content {
     pub(super) fn forget(&mut self) {
         *self = Self {
             fetched_bytes: self.fetched_bytes,
+            reached_bytes: self.reached_bytes,
             came_in_part: self.came_in_part,
             part_answers: self.part_answers,
             ..Self::default()

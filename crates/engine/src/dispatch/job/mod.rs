@@ -338,6 +338,13 @@ impl Job {
 
     /// Forgets the data, but not its version.
     pub(crate) fn forget_content(&mut self) {
+        if self.content.total_bytes.is_none() && self.content.held.is_silent() && self.ranges.are_offered {
+            let reached_bytes = self.content.done.iter().next_back().map_or(0, |range| range.end);
+            self.content.reached_bytes = self.content.reached_bytes.max(reached_bytes);
+            if reached_bytes > 0 {
+                self.keep_version_of(self.content.held.clone());
+            }
+        }
         self.content.fetched_bytes += self.content.done.covered().saturating_sub(self.content.resumed_bytes);
         self.content.done = RangeSet::new();
         self.content.joined_by = None;

@@ -175,6 +175,10 @@ pub(crate) fn broken(source: &hyper::Error) -> Error {
     let mut cause = std::error::Error::source(source);
     while let Some(inner) = cause {
         if let Some(io) = inner.downcast_ref::<io::Error>() {
+            let of_tls = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+            if let Some(alert @ rustls::Error::AlertReceived(_)) = of_tls {
+                return super::tls::alert_error(alert);
+            }
             // From the chunk decoder; a broken connection has other kinds.
             if matches!(io.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) {
                 return Error::new(ErrorKind::Protocol, format!("the body of the server's answer is not HTTP ({io})"));

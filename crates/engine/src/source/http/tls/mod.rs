@@ -18,7 +18,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use self::verify::{AcceptAll, Trusted};
-pub(crate) use self::words::handshake_error;
+pub(crate) use self::words::{alert_error, handshake_error};
 use crate::error::{Advice, Error, ErrorKind, Result, plain_io};
 use crate::message::Alpn;
 use crate::options::HttpOptions;

@@ -39,6 +39,18 @@ pub(crate) fn handshake_error(source: io::Error) -> Error {
     error.with_advice(advice)
 }
 
+/// The error for an alert that comes after the handshake: with TLS 1.3, so does the refusal of a client without a
+/// certificate.
+pub(crate) fn alert_error(why: &TlsError) -> Error {
+    use AlertDescription as Alert;
+    match why {
+        TlsError::AlertReceived(Alert::CertificateRequired | Alert::BadCertificate | Alert::UnknownCA) => {
+            handshake_error(io::Error::new(io::ErrorKind::InvalidData, why.clone()))
+        }
+        other => Error::new(ErrorKind::Broken, format!("the server ended the TLS connection ({other})")),
+    }
+}
+
 fn certificate_words(why: &CertificateError) -> (String, Advice) {
     use CertificateError as Why;
     let is = |words: &str, advice| (words.to_owned(), advice);
