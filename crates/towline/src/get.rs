@@ -38,7 +38,14 @@ pub(crate) fn run(args: GetArgs) -> Result<u8, Complaint> {
         say("towline: --insecure: certificates are not verified");
     }
     if settings.is_dry_run {
-        return dry_run::run(settings, signals);
+        let code = dry_run::run(settings, signals)?;
+        return match logging.end() {
+            Ok(()) => Ok(code),
+            Err(complaint) => {
+                complaint.say();
+                Ok(code.max(complaint.code()))
+            }
+        };
     }
     let view = view(&settings);
     let expected_files = settings.jobs.len() as u64;

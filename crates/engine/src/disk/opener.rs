@@ -233,7 +233,6 @@ impl Opener {
             self.remove(&journal_file)?;
             return self.set_part_aside(path, "it has another length than its journal says", prepared);
         }
-        opened.keep_private().map_err(|source| Error::storage("set the permissions of", &part, source))?;
         let is_moved = journal.file.zip(stat.file).is_some_and(|(held, found)| !held.is_same(&found));
         if look == Look::Anew && (is_moved || is_linked) {
             drop(opened);
@@ -242,6 +241,7 @@ impl Opener {
                 if is_linked { "it has another name as well" } else { "it is not the file that its journal names" };
             return self.set_part_aside(path, why, prepared);
         }
+        opened.keep_private().map_err(|source| Error::storage("set the permissions of", &part, source))?;
         prepared.has_part = true;
         let old = self.old_version(path)?;
         prepared.has_old = journal.replaces_old || old.is_some();
@@ -465,10 +465,10 @@ impl Opener {
         // No journal may claim what is truncated, not even after a power cut.
         let (had_journal, foreign) = ours::clear_journal_name(&*self.storage, path)?;
         set_aside = foreign.or(set_aside);
-        if !had_journal && !was_open && self.stat(&part)?.is_some_and(|stat| stat.kind == StatKind::File) {
-            // It appeared after we looked and is not ours: our partial files have journals.
+        let found = self.stat(&part)?.filter(|stat| stat.kind == StatKind::File);
+        if let Some(why) = found.and_then(|stat| ours::why_not_emptied(&stat, had_journal || was_open)) {
             let kept = ours::set_aside(&*self.storage, &part, aside_path)?;
-            set_aside = Some(format!("{} has no journal; it is kept as {}", part.display(), kept.display()));
+            set_aside = Some(format!("{} {why}; it is kept as {}", part.display(), kept.display()));
         }
         self.storage
             .write_atomic(&journal_path(path), &journal.encode(), had_journal)

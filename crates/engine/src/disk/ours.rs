@@ -90,6 +90,16 @@ pub(super) fn keep_old(storage: &dyn Storage, path: &Path) -> Result<Option<Stri
     Ok(told)
 }
 
+/// Why a file under the partial name is set aside instead of emptied: it appeared after we looked and is not ours, as
+/// our partial files have journals, or somebody has given it another name meanwhile.
+pub(super) fn why_not_emptied(stat: &Stat, is_ours: bool) -> Option<&'static str> {
+    match () {
+        () if !is_ours => Some("has no journal"),
+        () if stat.links > 1 => Some("has another name as well (a hard link)"),
+        () => None,
+    }
+}
+
 fn stat(storage: &dyn Storage, file: &Path) -> Result<Option<Stat>> {
     storage.stat(file).map_err(|source| Error::storage("look at it", file, source))
 }

@@ -157,7 +157,6 @@ impl Evidence {
         self.has_other_length(claimed) && self.compare(claimed) == Verdict::Unknown
     }
 
-    /// Whether both name the same version: by a strong tag, or by a date if neither has a tag.
     /// Whether a response from the same place names the same version, and does not prove it. What it leaves out of the
     /// length is assumed.
     pub(crate) fn is_named_weakly_by(&self, claimed: &Self) -> bool {
@@ -166,6 +165,7 @@ impl Evidence {
         is_weak && !self.is_elsewhere(claimed) && self.compare(&told).is_same()
     }
 
+    /// Whether both name the same version: by a strong tag, or by a date if neither has a tag.
     fn has_same_validator(&self, claimed: &Self) -> bool {
         let has_tag = self.etag.is_some() || claimed.etag.is_some();
         if has_tag { self.has_same_strong_tag(claimed) } else { self.has_equal_date(claimed) }

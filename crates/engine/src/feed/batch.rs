@@ -92,6 +92,8 @@ pub struct Batch {
     repeated_entries: u64,
     /// Its lines are those of a listing.
     is_listing: bool,
+    /// An entry was not completed, or another file has its name.
+    has_unfinished: bool,
     /// Some of the listing could not be listed, so nobody knows what is gone.
     has_gaps: bool,
     /// The same links and filters in another run.
@@ -171,6 +173,7 @@ impl Batch {
             read_entries: 0,
             repeated_entries: 0,
             is_listing,
+            has_unfinished: false,
             has_gaps: false,
             listing,
             warnings: Vec::new(),
@@ -298,10 +301,9 @@ impl Batch {
 
     /// All is read: says what the listing no longer has, and lets the entries go that waited for that.
     fn listing_ended(&mut self) -> Result<(), Error> {
-        if let Some(listing) = self.listing.filter(|_| !self.has_gaps && self.ledger.is_whole()) {
-            let names = std::mem::take(&mut self.held_names);
-            let gone =
-                self.ledger.transaction("read from the ledger what is gone", |ledger| ledger.gone(listing, &names))?;
+        let names = std::mem::take(&mut self.held_names);
+        if self.listing.is_some() && !self.has_gaps && self.ledger.is_whole() {
+            let gone = self.ledger.transaction("read from the ledger what is gone", |ledger| ledger.gone(&names))?;
             self.warnings.extend(gone.in_words());
         }
         while !self.held.is_empty() {
@@ -430,6 +432,13 @@ impl Feed for Batch {
     }
 
     fn settle(&mut self, settled: Vec<Settled>) -> Result<(), Error> {
+        let is_unfinished = |one: &Settled| {
+            matches!(
+                one.state,
+                SettledState::Failed { .. } | SettledState::Released | SettledState::Cancelled | SettledState::Skipped
+            )
+        };
+        self.has_unfinished |= settled.iter().any(is_unfinished);
         let place_of = |one: Settled| {
             let place = match one.state {
                 SettledState::Named(_) => self.in_hand.get(&one.entry).cloned(),
@@ -451,6 +460,11 @@ impl Feed for Batch {
     }
 
     fn close(&mut self) -> Result<(), Error> {
+        // What is not done yet may still have to replace what is gone.
+        let is_done = self.read_all && !self.has_something() && self.in_hand.is_empty() && !self.has_unfinished;
+        if let Some(listing) = self.listing.filter(|_| is_done && !self.has_gaps && self.ledger.is_whole()) {
+            self.ledger.transaction("note the listing in the ledger", |ledger| ledger.note_listing(listing))?;
+        }
         self.ledger.close()
     }
 }

@@ -115,11 +115,16 @@ impl Ledger {
         Ok(())
     }
 
-    /// What the last run that has read all of this listing had fetched, and this one has not listed. This one is the
-    /// last from now on. What has one of the `taken` names is about to be replaced.
-    pub(crate) fn gone(&mut self, listing: Key, taken: &HashSet<PathBuf>) -> rusqlite::Result<Gone> {
-        let mut gone = Gone::default();
+    /// From the next run on, this run is the last that has read all of this listing.
+    pub(crate) fn note_listing(&self, listing: Key) -> rusqlite::Result<()> {
         self.conn.execute(LIST, params![listing, self.run])?;
+        Ok(())
+    }
+
+    /// What the last run that has read all of this listing had fetched, and this one has not listed. What has one of
+    /// the `taken` names is left out: another entry's file may replace it.
+    pub(crate) fn gone(&self, taken: &HashSet<PathBuf>) -> rusqlite::Result<Gone> {
+        let mut gone = Gone::default();
         let Some(before) = self.listed_before else { return Ok(gone) };
         let mut statement = self.conn.prepare_cached(GONE)?;
         let mut rows = statement.query(params![before])?;

@@ -223,7 +223,9 @@ impl Ledger {
     }
 
     fn begin_run(&mut self) -> rusqlite::Result<()> {
-        let interrupted = "SELECT EXISTS (SELECT 1 FROM run WHERE ended IS NULL AND id <> ?1)";
+        // A run in order that has read all of its list has given each file of an interrupted one a row.
+        let interrupted = "SELECT EXISTS (SELECT 1 FROM run WHERE ended IS NULL AND id <> ?1 AND id >
+            (SELECT coalesce(max(id), 0) FROM run WHERE ended IS NOT NULL AND read_all))";
         self.was_interrupted |= self.conn.query_row(interrupted, params![self.run], |row| row.get::<_, bool>(0))?;
         self.conn.execute("INSERT INTO run (started) VALUES (?1)", params![unix_ms(SystemTime::now())])?;
         self.run = self.conn.last_insert_rowid();

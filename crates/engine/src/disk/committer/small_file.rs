@@ -99,10 +99,10 @@ impl Committer {
         if let Some(text) = set_aside {
             self.report(Message::Warned(text));
         }
-        if !is_ours && self.storage.stat(&part_name).map_err(cannot)?.is_some_and(|stat| stat.kind == StatKind::File) {
-            // It appeared after we looked and is not ours: our partial files have journals.
+        let found = self.storage.stat(&part_name).map_err(cannot)?.filter(|stat| stat.kind == StatKind::File);
+        if let Some(why) = found.and_then(|stat| ours::why_not_emptied(&stat, is_ours)) {
             let kept = ours::set_aside(&*self.storage, &part_name, aside_path)?;
-            let text = format!("{} has no journal; it is kept as {}", part_name.display(), kept.display());
+            let text = format!("{} {why}; it is kept as {}", part_name.display(), kept.display());
             self.report(Message::Warned(text));
         }
         let journal = Journal::of_nothing();

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 use super::Core;
+use super::anew::too_short;
 use super::doubt::{KEPT, UNKNOWN_MAX, page_error};
 use super::existing::Decision;
 use crate::dispatch::identity::Link;
@@ -320,6 +321,13 @@ impl Core {
             },
             None => answered,
         };
+        let len_bytes = answered.whole.as_deref().map(samples::len_of).or(answered.head.total_bytes);
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let is_short = len_bytes.filter(|len_bytes| *len_bytes < job.content.reached_bytes);
+        if let Some(len_bytes) = is_short.filter(|_| !answered.head.evidence.tells_version()) {
+            let error = too_short(job, len_bytes);
+            return self.close(now, id, Closing::Fail(error));
+        }
         self.effects.push(Effect::Report(event));
         match answered.whole {
             Some(content) => self.store(id, content),
@@ -337,6 +345,10 @@ impl Core {
         journal: Journal,
     ) -> Option<Box<Answered>> {
         let job = self.jobs.get_mut(&id)?;
+        if journal.identity.total_bytes.is_none() && journal.identity.evidence.is_silent() {
+            let reached_bytes = journal.done.iter().next_back().map_or(0, |range| range.end);
+            job.content.reached_bytes = job.content.reached_bytes.max(reached_bytes);
+        }
         let is_ours = job.is_of(&journal.identity.url, journal.identity.given);
         let verdict = journal.identity.evidence.compare(&job.content.held);
         let journal_total = journal.identity.total_bytes;

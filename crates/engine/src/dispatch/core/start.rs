@@ -280,7 +280,7 @@ impl Core {
             job.naming.part_of = job.naming.path.clone();
         }
         job.existing.file = prepared.existing;
-        job.existing.is_checked = false;
+        (job.existing.is_checked, job.existing.may_be_of_list) = (false, false);
         job.part.is_there = prepared.has_part;
         job.old.is_there = prepared.has_old;
         job.old.evidence = prepared.old.take();
