@@ -60,6 +60,8 @@ pub(crate) struct Publish {
     pub(crate) part_of: PathBuf,
     pub(crate) path: PathBuf,
     pub(crate) replace: bool,
+    /// What may be replaced: only a file with this length and modification time, in nanoseconds since 1970.
+    pub(crate) only_over: Option<(u64, i64)>,
     pub(crate) note: Option<Note>,
     pub(crate) len_bytes: u64,
     /// The partial file of another version is kept beside it; publishing removes that.
@@ -81,6 +83,8 @@ pub(crate) struct Store {
     pub(crate) path: PathBuf,
     pub(crate) content: Vec<Bytes>,
     pub(crate) replace: bool,
+    /// What may be replaced: only a file with this length and modification time, in nanoseconds since 1970.
+    pub(crate) only_over: Option<(u64, i64)>,
     pub(crate) note: Option<Note>,
     pub(crate) promise: Option<Promise>,
 }

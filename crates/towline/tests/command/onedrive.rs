@@ -248,6 +248,20 @@ fn a_file_of_the_user_is_not_taken_for_the_one_that_got_a_number() {
 }
 
 #[test]
+fn a_file_that_its_user_changes_while_the_new_version_comes_stays() {
+    let place = Place::new();
+    let graph = Graph::builder().file("a.bin", 51, 5000).start().unwrap();
+    towline(&place, &graph, &["-d", "out", graph.link()]).run().code(0);
+    graph.change(|tree| tree.file("a.bin", 52, 8 * MIB).rate(4_000_000));
+    let before = graph.stats().sent_bytes;
+    let running = towline(&place, &graph, &["-d", "out", graph.link()]).start();
+    wait_until("some of the new version", || graph.stats().sent_bytes > before + MIB);
+    fs::write(place.out("a.bin"), "mine").unwrap();
+    running.finish().code(1).says(&["somebody has changed the file meanwhile"]);
+    assert_eq!(fs::read(place.out("a.bin")).unwrap(), b"mine");
+}
+
+#[test]
 fn a_refresh_that_failed_or_was_cut_short_does_not_lock_the_file() {
     let place = Place::new();
     let graph = tree().start().unwrap();

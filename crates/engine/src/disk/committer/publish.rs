@@ -11,6 +11,7 @@ use crate::disk::ours::{self};
 use crate::disk::written;
 use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::failpoint;
+use crate::feed::values::is_same_time;
 use crate::message::{Message, Publish, Published};
 use crate::name::{aside_path, part_path};
 use crate::storage::{PartFile, Stat, StatKind};
@@ -174,6 +175,9 @@ impl Committer {
             };
         }
         let Publish { part_of, path, replace, len_bytes, .. } = &pending.publish;
+        if linked.is_none() && !self.may_replace(&pending.publish)? {
+            return Err(Error::new(ErrorKind::NameTaken, "somebody has changed the file meanwhile").with_path(path));
+        }
         let renamed = match linked {
             Some(linked) => linked,
             None => {
@@ -205,6 +209,16 @@ impl Committer {
             self.remove_old(part_of);
         }
         Ok(Published { len_bytes: *len_bytes, modified })
+    }
+
+    /// Whether the file that has the name is the one that may be replaced, if only one may.
+    fn may_replace(&self, publish: &Publish) -> Result<bool> {
+        let Some((len_bytes, modified_ns)) = publish.only_over else { return Ok(true) };
+        let found =
+            self.storage.stat(&publish.path).map_err(|source| Error::storage("look at", &publish.path, source))?;
+        Ok(found.is_none_or(|found| {
+            found.kind == StatKind::File && found.len_bytes == len_bytes && is_same_time(modified_ns, &found)
+        }))
     }
 
     /// Checks that the final name refers to the file that was just checked. Another program may have put its

@@ -51,6 +51,7 @@ impl Committer {
             part_of: store.path.clone(),
             path: store.path,
             replace: store.replace,
+            only_over: store.only_over,
             note: store.note,
             len_bytes,
             replaces_old: has_kept || store.has_old,

@@ -285,7 +285,13 @@ impl Core {
             Decision::There(how, published) => self.close(now, id, Closing::There(how, published)),
             Decision::Refuse(error) => self.close(now, id, Closing::Fail(error)),
             Decision::Rename => {
+                let taken = job.existing.may_be_of_list.then(|| job.naming.path.clone());
                 self.names.number(job);
+                if let Some(taken) = taken {
+                    let text =
+                        "a file has this name, and nobody knows whose since an interrupted run; another gets a number";
+                    self.warn(Some(id), format!("{}: {text}", taken.display()));
+                }
                 self.prepare(now, id, Some(answered));
             }
             Decision::Compare => self.compare_existing(now, id, answered, partial),
@@ -541,6 +547,7 @@ impl Core {
             path: job.naming.path.clone(),
             content,
             replace: job.policy(self.settings.existing) == Existing::Overwrite,
+            only_over: job.only_over(self.settings.existing),
             note: job.note(),
             promise,
         };

@@ -151,6 +151,7 @@ impl Core {
             part_of: job.naming.part_of.clone(),
             path: job.naming.path.clone(),
             replace,
+            only_over: job.only_over(self.settings.existing),
             note: job.note().filter(|_| job.content.final_check != FinalCheck::Changed),
             len_bytes,
             replaces_old: job.old.is_there,

@@ -520,6 +520,13 @@ impl Job {
         self.spec.options.existing.unwrap_or(of_session)
     }
 
+    /// The only file that may be replaced, as far as the user lets none be: the one that an earlier run left.
+    pub(crate) fn only_over(&self, of_session: Policy) -> Option<(u64, i64)> {
+        let left = self.spec.listed.as_ref().and_then(|listed| listed.left).filter(|_| self.is_as_left());
+        let lets_replace = self.spec.options.existing.unwrap_or(of_session) == Policy::Overwrite;
+        left.filter(|_| !lets_replace).map(|left| (left.len_bytes, left.modified_ns))
+    }
+
     /// Whether the existing file is a service's that an earlier run left, and nobody has touched it since.
     fn is_as_left(&self) -> bool {
         let left = self.spec.listed.as_ref().and_then(|listed| listed.left);
