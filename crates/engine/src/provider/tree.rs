@@ -105,6 +105,11 @@ impl Tree {
         Entry::new(url, path)
     }
 
+    /// Adds an error, for something that its server does not give away.
+    pub(super) fn push_error(&mut self, error: Error) {
+        self.entries.push_back(Err(error));
+    }
+
     /// Adds a file.
     pub(super) fn push(&mut self, entry: Entry) {
         self.entries.push_back(Ok(entry));

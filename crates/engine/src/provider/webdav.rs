@@ -16,6 +16,8 @@ use crate::job::Located;
 use crate::name::safe;
 use crate::secret;
 
+/// Where public shares of Nextcloud are.
+const SHARE_ROOT: &str = "/public.php/webdav/";
 const NAME: &str = "WebDAV";
 /// What is asked of each member of a folder.
 const PROPFIND: &str = r#"<?xml version="1.0" encoding="utf-8"?>
@@ -103,7 +105,7 @@ fn public_share(link: &Url) -> Option<Url> {
         parts.pop();
     }
     let mut folder = link.clone();
-    folder.set_path(&[parts.join("/").as_str(), "/public.php/webdav/"].concat());
+    folder.set_path(&[parts.join("/").as_str(), SHARE_ROOT].concat());
     folder.set_query(None);
     folder.set_fragment(None);
     folder.set_username(token).ok()?;
@@ -122,6 +124,8 @@ struct Response {
     href: String,
     #[serde(default)]
     propstat: Vec<PropStat>,
+    /// Why nothing is known of it, otherwise.
+    status: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -134,8 +138,13 @@ struct PropStat {
 
 impl PropStat {
     fn is_there(&self) -> bool {
-        self.status.as_ref().is_none_or(|status| status.split_whitespace().nth(1) == Some("200"))
+        self.status.as_deref().is_none_or(|status| code(status) == Some(200))
     }
+}
+
+/// The code in `HTTP/1.1 200 OK`.
+fn code(status: &str) -> Option<u16> {
+    status.split_whitespace().nth(1)?.parse().ok()
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -164,10 +173,13 @@ struct Checksums {
 
 impl WebDav {
     fn read(&self, web: &Web, tree: &mut Tree, folder: &Url) -> Result<()> {
+        let mut is_listed = false;
         for response in self.ask(web, folder, "1")? {
-            take(tree, folder, response);
+            take(tree, folder, response)?;
+            is_listed = true;
         }
-        Ok(())
+        let no_list = || Error::new(ErrorKind::Protocol, "the server's answer does not say what is in the folder");
+        if is_listed { Ok(()) } else { Err(no_list().with_url(secret::shown_url(folder))) }
     }
 
     /// A single file; `None` if it is none.
@@ -175,7 +187,11 @@ impl WebDav {
         let Some(response) = self.ask(web, url, "0")?.into_iter().next() else { return Ok(None) };
         let props = response.props();
         let name = url.path().rsplit('/').next().unwrap_or_default();
-        let name = safe::make_safe(&percent_decode_str(name).decode_utf8_lossy());
+        let name = match url.path().ends_with(SHARE_ROOT.trim_end_matches('/')) {
+            // The file of a share: its server names it.
+            true => String::new(),
+            false => safe::make_safe(&percent_decode_str(name).decode_utf8_lossy()),
+        };
         Ok((!is_folder(&props)).then(|| described(Entry::new(url.clone(), name), &props)))
     }
 
@@ -201,6 +217,16 @@ impl WebDav {
 }
 
 impl Response {
+    /// Why the server tells nothing of it.
+    fn refused(&self) -> Option<u16> {
+        let of_props = || match self.propstat.iter().any(PropStat::is_there) {
+            true => None,
+            false => self.propstat.first().and_then(|stat| stat.status.as_deref()),
+        };
+        let status = self.status.as_deref().or_else(of_props)?;
+        code(status).filter(|code| !(200..300).contains(code))
+    }
+
     /// The properties that are there.
     fn props(self) -> Vec<Prop> {
         self.propstat.into_iter().filter(PropStat::is_there).map(|stat| stat.prop).collect()
@@ -228,24 +254,49 @@ fn described(mut entry: Entry, props: &[Prop]) -> Entry {
 }
 
 /// Takes a member of a folder; the folder itself is among what the server sends.
-fn take(tree: &mut Tree, folder: &Url, response: Response) {
+fn take(tree: &mut Tree, folder: &Url, response: Response) -> Result<()> {
     // Behind a proxy, a server may name another host than the one that is asked; only the path counts.
-    let Ok(named) = folder.join(response.href.trim()) else { return };
-    let Some(mut url) = tree.member(folder, named.path()) else {
-        if named.path().trim_end_matches('/') != folder.path().trim_end_matches('/') {
-            tree.leave_out("the server names files at another place than the one that was asked for", &named);
-        }
-        return;
+    let Ok(named) = folder.join(response.href.trim()) else {
+        tree.leave_out("the server names something by what is no URL; it is left out", folder);
+        return Ok(());
     };
+    let refused = response.refused().map(|code| refusal(code, true).with_url(secret::shown_url(&named)));
+    let Some(mut url) = tree.member(folder, named.path()) else {
+        let is_folder_itself = is_same_place(&named, folder);
+        if !is_folder_itself {
+            tree.leave_out("the server names files at another place than the one that was asked for", &named);
+            return Ok(());
+        }
+        let props = response.props();
+        let has_kind = props.iter().any(|prop| prop.resourcetype.is_some());
+        let no_folder = || Error::new(ErrorKind::Status(404), "it is no folder").with_url(secret::shown_url(folder));
+        return match refused {
+            Some(error) => Err(error),
+            None if has_kind && !is_folder(&props) => Err(no_folder().with_advice(Advice::CheckUrl)),
+            None => Ok(()),
+        };
+    };
+    if let Some(error) = refused {
+        tree.push_error(error);
+        return Ok(());
+    }
     let props = response.props();
     if is_folder(&props) {
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
         }
-        return tree.enter(url, 0);
+        tree.enter(url, 0);
+        return Ok(());
     }
     let entry = described(tree.file(url), &props);
     tree.push(entry);
+    Ok(())
+}
+
+/// Whether two URLs have one path, however it is encoded, with a slash at its end or without.
+fn is_same_place(one: &Url, other: &Url) -> bool {
+    let bare = |url: &Url| percent_decode_str(url.path().trim_end_matches('/')).collect::<Vec<u8>>();
+    bare(one) == bare(other)
 }
 
 fn refusal(status: u16, gives_credentials: bool) -> Error {
