@@ -82,6 +82,11 @@ impl RangeSet {
         self.ranges.iter().map(|range| range.len()).sum()
     }
 
+    /// Where the last range ends; 0 if there is none.
+    pub fn end(&self) -> u64 {
+        self.iter().next_back().map_or(0, |range| range.end)
+    }
+
     /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty()

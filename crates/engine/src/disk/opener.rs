@@ -225,7 +225,7 @@ impl Opener {
                 None => Ok(()),
             };
         }
-        let claimed = journal.done.iter().next_back().map_or(0, |range| range.end);
+        let claimed = journal.done.end();
         let is_whole =
             journal.done.is_empty() || journal.identity.total_bytes.is_none_or(|total| total == stat.len_bytes);
         if claimed > stat.len_bytes || !is_whole {

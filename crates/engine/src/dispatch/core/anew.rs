@@ -135,8 +135,8 @@ impl Core {
         true
     }
 
-    /// Whether a response that names no version is shorter than data that had none and no length either: a busy server
-    /// sends that of any file.
+    /// Whether a response is shorter than data that had no length, and does not name another version: a busy server sends
+    /// that of any file.
     pub(super) fn is_too_short(
         &mut self,
         now: Time,
@@ -146,7 +146,7 @@ impl Core {
         len_bytes: u64,
     ) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else { return true };
-        if head.evidence.tells_version() || len_bytes >= job.content.reached_bytes {
+        if len_bytes >= job.content.reached_bytes || job.may_be_shorter(&head.evidence) {
             return false;
         }
         job.tries.doubts.unknown += 1;
@@ -173,6 +173,6 @@ impl Core {
 /// The error for a file without a version that is shorter than what had come of it.
 pub(super) fn too_short(job: &Job, len_bytes: u64) -> Error {
     let (reached, sent) = (job.content.reached_bytes, len_bytes);
-    let text = format!("the server sends {sent} bytes, and {reached} had come of a file that names no version");
+    let text = format!("the server sends {sent} bytes, and {reached} had come, of no other version");
     Error::new(ErrorKind::Changed, text).with_url(secret::shown_url(job.lead().url())).with_advice(KEPT)
 }

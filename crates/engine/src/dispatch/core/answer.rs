@@ -330,7 +330,7 @@ impl Core {
         let len_bytes = answered.whole.as_deref().map(samples::len_of).or(answered.head.total_bytes);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let is_short = len_bytes.filter(|len_bytes| *len_bytes < job.content.reached_bytes);
-        if let Some(len_bytes) = is_short.filter(|_| !answered.head.evidence.tells_version()) {
+        if let Some(len_bytes) = is_short.filter(|_| !job.may_be_shorter(&answered.head.evidence)) {
             let error = too_short(job, len_bytes);
             return self.close(now, id, Closing::Fail(error));
         }
@@ -352,7 +352,7 @@ impl Core {
     ) -> Option<Box<Answered>> {
         let job = self.jobs.get_mut(&id)?;
         if journal.identity.total_bytes.is_none() && journal.identity.evidence.is_silent() {
-            let reached_bytes = journal.done.iter().next_back().map_or(0, |range| range.end);
+            let reached_bytes = journal.done.end();
             job.content.reached_bytes = job.content.reached_bytes.max(reached_bytes);
         }
         let is_ours = job.is_of(&journal.identity.url, journal.identity.given);

@@ -67,7 +67,7 @@ impl Core {
         if job.content.total_bytes.is_some() {
             return;
         }
-        let held_to = job.content.done.iter().next_back().map_or(0, |range| range.end);
+        let held_to = job.content.done.end();
         let Some(total_bytes) = head.total_bytes else {
             let error = Error::new(ErrorKind::Protocol, "the server does not tell the length, not even with a range");
             return self.no_range(now, id, 0, error);

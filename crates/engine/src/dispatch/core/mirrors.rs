@@ -515,6 +515,7 @@ impl Core {
         let goes_on = job.part.is_open && job.content.total_bytes.is_some() && has_enough(job) && !is_substitute;
         if !goes_on {
             job.keep_version();
+            job.note_reach();
             let told_bytes = job.content.total_bytes.or(job.content.told_bytes);
             job.forget_content();
             job.forget();

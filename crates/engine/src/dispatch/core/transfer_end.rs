@@ -179,7 +179,14 @@ impl Core {
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if transfer.is_probe && job.content.total_bytes.is_none() && transfer.writes && !job.content.came_in_part {
-            if transfer.piece.position() < job.content.reached_bytes && !job.content.held.tells_version() {
+            let held_to = job.content.done.end();
+            if transfer.piece.position() < held_to {
+                // It came over what is there, which is of this version.
+                job.content.reached_bytes = held_to;
+                let error = too_short(job, transfer.piece.position());
+                return self.close(now, id, Closing::Fail(error));
+            }
+            if transfer.piece.position() < job.content.reached_bytes && !job.may_be_shorter(&job.content.held) {
                 // What was begun gets its name back.
                 job.content.done = RangeSet::new();
                 let error = too_short(job, transfer.piece.position());

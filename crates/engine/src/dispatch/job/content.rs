@@ -13,7 +13,8 @@ pub(crate) struct Content {
     pub(crate) total_bytes: Option<u64>,
     /// The length of what was started, where a body without a length, or from another source, replaces it.
     pub(crate) told_bytes: Option<u64>,
-    /// How far data reached that had neither a version nor a length: nothing shorter takes its place.
+    /// How far data reached that had no length, or that came from another source: nothing shorter takes its place,
+    /// except another version.
     pub(crate) reached_bytes: u64,
     /// The ranges on the disk that belong to no running transfer.
     pub(crate) done: RangeSet,

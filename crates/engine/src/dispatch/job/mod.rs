@@ -336,12 +336,16 @@ impl Job {
         given.filter(|_| believes_server).cloned().map(Promise::Given)
     }
 
+    /// Notes how far the data reaches that is about to be given up.
+    pub(crate) fn note_reach(&mut self) {
+        self.content.reached_bytes = self.content.reached_bytes.max(self.content.done.end());
+    }
+
     /// Forgets the data, but not its version.
     pub(crate) fn forget_content(&mut self) {
-        if self.content.total_bytes.is_none() && self.content.held.is_silent() && self.ranges.are_offered {
-            let reached_bytes = self.content.done.iter().next_back().map_or(0, |range| range.end);
-            self.content.reached_bytes = self.content.reached_bytes.max(reached_bytes);
-            if reached_bytes > 0 {
+        if self.content.total_bytes.is_none() && (!self.content.held.is_silent() || self.ranges.are_offered) {
+            self.note_reach();
+            if !self.content.done.is_empty() {
                 self.keep_version_of(self.content.held.clone());
             }
         }
@@ -363,8 +367,15 @@ impl Job {
     /// file.
     pub(crate) fn is_cut_short_by(&self, claimed: &Evidence) -> bool {
         let begun = self.part.journal.as_ref().map_or(&self.content.done, |journal| &journal.done);
-        let held_to = begun.iter().next_back().map_or(0, |range| range.end);
+        let held_to = begun.end();
         !claimed.tells_version() && claimed.total_bytes.is_some_and(|total| total < held_to)
+    }
+
+    /// Whether a response may be shorter than what had come of a file without a length: it names a version, and not the
+    /// one that was begun, which cannot be shorter.
+    pub(crate) fn may_be_shorter(&self, claimed: &Evidence) -> bool {
+        let is_same = |before: &Evidence| before.tells_version() && !before.compare(claimed).is_different();
+        claimed.tells_version() && !self.old.evidence.as_deref().is_some_and(is_same)
     }
 
     /// Keeps the data beside another version, if it is worth keeping.
