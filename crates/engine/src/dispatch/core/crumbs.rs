@@ -37,13 +37,14 @@ impl Core {
         is_over && self.goes_on_in_one_stream(id, &Error::new(ErrorKind::Broken, text))
     }
 
-    /// Notes how much a complete response held that is shorter than the range. True if it ended before what is missing,
-    /// and the range is requested again with fewer bytes before it.
+    /// Notes how much a complete response held that is shorter than the range, where one stream brings the file: pieces
+    /// beside each other, which have less before them, are cut by others. True if it ended before what is missing, and
+    /// the range is requested again with fewer bytes before it.
     pub(super) fn is_short(&mut self, id: JobId, transfer: &Transfer) -> bool {
         let FetchKind::Piece { range, overlap_bytes, .. } = &transfer.kind else { return false };
         let brought = transfer.brought();
         let Some(job) = self.jobs.get_mut(&id) else { return false };
-        if *overlap_bytes == 0 || transfer.piece.end() >= range.end {
+        if *overlap_bytes <= samples::OVERLAP_OF_RANGE_BYTES || transfer.piece.end() >= range.end {
             return false;
         }
         let is_empty = brought.is_empty();
