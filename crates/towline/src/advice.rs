@@ -102,6 +102,7 @@ pub(crate) fn words(advice: Advice) -> &'static str {
         Advice::TrustSizeOrChooseExisting => {
             "use --trust-size to take it for the file, or --overwrite, --auto-rename or --skip-existing"
         }
+        Advice::MoveAwayOrChooseDirectory => "move it away, or choose another directory (-d)",
         Advice::MoveAwayOrRename => "only files are replaced: move it away, or use -o or --auto-rename",
         Advice::NumberNames => "use --auto-rename, or give the URLs in a list (-i), which numbers such names",
         Advice::AllowLargerFile => "allow more with --max-size if the file may be so large",

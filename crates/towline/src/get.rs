@@ -39,13 +39,7 @@ pub(crate) fn run(args: GetArgs) -> Result<u8, Complaint> {
     }
     if settings.is_dry_run {
         let code = dry_run::run(settings, signals)?;
-        return match logging.end() {
-            Ok(()) => Ok(code),
-            Err(complaint) => {
-                complaint.say();
-                Ok(code.max(complaint.code()))
-            }
-        };
+        return Ok(code.max(said([logging.end()])));
     }
     let view = view(&settings);
     let expected_files = settings.jobs.len() as u64;
@@ -53,14 +47,18 @@ pub(crate) fn run(args: GetArgs) -> Result<u8, Complaint> {
     let session = session(settings, &view, &collected, signals)?;
     let ended = session.run()?;
     say_end(&ended.summary, &view, &collected, ended.interrupt.is_some());
-    let written = [events_written(&collected), logging.end()];
-    let complaints: Vec<Complaint> = written.into_iter().filter_map(Result::err).collect();
-    complaints.iter().for_each(Complaint::say);
+    let written = said([events_written(&collected), logging.end()]);
     if let Some(interrupt) = ended.interrupt {
         interrupt.raise_default();
     }
-    let code = code(&ended.summary, expected_files);
-    Ok(complaints.iter().map(Complaint::code).fold(code, u8::max))
+    Ok(code(&ended.summary, expected_files).max(written))
+}
+
+/// Says what could not be written. Returns the exit code for it.
+fn said<const N: usize>(written: [Result<(), Complaint>; N]) -> u8 {
+    let complaints: Vec<Complaint> = written.into_iter().filter_map(Result::err).collect();
+    complaints.iter().for_each(Complaint::say);
+    complaints.iter().map(Complaint::code).fold(exit_codes::DONE, u8::max)
 }
 
 /// A closed pipe is not a failure. Any other error in writing events is, even if all files arrived.

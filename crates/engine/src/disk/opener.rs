@@ -149,7 +149,8 @@ impl Opener {
         match (source.kind(), found) {
             (io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory, Some(stat)) => {
                 let text = format!("cannot create the directory: {} has its name", stat.kind.words());
-                Error::new(ErrorKind::Storage, text).with_path(directory).with_source(source)
+                let error = Error::new(ErrorKind::NameTaken, text).with_path(directory).with_source(source);
+                error.with_advice(Advice::MoveAwayOrChooseDirectory)
             }
             _ => Error::storage("create the directory", directory, source),
         }
@@ -287,6 +288,7 @@ impl Opener {
 
     /// Uncrosses the journals if a run was stopped while it exchanged two versions, after the partial files and
     /// before the journals. Where a power cut lost what was done to the journals, the old version gets its name back.
+    /// Whether something was done, so that the partial file is to be looked at anew.
     fn uncross(&self, path: &Path, stat: &Stat, journal: &Journal, prepared: &mut Prepared) -> Result<bool> {
         let Some(old_stat) = self.stat(&old_part_path(path))? else { return Ok(false) };
         let is_of = |journal: &Journal, stat: &Stat| {
@@ -298,7 +300,7 @@ impl Opener {
         match ours::read_journal(&*self.storage, &old_journal_path(path)) {
             Ok(Found::Fits(old)) if is_of(&old, stat) => {}
             Ok(Found::Nothing) => {
-                self.set_part_aside(path, "a power cut lost its journal", prepared)?;
+                self.set_part_aside(path, "it has no journal", prepared)?;
                 self.rename(&old_part_path(path), &part_path(path), false)?;
                 return Ok(true);
             }

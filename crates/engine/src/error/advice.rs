@@ -123,6 +123,8 @@ advice! {
     TrustSizeOrChooseExisting,
     /// Move the existing file away, give another `JobSpec::output`, or choose `Existing::AutoRename`.
     MoveAwayOrRename,
+    /// Move what has the name of the directory away, or fetch into another directory.
+    MoveAwayOrChooseDirectory,
     /// Choose `Existing::AutoRename`, or give the URLs in a list: both number duplicate names.
     NumberNames,
     /// Raise `Options::max_size_bytes` if the file may be that large.

@@ -320,7 +320,7 @@ impl<'conn> Rows<'conn> {
 fn read_found(row: &Row<'_>, occurrence: i64) -> rusqlite::Result<Found> {
     let left = || Some((u64::try_from(row.get::<_, i64>(3).ok()?).ok()?, row.get(4).ok()?));
     let validator = row.get_ref(11).ok().and_then(|validator| validator.as_str().ok());
-    let fetched = validator.and_then(listed_in);
+    let fetched = validator.and_then(noted_in);
     Ok(Found {
         id: row.get(0)?,
         occurrence,
@@ -360,7 +360,7 @@ fn read_known(row: &Row<'_>) -> Option<Known> {
 }
 
 /// What is noted of a file whose service listed a version, or that may be the user's own. Most files have neither.
-pub(crate) fn listed_in(validator: &str) -> Option<Box<Evidence>> {
+pub(crate) fn noted_in(validator: &str) -> Option<Box<Evidence>> {
     if !validator.contains("\"listed\"") && !validator.contains("\"is_adopted\"") {
         return None;
     }

@@ -223,7 +223,7 @@ impl Ledger {
     }
 
     fn begin_run(&mut self) -> rusqlite::Result<()> {
-        // A run in order that has read all of its list has given each file of an interrupted one a row.
+        // A run in order that has read all of its list has given the files of an interrupted one their rows.
         let interrupted = "SELECT EXISTS (SELECT 1 FROM run WHERE ended IS NULL AND id <> ?1 AND id >
             (SELECT coalesce(max(id), 0) FROM run WHERE ended IS NOT NULL AND read_all))";
         self.was_interrupted |= self.conn.query_row(interrupted, params![self.run], |row| row.get::<_, bool>(0))?;

@@ -10,7 +10,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, params};
 
 use crate::error::Error;
-use crate::feed::entries::listed_in;
+use crate::feed::entries::noted_in;
 use crate::feed::ledger::Ledger;
 use crate::feed::waiting::Place;
 use crate::feed::{EntryId, Owner};
@@ -57,7 +57,7 @@ impl Ledger {
                         && ledger.listed_before == row.get::<_, i64>(5).ok();
                     let left = len_bytes(row).zip(row.get(4).ok());
                     let validator = row.get_ref(6)?.as_str().ok();
-                    let is_adopted = validator.and_then(listed_in).is_some_and(|fetched| fetched.is_adopted);
+                    let is_adopted = validator.and_then(noted_in).is_some_and(|fetched| fetched.is_adopted);
                     let url = || shown(row.get_ref(2).unwrap_or(ValueRef::Null));
                     Ok(match (is_own, left) {
                         (true, left) => Owner::Itself { left },

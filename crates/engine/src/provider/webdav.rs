@@ -23,8 +23,6 @@ const NAME: &str = "WebDAV";
 const PROPFIND: &str = r#"<?xml version="1.0" encoding="utf-8"?>
 <d:propfind xmlns:d="DAV:" xmlns:oc="http://owncloud.org/ns"><d:prop><d:resourcetype/><d:getcontentlength/>
 <d:getlastmodified/><d:getetag/><oc:checksums/></d:prop></d:propfind>"#;
-/// The length of the token of a public share.
-const TOKEN_CHARS: usize = 15;
 
 /// WebDAV.
 #[derive(Debug, Default)]
@@ -95,9 +93,7 @@ fn folder(link: &Url) -> Option<Url> {
 /// `https://:PASSWORD@host/s/TOKEN`.
 fn public_share(link: &Url) -> Option<Url> {
     let mut parts: Vec<_> = link.path_segments()?.collect();
-    let token = parts
-        .pop()
-        .filter(|token| token.len() == TOKEN_CHARS && token.bytes().all(|byte| byte.is_ascii_alphanumeric()))?;
+    let token = parts.pop().filter(|token| secret::is_share_token(token))?;
     if parts.pop() != Some("s") {
         return None;
     }
@@ -260,7 +256,8 @@ fn take(tree: &mut Tree, folder: &Url, response: Response) -> Result<()> {
         tree.leave_out("the server names something by what is no URL; it is left out", folder);
         return Ok(());
     };
-    let refused = response.refused().map(|code| refusal(code, true).with_url(secret::shown_url(&named)));
+    let refused =
+        response.refused().map(|code| refusal(code, folder.password().is_some()).with_url(secret::shown_url(&named)));
     let Some(mut url) = tree.member(folder, named.path()) else {
         let is_folder_itself = is_same_place(&named, folder);
         if !is_folder_itself {
@@ -384,5 +381,43 @@ mod tests {
                 |at: usize| read.responses[at].propstat[0].prop.resourcetype.as_ref().unwrap().collection.is_some();
             assert!(!kind(0) && kind(1), "{prefix}");
         }
+    }
+
+    /// What is listed of a folder with this answer, each as its path or its error.
+    fn listed(responses: &str) -> Result<Vec<String>> {
+        let text = format!("<d:multistatus xmlns:d=\"DAV:\">{responses}</d:multistatus>");
+        let answer: Multistatus = quick_xml::de::from_str(&text).unwrap();
+        let mut answers = Some(answer.responses);
+        let walk = Walk::new("http://h/dav/".parse().unwrap(), |tree, folder, _| {
+            answers.take().into_iter().flatten().try_for_each(|response| take(tree, folder, response))
+        })?;
+        Ok(walk
+            .map(|entry| match entry {
+                Ok(entry) => entry.path.display().to_string(),
+                Err(error) => error.message().to_owned(),
+            })
+            .collect())
+    }
+
+    #[test]
+    fn a_status_within_an_answer_counts() {
+        let response = |href: &str, rest: &str| format!("<d:response><d:href>{href}</d:href>{rest}</d:response>");
+        let status = |code: u16| format!("<d:status>HTTP/1.1 {code} X</d:status>");
+        let prop = |kind: &str, code: u16| {
+            let prop = format!("<d:prop><d:resourcetype>{kind}</d:resourcetype></d:prop>");
+            format!("<d:propstat>{prop}{}</d:propstat>", status(code))
+        };
+        let itself = response("/dav/", &prop("<d:collection/>", 200));
+        let no_access = ["the server gives no access"];
+        for refused in [status(403), prop("", 403)] {
+            assert_eq!(listed(&(itself.clone() + &response("/dav/secret/", &refused))).unwrap(), no_access);
+        }
+        assert_eq!(listed(&(itself.clone() + &response("/dav/a.txt", &prop("", 200)))).unwrap(), ["a.txt"]);
+        let no_url = listed(&(itself + &response("http://[bad/dav/x", &prop("", 200)))).unwrap();
+        assert_eq!(no_url, ["the server names something by what is no URL; it is left out"]);
+        assert_eq!(listed(&response("/d%61v/", &status(507))).unwrap_err().kind(), ErrorKind::Status(507));
+        // A file, although it was asked for with a slash.
+        let file = listed(&response("/dav", &prop("", 200))).unwrap_err();
+        assert!(file.kind().rejection().is_some());
     }
 }

@@ -15,6 +15,9 @@ use super::text::printable;
 pub(crate) const BUSINESS_SHARES: [&str; 4] =
     [".sharepoint.com", ".sharepoint.us", ".sharepoint.cn", ".sharepoint-mil.us"];
 
+/// The length of the token of a public share of Nextcloud.
+const SHARE_TOKEN_CHARS: usize = 15;
+
 /// A URL for display: no credentials, no fragment, and `***` for everything that signs or unlocks it, or looks
 /// as if it did. Idempotent.
 ///
@@ -99,15 +102,38 @@ pub(crate) fn query_of_file(url: &Url, is_given: bool) -> Option<String> {
     (!pairs.is_empty()).then(|| pairs.join("&"))
 }
 
-/// The path of a link that lets everybody in who has it, without what does so: its last part.
+/// The path of a link that lets everybody in who has it, without what does so.
 fn shown_share(url: &Url) -> Option<String> {
     let host = url.host_str()?;
-    let is_business = || url.path().starts_with("/:") && BUSINESS_SHARES.iter().any(|end| host.ends_with(end));
-    if host != "1drv.ms" && !is_business() {
-        return None;
+    let mut parts: Vec<&str> = url.path().split('/').collect();
+    let unlocking = unlocking(host, &parts).filter(|part| !parts[*part].is_empty());
+    let masked: Vec<usize> = unlocking.collect();
+    masked.iter().for_each(|part| parts[*part] = "***");
+    (!masked.is_empty()).then(|| parts.join("/"))
+}
+
+/// Which parts of a path let everybody in, by what the services that Towline knows put there.
+fn unlocking(host: &str, parts: &[&str]) -> std::ops::Range<usize> {
+    let last = parts.len() - 1;
+    let from = |first: usize, count: usize| first..(first + count).min(parts.len());
+    let behind = |name: &str| parts.iter().position(|part| *part == name).map_or(0..0, |at| from(at + 1, 1));
+    let is_business = || BUSINESS_SHARES.iter().any(|end| host.ends_with(end));
+    match (host, parts) {
+        ("1drv.ms", _) => from(last, 1),
+        (_, ["", kind, ..]) if kind.starts_with(':') && is_business() => from(last, 1),
+        ("dropbox.com" | "www.dropbox.com", ["", "s", ..]) => from(2, 1),
+        ("dropbox.com" | "www.dropbox.com", ["", "sh", ..]) => from(2, 2),
+        ("drive.google.com", ["", "drive", ..]) => behind("folders"),
+        // A public share of Nextcloud, on whatever host.
+        (_, [.., "s", token]) if is_share_token(token) => from(last, 1),
+        (_, [.., "s", token, "download"]) if is_share_token(token) => from(last - 1, 1),
+        _ => 0..0,
     }
-    let (before, last) = url.path().rsplit_once('/')?;
-    (!last.is_empty()).then(|| format!("{before}/***"))
+}
+
+/// Whether a text is like the token of a public share of Nextcloud.
+pub(crate) fn is_share_token(text: &str) -> bool {
+    text.len() == SHARE_TOKEN_CHARS && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// Whether a link of SharePoint leads to the bytes of a file that is shared with everybody: its query names the share.
@@ -144,6 +170,12 @@ mod tests {
     fn links_that_let_everybody_in_are_not_shown_whole() {
         for (link, shown) in [
             ("https://1drv.ms/f/s!AbCdEf", "https://1drv.ms/f/***"),
+            ("https://www.dropbox.com/s/2kqmy3kxn6/a.zip?dl=0", "https://www.dropbox.com/s/***/a.zip?dl=0"),
+            ("https://dropbox.com/sh/2kqmy3kxn6/AACQp2x?dl=0", "https://dropbox.com/sh/***/***?dl=0"),
+            ("https://drive.google.com/drive/u/0/folders/1dyUEe", "https://drive.google.com/drive/u/0/folders/***"),
+            ("https://h/nc/s/x7KpQ2mZr9TnWbe", "https://h/nc/s/***"),
+            ("https://h/index.php/s/x7KpQ2mZr9TnWbe/download", "https://h/index.php/s/***/download"),
+            ("https://h/s/short/a.iso", "https://h/s/short/a.iso"),
             (
                 "https://c-my.sharepoint.com/:f:/g/personal/me/EaBc?e=x1",
                 "https://c-my.sharepoint.com/:f:/g/personal/me/***?e=x1",

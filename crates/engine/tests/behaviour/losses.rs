@@ -397,48 +397,36 @@ fn a_stored_file_with_an_encoding_is_gone_on_with() {
     });
 }
 
+/// A redirector leads to another place each time: the first response breaks off, and the next run asks elsewhere.
+fn goes_on_elsewhere(file: impl Fn(&str) -> Resource, seed: u64) {
+    let origin = Origin::builder().resource(file("/1/a.bin").fault(Fault::CutAt(SIZE / 2)));
+    let origin = origin.resource(file("/2/a.bin")).resource(Resource::new("/a.bin", 0, 0)).start().unwrap();
+    let place = Place::new();
+    let mut options = place.options();
+    for (at, retries, failures) in [(1, 0, 1), (2, 5, 0)] {
+        let location = origin.url(&format!("/{at}/a.bin"));
+        origin.set_resource(Resource::new("/a.bin", 0, 0).fault(Fault::Redirect { status: 302, location }));
+        options.http.retries = retries;
+        let run = fetch(options.clone(), [spec(&origin, "/a.bin")]);
+        assert_eq!(run.failures().len(), failures, "{:?}", run.failures());
+        assert_eq!(run.restarts(), 0);
+    }
+    place.assert_content("a.bin", seed, SIZE);
+}
+
 #[test]
 fn a_stored_file_with_an_encoding_is_gone_on_with_at_another_place() {
     with_watchdog(LONG, || {
-        let file = |path| Resource::new(path, 864, SIZE).header("Content-Encoding", "x-gzip");
-        let origin = Origin::builder().resource(file("/1/a.tgz").fault(Fault::CutAt(SIZE / 2)));
-        let origin = origin.resource(file("/2/a.tgz")).resource(Resource::new("/a.tgz", 0, 0)).start().unwrap();
-        let place = Place::new();
-        let mut options = place.options();
-        options.http.retries = 0;
-        for (at, failures) in [(1, 1), (2, 0)] {
-            let location = origin.url(&format!("/{at}/a.tgz"));
-            origin.set_resource(Resource::new("/a.tgz", 0, 0).fault(Fault::Redirect { status: 302, location }));
-            let run = fetch(options.clone(), [spec(&origin, "/a.tgz")]);
-            assert_eq!(run.failures().len(), failures, "{:?}", run.failures());
-            assert_eq!(run.restarts(), 0);
-        }
-        place.assert_content("a.tgz", 864, SIZE);
+        goes_on_elsewhere(|path| Resource::new(path, 864, SIZE).header("Content-Encoding", "x-gzip"), 864);
     });
 }
 
-/// A redirector leads to another place each time, and only whole responses name the version.
+/// Only whole responses name the version.
 #[test]
 fn what_ranges_of_another_place_do_not_name_is_compared() {
     with_watchdog(LONG, || {
-        let file = |path| {
-            let silent = Fault::Validators(Validators::Neither).when(Scope::every().only_ranges());
-            Resource::new(path, 868, SIZE).fault(silent)
-        };
-        let origin = Origin::builder().resource(file("/1/a.bin").fault(Fault::CutAt(SIZE / 2)));
-        let origin = origin.resource(file("/2/a.bin")).resource(Resource::new("/a.bin", 0, 0)).start().unwrap();
-        let place = Place::new();
-        let mut options = place.options();
-        options.http.retries = 0;
-        for (at, failures) in [(1, 1), (2, 0)] {
-            let location = origin.url(&format!("/{at}/a.bin"));
-            origin.set_resource(Resource::new("/a.bin", 0, 0).fault(Fault::Redirect { status: 302, location }));
-            let run = fetch(options.clone(), [spec(&origin, "/a.bin")]);
-            assert_eq!(run.failures().len(), failures, "{:?}", run.failures());
-            assert_eq!(run.restarts(), 0);
-            options.http.retries = 5;
-        }
-        place.assert_content("a.bin", 868, SIZE);
+        let silent = || Fault::Validators(Validators::Neither).when(Scope::every().only_ranges());
+        goes_on_elsewhere(|path| Resource::new(path, 868, SIZE).fault(silent()), 868);
     });
 }
 

@@ -73,6 +73,19 @@ fn starting_over_leaves_nothing_of_what_was_begun_however_small_the_file_is_now(
 }
 
 #[test]
+fn what_was_begun_stays_beside_a_file_that_only_its_size_speaks_for() {
+    with_watchdog(LONG, || {
+        let (place, origin) = (Place::new(), slow_origin(37));
+        assert!(begin(&place, &origin, "/a.bin") > 0);
+        fs::write(place.file("a.bin"), vec![b'm'; LARGE as usize]).unwrap();
+        let mut trusting = place.options();
+        trusting.trust_size = true;
+        fetch(trusting, [spec(&origin, "/a.bin")]).assert_done(1);
+        assert_eq!(place.leftovers(&["a.bin"]), ["a.bin.towline", "a.bin.towline.json"]);
+    });
+}
+
+#[test]
 fn starting_over_sets_aside_what_is_not_certainly_ours() {
     with_watchdog(LONG, || {
         for size in SIZES {

@@ -29,6 +29,16 @@ fn first() -> Scope {
     Scope::every().first(1)
 }
 
+/// Fetches from a server that stalls halfway, and stops there: that is kept.
+fn begin_half(place: &Place, origin: &Origin) {
+    let mut live = Live::start(Session::builder(options(place)));
+    live.handle.add(spec(origin, "/a.bin")).unwrap();
+    live.handle.close();
+    live.wait_for("half of it", |event| matches!(event, Event::Progress(progress) if progress.done_bytes >= HALF));
+    live.handle.stop();
+    assert!(live.end().summary().kept_bytes >= HALF);
+}
+
 #[test]
 fn what_broke_off_is_gone_on_with() {
     with_watchdog(LONG, || {
@@ -48,12 +58,7 @@ fn a_second_run_goes_on_with_what_a_first_one_left() {
     with_watchdog(LONG, || {
         let origin = start(silent(62).fault(Fault::StallAt(HALF, None).when(first())));
         let place = Place::new();
-        let mut live = Live::start(Session::builder(options(&place)));
-        live.handle.add(spec(&origin, "/a.bin")).unwrap();
-        live.handle.close();
-        live.wait_for("half of it", |event| matches!(event, Event::Progress(progress) if progress.done_bytes >= HALF));
-        live.handle.stop();
-        assert!(live.end().summary().kept_bytes >= HALF);
+        begin_half(&place, &origin);
 
         let second = fetch(options(&place), [spec(&origin, "/a.bin")]);
         second.assert_done(1);
@@ -72,13 +77,7 @@ fn without_a_version_the_bytes_decide_where_the_server_has_ranges() {
             let of = |seed| silent(seed).etag(ETag::None).last_modified(None);
             let origin = start(of(67).fault(Fault::StallAt(HALF, None).when(first())));
             let place = Place::new();
-            let mut live = Live::start(Session::builder(options(&place)));
-            live.handle.add(spec(&origin, "/a.bin")).unwrap();
-            live.handle.close();
-            let has_half = |event: &Event| matches!(event, Event::Progress(progress) if progress.done_bytes >= HALF);
-            live.wait_for("half of it", has_half);
-            live.handle.stop();
-            assert!(live.end().summary().kept_bytes >= HALF);
+            begin_half(&place, &origin);
 
             origin.set_resource(of(seed).ranges(ranges));
             let second = fetch(options(&place), [spec(&origin, "/a.bin")]);
@@ -99,13 +98,7 @@ fn a_short_answer_of_no_other_version_does_not_take_the_place_of_what_has_come()
             let of = |seed, size| of(seed, size).last_modified(None);
             let origin = start(of(70, SIZE).fault(Fault::StallAt(HALF, None).when(first())));
             let place = Place::new();
-            let mut live = Live::start(Session::builder(options(&place)));
-            live.handle.add(spec(&origin, "/a.bin")).unwrap();
-            live.handle.close();
-            let has_half = |event: &Event| matches!(event, Event::Progress(progress) if progress.done_bytes >= HALF);
-            live.wait_for("half of it", has_half);
-            live.handle.stop();
-            live.end();
+            begin_half(&place, &origin);
             let before = std::fs::read(place.file("a.bin.towline")).unwrap();
 
             // A tag tells the truth: the same version, cut short.

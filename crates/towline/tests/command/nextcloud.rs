@@ -94,6 +94,18 @@ fn a_file_that_only_its_size_speaks_for_is_not_replaced_by_a_later_version() {
     place.check("a.bin", 63, 7000);
 }
 
+#[test]
+fn a_version_that_was_only_measured_is_looked_for_again() {
+    let (place, cloud) = (Place::new(), Nextcloud::builder().file("a.bin", 64, 5000).start().unwrap());
+    let args = ["-d", "out", &cloud.link()];
+    place.towline(&args).run().code(0);
+    cloud.change(|share| share.file("a.bin", 65, 5000));
+    place.towline(&[&["--trust-size"], &args[..]].concat()).run().code(0);
+    place.check("a.bin", 64, 5000);
+    place.towline(&args).run().code(0);
+    place.check("a.bin", 65, 5000);
+}
+
 /// All shares of a server have their files at the same URLs.
 #[test]
 fn another_share_in_the_same_directory_replaces_nothing() {

@@ -210,7 +210,12 @@ fn an_odd_item_hides_no_other() {
     ];
     let graph = odd.iter().fold(tree(), |tree, item| tree.listed(item)).start().unwrap();
     let place = Place::new();
-    towline(&place, &graph, &["-d", "out", graph.link()]).run().code(1).says(&["an item that Towline cannot read"]);
+    towline(&place, &graph, &["-d", "out", graph.link()]).run().code(1).says(&[
+        "an item that Towline cannot read",
+        // What has a name is named.
+        "  b: ",
+        "  c: ",
+    ]);
     place.check("a.bin", 1, 5000);
     place.check("big.iso", 2, 8 * MIB);
 }

@@ -524,7 +524,7 @@ impl Core {
 
     fn store(&mut self, id: JobId, content: Vec<Bytes>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let bytes = content.iter().map(Bytes::len).sum::<usize>() as u64;
+        let bytes = samples::len_of(&content);
         job.phase = Phase::Publishing;
         job.content.total_bytes = Some(bytes);
         job.content.done.insert(crate::ranges::ByteRange::new(0, bytes));

@@ -346,7 +346,9 @@ impl Core {
             // The file existed or came whole, so the partial file beside it is of no use. Beside somebody
             // else's file it may be, and so may one under another name: a redirect may lead to another file.
             let is_of_other_name = job.naming.part_of != job.naming.path;
-            let fate = if how == How::Skipped || is_of_other_name { Fate::Kept } else { Fate::Superseded };
+            // Its size alone proves nothing.
+            let is_unproven = matches!(how, How::Skipped | How::ThereBySize);
+            let fate = if is_unproven || is_of_other_name { Fate::Kept } else { Fate::Superseded };
             self.effects.push(Effect::Commit(CommitRequest::Release {
                 job: id,
                 path: job.naming.part_of.clone(),
@@ -366,7 +368,9 @@ impl Core {
                 digest: checked.map(|promise| promise.checksum().to_string()),
                 is_current: job.content.final_check != FinalCheck::Changed,
             };
-            let state = if how == How::Skipped { SettledState::Skipped } else { done };
+            // What an earlier run left is no new version because its length or its time fits.
+            let is_left = how == How::Skipped || job.has_changed() && !how.is_proof();
+            let state = if is_left { SettledState::Skipped } else { done };
             self.effects.push(Effect::Settle(Settled { entry, state }));
         }
         self.report_shares(id, job.sources.shares());

@@ -531,6 +531,11 @@ impl Job {
         self.spec.options.existing.unwrap_or(of_session)
     }
 
+    /// Whether its service lists another version than the one that an earlier run left.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.spec.listed.as_ref().and_then(|listed| listed.left).is_some_and(|left| left.is_changed)
+    }
+
     /// The only file that may be replaced, as far as the user lets none be: the one that an earlier run left.
     pub(crate) fn only_over(&self, of_session: Policy) -> Option<(u64, i64)> {
         let left = self.spec.listed.as_ref().and_then(|listed| listed.left).filter(|_| self.is_as_left());

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use url::Url;
 
@@ -49,7 +49,7 @@ pub(super) struct Item {
     last_modified_date_time: Option<String>,
     file_system_info: Option<Times>,
     /// Where its bytes are for some minutes, for everybody.
-    #[serde(rename = "@microsoft.graph.downloadUrl")]
+    #[serde(rename = "@microsoft.graph.downloadUrl", default, deserialize_with = "url_if_it_is_one")]
     pub(super) download_url: Option<Url>,
 }
 
@@ -80,6 +80,12 @@ struct Parent {
 #[serde(rename_all = "camelCase")]
 struct Times {
     last_modified_date_time: Option<String>,
+}
+
+/// What is no URL counts as none: the file is asked for by its id then.
+fn url_if_it_is_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+    let text = Option::<Value>::deserialize(deserializer)?;
+    Ok(text.as_ref().and_then(Value::as_str).and_then(|text| text.parse().ok()))
 }
 
 impl Item {

@@ -17,6 +17,8 @@ use crate::secret;
 
 /// A token is renewed this long before it expires.
 const RENEWED_BEFORE: Duration = Duration::from_secs(60);
+/// Nothing lasts longer than a year, whatever the service tells, in seconds.
+const LASTS_MAX: u64 = 365 * 24 * 3600;
 /// How often to ask whether the user has entered the code, if the service does not say.
 const POLL_EVERY: Duration = Duration::from_secs(5);
 /// At most this often, whatever the service says.
@@ -125,7 +127,8 @@ impl Tokens {
 
 impl Account {
     fn current(&self) -> Current {
-        let expires = UNIX_EPOCH + Duration::from_secs(self.expires_unix);
+        // A time that no clock can tell is one that has passed.
+        let expires = UNIX_EPOCH.checked_add(Duration::from_secs(self.expires_unix)).unwrap_or(UNIX_EPOCH);
         Current { header: bearer(&self.access_token), expires: expires - RENEWED_BEFORE.min(lifetime(expires)) }
     }
 
@@ -149,7 +152,7 @@ impl Account {
             access_token: granted.access_token,
             // The old one stays good if no new one comes.
             refresh_token: granted.refresh_token.unwrap_or(self.refresh_token),
-            expires_unix: now_unix() + granted.expires_in,
+            expires_unix: now_unix() + granted.expires_in.min(LASTS_MAX),
             ..self
         }
     }
@@ -205,8 +208,8 @@ impl SignIn {
             device_code: offered.device_code,
             page: secret::printable(&offered.verification_uri).into_owned(),
             code: secret::printable(&offered.user_code).into_owned(),
-            expires_in: offered.expires_in.map_or(CODE_LASTS, Duration::from_secs),
-            poll_every: offered.interval.map_or(POLL_EVERY, Duration::from_secs).max(POLL_EVERY_MIN),
+            expires_in: offered.expires_in.map_or(CODE_LASTS, seconds),
+            poll_every: offered.interval.map_or(POLL_EVERY, seconds).max(POLL_EVERY_MIN),
         })
     }
 
@@ -255,7 +258,7 @@ impl SignIn {
             scope: self.scope.clone(),
             refresh_token,
             access_token: granted.access_token,
-            expires_unix: now_unix() + granted.expires_in,
+            expires_unix: now_unix() + granted.expires_in.min(LASTS_MAX),
             signed_in_unix: now_unix(),
         })
     }
@@ -276,7 +279,7 @@ struct Offered {
 struct Granted {
     access_token: String,
     refresh_token: Option<String>,
-    #[serde(default)]
+    #[serde(default = "usual_lifetime")]
     expires_in: u64,
 }
 
@@ -326,6 +329,16 @@ pub(super) fn bearer(token: &str) -> HeaderValue {
     value
 }
 
+/// A time that the service tells, in seconds.
+fn seconds(told: u64) -> Duration {
+    Duration::from_secs(told.min(LASTS_MAX))
+}
+
+/// The lifetime of a token whose service tells none; a refusal renews it sooner.
+fn usual_lifetime() -> u64 {
+    3600
+}
+
 fn lifetime(expires: SystemTime) -> Duration {
     expires.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
@@ -346,4 +359,30 @@ pub(super) fn signed_out() -> Error {
 fn refused_sign_in(what: &str) -> Error {
     let text = format!("{NAME} does not accept {what} any more");
     Error::new(ErrorKind::Status(401), text).with_advice(Advice::SignInToOneDrive)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_of_a_service_is_too_large() {
+        assert_eq!(seconds(u64::MAX), Duration::from_secs(LASTS_MAX));
+        let granted: Granted = serde_json::from_str(r#"{"access_token":"a"}"#).unwrap();
+        assert_eq!(granted.expires_in, usual_lifetime());
+        let url: Url = "http://127.0.0.1/".parse().unwrap();
+        let account = Account {
+            client_id: String::new(),
+            login: url.clone(),
+            graph: url,
+            scope: String::new(),
+            refresh_token: String::new(),
+            access_token: String::new(),
+            expires_unix: u64::MAX,
+            signed_in_unix: 0,
+        };
+        assert!(account.current().expires <= SystemTime::now());
+        let endless = Granted { expires_in: u64::MAX, ..granted };
+        assert!(account.with(endless).current().expires > SystemTime::now());
+    }
 }

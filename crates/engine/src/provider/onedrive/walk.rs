@@ -104,9 +104,11 @@ impl<'a> Walk<'a> {
         self.empty_pages = if is_empty { self.empty_pages + 1 } else { 0 };
         let is_endless = page.next.is_some() && self.empty_pages > EMPTY_PAGES_MAX;
         let items = page.value.into_iter().map(|item| {
+            let name = item.get("name").and_then(|name| name.as_str()).map(crate::name::safe::make_safe);
             serde_json::from_value(item).map_err(|_| {
                 let text = format!("{NAME} lists an item that Towline cannot read");
-                Error::new(ErrorKind::Protocol, text)
+                let shown = folder.path.join(name.unwrap_or_default());
+                Error::new(ErrorKind::Protocol, text).with_url(secret::printable(&shown.to_string_lossy()).into_owned())
             })
         });
         self.items.extend(items.map(|item| (Rc::clone(folder), item)));
@@ -168,6 +170,7 @@ impl Iterator for Walk<'_> {
             if let Some((folder, item)) = self.items.pop_front() {
                 let taken = match item {
                     Ok(item) => self.take(&folder, item),
+                    Err(error) if error.url().is_some() => Some(Err(error)),
                     Err(error) => Some(Err(within(&folder, error))),
                 };
                 match taken {
