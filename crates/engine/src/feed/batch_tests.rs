@@ -526,3 +526,22 @@ fn lines_that_are_no_entries_keep_nobody_waiting() {
         assert_eq!(jobs(&fed.entries).len(), 1);
     }
 }
+
+#[test]
+fn an_interrupted_run_counts_until_another_has_done_everything() {
+    let place = Place::new("http://h/a\nhttp://h/b\n");
+    let owner = |batch: &mut Batch| batch.owner(EntryId(1), Path::new("other")).unwrap();
+    assert_eq!(owner(&mut place.open()), Owner::Nobody, "nothing was interrupted yet");
+    // That one was.
+    let mut batch = place.open();
+    assert_eq!(owner(&mut batch), Owner::NobodyKnows);
+    // It reads all, and ends in order with everything left to do, as after Ctrl-C.
+    all(&mut batch);
+    batch.close().unwrap();
+    drop(batch);
+    let mut batch = place.open();
+    assert_eq!(owner(&mut batch), Owner::NobodyKnows);
+    drop(batch);
+    place.finish_all(place.open(), "a");
+    assert_eq!(owner(&mut place.open()), Owner::Nobody);
+}

@@ -33,6 +33,11 @@ const SETTLE_DONE: &str = "UPDATE entry SET state = 'done', path = ?3, len_bytes
     settled_unix_ms = ?8, settled_run = ?9 WHERE id = ?1 AND (?2 IS NULL OR key = ?2)";
 const SETTLE_FAILED: &str = "UPDATE entry SET state = ?3, attempts = ?4, error_kind = ?5,
     error = ?6, settled_unix_ms = ?7 WHERE id = ?1 AND (?2 IS NULL OR key = ?2)";
+/// Once a run in order has read all of its list and nothing is left to do, the files of an interrupted run before have
+/// their rows.
+const INTERRUPTED: &str = "WITH cut AS (SELECT max(id) AS last FROM run WHERE ended IS NULL AND id <> ?1)
+    SELECT last IS NOT NULL AND (EXISTS (SELECT 1 FROM entry WHERE state <> 'done')
+        OR last > (SELECT coalesce(max(id), 0) FROM run WHERE ended IS NOT NULL AND read_all)) FROM cut";
 const SETTLE_SKIPPED: &str = "UPDATE entry SET state = 'skipped', attempts = NULL, error_kind = NULL, error = NULL,
     settled_unix_ms = ?3 WHERE id = ?1 AND (?2 IS NULL OR key = ?2)";
 const SETTLE_NAMED: &str = "UPDATE entry SET path = ?3 WHERE id = ?1 AND (?2 IS NULL OR key = ?2)";
@@ -223,10 +228,7 @@ impl Ledger {
     }
 
     fn begin_run(&mut self) -> rusqlite::Result<()> {
-        // A run in order that has read all of its list has given the files of an interrupted one their rows.
-        let interrupted = "SELECT EXISTS (SELECT 1 FROM run WHERE ended IS NULL AND id <> ?1 AND id >
-            (SELECT coalesce(max(id), 0) FROM run WHERE ended IS NOT NULL AND read_all))";
-        self.was_interrupted |= self.conn.query_row(interrupted, params![self.run], |row| row.get::<_, bool>(0))?;
+        self.was_interrupted |= self.conn.query_row(INTERRUPTED, params![self.run], |row| row.get::<_, bool>(0))?;
         self.conn.execute("INSERT INTO run (started) VALUES (?1)", params![unix_ms(SystemTime::now())])?;
         self.run = self.conn.last_insert_rowid();
         let last: i64 = self.conn.query_row("SELECT coalesce(max(id), 0) FROM entry", [], |row| row.get(0))?;
