@@ -323,7 +323,7 @@ fn a_symlink_in_place_of_a_directory_below_is_not_followed() {
                 fs::create_dir(&elsewhere).unwrap();
                 symlink(&elsewhere, place.file("sub")).unwrap();
                 let run = fetch(place.options(), [spec(&origin, "/a.iso").output(output)]);
-                assert_eq!(run.failure_kinds(), [ErrorKind::Storage], "{output} of {size} bytes");
+                assert_eq!(run.failure_kinds(), [ErrorKind::NameTaken], "{output} of {size} bytes");
                 assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0, "{output} of {size} bytes");
                 assert_eq!(place.leftovers(&[]), ["sub"]);
             }
