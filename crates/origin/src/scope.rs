@@ -13,6 +13,7 @@ pub struct Scope {
     only_conditional: bool,
     query: Option<String>,
     connection: Option<u64>,
+    every_other_connection: bool,
     /// Percentage of requests, and the seed that selects them.
     share: Option<(u64, u64)>,
     /// Each with the position that it must have; true is on.
@@ -92,6 +93,13 @@ impl Scope {
         self
     }
 
+    /// Only requests on the second connection that the server accepts, the fourth, and so on.
+    #[must_use]
+    pub fn every_other_connection(mut self) -> Self {
+        self.every_other_connection = true;
+        self
+    }
+
     /// Only about `percent` percent of the requests, selected by the seed and the request's number.
     #[must_use]
     pub fn now_and_then(mut self, percent: u8, seed: u64) -> Self {
@@ -107,6 +115,7 @@ impl Scope {
             && (!self.only_conditional || ask.conditional)
             && self.query.as_ref().is_none_or(|query| ask.query.as_ref() == Some(query))
             && self.connection.is_none_or(|id| ask.connection == id)
+            && (!self.every_other_connection || ask.connection.is_multiple_of(2))
             && self.share.is_none_or(|(percent, seed)| dice(seed, ask.number) % 100 < percent)
             && self.switches.iter().all(|(switch, on)| switch.is_on() == *on)
     }
@@ -165,6 +174,8 @@ mod tests {
         assert_eq!(held, [4, 6]);
         assert!(Scope::every().only_connection(5).holds(&ask(5)));
         assert!(!Scope::every().only_connection(5).holds(&ask(6)));
+        assert!(Scope::every().every_other_connection().holds(&ask(6)));
+        assert!(!Scope::every().every_other_connection().holds(&ask(5)));
         let held: Vec<_> = (1..=8).filter(|number| Scope::every().only_conditional().holds(&ask(*number))).collect();
         assert_eq!(held, [3]);
         let held: Vec<_> = (1..=8).filter(|number| Scope::every().only_query("slow").holds(&ask(*number))).collect();
