@@ -150,13 +150,14 @@ fn run_reporter(events: &Queue<Event>, mut reporter: Option<Box<dyn Reporter>>, 
     let mut group = Vec::new();
     while events.get_many(&mut group, EVENTS_MAX, WAIT).is_ok_and(|count| count > 0) {
         let is_last = matches!(group.last(), Some(Event::Summary(_)));
+        let is_full = group.len() == EVENTS_MAX;
         for event in group.drain(..) {
             publisher.publish(&event);
             if let Some(reporter) = &mut reporter {
                 reporter.report(&event);
             }
         }
-        if !is_last {
+        if !is_last && !is_full {
             std::thread::sleep(REPORT_EVERY);
         }
     }

@@ -192,6 +192,8 @@ impl Numbers {
 #[derive(Debug, Default)]
 struct FeedState {
     is_asked: bool,
+    /// When it was last asked for entries beyond those of hosts that are full.
+    asked_beyond: Option<Time>,
     has_ended: bool,
     read_all: bool,
     read_entries: u64,

@@ -23,6 +23,8 @@ use crate::source::rejection::Rejection;
 const FED_MIN: usize = 512;
 /// At most this many entries wait in memory, whatever their hosts do; the rest waits in the feed.
 const WAITING_MAX: usize = 16_384;
+/// How often entries beyond those of hosts that are full are asked for.
+const BEYOND_EVERY: Time = Time::from_millis(50);
 /// Started files, including those that wait for a retry, are limited to 16 per place plus this.
 const RUNNING_MIN: usize = 64;
 const ONE_NAME: Advice = Advice::NumberNames;
@@ -35,13 +37,25 @@ impl Core {
         if !asks || self.turns.waiting.len() >= WAITING_MAX {
             return;
         }
-        // Entries of hosts that cannot take any more do not count: others may follow them.
+        if self.turns.waiting.len() < wanted / 2 {
+            return self.want(wanted - self.turns.waiting.len());
+        }
+        // Entries of hosts that cannot take any more do not count: others may follow them. But most hosts that are full
+        // have room again in a moment, and each entry that waits here takes memory.
+        if self.feed.asked_beyond.is_some_and(|asked| now < asked + BEYOND_EVERY) {
+            return;
+        }
         let is_alone = self.turns.waiting.hosts() < 2;
         let startable = self.turns.waiting.len_of(|host| self.may_start(now, host, is_alone));
         if startable < wanted / 2 {
-            self.feed.is_asked = true;
-            self.effects.push(Effect::Feed(FeedRequest::Want(wanted - startable)));
+            self.feed.asked_beyond = Some(now);
+            self.want(wanted - startable);
         }
+    }
+
+    fn want(&mut self, entries: usize) {
+        self.feed.is_asked = true;
+        self.effects.push(Effect::Feed(FeedRequest::Want(entries)));
     }
 
     pub(super) fn fed(&mut self, fed: Result<Fed>) {
