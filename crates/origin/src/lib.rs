@@ -19,6 +19,7 @@
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
+mod archive;
 mod body;
 mod conditions;
 mod conn;
@@ -51,6 +52,7 @@ mod tls;
 mod version;
 mod worker;
 
+pub use archive::fill_archive;
 pub use content::{byte_at, check_file, fill, first_difference};
 pub use fault::{Above, BadChunk, Fault, RangeLie, StreamEnd, Validators};
 pub use hostile::{hostile_dispositions, range_forms};

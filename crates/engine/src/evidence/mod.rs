@@ -7,6 +7,7 @@
 
 mod claim;
 mod compare;
+pub(crate) mod container;
 pub(crate) mod page;
 pub(crate) mod samples;
 mod tag;

@@ -70,6 +70,8 @@ pub(crate) struct Publish {
     pub(crate) looks_for_holes: bool,
     /// Holes were found before, and fetched again.
     pub(crate) was_hollow: bool,
+    /// It must be a whole Office file: its service, of this name, lists it otherwise.
+    pub(crate) must_be_office: Option<String>,
 }
 
 /// A small file, complete in memory.
@@ -87,4 +89,6 @@ pub(crate) struct Store {
     pub(crate) only_over: Option<(u64, i64)>,
     pub(crate) note: Option<Note>,
     pub(crate) promise: Option<Promise>,
+    /// It must be a whole Office file: its service, of this name, lists it otherwise.
+    pub(crate) must_be_office: Option<String>,
 }

@@ -98,6 +98,7 @@
 
 pub(crate) mod accounts;
 mod index_page;
+mod lenient;
 mod links;
 pub mod onedrive;
 mod plain;

@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use url::Url;
 
+use super::lenient;
 use super::seam::{Entries, Entry, Provider};
 use super::tree::{Tree, Walk, with_credentials, without_credentials};
 use super::web::{Web, WebRequest};
@@ -204,8 +205,7 @@ impl WebDav {
             let gives_credentials = folder.password().is_some() || self.headers.contains_key(AUTHORIZATION);
             return Err(refusal(answer.status, gives_credentials).with_url(shown()));
         }
-        let text = String::from_utf8_lossy(&answer.body);
-        let read: Multistatus = quick_xml::de::from_str(&text).map_err(|_| {
+        let read: Multistatus = quick_xml::de::from_str(&lenient::xml(&answer.body)).map_err(|_| {
             Error::new(ErrorKind::Protocol, "the server's answer is not that of WebDAV").with_url(shown())
         })?;
         Ok(read.responses)

@@ -224,7 +224,7 @@ impl Shared {
         let file = id.parse().ok().and_then(|id: usize| self.script.files.get(id));
         let Some(&(_, seed, size)) = file else { return talk.answer("404 Not Found", "", b"") };
         let fields = format!("ETag: \"seed-{seed}\"\r\n");
-        let sent = Sent { seed, size, fields: &fields, rate_bps: self.script.rate_bps };
+        let sent = Sent { seed, size, archive: None, fields: &fields, rate_bps: self.script.rate_bps };
         talk.send(request, &sent, |count| {
             self.state().stats.sent_bytes += count;
             Ok(())

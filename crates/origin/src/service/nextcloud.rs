@@ -224,6 +224,7 @@ impl Shared {
         let fields = format!("Content-Type: application/octet-stream\r\nETag: \"{:x}\"\r\n", file.seed);
         let sent = Sent {
             seed: file.seed,
+            archive: None,
             size: file.sent_bytes.unwrap_or(file.size),
             fields: &fields,
             rate_bps: script.rate_bps,

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use crate::archive::fill_archive;
 use crate::content::fill;
 
 /// Maximum number of header lines in a request.
@@ -44,6 +45,8 @@ pub(super) struct Request {
 pub(super) struct Sent<'a> {
     pub(super) seed: u64,
     pub(super) size: u64,
+    /// It looks like a zip archive of this size.
+    pub(super) archive: Option<u64>,
     /// Header fields of the answer, each with its line end.
     pub(super) fields: &'a str,
     /// At most this many bytes per second.
@@ -151,6 +154,9 @@ impl Talk {
         while at < end && !self.is_stopped.load(Ordering::Acquire) {
             let count = (end - at).min(BUFFER_BYTES as u64) as usize;
             fill(file.seed, at, &mut buffer[..count]);
+            if let Some(size) = file.archive {
+                fill_archive(size, at, &mut buffer[..count]);
+            }
             write(self, &buffer[..count])?;
             at += count as u64;
             tell(count as u64)?;

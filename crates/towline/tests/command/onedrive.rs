@@ -43,6 +43,14 @@ fn assert_no_secret(dir: &Path, but: &str) {
     }
 }
 
+/// Fails if a file is not what the service sends for an Office file.
+fn check_office(place: &Place, name: &str, seed: u64, size: u64) {
+    let mut expected = vec![0; usize::try_from(size).unwrap()];
+    towline_origin::fill(seed, 0, &mut expected);
+    towline_origin::fill_archive(size, 0, &mut expected);
+    assert!(fs::read(place.out(name)).unwrap() == expected, "{name} has other bytes");
+}
+
 fn tree() -> GraphBuilder {
     let tree = Graph::builder().page_len(3).file("a.bin", 1, 5000).file("big.iso", 2, 8 * MIB);
     let tree = tree.file("photos/2026/one.jpg", 3, 70_000).file("photos/2026/two.jpg", 4, 0);
@@ -117,11 +125,52 @@ fn what_the_service_holds_back_is_named_and_the_rest_arrives() {
     let graph = tree.wrong("large.bin", 23, 2 * MIB).start().unwrap();
     let outcome = towline(&place, &graph, &["-d", "out", graph.link()]).run().code(4);
     outcome.says(&["bad.exe", "it found malware in it", "broken.bin", "the digest that OneDrive lists"]);
-    place.check("report.docx", 22, 10_000);
+    check_office(&place, "report.docx", 22, 10_000);
     place.check("big.iso", 2, 8 * MIB);
     for name in ["bad.exe", "broken.bin", "large.bin"] {
         assert!(!place.out(name).exists(), "{name}");
     }
+}
+
+#[test]
+fn an_office_file_that_is_no_whole_one_gets_no_name() {
+    let place = Place::new();
+    let graph = tree().halved("report.docx", 22, 10_000).halved("slides.pptx", 23, MIB).start().unwrap();
+    let outcome = towline(&place, &graph, &["-d", "out", graph.link()]).run().code(4);
+    outcome.says(&["report.docx", "slides.pptx", "no whole Office file", "6 files"]);
+    assert!(!place.out("report.docx").exists() && !place.out("slides.pptx").exists());
+    graph.change(|tree| tree.rewritten("report.docx", 22, 10_000).rewritten("slides.pptx", 23, MIB));
+    towline(&place, &graph, &["-d", "out", graph.link()]).run().code(0);
+    check_office(&place, "report.docx", 22, 10_000);
+    check_office(&place, "slides.pptx", 23, MIB);
+    // What is there is not given up for half of a new version.
+    graph.change(|tree| tree.halved("report.docx", 31, 12_000));
+    towline(&place, &graph, &["-d", "out", graph.link()]).run().code(4);
+    check_office(&place, "report.docx", 22, 10_000);
+}
+
+#[test]
+fn an_office_file_that_was_saved_twice_within_a_second_is_fetched_again() {
+    let place = Place::new();
+    // The time that the look-alike lists repeats every nine seeds.
+    let graph = tree().rewritten("report.docx", 22, 10_000).start().unwrap();
+    towline(&place, &graph, &["-d", "out", graph.link()]).run().code(0);
+    graph.change(|tree| tree.rewritten("report.docx", 31, 10_000));
+    towline(&place, &graph, &["-d", "out", graph.link()]).run().code(0);
+    check_office(&place, "report.docx", 31, 10_000);
+    let before = graph.stats().sent_bytes;
+    towline(&place, &graph, &["-d", "out", graph.link()]).run().code(0);
+    assert_eq!(graph.stats().sent_bytes, before);
+}
+
+#[test]
+fn a_name_that_is_no_text_hides_no_other_file() {
+    let place = Place::new();
+    let odd = r#"{"id":"1","name":"x\ud83d.txt","file":{},"parentReference":{"driveId":"b!drive"},"size":0}"#;
+    let graph = tree().listed(odd).start().unwrap();
+    let outcome = towline(&place, &graph, &["ls", graph.link()]).run().code(0);
+    assert!(outcome.stdout.contains("a.bin") && outcome.stdout.contains("photos/2026/two.jpg"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("x\u{fffd}.txt"), "{}", outcome.stdout);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::{Committer, Pending};
 use crate::disk::ours::{self};
 use crate::disk::written;
 use crate::error::{Advice, Error, ErrorKind, Result};
+use crate::evidence::container::is_whole_office_file;
 use crate::failpoint;
 use crate::feed::values::is_same_time;
 use crate::message::{Message, Publish, Published};
@@ -158,7 +159,22 @@ impl Committer {
         Ok(stat)
     }
 
+    /// Refuses what should be an Office file and is none, or a part of one.
+    fn check_office(&self, pending: &Pending) -> Result<()> {
+        let Publish { path, len_bytes, must_be_office, .. } = &pending.publish;
+        let Some(service) = must_be_office else { return Ok(()) };
+        let read = |buffer: &mut [u8], at: u64| pending.part.read_at(buffer, at);
+        if is_whole_office_file(*len_bytes, read).map_err(|source| Error::storage("read", path, source))? {
+            return Ok(());
+        }
+        let text = format!(
+            "{service} lists it with another length, and what came ({len_bytes} bytes) is no whole Office file"
+        );
+        Err(Error::new(ErrorKind::Digest, text).with_path(path).with_advice(Advice::RunAgain))
+    }
+
     pub(super) fn rename(&self, pending: &mut Pending) -> Result<Published> {
+        self.check_office(pending)?;
         failpoint::reach("publish");
         // Read from the open file before others can find it: what they change afterwards is a change.
         let mut modified = pending.part.stat().map_or(UNIX_EPOCH, |stat| stat.modified);

@@ -57,6 +57,7 @@ impl Committer {
             replaces_old: has_kept || store.has_old,
             looks_for_holes: false,
             was_hollow: false,
+            must_be_office: store.must_be_office,
         };
         Ok(Pending { job: store.job, part, publish, was_stored: true, is_unnamed })
     }

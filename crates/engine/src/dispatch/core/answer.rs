@@ -550,6 +550,7 @@ impl Core {
             only_over: job.only_over(self.settings.existing),
             note: job.note(),
             promise,
+            must_be_office: job.must_be_office(bytes),
         };
         self.leave_running(id);
         self.unstored.jobs.insert(id);

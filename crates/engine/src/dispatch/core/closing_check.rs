@@ -127,6 +127,7 @@ impl Job {
 
     /// Whether somebody asks for a digest now: the user, or the service that lists the file.
     pub(super) fn is_asked_for(&self, believes_server: bool) -> bool {
-        matches!(self.promise(believes_server), Some(Promise::Asked(_) | Promise::Listed(..)))
+        let asked = self.promise(believes_server).filter(|it| matches!(it, Promise::Asked(_) | Promise::Listed(..)));
+        asked.is_some_and(|promise| promise.remark().is_none())
     }
 }

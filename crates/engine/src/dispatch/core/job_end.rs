@@ -157,6 +157,7 @@ impl Core {
             replaces_old: job.old.is_there,
             looks_for_holes: true,
             was_hollow: job.part.was_hollow,
+            must_be_office: job.must_be_office(len_bytes),
         };
         self.ask_disk(id, Effect::Commit(CommitRequest::Publish { job: id, publish: Box::new(publish) }));
     }
@@ -208,14 +209,7 @@ impl Core {
                 if self.suspect(id) || self.begins_with_another(now, id, &error) {
                     return;
                 }
-                let Some(job) = self.jobs.get_mut(&id) else { return };
-                if job.content.was_wrong {
-                    return self.begin_after_wrong(now, id);
-                }
-                job.content.verified = Verified::Failed;
-                // The journal must say so, so it is saved again.
-                job.part.saved_bytes = 0;
-                self.close(now, id, Closing::Fail(error));
+                self.keep_as_wrong(now, id, error);
             }
             _ => self.closed(now, id),
         }
@@ -303,12 +297,35 @@ impl Core {
                     // The session must not end before this failure is counted.
                     self.enter_running(id);
                 }
-                if error.kind() == ErrorKind::Digest && self.begins_with_another(now, id, &error) {
-                    return;
+                if error.kind() == ErrorKind::Digest {
+                    return self.published_wrong(now, id, error, was_stored);
                 }
                 self.fail_or_wait(now, id, error);
             }
         }
+    }
+
+    /// What was to be published is not the file.
+    fn published_wrong(&mut self, now: Time, id: JobId, error: Error, was_stored: bool) {
+        if self.begins_with_another(now, id, &error) {
+            return;
+        }
+        if was_stored {
+            return self.fail_or_wait(now, id, error);
+        }
+        self.keep_as_wrong(now, id, error);
+    }
+
+    /// Fails, and notes in the journal that the data is wrong. Data that was wrong before is given up.
+    fn keep_as_wrong(&mut self, now: Time, id: JobId, error: Error) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if job.content.was_wrong {
+            return self.begin_after_wrong(now, id);
+        }
+        job.content.verified = Verified::Failed;
+        // The journal must say so, so it is saved again.
+        job.part.saved_bytes = 0;
+        self.close(now, id, Closing::Fail(error));
     }
 
     /// Checks again what exists under the name. The data stays, under its partial name.

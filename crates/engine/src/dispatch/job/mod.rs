@@ -315,6 +315,13 @@ impl Job {
         self.spec.listed.as_ref().is_some_and(|listed| !listed.page_means.is_empty())
     }
 
+    /// The service that lists the file with another length, and may send it otherwise than it lists it: then it has to
+    /// be a whole Office file.
+    pub(crate) fn must_be_office(&self, len_bytes: u64) -> Option<String> {
+        let listed = self.spec.listed.as_ref().filter(|listed| listed.may_differ)?;
+        (listed.total_bytes != Some(len_bytes)).then(|| listed.by.clone())
+    }
+
     /// The digest that its service lists.
     fn listed_checksum(&self) -> Option<(&Listed, &Checksum)> {
         let listed = self.spec.listed.as_deref()?;

@@ -8,6 +8,7 @@ use url::Url;
 use super::NAME;
 use super::token::Tokens;
 use crate::error::{Advice, Error, ErrorKind, Result};
+use crate::provider::lenient;
 use crate::provider::web::{Web, WebAnswer, WebRequest};
 use crate::secret;
 
@@ -81,7 +82,7 @@ impl Graph {
         if !answer.is_success() {
             return Err(refusal(&answer));
         }
-        serde_json::from_slice(&answer.body).map_err(|_| no_json(url))
+        serde_json::from_str(&lenient::json(&answer.body)).map_err(|_| no_json(url))
     }
 
     fn send(

@@ -24,8 +24,9 @@ const OFFICE: [&str; 18] = [
 pub(super) struct Page {
     /// Items, each read by itself: an odd one hides no other.
     pub(super) value: Vec<Value>,
+    /// Where the next page is; it may be relative.
     #[serde(rename = "@odata.nextLink")]
-    pub(super) next: Option<Url>,
+    pub(super) next: Option<String>,
 }
 
 /// A file or a folder.
@@ -141,10 +142,6 @@ impl Item {
 
     /// A text that changes with its content.
     pub(super) fn version(&self) -> Option<String> {
-        if self.is_rewritten() {
-            // Its digest and its tags change by themselves.
-            return self.modified().map(|time| format!("time={time}"));
-        }
         let tag = || Some(format!("tag={}", self.c_tag.as_ref().or(self.e_tag.as_ref())?));
         self.checksum().map(|checksum| checksum.to_string()).or_else(tag)
     }

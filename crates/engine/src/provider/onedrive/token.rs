@@ -12,6 +12,7 @@ use url::Url;
 use super::{ACCOUNT, NAME};
 use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::provider::accounts::Accounts;
+use crate::provider::lenient;
 use crate::provider::web::{Web, WebAnswer, WebRequest};
 use crate::secret;
 
@@ -19,6 +20,8 @@ use crate::secret;
 const RENEWED_BEFORE: Duration = Duration::from_secs(60);
 /// Nothing lasts longer than a year, whatever the service tells, in seconds.
 const LASTS_MAX: u64 = 365 * 24 * 3600;
+/// The lifetime of a token whose service tells none, in seconds; a refusal renews it sooner.
+const TOKEN_LASTS_S: u64 = 3600;
 /// How often to ask whether the user has entered the code, if the service does not say.
 const POLL_EVERY: Duration = Duration::from_secs(5);
 /// At most this often, whatever the service says.
@@ -152,7 +155,7 @@ impl Account {
             access_token: granted.access_token,
             // The old one stays good if no new one comes.
             refresh_token: granted.refresh_token.unwrap_or(self.refresh_token),
-            expires_unix: now_unix() + granted.expires_in.min(LASTS_MAX),
+            expires_unix: now_unix() + granted.expires_in.unwrap_or(TOKEN_LASTS_S).min(LASTS_MAX),
             ..self
         }
     }
@@ -258,7 +261,7 @@ impl SignIn {
             scope: self.scope.clone(),
             refresh_token,
             access_token: granted.access_token,
-            expires_unix: now_unix() + granted.expires_in.min(LASTS_MAX),
+            expires_unix: now_unix() + granted.expires_in.unwrap_or(TOKEN_LASTS_S).min(LASTS_MAX),
             signed_in_unix: now_unix(),
         })
     }
@@ -270,7 +273,9 @@ struct Offered {
     device_code: String,
     user_code: String,
     verification_uri: String,
+    #[serde(default, deserialize_with = "lenient::number")]
     expires_in: Option<u64>,
+    #[serde(default, deserialize_with = "lenient::number")]
     interval: Option<u64>,
 }
 
@@ -279,8 +284,8 @@ struct Offered {
 struct Granted {
     access_token: String,
     refresh_token: Option<String>,
-    #[serde(default = "usual_lifetime")]
-    expires_in: u64,
+    #[serde(default, deserialize_with = "lenient::number")]
+    expires_in: Option<u64>,
 }
 
 /// The answer without (section 5.2). Its description may repeat a token, so it is left alone.
@@ -334,11 +339,6 @@ fn seconds(told: u64) -> Duration {
     Duration::from_secs(told.min(LASTS_MAX))
 }
 
-/// The lifetime of a token whose service tells none; a refusal renews it sooner.
-fn usual_lifetime() -> u64 {
-    3600
-}
-
 fn lifetime(expires: SystemTime) -> Duration {
     expires.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
@@ -369,7 +369,7 @@ mod tests {
     fn no_number_of_a_service_is_too_large() {
         assert_eq!(seconds(u64::MAX), Duration::from_secs(LASTS_MAX));
         let granted: Granted = serde_json::from_str(r#"{"access_token":"a"}"#).unwrap();
-        assert_eq!(granted.expires_in, usual_lifetime());
+        assert_eq!(granted.expires_in, None);
         let url: Url = "http://127.0.0.1/".parse().unwrap();
         let account = Account {
             client_id: String::new(),
@@ -382,7 +382,7 @@ mod tests {
             signed_in_unix: 0,
         };
         assert!(account.current().expires <= SystemTime::now());
-        let endless = Granted { expires_in: u64::MAX, ..granted };
+        let endless = Granted { expires_in: Some(u64::MAX), ..granted };
         assert!(account.with(endless).current().expires > SystemTime::now());
     }
 }

@@ -100,9 +100,10 @@ impl<'a> Walk<'a> {
             return protocol(format!("{NAME} lists more than {PAGES_MAX} pages; the rest is left out"));
         }
         let page: Page = self.drive.graph.ask(self.web, url)?;
-        let is_empty = page.value.is_empty() && page.next.is_some();
+        let next = page.next.map(|next| url.join(&next));
+        let is_empty = page.value.is_empty() && next.is_some();
         self.empty_pages = if is_empty { self.empty_pages + 1 } else { 0 };
-        let is_endless = page.next.is_some() && self.empty_pages > EMPTY_PAGES_MAX;
+        let is_endless = next.is_some() && self.empty_pages > EMPTY_PAGES_MAX;
         let items = page.value.into_iter().map(|item| {
             let name = item.get("name").and_then(|name| name.as_str()).map(crate::name::safe::make_safe);
             serde_json::from_value(item).map_err(|_| {
@@ -113,11 +114,14 @@ impl<'a> Walk<'a> {
         });
         self.items.extend(items.map(|item| (Rc::clone(folder), item)));
         self.seen.insert(url.clone());
-        match page.next {
-            Some(next) if self.seen.contains(&next) || is_endless => {
+        match next {
+            Some(Err(_)) => {
+                protocol(format!("{NAME} names a next page that is no URL; the rest of the folder is left out"))
+            }
+            Some(Ok(next)) if self.seen.contains(&next) || is_endless => {
                 protocol(format!("{NAME} lists this folder without end; the rest of it is left out"))
             }
-            Some(next) => {
+            Some(Ok(next)) => {
                 self.pages.push((Rc::clone(folder), next));
                 Ok(())
             }

@@ -135,7 +135,7 @@ impl Shared {
         };
         let item = &script.items[file];
         let (seed, size) = match item.kind {
-            Kind::Rewritten => (item.seed + 1, item.size + 7),
+            Kind::Rewritten | Kind::Halved => (item.seed + 1, item.size + 7),
             _ => (item.seed, item.size),
         };
         let hash = match item.kind {

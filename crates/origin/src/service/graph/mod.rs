@@ -75,6 +75,8 @@ enum Kind {
     Plain,
     /// It is listed with another size and digest than it is sent with.
     Rewritten,
+    /// As `Rewritten`, and only half of it is sent.
+    Halved,
     /// Its digest is wrong.
     Wrong,
     /// Held back for malware.
@@ -152,10 +154,17 @@ impl GraphBuilder {
         self.item(path, seed, size, Kind::Plain)
     }
 
-    /// Adds a file that is sent with other content than it is listed with, as Office files are.
+    /// Adds a file that is sent with other content than it is listed with, as Office files are: the content `seed`
+    /// between the beginning and the end of a zip archive (see [`fill_archive`](crate::fill_archive)).
     #[must_use]
     pub fn rewritten(self, path: &str, seed: u64, size: u64) -> Self {
         self.item(path, seed, size, Kind::Rewritten)
+    }
+
+    /// Adds such a file of which only the first half is sent.
+    #[must_use]
+    pub fn halved(self, path: &str, seed: u64, size: u64) -> Self {
+        self.item(path, seed, size, Kind::Halved)
     }
 
     /// Adds a file whose digest is wrong.
@@ -312,7 +321,9 @@ impl Shared {
         let file = id.parse().ok().and_then(|id: usize| script.items.get(id)).filter(|item| item.kind != Kind::Lost);
         let Some(item) = file else { return refuse(talk, "404 Not Found", "itemNotFound") };
         let fields = format!("ETag: \"{{{id}}},{}\"\r\n", item.seed);
-        let sent = Sent { seed: item.seed, size: item.size, fields: &fields, rate_bps: script.rate_bps };
+        let archive = matches!(item.kind, Kind::Rewritten | Kind::Halved).then_some(item.size);
+        let size = if item.kind == Kind::Halved { item.size / 2 } else { item.size };
+        let sent = Sent { seed: item.seed, size, archive, fields: &fields, rate_bps: script.rate_bps };
         talk.send(request, &sent, |count| {
             self.state().stats.sent_bytes += count;
             Ok(())

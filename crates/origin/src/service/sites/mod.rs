@@ -212,7 +212,8 @@ impl Shared {
     fn send(&self, talk: &mut Talk, request: &Request, file: &File, fields: &str) -> io::Result<()> {
         let name = format!("Content-Disposition: attachment; filename=\"{}\"\r\n", file.name);
         let fields = format!("Content-Type: application/octet-stream\r\n{name}{fields}");
-        let sent = Sent { seed: file.seed, size: file.size, fields: &fields, rate_bps: self.script.rate_bps };
+        let sent =
+            Sent { seed: file.seed, size: file.size, archive: None, fields: &fields, rate_bps: self.script.rate_bps };
         let expired_links = self.state().expired_links;
         let tell = |count| {
             let mut state = self.state();
