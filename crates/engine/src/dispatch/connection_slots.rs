@@ -41,6 +41,8 @@ pub(crate) enum Wanted {
     Whole,
     /// For a piece of a large file: an HTTP/1.1 connection of its own.
     Own,
+    /// For a whole file whose shared connection broke: one that nobody else uses, over either protocol.
+    Apart,
 }
 
 /// All connection slots of a session.
@@ -65,6 +67,8 @@ struct Slot {
     alpn: Alpn,
     protocol: Option<Protocol>,
     users: usize,
+    /// There were several users since it was last idle.
+    is_shared: bool,
     idle_since: Time,
     is_retiring: bool,
     /// It has carried a response.
@@ -269,9 +273,9 @@ impl Slots {
         idle
     }
 
-    /// Whether several transfers use a connection.
+    /// Whether several transfers use a connection, or did so until it broke.
     pub(crate) fn is_shared(&self, slot: SlotId) -> bool {
-        self.slots.get(&slot).is_some_and(|state| state.users > 1)
+        self.slots.get(&slot).is_some_and(|state| state.is_shared)
     }
 
     /// How many connections to a host have carried responses.
@@ -348,7 +352,9 @@ impl Slots {
         if self.held_until(host) > now {
             return None;
         }
-        if let Some(slot) = self.find(host, profile, wanted, now) {
+        if wanted != Wanted::Apart
+            && let Some(slot) = self.find(host, profile, wanted, now)
+        {
             return Some((self.occupy(slot), None));
         }
         let alpn = self.alpn(host, wanted);
@@ -369,7 +375,7 @@ impl Slots {
         if let Some((slot, _)) = closed {
             self.remove(slot);
         }
-        Some((self.open_slot(host, profile, alpn, now), closed))
+        Some((self.open_slot(host, profile, alpn, wanted == Wanted::Apart, now), closed))
     }
 
     /// Records the protocol that a connection speaks.
@@ -434,12 +440,12 @@ impl Slots {
 
     fn alpn(&self, host: &Origin, wanted: Wanted) -> Alpn {
         let offers = self.http2 && host.scheme == Scheme::Https;
-        let only = self.hosts.get(host).and_then(|state| state.spoken.only());
-        match (wanted, only) {
+        let spoken = self.hosts.get(host).map(|state| &state.spoken);
+        match (wanted, spoken.and_then(Spoken::only)) {
             _ if !offers => Alpn::Http1,
             (_, Some(Protocol::Http1)) => Alpn::Http1,
-            (Wanted::Whole, _) | (Wanted::Own, Some(Protocol::Http2)) => Alpn::Any,
-            (Wanted::Own, None) if self.http2_for_pieces => Alpn::Any,
+            (Wanted::Whole | Wanted::Apart, _) | (Wanted::Own, Some(Protocol::Http2)) => Alpn::Any,
+            (Wanted::Own, None) if self.http2_for_pieces || spoken.is_some_and(Spoken::favours_http2) => Alpn::Any,
             (Wanted::Own, None) => Alpn::Http1,
         }
     }
@@ -507,12 +513,13 @@ impl Slots {
 
     fn occupy(&mut self, slot: SlotId) -> Taken {
         let state = self.slots.get_mut(&slot).expect("the slot was just found");
+        state.is_shared = state.users > 0;
         state.users += 1;
         state.requests += 1;
         Taken { slot, worker: state.worker, alpn: state.alpn }
     }
 
-    fn open_slot(&mut self, host: &Origin, profile: &Profile, alpn: Alpn, now: Time) -> Taken {
+    fn open_slot(&mut self, host: &Origin, profile: &Profile, alpn: Alpn, is_retiring: bool, now: Time) -> Taken {
         let worker = (0..self.workers.len()).min_by_key(|worker| self.workers[*worker]).unwrap_or(0);
         let id = SlotId(self.next);
         self.next += 1;
@@ -524,8 +531,9 @@ impl Slots {
             alpn,
             protocol,
             users: 1,
+            is_shared: false,
             idle_since: now,
-            is_retiring: false,
+            is_retiring,
             has_served: false,
             requests: 1,
         };

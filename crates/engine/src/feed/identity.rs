@@ -39,8 +39,8 @@ impl Identity {
         let mut hasher = blake3::Hasher::new();
         hasher.update(key_url(&spec.url).as_bytes());
         hasher.update(&[0]);
-        if spec.listed.is_some() {
-            // Each user of a service has files of their own, and a share of Nextcloud is a user.
+        // Each user of a server has files of their own, and a share of Nextcloud is a user.
+        if spec.listed.is_some() || !spec.url.username().is_empty() {
             hasher.update(spec.url.username().as_bytes());
             hasher.update(&[0]);
         }
@@ -181,9 +181,13 @@ mod tests {
     }
 
     #[test]
-    fn the_output_and_the_secrets_that_are_no_signature_belong_to_the_identity() {
+    fn the_user_the_output_and_the_secrets_that_are_no_signature_belong_to_the_identity() {
         let plain = Identity::of(&spec("http://h/a"));
-        assert_eq!(plain, Identity::of(&spec("http://me:pass@h/a#part")));
+        assert_eq!(plain, Identity::of(&spec("http://:pass@h/a#part")));
+        let mine = Identity::of(&spec("http://me:pass@h/a"));
+        assert_eq!(mine, Identity::of(&spec("http://me:other@h/a#part")));
+        assert_ne!(mine, Identity::of(&spec("http://you:pass@h/a")));
+        assert_ne!(mine, plain);
         assert_ne!(plain, Identity::of(&spec("http://h/a").output("b")));
         assert_ne!(Identity::of(&spec("http://h/a?key=1")), Identity::of(&spec("http://h/a?key=2")));
         assert_ne!(plain, plain.of_copy(1));

@@ -412,7 +412,8 @@ impl Core {
     ) -> Option<TransferId> {
         let job = self.jobs.get(&id)?;
         let wanted = match kind {
-            FetchKind::Probe if !job.tries.keeps_apart => Wanted::Whole,
+            FetchKind::Probe if job.tries.keeps_apart => Wanted::Apart,
+            FetchKind::Probe => Wanted::Whole,
             _ => Wanted::Own,
         };
         let profile = job.own.profile.clone();

@@ -81,6 +81,26 @@ impl Core {
         self.tell_refused(id);
     }
 
+    /// Whether one refusal of a range is all that speaks for starting over, because nothing but ranges goes on with what
+    /// is there. It is requested once more.
+    pub(super) fn is_refused_once(&mut self, now: Time, id: JobId, start: u64, error: &Error) -> bool {
+        let retries = self.settings.retries;
+        let Some(job) = self.jobs.get_mut(&id) else { return false };
+        let would_start_over = matches!(job.phase, Phase::Moving)
+            && error.kind().rejection().is_some()
+            && !job.content.held.can_join()
+            && !job.sources.is_many()
+            && job.is_worth_keeping();
+        if !would_start_over || retries == 0 || std::mem::replace(&mut job.ranges.was_refused, true) {
+            return false;
+        }
+        let wait = backoff::wait(1, &mut self.random);
+        let key = job.failure_key(start);
+        job.tries.failures.entry(key).or_default().retry_at = now + wait;
+        self.report_retry(id, error, 1, wait);
+        true
+    }
+
     /// Reports that the file comes in one stream. With mirrors, it comes in pieces all the same.
     pub(super) fn tell_refused(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };

@@ -99,6 +99,9 @@ impl Core {
         if kind.blame() == Blame::Peer && !transfer.is_probe && self.others_bring(id) {
             return self.put_off(now, id, start, &error);
         }
+        if !transfer.is_probe && self.is_refused_once(now, id, start, &error) {
+            return;
+        }
         let is_misfit = kind == ErrorKind::Protocol || kind.rejection() == Some(Rejection::Unfit);
         if is_misfit && !transfer.is_probe && matches!(self.jobs[&id].phase, Phase::Moving) {
             // The response is no such range; one stream may still fetch the file.

@@ -78,6 +78,7 @@ impl Core {
             job.ranges.strays = 0;
             job.tries.comparisons = 0;
             job.tries.refusals = 0;
+            job.ranges.was_refused = false;
         }
         has_progressed
     }

@@ -26,6 +26,8 @@ pub(crate) struct Ranges {
     pub(crate) needs_sample: bool,
     /// Failed trials of ranges beside the first stream, and when to try again.
     pub(crate) trials: Failures,
+    /// A range was refused since there was progress.
+    pub(crate) was_refused: bool,
     /// Responses in a row with far less than requested.
     pub(crate) crumbs: u32,
     /// How much one response to a range holds, where that is less than was requested.
@@ -58,6 +60,7 @@ impl Ranges {
             needs_overlap: false,
             needs_sample: false,
             trials: Failures::default(),
+            was_refused: false,
             crumbs: 0,
             held_by_answer: None,
             strays: 0,
