@@ -578,4 +578,25 @@ mod tests {
         kept.failed(Time::from_secs(10));
         assert!(!kept.keeps());
     }
+
+    #[test]
+    fn whoever_is_asked_apart_has_a_connection_that_nobody_else_gets() {
+        let host = Origin::of(&"https://h/".parse().unwrap()).unwrap();
+        let mut slots = Slots::new(8, 8, true, false);
+        let profile = Profile::default();
+        slots.add_worker(0);
+        let mut take = |wanted| slots.take(&host, &profile, wanted, Time::ZERO).map(|(taken, _)| taken);
+        let first = take(Wanted::Whole).unwrap();
+        assert!(take(Wanted::Whole).is_none(), "its protocol is not known yet");
+        let apart = take(Wanted::Apart).unwrap();
+        assert_eq!((first.alpn, apart.alpn), (Alpn::Any, Alpn::Any));
+        slots.connected(first.slot, Protocol::Http2);
+        slots.connected(apart.slot, Protocol::Http2);
+        let second = slots.take(&host, &profile, Wanted::Whole, Time::ZERO).unwrap().0;
+        assert_eq!(second.slot, first.slot);
+        // It counts as shared for the last user too.
+        slots.give_back(first.slot, false, Time::ZERO);
+        assert!(slots.is_shared(first.slot) && !slots.is_shared(apart.slot));
+        assert_eq!(slots.give_back(apart.slot, true, Time::ZERO), Some(0), "it is closed after its one request");
+    }
 }

@@ -245,3 +245,19 @@ fn a_file_that_an_interrupted_run_left_keeps_no_other_entry_away() {
         }
     });
 }
+
+#[test]
+fn two_users_of_one_server_have_entries_of_their_own() {
+    with_watchdog(LONG, || {
+        let origin = Origin::builder().files("/{}.bin", 1, BYTES, SEED).start().unwrap();
+        let place = Place::new();
+        let of = |user: &str| origin.url("/0.bin").replace("http://", &format!("http://{user}@")) + "\n";
+        let run = fetch_list(place.options(), read_once(&(of("alice:a") + &of("bob:b") + &of("bob:c"))), false);
+        assert_eq!((count(&run, How::Fetched), run.summary().total_files), (2, 2));
+        assert_eq!(place.leftovers(&[]), ["0.1.bin", "0.bin"]);
+        // Another password is no other user; what alice has is no file of carol's.
+        let run = fetch_list(place.options(), read_once(&(of("alice:x") + &of("carol:y"))), false);
+        assert_eq!((count(&run, How::ThereByLedger), count(&run, How::Fetched)), (1, 1), "{:?}", run.finished());
+        assert_eq!(place.leftovers(&[]), ["0.1.bin", "0.2.bin", "0.bin"]);
+    });
+}

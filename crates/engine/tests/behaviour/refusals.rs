@@ -149,3 +149,28 @@ fn a_server_that_refuses_to_go_on_is_asked_for_the_whole_once() {
         }
     });
 }
+
+/// Nothing but ranges goes on with what has come under a weak tag: one refusal of a range is not worth it.
+#[test]
+fn one_refused_range_does_not_start_a_file_over() {
+    with_watchdog(LONG, || {
+        const SIZE: u64 = 3 << 20;
+        for code in [400, 403, 404, 405, 412, 501] {
+            let refuses = Fault::Status { code, times: Some(1), retry_after: None };
+            let resource = Resource::new("/a.bin", 49, SIZE).etag(ETag::Weak("v".to_owned())).last_modified(None);
+            let resource = resource.fault(Fault::CutAt(SIZE / 2).first(1));
+            let resource = resource.fault(refuses.when(Scope::every().only_ranges()));
+            let origin = Origin::builder().resource(resource).start().unwrap();
+            let place = Place::new();
+            let mut options = place.options();
+            options.connections = Some(1);
+            let run = fetch(options, [spec(&origin, "/a.bin")]);
+            assert_eq!(run.summary().done_files, 1, "{code}: {:?}", run.failures());
+            place.assert_content("a.bin", 49, SIZE);
+            assert_eq!(run.restarts(), 0, "{code}");
+            // What is compared comes twice: a quarter of what had come, at most 256 KiB.
+            let sent = origin.stats().body_bytes;
+            assert!(sent <= SIZE + (512 << 10), "{code}: {sent} bytes were sent for {SIZE}");
+        }
+    });
+}
