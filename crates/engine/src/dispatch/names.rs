@@ -1,16 +1,16 @@
 //! The names that files have or will have, so that no two files get the same one.
 
-use std::collections::HashSet;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::path::Path;
 
 use super::job::Job;
+use super::key_set::KeySet;
 use crate::name::{NameRules, safe};
 
-/// The reserved names, as hashes: there may be a million.
+/// The reserved names, as hashes.
 #[derive(Debug)]
 pub(crate) struct Names {
-    keys: HashSet<u64>,
+    keys: KeySet,
     rules: NameRules,
     /// Whether it was reported that files of a list get numbers.
     pub(crate) has_told_numbers: bool,
@@ -18,7 +18,7 @@ pub(crate) struct Names {
 
 impl Names {
     pub(crate) fn new(rules: NameRules) -> Self {
-        Self { keys: HashSet::new(), rules, has_told_numbers: false }
+        Self { keys: KeySet::default(), rules, has_told_numbers: false }
     }
 
     /// The name for a file that its URL or its server calls `given`.
@@ -55,7 +55,7 @@ impl Names {
             return true;
         }
         if let Some(held) = job.naming.reserved.take() {
-            self.keys.remove(&held);
+            self.keys.remove(held);
         }
         let is_free = self.keys.insert(key);
         if is_free {
@@ -66,7 +66,7 @@ impl Names {
 
     /// Releases what [`Names::reserve`] has reserved.
     pub(crate) fn release(&mut self, key: u64) {
-        self.keys.remove(&key);
+        self.keys.remove(key);
     }
 
     fn key(&self, path: &Path) -> u64 {
