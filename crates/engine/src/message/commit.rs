@@ -53,6 +53,14 @@ pub(crate) struct Published {
     pub(crate) modified: SystemTime,
 }
 
+/// An Office file that is not as its service lists it.
+#[derive(Clone, Debug)]
+pub(crate) struct ListedOffice {
+    /// The service, for messages.
+    pub(crate) by: String,
+    pub(crate) total_bytes: Option<u64>,
+}
+
 /// What publishing needs to know.
 #[derive(Debug)]
 pub(crate) struct Publish {
@@ -70,8 +78,8 @@ pub(crate) struct Publish {
     pub(crate) looks_for_holes: bool,
     /// Holes were found before, and fetched again.
     pub(crate) was_hollow: bool,
-    /// It must be a whole Office file: its service, of this name, lists it otherwise.
-    pub(crate) must_be_office: Option<String>,
+    /// It must be a whole Office file: its service lists it otherwise.
+    pub(crate) must_be_office: Option<ListedOffice>,
 }
 
 /// A small file, complete in memory.
@@ -89,6 +97,6 @@ pub(crate) struct Store {
     pub(crate) only_over: Option<(u64, i64)>,
     pub(crate) note: Option<Note>,
     pub(crate) promise: Option<Promise>,
-    /// It must be a whole Office file: its service, of this name, lists it otherwise.
-    pub(crate) must_be_office: Option<String>,
+    /// It must be a whole Office file: its service lists it otherwise.
+    pub(crate) must_be_office: Option<ListedOffice>,
 }

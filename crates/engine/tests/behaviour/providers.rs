@@ -4,13 +4,15 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use towline_engine::job::Listed;
 use towline_engine::options::ProxyChoice;
 use towline_engine::provider::{Entries, Entry, Located, Provider, Providers, Web};
 use towline_engine::{Error, ErrorKind, JobSpec, Options, Result, Session};
-use towline_origin::{Cloud, CloudBuilder, Fault, Origin, Resource};
+use towline_origin::{Cloud, CloudBuilder, ETag, Fault, Origin, Resource};
+use towline_testkit::content;
 use url::Url;
 
-use crate::common::{LONG, Live, MIB, Place, Run, fetch_with, until, with_watchdog};
+use crate::common::{LONG, Live, MIB, Place, Run, fetch, fetch_with, spec, until, with_watchdog};
 
 /// The provider of the look-alike service.
 #[derive(Debug)]
@@ -199,7 +201,7 @@ fn a_service_is_asked_within_the_caps_of_its_host_and_before_its_files() {
         options.max_per_host = 2;
         let live = Live::start(Session::builder(options));
         for number in 0..40 {
-            live.handle.add(crate::common::spec(&origin, &format!("/{number}.bin"))).unwrap();
+            live.handle.add(spec(&origin, &format!("/{number}.bin"))).unwrap();
         }
         let page = Url::parse(&origin.url("/page")).unwrap();
         let askers: Vec<_> = (0..8)
@@ -279,5 +281,45 @@ fn a_service_that_answers_nobody_does_not_hold_up_a_stop() {
         assert_eq!(asking.join().unwrap(), ErrorKind::Interrupted);
         let page = Url::parse(&origin.url("/page")).unwrap();
         assert_eq!(later.get(&page, &[]).unwrap_err().kind(), ErrorKind::Interrupted);
+    });
+}
+
+/// The version that a service lists tells what the server of the bytes does not.
+#[test]
+fn data_of_another_version_than_the_listed_one_starts_over() {
+    with_watchdog(LONG, || {
+        const SIZE: u64 = 4 * MIB;
+        const CHANGED: u64 = 1000;
+        // The versions differ in their first bytes alone, and nothing names them.
+        let version = |seed| {
+            let resource = Resource::new("/a.bin", seed, SIZE).etag(ETag::None).last_modified(None);
+            resource.fault(Fault::OtherContent { from: CHANGED, seed: 93 })
+        };
+        let listed = |origin: &Origin, version: &str| {
+            let mut listed = Listed::new("a service");
+            listed.version = Some(version.to_owned());
+            let mut spec = spec(origin, "/a.bin");
+            spec.listed = Some(Box::new(listed));
+            spec
+        };
+        for (other, seed) in [("1", 91), ("2", 92)] {
+            let slow = Fault::RatePerServer(4_000_000);
+            let origin = Origin::builder().resource(version(91)).fault(slow).start().unwrap();
+            let place = Place::new();
+            let mut live = Live::start(Session::builder(place.options()));
+            live.handle.add(listed(&origin, "1")).unwrap();
+            live.handle.close();
+            live.wait_for_share(40);
+            live.handle.stop();
+            assert!(live.end().summary().kept_bytes >= SIZE / 4);
+            origin.set_faults([]);
+            origin.set_resource(version(seed));
+            let run = fetch(place.options(), [listed(&origin, other)]);
+            run.assert_done(1);
+            assert_eq!(run.restarts(), usize::from(other == "2"));
+            let mut expected = content(93, SIZE);
+            expected[..CHANGED as usize].copy_from_slice(&content(seed, CHANGED));
+            assert!(std::fs::read(place.file("a.bin")).unwrap() == expected, "listed as {other}");
+        }
     });
 }

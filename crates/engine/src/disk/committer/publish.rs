@@ -13,7 +13,7 @@ use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::evidence::container::is_whole_office_file;
 use crate::failpoint;
 use crate::feed::values::is_same_time;
-use crate::message::{Message, Publish, Published};
+use crate::message::{ListedOffice, Message, Publish, Published};
 use crate::name::{aside_path, part_path};
 use crate::storage::{PartFile, Stat, StatKind};
 
@@ -162,13 +162,14 @@ impl Committer {
     /// Refuses what should be an Office file and is none, or a part of one.
     fn check_office(&self, pending: &Pending) -> Result<()> {
         let Publish { path, len_bytes, must_be_office, .. } = &pending.publish;
-        let Some(service) = must_be_office else { return Ok(()) };
+        let Some(ListedOffice { by, total_bytes }) = must_be_office else { return Ok(()) };
         let read = |buffer: &mut [u8], at: u64| pending.part.read_at(buffer, at);
-        if is_whole_office_file(*len_bytes, read).map_err(|source| Error::storage("read", path, source))? {
+        let is_whole = is_whole_office_file(*len_bytes, *total_bytes, read);
+        if is_whole.map_err(|source| Error::storage("read", path, source))? {
             return Ok(());
         }
         let text = format!(
-            "{service} lists it with another length, and what came ({len_bytes} bytes) is no whole Office file"
+            "{by} lists it with another length or digest, and what came ({len_bytes} bytes) is no whole Office file"
         );
         Err(Error::new(ErrorKind::Digest, text).with_path(path).with_advice(Advice::RunAgain))
     }

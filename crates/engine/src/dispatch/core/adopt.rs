@@ -1,10 +1,12 @@
 //! Takes over the data of an earlier run.
 
-use crate::dispatch::job::Job;
+use crate::dispatch::job::{Job, ListedBefore};
 use crate::journal::{Journal, Verified};
 
 /// Takes over the data of an earlier run.
-pub(super) fn adopt(job: &mut Job, journal: Journal) {
+pub(super) fn adopt(job: &mut Job, mut journal: Journal) {
+    let listed = journal.identity.evidence.listed.take();
+    job.content.begun_as = (!journal.done.is_empty()).then_some(ListedBefore(listed));
     let source = job.sources.position_of(&journal.identity.url).unwrap_or(job.sources.lead());
     if source != job.sources.lead() && job.lead().told.is_none() {
         // No source was asked yet: the one whose version is known becomes the lead.

@@ -536,6 +536,7 @@ impl Core {
         if let Some(remark) = promise.as_ref().and_then(Promise::remark) {
             // It decides nothing, so it is not the committer's.
             let is_kept = promise.take().is_none_or(|promise| promise.is_kept_by_content(&content));
+            job.content.is_listed_otherwise = !is_kept;
             self.effects.extend((!is_kept).then(|| Effect::Report(Event::Remark { job: id, message: remark })));
         }
         // What an earlier run left of it, and this one does not resume, gives way.

@@ -125,6 +125,11 @@ impl Job {
         self.content.answers > 1 || self.content.resumed_bytes > 0
     }
 
+    /// Whether its bytes are of several responses that no certain version holds together.
+    pub(super) fn may_be_mixed(&self) -> bool {
+        self.is_several() && !self.content.held.can_join()
+    }
+
     /// Whether somebody asks for a digest now: the user, or the service that lists the file.
     pub(super) fn is_asked_for(&self, believes_server: bool) -> bool {
         let asked = self.promise(believes_server).filter(|it| matches!(it, Promise::Asked(_) | Promise::Listed(..)));

@@ -174,6 +174,7 @@ impl Core {
         };
         let Some(promise) = job.promise(self.settings.server_digests) else { return self.closed(now, id) };
         let is_kept = promise.is_kept_by(&found);
+        let may_be_mixed = job.may_be_mixed();
         match &mut job.phase {
             Phase::CheckingExisting(_) if is_kept => {
                 let Some(existing) = &job.existing.file else { return };
@@ -193,7 +194,12 @@ impl Core {
                 let len_bytes = job.content.total_bytes.unwrap_or(0);
                 self.publish(id, len_bytes);
             }
+            Phase::Verifying if promise.remark().is_some() && may_be_mixed => {
+                let reason = "what came in several responses does not have the digest that its service lists";
+                self.restart(now, id, reason, By::Bytes);
+            }
             Phase::Verifying if promise.remark().is_some() => {
+                job.content.is_listed_otherwise = true;
                 let len_bytes = job.content.total_bytes.unwrap_or(0);
                 let remark = promise.remark().map(|message| Effect::Report(Event::Remark { job: id, message }));
                 self.effects.extend(remark);

@@ -7,7 +7,7 @@ use super::existing::Decision;
 use super::places::Places;
 use super::{Core, UNSTORED_BYTES_MAX, UNSTORED_FILES_MAX};
 use crate::dispatch::identity::Link;
-use crate::dispatch::job::{Answered, Closing, ExistingVerdict, Job, Phase, Published};
+use crate::dispatch::job::{Answered, By, Closing, ExistingVerdict, Job, Phase, Published};
 use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::event::{ErrorReport, Event, How};
 use crate::feed::{Fed, FedEntry};
@@ -411,6 +411,9 @@ impl Core {
     /// Fetches what is missing, or everything.
     pub(super) fn go_on(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
+        if job.part.is_open && job.is_listed_anew() {
+            return self.restart(now, id, "its service lists another version", By::Bytes);
+        }
         if job.part.is_open && job.content.is_whole() && !job.link.is_doubted() {
             return self.complete(now, id);
         }

@@ -32,11 +32,19 @@ pub(crate) struct Content {
     /// The data of an earlier run did not have the digest that was promised then.
     pub(crate) was_wrong: bool,
     pub(crate) verified: Verified,
+    /// The version that its service listed when an earlier run began the data; `None` if this run did.
+    pub(crate) begun_as: Option<ListedBefore>,
+    /// It does not have the digest that its service lists, and may still be right.
+    pub(crate) is_listed_otherwise: bool,
     /// The digest in whose hope an earlier run joined the data.
     pub(crate) joined_by: Option<Checksum>,
     /// Whether the server still had the version when all bytes were here.
     pub(crate) final_check: FinalCheck,
 }
+
+/// What the service of a file listed as its version in an earlier run, if anything.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ListedBefore(pub(crate) Option<String>);
 
 /// The result of the closing check: does the server still have the version?
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

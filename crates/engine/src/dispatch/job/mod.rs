@@ -19,7 +19,7 @@ use url::Url;
 use self::answer::Answer;
 pub(crate) use self::answer::Answered;
 use self::content::Content;
-pub(crate) use self::content::FinalCheck;
+pub(crate) use self::content::{FinalCheck, ListedBefore};
 use self::existing::ExistingFile;
 pub(crate) use self::existing::ExistingVerdict;
 use self::naming::Naming;
@@ -44,7 +44,7 @@ use crate::feed::EntryId;
 use crate::http::origin::Origin;
 use crate::job::{JobId, JobSpec, Listed};
 use crate::journal::{Identity, Journal, shortened};
-use crate::message::{Demand, Existing, Note, Time};
+use crate::message::{Demand, Existing, ListedOffice, Note, Time};
 use crate::options::Existing as Policy;
 use crate::plan::TransferId;
 use crate::promise::Promise;
@@ -264,6 +264,10 @@ impl Job {
         let mut evidence = evidence.clone();
         // A source may have said it later than its version, or another one did.
         evidence.total_bytes = evidence.total_bytes.or(self.content.total_bytes);
+        evidence.listed = match &self.content.begun_as {
+            Some(ListedBefore(listed)) => listed.clone(),
+            None => self.spec.listed.as_ref().and_then(|listed| listed.version.clone()),
+        };
         Identity {
             url: secret::identity_url(url),
             given: Some(Given::of(url)),
@@ -315,11 +319,19 @@ impl Job {
         self.spec.listed.as_ref().is_some_and(|listed| !listed.page_means.is_empty())
     }
 
-    /// The service that lists the file with another length, and may send it otherwise than it lists it: then it has to
+    /// Whether its service lists another version than that which was begun.
+    pub(crate) fn is_listed_anew(&self) -> bool {
+        let Some(ListedBefore(Some(before))) = &self.content.begun_as else { return false };
+        let now = self.spec.listed.as_ref().and_then(|listed| listed.version.as_ref());
+        now.is_some_and(|now| now != before)
+    }
+
+    /// The service that lists the file with another length or digest, and may send it otherwise than it lists it: then it has to
     /// be a whole Office file.
-    pub(crate) fn must_be_office(&self, len_bytes: u64) -> Option<String> {
+    pub(crate) fn must_be_office(&self, len_bytes: u64) -> Option<ListedOffice> {
         let listed = self.spec.listed.as_ref().filter(|listed| listed.may_differ)?;
-        (listed.total_bytes != Some(len_bytes)).then(|| listed.by.clone())
+        let is_otherwise = self.content.is_listed_otherwise || listed.total_bytes != Some(len_bytes);
+        is_otherwise.then(|| ListedOffice { by: listed.by.clone(), total_bytes: listed.total_bytes })
     }
 
     /// The digest that its service lists.
@@ -359,6 +371,7 @@ impl Job {
         self.content.fetched_bytes += self.content.done.covered().saturating_sub(self.content.resumed_bytes);
         self.content.done = RangeSet::new();
         self.content.joined_by = None;
+        self.content.begun_as = None;
         self.content.resumed_bytes = 0;
         self.part.saved_bytes = 0;
         self.ranges.needs_sample = false;

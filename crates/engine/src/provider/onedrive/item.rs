@@ -143,6 +143,13 @@ impl Item {
     /// A text that changes with its content.
     pub(super) fn version(&self) -> Option<String> {
         let tag = || Some(format!("tag={}", self.c_tag.as_ref().or(self.e_tag.as_ref())?));
-        self.checksum().map(|checksum| checksum.to_string()).or_else(tag)
+        let digest = self.checksum().map(|checksum| checksum.to_string());
+        if self.is_rewritten() {
+            // What is sent may not have this digest, so that it alone does not tell whether it is still the same.
+            let time = self.modified().map(|time| format!("time={time}"));
+            let parts: Vec<_> = [digest, tag(), time].into_iter().flatten().collect();
+            return (!parts.is_empty()).then(|| parts.join(";"));
+        }
+        digest.or_else(tag)
     }
 }
