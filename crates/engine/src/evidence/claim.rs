@@ -177,6 +177,11 @@ impl Evidence {
         }
     }
 
+    /// Whether a strong tag identifies its version: unlike a date, it does not come back with other bytes.
+    pub(crate) fn has_strong_tag(&self) -> bool {
+        self.etag.as_ref().is_some_and(|tag| !tag.is_weak())
+    }
+
     /// Whether its tag or its date identifies its version, with or without a length.
     pub(crate) fn is_named_surely(&self) -> bool {
         self.etag.as_ref().map_or_else(|| self.has_settled_date(), |tag| !tag.is_weak())

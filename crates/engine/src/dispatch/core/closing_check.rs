@@ -125,9 +125,9 @@ impl Job {
         self.content.answers > 1 || self.content.resumed_bytes > 0
     }
 
-    /// Whether its bytes are of several responses that no certain version holds together.
+    /// Whether its bytes are of several responses that no strong tag holds together.
     pub(super) fn may_be_mixed(&self) -> bool {
-        self.is_several() && !self.content.held.can_join()
+        self.is_several() && !self.content.held.has_strong_tag()
     }
 
     /// Whether somebody asks for a digest now: the user, or the service that lists the file.

@@ -319,18 +319,24 @@ impl Job {
         self.spec.listed.as_ref().is_some_and(|listed| !listed.page_means.is_empty())
     }
 
-    /// Whether its service lists another version than that which was begun.
+    /// Whether its service lists another version than that which was begun, and the server of the bytes tells nothing
+    /// better: what it calls them decides, and a listing may change in what it says of the same bytes.
     pub(crate) fn is_listed_anew(&self) -> bool {
         let Some(ListedBefore(Some(before))) = &self.content.begun_as else { return false };
         let now = self.spec.listed.as_ref().and_then(|listed| listed.version.as_ref());
-        now.is_some_and(|now| now != before)
+        now.is_some_and(|now| now != before) && !self.content.held.has_strong_tag()
     }
 
     /// The service that lists the file with another length or digest, and may send it otherwise than it lists it: then it has to
     /// be a whole Office file.
     pub(crate) fn must_be_office(&self, len_bytes: u64) -> Option<ListedOffice> {
         let listed = self.spec.listed.as_ref().filter(|listed| listed.may_differ)?;
-        let is_otherwise = self.content.is_listed_otherwise || listed.total_bytes != Some(len_bytes);
+        let is_otherwise = match listed.total_bytes {
+            Some(total_bytes) => total_bytes != len_bytes,
+            // A digest that is listed was compared.
+            None => listed.checksum.is_none(),
+        };
+        let is_otherwise = is_otherwise || self.content.is_listed_otherwise;
         is_otherwise.then(|| ListedOffice { by: listed.by.clone(), total_bytes: listed.total_bytes })
     }
 
