@@ -440,12 +440,12 @@ impl Slots {
 
     fn alpn(&self, host: &Origin, wanted: Wanted) -> Alpn {
         let offers = self.http2 && host.scheme == Scheme::Https;
-        let spoken = self.hosts.get(host).map(|state| &state.spoken);
-        match (wanted, spoken.and_then(Spoken::only)) {
+        let only = self.hosts.get(host).and_then(|state| state.spoken.only());
+        match (wanted, only) {
             _ if !offers => Alpn::Http1,
             (_, Some(Protocol::Http1)) => Alpn::Http1,
             (Wanted::Whole | Wanted::Apart, _) | (Wanted::Own, Some(Protocol::Http2)) => Alpn::Any,
-            (Wanted::Own, None) if self.http2_for_pieces || spoken.is_some_and(Spoken::favours_http2) => Alpn::Any,
+            (Wanted::Own, None) if self.http2_for_pieces => Alpn::Any,
             (Wanted::Own, None) => Alpn::Http1,
         }
     }

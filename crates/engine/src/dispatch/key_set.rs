@@ -12,7 +12,7 @@ const GATHERED_MAX: usize = 1 << 16;
 #[derive(Debug, Default)]
 pub(super) struct KeySet {
     sorted: Vec<u64>,
-    /// Not in `sorted`, or removed from it.
+    /// Not in `sorted`.
     gathered: HashSet<u64>,
     /// In `sorted`, and not in the set.
     removed: HashSet<u64>,

@@ -32,11 +32,6 @@ impl Spoken {
         self.only
     }
 
-    /// Whether connections of their own had better use HTTP/2 too: it answers, and HTTP/1.1 has only failed so far.
-    pub(crate) fn favours_http2(&self) -> bool {
-        self.http2.answers && !self.http1.answers && self.http1.failures > 0
-    }
-
     /// A response came over a protocol.
     pub(crate) fn answered(&mut self, protocol: Protocol) {
         self.tried(protocol).answers = true;
@@ -98,17 +93,6 @@ mod tests {
         assert!(!spoken.failed(H2, SECOND), "streams of one connection");
         assert!(spoken.failed(H2, 2 * SECOND));
         assert_eq!(spoken.only(), Some(H1));
-    }
-
-    #[test]
-    fn connections_of_their_own_use_what_answers() {
-        let mut spoken = Spoken::default();
-        spoken.answered(H2);
-        assert!(!spoken.favours_http2(), "nobody has tried the other");
-        assert!(!spoken.failed(H1, SECOND));
-        assert!(spoken.favours_http2());
-        spoken.answered(H1);
-        assert!(!spoken.favours_http2());
     }
 
     #[test]

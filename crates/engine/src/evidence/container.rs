@@ -143,6 +143,10 @@ impl<R: FnMut(&mut [u8], u64) -> io::Result<()>> Container<R> {
         let (Some(shift), Some(tables)) = (shift, tables) else { return Ok(false) };
         let sector_bytes = 1_u64 << shift;
         let in_table = sector_bytes / 4;
+        // More tables than the file has sectors for: what follows takes no longer than the file is long.
+        if (tables - 1) * in_table * sector_bytes > self.len_bytes {
+            return Ok(false);
+        }
         let Some(last_table) = self.place_of_table(head, tables - 1, sector_bytes)? else { return Ok(false) };
         let Some(table) = self.sector(last_table, sector_bytes)? else { return Ok(false) };
         let is_used = |at: &u64| number(&table, *at as usize * 4, 4) != Some(SECTOR_FREE);
@@ -159,9 +163,7 @@ impl<R: FnMut(&mut [u8], u64) -> io::Result<()>> Container<R> {
         // Each sector of the list ends with the place of the next.
         let in_list = sector_bytes / 4 - 1;
         let (mut at, mut left) = (number(head, FIRST_LIST_AT, 4), table - TABLES_IN_HEADER);
-        // No list is longer than the file.
-        for _ in 0..=self.len_bytes / sector_bytes {
-            let Some(place) = at else { return Ok(None) };
+        while let Some(place) = at {
             let Some(list) = self.sector(place, sector_bytes)? else { return Ok(None) };
             if left < in_list {
                 return Ok(number(&list, 4 * left as usize, 4));

@@ -327,8 +327,8 @@ impl Job {
         now.is_some_and(|now| now != before) && !self.content.held.has_strong_tag()
     }
 
-    /// The service that lists the file with another length or digest, and may send it otherwise than it lists it: then it has to
-    /// be a whole Office file.
+    /// The service that lists the file with another length or digest, and may send it otherwise than it lists it: then
+    /// it has to be a whole Office file.
     pub(crate) fn must_be_office(&self, len_bytes: u64) -> Option<ListedOffice> {
         let listed = self.spec.listed.as_ref().filter(|listed| listed.may_differ)?;
         let is_otherwise = match listed.total_bytes {
