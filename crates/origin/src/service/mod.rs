@@ -11,7 +11,7 @@ mod talk;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -27,6 +27,8 @@ use self::talk::{Request, Stream, Talk};
 struct Serving {
     addr: SocketAddr,
     is_stopped: Arc<AtomicBool>,
+    /// Connections that are served now.
+    open: Arc<AtomicUsize>,
     accepting: Option<JoinHandle<()>>,
 }
 
@@ -39,19 +41,24 @@ impl Serving {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let addr = listener.local_addr()?;
         let is_stopped = Arc::new(AtomicBool::new(false));
-        let (stopped, answer) = (Arc::clone(&is_stopped), Arc::new(answer));
+        let open = Arc::new(AtomicUsize::new(0));
+        let (stopped, counted, answer) = (Arc::clone(&is_stopped), Arc::clone(&open), Arc::new(answer));
         let accepting = thread::spawn(move || {
             for stream in listener.incoming() {
                 if stopped.load(Ordering::Acquire) {
                     break;
                 }
                 let (Ok(stream), tls, answer) = (stream, tls.clone(), Arc::clone(&answer)) else { continue };
-                let stopped = Arc::clone(&stopped);
-                // An error means that the client has gone.
-                thread::spawn(move || drop(serve(stream, tls, addr, stopped, &*answer)));
+                let (stopped, counted) = (Arc::clone(&stopped), Arc::clone(&counted));
+                counted.fetch_add(1, Ordering::AcqRel);
+                thread::spawn(move || {
+                    // An error means that the client has gone.
+                    drop(serve(stream, tls, addr, stopped, &*answer));
+                    counted.fetch_sub(1, Ordering::AcqRel);
+                });
             }
         });
-        Ok(Self { addr, is_stopped, accepting: Some(accepting) })
+        Ok(Self { addr, is_stopped, open, accepting: Some(accepting) })
     }
 }
 

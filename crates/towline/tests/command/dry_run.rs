@@ -42,6 +42,7 @@ fn what_a_service_has_new_changed_and_unfinished_is_said_and_nothing_is_touched(
     fs::write(place.out("new.bin"), "mine").unwrap();
 
     let before = everything(&place);
+    wait_until("the killed process's connections are closed", || graph.connections() == 0);
     let sent = graph.stats().sent_bytes;
     let outcome = towline(&place, &graph, &[&dry[..], &["--progress", "json"]].concat()).run().code(0);
     let planned: BTreeMap<String, Value> = json_lines(&outcome.stdout)

@@ -10,6 +10,7 @@ mod tree;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -133,6 +134,11 @@ impl Graph {
     /// The current counters.
     pub fn stats(&self) -> GraphStats {
         self.shared.state().stats
+    }
+
+    /// How many connections are open. While the last ones of a client that was killed are, the counters may still grow.
+    pub fn connections(&self) -> usize {
+        self.serving.open.load(Ordering::Acquire)
     }
 
     /// Lets the current token expire; after a sign-in it can be renewed.
