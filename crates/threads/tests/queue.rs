@@ -313,6 +313,39 @@ macro_rules! every_queue {
             }
 
             #[test]
+            fn several_items_are_put_in_one_go_and_in_their_order() {
+                let queue = $Queue::new();
+                let mut items = vec![0, 1, 2];
+                assert_eq!(queue.put_many(&mut items), Ok(3));
+                assert_eq!((items.len(), queue.len(), queue.unfinished()), (0, 3, 3));
+                assert_eq!(queue.put_many(&mut items), Ok(0));
+                let mut batch = Vec::new();
+                queue.get_many(&mut batch, 3, LIMIT).unwrap();
+                assert_eq!(batch, $in_order);
+                queue.shutdown();
+                let mut items = vec![3, 4];
+                assert_eq!(queue.put_many(&mut items), Err(PutErrorKind::ShutDown));
+                assert_eq!(items, [3, 4]);
+            }
+
+            #[test]
+            fn more_items_than_fit_are_put_as_room_comes_and_wake_all_getters() {
+                with_watchdog(LIMIT, || {
+                    let queue = $Queue::bounded(2);
+                    let getters: Vec<_> = (0..3)
+                        .map(|_| {
+                            let queue = queue.clone();
+                            thread::spawn(move || [queue.get().unwrap(), queue.get().unwrap()])
+                        })
+                        .collect();
+                    assert_eq!(queue.put_many(&mut (0..6).collect()), Ok(6));
+                    let mut taken: Vec<i32> = getters.into_iter().flat_map(|getter| getter.join().unwrap()).collect();
+                    taken.sort_unstable();
+                    assert_eq!(taken, [0, 1, 2, 3, 4, 5]);
+                });
+            }
+
+            #[test]
             fn room_for_several_lets_several_putters_in() {
                 with_watchdog(LIMIT, || {
                     let queue = $Queue::bounded(3);

@@ -3,6 +3,7 @@
 //! not delay the start of other files.
 
 pub(crate) mod committer;
+pub(crate) mod directories;
 pub(crate) mod opener;
 mod ours;
 mod written;

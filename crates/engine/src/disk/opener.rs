@@ -3,16 +3,16 @@
 //! A partial file is ours if a journal beside it matches it. The opener never writes to anything else: it sets
 //! a plain file aside under a free name, and reports an error for the rest.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use towline_threads::queue::Queue;
+use towline_threads::queue::{GetError, Queue};
 
 use super::Parts;
+use super::directories::Directories;
 use super::ours::{self, Found};
 use super::written::{self, Doubt};
 use crate::error::{Advice, Error, ErrorKind, Result};
@@ -20,15 +20,19 @@ use crate::job::JobId;
 use crate::journal::Journal;
 use crate::message::{Existing, Look, Message, Open, OpenRequest, Prepared};
 use crate::name::{
-    LEFTOVER_SUFFIXES, aside_path, damaged_path, earlier_journal_path, earlier_part_path, journal_path,
+    aside_path, damaged_path, earlier_journal_path, earlier_part_path, journal_path,
     old_journal_path, old_part_path, part_path,
 };
 use crate::ranges::RangeSet;
 use crate::size::bytes as shown_bytes;
 use crate::storage::{OpenPart, PartFile, Stat, StatKind, Storage};
 
-/// The most directories to remember.
-const DIRECTORIES_KNOWN_MAX: usize = 4096;
+/// Shutting the queue down ends the wait; this is only an upper bound.
+const WAIT: Duration = Duration::from_secs(3600);
+/// The most requests that are answered as one group.
+const GROUP_MAX: usize = 256;
+/// An answer waits no longer than this for others.
+const GROUPED_WITHIN: Duration = Duration::from_millis(1);
 /// How much space to reserve at first; more follows as data arrives, because a length is only a claim.
 const RESERVED_FIRST_BYTES: u64 = 64 << 20;
 
@@ -42,18 +46,33 @@ pub(crate) struct Opener {
     pub(crate) parts: Parts,
     pub(crate) requests: Queue<OpenRequest>,
     pub(crate) reports: Queue<Message>,
-    /// Whether a directory may hold leftovers of an earlier run under other names.
-    pub(crate) leftovers: RefCell<HashMap<PathBuf, bool>>,
+    pub(crate) directories: Directories,
 }
 
 impl Opener {
     /// Runs until the queue is shut down.
     pub(crate) fn run(self) {
-        while let Ok(request) = self.requests.get() {
-            if self.reports.put(self.answer(request)).is_err() {
-                return;
+        let (mut group, mut answers) = (Vec::new(), Vec::new());
+        loop {
+            match self.requests.get_many(&mut group, GROUP_MAX, WAIT) {
+                Err(GetError::ShutDown) => return,
+                _ => self.answer_all(&mut group, &mut answers),
             }
         }
+    }
+
+    /// Answers a group at once, unless the disk is slow: then each answer as it comes.
+    fn answer_all(&self, group: &mut Vec<OpenRequest>, answers: &mut Vec<Message>) {
+        let mut since = Instant::now();
+        for request in group.drain(..) {
+            answers.push(self.answer(request));
+            if since.elapsed() >= GROUPED_WITHIN {
+                // The dispatcher is gone only during teardown.
+                let _ = self.reports.put_many(answers);
+                since = Instant::now();
+            }
+        }
+        let _ = self.reports.put_many(answers);
     }
 
     /// Handles a request and returns the result.
@@ -72,6 +91,13 @@ impl Opener {
 
     fn prepare(&self, job: JobId, path: &Path, look: Look) -> Result<Prepared> {
         self.create_parents(path)?;
+        let look = match look {
+            Look::ResumeIfListed if self.directories.is_presumably_new(path) => {
+                return Ok(Prepared { is_presumed: true, ..Prepared::default() });
+            }
+            Look::ResumeIfListed => Look::Resume,
+            look => look,
+        };
         let existing = self.stat(path)?.map(|stat| {
             let note = self.storage.note(path).and_then(|note| serde_json::from_slice(&note).ok());
             Existing { stat, note }
@@ -353,7 +379,7 @@ impl Opener {
     /// Handles a missing partial file. A build that used earlier names may have left one, or a run that was
     /// stopped while it replaced an old version.
     fn look_for_earlier(&self, job: JobId, path: &Path, look: Look, prepared: &mut Prepared) -> Result<()> {
-        let may_have = look == Look::Resume && self.may_have_leftovers(path);
+        let may_have = look == Look::Resume && self.directories.may_have_leftovers(path);
         if !may_have {
             return self.look_for_journal(path, look, prepared);
         }
@@ -411,21 +437,6 @@ impl Opener {
         Ok(())
     }
 
-    /// Looks once for each directory: leftovers are rare.
-    fn may_have_leftovers(&self, path: &Path) -> bool {
-        let directory = path.parent().unwrap_or(Path::new(""));
-        let mut known = self.leftovers.borrow_mut();
-        if let Some(known) = known.get(directory) {
-            return *known;
-        }
-        let may_have = self.storage.may_have(directory, &LEFTOVER_SUFFIXES);
-        if known.len() >= DIRECTORIES_KNOWN_MAX {
-            known.clear();
-        }
-        known.insert(directory.to_owned(), may_have);
-        may_have
-    }
-
     /// Whether a file with one of our names can be ours at all. If not, nothing is touched.
     fn check_ours(&self, part: &Path, stat: &Stat) -> Result<()> {
         let refused = |what: &str| Err(Error::new(ErrorKind::Storage, what).with_path(part));
@@ -454,6 +465,7 @@ impl Opener {
     /// aside for it.
     fn open(&self, open: &Open) -> Result<Option<String>> {
         let Open { job, path, total_bytes, journal, keeps_old } = open;
+        self.directories.has_part(path);
         // Release the lock of the previously open file first.
         let before = self.parts.remove_open(*job);
         let part = part_path(path);

@@ -7,9 +7,10 @@ use crate::message::Time;
 const CONNECTIONS_FIRST: usize = 4;
 /// The maximum, unless the user sets a number.
 const CONNECTIONS_MAX: usize = 8;
-const CONNECTIONS_STEP: usize = 2;
-/// Not judged more often than this.
-const JUDGE_EVERY: Time = Time::from_millis(500);
+/// How long the first number is tried. More are tried in any case; this is what they are compared with.
+const FIRST_TRIED: Time = Time::from_millis(250);
+/// How long each further number is tried.
+const TRIED: Time = Time::from_millis(500);
 /// More connections are kept only if they add at least this much speed.
 const GAIN_MIN: f64 = 1.05;
 
@@ -19,7 +20,14 @@ pub(crate) enum Adapt {
     /// As the user set it.
     Exactly(usize),
     /// As measured.
-    Measured { target: usize, since: Time, since_bytes: u64, rate_before: f64, is_settled: bool },
+    Measured { target: usize, before: Option<Tried>, since: Option<Time>, since_bytes: u64, is_settled: bool },
+}
+
+/// A number of connections, and the bytes per second that it brought.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tried {
+    connections: usize,
+    rate_bps: f64,
 }
 
 impl Adapt {
@@ -28,9 +36,9 @@ impl Adapt {
             Some(connections) => Self::Exactly(connections.max(1)),
             None => Self::Measured {
                 target: CONNECTIONS_FIRST,
-                since: Time::ZERO,
+                before: None,
+                since: None,
                 since_bytes: 0,
-                rate_before: 0.0,
                 is_settled: false,
             },
         }
@@ -57,27 +65,36 @@ impl Adapt {
         }
     }
 
-    /// Adjusts the target to the rate since the last judgement.
-    pub(crate) fn judge(&mut self, now: Time, bytes: u64) {
-        let Self::Measured { target, since, since_bytes, rate_before, is_settled } = self else { return };
-        if *since == Time::ZERO {
-            (*since, *since_bytes) = (now, bytes);
+    /// Adjusts the target to the rate since the last judgement. Only while as many connections as it says bring bytes
+    /// does the time count: one that is being opened tells nothing yet.
+    pub(crate) fn judge(&mut self, now: Time, bytes: u64, are_all_there: bool) {
+        let Self::Measured { target, before, since, since_bytes, is_settled } = self else { return };
+        if *is_settled {
             return;
         }
-        let elapsed = now.saturating_sub(*since);
-        if *is_settled || elapsed < JUDGE_EVERY {
+        if !are_all_there {
+            *since = None;
             return;
         }
-        let rate = bytes.saturating_sub(*since_bytes) as f64 / elapsed.as_secs_f64();
-        if rate >= *rate_before * GAIN_MIN && *target < CONNECTIONS_MAX {
-            *target += CONNECTIONS_STEP;
-        } else if rate < *rate_before / GAIN_MIN && *target > CONNECTIONS_STEP {
-            *target -= CONNECTIONS_STEP;
-            *is_settled = true;
-        } else {
-            *is_settled = true;
+        let Some(since_when) = *since else {
+            (*since, *since_bytes) = (Some(now), bytes);
+            return;
+        };
+        let elapsed = now.saturating_sub(since_when);
+        if elapsed < if before.is_some() { TRIED } else { FIRST_TRIED } {
+            return;
         }
-        (*since, *since_bytes, *rate_before) = (now, bytes, rate);
+        let rate_bps = bytes.saturating_sub(*since_bytes) as f64 / elapsed.as_secs_f64();
+        let tried = Tried { connections: *target, rate_bps };
+        match before.replace(tried) {
+            Some(fewer) if rate_bps < fewer.rate_bps * GAIN_MIN => {
+                *target = fewer.connections;
+                *is_settled = true;
+            }
+            _ if *target >= CONNECTIONS_MAX => *is_settled = true,
+            _ => *target = (*target * 2).min(CONNECTIONS_MAX),
+        }
+        *since = None;
     }
 
     /// The server refused a connection while `working` others work.
@@ -100,7 +117,7 @@ mod tests {
         let mut adapt = Adapt::new(None);
         let mut bytes = 0.0;
         for step in 1..40u64 {
-            adapt.judge(Time::from_millis(step * 250), bytes as u64);
+            adapt.judge(Time::from_millis(step * 250), bytes as u64, true);
             bytes += adapt.target() as f64 * 1e6;
         }
         assert_eq!(adapt.target(), CONNECTIONS_MAX);
@@ -110,15 +127,29 @@ mod tests {
     fn a_server_that_is_no_faster_with_more_is_left_with_few() {
         let mut adapt = Adapt::new(None);
         for step in 1..40u64 {
-            adapt.judge(Time::from_millis(step * 250), step * 1_000_000);
+            adapt.judge(Time::from_millis(step * 250), step * 1_000_000, true);
         }
-        assert!(adapt.target() <= CONNECTIONS_FIRST + CONNECTIONS_STEP, "{}", adapt.target());
+        assert_eq!(adapt.target(), CONNECTIONS_FIRST);
+    }
+
+    #[test]
+    fn connections_that_are_still_being_opened_are_not_judged() {
+        let mut adapt = Adapt::new(None);
+        for step in 1..40u64 {
+            // It takes two seconds until further ones bring anything.
+            let are_all_there = adapt.target() == CONNECTIONS_FIRST || step > 20;
+            adapt.judge(Time::from_millis(step * 100), step * 1_000_000, are_all_there);
+            if step == 15 {
+                assert_eq!(adapt.target(), CONNECTIONS_MAX);
+            }
+        }
+        assert_eq!(adapt.target(), CONNECTIONS_FIRST);
     }
 
     #[test]
     fn an_explicit_number_stands() {
         let mut adapt = Adapt::new(Some(16));
-        adapt.judge(Time::from_secs(9), 1);
+        adapt.judge(Time::from_secs(9), 1, true);
         assert_eq!(adapt.target(), 16);
         adapt.refused(5);
         assert_eq!(adapt.target(), 16);

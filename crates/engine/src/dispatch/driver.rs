@@ -21,7 +21,7 @@ use crate::message::{
 };
 use crate::source::http::network::Network;
 use crate::storage::PartFile;
-use crate::worker::{WorkerHandle, run};
+use crate::worker::{WorkerCommand, WorkerHandle, run};
 
 /// Up to this many messages are taken in before the core decides.
 const BATCH_MAX: usize = 256;
@@ -70,10 +70,21 @@ impl Queues {
     }
 }
 
+/// What one decision asks of each thread, passed on as one group: a wake-up costs more than most of these requests.
+#[derive(Default)]
+struct Outbox {
+    opener: Vec<OpenRequest>,
+    committer: Vec<CommitRequest>,
+    events: Vec<Event>,
+    /// By the number of the worker.
+    workers: Vec<Vec<WorkerCommand>>,
+}
+
 /// The dispatcher: the core, and the threads that it reaches.
 pub(crate) struct Driver {
     core: Core,
     queues: Queues,
+    outbox: Outbox,
     parts: Parts,
     network: Arc<Network>,
     crew: Crew,
@@ -98,7 +109,7 @@ impl Drop for Driver {
         }
         self.settle();
         for worker in &self.workers {
-            worker.send(WorkRequest::Stop, None);
+            worker.send(vec![(WorkRequest::Stop, None)]);
         }
         self.queues.close();
     }
@@ -119,6 +130,7 @@ impl Driver {
         Self {
             core,
             queues,
+            outbox: Outbox::default(),
             parts,
             network,
             crew,
@@ -166,16 +178,16 @@ impl Driver {
         // Only this thread shuts the queues down, after the last request.
         for effect in effects.drain(..) {
             match effect {
-                Effect::Open(request) => drop(self.queues.opener.put(request)),
+                Effect::Open(request) => self.outbox.opener.push(request),
                 Effect::Commit(request) => {
                     if let CommitRequest::Release { job, .. } = request {
                         self.parts.will_release(job);
                     }
-                    let _ = self.queues.committer.put(request);
+                    self.outbox.committer.push(request);
                 }
                 Effect::Work(worker, request) => {
                     let part = self.part_of(&request);
-                    self.workers[worker].send(request, part);
+                    self.outbox.workers[worker].push((request, part));
                 }
                 Effect::Locate(request) => drop(self.queues.locator.put(request)),
                 Effect::Feed(request) => drop(self.queues.feed.put(request)),
@@ -186,13 +198,31 @@ impl Driver {
                         // Set here and not by the reporter, which may hang.
                         *self.ended.lock() = Some(summary.clone());
                     }
-                    let _ = self.queues.events.put(event);
+                    self.outbox.events.push(event);
                 }
                 Effect::LimitRate(bps) => self.network.limit.set(bps),
             }
         }
+        self.pass_on();
         if self.settled.len() >= SETTLED_MAX || self.told.elapsed() >= SETTLE_EVERY {
             self.settle();
+        }
+    }
+
+    fn pass_on(&mut self) {
+        let Outbox { opener, committer, events, workers } = &mut self.outbox;
+        // An empty group would still take the lock.
+        if !opener.is_empty() {
+            let _ = self.queues.opener.put_many(opener);
+        }
+        if !committer.is_empty() {
+            let _ = self.queues.committer.put_many(committer);
+        }
+        for (worker, commands) in self.workers.iter().zip(workers).filter(|(_, commands)| !commands.is_empty()) {
+            worker.send(std::mem::take(commands));
+        }
+        if !events.is_empty() {
+            let _ = self.queues.events.put_many(events);
         }
     }
 
@@ -252,6 +282,7 @@ impl Driver {
             drop(guard);
         })?;
         self.workers.push(WorkerHandle { commands, metrics, busy_before: Duration::ZERO });
+        self.outbox.workers.push(Vec::new());
         self.core.step(self.now(), Message::WorkerAdded(number));
         Ok(())
     }

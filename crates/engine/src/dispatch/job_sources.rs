@@ -237,6 +237,9 @@ impl Sources {
 
     /// How much came from each of them.
     pub(crate) fn shares(&self) -> Vec<SourceShare> {
+        if self.all().count() < 2 {
+            return Vec::new();
+        }
         let share = |(_, source): (usize, &Source)| SourceShare {
             url: secret::shown_url(&source.given),
             fetched_bytes: source.fetched_bytes,

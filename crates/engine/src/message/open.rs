@@ -30,6 +30,8 @@ pub(crate) enum Look {
     Anew,
     /// Also the data of an earlier run, to resume it.
     Resume,
+    /// The same, unless a listing of the directory shows that there is nothing.
+    ResumeIfListed,
 }
 
 /// How to open a partial file.
@@ -59,6 +61,8 @@ pub(crate) struct Prepared {
     pub(crate) partial: Option<Journal>,
     /// The partial file was moved (another inode): it may not be the one that the journal describes.
     pub(crate) is_moved: bool,
+    /// Nothing was looked for: neither the file nor anything else of it was there when its directory was listed.
+    pub(crate) is_presumed: bool,
     /// Warnings for the user about what was found.
     pub(crate) warnings: Vec<String>,
 }

@@ -49,6 +49,9 @@ pub(crate) fn make_safe(name: &str) -> String {
 
 /// The same, with at most `bytes_max` bytes.
 pub(super) fn make_safe_within(name: &str, bytes_max: usize) -> String {
+    if is_plain(name, bytes_max) {
+        return name.to_owned();
+    }
     let mut safe: String = name
         .chars()
         .map(|char| if char == '\t' { ' ' } else { char })
@@ -66,6 +69,17 @@ pub(super) fn make_safe_within(name: &str, bytes_max: usize) -> String {
         }
         safe = mended;
     }
+}
+
+/// Quick check for a name that is safe as it is, as most are.
+fn is_plain(name: &str, bytes_max: usize) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    name.len() <= bytes_max
+        && name.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
+        && !name.ends_with('.')
+        && name.as_bytes().iter().all(is_plain)
+        && !is_device(name)
+        && !has_our_suffix(name)
 }
 
 /// The name with its first problem fixed.
@@ -91,8 +105,8 @@ fn mended(name: &str, bytes_max: usize) -> String {
 }
 
 fn is_device(name: &str) -> bool {
-    let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_lowercase();
-    DEVICES.contains(&stem.as_str())
+    let stem = name.split('.').next().unwrap_or_default().trim_end();
+    DEVICES.iter().any(|device| stem.eq_ignore_ascii_case(device))
 }
 
 /// `a.iso` → `a.3.iso`.

@@ -24,8 +24,9 @@ const STEAL_SECONDS_MIN: f64 = 1.0;
 const RACE_SECONDS_MIN: f64 = 0.25;
 /// A race fetches no more than this a second time.
 const RACE_BYTES_MAX: u64 = 4 << 20;
-/// The piece for a connection whose rate is still unknown, in units of the smallest piece.
-const FIRST_PIECES: u64 = 4;
+/// The largest piece for a connection whose rate is still unknown. A further request costs a round trip, and what turns
+/// out to be too much is shared out again.
+const FIRST_BYTES_MAX: u64 = 64 << 20;
 
 /// A piece in flight.
 #[derive(Clone, Copy, Debug)]
@@ -114,7 +115,7 @@ impl View<'_> {
         let share = free.covered() / self.connections.max(1) as u64;
         let wanted = match rate_bps {
             Some(rate) => (rate * PIECE_SECONDS) as u64,
-            None => self.piece_size_bytes.saturating_mul(FIRST_PIECES),
+            None => FIRST_BYTES_MAX,
         };
         let length = wanted.min(share).max(self.piece_size_bytes);
         // A tiny remainder at the end of the gap would cost a request of its own.
@@ -219,7 +220,7 @@ mod tests {
         let done = RangeSet::from_iter([ByteRange::new(0, 10 * MIB)]);
         let busy = [active(1, 10 * MIB, 20 * MIB, 1.0)];
         let next = view(100 * MIB, &done, &busy).next(None);
-        assert_eq!(next, Next::Fetch(ByteRange::new(20 * MIB, 24 * MIB)));
+        assert_eq!(next, Next::Fetch(ByteRange::new(20 * MIB, 40 * MIB)));
     }
 
     #[test]

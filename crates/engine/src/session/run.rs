@@ -17,6 +17,7 @@ use super::subscription::{Publisher, Subscribers};
 use super::{EndsCommands, feeding};
 use crate::disk::Parts;
 use crate::disk::committer::Committer;
+use crate::disk::directories::Directories;
 use crate::disk::opener::Opener;
 use crate::dispatch::core::Core;
 use crate::dispatch::driver::{Driver, Queues, StopOnPanic};
@@ -65,7 +66,7 @@ impl Supervised for Run {
             parts: parts.clone(),
             requests: queues.opener.clone(),
             reports: queues.messages.clone(),
-            leftovers: RefCell::default(),
+            directories: Directories::new(Arc::clone(&self.storage)),
         };
         self.spawn(crew, "open", move || opener.run())?;
         let digests = ThreadPoolExecutor::builder()

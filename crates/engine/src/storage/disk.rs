@@ -16,6 +16,7 @@ pub(crate) mod sync;
 mod writeback;
 
 use std::fs::{self, File, OpenOptions};
+use std::ffi::OsString;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -168,6 +169,12 @@ impl Storage for Disk {
 
     fn read_at(&self, path: &Path, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         open_regular(OpenOptions::new().read(true), path)?.read_exact_at(bytes, offset)
+    }
+
+    fn names(&self, directory: &Path, max: usize) -> Option<Vec<OsString>> {
+        let entries = fs::read_dir(dirs::or_here(directory)).ok()?.take(max.saturating_add(1));
+        let names = entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>().ok()?;
+        (names.len() <= max).then_some(names)
     }
 
     fn may_have(&self, directory: &Path, suffixes: &[&str]) -> bool {

@@ -3,6 +3,7 @@
 
 pub(crate) mod disk;
 
+use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -86,6 +87,13 @@ pub trait Storage: Send + Sync + 'static {
 
     /// The owner of a file created in `directory`: not always the process's own user.
     fn owner_of_new(&self, directory: &Path) -> io::Result<u32>;
+
+    /// All names in `directory`; `None` if there are more than `max`, or if that is not known. With them, files that are
+    /// not there are not looked for one by one.
+    fn names(&self, directory: &Path, max: usize) -> Option<Vec<OsString>> {
+        let _ = (directory, max);
+        None
+    }
 
     /// Whether any name in `directory` may end in one of these suffixes: one listing saves a check for each
     /// file.

@@ -20,16 +20,16 @@ pub(crate) type WorkerCommand = (WorkRequest, Option<Arc<dyn PartFile>>);
 
 /// The dispatcher's end of a worker.
 pub(crate) struct WorkerHandle {
-    pub(crate) commands: UnboundedSender<WorkerCommand>,
+    pub(crate) commands: UnboundedSender<Vec<WorkerCommand>>,
     pub(crate) metrics: RuntimeMetrics,
     /// Busy time at the last check.
     pub(crate) busy_before: Duration,
 }
 
 impl WorkerHandle {
-    pub(crate) fn send(&self, request: WorkRequest, part: Option<Arc<dyn PartFile>>) {
+    pub(crate) fn send(&self, commands: Vec<WorkerCommand>) {
         // The supervisor notices a worker that has panicked.
-        let _ = self.commands.send((request, part));
+        let _ = self.commands.send(commands);
     }
 
     /// The share of `elapsed` that the runtime was busy since the last check.

@@ -2,6 +2,7 @@
 //! the dispatcher's commands.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -29,28 +30,40 @@ pub(crate) fn runtime() -> io::Result<Runtime> {
 pub(crate) fn run(
     runtime: Runtime,
     network: Arc<Network>,
-    mut commands: UnboundedReceiver<WorkerCommand>,
+    mut commands: UnboundedReceiver<Vec<WorkerCommand>>,
     reports: Queue<Message>,
 ) {
     let shared = Rc::new(Shared::new(network, reports));
     let tasks = LocalSet::new();
     tasks.block_on(&runtime, async {
-        while let Some((request, part)) = commands.recv().await {
-            match (request, part) {
-                (WorkRequest::Fetch(fetch), part) => begin(&shared, fetch, part),
-                (WorkRequest::Grant { transfer, .. }, Some(part)) => grant(&shared, transfer, Grant::Write(part)),
-                // Its partial file was released in the meantime.
-                (WorkRequest::Grant { transfer, .. }, None) => break_off(&shared, transfer),
-                (WorkRequest::Gather(transfer), _) => grant(&shared, transfer, Grant::Gather),
-                (WorkRequest::Drop(transfer), _) => break_off(&shared, transfer),
-                (WorkRequest::CloseSlot(slot), _) => shared.close_slot(slot),
-                (WorkRequest::Stop, _) => break,
+        let reporter = Rc::clone(&shared);
+        tokio::task::spawn_local(async move { reporter.pass_on_reports().await });
+        while let Some(group) = commands.recv().await {
+            for (request, part) in group {
+                if obey(&shared, request, part).is_break() {
+                    return;
+                }
             }
         }
     });
     drop(tasks);
     // A name lookup that hangs must not delay the shutdown.
     runtime.shutdown_background();
+}
+
+/// Breaks where the worker is to stop.
+fn obey(shared: &Rc<Shared>, request: WorkRequest, part: Option<Arc<dyn PartFile>>) -> ControlFlow<()> {
+    match (request, part) {
+        (WorkRequest::Fetch(fetch), part) => begin(shared, fetch, part),
+        (WorkRequest::Grant { transfer, .. }, Some(part)) => grant(shared, transfer, Grant::Write(part)),
+        // Its partial file was released in the meantime.
+        (WorkRequest::Grant { transfer, .. }, None) => break_off(shared, transfer),
+        (WorkRequest::Gather(transfer), _) => grant(shared, transfer, Grant::Gather),
+        (WorkRequest::Drop(transfer), _) => break_off(shared, transfer),
+        (WorkRequest::CloseSlot(slot), _) => shared.close_slot(slot),
+        (WorkRequest::Stop, _) => return ControlFlow::Break(()),
+    }
+    ControlFlow::Continue(())
 }
 
 fn begin(shared: &Rc<Shared>, fetch: Box<Fetch>, sink: Option<Arc<dyn PartFile>>) {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::task::JoinHandle;
 use towline_threads::queue::Queue;
 
@@ -30,6 +30,9 @@ pub(crate) struct Shared {
     connections: RefCell<HashMap<SlotId, Connection>>,
     gates: RefCell<HashMap<SlotId, Rc<Mutex<()>>>>,
     reports: Queue<Message>,
+    /// Reports that wait for the tasks that are ready: one wake-up of the dispatcher suffices for all.
+    unsent: RefCell<Vec<Message>>,
+    has_unsent: Notify,
 }
 
 impl Shared {
@@ -41,6 +44,8 @@ impl Shared {
             connections: RefCell::default(),
             gates: RefCell::default(),
             reports,
+            unsent: RefCell::default(),
+            has_unsent: Notify::new(),
         }
     }
 
@@ -77,8 +82,20 @@ impl Shared {
     }
 
     pub(crate) fn report(&self, message: Message) {
-        // The dispatcher is gone only during teardown.
-        let _ = self.reports.put(message);
+        let mut unsent = self.unsent.borrow_mut();
+        unsent.push(message);
+        if unsent.len() == 1 {
+            self.has_unsent.notify_one();
+        }
+    }
+
+    /// Passes reports on, each time behind the tasks that were ready when the first of them came.
+    pub(super) async fn pass_on_reports(&self) {
+        loop {
+            self.has_unsent.notified().await;
+            // The dispatcher is gone only during teardown.
+            let _ = self.reports.put_many(&mut self.unsent.borrow_mut());
+        }
     }
 
     /// The slot's open connection, if it has one; HTTP/2 connections stay in the table.

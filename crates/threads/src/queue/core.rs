@@ -196,6 +196,39 @@ impl<S: Store> Core<S> {
         Ok(())
     }
 
+    /// Returns how many were put. What was not put stays in `items`, in its order.
+    pub(super) fn put_many(&self, items: &mut Vec<S::Item>, patience: Patience) -> Result<usize, PutErrorKind> {
+        // The last one is next, so that each leaves the vector without moving the others.
+        items.reverse();
+        let before = items.len();
+        let failed = self.put_reversed(items, patience).err();
+        items.reverse();
+        failed.map_or_else(|| Ok(before - items.len()), Err)
+    }
+
+    fn put_reversed(&self, items: &mut Vec<S::Item>, patience: Patience) -> Result<(), PutErrorKind> {
+        while !items.is_empty() {
+            let mut held = self.lock();
+            if held.state.wanted(Side::Putters) == 0 {
+                held = self.wait(held, Side::Putters, patience);
+            }
+            if held.state.shut_down {
+                return Err(PutErrorKind::ShutDown);
+            }
+            let room = held.state.wanted(Side::Putters);
+            if room == 0 {
+                return Err(patience.when_full());
+            }
+            for _ in 0..room.min(items.len()) {
+                let Some(place) = items.last().map(|item| held.state.store.place(item)) else { break };
+                let Some(item) = items.pop() else { break };
+                held.state.store.insert(item, place);
+                self.count_accepted();
+            }
+        }
+        Ok(())
+    }
+
     /// Counts one item as accepted; the lock must be held.
     fn count_accepted(&self) {
         self.accepted.store(self.accepted.load(Ordering::Relaxed) + 1, Ordering::Relaxed);

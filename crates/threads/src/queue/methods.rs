@@ -111,6 +111,28 @@ macro_rules! queue_methods {
                 self.core.put(item, $crate::queue::core::Patience::For(timeout))
             }
 
+            /// Adds all of these items, as [`put`](Self::put) would one by one, but at once: it takes the lock
+            /// once for as many as there is room for, and waits for room for the rest. Returns their number.
+            ///
+            /// # Errors
+            ///
+            /// [`PutErrorKind::ShutDown`](crate::queue::PutErrorKind::ShutDown); what was not added is still
+            /// in `items`.
+            ///
+            /// ```
+            #[doc = concat!("use towline_threads::queue::", stringify!($Queue), ";")]
+            ///
+            #[doc = concat!("let queue = ", stringify!($Queue), "::new();")]
+            /// let mut items = vec![0, 1, 2, 3, 4];
+            /// assert_eq!(queue.put_many(&mut items), Ok(5));
+            /// assert!(items.is_empty());
+            /// let taken: Vec<i32> = (0..3).map(|_| queue.get().unwrap()).collect();
+            #[doc = concat!("assert_eq!(taken, ", $three, ");")]
+            /// ```
+            pub fn put_many(&self, items: &mut Vec<$T>) -> Result<usize, $crate::queue::PutErrorKind> {
+                self.core.put_many(items, $crate::queue::core::Patience::Forever)
+            }
+
             #[doc = concat!("Takes ", $next, "; waits while the queue is empty.")]
             ///
             /// # Errors

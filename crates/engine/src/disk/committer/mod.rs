@@ -127,12 +127,15 @@ impl Committer {
         self.publish(pending);
     }
 
-    /// Reports the storage's warnings first: this may be the last message that anybody reads.
     fn report(&self, message: Message) {
+        self.report_all(vec![message]);
+    }
+
+    /// Reports the storage's warnings first: these may be the last messages that anybody reads.
+    fn report_all(&self, messages: Vec<Message>) {
         let warnings = self.storage.take_warnings().into_iter().map(Message::Warned);
-        for message in warnings.chain([message]) {
-            // The dispatcher is gone only during teardown.
-            let _ = self.reports.put(message);
-        }
+        let mut all: Vec<Message> = warnings.chain(messages).collect();
+        // The dispatcher is gone only during teardown.
+        let _ = self.reports.put_many(&mut all);
     }
 }

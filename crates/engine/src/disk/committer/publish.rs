@@ -42,6 +42,7 @@ impl Committer {
             true => failures(&directories, |directory| self.sync_dir(directory)),
             false => HashMap::new(),
         };
+        let mut published = Vec::with_capacity(renamed.len());
         for (pending, renamed) in renamed {
             let result = match failure_of(&unsynced, &pending) {
                 Some(error) => renamed.and(Err(error.clone())),
@@ -50,11 +51,12 @@ impl Committer {
             if result.is_err() && pending.was_stored {
                 self.discard(&pending);
             }
-            self.report(match pending.was_stored {
+            published.push(match pending.was_stored {
                 true => Message::Stored(pending.job, result),
                 false => Message::Published(pending.job, result),
             });
         }
+        self.report_all(published);
     }
 
     /// Whether parts of a fully received file were never written: then somebody has truncated it.

@@ -111,7 +111,7 @@ impl Core {
             job.tries.failures.clear();
         } else if job.ranges.is_last_resort {
             let text = format!("the server has another version ({})", job.content.held.differences(&head.evidence));
-            let error = Error::new(ErrorKind::Changed, text).with_url(crate::secret::shown_url(job.lead().url()));
+            let error = Error::new(ErrorKind::Changed, text).with_url(job.shown_lead());
             self.close(now, id, Closing::Fail(error.with_advice(KEPT)));
             return None;
         }
@@ -192,7 +192,7 @@ impl Core {
             return false;
         }
         let error = Error::new(ErrorKind::Protocol, "the server sends the first part of the file and never the rest");
-        let error = error.with_url(crate::secret::shown_url(job.lead().url())).with_attempts(job.content.part_answers);
+        let error = error.with_url(job.shown_lead()).with_attempts(job.content.part_answers);
         self.give_up(now, id, error);
         true
     }
@@ -232,7 +232,7 @@ impl Core {
         let told = job.content.told_bytes.filter(|told| expected_bytes == Some(*told));
         let Some((told, has)) = told.zip(head.total_bytes).filter(|(told, has)| told != has) else { return false };
         let text = format!("the file has {has} bytes here, and {told} where it was begun");
-        let error = Error::new(ErrorKind::Changed, text).with_url(crate::secret::shown_url(job.lead().url()));
+        let error = Error::new(ErrorKind::Changed, text).with_url(job.shown_lead());
         self.give_up(now, id, error.with_advice(KEPT));
         true
     }
@@ -306,6 +306,10 @@ impl Core {
 
     /// The name is free, or its file may be replaced.
     fn place_here(&mut self, now: Time, id: JobId, answered: Box<Answered>, partial: Option<Journal>) {
+        if answered.whole.is_none() && self.jobs.get(&id).is_some_and(|job| job.existing.is_presumed_missing) {
+            // It gets a partial file.
+            return self.prepare(now, id, Some(answered));
+        }
         if self.refuses_size(now, id, partial.as_ref()) {
             return;
         }
@@ -313,7 +317,7 @@ impl Core {
         // Describes the file before existing data is given up for it.
         let event = Event::Answered {
             job: id,
-            url: crate::secret::shown_url(job.lead().url()),
+            url: job.shown_lead(),
             path: job.naming.path.clone(),
             total_bytes: job.content.total_bytes,
             resumed_bytes: 0,
@@ -479,7 +483,7 @@ impl Core {
         };
         let text = format!("{text} ({})", held.differences(&head.evidence));
         let error =
-            Error::new(ErrorKind::Changed, text).with_url(crate::secret::shown_url(job.lead().url())).with_advice(KEPT);
+            Error::new(ErrorKind::Changed, text).with_url(job.shown_lead()).with_advice(KEPT);
         if is_unknown {
             job.tries.doubts.unknown += 1;
             if job.tries.doubts.unknown >= UNKNOWN_MAX {

@@ -272,6 +272,12 @@ impl Core {
                 job.part.is_open &= was_stored;
                 self.finish(now, id, How::Fetched, published);
             }
+            Err(error) if error.kind() == ErrorKind::NameTaken && job.existing.is_presumed_missing => {
+                // Its bytes went with the failed attempt; it is small enough to refetch.
+                job.forget();
+                self.enter_running(id);
+                self.prepare(now, id, None);
+            }
             Err(error)
                 if error.kind() == ErrorKind::NameTaken
                     && job.policy(self.settings.existing) == Existing::AutoRename =>

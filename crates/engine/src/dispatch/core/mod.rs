@@ -44,7 +44,7 @@ use std::path::{Path, PathBuf};
 use super::asks::Asks;
 use super::connection_slots::Slots;
 use super::ids::IdMap;
-use super::job::{Closing, Job, Phase, Transfer};
+use super::job::{Closing, Job, Phase, Segmented, Transfer};
 use super::names::Names;
 use super::tally::Tally;
 use super::waiting::Waiting;
@@ -413,7 +413,11 @@ impl Core {
             fetched += bytes;
             if let Some(job) = self.jobs.get_mut(id) {
                 job.rate.observe(now, bytes);
-                job.ranges.adapt.judge(now, bytes);
+                let mut transfers = job.transfers.iter().filter_map(|transfer| self.transfers.get(transfer));
+                let are_all_there = job.ranges.segmented == Segmented::Proven
+                    && job.transfers.len() >= job.ranges.adapt.target()
+                    && transfers.all(|transfer| !transfer.brought().is_empty());
+                job.ranges.adapt.judge(now, bytes, are_all_there);
                 let is_asked = job.is_asked();
                 job.pulse.observe(now, bytes, is_asked);
                 has_quiet |= is_asked && job.pulse.is_quiet(now);

@@ -184,7 +184,7 @@ impl Core {
                 job.naming.is_of_given_url = *job.lead().url() == job.spec.url;
             }
         }
-        self.prepare(now, id, None);
+        self.prepare_by(now, id, None, Look::ResumeIfListed);
     }
 
     /// Gives an entry the name of an earlier run, unless another file has it now.
@@ -241,6 +241,11 @@ impl Core {
 
     /// Reserves the name and asks the opener what exists under it.
     pub(super) fn prepare(&mut self, now: Time, id: JobId, answered: Option<Box<Answered>>) {
+        self.prepare_by(now, id, answered, Look::Resume);
+    }
+
+    /// The same; where earlier data counts, this says how to look for it.
+    fn prepare_by(&mut self, now: Time, id: JobId, answered: Option<Box<Answered>>, resume: Look) {
         loop {
             let Some(job) = self.jobs.get_mut(&id) else { return };
             let is_free = self.names.reserve(job);
@@ -262,7 +267,7 @@ impl Core {
             let look = match (is_free, self.settings.resume) {
                 (false, _) => Look::Final,
                 (true, false) => Look::Anew,
-                (true, true) => Look::Resume,
+                (true, true) => resume,
             };
             job.existing.verdict = ExistingVerdict::Unknown;
             let path = job.naming.path.clone();
@@ -294,6 +299,7 @@ impl Core {
             job.naming.part_of = job.naming.path.clone();
         }
         job.existing.file = prepared.existing;
+        job.existing.is_presumed_missing = prepared.is_presumed;
         (job.existing.is_checked, job.existing.may_be_of_list) = (false, false);
         job.part.is_there = prepared.has_part;
         job.old.is_there = prepared.has_old;

@@ -8,6 +8,8 @@ pub(crate) struct ExistingFile {
     pub(crate) file: Option<Existing>,
     /// The verdict on it.
     pub(crate) verdict: ExistingVerdict,
+    /// Nobody has looked: it was missing when its directory was listed, and may be there by now.
+    pub(crate) is_presumed_missing: bool,
     /// Whether its digest was checked.
     pub(crate) is_checked: bool,
     /// Whether an interrupted run may have completed another entry under its name.

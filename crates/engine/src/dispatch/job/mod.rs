@@ -212,7 +212,13 @@ impl Job {
 
     /// Its URL in a form that may be shown.
     pub(crate) fn shown_url(&self) -> String {
-        secret::shown_url(&self.spec.url)
+        self.own.shown_url.get_or_init(|| secret::shown_url(&self.spec.url)).clone()
+    }
+
+    /// The URL of the leading source in a form that may be shown.
+    pub(crate) fn shown_lead(&self) -> String {
+        let url = self.lead().url();
+        if *url == self.spec.url { self.shown_url() } else { secret::shown_url(url) }
     }
 
     /// Where failures at this byte are counted: in one stream, and before anything moves, they have one count.

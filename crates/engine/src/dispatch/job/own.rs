@@ -1,5 +1,6 @@
 //! What only the requests of one job have.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -20,6 +21,8 @@ pub(crate) struct Own {
     pub(crate) profile: Profile,
     /// The cookies that redirects have set.
     pub(crate) cookies: Cookies,
+    /// Its URL in a form that may be shown, once somebody has asked for it.
+    pub(crate) shown_url: OnceCell<String>,
     /// The span of its requests in the log, once it has started.
     pub(crate) span: Span,
 }
@@ -34,6 +37,7 @@ impl Own {
             limit: has_limit.then(|| Arc::new(RateLimit::new(options.limit_rate_bps))),
             profile: Profile::of(options),
             cookies: Cookies::default(),
+            shown_url: OnceCell::new(),
             span: Span::none(),
         }
     }

@@ -6,6 +6,7 @@
 
 mod disk;
 
+use std::ffi::OsString;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -313,6 +314,14 @@ impl Storage for TestStorage {
             part.set_len(0)?;
         }
         Ok(Arc::new(part))
+    }
+
+    fn names(&self, directory: &Path, max: usize) -> Option<Vec<OsString>> {
+        let names = self.step(|disk| {
+            let inside = disk.names().filter(|path| path.parent() == Some(directory)).filter_map(Path::file_name);
+            Ok(inside.map(ToOwned::to_owned).collect::<Vec<_>>())
+        });
+        names.ok().filter(|names| names.len() <= max)
     }
 
     fn create_unnamed(&self, directory: &Path) -> io::Result<Arc<dyn PartFile>> {

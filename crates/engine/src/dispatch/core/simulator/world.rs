@@ -24,6 +24,7 @@ use super::storage::TestStorage;
 use crate::checksum::{Algorithm, digest_of};
 use crate::disk::Parts;
 use crate::disk::committer::Committer;
+use crate::disk::directories::Directories;
 use crate::disk::opener::Opener;
 use crate::dispatch::core::Core;
 use crate::dispatch::job::Segmented;
@@ -134,7 +135,7 @@ impl<'a> World<'a> {
             parts: parts.clone(),
             requests: Queue::new(),
             reports: reports.clone(),
-            leftovers: RefCell::default(),
+            directories: Directories::new(Arc::new(storage.clone())),
         };
         let committer = Committer {
             storage: Arc::new(storage.clone()),

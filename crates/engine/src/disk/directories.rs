@@ -1,0 +1,99 @@
+//! What directories held when a file of theirs was first looked at. Most files of a list are new, and a directory that
+//! was listed once need not be asked for each of them. Owned by the opener, on its thread.
+//!
+//! A listing ages: another program may have made a file since. So what it does not have is only *presumed* to be
+//! missing, which suffices for a file that gets its name in one step that fails if the name is taken. Anything else,
+//! and whoever meets a name that is taken after all, looks again.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::name::{LEFTOVER_SUFFIXES, part_path};
+use crate::storage::Storage;
+
+/// The most directories to remember.
+const DIRECTORIES_MAX: usize = 4096;
+/// The names of a directory with more than this are not kept.
+const NAMES_MAX: usize = 1 << 16;
+
+/// The directories that were looked at.
+pub(crate) struct Directories {
+    storage: Arc<dyn Storage>,
+    known: RefCell<HashMap<PathBuf, Listing>>,
+}
+
+/// What is known about one of them.
+struct Listing {
+    /// Whether it may hold leftovers of an earlier run under other names.
+    may_have_leftovers: bool,
+    /// Its names, as hashes; `None` if nobody knows them all.
+    names: Option<HashSet<u64>>,
+}
+
+impl Directories {
+    pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
+        Self { storage, known: RefCell::default() }
+    }
+
+    /// Whether leftovers of an earlier run may be beside this file.
+    pub(super) fn may_have_leftovers(&self, path: &Path) -> bool {
+        self.with_listing(path, |listing| listing.may_have_leftovers)
+    }
+
+    /// Whether neither the file nor a partial file of it nor any leftover was there.
+    pub(super) fn is_presumably_new(&self, path: &Path) -> bool {
+        self.with_listing(path, |listing| {
+            let has = |names: &HashSet<u64>, path: &Path| names.contains(&hash(path));
+            let is_new = |names: &HashSet<u64>| !has(names, path) && !has(names, &part_path(path));
+            !listing.may_have_leftovers && listing.names.as_ref().is_some_and(is_new)
+        })
+    }
+
+    /// Notes that there may be a partial file of this file from now on.
+    pub(super) fn has_part(&self, path: &Path) {
+        if let Some(listing) = self.known.borrow_mut().get_mut(directory_of(path))
+            && let Some(names) = &mut listing.names
+        {
+            names.insert(hash(&part_path(path)));
+        }
+    }
+
+    fn with_listing<T>(&self, path: &Path, of: impl FnOnce(&Listing) -> T) -> T {
+        let directory = directory_of(path);
+        if let Some(listing) = self.known.borrow().get(directory) {
+            return of(listing);
+        }
+        let listing = self.list(directory);
+        let answer = of(&listing);
+        let mut known = self.known.borrow_mut();
+        if known.len() >= DIRECTORIES_MAX {
+            known.clear();
+        }
+        known.insert(directory.to_owned(), listing);
+        answer
+    }
+
+    fn list(&self, directory: &Path) -> Listing {
+        let Some(names) = self.storage.names(directory, NAMES_MAX) else {
+            let may_have_leftovers = self.storage.may_have(directory, &LEFTOVER_SUFFIXES);
+            return Listing { may_have_leftovers, names: None };
+        };
+        let is_left = |name: &[u8]| LEFTOVER_SUFFIXES.iter().any(|suffix| name.ends_with(suffix.as_bytes()));
+        Listing {
+            may_have_leftovers: names.iter().any(|name| is_left(name.as_encoded_bytes())),
+            names: Some(names.iter().map(|name| hash(Path::new(name))).collect()),
+        }
+    }
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
+}
+
+/// The hash of a path's last part.
+fn hash(path: &Path) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(path.file_name())
+}
