@@ -142,8 +142,7 @@ impl Plan {
                     return if spec.listed.is_some() { self.ask(&spec) } else { self.print(&Planned::by_url(&spec)) };
                 };
                 let total_bytes = spec.listed.as_ref().and_then(|listed| listed.total_bytes);
-                let left = spec.listed.as_ref().and_then(|listed| listed.left);
-                let is_changed = left.is_some_and(|left| left.is_changed);
+                let is_changed = spec.left.is_some_and(|left| left.is_changed);
                 return self.print(&Planned { spec: &spec, path, total_bytes, is_changed });
             }
             FedEntry::There { .. } => self.there += 1,

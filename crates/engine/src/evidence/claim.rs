@@ -63,6 +63,9 @@ pub struct Evidence {
     /// The file was there before, and only its length, its time or samples of it speak for it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_adopted: bool,
+    /// The server had another version already when the file was complete.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_outdated: bool,
 }
 
 /// Identifies a URL without credentials, fragment and the parts of its query that change when a link is

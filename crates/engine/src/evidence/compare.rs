@@ -134,7 +134,8 @@ impl Evidence {
         match digests.and_then(|(held, claimed)| held.agrees(claimed))? {
             // One of two responses that counted as one version is wrong, and nobody knows which.
             false if self.has_later_digest => None,
-            true if self.has_other_length(claimed) => Some(Verdict::Different(Strength::Strong)),
+            // One content has one length.
+            true if self.has_other_length(claimed) => Some(Verdict::Unknown),
             true => Some(Verdict::Same(Strength::Proof)),
             false => Some(Verdict::Different(Strength::Proof)),
         }
@@ -144,12 +145,17 @@ impl Evidence {
     /// where one is held, may be anything; so may one with the same version. An empty response comes from a
     /// broken server, whatever it claims.
     fn compare_with_other_length(&self, claimed: &Self) -> Verdict {
-        let contradicts = !self.is_elsewhere(claimed) && self.has_same_validator(claimed);
+        let contradicts = self.is_named_with_other_length(claimed);
         let says_nothing = claimed.total_bytes == Some(0) || self.tells_version() && !claimed.tells_version();
         match contradicts || says_nothing {
             true => Verdict::Unknown,
             false => Verdict::Different(Strength::Strong),
         }
+    }
+
+    /// Whether a response from the same place names this version, and says that it has another length.
+    pub(crate) fn is_named_with_other_length(&self, claimed: &Self) -> bool {
+        self.has_other_length(claimed) && !self.is_elsewhere(claimed) && self.has_same_validator(claimed)
     }
 
     /// Whether a response cannot be of this version although it does not name another: it has another length.
@@ -165,10 +171,13 @@ impl Evidence {
         is_weak && !self.is_elsewhere(claimed) && self.compare(&told).is_same()
     }
 
-    /// Whether both name the same version: by a strong tag, or by a date if neither has a tag.
+    /// Whether both name the same version: by any tag, or by a date if neither has a tag.
     fn has_same_validator(&self, claimed: &Self) -> bool {
-        let has_tag = self.etag.is_some() || claimed.etag.is_some();
-        if has_tag { self.has_same_strong_tag(claimed) } else { self.has_equal_date(claimed) }
+        match (&self.etag, &claimed.etag) {
+            (Some(held), Some(theirs)) => held.has_same_text(theirs),
+            (None, None) => self.has_equal_date(claimed),
+            _ => false,
+        }
     }
 
     fn compare_tags(&self, claimed: &Self) -> Verdict {

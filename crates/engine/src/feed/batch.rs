@@ -14,7 +14,7 @@ use crate::error::{Advice, Error, ErrorKind};
 use crate::evidence::Evidence;
 use crate::feed::entries::{Candidate, Found, Known};
 use crate::feed::fault::ledger_error;
-use crate::feed::identity::{Identity, Key};
+use crate::feed::identity::Identity;
 use crate::feed::ledger::Ledger;
 use crate::feed::lines::{Form, Plain};
 use crate::feed::list::{Line, ListReader, Next, Until, parse_line, too_long};
@@ -78,7 +78,7 @@ pub struct Batch {
     spool: Option<Spool>,
     reader: ListReader,
     waiting: Waiting,
-    /// New entries of a listing whose name is taken: whose it is, is known once all is read.
+    /// Entries of a listing that were never complete and whose name is taken: whose it is, is known once all is read.
     held: Waiting,
     held_names: HashSet<PathBuf>,
     /// Entries given out and not settled yet; the session takes no more than it can start.
@@ -96,8 +96,6 @@ pub struct Batch {
     has_unfinished: bool,
     /// Some of the listing could not be listed, so nobody knows what is gone.
     has_gaps: bool,
-    /// The same links and filters in another run.
-    listing: Option<Key>,
     warnings: Vec<String>,
     read_all: bool,
     ledger: Ledger,
@@ -144,9 +142,8 @@ impl Batch {
         };
         let input = input(source)?;
         let mut ledger = Ledger::open(ledger_dir)?;
-        let listing = name.map(|name| ledger.key(name));
-        if let Some(listing) = listing {
-            ledger.transaction("find the last listing in the ledger", |ledger| ledger.find_listing(listing))?;
+        if let Some(listing) = name {
+            ledger.transaction("find the last listing in the ledger", |ledger| ledger.begin_listing(listing))?;
         }
         let (list, spool) = match input {
             Input::Whole(file) => (Arc::new(file), None),
@@ -175,7 +172,6 @@ impl Batch {
             is_listing,
             has_unfinished: false,
             has_gaps: false,
-            listing,
             warnings: Vec::new(),
             read_all: false,
             ledger,
@@ -302,7 +298,7 @@ impl Batch {
     /// All is read: says what the listing no longer has, and lets the entries go that waited for that.
     fn listing_ended(&mut self) -> Result<(), Error> {
         let names = std::mem::take(&mut self.held_names);
-        if self.listing.is_some() && !self.has_gaps && self.ledger.is_whole() {
+        if self.is_listing && !self.has_gaps && self.ledger.is_whole() {
             let gone = self.ledger.transaction("read from the ledger what is gone", |ledger| ledger.gone(&names))?;
             self.warnings.extend(gone.in_words());
         }
@@ -329,8 +325,9 @@ impl Batch {
                 Known::Done { path, len_bytes, modified_ns }
                     if !self.restart && self.is_still_there(&path, len_bytes, modified_ns) =>
                 {
-                    if is_listed_anew(&spec, found.fetched.as_deref()) {
+                    if is_outdated(&found) || is_listed_anew(&spec, found.fetched.as_deref()) {
                         go_on_under_its_name(&mut spec, &found);
+                        self.names.extend(found.name.map(|name| (entry, name)));
                         again.push(found.id);
                         let (identity, occurrence) = (candidate.identity, found.occurrence);
                         waiters.push(Waiter { entry, identity, occurrence, spec });
@@ -351,7 +348,7 @@ impl Batch {
                 Known::Done { .. } | Known::Again | Known::FailedPermanent { .. } => again.push(found.id),
             }
             go_on_under_its_name(&mut spec, &found);
-            let is_new = found.name.is_none();
+            let is_new = found.left.is_none();
             if let Some(name) = found.name {
                 self.names.insert(entry, name);
             }
@@ -375,7 +372,7 @@ impl Batch {
     /// Whether a new entry of a listing has to wait until all is read: the file that has its name may be one that the
     /// listing no longer has.
     fn is_held(&self, spec: &JobSpec) -> bool {
-        let is_early = self.listing.is_some() && self.ledger.listed_before.is_some() && !self.read_all;
+        let is_early = self.ledger.has_listed() && !self.read_all;
         let is_there = |output: &PathBuf| !matches!(self.storage.stat(&self.dir.join(output)), Ok(None));
         is_early && spec.output.as_ref().is_none_or(is_there)
     }
@@ -462,8 +459,8 @@ impl Feed for Batch {
     fn close(&mut self) -> Result<(), Error> {
         // What is not done yet may still have to replace what is gone.
         let is_done = self.read_all && !self.has_something() && self.in_hand.is_empty() && !self.has_unfinished;
-        if let Some(listing) = self.listing.filter(|_| is_done && !self.has_gaps && self.ledger.is_whole()) {
-            self.ledger.transaction("note the listing in the ledger", |ledger| ledger.note_listing(listing))?;
+        if self.is_listing && is_done && !self.has_gaps && self.ledger.is_whole() {
+            self.ledger.transaction("note the listing in the ledger", |ledger| ledger.end_listing())?;
         }
         self.ledger.close()
     }
@@ -488,14 +485,23 @@ fn is_listed_anew(spec: &JobSpec, fetched: Option<&Evidence>) -> bool {
     }
 }
 
-/// What an earlier run left of a service's file may be replaced, under the name that it got.
+/// Whether the server had another version already when the file was complete.
+fn is_outdated(found: &Found) -> bool {
+    found.fetched.as_ref().is_some_and(|fetched| fetched.is_outdated)
+}
+
+/// What an earlier run left of a service's file, or of one that was outdated even then, may be replaced, under the name
+/// that it got.
 fn go_on_under_its_name(spec: &mut JobSpec, found: &Found) {
-    let Some(listed) = &mut spec.listed else { return };
+    if spec.listed.is_none() && !is_outdated(found) {
+        return;
+    }
     let Some((name, (len_bytes, modified_ns))) = found.name.as_ref().zip(found.left) else { return };
     let before = found.fetched.as_ref().and_then(|fetched| fetched.listed.as_deref());
+    let now = spec.listed.as_ref().and_then(|listed| listed.version.as_deref());
     let mut left = Left::new(len_bytes, modified_ns);
-    left.is_changed = listed.version.as_deref().zip(before).is_some_and(|(now, before)| now != before);
-    listed.left = Some(left);
+    left.is_changed = is_outdated(found) || now.zip(before).is_some_and(|(now, before)| now != before);
+    spec.left = Some(left);
     if spec.output.is_some() {
         spec.output = Some(name.clone());
     }

@@ -106,7 +106,6 @@ fn finish(place: &Place, entry: EntryId, name: &str) -> Settled {
         modified,
         validator: Box::default(),
         digest: None,
-        is_current: true,
     };
     Settled { entry, state }
 }
@@ -482,6 +481,29 @@ fn listing(files: &'static [(&'static str, &'static str)], end: Receiver<()>) ->
         let _ = end.recv();
     };
     ListSource::Listing(Listing::new(list).known_as("a share"))
+}
+
+#[test]
+fn what_an_interrupted_run_of_a_listing_fetched_is_gone_too_and_what_another_list_has_is_not() {
+    let place = Place::new("http://h/9\n");
+    let open = |files: &'static [(&'static str, &'static str)]| {
+        let (_, ended) = channel();
+        Batch::open(listing(files, ended), &place.dir(), false, false).unwrap()
+    };
+    // The first run is killed when one of two files is there; later runs are killed when they have read all.
+    let mut batch = open(&[("http://h/1", "a"), ("http://h/2", "b")]);
+    let first = jobs(&all(&mut batch));
+    batch.settle(vec![finish(&place, first[0].0, "a")]).unwrap();
+    drop(batch);
+    place.finish_all(place.open(), "c");
+    for files in [&[("http://h/1", "a")][..], &[("http://h/1", "a"), ("http://h/2", "b")]] {
+        all(&mut open(files));
+    }
+
+    let mut batch = open(&[("http://h/3", "a"), ("http://h/4", "c")]);
+    let new = jobs(&all(&mut batch));
+    assert!(matches!(batch.owner(new[0].0, Path::new("a")).unwrap(), Owner::Gone { .. }));
+    assert!(matches!(batch.owner(new[1].0, Path::new("c")).unwrap(), Owner::Another(_)));
 }
 
 #[test]

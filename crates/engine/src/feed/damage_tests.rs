@@ -341,18 +341,26 @@ fn a_name_belongs_to_the_last_entry_that_completed_it_in_an_earlier_run() {
 }
 
 #[test]
-fn a_file_that_was_not_current_is_looked_at_again() {
+fn a_file_that_was_not_current_is_fetched_again_over_what_was_left() {
     let place = Place::new("http://h/a\n");
     let mut batch = place.open();
     let first = jobs(&all(&mut batch));
     let mut settled = finish(&place, first[0].0, "a");
-    let SettledState::Done { is_current, .. } = &mut settled.state else { panic!("not done") };
-    *is_current = false;
+    let SettledState::Done { validator, .. } = &mut settled.state else { panic!("not done") };
+    validator.is_outdated = true;
     batch.settle(vec![settled]).unwrap();
     batch.close().unwrap();
     drop(batch);
     assert_eq!(place.status().done, 1);
-    assert_eq!(place.finish_all(place.open(), "a"), first);
+    let mut again = place.open();
+    let given = all(&mut again);
+    let FedEntry::Job { spec, name, .. } = &given[0] else { panic!("{given:?}") };
+    assert!(spec.left.is_some_and(|left| left.is_changed), "{spec:?}");
+    assert_eq!(name.as_deref(), Some(Path::new("a")));
+    assert_eq!(jobs(&given), first);
+    again.settle(vec![finish(&place, first[0].0, "a")]).unwrap();
+    again.close().unwrap();
+    drop(again);
     assert_eq!(there(&all(&mut place.open())), 1);
 }
 

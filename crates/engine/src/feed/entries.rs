@@ -7,7 +7,6 @@
 //! Each value of a row is checked. A row with values that we would not have written counts as an entry to check
 //! again, and a name that points to another entry's row points to a new row from then on.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
@@ -36,14 +35,6 @@ const NAMED: &str = "SELECT entry FROM name WHERE key = ?1";
 const RENAME: &str = "UPDATE name SET entry = ?2 WHERE key = ?1";
 const INSERT: &str = "INSERT INTO entry (id, key, occurrence, copies, run, url)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-
-const GONE: &str = "SELECT path FROM entry WHERE occurrence = 0 AND state = 'done'
-    AND run = ?1 ORDER BY id";
-/// A listing has a name among those of entries, which leads to the last run that has read all of it.
-const LISTED: &str = "SELECT entry FROM name WHERE key = ?1";
-const LIST: &str = "INSERT INTO name (key, entry) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET entry = ?2";
-/// How many of the files that are gone are named.
-const GONE_NAMES_MAX: usize = 3;
 
 /// An entry of the list, as the ledger sees it.
 #[derive(Debug)]
@@ -87,57 +78,7 @@ pub(crate) enum Known {
     FailedPermanent { kind: String, message: String, attempts: u32 },
 }
 
-/// The files that a listing had when it was last read to its end, and has no more.
-#[derive(Debug, Default)]
-pub(crate) struct Gone {
-    files: usize,
-    /// The first of them.
-    names: Vec<String>,
-}
-
-impl Gone {
-    pub(crate) fn in_words(&self) -> Option<String> {
-        let names = self.names.join(", ");
-        match self.files {
-            0 => None,
-            1 => Some(format!("{names} is not listed any more; the file here stays")),
-            files if files == self.names.len() => Some(format!("{names} are not listed any more; the files here stay")),
-            files => Some(format!("{files} files are not listed any more ({names}, \u{2026}); the files here stay")),
-        }
-    }
-}
-
 impl Ledger {
-    /// Finds the last run that has read all of this listing.
-    pub(crate) fn find_listing(&mut self, listing: Key) -> rusqlite::Result<()> {
-        let run = self.conn.query_row(LISTED, params![listing], |row| Ok(row.get(0).ok())).optional()?;
-        self.listed_before = run.flatten();
-        Ok(())
-    }
-
-    /// From the next run on, this run is the last that has read all of this listing.
-    pub(crate) fn note_listing(&self, listing: Key) -> rusqlite::Result<()> {
-        self.conn.execute(LIST, params![listing, self.run])?;
-        Ok(())
-    }
-
-    /// What the last run that has read all of this listing had fetched, and this one has not listed. What has one of
-    /// the `taken` names is left out: another entry's file may replace it.
-    pub(crate) fn gone(&self, taken: &HashSet<PathBuf>) -> rusqlite::Result<Gone> {
-        let mut gone = Gone::default();
-        let Some(before) = self.listed_before else { return Ok(gone) };
-        let mut statement = self.conn.prepare_cached(GONE)?;
-        let mut rows = statement.query(params![before])?;
-        while let Some(row) = rows.next()? {
-            let Some(path) = read_name_at(row, 0).filter(|path| !taken.contains(path)) else { continue };
-            gone.files += 1;
-            if gone.names.len() < GONE_NAMES_MAX {
-                gone.names.push(printable(&path.to_string_lossy()).into_owned());
-            }
-        }
-        Ok(gone)
-    }
-
     /// A row for each candidate, in order; must run within a transaction.
     pub(crate) fn enter(&mut self, candidates: &[Candidate]) -> rusqlite::Result<Vec<Found>> {
         let mut found = self.meet_in_order(candidates)?;
@@ -336,7 +277,7 @@ fn read_name(row: &Row<'_>) -> Option<PathBuf> {
     read_name_at(row, 2)
 }
 
-fn read_name_at(row: &Row<'_>, column: usize) -> Option<PathBuf> {
+pub(super) fn read_name_at(row: &Row<'_>, column: usize) -> Option<PathBuf> {
     check_output(&path_from(row.get_ref(column).ok()?)?).ok()
 }
 
@@ -359,9 +300,10 @@ fn read_known(row: &Row<'_>) -> Option<Known> {
     })
 }
 
-/// What is noted of a file whose service listed a version, or that may be the user's own. Most files have neither.
+/// What is noted of a file whose service listed a version, that may be the user's own, or that was outdated when it was
+/// complete. Most files have none of these.
 pub(crate) fn noted_in(validator: &str) -> Option<Box<Evidence>> {
-    if !validator.contains("\"listed\"") && !validator.contains("\"is_adopted\"") {
+    if !["\"listed\"", "\"is_adopted\"", "\"is_outdated\""].iter().any(|field| validator.contains(field)) {
         return None;
     }
     serde_json::from_str(validator).ok()

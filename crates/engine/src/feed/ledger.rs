@@ -21,6 +21,7 @@ use crate::feed::opening::{DirectoryLock, make_directory, prepare, replace, take
 use crate::feed::paths::LEDGER;
 use crate::feed::values::{kind_text, path_value, signed, unix_ms, unix_ns};
 use crate::feed::waiting::Place;
+use crate::feed::listing_runs::ListingRuns;
 use crate::feed::{EntryId, Settled, SettledState, spare, strangers};
 
 /// If a ledger is damaged more often than this in one run, its disk cannot store anything.
@@ -70,8 +71,8 @@ pub(crate) struct Ledger {
     has_settled: bool,
     /// An earlier run did not end in order, or its ledger was damaged, so that files may be there that have no row.
     pub(crate) was_interrupted: bool,
-    /// The last run that had read all of the same listing.
-    pub(crate) listed_before: Option<i64>,
+    /// The listing that is read, if it is one.
+    pub(super) listing: Option<ListingRuns>,
     // Last, so that the connection closes while the directory is still locked.
     _lock: DirectoryLock,
 }
@@ -106,7 +107,7 @@ impl Ledger {
             is_whole: true,
             has_settled: false,
             was_interrupted: was_replaced,
-            listed_before: None,
+            listing: None,
             _lock: lock,
         };
         if let Err(error) = ledger.begin_run() {
@@ -247,7 +248,7 @@ impl Ledger {
             self.is_whole &= self.expected_id == 0;
             self.was_interrupted = true;
             self.has_owners = false;
-            self.listed_before = None;
+            self.listing = None;
             // The damage may come from a copy that this run has used already.
             let (conn, is_copy) = replace(&path, !self.has_used_copy, &self.secret, &mut self.warnings)?;
             self.conn = conn;
@@ -269,17 +270,15 @@ impl Ledger {
 
     fn note(&self, row: i64, key: Option<Key>, state: &SettledState, now: i64) -> rusqlite::Result<usize> {
         match state {
-            SettledState::Done { path, len_bytes, modified, validator, digest, is_current } => {
+            SettledState::Done { path, len_bytes, modified, validator, digest } => {
                 let validator = serde_json::to_string(validator)
                     .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-                // Without a time, the next run checks the file.
-                let modified_ns = is_current.then(|| unix_ns(*modified));
                 self.conn.prepare_cached(SETTLE_DONE)?.execute(params![
                     row,
                     key,
                     path_value(path),
                     signed(*len_bytes),
-                    modified_ns,
+                    unix_ns(*modified),
                     validator,
                     digest,
                     now,

@@ -9,6 +9,7 @@ pub(crate) mod ledger;
 mod lines;
 pub(crate) mod list;
 pub(crate) mod listing;
+mod listing_runs;
 pub(crate) mod opening;
 pub(crate) mod owners;
 pub(crate) mod paths;
@@ -208,9 +209,6 @@ pub enum SettledState {
         validator: Box<Evidence>,
         /// The digest that was checked, as `sha-256=HEX`.
         digest: Option<String>,
-        /// Whether the server still had this version when the file was complete, as far as known; if not, the
-        /// next run checks again.
-        is_current: bool,
     },
     /// Another file has its name and was left alone; the next run checks again.
     Skipped,

@@ -52,9 +52,8 @@ impl Ledger {
                         Some(key) => row.get_ref(1)? == ValueRef::Blob(&key),
                         None => ledger.entry_of(row.get(0)?) == entry,
                     };
-                    let is_gone = has_read_all
-                        && ledger.listed_before.is_some()
-                        && ledger.listed_before == row.get::<_, i64>(5).ok();
+                    let run = row.get(5).ok().filter(|_| has_read_all);
+                    let is_gone = run.map_or(Ok(false), |run| ledger.is_earlier_run_of_listing(run))?;
                     let left = len_bytes(row).zip(row.get(4).ok());
                     let validator = row.get_ref(6)?.as_str().ok();
                     let is_adopted = validator.and_then(noted_in).is_some_and(|fetched| fetched.is_adopted);

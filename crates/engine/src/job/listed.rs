@@ -13,12 +13,12 @@ pub struct Left {
     pub len_bytes: u64,
     /// Its modification time in nanoseconds since 1970.
     pub modified_ns: i64,
-    /// Whether its service lists another version now.
+    /// Whether there is another version now: its service lists one, or its server had one already.
     pub is_changed: bool,
 }
 
 impl Left {
-    /// A file with this length and time, of which its service lists the same version, or none.
+    /// A file with this length and time, of which no other version is known.
     pub fn new(len_bytes: u64, modified_ns: i64) -> Self {
         Self { len_bytes, modified_ns, is_changed: false }
     }
@@ -43,10 +43,6 @@ pub struct Listed {
     /// Whether the version is only a time, to the second or the minute.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_coarse: bool,
-    /// The file that an earlier run left under the name, set by the batch. As long as it is there unchanged, it may be
-    /// replaced.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub left: Option<Left>,
     /// Whether the service sends this file otherwise than it lists it, so that another digest is no damage.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub may_differ: bool,
@@ -66,7 +62,6 @@ impl Listed {
             checksum: None,
             version: None,
             is_coarse: false,
-            left: None,
             may_differ: false,
             page_means: Vec::new(),
         }

@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
-use super::Listed;
+use super::{Left, Listed};
 use crate::checksum::Checksum;
 use crate::name::safe;
 use crate::options::{Existing, ProxyChoice};
@@ -42,6 +42,10 @@ pub struct JobSpec {
     /// What the service that lists the file says of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<Box<Listed>>,
+    /// The file that an earlier run left under the name, set by the batch. As long as it is there unchanged, it may be
+    /// replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Left>,
     /// Resume existing data whatever version the server reports, if samples match.
     #[serde(default, skip_serializing_if = "is_false")]
     pub same_content: bool,
@@ -103,6 +107,7 @@ impl JobSpec {
             output: None,
             checksum: None,
             listed: None,
+            left: None,
             same_content: false,
             options: JobOptions::default(),
         }
@@ -110,11 +115,12 @@ impl JobSpec {
 
     /// Whether only the URL is set.
     pub(crate) fn is_url_alone(&self) -> bool {
-        let Self { url: _, mirrors, output, checksum, listed, same_content, options } = self;
+        let Self { url: _, mirrors, output, checksum, listed, left, same_content, options } = self;
         mirrors.is_empty()
             && output.is_none()
             && checksum.is_none()
             && listed.is_none()
+            && left.is_none()
             && !same_content
             && options.is_empty()
     }

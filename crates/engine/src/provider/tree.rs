@@ -17,6 +17,8 @@ use crate::secret;
 
 /// Folders of one tree that are remembered, so that none is listed twice.
 const FOLDERS_MAX: usize = 100_000;
+/// Folders below each other. A folder that contains itself has no end.
+const LEVELS_MAX: usize = 200;
 
 /// Walks a tree by `read`, which reads one folder. An error stands for what it kept from being listed; the rest
 /// follows.
@@ -84,6 +86,9 @@ impl Tree {
     pub(super) fn enter(&mut self, folder: Url, depth: usize) {
         if self.seen.contains(folder.path()) {
             return;
+        }
+        if depth > LEVELS_MAX {
+            return self.leave_out("there are more than 200 folders below each other; the others are left out", &folder);
         }
         if self.seen.len() >= FOLDERS_MAX {
             return self.leave_out("there are more than 100,000 folders; this one and others are left out", &folder);

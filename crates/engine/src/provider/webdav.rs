@@ -56,7 +56,7 @@ impl Provider for WebDav {
             file.set_path(path);
             file
         });
-        match (Walk::new(root, move |tree, folder, _| self.read(web, tree, folder)), file) {
+        match (Walk::new(root, move |tree, folder, depth| self.read(web, tree, folder, depth)), file) {
             (Ok(walk), _) => Ok(Box::new(walk)),
             // It may be a file: servers refuse its name with a slash in many ways.
             (Err(error), Some(file)) if error.kind().rejection().is_some() => match self.file(web, &file)? {
@@ -116,16 +116,18 @@ struct Multistatus {
     responses: Vec<Response>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 struct Response {
-    href: String,
+    /// Several have one status in common (section 14.24).
+    #[serde(default, rename = "href")]
+    hrefs: Vec<String>,
     #[serde(default)]
     propstat: Vec<PropStat>,
     /// Why nothing is known of it, otherwise.
     status: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 struct PropStat {
     #[serde(default)]
     prop: Prop,
@@ -144,7 +146,7 @@ fn code(status: &str) -> Option<u16> {
     status.split_whitespace().nth(1)?.parse().ok()
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 struct Prop {
     resourcetype: Option<ResourceType>,
     getcontentlength: Option<String>,
@@ -153,26 +155,26 @@ struct Prop {
     checksums: Option<Checksums>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 struct ResourceType {
     collection: Option<Empty>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 struct Empty {}
 
 /// `SHA1:… MD5:… ADLER32:…`, where somebody has computed them.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 struct Checksums {
     #[serde(default)]
     checksum: Vec<String>,
 }
 
 impl WebDav {
-    fn read(&self, web: &Web, tree: &mut Tree, folder: &Url) -> Result<()> {
+    fn read(&self, web: &Web, tree: &mut Tree, folder: &Url, depth: usize) -> Result<()> {
         let mut is_listed = false;
         for response in self.ask(web, folder, "1")? {
-            take(tree, folder, response)?;
+            take(tree, folder, depth, response)?;
             is_listed = true;
         }
         let no_list = || Error::new(ErrorKind::Protocol, "the server's answer does not say what is in the folder");
@@ -208,11 +210,19 @@ impl WebDav {
         let read: Multistatus = quick_xml::de::from_str(&lenient::xml(&answer.body)).map_err(|_| {
             Error::new(ErrorKind::Protocol, "the server's answer is not that of WebDAV").with_url(shown())
         })?;
-        Ok(read.responses)
+        Ok(read.responses.into_iter().flat_map(Response::apart).collect())
     }
 }
 
 impl Response {
+    /// One for each place.
+    fn apart(self) -> Vec<Self> {
+        match self.hrefs.len() {
+            0 | 1 => vec![self],
+            _ => self.hrefs.iter().map(|href| Self { hrefs: vec![href.clone()], ..self.clone() }).collect(),
+        }
+    }
+
     /// Why the server tells nothing of it.
     fn refused(&self) -> Option<u16> {
         let of_props = || match self.propstat.iter().any(PropStat::is_there) {
@@ -250,9 +260,9 @@ fn described(mut entry: Entry, props: &[Prop]) -> Entry {
 }
 
 /// Takes a member of a folder; the folder itself is among what the server sends.
-fn take(tree: &mut Tree, folder: &Url, response: Response) -> Result<()> {
+fn take(tree: &mut Tree, folder: &Url, depth: usize, response: Response) -> Result<()> {
     // Behind a proxy, a server may name another host than the one that is asked; only the path counts.
-    let Ok(named) = folder.join(response.href.trim()) else {
+    let Some(named) = response.hrefs.first().and_then(|href| folder.join(href.trim()).ok()) else {
         tree.leave_out("the server names something by what is no URL; it is left out", folder);
         return Ok(());
     };
@@ -282,7 +292,7 @@ fn take(tree: &mut Tree, folder: &Url, response: Response) -> Result<()> {
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
         }
-        tree.enter(url, 0);
+        tree.enter(url, depth + 1);
         return Ok(());
     }
     let entry = described(tree.file(url), &props);
@@ -389,7 +399,7 @@ mod tests {
         let answer: Multistatus = quick_xml::de::from_str(&text).unwrap();
         let mut answers = Some(answer.responses);
         let walk = Walk::new("http://h/dav/".parse().unwrap(), |tree, folder, _| {
-            answers.take().into_iter().flatten().try_for_each(|response| take(tree, folder, response))
+            answers.take().into_iter().flatten().try_for_each(|response| take(tree, folder, 0, response))
         })?;
         Ok(walk
             .map(|entry| match entry {

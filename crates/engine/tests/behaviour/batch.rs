@@ -26,6 +26,28 @@ fn count(run: &Run, how: How) -> usize {
 }
 
 #[test]
+fn a_file_that_was_outdated_when_it_was_complete_is_replaced_in_the_next_run() {
+    with_watchdog(LONG, || {
+        let new = "\"new\"".to_owned();
+        let change = Fault::ChangeEtagAt { request: 2, etag: new, seed: 32 };
+        let file = Resource::new("/a.bin", 31, 3_000_000).fault(change);
+        // Slow enough for the closing check.
+        let origin = Origin::builder().resource(file).fault(Fault::RatePerConnection(1_300_000)).start().unwrap();
+        let place = Place::new();
+        let mut options = place.options();
+        options.connections = Some(1);
+        let list = origin.url("/a.bin");
+        fetch_list(options.clone(), read_once(&list), false).assert_done(1);
+        place.assert_content("a.bin", 31, 3_000_000);
+        fetch_list(options.clone(), read_once(&list), false).assert_done(1);
+        place.assert_content("a.bin", 32, 3_000_000);
+        let run = fetch_list(options, read_once(&list), false);
+        assert_eq!(count(&run, How::ThereByLedger), 1);
+        assert_eq!(place.leftovers(&["a.bin", ".towline"]), [""; 0]);
+    });
+}
+
+#[test]
 fn three_hundred_files_arrive_over_http2_and_only_what_is_missing_is_fetched_again() {
     with_watchdog(LONG, || {
         let origin = Origin::builder().tls(true).http2(true).files("/many/{}.bin", FILES, BYTES, SEED).start().unwrap();

@@ -1,6 +1,7 @@
 //! Files that change during the download: bytes of two versions never mix.
 
-use towline_origin::{ETag, Fault, Origin, Resource};
+use towline_engine::ErrorKind;
+use towline_origin::{ETag, Fault, Origin, Resource, Scope};
 
 use crate::common::{LONG, MIB, Place, fetch, spec, with_watchdog};
 
@@ -21,6 +22,30 @@ fn the_new_version_arrives(etag: ETag, new: &str) {
     assert!(run.restarts() >= 1, "nobody was told that the file began again");
     place.assert_content("a.bin", 32, size);
     assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
+}
+
+#[test]
+fn one_version_with_two_lengths_gets_no_name_and_loses_nothing() {
+    with_watchdog(LONG, || {
+        let file = || Resource::new("/a.bin", 31, 6 * MIB).etag(ETag::Strong);
+        let tag = file().etag_text().unwrap();
+        let longer = format!("HTTP/1.1 200 OK\r\nETag: {tag}\r\nContent-Length: {}\r\n\r\n", 7 * MIB);
+        let longer = Fault::Raw(longer.into_bytes()).when(Scope::every().only_conditional());
+        let origin = Origin::builder().resource(file().fault(longer)).start().unwrap();
+        let place = Place::new();
+        let mut options = place.options();
+        options.connections = Some(4);
+        let run = fetch(options.clone(), [spec(&origin, "/a.bin")]);
+        assert_eq!(run.failure_kinds(), [ErrorKind::Changed]);
+        assert!(run.failures()[0].message.contains("two lengths of one version"), "{:?}", run.failures());
+        assert_eq!(place.leftovers(&["a.bin.towline", "a.bin.towline.json"]), [""; 0]);
+
+        origin.set_resource(file());
+        let before = origin.stats().body_bytes;
+        fetch(options, [spec(&origin, "/a.bin")]).assert_done(1);
+        place.assert_content("a.bin", 31, 6 * MIB);
+        assert_eq!(origin.stats().body_bytes, before);
+    });
 }
 
 #[test]

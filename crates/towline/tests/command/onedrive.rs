@@ -352,6 +352,23 @@ fn what_is_left_out_by_choice_is_not_gone_and_what_failed_is_asked_for_again() {
 /// The seed's case: hundreds of files and a deadline. `TOWLINE_SHARE_FILES=500` takes so many, a fiftieth of them of
 /// 100 MiB.
 #[test]
+fn links_that_expire_with_a_redirect_to_a_refusal_are_renewed() {
+    let place = Place::new();
+    let graph = Graph::builder().file("big.iso", 4, 12 * MIB).rate(2_000_000).link_lives(Duration::from_millis(700));
+    let graph = graph.sign_in_page().start().unwrap();
+    // Pieces that end at different times, so that links are used late.
+    let args = ["-d", "out", "-x", "3", "--piece-size", "256k", "--include", "big.iso", graph.link()];
+    let running = towline(&place, &graph, &args).start();
+    wait_until("some of the file", || graph.stats().sent_bytes > 3 * MIB);
+    running.kill();
+    // The next run uses links that were given before.
+    towline(&place, &graph, &args).run().code(0);
+    place.check("big.iso", 4, 12 * MIB);
+    let stats = graph.stats();
+    assert!(stats.expired < 100 && stats.located < 100, "{stats:?}");
+}
+
+#[test]
 fn a_whole_share_comes_through_refusals_kills_and_links_that_expire() {
     let asked = number("TOWLINE_SHARE_FILES");
     let files = asked.unwrap_or(60);

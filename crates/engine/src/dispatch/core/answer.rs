@@ -299,7 +299,10 @@ impl Core {
                 job.part.journal = partial.map(Box::new);
                 self.check_existing(id, Some(answered));
             }
-            Decision::AskOwner => self.ask_owner(id, answered, partial),
+            Decision::AskOwner => {
+                job.part.journal = partial.map(Box::new);
+                self.ask_owner(id, Some(answered));
+            }
             Decision::Replace => self.place_here(now, id, answered, partial),
         }
     }
@@ -471,7 +474,7 @@ impl Core {
         let is_promised = is_checked && held.is_digest_alone() && held.total_bytes == head.total_bytes;
         let is_nameless = held.tells_version() && !head.evidence.tells_version() && !is_mirror && !is_promised;
         let is_cut_short = job.is_cut_short_by(&head.evidence);
-        let is_contradicted = job.tries.doubts.contradicts(&head.evidence);
+        let is_contradicted = job.is_contradicted_by(&head.evidence);
         let is_unknown = (verdict == Verdict::Unknown && (!is_like || is_nameless) || is_cut_short || is_contradicted)
             && !serves_old;
         if !serves_old && !verdict.is_different() && !head.evidence.is_html && !is_unknown || job.spec.same_content {

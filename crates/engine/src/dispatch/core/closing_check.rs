@@ -5,7 +5,10 @@
 use std::sync::Arc;
 
 use super::Core;
-use crate::dispatch::job::{By, FinalCheck, Job, Phase, Transfer};
+use super::doubt::KEPT;
+use crate::dispatch::job::{By, Closing, FinalCheck, Job, Phase, Transfer};
+use crate::error::{Error, ErrorKind};
+use crate::evidence::Evidence;
 use crate::job::JobId;
 use crate::message::{End, FetchKind, Head, Time};
 use crate::plan::piece::Piece;
@@ -16,6 +19,8 @@ use crate::source::redirect_rules;
 const SINGLE_ANSWER_MAX: Time = Time::from_secs(2);
 /// The check waits no longer than this for a connection and its response.
 const CHECK_WITHIN: Time = Time::from_secs(10);
+/// After this many responses that contradict the length that has come, it is an error.
+const CONTRADICTIONS_MAX: u32 = 2;
 
 impl Core {
     /// Starts the check, if the file needs one.
@@ -88,6 +93,10 @@ impl Core {
         let is_page = self.is_page(id, head);
         let Some(job) = self.jobs.get_mut(&id) else { return Some(FinalCheck::Unanswered) };
         let verdict = job.content.held.compare(&head.evidence);
+        let came = Evidence { total_bytes: job.content.total_bytes, ..job.content.held.clone() };
+        if !is_page && came.is_named_with_other_length(&head.evidence) {
+            return self.check_says_other_length(now, id, &came, &head.evidence);
+        }
         if is_page || !verdict.is_different() {
             job.tries.doubts.different = 0;
             let is_current = !is_page && verdict.is_same();
@@ -98,6 +107,27 @@ impl Core {
         }
         // Over another connection: this one is not used again.
         self.ask_check(now, id);
+        None
+    }
+
+    /// The server names the version that came, with another length: one of the two is wrong, and nobody knows which.
+    fn check_says_other_length(
+        &mut self,
+        now: Time,
+        id: JobId,
+        came: &Evidence,
+        told: &Evidence,
+    ) -> Option<FinalCheck> {
+        let Some(job) = self.jobs.get_mut(&id) else { return Some(FinalCheck::Unanswered) };
+        job.tries.doubts.unknown += 1;
+        if job.tries.doubts.unknown < CONTRADICTIONS_MAX {
+            // Over another connection: this one is not used again.
+            self.ask_check(now, id);
+            return None;
+        }
+        let text = format!("the server tells two lengths of one version ({})", came.differences(told));
+        let error = Error::new(ErrorKind::Changed, text).with_url(job.shown_lead()).with_path(job.naming.path.clone());
+        self.close(now, id, Closing::Fail(error.with_advice(KEPT)));
         None
     }
 

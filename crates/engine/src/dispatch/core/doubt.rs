@@ -102,7 +102,7 @@ impl Core {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if by == By::Version && job.tries.doubts.contradicts(&head.evidence) {
+        if by == By::Version && job.is_contradicted_by(&head.evidence) {
             return self.unknown_version(now, id, transfer, head);
         }
         if job.tries.doubts.is_another_moment(now) {

@@ -183,10 +183,9 @@ impl Core {
     }
 
     /// Asks the feed which entry owns the name.
-    pub(super) fn ask_owner(&mut self, id: JobId, answered: Box<Answered>, partial: Option<Journal>) {
+    pub(super) fn ask_owner(&mut self, id: JobId, answered: Option<Box<Answered>>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let Some(entry) = job.entry else { return };
-        job.part.journal = partial.map(Box::new);
         job.phase = Phase::AskingOwner(answered);
         let path = job.naming.path_below(&self.settings.dir).to_owned();
         self.ask_disk(id, Effect::Feed(FeedRequest::Owner { job: id, entry, path }));
@@ -199,9 +198,7 @@ impl Core {
         job.existing.may_be_of_list = matches!(result, Ok(Owner::NobodyKnows));
         job.existing.verdict = match result {
             Ok(Owner::Gone { left, .. }) if job.existing.file.as_ref().is_some_and(|found| found.has(left)) => {
-                if let Some(listed) = &mut job.spec.listed {
-                    listed.left = Some(Left { is_changed: true, ..Left::new(left.0, left.1) });
-                }
+                job.spec.left = Some(Left { is_changed: true, ..Left::new(left.0, left.1) });
                 ExistingVerdict::Unowned
             }
             Ok(Owner::Another(url) | Owner::Gone { url, .. }) => {
@@ -215,6 +212,7 @@ impl Core {
             // A ledger that cannot be read says nothing against it; its content decides.
             Ok(Owner::Itself { .. } | Owner::Nobody | Owner::NobodyKnows) | Err(_) => ExistingVerdict::Unowned,
         };
+        let Some(answered) = answered else { return self.beside_existing(now, id) };
         let partial = job.part.journal.take().map(|journal| *journal);
         self.place(now, id, answered, partial);
     }
@@ -395,8 +393,9 @@ impl Core {
 }
 
 impl Job {
-    /// Takes the response out of the phase in which the feed is asked whose a name is.
-    fn take_asking_owner(&mut self) -> Option<Box<Answered>> {
+    /// Takes the response, if there is one, out of the phase in which the feed is asked whose a name is. `None` in
+    /// another phase.
+    fn take_asking_owner(&mut self) -> Option<Option<Box<Answered>>> {
         match std::mem::replace(&mut self.phase, Phase::Ready) {
             Phase::AskingOwner(answered) => Some(answered),
             phase => {
@@ -408,7 +407,7 @@ impl Job {
 
     /// Whether its service lists nothing that tells whether the file has changed: it is replaced only if it has.
     fn may_be_unchanged(&self) -> bool {
-        self.spec.listed.as_ref().and_then(|listed| listed.left).is_some_and(|left| !left.is_changed)
+        self.spec.left.is_some_and(|left| !left.is_changed)
     }
 
     /// Takes the comparison out of its phase.

@@ -395,7 +395,6 @@ impl Core {
                 modified: published.modified,
                 validator: Box::new(job.version_fetched(how)),
                 digest: checked.map(|promise| promise.checksum().to_string()),
-                is_current: job.content.final_check != FinalCheck::Changed,
             };
             // What an earlier run left is no new version because its length or its time fits.
             let is_left = how == How::Skipped || job.has_changed() && !how.is_proof();

@@ -386,7 +386,8 @@ impl Core {
             Decision::Refuse(error) => self.close(now, id, Closing::Fail(error)),
             Decision::Replace => self.go_on(now, id),
             // Nothing says that it is the file, and a partial file exists as well.
-            Decision::Compare | Decision::Digest | Decision::AskOwner => {
+            Decision::AskOwner => self.ask_owner(id, None),
+            Decision::Compare | Decision::Digest => {
                 let Some(job) = self.jobs.get_mut(&id) else { return };
                 job.existing.verdict = ExistingVerdict::Other(
                     "a file has this name, and what an earlier run left of the file is there as well".to_owned(),

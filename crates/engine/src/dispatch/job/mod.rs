@@ -62,7 +62,7 @@ pub(crate) enum Phase {
     /// The digest of an existing file is computed.
     CheckingExisting(Option<Box<Answered>>),
     /// The feed is asked which entry owns an existing file.
-    AskingOwner(Box<Answered>),
+    AskingOwner(Option<Box<Answered>>),
     /// Waits for a connection for its first request.
     Ready,
     /// Its first request is in flight.
@@ -254,6 +254,7 @@ impl Job {
             answered_unix: when.0,
             seen_unix: when.1,
             is_adopted: self.is_adopted(how),
+            is_outdated: self.content.final_check == FinalCheck::Changed,
             ..held.of_file()
         }
     }
@@ -555,6 +556,13 @@ impl Job {
         if self.naming.renamed > 0 && said == Policy::Overwrite { Policy::AutoRename } else { said }
     }
 
+    /// Whether a response names another version that is known, and yet cannot be it: one that an earlier response named,
+    /// or the old one that is kept beside the data.
+    pub(crate) fn is_contradicted_by(&self, claimed: &Evidence) -> bool {
+        let is_not_old = || self.old.evidence.as_ref().is_some_and(|old| old.is_contradicted_by(claimed));
+        self.tries.doubts.contradicts(claimed) || is_not_old()
+    }
+
     /// The policy for existing files: this job's, or the session's.
     pub(crate) fn existing_said(&self, of_session: Policy) -> Policy {
         if self.is_as_left() {
@@ -563,21 +571,22 @@ impl Job {
         self.spec.options.existing.unwrap_or(of_session)
     }
 
-    /// Whether its service lists another version than the one that an earlier run left.
+    /// Whether there is another version than the one that an earlier run left: its service lists one, or its server had
+    /// one already.
     pub(crate) fn has_changed(&self) -> bool {
-        self.spec.listed.as_ref().and_then(|listed| listed.left).is_some_and(|left| left.is_changed)
+        self.spec.left.is_some_and(|left| left.is_changed)
     }
 
     /// The only file that may be replaced, as far as the user lets none be: the one that an earlier run left.
     pub(crate) fn only_over(&self, of_session: Policy) -> Option<(u64, i64)> {
-        let left = self.spec.listed.as_ref().and_then(|listed| listed.left).filter(|_| self.is_as_left());
+        let left = self.spec.left.filter(|_| self.is_as_left());
         let lets_replace = self.spec.options.existing.unwrap_or(of_session) == Policy::Overwrite;
         left.filter(|_| !lets_replace).map(|left| (left.len_bytes, left.modified_ns))
     }
 
-    /// Whether the existing file is a service's that an earlier run left, and nobody has touched it since.
+    /// Whether the existing file is one that an earlier run left to be replaced, and nobody has touched it since.
     fn is_as_left(&self) -> bool {
-        let left = self.spec.listed.as_ref().and_then(|listed| listed.left);
+        let left = self.spec.left;
         let existing = self.existing.file.as_ref();
         left.zip(existing).is_some_and(|(left, existing)| existing.has((left.len_bytes, left.modified_ns)))
     }

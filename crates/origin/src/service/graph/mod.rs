@@ -34,6 +34,8 @@ pub struct GraphBuilder {
     has_endless_pages: bool,
     page_len: usize,
     link_lives: Option<Duration>,
+    /// Expired links lead to a page to sign in, which refuses.
+    has_sign_in_page: bool,
     token: String,
     busy_every: Option<(u32, bool)>,
     rate_bps: Option<u64>,
@@ -114,6 +116,7 @@ impl Graph {
             has_endless_pages: false,
             page_len: 100,
             link_lives: None,
+            has_sign_in_page: false,
             token: "SECRET-token".to_owned(),
             busy_every: None,
             rate_bps: None,
@@ -251,6 +254,13 @@ impl GraphBuilder {
         self
     }
 
+    /// Sends whoever uses an expired link to a page to sign in, which refuses, instead of refusing at once.
+    #[must_use]
+    pub fn sign_in_page(mut self) -> Self {
+        self.has_sign_in_page = true;
+        self
+    }
+
     /// Answers each `n`th request to the API with 429, with or without `Retry-After`.
     #[must_use]
     pub fn busy_every(mut self, n: u32, says_when: bool) -> Self {
@@ -304,6 +314,7 @@ impl Shared {
         match segments[..] {
             [_, "oauth2", "v2.0", what] => self.sign_in(talk, what, request),
             ["bytes", id] => self.bytes(talk, request, id),
+            ["sign-in"] => refuse(talk, "401 Unauthorized", "unauthenticated"),
             ["v1.0", ..] => self.api(talk, &segments[1..], request),
             _ => refuse(talk, "404 Not Found", "itemNotFound"),
         }
@@ -321,6 +332,9 @@ impl Shared {
             state.stats.expired += u32::from(!is_good);
             if !is_good || has_token {
                 drop(state);
+                if !has_token && script.has_sign_in_page {
+                    return talk.answer("302 Found", "Location: /sign-in\r\n", b"");
+                }
                 return refuse(talk, "401 Unauthorized", "unauthenticated");
             }
         }
