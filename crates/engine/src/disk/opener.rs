@@ -20,8 +20,8 @@ use crate::job::JobId;
 use crate::journal::Journal;
 use crate::message::{Existing, Look, Message, Open, OpenRequest, Prepared};
 use crate::name::{
-    aside_path, damaged_path, earlier_journal_path, earlier_part_path, journal_path,
-    old_journal_path, old_part_path, part_path,
+    aside_path, damaged_path, earlier_journal_path, earlier_part_path, journal_path, old_journal_path, old_part_path,
+    part_path,
 };
 use crate::ranges::RangeSet;
 use crate::size::bytes as shown_bytes;

@@ -17,11 +17,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::error::Error;
 use crate::feed::fault::{is_damage, ledger_error};
 use crate::feed::identity::{Identity, Key, Secret};
+use crate::feed::listing_runs::ListingRuns;
 use crate::feed::opening::{DirectoryLock, make_directory, prepare, replace, take_lock};
 use crate::feed::paths::LEDGER;
 use crate::feed::values::{kind_text, path_value, signed, unix_ms, unix_ns};
 use crate::feed::waiting::Place;
-use crate::feed::listing_runs::ListingRuns;
 use crate::feed::{EntryId, Settled, SettledState, spare, strangers};
 
 /// If a ledger is damaged more often than this in one run, its disk cannot store anything.

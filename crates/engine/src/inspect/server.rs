@@ -18,6 +18,9 @@ use crate::source::http::network::Network;
 use crate::source::http::resolve::SystemResolver;
 use crate::source::http::single_request::{SingleRequest, SingleResponse, send};
 
+/// The longest name of a charset that is shown.
+const CHARSET_CHARS_MAX: usize = 20;
+
 /// What a server says about a URL.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
@@ -82,6 +85,20 @@ async fn look(network: &Network, url: &Url) -> Result<ServerInfo> {
     }
 }
 
+/// A media type with its charset. Other parameters may repeat what was sent.
+fn media_type(field: &str) -> String {
+    let mut parts = field.split(';').map(str::trim);
+    let kind = parts.next().unwrap_or_default();
+    let is_word = |value: &str| value.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    let mut charsets = parts.filter_map(|part| {
+        let (name, value) = part.split_once('=')?;
+        let value = value.trim().trim_matches('"');
+        (name.trim().eq_ignore_ascii_case("charset") && is_word(value) && value.len() <= CHARSET_CHARS_MAX)
+            .then_some(value)
+    });
+    charsets.next().map_or_else(|| kind.to_owned(), |charset| format!("{kind}; charset={charset}"))
+}
+
 fn describe(asked: &Url, answered: &SingleResponse) -> ServerInfo {
     let SingleResponse { url: at, answer, response, redirects, .. } = answered;
     let (head, headers) = (&answer.head, response.headers());
@@ -100,7 +117,7 @@ fn describe(asked: &Url, answered: &SingleResponse) -> ServerInfo {
         final_url: secret::shown_url(at),
         status: answer.status,
         file_name: safe::make_safe(&given),
-        content_type: text(http::header::CONTENT_TYPE),
+        content_type: text(http::header::CONTENT_TYPE).map(|kind| media_type(&kind)),
         total_bytes: head.total_bytes,
         ranges,
         etag: text(http::header::ETAG),

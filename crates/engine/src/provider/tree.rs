@@ -88,7 +88,8 @@ impl Tree {
             return;
         }
         if depth > LEVELS_MAX {
-            return self.leave_out("there are more than 200 folders below each other; the others are left out", &folder);
+            return self
+                .leave_out("there are more than 200 folders below each other; the others are left out", &folder);
         }
         if self.seen.len() >= FOLDERS_MAX {
             return self.leave_out("there are more than 100,000 folders; this one and others are left out", &folder);

@@ -397,7 +397,7 @@ mod tests {
     fn listed(responses: &str) -> Result<Vec<String>> {
         let text = format!("<d:multistatus xmlns:d=\"DAV:\">{responses}</d:multistatus>");
         let answer: Multistatus = quick_xml::de::from_str(&text).unwrap();
-        let mut answers = Some(answer.responses);
+        let mut answers = Some(answer.responses.into_iter().flat_map(Response::apart));
         let walk = Walk::new("http://h/dav/".parse().unwrap(), |tree, folder, _| {
             answers.take().into_iter().flatten().try_for_each(|response| take(tree, folder, 0, response))
         })?;
@@ -407,6 +407,17 @@ mod tests {
                 Err(error) => error.message().to_owned(),
             })
             .collect())
+    }
+
+    #[test]
+    fn folders_that_contain_themselves_come_to_an_end() {
+        let walk = Walk::new("http://h/dav/".parse().unwrap(), |tree: &mut Tree, folder: &Url, depth| {
+            tree.enter(folder.join("again/").unwrap(), depth + 1);
+            Ok(())
+        });
+        let found: Vec<_> = walk.unwrap().collect();
+        let is_end = |found: &Result<Entry>| found.as_ref().is_err_and(|error| error.message().contains("200 folders"));
+        assert!(found.len() == 1 && is_end(&found[0]), "{found:?}");
     }
 
     #[test]
@@ -423,6 +434,9 @@ mod tests {
             assert_eq!(listed(&(itself.clone() + &response("/dav/secret/", &refused))).unwrap(), no_access);
         }
         assert_eq!(listed(&(itself.clone() + &response("/dav/a.txt", &prop("", 200)))).unwrap(), ["a.txt"]);
+        let both = format!("<d:response><d:href>/dav/x/</d:href><d:href>/dav/y</d:href>{}</d:response>", status(403));
+        let beside = itself.clone() + &both + &response("/dav/a.txt", &prop("", 200));
+        assert_eq!(listed(&beside).unwrap(), [no_access[0], no_access[0], "a.txt"]);
         let no_url = listed(&(itself + &response("http://[bad/dav/x", &prop("", 200)))).unwrap();
         assert_eq!(no_url, ["the server names something by what is no URL; it is left out"]);
         assert_eq!(listed(&response("/d%61v/", &status(507))).unwrap_err().kind(), ErrorKind::Status(507));

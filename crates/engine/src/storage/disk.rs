@@ -15,8 +15,8 @@ mod stat;
 pub(crate) mod sync;
 mod writeback;
 
-use std::fs::{self, File, OpenOptions};
 use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};

@@ -485,8 +485,7 @@ impl Core {
             false => "the file on the server has changed",
         };
         let text = format!("{text} ({})", held.differences(&head.evidence));
-        let error =
-            Error::new(ErrorKind::Changed, text).with_url(job.shown_lead()).with_advice(KEPT);
+        let error = Error::new(ErrorKind::Changed, text).with_url(job.shown_lead()).with_advice(KEPT);
         if is_unknown {
             job.tries.doubts.unknown += 1;
             if job.tries.doubts.unknown >= UNKNOWN_MAX {

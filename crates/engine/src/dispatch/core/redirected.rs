@@ -29,7 +29,7 @@ impl Core {
             Err(error) if !transfer.is_probe && matches!(job.phase, Phase::Moving) && self.others_bring(id) => {
                 return self.piece_went_astray(now, id, transfer, error);
             }
-            Err(error) => return self.give_up(now, id, error),
+            Err(error) => return self.leads_nowhere(now, id, transfer, error),
         };
         if transfer.is_probe {
             let lead = job.lead_mut();
@@ -44,6 +44,18 @@ impl Core {
             return;
         }
         self.follow_piece(now, id, transfer, place, redirects);
+    }
+
+    /// Redirects loop or may not be followed. A provider's location may have expired, and lead to such a place since.
+    fn leads_nowhere(&mut self, now: Time, id: JobId, transfer: &Transfer, error: Error) {
+        let may_ask_again = self.settings.retries > 0;
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if !(may_ask_again && job.lead().is_provided && job.lead_mut().resolve_again()) {
+            return self.give_up(now, id, error);
+        }
+        if transfer.is_probe {
+            job.phase = Phase::Ready;
+        }
     }
 
     /// A host redirects a file to itself, or back. Where nothing succeeds, that is like a retry, and waits like one.

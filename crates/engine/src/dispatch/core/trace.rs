@@ -5,7 +5,7 @@
 //! dropped because theirs is another one.
 
 use super::Core;
-use crate::dispatch::job::{Job, Phase};
+use crate::dispatch::job::{By, Job, Phase};
 use crate::dispatch::job_sources::{Source, Standing, Trace};
 use crate::error::{Error, ErrorKind};
 use crate::event::{ErrorReport, Event};
@@ -32,12 +32,18 @@ impl Core {
         true
     }
 
-    /// The data is wrong, and one source sent it: asks another for the whole file; false if there is none.
+    /// The data is wrong, and one source sent it: asks another for the whole file; false if there is none. What an
+    /// earlier run fetched may be of any source, so that it is fetched again before one of them is blamed.
     pub(super) fn begins_with_another(&mut self, now: Time, id: JobId, error: &Error) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else { return false };
         let lead = job.sources.lead();
         if !job.sources.is_many() || job.trace.is_some() || job.sources[lead].is_dropped() {
             return false;
+        }
+        if job.content.resumed_bytes > 0 {
+            let reason = "what an earlier run fetched, nobody knows from which source, does not fit the digest";
+            self.restart(now, id, reason, By::Bytes);
+            return true;
         }
         job.sources.revive_different();
         if job.sources.next_lead().is_none() {
