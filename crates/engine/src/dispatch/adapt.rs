@@ -57,7 +57,16 @@ impl Adapt {
         }
     }
 
-    /// The same for a file with this many sources: each of them gets one connection, unless the user set the number.
+    /// How many connections the file is shared out among: as many as it may still get, so that what is left for them is
+    /// not too little.
+    pub(crate) fn planned(&self) -> usize {
+        match *self {
+            Self::Measured { is_settled: false, .. } => CONNECTIONS_MAX,
+            _ => self.target(),
+        }
+    }
+
+    /// How many connections a file with this many sources should have now: each of them gets one connection, unless the user set the number.
     pub(crate) fn target_of(&self, sources: usize) -> usize {
         match *self {
             Self::Exactly(connections) => connections,

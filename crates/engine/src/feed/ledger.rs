@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use crate::error::Error;
 use crate::feed::fault::{is_damage, ledger_error};
@@ -175,19 +175,27 @@ impl Ledger {
         }
         self.transaction("note in the ledger what is done", |ledger| {
             let now = unix_ms(SystemTime::now());
-            for (one, place) in settled {
-                let row = signed(one.entry.0 & ((1 << ROW_BITS) - 1));
-                let Some(place) = place else {
-                    if one.entry == ledger.entry_of(row) {
-                        ledger.note(row, None, &one.state, now)?;
+            let mut lost = Vec::new();
+            {
+                let mut done = ledger.conn.prepare_cached(SETTLE_DONE)?;
+                for (one, place) in settled {
+                    let row = signed(one.entry.0 & ((1 << ROW_BITS) - 1));
+                    let Some(place) = place else {
+                        if one.entry == ledger.entry_of(row) {
+                            ledger.note(&mut done, row, None, &one.state, now)?;
+                        }
+                        continue;
+                    };
+                    let key = ledger.key(place.identity.of_copy(place.occurrence));
+                    if ledger.note(&mut done, row, Some(key), &one.state, now)? == 0 {
+                        lost.push((one, place, key));
                     }
-                    continue;
-                };
-                let key = ledger.key(place.identity.of_copy(place.occurrence));
-                if ledger.note(row, Some(key), &one.state, now)? == 0 {
-                    let row = ledger.re_enter(place, key, &place.shown_url())?;
-                    ledger.note(row, Some(key), &one.state, now)?;
                 }
+            }
+            for (one, place, key) in lost {
+                let row = ledger.re_enter(place, key, &place.shown_url())?;
+                let mut done = ledger.conn.prepare_cached(SETTLE_DONE)?;
+                ledger.note(&mut done, row, Some(key), &one.state, now)?;
             }
             Ok(())
         })?;
@@ -268,12 +276,20 @@ impl Ledger {
         Ok(())
     }
 
-    fn note(&self, row: i64, key: Option<Key>, state: &SettledState, now: i64) -> rusqlite::Result<usize> {
+    /// `done` is the statement for complete files, which most are: looking it up takes as long as a part of its work.
+    fn note(
+        &self,
+        done: &mut CachedStatement<'_>,
+        row: i64,
+        key: Option<Key>,
+        state: &SettledState,
+        now: i64,
+    ) -> rusqlite::Result<usize> {
         match state {
             SettledState::Done { path, len_bytes, modified, validator, digest } => {
                 let validator = serde_json::to_string(validator)
                     .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-                self.conn.prepare_cached(SETTLE_DONE)?.execute(params![
+                done.execute(params![
                     row,
                     key,
                     path_value(path),

@@ -1,7 +1,7 @@
 //! Which connection fetches which piece. Pure: from the existing data, the pieces in flight and their rates,
 //! it decides what an idle connection does next.
 //!
-//! There are three choices, in this order. *Fetch* a free gap, in pieces of about eight seconds. *Steal* the
+//! There are three choices, in this order. *Fetch* a free gap, in pieces of at most half a minute. *Steal* the
 //! tail of the piece that would finish last, cut so that both finish together. *Race* it: at the very end,
 //! fetch the same bytes once more, so that one slow connection cannot hold up the file.
 
@@ -14,19 +14,19 @@ use crate::storage::Capabilities;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct TransferId(pub(crate) u64);
 
-/// A piece takes about this long at its connection's rate.
-const PIECE_SECONDS: f64 = 8.0;
+/// A piece takes at most about this long at its connection's rate. Each request costs a round trip.
+const PIECE_SECONDS: f64 = 30.0;
 /// Less remaining data than this is not split further.
 const STEAL_BYTES_MIN: u64 = 512 << 10;
 /// A piece that finishes within this time is not split.
-const STEAL_SECONDS_MIN: f64 = 1.0;
+const STEAL_SECONDS_MIN: f64 = 0.5;
 /// A piece that finishes within this time is not raced.
 const RACE_SECONDS_MIN: f64 = 0.25;
 /// A race fetches no more than this a second time.
 const RACE_BYTES_MAX: u64 = 4 << 20;
 /// The largest piece for a connection whose rate is still unknown. A further request costs a round trip, and what turns
 /// out to be too much is shared out again.
-const FIRST_BYTES_MAX: u64 = 64 << 20;
+pub(crate) const FIRST_BYTES_MAX: u64 = 64 << 20;
 
 /// A piece in flight.
 #[derive(Clone, Copy, Debug)]
@@ -112,7 +112,9 @@ impl View<'_> {
     fn free_piece(&self, rate_bps: Option<f64>) -> Option<ByteRange> {
         let free = self.free();
         let gap = free.iter().find(|gap| !self.held_back.contains(&gap.start))?;
-        let share = free.covered() / self.connections.max(1) as u64;
+        // Those that have a piece already take no part of what is free: equal shares end together.
+        let idle = self.connections.saturating_sub(self.active.len()).max(1);
+        let share = free.covered() / idle as u64;
         let wanted = match rate_bps {
             Some(rate) => (rate * PIECE_SECONDS) as u64,
             None => FIRST_BYTES_MAX,
@@ -220,14 +222,24 @@ mod tests {
         let done = RangeSet::from_iter([ByteRange::new(0, 10 * MIB)]);
         let busy = [active(1, 10 * MIB, 20 * MIB, 1.0)];
         let next = view(100 * MIB, &done, &busy).next(None);
-        assert_eq!(next, Next::Fetch(ByteRange::new(20 * MIB, 40 * MIB)));
+        assert_eq!(next, Next::Fetch(ByteRange::new(20 * MIB, 20 * MIB + 80 * MIB / 3)));
     }
 
     #[test]
-    fn a_piece_lasts_eight_seconds_at_the_measured_rate() {
+    fn connections_that_begin_together_get_equal_shares() {
+        let (done, mut busy) = (RangeSet::new(), vec![active(0, 0, 10 * MIB, 1.0)]);
+        for transfer in 1..4 {
+            let Next::Fetch(range) = view(40 * MIB, &done, &busy).next(None) else { panic!("nothing is free") };
+            assert_eq!(range, ByteRange::new(transfer * 10 * MIB, (transfer + 1) * 10 * MIB));
+            busy.push(active(transfer, range.start, range.end, 1.0));
+        }
+    }
+
+    #[test]
+    fn a_piece_lasts_half_a_minute_at_the_measured_rate() {
         let done = RangeSet::new();
         let next = view(1000 * MIB, &done, &[]).next(Some(2.0 * MIB as f64));
-        assert_eq!(next, Next::Fetch(ByteRange::new(0, 16 * MIB)));
+        assert_eq!(next, Next::Fetch(ByteRange::new(0, 60 * MIB)));
     }
 
     #[test]
@@ -243,7 +255,7 @@ mod tests {
         let allowed = Capabilities { overlapping_writes: false, piece_grain_bytes: 5 * MIB, reads_back: false };
         let done = RangeSet::new();
         let next = View { allowed, ..view(1000 * MIB, &done, &[]) }.next(Some(2.0 * MIB as f64));
-        assert_eq!(next, Next::Fetch(ByteRange::new(0, 20 * MIB)));
+        assert_eq!(next, Next::Fetch(ByteRange::new(0, 60 * MIB)));
         let busy = [active(1, 0, 8 * MIB, 1.0 * MIB as f64)];
         let next = View { allowed, ..view(8 * MIB, &done, &busy) }.next(Some(3.0 * MIB as f64));
         assert_eq!(next, Next::Steal { victim: TransferId(1), range: ByteRange::new(5 * MIB, 8 * MIB) });

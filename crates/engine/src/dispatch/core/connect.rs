@@ -14,7 +14,7 @@ use crate::http::origin::Origin;
 use crate::job::JobId;
 use crate::message::{Demand, Effect, Fetch, FetchKind, Head, Time, WorkRequest};
 use crate::plan::piece::Piece;
-use crate::plan::{Active, Next, TransferId, View};
+use crate::plan::{Active, FIRST_BYTES_MAX, Next, TransferId, View};
 use crate::ranges::{ByteRange, RangeSet};
 use crate::size;
 
@@ -237,9 +237,14 @@ impl Core {
         self.send(now, id, lead, kind, piece);
     }
 
-    /// The first stream runs: requests one range beside it to see whether that works.
+    /// The first stream runs: requests one range beside it to see whether that works. If the server offers ranges and
+    /// names the version, and the user wants so many connections, the others do not wait for that.
     pub(super) fn try_ranges(&mut self, now: Time, id: JobId) -> bool {
         let job = &self.jobs[&id];
+        if job.transfers.len() > 1 {
+            // An earlier trial has not ended yet.
+            return false;
+        }
         let (Some(total), Some(first)) =
             (job.content.total_bytes, job.answer.probe.and_then(|probe| self.transfers.get(&probe)))
         else {
@@ -257,20 +262,27 @@ impl Core {
         if !is_large || !is_worth_it {
             return false;
         }
-        let share = (total / job.ranges.adapt.target() as u64).max(piece_size);
+        let share = (total / job.ranges.adapt.planned() as u64).max(piece_size);
         let start = share.max(position + piece_size / 2).min(total - piece_size / 2);
-        let start = start.next_multiple_of(self.settings.allowed.piece_grain_bytes.max(1));
-        if start >= total {
-            return false;
-        }
-        let range = ByteRange::new(start, (start + 4 * piece_size).min(total));
+        let grain = self.settings.allowed.piece_grain_bytes.max(1);
+        let start = start.next_multiple_of(grain);
+        let is_sure = job.ranges.are_offered && job.content.held.has_strong_tag() && job.ranges.adapt.is_exact();
+        let trials = if is_sure { job.ranges.adapt.target() - 1 } else { 1 };
         let lead = job.sources.lead();
-        let kind = piece_kind(job, lead, range, demand);
-        if self.send(now, id, lead, kind, Piece::new(range.start, range.end)).is_none() {
-            return false;
-        }
-        if let Some(job) = self.jobs.get_mut(&id) {
-            job.ranges.segmented = Segmented::Trying;
+        let length = share.min(FIRST_BYTES_MAX).next_multiple_of(grain);
+        for start in (0..trials as u64).map(|trial| start.saturating_add(trial.saturating_mul(length))) {
+            if start >= total {
+                break;
+            }
+            let end = start.saturating_add(length);
+            let end = if total.saturating_sub(end) < piece_size { total } else { end };
+            let kind = piece_kind(&self.jobs[&id], lead, ByteRange::new(start, end), demand);
+            if self.send(now, id, lead, kind, Piece::new(start, end)).is_none() {
+                break;
+            }
+            if let Some(job) = self.jobs.get_mut(&id) {
+                job.ranges.segmented = Segmented::Trying;
+            }
         }
         false
     }
@@ -303,7 +315,7 @@ impl Core {
             done: &there,
             active: &active,
             held_back: &held_back,
-            connections: job.connections_max(),
+            connections: job.connections_max().max(job.ranges.adapt.planned()),
             piece_size_bytes: self.settings.piece_size_bytes,
             allowed: self.settings.allowed,
         };
@@ -373,7 +385,9 @@ impl Core {
         if job.ranges.told_segmented.replace(true) != Some(true) {
             self.effects.push(Effect::Report(Event::Ranges { job: id, segmented: true }));
         }
-        let cut = self.transfers[&transfer].piece.start();
+        let trials = job.transfers.iter().filter(|other| Some(**other) != job.answer.probe);
+        let starts = trials.filter_map(|trial| Some(self.transfers.get(trial)?.piece.start()));
+        let Some(cut) = starts.min() else { return };
         if let Some(first) = job.answer.probe.and_then(|probe| self.transfers.get(&probe)) {
             first.piece.set_end(cut.max(first.piece.position()).min(first.piece.end()));
         }

@@ -40,8 +40,18 @@ impl Core {
 
     /// The first stream continues; ranges are tried again only if the obstacle may be transient.
     pub(super) fn optional_failed(&mut self, now: Time, id: JobId, transfer: &Transfer, end: End) {
+        if let End::Failed { error, .. } = &end
+            && self.is_refusal(error)
+            && self.is_of_host(id, error)
+        {
+            self.slots.refuse(&transfer.host, self.slots.serving(&transfer.host), now);
+        }
         let wait = backoff::wait(self.jobs[&id].ranges.trials.attempts + 1, &mut self.random);
         let Some(job) = self.jobs.get_mut(&id) else { return };
+        if job.ranges.segmented == Segmented::Trying && job.transfers.len() > 1 {
+            // Others were requested with it, which tell more.
+            return;
+        }
         let may_pass = match &end {
             End::Failed { error, .. } => error.is_transient(),
             End::NotRange(head) => {
@@ -61,12 +71,6 @@ impl Core {
         job.ranges.trials.retry_at = now + wait;
         let is_over = !may_pass || job.ranges.trials.attempts >= TRIALS_MAX.min(self.settings.retries + 1);
         job.ranges.segmented = if is_over { Segmented::Refused } else { Segmented::Unknown };
-        if let End::Failed { error, .. } = &end
-            && self.is_refusal(error)
-            && self.is_of_host(id, error)
-        {
-            self.slots.refuse(&transfer.host, self.slots.serving(&transfer.host), now);
-        }
         if is_over {
             self.tell_refused(id);
         }
