@@ -16,6 +16,8 @@ pub(crate) struct TransferId(pub(crate) u64);
 
 /// A piece takes at most about this long at its connection's rate. Each request costs a round trip.
 const PIECE_SECONDS: f64 = 30.0;
+/// The same if there are mirrors: one that waits or joins late finds a connection free.
+const PIECE_SECONDS_BESIDE_MIRRORS: f64 = 8.0;
 /// Less remaining data than this is not split further.
 const STEAL_BYTES_MIN: u64 = 512 << 10;
 /// A piece that finishes within this time is not split.
@@ -26,7 +28,9 @@ const RACE_SECONDS_MIN: f64 = 0.25;
 const RACE_BYTES_MAX: u64 = 4 << 20;
 /// The largest piece for a connection whose rate is still unknown. A further request costs a round trip, and what turns
 /// out to be too much is shared out again.
-pub(crate) const FIRST_BYTES_MAX: u64 = 64 << 20;
+const FIRST_BYTES_MAX: u64 = 64 << 20;
+/// The same if there are mirrors, in units of the smallest piece.
+const FIRST_PIECES_BESIDE_MIRRORS: u64 = 4;
 
 /// A piece in flight.
 #[derive(Clone, Copy, Debug)]
@@ -87,8 +91,18 @@ pub(crate) struct View<'a> {
     pub(crate) connections: usize,
     /// Smallest piece worth a connection.
     pub(crate) piece_size_bytes: u64,
+    /// Whether the file has several sources.
+    pub(crate) has_mirrors: bool,
     /// What the destination allows of pieces.
     pub(crate) allowed: Capabilities,
+}
+
+/// The largest piece for a connection whose rate is unknown.
+pub(crate) fn first_bytes_max(piece_size_bytes: u64, has_mirrors: bool) -> u64 {
+    match has_mirrors {
+        true => piece_size_bytes.saturating_mul(FIRST_PIECES_BESIDE_MIRRORS),
+        false => FIRST_BYTES_MAX,
+    }
 }
 
 impl View<'_> {
@@ -112,12 +126,14 @@ impl View<'_> {
     fn free_piece(&self, rate_bps: Option<f64>) -> Option<ByteRange> {
         let free = self.free();
         let gap = free.iter().find(|gap| !self.held_back.contains(&gap.start))?;
-        // Those that have a piece already take no part of what is free: equal shares end together.
-        let idle = self.connections.saturating_sub(self.active.len()).max(1);
-        let share = free.covered() / idle as u64;
+        // Those that have a piece already take no part of what is free: equal shares end together. A mirror may still
+        // join.
+        let busy = if self.has_mirrors { 0 } else { self.active.len() };
+        let share = free.covered() / self.connections.saturating_sub(busy).max(1) as u64;
         let wanted = match rate_bps {
+            Some(rate) if self.has_mirrors => (rate * PIECE_SECONDS_BESIDE_MIRRORS) as u64,
             Some(rate) => (rate * PIECE_SECONDS) as u64,
-            None => FIRST_BYTES_MAX,
+            None => first_bytes_max(self.piece_size_bytes, self.has_mirrors),
         };
         let length = wanted.min(share).max(self.piece_size_bytes);
         // A tiny remainder at the end of the gap would cost a request of its own.
@@ -213,6 +229,7 @@ mod tests {
             held_back: &[],
             connections: 4,
             piece_size_bytes: MIB,
+            has_mirrors: false,
             allowed: Capabilities::default(),
         }
     }
@@ -240,6 +257,14 @@ mod tests {
         let done = RangeSet::new();
         let next = view(1000 * MIB, &done, &[]).next(Some(2.0 * MIB as f64));
         assert_eq!(next, Next::Fetch(ByteRange::new(0, 60 * MIB)));
+    }
+
+    #[test]
+    fn pieces_beside_mirrors_are_smaller() {
+        let done = RangeSet::new();
+        let beside = View { has_mirrors: true, ..view(1000 * MIB, &done, &[]) };
+        assert_eq!(beside.next(Some(2.0 * MIB as f64)), Next::Fetch(ByteRange::new(0, 16 * MIB)));
+        assert_eq!(beside.next(None), Next::Fetch(ByteRange::new(0, 4 * MIB)));
     }
 
     #[test]

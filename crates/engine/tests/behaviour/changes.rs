@@ -31,7 +31,9 @@ fn one_version_with_two_lengths_gets_no_name_and_loses_nothing() {
         let tag = file().etag_text().unwrap();
         let longer = format!("HTTP/1.1 200 OK\r\nETag: {tag}\r\nContent-Length: {}\r\n\r\n", 7 * MIB);
         let longer = Fault::Raw(longer.into_bytes()).when(Scope::every().only_conditional());
-        let origin = Origin::builder().resource(file().fault(longer)).start().unwrap();
+        // Slow enough to come over several connections.
+        let builder = Origin::builder().resource(file().fault(longer));
+        let origin = builder.fault(Fault::RatePerConnection(3_000_000)).start().unwrap();
         let place = Place::new();
         let mut options = place.options();
         options.connections = Some(4);

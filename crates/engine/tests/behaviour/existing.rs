@@ -4,14 +4,14 @@ use std::fs::{self, File};
 use std::io::Cursor;
 use std::time::{Duration, SystemTime};
 
-use towline_engine::ErrorKind;
-use towline_engine::event::How;
+use towline_engine::event::{Event, How};
 use towline_engine::feed::ListSource;
 use towline_engine::options::Existing;
+use towline_engine::{ErrorKind, Session};
 use towline_origin::{ETag, Fault, Length, Origin, Ranges, Resource, Scope};
 use towline_testkit::content;
 
-use crate::common::{LONG, MIB, Place, fetch, fetch_list, spec, with_watchdog};
+use crate::common::{LONG, Live, MIB, Place, Run, fetch, fetch_list, spec, with_watchdog};
 
 const SIZES: [u64; 3] = [20_000, 300_000, 3 * MIB];
 
@@ -40,6 +40,46 @@ fn a_file_of_the_same_size_is_not_the_file_and_stays_as_it_is() {
                 fetch(options, [spec(&origin, "/a.bin")]).assert_done(1);
                 place.assert_content("a.bin", 21, size);
             }
+        }
+    });
+}
+
+/// One file at a time: the second one is prepared while the first comes slowly, and somebody puts a file in its place
+/// before it is requested.
+fn with_a_file_that_came_meanwhile(size: u64, content: &[u8], existing: Existing) -> (Place, Run) {
+    let slow = Resource::new("/slow.bin", 24, 200_000).fault(Fault::StallAt(100_000, Some(Duration::from_millis(700))));
+    let origin = Origin::builder().resource(slow).resource(Resource::new("/a.bin", 25, size)).start().unwrap();
+    let place = Place::new();
+    let mut options = place.options();
+    (options.jobs, options.existing) = (1, existing);
+    let mut live = Live::start(Session::builder(options));
+    for path in ["/slow.bin", "/a.bin"] {
+        live.handle.add(spec(&origin, path)).unwrap();
+    }
+    live.handle.close();
+    let is_second = |event: &Event| matches!(event, Event::Started { url, .. } if url.ends_with("/a.bin"));
+    live.wait_for("the second file to be prepared", is_second);
+    fs::write(place.file("a.bin"), content).unwrap();
+    (place, live.end())
+}
+
+#[test]
+fn a_file_that_came_after_the_directory_was_listed_is_noticed() {
+    with_watchdog(LONG, || {
+        for size in [20_000, 300_000] {
+            let (place, run) = with_a_file_that_came_meanwhile(size, b"mine", Existing::Fail);
+            assert_eq!(run.failure_kinds(), [ErrorKind::NameTaken], "{size}");
+            assert_eq!(fs::read(place.file("a.bin")).unwrap(), b"mine");
+            assert_eq!(place.leftovers(&["a.bin", "slow.bin"]), [""; 0]);
+
+            let (_, run) = with_a_file_that_came_meanwhile(size, &content(25, size), Existing::Fail);
+            run.assert_done(2);
+            assert_eq!(run.finished()[1].how, How::ThereByContent, "{size}");
+
+            let (place, run) = with_a_file_that_came_meanwhile(size, b"mine", Existing::AutoRename);
+            run.assert_done(2);
+            assert_eq!(fs::read(place.file("a.bin")).unwrap(), b"mine");
+            place.assert_content("a.1.bin", 25, size);
         }
     });
 }

@@ -65,7 +65,8 @@ fn if_range_that_is_answered_with_the_whole_file_is_left_out_from_then_on() {
         let place = Place::new();
         let run = fetch_well(&place, &origin, 801, SIZE);
         assert_eq!((run.ranges(), run.restarts()), (vec![true], 0));
-        assert_eq!(count(&origin, 0, |request| request.header("if-range").is_some()), 1);
+        // As many as are requested at once.
+        assert!((1..=3).contains(&count(&origin, 0, |request| request.header("if-range").is_some())));
         assert_eq!(count(&origin, 0, |request| request.range.is_none()), 1);
     });
 }

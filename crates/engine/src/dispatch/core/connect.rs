@@ -14,7 +14,7 @@ use crate::http::origin::Origin;
 use crate::job::JobId;
 use crate::message::{Demand, Effect, Fetch, FetchKind, Head, Time, WorkRequest};
 use crate::plan::piece::Piece;
-use crate::plan::{Active, FIRST_BYTES_MAX, Next, TransferId, View};
+use crate::plan::{Active, Next, TransferId, View, first_bytes_max};
 use crate::ranges::{ByteRange, RangeSet};
 use crate::size;
 
@@ -266,11 +266,11 @@ impl Core {
         let start = share.max(position + piece_size / 2).min(total - piece_size / 2);
         let grain = self.settings.allowed.piece_grain_bytes.max(1);
         let start = start.next_multiple_of(grain);
-        let is_sure = job.ranges.are_offered && job.content.held.has_strong_tag() && job.ranges.adapt.is_exact();
-        let trials = if is_sure { job.ranges.adapt.target() - 1 } else { 1 };
+        let trials_at_once = if self.tries_ranges_at_once(job) { job.ranges.adapt.target() - 1 } else { 1 };
         let lead = job.sources.lead();
-        let length = share.min(FIRST_BYTES_MAX).next_multiple_of(grain);
-        for start in (0..trials as u64).map(|trial| start.saturating_add(trial.saturating_mul(length))) {
+        let most = first_bytes_max(piece_size, job.sources.is_many());
+        let length = share.min(most).next_multiple_of(grain);
+        for start in (0..trials_at_once as u64).map(|trial| start.saturating_add(trial.saturating_mul(length))) {
             if start >= total {
                 break;
             }
@@ -285,6 +285,13 @@ impl Core {
             }
         }
         false
+    }
+
+    /// Whether the first trial of ranges is one for each connection. Mirrors would get none of them.
+    fn tries_ranges_at_once(&self, job: &Job) -> bool {
+        let has_failed = job.ranges.trials.attempts > 0 || job.lead().distrusts_if_range;
+        let is_likely = job.ranges.are_offered && job.content.held.has_strong_tag();
+        is_likely && !has_failed && job.ranges.adapt.is_exact() && !job.sources.is_many()
     }
 
     /// Requests the plan's next piece from this source.
@@ -317,6 +324,7 @@ impl Core {
             held_back: &held_back,
             connections: job.connections_max().max(job.ranges.adapt.planned()),
             piece_size_bytes: self.settings.piece_size_bytes,
+            has_mirrors: job.sources.is_many(),
             allowed: self.settings.allowed,
         };
         let (range, victim, in_race) = match view.next(rate) {
