@@ -35,6 +35,8 @@ use crate::name::{BATCH_DIRECTORY, JOURNAL_SUFFIX, NameRules, damaged_path};
 
 /// How many leading bytes must match for a leftover file to be ours.
 const ALIKE_BYTES: u64 = 16;
+/// How many zeros to write to see whether a file system keeps them.
+const ZEROS_BYTES: usize = 256 << 10;
 
 /// How many files may be set aside beside one file.
 const ASIDE_MAX: u32 = 100;
@@ -75,10 +77,10 @@ impl Storage for Disk {
     }
 
     fn keeps_zeros(&self, directory: &Path) -> bool {
-        static ZEROS: [u8; 256 << 10] = [0; 256 << 10];
+        let zeros = vec![0; ZEROS_BYTES];
         // Without proof, a hole is taken for one.
         let holes = self.create_unnamed(directory).and_then(|part| {
-            part.write_at(&ZEROS, 0)?;
+            part.write_at(&zeros, 0)?;
             part.sync()?;
             part.holes()
         });
