@@ -44,16 +44,17 @@ fn run(options: &Options) -> Result<bool, String> {
     let nginx = Nginx::start(&options.memory).ok_or("nginx and openssl are needed")?;
     let extent = if options.quick { Extent::Quick } else { Extent::Full };
     let setting = Setting { bench: &bench, nginx: Arc::new(nginx), extent };
+    let (docs, machine) = (root().join("docs"), Machine::here(&bench.programs));
     let mut measured = Vec::new();
     for suite in suites {
         let one = run_suite(&setting, suite, if options.quick { 1 } else { options.rounds.max(1) });
         println!("{}", page::section(&one));
         measured.push(one);
-    }
-    if options.write {
-        let docs = root().join("docs");
-        page::write(&docs, &Machine::here(&bench.programs), &measured).map_err(|error| error.to_string())?;
-        eprintln!("written: docs/benchmarks.md and docs/benchmarks/");
+        if options.write {
+            // After each suite: the whole takes long, and may be stopped.
+            page::write(&docs, &machine, &measured).map_err(|error| error.to_string())?;
+            eprintln!("written: docs/benchmarks.md and docs/benchmarks/");
+        }
     }
     Ok(measured.iter().flat_map(|one| &one.rows).all(|row| row.role != Role::Ours || row.runs.is_ok()))
 }

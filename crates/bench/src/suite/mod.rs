@@ -73,14 +73,14 @@ pub struct Suite {
 pub const SUITES: [Suite; 10] = [
     big::SUITE,
     small::SUITE,
-    throttled::SUITE,
-    far::SUITE,
-    latency::SUITE,
     scale::SUITE,
+    start::SUITE,
     resume::SUITE,
     memory::SUITE,
     durability::SUITE,
-    start::SUITE,
+    latency::SUITE,
+    throttled::SUITE,
+    far::SUITE,
 ];
 
 impl Suite {

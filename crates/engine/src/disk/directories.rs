@@ -5,24 +5,27 @@
 //! missing, which suffices for a file that gets its name in one step that fails if the name is taken. Anything else,
 //! and whoever meets a name that is taken after all, looks again.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::name::safe::fold_key;
 use crate::name::{LEFTOVER_SUFFIXES, part_path};
 use crate::storage::Storage;
 
 /// The most directories to remember.
 const DIRECTORIES_MAX: usize = 4096;
-/// The names of a directory with more than this are not kept.
+/// The most names to remember. Those of a directory for which there is no more room are looked for one by one.
 const NAMES_MAX: usize = 1 << 16;
 
 /// The directories that were looked at.
 pub(crate) struct Directories {
     storage: Arc<dyn Storage>,
     known: RefCell<HashMap<PathBuf, Listing>>,
+    /// How many more names may be remembered.
+    room: Cell<usize>,
 }
 
 /// What is known about one of them.
@@ -35,7 +38,7 @@ struct Listing {
 
 impl Directories {
     pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
-        Self { storage, known: RefCell::default() }
+        Self { storage, known: RefCell::default(), room: Cell::new(NAMES_MAX) }
     }
 
     /// Whether leftovers of an earlier run may be beside this file.
@@ -71,16 +74,18 @@ impl Directories {
         let mut known = self.known.borrow_mut();
         if known.len() >= DIRECTORIES_MAX {
             known.clear();
+            self.room.set(NAMES_MAX);
         }
         known.insert(directory.to_owned(), listing);
         answer
     }
 
     fn list(&self, directory: &Path) -> Listing {
-        let Some(names) = self.storage.names(directory, NAMES_MAX) else {
+        let Some(names) = self.storage.names(directory, self.room.get()) else {
             let may_have_leftovers = self.storage.may_have(directory, &LEFTOVER_SUFFIXES);
             return Listing { may_have_leftovers, names: None };
         };
+        self.room.set(self.room.get().saturating_sub(names.len()));
         let is_left = |name: &[u8]| LEFTOVER_SUFFIXES.iter().any(|suffix| name.ends_with(suffix.as_bytes()));
         Listing {
             may_have_leftovers: names.iter().any(|name| is_left(name.as_encoded_bytes())),
@@ -93,7 +98,8 @@ fn directory_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
 }
 
-/// The hash of a path's last part.
+/// The hash of a path's last part, equal for names that some file systems take for one.
 fn hash(path: &Path) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::default().hash_one(path.file_name())
+    let name = path.file_name().map_or_else(String::new, |name| fold_key(Path::new(name)));
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(name)
 }

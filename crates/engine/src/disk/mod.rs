@@ -86,6 +86,11 @@ impl Parts {
         }
     }
 
+    /// Whether a release is pending for a job.
+    pub(crate) fn is_releasing(&self, job: JobId) -> bool {
+        self.0.state.lock().releasing.contains_key(&job)
+    }
+
     /// Waits until no release is pending for a job, which would otherwise run into its own lock. The committer
     /// may be syncing, so the wait is bounded by what a disk may take.
     pub(crate) fn wait_released(&self, job: JobId) {

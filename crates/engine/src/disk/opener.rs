@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use towline_threads::queue::{GetError, Queue};
+use towline_threads::queue::{GetError, PutErrorKind, Queue};
 
 use super::Parts;
 use super::directories::Directories;
@@ -56,23 +56,30 @@ impl Opener {
         loop {
             match self.requests.get_many(&mut group, GROUP_MAX, WAIT) {
                 Err(GetError::ShutDown) => return,
-                _ => self.answer_all(&mut group, &mut answers),
+                _ if self.answer_all(&mut group, &mut answers).is_err() => return,
+                _ => {}
             }
         }
     }
 
-    /// Answers a group at once, unless the disk is slow: then each answer as it comes.
-    fn answer_all(&self, group: &mut Vec<OpenRequest>, answers: &mut Vec<Message>) {
+    /// Answers a group at once, unless the disk is slow or a request may take long: then no answer waits for it.
+    fn answer_all(&self, group: &mut Vec<OpenRequest>, answers: &mut Vec<Message>) -> Result<(), PutErrorKind> {
         let mut since = Instant::now();
         for request in group.drain(..) {
-            answers.push(self.answer(request));
-            if since.elapsed() >= GROUPED_WITHIN {
-                // The dispatcher is gone only during teardown.
-                let _ = self.reports.put_many(answers);
+            if self.may_take_long(&request) || since.elapsed() >= GROUPED_WITHIN {
+                self.reports.put_many(answers)?;
                 since = Instant::now();
             }
+            answers.push(self.answer(request));
         }
-        let _ = self.reports.put_many(answers);
+        self.reports.put_many(answers).map(|_| ())
+    }
+
+    fn may_take_long(&self, request: &OpenRequest) -> bool {
+        match request {
+            OpenRequest::Prepare { job, .. } => self.parts.is_releasing(*job),
+            OpenRequest::Open(_) | OpenRequest::Compare { .. } => true,
+        }
     }
 
     /// Handles a request and returns the result.

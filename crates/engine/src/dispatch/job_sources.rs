@@ -45,6 +45,8 @@ pub(crate) struct Source {
     /// The provider is being asked.
     pub(crate) is_locating: bool,
     pub(crate) redirects: u32,
+    /// How often its provider has located it, or it went back to the given URL.
+    pub(crate) locations: u32,
     /// Whether the given URL was asked a second time.
     pub(crate) was_resolved_again: bool,
     /// The last URL that it led to and was left.
@@ -259,6 +261,7 @@ impl Source {
             location: None,
             is_locating: false,
             redirects: 0,
+            locations: 0,
             was_resolved_again: false,
             left: None,
             was_left: false,
@@ -294,6 +297,7 @@ impl Source {
         let replace_at = located.expires_in.map(|life| now.saturating_add(life - (life / 2).min(EXPIRES_WITHIN)));
         self.location = Some(Box::new(Location { host: origin.clone(), headers, replace_at, was_used: false }));
         self.redirects = 0;
+        self.locations = self.locations.wrapping_add(1);
         self.go_to((url, origin));
     }
 
@@ -321,6 +325,7 @@ impl Source {
         self.left = self.sent_to.take().or(self.left.take());
         self.location = None;
         self.redirects = 0;
+        self.locations = self.locations.wrapping_add(1);
     }
 
     pub(crate) fn is_joined(&self) -> bool {

@@ -153,9 +153,14 @@ impl Evidence {
         }
     }
 
-    /// Whether a response from the same place names this version, and says that it has another length.
+    /// Whether a response from the same place names this version, and says that it has another length. One without
+    /// content says nothing, nor does one that is encoded.
     pub(crate) fn is_named_with_other_length(&self, claimed: &Self) -> bool {
-        self.has_other_length(claimed) && !self.is_elsewhere(claimed) && self.has_same_validator(claimed)
+        let says_something = claimed.total_bytes != Some(0) && self.has_same_encoding(claimed);
+        says_something
+            && self.has_other_length(claimed)
+            && !self.is_elsewhere(claimed)
+            && self.has_same_validator(claimed)
     }
 
     /// Whether a response cannot be of this version although it does not name another: it has another length.

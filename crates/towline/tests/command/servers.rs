@@ -40,7 +40,8 @@ fn a_large_file_of_nginx_comes_in_pieces_without_and_with_tls() {
         let again = || place.towline(&["-x", "8", "-d", "out", "--ca-file", &ca, &url]);
         again().run().code(0).says(&["big.bin: 256 MiB in "]).writes_nothing();
         place.check("big.bin", SEED, size);
-        wait_until("eight pieces in nginx's log", || matching(&nginx, " 206") >= pieces_before + 8);
+        // Beside the first response.
+        wait_until("seven pieces in nginx's log", || matching(&nginx, " 206") >= pieces_before + 7);
 
         again().run().code(0).says(&["big.bin: already there"]);
         assert_eq!(place.leftovers(), ["big.bin"]);
@@ -123,7 +124,8 @@ fn a_large_file_of_the_origin_comes_in_pieces() {
     place.towline(&["-x", "8", "-d", "out", &url]).run().code(0).writes_nothing();
     place.check("big.bin", SEED, size);
     let pieces = origin.requests().iter().filter(|request| request.status == 206).count();
-    assert!(pieces >= 8, "{pieces} pieces");
+    // Beside the first response.
+    assert!(pieces >= 7, "{pieces} pieces");
     assert!(origin.stats().connections_peak >= 8);
 
     place.towline(&["-x", "8", "-d", "out", &url]).run().code(0).says(&["already there"]);

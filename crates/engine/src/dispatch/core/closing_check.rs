@@ -94,7 +94,8 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return Some(FinalCheck::Unanswered) };
         let verdict = job.content.held.compare(&head.evidence);
         let came = Evidence { total_bytes: job.content.total_bytes, ..job.content.held.clone() };
-        if !is_page && came.is_named_with_other_length(&head.evidence) {
+        let is_sure = came.etag.is_some() || came.has_settled_date();
+        if !is_page && is_sure && job.is_several() && came.is_named_with_other_length(&head.evidence) {
             return self.check_says_other_length(now, id, &came, &head.evidence);
         }
         if is_page || !verdict.is_different() {
@@ -119,11 +120,15 @@ impl Core {
         told: &Evidence,
     ) -> Option<FinalCheck> {
         let Some(job) = self.jobs.get_mut(&id) else { return Some(FinalCheck::Unanswered) };
-        job.tries.doubts.unknown += 1;
-        if job.tries.doubts.unknown < CONTRADICTIONS_MAX {
+        job.tries.doubts.contradictions += 1;
+        if job.tries.doubts.contradictions < CONTRADICTIONS_MAX {
             // Over another connection: this one is not used again.
             self.ask_check(now, id);
             return None;
+        }
+        if job.content.was_wrong {
+            // It was not the file before, either.
+            return Some(FinalCheck::Changed);
         }
         let text = format!("the server tells two lengths of one version ({})", came.differences(told));
         let error = Error::new(ErrorKind::Changed, text).with_url(job.shown_lead()).with_path(job.naming.path.clone());

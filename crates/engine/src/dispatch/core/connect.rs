@@ -241,7 +241,7 @@ impl Core {
     /// names the version, and the user wants so many connections, the others do not wait for that.
     pub(super) fn try_ranges(&mut self, now: Time, id: JobId) -> bool {
         let job = &self.jobs[&id];
-        if job.transfers.len() > 1 {
+        if self.trials_of(job).next().is_some() {
             // An earlier trial has not ended yet.
             return false;
         }
@@ -283,8 +283,18 @@ impl Core {
             if let Some(job) = self.jobs.get_mut(&id) {
                 job.ranges.segmented = Segmented::Trying;
             }
+            if end >= total {
+                break;
+            }
         }
         false
+    }
+
+    /// The pieces that the lead is asked for beside its first stream.
+    pub(super) fn trials_of<'a>(&'a self, job: &'a Job) -> impl Iterator<Item = &'a Transfer> {
+        let transfers = job.transfers.iter().filter_map(|transfer| self.transfers.get(transfer));
+        let is_piece = |transfer: &&Transfer| matches!(transfer.kind, FetchKind::Piece { .. });
+        transfers.filter(is_piece).filter(|transfer| transfer.source == job.sources.lead())
     }
 
     /// Whether the first trial of ranges is one for each connection. Mirrors would get none of them.
@@ -393,9 +403,8 @@ impl Core {
         if job.ranges.told_segmented.replace(true) != Some(true) {
             self.effects.push(Effect::Report(Event::Ranges { job: id, segmented: true }));
         }
-        let trials = job.transfers.iter().filter(|other| Some(**other) != job.answer.probe);
-        let starts = trials.filter_map(|trial| Some(self.transfers.get(trial)?.piece.start()));
-        let Some(cut) = starts.min() else { return };
+        let job = &self.jobs[&id];
+        let Some(cut) = self.trials_of(job).map(|trial| trial.piece.start()).min() else { return };
         if let Some(first) = job.answer.probe.and_then(|probe| self.transfers.get(&probe)) {
             first.piece.set_end(cut.max(first.piece.position()).min(first.piece.end()));
         }
@@ -450,7 +459,8 @@ impl Core {
         let transfer = self.numbers.transfer();
         let piece = Arc::new(piece);
         let place = (url.clone(), host.clone());
-        let state = Transfer::new(now, (id, source), (taken.slot, taken.worker), place, &kind, &piece);
+        let mut state = Transfer::new(now, (id, source), (taken.slot, taken.worker), place, &kind, &piece);
+        state.location = job.sources[source].locations;
         let fetch = Fetch {
             transfer,
             job: id,

@@ -276,7 +276,10 @@ impl Core {
                 // Its bytes went with the failed attempt; it is small enough to refetch.
                 job.forget();
                 self.enter_running(id);
-                self.prepare(now, id, None);
+                match self.course.stopped {
+                    Some(_) => self.close(now, id, Closing::Interrupt),
+                    None => self.prepare(now, id, None),
+                }
             }
             Err(error)
                 if error.kind() == ErrorKind::NameTaken

@@ -46,9 +46,10 @@ impl Core {
         {
             self.slots.refuse(&transfer.host, self.slots.serving(&transfer.host), now);
         }
+        let is_trying = self.trials_of(&self.jobs[&id]).next().is_some();
         let wait = backoff::wait(self.jobs[&id].ranges.trials.attempts + 1, &mut self.random);
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.ranges.segmented == Segmented::Trying && job.transfers.len() > 1 {
+        if job.ranges.segmented == Segmented::Trying && is_trying {
             // Others were requested with it, which tell more.
             return;
         }

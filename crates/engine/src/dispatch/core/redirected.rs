@@ -55,6 +55,8 @@ impl Core {
         }
         if transfer.is_probe {
             job.phase = Phase::Ready;
+        } else if job.ranges.segmented == Segmented::Trying {
+            job.ranges.segmented = Segmented::Unknown;
         }
     }
 
@@ -110,6 +112,7 @@ impl Core {
             return;
         };
         state.redirects = redirects;
+        state.location = transfer.location;
         state.in_race = transfer.in_race;
     }
 }

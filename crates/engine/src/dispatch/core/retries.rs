@@ -88,7 +88,7 @@ impl Core {
         }
         let is_old_place = transfer.url != *job.lead().url();
         // The new URL has not been asked yet. What the present one redirects to is another URL, and no old one.
-        let is_of_old_location = job.lead().is_provided && transfer.redirects == 0;
+        let is_of_old_location = job.lead().is_provided && transfer.location != job.lead().locations;
         let has_moved = is_old_place && (transfer.is_probe || is_of_old_location || job.lead().has_left(&transfer.url));
         has_moved || may_ask_again && job.lead_mut().resolve_again()
     }

@@ -184,7 +184,9 @@ impl Core {
                 job.naming.is_of_given_url = *job.lead().url() == job.spec.url;
             }
         }
-        self.prepare_by(now, id, None, Look::ResumeIfListed);
+        // What may be replaced has to be known.
+        let replaces = self.jobs[&id].existing_said(self.settings.existing) == Existing::Overwrite;
+        self.prepare_by(now, id, None, if replaces { Look::Resume } else { Look::ResumeIfListed });
     }
 
     /// Gives an entry the name of an earlier run, unless another file has it now.

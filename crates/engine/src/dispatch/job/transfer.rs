@@ -27,6 +27,8 @@ pub(crate) struct Transfer {
     pub(crate) had_if_range: bool,
     /// How often it was redirected.
     pub(crate) redirects: u32,
+    /// How many places its source had led to when it was first sent.
+    pub(crate) location: u32,
     /// The request, which is sent again after a redirect.
     pub(crate) kind: FetchKind,
     /// The head of the response to a sample, until the sample has been compared.
@@ -67,6 +69,7 @@ impl Transfer {
             url,
             had_if_range: matches!(kind, FetchKind::Piece { if_range: Some(_), .. }),
             redirects: 0,
+            location: 0,
             kind: kind.clone(),
             head: None,
             piece: Arc::clone(piece),

@@ -49,6 +49,8 @@ pub(crate) struct Doubts {
     pub(crate) different: u32,
     /// They did not report their version, or were a page.
     pub(crate) unknown: u32,
+    /// They told another length of the version that had come whole.
+    pub(crate) contradictions: u32,
     /// The version that the first of the former named.
     pub(crate) other: Option<Box<Evidence>>,
     /// When the last one was counted.
