@@ -73,14 +73,14 @@ pub struct Suite {
 pub const SUITES: [Suite; 10] = [
     big::SUITE,
     small::SUITE,
-    scale::SUITE,
-    start::SUITE,
+    latency::SUITE,
+    durability::SUITE,
     resume::SUITE,
     memory::SUITE,
-    durability::SUITE,
-    latency::SUITE,
-    throttled::SUITE,
+    start::SUITE,
     far::SUITE,
+    throttled::SUITE,
+    scale::SUITE,
 ];
 
 impl Suite {
