@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::evidence::{Place, samples};
 use crate::http::origin::Origin;
 use crate::job::JobId;
-use crate::message::{Demand, Effect, Fetch, FetchKind, Head, Time, WorkRequest};
+use crate::message::{Demand, Effect, Fetch, FetchKind, Head, Protocol, Time, WorkRequest};
 use crate::plan::piece::Piece;
 use crate::plan::{Active, Next, TransferId, View, first_bytes_max};
 use crate::ranges::{ByteRange, RangeSet};
@@ -297,11 +297,13 @@ impl Core {
         transfers.filter(is_piece).filter(|transfer| transfer.source == job.sources.lead())
     }
 
-    /// Whether the first trial of ranges is one for each connection. Mirrors would get none of them.
+    /// Whether the first trial of ranges is one for each connection. Mirrors would get none of them. Pieces come over
+    /// HTTP/1.1, and nobody knows whether a host that has answered over HTTP/2 serves that.
     fn tries_ranges_at_once(&self, job: &Job) -> bool {
         let has_failed = job.ranges.trials.attempts > 0 || job.lead().distrusts_if_range;
         let is_likely = job.ranges.are_offered && job.content.held.has_strong_tag();
-        is_likely && !has_failed && job.ranges.adapt.is_exact() && !job.sources.is_many()
+        let is_of_http1 = job.answer.protocol == Some(Protocol::Http1);
+        is_likely && is_of_http1 && !has_failed && job.ranges.adapt.is_exact() && !job.sources.is_many()
     }
 
     /// Requests the plan's next piece from this source.
