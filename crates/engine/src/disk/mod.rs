@@ -19,6 +19,8 @@ use parking_lot::{Condvar, Mutex};
 use crate::job::JobId;
 use crate::storage::PartFile;
 
+/// How long the threads wait for requests at a time. Shutting their queues down ends the wait.
+const WAIT: Duration = Duration::from_secs(3600);
 /// How long a disk may take to finish earlier requests.
 const RELEASE_MAX: Duration = Duration::from_secs(30);
 

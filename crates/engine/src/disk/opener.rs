@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use towline_threads::queue::{GetError, PutErrorKind, Queue};
 
-use super::Parts;
 use super::directories::Directories;
 use super::ours::{self, Found};
 use super::written::{self, Doubt};
+use super::{Parts, WAIT};
 use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::job::JobId;
 use crate::journal::Journal;
@@ -27,8 +27,6 @@ use crate::ranges::RangeSet;
 use crate::size::bytes as shown_bytes;
 use crate::storage::{OpenPart, PartFile, Stat, StatKind, Storage};
 
-/// Shutting the queue down ends the wait; this is only an upper bound.
-const WAIT: Duration = Duration::from_secs(3600);
 /// The most requests that are answered as one group.
 const GROUP_MAX: usize = 256;
 /// An answer waits no longer than this for others.

@@ -354,18 +354,13 @@ fn what_is_left_out_by_choice_is_not_gone_and_what_failed_is_asked_for_again() {
 #[test]
 fn links_that_expire_with_a_redirect_to_a_refusal_are_renewed() {
     let place = Place::new();
-    let graph = Graph::builder().file("big.iso", 4, 12 * MIB).rate(2_000_000).link_lives(Duration::from_millis(700));
-    let graph = graph.sign_in_page().start().unwrap();
-    // Pieces that end at different times, so that links are used late.
-    let args = ["-d", "out", "-x", "3", "--piece-size", "256k", "--include", "big.iso", graph.link()];
-    let running = towline(&place, &graph, &args).start();
-    wait_until("some of the file", || graph.stats().sent_bytes > 3 * MIB);
-    running.kill();
-    // The next run uses links that were given before.
-    towline(&place, &graph, &args).run().code(0);
-    place.check("big.iso", 4, 12 * MIB);
+    // Each response lasts longer than its link, and brings a part of the file.
+    let graph = Graph::builder().file("big.iso", 4, 3 * MIB).rate(1_000_000).cut_at(MIB);
+    let graph = graph.link_lives(Duration::from_millis(500)).sign_in_page().start().unwrap();
+    towline(&place, &graph, &["-d", "out", "-x", "1", graph.link()]).run().code(0);
+    place.check("big.iso", 4, 3 * MIB);
     let stats = graph.stats();
-    assert!(stats.expired < 100 && stats.located < 100, "{stats:?}");
+    assert!((2..20).contains(&stats.expired) && (2..20).contains(&stats.located), "{stats:?}");
 }
 
 #[test]

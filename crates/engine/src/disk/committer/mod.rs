@@ -17,14 +17,12 @@ use towline_threads::cancel::CancelToken;
 use towline_threads::executor::ThreadPoolExecutor;
 use towline_threads::queue::{GetError, Queue};
 
-use super::Parts;
+use super::{Parts, WAIT};
 use crate::error::{Error, ErrorKind};
 use crate::job::JobId;
 use crate::message::{CommitRequest, Message, Publish};
 use crate::storage::{PartFile, Storage};
 
-/// Shutting the queue down ends the wait; this is only an upper bound.
-const WAIT: Duration = Duration::from_secs(3600);
 /// How long to let small files gather.
 const GATHER: Duration = Duration::from_millis(1);
 /// The most requests that one group commits.

@@ -36,6 +36,8 @@ pub struct GraphBuilder {
     link_lives: Option<Duration>,
     /// Expired links lead to a page to sign in, which refuses.
     has_sign_in_page: bool,
+    /// Responses with bytes break off after so many.
+    cut_at: Option<u64>,
     token: String,
     busy_every: Option<(u32, bool)>,
     rate_bps: Option<u64>,
@@ -117,6 +119,7 @@ impl Graph {
             page_len: 100,
             link_lives: None,
             has_sign_in_page: false,
+            cut_at: None,
             token: "SECRET-token".to_owned(),
             busy_every: None,
             rate_bps: None,
@@ -261,6 +264,13 @@ impl GraphBuilder {
         self
     }
 
+    /// Breaks each response with bytes of a file off once about so many were sent.
+    #[must_use]
+    pub fn cut_at(mut self, bytes: u64) -> Self {
+        self.cut_at = Some(bytes);
+        self
+    }
+
     /// Answers each `n`th request to the API with 429, with or without `Retry-After`.
     #[must_use]
     pub fn busy_every(mut self, n: u32, says_when: bool) -> Self {
@@ -344,9 +354,14 @@ impl Shared {
         let archive = matches!(item.kind, Kind::Rewritten | Kind::Halved).then_some(item.size);
         let size = if item.kind == Kind::Halved { item.size / 2 } else { item.size };
         let sent = Sent { seed: item.seed, size, archive, fields: &fields, rate_bps: script.rate_bps };
+        let sent_before = std::cell::Cell::new(0);
         talk.send(request, &sent, |count| {
             self.state().stats.sent_bytes += count;
-            Ok(())
+            sent_before.set(sent_before.get() + count);
+            match script.cut_at {
+                Some(cut_at) if sent_before.get() >= cut_at => Err(io::ErrorKind::ConnectionAborted.into()),
+                _ => Ok(()),
+            }
         })
     }
 }
