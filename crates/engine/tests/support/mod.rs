@@ -25,6 +25,8 @@ use self::storage::{Disk, TestStorage};
 const SESSION_MAX: Duration = Duration::from_secs(30);
 /// Sessions mostly wait for each other's threads and for the origin, so several run at once.
 const SESSIONS_AT_ONCE: usize = 6;
+/// A download crashes, and crashes again after it was resumed.
+const CRASHES_MAX: u32 = 2;
 const DIR: &str = "/downloads";
 const SEED: u64 = 77;
 const OLD_SEED: u64 = 78;
@@ -314,10 +316,12 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// A crash may leave a journal that was being written; the next save overwrites it.
+/// A crash may leave a journal that was being written, which the next save overwrites, and files without a valid
+/// journal, which the next run sets aside: one of each kind per crash.
 fn is_temporary(name: &Path) -> bool {
     let name = name.to_string_lossy();
-    // A file that a machine crash left without a valid journal is set aside.
-    let is_aside = name.ends_with(".towline.1") || name.ends_with(".towline.json.damaged-1");
-    is_aside || name.ends_with(".towline.json.tmp")
+    let is_aside = |number| {
+        name.ends_with(&format!(".towline.{number}")) || name.ends_with(&format!(".towline.json.damaged-{number}"))
+    };
+    name.ends_with(".towline.json.tmp") || (1..=CRASHES_MAX).any(is_aside)
 }
