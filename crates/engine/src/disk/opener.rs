@@ -16,6 +16,7 @@ use super::ours::{self, Found};
 use super::written::{self, Doubt};
 use super::{Parts, WAIT};
 use crate::error::{Advice, Error, ErrorKind, Result};
+use crate::failpoint;
 use crate::job::JobId;
 use crate::journal::Journal;
 use crate::message::{Existing, Look, Message, Open, OpenRequest, Prepared};
@@ -484,14 +485,19 @@ impl Opener {
         // No journal may claim what is truncated, not even after a power cut.
         let (had_journal, foreign) = ours::clear_journal_name(&*self.storage, path)?;
         set_aside = foreign.or(set_aside);
-        let found = self.stat(&part)?.filter(|stat| stat.kind == StatKind::File);
+        let mut found = self.stat(&part)?.filter(|stat| stat.kind == StatKind::File);
         if let Some(why) = found.and_then(|stat| ours::why_not_emptied(&stat, had_journal || was_open)) {
+            found = None;
             let kept = ours::set_aside(&*self.storage, &part, aside_path)?;
             set_aside = Some(format!("{} {why}; it is kept as {}", part.display(), kept.display()));
         }
+        // A kill before the file is emptied leaves what an earlier run wrote, which this journal must fit.
+        let emptied = found.and_then(|stat| stat.file);
+        let first = Journal { file: emptied, ..journal.clone() };
         self.storage
-            .write_atomic(&journal_path(path), &journal.encode(), had_journal)
+            .write_atomic(&journal_path(path), &first.encode(), had_journal)
             .map_err(|source| self.not_written(path, source))?;
+        failpoint::reach("begun");
         let opened = self.lock_empty(path)?;
         ours::write_identity(&*self.storage, path, journal, &*opened)
             .map_err(|source| self.not_written(path, source))?;

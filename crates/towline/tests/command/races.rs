@@ -20,6 +20,8 @@ const TAKEN: &str = "another file got this name meanwhile";
 enum At {
     /// A partial file is open, and not locked yet.
     PartOpened,
+    /// The journal of a file that begins is there, and its partial file is not emptied yet.
+    Begun,
     /// A file is whole and synced, and does not have its final name yet.
     Publish,
     /// It was looked at for the last time before it gets its name.
@@ -36,6 +38,7 @@ impl At {
     fn name(self) -> &'static str {
         match self {
             Self::PartOpened => "part-opened",
+            Self::Begun => "begun",
             Self::Publish => "publish",
             Self::Checked => "checked",
             Self::Published => "published",
@@ -206,6 +209,20 @@ fn what_a_killed_process_left_is_gone_on_with_by_one_that_had_opened_it_before()
     first.kill();
     one.origin.set_faults([]);
     second.finish().code(0).says(&["the rest was already there"]);
+    one.is_in_order();
+}
+
+/// What the first run wrote and did not save is emptied, and no kill makes it look like somebody else's.
+#[test]
+fn a_partial_file_of_ours_is_still_ours_after_a_kill_just_before_it_is_emptied() {
+    let one = One::slow(500_000);
+    let first = one.place.towline(&["-d", "out", "--save-interval", "60s", &one.origin.url("/a.bin")]).start();
+    let part = one.place.out("a.bin.towline");
+    wait_until("bytes that are not saved", || fs::read(&part).is_ok_and(|part| part.iter().any(|byte| *byte != 0)));
+    first.kill();
+    one.held(At::Begun).kill();
+    one.origin.set_faults([]);
+    one.get().run().code(0).hides("cannot be resumed");
     one.is_in_order();
 }
 
