@@ -1,4 +1,5 @@
-//! The opener thread: checks whether files exist, opens and reserves partial files. It never waits for a sync.
+//! The opener thread: checks whether files exist, opens and reserves partial files. It waits for a sync only where it
+//! sets a file of somebody else's aside.
 //!
 //! A partial file is ours if a journal beside it matches it. The opener never writes to anything else: it sets
 //! a plain file aside under a free name, and reports an error for the rest.

@@ -100,6 +100,10 @@ pub(super) fn why_not_emptied(stat: &Stat, is_ours: bool) -> Option<&'static str
     }
 }
 
+fn directory_of(file: &Path) -> &Path {
+    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 fn stat(storage: &dyn Storage, file: &Path) -> Result<Option<Stat>> {
     storage.stat(file).map_err(|source| Error::storage("look at it", file, source))
 }
@@ -109,7 +113,8 @@ pub(super) fn set_aside(storage: &dyn Storage, file: &Path, named: fn(&Path, u32
     set_aside_as(storage, file, |number| named(file, number))
 }
 
-/// Like `set_aside`, with a free choice of name for each number.
+/// Like `set_aside`, with a free choice of name for each number. Syncs the directory: a file of ours gets the name
+/// next, and a power cut that loses only the first of the two steps would lose the other file.
 pub(super) fn set_aside_as(storage: &dyn Storage, file: &Path, named: impl Fn(u32) -> PathBuf) -> Result<PathBuf> {
     for number in 1..=ASIDE_MAX {
         let mut aside = named(number);
@@ -119,7 +124,10 @@ pub(super) fn set_aside_as(storage: &dyn Storage, file: &Path, named: impl Fn(u3
             renamed = storage.rename(file, &aside, false);
         }
         match renamed {
-            Ok(()) => return Ok(aside),
+            Ok(()) => {
+                let synced = storage.sync_dir(directory_of(file));
+                return synced.map(|()| aside).map_err(|error| Error::storage("sync the directory of", file, error));
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(Error::storage("set aside", file, error)),
         }
