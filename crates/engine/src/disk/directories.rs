@@ -7,12 +7,16 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::ours::{self, Found};
+use crate::evidence::Given;
 use crate::name::safe::fold_key;
-use crate::name::{LEFTOVER_SUFFIXES, part_path};
+use crate::name::{JOURNAL_SUFFIX, LEFTOVER_SUFFIXES, journal_path, part_path};
 use crate::storage::Storage;
 
 /// The most directories to remember.
@@ -20,10 +24,17 @@ const DIRECTORIES_MAX: usize = 4096;
 /// The most names to remember. Those of a directory for which there is no more room are looked for one by one.
 const NAMES_MAX: usize = 1 << 16;
 
+/// The most journals to read in one directory, to see which URLs were begun there.
+const JOURNALS_MAX: usize = 1024;
+/// The most names to look through for them.
+const LISTED_MAX: usize = 1 << 18;
+
 /// The directories that were looked at.
 pub(crate) struct Directories {
     storage: Arc<dyn Storage>,
     known: RefCell<HashMap<PathBuf, Listing>>,
+    /// The URLs that earlier runs have begun in a directory, and the names that they gave the files.
+    begun: RefCell<HashMap<PathBuf, Vec<(Given, OsString)>>>,
     /// How many more names may be remembered.
     room: Cell<usize>,
 }
@@ -38,7 +49,7 @@ struct Listing {
 
 impl Directories {
     pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
-        Self { storage, known: RefCell::default(), room: Cell::new(NAMES_MAX) }
+        Self { storage, known: RefCell::default(), begun: RefCell::default(), room: Cell::new(NAMES_MAX) }
     }
 
     /// Whether leftovers of an earlier run may be beside this file.
@@ -53,6 +64,34 @@ impl Directories {
             let is_new = |names: &HashSet<u64>| !has(names, path) && !has(names, &part_path(path));
             !listing.may_have_leftovers && listing.names.as_ref().is_some_and(is_new)
         })
+    }
+
+    /// The name under which an earlier run has begun this URL in the directory of `path`, unless it is that of `path`. Of
+    /// several, nobody knows which one is meant.
+    pub(super) fn begun_as(&self, path: &Path, url: Given) -> Option<OsString> {
+        let directory = directory_of(path);
+        let mut begun = self.begun.borrow_mut();
+        if begun.len() >= DIRECTORIES_MAX {
+            begun.clear();
+        }
+        let begun = begun.entry(directory.to_owned()).or_insert_with(|| self.begun_in(directory));
+        let mut names = begun.iter().filter(|(given, _)| given.is_same(url)).map(|(_, name)| name);
+        let name = names.next().filter(|_| names.next().is_none())?;
+        (Some(name.as_os_str()) != path.file_name()).then(|| name.clone())
+    }
+
+    /// Reads the journals of a directory.
+    fn begun_in(&self, directory: &Path) -> Vec<(Given, OsString)> {
+        let names = self.storage.names(directory, LISTED_MAX).unwrap_or_default();
+        let of = |name: &OsString| name.as_encoded_bytes().strip_suffix(JOURNAL_SUFFIX.as_bytes()).map(<[u8]>::to_vec);
+        let begun = |name: Vec<u8>| {
+            let name = OsString::from_vec(name);
+            match ours::read_journal(&*self.storage, &journal_path(&directory.join(&name))) {
+                Ok(Found::Fits(journal)) => Some((journal.identity.given?, name)),
+                _ => None,
+            }
+        };
+        names.iter().filter_map(of).take(JOURNALS_MAX).filter_map(begun).collect()
     }
 
     /// Notes that there may be a partial file of this file from now on.

@@ -17,6 +17,7 @@ use super::ours::{self, Found};
 use super::written::{self, Doubt};
 use super::{Parts, WAIT};
 use crate::error::{Advice, Error, ErrorKind, Result};
+use crate::evidence::Given;
 use crate::failpoint;
 use crate::job::JobId;
 use crate::journal::Journal;
@@ -85,9 +86,9 @@ impl Opener {
     /// Handles a request and returns the result.
     pub(crate) fn answer(&self, request: OpenRequest) -> Message {
         match request {
-            OpenRequest::Prepare { job, path, look } => {
+            OpenRequest::Prepare { job, path, look, begun } => {
                 self.parts.wait_released(job);
-                Message::Prepared(job, self.prepare(job, &path, look).map(Box::new))
+                Message::Prepared(job, self.prepare(job, &path, look, begun).map(Box::new))
             }
             OpenRequest::Open(open) => Message::Opened(open.job, self.open(&open)),
             OpenRequest::Compare { job, path, offset, content } => {
@@ -96,8 +97,11 @@ impl Opener {
         }
     }
 
-    fn prepare(&self, job: JobId, path: &Path, look: Look) -> Result<Prepared> {
+    fn prepare(&self, job: JobId, path: &Path, look: Look, begun: Option<Given>) -> Result<Prepared> {
         self.create_parents(path)?;
+        if let Some(name) = begun.and_then(|begun| self.directories.begun_as(path, begun)) {
+            return Ok(Prepared { begun_as: Some(name), ..Prepared::default() });
+        }
         let look = match look {
             Look::ResumeIfListed if self.directories.is_presumably_new(path) => {
                 return Ok(Prepared { is_presumed: true, ..Prepared::default() });
@@ -119,7 +123,7 @@ impl Opener {
             && self.is_half_published(path, existing, found.as_ref())?
         {
             self.rename(&part, path, false)?;
-            if let (true, _) = ours::clear_journal_name(&*self.storage, path)? {
+            if let (Some(_), _) = ours::clear_journal_name(&*self.storage, path)? {
                 self.remove(&journal_path(path))?;
             }
             found = None;
@@ -419,11 +423,11 @@ impl Opener {
             // Nobody else may be working on it, and it must stay ours while its name changes.
             let opened = self.lock(&part, OpenPart::Keep)?;
             if journal_file == old_journal_path(path) {
-                self.rename(&journal_file, &journal_path(path), true)?;
+                self.rename_journal(&journal_file, path, prepared)?;
             }
             self.rename(&part, &part_path(path), false)?;
             if journal_file == earlier_journal_path(path) {
-                self.rename(&journal_file, &journal_path(path), true)?;
+                self.rename_journal(&journal_file, path, prepared)?;
             }
             drop(opened);
             return self.look_at_part(job, path, &stat, look, prepared);
@@ -435,9 +439,9 @@ impl Opener {
     /// leaves one.
     fn look_for_journal(&self, path: &Path, look: Look, prepared: &mut Prepared) -> Result<()> {
         if look == Look::Resume && prepared.existing.is_some() {
-            let (is_ours, set_aside) = ours::clear_journal_name(&*self.storage, path)?;
+            let (journal, set_aside) = ours::clear_journal_name(&*self.storage, path)?;
             prepared.warnings.extend(set_aside);
-            if is_ours {
+            if journal.is_some() {
                 self.storage.remove(&journal_path(path)).ok();
             }
         }
@@ -472,6 +476,7 @@ impl Opener {
     /// aside for it.
     fn open(&self, open: &Open) -> Result<Option<String>> {
         let Open { job, path, total_bytes, journal, keeps_old } = open;
+        failpoint::reach("open");
         self.directories.has_part(path);
         // Release the lock of the previously open file first.
         let before = self.parts.remove_open(*job);
@@ -481,13 +486,12 @@ impl Opener {
         if *keeps_old {
             set_aside = ours::keep_old(&*self.storage, path)?;
         }
-        let was_open = before.as_ref().is_some_and(|(open, _)| open == path);
-        drop(before);
+        let was_open = before.is_some_and(|(open, before)| open == *path && before.is_at(&part).unwrap_or(false));
         // No journal may claim what is truncated, not even after a power cut.
-        let (had_journal, foreign) = ours::clear_journal_name(&*self.storage, path)?;
+        let (held, foreign) = ours::clear_journal_name(&*self.storage, path)?;
         set_aside = foreign.or(set_aside);
         let mut found = self.stat(&part)?.filter(|stat| stat.kind == StatKind::File);
-        if let Some(why) = found.and_then(|stat| ours::why_not_emptied(&stat, had_journal || was_open)) {
+        if let Some(why) = found.and_then(|stat| ours::why_not_emptied(&stat, was_open, held.as_deref())) {
             found = None;
             let kept = ours::set_aside(&*self.storage, &part, aside_path)?;
             set_aside = Some(format!("{} {why}; it is kept as {}", part.display(), kept.display()));
@@ -496,15 +500,17 @@ impl Opener {
         let emptied = found.and_then(|stat| stat.file);
         let first = Journal { file: emptied, ..journal.clone() };
         self.storage
-            .write_atomic(&journal_path(path), &first.encode(), had_journal)
+            .write_atomic(&journal_path(path), &first.encode(), held.is_some())
             .map_err(|source| self.not_written(path, source))?;
         failpoint::reach("begun");
-        let opened = self.lock_empty(path)?;
+        let opened = self.lock_empty(path, found.as_ref())?;
         ours::write_identity(&*self.storage, path, journal, &*opened)
             .map_err(|source| self.not_written(path, source))?;
         if let Err(error) = self.reserve(&*opened, path, *total_bytes) {
-            self.storage.remove(&part).ok();
-            self.storage.remove(&journal_path(path)).ok();
+            if opened.is_at(&part).unwrap_or(false) {
+                self.storage.remove(&part).ok();
+                self.storage.remove(&journal_path(path)).ok();
+            }
             return Err(error);
         }
         self.parts.insert(*job, path, opened);
@@ -523,13 +529,15 @@ impl Opener {
         }
     }
 
-    /// An existing file is ours, as the check above found; one that appeared since is not.
-    fn lock_empty(&self, path: &Path) -> Result<Arc<dyn PartFile>> {
+    /// Opens the partial file and empties it, if it is the one that was `found`, or new.
+    fn lock_empty(&self, path: &Path, found: Option<&Stat>) -> Result<Arc<dyn PartFile>> {
         let part = part_path(path);
         if let Some(stat) = self.stat(&part)? {
             self.check_ours(&part, &stat)?;
         }
-        self.lock(&part, OpenPart::Empty)
+        let opened = self.lock(&part, OpenPart::Keep)?;
+        ours::empty(&*opened, found).map_err(|source| Error::storage("begin", &part, source))?;
+        Ok(opened)
     }
 
     fn check_room(&self, path: &Path, total_bytes: Option<u64>, is_second: bool) -> Result<()> {
@@ -574,6 +582,13 @@ impl Opener {
 
     fn rename(&self, from: &Path, to: &Path, replace: bool) -> Result<()> {
         self.storage.rename(from, to, replace).map_err(|source| Error::storage("rename", from, source))
+    }
+
+    /// Gives a journal the name of the file's journal. What is there and not ours is set aside.
+    fn rename_journal(&self, from: &Path, path: &Path, prepared: &mut Prepared) -> Result<()> {
+        let (_, set_aside) = ours::clear_journal_name(&*self.storage, path)?;
+        prepared.warnings.extend(set_aside);
+        self.rename(from, &journal_path(path), true)
     }
 
     fn remove(&self, file: &Path) -> Result<()> {

@@ -36,20 +36,22 @@ pub(super) fn read_journal(storage: &dyn Storage, file: &Path) -> Result<Found> 
     }
 }
 
-/// Makes sure that a journal can be written for the file at `path`. Returns whether a journal of ours has the
-/// name, and what was set aside because it is not ours.
-pub(super) fn clear_journal_name(storage: &dyn Storage, path: &Path) -> Result<(bool, Option<String>)> {
+/// Makes sure that a journal can be written for the file at `path`. Returns the journal of ours that has the name, and
+/// what was set aside because it is not ours.
+pub(super) fn clear_journal_name(storage: &dyn Storage, path: &Path) -> Result<(Option<Box<Journal>>, Option<String>)> {
     clear(storage, &journal_path(path))
 }
 
-fn clear(storage: &dyn Storage, file: &Path) -> Result<(bool, Option<String>)> {
-    let Some(stat) = stat(storage, file)? else { return Ok((false, None)) };
-    if stat.kind == StatKind::File && matches!(read_journal(storage, file)?, Found::Fits(_)) {
-        return Ok((true, None));
+fn clear(storage: &dyn Storage, file: &Path) -> Result<(Option<Box<Journal>>, Option<String>)> {
+    let Some(stat) = stat(storage, file)? else { return Ok((None, None)) };
+    if stat.kind == StatKind::File
+        && let Found::Fits(journal) = read_journal(storage, file)?
+    {
+        return Ok((Some(journal), None));
     }
     let kept = set_aside(storage, file, damaged_path)?;
     let text = format!("{} is no journal of ours, and is kept as {}", file.display(), kept.display());
-    Ok((false, Some(text)))
+    Ok((None, Some(text)))
 }
 
 /// Rewrites a journal with the identity of the file that was opened after it, so that any other file with that
@@ -75,7 +77,7 @@ pub(super) fn keep_old(storage: &dyn Storage, path: &Path) -> Result<Option<Stri
     let (part, journal) = (old_part_path(path), old_journal_path(path));
     let (is_ours, mut told) = clear(storage, &journal)?;
     let has_part = stat(storage, &part)?;
-    if is_ours && has_part.is_some_and(|stat| stat.kind == StatKind::File) {
+    if is_ours.is_some() && has_part.is_some_and(|stat| stat.kind == StatKind::File) {
         return Ok(told);
     }
     if has_part.is_some() {
@@ -90,14 +92,31 @@ pub(super) fn keep_old(storage: &dyn Storage, path: &Path) -> Result<Option<Stri
     Ok(told)
 }
 
-/// Why a file under the partial name is set aside instead of emptied: it appeared after we looked and is not ours, as
-/// our partial files have journals, or somebody has given it another name meanwhile.
-pub(super) fn why_not_emptied(stat: &Stat, is_ours: bool) -> Option<&'static str> {
+/// Why a file under the partial name is set aside instead of emptied: it appeared after we looked, and is neither the one
+/// that was open until now nor the one that the journal names; or somebody has given it another name meanwhile.
+pub(super) fn why_not_emptied(stat: &Stat, was_open: bool, journal: Option<&Journal>) -> Option<&'static str> {
+    // Earlier builds named no file, and some file systems have no inode numbers.
+    let names = |journal: &Journal| journal.file.zip(stat.file).is_none_or(|(held, found)| held.is_same(&found));
     match () {
-        () if !is_ours => Some("has no journal"),
+        () if !was_open && journal.is_none() => Some("has no journal"),
+        () if !was_open && !journal.is_some_and(names) => Some("is not the file that its journal names"),
         () if stat.links > 1 => Some("has another name as well (a hard link)"),
         () => None,
     }
+}
+
+/// Empties a file that was opened and locked under a partial name. `found` is what had the name before: ours, or
+/// nothing. Another file, which has taken the name since, is left as it is.
+pub(super) fn empty(part: &dyn PartFile, found: Option<&Stat>) -> io::Result<()> {
+    let stat = part.stat()?;
+    let is_it =
+        found.is_some_and(|found| found.file.zip(stat.file).is_none_or(|(found, opened)| found.is_same(&opened)));
+    // Nobody misses an empty file.
+    if !is_it && stat.len_bytes > 0 {
+        return Err(io::Error::other("another program has put a file there meanwhile"));
+    }
+    part.keep_private()?;
+    part.set_len(0)
 }
 
 fn directory_of(file: &Path) -> &Path {

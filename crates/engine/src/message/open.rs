@@ -1,5 +1,6 @@
 //! Requests to the opener, and what it finds.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -13,8 +14,9 @@ use crate::storage::Stat;
 /// A request to the opener.
 #[derive(Debug)]
 pub(crate) enum OpenRequest {
-    /// Check whether the final file and the partial file exist.
-    Prepare { job: JobId, path: PathBuf, look: Look },
+    /// Check whether the final file and the partial file exist. If neither does and there is `begun`, also whether an
+    /// earlier run has begun that URL in the same directory, under a name that its response gave.
+    Prepare { job: JobId, path: PathBuf, look: Look, begun: Option<Given> },
     /// Open an empty partial file and reserve space.
     Open(Box<Open>),
     /// Compare a range of the existing file with these bytes.
@@ -63,6 +65,8 @@ pub(crate) struct Prepared {
     pub(crate) is_moved: bool,
     /// Nothing was looked for: neither the file nor anything else of it was there when its directory was listed.
     pub(crate) is_presumed: bool,
+    /// The name under which an earlier run has begun the URL; nothing else was looked for.
+    pub(crate) begun_as: Option<OsString>,
     /// Warnings for the user about what was found.
     pub(crate) warnings: Vec<String>,
 }

@@ -111,7 +111,9 @@ impl Supervised for Run {
         // The single name of a single file cannot clash with another.
         let rules = self.storage.name_rules(&self.options.dir);
         let rules = NameRules { folds: !has_feed || rules.folds, ..rules };
-        let mut core = Core::new(&within_descriptors(self.options.clone()), has_feed, rules, seed);
+        let (options, unstored_max) = within_descriptors(self.options.clone());
+        let mut core = Core::new(&options, has_feed, rules, seed);
+        core.limit_unstored(unstored_max);
         core.write_to(self.storage.capabilities());
         core.ask_providers(self.providers.clone());
         if let Some(input) = input {
@@ -183,14 +185,17 @@ fn within(dir: &Path, file: &Path) -> Option<PathBuf> {
 }
 
 /// Each connection and each file in progress takes a descriptor, and so do the ledger, the runtimes and the
-/// caller. Doing less at once is better than failing.
-fn within_descriptors(mut options: Options) -> Options {
-    let Some(limit) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current else { return options };
+/// caller. Doing less at once is better than failing. Also returns how many small files may wait to be stored: each of
+/// them is open until its group is synced.
+fn within_descriptors(mut options: Options) -> (Options, usize) {
+    let Some(limit) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current else {
+        return (options, usize::MAX);
+    };
     let left = usize::try_from(limit.saturating_sub(DESCRIPTORS_OTHERWISE)).unwrap_or(usize::MAX);
     // A file needs a descriptor for its partial file and its connection, and as many files are prepared ahead.
-    let most = (left / 3).max(1);
+    let most = (left / 4).max(1);
     options.max_connections = options.max_connections.min(most);
     options.connections = options.connections.map(|connections| connections.min(most));
     options.jobs = options.jobs.min(most);
-    options
+    (options, most)
 }

@@ -153,8 +153,6 @@ pub enum OpenPart {
     New,
     /// Keep existing data; create the file if missing.
     Keep,
-    /// Truncate an existing file once the lock is held; create it if missing.
-    Empty,
 }
 
 /// Metadata of a file, without opening it.

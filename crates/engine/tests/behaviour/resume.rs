@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use towline_engine::{JobSpec, Options, Session};
-use towline_origin::{ETag, Fault, Origin, RequestLog, Resource};
+use towline_engine::{ErrorKind, JobSpec, Options, Session};
+use towline_origin::{ETag, Fault, Origin, Page, PageBy, RequestLog, Resource, Scope};
 use towline_testkit::Journal;
 use towline_threads::supervisor::Interrupt;
 
@@ -93,6 +93,29 @@ fn a_stopped_file_that_the_server_named_is_found_again() {
         assert_eq!(second.resumed_bytes(), first.summary().kept_bytes);
         assert_eq!(second.restarts(), 0);
         assert_eq!(place.leftovers(&["named.iso"]), [""; 0]);
+    });
+}
+
+/// The response that would name the file is a page now, which a fresh download of such a URL may be.
+#[test]
+fn a_page_does_not_take_the_place_of_a_stopped_file_that_the_server_named() {
+    with_watchdog(LONG, || {
+        for by in [PageBy::Length, PageBy::Redirect { status: 302, to: "/login".to_owned() }] {
+            let named = Resource::new("/get", 52, SIZE).content_disposition("attachment; filename=\"named.iso\"");
+            let origin = slow_origin(named);
+            let place = Place::new();
+            let first = begin_and_stop(options(&place), spec(&origin, "/get"));
+            let page = Page::html("<html><title>please log in</title></html>").by(by.clone());
+            origin.set_faults([Fault::Page(page).when(Scope::every())]);
+            let second = fetch(options(&place), [spec(&origin, "/get")]);
+            assert_eq!(second.failure_kinds(), [ErrorKind::Page], "{by:?}");
+            assert_eq!(place.leftovers(&[]), ["named.iso.towline", "named.iso.towline.json"], "{by:?}");
+            origin.set_faults([]);
+            let third = fetch(options(&place), [spec(&origin, "/get")]);
+            third.assert_done(1);
+            place.assert_content("named.iso", 52, SIZE);
+            assert_eq!(third.resumed_bytes(), first.summary().kept_bytes, "{by:?}");
+        }
     });
 }
 

@@ -603,3 +603,20 @@ fn what_a_server_says_leaves_no_more_than_the_file() {
         assert_eq!(files, [place.file("a.iso"), place.file("b.iso")]);
     });
 }
+
+/// Nobody else gets a turn while a parser takes what is before the size of a chunk.
+#[test]
+fn framing_without_data_is_cut_off() {
+    with_watchdog(LONG, || {
+        for filler in [b"0".as_slice(), b"5 "] {
+            let mut raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+            raw.push(filler[0]);
+            raw.resize(raw.len() + 4 * MIB as usize, *filler.last().unwrap());
+            let origin = Origin::builder().resource(file(1)).fault(Fault::Raw(raw)).start().unwrap();
+            let place = Place::new();
+            let run = fetch(impatient(&place), [spec(&origin, "/a.iso")]);
+            assert_eq!(run.failure_kinds(), [ErrorKind::Protocol]);
+            assert!(run.summary().failures[0].error.message.contains("framing without end"), "{:?}", run.summary());
+        }
+    });
+}

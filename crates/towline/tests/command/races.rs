@@ -20,6 +20,8 @@ const TAKEN: &str = "another file got this name meanwhile";
 enum At {
     /// A partial file is open, and not locked yet.
     PartOpened,
+    /// The response to a file's first request has come, and its partial file is not looked at again yet.
+    Open,
     /// The journal of a file that begins is there, and its partial file is not emptied yet.
     Begun,
     /// A file is whole and synced, and does not have its final name yet.
@@ -38,6 +40,7 @@ impl At {
     fn name(self) -> &'static str {
         match self {
             Self::PartOpened => "part-opened",
+            Self::Open => "open",
             Self::Begun => "begun",
             Self::Publish => "publish",
             Self::Checked => "checked",
@@ -224,6 +227,26 @@ fn a_partial_file_of_ours_is_still_ours_after_a_kill_just_before_it_is_emptied()
     one.origin.set_faults([]);
     one.get().run().code(0).hides("cannot be resumed");
     one.is_in_order();
+}
+
+/// The partial file was looked at before the request, and is emptied after the response.
+#[test]
+fn what_another_program_puts_in_the_place_of_a_partial_file_is_not_emptied() {
+    for (flag, save_interval) in [("--verbose", "60s"), ("--restart", "50ms")] {
+        let one = One::slow(500_000);
+        let args = [flag, "-d", "out", "--save-interval", save_interval, &one.origin.url("/a.bin")];
+        let part = one.place.out("a.bin.towline");
+        let first = one.place.towline(&args[1..]).start();
+        wait_until("bytes", || fs::read(&part).is_ok_and(|part| part.iter().any(|byte| *byte != 0)));
+        first.kill();
+        one.origin.set_faults([]);
+        let second = Held::start(&one.place, At::Open, one.place.towline(&args));
+        fs::rename(&part, one.place.root().join("away")).unwrap();
+        fs::write(&part, "theirs").unwrap();
+        second.finish().code(0).says(&["a.bin.towline.1"]);
+        one.place.check("a.bin", SEED, SIZE);
+        assert_eq!(fs::read(one.place.out("a.bin.towline.1")).unwrap(), b"theirs", "{flag}");
+    }
 }
 
 #[test]

@@ -97,22 +97,25 @@ impl Committer {
             // Its lock may be a file with its name.
             drop(before);
         }
-        let (is_ours, set_aside) = ours::clear_journal_name(&*self.storage, path)?;
+        let (held, set_aside) = ours::clear_journal_name(&*self.storage, path)?;
         if let Some(text) = set_aside {
             self.report(Message::Warned(text));
         }
-        let found = self.storage.stat(&part_name).map_err(cannot)?.filter(|stat| stat.kind == StatKind::File);
-        if let Some(why) = found.and_then(|stat| ours::why_not_emptied(&stat, is_ours)) {
+        let mut found = self.storage.stat(&part_name).map_err(cannot)?.filter(|stat| stat.kind == StatKind::File);
+        if let Some(why) = found.and_then(|stat| ours::why_not_emptied(&stat, false, held.as_deref())) {
+            found = None;
             let kept = ours::set_aside(&*self.storage, &part_name, aside_path)?;
             let text = format!("{} {why}; it is kept as {}", part_name.display(), kept.display());
             self.report(Message::Warned(text));
         }
-        let journal = Journal::of_nothing();
+        // A kill before the file is emptied leaves what an earlier run wrote, which this journal must fit.
+        let journal = Journal { file: found.and_then(|stat| stat.file), ..Journal::of_nothing() };
         self.storage.write_atomic(&journal_path(path), &journal.encode(), false).map_err(cannot)?;
         let part = match self.storage.open_part(&part_name, OpenPart::New) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                // Ours, as the check above found; the lock tells whether somebody still works on it.
-                self.storage.open_part(&part_name, OpenPart::Empty)
+                // The lock tells whether somebody still works on it.
+                let opened = self.storage.open_part(&part_name, OpenPart::Keep);
+                opened.and_then(|part| ours::empty(&*part, found.as_ref()).map(|()| part))
             }
             other => other,
         };

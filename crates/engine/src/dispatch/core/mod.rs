@@ -94,6 +94,8 @@ struct Settings {
     server_digests: bool,
     trust_size: bool,
     accept_html: bool,
+    /// How many small files may wait for the disk.
+    unstored_max: usize,
     /// What the destination allows.
     allowed: Capabilities,
 }
@@ -216,6 +218,7 @@ impl Core {
                 save_interval: options.save_interval,
                 resume: options.resume,
                 existing: options.existing,
+                unstored_max: UNSTORED_FILES_MAX,
                 retries: options.http.retries,
                 allow_downgrade: options.http.allow_downgrade,
                 max_size_bytes: options.max_size_bytes,
@@ -316,6 +319,11 @@ impl Core {
             Message::Step => self.save_all(now),
             Message::Stop => self.stop(now),
         }
+    }
+
+    /// Lets at most this many small files wait for the disk.
+    pub(crate) fn limit_unstored(&mut self, files: usize) {
+        self.settings.unstored_max = files.min(UNSTORED_FILES_MAX);
     }
 
     /// Decides what to do now.

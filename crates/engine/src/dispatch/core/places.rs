@@ -101,7 +101,9 @@ impl Core {
     }
 
     fn has_place(&self, places: &Places, id: JobId) -> bool {
-        places.taken_for(self.jobs[&id].lead().host()) < self.settings.jobs
+        // A small file that waits for the disk has no place, but it has a descriptor.
+        self.unstored.jobs.len() < self.settings.unstored_max
+            && places.taken_for(self.jobs[&id].lead().host()) < self.settings.jobs
     }
 
     fn is_ready(&self, id: JobId) -> bool {

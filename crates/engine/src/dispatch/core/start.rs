@@ -5,11 +5,12 @@ use std::path::Path;
 use super::adopt::adopt;
 use super::existing::Decision;
 use super::places::Places;
-use super::{Core, UNSTORED_BYTES_MAX, UNSTORED_FILES_MAX};
+use super::{Core, UNSTORED_BYTES_MAX};
 use crate::dispatch::identity::Link;
 use crate::dispatch::job::{Answered, By, Closing, ExistingVerdict, Job, Phase, Published};
 use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::event::{ErrorReport, Event, How};
+use crate::evidence::Given;
 use crate::feed::{Fed, FedEntry};
 use crate::http::origin::Origin;
 use crate::job::{FEED_JOBS_FROM, JobId};
@@ -133,7 +134,7 @@ impl Core {
         while ahead < self.settings.jobs
             && !self.course.is_held_up
             && self.turns.running.len() < self.settings.jobs * 16 + RUNNING_MIN
-            && self.unstored.jobs.len() < UNSTORED_FILES_MAX
+            && self.unstored.jobs.len() < self.settings.unstored_max
             && self.unstored.bytes < UNSTORED_BYTES_MAX
         {
             let is_alone = self.turns.waiting.hosts() < 2;
@@ -184,9 +185,13 @@ impl Core {
                 job.naming.is_of_given_url = *job.lead().url() == job.spec.url;
             }
         }
+        let job = &self.jobs[&id];
         // What may be replaced has to be known.
-        let replaces = self.jobs[&id].existing_said(self.settings.existing) == Existing::Overwrite;
-        self.prepare_by(now, id, None, if replaces { Look::Resume } else { Look::ResumeIfListed });
+        let replaces = job.existing_said(self.settings.existing) == Existing::Overwrite;
+        // A list knows the names of its files.
+        let is_guess = !job.naming.is_named && job.entry.is_none() && self.settings.resume;
+        let begun = is_guess.then(|| Given::of(&job.spec.url));
+        self.prepare_by(now, id, None, if replaces { Look::Resume } else { Look::ResumeIfListed }, begun);
     }
 
     /// Gives an entry the name of an earlier run, unless another file has it now.
@@ -243,11 +248,18 @@ impl Core {
 
     /// Reserves the name and asks the opener what exists under it.
     pub(super) fn prepare(&mut self, now: Time, id: JobId, answered: Option<Box<Answered>>) {
-        self.prepare_by(now, id, answered, Look::Resume);
+        self.prepare_by(now, id, answered, Look::Resume, None);
     }
 
     /// The same; where earlier data counts, this says how to look for it.
-    fn prepare_by(&mut self, now: Time, id: JobId, answered: Option<Box<Answered>>, resume: Look) {
+    fn prepare_by(
+        &mut self,
+        now: Time,
+        id: JobId,
+        answered: Option<Box<Answered>>,
+        resume: Look,
+        begun: Option<Given>,
+    ) {
         loop {
             let Some(job) = self.jobs.get_mut(&id) else { return };
             let is_free = self.names.reserve(job);
@@ -273,7 +285,7 @@ impl Core {
             };
             job.existing.verdict = ExistingVerdict::Unknown;
             let path = job.naming.path.clone();
-            return self.ask_disk(id, Effect::Open(OpenRequest::Prepare { job: id, path, look }));
+            return self.ask_disk(id, Effect::Open(OpenRequest::Prepare { job: id, path, look, begun }));
         }
     }
 
@@ -287,6 +299,9 @@ impl Core {
             }
             Err(_) => return self.closed(now, id),
         };
+        if let (Phase::Preparing(_), Some(name)) = (&job.phase, prepared.begun_as.take()) {
+            return self.goes_on_as(now, id, Path::new(&name));
+        }
         if !self.settings.server_digests
             && let Some(journal) = &mut prepared.partial
         {
@@ -324,6 +339,22 @@ impl Core {
             Some(answered) => self.place(now, id, answered, prepared.partial),
             None => self.begin(now, id, prepared.partial),
         }
+    }
+
+    /// An earlier run has begun the URL under this name, which its response gave: whatever comes now is to be that file.
+    fn goes_on_as(&mut self, now: Time, id: JobId, name: &Path) {
+        let Some(mut job) = self.jobs.remove(&id) else { return };
+        if let Some(key) = job.naming.reserved.take() {
+            self.names.release(key);
+        }
+        let guess = (job.naming.path.clone(), job.naming.plain_name.clone());
+        self.name_as_before(&mut job, name);
+        if !job.naming.is_named {
+            // Another job of this session has the name.
+            (job.naming.path, job.naming.plain_name) = guess;
+        }
+        self.jobs.insert(id, job);
+        self.prepare(now, id, None);
     }
 
     /// The response that gave a job its name, if there is one.

@@ -94,6 +94,14 @@ impl Connection {
         }
     }
 
+    /// Where to say that data has come of a body.
+    pub(crate) fn expected(&self) -> Option<&Expected> {
+        match self {
+            Self::Http1 { head, .. } => Some(head),
+            Self::Http2 { .. } => None,
+        }
+    }
+
     pub(crate) fn plain_proxy(&self) -> Option<&PlainProxy> {
         match self {
             Self::Http1 { plain_proxy, .. } => plain_proxy.as_ref(),

@@ -16,13 +16,40 @@ pub(crate) const HEAD_BYTES_MAX: usize = 64 << 10;
 /// How much to read at once of a head that arrives in parts.
 const READ_BYTES: usize = 4096;
 
-/// Signals that a request was sent, so that a head comes next.
+/// So much may come of a body without a byte of data. A parser takes blanks and zeros before the size of a chunk without
+/// end, and gives nobody else a turn meanwhile.
+const FRAMING_BYTES_MAX: usize = 1 << 20;
+
+/// What the other side of a connection knows: that a request was sent, so that a head comes next, and that data came.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Expected(Rc<Cell<bool>>);
+pub(crate) struct Expected(Rc<Awaited>);
+
+#[derive(Debug, Default)]
+struct Awaited {
+    is_head: Cell<bool>,
+    /// How much has come since data did.
+    framing_bytes: Cell<usize>,
+}
 
 impl Expected {
     pub(crate) fn set(&self) {
-        self.0.set(true);
+        self.0.is_head.set(true);
+        self.0.framing_bytes.set(0);
+    }
+
+    /// Some data of a body has come.
+    pub(crate) fn data_came(&self) {
+        self.0.framing_bytes.set(0);
+    }
+
+    /// So much of a body has come.
+    fn count(&self, bytes: usize) -> io::Result<()> {
+        let framing_bytes = self.0.framing_bytes.get() + bytes;
+        self.0.framing_bytes.set(framing_bytes);
+        match framing_bytes > FRAMING_BYTES_MAX {
+            true => Err(io::Error::new(io::ErrorKind::InvalidData, "framing without end, and no data in it")),
+            false => Ok(()),
+        }
     }
 }
 
@@ -57,7 +84,7 @@ impl<S: AsyncRead + Unpin> Heads<S> {
             !is_interim(head) && head::is_plain(head)
         });
         if is_plain {
-            self.expected.0.set(false);
+            self.expected.0.is_head.set(false);
         } else {
             self.partial.extend_from_slice(fresh);
             buf.set_filled(before);
@@ -99,14 +126,14 @@ impl<S: AsyncRead + Unpin> Heads<S> {
         }
         self.ready.extend_from_slice(&self.partial[end..]);
         self.partial.clear();
-        self.expected.0.set(false);
+        self.expected.0.is_head.set(false);
         Ok(())
     }
 
     fn pass_on(&mut self) {
         self.ready = std::mem::take(&mut self.partial);
         (self.at, self.searched) = (0, 0);
-        self.expected.0.set(false);
+        self.expected.0.is_head.set(false);
     }
 }
 
@@ -128,8 +155,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Heads<S> {
             if !this.ready.is_empty() {
                 (this.ready, this.at) = (Vec::new(), 0);
             }
-            if !this.expected.0.get() {
-                return Pin::new(&mut this.stream).poll_read(cx, buf);
+            if !this.expected.0.is_head.get() {
+                let before = buf.filled().len();
+                ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+                return Poll::Ready(this.expected.count(buf.filled().len() - before));
             }
             if this.partial.is_empty() {
                 ready!(this.poll_plain(cx, buf))?;

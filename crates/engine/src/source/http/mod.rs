@@ -3,7 +3,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod connection;
-mod heads;
+pub(crate) mod heads;
 pub(crate) mod network;
 pub(crate) mod proxy;
 pub(crate) mod request;

@@ -79,8 +79,7 @@ impl DiskPart {
         options.read(true).write(true).mode(created_mode);
         match mode {
             OpenPart::New => options.create_new(true),
-            // Truncate nothing before the lock is held.
-            OpenPart::Keep | OpenPart::Empty => options.create(true).truncate(false),
+            OpenPart::Keep => options.create(true).truncate(false),
         };
         for _ in 0..OPEN_TRIES_MAX {
             let file = open_regular(&mut options, path)?;
@@ -88,10 +87,6 @@ impl DiskPart {
             let lock = try_lock(&file, path, Lock::Exclusive, limits)?;
             // Between the two calls above, the previous holder may have published or removed it.
             if is_same(&file, path)? {
-                if mode == OpenPart::Empty {
-                    keep_private(&file)?;
-                    set_len(&file, 0)?;
-                }
                 return Ok(Self {
                     file,
                     lock: Some(lock),
@@ -356,9 +351,7 @@ mod tests {
         let path = directory.path().join("a.part");
         let first = open(&path, OpenPart::New).unwrap();
         first.write_at(b"kept", 0).unwrap();
-        for mode in [OpenPart::Keep, OpenPart::Empty] {
-            assert_eq!(open(&path, mode).unwrap_err().kind(), ErrorKind::WouldBlock);
-        }
+        assert_eq!(open(&path, OpenPart::Keep).unwrap_err().kind(), ErrorKind::WouldBlock);
         assert_eq!(fs::read(&path).unwrap(), b"kept");
         drop(first);
         open(&path, OpenPart::Keep).unwrap();
@@ -371,7 +364,6 @@ mod tests {
         open(&path, OpenPart::Keep).unwrap().write_at(b"kept", 0).unwrap();
         assert_eq!(open(&path, OpenPart::New).unwrap_err().kind(), ErrorKind::AlreadyExists);
         assert_eq!(open(&path, OpenPart::Keep).unwrap().len_bytes().unwrap(), 4);
-        assert_eq!(open(&path, OpenPart::Empty).unwrap().len_bytes().unwrap(), 0);
     }
 
     #[test]
@@ -380,9 +372,7 @@ mod tests {
         let (path, target) = (directory.path().join("a.part"), directory.path().join("target"));
         fs::write(&target, "theirs").unwrap();
         symlink(&target, &path).unwrap();
-        for mode in [OpenPart::Keep, OpenPart::Empty] {
-            assert_eq!(open(&path, mode).unwrap_err().raw_os_error(), Some(libc::ELOOP));
-        }
+        assert_eq!(open(&path, OpenPart::Keep).unwrap_err().raw_os_error(), Some(libc::ELOOP));
         assert_eq!(open(&path, OpenPart::New).unwrap_err().kind(), ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&target).unwrap(), b"theirs");
     }

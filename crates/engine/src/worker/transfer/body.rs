@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body as _, Frame, Incoming};
 use tokio::time::timeout;
 
 use super::Transfer;
@@ -27,7 +27,7 @@ impl Transfer<'_> {
             return false;
         }
         let reading = async {
-            while let Some(frame) = body.frame().await {
+            while let Some(frame) = self.frame(&mut body).await {
                 let Ok(frame) = frame else { return false };
                 bytes += frame.data_ref().map_or(0, Bytes::len);
                 if bytes > DRAIN_BYTES_MAX {
@@ -89,10 +89,19 @@ impl Transfer<'_> {
             .with_source(source)
     }
 
+    /// The next frame of a body.
+    pub(super) async fn frame(&self, body: &mut Incoming) -> Option<hyper::Result<Frame<Bytes>>> {
+        let frame = body.frame().await;
+        if let Some(expected) = &self.expected {
+            expected.data_came();
+        }
+        frame
+    }
+
     /// The next bytes of a body, within the stall timeout; waits for the rate limit do not count.
     pub(super) async fn next(&self, body: &mut Incoming) -> Result<Option<Bytes>> {
         loop {
-            let frame = match patient(self.stall, body.frame()).await {
+            let frame = match patient(self.stall, self.frame(body)).await {
                 Ok(Some(Ok(frame))) => frame,
                 Ok(Some(Err(source))) => return Err(broken(&source)),
                 Ok(None) => return Ok(None),

@@ -21,6 +21,7 @@ use crate::message::{End, Ended, Fetch, FetchKind, Message, Protocol};
 use crate::secret::Shown;
 use crate::source::http::answer::Answer;
 use crate::source::http::connection::{self, Connection};
+use crate::source::http::heads::Expected;
 use crate::source::http::network::Network;
 use crate::source::http::request::{self, no_answer};
 use crate::storage::PartFile;
@@ -78,6 +79,8 @@ struct Transfer<'a> {
     fetch: &'a Fetch,
     network: Arc<Network>,
     stall: Duration,
+    /// The HTTP/1.1 connection is told when data comes.
+    expected: Option<Expected>,
 }
 
 struct Failure {
@@ -100,7 +103,7 @@ impl<'a> Transfer<'a> {
     ) -> Result<End, Failure> {
         let network = shared.network(&fetch.profile).await?;
         let stall = network.options.stall_timeout;
-        Self { shared, fetch, network, stall }.run(sink, granted).await
+        Self { shared, fetch, network, stall, expected: None }.run(sink, granted).await
     }
 
     async fn run(&mut self, sink: Option<Arc<dyn PartFile>>, granted: Granted) -> Result<End, Failure> {
@@ -199,10 +202,11 @@ impl<'a> Transfer<'a> {
         Connection::open(connected).await
     }
 
-    async fn request(&self, connection: &mut Connection) -> Result<Response<Incoming>> {
+    async fn request(&mut self, connection: &mut Connection) -> Result<Response<Incoming>> {
         tracing::debug!(range = ?self.fetch.kind.asked(), url = %Shown(&self.fetch.url), "asks");
         let request = request::build(&self.network, self.fetch, connection.protocol(), connection.plain_proxy())?;
         let limit = self.network.options.response_timeout;
+        self.expected = connection.expected().cloned();
         match patient(limit, connection.send(request)).await {
             Ok(response) => response,
             Err(Elapsed) => Err(no_answer(limit)),

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant as TokioInstant, timeout, timeout_at};
 
@@ -152,7 +151,7 @@ impl Transfer<'_> {
             if framing == Framing::Length(bytes as u64) {
                 return Ok(true);
             }
-            let Ok(frame) = timeout_at(deadline, body.frame()).await else { return Ok(false) };
+            let Ok(frame) = timeout_at(deadline, self.frame(body)).await else { return Ok(false) };
             match frame {
                 None => return proven(body, framing, bytes as u64).map(|()| true),
                 Some(Err(source)) => return Err(broken(&source)),
@@ -184,7 +183,7 @@ impl Transfer<'_> {
     /// Reads the first bytes of a body, which usually arrive with its head: it may be a page although its
     /// type says otherwise.
     pub(super) async fn read_first(&self, body: &mut Incoming, early: &mut Vec<Bytes>) -> Result<()> {
-        let Ok(frame) = timeout(FIRST_WITHIN.min(self.stall), body.frame()).await else { return Ok(()) };
+        let Ok(frame) = timeout(FIRST_WITHIN.min(self.stall), self.frame(body)).await else { return Ok(()) };
         match frame {
             Some(Ok(frame)) => {
                 let Ok(data) = frame.into_data() else { return Ok(()) };

@@ -309,11 +309,7 @@ impl Storage for TestStorage {
 
     fn open_part(&self, path: &Path, mode: OpenPart) -> io::Result<Arc<dyn PartFile>> {
         let file = self.step(|disk| disk.open_locked(path, mode == OpenPart::New))?;
-        let part = self.part(file, true);
-        if mode == OpenPart::Empty {
-            part.set_len(0)?;
-        }
-        Ok(Arc::new(part))
+        Ok(Arc::new(self.part(file, true)))
     }
 
     fn names(&self, directory: &Path, max: usize) -> Option<Vec<OsString>> {
