@@ -71,7 +71,7 @@ pub use checksum::Checksum;
 pub use download::{Download, download};
 pub use error::{Advice, Blame, Error, ErrorKind, Result};
 pub use event::{Event, Progress, Reporter, Summary};
-pub use job::{JobId, JobOptions, JobSpec};
+pub use job::{JobId, JobOptions, JobSpec, PieceDigests};
 pub use options::Options;
 pub use session::{Ended, Envelope, Session, SessionHandle, Subscription, SubscriptionError};
 pub use source::http::resolve::{Resolve, Resolving, SystemResolver};

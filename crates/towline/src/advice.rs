@@ -41,6 +41,7 @@ pub(crate) fn words(advice: Advice) -> &'static str {
         Advice::RestartOrOtherName => "what is there is kept; --restart begins again, another -o begins beside it",
         Advice::RetryFailed => "that was in an earlier run, and it was not asked for again; --retry-failed asks again",
         Advice::CheckUrl => "check the URL, or ask the owner of the server",
+        Advice::CheckUrlOrSize => "check the URL, and the size in the list",
         Advice::CheckHostName => "check the host name in the URL",
         Advice::CheckHostNameAndNetwork => "check the host name and the network",
         Advice::CheckPortOrScheme => "check the port, or try http:// instead",

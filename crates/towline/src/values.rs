@@ -46,25 +46,7 @@ fn is_header(text: &str) -> bool {
 
 /// Bytes: `512`, `64k`, `1.5M`, `2GB`, `1GiB`.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
-    let (number, unit) = split(text);
-    let factor: u64 = match unit.to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" | "kib" => 1 << 10,
-        "m" | "mib" => 1 << 20,
-        "g" | "gib" => 1 << 30,
-        "t" | "tib" => 1 << 40,
-        "kb" => 1_000,
-        "mb" => 1_000_000,
-        "gb" => 1_000_000_000,
-        "tb" => 1_000_000_000_000,
-        _ => return Err(SIZES.to_owned()),
-    };
-    if let Ok(whole) = number.parse::<u64>() {
-        return whole.checked_mul(factor).ok_or_else(|| SIZES.to_owned());
-    }
-    let parts: f64 = number.parse().map_err(|_| SIZES.to_owned())?;
-    let bytes = (parts * factor as f64).round();
-    if bytes < u64::MAX as f64 { Ok(bytes as u64) } else { Err(SIZES.to_owned()) }
+    towline_engine::size::parse(text).ok_or_else(|| SIZES.to_owned())
 }
 
 /// A size of at least one byte.

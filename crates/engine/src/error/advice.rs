@@ -58,6 +58,8 @@ advice! {
 
     /// Check the URL, or ask the owner of the server.
     CheckUrl,
+    /// Check the URL, and the size of the file in the list.
+    CheckUrlOrSize,
     /// Check the host name in the URL.
     CheckHostName,
     /// Check the host name in the URL, and the network.

@@ -63,34 +63,36 @@ pub(crate) fn parse_line(number: u64, bytes: &[u8]) -> Line {
     if text.chars().any(char::is_control) {
         return bad(number, "not a URL: a control character in it", text);
     }
-    let text = without_quotes(text);
+    match url_in(without_quotes(text)) {
+        Ok(url) => Line::Entry(Parsed { spec: JobSpec::new(url) }),
+        Err(what) => bad(number, &what, text),
+    }
+}
+
+/// The URL that a text is, or what is wrong with it.
+pub(crate) fn url_in(text: &str) -> Result<Url, String> {
     if text.split_whitespace().skip(1).any(begins_with_scheme) {
-        return bad(number, "more than one URL in it: give each a line of its own", text);
+        return Err("more than one URL in it: give each a line of its own".to_owned());
     }
     let url = match Url::parse(text) {
         Ok(url) => url,
-        Err(ParseError::RelativeUrlWithoutBase) if looks_like_host(text) => {
-            return bad(number, NO_SCHEME, text);
-        }
-        Err(ParseError::RelativeUrlWithoutBase) => return bad(number, "not a URL", text),
-        Err(error) => return bad(number, &format!("not a URL: {error}"), text),
+        Err(ParseError::RelativeUrlWithoutBase) if looks_like_host(text) => return Err(NO_SCHEME.to_owned()),
+        Err(ParseError::RelativeUrlWithoutBase) => return Err("not a URL".to_owned()),
+        Err(error) => return Err(format!("not a URL: {error}")),
     };
     match url.scheme() {
         "http" | "https" => {}
         // `example.com:8080/a` parses as a URL with the scheme `example.com`.
-        scheme if scheme.contains('.') || scheme == "localhost" => {
-            return bad(number, NO_SCHEME, text);
-        }
+        scheme if scheme.contains('.') || scheme == "localhost" => return Err(NO_SCHEME.to_owned()),
         scheme => {
             let scheme: String = scheme.chars().take(20).collect();
-            let what = format!("only http and https can be fetched, not {scheme}");
-            return bad(number, &what, text);
+            return Err(format!("only http and https can be fetched, not {scheme}"));
         }
     }
-    if url.host_str().is_none_or(str::is_empty) {
-        return bad(number, "not a URL to fetch: it names no host", text);
+    match url.host_str().is_none_or(str::is_empty) {
+        true => Err("not a URL to fetch: it names no host".to_owned()),
+        false => Ok(url),
     }
-    Line::Entry(Parsed { spec: JobSpec::new(url) })
 }
 
 /// The error for a line longer than [`LINE_BYTES_MAX`].

@@ -11,10 +11,14 @@ pub(crate) fn basic(url: &Url) -> Option<HeaderValue> {
         return None;
     }
     let decode = |text: &str| percent_encoding::percent_decode_str(text).collect::<Vec<u8>>();
-    let mut pair = decode(url.username());
-    pair.push(b':');
-    pair.extend(decode(url.password().unwrap_or_default()));
-    let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair))).ok()?;
+    Some(basic_of(&decode(url.username()), &decode(url.password().unwrap_or_default())))
+}
+
+/// The same for a name and a password as they are.
+pub(crate) fn basic_of(user: &[u8], password: &[u8]) -> HeaderValue {
+    let pair = [user, b":", password].concat();
+    let value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair)));
+    let mut value = value.unwrap_or_else(|_| unreachable!("Base64 has no character that a header cannot have"));
     value.set_sensitive(true);
-    Some(value)
+    value
 }

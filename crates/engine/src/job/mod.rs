@@ -3,6 +3,7 @@
 
 mod listed;
 mod located;
+mod pieces;
 mod profile;
 mod spec;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::listed::{Left, Listed};
 pub use self::located::Located;
+pub use self::pieces::PieceDigests;
 pub(crate) use self::profile::Profile;
 pub use self::spec::{JobOptions, JobSpec};
 

@@ -33,6 +33,7 @@ impl Profile {
             limit_rate_bps: _,
             max_size_bytes: _,
             existing: _,
+            retries: _,
             priority: _,
         } = options;
         let has_own = proxy.is_some() || insecure.is_some() || ca_file.is_some();

@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
-use super::{Left, Listed};
+use super::{Left, Listed, PieceDigests};
 use crate::checksum::Checksum;
 use crate::name::safe;
 use crate::options::{Existing, ProxyChoice};
@@ -39,6 +39,12 @@ pub struct JobSpec {
     /// The digest that the content must have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<Checksum>,
+    /// The length that the file must have, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<u64>,
+    /// The digests that its pieces must have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pieces: Option<Box<PieceDigests>>,
     /// What the service that lists the file says of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<Box<Listed>>,
@@ -87,6 +93,9 @@ pub struct JobOptions {
     /// Also trust the authorities in this PEM file; connections are shared likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
+    /// Retries for a piece that makes no progress.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
     /// Jobs with a higher priority start first; 0 by default.
     #[serde(skip_serializing_if = "is_zero")]
     pub priority: i32,
@@ -106,6 +115,8 @@ impl JobSpec {
             mirrors: Vec::new(),
             output: None,
             checksum: None,
+            size_bytes: None,
+            pieces: None,
             listed: None,
             left: None,
             same_content: false,
@@ -115,10 +126,12 @@ impl JobSpec {
 
     /// Whether only the URL is set.
     pub(crate) fn is_url_alone(&self) -> bool {
-        let Self { url: _, mirrors, output, checksum, listed, left, same_content, options } = self;
+        let Self { url: _, mirrors, output, checksum, size_bytes, pieces, listed, left, same_content, options } = self;
         mirrors.is_empty()
             && output.is_none()
             && checksum.is_none()
+            && size_bytes.is_none()
+            && pieces.is_none()
             && listed.is_none()
             && left.is_none()
             && !same_content
@@ -162,6 +175,20 @@ impl JobSpec {
     #[must_use]
     pub fn checksum(mut self, checksum: Checksum) -> Self {
         self.checksum = Some(checksum);
+        self
+    }
+
+    /// Sets the length that the file must have, in bytes.
+    #[must_use]
+    pub fn size(mut self, bytes: u64) -> Self {
+        self.size_bytes = Some(bytes);
+        self
+    }
+
+    /// Sets the digests that the pieces of the file must have.
+    #[must_use]
+    pub fn pieces(mut self, pieces: PieceDigests) -> Self {
+        self.pieces = Some(Box::new(pieces));
         self
     }
 
@@ -225,6 +252,13 @@ impl JobSpec {
     #[must_use]
     pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.options.ca_file = Some(path.into());
+        self
+    }
+
+    /// Sets how often a piece that makes no progress is retried.
+    #[must_use]
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.options.retries = Some(retries);
         self
     }
 

@@ -188,7 +188,9 @@ impl Core {
     fn is_part_again(&mut self, now: Time, id: JobId, head: &Head) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else { return true };
         job.content.part_answers += u32::from(head.is_part);
-        if !head.is_part || job.content.part_answers <= PART_ANSWERS_MAX.min(self.settings.retries + 1) {
+        if !head.is_part
+            || job.content.part_answers <= PART_ANSWERS_MAX.min(job.retries(self.settings.retries).saturating_add(1))
+        {
             return false;
         }
         let error = Error::new(ErrorKind::Protocol, "the server sends the first part of the file and never the rest");

@@ -157,7 +157,8 @@ impl Core {
         }
         job.tries.doubts.unknown += u32::from(job.tries.doubts.is_another_moment(now));
         // Fewer retries allow fewer responses, but lead to the same decision.
-        let is_last = job.tries.doubts.unknown >= UNKNOWN_MAX.min(self.settings.retries.max(1) + 1);
+        let is_last =
+            job.tries.doubts.unknown >= UNKNOWN_MAX.min(job.retries(self.settings.retries).max(1).saturating_add(1));
         if is_last && self.takes_back(now, id, head) {
             return;
         }

@@ -42,7 +42,7 @@ impl Core {
 
     /// The provider is asked again later, or its source is dropped.
     fn not_located(&mut self, now: Time, id: JobId, source: usize, error: Error) {
-        let retries = self.settings.retries;
+        let retries = self.retries(id);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if matches!(job.phase, Phase::Closing(_) | Phase::Publishing | Phase::Verifying | Phase::Paused) {
             return;

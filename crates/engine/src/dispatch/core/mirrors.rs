@@ -338,7 +338,7 @@ impl Core {
             return self.restart(now, id, "the file on the server has changed", By::Version);
         }
         let text = format!("the file on the server has changed ({})", job.content.held.differences(&head.evidence));
-        self.try_later(now, id, source, self.settings.retries, Error::new(ErrorKind::Changed, text));
+        self.try_later(now, id, source, self.retries(id), Error::new(ErrorKind::Changed, text));
     }
 
     /// A sample of the existing data was compared.
@@ -405,7 +405,7 @@ impl Core {
         if is_transient {
             self.slots.failed(host, now);
         }
-        let patience_max = self.patience_max();
+        let patience_max = self.patience_max(id);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let error = if error.url().is_some() { error } else { error.with_url(secret::shown_url(&transfer.url)) };
         let is_elsewhere = transfer.url != *job.sources[transfer.source].url();
@@ -427,12 +427,12 @@ impl Core {
         }
         if kind.rejection().is_some_and(Rejection::is_of_place) {
             let goes_back = is_elsewhere || source.resolve_again();
-            if goes_back && self.settings.retries > 0 {
+            if goes_back && self.retries(id) > 0 {
                 return;
             }
         }
         match is_transient {
-            true => self.try_later(now, id, transfer.source, self.settings.retries, error),
+            true => self.try_later(now, id, transfer.source, self.retries(id), error),
             false => self.drop_source(now, id, transfer.source, error),
         }
         if let (Some(asked), Some(job)) = (asked, self.jobs.get_mut(&id)) {

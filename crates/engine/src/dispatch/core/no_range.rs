@@ -63,7 +63,7 @@ impl Core {
     /// A range was not served. Another server behind the same name may well serve it, so it is retried a few
     /// times; after that, one stream fetches everything.
     pub(super) fn no_range(&mut self, now: Time, id: JobId, start: u64, error: Error) {
-        let retries = self.settings.retries;
+        let retries = self.retries(id);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.ranges.ignored += 1;
         let wait = backoff::wait(job.ranges.ignored, &mut self.random);
@@ -84,7 +84,7 @@ impl Core {
     /// Whether one refusal of a range is all that speaks for starting over, because nothing but ranges goes on with what
     /// is there. It is requested once more.
     pub(super) fn is_refused_once(&mut self, now: Time, id: JobId, start: u64, error: &Error) -> bool {
-        let retries = self.settings.retries;
+        let retries = self.retries(id);
         let Some(job) = self.jobs.get_mut(&id) else { return false };
         let would_start_over = matches!(job.phase, Phase::Moving)
             && error.kind().rejection().is_some()
@@ -113,7 +113,7 @@ impl Core {
     /// behind a name have another version, some break off or refuse every range, some serve a link a limited
     /// number of times. It is requested once; no existing data is lost with it.
     pub(super) fn goes_on_in_one_stream(&mut self, id: JobId, error: &Error) -> bool {
-        let retries = self.settings.retries;
+        let retries = self.retries(id);
         let Some(job) = self.jobs.get_mut(&id) else { return false };
         let is_refused = error.kind().rejection().is_some();
         let has_ranges = matches!(job.phase, Phase::Moving)

@@ -70,7 +70,8 @@ impl Core {
         }
         job.ranges.trials.attempts += 1;
         job.ranges.trials.retry_at = now + wait;
-        let is_over = !may_pass || job.ranges.trials.attempts >= TRIALS_MAX.min(self.settings.retries + 1);
+        let is_over = !may_pass
+            || job.ranges.trials.attempts >= TRIALS_MAX.min(job.retries(self.settings.retries).saturating_add(1));
         job.ranges.segmented = if is_over { Segmented::Refused } else { Segmented::Unknown };
         if is_over {
             self.tell_refused(id);
@@ -82,7 +83,7 @@ impl Core {
         let is_new = transfer.piece.position() == transfer.piece.start() && !self.slots.has_served(transfer.slot);
         let left = self.jobs.get(&transfer.job).map_or(0, |job| job.tries.left_to_others);
         is_new
-            && left < LEFT_MAX.min(self.settings.retries)
+            && left < LEFT_MAX.min(self.retries(transfer.job))
             && self.is_refusal(error)
             && self.is_of_host(transfer.job, error)
             && self.slots.serving(&transfer.host) > 0

@@ -77,7 +77,7 @@ impl Core {
 
     /// Whether the URL from a redirect or a provider is gone, so that the source is resolved again.
     fn is_asked_elsewhere(&mut self, id: JobId, transfer: &Transfer, error: &Error) -> bool {
-        let may_ask_again = self.settings.retries > 0;
+        let may_ask_again = self.retries(id) > 0;
         let Some(job) = self.jobs.get_mut(&id) else { return true };
         // A proxy refuses the user, wherever the request is sent.
         let is_sent_on =
@@ -123,7 +123,7 @@ impl Core {
         error: Error,
         asked: Duration,
     ) {
-        let patience_max = self.patience_max();
+        let patience_max = self.patience_max(id);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.lead().patience >= patience_max {
             self.retry_or_fail(now, id, start, error, false);
@@ -150,9 +150,14 @@ impl Core {
         self.ask_another(id);
     }
 
+    /// How often a piece of this job that makes no progress is retried.
+    pub(super) fn retries(&self, id: JobId) -> u32 {
+        self.jobs.get(&id).map_or(self.settings.retries, |job| job.retries(self.settings.retries))
+    }
+
     /// How often in a row a server's `Retry-After` is obeyed.
-    pub(super) fn patience_max(&self) -> u32 {
-        PATIENCE_MAX.min(self.settings.retries.saturating_mul(PATIENCE_OF_RETRY))
+    pub(super) fn patience_max(&self, id: JobId) -> u32 {
+        PATIENCE_MAX.min(self.retries(id).saturating_mul(PATIENCE_OF_RETRY))
     }
 
     /// The host waits too, after a 429 or once several files got a `Retry-After`: for as long as it asks; any

@@ -27,7 +27,7 @@ impl Core {
         let is_full = error.kind() == ErrorKind::DiskFull && !error.is_final() && self.others_hold_room(id);
         let Some(job) = self.jobs.get_mut(&id) else { return false };
         // The disk may never have room for the file, so this is a retry like others.
-        let most = if is_full { self.settings.retries.saturating_mul(2) } else { SCARCITIES_MAX };
+        let most = if is_full { job.retries(self.settings.retries).saturating_mul(2) } else { SCARCITIES_MAX };
         if !(is_full || error.is_scarcity())
             || job.tries.scarcities >= most.min(SCARCITIES_MAX)
             || self.course.stopped.is_some()

@@ -73,8 +73,13 @@ impl Core {
     }
 }
 
-/// The error for a file that has another length than its service lists.
+/// The error for a file that has another length than its list or its service says.
 pub(super) fn unlisted(job: &Job, len_bytes: u64) -> Option<Error> {
+    if let Some(said) = job.spec.size_bytes.filter(|said| *said != len_bytes) {
+        let text = format!("the file has {len_bytes} bytes, and the list says {said}");
+        let error = Error::new(ErrorKind::Changed, text).with_url(secret::shown_url(job.lead().url()));
+        return Some(error.with_path(job.naming.path.clone()).with_advice(Advice::CheckUrlOrSize));
+    }
     let listed = job.spec.listed.as_ref().filter(|listed| !listed.may_differ)?;
     let total_bytes = listed.total_bytes.filter(|total_bytes| *total_bytes != len_bytes)?;
     let text = format!("the file has {len_bytes} bytes, and {} lists it with {total_bytes}", listed.by);

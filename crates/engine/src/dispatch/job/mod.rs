@@ -546,6 +546,11 @@ impl Job {
         given.is_some_and(|given| Given::of(&self.spec.url).is_kin(given))
     }
 
+    /// How often a piece that makes no progress is retried, in a session that says so of all jobs.
+    pub(crate) fn retries(&self, of_session: u32) -> u32 {
+        self.spec.options.retries.unwrap_or(of_session)
+    }
+
     /// What to do about an existing file. `overwrite` covers names that were given or come from URLs and
     /// servers, but no number that we chose: that name must be free.
     pub(crate) fn policy(&self, of_session: Policy) -> Policy {
