@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
-use towline_engine::feed::{FedEntry, ListSource, Rehearsal};
+use towline_engine::feed::{FedEntry, ListOptions, ListSource, Rehearsal};
 use towline_engine::inspect::{self, ServerInfo};
 use towline_engine::provider::Web;
 use towline_engine::secret::{printable, shown_url};
@@ -38,6 +38,7 @@ fn plan(mut settings: Settings, web: &Web) -> Result<u8, Complaint> {
     let list = settings.list_source(web.clone());
     let mut plan = Plan {
         options: settings.options,
+        list: settings.list_options,
         is_json: settings.progress == ProgressArg::Json,
         files: 0,
         bytes: Some(0),
@@ -61,6 +62,7 @@ fn plan(mut settings: Settings, web: &Web) -> Result<u8, Complaint> {
 
 struct Plan {
     options: Options,
+    list: ListOptions,
     is_json: bool,
     /// Files to fetch, and their bytes if all are known.
     files: u64,
@@ -117,7 +119,7 @@ impl Plan {
         let scratch = tempfile::tempdir()
             .map_err(|error| Complaint::machine(format!("cannot make a directory for temporary files: {error}")))?;
         let options = &self.options;
-        let mut rehearsal = Rehearsal::open(list, &options.dir, scratch.path(), options.retry_failed, !options.resume)?;
+        let mut rehearsal = Rehearsal::open(list, self.list, &options.dir, scratch.path(), options.retry_failed, !options.resume)?;
         loop {
             let fed = rehearsal.next(ENTRIES, PATIENCE)?;
             for warning in rehearsal.take_warnings() {

@@ -100,7 +100,7 @@ fn session(
             }
             std::fs::create_dir_all(&options.dir)
                 .map_err(|source| Error::storage("create the directory", &options.dir, source))?;
-            Some(Batch::open(list, &options.dir, options.retry_failed, !options.resume)?)
+            Some(Batch::open_as(list, settings.list_options, &options.dir, options.retry_failed, !options.resume)?)
         }
         None => None,
     };

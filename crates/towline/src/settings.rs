@@ -6,7 +6,7 @@ use std::env;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use towline_engine::feed::{ListSource, looks_like_host};
+use towline_engine::feed::{ListOptions, ListSource, looks_like_host};
 use towline_engine::http::is_reserved;
 use towline_engine::options::{Durability, Existing, HttpOptions, HttpVersion, ProxyChoice};
 use towline_engine::provider::{Providers, Web};
@@ -35,6 +35,7 @@ pub(crate) struct Settings {
     /// The links and the choice, as a name that is the same in the next run.
     pub(crate) listed: String,
     pub(crate) list: Option<ListSource>,
+    pub(crate) list_options: ListOptions,
     pub(crate) progress: ProgressArg,
     pub(crate) is_dry_run: bool,
     pub(crate) is_quiet: bool,
@@ -118,6 +119,7 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
         which,
         listed,
         list,
+        list_options: ListOptions::default(),
         progress: if log.is_on_screen { args.progress.without_bars() } else { args.progress },
         is_dry_run: args.dry_run,
         is_quiet: args.quiet,

@@ -16,10 +16,11 @@ use crate::feed::entries::{Candidate, Found, Known};
 use crate::feed::fault::ledger_error;
 use crate::feed::identity::Identity;
 use crate::feed::ledger::Ledger;
-use crate::feed::lines::{Form, Plain};
+use crate::feed::formats::{ListFormat, is_packed};
+use crate::feed::lines::Form;
 use crate::feed::list::{Line, ListReader, Next, Until, parse_line, too_long};
 use crate::feed::listing::{self, Listing};
-use crate::feed::spool::{self, Spool};
+use crate::feed::spool::{self, Aside, Format, Spool};
 use crate::feed::values::{is_same_time, kind_from};
 use crate::feed::waiting::{Place, Waiter, Waiting};
 use crate::feed::{EntryId, Fed, FedEntry, Feed, Owner, Settled, SettledState};
@@ -58,6 +59,32 @@ impl fmt::Debug for ListSource {
             Self::Reader(_) => f.write_str("Reader"),
             Self::Listing(_) => f.write_str("Listing"),
         }
+    }
+}
+
+/// How to read a list.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct ListOptions {
+    /// Its format; `None` recognises it by what it begins with.
+    pub format: Option<ListFormat>,
+    /// Whether one bad line, or one unknown option, is an error of the whole list: nothing starts then.
+    pub is_strict: bool,
+}
+
+impl ListOptions {
+    /// A list in this format.
+    #[must_use]
+    pub fn format(mut self, format: ListFormat) -> Self {
+        self.format = Some(format);
+        self
+    }
+
+    /// Whether a bad line is an error of the whole list.
+    #[must_use]
+    pub fn strict(mut self, is_strict: bool) -> Self {
+        self.is_strict = is_strict;
+        self
     }
 }
 
@@ -120,12 +147,28 @@ impl Batch {
     /// [`ErrorKind::Usage`] if the list does not exist, [`ErrorKind::Locked`] if another process is working on
     /// the directory, [`ErrorKind::JournalVersion`] if a newer version wrote its ledger.
     pub fn open(source: ListSource, dir: &Path, retry_failed: bool, restart: bool) -> Result<Self, Error> {
-        Self::open_beside(source, dir, dir, retry_failed, restart)
+        Self::open_as(source, ListOptions::default(), dir, retry_failed, restart)
+    }
+
+    /// The same for a list that is read with these options.
+    ///
+    /// # Errors
+    /// Those of [`Batch::open`], and [`ErrorKind::Usage`] for what [`ListOptions::is_strict`] forbids. That needs the
+    /// whole list, so that a pipe is read to its end first.
+    pub fn open_as(
+        source: ListSource,
+        list: ListOptions,
+        dir: &Path,
+        retry_failed: bool,
+        restart: bool,
+    ) -> Result<Self, Error> {
+        Self::open_beside(source, list, dir, dir, retry_failed, restart)
     }
 
     /// The same with the ledger in another directory.
     pub(crate) fn open_beside(
         source: ListSource,
+        list: ListOptions,
         dir: &Path,
         ledger_dir: &Path,
         retry_failed: bool,
@@ -140,18 +183,22 @@ impl Batch {
             ListSource::Listing(listing) => listing.name().map(Identity::of_text),
             _ => None,
         };
-        let input = input(source)?;
+        let format = Format { format: list.format, is_strict: list.is_strict, dir: dir.to_owned() };
+        let input = input(source, format)?;
         let mut ledger = Ledger::open(ledger_dir)?;
         if let Some(listing) = name {
             ledger.transaction("find the last listing in the ledger", |ledger| ledger.begin_listing(listing))?;
         }
-        let (list, spool) = match input {
+        let (file, mut spool) = match input {
             Input::Whole(file) => (Arc::new(file), None),
             Input::Stream(from) => {
                 let spool = Spool::start(ledger.directory(), from)?;
                 (spool.file(), Some(spool))
             }
         };
+        if list.is_strict {
+            check_all(&file, spool.as_mut())?;
+        }
         let (waiting, held) = (Waiting::new(ledger.directory()), Waiting::new(ledger.directory()));
         Ok(Self {
             dir: dir.to_owned(),
@@ -160,7 +207,7 @@ impl Batch {
             retry_failed,
             restart,
             spool,
-            reader: ListReader::new(list),
+            reader: ListReader::new(file),
             waiting,
             held,
             held_names: HashSet::new(),
@@ -215,6 +262,10 @@ impl Batch {
     /// Reads a chunk of the list and enters it in the ledger.
     fn read_on(&mut self) -> Result<(), Error> {
         let until = self.until();
+        let has_specs = self.spool.as_ref().is_some_and(Spool::has_specs);
+        if has_specs {
+            self.reader.reads_specs();
+        }
         let lines_max =
             usize::try_from(self.read_entries).unwrap_or(CHUNK_LINES_MAX).clamp(CHUNK_LINES_MIN, CHUNK_LINES_MAX);
         let mut chunk = Vec::with_capacity(lines_max);
@@ -237,7 +288,7 @@ impl Batch {
             let bytes = self.reader.bytes(&raw);
             bytes_read += bytes.len();
             let line = raw.number;
-            let parsed = match self.is_listing {
+            let parsed = match has_specs {
                 _ if raw.too_long => Line::Bad(too_long(line)),
                 true => listing::parse_line(line, bytes),
                 false => parse_line(line, bytes),
@@ -260,10 +311,19 @@ impl Batch {
                 break;
             }
         }
-        for (url, error) in self.spool.as_mut().map(Spool::take_not_listed).unwrap_or_default() {
-            self.read_entries += 1;
-            self.has_gaps = true;
-            self.ready.push_back(FedEntry::NotListed { url, error });
+        for aside in self.spool.as_mut().map(Spool::take_asides).unwrap_or_default() {
+            match aside {
+                Aside::NotListed(url, error) => {
+                    self.read_entries += 1;
+                    self.has_gaps = true;
+                    self.ready.push_back(FedEntry::NotListed { url, error });
+                }
+                Aside::Bad { line, error } => {
+                    self.read_entries += 1;
+                    self.ready.push_back(FedEntry::Bad { line, error });
+                }
+                Aside::Warning(text) => self.warnings.push(text),
+            }
         }
         if ended && let Some(error) = self.spool.as_ref().and_then(Spool::failure) {
             return Err(error.clone());
@@ -512,13 +572,13 @@ fn repeated(found: &[Found]) -> u64 {
     found.iter().filter(|found| found.occurrence > 0).count() as u64
 }
 
-fn input(source: ListSource) -> Result<Input, Error> {
+fn input(source: ListSource, format: Format) -> Result<Input, Error> {
     let path = match source {
         ListSource::File(path) => path,
         ListSource::Stdin => {
-            return Ok(stream(|| Ok(Box::new(io::stdin()))));
+            return Ok(stream(format, || Ok(Box::new(io::stdin()))));
         }
-        ListSource::Reader(reader) => return Ok(stream(move || Ok(reader))),
+        ListSource::Reader(reader) => return Ok(stream(format, move || Ok(reader))),
         ListSource::Listing(listing) => return Ok(Input::Stream(spool::Input::Listing(listing))),
     };
     let fault = |source: io::Error| {
@@ -537,15 +597,47 @@ fn input(source: ListSource) -> Result<Input, Error> {
         let file = File::open(&path).map_err(fault)?;
         let mut beginning = Vec::new();
         (&file).take(FORM_BYTES).read_to_end(&mut beginning).map_err(fault)?;
-        if Form::of(&beginning) == Form::Plain {
+        let found = format.format.unwrap_or_else(|| ListFormat::of(&beginning));
+        if !is_packed(&beginning) && Form::of(&beginning) == Form::Plain && found == ListFormat::Plain {
             return Ok(Input::Whole(file));
         }
     }
-    Ok(stream(move || Ok(Box::new(File::open(&path)?))))
+    Ok(stream(format, move || Ok(Box::new(File::open(&path)?))))
 }
 
-fn stream(open: impl FnOnce() -> io::Result<Box<dyn Read + Send>> + Send + 'static) -> Input {
-    Input::Stream(spool::Input::Reader(Box::new(move || Ok(Box::new(Plain::new(open()?))))))
+fn stream(format: Format, open: impl FnOnce() -> io::Result<Box<dyn Read + Send>> + Send + 'static) -> Input {
+    Input::Stream(spool::Input::List(Box::new(open), format))
+}
+
+/// Reads the whole list. The first bad line is an error of the list.
+fn check_all(file: &Arc<File>, spool: Option<&mut Spool>) -> Result<(), Error> {
+    let strictly = |error: &Error| Error::new(ErrorKind::Usage, format!("the list has a bad line: {}", error.message()));
+    if let Some(spool) = spool {
+        spool.wait();
+        if let Some(error) = spool.failure() {
+            return Err(error.clone());
+        }
+        if let Some(error) = spool.bad_line() {
+            return Err(strictly(error));
+        }
+        if spool.has_specs() {
+            return Ok(());
+        }
+    }
+    let mut reader = ListReader::new(Arc::clone(file));
+    loop {
+        let next = reader.next_line(Until::END_OF_FILE).map_err(|source| {
+            Error::new(ErrorKind::Storage, format!("cannot read the list: {source}")).with_source(source)
+        })?;
+        let Next::Line(raw) = next else { return Ok(()) };
+        let parsed = match raw.too_long {
+            true => Line::Bad(too_long(raw.number)),
+            false => parse_line(raw.number, reader.bytes(&raw)),
+        };
+        if let Line::Bad(error) = parsed {
+            return Err(strictly(&error));
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Reads a plain list as a stream: one URL per line, any length.
 //!
-//! [`parse_line`] is pure. [`ListReader`] owns one fixed-size buffer and reads at offsets, so that another
+//! [`parse_line`] is pure. [`ListReader`] owns one buffer and reads at offsets, so that another
 //! thread may still append to the file; runs on the feed thread.
 
 use std::fs::File;
@@ -19,6 +19,8 @@ use crate::secret::shown_line;
 pub(crate) const LINE_BYTES_MAX: usize = 64 * 1024;
 
 const BUFFER_BYTES: usize = 2 * LINE_BYTES_MAX;
+/// An entry that Towline has written itself may be longer: the digests of its pieces are in it.
+const SPEC_BYTES_MAX: usize = 8 << 20;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The content of a line.
@@ -139,7 +141,8 @@ pub(crate) struct RawLine {
 #[derive(Debug)]
 pub(crate) struct ListReader {
     file: Arc<File>,
-    buffer: Box<[u8]>,
+    buffer: Vec<u8>,
+    line_bytes_max: usize,
     start: usize,
     scanned: usize,
     end: usize,
@@ -160,7 +163,8 @@ impl ListReader {
     pub(crate) fn new(file: Arc<File>) -> Self {
         Self {
             file,
-            buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            buffer: vec![0; BUFFER_BYTES],
+            line_bytes_max: LINE_BYTES_MAX,
             start: 0,
             scanned: 0,
             end: 0,
@@ -168,6 +172,11 @@ impl ListReader {
             number: 0,
             is_long: false,
         }
+    }
+
+    /// Reads lines that Towline has written itself.
+    pub(crate) fn reads_specs(&mut self) {
+        self.line_bytes_max = SPEC_BYTES_MAX;
     }
 
     /// The next line within the readable part of the list.
@@ -179,7 +188,7 @@ impl ListReader {
                 return Ok(Next::Line(self.cut(end, end + 1)));
             }
             self.scanned = self.end;
-            if self.end - self.start > LINE_BYTES_MAX + BYTE_ORDER_MARK.len() + 1 {
+            if self.end - self.start > self.line_bytes_max + BYTE_ORDER_MARK.len() + 1 {
                 self.is_long = true;
                 self.offset += (self.end - self.start) as u64;
                 self.start = self.end;
@@ -218,6 +227,10 @@ impl ListReader {
         self.end -= self.start;
         self.scanned -= self.start;
         self.start = 0;
+        if self.end == self.buffer.len() {
+            // Longer than any line of a user's list.
+            self.buffer.resize(self.buffer.len() * 2, 0);
+        }
         let at = self.offset + self.end as u64;
         let there = usize::try_from(end_bytes.saturating_sub(at)).unwrap_or(usize::MAX);
         let room = (self.buffer.len() - self.end).min(there);

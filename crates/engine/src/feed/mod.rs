@@ -4,6 +4,7 @@
 pub(crate) mod batch;
 pub(crate) mod entries;
 mod fault;
+pub(crate) mod formats;
 pub(crate) mod identity;
 pub(crate) mod ledger;
 mod lines;
@@ -31,7 +32,8 @@ use crate::error::{Error, ErrorKind};
 use crate::evidence::Evidence;
 use crate::job::JobSpec;
 
-pub use batch::{Batch, ListSource};
+pub use batch::{Batch, ListOptions, ListSource};
+pub use formats::ListFormat;
 pub use list::looks_like_host;
 pub use listing::{ListItem, Listing};
 pub use rehearsal::Rehearsal;

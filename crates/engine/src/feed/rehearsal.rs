@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::feed::batch::{Batch, ListSource};
+use crate::feed::batch::{Batch, ListOptions, ListSource};
 use crate::feed::{Fed, Feed as _, reading};
 
 /// A batch that is only looked at. Nothing is written to its directory, nor to its ledger.
@@ -12,20 +12,21 @@ use crate::feed::{Fed, Feed as _, reading};
 pub struct Rehearsal(Batch);
 
 impl Rehearsal {
-    /// Opens a list for the directory `dir`, as [`Batch::open`] does. The copy of the ledger goes to `scratch`, an
+    /// Opens a list for the directory `dir`, as [`Batch::open_as`] does. The copy of the ledger goes to `scratch`, an
     /// empty directory, which the caller removes.
     ///
     /// # Errors
-    /// As [`Batch::open`], and what keeps the ledger from being copied.
+    /// As [`Batch::open_as`], and what keeps the ledger from being copied.
     pub fn open(
         source: ListSource,
+        list: ListOptions,
         dir: &Path,
         scratch: &Path,
         retry_failed: bool,
         restart: bool,
     ) -> Result<Self, Error> {
         reading::copy(dir, scratch)?;
-        Batch::open_beside(source, dir, scratch, retry_failed, restart).map(Self)
+        Batch::open_beside(source, list, dir, scratch, retry_failed, restart).map(Self)
     }
 
     /// Up to `max` more entries, in the order in which a run would start them; [`Fed::ended`] after the last one. Waits

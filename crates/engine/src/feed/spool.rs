@@ -4,7 +4,7 @@
 //! its progress; the feed thread owns the [`Spool`] and reads behind it.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,8 +14,11 @@ use towline_threads::queue::Queue;
 use towline_threads::thread::Builder;
 
 use crate::error::{Error, ErrorKind, plain_io};
+use crate::feed::formats::{self, ListFormat, PEEKED_BYTES, Said, Sink, Unpacked};
+use crate::feed::lines::Plain;
 use crate::feed::list::Until;
 use crate::feed::listing::{ListItem, Listing, line_of};
+use crate::job::JobSpec;
 
 /// A file name that is removed with its owner.
 #[derive(Debug)]
@@ -29,19 +32,39 @@ impl Drop for Name {
 
 /// What a spool reads, on its own thread.
 pub(crate) enum Input {
-    /// A reader.
-    Reader(Opener),
+    /// A list, in this format.
+    List(Opener, Format),
     /// A listing.
     Listing(Listing),
 }
 
-/// A part of a listing that cannot be listed, and why.
-pub(crate) type NotListed = (String, Error);
+/// How to read a list.
+#[derive(Clone, Debug)]
+pub(crate) struct Format {
+    /// The format, if the user says it.
+    pub(crate) format: Option<ListFormat>,
+    /// Whether what is not known makes a line a bad one.
+    pub(crate) is_strict: bool,
+    /// Where the files are saved.
+    pub(crate) dir: PathBuf,
+}
+
+/// What a list or a listing has beside its entries.
+#[derive(Debug)]
+pub(crate) enum Aside {
+    /// A part of a listing that cannot be listed, and why.
+    NotListed(String, Error),
+    /// A line that is no entry.
+    Bad { line: u64, error: Error },
+    /// Something for the user to know.
+    Warning(String),
+}
 
 /// Opens the source, on the thread that reads it: a named pipe blocks until it has a writer.
 pub(crate) type Opener = Box<dyn FnOnce() -> io::Result<Box<dyn Read + Send>> + Send>;
 
 const PARTS_AHEAD_MAX: usize = 64;
+const WAITED: Duration = Duration::from_secs(60);
 const PART_BYTES: usize = 64 * 1024;
 
 /// What has arrived from a pipe so far.
@@ -53,15 +76,19 @@ pub(crate) struct Spool {
     written_bytes: u64,
     ended: bool,
     failure: Option<Error>,
-    not_listed: Vec<NotListed>,
+    asides: Vec<Aside>,
+    /// Its lines are entries as JSON, not lines of a plain list.
+    has_specs: bool,
 }
 
 /// A report of the copying thread.
 enum Told {
+    /// All lines are entries as JSON; comes before the first one.
+    HasSpecs,
     /// This many bytes are in the file.
     Written(u64),
     /// This is not in it.
-    NotListed(NotListed),
+    Aside(Aside),
     /// No more data follows, possibly because of this error.
     Ended(Option<Error>),
 }
@@ -77,7 +104,16 @@ impl Spool {
             Builder::new().name("list").daemon(true).spawn(move || copy(input, &target, queue)).map_err(|source| {
                 Error::new(ErrorKind::Storage, "cannot start a thread for the list").with_source(source)
             })?;
-        Ok(Self { file, _name: name, told, written_bytes: 0, ended: false, failure: None, not_listed: Vec::new() })
+        Ok(Self {
+            file,
+            _name: name,
+            told,
+            written_bytes: 0,
+            ended: false,
+            failure: None,
+            asides: Vec::new(),
+            has_specs: false,
+        })
     }
 
     /// The file that holds the list.
@@ -103,16 +139,37 @@ impl Spool {
                     self.ended = true;
                     self.failure = failure;
                 }
-                Ok(Told::NotListed(one)) => self.not_listed.push(one),
+                Ok(Told::HasSpecs) => self.has_specs = true,
+                Ok(Told::Aside(aside)) => self.asides.push(aside),
                 Err(_) => return,
             }
             patience = Duration::ZERO;
         }
     }
 
-    /// Takes what cannot be listed.
-    pub(crate) fn take_not_listed(&mut self) -> Vec<NotListed> {
-        std::mem::take(&mut self.not_listed)
+    /// Takes what is not in the file.
+    pub(crate) fn take_asides(&mut self) -> Vec<Aside> {
+        std::mem::take(&mut self.asides)
+    }
+
+    /// Whether its lines are entries as JSON. Known once there is one.
+    pub(crate) fn has_specs(&self) -> bool {
+        self.has_specs
+    }
+
+    /// The first line so far that is no entry.
+    pub(crate) fn bad_line(&self) -> Option<&Error> {
+        self.asides.iter().find_map(|aside| match aside {
+            Aside::Bad { error, .. } => Some(error),
+            _ => None,
+        })
+    }
+
+    /// Waits until all has come.
+    pub(crate) fn wait(&mut self) {
+        while !self.ended {
+            self.listen(WAITED);
+        }
     }
 
     /// Why the source ended early; ask once everything that arrived has been read.
@@ -143,7 +200,7 @@ impl Drop for LastWord {
 fn copy(input: Input, file: &File, told: Queue<Told>) {
     let mut last = LastWord { told, failure: Some(not_read(io::Error::other("its reader panicked"))) };
     last.failure = match input {
-        Input::Reader(open) => copy_all(open, file, &last.told).map_err(not_read).err(),
+        Input::List(open, format) => read_list(open, &format, file, &last.told).err(),
         Input::Listing(listing) => keep_all(listing, file, &last.told).err(),
     };
 }
@@ -154,31 +211,75 @@ fn not_read(source: io::Error) -> Error {
 }
 
 fn keep_all(listing: Listing, file: &File, told: &Queue<Told>) -> Result<(), Error> {
-    let mut file = file;
-    let mut written_bytes = 0;
-    let mut failure = None;
-    listing.run(&mut |item| {
-        let said = match item {
-            ListItem::NotListed { url, error } => Ok(Told::NotListed((url, error))),
-            ListItem::File(spec) => line_of(&spec).and_then(|line| {
-                file.write_all(&line).map_err(not_read)?;
-                written_bytes += line.len() as u64;
-                Ok(Told::Written(written_bytes))
-            }),
-        };
-        match said {
-            Ok(said) => told.put(said).is_ok(),
-            Err(error) => {
-                failure = Some(error);
-                false
-            }
-        }
+    let mut kept = Kept::new(file, told);
+    listing.run(&mut |item| match item {
+        ListItem::NotListed { url, error } => kept.tell(Told::Aside(Aside::NotListed(url, error))),
+        ListItem::File(spec) => kept.keep(&spec),
     });
-    failure.map_or(Ok(()), Err)
+    kept.failure.map_or(Ok(()), Err)
 }
 
-fn copy_all(open: Opener, file: &File, told: &Queue<Told>) -> io::Result<()> {
-    let mut source = open()?;
+fn read_list(open: Opener, format: &Format, file: &File, told: &Queue<Told>) -> Result<(), Error> {
+    let list = open().and_then(|source| Unpacked::new(source)).map_err(not_read)?;
+    let mut list = BufReader::with_capacity(PEEKED_BYTES, Plain::new(list));
+    let found = match format.format {
+        Some(format) => format,
+        None => ListFormat::of(peek(&mut list).map_err(not_read)?),
+    };
+    if found == ListFormat::Plain {
+        return copy_all(list, file, told).map_err(not_read);
+    }
+    let mut kept = Kept::new(file, told);
+    let mut send = |said| match said {
+        Said::Entry(spec) => kept.keep(&spec),
+        Said::Bad { line, error } => kept.tell(Told::Aside(Aside::Bad { line, error })),
+        Said::Warning(text) => kept.tell(Told::Aside(Aside::Warning(text))),
+    };
+    let read = formats::read(found, list, &mut Sink::new(&format.dir, format.is_strict, &mut send));
+    kept.failure.map_or_else(|| read.map_err(not_read), Err)
+}
+
+/// What a list begins with. Of a pipe, that is what came first, but a whole line at least.
+fn peek(list: &mut BufReader<Plain<Unpacked>>) -> io::Result<&[u8]> {
+    list.fill_buf()
+}
+
+/// Entries that are kept as lines of JSON.
+struct Kept<'a> {
+    file: &'a File,
+    told: &'a Queue<Told>,
+    written_bytes: u64,
+    failure: Option<Error>,
+}
+
+impl<'a> Kept<'a> {
+    fn new(file: &'a File, told: &'a Queue<Told>) -> Self {
+        let _ = told.put(Told::HasSpecs);
+        Self { file, told, written_bytes: 0, failure: None }
+    }
+
+    /// False if nobody wants any more.
+    fn keep(&mut self, spec: &JobSpec) -> bool {
+        let written = line_of(spec).and_then(|line| {
+            self.file.write_all(&line).map_err(not_read)?;
+            Ok(line.len() as u64)
+        });
+        match written {
+            Ok(bytes) => self.written_bytes += bytes,
+            Err(error) => {
+                self.failure = Some(error);
+                return false;
+            }
+        }
+        self.tell(Told::Written(self.written_bytes))
+    }
+
+    fn tell(&mut self, told: Told) -> bool {
+        self.told.put(told).is_ok()
+    }
+}
+
+fn copy_all(mut source: impl Read, file: &File, told: &Queue<Told>) -> io::Result<()> {
     let mut file = file;
     let mut part = vec![0; PART_BYTES];
     let mut written_bytes = 0;
@@ -244,6 +345,10 @@ fn make_file(directory: &Path) -> io::Result<(File, PathBuf)> {
 mod tests {
     use super::*;
 
+    fn any(dir: &Path) -> Format {
+        Format { format: None, is_strict: false, dir: dir.to_owned() }
+    }
+
     const LONG: Duration = Duration::from_secs(20);
 
     fn drain(spool: &mut Spool) {
@@ -262,7 +367,7 @@ mod tests {
         let content = vec![b'x'; 3 * PART_BYTES + 7];
         let copy = content.clone();
         let source: Box<dyn Read + Send> = Box::new(io::Cursor::new(copy));
-        let mut spool = Spool::start(directory.path(), Input::Reader(Box::new(move || Ok(source)))).unwrap();
+        let mut spool = Spool::start(directory.path(), Input::List(Box::new(move || Ok(source)), any(directory.path()))).unwrap();
         drain(&mut spool);
         assert!(spool.failure().is_none());
         let until = spool.until();
@@ -277,7 +382,7 @@ mod tests {
     fn a_source_that_cannot_be_opened_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
         let open = || Err(io::Error::other("no such pipe"));
-        let mut spool = Spool::start(directory.path(), Input::Reader(Box::new(open))).unwrap();
+        let mut spool = Spool::start(directory.path(), Input::List(Box::new(open), any(directory.path()))).unwrap();
         drain(&mut spool);
         assert!(spool.failure().unwrap().message().contains("no such pipe"));
     }

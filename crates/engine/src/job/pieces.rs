@@ -1,10 +1,13 @@
 //! The digests of a file's pieces.
 
+use std::io::{self, Read};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::checksum::Algorithm;
+use crate::checksum::{self, Algorithm, Checksum};
 use crate::ranges::ByteRange;
 
 /// The digests of the pieces of a file. All pieces are equally long but the last. A piece with another digest is fetched
@@ -55,6 +58,42 @@ impl PieceDigests {
             .chunks(self.algorithm.digest_bytes())
             .enumerate()
             .map(move |(number, digest)| (range(number), digest))
+    }
+}
+
+impl PieceDigests {
+    /// The pieces with another digest. `None` if `goes_on` says that nobody waits for that any more.
+    ///
+    /// # Errors
+    /// If the content cannot be read, or ends early.
+    pub(crate) fn wrong_in(
+        &self,
+        content: &mut dyn Read,
+        goes_on: &dyn Fn() -> bool,
+    ) -> io::Result<Option<Vec<ByteRange>>> {
+        let mut wrong = Vec::new();
+        for (range, digest) in self.pieces() {
+            let mut piece = content.take(range.len());
+            match checksum::digest_of(&mut piece, self.algorithm, goes_on)? {
+                Some(found) if found == digest => {}
+                Some(_) => wrong.push(range),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(wrong))
+    }
+
+    /// Whether all pieces of this content have their digests.
+    pub(crate) fn fit(&self, content: &[Bytes]) -> bool {
+        let whole = content.concat();
+        let wrong = self.wrong_in(&mut whole.as_slice(), &|| true);
+        whole.len() as u64 == self.total_bytes && wrong.is_ok_and(|wrong| wrong.is_some_and(|wrong| wrong.is_empty()))
+    }
+
+    /// The digest of the whole file, if it is one piece.
+    pub(crate) fn of_one(&self) -> Option<Checksum> {
+        let is_one = self.digests.len() == self.algorithm.digest_bytes();
+        is_one.then(|| Checksum::new(self.algorithm, self.digests.clone())).flatten()
     }
 }
 

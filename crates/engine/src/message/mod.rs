@@ -27,6 +27,7 @@ use crate::event::{Event, Progress};
 use crate::feed::{Fed, Owner, Settled};
 use crate::job::{JobId, JobSpec, Located, Profile};
 use crate::plan::TransferId;
+use crate::ranges::ByteRange;
 use crate::status::{JobChange, JobFilter, JobPage, JobStatus};
 
 /// Time since the session started: the core has no clock.
@@ -61,6 +62,8 @@ pub(crate) enum Message {
     Hollow(JobId, Vec<(u64, u64)>),
     /// A digest was computed.
     Digested(JobId, Result<Vec<u8>>),
+    /// The pieces with another digest than their own.
+    PiecesDigested(JobId, Result<Vec<ByteRange>>),
     /// The server responded to a probe. A small body comes with the head.
     Answered(TransferId, Box<Head>, Option<Vec<Bytes>>),
     /// The response to a range was checked and is right.

@@ -11,7 +11,7 @@ use crate::checksum::{self, Algorithm};
 use crate::disk::ours::{self, Found};
 use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::failpoint;
-use crate::job::JobId;
+use crate::job::{JobId, PieceDigests};
 use crate::journal::Journal;
 use crate::message::{Fate, Message};
 use crate::name::{journal_path, old_journal_path, old_part_path, part_path};
@@ -79,6 +79,31 @@ impl Committer {
         if self.digests.submit(task).is_err() {
             let error = Error::new(ErrorKind::Interrupted, "interrupted before its digest was computed");
             self.report(Message::Digested(job, Err(error)));
+        }
+    }
+
+    /// Compares the pieces of a partial file with their digests, likewise.
+    pub(super) fn digest_pieces(&self, job: JobId, path: PathBuf, pieces: Box<PieceDigests>) {
+        let part = self.parts.get(job);
+        let (reports, cancel) = (self.reports.clone(), self.cancel.clone());
+        let task = move || {
+            let wrong = match part {
+                Some(part) => {
+                    let mut reader = PartReader { part: &*part, position: 0, len_bytes: pieces.total_bytes() };
+                    pieces.wrong_in(&mut reader, &|| !cancel.is_cancelled())
+                }
+                None => Err(io::Error::other("the partial file is not open")),
+            };
+            let result = match wrong {
+                Ok(Some(wrong)) => Ok(wrong),
+                Ok(None) => Err(Error::new(ErrorKind::Interrupted, "interrupted while its digests were computed")),
+                Err(source) => Err(Error::storage("read", &path, source)),
+            };
+            let _ = reports.put(Message::PiecesDigested(job, result));
+        };
+        if self.digests.submit(task).is_err() {
+            let error = Error::new(ErrorKind::Interrupted, "interrupted before its digests were computed");
+            self.report(Message::PiecesDigested(job, Err(error)));
         }
     }
 

@@ -345,7 +345,7 @@ impl Core {
         }
         self.effects.push(Effect::Report(event));
         match answered.whole {
-            Some(content) => self.store(id, content),
+            Some(content) => self.store(now, id, content),
             None => self.open_part(id),
         }
     }
@@ -530,7 +530,7 @@ impl Core {
         self.close(now, id, Closing::Fail(error));
     }
 
-    fn store(&mut self, id: JobId, content: Vec<Bytes>) {
+    fn store(&mut self, now: Time, id: JobId, content: Vec<Bytes>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let bytes = samples::len_of(&content);
         job.phase = Phase::Publishing;
@@ -541,6 +541,12 @@ impl Core {
         // The file came whole: nothing of an earlier run is in it.
         job.content.joined_by = None;
         let mut promise = job.promise(self.settings.server_digests);
+        if promise.is_none() && job.spec.pieces.as_ref().is_some_and(|pieces| !pieces.fit(&content)) {
+            let error = Error::new(ErrorKind::Digest, "a piece of it does not have the digest that the list gives");
+            let error = error.with_url(job.shown_url()).with_path(job.naming.path.clone());
+            job.forget_content();
+            return self.close(now, id, Closing::Fail(error));
+        }
         if let Some(remark) = promise.as_ref().and_then(Promise::remark) {
             // It decides nothing, so it is not the committer's.
             let is_kept = promise.take().is_none_or(|promise| promise.is_kept_by_content(&content));

@@ -139,11 +139,12 @@ impl Core {
                     Effect::Commit(CommitRequest::Digest { job: id, path, algorithm, of_final: false, len_bytes }),
                 );
             }
+            None if self.check_pieces(id) => {}
             None => self.publish(id, len_bytes),
         }
     }
 
-    fn publish(&mut self, id: JobId, len_bytes: u64) {
+    pub(super) fn publish(&mut self, id: JobId, len_bytes: u64) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.phase = Phase::Publishing;
         let replace = job.policy(self.settings.existing) == Existing::Overwrite;
@@ -190,6 +191,10 @@ impl Core {
             },
             Phase::Verifying if is_kept => {
                 self.name_culprit(id);
+                // The list's word counts, and a digest of the server's is not the list's.
+                if matches!(promise, Promise::Given(_)) && self.check_pieces(id) {
+                    return;
+                }
                 let Some(job) = self.jobs.get(&id) else { return };
                 let len_bytes = job.content.total_bytes.unwrap_or(0);
                 self.publish(id, len_bytes);
@@ -210,6 +215,9 @@ impl Core {
                 self.restart(now, id, reason, By::Bytes);
             }
             Phase::Verifying => {
+                if self.check_pieces(id) {
+                    return;
+                }
                 let Some(job) = self.jobs.get(&id) else { return };
                 let error = promise.broken_by(&found).with_url(job.shown_url()).with_path(job.naming.path.clone());
                 if self.suspect(id) || self.begins_with_another(now, id, &error) {

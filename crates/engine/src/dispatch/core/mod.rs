@@ -21,6 +21,7 @@ mod locate;
 mod mirrors;
 mod no_range;
 mod optional;
+mod pieces;
 mod places;
 mod protocol;
 mod redirected;
@@ -301,6 +302,7 @@ impl Core {
             Message::Hollow(job, holes) => self.hollow(now, job, &holes),
             Message::Saved(job, result) => self.saved(now, job, result),
             Message::Digested(job, result) => self.digested(now, job, result),
+            Message::PiecesDigested(job, result) => self.pieces_digested(now, job, result),
             Message::Answered(transfer, head, whole) => self.answered(now, transfer, head, whole),
             Message::Proven(transfer, head) => self.proven(transfer, &head),
             Message::Compared(job, result) => self.compared(now, job, result),

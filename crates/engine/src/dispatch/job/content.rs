@@ -32,6 +32,8 @@ pub(crate) struct Content {
     /// The data of an earlier run did not have the digest that was promised then.
     pub(crate) was_wrong: bool,
     pub(crate) verified: Verified,
+    /// Whether all pieces have the digests that a list gives.
+    pub(crate) pieces_fit: bool,
     /// The version that its service listed when an earlier run began the data; `None` if this run did.
     pub(crate) begun_as: Option<ListedBefore>,
     /// It does not have the digest that its service lists, and may still be right.

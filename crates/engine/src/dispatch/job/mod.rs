@@ -383,6 +383,7 @@ impl Job {
         }
         self.content.fetched_bytes += self.content.done.covered().saturating_sub(self.content.resumed_bytes);
         self.content.done = RangeSet::new();
+        self.content.pieces_fit = false;
         self.content.joined_by = None;
         self.content.begun_as = None;
         self.content.resumed_bytes = 0;

@@ -25,6 +25,8 @@ pub(crate) struct Tries {
     /// Whether it began again from its journal because the device had failed.
     pub(crate) was_unsynced: bool,
     pub(crate) restarts: u32,
+    /// How often pieces with wrong digests were fetched again.
+    pub(crate) heals: u32,
     /// The error for which it was put behind the other files of its host.
     pub(crate) put_behind: Option<Error>,
     /// The last error, for a host that fails everybody.

@@ -95,7 +95,8 @@ fn path_of(request: &CommitRequest) -> Option<&Path> {
         CommitRequest::Save { path, .. } | CommitRequest::SetLen { path, .. } | CommitRequest::Release { path, .. } => {
             Some(path)
         }
-        CommitRequest::WriteBack { .. } | CommitRequest::Reserve { .. } | CommitRequest::Digest { .. } => None,
+        CommitRequest::WriteBack { .. } | CommitRequest::Reserve { .. } => None,
+        CommitRequest::Digest { .. } | CommitRequest::DigestPieces { .. } => None,
     }
 }
 
