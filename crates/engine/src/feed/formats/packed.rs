@@ -5,6 +5,8 @@ use std::io::{self, BufRead, BufReader, Read};
 use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::StreamingDecoder;
 
+use super::PEEKED_BYTES;
+
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 /// A list that unpacks to more is taken for a bomb.
@@ -28,10 +30,13 @@ impl Unpacked {
     /// # Errors
     /// If it cannot be read, or is no such file although it begins like one.
     pub(crate) fn new(source: Box<dyn Read + Send>) -> io::Result<Self> {
-        let mut source = BufReader::new(source);
-        let mut beginning = Vec::with_capacity(ZSTD.len());
+        let mut source = BufReader::with_capacity(PEEKED_BYTES, source);
+        let mut beginning = Vec::with_capacity(PEEKED_BYTES);
         // A pipe may bring it byte by byte.
         source.by_ref().take(ZSTD.len() as u64).read_to_end(&mut beginning)?;
+        // What came with it stays with it: the format is told by that.
+        beginning.extend_from_slice(source.buffer());
+        source.consume(source.buffer().len());
         let (is_gzip, is_zstd) = (beginning.starts_with(GZIP), beginning.starts_with(ZSTD));
         let whole = io::Cursor::new(beginning).chain(source);
         Ok(match () {
