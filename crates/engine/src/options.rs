@@ -15,6 +15,9 @@ pub struct Options {
     pub dir: PathBuf,
     /// Up to this many connections for one file, once ranges are proven; `None` adapts, up to 8.
     pub connections: Option<usize>,
+    /// Keep the directories of a URL's path below `dir`, without the first so many; `None` keeps none. Does not apply to
+    /// files with an output or a directory of their own.
+    pub keep_dirs: Option<usize>,
     /// Maximum number of files at once.
     pub jobs: usize,
     /// Maximum number of connections to one host.
@@ -57,6 +60,7 @@ impl Default for Options {
         Self {
             dir: PathBuf::from("."),
             connections: None,
+            keep_dirs: None,
             jobs: 16,
             max_per_host: 16,
             max_connections: 64,

@@ -13,6 +13,7 @@ use http::HeaderValue;
 use jiff::Timestamp;
 use towline_engine::Checksum;
 use towline_engine::secret::shown_line;
+use url::Url;
 
 use crate::values;
 
@@ -68,9 +69,24 @@ pub(crate) struct GetArgs {
     /// Save in this directory, created if missing [default: .]
     #[arg(short, long, value_name = "DIR", env = "TOWLINE_DIR", value_parser = values::path())]
     pub(crate) dir: Option<PathBuf>,
-    /// Read URLs from this list, one per line; - is standard input
-    #[arg(short, long, value_name = "LIST", env = "TOWLINE_INPUT_FILE", value_parser = values::file_to_read())]
-    pub(crate) input_file: Option<PathBuf>,
+    /// Fetch the files in this list: a file, a URL, or - for standard input
+    #[arg(short, long, value_name = "LIST", env = "TOWLINE_INPUT_FILE", value_parser = values::list)]
+    pub(crate) input_file: Option<ListArg>,
+    /// Format of the list [default: recognised by its content]
+    #[arg(long, value_name = "FORMAT", value_enum, env = "TOWLINE_INPUT_FORMAT")]
+    pub(crate) input_format: Option<FormatArg>,
+    /// Start nothing if the list has a bad line or an unknown option
+    #[arg(long, env = "TOWLINE_STRICT", action = ArgAction::SetTrue, value_parser = values::switch)]
+    pub(crate) strict: bool,
+    /// Take brackets and braces in URLs literally, not as [001-300], [a-z] or {one,two}
+    #[arg(long, env = "TOWLINE_NO_GLOB", action = ArgAction::SetTrue, value_parser = values::switch)]
+    pub(crate) no_glob: bool,
+    /// Keep the directories of the URL's path below --dir
+    #[arg(long, env = "TOWLINE_KEEP_DIRS", action = ArgAction::SetTrue, value_parser = values::switch)]
+    pub(crate) keep_dirs: bool,
+    /// Leave out the first N of these directories; implies --keep-dirs
+    #[arg(long, value_name = "N", env = "TOWLINE_CUT_DIRS")]
+    pub(crate) cut_dirs: Option<usize>,
     /// Another URL for the same file (repeatable)
     #[arg(long, value_name = "URL", env = "TOWLINE_MIRROR")]
     pub(crate) mirror: Vec<String>,
@@ -311,6 +327,29 @@ pub(crate) enum DurabilityArg {
     Process,
 }
 
+/// Where a list is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ListArg {
+    Stdin,
+    File(PathBuf),
+    Url(Url),
+}
+
+/// The format of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FormatArg {
+    /// One URL per line
+    Plain,
+    /// Input files of aria2
+    Aria2,
+    /// One JSON object per line
+    Jsonl,
+    /// Comma-separated values below the names of their columns
+    Csv,
+    /// Metalink 3 or 4
+    Metalink,
+}
+
 /// How to show progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ProgressArg {
@@ -450,7 +489,7 @@ mod tests {
     #[test]
     fn a_url_in_the_place_of_another_value_is_shown_without_its_secrets() {
         let url = "http://user:SECRET@h/a?token=SECRET";
-        let options = ["-i", "-o", "-d", "-x", "-j", "--ca-file", "--status-file", "--max-size", "--limit-rate"];
+        let options = ["-o", "-d", "-x", "-j", "--ca-file", "--status-file", "--max-size", "--limit-rate"];
         let more = ["--durability", "--progress", "--checksum", "--retries", "--piece-size", "--connect-timeout"];
         for option in options.into_iter().chain(more) {
             let said = wrong(&["towline", "get", option, url]);

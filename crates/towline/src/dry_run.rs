@@ -35,7 +35,7 @@ pub(crate) fn run(settings: Settings, signals: Signals) -> Result<u8, Complaint>
 }
 
 fn plan(mut settings: Settings, web: &Web) -> Result<u8, Complaint> {
-    let list = settings.list_source(web.clone());
+    let list = settings.list_source(web.clone())?;
     let mut plan = Plan {
         options: settings.options,
         list: settings.list_options,
@@ -119,7 +119,8 @@ impl Plan {
         let scratch = tempfile::tempdir()
             .map_err(|error| Complaint::machine(format!("cannot make a directory for temporary files: {error}")))?;
         let options = &self.options;
-        let mut rehearsal = Rehearsal::open(list, self.list, &options.dir, scratch.path(), options.retry_failed, !options.resume)?;
+        let mut rehearsal =
+            Rehearsal::open(list, self.list, &options.dir, scratch.path(), options.retry_failed, !options.resume)?;
         loop {
             let fed = rehearsal.next(ENTRIES, PATIENCE)?;
             for warning in rehearsal.take_warnings() {

@@ -72,7 +72,7 @@ fn events_written(collected: &Collected) -> Result<(), Complaint> {
 }
 
 fn view(settings: &Settings) -> View {
-    let has_list = settings.list.is_some() || !settings.links.is_empty();
+    let has_list = settings.list.is_some() || settings.list_url.is_some() || !settings.links.is_empty();
     View {
         is_single: settings.jobs.len() == 1 && !has_list,
         is_few: settings.jobs.len() <= FEW_FILES && !has_list,
@@ -93,7 +93,7 @@ fn session(
     // Reports unusable options before anything is created.
     Session::builder(options.clone()).check()?;
     let mut builder = Session::builder(options.clone()).providers(settings.providers.clone());
-    let batch = match settings.list_source(builder.web()) {
+    let batch = match settings.list_source(builder.web())? {
         Some(list) => {
             if let ListSource::File(path) = &list {
                 check_list(path)?;

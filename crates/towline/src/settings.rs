@@ -6,7 +6,7 @@ use std::env;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use towline_engine::feed::{ListOptions, ListSource, looks_like_host};
+use towline_engine::feed::{ListFormat, ListOptions, ListSource, looks_like_host};
 use towline_engine::http::is_reserved;
 use towline_engine::options::{Durability, Existing, HttpOptions, HttpVersion, ProxyChoice};
 use towline_engine::provider::{Providers, Web};
@@ -15,8 +15,10 @@ use towline_engine::secret::{printable, shown_line, shown_url};
 use towline_engine::{JobSpec, Options};
 use url::Url;
 
-use crate::args::{DurabilityArg, GetArgs, HttpArgs, ProgressArg};
+use crate::args::{DurabilityArg, FormatArg, GetArgs, HttpArgs, ListArg, ProgressArg};
 use crate::complaint::Complaint;
+use crate::globs::{self, Expanded, is_template};
+use crate::list_url;
 use crate::log::Log;
 use crate::services;
 use crate::values;
@@ -35,6 +37,8 @@ pub(crate) struct Settings {
     /// The links and the choice, as a name that is the same in the next run.
     pub(crate) listed: String,
     pub(crate) list: Option<ListSource>,
+    /// Where the list is to be fetched from first.
+    pub(crate) list_url: Option<Url>,
     pub(crate) list_options: ListOptions,
     pub(crate) progress: ProgressArg,
     pub(crate) is_dry_run: bool,
@@ -46,13 +50,19 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// What is to be fetched beside the URLs that were named: the list, or what the services list.
-    pub(crate) fn list_source(&mut self, web: Web) -> Option<ListSource> {
+    ///
+    /// # Errors
+    /// What kept a list that has a URL from being fetched.
+    pub(crate) fn list_source(&mut self, web: Web) -> Result<Option<ListSource>, Complaint> {
+        if let Some(url) = self.list_url.take() {
+            return list_url::fetch(url, &self.options.http).map(Some);
+        }
         if self.links.is_empty() {
-            return self.list.take();
+            return Ok(self.list.take());
         }
         let which = self.which.clone();
         let listing = self.providers.listing(std::mem::take(&mut self.links), web, move |entry| which.has(entry));
-        Some(ListSource::Listing(listing.known_as(&*self.listed)))
+        Ok(Some(ListSource::Listing(listing.known_as(&*self.listed))))
     }
 }
 
@@ -83,11 +93,15 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
         return Err(Complaint::usage("--include, --exclude and --newer choose among the files of a service")
             .hint("give a link of one, such as that of a folder in OneDrive"));
     }
-    let list = args.input_file.as_deref().map(|list| match list.to_str() {
-        Some("-") => ListSource::Stdin,
-        _ => ListSource::File(list.to_owned()),
-    });
+    let (list, list_url) = match args.input_file.clone() {
+        Some(ListArg::Stdin) => (Some(ListSource::Stdin), None),
+        Some(ListArg::File(path)) => (Some(ListSource::File(path)), None),
+        Some(ListArg::Url(url)) => (None, Some(url)),
+        None => (None, None),
+    };
+    let list_options = list_options(&args)?;
     let mut options = Options::default();
+    options.keep_dirs = args.cut_dirs.or(args.keep_dirs.then_some(0));
     options.dir = args.dir.unwrap_or(options.dir);
     options.connections = args.connections;
     options.jobs = args.jobs.unwrap_or(options.jobs);
@@ -119,13 +133,30 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
         which,
         listed,
         list,
-        list_options: ListOptions::default(),
+        list_url,
+        list_options,
         progress: if log.is_on_screen { args.progress.without_bars() } else { args.progress },
         is_dry_run: args.dry_run,
         is_quiet: args.quiet,
         is_verbose: args.verbose > 0 && !args.quiet,
         log,
         status_file,
+    })
+}
+
+fn list_options(args: &GetArgs) -> Result<ListOptions, Complaint> {
+    let option = if args.strict { "--strict" } else { "--input-format" };
+    if args.input_file.is_none() && (args.strict || args.input_format.is_some()) {
+        return Err(Complaint::usage(format!("{option} is for a list")).hint("give the list with -i"));
+    }
+    let options = ListOptions::default().strict(args.strict);
+    Ok(match args.input_format {
+        None => options,
+        Some(FormatArg::Plain) => options.format(ListFormat::Plain),
+        Some(FormatArg::Aria2) => options.format(ListFormat::Aria2),
+        Some(FormatArg::Jsonl) => options.format(ListFormat::JsonLines),
+        Some(FormatArg::Csv) => options.format(ListFormat::Csv),
+        Some(FormatArg::Metalink) => options.format(ListFormat::Metalink),
     })
 }
 
@@ -234,7 +265,7 @@ fn named(args: &GetArgs, providers: &Providers) -> Result<(Vec<Url>, Vec<JobSpec
         return Err(Complaint::usage("-o names one file, and a link of a service may have many")
             .hint("use -d to choose the directory"));
     }
-    check_several(args)?;
+    check_several(args, false)?;
     Ok((links, Vec::new()))
 }
 
@@ -269,13 +300,18 @@ fn jobs(args: &GetArgs) -> Result<Vec<JobSpec>, Complaint> {
     if let Some(output) = &args.output {
         check_output(output)?;
     }
-    if args.urls.len() != 1 || args.input_file.is_some() {
-        check_several(args)?;
+    let expanded = expanded(args)?;
+    // A name such as `a-#1` is one for each of them.
+    let template = args.output.as_ref().and_then(|output| output.to_str()).filter(|output| is_template(output));
+    let is_pattern = args.urls.len() == 1 && expanded.len() > 1;
+    let template = template.filter(|_| is_pattern && args.input_file.is_none());
+    if expanded.len() != 1 || args.input_file.is_some() {
+        check_several(args, template.is_some())?;
     }
-    let mut jobs = Vec::with_capacity(args.urls.len());
+    let mut jobs = Vec::with_capacity(expanded.len());
     let mut urls = HashSet::new();
-    for text in &args.urls {
-        let mut job = JobSpec::new(fetchable(text)?);
+    for one in &expanded {
+        let mut job = JobSpec::new(fetchable(&one.url)?);
         if !urls.insert(job.url.clone()) {
             // A repeated URL is one file, as in a list.
             continue;
@@ -283,7 +319,11 @@ fn jobs(args: &GetArgs) -> Result<Vec<JobSpec>, Complaint> {
         for mirror in &args.mirror {
             job = job.mirror(fetchable(mirror)?);
         }
-        if let Some(output) = &args.output {
+        if let Some(template) = template {
+            let output = PathBuf::from(one.fill(template));
+            check_output(&output)?;
+            job = job.output(output);
+        } else if let Some(output) = &args.output {
             job = job.output(output);
         }
         if let Some(checksum) = &args.checksum {
@@ -297,11 +337,29 @@ fn jobs(args: &GetArgs) -> Result<Vec<JobSpec>, Complaint> {
     Ok(jobs)
 }
 
+/// The URLs of the command line, those that patterns stand for one by one.
+fn expanded(args: &GetArgs) -> Result<Vec<Expanded>, Complaint> {
+    let mut all = Vec::new();
+    for text in &args.urls {
+        if args.no_glob {
+            all.push(Expanded { url: text.clone(), ..Expanded::default() });
+            continue;
+        }
+        let cannot = |why| {
+            let complaint = Complaint::usage(format!("{}: {why}", shown_line(text)));
+            complaint.hint("--no-glob takes brackets and braces literally")
+        };
+        all.extend(globs::expand(text).map_err(cannot)?);
+    }
+    Ok(all)
+}
+
 /// Refuses options for one file where there may be several.
-fn check_several(args: &GetArgs) -> Result<(), Complaint> {
-    if args.output.is_some() {
-        return Err(Complaint::usage("-o names one file, but there are several URLs or a list")
-            .hint("use -d to choose the directory"));
+fn check_several(args: &GetArgs, has_template: bool) -> Result<(), Complaint> {
+    if args.output.is_some() && !has_template {
+        return Err(Complaint::usage("-o names one file, but there are several URLs or a list").hint(
+            "use -d to choose the directory; with a pattern such as [1-9], #1 in the name stands for its value",
+        ));
     }
     let given = [
         ("--checksum", args.checksum.is_some()),

@@ -1,6 +1,6 @@
 //! Parsers for option values: sizes, times, rates, headers. Pure. Their errors say what is allowed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
@@ -9,6 +9,9 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use towline_engine::Checksum;
+use url::Url;
+
+use crate::args::ListArg;
 
 /// Name and value of a request header.
 pub(crate) type Header = (HeaderName, HeaderValue);
@@ -33,6 +36,18 @@ pub(crate) fn file_to_read() -> impl TypedValueParser<Value = PathBuf> {
         true => Err("expected a file, not a header"),
         false => Ok(path),
     })
+}
+
+/// A list: `-`, a URL or a file.
+pub(crate) fn list(text: &str) -> Result<ListArg, String> {
+    match Url::parse(text) {
+        _ if text == "-" => Ok(ListArg::Stdin),
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(ListArg::Url(url)),
+        _ if text.contains("://") => Err("expected a file, an http or https URL, or -".to_owned()),
+        _ if text.is_empty() => Err("expected a file, a URL, or -".to_owned()),
+        _ if is_header(text) && !Path::new(text).exists() => Err("expected a file, not a header".to_owned()),
+        _ => Ok(ListArg::File(text.into())),
+    }
 }
 
 /// Whether a text looks like `Name: value`, or like the value of `Authorization`.

@@ -1,11 +1,13 @@
 //! The names that files have or will have, so that no two files get the same one.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use url::Url;
 
 use super::job::Job;
 use super::key_set::KeySet;
-use crate::name::{NameRules, safe};
+use crate::name::{BATCH_DIRECTORY, NameRules, safe};
 
 /// The reserved names, as hashes.
 #[derive(Debug)]
@@ -24,6 +26,16 @@ impl Names {
     /// The name for a file that its URL or its server calls `given`.
     pub(crate) fn safe(&self, given: &str) -> String {
         self.rules.name(given)
+    }
+
+    /// The directories of a URL, made harmless, below each other.
+    pub(crate) fn dirs(&self, url: &Url, cut: usize) -> PathBuf {
+        let harmless = |dir: String| match dir.eq_ignore_ascii_case(BATCH_DIRECTORY) {
+            // The ledger's.
+            true => format!("{dir}_"),
+            false => self.rules.name(&dir),
+        };
+        safe::dirs_of_url(url, cut).into_iter().map(harmless).collect()
     }
 
     /// Gives a job its next name: `a.iso`, `a.1.iso`, `a.2.iso` …

@@ -14,9 +14,9 @@ use crate::error::{Advice, Error, ErrorKind};
 use crate::evidence::Evidence;
 use crate::feed::entries::{Candidate, Found, Known};
 use crate::feed::fault::ledger_error;
+use crate::feed::formats::{ListFormat, is_packed};
 use crate::feed::identity::Identity;
 use crate::feed::ledger::Ledger;
-use crate::feed::formats::{ListFormat, is_packed};
 use crate::feed::lines::Form;
 use crate::feed::list::{Line, ListReader, Next, Until, parse_line, too_long};
 use crate::feed::listing::{self, Listing};
@@ -611,7 +611,8 @@ fn stream(format: Format, open: impl FnOnce() -> io::Result<Box<dyn Read + Send>
 
 /// Reads the whole list. The first bad line is an error of the list.
 fn check_all(file: &Arc<File>, spool: Option<&mut Spool>) -> Result<(), Error> {
-    let strictly = |error: &Error| Error::new(ErrorKind::Usage, format!("the list has a bad line: {}", error.message()));
+    let strictly =
+        |error: &Error| Error::new(ErrorKind::Usage, format!("the list has a bad line: {}", error.message()));
     if let Some(spool) = spool {
         spool.wait();
         if let Some(error) = spool.failure() {

@@ -220,11 +220,11 @@ fn keep_all(listing: Listing, file: &File, told: &Queue<Told>) -> Result<(), Err
 }
 
 fn read_list(open: Opener, format: &Format, file: &File, told: &Queue<Told>) -> Result<(), Error> {
-    let list = open().and_then(|source| Unpacked::new(source)).map_err(not_read)?;
+    let list = open().and_then(Unpacked::new).map_err(not_read)?;
     let mut list = BufReader::with_capacity(PEEKED_BYTES, Plain::new(list));
     let found = match format.format {
         Some(format) => format,
-        None => ListFormat::of(peek(&mut list).map_err(not_read)?),
+        None => ListFormat::of(list.fill_buf().map_err(not_read)?),
     };
     if found == ListFormat::Plain {
         return copy_all(list, file, told).map_err(not_read);
@@ -237,11 +237,6 @@ fn read_list(open: Opener, format: &Format, file: &File, told: &Queue<Told>) -> 
     };
     let read = formats::read(found, list, &mut Sink::new(&format.dir, format.is_strict, &mut send));
     kept.failure.map_or_else(|| read.map_err(not_read), Err)
-}
-
-/// What a list begins with. Of a pipe, that is what came first, but a whole line at least.
-fn peek(list: &mut BufReader<Plain<Unpacked>>) -> io::Result<&[u8]> {
-    list.fill_buf()
 }
 
 /// Entries that are kept as lines of JSON.
@@ -367,7 +362,8 @@ mod tests {
         let content = vec![b'x'; 3 * PART_BYTES + 7];
         let copy = content.clone();
         let source: Box<dyn Read + Send> = Box::new(io::Cursor::new(copy));
-        let mut spool = Spool::start(directory.path(), Input::List(Box::new(move || Ok(source)), any(directory.path()))).unwrap();
+        let mut spool =
+            Spool::start(directory.path(), Input::List(Box::new(move || Ok(source)), any(directory.path()))).unwrap();
         drain(&mut spool);
         assert!(spool.failure().is_none());
         let until = spool.until();

@@ -13,6 +13,8 @@ use crate::secret::{is_unprintable, userinfo_len};
 /// The length limit of names: 255, minus the longest suffix that every file gets, that of a journal being
 /// written.
 pub(crate) const NAME_BYTES_MAX: usize = 238;
+/// The most directories of a URL that are kept.
+const DIRS_MAX: usize = 64;
 /// Extensions up to this length survive when a name is cut.
 const EXTENSION_BYTES_MAX: usize = 16;
 /// The name of a file without one.
@@ -40,6 +42,14 @@ pub(crate) fn from_url(url: &Url) -> String {
         }
         None => NAMELESS.to_owned(),
     }
+}
+
+/// The directories of a URL's path as names, without the first `cut`.
+pub(crate) fn dirs_of_url(url: &Url, cut: usize) -> Vec<String> {
+    let mut segments: Vec<&str> = url.path_segments().into_iter().flatten().collect();
+    segments.pop();
+    let decode = |segment: &str| percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned();
+    segments.into_iter().filter(|segment| !segment.is_empty()).skip(cut).take(DIRS_MAX).map(decode).collect()
 }
 
 /// Turns a name from a server or a URL into one harmless file name of at most 238 bytes.

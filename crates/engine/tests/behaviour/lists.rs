@@ -99,7 +99,9 @@ fn a_list_of_each_format_is_fetched_and_known_in_the_second_run() {
         let (a, b, c) = (url(0), url(1), url(2));
         let lists = [
             format!("{a}\n out=x/a\n{b}\t{b}\n out=b\n{c}\n out=c\n max-connection-per-server=2\n"),
-            format!("{{\"url\":\"{a}\",\"output\":\"x/a\"}}\n{{\"url\":\"{b}\",\"output\":\"b\"}}\n{{\"url\":\"{c}\",\"output\":\"c\",\"size\":5000}}\n"),
+            format!(
+                "{{\"url\":\"{a}\",\"output\":\"x/a\"}}\n{{\"url\":\"{b}\",\"output\":\"b\"}}\n{{\"url\":\"{c}\",\"output\":\"c\",\"size\":5000}}\n"
+            ),
             format!("url,output\n{a},x/a\n{b},b\n{c},c"),
         ];
         for list in &lists {

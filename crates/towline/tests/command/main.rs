@@ -12,6 +12,7 @@ mod expired;
 mod filesystems;
 mod interrupts;
 mod killed;
+mod lists;
 mod max_size;
 mod mirrors;
 mod nextcloud;

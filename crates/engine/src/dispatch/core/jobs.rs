@@ -78,9 +78,13 @@ impl Core {
                         source.is_provided = self.providers.of(&source.given).is_some();
                     }
                 }
-                job.naming.dir = job.spec.options.dir.as_ref().map(|dir| self.settings.dir.join(dir));
+                job.naming.dir = match (&job.spec.options.dir, self.settings.keep_dirs, &job.spec.output) {
+                    (Some(dir), _, _) => Some(self.settings.dir.join(dir)),
+                    (None, Some(cut), None) => Some(self.settings.dir.join(self.names.dirs(&job.spec.url, cut))),
+                    _ => None,
+                };
                 if let Some(name) = name.filter(|_| job.has_name_of_list()) {
-                    self.name_as_before(&mut job, &name);
+                    self.name_as_before(&mut job, &self.settings.dir.join(name));
                 }
                 self.jobs.insert(id, job);
             }

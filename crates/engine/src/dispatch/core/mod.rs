@@ -82,6 +82,7 @@ const UNSTORED_FILES_MAX: usize = 1024;
 struct Settings {
     dir: PathBuf,
     connections: Option<usize>,
+    keep_dirs: Option<usize>,
     jobs: usize,
     /// The session's rate is limited, so a file may get little because of us.
     is_limited: bool,
@@ -220,6 +221,7 @@ impl Core {
                 resume: options.resume,
                 existing: options.existing,
                 unstored_max: UNSTORED_FILES_MAX,
+                keep_dirs: options.keep_dirs,
                 retries: options.http.retries,
                 allow_downgrade: options.http.allow_downgrade,
                 max_size_bytes: options.max_size_bytes,

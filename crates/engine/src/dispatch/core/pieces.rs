@@ -41,7 +41,8 @@ impl Core {
         job.tries.heals += 1;
         if job.tries.heals > HEALS_MAX {
             let text = format!("{} of its pieces do not have the digests that the list gives", wrong.len());
-            let error = Error::new(ErrorKind::Digest, text).with_url(job.shown_url()).with_path(job.naming.path.clone());
+            let error =
+                Error::new(ErrorKind::Digest, text).with_url(job.shown_url()).with_path(job.naming.path.clone());
             return self.close(now, id, Closing::Fail(error));
         }
         self.heal(now, id, &wrong);

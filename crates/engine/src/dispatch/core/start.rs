@@ -195,9 +195,9 @@ impl Core {
     }
 
     /// Gives an entry the name of an earlier run, unless another file has it now.
-    pub(super) fn name_as_before(&mut self, job: &mut Job, name: &Path) {
-        job.naming.path = job.naming.dir(&self.settings.dir).join(name);
-        job.naming.plain_name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    pub(super) fn name_as_before(&mut self, job: &mut Job, path: &Path) {
+        job.naming.path = path.to_owned();
+        job.naming.plain_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         job.naming.is_named = self.names.reserve(job);
     }
 
@@ -348,7 +348,8 @@ impl Core {
             self.names.release(key);
         }
         let guess = (job.naming.path.clone(), job.naming.plain_name.clone());
-        self.name_as_before(&mut job, name);
+        let path = job.naming.dir(&self.settings.dir).join(name);
+        self.name_as_before(&mut job, &path);
         if !job.naming.is_named {
             // Another job of this session has the name.
             (job.naming.path, job.naming.plain_name) = guess;

@@ -11,6 +11,7 @@ use super::fields::{self, add_header, add_header_pair, add_mirror, set_checksum}
 use super::{Ended, Lines, Sink};
 use crate::http::credentials;
 use crate::job::JobSpec;
+use crate::name::safe::check_output;
 use crate::options::ProxyChoice;
 use crate::secret::shown_line;
 use crate::size;
@@ -212,6 +213,8 @@ fn below(dir: &Path, value: &str) -> Result<Option<PathBuf>, String> {
             _ => return Err(format!("{} leaves the directory that is saved to", shown_line(value))),
         }
     }
+    // Also no directory of ours.
+    check_output(&clean.join("file")).map_err(|error| error.message().to_owned())?;
     Ok((!clean.as_os_str().is_empty()).then_some(clean))
 }
 

@@ -26,21 +26,19 @@ pub(super) fn read(list: impl BufRead, sink: &mut Sink<'_>) -> Result<(), Ended>
     if !reader.read_byte_record(&mut record).map_err(failed)? {
         return Ok(());
     }
-    let columns: Vec<String> = record.iter().map(|name| name_of(name)).collect();
+    let columns: Vec<String> = record.iter().map(name_of).collect();
     if !columns.iter().any(|name| name == "url") {
         return Err(Ended::Failed(io::Error::other("the first line of a CSV list names its columns, one of them url")));
     }
-    let mut is_usable = true;
     for name in columns.iter().filter(|name| !fields::NAMES.contains(&name.as_str())) {
         if let Err(what) = sink.unknown(1, "column", name)? {
-            sink.bad(1, &what)?;
-            is_usable = false;
+            return Ok(sink.bad(1, &what)?);
         }
     }
-    while is_usable {
+    loop {
         reader.get_mut().refill();
         if !reader.read_byte_record(&mut record).map_err(failed)? {
-            break;
+            return Ok(());
         }
         let end = reader.position().byte();
         let line = reader.get_mut().line_of(end, &record);
@@ -54,8 +52,10 @@ pub(super) fn read(list: impl BufRead, sink: &mut Sink<'_>) -> Result<(), Ended>
             Err(what) => sink.bad(line, &what)?,
         }
     }
-    Ok(())
 }
+
+/// Sets a field of an entry.
+type Set = fn(&mut JobSpec, &str) -> Result<(), String>;
 
 fn name_of(column: &[u8]) -> String {
     let column = column.strip_prefix(b"\xef\xbb\xbf").unwrap_or(column);
@@ -76,8 +76,7 @@ fn spec_of(columns: &[String], record: &ByteRecord) -> Result<JobSpec, String> {
         return Err("it has no URL".to_owned());
     }
     let mut spec = JobSpec::new(fields::url(url)?);
-    let set: [(&str, fn(&mut JobSpec, &str) -> Result<(), String>); 3] =
-        [("output", set_output), ("checksum", set_checksum), ("size", set_size)];
+    let set: [(&str, Set); 3] = [("output", set_output), ("checksum", set_checksum), ("size", set_size)];
     for (name, set) in set {
         let value = field(name)?;
         if !value.is_empty() {

@@ -129,7 +129,8 @@ impl State {
             for found in tag.attributes() {
                 let found = found.map_err(|error| failed(&error.to_string()))?;
                 if found.key.local_name().as_ref() == wanted {
-                    let value = found.normalized_value(XmlVersion::Explicit1_0).map_err(|error| failed(&error.to_string()))?;
+                    let value =
+                        found.normalized_value(XmlVersion::Explicit1_0).map_err(|error| failed(&error.to_string()))?;
                     return Ok(Some(value.into_owned()));
                 }
             }

@@ -70,7 +70,11 @@ fn an_input_file_of_aria2_has_mirrors_and_options() {
         r#"["x-other","1"],["user-agent","me"],["referer","http://h/a"]],"connections":4,"limit_rate_bps":1024,"retries":2}}"#
     );
     assert_eq!(said[0], first);
-    assert!(said[1].contains(r#"[["authorization","Basic dTpw"]]"#) && said[1].contains("http://proxy:8080"), "{}", said[1]);
+    assert!(
+        said[1].contains(r#"[["authorization","Basic dTpw"]]"#) && said[1].contains("http://proxy:8080"),
+        "{}",
+        said[1]
+    );
     assert_eq!(said[2], "warning: line 21: it has pause=true, and is left out");
     assert_eq!(said.len(), 3);
 }
@@ -102,7 +106,10 @@ fn an_unknown_option_is_named_once_and_is_an_error_only_if_it_is_to_be() {
     assert_eq!(lenient[0], "warning: line 2: the option bt-seed is not known, and is ignored");
     assert_eq!(lenient.len(), 3);
     let strict = said_of(ListFormat::Aria2, list.as_bytes(), true);
-    assert_eq!(strict, ["line 2: bt-seed: the option bt-seed is not known", "line 4: bt-seed: the option bt-seed is not known"]);
+    assert_eq!(
+        strict,
+        ["line 2: bt-seed: the option bt-seed is not known", "line 4: bt-seed: the option bt-seed is not known"]
+    );
 }
 
 #[test]
@@ -211,7 +218,9 @@ fn hostile_metalinks_do_nothing() {
         <metalink><file name="a"><url>http://h/&a;</url></file></metalink>"#;
     let deep = format!("<metalink>{}", "<a>".repeat(100));
     let long = format!("<metalink><file name=\"{}\"/>", "a".repeat(1 << 20));
-    for list in [bomb, external, &deep, &long, "<metalink><file name=\"a\">", "<html></html>", "<?xml version=\"1.0\"?>"] {
+    for list in
+        [bomb, external, &deep, &long, "<metalink><file name=\"a\">", "<html></html>", "<?xml version=\"1.0\"?>"]
+    {
         let said = said(ListFormat::Metalink, list);
         assert_eq!(said.len(), 1, "{said:?}");
         assert!(said[0].starts_with("failed: "), "{said:?}");

@@ -1,0 +1,133 @@
+//! Lists of other programs, lists behind a URL, patterns in URLs, and directories that are kept.
+
+use std::fs;
+
+use towline_origin::{Fault, Origin, Page, Resource};
+
+use crate::common::Place;
+
+const SIZE: u64 = 5000;
+const SEED: u64 = 40;
+
+fn origin() -> Origin {
+    Origin::builder().files("/pub/dir/{}.bin", 3, SIZE, SEED).start().unwrap()
+}
+
+#[test]
+fn a_list_of_another_program_is_fetched_unchanged() {
+    let origin = origin();
+    let url = |number: u64| origin.url(&format!("/pub/dir/{number}.bin"));
+    let lists = [
+        format!("# list\n{}\t{}\n  out=a\n  split=2\n  bt-seed-time=0\n{}\n\tout=b\n", url(0), url(0), url(1)),
+        format!("{{\"url\":\"{}\",\"output\":\"a\"}}\n{{\"url\":\"{}\",\"output\":\"b\"}}\n", url(0), url(1)),
+        format!("output,url\na,{}\nb,{}\n", url(0), url(1)),
+        format!(
+            "<?xml version=\"1.0\"?><metalink xmlns=\"urn:ietf:params:xml:ns:metalink\"><file name=\"a\"><url>{}</url></file>\
+             <file name=\"b\"><url>{}</url></file></metalink>",
+            url(0),
+            url(1)
+        ),
+    ];
+    for list in &lists {
+        for is_piped in [false, true] {
+            let place = Place::new();
+            place.write("list", list);
+            let outcome = match is_piped {
+                false => place.towline(&["-i", "list", "-d", "out"]).run(),
+                true => place.towline(&["-i", "-", "-d", "out"]).input(list).run(),
+            };
+            let outcome = outcome.code(0);
+            place.check("a", SEED, SIZE);
+            place.check("b", SEED + 1, SIZE);
+            if list.contains("bt-seed-time") {
+                outcome.says(&["line 5: the option bt-seed-time is not known, and is ignored"]);
+                let strict = place.towline(&["-i", "list", "-d", "other", "--strict"]).run();
+                strict.code(2).says(&["the list has a bad line", "bt-seed-time"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_format_can_be_said() {
+    let origin = origin();
+    let place = Place::new();
+    place.write(
+        "list",
+        &format!("{}\n{{\"url\":\"{}\"}}\n", origin.url("/pub/dir/0.bin"), origin.url("/pub/dir/1.bin")),
+    );
+    place.towline(&["-i", "list", "-d", "out"]).run().code(1).says(&["line 2"]);
+    place.towline(&["-i", "list", "-d", "out", "--input-format", "jsonl"]).run().code(1).says(&["line 1: not JSON"]);
+    place.check("1.bin", SEED + 1, SIZE);
+    place.towline(&["-i", "list", "--input-format", "xml"]).run().code(2).says(&["plain, aria2, jsonl, csv, metalink"]);
+    place.towline(&["--strict", &origin.url("/pub/dir/0.bin")]).run().code(2).says(&["--strict is for a list"]);
+}
+
+#[test]
+fn a_list_may_be_behind_a_url() {
+    let origin = origin();
+    let list = format!("{}\n{}\n", origin.url("/pub/dir/0.bin"), origin.url("/pub/dir/1.bin"));
+    let page = Page { content_type: "text/plain".to_owned(), ..Page::html(list) };
+    let lists = Origin::builder()
+        .resource(Resource::new("/list.txt", 1, 5).fault(Fault::Page(page)))
+        .resource(Resource::new("/missing.txt", 1, 5).status(404))
+        .start()
+        .unwrap();
+    let place = Place::new();
+    let url = lists.url("/list.txt");
+    place.towline(&["-i", &url, "-d", "out", "--dry-run"]).run().code(0).says(&["2 files"]);
+    assert!(!place.out("").exists());
+    place.towline(&["-i", &url, "-d", "out"]).run().code(0);
+    place.check("0.bin", SEED, SIZE);
+    place.check("1.bin", SEED + 1, SIZE);
+    assert_eq!(place.leftovers(), [".towline", "0.bin", "1.bin"]);
+    let missing = place.towline(&["-i", &lists.url("/missing.txt"), "-d", "other"]).run();
+    missing.code(1).says(&["cannot fetch the list", "404"]);
+    assert!(!place.root().join("other").exists());
+}
+
+#[test]
+fn patterns_stand_for_several_urls() {
+    let origin = origin();
+    let place = Place::new();
+    place.towline(&["-d", "out", &origin.url("/pub/dir/[0-1].{bin,bin}")]).run().code(0);
+    assert_eq!(place.leftovers(), ["0.bin", "1.bin"]);
+    place.towline(&["-d", "out", "-o", "file-#1", &origin.url("/pub/dir/[0-2].bin")]).run().code(0);
+    place.check("file-2", SEED + 2, SIZE);
+    let literal = place.towline(&["-d", "out", "--no-glob", &origin.url("/pub/dir/[0-2].bin")]).run();
+    literal.code(1).says(&["404"]);
+    let down = place.towline(&["-d", "out", &origin.url("/pub/dir/[2-0].bin")]).run();
+    down.code(2).says(&["the range [2-0] goes down", "--no-glob"]);
+    place.towline(&["-d", "out", "-o", "one", &origin.url("/pub/dir/[0-2].bin")]).run().code(2).says(&["#1"]);
+    place.towline(&["-d", "out", "-o", "../#1", &origin.url("/pub/dir/[0-2].bin")]).run().code(2);
+}
+
+#[test]
+fn directories_of_the_path_are_kept() {
+    let origin = Origin::builder()
+        .files("/pub/a%20b/{}.bin", 2, SIZE, SEED)
+        .resource(Resource::new("/.towline/%2e%2e%2f/x.bin", SEED, SIZE))
+        .start()
+        .unwrap();
+    let place = Place::new();
+    let url = origin.url("/pub/a%20b/0.bin");
+    for (args, path) in
+        [(&["--keep-dirs"][..], "pub/a b/0.bin"), (&["--cut-dirs", "1"], "a b/0.bin"), (&["--cut-dirs", "9"], "0.bin")]
+    {
+        place.towline(&[args, &["-d", "out", &url]].concat()).run().code(0);
+        place.check(path, SEED, SIZE);
+    }
+    // The second run of a list finds them, also what is not complete.
+    place.write("list", &format!("{url}\n{}\n", origin.url("/pub/a%20b/1.bin")));
+    for _ in 0..2 {
+        place.towline(&["--keep-dirs", "-d", "listed", "-i", "list"]).run().code(0);
+    }
+    let there = place.towline(&["--keep-dirs", "-d", "listed", "-i", "list"]).run().code(0);
+    there.says(&["2 already there"]);
+    assert!(place.root().join("listed/pub/a b/1.bin").exists());
+    assert!(!place.root().join("listed/pub/a b/pub").exists());
+    place.towline(&["--keep-dirs", "-d", "odd", &origin.url("/.towline/%2e%2e%2f/x.bin")]).run().code(0);
+    assert!(!place.root().join("odd/.towline").exists());
+    let names: Vec<_> = fs::read_dir(place.root().join("odd")).unwrap().collect();
+    assert_eq!(names.len(), 1);
+}
