@@ -1,6 +1,7 @@
 //! Digests: what a file must hash to, and how a digest is computed.
 
 mod quick_xor;
+mod sums;
 
 use std::fmt;
 use std::io::{self, Read};
@@ -11,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
 
 use self::quick_xor::QuickXor;
+pub use self::sums::Sums;
 
 /// How much one read takes.
 const BUFFER_BYTES: usize = 256 << 10;

@@ -1,6 +1,7 @@
 //! The settings of a session, fixed before it runs. Parsed values only: nobody checks them again.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -46,6 +47,10 @@ pub struct Options {
     pub limit_rate_per_host_bps: Option<u64>,
     /// What publishing and saving a journal wait for.
     pub durability: Durability,
+    /// Give finished files the time of the server's `Last-Modified`, where it sends one.
+    pub remote_time: bool,
+    /// The least time between two requests to one host.
+    pub delay_per_host: Option<Duration>,
     /// Retry what failed permanently in an earlier run of the same batch.
     pub retry_failed: bool,
     /// How requests are made.
@@ -75,6 +80,8 @@ impl Default for Options {
             limit_rate_bps: None,
             limit_rate_per_host_bps: None,
             durability: Durability::Full,
+            remote_time: false,
+            delay_per_host: None,
             retry_failed: false,
             http: HttpOptions::default(),
             seed: None,
@@ -121,14 +128,28 @@ pub struct HttpOptions {
     pub insecure: bool,
     /// Also trust the authorities in this PEM file.
     pub ca_file: Option<PathBuf>,
+    /// The certificate with which to authenticate to servers that ask for one.
+    pub identity: Option<ClientIdentity>,
+    /// SHA-256 of public keys (SubjectPublicKeyInfo, DER). If there are any, a server must have one of them.
+    pub pinned_keys: Vec<[u8; 32]>,
     /// Allow redirects from `https` to `http`.
     pub allow_downgrade: bool,
+    /// Which addresses may be connected to.
+    pub family: Family,
+    /// Where connections come from.
+    pub interface: Option<Interface>,
+    /// Addresses of hosts, instead of a lookup.
+    pub hosts: Vec<HostAddress>,
     /// Timeout for name lookup, connection and TLS handshake together.
     pub connect_timeout: Duration,
     /// Replace a connection after this long without data.
     pub stall_timeout: Duration,
     /// How long to wait for the head of the response, once the request is sent.
     pub response_timeout: Duration,
+    /// Replace a connection that brings less than this many bytes per second for ten seconds.
+    pub min_speed_bps: Option<u64>,
+    /// Statuses that are retried although they are final by themselves.
+    pub retry_on: Vec<u16>,
     /// Retries for a piece that makes no progress.
     pub retries: u32,
     /// Which HTTP versions may be used.
@@ -145,15 +166,63 @@ impl Default for HttpOptions {
             proxy: ProxyChoice::Environment,
             insecure: false,
             ca_file: None,
+            identity: None,
+            pinned_keys: Vec::new(),
             allow_downgrade: false,
+            family: Family::Any,
+            interface: None,
+            hosts: Vec::new(),
             connect_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
             response_timeout: Duration::from_secs(120),
+            min_speed_bps: None,
+            retry_on: Vec::new(),
             retries: 5,
             version: HttpVersion::Auto,
             server_digests: true,
         }
     }
+}
+
+/// A certificate of our own, with its key, in PEM files.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ClientIdentity {
+    /// The certificate, and those that sign it.
+    pub certificate: PathBuf,
+    /// Its key; may be the same file.
+    pub key: PathBuf,
+}
+
+/// Which addresses may be connected to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// Both kinds.
+    #[default]
+    Any,
+    /// IPv4 only.
+    V4,
+    /// IPv6 only.
+    V6,
+}
+
+/// Where connections come from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Interface {
+    /// The network interface of this name; Linux only, elsewhere connections fail.
+    Name(String),
+    /// This address of the machine.
+    Address(IpAddr),
+}
+
+/// The address of a host, instead of a lookup.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HostAddress {
+    /// The host name.
+    pub host: String,
+    /// The port to which this applies.
+    pub port: u16,
+    /// The address.
+    pub address: IpAddr,
 }
 
 /// Where proxies come from.

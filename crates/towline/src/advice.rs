@@ -91,6 +91,8 @@ pub(crate) fn words(advice: Advice) -> &'static str {
             "if the certificate is your own and names this host (subjectAltName), give it with --ca-file"
         }
         Advice::CheckCaFile => "give a PEM file of certificates with --ca-file",
+        Advice::CheckIdentity => "name PEM files of the certificate (--cert) and its key (--key)",
+        Advice::CheckPinnedKey => "check --pinned-key; if it is right, somebody else answers for this server",
         Advice::CheckClock => "check this machine's clock; if it is right, ask the server's operator",
         Advice::AskOperator => "ask the server's operator",
         Advice::AskOperatorForNewerTls => {

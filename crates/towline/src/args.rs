@@ -12,6 +12,7 @@ use clap::{ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches as _
 use http::HeaderValue;
 use jiff::Timestamp;
 use towline_engine::Checksum;
+use towline_engine::options::{HostAddress, Interface};
 use towline_engine::secret::shown_line;
 use url::Url;
 
@@ -132,6 +133,9 @@ pub(crate) struct GetArgs {
     /// Verify the file against this digest: sha-256, sha-512, sha-1, md5, blake3 or crc32c
     #[arg(long, value_name = "ALGO=HEX", env = "TOWLINE_CHECKSUM", value_parser = values::checksum)]
     pub(crate) checksum: Option<Checksum>,
+    /// Verify files against the digests in this file, such as SHA256SUMS
+    #[arg(long, value_name = "FILE", env = "TOWLINE_CHECKSUM_FILE", value_parser = values::file_to_read())]
+    pub(crate) checksum_file: Option<PathBuf>,
     /// Ignore the digests that servers send
     #[arg(long, env = "TOWLINE_NO_SERVER_DIGEST", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) no_server_digest: bool,
@@ -150,6 +154,12 @@ pub(crate) struct GetArgs {
     /// Limit the speed from each host, in bytes per second [default: unlimited]
     #[arg(long, value_name = "RATE", env = "TOWLINE_LIMIT_RATE_PER_HOST", value_parser = values::rate)]
     pub(crate) limit_rate_per_host: Option<u64>,
+    /// Wait at least this long between two requests to one host
+    #[arg(long, value_name = "TIME", env = "TOWLINE_DELAY_PER_HOST", value_parser = values::time)]
+    pub(crate) delay_per_host: Option<Duration>,
+    /// Give files the modification time that the server states
+    #[arg(long, env = "TOWLINE_REMOTE_TIME", action = ArgAction::SetTrue, value_parser = values::switch)]
+    pub(crate) remote_time: bool,
     /// `full` syncs data before it counts as saved; `process` survives a crash of Towline but not of the machine
     #[arg(long, value_enum, value_name = "WHAT", default_value = "full", env = "TOWLINE_DURABILITY")]
     pub(crate) durability: DurabilityArg,
@@ -247,18 +257,45 @@ pub(crate) enum ServiceArg {
 // Options for requests. (Not a doc comment: it would become the subcommand's description.)
 #[derive(Clone, Debug, Args)]
 pub(crate) struct HttpArgs {
-    /// Send this header to the URL's own server (repeatable)
+    /// Send this header to the URL's own server, or those in a file with @FILE (repeatable)
     #[arg(short = 'H', long, value_name = "NAME: VALUE", env = "TOWLINE_HEADER")]
     pub(crate) header: Vec<String>,
     /// Send this User-Agent [default: towline/VERSION]
     #[arg(short = 'A', long, value_name = "NAME", env = "TOWLINE_USER_AGENT", value_parser = values::header_value)]
     pub(crate) user_agent: Option<HeaderValue>,
+    /// Send this Referer to the URL's own server
+    #[arg(long, value_name = "URL", env = "TOWLINE_REFERER", value_parser = values::header_value)]
+    pub(crate) referer: Option<HeaderValue>,
+    /// Authenticate to the URL's own server with this name and password
+    #[arg(long, value_name = "NAME:PASSWORD", env = "TOWLINE_USER")]
+    pub(crate) user: Option<String>,
     /// Accept any TLS certificate
     #[arg(long, env = "TOWLINE_INSECURE", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) insecure: bool,
     /// Also trust the certificates in this PEM file
     #[arg(long, value_name = "FILE", env = "TOWLINE_CA_FILE", value_parser = values::file_to_read())]
     pub(crate) ca_file: Option<PathBuf>,
+    /// Authenticate with the certificate in this PEM file
+    #[arg(long, value_name = "FILE", env = "TOWLINE_CERT", value_parser = values::file_to_read())]
+    pub(crate) cert: Option<PathBuf>,
+    /// Key of that certificate [default: in the same file]
+    #[arg(long, value_name = "FILE", env = "TOWLINE_KEY", value_parser = values::file_to_read())]
+    pub(crate) key: Option<PathBuf>,
+    /// Accept only servers with this public key, the SHA-256 of it in Base64 (repeatable)
+    #[arg(long, value_name = "sha256//HASH", env = "TOWLINE_PINNED_KEY", value_delimiter = ';', value_parser = values::pinned_key)]
+    pub(crate) pinned_key: Vec<[u8; 32]>,
+    /// Connect to IPv4 addresses only
+    #[arg(short = '4', long, env = "TOWLINE_IPV4", action = ArgAction::SetTrue, value_parser = values::switch)]
+    pub(crate) ipv4: bool,
+    /// Connect to IPv6 addresses only
+    #[arg(short = '6', long, env = "TOWLINE_IPV6", action = ArgAction::SetTrue, value_parser = values::switch)]
+    pub(crate) ipv6: bool,
+    /// Connect from this network interface, or from this address of the machine
+    #[arg(long, value_name = "NAME", env = "TOWLINE_INTERFACE", value_parser = values::interface)]
+    pub(crate) interface: Option<Interface>,
+    /// Connect to this address for HOST and PORT (repeatable)
+    #[arg(long, value_name = "HOST:PORT:ADDRESS", env = "TOWLINE_RESOLVE", value_delimiter = ',', value_parser = values::host_address)]
+    pub(crate) resolve: Vec<HostAddress>,
     /// Follow redirects from https to http
     #[arg(long, env = "TOWLINE_ALLOW_DOWNGRADE", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) allow_downgrade: bool,
@@ -271,6 +308,12 @@ pub(crate) struct HttpArgs {
     /// Retry a request if its response does not begin within this time [default: 120s]
     #[arg(long, value_name = "TIME", env = "TOWLINE_RESPONSE_TIMEOUT", value_parser = values::time)]
     pub(crate) response_timeout: Option<Duration>,
+    /// Reconnect where less than this per second comes for ten seconds
+    #[arg(long, value_name = "RATE", env = "TOWLINE_MIN_SPEED", value_parser = values::rate)]
+    pub(crate) min_speed: Option<u64>,
+    /// Also retry these statuses, such as 404,410
+    #[arg(long, value_name = "LIST", env = "TOWLINE_RETRY_ON", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(400..=599))]
+    pub(crate) retry_on: Vec<u16>,
     /// Retries for a piece that makes no progress; 0 means none [default: 5]
     #[arg(long, value_name = "N", env = "TOWLINE_RETRIES")]
     pub(crate) retries: Option<u32>,

@@ -119,8 +119,14 @@ impl Plan {
         let scratch = tempfile::tempdir()
             .map_err(|error| Complaint::machine(format!("cannot make a directory for temporary files: {error}")))?;
         let options = &self.options;
-        let mut rehearsal =
-            Rehearsal::open(list, self.list, &options.dir, scratch.path(), options.retry_failed, !options.resume)?;
+        let mut rehearsal = Rehearsal::open(
+            list,
+            self.list.clone(),
+            &options.dir,
+            scratch.path(),
+            options.retry_failed,
+            !options.resume,
+        )?;
         loop {
             let fed = rehearsal.next(ENTRIES, PATIENCE)?;
             for warning in rehearsal.take_warnings() {

@@ -4,11 +4,17 @@
 use std::collections::HashSet;
 use std::env;
 use std::fs;
+use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use http::header::{AUTHORIZATION, REFERER};
+use towline_engine::checksum::Sums;
 use towline_engine::feed::{ListFormat, ListOptions, ListSource, looks_like_host};
 use towline_engine::http::is_reserved;
-use towline_engine::options::{Durability, Existing, HttpOptions, HttpVersion, ProxyChoice};
+use towline_engine::options::{ClientIdentity, Durability, Existing, Family, HttpOptions, HttpVersion, ProxyChoice};
 use towline_engine::provider::{Providers, Web};
 use towline_engine::report::may_hold_status;
 use towline_engine::secret::{printable, shown_line, shown_url};
@@ -66,6 +72,8 @@ impl Settings {
     }
 }
 
+/// The most to read of a file of headers.
+const HEADERS_BYTES_MAX: u64 = 1 << 20;
 /// The engine reserves names that end in this mark and one of `OWN_ENDS` or a number.
 const OWN_MARK: &str = ".towline";
 const OWN_ENDS: [&str; 5] = ["", ".json", ".json.tmp", ".old", ".old.json"];
@@ -122,6 +130,8 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
         DurabilityArg::Full => Durability::Full,
         DurabilityArg::Process => Durability::Process,
     };
+    options.remote_time = args.remote_time;
+    options.delay_per_host = args.delay_per_host;
     options.retry_failed = args.retry_failed;
     options.http = http_options;
     options.http.server_digests = !args.no_server_digest;
@@ -150,6 +160,10 @@ fn list_options(args: &GetArgs) -> Result<ListOptions, Complaint> {
         return Err(Complaint::usage(format!("{option} is for a list")).hint("give the list with -i"));
     }
     let options = ListOptions::default().strict(args.strict);
+    let options = match sums(args)? {
+        Some(sums) => options.sums(sums),
+        None => options,
+    };
     Ok(match args.input_format {
         None => options,
         Some(FormatArg::Plain) => options.format(ListFormat::Plain),
@@ -166,7 +180,7 @@ fn list_options(args: &GetArgs) -> Result<ListOptions, Complaint> {
 /// If options conflict, or a header or the proxy is invalid.
 pub(crate) fn http(args: HttpArgs) -> Result<HttpOptions, Complaint> {
     let mut http = HttpOptions::default();
-    for header in &args.header {
+    for header in &headers(&args.header)? {
         // Parsed here, because clap would print the value, which may be a secret.
         let (name, value) =
             values::header(header).map_err(|why| Complaint::usage(format!("invalid value for --header: {why}")))?;
@@ -176,6 +190,27 @@ pub(crate) fn http(args: HttpArgs) -> Result<HttpOptions, Complaint> {
         }
         http.headers.append(name, value);
     }
+    if let Some(referer) = args.referer {
+        http.headers.insert(REFERER, referer);
+    }
+    if let Some(user) = &args.user {
+        if http.headers.contains_key(AUTHORIZATION) {
+            return Err(Complaint::usage("--user and a header Authorization cannot be used together"));
+        }
+        http.headers.insert(AUTHORIZATION, authorization(user)?);
+    }
+    http.identity = identity(args.cert, args.key)?;
+    http.pinned_keys = args.pinned_key;
+    http.family = match (args.ipv4, args.ipv6) {
+        (true, true) => return Err(Complaint::usage("-4 and -6 cannot be used together")),
+        (true, false) => Family::V4,
+        (false, true) => Family::V6,
+        (false, false) => Family::Any,
+    };
+    http.interface = args.interface;
+    http.hosts = args.resolve;
+    http.min_speed_bps = args.min_speed;
+    http.retry_on = args.retry_on;
     http.user_agent = args.user_agent.unwrap_or(http.user_agent);
     http.proxy = proxy(args.proxy, args.no_proxy)?;
     http.insecure = args.insecure;
@@ -192,6 +227,47 @@ pub(crate) fn http(args: HttpArgs) -> Result<HttpOptions, Complaint> {
         (false, false) => HttpVersion::Auto,
     };
     Ok(http)
+}
+
+/// The headers that were given, and those in files (`@FILE`), one per line.
+fn headers(given: &[String]) -> Result<Vec<String>, Complaint> {
+    let mut all = Vec::new();
+    for text in given {
+        let Some(path) = text.strip_prefix('@') else {
+            all.push(text.clone());
+            continue;
+        };
+        let cannot = |why: String| Complaint::usage(format!("--header @{}: {why}", printable(path)));
+        let file = fs::File::open(path).map_err(|error| cannot(error.to_string()))?;
+        let mut content = String::new();
+        file.take(HEADERS_BYTES_MAX).read_to_string(&mut content).map_err(|error| cannot(error.to_string()))?;
+        let is_said = |line: &&str| !line.trim().is_empty() && !line.starts_with('#');
+        all.extend(content.lines().filter(is_said).map(str::to_owned));
+    }
+    Ok(all)
+}
+
+/// Basic credentials (RFC 7617).
+fn authorization(user: &str) -> Result<HeaderValue, Complaint> {
+    if !user.contains(':') {
+        // It may be a password.
+        return Err(Complaint::usage("--user: allowed: NAME:PASSWORD"));
+    }
+    let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(user)))
+        .map_err(|_| Complaint::usage("--user cannot be sent"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn identity(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<ClientIdentity>, Complaint> {
+    match (cert, key) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(Complaint::usage("--key needs --cert, the certificate of the key")),
+        (Some(certificate), key) => {
+            let key = key.unwrap_or_else(|| certificate.clone());
+            Ok(Some(ClientIdentity { certificate, key }))
+        }
+    }
 }
 
 /// Makes sure that only an earlier status would be replaced, and creates the directory.
@@ -301,6 +377,7 @@ fn jobs(args: &GetArgs) -> Result<Vec<JobSpec>, Complaint> {
         check_output(output)?;
     }
     let expanded = expanded(args)?;
+    let sums = sums(args)?;
     // A name such as `a-#1` is one for each of them.
     let template = args.output.as_ref().and_then(|output| output.to_str()).filter(|output| is_template(output));
     let is_pattern = args.urls.len() == 1 && expanded.len() > 1;
@@ -328,6 +405,14 @@ fn jobs(args: &GetArgs) -> Result<Vec<JobSpec>, Complaint> {
         }
         if let Some(checksum) = &args.checksum {
             job = job.checksum(checksum.clone());
+        } else if let Some(sums) = &sums {
+            let name = job.output.clone().unwrap_or_else(|| job.name_in_url());
+            let digest = sums.of(&name).or_else(|| sums.of(Path::new(name.file_name()?))).cloned();
+            let missing = || {
+                let text = format!("--checksum-file: it has no digest of {}", printable(&name.to_string_lossy()));
+                Complaint::usage(text).hint("give the name that the file of digests uses with -o")
+            };
+            job = job.checksum(digest.ok_or_else(missing)?);
         }
         if args.same_content {
             job = job.same_content();
@@ -335,6 +420,14 @@ fn jobs(args: &GetArgs) -> Result<Vec<JobSpec>, Complaint> {
         jobs.push(job);
     }
     Ok(jobs)
+}
+
+/// The digests in `--checksum-file`.
+fn sums(args: &GetArgs) -> Result<Option<Sums>, Complaint> {
+    let Some(path) = &args.checksum_file else { return Ok(None) };
+    let read = fs::File::open(path).and_then(|file| Sums::read(std::io::BufReader::new(file)));
+    let shown = path.display();
+    read.map(Some).map_err(|error| Complaint::usage(format!("--checksum-file {shown}: {error}")))
 }
 
 /// The URLs of the command line, those that patterns stand for one by one.

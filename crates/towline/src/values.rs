@@ -3,12 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use towline_engine::Checksum;
+use towline_engine::options::{HostAddress, Interface};
 use url::Url;
 
 use crate::args::ListArg;
@@ -117,6 +120,40 @@ pub(crate) fn header(text: &str) -> Result<Header, String> {
     let value = HeaderValue::from_bytes(value.trim().as_bytes())
         .map_err(|_| format!("control character in the value; {FORM}"))?;
     Ok((name, value))
+}
+
+/// `sha256//BASE64`, as curl's `--pinnedpubkey` has it.
+pub(crate) fn pinned_key(text: &str) -> Result<[u8; 32], String> {
+    const FORM: &str = "allowed: sha256//HASH, the SHA-256 of the public key in Base64";
+    let hash = text.strip_prefix("sha256//").ok_or(FORM)?;
+    let bytes = STANDARD.decode(hash).map_err(|_| FORM)?;
+    bytes.try_into().map_err(|_| FORM.to_owned())
+}
+
+/// The name of an interface, or an address.
+pub(crate) fn interface(text: &str) -> Result<Interface, String> {
+    let is_name = |text: &str| {
+        // IFNAMSIZ, with its NUL.
+        (1..16).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
+    };
+    match text.parse() {
+        Ok(address) => Ok(Interface::Address(address)),
+        Err(_) if is_name(text) => Ok(Interface::Name(text.to_owned())),
+        Err(_) => Err("allowed: a name such as eth0, or an address of this machine".to_owned()),
+    }
+}
+
+/// `HOST:PORT:ADDRESS`.
+pub(crate) fn host_address(text: &str) -> Result<HostAddress, String> {
+    const FORM: &str = "allowed: HOST:PORT:ADDRESS, such as example.org:443:192.0.2.1";
+    let (host, rest) = text.split_once(':').ok_or(FORM)?;
+    let (port, address) = rest.split_once(':').ok_or(FORM)?;
+    let address = address.trim_start_matches('[').trim_end_matches(']');
+    let (port, address) = (port.parse().map_err(|_| FORM)?, address.parse().map_err(|_| FORM)?);
+    match host.is_empty() {
+        true => Err(FORM.to_owned()),
+        false => Ok(HostAddress { host: host.to_owned(), port, address }),
+    }
 }
 
 /// The value of a header.

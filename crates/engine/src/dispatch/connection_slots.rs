@@ -55,6 +55,8 @@ pub(crate) struct Slots {
     max_total: usize,
     http2: bool,
     http2_for_pieces: bool,
+    /// The least time between two requests to one host.
+    delay: Time,
     /// The number of slots of each worker.
     workers: Vec<usize>,
 }
@@ -83,6 +85,8 @@ struct Host {
     slots: Vec<SlotId>,
     /// Nothing is sent before this (`Retry-After`).
     held_until: Time,
+    /// The next request may be sent then, if there is to be a delay between them.
+    next_at: Time,
     /// A lowered cap, and until when.
     lowered: Option<(usize, Time)>,
     /// How often it refused an additional connection.
@@ -157,8 +161,14 @@ impl Slots {
             max_total,
             http2,
             http2_for_pieces,
+            delay: Time::ZERO,
             workers: Vec::new(),
         }
+    }
+
+    /// Keeps this much time between two requests to one host.
+    pub(crate) fn set_delay(&mut self, delay: Time) {
+        self.delay = delay;
     }
 
     pub(crate) fn set_max_per_host(&mut self, max: usize) {
@@ -349,9 +359,23 @@ impl Slots {
         wanted: Wanted,
         now: Time,
     ) -> Option<(Taken, Option<(SlotId, usize)>)> {
-        if self.held_until(host) > now {
+        if self.held_until(host) > now || self.hosts.get(host).is_some_and(|host| host.next_at > now) {
             return None;
         }
+        let taken = self.take_now(host, profile, wanted, now)?;
+        if !self.delay.is_zero() {
+            self.hosts.entry(host.clone()).or_default().next_at = now + self.delay;
+        }
+        Some(taken)
+    }
+
+    fn take_now(
+        &mut self,
+        host: &Origin,
+        profile: &Profile,
+        wanted: Wanted,
+        now: Time,
+    ) -> Option<(Taken, Option<(SlotId, usize)>)> {
         if wanted != Wanted::Apart
             && let Some(slot) = self.find(host, profile, wanted, now)
         {

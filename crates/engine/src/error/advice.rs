@@ -110,6 +110,10 @@ advice! {
     GiveOwnCertificate,
     /// Name a PEM file of certificates in `HttpOptions::ca_file`.
     CheckCaFile,
+    /// Name PEM files of a certificate and its key in `HttpOptions::identity`.
+    CheckIdentity,
+    /// Check the keys in `HttpOptions::pinned_keys`; if they are right, somebody else answers.
+    CheckPinnedKey,
     /// Check the clock of this machine; if it is right, ask the operator of the server.
     CheckClock,
     /// Ask the operator of the server.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::checksum::{Checksum, Sums};
 use crate::error::{Advice, Error, ErrorKind};
 use crate::evidence::Evidence;
 use crate::feed::entries::{Candidate, Found, Known};
@@ -63,16 +64,25 @@ impl fmt::Debug for ListSource {
 }
 
 /// How to read a list.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ListOptions {
     /// Its format; `None` recognises it by what it begins with.
     pub format: Option<ListFormat>,
     /// Whether one bad line, or one unknown option, is an error of the whole list: nothing starts then.
     pub is_strict: bool,
+    /// Digests of files by their names, for entries that have none of their own.
+    pub sums: Option<Arc<Sums>>,
 }
 
 impl ListOptions {
+    /// Digests of files by the names of their outputs, or of their URLs.
+    #[must_use]
+    pub fn sums(mut self, sums: Sums) -> Self {
+        self.sums = Some(Arc::new(sums));
+        self
+    }
+
     /// A list in this format.
     #[must_use]
     pub fn format(mut self, format: ListFormat) -> Self {
@@ -117,6 +127,9 @@ pub struct Batch {
     /// Entries read so far, each counted once.
     read_entries: u64,
     repeated_entries: u64,
+    /// Digests for entries that have none, and how many got none.
+    sums: Option<Arc<Sums>>,
+    without_sum: u64,
     /// Its lines are those of a listing.
     is_listing: bool,
     /// An entry was not completed, or another file has its name.
@@ -216,6 +229,8 @@ impl Batch {
             ready: VecDeque::new(),
             read_entries: 0,
             repeated_entries: 0,
+            sums: list.sums,
+            without_sum: 0,
             is_listing,
             has_unfinished: false,
             has_gaps: false,
@@ -299,8 +314,12 @@ impl Batch {
                     self.read_entries += 1;
                     self.ready.push_back(FedEntry::Bad { line, error });
                 }
-                Line::Entry(parsed) => {
+                Line::Entry(mut parsed) => {
                     self.read_entries += 1;
+                    if let (Some(sums), None) = (&self.sums, &parsed.spec.checksum) {
+                        parsed.spec.checksum = sum_of(sums, &parsed.spec);
+                        self.without_sum += u64::from(parsed.spec.checksum.is_none());
+                    }
                     let identity = Identity::of(&parsed.spec);
                     let key = self.ledger.key(identity);
                     candidates.push(Candidate { identity, key, url: shown_url(&parsed.spec.url) });
@@ -346,6 +365,10 @@ impl Batch {
                 lines => format!("{lines} lines of the list repeat others"),
             };
             self.warnings.push(format!("{lines}: each file is fetched once"));
+        }
+        if ended && self.without_sum > 0 {
+            let files = if self.without_sum == 1 { "1 file" } else { &format!("{} files", self.without_sum) };
+            self.warnings.push(format!("{files} of the list: no digest is given in the file of digests"));
         }
         self.place(chunk, candidates, found)?;
         self.read_all = ended;
@@ -603,6 +626,11 @@ fn input(source: ListSource, format: Format) -> Result<Input, Error> {
         }
     }
     Ok(stream(format, move || Ok(Box::new(File::open(&path)?))))
+}
+
+fn sum_of(sums: &Sums, spec: &JobSpec) -> Option<Checksum> {
+    let named = spec.output.as_deref().and_then(|output| sums.of(output));
+    named.or_else(|| sums.of(&spec.name_in_url())).cloned()
 }
 
 fn stream(format: Format, open: impl FnOnce() -> io::Result<Box<dyn Read + Send>> + Send + 'static) -> Input {

@@ -73,6 +73,8 @@ pub(crate) struct Publish {
     /// What may be replaced: only a file with this length and modification time, in nanoseconds since 1970.
     pub(crate) only_over: Option<(u64, i64)>,
     pub(crate) note: Option<Note>,
+    /// The time to give the file; `None` is now.
+    pub(crate) modified: Option<SystemTime>,
     pub(crate) len_bytes: u64,
     /// The partial file of another version is kept beside it; publishing removes that.
     pub(crate) replaces_old: bool,
@@ -98,6 +100,8 @@ pub(crate) struct Store {
     /// What may be replaced: only a file with this length and modification time, in nanoseconds since 1970.
     pub(crate) only_over: Option<(u64, i64)>,
     pub(crate) note: Option<Note>,
+    /// The time to give the file; `None` is now.
+    pub(crate) modified: Option<SystemTime>,
     pub(crate) promise: Option<Promise>,
     /// It must be a whole Office file: its service lists it otherwise.
     pub(crate) must_be_office: Option<ListedOffice>,

@@ -210,3 +210,47 @@ fn what_is_wrong_with_a_certificate_or_a_server_is_named() {
         let _ = outcome.hides("signed by an authority of your own");
     }
 }
+
+#[test]
+fn a_server_that_asks_for_a_certificate_gets_ours() {
+    let Some(openssl) = tool("openssl") else { return };
+    let place = Place::new();
+    let make = ["-newkey", "rsa:2048", "-addext", NAMES];
+    let client = Server::start(&openssl, &place, &make, &[]);
+    let server =
+        Server::start(&openssl, &place, &make, &["-Verify", "1", "-verify_return_error", "-CAfile", &client.own()]);
+    let (cert, key) = (client.own(), client.root.join("key.pem").to_str().unwrap().to_owned());
+    let trusting = ["--ca-file", &server.own()];
+    server.fetch(&place, "localhost", &[&trusting[..], &["--cert", &cert, "--key", &key]].concat()).code(0);
+    place.check("a.bin", 1, SIZE);
+    let both = place.root().join("both.pem");
+    fs::write(&both, fs::read_to_string(&cert).unwrap() + &fs::read_to_string(&key).unwrap()).unwrap();
+    server.fetch(&place, "localhost", &[&trusting[..], &["--cert", both.to_str().unwrap()]].concat()).code(0);
+    let _ = server.fetch(&place, "localhost", &trusting).code(1);
+    let other = server.fetch(&place, "localhost", &[&trusting[..], &["--cert", &cert]].concat());
+    let _ = other.code(2).says(&["the key cannot be read", "--key"]);
+    let of_server = format!("{}/key.pem", server.root.display());
+    let wrong = [&trusting[..], &["--cert", &cert, "--key", &of_server]].concat();
+    let _ = server.fetch(&place, "localhost", &wrong).code(2).says(&["the key cannot be used"]);
+    let _ = server.fetch(&place, "localhost", &["--key", &key]).code(2).says(&["--key needs --cert"]);
+}
+
+#[test]
+fn a_server_with_another_key_than_the_pinned_one_is_refused() {
+    let Some(openssl) = tool("openssl") else { return };
+    let place = Place::new();
+    let server = Server::start(&openssl, &place, &["-newkey", "rsa:2048", "-addext", NAMES], &[]);
+    // As curl's documentation makes it.
+    let script = "openssl x509 -in cert.pem -pubkey -noout | openssl pkey -pubin -outform der \
+                  | openssl dgst -sha256 -binary | openssl enc -base64";
+    let output = Command::new("sh").args(["-c", script]).current_dir(&server.root).output().unwrap();
+    let right = format!("sha256//{}", String::from_utf8(output.stdout).unwrap().trim());
+    let wrong = format!("sha256//{}=", "A".repeat(43));
+    let trusting = ["--ca-file", &server.own()];
+    let pinned = |key: &str| server.fetch(&place, "localhost", &[&trusting[..], &["--pinned-key", key]].concat());
+    pinned(&right).code(0);
+    pinned(&format!("{wrong};{right}")).code(0);
+    let _ = pinned(&wrong).code(1).says(&["its public key is none of those that are pinned", "--pinned-key"]);
+    let _ = server.fetch(&place, "localhost", &["--insecure", "--pinned-key", &wrong]).code(1);
+    let _ = pinned("md5//AA").code(2).says(&["sha256//HASH"]);
+}

@@ -21,6 +21,7 @@ mod output;
 mod proxies;
 #[cfg(debug_assertions)]
 mod races;
+mod requests;
 mod secrets;
 mod security;
 mod servers;

@@ -102,7 +102,7 @@ impl Committer {
     pub(super) fn sync(&self, pending: &[Pending], directories: &BTreeSet<PathBuf>) -> Vec<Result<()>> {
         let at_once = self.syncs && pending.len() >= SYNC_AT_ONCE_MIN;
         let finish = |pending: &Pending| {
-            self.tell_apart(&*pending.part);
+            self.tell_apart(&*pending.part, pending.publish.modified);
             let finished = pending.part.finish(&note_bytes(&pending.publish, &*pending.part));
             let synced = finished.and_then(|()| if self.syncs && !at_once { pending.part.sync() } else { Ok(()) });
             synced.map_err(|source| Error::storage("sync", &pending.publish.path, source))
@@ -119,9 +119,13 @@ impl Committer {
         finished.into_iter().zip(pending).map(and_synced).collect()
     }
 
-    /// Gives each file a distinct modification time. Files that arrive within one tick of the system clock
+    /// Gives each file a distinct modification time, unless it is to have one of its own. Files that arrive within one tick of the system clock
     /// would have the same time; if their lengths match too, nothing would show that one took the other's name.
-    pub(super) fn tell_apart(&self, part: &dyn PartFile) {
+    pub(super) fn tell_apart(&self, part: &dyn PartFile, asked: Option<SystemTime>) {
+        if let Some(asked) = asked {
+            let _ = part.set_modified(asked);
+            return;
+        }
         let (now, last) = (SystemTime::now(), self.last_modified.get());
         let next = match last.duration_since(now) {
             Ok(before) if before < CLOCK_STEP => last + Duration::from_nanos(1),

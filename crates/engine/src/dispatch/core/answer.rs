@@ -564,6 +564,7 @@ impl Core {
             replace: job.policy(self.settings.existing) == Existing::Overwrite,
             only_over: job.only_over(self.settings.existing),
             note: job.note(),
+            modified: job.modified_there().filter(|_| self.settings.remote_time),
             promise,
             must_be_office: job.must_be_office(bytes),
         };

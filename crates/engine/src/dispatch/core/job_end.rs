@@ -154,6 +154,7 @@ impl Core {
             replace,
             only_over: job.only_over(self.settings.existing),
             note: job.note().filter(|_| job.content.final_check != FinalCheck::Changed),
+            modified: job.modified_there().filter(|_| self.settings.remote_time),
             len_bytes,
             replaces_old: job.old.is_there,
             looks_for_holes: true,

@@ -96,6 +96,8 @@ struct Settings {
     server_digests: bool,
     trust_size: bool,
     accept_html: bool,
+    /// Finished files get the server's time.
+    remote_time: bool,
     /// How many small files may wait for the disk.
     unstored_max: usize,
     /// What the destination allows.
@@ -210,6 +212,8 @@ impl Core {
         let per_host = options.max_per_host.max(explicit);
         let http2 = options.http.version != HttpVersion::Http1;
         let http2_for_pieces = options.http.version == HttpVersion::Http2;
+        let mut slots = Slots::new(per_host, options.max_connections.max(explicit), http2, http2_for_pieces);
+        slots.set_delay(options.delay_per_host.unwrap_or_default());
         Self {
             settings: Settings {
                 dir: options.dir.clone(),
@@ -222,6 +226,7 @@ impl Core {
                 existing: options.existing,
                 unstored_max: UNSTORED_FILES_MAX,
                 keep_dirs: options.keep_dirs,
+                remote_time: options.remote_time,
                 retries: options.http.retries,
                 allow_downgrade: options.http.allow_downgrade,
                 max_size_bytes: options.max_size_bytes,
@@ -233,7 +238,7 @@ impl Core {
             jobs: IdMap::default(),
             turns: Turns::default(),
             transfers: IdMap::default(),
-            slots: Slots::new(per_host, options.max_connections.max(explicit), http2, http2_for_pieces),
+            slots,
             limits: HostLimits::new(options.limit_rate_per_host_bps),
             names: Names::new(name_rules),
             tally: Tally::default(),

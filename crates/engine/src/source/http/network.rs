@@ -3,6 +3,7 @@
 use std::env;
 use std::error::Error as StdError;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,12 +17,12 @@ use crate::error::{Advice, Error, ErrorKind, Result, find};
 use crate::http::origin::{Origin, Scheme};
 use crate::job::Profile;
 use crate::message::{Alpn, Protocol};
-use crate::options::HttpOptions;
+use crate::options::{Family, HttpOptions, Interface};
 use crate::rate_limit::RateLimit;
 use crate::source::http::proxy::socks::{self, Destination};
 use crate::source::http::proxy::{Kind, Proxies, Proxy};
 use crate::source::http::proxy::{refusal, tunnel};
-use crate::source::http::resolve::{Resolve, ResolveError, ResolveService};
+use crate::source::http::resolve::{Fixed, OfFamily, Resolve, ResolveError, ResolveService};
 use crate::source::http::stream::BoxStream;
 use crate::source::http::tls::{Tls, handshake_error};
 
@@ -50,6 +51,10 @@ impl Network {
     pub(crate) fn new(options: HttpOptions, limit: Arc<RateLimit>, resolver: Arc<dyn Resolve>) -> Result<Self> {
         let tls = Tls::new(&options)?;
         let proxies = Proxies::new(&options.proxy, |name| env::var_os(name))?;
+        let resolver = match options.family {
+            Family::Any => resolver,
+            family => Arc::new(OfFamily(resolver, family)),
+        };
         Ok(Self { options, limit, tls, proxies, resolver: ResolveService(resolver) })
     }
 
@@ -94,12 +99,35 @@ impl Network {
         let target: Uri = origin.to_string().parse().map_err(|source: http::uri::InvalidUri| {
             Error::new(ErrorKind::Usage, "the host of the URL cannot be used").with_source(source)
         })?;
-        let stream = self.connector().call(target).await.map_err(|source| connect_error(origin, source))?;
+        let bare = origin.host.trim_start_matches('[').trim_end_matches(']');
+        if let Some(address) = bare.parse().ok().filter(|address| !self.options.family.takes(*address)) {
+            let address: IpAddr = address;
+            let text = format!("{address} is an address of the kind that may not be connected to");
+            return Err(Error::new(ErrorKind::Connect, text).with_transient(false));
+        }
+        let mut hosts = self.options.hosts.iter();
+        let given = hosts.find(|given| given.port == origin.port && given.host.eq_ignore_ascii_case(bare));
+        let resolver = match given {
+            Some(given) => ResolveService(Arc::new(Fixed(given.address))),
+            None => self.resolver.clone(),
+        };
+        let stream = self.connector(resolver).call(target).await.map_err(|source| connect_error(origin, source))?;
         Ok(Box::new(stream.into_inner()))
     }
 
-    fn connector(&self) -> HttpConnector<ResolveService> {
-        let mut connector = HttpConnector::new_with_resolver(self.resolver.clone());
+    fn connector(&self, resolver: ResolveService) -> HttpConnector<ResolveService> {
+        let mut connector = HttpConnector::new_with_resolver(resolver);
+        match &self.options.interface {
+            None => {}
+            Some(Interface::Address(address)) => connector.set_local_address(Some(*address)),
+            #[cfg(target_os = "linux")]
+            Some(Interface::Name(name)) => {
+                connector.set_interface(name);
+            }
+            // An address of this kind belongs to nobody, so that no connection goes out elsewhere.
+            #[cfg(not(target_os = "linux"))]
+            Some(Interface::Name(_)) => connector.set_local_address(Some(IpAddr::from([192, 0, 2, 1]))),
+        }
         connector.enforce_http(false);
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(self.options.connect_timeout));
@@ -126,7 +154,7 @@ impl Network {
 
     /// Connects to the proxy itself, with TLS if its URL is https.
     async fn reach(&self, proxy: &Proxy, origin: &Origin) -> Result<BoxStream> {
-        let stream = self.connector().call(proxy.at()).await.map_err(|source| {
+        let stream = self.connector(self.resolver.clone()).call(proxy.at()).await.map_err(|source| {
             let why = match (find::<ResolveError>(&source), find::<io::Error>(&source)) {
                 (Some(resolve), _) => format!("its host name cannot be resolved ({})", lookup_words(&resolve.0)),
                 (None, Some(error)) => crate::error::plain_io(error),

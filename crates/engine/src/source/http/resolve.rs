@@ -2,13 +2,15 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use hyper_util::client::legacy::connect::dns::Name;
 use tower_service::Service;
+
+use crate::options::Family;
 
 /// The future addresses of a host.
 pub type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
@@ -29,6 +31,45 @@ impl Resolve for SystemResolver {
     fn resolve(&self, host: &str) -> Resolving {
         let host = host.to_owned();
         Box::pin(async move { Ok(tokio::net::lookup_host((host, 0)).await?.collect()) })
+    }
+}
+
+/// Lets only addresses of one kind through.
+pub(crate) struct OfFamily(pub(crate) Arc<dyn Resolve>, pub(crate) Family);
+
+impl Resolve for OfFamily {
+    fn resolve(&self, host: &str) -> Resolving {
+        let (resolving, family) = (self.0.resolve(host), self.1);
+        Box::pin(async move {
+            let mut addresses = resolving.await?;
+            addresses.retain(|address| family.takes(address.ip()));
+            let name = if family == Family::V4 { "IPv4" } else { "IPv6" };
+            match addresses.is_empty() {
+                true => Err(io::Error::new(io::ErrorKind::NotFound, format!("it has no {name} address"))),
+                false => Ok(addresses),
+            }
+        })
+    }
+}
+
+impl Family {
+    /// Whether an address may be connected to.
+    pub(crate) fn takes(self, address: IpAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::V4 => address.is_ipv4(),
+            Self::V6 => address.is_ipv6(),
+        }
+    }
+}
+
+/// One address, whatever the name.
+pub(crate) struct Fixed(pub(crate) IpAddr);
+
+impl Resolve for Fixed {
+    fn resolve(&self, _host: &str) -> Resolving {
+        let address = SocketAddr::new(self.0, 0);
+        Box::pin(async move { Ok(vec![address]) })
     }
 }
 

@@ -113,9 +113,22 @@ impl Transfer<'_> {
             };
             if let Ok(data) = frame.into_data() {
                 self.pay(data.len()).await;
+                self.check_pace(data.len())?;
                 return Ok(Some(data));
             }
         }
+    }
+
+    /// Fails if the response is slower than the user allows. Where we limit the rate ourselves, it may be.
+    fn check_pace(&self, bytes: usize) -> Result<()> {
+        let Some(min_bps) = self.network.options.min_speed_bps else { return Ok(()) };
+        let mut limits = self.fetch.limits.iter().chain([&*self.network.limit]);
+        if limits.any(|limit| limit.is_limited()) {
+            return Ok(());
+        }
+        let Some(bps) = self.pace.too_slow(bytes, min_bps, Instant::now()) else { return Ok(()) };
+        let (came, least) = (crate::size::bytes(bps), crate::size::bytes(min_bps));
+        Err(Error::new(ErrorKind::Stalled, format!("only {came}/s came for 10 s, and {least}/s are asked for")))
     }
 
     /// Waits as long as the rate limits require for this many bytes.

@@ -14,6 +14,7 @@ use http::Response;
 use hyper::body::{Body as _, Incoming};
 use tokio::sync::oneshot;
 
+use super::pace::Pace;
 use super::shared::{Grant, Shared};
 use super::timeout::{Elapsed, patient};
 use crate::error::{Error, ErrorKind, Result};
@@ -81,6 +82,7 @@ struct Transfer<'a> {
     stall: Duration,
     /// The HTTP/1.1 connection is told when data comes.
     expected: Option<Expected>,
+    pace: Pace,
 }
 
 struct Failure {
@@ -103,7 +105,7 @@ impl<'a> Transfer<'a> {
     ) -> Result<End, Failure> {
         let network = shared.network(&fetch.profile).await?;
         let stall = network.options.stall_timeout;
-        Self { shared, fetch, network, stall, expected: None }.run(sink, granted).await
+        Self { shared, fetch, network, stall, expected: None, pace: Pace::default() }.run(sink, granted).await
     }
 
     async fn run(&mut self, sink: Option<Arc<dyn PartFile>>, granted: Granted) -> Result<End, Failure> {
@@ -147,7 +149,7 @@ impl<'a> Transfer<'a> {
                         ErrorKind::Protocol,
                         format!("the server answered {status} {}, which does not fit the request", answer.reason),
                     ),
-                    _ => answer.refusal(connection.plain_proxy()),
+                    _ => self.retried_if_asked(answer.refusal(connection.plain_proxy())),
                 };
                 let is_reusable = self.drain(body).await;
                 self.keep(connection, is_reusable);
@@ -210,6 +212,14 @@ impl<'a> Transfer<'a> {
         match patient(limit, connection.send(request)).await {
             Ok(response) => response,
             Err(Elapsed) => Err(no_answer(limit)),
+        }
+    }
+
+    /// A final status counts as passing if the user says so.
+    fn retried_if_asked(&self, error: Error) -> Error {
+        match error.kind() {
+            ErrorKind::Status(status) if self.network.options.retry_on.contains(&status) => error.with_transient(true),
+            _ => error,
         }
     }
 

@@ -2,7 +2,9 @@
 //! sessions are resumed across them.
 
 mod certificate;
+mod identity;
 mod p521;
+mod pinned;
 mod verify;
 mod words;
 
@@ -13,10 +15,12 @@ use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
+use self::pinned::Pinned;
 use self::verify::{AcceptAll, Trusted};
 pub(crate) use self::words::{alert_error, handshake_error};
 use crate::error::{Advice, Error, ErrorKind, Result, plain_io};
@@ -35,13 +39,21 @@ pub(crate) struct Tls {
     is_insecure: bool,
     /// The certificates of `HttpOptions::ca_file`.
     own: Vec<CertificateDer<'static>>,
+    /// The chain and key of `HttpOptions::identity`.
+    identity: Option<Arc<CertifiedKey>>,
+    /// `HttpOptions::pinned_keys`.
+    pins: Vec<[u8; 32]>,
 }
 
 impl Tls {
     pub(crate) fn new(options: &HttpOptions) -> Result<Self> {
+        let provider = Arc::new(p521::provider());
+        let identity = options.identity.as_ref().map(|identity| identity::read(identity, &provider)).transpose()?;
         Ok(Self {
             configs: OnceLock::new(),
-            provider: Arc::new(p521::provider()),
+            provider,
+            identity: identity.map(Arc::new),
+            pins: options.pinned_keys.clone(),
             is_insecure: options.insecure,
             own: options.ca_file.as_deref().map_or_else(|| Ok(Vec::new()), read_certificates)?,
         })
@@ -71,7 +83,15 @@ impl Tls {
             true => Arc::new(AcceptAll),
             false => Arc::new(Trusted::new(self.roots(), self.own.clone(), Arc::clone(&self.provider))),
         };
-        builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
+        let verifier = match self.pins.is_empty() {
+            true => verifier,
+            false => Arc::new(Pinned::new(verifier, self.pins.clone())),
+        };
+        let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+        match &self.identity {
+            Some(identity) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(identity)))),
+            None => builder.with_no_client_auth(),
+        }
     }
 
     /// The authorities of the system and of `HttpOptions::ca_file`. A single server's certificate signs no

@@ -56,6 +56,9 @@ fn certificate_words(why: &CertificateError) -> (String, Advice) {
     let is = |words: &str, advice| (words.to_owned(), advice);
     match why {
         Why::UnknownIssuer => is("nobody who is trusted here has signed it (unknown issuer)", Advice::GiveAuthority),
+        Why::ApplicationVerificationFailure => {
+            is("its public key is none of those that are pinned", Advice::CheckPinnedKey)
+        }
         Why::NotValidForName => is("it is for another host name", OPERATOR),
         Why::NotValidForNameContext { expected, presented } => (other_name(expected, presented), OPERATOR),
         Why::Expired | Why::ExpiredContext { .. } => is("it has expired", OPERATOR),

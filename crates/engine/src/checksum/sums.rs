@@ -1,0 +1,116 @@
+//! Files of digests, as `sha256sum` and its kin write them.
+
+use std::collections::HashMap;
+use std::io::{self, BufRead, Read};
+use std::path::{Path, PathBuf};
+
+use super::{Algorithm, Checksum};
+use crate::secret::shown_line;
+
+/// A longer line is none.
+const LINE_BYTES_MAX: u64 = 16 << 10;
+/// The most digests of one file.
+const SUMS_MAX: usize = 10_000_000;
+
+/// The digests of files by their names, read from a file such as `SHA256SUMS`.
+///
+/// ```
+/// use towline_engine::checksum::Sums;
+///
+/// let text = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  ./sub/empty\n";
+/// let sums = Sums::read(text.as_bytes())?;
+/// assert!(sums.of("sub/empty".as_ref()).is_some());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Sums(HashMap<PathBuf, Checksum>);
+
+impl Sums {
+    /// Reads lines of the form `HEX  NAME`, `HEX *NAME`, or `ALGORITHM (NAME) = HEX`. Blank lines, comments and the
+    /// lines of a signature are passed over.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or a line is none of these; the error names it.
+    pub fn read(mut file: impl BufRead) -> io::Result<Self> {
+        let mut sums = HashMap::new();
+        let (mut line, mut number) = (Vec::new(), 0);
+        loop {
+            line.clear();
+            number += 1;
+            if file.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line)? == 0 {
+                return Ok(Self(sums));
+            }
+            let text = String::from_utf8_lossy(&line);
+            let text = text.trim_end_matches(['\r', '\n']);
+            if text.starts_with("-----BEGIN PGP SIGNATURE") {
+                return Ok(Self(sums));
+            }
+            if text.trim().is_empty() || text.starts_with('#') || text.starts_with("-----") || text.starts_with("Hash:")
+            {
+                continue;
+            }
+            let Some((name, checksum)) = digest_in(text) else {
+                let what = format!("line {number} has no digest and name (got \"{}\")", shown_line(text));
+                return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+            };
+            sums.insert(plain(Path::new(name)), checksum);
+            if sums.len() > SUMS_MAX {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "it has too many lines"));
+            }
+        }
+    }
+
+    /// The digest of the file with this name, which may have directories.
+    pub fn of(&self, name: &Path) -> Option<&Checksum> {
+        self.0.get(&plain(name))
+    }
+}
+
+/// A name without `./`.
+fn plain(name: &Path) -> PathBuf {
+    name.components().filter(|part| !matches!(part, std::path::Component::CurDir)).collect()
+}
+
+fn digest_in(line: &str) -> Option<(&str, Checksum)> {
+    let line = line.strip_prefix('\\').unwrap_or(line);
+    if let Some((hex, rest)) = line.split_once(' ')
+        && let Some(algorithm) = algorithm_of(hex)
+        && let Some(name) = rest.strip_prefix([' ', '*'])
+    {
+        return Some((name, format!("{}={hex}", algorithm.name()).parse().ok()?));
+    }
+    let (head, hex) = line.rsplit_once(" = ")?;
+    let (algorithm, name) = head.split_once(" (")?;
+    let algorithm = Algorithm::from_name(algorithm)?;
+    Some((name.strip_suffix(')')?, format!("{}={hex}", algorithm.name()).parse().ok()?))
+}
+
+/// The algorithm whose digests are that long.
+fn algorithm_of(hex: &str) -> Option<Algorithm> {
+    let algorithms = [Algorithm::Sha256, Algorithm::Sha1, Algorithm::Md5, Algorithm::Sha512];
+    algorithms.into_iter().find(|algorithm| algorithm.digest_bytes() * 2 == hex.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHA_256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    const MD5: &str = "d41d8cd98f00b204e9800998ecf8427e";
+
+    #[test]
+    fn all_forms_are_read() {
+        let text = format!(
+            "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n# comment\r\n{SHA_256}  a b\r\n{MD5} *./sub/c\n\
+             MD5 (d (1)) = {MD5}\nSHA2-256x\n"
+        );
+        let sums = |text: &str| Sums::read(text.as_bytes());
+        let error = sums(&text).unwrap_err().to_string();
+        assert!(error.starts_with("line 8 has no digest"), "{error}");
+        let good = sums(&(text.replace("SHA2-256x\n", "") + "-----BEGIN PGP SIGNATURE-----\nxyz\n")).unwrap();
+        assert_eq!(good.of("a b".as_ref()).unwrap().to_string(), format!("sha-256={SHA_256}"));
+        assert_eq!(good.of("sub/c".as_ref()).unwrap().to_string(), format!("md5={MD5}"));
+        assert_eq!(good.of("d (1)".as_ref()).unwrap().to_string(), format!("md5={MD5}"));
+        assert!(good.of("xyz".as_ref()).is_none());
+    }
+}
