@@ -246,7 +246,7 @@ impl Opener {
         };
         if journal.done.is_empty() && !self.is_begun(&*opened, &part, stat, &journal)? {
             drop(opened);
-            self.remove(&journal_file)?;
+            self.forget_journal(look, &journal_file)?;
             return self.set_part_aside(path, "it is not the file that its journal names", prepared);
         }
         if self.uncross(path, stat, &journal, prepared)? {
@@ -268,13 +268,13 @@ impl Opener {
             journal.done.is_empty() || journal.identity.total_bytes.is_none_or(|total| total == stat.len_bytes);
         if claimed > stat.len_bytes || !is_whole {
             drop(opened);
-            self.remove(&journal_file)?;
+            self.forget_journal(look, &journal_file)?;
             return self.set_part_aside(path, "it has another length than its journal says", prepared);
         }
         let is_moved = journal.file.zip(stat.file).is_some_and(|(held, found)| !held.is_same(&found));
         if look == Look::Anew && (is_moved || is_linked) {
             drop(opened);
-            self.remove(&journal_file)?;
+            self.forget_journal(look, &journal_file)?;
             let why =
                 if is_linked { "it has another name as well" } else { "it is not the file that its journal names" };
             return self.set_part_aside(path, why, prepared);
@@ -295,6 +295,12 @@ impl Opener {
         self.parts.insert(job, path, opened);
         prepared.partial = Some(*journal);
         Ok(())
+    }
+
+    /// The partial file is not the one that the journal describes. That one may come back, so its journal stays until
+    /// another takes its place, unless the user starts over.
+    fn forget_journal(&self, look: Look, journal: &Path) -> Result<()> {
+        if look == Look::Anew { self.remove(journal) } else { Ok(()) }
     }
 
     /// Whether a partial file without saved data is the one that its journal names. A journal that names none

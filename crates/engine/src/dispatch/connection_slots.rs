@@ -26,6 +26,8 @@ const CLOSED_MAX: u32 = 64;
 const RETRIES_FREE: u32 = 8;
 /// Beyond that, a host gets one retry per this interval.
 const RETRY_EVERY: Time = Time::from_millis(1250);
+/// Beyond that, requests after responses that came to nothing are this far apart.
+const AGAIN_EVERY: Time = Time::from_millis(1000);
 /// A host on which nothing succeeds is given up after this long and this many failures.
 const GIVEN_UP_AFTER: Time = Time::from_secs(30);
 const GIVEN_UP_FAILURES: u32 = 40;
@@ -139,6 +141,8 @@ struct Trouble {
     since: Time,
     /// The next retry is not sent before this.
     next_retry: Time,
+    /// The next request for a file that was requested before is not sent before this.
+    next_again: Time,
     /// Files that got a `Retry-After`.
     patience: Vec<JobId>,
 }
@@ -331,6 +335,21 @@ impl Slots {
         at
     }
 
+    /// Whether a file whose last response came to nothing may be requested now: on a host where nothing succeeds, that
+    /// is done one by one.
+    pub(crate) fn may_ask_again(&self, host: &Origin, now: Time) -> bool {
+        self.hosts
+            .get(host)
+            .is_none_or(|state| state.trouble.failures <= RETRIES_FREE || state.trouble.next_again <= now)
+    }
+
+    /// It is requested now.
+    pub(crate) fn asks_again(&mut self, host: &Origin, now: Time) {
+        if let Some(state) = self.hosts.get_mut(host) {
+            state.trouble.next_again = now + AGAIN_EVERY;
+        }
+    }
+
     /// Whether a host has failed everybody for so long that a file with this many failed attempts gives up. A
     /// host that has sent something is alive, and each of its files gets one more retry.
     pub(crate) fn is_given_up(&self, host: &Origin, attempts: u32, now: Time) -> bool {
@@ -475,7 +494,7 @@ impl Slots {
     }
 
     /// Until the first connection shows whether the host speaks HTTP/2, more would be a waste.
-    fn must_wait_for_protocol(&self, host: &Origin, profile: &Profile, now: Time) -> bool {
+    pub(crate) fn must_wait_for_protocol(&self, host: &Origin, profile: &Profile, now: Time) -> bool {
         let Some(state) = self.hosts.get(host) else { return false };
         let shared = self.shared_slots(state, profile).count();
         match state.protocol {
@@ -622,5 +641,19 @@ mod tests {
         slots.give_back(first.slot, false, Time::ZERO);
         assert!(slots.is_shared(first.slot) && !slots.is_shared(apart.slot));
         assert_eq!(slots.give_back(apart.slot, true, Time::ZERO), Some(0), "it is closed after its one request");
+    }
+
+    #[test]
+    fn where_responses_come_to_nothing_requests_are_sent_one_by_one() {
+        let host = Origin::of(&"http://h/".parse().unwrap()).unwrap();
+        let mut slots = Slots::new(8, 8, true, false);
+        let now = Time::from_secs(5);
+        (0..RETRIES_FREE).for_each(|_| slots.failed(&host, now));
+        assert!(slots.may_ask_again(&host, now));
+        slots.failed(&host, now);
+        slots.asks_again(&host, now);
+        assert!(!slots.may_ask_again(&host, now) && slots.may_ask_again(&host, now + AGAIN_EVERY));
+        slots.succeeded(&host);
+        assert!(slots.may_ask_again(&host, now));
     }
 }

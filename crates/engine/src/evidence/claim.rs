@@ -292,7 +292,7 @@ impl Evidence {
 fn encoding_of(field: &str) -> Option<String> {
     let codings = field.split(',').map(str::trim).filter(|coding| !coding.is_empty());
     let codings = codings.filter(|coding| !NO_CODINGS.iter().any(|none| coding.eq_ignore_ascii_case(none)));
-    let codings = codings.collect::<Vec<_>>().join(", ");
+    let codings = codings.map(secret::shown_coding).collect::<Vec<_>>().join(", ");
     let shown: String = codings.chars().take_while(|char| is_of_encoding(*char)).take(ENCODING_CHARS_MAX).collect();
     (!codings.is_empty()).then_some(shown)
 }

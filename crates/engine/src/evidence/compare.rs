@@ -176,6 +176,12 @@ impl Evidence {
         is_weak && !self.is_elsewhere(claimed) && self.compare(&told).is_same()
     }
 
+    /// Compares with a response that tells a length where none is held yet: it is assumed to be that of what is held.
+    pub(crate) fn compare_with_length(&self, claimed: &Self) -> Verdict {
+        let held = Self { total_bytes: self.total_bytes.or(claimed.total_bytes), ..self.clone() };
+        held.compare(claimed)
+    }
+
     /// Whether both name the same version: by any tag, or by a date if neither has a tag.
     fn has_same_validator(&self, claimed: &Self) -> bool {
         match (&self.etag, &claimed.etag) {

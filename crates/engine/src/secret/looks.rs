@@ -121,6 +121,11 @@ fn is_uuid(text: &str) -> bool {
     text.len() == 36 && text.bytes().enumerate().all(is_at_its_place)
 }
 
+/// A coding as a server names it, or `unknown`: some echo what they were sent.
+pub(crate) fn shown_coding(coding: &str) -> &str {
+    if is_like_secret(coding) { "unknown" } else { coding }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

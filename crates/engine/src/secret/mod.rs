@@ -16,6 +16,7 @@ mod schemes;
 mod text;
 mod urls;
 
+pub(crate) use looks::shown_coding;
 pub(crate) use path::userinfo_len;
 pub(crate) use text::is_unprintable;
 pub use text::{printable, shown_line, shown_text};

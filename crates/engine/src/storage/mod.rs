@@ -2,6 +2,7 @@
 //! unsynced data or fails the Nth call.
 
 pub(crate) mod disk;
+mod in_order;
 
 use std::ffi::OsString;
 use std::io;
@@ -11,6 +12,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::in_order::{InOrder, InOrderReader};
 use crate::name::NameRules;
 
 /// The part of a file system that the engine needs.

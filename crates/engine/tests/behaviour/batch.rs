@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::io::Cursor;
+use std::net::TcpListener;
 use std::time::Duration;
 
 use towline_engine::event::How;
 use towline_engine::feed::{Batch, Feed, ListSource, ledger_status};
 use towline_engine::options::Existing;
-use towline_engine::{ErrorKind, Session};
+use towline_engine::{ErrorKind, Event, Session};
 use towline_origin::{ETag, Fault, Origin, OriginBuilder, Resource, Scope, Switch};
 use towline_testkit::content;
 
@@ -282,5 +283,32 @@ fn two_users_of_one_server_have_entries_of_their_own() {
         let found = (count(&run, How::ThereByLedger), count(&run, How::ThereByContent));
         assert_eq!(found, (1, 1), "{:?}", run.finished());
         assert_eq!(place.leftovers(&[".towline"]), ["0.1.bin", "0.bin"]);
+    });
+}
+
+/// The files of the silent host wait for the one connection that is to show its protocol.
+#[test]
+fn a_host_whose_handshake_never_ends_holds_up_nobody_else() {
+    with_watchdog(LONG, || {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = silent.local_addr().unwrap();
+        let origin = Origin::builder().files("/{}.bin", 40, 2000, 1).start().unwrap();
+        let place = Place::new();
+        let mut options = place.options();
+        options.http.connect_timeout = Duration::from_secs(20);
+        let mut list: String = (0..20).map(|number| format!("https://{at}/{number}.bin\n")).collect();
+        list.extend((0..40).map(|number| origin.url(&format!("/{number}.bin\n"))));
+        let batch = Batch::open(read_once(&list), &options.dir, false, false).unwrap();
+        let mut live = Live::start(Session::builder(options).feed(batch));
+        let (mut finished, mut failed) = (0, 0);
+        live.wait_for("the files of the other host", |event| {
+            finished += usize::from(matches!(event, Event::Finished { .. }));
+            failed += usize::from(matches!(event, Event::Failed { .. } | Event::Retrying { .. }));
+            finished == 40
+        });
+        assert_eq!(failed, 0, "files of the other host waited for a timeout");
+        live.handle.stop();
+        live.end();
+        drop(silent);
     });
 }

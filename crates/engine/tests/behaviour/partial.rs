@@ -598,3 +598,25 @@ fn a_copy_whose_journal_claims_more_than_was_written_becomes_the_right_file() {
         assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
     });
 }
+
+/// The file that the journal names may come back.
+#[test]
+fn a_journal_stays_while_another_file_has_the_name_of_the_partial_file() {
+    with_watchdog(LONG, || {
+        let (place, origin) = (Place::new(), slow_origin(38));
+        let begun = begin(&place, &origin, "/a.bin");
+        assert!(begun > 0);
+        let part = place.file("a.bin.towline");
+        fs::rename(&part, place.file("away")).unwrap();
+        fs::write(&part, "theirs").unwrap();
+        origin.set_resource(Resource::new("/a.bin", 38, LARGE).status(404));
+        assert_eq!(fetch(place.options(), [spec(&origin, "/a.bin")]).failure_kinds().len(), 1);
+        origin.set_resource(Resource::new("/a.bin", 38, LARGE));
+        assert_eq!(fs::read(place.file("a.bin.towline.1")).unwrap(), b"theirs");
+        fs::rename(place.file("away"), &part).unwrap();
+        let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+        run.assert_done(1);
+        place.assert_content("a.bin", 38, LARGE);
+        assert_eq!(run.resumed_bytes(), begun);
+    });
+}

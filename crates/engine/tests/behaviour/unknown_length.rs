@@ -185,3 +185,19 @@ fn a_length_that_is_learnt_is_held_against_what_is_allowed() {
         assert!(sent < HALF + MIB, "{sent} bytes were sent");
     });
 }
+
+/// The end of what has come is the same in both files.
+#[test]
+fn a_file_without_a_version_does_not_complete_one_with_a_strong_tag() {
+    with_watchdog(LONG, || {
+        let origin = start(silent(66).fault(Fault::StallAt(HALF, None).when(first())));
+        let place = Place::new();
+        begin_half(&place, &origin);
+        let shorter = Resource::new("/a.bin", 66, SIZE - 1000).etag(ETag::None).last_modified(None);
+        origin.set_resource(shorter);
+        let run = fetch(options(&place), [spec(&origin, "/a.bin")]);
+        assert_eq!(run.failure_kinds(), [ErrorKind::Changed]);
+        assert!(!place.file("a.bin").exists());
+        assert_eq!(place.leftovers(&[]), ["a.bin.towline", "a.bin.towline.json"]);
+    });
+}

@@ -449,6 +449,10 @@ impl Core {
             FetchKind::Probe => Wanted::Whole,
             _ => Wanted::Own,
         };
+        let is_unpaced = job.tries.is_unpaced;
+        if is_unpaced && !self.slots.may_ask_again(&host, now) {
+            return None;
+        }
         let profile = job.own.profile.clone();
         if job.tries.wants_new_connection {
             self.close_idle(&host);
@@ -456,6 +460,10 @@ impl Core {
         let (taken, closed) = self.slots.take(&host, &profile, wanted, now)?;
         if let Some((slot, worker)) = closed {
             self.effects.push(Effect::Work(worker, WorkRequest::CloseSlot(slot)));
+        }
+        if is_unpaced {
+            self.slots.asks_again(&host, now);
+            self.jobs.get_mut(&id)?.tries.is_unpaced = false;
         }
         let job = self.jobs.get(&id)?;
         let transfer = self.numbers.transfer();

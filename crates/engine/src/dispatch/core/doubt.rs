@@ -14,7 +14,7 @@ use crate::dispatch::identity::Link;
 use crate::dispatch::job::{By, Doubts, Job, Segmented, Transfer};
 use crate::error::{Advice, Error, ErrorKind};
 use crate::event::Event;
-use crate::evidence::{Strength, Verdict, page};
+use crate::evidence::{Evidence, Strength, Verdict, page};
 use crate::job::JobId;
 use crate::message::{CommitRequest, Effect, Head, Shape, Time};
 use crate::name::safe;
@@ -72,6 +72,26 @@ impl Core {
             let error = Error::new(ErrorKind::Protocol, "the server does not tell the length, not even with a range");
             return self.no_range(now, id, 0, error);
         };
+        // A sample shows only that some of it is the same: a version that is held has to be named too.
+        let told = Evidence { total_bytes: Some(total_bytes), ..head.evidence.clone() };
+        let verdict = job.content.held.compare_with_length(&told);
+        let is_free = job.spec.same_content
+            || !job.content.held.tells_version()
+            // Some servers name the version in whole responses only. A strong tag is missed, and nothing else.
+            || !told.tells_version() && !job.content.held.has_strong_tag()
+            || job.promise(self.settings.server_digests).is_some_and(|promise| promise.proves());
+        match verdict {
+            _ if is_free => {}
+            Verdict::Same(_) => {}
+            Verdict::Different(_) => {
+                job.ranges.needs_sample = true;
+                return self.another_version(now, id, transfer, head);
+            }
+            Verdict::Unknown => {
+                job.ranges.needs_sample = true;
+                return self.unknown_version(now, id, transfer, head);
+            }
+        }
         if total_bytes < held_to {
             let reason = "the file on the server is shorter than what has come";
             return self.differs(now, id, transfer, head, reason, By::Version);

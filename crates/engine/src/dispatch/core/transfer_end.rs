@@ -13,7 +13,7 @@ use crate::dispatch::job::{Closing, Phase, Segmented, Transfer};
 use crate::error::{Advice, Error, ErrorKind};
 use crate::http::origin::Origin;
 use crate::job::JobId;
-use crate::message::{CommitRequest, Effect, End, Ended, SlotId, Time, WorkRequest};
+use crate::message::{CommitRequest, Effect, End, Ended, FetchKind, SlotId, Time, WorkRequest};
 use crate::ranges::{ByteRange, RangeSet};
 use crate::secret;
 use crate::source::rejection::Rejection;
@@ -66,11 +66,17 @@ impl Core {
             lead.rate_bps = rate.or(lead.rate_bps);
         }
         let has_progressed = covered >= job.content.high_water_bytes + RENEWING_BYTES_MIN;
+        let is_little = matches!(end, End::Complete) && is_little(transfer);
         match has_progressed {
-            _ if is_success(end) => self.slots.succeeded(&transfer.host),
+            _ if is_success(end) && !is_little => self.slots.succeeded(&transfer.host),
             // The beginning alone: some servers cut each file there.
             true if transfer.is_probe => self.slots.began(&transfer.host),
             true => self.slots.succeeded(&transfer.host),
+            // It answers, and nothing comes of it.
+            false if is_little || is_misfit(end) => {
+                self.slots.failed(&transfer.host, now);
+                job.tries.is_unpaced = true;
+            }
             false => {}
         }
         if has_progressed {
@@ -260,6 +266,18 @@ fn is_of_connection(end: &End) -> bool {
         matches!(kind, ErrorKind::Stalled | ErrorKind::Broken) || kind.rejection() == Some(Rejection::TimedOut)
     };
     matches!(end, End::Failed { error, .. } if is_of_it(error.kind()))
+}
+
+/// Whether a complete response to a range held next to nothing of it.
+fn is_little(transfer: &Transfer) -> bool {
+    let FetchKind::Piece { range, .. } = &transfer.kind else { return false };
+    let brought = transfer.brought();
+    brought.len() < RENEWING_BYTES_MIN && brought.end < range.end
+}
+
+/// Whether a response does not fit what was requested.
+fn is_misfit(end: &End) -> bool {
+    matches!(end, End::NotRange(_) | End::WrongRange { .. })
 }
 
 /// Whether everything arrived that was requested. A head alone is no success of its host: the body may never follow.

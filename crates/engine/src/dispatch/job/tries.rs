@@ -25,6 +25,8 @@ pub(crate) struct Tries {
     /// Whether it began again from its journal because the device had failed.
     pub(crate) was_unsynced: bool,
     pub(crate) restarts: u32,
+    /// The last response came to nothing, and was no failure after which a retry is scheduled.
+    pub(crate) is_unpaced: bool,
     /// How often pieces with wrong digests were fetched again.
     pub(crate) heals: u32,
     /// The error for which it was put behind the other files of its host.

@@ -85,7 +85,9 @@ impl Framing {
             ["chunked"] => Ok(Self::Chunked),
             ["identity"] => Ok(length.and_then(|length| length.trim().parse().ok()).map_or(Self::Close, Self::Length)),
             _ => {
-                let shown = crate::secret::shown_text(&codings.join(", "));
+                let said = values.iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+                let said: Vec<_> = said.map(|value| crate::secret::shown_coding(value.trim()).to_owned()).collect();
+                let shown = crate::secret::shown_text(&said.join(", "));
                 let text = format!("the server's answer has the Transfer-Encoding {shown}, which was not asked for");
                 Err(Error::new(ErrorKind::Protocol, text))
             }

@@ -1,0 +1,305 @@
+//! One file as a stream: what comes over several connections is read in order, while it comes.
+//!
+//! The file is kept on the disk, as the partial file of any download, so that memory stays small whatever the order in
+//! which pieces come, and however slow the reader is.
+
+use std::ffi::OsString;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::disk::Disk;
+use super::{OpenPart, PartFile, Stat, Storage};
+use crate::name::NameRules;
+use crate::ranges::{ByteRange, RangeSet};
+
+/// Stores one file, and lets an [`InOrderReader`] read it meanwhile.
+///
+/// ```
+/// use std::io::Read;
+///
+/// use towline_engine::storage::InOrder;
+///
+/// let storage = InOrder::new();
+/// let mut reader = storage.reader();
+/// // SessionBuilder::storage(storage.clone()), run the session in another thread, and then:
+/// storage.end();
+/// let mut content = Vec::new();
+/// reader.read_to_end(&mut content)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct InOrder {
+    disk: Disk,
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for InOrder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InOrder").finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    part: Option<Arc<dyn PartFile>>,
+    /// What was written.
+    there: RangeSet,
+    read_bytes: u64,
+    has_ended: bool,
+}
+
+impl State {
+    /// How far the file is there without a gap.
+    fn frontier(&self) -> u64 {
+        self.there.iter().next().filter(|first| first.start == 0).map_or(0, |first| first.end)
+    }
+
+    /// The file begins again. What was read cannot be taken back.
+    fn begin(&mut self) -> io::Result<()> {
+        if self.read_bytes > 0 {
+            let read = crate::size::bytes(self.read_bytes);
+            return Err(io::Error::other(format!("the file begins again, and {read} of it were passed on already")));
+        }
+        self.there = RangeSet::new();
+        Ok(())
+    }
+}
+
+impl InOrder {
+    /// A storage for one file.
+    #[expect(clippy::new_ret_no_self, reason = "a session shares it")]
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { disk: Disk::new(), shared: Arc::default() })
+    }
+
+    /// Reads the file from its beginning.
+    pub fn reader(&self) -> InOrderReader {
+        InOrderReader(Arc::clone(&self.shared))
+    }
+
+    /// Nothing more comes: the session has ended.
+    pub fn end(&self) {
+        self.shared.state.lock().has_ended = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+/// Reads what comes, in order; the end comes after [`InOrder::end`].
+#[derive(Clone)]
+pub struct InOrderReader(Arc<Shared>);
+
+impl std::fmt::Debug for InOrderReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InOrderReader").finish_non_exhaustive()
+    }
+}
+
+impl Read for InOrderReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut state = self.0.state.lock();
+        let there = loop {
+            let there = state.frontier().saturating_sub(state.read_bytes);
+            if there > 0 || state.has_ended || buffer.is_empty() {
+                break there;
+            }
+            self.0.changed.wait(&mut state);
+        };
+        let count = there.min(buffer.len() as u64) as usize;
+        let Some(part) = state.part.clone().filter(|_| count > 0) else { return Ok(0) };
+        let position = state.read_bytes;
+        // From now on, the file cannot begin again.
+        state.read_bytes += count as u64;
+        drop(state);
+        part.read_at(&mut buffer[..count], position)?;
+        Ok(count)
+    }
+}
+
+impl Storage for InOrder {
+    fn stat(&self, path: &Path) -> io::Result<Option<Stat>> {
+        self.disk.stat(path)
+    }
+
+    fn open_part(&self, path: &Path, mode: OpenPart) -> io::Result<Arc<dyn PartFile>> {
+        let inner = self.disk.open_part(path, mode)?;
+        let mut state = self.shared.state.lock();
+        state.begin()?;
+        state.part = Some(Arc::clone(&inner));
+        Ok(Arc::new(Part { inner, shared: Arc::clone(&self.shared) }))
+    }
+
+    fn create_unnamed(&self, _directory: &Path) -> io::Result<Arc<dyn PartFile>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
+        self.disk.open_read(path)
+    }
+
+    fn read_small(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
+        self.disk.read_small(path, max_bytes)
+    }
+
+    fn write_atomic(&self, path: &Path, content: &[u8], sync: bool) -> io::Result<()> {
+        self.disk.write_atomic(path, content, sync)
+    }
+
+    fn rename(&self, from: &Path, to: &Path, replace: bool) -> io::Result<()> {
+        self.disk.rename(from, to, replace)
+    }
+
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
+        self.disk.exchange(one, other)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.disk.remove(path)
+    }
+
+    fn create_dirs(&self, root: &Path, relative: &Path) -> io::Result<()> {
+        self.disk.create_dirs(root, relative)
+    }
+
+    fn name_rules(&self, directory: &Path) -> NameRules {
+        self.disk.name_rules(directory)
+    }
+
+    fn file_bytes_max(&self, directory: &Path) -> Option<u64> {
+        self.disk.file_bytes_max(directory)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.disk.sync_dir(path)
+    }
+
+    fn sync_all(&self, directory: &Path) -> io::Result<()> {
+        self.disk.sync_all(directory)
+    }
+
+    fn read_at(&self, path: &Path, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.disk.read_at(path, bytes, offset)
+    }
+
+    fn owner_of_new(&self, directory: &Path) -> io::Result<u32> {
+        self.disk.owner_of_new(directory)
+    }
+
+    fn names(&self, directory: &Path, max: usize) -> Option<Vec<OsString>> {
+        self.disk.names(directory, max)
+    }
+
+    fn may_have(&self, directory: &Path, suffixes: &[&str]) -> bool {
+        self.disk.may_have(directory, suffixes)
+    }
+
+    fn keeps_zeros(&self, directory: &Path) -> bool {
+        self.disk.keeps_zeros(directory)
+    }
+
+    fn free_bytes(&self, path: &Path) -> io::Result<u64> {
+        self.disk.free_bytes(path)
+    }
+
+    fn capacity_bytes(&self, path: &Path) -> io::Result<u64> {
+        self.disk.capacity_bytes(path)
+    }
+
+    fn take_warnings(&self) -> Vec<String> {
+        self.disk.take_warnings()
+    }
+
+    fn note(&self, path: &Path) -> Option<Vec<u8>> {
+        self.disk.note(path)
+    }
+}
+
+/// The partial file, which notes what was written.
+struct Part {
+    inner: Arc<dyn PartFile>,
+    shared: Arc<Shared>,
+}
+
+impl PartFile for Part {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.inner.write_at(bytes, offset)?;
+        let mut state = self.shared.state.lock();
+        let before = state.frontier();
+        state.there.insert(ByteRange::new(offset, offset + bytes.len() as u64));
+        if state.frontier() > before {
+            self.shared.changed.notify_all();
+        }
+        Ok(())
+    }
+
+    fn set_len(&self, len_bytes: u64) -> io::Result<()> {
+        if len_bytes == 0 {
+            self.shared.state.lock().begin()?;
+        }
+        self.inner.set_len(len_bytes)
+    }
+
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.inner.read_at(bytes, offset)
+    }
+
+    fn allocate(&self, len_bytes: u64) -> io::Result<()> {
+        self.inner.allocate(len_bytes)
+    }
+
+    fn keep_private(&self) -> io::Result<()> {
+        self.inner.keep_private()
+    }
+
+    fn stat(&self) -> io::Result<Stat> {
+        self.inner.stat()
+    }
+
+    fn holes(&self) -> io::Result<Vec<(u64, u64)>> {
+        self.inner.holes()
+    }
+
+    fn cut(&self) -> Option<(u64, u64)> {
+        self.inner.cut()
+    }
+
+    fn take_cut(&self) -> Option<(u64, u64)> {
+        self.inner.take_cut()
+    }
+
+    fn reserve(&self, offset: u64, len_bytes: u64) {
+        self.inner.reserve(offset, len_bytes);
+    }
+
+    fn start_writeback(&self, offset: u64, len_bytes: u64) {
+        self.inner.start_writeback(offset, len_bytes);
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.inner.sync()
+    }
+
+    fn finish(&self, note: &[u8]) -> io::Result<()> {
+        self.inner.finish(note)
+    }
+
+    fn set_modified(&self, time: SystemTime) -> io::Result<()> {
+        self.inner.set_modified(time)
+    }
+
+    fn link_to(&self, path: &Path) -> io::Result<()> {
+        self.inner.link_to(path)
+    }
+
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        self.inner.is_at(path)
+    }
+}
