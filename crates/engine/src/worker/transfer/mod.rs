@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::Response;
-use http::header::TRANSFER_ENCODING;
 use hyper::body::{Body as _, Incoming};
 use tokio::sync::oneshot;
 
@@ -111,11 +110,6 @@ impl<'a> Transfer<'a> {
 
     async fn run(&mut self, sink: Option<Arc<dyn PartFile>>, granted: Granted) -> Result<End, Failure> {
         let (connection, response) = self.answer().await?;
-        // Such a response is malformed (RFC 9113, section 8.2.2), and nobody knows what its body is.
-        if connection.protocol() == Protocol::Http2 && response.headers().contains_key(TRANSFER_ENCODING) {
-            let text = "the server's answer over HTTP/2 has a Transfer-Encoding, which HTTP/2 does not have";
-            return Ok(End::OtherProtocol(Error::new(ErrorKind::Protocol, text)));
-        }
         tracing::debug!(status = response.status().as_u16(), length = ?response.body().size_hint().exact(), "answered");
         let believes_digests = self.network.options.server_digests;
         let (url, now) = (&self.fetch.url, SystemTime::now());
