@@ -57,6 +57,10 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Download files from a server on this machine; needs no network
     Demo(DemoArgs),
+    /// Print the completions for a shell
+    Completions(CompletionsArgs),
+    /// Write the manual pages into a directory
+    Man(ManArgs),
 }
 
 #[derive(Debug, Args)]
@@ -64,7 +68,8 @@ pub(crate) struct GetArgs {
     /// URLs to download, one per file
     #[arg(value_name = "URL")]
     pub(crate) urls: Vec<String>,
-    /// Save as this file, relative to --dir [default: name from the server]
+    /// Save as this file, relative to --dir, or write to standard output with - [default: name from the
+    /// server]
     #[arg(short, long, value_name = "FILE", env = "TOWLINE_OUTPUT", value_parser = values::path())]
     pub(crate) output: Option<PathBuf>,
     /// Save in this directory, created if missing [default: .]
@@ -363,6 +368,31 @@ pub(crate) struct DemoArgs {
     pub(crate) files: usize,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: ShellArg,
+}
+
+/// A shell that completes command lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ShellArg {
+    Bash,
+    Zsh,
+    Fish,
+    Nushell,
+    Elvish,
+    Powershell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Directory to write to, created if missing
+    #[arg(value_name = "DIR", value_parser = values::path())]
+    pub(crate) dir: PathBuf,
+}
+
 /// When data counts as saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DurabilityArg {
@@ -493,7 +523,7 @@ fn is_given(matches: &ArgMatches, id: &str) -> bool {
 }
 
 /// The help states the naming rule of environment variables once, so options do not repeat it.
-fn command() -> clap::Command {
+pub(crate) fn command() -> clap::Command {
     let hide = |command: clap::Command| command.mut_args(|arg| arg.hide_env(true));
     ["get", "info", "ls", "login"].into_iter().fold(Cli::command(), |command, name| command.mut_subcommand(name, hide))
 }

@@ -18,6 +18,7 @@ use crate::complaint::Complaint;
 use crate::say::say;
 use crate::screen::{Collected, Collector, Screen, View, Worded, summary};
 use crate::settings::{self, Settings};
+use crate::stream::{Read, Stream};
 use crate::{dry_run, exit_codes};
 
 /// Up to this many URLs get a line each if nothing can be redrawn.
@@ -44,11 +45,27 @@ pub(crate) fn run(args: GetArgs) -> Result<u8, Complaint> {
     let view = view(&settings);
     let expected_files = settings.jobs.len() as u64;
     let collected = Arc::new(Collected::default());
-    let session = session(settings, &view, &collected, signals)?;
+    let mut settings = settings;
+    let stream = settings.stream.take();
+    let session = session(settings, &view, &collected, signals, stream.as_ref())?;
+    let writing = stream.map(|stream| stream.start(session.handle())).transpose()?;
     let ended = session.run()?;
-    say_end(&ended.summary, &view, &collected, ended.interrupt.is_some());
-    let written = said([events_written(&collected), logging.end()]);
-    if let Some(interrupt) = ended.interrupt {
+    let passed_on = match (writing, &ended.interrupt) {
+        (Some(writing), interrupt) if interrupt.is_none() || writing.has_stopped() => writing.end().map(Some),
+        // A reader that takes nothing must not hold up the end.
+        _ => Ok(None),
+    };
+    if let Ok(Some(Read::Partly)) = passed_on {
+        // Its reader wants no more.
+        let _ = logging.end();
+        return Ok(exit_codes::DONE);
+    }
+    if passed_on.as_ref().is_ok_and(Option::is_none) || ended.summary.failed_files > 0 {
+        say_end(&ended.summary, &view, &collected, ended.interrupt.is_some());
+    }
+    let is_cut = passed_on.is_err();
+    let written = said([passed_on.map(drop), events_written(&collected), logging.end()]);
+    if let Some(interrupt) = ended.interrupt.filter(|_| !is_cut) {
         interrupt.raise_default();
     }
     Ok(code(&ended.summary, expected_files).max(written))
@@ -88,6 +105,7 @@ fn session(
     view: &View,
     collected: &Arc<Collected>,
     signals: Signals,
+    stream: Option<&Stream>,
 ) -> Result<Session, Complaint> {
     let options = settings.options.clone();
     // Reports unusable options before anything is created.
@@ -110,6 +128,9 @@ fn session(
         reporters = reporters.with(StatusFile::new(path, STATUS_FILE_EVERY));
     }
     builder = builder.reporter(Worded(reporters)).interrupts(signals);
+    if let Some(stream) = stream {
+        builder = builder.storage(stream.storage.clone());
+    }
     if let Some(batch) = batch {
         builder = builder.feed(batch);
     }

@@ -16,12 +16,14 @@ mod list_url;
 mod log;
 mod login;
 mod ls;
+mod manual;
 mod process;
 mod say;
 mod screen;
 mod services;
 mod settings;
 mod status;
+mod stream;
 mod values;
 mod which;
 
@@ -62,6 +64,8 @@ fn run_command(command: Command) -> Result<u8, Complaint> {
         Command::Accounts => login::accounts(),
         Command::Status(args) => status::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Completions(args) => manual::completions(args.shell),
+        Command::Man(args) => manual::pages(&args.dir),
     }
 }
 

@@ -27,6 +27,7 @@ use crate::globs::{self, Expanded, is_template};
 use crate::list_url;
 use crate::log::Log;
 use crate::services;
+use crate::stream::{Stream, Target};
 use crate::values;
 use crate::which::Which;
 
@@ -42,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) which: Which,
     /// The links and the choice, as a name that is the same in the next run.
     pub(crate) listed: String,
+    /// Where the one file goes, if it is not to be created.
+    pub(crate) stream: Option<Stream>,
     pub(crate) list: Option<ListSource>,
     /// Where the list is to be fetched from first.
     pub(crate) list_url: Option<Url>,
@@ -84,6 +87,7 @@ const OWN_ENDS: [&str; 5] = ["", ".json", ".json.tmp", ".old", ".old.json"];
 /// Wrong usage (exit code 2); nothing was started.
 pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
     let existing = existing(&args)?;
+    let args_output = args.output.clone();
     let status_file = args.status_file.clone().map(status_file).transpose()?;
     if status_file.is_some() && status_file == args.log {
         return Err(Complaint::usage("--status-file and --log cannot be the same file"));
@@ -135,6 +139,13 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
     options.retry_failed = args.retry_failed;
     options.http = http_options;
     options.http.server_digests = !args.no_server_digest;
+    let stream = stream(&args_output, &jobs, list.is_some() || list_url.is_some() || !links.is_empty(), args.progress)?;
+    if let Some(stream) = &stream {
+        options.dir = stream.place.path().to_owned();
+        options.durability = Durability::Process;
+        // The system's cache is as good a place.
+        options.existing = Existing::Overwrite;
+    }
     Ok(Settings {
         options,
         jobs,
@@ -142,6 +153,7 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
         providers,
         which,
         listed,
+        stream,
         list,
         list_url,
         list_options,
@@ -152,6 +164,23 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
         log,
         status_file,
     })
+}
+
+/// The stream that `-o` names, if it does.
+fn stream(
+    output: &Option<PathBuf>,
+    jobs: &[JobSpec],
+    has_list: bool,
+    progress: ProgressArg,
+) -> Result<Option<Stream>, Complaint> {
+    let Some(target) = output.as_deref().and_then(Target::of) else { return Ok(None) };
+    if jobs.len() != 1 || has_list {
+        return Err(Complaint::usage("only one file can go to one output").hint("give one URL"));
+    }
+    if target == Target::Stdout && progress == ProgressArg::Json {
+        return Err(Complaint::usage("-o - and --progress json would both write to standard output"));
+    }
+    Stream::new(target).map(Some)
 }
 
 fn list_options(args: &GetArgs) -> Result<ListOptions, Complaint> {
@@ -373,7 +402,8 @@ fn jobs(args: &GetArgs) -> Result<Vec<JobSpec>, Complaint> {
         return Err(Complaint::usage("nothing to download")
             .hint("give a URL, or a list of URLs with -i; `towline get --help` shows more"));
     }
-    if let Some(output) = &args.output {
+    let is_stream = args.output.as_deref().and_then(Target::of).is_some();
+    if let Some(output) = args.output.as_ref().filter(|_| !is_stream) {
         check_output(output)?;
     }
     let expanded = expanded(args)?;
@@ -400,7 +430,7 @@ fn jobs(args: &GetArgs) -> Result<Vec<JobSpec>, Complaint> {
             let output = PathBuf::from(one.fill(template));
             check_output(&output)?;
             job = job.output(output);
-        } else if let Some(output) = &args.output {
+        } else if let Some(output) = args.output.as_ref().filter(|_| !is_stream) {
             job = job.output(output);
         }
         if let Some(checksum) = &args.checksum {
@@ -469,9 +499,6 @@ fn check_several(args: &GetArgs, has_template: bool) -> Result<(), Complaint> {
 
 fn check_output(output: &Path) -> Result<(), Complaint> {
     let text = output.to_string_lossy();
-    if text == "-" {
-        return Err(Complaint::usage("-o - (to standard output) is not supported yet").hint("give a file name"));
-    }
     if text.ends_with('/') || text.ends_with("/.") || output.file_name().is_none() {
         let shown = printable(&text);
         return Err(Complaint::usage(format!("-o {shown} names no file")).hint("use -d for a directory"));
@@ -577,7 +604,7 @@ mod tests {
     fn one_name_is_for_one_url() {
         assert!(refused(&["-o", "a", "http://h/a", "http://h/b"]).contains("-o names one file"));
         assert!(refused(&["-o", "a", "-i", "list"]).contains("-o names one file"));
-        assert!(refused(&["-o", "-", "http://h/a"]).contains("not supported yet"));
+        assert!(resolved(&["-o", "-", "http://h/a"]).unwrap().stream.is_some());
         assert!(refused(&["-o", "out/", "http://h/a"]).contains("names no file"));
         let settings = resolved(&["-o", "b", "http://h/a"]).unwrap();
         assert_eq!(settings.jobs[0].output.as_deref(), Some(Path::new("b")));

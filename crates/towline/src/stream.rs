@@ -1,9 +1,12 @@
-//! `-o -`: a file to standard output, to a named pipe or to a device, in order, while it comes.
+//! `-o -`: a file to standard output, to a named pipe or to a device, in order, while it comes. A thread of its own
+//! writes; the main thread runs the session.
 
 use std::fs::OpenOptions;
-use std::io::{self, ErrorKind, Read, Write};
-use std::path::PathBuf;
+use std::io::{self, ErrorKind, Read as _, Write};
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::TempDir;
 use towline_engine::SessionHandle;
@@ -15,7 +18,7 @@ use crate::complaint::Complaint;
 /// How much to write at once.
 const CHUNK_BYTES: usize = 256 << 10;
 
-/// Where a file goes.
+/// Where a file goes that is not to be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     Stdout,
@@ -25,9 +28,7 @@ pub(crate) enum Target {
 
 impl Target {
     /// What `-o` names, if it is no file to create.
-    pub(crate) fn of(output: &std::path::Path) -> Option<Self> {
-        use std::os::unix::fs::FileTypeExt as _;
-
+    pub(crate) fn of(output: &Path) -> Option<Self> {
         if output.as_os_str() == "-" {
             return Some(Self::Stdout);
         }
@@ -37,18 +38,38 @@ impl Target {
 
     fn open(&self) -> io::Result<Box<dyn Write + Send>> {
         Ok(match self {
-            Self::Stdout => Box::new(io::stdout().lock_free()),
+            Self::Stdout => Box::new(io::stdout()),
+            // Waits for whoever reads a pipe.
             Self::Path(path) => Box::new(OpenOptions::new().write(true).open(path)?),
         })
     }
 }
 
 /// A file on its way through.
+#[derive(Debug)]
 pub(crate) struct Stream {
     pub(crate) storage: Arc<InOrder>,
     /// Where it is kept until all of it has come.
     pub(crate) place: TempDir,
     target: Target,
+}
+
+/// How much of it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// All that came.
+    Wholly,
+    /// Its reader went away before the end.
+    Partly,
+}
+
+/// The thread that writes it.
+pub(crate) struct Writing {
+    storage: Arc<InOrder>,
+    thread: JoinHandle<io::Result<()>>,
+    /// It cannot write any more, and has stopped the session for that.
+    has_stopped: Arc<AtomicBool>,
+    _place: TempDir,
 }
 
 impl Stream {
@@ -58,5 +79,61 @@ impl Stream {
         let place = tempfile::tempdir()
             .map_err(|error| Complaint::machine(format!("cannot make a directory for temporary files: {error}")))?;
         Ok(Self { storage: InOrder::new(), place, target })
+    }
+
+    /// Begins to write what the session brings.
+    ///
+    /// # Errors
+    /// If no thread can be started.
+    pub(crate) fn start(self, session: SessionHandle) -> Result<Writing, Complaint> {
+        let (reader, target) = (self.storage.reader(), self.target);
+        let has_stopped = Arc::new(AtomicBool::new(false));
+        let stops = Arc::clone(&has_stopped);
+        let thread = Builder::new()
+            .name("output")
+            .daemon(true)
+            .spawn(move || {
+                let written = target.open().and_then(|target| copy(reader, target));
+                if written.is_err() {
+                    // Nobody reads it any more.
+                    stops.store(true, Ordering::Release);
+                    session.stop();
+                }
+                written
+            })
+            .map_err(|error| Complaint::machine(format!("cannot start a thread for the output: {error}")))?;
+        Ok(Writing { storage: self.storage, thread, has_stopped, _place: self.place })
+    }
+}
+
+impl Writing {
+    /// Whether it has stopped the session.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.has_stopped.load(Ordering::Acquire)
+    }
+
+    /// The session has ended: waits until everything that has come is written.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(crate) fn end(self) -> Result<Read, Complaint> {
+        self.storage.end();
+        let cannot = |error: io::Error| Complaint::machine(format!("cannot write the file to the output: {error}"));
+        match self.thread.join() {
+            Ok(Ok(())) => Ok(Read::Wholly),
+            Ok(Err(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(Read::Partly),
+            Ok(Err(error)) => Err(cannot(error)),
+            Err(_) => Err(cannot(io::Error::other("its thread failed"))),
+        }
+    }
+}
+
+fn copy(mut reader: InOrderReader, mut target: Box<dyn Write + Send>) -> io::Result<()> {
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        match reader.read(&mut chunk)? {
+            0 => return target.flush(),
+            count => target.write_all(&chunk[..count])?,
+        }
     }
 }

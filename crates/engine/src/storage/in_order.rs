@@ -76,7 +76,6 @@ impl State {
 
 impl InOrder {
     /// A storage for one file.
-    #[expect(clippy::new_ret_no_self, reason = "a session shares it")]
     pub fn new() -> Arc<Self> {
         Arc::new(Self { disk: Disk::new(), shared: Arc::default() })
     }

@@ -26,6 +26,7 @@ mod secrets;
 mod security;
 mod servers;
 mod sites;
+mod streams;
 mod terminal;
 mod texts;
 mod transfer;

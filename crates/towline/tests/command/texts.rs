@@ -155,3 +155,18 @@ fn errors_have_these_words() {
         assert_text(name, &outcome.stderr);
     }
 }
+
+#[test]
+fn each_shell_gets_completions_and_each_command_a_manual_page() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish", "nushell", "elvish", "powershell"] {
+        let outcome = place.towline(&["completions", shell]).run().code(0);
+        assert!(outcome.stdout.contains("limit-rate-per-host"), "{shell}");
+    }
+    place.towline(&["completions", "none"]).run().code(2).says(&["bash", "nushell"]);
+    place.towline(&["man", "pages"]).run().code(0);
+    for (page, text) in [("towline.1", "towline"), ("towline-get.1", "limit\\-rate"), ("towline-ls.1", "include")] {
+        let page = std::fs::read_to_string(place.root().join("pages").join(page)).unwrap();
+        assert!(page.contains(text), "{page}");
+    }
+}

@@ -1,0 +1,101 @@
+//! `-o -`: a file to standard output, a named pipe or a device, in order.
+
+use std::fs;
+use std::io::Read as _;
+use std::process::Stdio;
+use std::thread;
+
+use towline_origin::{Fault, Origin, Resource};
+use towline_testkit::{MIB, content};
+
+use crate::common::Place;
+
+const SIZE: u64 = 5 * MIB + 17;
+const SEED: u64 = 70;
+
+fn origin(size: u64) -> Origin {
+    Origin::builder().resource(Resource::new("/a.bin", SEED, size)).start().unwrap()
+}
+
+/// What comes to the standard output, with the exit code.
+fn stdout_of(place: &Place, args: &[&str]) -> (Vec<u8>, i32, String) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_towline"));
+    crate::common::clean(&mut command);
+    let output = command.args(args).current_dir(place.root()).output().unwrap();
+    (output.stdout, output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_file_comes_in_order_over_several_connections() {
+    for (size, args) in [(SIZE, &["-x", "4", "--piece-size", "256k"][..]), (20, &[]), (0, &[]), (100_000, &[])] {
+        let origin = origin(size);
+        let place = Place::new();
+        let (came, code, said) = stdout_of(&place, &[args, &["-o", "-", &origin.url("/a.bin")]].concat());
+        assert_eq!((code, said.as_str()), (0, ""), "{size}");
+        assert!(came == content(SEED, size), "{size}: {} bytes came", came.len());
+        assert_eq!(fs::read_dir(place.root()).unwrap().count(), 0, "nothing stays");
+    }
+}
+
+#[test]
+fn a_wrong_digest_is_known_after_the_last_byte() {
+    let origin = origin(SIZE);
+    let place = Place::new();
+    let wrong = format!("md5={}", "0".repeat(32));
+    let (came, code, said) = stdout_of(&place, &["-o", "-", "--checksum", &wrong, &origin.url("/a.bin")]);
+    assert_eq!(code, 4, "{said}");
+    assert!(came == content(SEED, SIZE));
+}
+
+#[test]
+fn what_was_passed_on_is_not_taken_back() {
+    let changed = Fault::ChangeEtagAt { request: 2, etag: "\"new\"".to_owned(), seed: SEED + 1 };
+    let file = Resource::new("/a.bin", SEED, SIZE).fault(changed).fault(Fault::CutAt(MIB));
+    let origin = Origin::builder().resource(file).start().unwrap();
+    let place = Place::new();
+    let (came, code, said) = stdout_of(&place, &["-x", "1", "-o", "-", "--retries", "3", &origin.url("/a.bin")]);
+    assert_ne!(code, 0, "{said}");
+    assert!(content(SEED, SIZE).starts_with(&came), "{} bytes came, of two versions", came.len());
+}
+
+#[test]
+fn named_pipes_and_devices_are_written_to() {
+    let origin = origin(SIZE);
+    let place = Place::new();
+    place.towline(&["-o", "/dev/null", &origin.url("/a.bin")]).run().code(0);
+    place.fifo("pipe");
+    let pipe = place.root().join("pipe");
+    let reader = thread::spawn(move || {
+        let mut came = Vec::new();
+        fs::File::open(pipe).unwrap().read_to_end(&mut came).unwrap();
+        came
+    });
+    place.towline(&["-o", "pipe", &origin.url("/a.bin")]).run().code(0);
+    assert!(reader.join().unwrap() == content(SEED, SIZE));
+}
+
+#[test]
+fn a_reader_that_wants_no_more_ends_it_quietly() {
+    let origin = origin(50 * MIB);
+    origin.set_faults([Fault::RatePerServer(20 << 20).into()]);
+    let place = Place::new();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_towline"));
+    crate::common::clean(&mut command);
+    let args = ["-o", "-", "--progress", "none", &origin.url("/a.bin")];
+    let mut child =
+        command.args(args).current_dir(place.root()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut beginning = vec![0; 1000];
+    child.stdout.take().unwrap().read_exact(&mut beginning).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(beginning == content(SEED, 1000));
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()), (Some(0), ""));
+    assert!(origin.stats().body_bytes < 50 * MIB);
+}
+
+#[test]
+fn only_one_file_goes_to_one_output() {
+    let place = Place::new();
+    place.towline(&["-o", "-", "http://h/a", "http://h/b"]).run().code(2);
+    place.towline(&["-o", "-", "http://h/[1-2]"]).run().code(2);
+    place.towline(&["-o", "-", "--progress", "json", "http://h/a"]).run().code(2).says(&["--progress json"]);
+}
