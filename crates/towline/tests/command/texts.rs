@@ -166,7 +166,7 @@ fn each_shell_gets_completions_and_each_command_a_manual_page() {
     place.towline(&["completions", "none"]).run().code(2).says(&["bash", "nushell"]);
     place.towline(&["man", "pages"]).run().code(0);
     for (page, text) in [("towline.1", "towline"), ("towline-get.1", "limit\\-rate"), ("towline-ls.1", "include")] {
-        let page = std::fs::read_to_string(place.root().join("pages").join(page)).unwrap();
+        let page = fs::read_to_string(place.root().join("pages").join(page)).unwrap();
         assert!(page.contains(text), "{page}");
     }
 }
