@@ -139,6 +139,15 @@ impl Checksum {
     pub fn digest(&self) -> &[u8] {
         &self.digest
     }
+
+    /// Whether this content has it.
+    ///
+    /// # Errors
+    /// If the content cannot be read.
+    pub fn is_of(&self, content: &mut dyn Read) -> io::Result<bool> {
+        let found = digest_of(content, self.algorithm, &|| true)?;
+        Ok(found.is_some_and(|found| found == self.digest))
+    }
 }
 
 impl FromStr for Checksum {

@@ -3,10 +3,14 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 use url::Url;
+
+use crate::http::cookie_file::CookieFile;
+use crate::http::netrc::Netrc;
 
 /// How a session works. Start from [`Options::default`] and change what you need.
 #[derive(Clone, Debug)]
@@ -120,6 +124,13 @@ pub enum Durability {
 pub struct HttpOptions {
     /// Headers sent with each request, to the origin that the user named and no other.
     pub headers: HeaderMap,
+    /// Credentials of hosts, for URLs that have none and where `headers` has none.
+    pub netrc: Option<Arc<Netrc>>,
+    /// Cookies, for the URLs that they belong to.
+    pub cookies: Option<Arc<CookieFile>>,
+    /// The name and the password with which to answer a server of the user's that asks for Digest authentication (RFC
+    /// 7616).
+    pub digest_user: Option<DigestUser>,
     /// The `User-Agent`, unless `headers` has one.
     pub user_agent: HeaderValue,
     /// Where proxies come from.
@@ -162,6 +173,9 @@ impl Default for HttpOptions {
     fn default() -> Self {
         Self {
             headers: HeaderMap::new(),
+            netrc: None,
+            cookies: None,
+            digest_user: None,
             user_agent: HeaderValue::from_static(concat!("towline/", env!("CARGO_PKG_VERSION"))),
             proxy: ProxyChoice::Environment,
             insecure: false,
@@ -181,6 +195,22 @@ impl Default for HttpOptions {
             version: HttpVersion::Auto,
             server_digests: true,
         }
+    }
+}
+
+/// A name and a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DigestUser {
+    /// The name.
+    pub name: String,
+    /// The password.
+    pub password: String,
+}
+
+/// Without the password.
+impl fmt::Debug for DigestUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DigestUser(***)")
     }
 }
 

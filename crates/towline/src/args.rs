@@ -16,7 +16,7 @@ use towline_engine::options::{HostAddress, Interface};
 use towline_engine::secret::shown_line;
 use url::Url;
 
-use crate::values;
+use crate::{config, values};
 
 const UNITS: &str = "Sizes: k M G are 1024-based, kB MB GB 1000-based. Times: 10, 10s, 500ms, 2m, 1h.\n\
                      Every option can also be set in the environment as TOWLINE_<OPTION>, such as \
@@ -55,6 +55,10 @@ pub(crate) enum Command {
     Accounts,
     /// Show the status of the downloads in a directory, even while they run
     Status(StatusArgs),
+    /// Compare the files in a directory with its ledger, or with a file of digests
+    Verify(VerifyArgs),
+    /// Show which options are set, and where each of them comes from
+    Config(ConfigArgs),
     /// Download files from a server on this machine; needs no network
     Demo(DemoArgs),
     /// Print the completions for a shell
@@ -171,6 +175,9 @@ pub(crate) struct GetArgs {
     /// Show what would be fetched, and under which names, and fetch nothing
     #[arg(long, env = "TOWLINE_DRY_RUN", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) dry_run: bool,
+    /// Run this program for each finished file, with its path
+    #[arg(long, value_name = "PROGRAM", env = "TOWLINE_ON_COMPLETE", value_parser = values::path())]
+    pub(crate) on_complete: Option<PathBuf>,
     /// Show progress as bars, lines, JSON events on standard output, or not at all; `auto` means bars on a terminal,
     /// lines elsewhere
     #[arg(long, value_enum, value_name = "HOW", default_value = "auto", env = "TOWLINE_PROGRESS")]
@@ -262,6 +269,9 @@ pub(crate) enum ServiceArg {
 // Options for requests. (Not a doc comment: it would become the subcommand's description.)
 #[derive(Clone, Debug, Args)]
 pub(crate) struct HttpArgs {
+    /// Also use the options in this section of the configuration file
+    #[arg(long, value_name = "NAME", env = "TOWLINE_PROFILE")]
+    pub(crate) profile: Option<String>,
     /// Send this header to the URL's own server, or those in a file with @FILE (repeatable)
     #[arg(short = 'H', long, value_name = "NAME: VALUE", env = "TOWLINE_HEADER")]
     pub(crate) header: Vec<String>,
@@ -271,9 +281,15 @@ pub(crate) struct HttpArgs {
     /// Send this Referer to the URL's own server
     #[arg(long, value_name = "URL", env = "TOWLINE_REFERER", value_parser = values::header_value)]
     pub(crate) referer: Option<HeaderValue>,
-    /// Authenticate to the URL's own server with this name and password
+    /// Authenticate to the URL's own server with this name and password (Basic, or Digest if it asks for that)
     #[arg(long, value_name = "NAME:PASSWORD", env = "TOWLINE_USER")]
     pub(crate) user: Option<String>,
+    /// Authenticate with the names and passwords in this file [default without a value: ~/.netrc]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "~/.netrc", env = "TOWLINE_NETRC")]
+    pub(crate) netrc: Option<PathBuf>,
+    /// Send the cookies in this file (Netscape's form) to the servers that they belong to
+    #[arg(long, value_name = "FILE", env = "TOWLINE_COOKIES", value_parser = values::file_to_read())]
+    pub(crate) cookies: Option<PathBuf>,
     /// Accept any TLS certificate
     #[arg(long, env = "TOWLINE_INSECURE", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) insecure: bool,
@@ -366,6 +382,26 @@ pub(crate) struct DemoArgs {
     /// Number of small files
     #[arg(long, value_name = "N", default_value = "300", value_parser = values::count, hide = true)]
     pub(crate) files: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Directory of the files
+    #[arg(value_name = "DIR", default_value = ".", value_parser = values::path())]
+    pub(crate) dir: PathBuf,
+    /// Compare with the digests in this file, such as SHA256SUMS
+    #[arg(long, value_name = "FILE", value_parser = values::file_to_read())]
+    pub(crate) checksum_file: Option<PathBuf>,
+    /// Also print files that are as they should be
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// With this section of the configuration file
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -479,6 +515,8 @@ fn without_secrets(error: &clap::Error) -> String {
 fn read(args: Vec<OsString>) -> Result<Cli, clap::Error> {
     let mut command = command();
     let args = with_get(&command, args);
+    let args = config::with_file(&command, args)
+        .map_err(|why| clap::Error::raw(clap::error::ErrorKind::InvalidValue, format!("{why}\n")))?;
     let matches = command.try_get_matches_from_mut(args)?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     match (&mut cli.command, matches.subcommand()) {
@@ -525,7 +563,9 @@ fn is_given(matches: &ArgMatches, id: &str) -> bool {
 /// The help states the naming rule of environment variables once, so options do not repeat it.
 pub(crate) fn command() -> clap::Command {
     let hide = |command: clap::Command| command.mut_args(|arg| arg.hide_env(true));
-    ["get", "info", "ls", "login"].into_iter().fold(Cli::command(), |command, name| command.mut_subcommand(name, hide))
+    let with_file = |command: clap::Command| hide(command).args_override_self(true);
+    let names = ["get", "info", "ls", "login"];
+    names.into_iter().fold(Cli::command(), |command, name| command.mut_subcommand(name, with_file))
 }
 
 /// `towline URL` means `towline get URL`.

@@ -15,6 +15,7 @@ use towline_threads::supervisor::signals::Signals;
 
 use crate::args::GetArgs;
 use crate::complaint::Complaint;
+use crate::on_complete::{self, OnComplete};
 use crate::say::say;
 use crate::screen::{Collected, Collector, Screen, View, Worded, summary};
 use crate::settings::{self, Settings};
@@ -47,7 +48,9 @@ pub(crate) fn run(args: GetArgs) -> Result<u8, Complaint> {
     let collected = Arc::new(Collected::default());
     let mut settings = settings;
     let stream = settings.stream.take();
-    let session = session(settings, &view, &collected, signals, stream.as_ref())?;
+    let programs = settings.on_complete.take().map(|program| on_complete::start(program.into())).transpose()?;
+    let (finished, programs) = programs.unzip();
+    let session = session(settings, &view, &collected, signals, stream.as_ref(), finished)?;
     let writing = stream.map(|stream| stream.start(session.handle())).transpose()?;
     let ended = session.run()?;
     let passed_on = match (writing, &ended.interrupt) {
@@ -64,7 +67,11 @@ pub(crate) fn run(args: GetArgs) -> Result<u8, Complaint> {
         say_end(&ended.summary, &view, &collected, ended.interrupt.is_some());
     }
     let is_cut = passed_on.is_err();
-    let written = said([passed_on.map(drop), events_written(&collected), logging.end()]);
+    let ran = match programs {
+        Some(programs) if ended.interrupt.is_none() => programs.end(),
+        _ => Ok(()),
+    };
+    let written = said([passed_on.map(drop), ran, events_written(&collected), logging.end()]);
     if let Some(interrupt) = ended.interrupt.filter(|_| !is_cut) {
         interrupt.raise_default();
     }
@@ -106,6 +113,7 @@ fn session(
     collected: &Arc<Collected>,
     signals: Signals,
     stream: Option<&Stream>,
+    finished: Option<OnComplete>,
 ) -> Result<Session, Complaint> {
     let options = settings.options.clone();
     // Reports unusable options before anything is created.
@@ -124,6 +132,9 @@ fn session(
     };
     let screen = Screen::new(view, collected);
     let mut reporters = Many::new().with(Collector(Arc::clone(collected))).with(screen);
+    if let Some(finished) = finished {
+        reporters = reporters.with(finished);
+    }
     if let Some(path) = settings.status_file {
         reporters = reporters.with(StatusFile::new(path, STATUS_FILE_EVERY));
     }

@@ -6,6 +6,7 @@
 mod advice;
 mod args;
 mod complaint;
+mod config;
 mod demo;
 mod dry_run;
 mod exit_codes;
@@ -17,14 +18,17 @@ mod log;
 mod login;
 mod ls;
 mod manual;
+mod on_complete;
 mod process;
 mod say;
 mod screen;
 mod services;
 mod settings;
+mod settings_shown;
 mod status;
 mod stream;
 mod values;
+mod verify;
 mod which;
 
 use std::panic;
@@ -63,6 +67,8 @@ fn run_command(command: Command) -> Result<u8, Complaint> {
         Command::Logout(args) => login::out(&args),
         Command::Accounts => login::accounts(),
         Command::Status(args) => status::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Config(args) => settings_shown::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => manual::completions(args.shell),
         Command::Man(args) => manual::pages(&args.dir),

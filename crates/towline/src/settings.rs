@@ -1,34 +1,29 @@
 //! Resolves arguments into the engine's options. What clap cannot check is checked here, and not again
 //! afterwards.
 
-use std::collections::HashSet;
-use std::env;
-use std::fs;
-use std::io::Read as _;
-use std::path::{Component, Path, PathBuf};
+mod jobs;
+mod requests;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http::HeaderValue;
-use http::header::{AUTHORIZATION, REFERER};
-use towline_engine::checksum::Sums;
-use towline_engine::feed::{ListFormat, ListOptions, ListSource, looks_like_host};
-use towline_engine::http::is_reserved;
-use towline_engine::options::{ClientIdentity, Durability, Existing, Family, HttpOptions, HttpVersion, ProxyChoice};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use towline_engine::feed::{ListFormat, ListOptions, ListSource};
+use towline_engine::options::{Durability, Existing};
 use towline_engine::provider::{Providers, Web};
 use towline_engine::report::may_hold_status;
-use towline_engine::secret::{printable, shown_line, shown_url};
+use towline_engine::secret::printable;
 use towline_engine::{JobSpec, Options};
 use url::Url;
 
-use crate::args::{DurabilityArg, FormatArg, GetArgs, HttpArgs, ListArg, ProgressArg};
+pub(crate) use self::jobs::{fetchable, link};
+use self::jobs::{named, sums};
+pub(crate) use self::requests::http;
+use crate::args::{DurabilityArg, FormatArg, GetArgs, ListArg, ProgressArg};
 use crate::complaint::Complaint;
-use crate::globs::{self, Expanded, is_template};
 use crate::list_url;
 use crate::log::Log;
 use crate::services;
 use crate::stream::{Stream, Target};
-use crate::values;
 use crate::which::Which;
 
 /// The resolved arguments of `get`.
@@ -50,6 +45,7 @@ pub(crate) struct Settings {
     pub(crate) list_url: Option<Url>,
     pub(crate) list_options: ListOptions,
     pub(crate) progress: ProgressArg,
+    pub(crate) on_complete: Option<PathBuf>,
     pub(crate) is_dry_run: bool,
     pub(crate) is_quiet: bool,
     pub(crate) is_verbose: bool,
@@ -74,12 +70,6 @@ impl Settings {
         Ok(Some(ListSource::Listing(listing.known_as(&*self.listed))))
     }
 }
-
-/// The most to read of a file of headers.
-const HEADERS_BYTES_MAX: u64 = 1 << 20;
-/// The engine reserves names that end in this mark and one of `OWN_ENDS` or a number.
-const OWN_MARK: &str = ".towline";
-const OWN_ENDS: [&str; 5] = ["", ".json", ".json.tmp", ".old", ".old.json"];
 
 /// Resolves the arguments of `get`.
 ///
@@ -158,6 +148,7 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
         list_url,
         list_options,
         progress: if log.is_on_screen { args.progress.without_bars() } else { args.progress },
+        on_complete: args.on_complete,
         is_dry_run: args.dry_run,
         is_quiet: args.quiet,
         is_verbose: args.verbose > 0 && !args.quiet,
@@ -203,102 +194,6 @@ fn list_options(args: &GetArgs) -> Result<ListOptions, Complaint> {
     })
 }
 
-/// Resolves the options for requests.
-///
-/// # Errors
-/// If options conflict, or a header or the proxy is invalid.
-pub(crate) fn http(args: HttpArgs) -> Result<HttpOptions, Complaint> {
-    let mut http = HttpOptions::default();
-    for header in &headers(&args.header)? {
-        // Parsed here, because clap would print the value, which may be a secret.
-        let (name, value) =
-            values::header(header).map_err(|why| Complaint::usage(format!("invalid value for --header: {why}")))?;
-        if is_reserved(&name) {
-            let text = format!("--header: Towline sets the field {name} itself");
-            return Err(Complaint::usage(text).hint("leave it out"));
-        }
-        http.headers.append(name, value);
-    }
-    if let Some(referer) = args.referer {
-        http.headers.insert(REFERER, referer);
-    }
-    if let Some(user) = &args.user {
-        if http.headers.contains_key(AUTHORIZATION) {
-            return Err(Complaint::usage("--user and a header Authorization cannot be used together"));
-        }
-        http.headers.insert(AUTHORIZATION, authorization(user)?);
-    }
-    http.identity = identity(args.cert, args.key)?;
-    http.pinned_keys = args.pinned_key;
-    http.family = match (args.ipv4, args.ipv6) {
-        (true, true) => return Err(Complaint::usage("-4 and -6 cannot be used together")),
-        (true, false) => Family::V4,
-        (false, true) => Family::V6,
-        (false, false) => Family::Any,
-    };
-    http.interface = args.interface;
-    http.hosts = args.resolve;
-    http.min_speed_bps = args.min_speed;
-    http.retry_on = args.retry_on;
-    http.user_agent = args.user_agent.unwrap_or(http.user_agent);
-    http.proxy = proxy(args.proxy, args.no_proxy)?;
-    http.insecure = args.insecure;
-    http.ca_file = args.ca_file;
-    http.allow_downgrade = args.allow_downgrade;
-    http.connect_timeout = args.connect_timeout.unwrap_or(http.connect_timeout);
-    http.stall_timeout = args.stall_timeout.unwrap_or(http.stall_timeout);
-    http.response_timeout = args.response_timeout.unwrap_or(http.response_timeout);
-    http.retries = args.retries.unwrap_or(http.retries);
-    http.version = match (args.http1, args.http2) {
-        (true, true) => return Err(Complaint::usage("--http1.1 and --http2 cannot be used together")),
-        (true, false) => HttpVersion::Http1,
-        (false, true) => HttpVersion::Http2,
-        (false, false) => HttpVersion::Auto,
-    };
-    Ok(http)
-}
-
-/// The headers that were given, and those in files (`@FILE`), one per line.
-fn headers(given: &[String]) -> Result<Vec<String>, Complaint> {
-    let mut all = Vec::new();
-    for text in given {
-        let Some(path) = text.strip_prefix('@') else {
-            all.push(text.clone());
-            continue;
-        };
-        let cannot = |why: String| Complaint::usage(format!("--header @{}: {why}", printable(path)));
-        let file = fs::File::open(path).map_err(|error| cannot(error.to_string()))?;
-        let mut content = String::new();
-        file.take(HEADERS_BYTES_MAX).read_to_string(&mut content).map_err(|error| cannot(error.to_string()))?;
-        let is_said = |line: &&str| !line.trim().is_empty() && !line.starts_with('#');
-        all.extend(content.lines().filter(is_said).map(str::to_owned));
-    }
-    Ok(all)
-}
-
-/// Basic credentials (RFC 7617).
-fn authorization(user: &str) -> Result<HeaderValue, Complaint> {
-    if !user.contains(':') {
-        // It may be a password.
-        return Err(Complaint::usage("--user: allowed: NAME:PASSWORD"));
-    }
-    let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(user)))
-        .map_err(|_| Complaint::usage("--user cannot be sent"))?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-fn identity(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<ClientIdentity>, Complaint> {
-    match (cert, key) {
-        (None, None) => Ok(None),
-        (None, Some(_)) => Err(Complaint::usage("--key needs --cert, the certificate of the key")),
-        (Some(certificate), key) => {
-            let key = key.unwrap_or_else(|| certificate.clone());
-            Ok(Some(ClientIdentity { certificate, key }))
-        }
-    }
-}
-
 /// Makes sure that only an earlier status would be replaced, and creates the directory.
 fn status_file(path: PathBuf) -> Result<PathBuf, Complaint> {
     let made = path.parent().map_or(Ok(()), fs::create_dir_all);
@@ -318,29 +213,6 @@ fn status_file(path: PathBuf) -> Result<PathBuf, Complaint> {
     Err(Complaint::usage(format!("--status-file {shown}: {what}")).hint("choose another name"))
 }
 
-/// Parses a URL that Towline can fetch.
-///
-/// # Errors
-/// If it is not one, with a guess at what was meant.
-pub(crate) fn fetchable(text: &str) -> Result<Url, Complaint> {
-    let shown = shown_line(text);
-    match Url::parse(text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
-        Ok(url) if text.contains("://") => Err(Complaint::usage(format!("cannot fetch {}", shown_url(&url)))
-            .hint("only http:// and https:// are supported")),
-        _ => {
-            let complaint = Complaint::usage(format!("not a URL: {shown}"));
-            Err(if Path::new(text).is_file() {
-                complaint.hint(format!("for a list of URLs, write -i {shown}"))
-            } else if !text.contains("://") && looks_like_host(text) {
-                complaint.hint(format!("write https://{shown}"))
-            } else {
-                complaint.hint("a URL begins with https:// or http://")
-            })
-        }
-    }
-}
-
 fn existing(args: &GetArgs) -> Result<Existing, Complaint> {
     match (args.overwrite, args.auto_rename, args.skip_existing) {
         (false, false, false) => Ok(Existing::Fail),
@@ -351,202 +223,11 @@ fn existing(args: &GetArgs) -> Result<Existing, Complaint> {
     }
 }
 
-/// What the user named: links of services, and plain URLs.
-fn named(args: &GetArgs, providers: &Providers) -> Result<(Vec<Url>, Vec<JobSpec>), Complaint> {
-    let links = args.urls.iter().filter_map(|text| link(text).ok()).filter(|url| providers.of(url).is_some());
-    let links: Vec<Url> = links.collect();
-    if links.is_empty() {
-        return Ok((links, jobs(args)?));
-    }
-    if args.input_file.is_some() {
-        return Err(Complaint::usage("a link of a service cannot be fetched together with a list")
-            .hint("fetch it on its own, with a directory of its own (-d)"));
-    }
-    if links.len() < args.urls.len() {
-        return Err(Complaint::usage("a link of a service cannot be fetched together with other URLs")
-            .hint("fetch it on its own"));
-    }
-    if args.output.is_some() {
-        return Err(Complaint::usage("-o names one file, and a link of a service may have many")
-            .hint("use -d to choose the directory"));
-    }
-    check_several(args, false)?;
-    Ok((links, Vec::new()))
-}
-
-/// Parses a link, which a service may know.
-///
-/// # Errors
-/// If it is no URL at all.
-pub(crate) fn link(text: &str) -> Result<Url, Complaint> {
-    if let Some(path) = text.strip_prefix("onedrive:") {
-        return own_path(path);
-    }
-    match Url::parse(text) {
-        Ok(url) if matches!(url.scheme(), "onedrive" | "dav" | "davs" | "webdav" | "webdavs") => Ok(url),
-        _ => fetchable(text),
-    }
-}
-
-/// A path of the user's own drive, each character as it is: `#`, `?` and `%` may be in names.
-fn own_path(path: &str) -> Result<Url, Complaint> {
-    if path.split('/').any(|part| matches!(part, "." | "..")) {
-        return Err(Complaint::usage(format!("onedrive:{}: `.` and `..` are no folders there", printable(path))));
-    }
-    let path = path.replace('%', "%25").replace('#', "%23").replace('?', "%3F");
-    Url::parse(&format!("onedrive:{path}")).map_err(|_| Complaint::usage(format!("no path: {}", printable(&path))))
-}
-
-fn jobs(args: &GetArgs) -> Result<Vec<JobSpec>, Complaint> {
-    if args.urls.is_empty() && args.input_file.is_none() {
-        return Err(Complaint::usage("nothing to download")
-            .hint("give a URL, or a list of URLs with -i; `towline get --help` shows more"));
-    }
-    let is_stream = args.output.as_deref().and_then(Target::of).is_some();
-    if let Some(output) = args.output.as_ref().filter(|_| !is_stream) {
-        check_output(output)?;
-    }
-    let expanded = expanded(args)?;
-    let sums = sums(args)?;
-    // A name such as `a-#1` is one for each of them.
-    let template = args.output.as_ref().and_then(|output| output.to_str()).filter(|output| is_template(output));
-    let is_pattern = args.urls.len() == 1 && expanded.len() > 1;
-    let template = template.filter(|_| is_pattern && args.input_file.is_none());
-    if expanded.len() != 1 || args.input_file.is_some() {
-        check_several(args, template.is_some())?;
-    }
-    let mut jobs = Vec::with_capacity(expanded.len());
-    let mut urls = HashSet::new();
-    for one in &expanded {
-        let mut job = JobSpec::new(fetchable(&one.url)?);
-        if !urls.insert(job.url.clone()) {
-            // A repeated URL is one file, as in a list.
-            continue;
-        }
-        for mirror in &args.mirror {
-            job = job.mirror(fetchable(mirror)?);
-        }
-        if let Some(template) = template {
-            let output = PathBuf::from(one.fill(template));
-            check_output(&output)?;
-            job = job.output(output);
-        } else if let Some(output) = args.output.as_ref().filter(|_| !is_stream) {
-            job = job.output(output);
-        }
-        if let Some(checksum) = &args.checksum {
-            job = job.checksum(checksum.clone());
-        } else if let Some(sums) = &sums {
-            let name = job.output.clone().unwrap_or_else(|| job.name_in_url());
-            let digest = sums.of(&name).or_else(|| sums.of(Path::new(name.file_name()?))).cloned();
-            let missing = || {
-                let text = format!("--checksum-file: it has no digest of {}", printable(&name.to_string_lossy()));
-                Complaint::usage(text).hint("give the name that the file of digests uses with -o")
-            };
-            job = job.checksum(digest.ok_or_else(missing)?);
-        }
-        if args.same_content {
-            job = job.same_content();
-        }
-        jobs.push(job);
-    }
-    Ok(jobs)
-}
-
-/// The digests in `--checksum-file`.
-fn sums(args: &GetArgs) -> Result<Option<Sums>, Complaint> {
-    let Some(path) = &args.checksum_file else { return Ok(None) };
-    let read = fs::File::open(path).and_then(|file| Sums::read(std::io::BufReader::new(file)));
-    let shown = path.display();
-    read.map(Some).map_err(|error| Complaint::usage(format!("--checksum-file {shown}: {error}")))
-}
-
-/// The URLs of the command line, those that patterns stand for one by one.
-fn expanded(args: &GetArgs) -> Result<Vec<Expanded>, Complaint> {
-    let mut all = Vec::new();
-    for text in &args.urls {
-        if args.no_glob {
-            all.push(Expanded { url: text.clone(), ..Expanded::default() });
-            continue;
-        }
-        let cannot = |why| {
-            let complaint = Complaint::usage(format!("{}: {why}", shown_line(text)));
-            complaint.hint("--no-glob takes brackets and braces literally")
-        };
-        all.extend(globs::expand(text).map_err(cannot)?);
-    }
-    Ok(all)
-}
-
-/// Refuses options for one file where there may be several.
-fn check_several(args: &GetArgs, has_template: bool) -> Result<(), Complaint> {
-    if args.output.is_some() && !has_template {
-        return Err(Complaint::usage("-o names one file, but there are several URLs or a list").hint(
-            "use -d to choose the directory; with a pattern such as [1-9], #1 in the name stands for its value",
-        ));
-    }
-    let given = [
-        ("--checksum", args.checksum.is_some()),
-        ("--same-content", args.same_content),
-        ("--mirror", !args.mirror.is_empty()),
-    ];
-    match given.into_iter().find(|(_, is_given)| *is_given) {
-        Some((option, _)) => {
-            Err(Complaint::usage(format!("{option} is for one file, but there are several URLs or a list")))
-        }
-        None => Ok(()),
-    }
-}
-
-fn check_output(output: &Path) -> Result<(), Complaint> {
-    let text = output.to_string_lossy();
-    if text.ends_with('/') || text.ends_with("/.") || output.file_name().is_none() {
-        let shown = printable(&text);
-        return Err(Complaint::usage(format!("-o {shown} names no file")).hint("use -d for a directory"));
-    }
-    if output.is_relative() && output.components().any(|part| part == Component::ParentDir) {
-        return Err(Complaint::usage(format!("-o {} leads out of the directory", printable(&text)))
-            .hint("use -d to choose the directory"));
-    }
-    if is_own(&text) {
-        let shown = printable(&text);
-        let message = format!("-o {shown}: names that end in .towline, .towline.json or .towline.1 are reserved");
-        return Err(Complaint::usage(message).hint("choose another name"));
-    }
-    Ok(())
-}
-
-/// Whether the engine uses such names for incomplete files.
-fn is_own(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let Some((_, end)) = name.rsplit_once(OWN_MARK) else { return false };
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    OWN_ENDS.contains(&end) || end.strip_prefix('.').is_some_and(is_number)
-}
-
-fn proxy(proxy: Option<String>, no_proxy: Option<String>) -> Result<ProxyChoice, Complaint> {
-    let except = no_proxy.unwrap_or_default();
-    if except.trim() == "*" {
-        return Ok(ProxyChoice::Direct);
-    }
-    // An empty variable counts as unset; an empty argument is a mistake, probably a script's.
-    let is_unset = |text: &String| text.is_empty() && env::var_os("TOWLINE_PROXY").is_some_and(|text| text.is_empty());
-    let Some(text) = proxy.filter(|text| !is_unset(text)) else {
-        if except.is_empty() {
-            return Ok(ProxyChoice::Environment);
-        }
-        return Err(Complaint::usage("--no-proxy needs --proxy")
-            .hint("set no_proxy in the environment, or use --no-proxy '*' for no proxy at all"));
-    };
-    // It may contain a password, so it is not shown.
-    ProxyChoice::parse(&text, &except).map_err(|error| {
-        Complaint::usage(format!("--proxy (or TOWLINE_PROXY): {}", error.message()))
-            .hint("allowed: http://, https://, socks5:// or socks5h://, then HOST:PORT")
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::ffi::OsString;
+
+    use towline_engine::options::ProxyChoice;
 
     use super::*;
     use crate::args::{self, Command};

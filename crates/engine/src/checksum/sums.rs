@@ -60,6 +60,11 @@ impl Sums {
         }
     }
 
+    /// All names and their digests, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Path, &Checksum)> {
+        self.0.iter().map(|(name, digest)| (name.as_path(), digest))
+    }
+
     /// The digest of the file with this name, which may have directories.
     pub fn of(&self, name: &Path) -> Option<&Checksum> {
         self.0.get(&plain(name))

@@ -15,6 +15,7 @@ pub(crate) mod opening;
 pub(crate) mod owners;
 pub(crate) mod paths;
 mod reading;
+mod recorded;
 pub(crate) mod rehearsal;
 pub(crate) mod schema;
 pub(crate) mod spare;
@@ -36,6 +37,7 @@ pub use batch::{Batch, ListOptions, ListSource};
 pub use formats::ListFormat;
 pub use list::looks_like_host;
 pub use listing::{ListItem, Listing};
+pub use recorded::{Condition, Recorded, ledger_files};
 pub use rehearsal::Rehearsal;
 pub use status::{LedgerStatus, ledger_status};
 

@@ -1,11 +1,13 @@
 //! The parts of HTTP that decide whether bytes may be joined. Pure parsers, no I/O.
 
 pub(crate) mod content_range;
+pub mod cookie_file;
 pub(crate) mod cookies;
 pub(crate) mod credentials;
 pub mod digest;
 pub(crate) mod disposition;
 pub(crate) mod head;
+pub mod netrc;
 pub(crate) mod origin;
 pub(crate) mod reserved;
 pub(crate) mod retry_after;

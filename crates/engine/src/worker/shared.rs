@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::task::JoinHandle;
 use towline_threads::queue::Queue;
 
+use super::digest::Challenges;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::Profile;
 use crate::message::{Message, SlotId};
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     networks: RefCell<HashMap<Profile, Arc<Network>>>,
     pub(crate) transfers: RefCell<HashMap<TransferId, Running>>,
     connections: RefCell<HashMap<SlotId, Connection>>,
+    /// What servers have asked for with a 401.
+    pub(super) challenges: Challenges,
     gates: RefCell<HashMap<SlotId, Rc<Mutex<()>>>>,
     reports: Queue<Message>,
     /// Reports that wait for the tasks that are ready: one wake-up of the dispatcher suffices for all.
@@ -42,6 +45,7 @@ impl Shared {
             networks: RefCell::default(),
             transfers: RefCell::default(),
             connections: RefCell::default(),
+            challenges: Challenges::default(),
             gates: RefCell::default(),
             reports,
             unsent: RefCell::default(),

@@ -4,6 +4,7 @@
 mod common;
 
 mod certificates;
+mod config;
 mod demo;
 mod digests;
 mod dry_run;
@@ -30,3 +31,4 @@ mod streams;
 mod terminal;
 mod texts;
 mod transfer;
+mod verify;

@@ -1,8 +1,14 @@
 //! How requests are made: headers, credentials, addresses, pauses, and the time of files.
 
 use std::fs;
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
+use md5::{Digest as _, Md5};
 use towline_origin::{Fault, Origin, Resource};
 
 use crate::common::Place;
@@ -154,4 +160,137 @@ fn a_slow_connection_is_replaced_where_a_least_speed_is_asked_for() {
     let place = Place::new();
     let outcome = place.towline(&["-d", "out", "--min-speed", "50k", "--retries", "0", &origin.url("/a.bin")]).run();
     outcome.code(1).says(&["came for 10 s", "are asked for"]);
+}
+
+#[test]
+fn names_and_passwords_come_from_a_netrc_file() {
+    let origin = origin();
+    let place = Place::new();
+    place.write("netrc", "machine 127.0.0.1\n  login me\n  password hunter2\n");
+    let url = origin.url("/0.bin");
+    let run = |option: &str, url: &str| place.towline(&["-d", "out", "-vv", option, url]).env("HOME", ".").run();
+    run("--netrc=netrc", &url).code(0).hides("hunter2");
+    assert_eq!(sent(&origin, "authorization").unwrap(), "Basic bWU6aHVudGVyMg==");
+    let own = format!("http://you:x@{}/1.bin", origin.addr());
+    run("--netrc=netrc", &own).code(0);
+    assert_eq!(sent(&origin, "authorization").unwrap(), "Basic eW91Ong=", "the URL's own count more");
+    run("--netrc=missing", &url).code(2).says(&["--netrc missing"]);
+    run("--netrc", &url).code(2).says(&[".netrc"]);
+    place.write(".netrc", "machine elsewhere.example login me password hunter2\n");
+    run("--netrc", &origin.url("/2.bin")).code(0);
+    assert_eq!(sent(&origin, "authorization"), None);
+}
+
+#[test]
+fn cookies_come_from_a_file() {
+    let origin = origin();
+    let place = Place::new();
+    place.write("cookies.txt", "# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t0\tid\thunter2\n");
+    let url = origin.url("/0.bin");
+    let args = ["-d", "out", "-vv", "--cookies", "cookies.txt", "-H", "Cookie: own=1", &url];
+    place.towline(&args).run().code(0).hides("hunter2");
+    assert_eq!(sent(&origin, "cookie").unwrap(), "own=1; id=hunter2");
+    place.write("bad", "{}\n");
+    place.towline(&["--cookies", "bad", &url]).run().code(2).says(&["line 1: seven fields"]);
+}
+
+#[test]
+fn a_program_runs_for_each_finished_file() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let origin = origin();
+    let place = Place::new();
+    place.write("note", "#!/bin/sh\necho \"$1 $TOWLINE_FILE_BYTES $TOWLINE_FILE_URL\" >> done.txt\n");
+    fs::set_permissions(place.root().join("note"), fs::Permissions::from_mode(0o755)).unwrap();
+    let urls = [0, 1].map(|number| origin.url(&format!("/{number}.bin?token=hunter2")));
+    place.towline(&["-d", "out", "--on-complete", "./note", &urls[0], &urls[1]]).run().code(0);
+    let mut lines: Vec<String> =
+        fs::read_to_string(place.root().join("done.txt")).unwrap().lines().map(str::to_owned).collect();
+    lines.sort();
+    assert_eq!(lines.len(), 2);
+    assert!(lines[0].starts_with("out/0.bin 5000 http://"), "{lines:?}");
+    assert!(!lines.concat().contains("hunter2"));
+    let failing = place.towline(&["-d", "out", "--on-complete", "false", &origin.url("/2.bin")]).run();
+    failing.code(1).says(&["false ended with exit status: 1", "1 of its runs failed"]);
+    place.check("2.bin", SEED + 2, SIZE);
+    let missing = place.towline(&["-d", "more", "--on-complete", "./nothing", &origin.url("/2.bin")]).run();
+    missing.code(1).says(&["./nothing cannot be run"]);
+}
+
+/// Serves each file to those who answer its challenge, and says how many requests had no answer.
+fn digest_server() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (at, refused) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let counter = Arc::clone(&refused);
+    thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let counter = Arc::clone(&counter);
+            thread::spawn(move || drop(serve_digest(&client, &counter)));
+        }
+    });
+    (at, refused)
+}
+
+fn serve_digest(client: &TcpStream, refused: &AtomicUsize) -> io::Result<()> {
+    let mut lines = BufReader::new(client).lines();
+    loop {
+        let (mut target, mut answer) = (String::new(), None);
+        for line in lines.by_ref() {
+            let line = line?;
+            if target.is_empty() {
+                target = line.split(' ').nth(1).unwrap_or_default().to_owned();
+            }
+            if let Some(value) = line.strip_prefix("Authorization: Digest ") {
+                answer = Some(value.to_owned());
+            }
+            if line.is_empty() {
+                break;
+            }
+        }
+        if target.is_empty() {
+            return Ok(());
+        }
+        let mut out = client;
+        match answer.filter(|answer| is_right(answer, &target)) {
+            Some(_) => out.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: \"a\"\r\n\r\nright")?,
+            None => {
+                refused.fetch_add(1, Ordering::SeqCst);
+                out.write_all(
+                    b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\nWWW-Authenticate: Basic realm=\"x\"\r\n\
+                      WWW-Authenticate: Digest realm=\"a, b\", nonce=\"n1\", qop=\"auth\", algorithm=MD5\r\n\r\nno",
+                )?;
+            }
+        }
+    }
+}
+
+/// RFC 7616, section 3.4.1.
+fn is_right(answer: &str, target: &str) -> bool {
+    let field = |name: &str| {
+        let from = answer.find(&format!("{name}="))? + name.len() + 1;
+        let rest = &answer[from..];
+        Some(match rest.strip_prefix('"') {
+            Some(quoted) => quoted.split('"').next()?.to_owned(),
+            None => rest.split(',').next()?.trim().to_owned(),
+        })
+    };
+    let hash = |text: String| Md5::digest(text).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let right = || {
+        let (a1, a2) = (hash("me:a, b:secret".to_owned()), hash(format!("GET:{target}")));
+        Some(hash(format!("{a1}:n1:{}:{}:auth:{a2}", field("nc")?, field("cnonce")?)))
+    };
+    field("uri").as_deref() == Some(target) && right().is_some_and(|right| field("response") == Some(right))
+}
+
+#[test]
+fn a_server_that_asks_for_digest_authentication_gets_it() {
+    let (at, refused) = digest_server();
+    let place = Place::new();
+    let urls = [0, 1, 2].map(|number| format!("http://{at}/{number}.txt?x={number}"));
+    let args = ["-j", "1", "-d", "out", "--user", "me:secret"];
+    place.towline(&[&args[..], &[&urls[0], &urls[1], &urls[2]]].concat()).run().code(0).hides("secret");
+    assert_eq!(fs::read(place.out("2.txt")).unwrap(), b"right");
+    assert_eq!(refused.load(Ordering::SeqCst), 1, "it asks once");
+    let wrong = place.towline(&["-d", "wrong", "--user", "me:wrong", &urls[0]]).run();
+    wrong.code(1).says(&["401"]);
 }

@@ -39,6 +39,8 @@ pub(crate) fn clean(command: &mut Command) {
         }
     }
     command.env("TERM", "dumb");
+    // Not the developer's own.
+    command.env("TOWLINE_CONFIG", "/dev/null");
 }
 
 /// A directory to work in; downloads go to `out` below it.

@@ -48,7 +48,7 @@ pub(crate) fn build(
         headers.insert(header::HOST, host_field(fetch)?);
     }
     add_given(headers, network, fetch);
-    add_credentials(headers, fetch, proxy);
+    add_credentials(headers, network, fetch, proxy);
     // Decoding in transit would break offsets, lengths and digests.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.remove(header::RANGE);
@@ -81,7 +81,8 @@ fn add_given(headers: &mut HeaderMap, network: &Network, fetch: &Fetch) {
         // The job's fields replace the session's fields of the same name.
         replace(headers, own, |_| true);
     }
-    if let Some(set) = &fetch.cookie {
+    let of_file = network.options.cookies.as_ref().and_then(|cookies| cookies.header(&fetch.url));
+    for set in of_file.iter().chain(&fetch.cookie) {
         let value = with_given(headers.get(header::COOKIE), set);
         headers.insert(header::COOKIE, value);
     }
@@ -97,12 +98,14 @@ fn replace(headers: &mut HeaderMap, given: &HeaderMap, may_be_seen: impl Fn(&Hea
     }
 }
 
-fn add_credentials(headers: &mut HeaderMap, fetch: &Fetch, proxy: Option<&PlainProxy>) {
-    if fetch.keeps_credentials
-        && !headers.contains_key(header::AUTHORIZATION)
-        && let Some(value) = credentials::basic(&fetch.url)
-    {
-        headers.insert(header::AUTHORIZATION, value);
+fn add_credentials(headers: &mut HeaderMap, network: &Network, fetch: &Fetch, proxy: Option<&PlainProxy>) {
+    if !headers.contains_key(header::AUTHORIZATION) {
+        let of_url = credentials::basic(&fetch.url).filter(|_| fetch.keeps_credentials);
+        let bare = fetch.origin.host.trim_start_matches('[').trim_end_matches(']');
+        let of_host = || network.options.netrc.as_ref()?.of(bare);
+        if let Some(value) = of_url.or_else(of_host) {
+            headers.insert(header::AUTHORIZATION, value);
+        }
     }
     if let Some(value) = proxy.and_then(|proxy| proxy.0.authorization()) {
         headers.insert(header::PROXY_AUTHORIZATION, value);

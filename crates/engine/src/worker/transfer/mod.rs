@@ -10,7 +10,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::Response;
+use http::header::AUTHORIZATION;
+use http::{Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use tokio::sync::oneshot;
 
@@ -109,7 +110,7 @@ impl<'a> Transfer<'a> {
     }
 
     async fn run(&mut self, sink: Option<Arc<dyn PartFile>>, granted: Granted) -> Result<End, Failure> {
-        let (connection, response) = self.answer().await?;
+        let (connection, response) = self.answer_or_digest().await?;
         tracing::debug!(status = response.status().as_u16(), length = ?response.body().size_hint().exact(), "answered");
         let believes_digests = self.network.options.server_digests;
         let (url, now) = (&self.fetch.url, SystemTime::now());
@@ -160,6 +161,21 @@ impl<'a> Transfer<'a> {
         Ok(end)
     }
 
+    /// The same; a server that asks for Digest authentication gets the request once more, with an answer.
+    async fn answer_or_digest(&mut self) -> Result<(Connection, Response<Incoming>), Failure> {
+        let (connection, response) = self.answer().await?;
+        let may_answer = self.fetch.is_own_origin && self.network.options.digest_user.is_some();
+        let is_asked = may_answer
+            && response.status() == StatusCode::UNAUTHORIZED
+            && self.shared.challenges.note(&self.fetch.origin, response.headers());
+        if !is_asked {
+            return Ok((connection, response));
+        }
+        let is_reusable = self.drain(response.into_body()).await;
+        self.keep(connection, is_reusable);
+        self.answer().await
+    }
+
     /// Sends the request, over the slot's connection or a new one, and waits for the response's head.
     async fn answer(&mut self) -> Result<(Connection, Response<Incoming>), Failure> {
         let (mut connection, is_fresh) = self.connection().await?;
@@ -206,7 +222,11 @@ impl<'a> Transfer<'a> {
 
     async fn request(&mut self, connection: &mut Connection) -> Result<Response<Incoming>> {
         tracing::debug!(range = ?self.fetch.kind.asked(), url = %Shown(&self.fetch.url), "asks");
-        let request = request::build(&self.network, self.fetch, connection.protocol(), connection.plain_proxy())?;
+        let mut request = request::build(&self.network, self.fetch, connection.protocol(), connection.plain_proxy())?;
+        let digest_user = self.network.options.digest_user.as_ref().filter(|_| self.fetch.is_own_origin);
+        if let Some(answer) = digest_user.and_then(|user| self.shared.challenges.answer(self.fetch, user)) {
+            request.headers_mut().insert(AUTHORIZATION, answer);
+        }
         let limit = self.network.options.response_timeout;
         self.expected = connection.expected().cloned();
         match patient(limit, connection.send(request)).await {

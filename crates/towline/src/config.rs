@@ -1,0 +1,168 @@
+//! The configuration file: options that hold unless the command line or the environment says otherwise.
+//!
+//! Its keys are the long options of a command. They are put before the user's own words, so that one parser checks both,
+//! and later words count more. `[profile.NAME]` has options that hold with `--profile NAME`.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{ErrorKind, Read as _};
+use std::path::PathBuf;
+
+use toml::{Table, Value};
+
+/// A longer file is none.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+const FILE: &str = "TOWLINE_CONFIG";
+const PROFILE: &str = "TOWLINE_PROFILE";
+/// Options that name what to fetch, or where this one run differs: they belong on the command line.
+const REFUSED: [&str; 6] = ["output", "input-file", "mirror", "checksum", "restart", "profile"];
+
+/// An option that a file sets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Setting {
+    pub(crate) option: String,
+    /// `None` is a flag.
+    pub(crate) value: Option<String>,
+    /// The profile that it is of.
+    pub(crate) profile: Option<String>,
+}
+
+impl Setting {
+    fn word(&self) -> OsString {
+        match &self.value {
+            Some(value) => format!("--{}={value}", self.option).into(),
+            None => format!("--{}", self.option).into(),
+        }
+    }
+}
+
+/// Where the file is: `TOWLINE_CONFIG`, or `towline/config.toml` in the configuration directory (XDG Base Directory
+/// Specification).
+pub(crate) fn path() -> Option<PathBuf> {
+    if let Some(path) = env::var_os(FILE).filter(|path| !path.is_empty()) {
+        return Some(path.into());
+    }
+    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let config = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")));
+    Some(config?.join("towline").join("config.toml"))
+}
+
+/// Puts what the file sets between the command and the user's words.
+///
+/// # Errors
+/// If the file cannot be read, or sets what cannot be set.
+pub(crate) fn with_file(command: &clap::Command, mut args: Vec<OsString>) -> Result<Vec<OsString>, String> {
+    let Some(sub) = args.get(1).and_then(|name| command.find_subcommand(name)) else { return Ok(args) };
+    if !sub.get_arguments().any(|arg| arg.get_long() == Some("profile")) || asks_for_help(&args) {
+        return Ok(args);
+    }
+    let settings = settings(sub, profile(&args).as_deref())?;
+    // What the environment sets counts more.
+    let words = settings.iter().filter(|setting| !is_in_environment(sub, &setting.option)).map(Setting::word);
+    let words: Vec<_> = words.collect();
+    args.splice(2..2, words);
+    Ok(args)
+}
+
+/// What the file sets for a command.
+///
+/// # Errors
+/// As [`with_file`].
+pub(crate) fn settings(sub: &clap::Command, profile: Option<&str>) -> Result<Vec<Setting>, String> {
+    let Some(path) = path() else { return Ok(Vec::new()) };
+    let wrong = |why: String| format!("{}: {why}", path.display());
+    let mut text = String::new();
+    match fs::File::open(&path).and_then(|file| file.take(FILE_BYTES_MAX).read_to_string(&mut text)) {
+        Err(error) if error.kind() == ErrorKind::NotFound && env::var_os(FILE).is_none() => {
+            return match profile {
+                Some(profile) => Err(format!("there is no profile {profile}: {} does not exist", path.display())),
+                None => Ok(Vec::new()),
+            };
+        }
+        Err(error) => return Err(wrong(error.to_string())),
+        Ok(_) => {}
+    }
+    // The parser's message would repeat the line, which may be a secret.
+    let mut table: Table = text.parse().map_err(|error: toml::de::Error| {
+        let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        wrong(format!("line {line} is no TOML: {}", error.message()))
+    })?;
+    let profiles = table.remove("profile");
+    let mut settings = of_table(sub, table, None).map_err(wrong)?;
+    let Some(name) = profile else { return Ok(settings) };
+    let chosen = profiles.and_then(|profiles| match profiles {
+        Value::Table(mut profiles) => profiles.remove(name),
+        _ => None,
+    });
+    match chosen {
+        Some(Value::Table(table)) => settings.extend(of_table(sub, table, Some(name)).map_err(wrong)?),
+        _ => return Err(wrong(format!("it has no section [profile.{name}]"))),
+    }
+    Ok(settings)
+}
+
+fn of_table(sub: &clap::Command, table: Table, profile: Option<&str>) -> Result<Vec<Setting>, String> {
+    let mut settings = Vec::new();
+    for (key, value) in table {
+        let option = key.replace('_', "-");
+        let arg = sub.get_arguments().find(|arg| arg.get_long() == Some(&option));
+        let is_known = arg.is_some() && !REFUSED.contains(&option.as_str());
+        if !is_known {
+            // Another command may have it.
+            if is_option_of_get(&option) {
+                continue;
+            }
+            return Err(format!("{key} is no option that a configuration file can set"));
+        }
+        let takes_value = arg.is_some_and(|arg| arg.get_action().takes_values());
+        for value in values(&key, value, takes_value)? {
+            settings.push(Setting { option: option.clone(), value, profile: profile.map(str::to_owned) });
+        }
+    }
+    Ok(settings)
+}
+
+fn is_option_of_get(option: &str) -> bool {
+    let command = crate::args::command();
+    let get = command.find_subcommand("get");
+    !REFUSED.contains(&option) && get.is_some_and(|get| get.get_arguments().any(|arg| arg.get_long() == Some(option)))
+}
+
+/// The values of a key: `None` is a flag that is on.
+fn values(key: &str, value: Value, takes_value: bool) -> Result<Vec<Option<String>>, String> {
+    let wrong = || Err(format!("{key} has a value of the wrong kind"));
+    let text = |value: Value| match value {
+        Value::String(text) => Some(text),
+        Value::Integer(number) => Some(number.to_string()),
+        Value::Float(number) => Some(number.to_string()),
+        _ => None,
+    };
+    match value {
+        Value::Boolean(is_on) if !takes_value => Ok(if is_on { vec![None] } else { Vec::new() }),
+        Value::Integer(times @ 0..=2) if !takes_value => Ok(vec![None; times as usize]),
+        Value::Array(values) if takes_value => match values.into_iter().map(text).collect::<Option<Vec<_>>>() {
+            Some(values) => Ok(values.into_iter().map(Some).collect()),
+            None => wrong(),
+        },
+        value if takes_value => text(value).map_or_else(wrong, |text| Ok(vec![Some(text)])),
+        _ => wrong(),
+    }
+}
+
+/// The name after `--profile`, or that in the environment.
+pub(crate) fn profile(args: &[OsString]) -> Option<String> {
+    let words = || args.iter().take_while(|word| *word != "--").filter_map(|word| word.to_str());
+    let given = words().filter_map(|word| word.strip_prefix("--profile=").map(str::to_owned)).last();
+    let after = words().zip(words().skip(1)).filter(|(word, _)| *word == "--profile").map(|(_, name)| name.to_owned());
+    given.or_else(|| after.last()).or_else(|| env::var(PROFILE).ok().filter(|name| !name.is_empty()))
+}
+
+fn is_in_environment(sub: &clap::Command, option: &str) -> bool {
+    let arg = sub.get_arguments().find(|arg| arg.get_long() == Some(option));
+    arg.and_then(clap::Arg::get_env).is_some_and(|name| env::var_os(name).is_some())
+}
+
+fn asks_for_help(args: &[OsString]) -> bool {
+    args.iter().any(|word| word == OsStr::new("--help") || word == OsStr::new("-h"))
+}

@@ -1,0 +1,99 @@
+//! `--on-complete`: runs a program for each finished file, one after the other, on a thread of its own.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use towline_engine::{Event, Reporter};
+use towline_threads::queue::Queue;
+use towline_threads::thread::{Builder, JoinHandle};
+
+use crate::complaint::Complaint;
+use crate::exit_codes;
+use crate::say::say;
+
+/// Up to this many programs that fail are named.
+const FAILURES_SAID_MAX: u64 = 10;
+
+/// A finished file.
+struct Finished {
+    path: PathBuf,
+    url: String,
+    bytes: u64,
+}
+
+/// Takes the finished files.
+pub(crate) struct OnComplete(Queue<Finished>);
+
+/// The thread that runs the programs.
+pub(crate) struct Running {
+    files: Queue<Finished>,
+    thread: JoinHandle<u64>,
+}
+
+impl Reporter for OnComplete {
+    fn report(&mut self, event: &Event) {
+        if let Event::Finished { url, path, bytes, .. } = event {
+            let _ = self.0.put(Finished { path: path.clone(), url: url.clone(), bytes: *bytes });
+        }
+    }
+}
+
+/// Starts the thread that runs `program`.
+///
+/// # Errors
+/// If no thread can be started.
+pub(crate) fn start(program: OsString) -> Result<(OnComplete, Running), Complaint> {
+    let files: Queue<Finished> = Queue::new();
+    let taken = files.clone();
+    let thread = Builder::new()
+        .name("on-complete")
+        .daemon(true)
+        .spawn(move || {
+            let mut failed = 0;
+            while let Ok(file) = taken.get() {
+                if let Err(why) = run(&program, &file) {
+                    failed += 1;
+                    if failed <= FAILURES_SAID_MAX {
+                        say(&format!("towline: {}: --on-complete: {why}", file.path.display()));
+                    }
+                }
+            }
+            failed
+        })
+        .map_err(|error| Complaint::machine(format!("cannot start a thread for --on-complete: {error}")))?;
+    Ok((OnComplete(files.clone()), Running { files, thread }))
+}
+
+/// No shell: names from servers are no commands.
+fn run(program: &OsString, file: &Finished) -> Result<(), String> {
+    let status = Command::new(program)
+        .arg(&file.path)
+        .env("TOWLINE_FILE_PATH", &file.path)
+        .env("TOWLINE_FILE_URL", &file.url)
+        .env("TOWLINE_FILE_BYTES", file.bytes.to_string())
+        .stdin(Stdio::null())
+        // Standard output is for events.
+        .stdout(Stdio::null())
+        .status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{} ended with {status}", program.display())),
+        Err(error) => Err(format!("{} cannot be run: {error}", program.display())),
+    }
+}
+
+impl Running {
+    /// All files have ended: waits for the programs that are left.
+    ///
+    /// # Errors
+    /// If a program failed.
+    pub(crate) fn end(self) -> Result<(), Complaint> {
+        self.files.shutdown();
+        let failed = self.thread.join().unwrap_or(1);
+        match failed {
+            0 => Ok(()),
+            failed => Err(Complaint::new(exit_codes::FAILED, format!("--on-complete: {failed} of its runs failed"))),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! `towline config`: the options that are set, and where each of them comes from.
+
+use std::fmt::Write as _;
+
+use crate::args::{self, ConfigArgs};
+use crate::complaint::Complaint;
+use crate::config;
+use crate::exit_codes;
+use crate::say::answer;
+
+/// Values of these are not shown: they may be secrets.
+const HIDDEN: [&str; 5] = ["header", "user", "proxy", "referer", "netrc"];
+
+/// Prints them.
+pub(crate) fn run(args: &ConfigArgs) -> Result<u8, Complaint> {
+    let command = args::command();
+    let Some(get) = command.find_subcommand("get") else { return Ok(exit_codes::DONE) };
+    let profile = args.profile.clone().or_else(|| config::profile(&[]));
+    let settings = config::settings(get, profile.as_deref()).map_err(Complaint::usage)?;
+    let file = config::path().map_or_else(|| "none".to_owned(), |path| path.display().to_string());
+    let mut text = format!("# file: {file}\n");
+    for arg in get.get_arguments() {
+        let Some(option) = arg.get_long() else { continue };
+        let shown = |value: &str| if HIDDEN.contains(&option) { "…".to_owned() } else { value.to_owned() };
+        if let Some((name, value)) = arg.get_env().and_then(|name| Some((name, std::env::var(name).ok()?))) {
+            let _ = writeln!(text, "{option} = {}  # from {}", shown(&value), name.display());
+            continue;
+        }
+        for setting in settings.iter().filter(|setting| setting.option == option) {
+            let value = setting.value.as_deref().map_or_else(|| "true".to_owned(), shown);
+            let from = setting.profile.as_ref().map_or_else(|| "the file".to_owned(), |name| format!("profile {name}"));
+            let _ = writeln!(text, "{option} = {value}  # from {from}");
+        }
+    }
+    text.push_str("# everything else: the defaults that `towline get --help` lists");
+    answer(&text)?;
+    Ok(exit_codes::DONE)
+}
