@@ -18,6 +18,10 @@ const PROFILE: &str = "TOWLINE_PROFILE";
 /// Options that name what to fetch, or where this one run differs: they belong on the command line.
 const REFUSED: [&str; 6] = ["output", "input-file", "mirror", "checksum", "restart", "profile"];
 
+/// Of these, only one can be meant.
+const GROUPS: [&[&str]; 4] =
+    [&["overwrite", "auto-rename", "skip-existing"], &["http1.1", "http2"], &["ipv4", "ipv6"], &["quiet", "verbose"]];
+
 /// An option that a file sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Setting {
@@ -58,9 +62,13 @@ pub(crate) fn with_file(command: &clap::Command, mut args: Vec<OsString>) -> Res
         return Ok(args);
     }
     let settings = settings(sub, profile(&args).as_deref())?;
-    // What the environment sets counts more.
-    let words = settings.iter().filter(|setting| !is_in_environment(sub, &setting.option)).map(Setting::word);
-    let words: Vec<_> = words.collect();
+    // What the environment and the user's own words say counts more, also where they say something else of the same.
+    let is_said = |option: &str| is_in_environment(sub, option) || is_in_words(sub, &args, option);
+    let counts = |setting: &&Setting| {
+        let mut group = GROUPS.iter().filter(|group| group.contains(&&*setting.option)).flat_map(|group| group.iter());
+        !is_in_environment(sub, &setting.option) && !group.any(|option| is_said(option))
+    };
+    let words: Vec<_> = settings.iter().filter(counts).map(Setting::word).collect();
     args.splice(2..2, words);
     Ok(args)
 }
@@ -73,7 +81,7 @@ pub(crate) fn settings(sub: &clap::Command, profile: Option<&str>) -> Result<Vec
     let Some(path) = path() else { return Ok(Vec::new()) };
     let wrong = |why: String| format!("{}: {why}", path.display());
     let mut text = String::new();
-    match fs::File::open(&path).and_then(|file| file.take(FILE_BYTES_MAX).read_to_string(&mut text)) {
+    match fs::File::open(&path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)) {
         Err(error) if error.kind() == ErrorKind::NotFound && env::var_os(FILE).is_none() => {
             return match profile {
                 Some(profile) => Err(format!("there is no profile {profile}: {} does not exist", path.display())),
@@ -81,6 +89,7 @@ pub(crate) fn settings(sub: &clap::Command, profile: Option<&str>) -> Result<Vec
             };
         }
         Err(error) => return Err(wrong(error.to_string())),
+        Ok(_) if text.len() as u64 > FILE_BYTES_MAX => return Err(wrong("it is longer than 1 MiB".to_owned())),
         Ok(_) => {}
     }
     // The parser's message would repeat the line, which may be a secret.
@@ -116,7 +125,8 @@ fn of_table(sub: &clap::Command, table: Table, profile: Option<&str>) -> Result<
             return Err(format!("{key} is no option that a configuration file can set"));
         }
         let takes_value = arg.is_some_and(|arg| arg.get_action().takes_values());
-        for value in values(&key, value, takes_value)? {
+        let may_be_alone = arg.and_then(clap::Arg::get_num_args).is_some_and(|range| range.min_values() == 0);
+        for value in values(&key, value, takes_value, may_be_alone)? {
             settings.push(Setting { option: option.clone(), value, profile: profile.map(str::to_owned) });
         }
     }
@@ -130,7 +140,7 @@ fn is_option_of_get(option: &str) -> bool {
 }
 
 /// The values of a key: `None` is a flag that is on.
-fn values(key: &str, value: Value, takes_value: bool) -> Result<Vec<Option<String>>, String> {
+fn values(key: &str, value: Value, takes_value: bool, may_be_alone: bool) -> Result<Vec<Option<String>>, String> {
     let wrong = || Err(format!("{key} has a value of the wrong kind"));
     let text = |value: Value| match value {
         Value::String(text) => Some(text),
@@ -139,7 +149,8 @@ fn values(key: &str, value: Value, takes_value: bool) -> Result<Vec<Option<Strin
         _ => None,
     };
     match value {
-        Value::Boolean(is_on) if !takes_value => Ok(if is_on { vec![None] } else { Vec::new() }),
+        // Options that need no value, such as `netrc`.
+        Value::Boolean(is_on) if !takes_value || may_be_alone => Ok(if is_on { vec![None] } else { Vec::new() }),
         Value::Integer(times @ 0..=2) if !takes_value => Ok(vec![None; times as usize]),
         Value::Array(values) if takes_value => match values.into_iter().map(text).collect::<Option<Vec<_>>>() {
             Some(values) => Ok(values.into_iter().map(Some).collect()),
@@ -161,6 +172,17 @@ pub(crate) fn profile(args: &[OsString]) -> Option<String> {
 fn is_in_environment(sub: &clap::Command, option: &str) -> bool {
     let arg = sub.get_arguments().find(|arg| arg.get_long() == Some(option));
     arg.and_then(clap::Arg::get_env).is_some_and(|name| env::var_os(name).is_some())
+}
+
+fn is_in_words(sub: &clap::Command, args: &[OsString], option: &str) -> bool {
+    let short = sub.get_arguments().find(|arg| arg.get_long() == Some(option)).and_then(clap::Arg::get_short);
+    let words = args.iter().skip(2).take_while(|word| *word != "--").filter_map(|word| word.to_str());
+    let is_it = |word: &str| match (word.strip_prefix("--"), word.strip_prefix('-')) {
+        (Some(long), _) => long.split('=').next() == Some(option),
+        (None, Some(shorts)) => short.is_some_and(|short| shorts.contains(short)),
+        (None, None) => false,
+    };
+    words.into_iter().any(is_it)
 }
 
 fn asks_for_help(args: &[OsString]) -> bool {

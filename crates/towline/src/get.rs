@@ -54,7 +54,9 @@ pub(crate) fn run(args: GetArgs) -> Result<u8, Complaint> {
     let writing = stream.map(|stream| stream.start(session.handle())).transpose()?;
     let ended = session.run()?;
     let passed_on = match (writing, &ended.interrupt) {
-        (Some(writing), interrupt) if interrupt.is_none() || writing.has_stopped() => writing.end().map(Some),
+        (Some(writing), interrupt) if interrupt.is_none() || writing.has_stopped() => {
+            writing.end(ended.summary.done_files == 1).map(Some)
+        }
         // A reader that takes nothing must not hold up the end.
         _ => Ok(None),
     };

@@ -129,7 +129,8 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
     options.retry_failed = args.retry_failed;
     options.http = http_options;
     options.http.server_digests = !args.no_server_digest;
-    let stream = stream(&args_output, &jobs, list.is_some() || list_url.is_some() || !links.is_empty(), args.progress)?;
+    let has_list = list.is_some() || list_url.is_some() || !links.is_empty();
+    let stream = stream(&args_output, &jobs, has_list, args.progress, args.on_complete.is_some())?;
     if let Some(stream) = &stream {
         options.dir = stream.place.path().to_owned();
         options.durability = Durability::Process;
@@ -163,6 +164,7 @@ fn stream(
     jobs: &[JobSpec],
     has_list: bool,
     progress: ProgressArg,
+    has_program: bool,
 ) -> Result<Option<Stream>, Complaint> {
     let Some(target) = output.as_deref().and_then(Target::of) else { return Ok(None) };
     if jobs.len() != 1 || has_list {
@@ -170,6 +172,9 @@ fn stream(
     }
     if target == Target::Stdout && progress == ProgressArg::Json {
         return Err(Complaint::usage("-o - and --progress json would both write to standard output"));
+    }
+    if has_program {
+        return Err(Complaint::usage("--on-complete wants a file, and there is none with this -o"));
     }
     Stream::new(target).map(Some)
 }

@@ -112,14 +112,17 @@ impl Writing {
         self.has_stopped.load(Ordering::Acquire)
     }
 
-    /// The session has ended: waits until everything that has come is written.
+    /// The session has ended, with the whole file if `is_done`: waits until everything that has come is written.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub(crate) fn end(self) -> Result<Read, Complaint> {
+    pub(crate) fn end(self, is_done: bool) -> Result<Read, Complaint> {
         self.storage.end();
         let cannot = |error: io::Error| Complaint::machine(format!("cannot write the file to the output: {error}"));
         match self.thread.join() {
+            Ok(Ok(())) if is_done && !self.storage.is_read() => {
+                Err(cannot(io::Error::other("a part of it was not passed on")))
+            }
             Ok(Ok(())) => Ok(Read::Wholly),
             Ok(Err(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(Read::Partly),
             Ok(Err(error)) => Err(cannot(error)),

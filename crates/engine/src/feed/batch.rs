@@ -344,9 +344,12 @@ impl Batch {
                 Aside::Warning(text) => self.warnings.push(text),
             }
         }
-        if ended && let Some(error) = self.spool.as_ref().and_then(Spool::failure) {
-            return Err(error.clone());
+        let failure = self.spool.as_ref().and_then(Spool::failure).filter(|_| ended).cloned();
+        if let Some(error) = failure.clone().filter(|_| chunk.is_empty()) {
+            return Err(error);
         }
+        // What came before is fetched; the next call tells why there is no more.
+        let ended = ended && failure.is_none();
         if chunk.is_empty() && !ended {
             return Ok(());
         }
@@ -643,11 +646,11 @@ fn check_all(file: &Arc<File>, spool: Option<&mut Spool>) -> Result<(), Error> {
         |error: &Error| Error::new(ErrorKind::Usage, format!("the list has a bad line: {}", error.message()));
     if let Some(spool) = spool {
         spool.wait();
-        if let Some(error) = spool.failure() {
-            return Err(error.clone());
-        }
         if let Some(error) = spool.bad_line() {
             return Err(strictly(error));
+        }
+        if let Some(error) = spool.failure() {
+            return Err(if error.kind() == ErrorKind::ListLine { strictly(error) } else { error.clone() });
         }
         if spool.has_specs() {
             return Ok(());

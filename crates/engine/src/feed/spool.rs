@@ -165,9 +165,9 @@ impl Spool {
         })
     }
 
-    /// Waits until all has come.
+    /// Waits until all has come, or a bad line.
     pub(crate) fn wait(&mut self) {
-        while !self.ended {
+        while !self.ended && self.bad_line().is_none() {
             self.listen(WAITED);
         }
     }
@@ -236,7 +236,17 @@ fn read_list(open: Opener, format: &Format, file: &File, told: &Queue<Told>) -> 
         Said::Warning(text) => kept.tell(Told::Aside(Aside::Warning(text))),
     };
     let read = formats::read(found, list, &mut Sink::new(&format.dir, format.is_strict, &mut send));
-    kept.failure.map_or_else(|| read.map_err(not_read), Err)
+    kept.failure.map_or_else(|| read.map_err(not_understood), Err)
+}
+
+/// What is wrong with a list is not this machine's fault.
+fn not_understood(error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::Other | io::ErrorKind::InvalidData => {
+            Error::new(ErrorKind::ListLine, format!("the list cannot be read further: {error}"))
+        }
+        _ => not_read(error),
+    }
 }
 
 /// Entries that are kept as lines of JSON.

@@ -70,12 +70,15 @@ impl Netrc {
 
     /// Whether there are credentials for a host.
     pub fn has(&self, host: &str) -> bool {
-        self.of(host).is_some()
+        self.of(host, true).is_some()
     }
 
-    /// The header for a host: of the first entry for it, or of `default`.
-    pub(crate) fn of(&self, host: &str) -> Option<HeaderValue> {
-        let is_it = |machine: &&Machine| machine.name.as_deref().is_none_or(|name| name.eq_ignore_ascii_case(host));
+    /// The header for a host: of the first entry for it, or of `default`, which is not for hosts that a server names.
+    pub(crate) fn of(&self, host: &str, may_be_default: bool) -> Option<HeaderValue> {
+        let is_it = |machine: &&Machine| match &machine.name {
+            Some(name) => name.eq_ignore_ascii_case(host),
+            None => may_be_default,
+        };
         let machine = self.machines.iter().find(is_it)?;
         Some(credentials::basic_of(machine.login.as_bytes(), machine.password.as_bytes()))
     }
@@ -150,7 +153,7 @@ mod tests {
     fn sent(netrc: &Netrc, host: &str) -> Option<String> {
         use base64::Engine as _;
 
-        let value = netrc.of(host)?;
+        let value = netrc.of(host, true)?;
         let bytes = base64::engine::general_purpose::STANDARD.decode(&value.as_bytes()[6..]).unwrap();
         Some(String::from_utf8(bytes).unwrap())
     }
@@ -166,6 +169,7 @@ mod tests {
         assert_eq!(sent(&netrc, "no"), None);
         let any = Netrc::parse("default login anonymous password x").unwrap();
         assert_eq!(sent(&any, "anything").unwrap(), "anonymous:x");
+        assert_eq!(any.of("anything", false), None);
         assert!(!format!("{netrc:?}").contains("secret"));
     }
 

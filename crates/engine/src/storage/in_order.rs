@@ -85,6 +85,12 @@ impl InOrder {
         InOrderReader(Arc::clone(&self.shared))
     }
 
+    /// Whether all of the file was read.
+    pub fn is_read(&self) -> bool {
+        let state = self.shared.state.lock();
+        state.part.as_ref().is_some_and(|part| part.len_bytes().is_ok_and(|len_bytes| len_bytes == state.read_bytes))
+    }
+
     /// Nothing more comes: the session has ended.
     pub fn end(&self) {
         self.shared.state.lock().has_ended = true;
@@ -131,7 +137,12 @@ impl Storage for InOrder {
     fn open_part(&self, path: &Path, mode: OpenPart) -> io::Result<Arc<dyn PartFile>> {
         let inner = self.disk.open_part(path, mode)?;
         let mut state = self.shared.state.lock();
-        state.begin()?;
+        // A file that had to wait, for descriptors say, goes on.
+        let before = state.part.as_ref().and_then(|part| part.stat().ok()?.file);
+        let is_same = before.zip(inner.stat()?.file).is_some_and(|(before, now)| before.is_same(&now));
+        if !is_same {
+            state.begin()?;
+        }
         state.part = Some(Arc::clone(&inner));
         Ok(Arc::new(Part { inner, shared: Arc::clone(&self.shared) }))
     }

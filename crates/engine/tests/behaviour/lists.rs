@@ -168,6 +168,19 @@ fn a_bad_line_is_one_failure_or_keeps_a_strict_list_from_starting() {
 }
 
 #[test]
+fn what_stands_before_the_damage_of_a_list_is_fetched() {
+    with_watchdog(LONG, || {
+        let origin = Origin::builder().files("/{}.bin", 1, 5000, SEED).start().unwrap();
+        let place = Place::new();
+        let good = metalink("a", &[origin.url("/0.bin")], &content(SEED, 5000), true);
+        let list = good.replace("</metalink>", "<file name=\"&bad;\"/></metalink>");
+        let run = fetch_list(place.options(), source(list), false);
+        assert_eq!(run.failure_kinds(), [ErrorKind::ListLine]);
+        place.assert_content("a", SEED, 5000);
+    });
+}
+
+#[test]
 fn names_of_a_metalink_never_leave_the_directory() {
     with_watchdog(LONG, || {
         let origin = Origin::builder().files("/{}.bin", 1, 5000, SEED).start().unwrap();

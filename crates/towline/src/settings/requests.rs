@@ -96,7 +96,10 @@ fn headers(given: &[String]) -> Result<Vec<String>, Complaint> {
         let cannot = |why: String| Complaint::usage(format!("--header @{}: {why}", printable(path)));
         let file = fs::File::open(path).map_err(|error| cannot(error.to_string()))?;
         let mut content = String::new();
-        file.take(HEADERS_BYTES_MAX).read_to_string(&mut content).map_err(|error| cannot(error.to_string()))?;
+        file.take(HEADERS_BYTES_MAX + 1).read_to_string(&mut content).map_err(|error| cannot(error.to_string()))?;
+        if content.len() as u64 > HEADERS_BYTES_MAX {
+            return Err(cannot("it is longer than 1 MiB".to_owned()));
+        }
         let is_said = |line: &&str| !line.trim().is_empty() && !line.starts_with('#');
         all.extend(content.lines().filter(is_said).map(str::to_owned));
     }
@@ -135,8 +138,8 @@ fn cookies(path: PathBuf) -> Result<CookieFile, Complaint> {
 fn read_text(path: &Path) -> Result<String, String> {
     let mut text = String::new();
     let file = fs::File::open(path).map_err(|error| error.to_string())?;
-    file.take(TEXT_BYTES_MAX).read_to_string(&mut text).map_err(|error| error.to_string())?;
-    Ok(text)
+    file.take(TEXT_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    if text.len() as u64 > TEXT_BYTES_MAX { Err("it is longer than 16 MiB".to_owned()) } else { Ok(text) }
 }
 
 fn identity(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<ClientIdentity>, Complaint> {

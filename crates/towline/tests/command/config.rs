@@ -53,6 +53,20 @@ fn the_command_line_counts_more_than_the_environment_and_that_more_than_the_file
 }
 
 #[test]
+fn of_options_that_exclude_each_other_the_nearest_counts() {
+    let origin = origin();
+    let place = Place::new();
+    place.write("config.toml", "overwrite = true\nipv6 = true\nhttp2 = true\n");
+    place.write("0.bin", "mine");
+    let url = origin.url("/0.bin");
+    let run = |args: &[&str]| place.towline(args).env("TOWLINE_CONFIG", "config.toml").run();
+    run(&["--skip-existing", "-4", "--http1.1", &url]).code(0);
+    assert_eq!(std::fs::read(place.root().join("0.bin")).unwrap(), b"mine");
+    run(&["-4", &url]).code(0);
+    assert_eq!(std::fs::read(place.root().join("0.bin")).unwrap().len() as u64, SIZE);
+}
+
+#[test]
 fn what_a_file_cannot_say_is_wrong_usage() {
     let origin = origin();
     let url = origin.url("/0.bin");

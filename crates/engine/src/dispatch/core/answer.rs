@@ -541,7 +541,9 @@ impl Core {
         // The file came whole: nothing of an earlier run is in it.
         job.content.joined_by = None;
         let mut promise = job.promise(self.settings.server_digests);
-        if promise.is_none() && job.spec.pieces.as_ref().is_some_and(|pieces| !pieces.fit(&content)) {
+        // A digest of the server's is not the list's.
+        let is_asked = matches!(promise, Some(Promise::Asked(_)));
+        if !is_asked && job.spec.pieces.as_ref().is_some_and(|pieces| !pieces.fit(&content)) {
             let error = Error::new(ErrorKind::Digest, "a piece of it does not have the digest that the list gives");
             let error = error.with_url(job.shown_url()).with_path(job.naming.path.clone());
             job.forget_content();

@@ -132,8 +132,10 @@ impl Entry {
             "user-agent" => set_header(spec, &USER_AGENT, value),
             // The URL itself.
             "referer" if value == "*" => {
-                let url = crate::secret::shown_url(&spec.url);
-                set_header(spec, &REFERER, &url)
+                let mut url = spec.url.clone();
+                url.set_fragment(None);
+                let _ = url.set_username("").and_then(|()| url.set_password(None));
+                set_header(spec, &REFERER, url.as_str())
             }
             "referer" => set_header(spec, &REFERER, value),
             "split" => count(value).map(|count| self.split = Some(count)),

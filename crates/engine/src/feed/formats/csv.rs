@@ -16,12 +16,15 @@ pub(super) fn names_columns(line: &[u8]) -> bool {
     let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(line);
     let mut record = ByteRecord::new();
     let is_read = reader.read_byte_record(&mut record).unwrap_or(false);
-    is_read && record.iter().any(|name| name.trim_ascii().eq_ignore_ascii_case(b"url"))
+    // A URL may have commas in it.
+    let has_url = record.iter().any(|name| name.windows(3).any(|part| part == b"://"));
+    is_read && !has_url && record.iter().any(|name| name.trim_ascii().eq_ignore_ascii_case(b"url"))
 }
 
 pub(super) fn read(list: impl BufRead, sink: &mut Sink<'_>) -> Result<(), Ended> {
     // A quote that is never closed would make one record of the rest of the list.
-    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(Metered::new(list));
+    let metered = Metered::new(list);
+    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).comment(Some(b'#')).from_reader(metered);
     let mut record = ByteRecord::new();
     if !reader.read_byte_record(&mut record).map_err(failed)? {
         return Ok(());

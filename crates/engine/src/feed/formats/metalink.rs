@@ -44,7 +44,7 @@ pub(super) fn read(list: impl BufRead, sink: &mut Sink<'_>) -> Result<(), Ended>
     loop {
         left_bytes.set(TEXT_BYTES_MAX);
         buffer.clear();
-        let event = reader.read_event_into(&mut buffer).map_err(|error| failed(&error.to_string()))?;
+        let event = reader.read_event_into(&mut buffer).map_err(|error| malformed(&error))?;
         match event {
             Event::Start(tag) => state.begin(&tag)?,
             Event::Empty(tag) => {
@@ -69,18 +69,23 @@ pub(super) fn read(list: impl BufRead, sink: &mut Sink<'_>) -> Result<(), Ended>
 }
 
 fn failed(what: &str) -> Ended {
-    Ended::Failed(io::Error::other(format!("not a Metalink: {}", shown_line(what))))
+    Ended::Failed(io::Error::other(format!("not a Metalink: {what}")))
+}
+
+/// The parser's message may repeat what it found.
+fn malformed(error: &dyn std::fmt::Display) -> Ended {
+    failed(&shown_line(&error.to_string()))
 }
 
 /// What a reference stands for. Only those that XML itself defines are known.
 fn resolved(reference: &BytesRef<'_>) -> Result<String, Ended> {
-    if let Some(character) = reference.resolve_char_ref().map_err(|error| failed(&error.to_string()))? {
+    if let Some(character) = reference.resolve_char_ref().map_err(|error| malformed(&error))? {
         return Ok(character.to_string());
     }
     let name: &str = reference;
     quick_xml::escape::resolve_xml_entity(name)
         .map(str::to_owned)
-        .ok_or_else(|| failed(&format!("it uses the entity {name}, and entities are not expanded")))
+        .ok_or_else(|| failed(&format!("it uses the entity {}, and entities are not expanded", shown_line(name))))
 }
 
 /// Where the reader is.
@@ -101,7 +106,8 @@ struct State {
 struct File {
     name: String,
     size: Option<String>,
-    digests: Vec<Checksum>,
+    /// The strongest of them.
+    digest: Option<Checksum>,
     pieces: Option<Pieces>,
     urls: Vec<(u64, String)>,
 }
@@ -126,11 +132,10 @@ impl State {
             return Err(failed("its elements are nested too deeply"));
         }
         let attribute = |wanted: &str| -> Result<Option<String>, Ended> {
-            for found in tag.attributes() {
-                let found = found.map_err(|error| failed(&error.to_string()))?;
+            for found in tag.attributes().with_checks(false) {
+                let found = found.map_err(|error| malformed(&error))?;
                 if found.key.local_name().as_ref() == wanted {
-                    let value =
-                        found.normalized_value(XmlVersion::Explicit1_0).map_err(|error| failed(&error.to_string()))?;
+                    let value = found.normalized_value(XmlVersion::Explicit1_0).map_err(|error| malformed(&error))?;
                     return Ok(Some(value.into_owned()));
                 }
             }
@@ -185,8 +190,14 @@ impl State {
         match name.as_str() {
             "size" if parent == Some("file") => file.size = Some(text.to_owned()),
             "hash" if parent == Some("pieces") => file.add_piece(text),
-            "hash" => file.digests.extend(checksum(self.kind.as_deref(), text)),
-            "url" if is_fetchable(text) && file.urls.len() < URLS_MAX => {
+            "hash" => file.add_digest(checksum(self.kind.as_deref(), text)),
+            // A home page has a URL as well, and so has a torrent.
+            "url"
+                if matches!(parent, Some("file" | "resources"))
+                    && self.kind.as_deref().is_none_or(|kind| matches!(kind, "http" | "https"))
+                    && is_fetchable(text)
+                    && file.urls.len() < URLS_MAX =>
+            {
                 file.urls.push((self.rank.unwrap_or(LAST), text.to_owned()));
             }
             _ => {}
@@ -209,6 +220,13 @@ impl File {
         }
         let length_bytes = length.and_then(|length| length.trim().parse().ok()).filter(|length| *length > 0);
         self.pieces = Some(Pieces { algorithm, length_bytes, digests: Vec::new(), is_whole: false });
+    }
+
+    fn add_digest(&mut self, digest: Option<Checksum>) {
+        let strength = |digest: &Option<Checksum>| digest.as_ref().map(|digest| digest.algorithm().strength());
+        if strength(&digest) > strength(&self.digest) {
+            self.digest = digest;
+        }
     }
 
     fn add_piece(&mut self, text: &str) {
@@ -236,7 +254,7 @@ impl File {
         if let Some(size) = &self.size {
             spec.size_bytes = Some(size.parse().map_err(|_| "its size is no number".to_owned())?);
         }
-        spec.checksum = self.digests.into_iter().max_by_key(|digest| digest.algorithm().strength());
+        spec.checksum = self.digest;
         spec.pieces = self.pieces.and_then(|pieces| {
             PieceDigests::new(pieces.algorithm?, pieces.length_bytes?, pieces.digests, spec.size_bytes?).map(Box::new)
         });

@@ -43,6 +43,7 @@ fn formats_are_recognised_by_what_a_list_begins_with() {
         ("http://h/a\t# the first\nhttp://h/b\n", ListFormat::Plain),
         ("  http://h/a?x=1\n", ListFormat::Plain),
         ("<http://h/a>\n", ListFormat::Plain),
+        ("http://h/x?fields=id,url,name\n", ListFormat::Plain),
         ("http://h/a\n  out=b\n", ListFormat::Aria2),
         ("# x\nhttp://h/a\thttp://m/a\n", ListFormat::Aria2),
         ("{\"url\":\"http://h/a\"}\n", ListFormat::JsonLines),
@@ -156,6 +157,7 @@ fn comma_separated_values_may_be_quoted() {
             "line 8: 7 fields below 6 columns",
         ]
     );
+    assert_eq!(said(ListFormat::Csv, "# ours\n\nurl\nhttp://h/a\n"), [r#"{"url":"http://h/a"}"#]);
     let open = format!("url\n\"http://h/{}", "a".repeat(2 * RECORD_BYTES_MAX));
     assert!(said(ListFormat::Csv, &open)[0].starts_with("failed: a record is longer than 256 KiB"));
 }
@@ -174,6 +176,7 @@ const METALINK_4: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
     </pieces>
     <url priority="2">http://second/a</url>
     <url location="de" priority="1">http://first/a?x=1&#38;y=2</url>
+    <publisher name="x"><url>http://home/page</url></publisher>
     <url>http://last/a</url>
     <url priority="1">ftp://f/a</url>
     <metaurl mediatype="torrent">http://h/a.torrent</metaurl>
@@ -192,7 +195,7 @@ fn metalink_4_has_digests_pieces_and_mirrors_in_order() {
             r#""piece_bytes":3,"total_bytes":5,"digests":"2jmj7l5rSw0yVb/vlWAYkK/YBwnaOaPuXmtLDTJVv++VYBiQr9gHCQ=="}}"#
         )
     );
-    assert_eq!(said[1..], ["line 19: none of its URLs is of http or https"]);
+    assert_eq!(said[1..], ["line 20: none of its URLs is of http or https"]);
 }
 
 #[test]
@@ -202,7 +205,7 @@ fn metalink_3_is_read_as_well() {
         <pieces type="sha1" length="3"><hash piece="0">da39a3ee5e6b4b0d3255bfef95601890afd80709</hash>
         <hash piece="1">da39a3ee5e6b4b0d3255bfef95601890afd80709</hash></pieces></verification>
         <resources maxconnections="3"><url type="http" preference="10">http://slow/a</url>
-        <url type="http" preference="100" location="de">http://fast/a</url><url type="bittorrent">http://h/a.torrent2</url>
+        <url type="http" preference="100" location="de">http://fast/a</url><url type="bittorrent" preference="200">http://h/a.torrent</url>
         </resources></file></files></metalink>"#;
     let said = said(ListFormat::Metalink, list);
     assert!(said[0].starts_with(r#"{"url":"http://fast/a","mirrors":["http://slow/a""#), "{said:?}");

@@ -102,7 +102,7 @@ fn add_credentials(headers: &mut HeaderMap, network: &Network, fetch: &Fetch, pr
     if !headers.contains_key(header::AUTHORIZATION) {
         let of_url = credentials::basic(&fetch.url).filter(|_| fetch.keeps_credentials);
         let bare = fetch.origin.host.trim_start_matches('[').trim_end_matches(']');
-        let of_host = || network.options.netrc.as_ref()?.of(bare);
+        let of_host = || network.options.netrc.as_ref()?.of(bare, fetch.keeps_credentials);
         if let Some(value) = of_url.or_else(of_host) {
             headers.insert(header::AUTHORIZATION, value);
         }

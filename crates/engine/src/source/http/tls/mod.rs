@@ -85,7 +85,7 @@ impl Tls {
         };
         let verifier = match self.pins.is_empty() {
             true => verifier,
-            false => Arc::new(Pinned::new(verifier, self.pins.clone())),
+            false => Arc::new(Pinned::new(verifier, self.pins.clone(), Arc::clone(&self.provider))),
         };
         let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
         match &self.identity {

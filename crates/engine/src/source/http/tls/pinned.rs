@@ -3,21 +3,28 @@
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use sha2::{Digest as _, Sha256};
 use x509_cert::der::{Decode as _, Encode as _};
 
-/// Another verifier, and the keys.
+/// Another verifier, and the keys. That the server has its certificate's key is checked here, whatever the other one
+/// accepts: without that, a pinned key proves nothing.
 #[derive(Debug)]
 pub(super) struct Pinned {
     verifier: Arc<dyn ServerCertVerifier>,
     keys: Vec<[u8; 32]>,
+    provider: Arc<CryptoProvider>,
 }
 
 impl Pinned {
-    pub(super) fn new(verifier: Arc<dyn ServerCertVerifier>, keys: Vec<[u8; 32]>) -> Self {
-        Self { verifier, keys }
+    pub(super) fn new(
+        verifier: Arc<dyn ServerCertVerifier>,
+        keys: Vec<[u8; 32]>,
+        provider: Arc<CryptoProvider>,
+    ) -> Self {
+        Self { verifier, keys, provider }
     }
 
     fn has_key_of(&self, certificate: &CertificateDer<'_>) -> bool {
@@ -49,7 +56,7 @@ impl ServerCertVerifier for Pinned {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls12_signature(message, cert, dss)
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -58,10 +65,10 @@ impl ServerCertVerifier for Pinned {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls13_signature(message, cert, dss)
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

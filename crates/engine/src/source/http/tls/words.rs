@@ -124,7 +124,7 @@ fn handshake_words(why: &TlsError) -> (String, Advice) {
             is("the server knows no host of this name", Advice::CheckHostName)
         }
         TlsError::AlertReceived(Alert::CertificateRequired | Alert::BadCertificate | Alert::UnknownCA) => {
-            is("the server wants a certificate from us, which is not supported", Advice::AskOperator)
+            is("the server wants a certificate from us that it trusts", Advice::CheckIdentity)
         }
         TlsError::InvalidMessage(_) => is("what answers does not speak TLS", Advice::CheckPortOrScheme),
         other => (other.to_string(), Advice::RunAgainOrAskOperator),
