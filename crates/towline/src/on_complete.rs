@@ -1,7 +1,7 @@
 //! `--on-complete`: runs a program for each finished file, one after the other, on a thread of its own.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use towline_engine::{Event, Reporter};
@@ -67,9 +67,12 @@ pub(crate) fn start(program: OsString) -> Result<(OnComplete, Running), Complain
 
 /// No shell: names from servers are no commands.
 fn run(program: &OsString, file: &Finished) -> Result<(), String> {
+    // A path that a program would take for an option.
+    let is_like_option = file.path.as_os_str().as_encoded_bytes().starts_with(b"-");
+    let path = if is_like_option { Path::new(".").join(&file.path) } else { file.path.clone() };
     let status = Command::new(program)
-        .arg(&file.path)
-        .env("TOWLINE_FILE_PATH", &file.path)
+        .arg(&path)
+        .env("TOWLINE_FILE_PATH", &path)
         .env("TOWLINE_FILE_URL", &file.url)
         .env("TOWLINE_FILE_BYTES", file.bytes.to_string())
         .stdin(Stdio::null())

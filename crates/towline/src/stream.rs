@@ -14,6 +14,7 @@ use towline_engine::storage::{InOrder, InOrderReader};
 use towline_threads::thread::{Builder, JoinHandle};
 
 use crate::complaint::Complaint;
+use crate::exit_codes;
 
 /// How much to write at once.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -119,7 +120,12 @@ impl Writing {
     pub(crate) fn end(self, is_done: bool) -> Result<Read, Complaint> {
         self.storage.end();
         let cannot = |error: io::Error| Complaint::machine(format!("cannot write the file to the output: {error}"));
-        match self.thread.join() {
+        let written = self.thread.join();
+        if self.storage.was_wrong() {
+            let text = "what was written to the output is not the file: a part of it turned out to be wrong later";
+            return Err(Complaint::new(exit_codes::DIGEST, text).hint("fetch it to a file, or leave out the mirrors"));
+        }
+        match written {
             Ok(Ok(())) if is_done && !self.storage.is_read() => {
                 Err(cannot(io::Error::other("a part of it was not passed on")))
             }

@@ -54,6 +54,8 @@ struct State {
     /// What was written.
     there: RangeSet,
     read_bytes: u64,
+    /// Some of what was read turned out to be wrong.
+    was_wrong: bool,
     has_ended: bool,
 }
 
@@ -70,6 +72,18 @@ impl State {
             return Err(io::Error::other(format!("the file begins again, and {read} of it were passed on already")));
         }
         self.there = RangeSet::new();
+        Ok(())
+    }
+
+    /// Makes sure that these bytes change nothing of what was read, such as those of a mirror that sent wrong ones.
+    fn keep_read(&mut self, part: &dyn PartFile, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let count = self.read_bytes.saturating_sub(offset).min(bytes.len() as u64) as usize;
+        let mut read = vec![0; count];
+        part.read_at(&mut read, offset)?;
+        if read != bytes[..count] {
+            self.was_wrong = true;
+            return Err(io::Error::other("some of it was passed on already, and turned out to be wrong"));
+        }
         Ok(())
     }
 }
@@ -89,6 +103,11 @@ impl InOrder {
     pub fn is_read(&self) -> bool {
         let state = self.shared.state.lock();
         state.part.as_ref().is_some_and(|part| part.len_bytes().is_ok_and(|len_bytes| len_bytes == state.read_bytes))
+    }
+
+    /// Whether some of what was read turned out to be wrong. The session has failed then.
+    pub fn was_wrong(&self) -> bool {
+        self.shared.state.lock().was_wrong
     }
 
     /// Nothing more comes: the session has ended.
@@ -240,8 +259,10 @@ struct Part {
 
 impl PartFile for Part {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.inner.write_at(bytes, offset)?;
+        // One after the other: two sources may write the same bytes, and only the first may have been read.
         let mut state = self.shared.state.lock();
+        state.keep_read(&*self.inner, bytes, offset)?;
+        self.inner.write_at(bytes, offset)?;
         let before = state.frontier();
         state.there.insert(ByteRange::new(offset, offset + bytes.len() as u64));
         if state.frontier() > before {
@@ -311,5 +332,31 @@ impl PartFile for Part {
 
     fn is_at(&self, path: &Path) -> io::Result<bool> {
         self.inner.is_at(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_is_not_changed() {
+        let place = tempfile::tempdir().unwrap();
+        let storage = InOrder::new();
+        let part = storage.open_part(&place.path().join("a"), OpenPart::New).unwrap();
+        let mut reader = storage.reader();
+        let mut read = [0; 8];
+        part.write_at(b"bcd", 1).unwrap();
+        part.write_at(b"a", 0).unwrap();
+        assert_eq!((reader.read(&mut read[..2]).unwrap(), &read[..2]), (2, &b"ab"[..]));
+        part.write_at(b"abX", 0).unwrap();
+        assert!(!storage.was_wrong(), "what had been read is the same");
+        part.write_at(b"bc", 1).unwrap();
+        part.write_at(b"Yc", 1).unwrap_err();
+        assert!(storage.was_wrong());
+        storage.end();
+        let mut rest = String::new();
+        reader.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "cd", "the last bytes count, as long as nobody has read them");
     }
 }
