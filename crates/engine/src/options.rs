@@ -51,7 +51,8 @@ pub struct Options {
     pub limit_rate_per_host_bps: Option<u64>,
     /// What publishing and saving a journal wait for.
     pub durability: Durability,
-    /// Give finished files the time of the server's `Last-Modified`, where it sends one.
+    /// Give finished files the time of the server's `Last-Modified`, where it sends one. Those of a list get a fraction of
+    /// a second besides, by which the ledger tells them apart.
     pub remote_time: bool,
     /// The least time between two requests to one host.
     pub delay_per_host: Option<Duration>,

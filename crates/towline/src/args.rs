@@ -175,7 +175,7 @@ pub(crate) struct GetArgs {
     /// Show what would be fetched, and under which names, and fetch nothing
     #[arg(long, env = "TOWLINE_DRY_RUN", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) dry_run: bool,
-    /// Run this program for each finished file, with its path
+    /// Run this program for each finished file, with its path; also for files that are already there
     #[arg(long, value_name = "PROGRAM", env = "TOWLINE_ON_COMPLETE", value_parser = values::path())]
     pub(crate) on_complete: Option<PathBuf>,
     /// Show progress as bars, lines, JSON events on standard output, or not at all; `auto` means bars on a terminal,

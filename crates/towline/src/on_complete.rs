@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use serde_json::json;
+use towline_engine::event::How;
 use towline_engine::{Event, Reporter};
 use towline_threads::queue::Queue;
 use towline_threads::thread::{Builder, JoinHandle};
@@ -20,6 +22,7 @@ struct Finished {
     path: PathBuf,
     url: String,
     bytes: u64,
+    how: How,
 }
 
 /// Takes the finished files.
@@ -33,8 +36,10 @@ pub(crate) struct Running {
 
 impl Reporter for OnComplete {
     fn report(&mut self, event: &Event) {
-        if let Event::Finished { url, path, bytes, .. } = event {
-            let _ = self.0.put(Finished { path: path.clone(), url: url.clone(), bytes: *bytes });
+        let Event::Finished { url, path, bytes, how, .. } = event else { return };
+        // A file that was left alone is somebody else's. One that was there may be one that an interrupted run missed.
+        if *how != How::Skipped {
+            let _ = self.0.put(Finished { path: path.clone(), url: url.clone(), bytes: *bytes, how: *how });
         }
     }
 }
@@ -67,6 +72,8 @@ pub(crate) fn start(program: OsString) -> Result<(OnComplete, Running), Complain
 
 /// No shell: names from servers are no commands.
 fn run(program: &OsString, file: &Finished) -> Result<(), String> {
+    // As in events.
+    let how = json!(file.how);
     // A path that a program would take for an option.
     let is_like_option = file.path.as_os_str().as_encoded_bytes().starts_with(b"-");
     let path = if is_like_option { Path::new(".").join(&file.path) } else { file.path.clone() };
@@ -75,6 +82,7 @@ fn run(program: &OsString, file: &Finished) -> Result<(), String> {
         .env("TOWLINE_FILE_PATH", &path)
         .env("TOWLINE_FILE_URL", &file.url)
         .env("TOWLINE_FILE_BYTES", file.bytes.to_string())
+        .env("TOWLINE_FILE_HOW", how.as_str().unwrap_or_default())
         .stdin(Stdio::null())
         // Standard output is for events.
         .stdout(Stdio::null())

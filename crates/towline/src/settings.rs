@@ -77,7 +77,7 @@ impl Settings {
 /// Wrong usage (exit code 2); nothing was started.
 pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
     let existing = existing(&args)?;
-    let args_output = args.output.clone();
+    let target = Target::of_args(&args);
     let status_file = args.status_file.clone().map(status_file).transpose()?;
     if status_file.is_some() && status_file == args.log {
         return Err(Complaint::usage("--status-file and --log cannot be the same file"));
@@ -130,11 +130,11 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
     options.http = http_options;
     options.http.server_digests = !args.no_server_digest;
     let has_list = list.is_some() || list_url.is_some() || !links.is_empty();
-    let stream = stream(&args_output, &jobs, has_list, args.progress, args.on_complete.is_some())?;
+    let stream = stream(target, &jobs, has_list, args.progress, args.on_complete.is_some())?;
     if let Some(stream) = &stream {
         options.dir = stream.place.path().to_owned();
+        // Nobody goes on with it after a power cut.
         options.durability = Durability::Process;
-        // The system's cache is as good a place.
         options.existing = Existing::Overwrite;
     }
     Ok(Settings {
@@ -160,13 +160,13 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
 
 /// The stream that `-o` names, if it does.
 fn stream(
-    output: &Option<PathBuf>,
+    target: Option<Target>,
     jobs: &[JobSpec],
     has_list: bool,
     progress: ProgressArg,
     has_program: bool,
 ) -> Result<Option<Stream>, Complaint> {
-    let Some(target) = output.as_deref().and_then(Target::of) else { return Ok(None) };
+    let Some(target) = target else { return Ok(None) };
     if jobs.len() != 1 || has_list {
         return Err(Complaint::usage("only one file can go to one output").hint("give one URL"));
     }

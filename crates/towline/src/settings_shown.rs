@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use towline_engine::secret::{printable, shown_line};
+
 use crate::args::{self, ConfigArgs};
 use crate::complaint::Complaint;
 use crate::config;
@@ -19,15 +21,19 @@ pub(crate) fn run(args: &ConfigArgs) -> Result<u8, Complaint> {
     let settings = config::settings(get, profile.as_deref()).map_err(Complaint::usage)?;
     let file = config::path().map_or_else(|| "none".to_owned(), |path| path.display().to_string());
     let mut text = format!("# file: {file}\n");
+    let shown = |option: &str, value: &str| match () {
+        () if HIDDEN.contains(&option) => "…".to_owned(),
+        () if value.contains("://") => shown_line(value),
+        () => printable(value).into_owned(),
+    };
     for arg in get.get_arguments() {
         let Some(option) = arg.get_long() else { continue };
-        let shown = |value: &str| if HIDDEN.contains(&option) { "…".to_owned() } else { value.to_owned() };
         if let Some((name, value)) = arg.get_env().and_then(|name| Some((name, std::env::var(name).ok()?))) {
-            let _ = writeln!(text, "{option} = {}  # from {}", shown(&value), name.display());
+            let _ = writeln!(text, "{option} = {}  # from {}", shown(option, &value), name.display());
             continue;
         }
         for setting in settings.iter().filter(|setting| setting.option == option) {
-            let value = setting.value.as_deref().map_or_else(|| "true".to_owned(), shown);
+            let value = setting.value.as_deref().map_or_else(|| "true".to_owned(), |value| shown(option, value));
             let from = setting.profile.as_ref().map_or_else(|| "the file".to_owned(), |name| format!("profile {name}"));
             let _ = writeln!(text, "{option} = {value}  # from {from}");
         }

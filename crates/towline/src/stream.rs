@@ -13,6 +13,7 @@ use towline_engine::SessionHandle;
 use towline_engine::storage::{InOrder, InOrderReader};
 use towline_threads::thread::{Builder, JoinHandle};
 
+use crate::args::GetArgs;
 use crate::complaint::Complaint;
 use crate::exit_codes;
 
@@ -29,12 +30,14 @@ pub(crate) enum Target {
 
 impl Target {
     /// What `-o` names, if it is no file to create.
-    pub(crate) fn of(output: &Path) -> Option<Self> {
-        if output.as_os_str() == "-" {
+    pub(crate) fn of_args(args: &GetArgs) -> Option<Self> {
+        let output = args.output.as_deref()?;
+        if output == Path::new("-") || output == Path::new("/dev/stdout") {
             return Some(Self::Stdout);
         }
-        let kind = output.metadata().ok()?.file_type();
-        (kind.is_fifo() || kind.is_char_device() || kind.is_block_device()).then(|| Self::Path(output.to_owned()))
+        let path = args.dir.as_deref().unwrap_or(Path::new("")).join(output);
+        let kind = path.metadata().ok()?.file_type();
+        (kind.is_fifo() || kind.is_char_device() || kind.is_block_device()).then_some(Self::Path(path))
     }
 
     fn open(&self) -> io::Result<Box<dyn Write + Send>> {

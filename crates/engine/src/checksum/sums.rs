@@ -1,6 +1,7 @@
 //! Files of digests, as `sha256sum` and its kin write them.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 
@@ -27,12 +28,14 @@ pub struct Sums(HashMap<PathBuf, Checksum>);
 
 impl Sums {
     /// Reads lines of the form `HEX  NAME`, `HEX *NAME`, or `ALGORITHM (NAME) = HEX`. Blank lines, comments and the
-    /// lines of a signature are passed over.
+    /// lines of a signature are passed over. Of several digests of one name, the strongest counts.
     ///
     /// # Errors
-    /// If the file cannot be read, or a line is none of these; the error names it.
+    /// If the file cannot be read, a line is none of these, or a name has two digests of one algorithm; the error names
+    /// the line.
     pub fn read(mut file: impl BufRead) -> io::Result<Self> {
-        let mut sums = HashMap::new();
+        let mut sums: HashMap<PathBuf, Checksum> = HashMap::new();
+        let wrong = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
         let (mut line, mut number) = (Vec::new(), 0);
         loop {
             line.clear();
@@ -50,12 +53,22 @@ impl Sums {
                 continue;
             }
             let Some((name, checksum)) = digest_in(text) else {
-                let what = format!("line {number} has no digest and name (got \"{}\")", shown_line(text));
-                return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+                return Err(wrong(format!("line {number} has no digest and name (got \"{}\")", shown_line(text))));
             };
-            sums.insert(plain(Path::new(name)), checksum);
+            match sums.entry(plain(Path::new(&name))) {
+                Entry::Vacant(free) => drop(free.insert(checksum)),
+                Entry::Occupied(held) if held.get() == &checksum => {}
+                Entry::Occupied(held) if held.get().algorithm() == checksum.algorithm() => {
+                    return Err(wrong(format!("line {number} has another digest of {}", shown_line(&name))));
+                }
+                Entry::Occupied(mut held) => {
+                    if held.get().algorithm().strength() < checksum.algorithm().strength() {
+                        held.insert(checksum);
+                    }
+                }
+            }
             if sums.len() > SUMS_MAX {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "it has too many lines"));
+                return Err(wrong("it has too many lines".to_owned()));
             }
         }
     }
@@ -76,8 +89,31 @@ fn plain(name: &Path) -> PathBuf {
     name.components().filter(|part| !matches!(part, std::path::Component::CurDir)).collect()
 }
 
-fn digest_in(line: &str) -> Option<(&str, Checksum)> {
-    let line = line.strip_prefix('\\').unwrap_or(line);
+fn digest_in(line: &str) -> Option<(String, Checksum)> {
+    // Such a line has characters in its name that are written in two.
+    let (line, is_escaped) = line.strip_prefix('\\').map_or((line, false), |line| (line, true));
+    let (name, checksum) = parts_of(line)?;
+    Some((if is_escaped { unescaped(name)? } else { name.to_owned() }, checksum))
+}
+
+fn unescaped(name: &str) -> Option<String> {
+    let mut chars = name.chars();
+    let mut plain = String::with_capacity(name.len());
+    while let Some(char) = chars.next() {
+        plain.push(match char {
+            '\\' => match chars.next()? {
+                'n' => '\n',
+                'r' => '\r',
+                '\\' => '\\',
+                _ => return None,
+            },
+            char => char,
+        });
+    }
+    Some(plain)
+}
+
+fn parts_of(line: &str) -> Option<(&str, Checksum)> {
     if let Some((hex, rest)) = line.split_once(' ')
         && let Some(algorithm) = algorithm_of(hex)
         && let Some(name) = rest.strip_prefix([' ', '*'])
@@ -117,5 +153,23 @@ mod tests {
         assert_eq!(good.of("sub/c".as_ref()).unwrap().to_string(), format!("md5={MD5}"));
         assert_eq!(good.of("d (1)".as_ref()).unwrap().to_string(), format!("md5={MD5}"));
         assert!(good.of("xyz".as_ref()).is_none());
+    }
+
+    #[test]
+    fn of_several_digests_the_strongest_counts_and_two_of_a_kind_are_an_error() {
+        let (weak, strong) = (format!("MD5 (a) = {MD5}\n"), format!("{SHA_256}  ./a\n"));
+        for text in [weak.clone() + &strong, strong.clone() + &weak, strong.repeat(2)] {
+            let sums = Sums::read(text.as_bytes()).unwrap();
+            assert_eq!(sums.of("a".as_ref()).unwrap().to_string(), format!("sha-256={SHA_256}"));
+        }
+        let error = Sums::read((strong + &"0".repeat(64) + "  a\n").as_bytes()).unwrap_err().to_string();
+        assert_eq!(error, "line 2 has another digest of a");
+    }
+
+    #[test]
+    fn names_are_read_as_they_were_written() {
+        let sums = Sums::read(format!("\\{MD5}  a\\nb\\\\c\n{MD5}  d\\ne\n").as_bytes()).unwrap();
+        assert!(sums.of("a\nb\\c".as_ref()).is_some() && sums.of("d\\ne".as_ref()).is_some());
+        assert!(Sums::read(format!("\\{MD5}  a\\x\n").as_bytes()).is_err());
     }
 }

@@ -44,9 +44,16 @@ impl CookieFile {
                 continue;
             }
             let wrong = || format!("line {}: seven fields, separated by tabs, are expected", number + 1);
-            let fields: Vec<&str> = line.split('\t').collect();
+            let mut fields: Vec<&str> = line.split('\t').collect();
+            if fields.len() == 6 {
+                // Some programs leave the last tab out where the value is empty.
+                fields.push("");
+            }
             let [domain, is_for_all, path, is_secure, expires, name, value] = fields[..] else { return Err(wrong()) };
             let expires: i64 = expires.trim().parse().map_err(|_| wrong())?;
+            if !path.starts_with('/') {
+                return Err(wrong());
+            }
             count += 1;
             if count > COOKIES_MAX {
                 return Err(format!("it has more than {COOKIES_MAX} cookies"));
@@ -108,7 +115,12 @@ mod tests {
 
     #[test]
     fn what_is_no_cookie_is_named_by_its_line() {
-        for text in ["a\tb\n", "h\tTRUE\t/\tFALSE\tnever\tn\tSECRET\n", "{\"json\": true}\n"] {
+        for text in [
+            "a\tb\n",
+            "h\tTRUE\t.evil\tFALSE\t0\tn\tSECRET\n",
+            "h\tTRUE\t/\tFALSE\tnever\tn\tSECRET\n",
+            "{\"json\": true}\n",
+        ] {
             let why = CookieFile::parse(text).unwrap_err();
             assert!(why.starts_with("line 1") && !why.contains("SECRET"), "{why}");
         }

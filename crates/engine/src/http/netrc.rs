@@ -42,9 +42,9 @@ impl Netrc {
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut machines: Vec<Machine> = Vec::new();
         let mut tokens = Tokens { rest: text, line: 1 };
-        while let Some(token) = tokens.next()? {
+        while let Some(token) = tokens.keyword()? {
             let line = tokens.line;
-            let mut value = || tokens.next()?.ok_or_else(|| format!("line {line}: {token} has no value"));
+            let mut value = || tokens.word()?.ok_or_else(|| format!("line {line}: {token} has no value"));
             match token.as_str() {
                 "machine" => machines.push(Machine { name: Some(value()?), ..Machine::default() }),
                 "default" => machines.push(Machine::default()),
@@ -95,15 +95,26 @@ struct Tokens<'a> {
 }
 
 impl Tokens<'_> {
-    fn next(&mut self) -> Result<Option<String>, String> {
-        loop {
-            let Some(at) = self.rest.find(|char: char| !char.is_whitespace()) else { return Ok(None) };
-            self.take(at);
-            if !self.rest.starts_with('#') {
-                break;
-            }
+    /// The next word that is in no comment.
+    fn keyword(&mut self) -> Result<Option<String>, String> {
+        while self.skip_blanks() && self.rest.starts_with('#') {
             let end = self.rest.find('\n').unwrap_or(self.rest.len());
             self.take(end);
+        }
+        self.word()
+    }
+
+    /// Whether anything comes after them.
+    fn skip_blanks(&mut self) -> bool {
+        let at = self.rest.find(|char: char| !char.is_whitespace());
+        self.take(at.unwrap_or(self.rest.len()));
+        at.is_some()
+    }
+
+    /// The next word. A password may begin as a comment does.
+    fn word(&mut self) -> Result<Option<String>, String> {
+        if !self.skip_blanks() {
+            return Ok(None);
         }
         if !self.rest.starts_with('"') {
             let end = self.rest.find(char::is_whitespace).unwrap_or(self.rest.len());
@@ -161,11 +172,13 @@ mod tests {
     #[test]
     fn each_host_has_its_credentials() {
         let text = "# ours\nmachine A.example login me password secret\nmachine b.example\n\tlogin \"two words\"\n\
-                    \tpassword \"q\\\"x\\\\\" account none\nmacdef init\ncd /pub\nmachine no\n\nmachine c.example login c\n";
+                    \tpassword \"q\\\"x\\\\\" account none\nmacdef init\ncd /pub\nmachine no\n\nmachine c.example login c # theirs\n\
+                    machine d.example password #1 login d\n";
         let netrc = Netrc::parse(text).unwrap();
         assert_eq!(sent(&netrc, "a.example").unwrap(), "me:secret");
         assert_eq!(sent(&netrc, "b.example").unwrap(), "two words:q\"x\\");
         assert_eq!(sent(&netrc, "c.example").unwrap(), "c:");
+        assert_eq!(sent(&netrc, "d.example").unwrap(), "d:#1");
         assert_eq!(sent(&netrc, "no"), None);
         let any = Netrc::parse("default login anonymous password x").unwrap();
         assert_eq!(sent(&any, "anything").unwrap(), "anonymous:x");

@@ -95,7 +95,7 @@ fn jobs(args: &GetArgs) -> Result<Vec<JobSpec>, Complaint> {
         return Err(Complaint::usage("nothing to download")
             .hint("give a URL, or a list of URLs with -i; `towline get --help` shows more"));
     }
-    let is_stream = args.output.as_deref().and_then(Target::of).is_some();
+    let is_stream = Target::of_args(args).is_some();
     if let Some(output) = args.output.as_ref().filter(|_| !is_stream) {
         check_output(output)?;
     }

@@ -1,20 +1,7 @@
 //! The configuration file, below the environment and the command line.
 
-use towline_origin::Origin;
-
 use crate::common::Place;
-
-const SIZE: u64 = 5000;
-const SEED: u64 = 90;
-
-fn origin() -> Origin {
-    Origin::builder().files("/{}.bin", 3, SIZE, SEED).start().unwrap()
-}
-
-fn sent(origin: &Origin, name: &str) -> Option<String> {
-    let request = origin.requests().pop().unwrap();
-    request.headers.into_iter().find(|(held, _)| held == name).map(|(_, value)| value)
-}
+use crate::requests::{SIZE, origin, sent};
 
 #[test]
 fn the_command_line_counts_more_than_the_environment_and_that_more_than_the_file() {
@@ -43,10 +30,14 @@ fn the_command_line_counts_more_than_the_environment_and_that_more_than_the_file
     run(&["info", &url], &[]).code(0);
     assert_eq!(sent(&origin, "user-agent").unwrap(), "file");
 
-    let shown = run(&["config"], &[("TOWLINE_JOBS", "3")]).code(0);
-    for line in
-        ["user-agent = file  # from the file", "jobs = 3  # from TOWLINE_JOBS", "header = \u{2026}  # from the file"]
-    {
+    let link = ("TOWLINE_INPUT_FILE", "https://me:hunter2@h/list?sig=hunter2");
+    let shown = run(&["config"], &[("TOWLINE_JOBS", "3"), link]).code(0).hides("hunter2");
+    for line in [
+        "user-agent = file  # from the file",
+        "jobs = 3  # from TOWLINE_JOBS",
+        "header = \u{2026}  # from the file",
+        "dir = of-file  # from the file",
+    ] {
         assert!(shown.stdout.contains(line), "{}", shown.stdout);
     }
     run(&["config", "--profile", "work"], &[]).code(0).stdout.contains("profile work").then_some(()).unwrap();

@@ -9,21 +9,20 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use md5::{Digest as _, Md5};
-use towline_origin::{Fault, Origin, Resource};
+use towline_origin::{ETag, Fault, Origin, Resource};
 
 use crate::common::Place;
 
-const SIZE: u64 = 5000;
+pub(crate) const SIZE: u64 = 5000;
 const SEED: u64 = 60;
 
-fn origin() -> Origin {
+pub(crate) fn origin() -> Origin {
     Origin::builder().files("/{}.bin", 3, SIZE, SEED).start().unwrap()
 }
 
 /// The value of a header in the last request.
-fn sent(origin: &Origin, name: &str) -> Option<String> {
-    let request = origin.requests().pop().unwrap();
-    request.headers.into_iter().find(|(held, _)| held == name).map(|(_, value)| value)
+pub(crate) fn sent(origin: &Origin, name: &str) -> Option<String> {
+    origin.requests().last().unwrap().header(name).map(str::to_owned)
 }
 
 #[test]
@@ -128,6 +127,29 @@ fn a_file_gets_the_time_of_the_server_if_it_is_to_have_it() {
 }
 
 #[test]
+fn files_of_a_list_that_have_the_same_time_there_are_told_apart() {
+    let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000);
+    let file = |number: u64| {
+        Resource::new(&format!("/{number}.bin"), SEED + number, SIZE).etag(ETag::None).last_modified(Some(then))
+    };
+    let origin = Origin::builder().resource(file(0)).resource(file(1)).start().unwrap();
+    let place = Place::new();
+    place.write("list", &[0, 1].map(|number| origin.url(&format!("/{number}.bin\n"))).concat());
+    let run = || place.towline(&["-d", "out", "-i", "list", "--remote-time", "--overwrite"]).run().code(0);
+    let _ = run();
+    let seconds =
+        |name| fs::metadata(place.out(name)).unwrap().modified().unwrap().duration_since(then).unwrap().as_secs();
+    assert_eq!(["0.bin", "1.bin"].map(seconds), [0, 0]);
+    let _ = run().says(&["2 already there"]);
+    for (from, to) in [("0.bin", "x"), ("1.bin", "0.bin"), ("x", "1.bin")] {
+        fs::rename(place.out(from), place.out(to)).unwrap();
+    }
+    let _ = run();
+    place.check("0.bin", SEED, SIZE);
+    place.check("1.bin", SEED + 1, SIZE);
+}
+
+#[test]
 fn files_are_compared_with_a_file_of_digests() {
     let origin = origin();
     let place = Place::new();
@@ -210,6 +232,13 @@ fn a_program_runs_for_each_finished_file() {
     assert_eq!(lines.len(), 2);
     assert!(lines[0].starts_with("out/0.bin 5000 http://"), "{lines:?}");
     assert!(!lines.concat().contains("hunter2"));
+    place.write("note", "#!/bin/sh\necho \"$1 $TOWLINE_FILE_HOW\" > again.txt\n");
+    let again = || fs::read_to_string(place.root().join("again.txt")).ok();
+    fs::write(place.out("1.bin"), "somebody else's").unwrap();
+    place.towline(&["-d", "out", "--on-complete", "./note", "--skip-existing", &urls[1]]).run().code(0);
+    assert_eq!(again(), None);
+    place.towline(&["-d", "out", "--on-complete", "./note", &urls[0]]).run().code(0);
+    assert_eq!(again().unwrap(), "out/0.bin there_by_content\n");
     let failing = place.towline(&["-d", "out", "--on-complete", "false", &origin.url("/2.bin")]).run();
     failing.code(1).says(&["false ended with exit status: 1", "1 of its runs failed"]);
     place.check("2.bin", SEED + 2, SIZE);

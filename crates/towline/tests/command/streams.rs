@@ -63,9 +63,8 @@ fn what_was_passed_on_is_not_taken_back() {
 #[test]
 fn bytes_of_a_wrong_mirror_that_were_passed_on_are_an_error() {
     let size = 12 * MIB;
-    let origin = |file: Resource, rate| {
-        Origin::builder().resource(file.fault(Fault::RatePerConnection(rate))).start().unwrap()
-    };
+    let origin =
+        |file: Resource, rate| Origin::builder().resource(file.fault(Fault::RatePerConnection(rate))).start().unwrap();
     let file = |tag: &str| Resource::new("/a.bin", SEED, size).etag(ETag::Custom(format!("\"{tag}\"")));
     let right = origin(file("right"), 1 << 20);
     let wrong = origin(file("wrong").fault(Fault::OtherContent { from: 6 * MIB, seed: SEED + 1 }), 64 << 20);
@@ -91,7 +90,10 @@ fn named_pipes_and_devices_are_written_to() {
         fs::File::open(pipe).unwrap().read_to_end(&mut came).unwrap();
         came
     });
+    // A relative name is one in the directory.
     place.towline(&["-o", "pipe", &origin.url("/a.bin")]).run().code(0);
+    place.towline(&["-d", "out", "-o", "pipe", &origin.url("/a.bin")]).run().code(0);
+    assert!(fs::read(place.out("pipe")).unwrap() == content(SEED, SIZE), "there it is a file");
     assert!(reader.join().unwrap() == content(SEED, SIZE));
 }
 

@@ -2,6 +2,7 @@
 //! place that it downloads into. What those of other crates could use too is in `towline-testkit`.
 
 pub(crate) mod proxy;
+mod schema;
 
 use std::env;
 use std::fmt;
@@ -391,9 +392,11 @@ impl Outcome {
         self
     }
 
-    /// Standard output as one JSON value a line.
+    /// Standard output as one JSON value a line. Events have to fit their schema.
     pub(crate) fn lines(&self) -> Vec<Value> {
-        json_lines(&self.stdout)
+        let lines = json_lines(&self.stdout);
+        lines.iter().filter(|line| line["event"].is_string()).for_each(schema::check);
+        lines
     }
 }
 

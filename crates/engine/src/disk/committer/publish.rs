@@ -119,8 +119,9 @@ impl Committer {
         finished.into_iter().zip(pending).map(and_synced).collect()
     }
 
-    /// Gives each file a distinct modification time, unless it is to have one of its own. Files that arrive within one tick of the system clock
-    /// would have the same time; if their lengths match too, nothing would show that one took the other's name.
+    /// Gives each file a distinct modification time, unless it is to have one of its own. Files that arrive within one
+    /// tick of the system clock would have the same time; if their lengths match too, nothing would show that one took
+    /// the other's name.
     pub(super) fn tell_apart(&self, part: &dyn PartFile, asked: Option<SystemTime>) {
         if let Some(asked) = asked {
             let _ = part.set_modified(asked);

@@ -8,11 +8,11 @@ mod naming;
 mod own;
 mod part;
 mod ranges;
+mod remote_time;
 mod transfer;
 mod tries;
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use http::HeaderMap;
 use url::Url;
@@ -546,11 +546,6 @@ impl Job {
     /// Whether that URL may be another link to the same file, by path and query.
     pub(crate) fn is_kin(&self, given: Option<Given>) -> bool {
         given.is_some_and(|given| Given::of(&self.spec.url).is_kin(given))
-    }
-
-    /// When the file was changed on its server, as that says.
-    pub(crate) fn modified_there(&self) -> Option<SystemTime> {
-        self.content.held.last_modified.as_deref().and_then(|date| httpdate::parse_http_date(date).ok())
     }
 
     /// How often a piece that makes no progress is retried, in a session that says so of all jobs.

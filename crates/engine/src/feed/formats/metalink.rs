@@ -190,7 +190,9 @@ impl State {
         match name.as_str() {
             "size" if parent == Some("file") => file.size = Some(text.to_owned()),
             "hash" if parent == Some("pieces") => file.add_piece(text),
-            "hash" => file.add_digest(checksum(self.kind.as_deref(), text)),
+            "hash" if matches!(parent, Some("file" | "verification")) => {
+                file.add_digest(checksum(self.kind.as_deref(), text))
+            }
             // A home page has a URL as well, and so has a torrent.
             "url"
                 if matches!(parent, Some("file" | "resources"))
