@@ -130,7 +130,7 @@ fn a_file_gets_the_time_of_the_server_if_it_is_to_have_it() {
 fn files_of_a_list_that_have_the_same_time_there_are_told_apart() {
     let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000);
     let file = |number: u64| {
-        Resource::new(&format!("/{number}.bin"), SEED + number, SIZE).etag(ETag::None).last_modified(Some(then))
+        Resource::new(format!("/{number}.bin"), SEED + number, SIZE).etag(ETag::None).last_modified(Some(then))
     };
     let origin = Origin::builder().resource(file(0)).resource(file(1)).start().unwrap();
     let place = Place::new();
