@@ -74,7 +74,10 @@ fn hosts_and_addresses_can_be_chosen() {
 
     let url = origin.url("/1.bin");
     run(&["-4", &url]).code(0);
-    run(&["-6", &origin.url("/2.bin")]).code(1).says(&["may not be connected to"]);
+    let url_2 = origin.url("/2.bin");
+    run(&["-6", &url_2]).code(1).says(&["may not be connected to"]);
+    run(&["-6", "--proxy", &origin.url(""), "http://h.example/2.bin"]).code(1).says(&["may not be connected to"]);
+    run(&["-6", "--resolve", "h.example:80:127.0.0.1", "http://h.example/2.bin"]).code(1).says(&["no IPv6 address"]);
     run(&["-4", "-6", &url]).code(2);
     run(&["--interface", "127.0.0.1", &origin.url("/2.bin")]).code(0);
     // An address that is nobody's here (RFC 5737).

@@ -17,7 +17,7 @@ use crate::error::{Advice, Error, ErrorKind, Result, find};
 use crate::http::origin::{Origin, Scheme};
 use crate::job::Profile;
 use crate::message::{Alpn, Protocol};
-use crate::options::{Family, HttpOptions, Interface};
+use crate::options::{Family, HostAddress, HttpOptions, Interface};
 use crate::rate_limit::RateLimit;
 use crate::source::http::proxy::socks::{self, Destination};
 use crate::source::http::proxy::{Kind, Proxies, Proxy};
@@ -99,20 +99,36 @@ impl Network {
         let target: Uri = origin.to_string().parse().map_err(|source: http::uri::InvalidUri| {
             Error::new(ErrorKind::Usage, "the host of the URL cannot be used").with_source(source)
         })?;
-        let bare = origin.host.trim_start_matches('[').trim_end_matches(']');
-        if let Some(address) = bare.parse().ok().filter(|address| !self.options.family.takes(*address)) {
-            let address: IpAddr = address;
-            let text = format!("{address} is an address of the kind that may not be connected to");
-            return Err(Error::new(ErrorKind::Connect, text).with_transient(false));
-        }
-        let mut hosts = self.options.hosts.iter();
-        let given = hosts.find(|given| given.port == origin.port && given.host.eq_ignore_ascii_case(bare));
-        let resolver = match given {
-            Some(given) => ResolveService(Arc::new(Fixed(given.address))),
-            None => self.resolver.clone(),
-        };
-        let stream = self.connector(resolver).call(target).await.map_err(|source| connect_error(origin, source))?;
+        self.check_family(&origin.host, Advice::CheckUrl)?;
+        let mut connector = self.connector(self.resolver_of(origin));
+        let stream = connector.call(target).await.map_err(|source| connect_error(origin, source))?;
         Ok(Box::new(stream.into_inner()))
+    }
+
+    /// Refuses a host that is an address of the other kind: no lookup leaves it out.
+    fn check_family(&self, host: &str, advice: Advice) -> Result<()> {
+        match bare(host).parse::<IpAddr>() {
+            Ok(address) if !self.options.family.takes(address) => {
+                let text = format!("{address} is an address of the kind that may not be connected to");
+                Err(Error::new(ErrorKind::Connect, text).with_transient(false).with_advice(advice))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What looks the host up: the address that the user gives, or the system's resolver.
+    fn resolver_of(&self, origin: &Origin) -> ResolveService {
+        let mut hosts = self.options.hosts.iter();
+        let is_it = |given: &&HostAddress| {
+            given.port == origin.port && given.host.eq_ignore_ascii_case(bare(&origin.host))
+        };
+        match hosts.find(is_it) {
+            Some(given) => {
+                let fixed = Arc::new(Fixed(given.address));
+                ResolveService(Arc::new(OfFamily(fixed, self.options.family)))
+            }
+            None => self.resolver.clone(),
+        }
     }
 
     fn connector(&self, resolver: ResolveService) -> HttpConnector<ResolveService> {
@@ -154,6 +170,7 @@ impl Network {
 
     /// Connects to the proxy itself, with TLS if its URL is https.
     async fn reach(&self, proxy: &Proxy, origin: &Origin) -> Result<BoxStream> {
+        self.check_family(proxy.host(), Advice::CheckProxyAddress)?;
         let stream = self.connector(self.resolver.clone()).call(proxy.at()).await.map_err(|source| {
             let why = match (find::<ResolveError>(&source), find::<io::Error>(&source)) {
                 (Some(resolve), _) => format!("its host name cannot be resolved ({})", lookup_words(&resolve.0)),
@@ -180,14 +197,14 @@ impl Network {
 
     /// The destination for a SOCKS proxy: the name as it is, or its address if names are looked up here.
     async fn destination(&self, origin: &Origin, is_looked_up_here: bool) -> Result<Destination> {
-        let bare = origin.host.trim_start_matches('[').trim_end_matches(']');
-        if let Ok(address) = bare.parse() {
+        let host = bare(&origin.host);
+        if let Ok(address) = host.parse() {
             return Ok(Destination::Address(address));
         }
         if !is_looked_up_here {
-            return Ok(Destination::Name(bare.to_owned()));
+            return Ok(Destination::Name(host.to_owned()));
         }
-        let addresses = self.resolver.0.resolve(bare).await.and_then(|addresses| {
+        let addresses = self.resolver_of(origin).0.resolve(host).await.and_then(|addresses| {
             let none = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
             addresses.first().map(|address| address.ip()).ok_or_else(none)
         });
@@ -195,8 +212,7 @@ impl Network {
     }
 
     async fn secure(&self, stream: BoxStream, host: &str, alpn: Alpn) -> Result<(BoxStream, Protocol)> {
-        let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let name = ServerName::try_from(bare).map_err(|source| {
+        let name = ServerName::try_from(bare(host).to_owned()).map_err(|source| {
             Error::new(ErrorKind::Tls, "the host has no name that TLS could verify").with_source(source)
         })?;
         let stream = TlsConnector::from(self.tls.config(alpn)).connect(name, stream).await.map_err(handshake_error)?;
@@ -206,6 +222,11 @@ impl Network {
         };
         Ok((Box::new(stream), protocol))
     }
+}
+
+/// A host without the brackets of an IPv6 address.
+fn bare(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 fn connect_error(origin: &Origin, source: impl StdError + Send + Sync + 'static) -> Error {
@@ -228,7 +249,12 @@ fn unresolved(origin: &Origin, why: &io::Error) -> Error {
 /// Shortens the system's "failed to lookup address information: Name or service not known".
 fn lookup_words(error: &io::Error) -> String {
     let text = error.to_string();
-    text.rsplit(": ").next().unwrap_or(&text).to_lowercase()
+    let mut words = text.rsplit(": ").next().unwrap_or(&text).to_owned();
+    // The system's messages begin as sentences do.
+    if let Some(first) = words.get_mut(..1) {
+        first.make_ascii_lowercase();
+    }
+    words
 }
 
 /// A human-readable duration.
