@@ -177,17 +177,19 @@ pub enum How {
     ThereBySize,
     /// Another file has the name and was left alone, as requested.
     Skipped,
+    /// Not fetched, as requested: it has not changed since the moment that was given.
+    NotNewer,
 }
 
 impl How {
-    /// Whether nothing had to be fetched.
+    /// Whether a file was there already.
     pub fn was_there(self) -> bool {
-        self != Self::Fetched
+        !matches!(self, Self::Fetched | Self::NotNewer)
     }
 
     /// Whether all of its content was compared, here or when it was fetched.
     pub(crate) fn is_proof(self) -> bool {
-        !matches!(self, Self::ThereBySamples | Self::ThereByTime | Self::ThereBySize | Self::Skipped)
+        !matches!(self, Self::ThereBySamples | Self::ThereByTime | Self::ThereBySize | Self::Skipped | Self::NotNewer)
     }
 }
 
@@ -279,6 +281,8 @@ pub struct Summary {
     pub there_files: u64,
     /// Of those, the ones where only the size could be compared.
     pub there_by_size_files: u64,
+    /// Of the complete files, the ones that were not fetched because they are not newer.
+    pub not_newer_files: u64,
     /// Files that failed.
     pub failed_files: u64,
     /// Files that were cancelled.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderValue};
 use url::Url;
@@ -43,6 +43,9 @@ pub struct Options {
     pub trust_size: bool,
     /// Accept an HTML page even if the name says otherwise (`a.iso`).
     pub accept_html: bool,
+    /// Fetch a file only if its server says that it has changed since this moment, or does not say when it changed. Does
+    /// not apply to the files of services, nor to what an earlier run has begun.
+    pub newer_than: Option<SystemTime>,
     /// Refuse files larger than this many bytes; `None` is unlimited.
     pub max_size_bytes: Option<u64>,
     /// Total rate limit in bytes per second; `None` is unlimited.
@@ -81,6 +84,7 @@ impl Default for Options {
             existing: Existing::Fail,
             trust_size: false,
             accept_html: false,
+            newer_than: None,
             max_size_bytes: None,
             limit_rate_bps: None,
             limit_rate_per_host_bps: None,

@@ -215,7 +215,7 @@ pub(crate) struct WhichArgs {
     /// List at most this many index pages below each other [default: all]
     #[arg(long, value_name = "N", env = "TOWLINE_LEVEL", value_parser = values::count)]
     pub(crate) level: Option<usize>,
-    /// Only files changed on this day or later, or after this moment, such as 2026-01-31
+    /// Only files changed on this day or later, or after this moment, such as 2026-01-31; also files of plain URLs
     #[arg(long, value_name = "DATE", env = "TOWLINE_NEWER", value_parser = values::moment)]
     pub(crate) newer: Option<Timestamp>,
 }

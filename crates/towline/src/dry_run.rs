@@ -43,6 +43,7 @@ fn plan(mut settings: Settings, web: &Web) -> Result<u8, Complaint> {
         files: 0,
         bytes: Some(0),
         there: 0,
+        not_newer: 0,
         code: exit_codes::DONE,
     };
     let mut is_read = true;
@@ -68,6 +69,7 @@ struct Plan {
     files: u64,
     bytes: Option<u64>,
     there: u64,
+    not_newer: u64,
     code: u8,
 }
 
@@ -108,6 +110,11 @@ impl Plan {
         if let Some(means) = page_means(spec, &info) {
             let text = format!("the server sends an HTML page instead of the file: {means}");
             self.complain(Error::new(ErrorKind::Page, text).with_url(info.url));
+            return Ok(true);
+        }
+        let changed = info.last_modified_time().filter(|_| spec.listed.is_none());
+        if self.options.newer_than.zip(changed).is_some_and(|(than, changed)| changed <= than) {
+            self.not_newer += 1;
             return Ok(true);
         }
         let path = spec.output.clone().unwrap_or_else(|| info.file_name.into());
@@ -210,6 +217,8 @@ impl Plan {
         let files = if self.files == 1 { "1 file".to_owned() } else { format!("{} files", self.files) };
         let bytes =
             self.bytes.filter(|_| self.files > 0).map_or_else(String::new, |bytes| format!(", {}", size::bytes(bytes)));
-        say(&format!("towline: would fetch {files}{bytes}; {} already there", self.there));
+        let old =
+            if self.not_newer > 0 { format!(", {} not newer", self.not_newer) } else { String::new() };
+        say(&format!("towline: would fetch {files}{bytes}; {} already there{old}", self.there));
     }
 }

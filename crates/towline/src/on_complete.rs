@@ -38,7 +38,7 @@ impl Reporter for OnComplete {
     fn report(&mut self, event: &Event) {
         let Event::Finished { url, path, bytes, how, .. } = event else { return };
         // A file that was left alone is somebody else's. One that was there may be one that an interrupted run missed.
-        if *how != How::Skipped {
+        if !matches!(how, How::Skipped | How::NotNewer) {
             let _ = self.0.put(Finished { path: path.clone(), url: url.clone(), bytes: *bytes, how: *how });
         }
     }

@@ -6,7 +6,9 @@ mod requests;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use towline_engine::feed::{ListFormat, ListOptions, ListSource};
 use towline_engine::options::{Durability, Existing};
 use towline_engine::provider::{Providers, Web};
@@ -91,8 +93,8 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
     if links.is_empty() && args.which.recursive_index {
         return Err(Complaint::usage("--recursive-index needs the URL of an index page, which ends with /"));
     }
-    if links.is_empty() && !which.is_all() {
-        return Err(Complaint::usage("--include, --exclude and --newer choose among the files of a service")
+    if links.is_empty() && which.has_patterns() {
+        return Err(Complaint::usage("--include and --exclude choose among the files of a service")
             .hint("give a link of one, such as that of a folder in OneDrive"));
     }
     let (list, list_url) = match args.input_file.clone() {
@@ -117,6 +119,7 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
     options.existing = existing;
     options.trust_size = args.trust_size;
     options.accept_html = args.accept_html;
+    options.newer_than = args.which.newer.map(moment);
     options.max_size_bytes = args.max_size;
     options.limit_rate_bps = args.limit_rate;
     options.limit_rate_per_host_bps = args.limit_rate_per_host;
@@ -156,6 +159,12 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
         log,
         status_file,
     })
+}
+
+/// The same moment by the system's clock; what was before 1970 is 1970.
+fn moment(timestamp: Timestamp) -> SystemTime {
+    let seconds = u64::try_from(timestamp.as_second()).unwrap_or_default();
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
 /// The stream that `-o` names, if it does.

@@ -25,9 +25,9 @@ impl Which {
         Ok(Self { include, exclude: patterns("--exclude", &args.exclude)?, newer: args.newer })
     }
 
-    /// Whether anything is left out.
-    pub(crate) fn is_all(&self) -> bool {
-        self.include.is_empty() && self.exclude.is_empty() && self.newer.is_none()
+    /// Whether patterns choose among files.
+    pub(crate) fn has_patterns(&self) -> bool {
+        !(self.include.is_empty() && self.exclude.is_empty())
     }
 
     /// Whether this file is meant.

@@ -11,6 +11,7 @@ pub(crate) struct Tally {
     pub(crate) done_files: u64,
     pub(crate) there_files: u64,
     pub(crate) there_by_size_files: u64,
+    pub(crate) not_newer_files: u64,
     pub(crate) failed_files: u64,
     pub(crate) cancelled_files: u64,
     /// Added one by one, or read by the feed.
@@ -34,6 +35,7 @@ impl Tally {
         self.done_bytes += bytes;
         self.there_files += u64::from(how.was_there());
         self.there_by_size_files += u64::from(how == How::ThereBySize);
+        self.not_newer_files += u64::from(how == How::NotNewer);
     }
 
     pub(crate) fn failed(&mut self, url: &str, error: &Error) {
@@ -56,6 +58,7 @@ impl Tally {
             done_files: self.done_files,
             there_files: self.there_files,
             there_by_size_files: self.there_by_size_files,
+            not_newer_files: self.not_newer_files,
             failed_files: self.failed_files,
             cancelled_files: self.cancelled_files,
             total_files: self.total_files,

@@ -1,6 +1,7 @@
 //! What a server says about a URL, without fetching it.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use serde::Serialize;
 use url::Url;
@@ -51,6 +52,13 @@ pub struct ServerInfo {
     pub protocol: &'static str,
     /// The number of redirects followed.
     pub redirects: u32,
+}
+
+impl ServerInfo {
+    /// `Last-Modified` as a time, if it is a date of HTTP.
+    pub fn last_modified_time(&self) -> Option<SystemTime> {
+        httpdate::parse_http_date(self.last_modified.as_deref()?).ok()
+    }
 }
 
 /// Requests the first byte of `url` and returns what the response says.

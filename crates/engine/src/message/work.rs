@@ -1,7 +1,7 @@
 //! Requests to workers, what servers respond, and how transfers end.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
@@ -67,6 +67,8 @@ pub(crate) struct Fetch {
     pub(crate) span: Span,
     /// Cookies for this URL, set by redirects on the way.
     pub(crate) cookie: Option<HeaderValue>,
+    /// Send the file only if it has changed since.
+    pub(crate) newer_than: Option<SystemTime>,
     pub(crate) kind: FetchKind,
     pub(crate) piece: Arc<Piece>,
 }

@@ -26,6 +26,9 @@ pub(crate) fn came(summary: &Summary, file: Option<&Arrived>) -> Option<String> 
             line += &format!(" ({} compared by size only)", summary.there_by_size_files);
         }
     }
+    if summary.not_newer_files > 0 {
+        line += &format!(", {} not newer", summary.not_newer_files);
+    }
     if summary.fetched_bytes > 0 {
         line += &format!("; fetched {}", speed(summary.fetched_bytes, summary.seconds));
     }
@@ -50,6 +53,7 @@ pub(crate) fn arrived(file: &Arrived) -> String {
         How::ThereByTime => "same size and time",
         How::ThereBySize => "compared by size only",
         How::Skipped => "left as it is",
+        How::NotNewer => return format!("{name}: not fetched (it has not changed since the date given)"),
     };
     format!("{name}: already there ({why})")
 }

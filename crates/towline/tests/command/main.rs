@@ -16,6 +16,7 @@ mod killed;
 mod lists;
 mod max_size;
 mod mirrors;
+mod newer;
 mod nextcloud;
 mod onedrive;
 mod output;

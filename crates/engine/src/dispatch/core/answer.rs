@@ -38,7 +38,8 @@ impl Core {
         if self.is_page(id, &head) {
             return self.page_instead(now, id, transfer, &head);
         }
-        if self.is_not_replaced(now, id, transfer, &head) || self.is_part_again(now, id, &head) {
+        if self.is_not_newer(now, id, &head)
+            || self.is_not_replaced(now, id, transfer, &head) || self.is_part_again(now, id, &head) {
             return;
         }
         let len_bytes = whole.as_deref().map(samples::len_of).or(head.total_bytes);

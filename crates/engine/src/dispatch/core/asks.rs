@@ -79,6 +79,7 @@ impl Core {
             origin: host,
             profile,
             cookie: None,
+            newer_than: None,
             kind: FetchKind::Document(Arc::clone(&pending.ask.request)),
             piece: Arc::new(Piece::new(0, OPEN_END)),
         };

@@ -484,6 +484,7 @@ impl Core {
             profile,
             span: tracing::debug_span!(parent: &job.own.span, "transfer", id = transfer.0, slot = taken.slot.0, %host),
             cookie: job.own.cookies.header(&url),
+            newer_than: self.newer_than(job, &kind),
             url,
             is_own_origin: host == *job.own_origin(),
             keeps_credentials: host == job.sources[source].own_origin,

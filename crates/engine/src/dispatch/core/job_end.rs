@@ -380,7 +380,7 @@ impl Core {
     fn finish(&mut self, now: Time, id: JobId, how: How, published: Published) {
         self.leave_running(id);
         let fetched_bytes =
-            self.jobs.get(&id).map_or(0, |job| if how.was_there() { 0 } else { self.fetched_bytes(job) });
+            self.jobs.get(&id).map_or(0, |job| if how == How::Fetched { self.fetched_bytes(job) } else { 0 });
         self.remember_done(now, id, how, published.len_bytes);
         let Some(job) = self.jobs.remove(&id) else { return };
         if job.part.is_open {
@@ -388,7 +388,7 @@ impl Core {
             // else's file it may be, and so may one under another name: a redirect may lead to another file.
             let is_of_other_name = job.naming.part_of != job.naming.path;
             // Its size alone proves nothing.
-            let is_unproven = matches!(how, How::Skipped | How::ThereBySize);
+            let is_unproven = matches!(how, How::Skipped | How::ThereBySize | How::NotNewer);
             let fate = if is_unproven || is_of_other_name { Fate::Kept } else { Fate::Superseded };
             self.effects.push(Effect::Commit(CommitRequest::Release {
                 job: id,
@@ -410,7 +410,11 @@ impl Core {
             };
             // What an earlier run left is no new version because its length or its time fits.
             let is_left = how == How::Skipped || job.has_changed() && !how.is_proof();
-            let state = if is_left { SettledState::Skipped } else { done };
+            let state = match how {
+                How::NotNewer => SettledState::Released,
+                _ if is_left => SettledState::Skipped,
+                _ => done,
+            };
             self.effects.push(Effect::Settle(Settled { entry, state }));
         }
         self.report_shares(id, job.sources.shares());

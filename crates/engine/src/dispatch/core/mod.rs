@@ -19,6 +19,7 @@ mod job_end;
 mod jobs;
 mod locate;
 mod mirrors;
+mod newer;
 mod no_range;
 mod optional;
 mod pieces;
@@ -41,6 +42,7 @@ mod tests;
 
 use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::asks::Asks;
 use super::connection_slots::Slots;
@@ -93,6 +95,7 @@ struct Settings {
     retries: u32,
     allow_downgrade: bool,
     max_size_bytes: Option<u64>,
+    newer_than: Option<SystemTime>,
     server_digests: bool,
     trust_size: bool,
     accept_html: bool,
@@ -230,6 +233,7 @@ impl Core {
                 retries: options.http.retries,
                 allow_downgrade: options.http.allow_downgrade,
                 max_size_bytes: options.max_size_bytes,
+                newer_than: options.newer_than.map(newer::in_http),
                 server_digests: options.http.server_digests,
                 trust_size: options.trust_size,
                 accept_html: options.accept_html,

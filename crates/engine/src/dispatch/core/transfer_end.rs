@@ -124,6 +124,9 @@ impl Core {
 
     /// A request to the lead has ended.
     fn lead_ended(&mut self, now: Time, id: JobId, transfer: &Transfer, end: End, has_progressed: bool) {
+        if self.is_unchanged(now, id, transfer, &end) {
+            return;
+        }
         match end {
             End::Complete => self.piece_came(now, id, transfer),
             End::Dropped | End::Gathered(_) | End::Document(_) | End::Checked(_) | End::OtherProtocol(_) => {}

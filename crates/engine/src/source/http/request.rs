@@ -68,6 +68,10 @@ pub(crate) fn build(
         }
         _ => {}
     }
+    if let Some(than) = fetch.newer_than {
+        let date = HeaderValue::try_from(httpdate::fmt_http_date(than));
+        headers.insert(header::IF_MODIFIED_SINCE, date.map_err(|source| unusable(source.into()))?);
+    }
     Ok(request)
 }
 

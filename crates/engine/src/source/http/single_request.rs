@@ -66,6 +66,7 @@ pub(crate) async fn send(network: &Network, request: SingleRequest<'_>) -> Resul
             profile: Profile::default(),
             span: Span::none(),
             cookie: None,
+            newer_than: None,
             kind: request.kind.clone(),
             piece: Arc::clone(&piece),
         };

@@ -130,6 +130,7 @@ impl<'a> Transfer<'a> {
                 return self.document(connection, answer, body).await;
             }
             (FetchKind::Piece { .. }, 206) => return self.piece(connection, &answer, body, sink).await,
+            (FetchKind::Probe, 304) if self.fetch.newer_than.is_some() => (End::Checked(None), self.drain(body).await),
             (FetchKind::Check { .. }, 304) => (End::Checked(None), self.drain(body).await),
             (FetchKind::Check { .. }, 200 | 203 | 206) => (End::Checked(Some(answer.head)), self.drain(body).await),
             (FetchKind::Sample { range, expect }, 206) => {
