@@ -41,6 +41,9 @@ pub struct Options {
     pub existing: Existing,
     /// Accept a file of the same size under the final name as the file, without any other evidence.
     pub trust_size: bool,
+    /// Go on with a shorter file under the final name, which another program has begun, if samples of it agree with the
+    /// server's. It is renamed for that, and gets its name back once it is complete.
+    pub adopt: bool,
     /// Accept an HTML page even if the name says otherwise (`a.iso`).
     pub accept_html: bool,
     /// Fetch a file only if its server says that it has changed since this moment, or does not say when it changed. Does
@@ -83,6 +86,7 @@ impl Default for Options {
             resume: true,
             existing: Existing::Fail,
             trust_size: false,
+            adopt: false,
             accept_html: false,
             newer_than: None,
             max_size_bytes: None,

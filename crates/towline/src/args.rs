@@ -136,6 +136,9 @@ pub(crate) struct GetArgs {
     /// Treat an existing file of the same size as already downloaded
     #[arg(long, env = "TOWLINE_TRUST_SIZE", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) trust_size: bool,
+    /// Resume a file that another program has begun under the final name, if samples of it match
+    #[arg(long, env = "TOWLINE_ADOPT", action = ArgAction::SetTrue, value_parser = values::switch)]
+    pub(crate) adopt: bool,
     /// Accept an HTML page even if the name suggests another type of file
     #[arg(long, env = "TOWLINE_ACCEPT_HTML", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) accept_html: bool,

@@ -217,8 +217,7 @@ impl Plan {
         let files = if self.files == 1 { "1 file".to_owned() } else { format!("{} files", self.files) };
         let bytes =
             self.bytes.filter(|_| self.files > 0).map_or_else(String::new, |bytes| format!(", {}", size::bytes(bytes)));
-        let old =
-            if self.not_newer > 0 { format!(", {} not newer", self.not_newer) } else { String::new() };
+        let old = if self.not_newer > 0 { format!(", {} not newer", self.not_newer) } else { String::new() };
         say(&format!("towline: would fetch {files}{bytes}; {} already there{old}", self.there));
     }
 }

@@ -118,6 +118,7 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
     options.resume = !args.restart;
     options.existing = existing;
     options.trust_size = args.trust_size;
+    options.adopt = args.adopt;
     options.accept_html = args.accept_html;
     options.newer_than = args.which.newer.map(moment);
     options.max_size_bytes = args.max_size;

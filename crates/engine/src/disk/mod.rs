@@ -2,6 +2,7 @@
 //! for files and opens them; the committer syncs, publishes and saves. There are two so that a slow sync does
 //! not delay the start of other files.
 
+mod adopt;
 pub(crate) mod committer;
 pub(crate) mod directories;
 pub(crate) mod opener;

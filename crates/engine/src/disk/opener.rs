@@ -79,7 +79,7 @@ impl Opener {
     fn may_take_long(&self, request: &OpenRequest) -> bool {
         match request {
             OpenRequest::Prepare { job, .. } => self.parts.is_releasing(*job),
-            OpenRequest::Open(_) | OpenRequest::Compare { .. } => true,
+            OpenRequest::Open(_) | OpenRequest::Adopt(_) | OpenRequest::Compare { .. } => true,
         }
     }
 
@@ -91,6 +91,7 @@ impl Opener {
                 Message::Prepared(job, self.prepare(job, &path, look, begun).map(Box::new))
             }
             OpenRequest::Open(open) => Message::Opened(open.job, self.open(&open)),
+            OpenRequest::Adopt(adopt) => Message::Opened(adopt.job, self.adopt(&adopt)),
             OpenRequest::Compare { job, path, offset, content } => {
                 Message::Compared(job, self.compare(&path, offset, &content))
             }
@@ -158,7 +159,7 @@ impl Opener {
         Ok(is_whole || existing.is_as_noted())
     }
 
-    fn stat(&self, path: &Path) -> Result<Option<Stat>> {
+    pub(super) fn stat(&self, path: &Path) -> Result<Option<Stat>> {
         self.storage.stat(path).map_err(|source| Error::storage("look at it", path, source))
     }
 
@@ -579,14 +580,14 @@ impl Opener {
         reserved.map_err(|source| Error::storage("reserve room", path, source))
     }
 
-    fn lock(&self, part: &Path, mode: OpenPart) -> Result<Arc<dyn PartFile>> {
+    pub(super) fn lock(&self, part: &Path, mode: OpenPart) -> Result<Arc<dyn PartFile>> {
         self.storage.open_part(part, mode).map_err(|source| match source.kind() {
             io::ErrorKind::WouldBlock => Error::locked("another process is fetching this file", part, source),
             _ => Error::storage("write", part, source),
         })
     }
 
-    fn rename(&self, from: &Path, to: &Path, replace: bool) -> Result<()> {
+    pub(super) fn rename(&self, from: &Path, to: &Path, replace: bool) -> Result<()> {
         self.storage.rename(from, to, replace).map_err(|source| Error::storage("rename", from, source))
     }
 

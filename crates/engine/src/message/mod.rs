@@ -18,7 +18,7 @@ pub(crate) use self::ask::{Ask, Reply};
 pub use self::ask::{WebAnswer, WebRequest};
 pub(crate) use self::commit::{CommitRequest, Fate, ListedOffice, Publish, Published, Store};
 pub(crate) use self::feed::FeedRequest;
-pub(crate) use self::open::{Existing, Look, Note, Open, OpenRequest, Prepared};
+pub(crate) use self::open::{Adopt, Existing, Look, Note, Open, OpenRequest, Prepared};
 pub(crate) use self::work::{
     Alpn, Demand, End, Ended, Fetch, FetchKind, Head, Protocol, Redirect, Shape, SlotId, WorkRequest,
 };

@@ -19,6 +19,8 @@ pub(crate) enum OpenRequest {
     Prepare { job: JobId, path: PathBuf, look: Look, begun: Option<Given> },
     /// Open an empty partial file and reserve space.
     Open(Box<Open>),
+    /// Make the file of another program a partial file.
+    Adopt(Box<Adopt>),
     /// Compare a range of the existing file with these bytes.
     Compare { job: JobId, path: PathBuf, offset: u64, content: Vec<Bytes> },
 }
@@ -46,6 +48,17 @@ pub(crate) struct Open {
     pub(crate) journal: Journal,
     /// Keep the existing partial file as the old one until the new one is complete.
     pub(crate) keeps_old: bool,
+}
+
+/// How to take over a file of another program.
+#[derive(Debug)]
+pub(crate) struct Adopt {
+    pub(crate) job: JobId,
+    pub(crate) path: PathBuf,
+    /// As it was when it was compared.
+    pub(crate) stat: Stat,
+    /// Claims all of it.
+    pub(crate) journal: Journal,
 }
 
 /// What exists under a file's name.

@@ -39,7 +39,9 @@ impl Core {
             return self.page_instead(now, id, transfer, &head);
         }
         if self.is_not_newer(now, id, &head)
-            || self.is_not_replaced(now, id, transfer, &head) || self.is_part_again(now, id, &head) {
+            || self.is_not_replaced(now, id, transfer, &head)
+            || self.is_part_again(now, id, &head)
+        {
             return;
         }
         let len_bytes = whole.as_deref().map(samples::len_of).or(head.total_bytes);
@@ -298,6 +300,7 @@ impl Core {
                 self.prepare(now, id, Some(answered));
             }
             Decision::Compare => self.compare_existing(now, id, answered, partial),
+            Decision::CompareHalf => self.compare_half(now, id, answered, partial),
             Decision::Digest => {
                 job.part.journal = partial.map(Box::new);
                 self.check_existing(id, Some(answered));
@@ -587,10 +590,14 @@ impl Core {
             self.warn(Some(id), warning);
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if !matches!(job.phase, Phase::Opening) {
-            return self.closed(now, id);
+        match std::mem::replace(&mut job.phase, Phase::Moving) {
+            Phase::Opening => {}
+            Phase::Adopting(journal) => return self.adopted(now, id, journal),
+            phase => {
+                job.phase = phase;
+                return self.closed(now, id);
+            }
         }
-        job.phase = Phase::Moving;
         let Some(transfer) = job.answer.probe else { return };
         if let Some(state) = self.transfers.get_mut(&transfer) {
             state.writes = true;

@@ -37,6 +37,8 @@ pub(super) enum Decision {
     Compare,
     /// The feed may know its owner.
     AskOwner,
+    /// Only its content can tell whether it is the beginning of the file.
+    CompareHalf,
 }
 
 /// What the evidence about an existing file says.
@@ -59,6 +61,9 @@ impl Core {
         let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
         if existing.stat.kind != StatKind::File {
             return self.decide_other(job, existing, &format!("{} has this name", existing.stat.kind.words()));
+        }
+        if self.may_be_half(job, existing) {
+            return Decision::CompareHalf;
         }
         let may_be_gone = job.spec.listed.is_some() && job.existing.verdict == ExistingVerdict::Unknown;
         // If there is a digest, the existing file was checked before and is another one.
@@ -223,7 +228,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.part.journal = partial.map(Box::new);
         let content = answered.whole.clone();
-        job.phase = Phase::Comparing(Comparison { answered, samples: None });
+        job.phase = Phase::Comparing(Comparison { answered, samples: None, is_half: false });
         if let Some(content) = content {
             let effect =
                 Effect::Open(OpenRequest::Compare { job: id, path: job.naming.path.clone(), offset: 0, content });
@@ -258,7 +263,10 @@ impl Core {
         if !job.transfers.is_empty() || job.part.pending > 0 || is_waiting {
             return;
         }
-        let len_bytes = job.existing.file.as_ref().map(|existing| existing.stat.len_bytes);
+        let len_bytes = match comparison.is_half {
+            true => job.content.total_bytes,
+            false => job.existing.file.as_ref().map(|existing| existing.stat.len_bytes),
+        };
         let expect = Evidence { total_bytes: len_bytes, ..job.content.held.clone() };
         let (lead, kind) = (job.sources.lead(), FetchKind::Sample { range, expect: Arc::new(expect) });
         self.send(now, id, lead, kind, Piece::new(range.start, range.end));
@@ -361,6 +369,9 @@ impl Core {
         let doubted = self.doubted(id);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let Some(comparison) = job.take_comparison() else { return };
+        if comparison.is_half {
+            return self.half_compared(now, id, comparison, is_same);
+        }
         let was_whole = job.existing.verdict == ExistingVerdict::Changed || doubted.is_some();
         let was_sampled = comparison.samples.is_some() && !was_whole;
         let Some(existing) = &job.existing.file else { return };

@@ -14,6 +14,7 @@ mod connect;
 mod crumbs;
 mod doubt;
 mod existing;
+mod half;
 mod identity;
 mod job_end;
 mod jobs;
@@ -98,6 +99,7 @@ struct Settings {
     newer_than: Option<SystemTime>,
     server_digests: bool,
     trust_size: bool,
+    adopt: bool,
     accept_html: bool,
     /// Finished files get the server's time.
     remote_time: bool,
@@ -236,6 +238,7 @@ impl Core {
                 newer_than: options.newer_than.map(newer::in_http),
                 server_digests: options.http.server_digests,
                 trust_size: options.trust_size,
+                adopt: options.adopt,
                 accept_html: options.accept_html,
                 allowed: Capabilities::default(),
             },

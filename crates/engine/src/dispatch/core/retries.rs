@@ -39,7 +39,7 @@ impl Core {
             match job.phase {
                 Phase::Probing => job.phase = Phase::Ready,
                 // The response stands; once the partial file is open, the missing data is fetched.
-                Phase::Preparing(_) | Phase::AskingOwner(_) | Phase::Opening => return,
+                Phase::Preparing(_) | Phase::AskingOwner(_) | Phase::Opening | Phase::Adopting(_) => return,
                 _ => {}
             }
         }

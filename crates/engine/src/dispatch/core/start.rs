@@ -422,7 +422,7 @@ impl Core {
             Decision::Replace => self.go_on(now, id),
             // Nothing says that it is the file, and a partial file exists as well.
             Decision::AskOwner => self.ask_owner(id, None),
-            Decision::Compare | Decision::Digest => {
+            Decision::Compare | Decision::CompareHalf | Decision::Digest => {
                 let Some(job) = self.jobs.get_mut(&id) else { return };
                 job.existing.verdict = ExistingVerdict::Other(
                     "a file has this name, and what an earlier run left of the file is there as well".to_owned(),

@@ -70,6 +70,8 @@ pub(crate) enum Phase {
     Probing,
     /// Its partial file is being opened.
     Opening,
+    /// The file of another program becomes its partial file, of which this journal tells.
+    Adopting(Box<Journal>),
     /// An existing file is compared with the server's.
     Comparing(Comparison),
     /// Bytes arrive (or it waits for a connection or a retry).
@@ -93,6 +95,8 @@ pub(crate) struct Comparison {
     /// The ranges left to compare, which are requested one by one; `None` to compare the whole file with the
     /// response's body.
     pub(crate) samples: Option<Vec<ByteRange>>,
+    /// It may be the beginning of the server's file, not all of it.
+    pub(crate) is_half: bool,
 }
 
 /// Why a job is being closed, which decides what follows.

@@ -119,9 +119,8 @@ impl Network {
     /// What looks the host up: the address that the user gives, or the system's resolver.
     fn resolver_of(&self, origin: &Origin) -> ResolveService {
         let mut hosts = self.options.hosts.iter();
-        let is_it = |given: &&HostAddress| {
-            given.port == origin.port && given.host.eq_ignore_ascii_case(bare(&origin.host))
-        };
+        let is_it =
+            |given: &&HostAddress| given.port == origin.port && given.host.eq_ignore_ascii_case(bare(&origin.host));
         match hosts.find(is_it) {
             Some(given) => {
                 let fixed = Arc::new(Fixed(given.address));

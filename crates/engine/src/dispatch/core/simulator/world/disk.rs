@@ -19,6 +19,7 @@ impl World<'_> {
         let path = match &request {
             OpenRequest::Prepare { path, .. } | OpenRequest::Compare { path, .. } => path.clone(),
             OpenRequest::Open(open) => open.path.clone(),
+            OpenRequest::Adopt(adopt) => adopt.path.clone(),
         };
         self.inbox.push_back(self.opener.answer(request));
         self.storage.look(|disk| checks::path(self.script, disk, &path));

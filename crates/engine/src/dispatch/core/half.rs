@@ -1,0 +1,79 @@
+//! `adopt`: a shorter file under the final name, which another program has begun. Samples of it are compared with the
+//! server's; if all agree, it becomes the partial file, as if an earlier run had left it.
+
+use super::Core;
+use crate::dispatch::job::{Answered, Closing, Comparison, ExistingVerdict, Job, Phase};
+use crate::event::Event;
+use crate::evidence::samples::{self, IDENTITY_SAMPLES};
+use crate::job::JobId;
+use crate::journal::Journal;
+use crate::message::{Adopt, Effect, Existing, OpenRequest, Time};
+use crate::ranges::{ByteRange, RangeSet};
+use crate::size;
+use crate::storage::StatKind;
+
+impl Core {
+    /// Whether the existing file may be the beginning of this one, and nothing has been compared yet.
+    pub(super) fn may_be_half(&self, job: &Job, existing: &Existing) -> bool {
+        let is_open = match job.existing.verdict {
+            ExistingVerdict::Unknown => job.entry.is_none(),
+            ExistingVerdict::Unowned => true,
+            _ => false,
+        };
+        let len_bytes = existing.stat.len_bytes;
+        let is_shorter = len_bytes > 0 && job.content.total_bytes.is_some_and(|total_bytes| len_bytes < total_bytes);
+        let may_have_ranges = !job.ranges.are_denied && self.settings.allowed.reads_back;
+        self.settings.adopt && is_open && is_shorter && may_have_ranges && existing.stat.kind == StatKind::File
+    }
+
+    /// Compares samples of it with the server's.
+    pub(super) fn compare_half(&mut self, now: Time, id: JobId, answered: Box<Answered>, partial: Option<Journal>) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let Some(existing) = &job.existing.file else { return };
+        if partial.is_some() {
+            let why = "a file has this name, and what an earlier run left of the file is there as well";
+            job.existing.verdict = ExistingVerdict::Other(why.to_owned());
+            return self.place(now, id, answered, partial);
+        }
+        let held = RangeSet::from_iter([ByteRange::new(0, existing.stat.len_bytes)]);
+        let samples = Some(samples::spread(&held, IDENTITY_SAMPLES, &mut self.random));
+        job.phase = Phase::Comparing(Comparison { answered, samples, is_half: true });
+        let running = job.transfers.clone();
+        self.drop_transfers(&running);
+        self.ask_sample_of_existing(now, id);
+    }
+
+    /// The comparison has ended; `is_same` is `None` if it could not be made.
+    pub(super) fn half_compared(&mut self, now: Time, id: JobId, comparison: Comparison, is_same: Option<bool>) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let Some(existing) = &job.existing.file else { return };
+        let (has, stat) = (existing.stat.len_bytes, existing.stat);
+        if is_same == Some(true) {
+            let done = RangeSet::from_iter([ByteRange::new(0, has)]);
+            let journal = Journal { done, file: stat.file, ..job.first_journal() };
+            job.phase = Phase::Adopting(Box::new(journal.clone()));
+            job.part.is_open = true;
+            job.naming.part_of = job.naming.path.clone();
+            let adopt = Adopt { job: id, path: job.naming.path.clone(), stat, journal };
+            return self.ask_disk(id, Effect::Open(OpenRequest::Adopt(Box::new(adopt))));
+        }
+        let why = match is_same {
+            Some(_) => "it is not the beginning of the server's file",
+            None => "the server serves no ranges to compare it with",
+        };
+        job.existing.verdict =
+            ExistingVerdict::Other(format!("another file has this name ({}), and {why}", size::bytes(has)));
+        job.answer.probe = None;
+        self.place(now, id, comparison.answered, None);
+    }
+
+    /// It is the partial file now.
+    pub(super) fn adopted(&mut self, now: Time, id: JobId, journal: Box<Journal>) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.existing.file = None;
+        let bytes = size::bytes(journal.done.covered());
+        let message = format!("goes on with what another program has begun ({bytes}): samples agree");
+        self.effects.push(Effect::Report(Event::Remark { job: id, message }));
+        self.close(now, id, Closing::Adopt(journal));
+    }
+}

@@ -1,0 +1,119 @@
+//! `--adopt`: files that other programs have begun.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+
+use rustix::fs::{FallocateFlags, fallocate};
+use towline_origin::{ETag, Fault, Origin, Resource, fill};
+
+use crate::common::Place;
+
+const SEED: u64 = 62;
+const SIZE: u64 = 6 << 20;
+const HALF: usize = 4 << 20;
+
+fn begun(len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    fill(SEED, 0, &mut bytes);
+    bytes
+}
+
+/// Puts a file into `out`, as another program would.
+fn put(place: &Place, name: &str, content: &[u8]) {
+    fs::create_dir_all(place.out("")).unwrap();
+    fs::write(place.out(name), content).unwrap();
+}
+
+fn origin() -> Origin {
+    Origin::builder()
+        .resource(Resource::new("/a.bin", SEED, SIZE))
+        .resource(Resource::new("/nameless.bin", SEED, SIZE).etag(ETag::None).last_modified(None))
+        .resource(Resource::new("/no-ranges.bin", SEED, SIZE).fault(Fault::IgnoreRange))
+        .resource(Resource::new("/small.bin", SEED, 5000))
+        .start()
+        .unwrap()
+}
+
+#[test]
+fn what_another_program_has_begun_is_gone_on_with() {
+    let origin = origin();
+    // Where nothing tells the version, a little of the end comes again.
+    let cases = [
+        ("a.bin", SIZE, HALF, "fetched 2.00 MiB in"),
+        ("nameless.bin", SIZE, HALF, "fetched 2."),
+        ("small.bin", 5000, 1234, "fetched 3"),
+    ];
+    for (name, size, half, fetched) in cases {
+        let place = Place::new();
+        put(&place, name, &begun(half));
+        let inode = fs::metadata(place.out(name)).unwrap().ino();
+        let url = origin.url(&format!("/{name}"));
+        let without = place.towline(&["-d", "out", &url]).run();
+        without.code(1).says(&["another file has this name"]);
+        assert_eq!(fs::read(place.out(name)).unwrap(), begun(half));
+        place.towline(&["-d", "out", "--adopt", &url]).run().code(0).says(&[fetched, "the rest was already there"]);
+        place.check(name, SEED, size);
+        assert_eq!(fs::metadata(place.out(name)).unwrap().ino(), inode, "it is the same file");
+        assert_eq!(place.leftovers(), [name]);
+    }
+}
+
+#[test]
+fn what_is_not_its_beginning_stays_as_it_is() {
+    let origin = origin();
+    let mut other = begun(HALF);
+    other[HALF - 1] ^= 1;
+    let cases = [
+        ("a.bin", other.clone(), "not the beginning of the server's file"),
+        ("no-ranges.bin", begun(HALF), "another file has this name"),
+    ];
+    for (name, content, why) in cases {
+        let place = Place::new();
+        put(&place, name, &content);
+        let url = origin.url(&format!("/{name}"));
+        let run = |option: &str| place.towline(&["-d", "out", "--adopt", option, &url]).run();
+        run("-v").code(1).says(&[why]);
+        assert_eq!(fs::read(place.out(name)).unwrap(), content);
+        assert_eq!(place.leftovers(), [name]);
+        run("--skip-existing").code(0);
+        assert_eq!(fs::read(place.out(name)).unwrap(), content);
+        run("--overwrite").code(0);
+        place.check(name, SEED, SIZE);
+        assert_eq!(place.leftovers(), [name]);
+    }
+}
+
+#[test]
+fn what_has_holes_or_is_known_by_other_names_is_left_alone() {
+    let origin = origin();
+    let url = origin.url("/a.bin");
+    let refused = |prepare: &dyn Fn(&Place), why: &str| {
+        let place = Place::new();
+        put(&place, "a.bin", &begun(HALF));
+        prepare(&place);
+        let before = fs::read(place.out("a.bin")).unwrap();
+        place.towline(&["-d", "out", "--adopt", &url]).run().code(1).says(&[why]);
+        assert_eq!(fs::read(place.out("a.bin")).unwrap(), before);
+    };
+    refused(&|place| put(place, "a.bin.aria2", b"control"), "aria2 has not completed it");
+    refused(&|place| fs::hard_link(place.out("a.bin"), place.out("b.bin")).unwrap(), "a hard link");
+    // A sample may have hit the hole; if none has, the hole itself tells.
+    refused(
+        &|place| {
+            let file = fs::File::options().write(true).open(place.out("a.bin")).unwrap();
+            fallocate(&file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 2 << 20, 8192).unwrap();
+        },
+        "a.bin: ",
+    );
+}
+
+#[test]
+fn a_list_goes_on_with_what_another_program_left_of_it() {
+    let origin = origin();
+    let place = Place::new();
+    put(&place, "a.bin", &begun(HALF));
+    place.write("list", &[origin.url("/a.bin"), origin.url("/small.bin")].join("\n"));
+    place.towline(&["-d", "out", "-i", "list", "--adopt"]).run().code(0).says(&["fetched 2.00 MiB in"]);
+    place.check("a.bin", SEED, SIZE);
+    place.check("small.bin", SEED, 5000);
+}
