@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue};
 use url::Url;
 
 use crate::http::cookie_file::CookieFile;
+use crate::http::cookie_jar::CookieJar;
 use crate::http::netrc::Netrc;
 
 /// How a session works. Start from [`Options::default`] and change what you need.
@@ -137,6 +138,8 @@ pub struct HttpOptions {
     pub netrc: Option<Arc<Netrc>>,
     /// Cookies, for the URLs that they belong to.
     pub cookies: Option<Arc<CookieFile>>,
+    /// The cookies of the session, which servers may add to; used instead of `cookies`.
+    pub cookie_jar: Option<Arc<CookieJar>>,
     /// The name and the password with which to answer a server of the user's that asks for Digest authentication (RFC
     /// 7616).
     pub digest_user: Option<DigestUser>,
@@ -184,6 +187,7 @@ impl Default for HttpOptions {
             headers: HeaderMap::new(),
             netrc: None,
             cookies: None,
+            cookie_jar: None,
             digest_user: None,
             user_agent: HeaderValue::from_static(concat!("towline/", env!("CARGO_PKG_VERSION"))),
             proxy: ProxyChoice::Environment,

@@ -194,6 +194,9 @@ pub(crate) struct GetArgs {
     /// Write a log of every job, request and connection to this file
     #[arg(long, value_name = "FILE", env = "TOWLINE_LOG", value_parser = values::path())]
     pub(crate) log: Option<PathBuf>,
+    /// Write the cookies of this run to this file, those that servers set and those of --cookies
+    #[arg(long, value_name = "FILE", env = "TOWLINE_COOKIE_JAR", value_parser = values::path(), help_heading = "Requests")]
+    pub(crate) cookie_jar: Option<PathBuf>,
     /// Keep a JSON snapshot of progress in this file
     #[arg(long, value_name = "FILE", env = "TOWLINE_STATUS_FILE", value_parser = values::path())]
     pub(crate) status_file: Option<PathBuf>,

@@ -15,6 +15,7 @@ use towline_threads::supervisor::signals::Signals;
 
 use crate::args::GetArgs;
 use crate::complaint::Complaint;
+use crate::cookie_jar::JarFile;
 use crate::on_complete::{self, OnComplete};
 use crate::say::say;
 use crate::screen::{Collected, Collector, Screen, View, Worded, summary};
@@ -48,11 +49,13 @@ pub(crate) fn run(args: GetArgs) -> Result<u8, Complaint> {
     let collected = Arc::new(Collected::default());
     let mut settings = settings;
     let stream = settings.stream.take();
+    let cookie_jar = settings.cookie_jar.take();
     let programs = settings.on_complete.take().map(|program| on_complete::start(program.into())).transpose()?;
     let (finished, programs) = programs.unzip();
     let session = session(settings, &view, &collected, signals, stream.as_ref(), finished)?;
     let writing = stream.map(|stream| stream.start(session.handle())).transpose()?;
     let ended = session.run()?;
+    let kept_cookies = cookie_jar.as_ref().map_or(Ok(()), JarFile::save);
     let passed_on = match (writing, &ended.interrupt) {
         (Some(writing), interrupt) if interrupt.is_none() || writing.has_stopped() => {
             writing.end(ended.summary.done_files == 1).map(Some)
@@ -63,7 +66,7 @@ pub(crate) fn run(args: GetArgs) -> Result<u8, Complaint> {
     if let Ok(Some(Read::Partly)) = passed_on {
         // Its reader wants no more.
         let _ = logging.end();
-        return Ok(exit_codes::DONE);
+        return Ok(said([kept_cookies]));
     }
     if passed_on.as_ref().is_ok_and(Option::is_none) || ended.summary.failed_files > 0 {
         say_end(&ended.summary, &view, &collected, ended.interrupt.is_some());
@@ -73,7 +76,7 @@ pub(crate) fn run(args: GetArgs) -> Result<u8, Complaint> {
         Some(programs) if ended.interrupt.is_none() => programs.end(),
         _ => Ok(()),
     };
-    let written = said([passed_on.map(drop), ran, events_written(&collected), logging.end()]);
+    let written = said([passed_on.map(drop), ran, kept_cookies, events_written(&collected), logging.end()]);
     if let Some(interrupt) = ended.interrupt.filter(|_| !is_cut) {
         interrupt.raise_default();
     }

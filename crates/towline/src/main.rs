@@ -7,6 +7,7 @@ mod advice;
 mod args;
 mod complaint;
 mod config;
+mod cookie_jar;
 mod demo;
 mod dry_run;
 mod exit_codes;

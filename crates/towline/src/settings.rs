@@ -6,11 +6,13 @@ mod requests;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use towline_engine::feed::{ListFormat, ListOptions, ListSource};
-use towline_engine::options::{Durability, Existing};
+use towline_engine::http::cookie_jar::CookieJar;
+use towline_engine::options::{Durability, Existing, HttpOptions};
 use towline_engine::provider::{Providers, Web};
 use towline_engine::report::may_hold_status;
 use towline_engine::secret::printable;
@@ -22,6 +24,7 @@ use self::jobs::{named, sums};
 pub(crate) use self::requests::http;
 use crate::args::{DurabilityArg, FormatArg, GetArgs, ListArg, ProgressArg};
 use crate::complaint::Complaint;
+use crate::cookie_jar::JarFile;
 use crate::list_url;
 use crate::log::Log;
 use crate::services;
@@ -53,6 +56,7 @@ pub(crate) struct Settings {
     pub(crate) is_verbose: bool,
     pub(crate) log: Log,
     pub(crate) status_file: Option<PathBuf>,
+    pub(crate) cookie_jar: Option<JarFile>,
 }
 
 impl Settings {
@@ -85,7 +89,8 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
         return Err(Complaint::usage("--status-file and --log cannot be the same file"));
     }
     let log = Log { is_on_screen: args.verbose > 1 && !args.quiet, file: args.log.clone() };
-    let http_options = http(args.http.clone())?;
+    let mut http_options = http(args.http.clone())?;
+    let cookie_jar = args.cookie_jar.clone().map(|path| cookie_jar(path, &mut http_options)).transpose()?;
     let providers = services::providers(&args.which, &http_options.headers)?;
     let which = Which::new(&args.which)?;
     let (links, jobs) = named(&args, &providers)?;
@@ -159,6 +164,7 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
         is_verbose: args.verbose > 0 && !args.quiet,
         log,
         status_file,
+        cookie_jar,
     })
 }
 
@@ -166,6 +172,13 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
 fn moment(timestamp: Timestamp) -> SystemTime {
     let seconds = u64::try_from(timestamp.as_second()).unwrap_or_default();
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+/// The file that gets the cookies of the run.
+fn cookie_jar(path: PathBuf, http: &mut HttpOptions) -> Result<JarFile, Complaint> {
+    let jar = Arc::new(http.cookies.as_deref().map(CookieJar::with).unwrap_or_default());
+    http.cookie_jar = Some(Arc::clone(&jar));
+    JarFile::new(path, jar)
 }
 
 /// The stream that `-o` names, if it does.

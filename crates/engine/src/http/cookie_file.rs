@@ -7,9 +7,12 @@ use cookie_store::CookieStore;
 use http::HeaderValue;
 use url::Url;
 
+use super::cookies::header_of;
+
 /// The most cookies of one file.
 const COOKIES_MAX: usize = 50_000;
-const HTTP_ONLY: &str = "#HttpOnly_";
+/// What curl writes before the domain of a cookie that no script of a page may see.
+pub(super) const HTTP_ONLY: &str = "#HttpOnly_";
 
 /// The cookies of a file.
 ///
@@ -39,7 +42,10 @@ impl CookieFile {
         let mut store = CookieStore::default();
         let mut count = 0;
         for (number, line) in text.lines().enumerate() {
-            let line = line.strip_prefix(HTTP_ONLY).unwrap_or(line);
+            let (is_hidden, line) = match line.strip_prefix(HTTP_ONLY) {
+                Some(line) => (true, line),
+                None => (false, line),
+            };
             if line.trim().is_empty() || line.starts_with('#') {
                 continue;
             }
@@ -70,6 +76,9 @@ impl CookieFile {
             if is_secure {
                 set.push_str("; Secure");
             }
+            if is_hidden {
+                set.push_str("; HttpOnly");
+            }
             if expires > 0 {
                 let left = expires.saturating_sub(jiff::Timestamp::now().as_second());
                 set.push_str(&format!("; Max-Age={left}"));
@@ -80,13 +89,13 @@ impl CookieFile {
         Ok(Self(store))
     }
 
+    pub(super) fn store(&self) -> &CookieStore {
+        &self.0
+    }
+
     /// The cookies to send to a URL.
     pub(crate) fn header(&self, url: &Url) -> Option<HeaderValue> {
-        let pairs: Vec<String> =
-            self.0.get_request_values(url).map(|(name, value)| format!("{name}={value}")).collect();
-        let mut header = HeaderValue::try_from(pairs.join("; ")).ok().filter(|value| !value.is_empty())?;
-        header.set_sensitive(true);
-        Some(header)
+        header_of(&self.0, url)
     }
 }
 

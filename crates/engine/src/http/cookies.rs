@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use cookie_store::CookieStore;
+use cookie_store::{Cookie, CookieDomain, CookieStore};
 use http::{HeaderMap, HeaderValue, header};
 use url::Url;
 
@@ -29,6 +29,52 @@ impl SetCookies {
     }
 }
 
+impl SetCookies {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.texts.is_empty()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().map(String::as_str)
+    }
+}
+
+impl FromIterator<String> for SetCookies {
+    fn from_iter<I: IntoIterator<Item = String>>(texts: I) -> Self {
+        Self { texts: texts.into_iter().collect(), is_new: false }
+    }
+}
+
+/// Whether a cookie is for all sites below a public suffix, such as `co.uk` (RFC 6265, section 5.3, step 5).
+pub(crate) fn is_for_all_of_a_suffix(cookie: &Cookie<'_>, url: &Url) -> bool {
+    let CookieDomain::Suffix(domain) = &cookie.domain else { return false };
+    let is_own = url.host_str().is_some_and(|host| host.eq_ignore_ascii_case(domain));
+    !is_own && psl::suffix_str(domain).is_some_and(|suffix| suffix == domain)
+}
+
+/// The cookies of a store to send to a URL.
+pub(super) fn header_of(store: &CookieStore, url: &Url) -> Option<HeaderValue> {
+    let pairs: Vec<String> = store.get_request_values(url).map(|(name, value)| format!("{name}={value}")).collect();
+    let mut header = HeaderValue::try_from(pairs.join("; ")).ok().filter(|value| !value.is_empty())?;
+    header.set_sensitive(true);
+    Some(header)
+}
+
+/// Both cookies of a request; of two with one name, the later counts.
+pub(crate) fn merged(earlier: &HeaderValue, later: &HeaderValue) -> HeaderValue {
+    let name = |pair: &[u8]| pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii().to_vec();
+    let pairs = |value: &HeaderValue| -> Vec<Vec<u8>> {
+        value.as_bytes().split(|byte| *byte == b';').map(|pair| pair.trim_ascii().to_vec()).collect()
+    };
+    let added = pairs(later);
+    let is_replaced = |pair: &Vec<u8>| added.iter().any(|later| name(later) == name(pair));
+    let mut all: Vec<_> = pairs(earlier).into_iter().filter(|pair| !pair.is_empty() && !is_replaced(pair)).collect();
+    all.extend(added.iter().cloned());
+    let mut value = HeaderValue::from_bytes(&all.join(&b"; "[..])).unwrap_or_else(|_| later.clone());
+    value.set_sensitive(true);
+    value
+}
+
 impl fmt::Debug for SetCookies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} cookies", self.texts.len())
@@ -51,19 +97,19 @@ impl Cookies {
             if store.iter_any().count() >= KEPT_MAX {
                 break;
             }
-            // Skips cookies that are malformed or for another site.
-            let _ = store.parse(text, url);
+            let Ok(cookie) = Cookie::parse(text.clone(), url) else { continue };
+            if is_for_all_of_a_suffix(&cookie, url) {
+                continue;
+            }
+            // Skips cookies that are for another site.
+            let _ = store.insert(cookie.into_owned(), url);
         }
         SetCookies { texts: Vec::new(), is_new: self.header(url) != before }
     }
 
     /// The cookies to send to a URL.
     pub(crate) fn header(&self, url: &Url) -> Option<HeaderValue> {
-        let pairs: Vec<String> =
-            self.0.as_ref()?.get_request_values(url).map(|(name, value)| format!("{name}={value}")).collect();
-        let mut header = HeaderValue::try_from(pairs.join("; ")).ok().filter(|value| !value.is_empty())?;
-        header.set_sensitive(true);
-        Some(header)
+        header_of(self.0.as_ref()?, url)
     }
 }
 

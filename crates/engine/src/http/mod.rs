@@ -2,6 +2,7 @@
 
 pub(crate) mod content_range;
 pub mod cookie_file;
+pub mod cookie_jar;
 pub(crate) mod cookies;
 pub(crate) mod credentials;
 pub mod digest;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -55,6 +56,33 @@ fn a_name_and_a_password_go_to_the_own_server_and_are_shown_nowhere() {
     let both = place.towline(&["--user", "me:x", "-H", "Authorization: y", &origin.url("/0.bin")]).run();
     both.code(2).says(&["cannot be used together"]);
     place.towline(&["--user", "hunter2", &origin.url("/0.bin")]).run().code(2).hides("hunter2");
+}
+
+#[test]
+fn cookies_of_a_run_are_kept_for_the_next() {
+    let origin = Origin::builder()
+        .resource(Resource::new("/login", SEED, 100).header("Set-Cookie", "session=SECRET; Path=/; HttpOnly"))
+        .files("/{}.bin", 2, SIZE, SEED)
+        .start()
+        .unwrap();
+    let place = Place::new();
+    let run = |args: &[&str]| place.towline(&[&["-d", "out"], args].concat()).run();
+    // The second URL gets what the first one set: one after the other.
+    let urls = [origin.url("/login"), origin.url("/0.bin")];
+    run(&["-v", "-j", "1", "--cookie-jar", "jar", &urls[0], &urls[1]]).code(0).hides("SECRET");
+    assert_eq!(sent(&origin, "cookie").unwrap(), "session=SECRET");
+    let kept = fs::read_to_string(place.beside("jar")).unwrap();
+    assert!(kept.contains("#HttpOnly_127.0.0.1\tFALSE\t/\tFALSE\t0\tsession\tSECRET\n"), "{kept}");
+    assert_eq!(fs::metadata(place.beside("jar")).unwrap().permissions().mode() & 0o777, 0o600);
+    run(&["--cookies", "jar", "--cookie-jar", "jar", &origin.url("/1.bin")]).code(0);
+    assert_eq!(sent(&origin, "cookie").unwrap(), "session=SECRET");
+    assert_eq!(fs::read_to_string(place.beside("jar")).unwrap(), kept);
+
+    place.write("thesis", "years of work\n");
+    run(&["--cookie-jar", "thesis", &urls[1]]).code(2).says(&["exists and is not a file of cookies"]);
+    assert_eq!(fs::read_to_string(place.beside("thesis")).unwrap(), "years of work\n");
+    run(&["--cookie-jar", "out", &urls[1]]).code(2).says(&["exists and is not a regular file"]);
+    run(&["--cookie-jar", "nowhere/jar", &urls[1]]).code(2).says(&["--cookie-jar nowhere/jar"]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use http::{HeaderMap, Method, Request, Uri, Version};
 
 use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::evidence::Evidence;
+use crate::http::cookies::merged;
 use crate::http::credentials;
 use crate::http::reserved::is_reserved;
 use crate::message::{Fetch, FetchKind, Protocol};
@@ -85,9 +86,13 @@ fn add_given(headers: &mut HeaderMap, network: &Network, fetch: &Fetch) {
         // The job's fields replace the session's fields of the same name.
         replace(headers, own, |_| true);
     }
-    let of_file = network.options.cookies.as_ref().and_then(|cookies| cookies.header(&fetch.url));
-    for set in of_file.iter().chain(&fetch.cookie) {
-        let value = with_given(headers.get(header::COOKIE), set);
+    let options = &network.options;
+    let kept = match &options.cookie_jar {
+        Some(jar) => jar.header(&fetch.url),
+        None => options.cookies.as_ref().and_then(|cookies| cookies.header(&fetch.url)),
+    };
+    for set in kept.iter().chain(&fetch.cookie) {
+        let value = headers.get(header::COOKIE).map_or_else(|| set.clone(), |given| merged(given, set));
         headers.insert(header::COOKIE, value);
     }
 }
@@ -134,14 +139,6 @@ fn host_field(fetch: &Fetch) -> Result<HeaderValue> {
     };
     HeaderValue::try_from(text)
         .map_err(|source| Error::new(ErrorKind::Usage, "the host of the URL cannot be used").with_source(source))
-}
-
-/// The user's own cookies and those set by redirects.
-fn with_given(given: Option<&HeaderValue>, set: &HeaderValue) -> HeaderValue {
-    let both = given.map(|given| [given.as_bytes(), b"; ", set.as_bytes()].concat());
-    let mut value = both.and_then(|both| HeaderValue::from_bytes(&both).ok()).unwrap_or_else(|| set.clone());
-    value.set_sensitive(true);
-    value
 }
 
 /// The error for a response head that did not arrive in time.

@@ -116,6 +116,9 @@ impl<'a> Transfer<'a> {
         let (url, now) = (&self.fetch.url, SystemTime::now());
         let is_given = self.fetch.is_given;
         let answer = Answer::read(&response, connection.protocol(), url, is_given, believes_digests, now)?;
+        if let Some(jar) = &self.network.options.cookie_jar {
+            jar.add(url, &answer.cookies);
+        }
         answer.check()?;
         let answer = answer.of_place(self.fetch.place);
         let body = response.into_body();
