@@ -11,6 +11,7 @@ use url::Url;
 
 use crate::http::cookie_file::CookieFile;
 use crate::http::cookie_jar::CookieJar;
+use crate::http::form::Form;
 use crate::http::netrc::Netrc;
 
 /// How a session works. Start from [`Options::default`] and change what you need.
@@ -134,6 +135,8 @@ pub enum Durability {
 pub struct HttpOptions {
     /// Headers sent with each request, to the origin that the user named and no other.
     pub headers: HeaderMap,
+    /// What is sent to URLs that are marked with it ([`Form::at`]), instead of a plain GET.
+    pub form: Option<Form>,
     /// Credentials of hosts, for URLs that have none and where `headers` has none.
     pub netrc: Option<Arc<Netrc>>,
     /// Cookies, for the URLs that they belong to.
@@ -185,6 +188,7 @@ impl Default for HttpOptions {
     fn default() -> Self {
         Self {
             headers: HeaderMap::new(),
+            form: None,
             netrc: None,
             cookies: None,
             cookie_jar: None,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
-use http::HeaderValue;
+use http::{HeaderValue, Method};
 use jiff::Timestamp;
 use towline_engine::Checksum;
 use towline_engine::options::{HostAddress, Interface};
@@ -194,6 +194,12 @@ pub(crate) struct GetArgs {
     /// Write a log of every job, request and connection to this file
     #[arg(long, value_name = "FILE", env = "TOWLINE_LOG", value_parser = values::path())]
     pub(crate) log: Option<PathBuf>,
+    /// Send this with the request, as a form's fields, or the content of a file with @FILE (repeatable; joined by &)
+    #[arg(long, value_name = "DATA", env = "TOWLINE_DATA", help_heading = "Requests")]
+    pub(crate) data: Vec<String>,
+    /// Request method [default: GET, or POST with --data]
+    #[arg(long, value_name = "METHOD", env = "TOWLINE_METHOD", value_parser = values::method, help_heading = "Requests")]
+    pub(crate) method: Option<Method>,
     /// Write the cookies of this run to this file, those that servers set and those of --cookies
     #[arg(long, value_name = "FILE", env = "TOWLINE_COOKIE_JAR", value_parser = values::path(), help_heading = "Requests")]
     pub(crate) cookie_jar: Option<PathBuf>,

@@ -16,7 +16,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 const FILE: &str = "TOWLINE_CONFIG";
 const PROFILE: &str = "TOWLINE_PROFILE";
 /// Options that name what to fetch, or where this one run differs: they belong on the command line.
-const REFUSED: [&str; 6] = ["output", "input-file", "mirror", "checksum", "restart", "profile"];
+const REFUSED: [&str; 8] = ["output", "input-file", "mirror", "checksum", "restart", "data", "method", "profile"];
 
 /// Of these, only one can be meant.
 const GROUPS: [&[&str]; 4] =

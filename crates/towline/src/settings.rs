@@ -21,6 +21,7 @@ use url::Url;
 
 pub(crate) use self::jobs::{fetchable, link};
 use self::jobs::{named, sums};
+use self::requests::form;
 pub(crate) use self::requests::http;
 use crate::args::{DurabilityArg, FormatArg, GetArgs, ListArg, ProgressArg};
 use crate::complaint::Complaint;
@@ -93,7 +94,14 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
     let cookie_jar = args.cookie_jar.clone().map(|path| cookie_jar(path, &mut http_options)).transpose()?;
     let providers = services::providers(&args.which, &http_options.headers)?;
     let which = Which::new(&args.which)?;
-    let (links, jobs) = named(&args, &providers)?;
+    let (links, mut jobs) = named(&args, &providers)?;
+    http_options.form = form(&args)?;
+    if let Some(form) = &http_options.form {
+        if args.input_file.is_some() || !links.is_empty() {
+            return Err(Complaint::usage("--data and --method are for the URLs of the command line"));
+        }
+        jobs.iter_mut().for_each(|job| job.url = form.at(job.url.clone()));
+    }
     let listed = format!("{:?} {:?}", links.iter().map(Url::as_str).collect::<Vec<_>>(), args.which);
     if links.is_empty() && args.which.recursive_index {
         return Err(Complaint::usage("--recursive-index needs the URL of an index page, which ends with /"));

@@ -11,7 +11,7 @@ use crate::exit_codes;
 use crate::say::answer;
 
 /// Values of these are not shown: they may be secrets.
-const HIDDEN: [&str; 5] = ["header", "user", "proxy", "referer", "netrc"];
+const HIDDEN: [&str; 6] = ["header", "data", "user", "proxy", "referer", "netrc"];
 
 /// Prints them.
 pub(crate) fn run(args: &ConfigArgs) -> Result<u8, Complaint> {

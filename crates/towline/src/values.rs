@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::builder::{PathBufValueParser, TypedValueParser};
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -110,6 +110,15 @@ pub(crate) fn count(text: &str) -> Result<usize, String> {
         Ok(count) if (1..=COUNT_MAX).contains(&count) => Ok(count),
         _ => Err(format!("allowed: 1..{COUNT_MAX}")),
     }
+}
+
+/// A method whose response may be a file.
+pub(crate) fn method(text: &str) -> Result<Method, String> {
+    let allowed = [Method::GET, Method::POST, Method::PUT, Method::PATCH];
+    allowed
+        .into_iter()
+        .find(|method| method.as_str() == text)
+        .ok_or_else(|| "allowed: GET, POST, PUT, PATCH".to_owned())
 }
 
 /// `Name: value`.

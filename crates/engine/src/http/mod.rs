@@ -7,6 +7,7 @@ pub(crate) mod cookies;
 pub(crate) mod credentials;
 pub mod digest;
 pub(crate) mod disposition;
+pub mod form;
 pub(crate) mod head;
 pub mod netrc;
 pub(crate) mod origin;

@@ -10,6 +10,7 @@ use super::names;
 use super::parameters::{parameters, without_signing};
 use super::path::{path_without_signing, shown_path};
 use super::text::printable;
+use crate::http::form;
 
 /// Hosts of SharePoint and OneDrive for business, by cloud.
 pub(crate) const BUSINESS_SHARES: [&str; 4] =
@@ -85,13 +86,22 @@ pub(crate) fn key_url(url: &Url) -> String {
     if let Some(query) = url.query().and_then(without_signing) {
         key.set_query((!query.is_empty()).then_some(query.as_str()));
     }
+    key.set_fragment(form::mark(url));
     key.to_string()
 }
 
 /// The part of a query that tells files apart: everything except its signature. For a URL from a redirect,
 /// tokens and expiry times are dropped as well, because the server creates new ones each time; `None` if
-/// nothing is left.
+/// nothing is left. A form that is sent there counts too.
 pub(crate) fn query_of_file(url: &Url, is_given: bool) -> Option<String> {
+    let query = query_without_signing(url, is_given);
+    match form::mark(url) {
+        Some(mark) => Some(format!("{}#{mark}", query.unwrap_or_default())),
+        None => query,
+    }
+}
+
+fn query_without_signing(url: &Url, is_given: bool) -> Option<String> {
     let query = url.query()?;
     let query = without_signing(query).unwrap_or_else(|| query.to_owned());
     if is_given {

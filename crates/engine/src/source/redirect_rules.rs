@@ -2,7 +2,8 @@
 
 use url::Url;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind};
+use crate::http::form;
 use crate::http::origin::{Origin, Scheme};
 use crate::message::Redirect;
 use crate::secret;
@@ -20,7 +21,7 @@ pub(crate) fn next(
     redirect: &Redirect,
     redirects: u32,
     allow_downgrade: bool,
-) -> Result<(Url, Origin)> {
+) -> Result<(Url, Origin), Error> {
     let shown = secret::shown_url(at);
     let status = redirect.status;
     let refused = |what: String| Error::new(ErrorKind::Redirect, what).with_url(shown.clone());
@@ -48,7 +49,22 @@ pub(crate) fn next(
     if is_downgrade && !allow_downgrade {
         return Err(refused(format!("a redirect from https to http was refused ({})", secret::shown_url(&next))));
     }
-    Ok((next, origin))
+    Ok((with_form(next, at, status, origin == *host).map_err(refused)?, origin))
+}
+
+/// Carries a form over where the redirect says so (RFC 9110, sections 15.4.8 and 15.4.9), and nowhere else.
+fn with_form(mut next: Url, before: &Url, status: u16, is_same_origin: bool) -> Result<Url, String> {
+    if form::mark(&next).is_some() {
+        next.set_fragment(None);
+    }
+    match form::mark(before).filter(|_| matches!(status, 307 | 308)) {
+        None => Ok(next),
+        Some(mark) if is_same_origin => {
+            next.set_fragment(Some(mark));
+            Ok(next)
+        }
+        Some(_) => Err(format!("the server's {status} redirects the data of the request to another host")),
+    }
 }
 
 /// Carries a URL's credentials over to another URL of the same origin that has none.

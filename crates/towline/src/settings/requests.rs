@@ -8,15 +8,16 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderValue;
 use http::header::{AUTHORIZATION, REFERER};
+use http::{HeaderValue, Method};
 use towline_engine::http::cookie_file::CookieFile;
+use towline_engine::http::form::Form;
 use towline_engine::http::is_reserved;
 use towline_engine::http::netrc::Netrc;
 use towline_engine::options::{ClientIdentity, DigestUser, Family, HttpOptions, HttpVersion, ProxyChoice};
 use towline_engine::secret::printable;
 
-use crate::args::HttpArgs;
+use crate::args::{GetArgs, HttpArgs};
 use crate::complaint::Complaint;
 use crate::values;
 
@@ -104,6 +105,34 @@ fn headers(given: &[String]) -> Result<Vec<String>, Complaint> {
         all.extend(content.lines().filter(is_said).map(str::to_owned));
     }
     Ok(all)
+}
+
+/// What `--data` and `--method` ask for, unless that is a plain GET.
+///
+/// # Errors
+/// If a file cannot be read.
+pub(super) fn form(args: &GetArgs) -> Result<Option<Form>, Complaint> {
+    let mut body = Vec::new();
+    for data in &args.data {
+        if !body.is_empty() {
+            body.push(b'&');
+        }
+        match data.strip_prefix('@') {
+            None => body.extend_from_slice(data.as_bytes()),
+            Some(path) => {
+                let cannot = |why: String| Complaint::usage(format!("--data @{}: {why}", printable(path)));
+                let file = fs::File::open(path).map_err(|error| cannot(error.to_string()))?;
+                file.take(TEXT_BYTES_MAX).read_to_end(&mut body).map_err(|error| cannot(error.to_string()))?;
+            }
+        }
+        if body.len() as u64 >= TEXT_BYTES_MAX {
+            return Err(Complaint::usage("--data: it is longer than 16 MiB"));
+        }
+    }
+    let given = args.method.clone();
+    let method = given.unwrap_or(if args.data.is_empty() { Method::GET } else { Method::POST });
+    let is_plain = method == Method::GET && body.is_empty();
+    Ok((!is_plain).then(|| Form::new(method, body)))
 }
 
 /// Basic credentials (RFC 7617).

@@ -12,6 +12,7 @@ mod dry_run;
 mod errors;
 mod expired;
 mod filesystems;
+mod forms;
 mod interrupts;
 mod killed;
 mod lists;

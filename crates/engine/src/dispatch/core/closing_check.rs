@@ -9,6 +9,7 @@ use super::doubt::KEPT;
 use crate::dispatch::job::{By, Closing, FinalCheck, Job, Phase, Transfer};
 use crate::error::{Error, ErrorKind};
 use crate::evidence::Evidence;
+use crate::http::form;
 use crate::job::JobId;
 use crate::message::{End, FetchKind, Head, Time};
 use crate::plan::piece::Piece;
@@ -32,7 +33,8 @@ impl Core {
         let is_proven = is_of_now && job.promise(believes_server).is_some_and(|promise| promise.proves());
         let is_several = job.is_several();
         let is_slow = now.saturating_sub(job.started.unwrap_or(now)) > SINGLE_ANSWER_MAX;
-        let is_askable = job.content.held.tells_version();
+        // Conditions are for GET.
+        let is_askable = job.content.held.tells_version() && form::mark(job.lead().url()).is_none();
         if job.content.final_check != FinalCheck::Open || is_proven || !is_askable || !(is_several || is_slow) {
             return false;
         }

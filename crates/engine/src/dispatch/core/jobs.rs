@@ -8,6 +8,7 @@ use crate::dispatch::job::{Closing, Job, Phase};
 use crate::error::{Error, ErrorKind};
 use crate::event::{ErrorReport, Event, How};
 use crate::feed::EntryId;
+use crate::http::form;
 use crate::http::origin::Origin;
 use crate::job::{JobId, JobSpec};
 use crate::message::{Command, Effect, Time};
@@ -51,7 +52,9 @@ impl Core {
         if entry.is_none() {
             self.tally.total_files += 1;
         }
-        let adapt = Adapt::new(spec.options.connections.or(self.settings.connections));
+        // A form is not sent several times at once.
+        let connections = spec.options.connections.or(self.settings.connections);
+        let adapt = Adapt::new(if form::mark(&spec.url).is_some() { Some(1) } else { connections });
         let output = spec.output.as_deref().map(|output| match entry {
             // A list may come from anywhere; what the user of a session gives is the user's own responsibility.
             Some(_) => safe::check_output(output),

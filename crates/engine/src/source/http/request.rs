@@ -10,6 +10,7 @@ use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::evidence::Evidence;
 use crate::http::cookies::merged;
 use crate::http::credentials;
+use crate::http::form::{self, Form};
 use crate::http::reserved::is_reserved;
 use crate::message::{Fetch, FetchKind, Protocol};
 use crate::source::http::connection::Body;
@@ -35,9 +36,13 @@ pub(crate) fn build(
     let whole = protocol == Protocol::Http2 || proxy.is_some();
     let target: Uri = if whole { format!("{}{path}", fetch.origin).parse() } else { path.parse() }
         .map_err(|source: http::uri::InvalidUri| unusable(source.into()))?;
+    let form = network.options.form.as_ref().filter(|_| fetch.is_own_origin && form::mark(url).is_some());
     let (method, body) = match &fetch.kind {
         FetchKind::Document(asked) => (asked.method.clone(), asked.body.clone()),
-        _ => (Method::GET, Bytes::new()),
+        _ => match form {
+            Some(form) => (form.method.clone(), form.body.clone()),
+            None => (Method::GET, Bytes::new()),
+        },
     };
     let mut request = Request::builder().method(method).uri(target).body(Body::new(body)).map_err(unusable)?;
     *request.version_mut() = match protocol {
@@ -47,6 +52,9 @@ pub(crate) fn build(
     let headers = request.headers_mut();
     if protocol == Protocol::Http1 {
         headers.insert(header::HOST, host_field(fetch)?);
+    }
+    if form.is_some() {
+        headers.insert(header::CONTENT_TYPE, Form::CONTENT_TYPE);
     }
     add_given(headers, network, fetch);
     add_credentials(headers, network, fetch, proxy);
