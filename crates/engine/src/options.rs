@@ -1,5 +1,7 @@
 //! The settings of a session, fixed before it runs. Parsed values only: nobody checks them again.
 
+mod of_host;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -9,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, HeaderValue};
 use url::Url;
 
+pub use self::of_host::{HostOptions, OfHosts};
 use crate::http::cookie_file::CookieFile;
 use crate::http::cookie_jar::CookieJar;
 use crate::http::form::Form;
@@ -139,6 +142,8 @@ pub struct HttpOptions {
     pub form: Option<Form>,
     /// Credentials of hosts, for URLs that have none and where `headers` has none.
     pub netrc: Option<Arc<Netrc>>,
+    /// Settings of single hosts.
+    pub of_hosts: OfHosts,
     /// Cookies, for the URLs that they belong to.
     pub cookies: Option<Arc<CookieFile>>,
     /// The cookies of the session, which servers may add to; used instead of `cookies`.
@@ -190,6 +195,7 @@ impl Default for HttpOptions {
             headers: HeaderMap::new(),
             form: None,
             netrc: None,
+            of_hosts: OfHosts::default(),
             cookies: None,
             cookie_jar: None,
             digest_user: None,

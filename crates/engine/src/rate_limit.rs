@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::http::origin::{Origin, OriginMap};
+use crate::options::OfHosts;
 
 /// How long a burst may be.
 const BURST: Duration = Duration::from_millis(50);
@@ -73,21 +74,32 @@ impl RateLimits {
 #[derive(Debug)]
 pub(crate) struct HostLimits {
     bps: Option<u64>,
+    /// Where a host has its own.
+    of_hosts: OfHosts,
     hosts: OriginMap<Arc<RateLimit>>,
 }
 
 impl HostLimits {
-    pub(crate) fn new(bps: Option<u64>) -> Self {
-        Self { bps, hosts: OriginMap::default() }
+    pub(crate) fn new(bps: Option<u64>, of_hosts: OfHosts) -> Self {
+        Self { bps, of_hosts, hosts: OriginMap::default() }
     }
 
     pub(crate) fn set(&mut self, bps: Option<u64>) {
         self.bps = bps;
-        self.hosts.values().for_each(|limit| limit.set(bps));
+        for (host, limit) in &self.hosts {
+            if self.of_hosts.of(&host.host).limit_rate_bps.is_none() {
+                limit.set(bps);
+            }
+        }
     }
 
-    pub(crate) fn is_limited(&self) -> bool {
-        self.bps.is_some()
+    /// Whether a file may get little from this host because of us.
+    pub(crate) fn is_limited(&self, host: &Origin) -> bool {
+        self.bps_of(host).is_some()
+    }
+
+    fn bps_of(&self, host: &Origin) -> Option<u64> {
+        if self.of_hosts.is_empty() { self.bps } else { self.of_hosts.of(&host.host).limit_rate_bps.or(self.bps) }
     }
 
     /// The limits of a request to this host for a job with this limit.
@@ -98,7 +110,7 @@ impl HostLimits {
         if self.hosts.len() >= HOSTS_KEPT_MAX {
             self.hosts.retain(|_, limit| Arc::strong_count(limit) > 1);
         }
-        let limit = Arc::new(RateLimit::new(self.bps));
+        let limit = Arc::new(RateLimit::new(self.bps_of(host)));
         self.hosts.insert(host.clone(), Arc::clone(&limit));
         RateLimits { job: job.cloned(), host: Some(limit) }
     }
@@ -125,7 +137,7 @@ mod tests {
     fn requests_to_one_host_share_its_limit_whatever_their_jobs_have() {
         let origin = |text: &str| Origin::of(&text.parse().unwrap()).unwrap();
         let (one, other) = (origin("http://a/"), origin("http://b/"));
-        let mut limits = HostLimits::new(Some(1000));
+        let mut limits = HostLimits::new(Some(1000), OfHosts::default());
         let job = Arc::new(RateLimit::new(Some(10)));
         let now = Instant::now();
         let wait = |limits: &RateLimits| limits.iter().map(|limit| limit.take(1000, now)).max().unwrap();

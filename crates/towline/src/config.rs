@@ -1,7 +1,8 @@
 //! The configuration file: options that hold unless the command line or the environment says otherwise.
 //!
 //! Its keys are the long options of a command. They are put before the user's own words, so that one parser checks both,
-//! and later words count more. `[profile.NAME]` has options that hold with `--profile NAME`.
+//! and later words count more. `[profile.NAME]` has options that hold with `--profile NAME`; `[host."NAME"]` is for single
+//! hosts (`host_sections.rs`).
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -10,6 +11,8 @@ use std::io::{ErrorKind, Read as _};
 use std::path::PathBuf;
 
 use toml::{Table, Value};
+
+use crate::host_sections;
 
 /// A longer file is none.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -78,25 +81,15 @@ pub(crate) fn with_file(command: &clap::Command, mut args: Vec<OsString>) -> Res
 /// # Errors
 /// As [`with_file`].
 pub(crate) fn settings(sub: &clap::Command, profile: Option<&str>) -> Result<Vec<Setting>, String> {
-    let Some(path) = path() else { return Ok(Vec::new()) };
+    let Some((path, mut table)) = read()? else {
+        return match profile {
+            Some(profile) => Err(format!("there is no profile {profile}, as there is no configuration file")),
+            None => Ok(Vec::new()),
+        };
+    };
     let wrong = |why: String| format!("{}: {why}", path.display());
-    let mut text = String::new();
-    match fs::File::open(&path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)) {
-        Err(error) if error.kind() == ErrorKind::NotFound && env::var_os(FILE).is_none() => {
-            return match profile {
-                Some(profile) => Err(format!("there is no profile {profile}: {} does not exist", path.display())),
-                None => Ok(Vec::new()),
-            };
-        }
-        Err(error) => return Err(wrong(error.to_string())),
-        Ok(_) if text.len() as u64 > FILE_BYTES_MAX => return Err(wrong("it is longer than 1 MiB".to_owned())),
-        Ok(_) => {}
-    }
-    // The parser's message would repeat the line, which may be a secret.
-    let mut table: Table = text.parse().map_err(|error: toml::de::Error| {
-        let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-        wrong(format!("line {line} is no TOML: {}", error.message()))
-    })?;
+    // Their own module reads them.
+    table.remove(host_sections::KEY);
     let profiles = table.remove("profile");
     let mut settings = of_table(sub, table, None).map_err(wrong)?;
     let Some(name) = profile else { return Ok(settings) };
@@ -109,6 +102,28 @@ pub(crate) fn settings(sub: &clap::Command, profile: Option<&str>) -> Result<Vec
         _ => return Err(wrong(format!("it has no section [profile.{name}]"))),
     }
     Ok(settings)
+}
+
+/// The file, if there is one.
+///
+/// # Errors
+/// If it cannot be read, or is no TOML.
+pub(crate) fn read() -> Result<Option<(PathBuf, Table)>, String> {
+    let Some(path) = path() else { return Ok(None) };
+    let wrong = |why: String| format!("{}: {why}", path.display());
+    let mut text = String::new();
+    match fs::File::open(&path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)) {
+        Err(error) if error.kind() == ErrorKind::NotFound && env::var_os(FILE).is_none() => return Ok(None),
+        Err(error) => return Err(wrong(error.to_string())),
+        Ok(_) if text.len() as u64 > FILE_BYTES_MAX => return Err(wrong("it is longer than 1 MiB".to_owned())),
+        Ok(_) => {}
+    }
+    // The parser's message would repeat the line, which may be a secret.
+    let table = text.parse().map_err(|error: toml::de::Error| {
+        let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        wrong(format!("line {line} is no TOML: {}", error.message()))
+    })?;
+    Ok(Some((path, table)))
 }
 
 fn of_table(sub: &clap::Command, table: Table, profile: Option<&str>) -> Result<Vec<Setting>, String> {

@@ -13,6 +13,7 @@ mod dry_run;
 mod exit_codes;
 mod get;
 mod globs;
+mod host_sections;
 mod info;
 mod list_url;
 mod log;

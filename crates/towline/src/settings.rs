@@ -22,7 +22,7 @@ use url::Url;
 pub(crate) use self::jobs::{fetchable, link};
 use self::jobs::{named, sums};
 use self::requests::form;
-pub(crate) use self::requests::http;
+pub(crate) use self::requests::{authorization, headers, http, read_text};
 use crate::args::{DurabilityArg, FormatArg, GetArgs, ListArg, ProgressArg};
 use crate::complaint::Complaint;
 use crate::cookie_jar::JarFile;

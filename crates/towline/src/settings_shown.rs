@@ -8,6 +8,7 @@ use crate::args::{self, ConfigArgs};
 use crate::complaint::Complaint;
 use crate::config;
 use crate::exit_codes;
+use crate::host_sections;
 use crate::say::answer;
 
 /// Values of these are not shown: they may be secrets.
@@ -38,6 +39,7 @@ pub(crate) fn run(args: &ConfigArgs) -> Result<u8, Complaint> {
             let _ = writeln!(text, "{option} = {value}  # from {from}");
         }
     }
+    text.push_str(&host_sections::shown().map_err(Complaint::usage)?);
     text.push_str("# everything else: the defaults that `towline get --help` lists");
     answer(&text)?;
     Ok(exit_codes::DONE)

@@ -6,6 +6,7 @@ use super::spoken::Spoken;
 use crate::http::origin::{Origin, OriginMap, Scheme};
 use crate::job::{JobId, Profile};
 use crate::message::{Alpn, Protocol, SlotId, Time};
+use crate::options::{HostOptions, OfHosts};
 
 /// An idle connection is closed after this.
 const IDLE_MAX: Time = Time::from_secs(15);
@@ -59,6 +60,8 @@ pub(crate) struct Slots {
     http2_for_pieces: bool,
     /// The least time between two requests to one host.
     delay: Time,
+    /// Where a host has its own.
+    of_hosts: OfHosts,
     /// The number of slots of each worker.
     workers: Vec<usize>,
 }
@@ -166,6 +169,7 @@ impl Slots {
             http2,
             http2_for_pieces,
             delay: Time::ZERO,
+            of_hosts: OfHosts::default(),
             workers: Vec::new(),
         }
     }
@@ -173,6 +177,11 @@ impl Slots {
     /// Keeps this much time between two requests to one host.
     pub(crate) fn set_delay(&mut self, delay: Time) {
         self.delay = delay;
+    }
+
+    /// Lets some hosts have their own limits.
+    pub(crate) fn set_of_hosts(&mut self, of_hosts: OfHosts) {
+        self.of_hosts = of_hosts;
     }
 
     pub(crate) fn set_max_per_host(&mut self, max: usize) {
@@ -382,8 +391,9 @@ impl Slots {
             return None;
         }
         let taken = self.take_now(host, profile, wanted, now)?;
-        if !self.delay.is_zero() {
-            self.hosts.entry(host.clone()).or_default().next_at = now + self.delay;
+        let delay = self.own(host, |own| own.delay).unwrap_or(self.delay);
+        if !delay.is_zero() {
+            self.hosts.entry(host.clone()).or_default().next_at = now + delay;
         }
         Some(taken)
     }
@@ -471,10 +481,16 @@ impl Slots {
     }
 
     fn cap(&self, host: &Origin, now: Time) -> usize {
+        let max = self.own(host, |own| own.max_connections).map_or(self.max_per_host, |own| own.max(1));
         match self.hosts.get(host).and_then(|state| state.lowered) {
-            Some((lowered, until)) if until > now => lowered.min(self.max_per_host),
-            _ => self.max_per_host,
+            Some((lowered, until)) if until > now => lowered.min(max),
+            _ => max,
         }
+    }
+
+    /// A setting of this host's own.
+    fn own<T>(&self, host: &Origin, setting: impl Fn(&HostOptions) -> Option<T>) -> Option<T> {
+        if self.of_hosts.is_empty() { None } else { setting(&self.of_hosts.of(&host.host)) }
     }
 
     fn count(&self, host: &Origin) -> usize {

@@ -19,6 +19,7 @@ use towline_engine::secret::printable;
 
 use crate::args::{GetArgs, HttpArgs};
 use crate::complaint::Complaint;
+use crate::host_sections;
 use crate::values;
 
 /// The most to read of a file of headers.
@@ -54,6 +55,7 @@ pub(crate) fn http(args: HttpArgs) -> Result<HttpOptions, Complaint> {
             .split_once(':')
             .map(|(name, password)| DigestUser { name: name.to_owned(), password: password.to_owned() });
     }
+    http.of_hosts = host_sections::of_hosts()?;
     http.netrc = args.netrc.map(netrc).transpose()?.map(Arc::new);
     http.cookies = args.cookies.map(cookies).transpose()?.map(Arc::new);
     http.identity = identity(args.cert, args.key)?;
@@ -87,7 +89,7 @@ pub(crate) fn http(args: HttpArgs) -> Result<HttpOptions, Complaint> {
 }
 
 /// The headers that were given, and those in files (`@FILE`), one per line.
-fn headers(given: &[String]) -> Result<Vec<String>, Complaint> {
+pub(crate) fn headers(given: &[String]) -> Result<Vec<String>, Complaint> {
     let mut all = Vec::new();
     for text in given {
         let Some(path) = text.strip_prefix('@') else {
@@ -136,7 +138,7 @@ pub(super) fn form(args: &GetArgs) -> Result<Option<Form>, Complaint> {
 }
 
 /// Basic credentials (RFC 7617).
-fn authorization(user: &str) -> Result<HeaderValue, Complaint> {
+pub(crate) fn authorization(user: &str) -> Result<HeaderValue, Complaint> {
     if !user.contains(':') {
         // It may be a password.
         return Err(Complaint::usage("--user: allowed: NAME:PASSWORD"));
@@ -164,7 +166,7 @@ fn cookies(path: PathBuf) -> Result<CookieFile, Complaint> {
 }
 
 /// A text file that is not too long.
-fn read_text(path: &Path) -> Result<String, String> {
+pub(crate) fn read_text(path: &Path) -> Result<String, String> {
     let mut text = String::new();
     let file = fs::File::open(path).map_err(|error| error.to_string())?;
     file.take(TEXT_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;

@@ -77,3 +77,57 @@ fn what_a_file_cannot_say_is_wrong_usage() {
     place.towline(&[&url]).env("TOWLINE_CONFIG", "missing.toml").run().code(2).says(&["missing.toml"]);
     place.towline(&["--profile", "none", &url]).run().code(2).says(&["no section [profile.none]"]);
 }
+
+#[test]
+fn a_host_has_settings_of_its_own() {
+    let origin = origin();
+    let place = Place::new();
+    let port = origin.addr().port();
+    let url = |host: &str, file: &str| format!("http://{host}:{port}{file}");
+    place.write("password", "me:hunter2\n");
+    place.write(
+        "config.toml",
+        "resolve = ['a.example:PORT:127.0.0.1', 'b.example:PORT:127.0.0.1']\nuser-agent = 'all'\n\
+         [host.\"*.example\"]\nheader = ['X-Wide: 1']\n\
+         [host.\"a.example\"]\nmax-per-host = 1\ndelay = '200ms'\nlimit_rate = '1M'\nuser = '@password'\n\
+         header = ['X-One: 1', 'X-Two: 2']\n"
+            .replace("PORT", &port.to_string())
+            .as_str(),
+    );
+    let run = |args: &[&str]| {
+        place
+            .towline(&[&["-d", "out"], args].concat())
+            .env("TOWLINE_CONFIG", "config.toml")
+            .env("VARIABLE", "you:x")
+            .run()
+    };
+    let took = std::time::Instant::now();
+    run(&["-vv", &url("a.example", "/0.bin"), &url("a.example", "/1.bin"), &url("a.example", "/2.bin")])
+        .code(0)
+        .hides("hunter2")
+        .hides("bWU6aHVudGVyMg");
+    assert!(took.elapsed() >= std::time::Duration::from_millis(400), "{:?}", took.elapsed());
+    assert_eq!(origin.stats().connections_peak, 1);
+    let values = ["x-wide", "x-one", "x-two", "authorization", "user-agent"].map(|name| sent(&origin, name));
+    assert_eq!(values.map(Option::unwrap), ["1", "1", "2", "Basic bWU6aHVudGVyMg==", "all"]);
+    // What the command line says counts more.
+    run(&["--restart", "-H", "X-One: 9", "--user", "you:x", &url("a.example", "/0.bin")]).code(0);
+    assert_eq!(["x-one", "authorization"].map(|name| sent(&origin, name).unwrap()), ["9", "Basic eW91Ong="]);
+    run(&["-o", "b", &url("b.example", "/0.bin")]).code(0);
+    assert_eq!(["x-one", "authorization"].map(|name| sent(&origin, name)), [None, None]);
+    assert_eq!(sent(&origin, "x-wide").unwrap(), "1");
+    let shown = place.towline(&["config"]).env("TOWLINE_CONFIG", "config.toml").run().code(0);
+    assert!(shown.stdout.contains("[host.\"a.example\"] max-per-host = 1  # from the file"), "{}", shown.stdout);
+    shown.hides("hunter2").hides("X-One");
+
+    let wrong = |section: &str, why: &str| {
+        place.write("config.toml", section);
+        run(&[&url("a.example", "/0.bin")]).code(2).says(&[why]).hides("SECRET");
+    };
+    wrong("[host.\"a.example\"]\nuser = 'me:SECRET'\n", "allowed: @FILE or $VARIABLE");
+    wrong("[host.\"a.example\"]\nuser = '$NOWHERE'\n", "there is no variable NOWHERE");
+    wrong("[host.\"a.example\"]\nretries = 3\n", "retries is no key of a host; allowed: max-per-host");
+    wrong("[host.\"a.example\"]\ndelay = 'soon'\n", "[host.\"a.example\"]: delay: ");
+    wrong("[host.a.example]\ndelay = 1\n", "[host.\"a\"]: example");
+    wrong("[host.\"http://a/\"]\ndelay = 1\n", "names no host");
+}

@@ -219,6 +219,7 @@ impl Core {
         let http2_for_pieces = options.http.version == HttpVersion::Http2;
         let mut slots = Slots::new(per_host, options.max_connections.max(explicit), http2, http2_for_pieces);
         slots.set_delay(options.delay_per_host.unwrap_or_default());
+        slots.set_of_hosts(options.http.of_hosts.clone());
         Self {
             settings: Settings {
                 dir: options.dir.clone(),
@@ -246,7 +247,7 @@ impl Core {
             turns: Turns::default(),
             transfers: IdMap::default(),
             slots,
-            limits: HostLimits::new(options.limit_rate_per_host_bps),
+            limits: HostLimits::new(options.limit_rate_per_host_bps, options.http.of_hosts.clone()),
             names: Names::new(name_rules),
             tally: Tally::default(),
             feed: FeedState { has_ended: !has_feed, read_all: !has_feed, ..FeedState::default() },

@@ -97,7 +97,9 @@ impl Core {
     /// Whether we limit the rate of a job, so that it may be slow because of us.
     pub(super) fn limits_rate_of(&self, job: &Job) -> bool {
         let own = job.own.limit.as_ref();
-        self.settings.is_limited || self.limits.is_limited() || own.is_some_and(|limit| limit.is_limited())
+        self.settings.is_limited
+            || self.limits.is_limited(job.lead().host())
+            || own.is_some_and(|limit| limit.is_limited())
     }
 
     fn has_place(&self, places: &Places, id: JobId) -> bool {

@@ -88,6 +88,8 @@ pub(crate) fn build(
 fn add_given(headers: &mut HeaderMap, network: &Network, fetch: &Fetch) {
     headers.insert(header::USER_AGENT, network.options.user_agent.clone());
     headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+    let own = network.options.of_hosts.of(&fetch.origin.host);
+    replace(headers, &own.headers, |_| true);
     let may_be_seen = |name: &HeaderName| fetch.is_own_origin || HARMLESS.contains(name);
     replace(headers, &network.options.headers, may_be_seen);
     if let Some(own) = &fetch.headers {
@@ -119,8 +121,9 @@ fn add_credentials(headers: &mut HeaderMap, network: &Network, fetch: &Fetch, pr
     if !headers.contains_key(header::AUTHORIZATION) {
         let of_url = credentials::basic(&fetch.url).filter(|_| fetch.keeps_credentials);
         let bare = fetch.origin.host.trim_start_matches('[').trim_end_matches(']');
-        let of_host = || network.options.netrc.as_ref()?.of(bare, fetch.keeps_credentials);
-        if let Some(value) = of_url.or_else(of_host) {
+        let of_host = network.options.of_hosts.of(bare).authorization;
+        let of_netrc = || network.options.netrc.as_ref()?.of(bare, fetch.keeps_credentials);
+        if let Some(value) = of_url.or(of_host).or_else(of_netrc) {
             headers.insert(header::AUTHORIZATION, value);
         }
     }
