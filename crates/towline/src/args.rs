@@ -55,7 +55,7 @@ pub(crate) enum Command {
     Accounts,
     /// Show the status of the downloads in a directory, even while they run
     Status(StatusArgs),
-    /// Compare the files in a directory with its ledger, or with a file of digests
+    /// Compare files with what is recorded of them, or with a file of digests
     Verify(VerifyArgs),
     /// Show which options are set, and where each of them comes from
     Config(ConfigArgs),
@@ -398,9 +398,9 @@ pub(crate) struct DemoArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// Directory of the files
-    #[arg(value_name = "DIR", default_value = ".", value_parser = values::path())]
-    pub(crate) dir: PathBuf,
+    /// Directories with downloads, or single files
+    #[arg(value_name = "PATH", default_value = ".", value_parser = values::path())]
+    pub(crate) paths: Vec<PathBuf>,
     /// Compare with the digests in this file, such as SHA256SUMS
     #[arg(long, value_name = "FILE", value_parser = values::file_to_read())]
     pub(crate) checksum_file: Option<PathBuf>,

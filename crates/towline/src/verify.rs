@@ -1,11 +1,13 @@
-//! `towline verify`: compares files with what a ledger records of them, or with a file of digests. Read-only.
+//! `towline verify`: compares files with what a ledger or a note on them records, or with a file of digests. Read-only.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use towline_engine::checksum::Sums;
 use towline_engine::feed::{Condition, ledger_files};
+use towline_engine::inspect;
 use towline_engine::secret::printable;
 
 use crate::args::VerifyArgs;
@@ -22,16 +24,26 @@ struct Found {
     changed: u64,
     missing: u64,
     unread: u64,
+    /// Nothing is recorded of them.
+    unknown: u64,
+    is_verbose: bool,
     /// Nobody reads the answers any more.
     is_over: bool,
 }
 
 /// Compares, and prints each file that is not as it should be.
 pub(crate) fn run(args: &VerifyArgs) -> Result<u8, Complaint> {
-    let mut found = Found::default();
+    let mut found = Found { is_verbose: args.verbose, ..Found::default() };
     match &args.checksum_file {
-        Some(sums) => with_sums(args, sums, &mut found)?,
-        None => with_ledger(args, &mut found)?,
+        Some(sums) => match &args.paths[..] {
+            [dir] if dir.is_dir() => with_sums(dir, sums, &mut found)?,
+            _ => return Err(Complaint::usage("--checksum-file needs one directory, which its names are relative to")),
+        },
+        None => {
+            for path in &args.paths {
+                with_records(path, &mut found)?;
+            }
+        }
     }
     if !found.is_over {
         say(&found.in_words());
@@ -39,35 +51,66 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<u8, Complaint> {
     Ok(found.code())
 }
 
-fn with_ledger(args: &VerifyArgs, found: &mut Found) -> Result<(), Complaint> {
+fn with_records(path: &Path, found: &mut Found) -> Result<(), Complaint> {
+    if !path.is_dir() {
+        return with_note(path, path, found);
+    }
+    let mut noted: BTreeSet<PathBuf> = inspect::noted_files(path)?.into_iter().map(PathBuf::from).collect();
+    let has_ledger = with_ledger(path, &mut noted, found)?;
+    if !has_ledger && noted.is_empty() {
+        let text = format!("{}: there is no ledger here, and no file with a note", printable(&path.to_string_lossy()));
+        return Err(Complaint::usage(text).hint("name the directory of a list, or a file of digests: --checksum-file"));
+    }
+    for name in noted {
+        if found.is_over {
+            break;
+        }
+        with_note(&path.join(&name), &name, found)?;
+    }
+    Ok(())
+}
+
+/// Compares a file with the note on it.
+fn with_note(path: &Path, shown: &Path, found: &mut Found) -> Result<(), Complaint> {
+    match inspect::noted(path) {
+        Ok(Some(condition)) => found.note(shown, &condition),
+        Ok(None) => {
+            found.unknown(shown);
+            Ok(())
+        }
+        Err(error) => {
+            found.unread(&error.to_string());
+            Ok(())
+        }
+    }
+}
+
+/// Compares the files of a list with its ledger, and takes them out of `noted`. Whether there is one.
+fn with_ledger(dir: &Path, noted: &mut BTreeSet<PathBuf>, found: &mut Found) -> Result<bool, Complaint> {
     let mut after = 0;
     loop {
-        let Some((files, last)) = ledger_files(&args.dir, after)? else {
-            let text = format!("{}: there is no ledger here", printable(&args.dir.to_string_lossy()));
-            return Err(
-                Complaint::usage(text).hint("name the directory of a list, or a file of digests: --checksum-file")
-            );
-        };
+        let Some((files, last)) = ledger_files(dir, after)? else { return Ok(false) };
         for file in &files {
-            match file.condition(&args.dir) {
-                Ok(condition) => found.note(args, &file.path, &condition)?,
+            noted.remove(&file.path);
+            match file.condition(dir) {
+                Ok(condition) => found.note(&file.path, &condition)?,
                 Err(error) => found.unread(&error.to_string()),
             }
         }
         if files.is_empty() && last == after || found.is_over {
-            return Ok(());
+            return Ok(true);
         }
         after = last;
     }
 }
 
-fn with_sums(args: &VerifyArgs, path: &Path, found: &mut Found) -> Result<(), Complaint> {
+fn with_sums(dir: &Path, path: &Path, found: &mut Found) -> Result<(), Complaint> {
     let wrong = |error: std::io::Error| Complaint::usage(format!("--checksum-file {}: {error}", path.display()));
     let sums = File::open(path).and_then(|file| Sums::read(BufReader::new(file))).map_err(wrong)?;
     let mut all: Vec<_> = sums.iter().collect();
     all.sort_by_key(|(name, _)| name.to_owned());
     for (name, digest) in all {
-        let file: PathBuf = args.dir.join(name);
+        let file: PathBuf = dir.join(name);
         let condition = match File::open(&file).and_then(|mut file| digest.is_of(&mut file)) {
             Ok(true) => Condition::Right,
             Ok(false) => Condition::Changed,
@@ -77,7 +120,7 @@ fn with_sums(args: &VerifyArgs, path: &Path, found: &mut Found) -> Result<(), Co
                 continue;
             }
         };
-        found.note(args, name, &condition)?;
+        found.note(name, &condition)?;
         if found.is_over {
             break;
         }
@@ -86,7 +129,7 @@ fn with_sums(args: &VerifyArgs, path: &Path, found: &mut Found) -> Result<(), Co
 }
 
 impl Found {
-    fn note(&mut self, args: &VerifyArgs, path: &Path, condition: &Condition) -> Result<(), Complaint> {
+    fn note(&mut self, path: &Path, condition: &Condition) -> Result<(), Complaint> {
         let (count, word, is_fine) = match condition {
             Condition::Right => (&mut self.right, "right", true),
             Condition::Unchanged => (&mut self.unchanged, "unchanged", true),
@@ -95,7 +138,7 @@ impl Found {
             _ => (&mut self.changed, "changed", false),
         };
         *count += 1;
-        if !is_fine || args.verbose {
+        if !is_fine || self.is_verbose {
             self.is_over |= !answer(&format!("{}: {word}", printable(&path.to_string_lossy())))?;
         }
         Ok(())
@@ -106,6 +149,11 @@ impl Found {
         say(&format!("towline: {why}"));
     }
 
+    fn unknown(&mut self, path: &Path) {
+        self.unknown += 1;
+        say(&format!("towline: {}: nothing is recorded of it", printable(&path.to_string_lossy())));
+    }
+
     fn in_words(&self) -> String {
         let counts = [
             (self.right, "right"),
@@ -114,6 +162,7 @@ impl Found {
             (self.changed, "changed"),
             (self.missing, "missing"),
             (self.unread, "cannot be read"),
+            (self.unknown, "unknown"),
         ];
         let said: Vec<String> =
             counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
@@ -124,7 +173,7 @@ impl Found {
         match () {
             () if self.changed > 0 => exit_codes::DIGEST,
             () if self.unread > 0 => exit_codes::MACHINE,
-            () if self.missing + self.touched > 0 => exit_codes::FAILED,
+            () if self.missing + self.touched + self.unknown > 0 => exit_codes::FAILED,
             () => exit_codes::DONE,
         }
     }

@@ -2,7 +2,9 @@
 //! directory, even while another process writes them. Runs on the caller's thread.
 
 mod directory;
+mod noted;
 mod server;
 
 pub use self::directory::{DirectoryStatus, Partial, directory, partial};
+pub use self::noted::{noted, noted_files};
 pub use self::server::{ServerInfo, server};

@@ -48,3 +48,28 @@ fn a_digest_that_was_checked_is_compared_again() {
         assert_eq!(outcome.stdout, "a.bin: changed\n");
     }
 }
+
+#[test]
+fn files_that_were_fetched_one_by_one_are_compared_with_their_notes() {
+    let digest = "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:";
+    let origin = Origin::builder()
+        .files("/{}.bin", 3, SIZE, SEED)
+        .resource(Resource::new("/empty.bin", SEED, 0).header("Repr-Digest", digest))
+        .start()
+        .unwrap();
+    let place = Place::new();
+    let urls: Vec<String> = ["/0.bin", "/1.bin", "/2.bin", "/empty.bin"].map(|path| origin.url(path)).into();
+    let args = ["-d", "out"].into_iter().chain(urls.iter().map(String::as_str)).collect::<Vec<_>>();
+    place.towline(&args).run().code(0);
+    place.towline(&["verify", "out"]).run().code(0).says(&["1 right, 3 unchanged (no digest)"]);
+    fs::write(place.out("0.bin"), "short").unwrap();
+    let content = fs::read(place.out("1.bin")).unwrap();
+    // In place, as the note is on the file.
+    fs::write(place.out("1.bin"), content).unwrap();
+    fs::write(place.out("mine.txt"), "no download").unwrap();
+    let outcome = place.towline(&["verify", "out"]).run().code(4);
+    assert_eq!(outcome.stdout, "0.bin: changed\n1.bin: touched\n");
+    let single = place.towline(&["verify", "-v", "out/2.bin", "out/empty.bin", "out/mine.txt", "out/none"]).run();
+    let single = single.code(1).says(&["out/mine.txt: nothing is recorded of it", "1 unknown"]);
+    assert_eq!(single.stdout, "out/2.bin: unchanged\nout/empty.bin: right\nout/none: missing\n");
+}
