@@ -252,6 +252,15 @@ pub struct FileProgress {
     pub connections: u32,
     /// What is being done.
     pub state: FileState,
+    /// Which parts of it are on the disk: up to [`FileProgress::PARTS`] parts of equal length, in percent. Empty if its
+    /// length is unknown.
+    #[serde(skip)]
+    pub parts: Vec<u8>,
+}
+
+impl FileProgress {
+    /// The most parts that a file is divided into.
+    pub const PARTS: usize = 60;
 }
 
 /// What is being done with a file.

@@ -18,7 +18,7 @@ use crate::complaint::Complaint;
 use crate::cookie_jar::JarFile;
 use crate::on_complete::{self, OnComplete};
 use crate::say::say;
-use crate::screen::{Collected, Collector, Screen, View, Worded, summary};
+use crate::screen::{Canvas, Collected, Collector, Keys, Screen, View, Worded, summary};
 use crate::settings::{self, Settings};
 use crate::stream::{Read, Stream};
 use crate::{dry_run, exit_codes};
@@ -52,9 +52,12 @@ pub(crate) fn run(args: GetArgs) -> Result<u8, Complaint> {
     let cookie_jar = settings.cookie_jar.take();
     let programs = settings.on_complete.take().map(|program| on_complete::start(program.into())).transpose()?;
     let (finished, programs) = programs.unzip();
-    let session = session(settings, &view, &collected, signals, stream.as_ref(), finished)?;
+    let (screen, keys_of) = screen(&settings, &view, &collected);
+    let session = session(settings, &collected, screen, signals, stream.as_ref(), finished)?;
+    let keys = keys_of.and_then(|(canvas, connections)| Keys::start(session.handle(), canvas, connections));
     let writing = stream.map(|stream| stream.start(session.handle())).transpose()?;
     let ended = session.run()?;
+    drop(keys);
     let kept_cookies = cookie_jar.as_ref().map_or(Ok(()), JarFile::save);
     let passed_on = match (writing, &ended.interrupt) {
         (Some(writing), interrupt) if interrupt.is_none() || writing.has_stopped() => {
@@ -111,11 +114,24 @@ fn view(settings: &Settings) -> View {
     }
 }
 
+/// The screen, and what the keyboard needs, if somebody may press keys: the list does not come from there.
+fn screen(
+    settings: &Settings,
+    view: &View,
+    collected: &Arc<Collected>,
+) -> (Screen, Option<(Arc<Canvas>, Option<usize>)>) {
+    let screen = Screen::new(view, collected);
+    let may_press = !matches!(settings.list, Some(ListSource::Stdin));
+    let canvas = screen.canvas().filter(|_| may_press);
+    let connections = settings.options.connections;
+    (screen, canvas.map(|canvas| (canvas, connections)))
+}
+
 /// Builds a session with all its jobs, ready to run.
 fn session(
     mut settings: Settings,
-    view: &View,
     collected: &Arc<Collected>,
+    screen: Screen,
     signals: Signals,
     stream: Option<&Stream>,
     finished: Option<OnComplete>,
@@ -135,7 +151,6 @@ fn session(
         }
         None => None,
     };
-    let screen = Screen::new(view, collected);
     let mut reporters = Many::new().with(Collector(Arc::clone(collected))).with(screen);
     if let Some(finished) = finished {
         reporters = reporters.with(finished);

@@ -188,6 +188,12 @@ impl Slots {
         self.max_per_host = max.max(1);
     }
 
+    /// Raises the caps so that one file can have this many connections.
+    pub(crate) fn make_room_for(&mut self, connections: usize) {
+        self.max_per_host = self.max_per_host.max(connections);
+        self.max_total = self.max_total.max(connections);
+    }
+
     pub(crate) fn set_max_total(&mut self, max: usize) {
         self.max_total = max.max(1);
     }

@@ -159,9 +159,25 @@ impl SessionHandle {
         self.command(Command::Resume(job));
     }
 
+    /// Pauses all files, and begins none.
+    pub fn pause_all(&self) {
+        self.command(Command::PauseAll);
+    }
+
+    /// Resumes all files that are paused.
+    pub fn resume_all(&self) {
+        self.command(Command::ResumeAll);
+    }
+
     /// Cancels a file. What has arrived stays on disk, and a later run can resume it.
     pub fn cancel(&self, job: JobId) {
         self.command(Command::Cancel(job));
+    }
+
+    /// Sets up to how many connections each file gets, except for those with a number of their own. Limits that are lower
+    /// are raised.
+    pub fn set_connections(&self, connections: usize) {
+        self.command(Command::SetConnections(connections));
     }
 
     /// Sets how many files to fetch at once; running ones are not interrupted.

@@ -2,11 +2,14 @@
 //! on the session's reporter thread. `collect` keeps what the final messages need.
 
 mod bars;
+mod canvas;
 mod collect;
 mod json;
+mod keys;
 mod lines;
 mod notes;
 pub(crate) mod summary;
+mod taskbar;
 pub(crate) mod text;
 mod worded;
 
@@ -18,7 +21,9 @@ use towline_engine::{Event, Reporter};
 
 use crate::args::ProgressArg;
 
+pub(crate) use canvas::Canvas;
 pub(crate) use collect::{Collected, Collector};
+pub(crate) use keys::Keys;
 pub(crate) use worded::Worded;
 
 use bars::Bars;
@@ -66,6 +71,16 @@ impl Screen {
             Kind::Json => Self::Json(Json::new(Arc::clone(collected))),
             Kind::Notes => Self::Notes(Notes::new(view)),
             Kind::Nothing => Self::Nothing,
+        }
+    }
+}
+
+impl Screen {
+    /// What bars are drawn on.
+    pub(crate) fn canvas(&self) -> Option<Arc<Canvas>> {
+        match self {
+            Self::Bars(bars) => Some(Arc::clone(bars.canvas())),
+            _ => None,
         }
     }
 }

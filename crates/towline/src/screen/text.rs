@@ -71,25 +71,59 @@ pub(crate) fn total(progress: &Progress) -> String {
     text
 }
 
+/// The same for a narrow terminal.
+pub(crate) fn short_total(progress: &Progress) -> String {
+    let failed = match progress.failed_files {
+        0 => String::new(),
+        failed => format!(", {failed} failed"),
+    };
+    let left = progress.eta_seconds.map(|left| format!("  {}", span(left))).unwrap_or_default();
+    format!("{}/{}{failed}  {}{left}", progress.done_files, progress.total_files, rate(progress.rate_bps))
+}
+
+/// The state of one file for a narrow terminal.
+pub(crate) fn short_file(file: &FileProgress, eta_seconds: Option<u64>) -> String {
+    let done = match file.total_bytes {
+        Some(total) => format!("{:>3} %", percent(file.done_bytes, total)),
+        None => size::bytes(file.done_bytes),
+    };
+    let left = eta_seconds.map(|left| format!("  {}", span(left))).unwrap_or_default();
+    match file.state {
+        FileState::Downloading => format!("{done}  {}{left}", rate(file.rate_bps)),
+        state => format!("{done}  {}", doing(state)),
+    }
+}
+
+/// What is done with a file that gets no bytes.
+fn doing(state: FileState) -> &'static str {
+    match state {
+        FileState::Downloading => "downloading",
+        FileState::Connecting => "connecting",
+        FileState::Waiting => "waiting to retry",
+        FileState::Verifying => "verifying",
+        FileState::Finishing => "finishing",
+        FileState::Paused => "paused",
+    }
+}
+
 /// The state of one file, without its name.
 pub(crate) fn file(file: &FileProgress, eta_seconds: Option<u64>) -> String {
     let mut text = size::bytes(file.done_bytes);
     if let Some(total) = file.total_bytes {
         text = format!("{:>3} %  {text} of {}", percent(file.done_bytes, total), size::bytes(total));
     }
-    let doing = match file.state {
+    let now = match file.state {
         FileState::Downloading => {
-            let connections = if file.connections == 1 { "connection" } else { "connections" };
             let left = eta_seconds.map(|left| format!("  {} left", span(left))).unwrap_or_default();
-            format!("{}{left}  {} {connections}", rate(file.rate_bps), file.connections)
+            let connections = match file.connections {
+                0 | 1 => String::new(),
+                count => format!("  {count} connections"),
+            };
+            format!("{}{left}{connections}", rate(file.rate_bps))
         }
-        FileState::Connecting => "connecting".to_owned(),
-        FileState::Waiting => "waiting to retry".to_owned(),
-        FileState::Verifying => "verifying".to_owned(),
-        FileState::Finishing => "finishing".to_owned(),
-        FileState::Paused => "paused".to_owned(),
+        state => doing(state).to_owned(),
     };
-    format!("{text}  {doing}")
+    format!("{text}  {now}")
 }
 
 /// Cuts a text to at most this many terminal cells, with a `…` in place of the rest.

@@ -136,6 +136,68 @@ fn a_batch_has_a_line_for_the_whole_and_eight_files_below_it() {
 }
 
 #[test]
+fn keys_pause_speed_up_limit_and_end_a_run() {
+    let origin = Origin::builder()
+        .resource(Resource::new("/a.bin", 1, 64 * MIB))
+        .fault(Fault::RatePerConnection(300_000))
+        .start()
+        .unwrap();
+    let place = Place::new();
+    let url = origin.url("/a.bin");
+    let Some(terminal) = Terminal::start(&place, &[], &["-x", "2", "-d", "out", &url]) else { return };
+    let press = |keys: &[&str]| terminal.ask(&[&["send-keys"], keys].concat());
+    let sees = |what: &str, words: &[&str]| {
+        wait_for(what, || {
+            let screen = terminal.screen().join("\n");
+            words.iter().all(|words| screen.contains(words)).then_some(screen)
+        })
+    };
+    sees("two connections", &["a.bin", "2 connections"]);
+    press(&["?"]);
+    sees("the help", &["p pause   + - connections   l limit   q quit   ? close"]);
+    press(&["?", "+", "+"]);
+    sees("four connections", &["up to 4 connections per file", "4 connections"]);
+    press(&["l", "5", "0", "k", "Enter"]);
+    sees("the limit", &["limited to 50.0 KiB/s"]);
+    press(&["p"]);
+    sees("the pause", &["paused; p resumes", "  paused"]);
+    let body_bytes = origin.stats().body_bytes;
+    press(&["p"]);
+    wait_for("more bytes", || (origin.stats().body_bytes > body_bytes).then_some(()));
+    press(&["q"]);
+    let code = wait_for("its end", || terminal.code());
+    let end = terminal.everything().join("\n");
+    assert_eq!(code, 130, "{end}");
+    assert!(end.contains("Interrupted: ") && end.contains("Run the same command again to go on."), "{end}");
+    // Nothing that was typed is on the screen, and the terminal shows again what is typed.
+    assert!(!end.contains("50k"), "{end}");
+}
+
+#[test]
+fn a_terminal_that_shows_progress_in_its_tab_gets_it() {
+    let Some(script) = tool("script") else { return };
+    let origin = Origin::builder()
+        .resource(Resource::new("/a.bin", 1, 4 * MIB))
+        .fault(Fault::RatePerServer(2_000_000))
+        .start()
+        .unwrap();
+    let place = Place::new();
+    let run = |program: &str, file: &str| {
+        let url = origin.url("/a.bin");
+        let mut command = Command::new(&script);
+        clean(&mut command);
+        let words = format!("{BINARY} --restart --overwrite -d out {url}");
+        command.env("TERM", "xterm").env("TERM_PROGRAM", program).env_remove("STY");
+        let out = command.args(["-qec", &words, file]).current_dir(place.root()).output().unwrap();
+        assert!(out.status.success(), "{out:?}");
+        fs::read_to_string(place.root().join(file)).unwrap()
+    };
+    let shown = run("ghostty", "known");
+    assert!(shown.contains("\u{1b}]9;4;1;") && shown.contains("\u{1b}]9;4;0;0\u{1b}\\"), "{shown:?}");
+    assert!(!run("unknown", "other").contains("\u{1b}]9;"));
+}
+
+#[test]
 fn no_color_means_no_escape_codes() {
     let Some((midway, end)) = batch(&["NO_COLOR=1"]) else { return };
     assert!(midway[0].starts_with("[="), "{midway:?}");

@@ -32,6 +32,9 @@ impl Core {
             Command::Move(id, position, reply) => drop(reply.try_put(self.move_to(id, position))),
             Command::Status(id, reply) => drop(reply.try_put(self.status(now, id))),
             Command::Jobs { filter, after, max, reply } => drop(reply.try_put(self.page(now, filter, after, max))),
+            Command::PauseAll => self.pause_all(now),
+            Command::ResumeAll => self.resume_all(),
+            Command::SetConnections(connections) => self.set_connections(connections.max(1)),
             Command::SetJobs(jobs) => self.settings.jobs = jobs.max(1),
             Command::SetMaxPerHost(max) => self.slots.set_max_per_host(max),
             Command::SetMaxConnections(max) => self.slots.set_max_total(max),
@@ -114,6 +117,34 @@ impl Core {
             }
             Phase::Paused | Phase::Closing(_) | Phase::Publishing => {}
             _ => self.close(now, id, Closing::Pause { resumes: false }),
+        }
+    }
+
+    /// Pauses what runs; what waits stays waiting.
+    fn pause_all(&mut self, now: Time) {
+        self.course.is_paused = true;
+        for id in self.turns.running.clone() {
+            self.pause(now, id);
+        }
+    }
+
+    fn resume_all(&mut self) {
+        self.course.is_paused = false;
+        let pausing = self.turns.running.iter().chain(&self.turns.paused).copied().collect::<Vec<_>>();
+        for id in pausing {
+            self.resume(id);
+        }
+    }
+
+    /// Sets how many connections each file gets, and makes room for as many.
+    fn set_connections(&mut self, connections: usize) {
+        self.settings.connections = Some(connections);
+        self.slots.make_room_for(connections);
+        for job in self.jobs.values_mut() {
+            let is_own = job.spec.options.connections.is_some() || form::mark(&job.spec.url).is_some();
+            if !is_own {
+                job.ranges.adapt = Adapt::new(Some(connections));
+            }
         }
     }
 

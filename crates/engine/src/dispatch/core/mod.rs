@@ -157,6 +157,8 @@ struct Course {
     stopped: Option<Time>,
     /// The reporter is behind: begin nothing new.
     is_held_up: bool,
+    /// The user has paused everything.
+    is_paused: bool,
     is_finished: bool,
 }
 
@@ -301,6 +303,7 @@ impl Core {
             || !self.unstored.jobs.is_empty()
             || !self.asks.is_empty()
             || self.course.stopped.is_some()
+            || self.course.is_paused
     }
 
     /// Takes in a message.

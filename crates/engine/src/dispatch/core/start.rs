@@ -134,6 +134,7 @@ impl Core {
         }
         while ahead < self.settings.jobs
             && !self.course.is_held_up
+            && !self.course.is_paused
             && self.turns.running.len() < self.settings.jobs * 16 + RUNNING_MIN
             && self.unstored.jobs.len() < self.settings.unstored_max
             && self.unstored.bytes < UNSTORED_BYTES_MAX

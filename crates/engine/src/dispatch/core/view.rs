@@ -112,7 +112,30 @@ fn file_progress(core: &Core, job: &Job, done_bytes: u64, now: Time) -> FileProg
         rate_bps,
         connections: job.transfers.len() as u32,
         state: job.state(now),
+        parts: job.content.total_bytes.map_or_else(Vec::new, |total_bytes| parts(&core.snapshot(job), total_bytes)),
     }
+}
+
+/// How much of each part of a file is there, in percent.
+fn parts(held: &RangeSet, total_bytes: u64) -> Vec<u8> {
+    let count = (FileProgress::PARTS as u64).min(total_bytes);
+    let start = |part: u64| (u128::from(total_bytes) * u128::from(part) / u128::from(count)) as u64;
+    let mut there = vec![0_u64; count as usize];
+    for range in held.iter() {
+        let first = u128::from(range.start) * u128::from(count) / u128::from(total_bytes.max(1));
+        for part in first as u64..count {
+            let (from, to) = (start(part).max(range.start), start(part + 1).min(range.end));
+            if start(part) >= range.end {
+                break;
+            }
+            there[part as usize] += to.saturating_sub(from);
+        }
+    }
+    let percent = |(part, bytes): (usize, &u64)| {
+        let length = start(part as u64 + 1) - start(part as u64);
+        (u128::from(*bytes) * 100 / u128::from(length.max(1))).min(100) as u8
+    };
+    there.iter().enumerate().map(percent).collect()
 }
 
 /// By bytes if all lengths are known, else by files; `None` if neither works.
@@ -130,4 +153,31 @@ fn eta_seconds(core: &Core, progress: &Progress) -> Option<u64> {
     }
     let left = progress.total_files.saturating_sub(core.tally.ended_files());
     Some((progress.elapsed_seconds * left as f64 / ended as f64).ceil() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ranges::ByteRange;
+
+    #[test]
+    fn the_parts_show_where_bytes_are() {
+        let held: RangeSet = [ByteRange::new(0, 100), ByteRange::new(3000, 3050)].into_iter().collect();
+        let parts = parts(&held, 6000);
+        assert_eq!((parts.len(), parts[0], parts[1], parts[30], parts[31]), (60, 100, 0, 50, 0));
+        assert_eq!(super::parts(&RangeSet::new(), 0), Vec::<u8>::new());
+        assert_eq!(super::parts(&[ByteRange::new(1, 2)].into_iter().collect(), 3), [0, 100, 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn all_parts_are_full_only_if_all_is_there(total in 1..500_u64, gap in 0..500_u64) {
+            let mut held: RangeSet = [ByteRange::new(0, total)].into_iter().collect();
+            prop_assert!(parts(&held, total).iter().all(|part| *part == 100));
+            held.remove(ByteRange::new(gap, gap + 1));
+            prop_assert_eq!(parts(&held, total).iter().all(|part| *part == 100), gap >= total);
+        }
+    }
 }

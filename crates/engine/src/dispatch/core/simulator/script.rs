@@ -118,6 +118,10 @@ pub(super) enum Order {
     Pause(usize),
     Resume(usize),
     ResumeAll,
+    /// As the user's keys do.
+    PauseEverything,
+    ResumeEverything,
+    SetConnections(usize),
     Cancel(usize),
     SetJobs(usize),
     SetMaxPerHost(usize),
@@ -457,6 +461,14 @@ fn orders(jobs: usize, has_feed: bool, dice: &mut Rng) -> Vec<(Time, Order)> {
     }
     if dice.u8(0..6) == 0 {
         orders.push((when(dice), Order::Stop));
+    }
+    if dice.u8(0..5) == 0 {
+        let at = when(dice);
+        orders.push((at, Order::PauseEverything));
+        orders.push((at + when(dice), Order::ResumeEverything));
+    }
+    if dice.u8(0..5) == 0 {
+        orders.push((when(dice), Order::SetConnections(dice.usize(1..=6))));
     }
     orders
 }

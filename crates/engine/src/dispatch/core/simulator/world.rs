@@ -280,6 +280,9 @@ impl<'a> World<'a> {
             Order::Pause(job) => self.job(job).map(Command::Pause),
             Order::Resume(job) => self.job(job).map(Command::Resume),
             Order::Cancel(job) => self.job(job).map(Command::Cancel),
+            Order::PauseEverything => Some(Command::PauseAll),
+            Order::ResumeEverything => Some(Command::ResumeAll),
+            Order::SetConnections(connections) => Some(Command::SetConnections(connections)),
             Order::SetJobs(jobs) => Some(Command::SetJobs(jobs)),
             Order::SetMaxPerHost(max) => Some(Command::SetMaxPerHost(max)),
             Order::SetMaxConnections(max) => Some(Command::SetMaxConnections(max)),
@@ -342,6 +345,10 @@ impl<'a> World<'a> {
                 slot.expect("a transfer ends once").users -= 1;
             }
             Message::WorkerAdded(worker) => self.workers = worker + 1,
+            Message::Command(Command::SetConnections(connections)) => {
+                self.caps.per_host = self.caps.per_host.max(*connections);
+                self.caps.total = self.caps.total.max(*connections);
+            }
             Message::Command(Command::SetMaxPerHost(max)) => self.caps.per_host = (*max).max(1),
             Message::Command(Command::SetMaxConnections(max)) => self.caps.total = (*max).max(1),
             _ => {}
