@@ -107,6 +107,7 @@ fn view(settings: &Settings) -> View {
     let has_list = settings.list.is_some() || settings.list_url.is_some() || !settings.links.is_empty();
     View {
         is_single: settings.jobs.len() == 1 && !has_list,
+        is_stream: settings.stream.is_some(),
         is_few: settings.jobs.len() <= FEW_FILES && !has_list,
         is_quiet: settings.is_quiet,
         is_verbose: settings.is_verbose,
@@ -205,7 +206,9 @@ fn say_end(summary: &Summary, view: &View, collected: &Collected, is_interrupted
     if let Some(text) = summary::failed(summary, view.is_single) {
         say(&text);
     }
-    if is_cut_short {
+    if is_cut_short && view.is_stream {
+        say("Interrupted. What goes to a stream is not kept: the next run begins at the first byte.");
+    } else if is_cut_short {
         let name = view.is_single.then(|| collected.name().unwrap_or_else(|| "the file".to_owned()));
         say(&summary::interrupted(summary, name.as_deref()));
     }

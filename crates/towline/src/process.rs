@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use signal_hook::consts::SIGXFSZ;
+use signal_hook::consts::{SIGCHLD, SIGXFSZ};
 
 /// A lower soft limit is raised, because connections and files need descriptors.
 const DESCRIPTORS_MIN: u64 = 4096;
@@ -14,6 +14,8 @@ const DESCRIPTORS_MIN: u64 = 4096;
 pub(crate) fn prepare() {
     // A write beyond `ulimit -f` then fails that one file instead of ending the program.
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
+    // If the parent ignores it, nobody learns how a program of ours ended. A handler takes the place of that.
+    let _ = signal_hook::flag::register(SIGCHLD, Arc::new(AtomicBool::new(false)));
     if let Some(raised) = raised(getrlimit(Resource::Nofile)) {
         let _ = setrlimit(Resource::Nofile, raised);
     }

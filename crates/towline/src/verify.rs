@@ -1,10 +1,12 @@
 //! `towline verify`: compares files with what a ledger or a note on them records, or with a file of digests. Read-only.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{BufReader, ErrorKind};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufReader, ErrorKind};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use towline_engine::checksum::Sums;
 use towline_engine::feed::{Condition, ledger_files};
 use towline_engine::inspect;
@@ -105,13 +107,13 @@ fn with_ledger(dir: &Path, noted: &mut BTreeSet<PathBuf>, found: &mut Found) -> 
 }
 
 fn with_sums(dir: &Path, path: &Path, found: &mut Found) -> Result<(), Complaint> {
-    let wrong = |error: std::io::Error| Complaint::usage(format!("--checksum-file {}: {error}", path.display()));
+    let wrong = |error: io::Error| Complaint::usage(format!("--checksum-file {}: {error}", path.display()));
     let sums = File::open(path).and_then(|file| Sums::read(BufReader::new(file))).map_err(wrong)?;
     let mut all: Vec<_> = sums.iter().collect();
     all.sort_by_key(|(name, _)| name.to_owned());
     for (name, digest) in all {
         let file: PathBuf = dir.join(name);
-        let condition = match File::open(&file).and_then(|mut file| digest.is_of(&mut file)) {
+        let condition = match open(&file).and_then(|mut file| digest.is_of(&mut file)) {
             Ok(true) => Condition::Right,
             Ok(false) => Condition::Changed,
             Err(error) if error.kind() == ErrorKind::NotFound => Condition::Missing,
@@ -126,6 +128,15 @@ fn with_sums(dir: &Path, path: &Path, found: &mut Found) -> Result<(), Complaint
         }
     }
     Ok(())
+}
+
+/// Opens a regular file, and waits for no pipe.
+fn open(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("is no regular file")),
+    }
 }
 
 impl Found {

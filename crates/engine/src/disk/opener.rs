@@ -112,6 +112,8 @@ impl Opener {
         };
         let existing = self.stat(path)?.map(|stat| {
             let note = self.storage.note(path).and_then(|note| serde_json::from_slice(&note).ok());
+            // Another user can write any note.
+            let note = note.filter(|_| !ours::is_of_another_user(&*self.storage, path));
             Existing { stat, note }
         });
         let mut prepared = Prepared { existing, ..Prepared::default() };

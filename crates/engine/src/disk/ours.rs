@@ -27,6 +27,8 @@ pub(super) fn read_journal(storage: &dyn Storage, file: &Path) -> Result<Found> 
         Err(error) => return Err(Error::storage("read the journal", file, error)),
     };
     match Journal::decode(&bytes) {
+        // Whoever wrote it could claim any bytes of any file.
+        Ok(_) if is_of_another_user(storage, file) => Ok(Found::Damaged("it belongs to another user".to_owned())),
         Ok(journal) => Ok(Found::Fits(Box::new(journal))),
         Err(JournalError::Newer(version)) => {
             let text = format!("the journal was written by a newer towline (format {version})");
@@ -34,6 +36,13 @@ pub(super) fn read_journal(storage: &dyn Storage, file: &Path) -> Result<Found> 
         }
         Err(JournalError::Damaged(why)) => Ok(Found::Damaged(why)),
     }
+}
+
+/// Whether a file has another owner than one that is made beside it would have.
+pub(super) fn is_of_another_user(storage: &dyn Storage, file: &Path) -> bool {
+    let stat = storage.stat(file).ok().flatten();
+    let owner = storage.owner_of_new(directory_of(file)).ok();
+    stat.zip(owner).is_some_and(|(stat, owner)| stat.owner != owner)
 }
 
 /// Makes sure that a journal can be written for the file at `path`. Returns the journal of ours that has the name, and

@@ -17,6 +17,9 @@ const HOSTS_KEPT_MAX: usize = 1024;
 /// A refused connection lowers the host's cap for this long.
 const REFUSAL_LASTS: Time = Time::from_secs(60);
 
+/// A connection that has not told its protocol for longer is not worth waiting for if there are others.
+const UNSPOKEN_MAX: Time = Time::from_secs(1);
+
 /// After this many failures in a row over reused connections, connections are not kept any more.
 const KEPT_FAILURES_MAX: u32 = 3;
 /// Failures closer together than this have one cause.
@@ -29,6 +32,8 @@ const RETRIES_FREE: u32 = 8;
 const RETRY_EVERY: Time = Time::from_millis(1250);
 /// Beyond that, requests after responses that came to nothing are this far apart.
 const AGAIN_EVERY: Time = Time::from_millis(1000);
+/// Files beyond its share are requested this far apart.
+const OTHER_EVERY: Time = Time::from_millis(250);
 /// A host on which nothing succeeds is given up after this long and this many failures.
 const GIVEN_UP_AFTER: Time = Time::from_secs(30);
 const GIVEN_UP_FAILURES: u32 = 40;
@@ -146,6 +151,8 @@ struct Trouble {
     next_retry: Time,
     /// The next request for a file that was requested before is not sent before this.
     next_again: Time,
+    /// The next file beyond its share is not requested before this.
+    next_other: Time,
     /// Files that got a `Retry-After`.
     patience: Vec<JobId>,
 }
@@ -358,6 +365,20 @@ impl Slots {
             .is_none_or(|state| state.trouble.failures <= RETRIES_FREE || state.trouble.next_again <= now)
     }
 
+    /// Whether one more file may be requested from a host beyond its share of files: where nothing succeeds, they are
+    /// requested one by one.
+    pub(crate) fn may_try_another(&self, host: &Origin, now: Time) -> bool {
+        let state = self.hosts.get(host);
+        state.is_none_or(|state| state.trouble.failures <= RETRIES_FREE || state.trouble.next_other <= now)
+    }
+
+    /// One more file is requested.
+    pub(crate) fn tries_another(&mut self, host: &Origin, now: Time) {
+        if let Some(state) = self.hosts.get_mut(host).filter(|state| state.trouble.failures > RETRIES_FREE) {
+            state.trouble.next_other = now + OTHER_EVERY;
+        }
+    }
+
     /// It is requested now.
     pub(crate) fn asks_again(&mut self, host: &Origin, now: Time) {
         if let Some(state) = self.hosts.get_mut(host) {
@@ -526,6 +547,16 @@ impl Slots {
             }
             None => shared > 0,
         }
+    }
+
+    /// Whether other hosts are better asked first: this one has only failed so far, or has not even told for a while
+    /// which protocol it speaks.
+    pub(crate) fn is_doubtful(&self, host: &Origin, profile: &Profile, now: Time) -> bool {
+        let Some(state) = self.hosts.get(host) else { return false };
+        let has_failed = state.trouble.failures > 0 && !state.has_brought;
+        let is_old = |slot: &Slot| slot.protocol.is_none() && slot.idle_since + UNSPOKEN_MAX <= now;
+        let is_mute = state.protocol.is_none() && self.shared_slots(state, profile).any(is_old);
+        has_failed || is_mute || state.held_until > now
     }
 
     /// Connections that may carry streams, except retiring ones.

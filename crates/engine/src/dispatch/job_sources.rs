@@ -61,6 +61,8 @@ pub(crate) struct Source {
     /// Failed attempts in a row, and the time of the next one. For the lead, the job counts them by the gap.
     pub(crate) attempts: u32,
     pub(crate) retry_at: Time,
+    /// How often what it had brought was given up because it brought no more.
+    pub(crate) losses: u32,
     /// Waits in a row that do not count as failed attempts, as for `Retry-After`.
     pub(crate) patience: u32,
     /// The bytes in the file that came from it.
@@ -270,6 +272,7 @@ impl Source {
             distrusts_if_range: false,
             attempts: 0,
             retry_at: Time::ZERO,
+            losses: 0,
             patience: 0,
             fetched_bytes: 0,
             ranges: RangeSet::new(),

@@ -12,8 +12,9 @@ pub(crate) const IDENTITY_SAMPLES: u64 = 16;
 pub(crate) const FILE_SAMPLES: u64 = 4;
 /// A file of up to this length is compared whole.
 pub(crate) const GATHERED_BYTES_MAX: u64 = 1 << 20;
-/// How much of the end of the existing data to fetch again where versions cannot be told apart.
-const OVERLAP_BYTES: u64 = 256 << 10;
+/// How much of the end of the existing data to fetch again where versions cannot be told apart. More would cost more
+/// than half a second of a slow line each time that a download is interrupted.
+const OVERLAP_BYTES: u64 = 64 << 10;
 /// The minimum of that, for little existing data or responses that break off early.
 const OVERLAP_BYTES_MIN: u64 = 16 << 10;
 
@@ -67,6 +68,11 @@ pub(crate) fn all(len_bytes: u64) -> Vec<ByteRange> {
 /// The part of the existing data to compare with a mirror: its end, because many files start alike.
 pub(crate) fn end_of(held: ByteRange) -> ByteRange {
     ByteRange::new(held.end.saturating_sub(SAMPLE_BYTES).max(held.start), held.end)
+}
+
+/// The last bytes of the existing data, which show with the version whether a response is the range that it claims to be.
+pub(crate) fn little_end_of(held: ByteRange) -> ByteRange {
+    ByteRange::new(held.end.saturating_sub(OVERLAP_OF_RANGE_BYTES).max(held.start), held.end)
 }
 
 /// The sample that starts after `skip` bytes of the existing data. It ends early where its range does.

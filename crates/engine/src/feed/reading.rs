@@ -82,7 +82,9 @@ pub(crate) fn copy(dir: &Path, to: &Path) -> Result<(), Error> {
         Error::new(ErrorKind::Storage, "the name of the directory for temporary files is not text").with_path(to)
     })?;
     let copied = read(dir, |conn| conn.execute("VACUUM INTO ?1", [ledger]).map(|_| ()))?;
-    if copied.is_some() {
+    // A run would set anything else aside.
+    let has_key = key.symlink_metadata().is_ok_and(|found| found.is_file());
+    if copied.is_some() && has_key {
         let to = copy.join(KEY_FILE);
         fs::copy(&key, &to).map_err(|source| Error::storage("copy the key of the ledger", &key, source))?;
     }

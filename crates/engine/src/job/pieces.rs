@@ -17,25 +17,44 @@ use crate::ranges::ByteRange;
 pub struct PieceDigests {
     algorithm: Algorithm,
     piece_bytes: u64,
-    total_bytes: u64,
+    /// `None` if nobody has told it.
+    total_bytes: Option<u64>,
     /// All digests, one behind the other.
     digests: Vec<u8>,
 }
 
 impl PieceDigests {
-    /// The digests of a file of `total_bytes` in pieces of `piece_bytes`; `None` if they are not one for each piece.
-    pub fn new(algorithm: Algorithm, piece_bytes: u64, digests: Vec<Vec<u8>>, total_bytes: u64) -> Option<Self> {
+    /// The digests of a file of `total_bytes`, if that is known, in pieces of `piece_bytes`; `None` if they are not one for
+    /// each piece.
+    pub fn new(
+        algorithm: Algorithm,
+        piece_bytes: u64,
+        digests: Vec<Vec<u8>>,
+        total_bytes: Option<u64>,
+    ) -> Option<Self> {
         let each = algorithm.digest_bytes();
         let fits = digests.iter().all(|digest| digest.len() == each);
         fits.then(|| Self::of(algorithm, piece_bytes, digests.concat(), total_bytes)).flatten()
     }
 
-    fn of(algorithm: Algorithm, piece_bytes: u64, digests: Vec<u8>, total_bytes: u64) -> Option<Self> {
-        let each = algorithm.digest_bytes() as u64;
-        let is_whole = piece_bytes > 0 && total_bytes > 0 && digests.len() as u64 / each * each == digests.len() as u64;
-        let pieces = total_bytes.checked_div(piece_bytes)? + u64::from(!total_bytes.is_multiple_of(piece_bytes.max(1)));
-        let is_one_each = is_whole && pieces == digests.len() as u64 / each;
-        is_one_each.then_some(Self { algorithm, piece_bytes, total_bytes, digests })
+    fn of(algorithm: Algorithm, piece_bytes: u64, digests: Vec<u8>, total_bytes: Option<u64>) -> Option<Self> {
+        let each = algorithm.digest_bytes();
+        let is_whole = piece_bytes > 0 && !digests.is_empty() && digests.len().is_multiple_of(each);
+        let pieces = Self { algorithm, piece_bytes, total_bytes: None, digests };
+        match total_bytes.filter(|_| is_whole) {
+            Some(total_bytes) => pieces.of_length(total_bytes),
+            None => is_whole.then_some(pieces),
+        }
+    }
+
+    /// The same for a file of this length; `None` if it is another length than it was said to have, or has another number of
+    /// pieces.
+    #[must_use]
+    pub(crate) fn of_length(&self, total_bytes: u64) -> Option<Self> {
+        let count = (self.digests.len() / self.algorithm.digest_bytes()) as u64;
+        let is_one_each = total_bytes > 0 && total_bytes.div_ceil(self.piece_bytes) == count;
+        let is_it = is_one_each && self.total_bytes.is_none_or(|told| told == total_bytes);
+        is_it.then(|| Self { total_bytes: Some(total_bytes), ..self.clone() })
     }
 
     /// The algorithm of all digests.
@@ -43,16 +62,17 @@ impl PieceDigests {
         self.algorithm
     }
 
-    /// The length of the file, in bytes.
-    pub fn total_bytes(&self) -> u64 {
+    /// The length of the file, in bytes, if it is known.
+    pub fn total_bytes(&self) -> Option<u64> {
         self.total_bytes
     }
 
     /// The range of each piece and its digest, in order.
     pub(crate) fn pieces(&self) -> impl Iterator<Item = (ByteRange, &[u8])> {
-        let range = |number: usize| {
-            let start = number as u64 * self.piece_bytes;
-            ByteRange::new(start, start.saturating_add(self.piece_bytes).min(self.total_bytes))
+        let end = self.total_bytes.unwrap_or(u64::MAX);
+        let range = move |number: usize| {
+            let start = (number as u64).saturating_mul(self.piece_bytes);
+            ByteRange::new(start, start.saturating_add(self.piece_bytes).min(end))
         };
         self.digests
             .chunks(self.algorithm.digest_bytes())
@@ -86,8 +106,9 @@ impl PieceDigests {
     /// Whether all pieces of this content have their digests.
     pub(crate) fn fit(&self, content: &[Bytes]) -> bool {
         let whole = content.concat();
-        let wrong = self.wrong_in(&mut whole.as_slice(), &|| true);
-        whole.len() as u64 == self.total_bytes && wrong.is_ok_and(|wrong| wrong.is_some_and(|wrong| wrong.is_empty()))
+        let Some(pieces) = self.of_length(whole.len() as u64) else { return false };
+        let wrong = pieces.wrong_in(&mut whole.as_slice(), &|| true);
+        wrong.is_ok_and(|wrong| wrong.is_some_and(|wrong| wrong.is_empty()))
     }
 
     /// The digest of the whole file, if it is one piece.
@@ -103,7 +124,8 @@ impl PieceDigests {
 struct Written {
     algorithm: String,
     piece_bytes: u64,
-    total_bytes: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    total_bytes: Option<u64>,
     digests: String,
 }
 
@@ -137,19 +159,34 @@ mod tests {
     #[test]
     fn there_is_one_digest_for_each_piece() {
         let digests = |count: usize| vec![vec![7; 20]; count];
-        assert!(PieceDigests::new(Algorithm::Sha1, 100, digests(3), 201).is_some());
-        assert!(PieceDigests::new(Algorithm::Sha1, 100, digests(2), 200).is_some());
+        assert!(PieceDigests::new(Algorithm::Sha1, 100, digests(3), Some(201)).is_some());
+        assert!(PieceDigests::new(Algorithm::Sha1, 100, digests(2), Some(200)).is_some());
         for (piece_bytes, count, total_bytes) in
             [(100, 2, 201), (100, 4, 300), (0, 1, 10), (100, 0, 0), (u64::MAX, 2, 5)]
         {
-            assert_eq!(PieceDigests::new(Algorithm::Sha1, piece_bytes, digests(count), total_bytes), None);
+            assert_eq!(PieceDigests::new(Algorithm::Sha1, piece_bytes, digests(count), Some(total_bytes)), None);
         }
-        assert_eq!(PieceDigests::new(Algorithm::Sha1, 100, vec![vec![7; 19]], 10), None);
+        assert_eq!(PieceDigests::new(Algorithm::Sha1, 100, vec![vec![7; 19]], Some(10)), None);
+    }
+
+    #[test]
+    fn without_a_length_the_file_shows_whether_they_are_its() {
+        let content = |len: usize| vec![Bytes::from(vec![1; len])];
+        let digest =
+            |len: usize| checksum::digest_of(&mut &vec![1; len][..], Algorithm::Sha1, &|| true).unwrap().unwrap();
+        let pieces = PieceDigests::new(Algorithm::Sha1, 10, vec![digest(10), digest(5)], None).unwrap();
+        assert!(pieces.fit(&content(15)));
+        for len in [0, 5, 10, 14, 16, 25] {
+            assert!(!pieces.fit(&content(len)), "{len}");
+        }
+        assert_eq!(PieceDigests::new(Algorithm::Sha1, 10, Vec::new(), None), None);
+        let again: PieceDigests = serde_json::from_str(&serde_json::to_string(&pieces).unwrap()).unwrap();
+        assert_eq!(again, pieces);
     }
 
     #[test]
     fn they_are_kept_and_read_as_the_same() {
-        let pieces = PieceDigests::new(Algorithm::Md5, 10, vec![vec![1; 16], vec![2; 16]], 15).unwrap();
+        let pieces = PieceDigests::new(Algorithm::Md5, 10, vec![vec![1; 16], vec![2; 16]], Some(15)).unwrap();
         let text = serde_json::to_string(&pieces).unwrap();
         let again: PieceDigests = serde_json::from_str(&text).unwrap();
         assert_eq!(again, pieces);

@@ -277,7 +277,8 @@ mod tests {
 
     #[test]
     fn pieces_are_as_the_destination_allows() {
-        let allowed = Capabilities { overlapping_writes: false, piece_grain_bytes: 5 * MIB, reads_back: false };
+        let allowed =
+            Capabilities { overlapping_writes: false, piece_grain_bytes: 5 * MIB, reads_back: false, replaces: true };
         let done = RangeSet::new();
         let next = View { allowed, ..view(1000 * MIB, &done, &[]) }.next(Some(2.0 * MIB as f64));
         assert_eq!(next, Next::Fetch(ByteRange::new(0, 60 * MIB)));

@@ -18,9 +18,10 @@ mod writeback;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt as _, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::io::retry_on_intr;
 
@@ -58,6 +59,17 @@ impl Disk {
     pub(crate) fn new() -> Self {
         Self { file_mode: 0o666 & !umask(), has_proc: Path::new("/proc/self/fd").is_dir(), limits: Arc::default() }
     }
+}
+
+/// The owner of a file that is made for that, and removed again.
+fn owner_of_probe(directory: &Path) -> io::Result<u32> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let path = directory.join(format!(".towline-owner-{}-{number}", std::process::id()));
+    let file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE_MODE).open(&path)?;
+    let owner = file.metadata().map(|metadata| metadata.uid());
+    let _ = fs::remove_file(&path);
+    owner
 }
 
 impl Storage for Disk {
@@ -190,11 +202,10 @@ impl Storage for Disk {
     }
 
     fn owner_of_new(&self, directory: &Path) -> io::Result<u32> {
-        // Without unnamed files, assume this process's own user.
-        let ours = rustix::process::geteuid().as_raw();
         match DiskPart::unnamed(dirs::or_here(directory), self.file_mode, &self.limits) {
             Ok(file) => Ok(file.stat()?.owner),
-            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(ours),
+            // Some file systems show all files as one user's, whoever makes them.
+            Err(error) if error.kind() == ErrorKind::Unsupported => owner_of_probe(dirs::or_here(directory)),
             Err(error) => Err(error),
         }
     }

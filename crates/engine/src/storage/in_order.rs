@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use parking_lot::{Condvar, Mutex};
 
 use super::disk::Disk;
-use super::{OpenPart, PartFile, Stat, Storage};
+use super::{Capabilities, OpenPart, PartFile, Stat, Storage};
 use crate::name::NameRules;
 use crate::ranges::{ByteRange, RangeSet};
 
@@ -149,6 +149,11 @@ impl Read for InOrderReader {
 }
 
 impl Storage for InOrder {
+    fn capabilities(&self) -> Capabilities {
+        // By the time that a digest shows that something is wrong, it was passed on.
+        Capabilities { replaces: false, ..Capabilities::default() }
+    }
+
     fn stat(&self, path: &Path) -> io::Result<Option<Stat>> {
         self.disk.stat(path)
     }

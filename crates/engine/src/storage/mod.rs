@@ -140,11 +140,13 @@ pub struct Capabilities {
     /// What was written to a partial file can be read before it is published, so that it can be compared with
     /// what a server sends.
     pub reads_back: bool,
+    /// What was written may be replaced later, also by another source's.
+    pub replaces: bool,
 }
 
 impl Default for Capabilities {
     fn default() -> Self {
-        Self { overlapping_writes: true, piece_grain_bytes: 1, reads_back: true }
+        Self { overlapping_writes: true, piece_grain_bytes: 1, reads_back: true, replaces: true }
     }
 }
 

@@ -14,6 +14,14 @@ pub(super) struct Pace {
 }
 
 impl Pace {
+    /// Measures from now on.
+    pub(super) fn restart(&self, now: Instant) {
+        if self.since.get().is_some() {
+            self.since.set(Some(now));
+            self.bytes.set(0);
+        }
+    }
+
     /// So many bytes have come. Returns how many came per second if those of the last ten seconds were fewer than
     /// `min_bps`.
     pub(super) fn too_slow(&self, bytes: usize, min_bps: u64, now: Instant) -> Option<u64> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 /// A process that wakes this much later than its timer was stopped.
-const LATE: Duration = Duration::from_secs(1);
+pub(super) const LATE: Duration = Duration::from_secs(1);
 /// Time to read the data that has already arrived.
 const GRACE: Duration = Duration::from_millis(100);
 

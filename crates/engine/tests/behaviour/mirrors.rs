@@ -8,8 +8,9 @@ use base64::prelude::BASE64_STANDARD;
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use towline_engine::checksum::Algorithm;
 use towline_engine::event::{ErrorReport, SourceShare};
-use towline_engine::{ErrorKind, Event, JobSpec, Options, Session};
+use towline_engine::{ErrorKind, Event, JobSpec, Options, PieceDigests, Session};
 use towline_origin::{ETag, Fault, Origin, Ranges, Resource, Scope};
 use towline_testkit::content;
 
@@ -232,6 +233,101 @@ fn a_source_that_dies_half_way_leaves_the_rest_to_its_mirror() {
             let shares = shares(&run);
             assert_eq!(shares.iter().map(|share| share.fetched_bytes).sum::<u64>(), size);
             assert!(shares[1 - dies].fetched_bytes > shares[dies].fetched_bytes, "{shares:?}");
+        }
+    });
+}
+
+#[test]
+fn sources_that_break_off_early_again_and_again_go_on_with_what_they_brought() {
+    with_watchdog(LONG, || {
+        let size = 400_000;
+        // The second brings next to nothing each time, and so does nobody harm.
+        for second in [30_000, 1000] {
+            let cut = |tag: &str, at| origin(file(732, size, tag).fault(Fault::CutAt(at)), FAST);
+            let (first, mirror) = (cut("same", 30_000), cut("same", second));
+            let place = Place::new();
+            let run = fetch(with_connections(&place, Some(2)), [job(&[&first, &mirror])]);
+            run.assert_done(1);
+            place.assert_content("a.iso", 732, size);
+            assert_eq!(run.restarts(), 0);
+            let requests = first.requests().len() + mirror.requests().len();
+            assert!(requests < 40, "{second}: {requests} requests");
+        }
+    });
+}
+
+#[test]
+fn sources_that_never_get_beyond_their_beginning_are_given_up() {
+    with_watchdog(LONG, || {
+        let cut = |tag: &str| {
+            let file = file(733, 70_000, tag).fault(Fault::CutAt(2000)).fault(Fault::RefuseRange);
+            origin(file, FAST)
+        };
+        let (first, mirror) = (cut("same"), cut("same"));
+        let place = Place::new();
+        let run = fetch(with_connections(&place, Some(2)), [job(&[&first, &mirror])]);
+        assert_eq!(run.summary().failed_files, 1);
+        let requests = [&first, &mirror].map(|origin| origin.requests().len());
+        assert!(requests.iter().all(|count| *count < 20), "{requests:?}");
+    });
+}
+
+#[test]
+fn a_place_that_refuses_what_pieces_are_redirected_to_is_not_asked_endlessly() {
+    with_watchdog(LONG, || {
+        for status in [401, 403, 404, 410] {
+            let gone = Fault::Status { code: status, times: None, retry_after: None };
+            let away = Origin::builder().resource(file(734, 70_000, "away").fault(gone.clone())).start().unwrap();
+            let redirect = Fault::Redirect { status: 302, location: away.url(PATH) };
+            let first = file(734, 70_000, "first")
+                .fault(Fault::CutAt(20_000).when(Scope::every().first(2)))
+                .fault(redirect.when(Scope::every().starting_at(3)));
+            let (first, mirror) = (origin(first, FAST), origin(file(734, 70_000, "mirror").fault(gone), FAST));
+            let place = Place::new();
+            let run = fetch(with_connections(&place, Some(2)), [job(&[&first, &mirror])]);
+            assert_eq!(run.summary().failed_files, 1, "{status}");
+            let requests = [&first, &mirror, &away].map(|origin| origin.requests().len());
+            assert!(requests.iter().all(|count| *count < 15), "{status}: {requests:?}");
+        }
+    });
+}
+
+#[test]
+fn files_do_not_wait_one_by_one_for_a_first_source_that_never_answers() {
+    with_watchdog(LONG, || {
+        // It accepts, and its handshake never ends.
+        let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let dead = format!("https://{}", mute.local_addr().unwrap());
+        let count = 12;
+        let mirror = Origin::builder().files("/{}.bin", count, 5000, 735).start().unwrap();
+        let place = Place::new();
+        let mut options = place.options();
+        options.http.connect_timeout = std::time::Duration::from_secs(3);
+        let jobs = (0..count).map(|number| {
+            let path = format!("/{number}.bin");
+            JobSpec::new(format!("{dead}{path}").parse().unwrap()).mirror(mirror.url(&path).parse().unwrap())
+        });
+        let began = std::time::Instant::now();
+        fetch(options, jobs.collect::<Vec<_>>()).assert_done(count as usize);
+        assert!(began.elapsed() < std::time::Duration::from_secs(3 * 6), "{:?}", began.elapsed());
+    });
+}
+
+#[test]
+fn a_source_whose_pieces_stay_wrong_is_replaced() {
+    with_watchdog(LONG, || {
+        for size in [300_000, 3 * MIB] {
+            let piece_bytes = 1 << 16;
+            let whole = content(737, size);
+            let digests = whole.chunks(piece_bytes).map(|piece| Sha256::digest(piece).to_vec()).collect();
+            let pieces = PieceDigests::new(Algorithm::Sha256, piece_bytes as u64, digests, Some(size)).unwrap();
+            // Another content from some place on.
+            let wrong = file(737, size, "same").fault(Fault::OtherContent { from: size - 5000, seed: 738 });
+            let (wrong, right) = (origin(wrong, FAST), origin(file(737, size, "same"), FAST));
+            let place = Place::new();
+            let run = fetch(with_connections(&place, Some(2)), [job(&[&wrong, &right]).pieces(pieces)]);
+            run.assert_done(1);
+            place.assert_content("a.iso", 737, size);
         }
     });
 }

@@ -7,7 +7,7 @@ use towline_engine::event::How;
 use towline_engine::options::Existing;
 use towline_engine::{Advice, Blame, ErrorKind, Session};
 use towline_origin::{Fault, Origin, Resource};
-use towline_testkit::leftovers;
+use towline_testkit::{content, leftovers};
 
 use crate::common::{LONG, Live, MIB, Place, fetch, spec, with_watchdog};
 
@@ -23,6 +23,21 @@ fn taken() -> Place {
 
 fn origin(size: u64) -> Origin {
     Origin::builder().resource(Resource::new("/a.bin", 71, size)).start().unwrap()
+}
+
+#[test]
+fn a_name_of_the_servers_that_differs_by_case_alone_is_another_name() {
+    with_watchdog(LONG, || {
+        for existing in [vec![b'x'; 5000], content(71, 5000)] {
+            let resource = Resource::new("/f.zip", 71, 5000).content_disposition("attachment; filename=\"F.ZIP\"");
+            let origin = Origin::builder().resource(resource).start().unwrap();
+            let place = Place::new();
+            fs::write(place.file("f.zip"), &existing).unwrap();
+            fetch(place.options(), [spec(&origin, "/f.zip")]).assert_done(1);
+            place.assert_content("F.ZIP", 71, 5000);
+            assert_eq!(fs::read(place.file("f.zip")).unwrap(), existing);
+        }
+    });
 }
 
 #[test]

@@ -36,6 +36,8 @@ use notes::Notes;
 pub(crate) struct View {
     /// One URL and no list.
     pub(crate) is_single: bool,
+    /// The file goes to standard output or a pipe.
+    pub(crate) is_stream: bool,
     /// Few enough files for a line each.
     pub(crate) is_few: bool,
     pub(crate) is_quiet: bool,

@@ -248,6 +248,18 @@ fn cookies_come_from_a_file() {
 }
 
 #[test]
+fn how_a_program_ended_is_known_although_the_parent_ignores_children() {
+    let origin = origin();
+    let place = Place::new();
+    let run = |program: &str, file: &str| {
+        let args = ["-d", "out", "--on-complete", program, &origin.url(file)];
+        place.towline(&args).ignoring(libc::SIGCHLD).run()
+    };
+    run("/bin/true", "/0.bin").code(0);
+    run("/bin/false", "/1.bin").code(1).says(&["/bin/false ended with exit status: 1"]);
+}
+
+#[test]
 fn a_program_runs_for_each_finished_file() {
     use std::os::unix::fs::PermissionsExt as _;
 

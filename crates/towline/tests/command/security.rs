@@ -377,3 +377,50 @@ fn a_file_name_that_is_no_text_is_no_reason_to_panic() {
         assert_eq!(below(&place.out("")).len(), 1);
     }
 }
+
+/// Gives a file to another user, which only root can. Says so where it cannot.
+fn give_away(path: &Path) -> bool {
+    let is_given = std::os::unix::fs::chown(path, Some(1234), None).is_ok();
+    if !is_given {
+        eprintln!("not run: files can be given to another user only by root");
+    }
+    is_given
+}
+
+#[test]
+fn a_journal_of_another_user_is_not_believed() {
+    let origin = slow_origin(Resource::new("/a.bin", 5, SIZE));
+    let place = Place::new();
+    let run = || place.towline(&["-x", "8", "-d", "out", &origin.url("/a.bin")]);
+    let running = run().start();
+    let journal = place.out("a.bin.towline.json");
+    wait_until("a part of the file", || journal_bytes(&journal) > MIB);
+    running.kill();
+    if !give_away(&journal) {
+        return;
+    }
+    let before = fs::read(place.out("a.bin.towline")).unwrap();
+    run().run().code(0).says(&["its journal is damaged"]);
+    place.check("a.bin", 5, SIZE);
+    assert!(fs::read(place.out("a.bin.towline.1")).unwrap() == before, "what the journal claimed is kept");
+}
+
+#[test]
+fn a_note_of_another_user_proves_nothing() {
+    let origin = Origin::builder().resource(Resource::new("/a.bin", 6, 5000)).start().unwrap();
+    let place = Place::new();
+    let run = || place.towline(&["-d", "out", &origin.url("/a.bin")]).run();
+    run().code(0);
+    run().code(0).says(&["already there (same validator)"]);
+    let file = place.out("a.bin");
+    let modified = fs::metadata(&file).unwrap().modified().unwrap();
+    let mut content = fs::read(&file).unwrap();
+    content[100] ^= 1;
+    fs::write(&file, &content).unwrap();
+    fs::File::options().write(true).open(&file).unwrap().set_modified(modified).unwrap();
+    if !give_away(&file) {
+        return;
+    }
+    run().code(1).says(&["another file has this name (its content differs)"]);
+    assert!(fs::read(&file).unwrap() == content);
+}

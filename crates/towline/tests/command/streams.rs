@@ -7,7 +7,7 @@ use std::thread;
 
 use md5::{Digest as _, Md5};
 use towline_origin::{ETag, Fault, Origin, Resource};
-use towline_testkit::{MIB, content};
+use towline_testkit::{MIB, content, wait_until};
 
 use crate::common::Place;
 
@@ -59,7 +59,7 @@ fn what_was_passed_on_is_not_taken_back() {
     assert!(content(SEED, SIZE).starts_with(&came), "{} bytes came, of two versions", came.len());
 }
 
-/// The digest tells which mirror sent wrong bytes, and they are fetched again; but they may be through by then.
+/// By the time that the digest tells, they are through.
 #[test]
 fn bytes_of_a_wrong_mirror_that_were_passed_on_are_an_error() {
     let size = 12 * MIB;
@@ -73,9 +73,8 @@ fn bytes_of_a_wrong_mirror_that_were_passed_on_are_an_error() {
     let place = Place::new();
     let args = ["-x", "2", "-o", "-", "--mirror", &wrong.url("/a.bin"), "--checksum", &checksum, &right.url("/a.bin")];
     let (came, code, said) = stdout_of(&place, &args);
-    assert_eq!(code == 0, came == content(SEED, size), "{code}, {} bytes came: {said}", came.len());
-    // Unless they were not through yet, which is up to the machine.
-    assert!(code == 0 || code == 4 && said.contains("turned out to be wrong"), "{code}: {said}");
+    assert_eq!(code, 4, "{} bytes came: {said}", came.len());
+    assert!(came != content(SEED, size) && said.contains("does not have the md5 digest"), "{said}");
 }
 
 #[test]
@@ -121,4 +120,27 @@ fn only_one_file_goes_to_one_output() {
     place.towline(&["-o", "-", "http://h/a", "http://h/b"]).run().code(2);
     place.towline(&["-o", "-", "http://h/[1-2]"]).run().code(2);
     place.towline(&["-o", "-", "--progress", "json", "http://h/a"]).run().code(2).says(&["--progress json"]);
+}
+
+#[test]
+fn a_wrong_digest_is_the_reason_with_mirrors_too() {
+    let (one, two) = (origin(200_000), origin(200_000));
+    let place = Place::new();
+    let wrong = format!("md5={}", "0".repeat(32));
+    let args = ["-o", "-", "--checksum", &wrong, "--mirror", &two.url("/a.bin"), &one.url("/a.bin")];
+    let (came, code, said) = stdout_of(&place, &args);
+    assert_eq!(code, 4, "{said}");
+    assert!(came == content(SEED, 200_000) && !said.contains("another process"), "{said}");
+}
+
+#[test]
+fn an_interrupted_stream_says_that_nothing_is_kept() {
+    let slow = Resource::new("/a.bin", SEED, SIZE).fault(Fault::RatePerConnection(500_000));
+    let origin = Origin::builder().resource(slow).start().unwrap();
+    let place = Place::new();
+    let running = place.towline(&["-x", "1", "-o", "-", &origin.url("/a.bin")]).start();
+    wait_until("some bytes", || origin.stats().body_bytes > 100_000);
+    running.signal(libc::SIGINT);
+    let outcome = running.finish();
+    let _ = outcome.says(&["Interrupted. What goes to a stream is not kept"]).hides("Run the same command again");
 }

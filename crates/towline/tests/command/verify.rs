@@ -50,6 +50,16 @@ fn a_digest_that_was_checked_is_compared_again() {
 }
 
 #[test]
+fn what_is_no_regular_file_is_not_waited_for() {
+    let place = Place::new();
+    place.write("SHA256SUMS", &format!("{0}  pipe\n{0}  zero\n", "0".repeat(64)));
+    place.fifo("pipe");
+    std::os::unix::fs::symlink("/dev/zero", place.beside("zero")).unwrap();
+    let outcome = place.towline(&["verify", "--checksum-file", "SHA256SUMS", "."]).run().code(3);
+    let _ = outcome.says(&["pipe: is no regular file", "zero: is no regular file", "2 cannot be read"]);
+}
+
+#[test]
 fn files_that_were_fetched_one_by_one_are_compared_with_their_notes() {
     let digest = "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:";
     let origin = Origin::builder()

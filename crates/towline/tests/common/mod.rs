@@ -226,7 +226,7 @@ impl Towline {
 
 /// Tests may be started with signals ignored (in the background of a script); their children not.
 fn set_signals(ignored: Option<libc::c_int>) -> io::Result<()> {
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGXFSZ] {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGXFSZ, libc::SIGCHLD] {
         let action = if ignored == Some(signal) { libc::SIG_IGN } else { libc::SIG_DFL };
         // SAFETY: no handler is installed, only the default action or none.
         if unsafe { libc::signal(signal, action) } == libc::SIG_ERR {

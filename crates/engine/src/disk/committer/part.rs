@@ -89,7 +89,8 @@ impl Committer {
         let task = move || {
             let wrong = match part {
                 Some(part) => {
-                    let mut reader = PartReader { part: &*part, position: 0, len_bytes: pieces.total_bytes() };
+                    let mut reader =
+                        PartReader { part: &*part, position: 0, len_bytes: pieces.total_bytes().unwrap_or(u64::MAX) };
                     pieces.wrong_in(&mut reader, &|| !cancel.is_cancelled())
                 }
                 None => Err(io::Error::other("the partial file is not open")),

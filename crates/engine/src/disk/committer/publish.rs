@@ -19,6 +19,8 @@ use crate::storage::{PartFile, Stat, StatKind};
 
 /// From this many files on, a group is synced at once.
 const SYNC_AT_ONCE_MIN: usize = 16;
+/// How much of the beginning and the end is compared where nothing else tells one file from another.
+const COMPARED_BYTES: u64 = 64 << 10;
 /// If the clock went back by more than this, somebody set it.
 const CLOCK_STEP: Duration = Duration::from_secs(1);
 
@@ -255,7 +257,12 @@ impl Committer {
         // Some file systems derive inode numbers from names; there, compare the creation time.
         let born = |stat: &Stat| stat.file.and_then(|file| file.born_unix_ns);
         let held = pending.part.stat().map_err(cannot)?;
-        let is_ours = pending.part.is_at(path).map_err(cannot)? || born(&held).is_some() && born(&held) == born(&found);
+        let has_birth = born(&held).is_some() || born(&found).is_some();
+        // Without a creation time either, what it holds has to do.
+        let is_like = || found.modified == held.modified && found.owner == held.owner && self.has_same_ends(pending);
+        let is_ours = pending.part.is_at(path).map_err(cannot)?
+            || has_birth && born(&held) == born(&found)
+            || !has_birth && is_like();
         if is_ours && found.kind == StatKind::File && found.len_bytes == *len_bytes {
             return Ok(());
         }
@@ -264,6 +271,19 @@ impl Committer {
         let text =
             format!("the partial file was replaced or cut while it got its name; it is kept as {}", kept.display());
         Err(Error::new(ErrorKind::Storage, text).with_path(path.clone()).with_advice(Advice::RunAgainFromStart))
+    }
+}
+
+impl Committer {
+    /// Whether the beginning and the end of the file that has the name are those of the one we hold.
+    fn has_same_ends(&self, pending: &Pending) -> bool {
+        let len_bytes = pending.publish.len_bytes;
+        let count = len_bytes.min(COMPARED_BYTES);
+        [0, len_bytes - count].into_iter().all(|at| {
+            let (mut held, mut found) = (vec![0; count as usize], vec![1; count as usize]);
+            let is_read = pending.part.read_at(&mut held, at).is_ok();
+            is_read && self.storage.read_at(&pending.publish.path, &mut found, at).is_ok() && held == found
+        })
     }
 }
 

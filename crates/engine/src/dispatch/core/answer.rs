@@ -67,11 +67,12 @@ impl Core {
         if let Some(held) = promised {
             self.keep_promise(id, &held);
         }
-        self.name_by(id, &head);
+        let is_renamed = self.name_by(id, &head);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let answered = Box::new(Answered { head, whole });
         let held = job.naming.reserved;
-        if self.names.reserve(job) && held == job.naming.reserved {
+        // Names that differ only by case are reserved together, and may be two files.
+        if self.names.reserve(job) && held == job.naming.reserved && !is_renamed {
             // What exists under this name is already known.
             let partial = job.part.journal.take().map(|journal| *journal);
             return self.place(now, id, answered, partial);
@@ -169,21 +170,24 @@ impl Core {
         }
     }
 
-    /// Names a file that has no name yet, by its server or its URL.
-    fn name_by(&mut self, id: JobId, head: &Head) {
-        let Some(job) = self.jobs.get_mut(&id) else { return };
+    /// Names a file that has no name yet, by its server or its URL. Whether that changes its path.
+    fn name_by(&mut self, id: JobId, head: &Head) -> bool {
+        let Some(job) = self.jobs.get_mut(&id) else { return false };
         if std::mem::replace(&mut job.naming.is_named, true) {
-            return;
+            return false;
         }
         // A mirror's URL does not name the file.
         let url = if job.sources.lead() == 0 { job.lead().url() } else { &job.spec.url };
         if head.file_name.is_none() && *url == job.spec.url && job.naming.is_of_given_url {
-            return;
+            return false;
         }
         let plain = head.file_name.clone().unwrap_or_else(|| name::safe::from_url(url));
         job.naming.plain_name = self.names.safe(&plain);
         job.naming.renamed = 0;
-        job.naming.path = job.naming.dir(&self.settings.dir).join(&job.naming.plain_name);
+        let path = job.naming.dir(&self.settings.dir).join(&job.naming.plain_name);
+        let is_renamed = path != job.naming.path;
+        job.naming.path = path;
+        is_renamed
     }
 
     /// Whether a server sends the first part once more, although the whole was requested because no range
@@ -541,7 +545,6 @@ impl Core {
         job.content.total_bytes = Some(bytes);
         job.content.done.insert(crate::ranges::ByteRange::new(0, bytes));
         job.lead_mut().fetched_bytes = bytes;
-        self.unstored.bytes += bytes;
         // The file came whole: nothing of an earlier run is in it.
         job.content.joined_by = None;
         let mut promise = job.promise(self.settings.server_digests);
@@ -550,9 +553,15 @@ impl Core {
         if !is_asked && job.spec.pieces.as_ref().is_some_and(|pieces| !pieces.fit(&content)) {
             let error = Error::new(ErrorKind::Digest, "a piece of it does not have the digest that the list gives");
             let error = error.with_url(job.shown_url()).with_path(job.naming.path.clone());
-            job.forget_content();
+            if self.begins_with_another(now, id, &error) {
+                return;
+            }
+            if let Some(job) = self.jobs.get_mut(&id) {
+                job.forget_content();
+            }
             return self.close(now, id, Closing::Fail(error));
         }
+        self.unstored.bytes += bytes;
         if let Some(remark) = promise.as_ref().and_then(Promise::remark) {
             // It decides nothing, so it is not the committer's.
             let is_kept = promise.take().is_none_or(|promise| promise.is_kept_by_content(&content));

@@ -37,6 +37,7 @@ impl Core {
     }
 
     fn probe(&mut self, now: Time, id: JobId) {
+        self.pass_over_doubtful(now, id);
         let job = &self.jobs[&id];
         if job.tries.failures.get(&0).is_some_and(|failure| failure.retry_at > now) {
             return self.fail_with_its_host(now, id);
@@ -228,7 +229,9 @@ impl Core {
     pub(super) fn sample(&mut self, now: Time, id: JobId) {
         let job = &self.jobs[&id];
         let Some(there) = job.content.done.iter().max_by_key(|range| range.len()) else { return };
-        let range = samples::end_of(there);
+        // The version decides, and the sample shows the length.
+        let is_known = job.may_learn_len() && !job.ranges.needs_sample && job.content.held.can_join();
+        let range = if is_known { samples::little_end_of(there) } else { samples::end_of(there) };
         if job.tries.failures.get(&job.failure_key(range.start)).is_some_and(|failure| failure.retry_at > now) {
             return;
         }

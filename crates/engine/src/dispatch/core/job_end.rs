@@ -139,7 +139,7 @@ impl Core {
                     Effect::Commit(CommitRequest::Digest { job: id, path, algorithm, of_final: false, len_bytes }),
                 );
             }
-            None if self.check_pieces(id) => {}
+            None if self.check_pieces(now, id) => {}
             None => self.publish(id, len_bytes),
         }
     }
@@ -193,7 +193,7 @@ impl Core {
             Phase::Verifying if is_kept => {
                 self.name_culprit(id);
                 // The list's word counts, and a digest of the server's is not the list's.
-                if matches!(promise, Promise::Given(_)) && self.check_pieces(id) {
+                if matches!(promise, Promise::Given(_)) && self.check_pieces(now, id) {
                     return;
                 }
                 let Some(job) = self.jobs.get(&id) else { return };
@@ -216,7 +216,7 @@ impl Core {
                 self.restart(now, id, reason, By::Bytes);
             }
             Phase::Verifying => {
-                if self.check_pieces(id) {
+                if self.check_pieces(now, id) {
                     return;
                 }
                 let Some(job) = self.jobs.get(&id) else { return };

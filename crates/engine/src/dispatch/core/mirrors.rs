@@ -408,8 +408,10 @@ impl Core {
         let patience_max = self.patience_max(id);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let error = if error.url().is_some() { error } else { error.with_url(secret::shown_url(&transfer.url)) };
-        let is_elsewhere = transfer.url != *job.sources[transfer.source].url();
         let source = &mut job.sources[transfer.source];
+        let is_elsewhere = transfer.url != *source.url();
+        // The source has moved on since, and this says nothing of its present place.
+        let has_moved = source.is_provided && transfer.location != source.locations || source.has_left(&transfer.url);
         let asked = retry_after.filter(|wait| is_transient && *wait > backoff::FLOOR);
         if let Some(asked) = asked.filter(|_| source.patience < patience_max) {
             source.patience += 1;
@@ -426,12 +428,13 @@ impl Core {
             return self.slots.refuse(host, serving, now);
         }
         if kind.rejection().is_some_and(Rejection::is_of_place) {
-            let goes_back = is_elsewhere || source.resolve_again();
+            let goes_back = is_elsewhere && has_moved || source.resolve_again();
             if goes_back && self.retries(id) > 0 {
                 return;
             }
         }
-        match is_transient {
+        // A place to which a piece was redirected; the next redirect may lead to another.
+        match is_transient || is_elsewhere {
             true => self.try_later(now, id, transfer.source, self.retries(id), error),
             false => self.drop_source(now, id, transfer.source, error),
         }
@@ -473,10 +476,24 @@ impl Core {
         state.retry_at = now + wait;
         self.report_retry(id, &error, attempts, wait);
         let job = &self.jobs[&id];
-        let is_stuck = source == job.sources.lead() && job.transfers.is_empty() && !has_enough(job);
+        // One that brought something goes on with that.
+        let brings = attempts == 1 && !job.content.done.is_empty();
+        let is_stuck = source == job.sources.lead() && job.transfers.is_empty() && !has_enough(job) && !brings;
         if let Some(next) = job.sources.next_lead().filter(|_| is_stuck) {
-            // With so little data no source can be compared, but another one can be asked for the file.
-            self.close(now, id, Closing::Lead(next));
+            self.replace_stuck(now, id, source, next, retries, error);
+        }
+    }
+
+    /// With so little data no source can be compared, but another one can be asked for the file. What has come is lost by
+    /// that, which does not happen endlessly.
+    fn replace_stuck(&mut self, now: Time, id: JobId, source: usize, next: usize, retries: u32, error: Error) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let state = &mut job.sources[source];
+        state.losses += u32::from(!job.content.done.is_empty());
+        let losses = state.losses;
+        match losses > retries {
+            true => self.drop_source(now, id, source, error.with_attempts(losses)),
+            false => self.close(now, id, Closing::Lead(next)),
         }
     }
 
@@ -503,6 +520,23 @@ impl Core {
         let next = others.map(|(source, state)| (waits(source, state.retry_at), source)).min();
         let ours = waits(lead, job.tries.failures.get(&0).map_or(Time::ZERO, |failure| failure.retry_at));
         if let Some((_, next)) = next.filter(|(theirs, _)| *theirs < ours) {
+            self.change_lead(id, next);
+        }
+    }
+
+    /// A file of which nothing has come is asked of another source if the host of its lead has only failed so far: files
+    /// do not wait for it one by one.
+    pub(super) fn pass_over_doubtful(&mut self, now: Time, id: JobId) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let is_begun = !job.content.done.is_empty() || job.part.is_open || job.ranges.begins_at_zero;
+        let is_doubtful = |source: &Source| self.slots.is_doubtful(source.host(), &job.own.profile, now);
+        if !job.sources.is_many() || is_begun || !is_doubtful(job.lead()) {
+            return;
+        }
+        let lead = job.sources.lead();
+        let others = job.sources.live().filter(|(source, state)| *source != lead && state.retry_at <= now);
+        let next = others.filter(|(_, state)| !is_doubtful(state)).map(|(source, _)| source).next();
+        if let Some(next) = next {
             self.change_lead(id, next);
         }
     }

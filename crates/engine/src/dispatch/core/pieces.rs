@@ -2,6 +2,7 @@
 
 use super::Core;
 use crate::dispatch::job::{Closing, Phase};
+use crate::dispatch::job_sources::Source;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::job::JobId;
@@ -13,12 +14,19 @@ use crate::size::bytes;
 const HEALS_MAX: u32 = 3;
 
 impl Core {
-    /// Compares the pieces of a complete file with their digests; false if there are none, or they were right.
-    pub(super) fn check_pieces(&mut self, id: JobId) -> bool {
+    /// Compares the pieces of a complete file with their digests; false if there are none, or they were
+    /// right.
+    pub(super) fn check_pieces(&mut self, now: Time, id: JobId) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else { return false };
-        let Some(pieces) = job.spec.pieces.clone().filter(|_| !job.content.pieces_fit) else { return false };
-        job.phase = Phase::Verifying;
+        let Some(pieces) = job.spec.pieces.as_ref().filter(|_| !job.content.pieces_fit) else { return false };
         let path = job.naming.path.clone();
+        let Some(pieces) = pieces.of_length(job.content.total_bytes.unwrap_or(0)).map(Box::new) else {
+            let text = "the file has another length than the digests of its pieces are for";
+            let error = Error::new(ErrorKind::Digest, text).with_url(job.shown_url()).with_path(path);
+            self.close(now, id, Closing::Fail(error));
+            return true;
+        };
+        job.phase = Phase::Verifying;
         self.ask_disk(id, Effect::Commit(CommitRequest::DigestPieces { job: id, path, pieces }));
         true
     }
@@ -51,6 +59,11 @@ impl Core {
     /// Fetches these pieces again.
     fn heal(&mut self, now: Time, id: JobId, wrong: &[ByteRange]) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
+        // What came wrong on the way comes right the next time; what comes wrong again is of its source.
+        let sent_wrong = |source: &Source| wrong.iter().any(|range| source.ranges.overlaps(*range));
+        let is_again = job.sources.is_many() && job.tries.heals > 1;
+        let culprits = job.sources.live().filter(|(_, source)| is_again && sent_wrong(source));
+        let culprits: Vec<usize> = culprits.map(|(source, _)| source).collect();
         let mut missing = RangeSet::new();
         for range in wrong {
             missing.insert(*range);
@@ -65,7 +78,11 @@ impl Core {
         let text = format!("{what} not have {has}: {} are fetched again", bytes(missing.covered()));
         self.effects.push(Effect::Report(Event::Remark { job: id, message: text }));
         if self.course.stopped.is_some() {
-            self.close(now, id, Closing::Interrupt);
+            return self.close(now, id, Closing::Interrupt);
+        }
+        for source in culprits {
+            let text = "what it sends does not have the digests of the pieces that the list gives";
+            self.drop_source(now, id, source, Error::new(ErrorKind::Digest, text));
         }
     }
 }

@@ -145,6 +145,9 @@ impl Core {
             self.turns.waiting = waiting;
             let Some(id) = next else { break };
             ahead += 1;
+            if let Some(job) = self.jobs.get(&id) {
+                self.slots.tries_another(job.lead().host(), now);
+            }
             self.start(now, id);
         }
     }
@@ -154,7 +157,15 @@ impl Core {
     fn may_start(&self, now: Time, host: &Origin, is_alone: bool) -> bool {
         let jobs = self.settings.jobs;
         let share = if is_alone { jobs * 2 } else { (jobs * 3 / 4).max(1) };
-        self.turns.running_of.get(host).copied().unwrap_or(0) < share && self.slots.held_until(host) <= now
+        let running = self.turns.running_of.get(host).copied().unwrap_or(0);
+        // Files that wait for a retry hold up no others, which may be all right.
+        let is_held_up = || {
+            let of_host = self.turns.running.iter().filter(|id| self.jobs[*id].own_origin() == host);
+            of_host.filter(|id| !self.is_troubled(**id)).count() >= share
+        };
+        let may_start =
+            running < share || running < jobs * 16 && self.slots.may_try_another(host, now) && !is_held_up();
+        may_start && self.slots.held_until(host) <= now
     }
 
     fn start(&mut self, now: Time, id: JobId) {

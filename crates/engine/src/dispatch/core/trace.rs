@@ -17,7 +17,7 @@ impl Core {
     /// Refetches the bytes of one source from another; false if no suspect is left.
     pub(super) fn suspect(&mut self, id: JobId) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else { return false };
-        if !job.sources.is_many() || !job.next_suspect() {
+        if !job.sources.is_many() || !self.settings.allowed.replaces || !job.next_suspect() {
             return false;
         }
         let Some(trace) = &job.trace else { return false };
@@ -37,7 +37,11 @@ impl Core {
     pub(super) fn begins_with_another(&mut self, now: Time, id: JobId, error: &Error) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else { return false };
         let lead = job.sources.lead();
-        if !job.sources.is_many() || job.trace.is_some() || job.sources[lead].is_dropped() {
+        if !self.settings.allowed.replaces
+            || !job.sources.is_many()
+            || job.trace.is_some()
+            || job.sources[lead].is_dropped()
+        {
             return false;
         }
         if job.content.resumed_bytes > 0 {

@@ -257,9 +257,14 @@ impl File {
             spec.size_bytes = Some(size.parse().map_err(|_| "its size is no number".to_owned())?);
         }
         spec.checksum = self.digest;
-        spec.pieces = self.pieces.and_then(|pieces| {
-            PieceDigests::new(pieces.algorithm?, pieces.length_bytes?, pieces.digests, spec.size_bytes?).map(Box::new)
-        });
+        spec.pieces = match self.pieces {
+            Some(Pieces { algorithm: Some(algorithm), length_bytes: Some(length_bytes), digests, .. }) => {
+                let pieces = PieceDigests::new(algorithm, length_bytes, digests, spec.size_bytes);
+                Some(Box::new(pieces.ok_or("its size and its pieces do not fit each other")?))
+            }
+            // Of a kind that nobody can compute.
+            _ => None,
+        };
         if let (None, Some(digest)) = (&spec.checksum, spec.pieces.as_ref().and_then(|pieces| pieces.of_one())) {
             (spec.checksum, spec.pieces) = (Some(digest), None);
         }

@@ -232,7 +232,7 @@ fn hostile_metalinks_do_nothing() {
 }
 
 #[test]
-fn pieces_that_do_not_cover_the_file_are_left_out() {
+fn pieces_that_do_not_fit_the_file_are_an_error() {
     for (size, length, hashes) in [(5, 3, 1), (5, 3, 3), (5, 0, 2)] {
         let hash = "<hash>da39a3ee5e6b4b0d3255bfef95601890afd80709</hash>".repeat(hashes);
         let list = format!(
@@ -240,8 +240,13 @@ fn pieces_that_do_not_cover_the_file_are_left_out() {
              <url>http://h/a</url></file></metalink>"
         );
         let said = said(ListFormat::Metalink, &list);
-        assert!(!said[0].contains("pieces"), "{said:?}");
+        assert_eq!(said, ["line 1: its size and its pieces do not fit each other"]);
     }
+    let hash = "<hash>da39a3ee5e6b4b0d3255bfef95601890afd80709</hash>".repeat(2);
+    let list = format!(
+        "<metalink><file name=\"a\"><pieces type=\"sha-1\" length=\"3\">{hash}</pieces><url>http://h/a</url></file></metalink>"
+    );
+    assert!(said(ListFormat::Metalink, &list)[0].contains("pieces"), "without a size, the file shows it");
 }
 
 fn unpacked(bytes: Vec<u8>) -> io::Result<String> {

@@ -1,5 +1,6 @@
 //! Writes a body to the disk, and checks that it ended properly.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,10 +15,13 @@ use crate::source::http::answer::Framing;
 use crate::source::http::connection::broken;
 use crate::source::http::network::seconds;
 use crate::storage::PartFile;
-use crate::worker::timeout::{Elapsed, patient};
+use crate::worker::timeout::{Elapsed, LATE, patient};
 
 /// Up to this much of an error page, or of a body that was cut, is read to keep its connection.
 const DRAIN_BYTES_MAX: usize = 64 << 10;
+
+/// How often to look whether a response comes fast enough.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 impl Transfer<'_> {
     /// Reads the rest of a short body, so that its connection can be reused; false if it is long.
@@ -101,7 +105,7 @@ impl Transfer<'_> {
     /// The next bytes of a body, within the stall timeout; waits for the rate limit do not count.
     pub(super) async fn next(&self, body: &mut Incoming) -> Result<Option<Bytes>> {
         loop {
-            let frame = match patient(self.stall, self.frame(body)).await {
+            let frame = match self.watched(body).await? {
                 Ok(Some(Ok(frame))) => frame,
                 Ok(Some(Err(source))) => return Err(broken(&source)),
                 Ok(None) => return Ok(None),
@@ -115,6 +119,27 @@ impl Transfer<'_> {
                 self.pay(data.len()).await;
                 self.check_pace(data.len())?;
                 return Ok(Some(data));
+            }
+        }
+    }
+
+    /// The next frame within the stall timeout. Where a least speed is asked for, looks at it meanwhile; a pause of this
+    /// process, and not of the server, does not count.
+    async fn watched(&self, body: &mut Incoming) -> Result<Result<Option<hyper::Result<Frame<Bytes>>>, Elapsed>> {
+        let mut frame = pin!(patient(self.stall, self.frame(body)));
+        if self.network.options.min_speed_bps.is_none() {
+            return Ok(frame.await);
+        }
+        loop {
+            let since = Instant::now();
+            let came = timeout(LOOK_EVERY, &mut frame).await;
+            if since.elapsed() > LOOK_EVERY + LATE {
+                self.pace.restart(Instant::now());
+            } else if came.is_err() {
+                self.check_pace(0)?;
+            }
+            if let Ok(frame) = came {
+                return Ok(frame);
             }
         }
     }
