@@ -36,6 +36,20 @@ lint:
 docs:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
+# Build the book (needs mdbook) into target/book
+book:
+    mdbook build
+
+# Build a Debian package (needs cargo-deb), with manual pages and completions
+package:
+    cargo build --release -p towline
+    target/release/towline man target/package/man
+    mkdir -p target/package/completions
+    target/release/towline completions bash > target/package/completions/towline.bash
+    target/release/towline completions zsh > target/package/completions/_towline
+    target/release/towline completions fish > target/package/completions/towline.fish
+    cargo deb -p towline --no-build
+
 # Run the demo
 demo:
     cargo run --release -- demo

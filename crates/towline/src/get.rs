@@ -52,9 +52,10 @@ pub(crate) fn run(args: GetArgs) -> Result<u8, Complaint> {
     let cookie_jar = settings.cookie_jar.take();
     let programs = settings.on_complete.take().map(|program| on_complete::start(program.into())).transpose()?;
     let (finished, programs) = programs.unzip();
-    let (screen, keys_of) = screen(&settings, &view, &collected);
+    let screen = Screen::new(&view, &collected);
+    let (pressable, connections) = (pressable(&settings, &screen), settings.options.connections);
     let session = session(settings, &collected, screen, signals, stream.as_ref(), finished)?;
-    let keys = keys_of.and_then(|(canvas, connections)| Keys::start(session.handle(), canvas, connections));
+    let keys = pressable.and_then(|canvas| Keys::start(session.handle(), canvas, connections));
     let writing = stream.map(|stream| stream.start(session.handle())).transpose()?;
     let ended = session.run()?;
     drop(keys);
@@ -115,17 +116,9 @@ fn view(settings: &Settings) -> View {
     }
 }
 
-/// The screen, and what the keyboard needs, if somebody may press keys: the list does not come from there.
-fn screen(
-    settings: &Settings,
-    view: &View,
-    collected: &Arc<Collected>,
-) -> (Screen, Option<(Arc<Canvas>, Option<usize>)>) {
-    let screen = Screen::new(view, collected);
-    let may_press = !matches!(settings.list, Some(ListSource::Stdin));
-    let canvas = screen.canvas().filter(|_| may_press);
-    let connections = settings.options.connections;
-    (screen, canvas.map(|canvas| (canvas, connections)))
+/// What bars are drawn on, if somebody may press keys beside them: the list does not come from there.
+fn pressable(settings: &Settings, screen: &Screen) -> Option<Arc<Canvas>> {
+    screen.canvas().filter(|_| !matches!(settings.list, Some(ListSource::Stdin)))
 }
 
 /// Builds a session with all its jobs, ready to run.
