@@ -168,6 +168,11 @@ fn file_line(file: &FileProgress, progress: &Progress, width: usize, is_single: 
     if room == 0 {
         return text::fit(&format!("{name}{state}"), width);
     }
+    // The number of connections is what is missed least.
+    let state = match width >= NARROW && text::cells(&state) > room {
+        true => text::file(&FileProgress { connections: 0, ..file.clone() }, None),
+        false => state,
+    };
     format!("{name}{bar}{}", painted(&text::fit(&state, room)))
 }
 
