@@ -33,6 +33,7 @@ use crate::deadline;
 use crate::facade::atomic::{AtomicU8, Ordering};
 use crate::facade::{Condvar, Mutex};
 use crate::naming::Name;
+use crate::panic::drop_quietly;
 use crate::waiting;
 
 /// Why something should stop; later variants are more urgent.
@@ -75,6 +76,8 @@ type Callback = Box<dyn FnOnce(CancelReason) + Send>;
 struct Node {
     /// 0, or the reason as a number. Written under `links`, which orders it with the callbacks.
     level: AtomicU8,
+    /// The reason that everything below this node has reached.
+    reached: AtomicU8,
     links: Mutex<Links>,
     changed: Condvar,
     /// Held so that cancelling an ancestor reaches every living descendant.
@@ -124,8 +127,9 @@ impl CancelToken {
 
     /// Cancels this token and everything below it.
     ///
-    /// A later call has an effect only if its reason is more urgent. The callbacks of
-    /// [`on_cancel`](Self::on_cancel) run in this thread, outside all locks, before this returns.
+    /// A later call has an effect only if its reason is more urgent. Whichever call returns first, everything below is
+    /// cancelled by then. The callbacks of [`on_cancel`](Self::on_cancel) run in the thread whose call reached them, outside
+    /// all locks, before that call returns.
     ///
     /// # Panics
     ///
@@ -136,11 +140,16 @@ impl CancelToken {
         while let Some(node) = below.pop() {
             node.raise(reason, &mut callbacks, &mut below);
         }
+        // From now on, a later call has nothing to do below.
+        self.node.reached.fetch_max(reason as u8, Ordering::AcqRel);
         let mut first_panic = None;
         for callback in callbacks {
             let outcome = catch_unwind(AssertUnwindSafe(move || callback(reason)));
-            if let Err(payload) = outcome {
-                first_panic.get_or_insert(payload);
+            match outcome {
+                Err(payload) if first_panic.is_none() => first_panic = Some(payload),
+                // Its destructor may panic, which must not keep the others from running.
+                Err(payload) => drop_quietly(payload),
+                Ok(()) => {}
             }
         }
         if let Some(payload) = first_panic {
@@ -300,6 +309,7 @@ impl Node {
     fn new(level: u8, parent: Option<Arc<Self>>) -> Arc<Self> {
         Arc::new(Self {
             level: AtomicU8::new(level),
+            reached: AtomicU8::new(0),
             links: Mutex::new(Links {
                 callbacks: Vec::new(),
                 next_id: 1,
@@ -318,11 +328,15 @@ impl Node {
 
     /// Raises this node to `reason`, and adds its callbacks and children to the lists.
     ///
-    /// Adds nothing if the node already has that reason or a more urgent one: the thread that
-    /// raised it continues with the children.
+    /// If the node already has that reason or a more urgent one, another thread has raised it, and may still be on its way
+    /// to the children: they are added all the same, so that no call returns before they are cancelled.
     fn raise(&self, reason: CancelReason, callbacks: &mut Vec<Callback>, below: &mut Vec<Arc<Self>>) {
+        if self.reached.load(Ordering::Acquire) >= reason as u8 {
+            return;
+        }
         let mut links = self.links.lock();
         if self.level() >= reason as u8 {
+            below.extend(links.children.iter().filter_map(Weak::upgrade));
             return;
         }
         self.level.store(reason as u8, Ordering::Release);

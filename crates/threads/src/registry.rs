@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
@@ -204,6 +205,19 @@ pub(crate) fn count() -> usize {
     THREADS.lock().len() + 1
 }
 
+/// Blocks until a thread has left the list; false if the time is up first.
+pub(crate) fn wait_until_gone(record: &Record, deadline: Option<Instant>) -> bool {
+    let mut threads = THREADS.lock();
+    while record.is_alive() {
+        match deadline {
+            None => LEFT.wait(&mut threads),
+            Some(deadline) if LEFT.wait_until(&mut threads, deadline).timed_out() => return !record.is_alive(),
+            Some(_) => {}
+        }
+    }
+    true
+}
+
 /// The threads that are in [`wait_for_non_daemons`], in order of arrival. Locked after `THREADS`.
 static IN_RUN: Mutex<Vec<u64>> = Mutex::new(Vec::new());
 
@@ -228,17 +242,30 @@ pub(crate) fn wait_for_non_daemons() {
 /// Enrols a thread that this crate did not start.
 fn adopt() -> Arc<Record> {
     let native = std::thread::current();
-    match native.name() {
-        // The standard library gives this name to the main thread, and to any thread that asks for
-        // it. Only one thread gets the main record and its number: two threads with the same number
-        // could enter the same `RLock`.
-        Some("main") if !MAIN_SEATED.swap(true, Ordering::Relaxed) => main_record(),
-        name => {
-            let name =
-                name.map_or_else(|| format!("Foreign-{}", NEXT_FOREIGN.fetch_add(1, Ordering::Relaxed)), str::to_owned);
-            insert(Record::new(next_id(), name, true, Origin::Foreign))
-        }
+    // Only one thread gets the main record and its number: two threads with the same number could enter the same `RLock`.
+    if is_main() && !MAIN_SEATED.swap(true, Ordering::Relaxed) {
+        return main_record();
     }
+    let name = native.name().map(str::to_owned);
+    let name = name.unwrap_or_else(|| format!("Foreign-{}", NEXT_FOREIGN.fetch_add(1, Ordering::Relaxed)));
+    insert(Record::new(next_id(), name, true, Origin::Foreign))
+}
+
+/// Whether the running thread is the one that the process started with, whatever it is called. The system knows: inside a
+/// library, another program's main thread is it, and no thread of ours.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn is_main() -> bool {
+    // SAFETY: both calls only return a number.
+    #[expect(unsafe_code, reason = "system calls that the standard library does not offer")]
+    unsafe {
+        libc::getpid() == libc::gettid()
+    }
+}
+
+/// Elsewhere, by the name that the standard library gives it.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn is_main() -> bool {
+    std::thread::current().name() == Some("main")
 }
 
 fn insert(record: Arc<Record>) -> Arc<Record> {

@@ -1,6 +1,7 @@
 //! Cancel tokens: escalation, children, waits and callbacks.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -104,4 +105,52 @@ fn a_callback_that_panics_does_not_stop_the_others() {
     let outcome = catch_unwind(AssertUnwindSafe(|| token.cancel(CancelReason::Failed)));
     assert!(outcome.is_err(), "the panic is passed on");
     assert_eq!(hears.try_recv(), Ok(CancelReason::Failed));
+}
+
+#[test]
+fn whichever_of_two_calls_returns_first_everything_below_is_cancelled_by_then() {
+    for round in 0..200 {
+        let top = CancelToken::new();
+        let mut leaves = Vec::new();
+        for _ in 0..50 {
+            let middle = top.child();
+            leaves.extend((0..10).map(|_| middle.child()));
+            leaves.push(middle);
+        }
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    top.cancel(CancelReason::Stop);
+                    assert!(leaves.iter().all(CancelToken::is_cancelled), "round {round}");
+                });
+            }
+        });
+    }
+}
+
+#[test]
+fn a_payload_that_panics_when_it_is_dropped_keeps_no_callback_from_running() {
+    struct Bad;
+    impl Drop for Bad {
+        fn drop(&mut self) {
+            panic!("in drop");
+        }
+    }
+    let token = CancelToken::new();
+    let ran = Arc::new(AtomicUsize::new(0));
+    for number in 0..4 {
+        let ran = Arc::clone(&ran);
+        token
+            .on_cancel(move |_| {
+                ran.fetch_add(1, Ordering::SeqCst);
+                match number {
+                    0 => panic!("the first"),
+                    _ => std::panic::panic_any(Bad),
+                }
+            })
+            .detach();
+    }
+    let outcome = catch_unwind(AssertUnwindSafe(|| token.cancel(CancelReason::Stop)));
+    assert_eq!(outcome.unwrap_err().downcast_ref::<&str>(), Some(&"the first"));
+    assert_eq!(ran.load(Ordering::SeqCst), 4);
 }

@@ -29,6 +29,7 @@
 //!
 //! `loom_tests.rs` runs these through every interleaving of a few threads.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -188,6 +189,27 @@ impl<F, T> TaskCell<F, T> {
             Content::Panic(payload) => Some(crate::panic::message(&***payload).to_owned()),
             _ => None,
         })
+    }
+
+    /// The payload of a panic that has not been taken; the caller must own the future exclusively, so that no one takes or
+    /// reads it meanwhile.
+    #[cfg(not(loom))]
+    pub(super) fn panic_payload(&self) -> Option<&(dyn Any + Send)> {
+        if self.stage() != PANICKED {
+            return None;
+        }
+        // SAFETY: the stage says that the runner is done (acquire), and by the caller's promise no thread moves it on or
+        // reads it as long as the reference lives.
+        match unsafe { &*self.content.get() } {
+            Content::Panic(payload) => Some(&***payload),
+            _ => None,
+        }
+    }
+
+    /// loom watches each access, and lets none out.
+    #[cfg(loom)]
+    pub(super) fn panic_payload(&self) -> Option<&(dyn Any + Send)> {
+        None
     }
 
     /// Adds `watcher` to the list; returns it if the task is done.

@@ -1,5 +1,6 @@
 //! The result of a task, to come.
 
+use std::any::Any;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::cell::Verdict;
 use super::error::TaskError;
 use super::help;
+use super::shared_future::SharedFuture;
 use super::spin::spin;
 use super::status::FutureStatus;
 use super::task::{Outcome, call};
@@ -206,6 +208,71 @@ impl<T> Future<T> {
     {
         if let Err(Watcher::Callback(f)) = self.outcome.add(Watcher::Callback(Box::new(f))) {
             call(f, self.status());
+        }
+    }
+
+    /// Calls `f` with the result when the task is done; nobody else gets it then.
+    ///
+    /// It is called as those of [`add_done_callback`](Self::add_done_callback) are.
+    ///
+    /// # Errors (passed to `f`)
+    ///
+    /// As [`result`](Self::result).
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use towline_threads::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::new(1)?;
+    /// let (told, hears) = mpsc::channel();
+    /// pool.submit(|| 6 * 7).unwrap().on_done(move |result| told.send(result.unwrap()).unwrap());
+    /// assert_eq!(hears.recv(), Ok(42));
+    /// # Ok::<(), towline_threads::executor::ExecutorError>(())
+    /// ```
+    pub fn on_done<C>(self, f: C)
+    where
+        C: FnOnce(Result<T, TaskError>) + Send + 'static,
+        T: 'static,
+    {
+        let done = Self::new(Arc::clone(&self.outcome));
+        self.add_done_callback(move |_| f(done.take()));
+    }
+
+    /// The payload of the panic that ended the task, which stays in place; `None` if the task is not done, or ended
+    /// otherwise.
+    ///
+    /// ```
+    /// use towline_threads::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::new(1)?;
+    /// let mut future = pool.submit(|| std::panic::panic_any(17_u8)).unwrap();
+    /// assert!(future.exception().is_some());
+    /// let payload = future.panic_payload().unwrap();
+    /// assert_eq!(payload.downcast_ref::<u8>(), Some(&17));
+    /// # Ok::<(), towline_threads::executor::ExecutorError>(())
+    /// ```
+    pub fn panic_payload(&mut self) -> Option<&(dyn Any + Send)> {
+        self.outcome.panic_payload()
+    }
+
+    /// A result that several threads can wait for and read.
+    pub fn shared(self) -> SharedFuture<T> {
+        SharedFuture::new(self)
+    }
+
+    /// Waits until the task is done and returns its result; for owners who make sure that it is taken once.
+    pub(super) fn wait_and_take(&self) -> Result<T, TaskError> {
+        match self.wait_without_end() {
+            Ok(()) => self.take(),
+            Err(deadlock) => Err(TaskError::Deadlock(deadlock)),
+        }
+    }
+
+    /// The same without taking it: whether the task is done within the time.
+    pub(super) fn is_done_within(&self, timeout: Option<Duration>) -> Result<bool, Deadlock> {
+        match timeout {
+            Some(timeout) => self.wait_within(timeout),
+            None => self.wait_without_end().map(|()| true),
         }
     }
 

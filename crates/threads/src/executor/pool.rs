@@ -8,6 +8,7 @@ use super::future::Future;
 use super::help;
 use super::shared::{Settings, Shared};
 use super::task::{Run, Task};
+use crate::thread::ThreadInfo;
 
 /// A pool of threads that run tasks.
 ///
@@ -44,6 +45,8 @@ use super::task::{Run, Task};
 /// ```
 pub struct ThreadPoolExecutor {
     shared: Arc<Shared>,
+    /// Whether dropping it does not wait.
+    is_detached: bool,
 }
 
 /// Submits to a pool without keeping it alive: once the pool is gone, submissions are refused.
@@ -54,7 +57,7 @@ pub(super) struct PoolHandle {
 
 impl ThreadPoolExecutor {
     pub(super) fn start(settings: Settings) -> Self {
-        Self { shared: Shared::new(settings) }
+        Self { shared: Shared::new(settings), is_detached: false }
     }
 
     pub(super) fn handle(&self) -> PoolHandle {
@@ -114,9 +117,67 @@ impl ThreadPoolExecutor {
     }
 }
 
+impl ThreadPoolExecutor {
+    /// Why the pool is broken, if it is: a thread could not be started, or an initializer failed. Nothing runs any more.
+    ///
+    /// ```
+    /// use towline_threads::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::builder().max_workers(1).initializer(|| Err("no licence".into())).build()?;
+    /// assert_eq!(pool.broken(), None);
+    /// pool.submit(|| 1).unwrap().result().unwrap_err();
+    /// assert!(pool.broken().unwrap().contains("no licence"));
+    /// # Ok::<(), towline_threads::executor::ExecutorError>(())
+    /// ```
+    pub fn broken(&self) -> Option<Arc<str>> {
+        self.shared.staff.broken()
+    }
+
+    /// Whether the pool is broken: [`broken`](Self::broken) says why.
+    pub fn is_broken(&self) -> bool {
+        self.broken().is_some()
+    }
+
+    /// Lets the pool go without waiting, as CPython does when it drops one: no task is accepted any more, and those that were
+    /// submitted still run, as long as the process lives.
+    ///
+    /// ```
+    /// use towline_threads::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::new(1)?;
+    /// let future = pool.submit(|| 7).unwrap();
+    /// pool.detach(); // does not wait for the task
+    /// assert_eq!(future.result().unwrap(), 7);
+    /// # Ok::<(), towline_threads::executor::ExecutorError>(())
+    /// ```
+    pub fn detach(mut self) {
+        self.is_detached = true;
+        self.shutdown(false, false);
+    }
+
+    /// The pool's live workers, by age. [`ThreadInfo::join`] waits for one of them to end.
+    ///
+    /// ```
+    /// use towline_threads::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::new(2)?;
+    /// pool.submit(|| ()).unwrap().result().unwrap();
+    /// let workers = pool.workers();
+    /// assert_eq!(workers.len(), 1);
+    /// pool.shutdown(false, false);
+    /// workers[0].join().unwrap();
+    /// # Ok::<(), towline_threads::executor::ExecutorError>(())
+    /// ```
+    pub fn workers(&self) -> Vec<ThreadInfo> {
+        self.shared.staff.infos()
+    }
+}
+
 impl Drop for ThreadPoolExecutor {
     fn drop(&mut self) {
-        self.shutdown(true, false);
+        if !self.is_detached {
+            self.shutdown(true, false);
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use parking_lot::Mutex as PlainMutex;
 use crate::deadlock::Progress;
 use crate::facade::atomic::{AtomicUsize, Ordering};
 use crate::facade::{Condvar, Mutex};
-use crate::thread::JoinHandle;
+use crate::thread::{JoinHandle, ThreadInfo};
 
 /// The threads of one pool.
 pub(super) struct Staff {
@@ -119,6 +119,14 @@ impl Staff {
     }
 
     /// Notes that a worker has begun, in the thread of this number.
+    /// The live workers, by age.
+    pub(super) fn infos(&self) -> Vec<ThreadInfo> {
+        let state = self.state.lock();
+        let mut infos: Vec<_> = state.handles.iter().map(JoinHandle::info).filter(ThreadInfo::is_alive).collect();
+        infos.sort_by_key(ThreadInfo::id);
+        infos
+    }
+
     pub(super) fn worker_began(&self, thread: u32) {
         self.state.lock().threads.push(thread);
     }

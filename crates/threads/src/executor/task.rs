@@ -9,6 +9,7 @@
 //! their waiters woken, then the callbacks run. So if a callback waits for a worker that in turn
 //! waits for one of those tasks, that task is already done.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
@@ -45,6 +46,8 @@ pub(super) trait Outcome<T>: Run {
     fn take(&self) -> Option<Result<T, TaskError>>;
     fn broken(&self) -> Option<Arc<str>>;
     fn panic_text(&self) -> Option<String>;
+    /// The payload of a panic; the caller must own the only future of the task, exclusively.
+    fn panic_payload(&self) -> Option<&(dyn Any + Send)>;
     fn status(&self) -> FutureStatus;
     fn add(&self, watcher: Watcher) -> Result<(), Watcher>;
     fn remove(&self, watch: &Arc<dyn Watch>);
@@ -120,6 +123,10 @@ where
 
     fn panic_text(&self) -> Option<String> {
         self.cell.panic_text()
+    }
+
+    fn panic_payload(&self) -> Option<&(dyn Any + Send)> {
+        self.cell.panic_payload()
     }
 
     fn status(&self) -> FutureStatus {

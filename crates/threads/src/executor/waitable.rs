@@ -13,7 +13,7 @@ use sealed::{AwaitedRef, Sealed};
 /// [`as_completed`](super::as_completed()) take.
 ///
 /// It is implemented for [`Future`], for [`ScopedFuture`](super::ScopedFuture), and for references
-/// to them and boxes of them; other types cannot implement it. Futures with results of different
+/// to them, boxes and [`Arc`]s of them; other types cannot implement it. Futures with results of different
 /// types are waited for together as `&dyn Waitable`:
 ///
 /// ```
@@ -34,6 +34,7 @@ pub trait Waitable: Sealed {}
 impl<T> Waitable for Future<T> {}
 impl<W: Waitable + ?Sized> Waitable for &W {}
 impl<W: Waitable + ?Sized> Waitable for Box<W> {}
+impl<W: Waitable + ?Sized> Waitable for Arc<W> {}
 
 pub(super) mod sealed {
     /// Keeps other crates from implementing [`Waitable`](super::Waitable), and gives access to the
@@ -94,6 +95,12 @@ impl<T> Sealed for Future<T> {
 }
 
 impl<W: Sealed + ?Sized> Sealed for &W {
+    fn awaited(&self) -> AwaitedRef<'_> {
+        (**self).awaited()
+    }
+}
+
+impl<W: Sealed + ?Sized> Sealed for Arc<W> {
     fn awaited(&self) -> AwaitedRef<'_> {
         (**self).awaited()
     }

@@ -82,6 +82,8 @@ const KIND: &str = "Barrier";
 /// ```
 pub struct Barrier {
     parties: usize,
+    /// How long a wait may take that says nothing else.
+    timeout: Option<Duration>,
     name: Name,
     state: Mutex<State>,
     /// Notified when it is decided whether the threads inside pass.
@@ -178,6 +180,22 @@ impl Barrier {
         Self::make(parties, Some(Box::new(action)))
     }
 
+    /// Makes [`wait`](Self::wait) wait no longer than `timeout`, as the `timeout` of CPython's `Barrier` does.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use towline_threads::sync::{Barrier, BrokenBarrier};
+    ///
+    /// let barrier = Barrier::new(2)?.timeout(Duration::from_millis(1));
+    /// assert_eq!(barrier.wait(), Err(BrokenBarrier)); // nobody else comes
+    /// # Ok::<(), towline_threads::sync::BarrierError>(())
+    /// ```
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
     /// Waits until all threads have arrived; returns the position in which this one did, from 0.
     ///
     /// A thread that arrives while those of the previous cycle are still leaving waits for them
@@ -191,7 +209,7 @@ impl Barrier {
     ///
     /// Resumes a panic of the action, in the thread that ran it.
     pub fn wait(&self) -> Result<usize, BrokenBarrier> {
-        self.wait_until(None)
+        self.wait_until(self.timeout.and_then(deadline::after))
     }
 
     /// Waits until all threads have arrived, but no longer than `timeout`.
@@ -273,6 +291,7 @@ impl Barrier {
         }
         Ok(Self {
             parties,
+            timeout: None,
             name: Name::here(),
             state: Mutex::new(State { phase: Phase::Filling, inside: 0, broken: false, action }),
             decided: Condvar::new(),

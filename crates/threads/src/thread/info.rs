@@ -2,8 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crate::registry::{self, Record};
+use super::handle::JoinError;
+use crate::deadline;
+use crate::registry::{self, Record, Waiting};
+use crate::waiting;
 
 /// A thread's name, number and daemon flag, and whether it is still running.
 ///
@@ -101,6 +105,43 @@ impl ThreadInfo {
     /// Whether the thread has not ended yet.
     pub fn is_alive(&self) -> bool {
         self.record.is_alive()
+    }
+
+    /// Waits until the thread has ended. Who needs its result joins its handle.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError::Itself`] in the thread itself, and for the main thread, which ends with the process.
+    ///
+    /// ```
+    /// use towline_threads::thread;
+    ///
+    /// let worker = thread::spawn(|| 7);
+    /// let info = worker.info();
+    /// info.join().unwrap();
+    /// assert!(!info.is_alive());
+    /// assert_eq!(worker.join().unwrap(), 7);
+    /// ```
+    pub fn join(&self) -> Result<(), JoinError> {
+        self.wait(None)
+    }
+
+    /// Waits until the thread has ended, but no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError::Timeout`] if it is still running, otherwise as [`join`](Self::join).
+    pub fn join_timeout(&self, timeout: Duration) -> Result<(), JoinError> {
+        self.wait(deadline::after(timeout))
+    }
+
+    fn wait(&self, deadline: Option<Instant>) -> Result<(), JoinError> {
+        let is_main = self.id() == registry::main_record().id;
+        if is_main || self.id() == registry::current_record().id {
+            return Err(JoinError::Itself);
+        }
+        let _note = self.is_alive().then(|| waiting::write(Waiting::Thread { name: self.name().to_owned() }));
+        if registry::wait_until_gone(&self.record, deadline) { Ok(()) } else { Err(JoinError::Timeout) }
     }
 
     pub(super) fn number(&self) -> u32 {
