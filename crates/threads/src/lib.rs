@@ -270,8 +270,9 @@
 //!   before its start. (A [`Timer`] has a separate `start`, and errors for both mistakes.)
 //! - **A result can be taken once**: [`join`](thread::JoinHandle::join) and
 //!   [`result`](Future::result) consume their handle (CPython hands the same object to every
-//!   caller), because a value has one owner. After a timeout the caller can try again, and
-//!   [`exception`](Future::exception) leaves the result in place.
+//!   caller), because a value has one owner. After a timeout the caller can try again,
+//!   [`exception`](Future::exception) leaves the result in place, and
+//!   [`shared`](Future::shared) makes it one for several readers.
 //! - **A panic takes the place of an exception**; the standard library's panic hook sees it first.
 //!   An `Err` that a task returns is an ordinary value, because the caller expects it, so
 //!   [`FirstException`](executor::ReturnWhen::FirstException) waits for a panic or a broken pool.
@@ -320,6 +321,8 @@
 //!   no item starves and callers need not add a counter.
 //! - **A capacity of 0 panics** (CPython: no limit), because a limit computed as 0 should not
 //!   silently vanish; [`Queue::new`] has no limit.
+//! - **A queue's capacity is fixed** (CPython: `maxsize` can be assigned), because those who wait
+//!   were told another one.
 //! - **[`get_many`](Queue::get_many) takes all available items at once**, because a batch then
 //!   costs one lock; **[`join_timeout`](Queue::join_timeout) gives up**, because a program's
 //!   shutdown must not wait for a stuck worker.
@@ -340,6 +343,13 @@
 //! - **[`map`](ThreadPoolExecutor::map) continues after an error**, which takes the place of its
 //!   item's result (CPython: the iteration ends), because one bad item says nothing about the
 //!   others.
+//! - **Dropping a [`Map`](executor::Map) cancels what has not started** (CPython: only if its
+//!   generator is closed), because nobody can read those results.
+//! - **[`submit`](ThreadPoolExecutor::submit) does not wait for its new thread to run** (CPython
+//!   waits until it has started), because the task waits for the thread, not the caller.
+//! - **A callback gets the status, or with [`on_done`](Future::on_done) the value** (CPython: the
+//!   future), because a value has one owner; it runs outside all locks, and its panic is reported
+//!   and goes no further.
 //! - **[`buffersize`](executor::MapOptions::buffersize) is exactly the number of outstanding
 //!   items** (CPython 3.14: one more), because it is a limit.
 //! - **[`wait`](executor::wait()) returns lists in the order of its arguments** (CPython: sets),
@@ -348,8 +358,9 @@
 //!   it would wait for itself.
 //! - **A pool that can start no thread at all breaks**, and its futures say why (CPython: `submit`
 //!   raises and the task stays queued), because nothing would ever run them.
-//! - **Workers are daemons**: dropping the pool waits for all submitted tasks, `thread::run` does
-//!   not, because a pool has an owner.
+//! - **Workers are daemons, and dropping a pool waits for all submitted tasks** (CPython: dropping
+//!   does not wait, the end of the program does), because a pool has an owner;
+//!   [`detach`](ThreadPoolExecutor::detach) lets it go. `thread::run` does not wait for them.
 //! - **[`scope`](ThreadPoolExecutor::scope) takes closures that borrow**, because not all data is
 //!   worth an `Arc`; a panic is the error of its task, where [`std::thread::scope`] panics.
 //! - **[`Future`] is a [`std::future::Future`] too**, so async code can await it without blocking a
@@ -359,7 +370,7 @@
 //!
 //! - `signals` (default, Unix only): `supervisor::signals`, which turns SIGINT, SIGTERM and SIGHUP
 //!   into interrupts. Only programs need it; nothing in this crate installs a signal handler by
-//!   itself. Without it neither `signal-hook` nor `libc` is a dependency of this crate.
+//!   itself. Without it `signal-hook` is no dependency of this crate.
 //!
 //! There are no other features. `--cfg loom` and `--cfg shuttle` replace locks and atomics with
 //! those of the tools of the same name, for this crate's own tests.
