@@ -24,6 +24,15 @@ fn a_pool_of_one_runs_a_chain_of_1000_tasks_that_await_each_other() {
     });
 }
 
+/// It took 83 s when each search for a ring looked at each task of each thread.
+#[test]
+fn a_chain_of_32_000_tasks_takes_time_in_proportion() {
+    with_watchdog(LIMIT, || {
+        let pool = Arc::new(ThreadPoolExecutor::new(2).unwrap());
+        assert_eq!(chain(&pool, 32_000).result().unwrap(), 32_000);
+    });
+}
+
 /// A chain of tasks that use much stack each.
 fn heavy(pool: &Arc<ThreadPoolExecutor>, depth: usize) -> Future<usize> {
     let inner = Arc::clone(pool);

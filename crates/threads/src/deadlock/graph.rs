@@ -109,7 +109,9 @@ fn find_ring(waits: &HashMap<u32, Wait>, start: AgentId) -> Option<Deadlock> {
     let mut agent = start;
     loop {
         let &(before, relation) = came_from.get(&agent)?;
-        links.push(link(waits, before, agent, relation));
+        for (lower, upper) in between(waits, before, agent).into_iter().rev() {
+            links.push(link(waits, lower, upper, relation));
+        }
         agent = before;
         if agent == start {
             break;
@@ -122,10 +124,12 @@ fn find_ring(waits: &HashMap<u32, Wait>, start: AgentId) -> Option<Deadlock> {
 /// The agents that `agent` waits for; `None` if it is not blocked.
 fn steps(waits: &HashMap<u32, Wait>, agent: AgentId) -> Option<Vec<Step>> {
     let wait = waits.get(&agent.thread())?;
-    let place = wait.agents.iter().position(|&other| other == agent)?;
-    if let Some(&above) = wait.agents.get(place + 1) {
-        // It runs a task on top of itself, and continues when that is done.
-        return Some(vec![Step { to: above, relation: Relation::Runs }]);
+    let last = *wait.agents.last()?;
+    if agent != last {
+        // It runs a task on top of itself, and continues when that is done; so do those above it. One step leads over all
+        // of them, as nobody waits for anything in between: a thread may have thousands.
+        let is_here = wait.agents.contains(&agent);
+        return is_here.then(|| vec![Step { to: last, relation: Relation::Runs }]);
     }
     match &wait.obstacle {
         Obstacle::Lock { owner, .. } => Some(vec![Step { to: owner.get()?, relation: Relation::Holds }]),
@@ -142,6 +146,16 @@ fn steps(waits: &HashMap<u32, Wait>, agent: AgentId) -> Option<Vec<Step>> {
                 })
                 .collect(),
         },
+    }
+}
+
+/// The single steps of one that may lead over several agents of a thread, in order.
+fn between(waits: &HashMap<u32, Wait>, from: AgentId, to: AgentId) -> Vec<(AgentId, AgentId)> {
+    let agents = waits.get(&from.thread()).map_or(&[][..], |wait| &wait.agents);
+    let place = |agent| agents.iter().position(|&other| other == agent);
+    match (place(from), place(to)) {
+        (Some(from), Some(to)) if from < to => agents[from..=to].windows(2).map(|pair| (pair[0], pair[1])).collect(),
+        _ => vec![(from, to)],
     }
 }
 
