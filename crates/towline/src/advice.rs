@@ -55,7 +55,7 @@ pub(crate) fn words(advice: Advice) -> &'static str {
             "what has come is kept; open the URL in a browser, it may want a login, and run the same command again"
         }
         Advice::GiveCredentials => {
-            "the server wants credentials, or refuses access; pass credentials with -H, or get a new link"
+            "the server wants credentials, or refuses access; pass credentials (--user, --netrc, --cookies, -H), or get a new link"
         }
         Advice::GiveNewLink => {
             "what is there is kept; if the link has expired, get a new one and give it with -o and the same name"
@@ -151,7 +151,7 @@ mod tests {
     fn the_words_on_a_status_are_of_use() {
         let cases = [
             (404, "check the URL, or ask the owner"),
-            (401, "refuses access; pass credentials with -H, or get a new link"),
+            (401, "refuses access; pass credentials (--user, --netrc, --cookies, -H), or get a new link"),
             (407, "--proxy http://USER:PASSWORD@HOST:PORT"),
             (408, "run the same command again to go on"),
             (503, "is busy; run the same command again later"),

@@ -95,8 +95,8 @@ pub(crate) struct GetArgs {
     #[arg(long, env = "TOWLINE_KEEP_DIRS", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) keep_dirs: bool,
     /// Leave out the first N of these directories; implies --keep-dirs
-    #[arg(long, value_name = "N", env = "TOWLINE_CUT_DIRS")]
-    pub(crate) cut_dirs: Option<usize>,
+    #[arg(long, value_name = "N", env = "TOWLINE_CUT_DIRS", value_parser = values::whole)]
+    pub(crate) cut_dirs: Option<u32>,
     /// Another URL for the same file (repeatable)
     #[arg(long, value_name = "URL", env = "TOWLINE_MIRROR")]
     pub(crate) mirror: Vec<String>,
@@ -194,7 +194,8 @@ pub(crate) struct GetArgs {
     /// Write a log of every job, request and connection to this file
     #[arg(long, value_name = "FILE", env = "TOWLINE_LOG", value_parser = values::path())]
     pub(crate) log: Option<PathBuf>,
-    /// Send this with the request, as a form's fields, or the content of a file with @FILE (repeatable; joined by &)
+    /// Send this with the request, as a form's fields, or the content of a file, without newlines at its end, with @FILE
+    /// (repeatable; joined by &)
     #[arg(long, value_name = "DATA", env = "TOWLINE_DATA", help_heading = "Requests")]
     pub(crate) data: Vec<String>,
     /// Request method [default: GET, or POST with --data]
@@ -345,10 +346,10 @@ pub(crate) struct HttpArgs {
     #[arg(long, value_name = "RATE", env = "TOWLINE_MIN_SPEED", value_parser = values::rate)]
     pub(crate) min_speed: Option<u64>,
     /// Also retry these statuses, such as 404,410
-    #[arg(long, value_name = "LIST", env = "TOWLINE_RETRY_ON", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(400..=599))]
+    #[arg(long, value_name = "LIST", env = "TOWLINE_RETRY_ON", value_delimiter = ',', value_parser = values::error_status)]
     pub(crate) retry_on: Vec<u16>,
     /// Retries for a piece that makes no progress; 0 means none [default: 5]
-    #[arg(long, value_name = "N", env = "TOWLINE_RETRIES")]
+    #[arg(long, value_name = "N", env = "TOWLINE_RETRIES", value_parser = values::whole)]
     pub(crate) retries: Option<u32>,
     /// Use this http, https, socks5 or socks5h proxy [default: from the environment]
     #[arg(long, value_name = "URL", env = "TOWLINE_PROXY")]
@@ -578,6 +579,14 @@ pub(crate) fn command() -> clap::Command {
     let with_file = |command: clap::Command| hide(command).args_override_self(true);
     let names = ["get", "info", "ls", "login"];
     names.into_iter().fold(Cli::command(), |command, name| command.mut_subcommand(name, with_file))
+}
+
+/// The command that may be meant by a word that is none.
+pub(crate) fn command_like(word: &str) -> Option<String> {
+    let command = command();
+    let names = command.get_subcommands().map(|sub| sub.get_name().to_owned());
+    let is_like = |name: &String| word.len() > 2 && (name.starts_with(word) || word.starts_with(name.as_str()));
+    names.into_iter().find(is_like)
 }
 
 /// `towline URL` means `towline get URL`.

@@ -36,12 +36,23 @@ pub(crate) struct Setting {
 }
 
 impl Setting {
+    /// The name of the header that it sets.
+    fn header_name(&self) -> Option<String> {
+        let (name, _) = self.value.as_ref()?.split_once(':')?;
+        Some(name.trim().to_ascii_lowercase())
+    }
+
     fn word(&self) -> OsString {
         match &self.value {
             Some(value) => format!("--{}={value}", self.option).into(),
             None => format!("--{}", self.option).into(),
         }
     }
+}
+
+/// Whether the user names the file, so that it has to be there.
+fn is_named() -> bool {
+    env::var_os(FILE).is_some_and(|path| !path.is_empty())
 }
 
 /// Where the file is: `TOWLINE_CONFIG`, or `towline/config.toml` in the configuration directory (XDG Base Directory
@@ -67,7 +78,11 @@ pub(crate) fn with_file(command: &clap::Command, mut args: Vec<OsString>) -> Res
     let settings = settings(sub, profile(&args).as_deref())?;
     // What the environment and the user's own words say counts more, also where they say something else of the same.
     let is_said = |option: &str| is_in_environment(sub, option) || is_in_words(sub, &args, option);
+    let headers = header_names(&args);
     let counts = |setting: &&Setting| {
+        if setting.option == "header" && setting.header_name().is_some_and(|name| headers.contains(&name)) {
+            return false;
+        }
         let mut group = GROUPS.iter().filter(|group| group.contains(&&*setting.option)).flat_map(|group| group.iter());
         !is_in_environment(sub, &setting.option) && !group.any(|option| is_said(option))
     };
@@ -91,6 +106,11 @@ pub(crate) fn settings(sub: &clap::Command, profile: Option<&str>) -> Result<Vec
     // Their own module reads them.
     table.remove(host_sections::KEY);
     let profiles = table.remove("profile");
+    if profiles.as_ref().is_some_and(|profiles| !profiles.is_table()) {
+        return Err(wrong(
+            "profile is for sections such as [profile.night]; --profile or TOWLINE_PROFILE chooses one".to_owned(),
+        ));
+    }
     let mut settings = of_table(sub, table, None).map_err(wrong)?;
     let Some(name) = profile else { return Ok(settings) };
     let chosen = profiles.and_then(|profiles| match profiles {
@@ -98,7 +118,17 @@ pub(crate) fn settings(sub: &clap::Command, profile: Option<&str>) -> Result<Vec
         _ => None,
     });
     match chosen {
-        Some(Value::Table(table)) => settings.extend(of_table(sub, table, Some(name)).map_err(wrong)?),
+        Some(Value::Table(table)) => {
+            let own = of_table(sub, table, Some(name)).map_err(wrong)?;
+            // A header of the profile replaces those of its name.
+            let names: Vec<_> =
+                own.iter().filter(|own| own.option == "header").filter_map(Setting::header_name).collect();
+            let is_replaced = |setting: &Setting| {
+                setting.option == "header" && setting.header_name().is_some_and(|name| names.contains(&name))
+            };
+            settings.retain(|setting| !is_replaced(setting));
+            settings.extend(own);
+        }
         _ => return Err(wrong(format!("it has no section [profile.{name}]"))),
     }
     Ok(settings)
@@ -113,7 +143,7 @@ pub(crate) fn read() -> Result<Option<(PathBuf, Table)>, String> {
     let wrong = |why: String| format!("{}: {why}", path.display());
     let mut text = String::new();
     match fs::File::open(&path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)) {
-        Err(error) if error.kind() == ErrorKind::NotFound && env::var_os(FILE).is_none() => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound && !is_named() => return Ok(None),
         Err(error) => return Err(wrong(error.to_string())),
         Ok(_) if text.len() as u64 > FILE_BYTES_MAX => return Err(wrong("it is longer than 1 MiB".to_owned())),
         Ok(_) => {}
@@ -137,7 +167,14 @@ fn of_table(sub: &clap::Command, table: Table, profile: Option<&str>) -> Result<
             if is_option_of_get(&option) {
                 continue;
             }
-            return Err(format!("{key} is no option that a configuration file can set"));
+            return Err(match &*option {
+                "profile" => {
+                    "profile is for sections such as [profile.night]; --profile or TOWLINE_PROFILE chooses one"
+                        .to_owned()
+                }
+                "hosts" => "hosts is no option; sections of single hosts are [host.\"example.org\"]".to_owned(),
+                _ => format!("{key} is no option that a configuration file can set (docs/options.md lists them)"),
+            });
         }
         let takes_value = arg.is_some_and(|arg| arg.get_action().takes_values());
         let may_be_alone = arg.and_then(clap::Arg::get_num_args).is_some_and(|range| range.min_values() == 0);
@@ -198,6 +235,18 @@ fn is_in_words(sub: &clap::Command, args: &[OsString], option: &str) -> bool {
         (None, None) => false,
     };
     words.into_iter().any(is_it)
+}
+
+/// The names of the headers among the user's words.
+fn header_names(args: &[OsString]) -> Vec<String> {
+    let words: Vec<&str> = args.iter().take_while(|word| *word != "--").filter_map(|word| word.to_str()).collect();
+    let after = |name: &str| {
+        let pairs = words.windows(2).filter(move |pair| pair[0] == name);
+        pairs.map(|pair| pair[1]).collect::<Vec<_>>()
+    };
+    let joined = |start: &str| words.iter().filter_map(|word| word.strip_prefix(start)).collect::<Vec<_>>();
+    let given = [after("-H"), after("--header"), joined("--header="), joined("-H")].concat();
+    given.iter().filter_map(|text| text.split_once(':')).map(|(name, _)| name.trim().to_ascii_lowercase()).collect()
 }
 
 fn asks_for_help(args: &[OsString]) -> bool {

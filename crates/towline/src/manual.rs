@@ -17,6 +17,10 @@ const NAME: &str = "towline";
 /// Prints the completions for a shell.
 pub(crate) fn completions(shell: ShellArg) -> Result<u8, Complaint> {
     let mut command = args::command();
+    // `towline URL` means `towline get URL`.
+    let of_get: Vec<_> =
+        command.find_subcommand("get").into_iter().flat_map(clap::Command::get_arguments).cloned().collect();
+    command = command.args(of_get);
     let mut text = Vec::new();
     match shell {
         ShellArg::Bash => generate(Shell::Bash, &mut command, NAME, &mut text),
@@ -38,7 +42,7 @@ pub(crate) fn completions(shell: ShellArg) -> Result<u8, Complaint> {
 pub(crate) fn pages(dir: &Path) -> Result<u8, Complaint> {
     let cannot = |error: io::Error| Complaint::machine(format!("cannot write to {}: {error}", dir.display()));
     fs::create_dir_all(dir).map_err(cannot)?;
-    let mut command = args::command();
+    let mut command = args::command().disable_help_subcommand(true);
     // The pages of commands are called towline-get and so on.
     command.build();
     let commands: Vec<_> = command.get_subcommands().filter(|sub| sub.get_name() != "help").cloned().collect();

@@ -117,8 +117,11 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
         None => (None, None),
     };
     let list_options = list_options(&args)?;
+    if let Some(program) = &args.on_complete {
+        check_program(program)?;
+    }
     let mut options = Options::default();
-    options.keep_dirs = args.cut_dirs.or(args.keep_dirs.then_some(0));
+    options.keep_dirs = args.cut_dirs.or(args.keep_dirs.then_some(0)).map(|cut| cut as usize);
     options.dir = args.dir.unwrap_or(options.dir);
     options.connections = args.connections;
     options.jobs = args.jobs.unwrap_or(options.jobs);
@@ -180,6 +183,22 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
 fn moment(timestamp: Timestamp) -> SystemTime {
     let seconds = u64::try_from(timestamp.as_second()).unwrap_or_default();
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+/// Makes sure that there is a program to run, before the first file is complete.
+fn check_program(program: &Path) -> Result<(), Complaint> {
+    let shown = printable(&program.to_string_lossy()).into_owned();
+    let has_directory = program.components().count() > 1;
+    let places = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = match has_directory {
+        true => program.exists(),
+        false => std::env::split_paths(&places).any(|place| place.join(program).is_file()),
+    };
+    if is_there {
+        return Ok(());
+    }
+    let complaint = Complaint::usage(format!("--on-complete {shown}: there is no such program"));
+    Err(complaint.hint("one in this directory is ./NAME; it gets the path of each file and no other arguments"))
 }
 
 /// The file that gets the cookies of the run.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use clap::ArgAction;
 use towline_engine::secret::{printable, shown_line};
 
 use crate::args::{self, ConfigArgs};
@@ -33,7 +34,10 @@ pub(crate) fn run(args: &ConfigArgs) -> Result<u8, Complaint> {
             let _ = writeln!(text, "{option} = {}  # from {}", shown(option, &value), name.display());
             continue;
         }
-        for setting in settings.iter().filter(|setting| setting.option == option) {
+        let all: Vec<_> = settings.iter().filter(|setting| setting.option == option).collect();
+        // Of an option that is given again, the last one counts; of one that may be repeated, all.
+        let is_list = matches!(arg.get_action(), ArgAction::Append);
+        for setting in &all[if is_list { 0 } else { all.len().saturating_sub(1) }..] {
             let value = setting.value.as_deref().map_or_else(|| "true".to_owned(), |value| shown(option, value));
             let from = setting.profile.as_ref().map_or_else(|| "the file".to_owned(), |name| format!("profile {name}"));
             let _ = writeln!(text, "{option} = {value}  # from {from}");

@@ -112,6 +112,17 @@ pub(crate) fn count(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A number, which may be 0.
+pub(crate) fn whole(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "allowed: 0, 1, 2 and so on".to_owned())
+}
+
+/// A status of an error.
+pub(crate) fn error_status(text: &str) -> Result<u16, String> {
+    let status = text.trim().parse().ok().filter(|status| (400..=599).contains(status));
+    status.ok_or_else(|| "allowed: statuses from 400 to 599, such as 404,410".to_owned())
+}
+
 /// A method whose response may be a file.
 pub(crate) fn method(text: &str) -> Result<Method, String> {
     let allowed = [Method::GET, Method::POST, Method::PUT, Method::PATCH];

@@ -4,8 +4,10 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+use crate::checksum::Checksum;
 use crate::error::{Error, Result};
 use crate::feed::Condition;
+use crate::http::digest::ServerDigest;
 use crate::message::{Existing, Note};
 use crate::storage::disk::Disk;
 use crate::storage::{StatKind, Storage as _};
@@ -42,8 +44,9 @@ pub fn noted(path: &Path) -> Result<Option<Condition>> {
     if note.file.is_some_and(|(len_bytes, _)| len_bytes != stat.len_bytes) {
         return Ok(Some(Condition::Changed));
     }
-    if let Some(digest) = &note.evidence.digest {
-        let is_right = File::open(path).and_then(|mut file| digest.checksum().is_of(&mut file)).map_err(cannot)?;
+    let checked = note.checked.as_ref().and_then(|text| text.parse::<Checksum>().ok());
+    if let Some(digest) = checked.as_ref().or(note.evidence.digest.as_ref().map(ServerDigest::checksum)) {
+        let is_right = File::open(path).and_then(|mut file| digest.is_of(&mut file)).map_err(cannot)?;
         return Ok(Some(if is_right { Condition::Right } else { Condition::Changed }));
     }
     let existing = Existing { stat, note: None };

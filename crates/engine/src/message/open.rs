@@ -134,6 +134,9 @@ pub(crate) struct Note {
     /// changed it. Missing in notes of builds up to 0.1.0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) file: Option<(u64, i64)>,
+    /// The digest that the user gave, which the file had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) checked: Option<String>,
     /// When the note was written.
     #[serde(default)]
     pub(crate) noted_unix_ms: u64,

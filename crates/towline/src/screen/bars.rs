@@ -21,7 +21,7 @@ const NAME_CELLS_MAX: usize = 40;
 const BAR_CELLS_MAX: usize = 30;
 const BAR_CELLS_MIN: usize = 8;
 /// From this width on, each of several files has a bar, of so many cells.
-const WIDE: usize = 90;
+const WIDE: usize = 79;
 const BAR_CELLS_OF_MANY: usize = 12;
 /// Below this width, a file has the shortest text.
 const NARROW: usize = 60;
@@ -144,7 +144,8 @@ fn total_line(progress: &Progress, width: usize, paint: Paint) -> String {
 }
 
 fn file_line(file: &FileProgress, progress: &Progress, width: usize, is_single: bool, paint: Paint) -> String {
-    let name_cells = (width / 3).clamp(1, NAME_CELLS_MAX);
+    let part = if !is_single && width >= WIDE { 4 } else { 3 };
+    let name_cells = (width / part).clamp(1, NAME_CELLS_MAX);
     let name = text::shown(&file.path);
     let eta_seconds = progress.eta_seconds.filter(|_| is_single);
     let state = if width < NARROW { text::short_file(file, eta_seconds) } else { text::file(file, eta_seconds) };
@@ -280,7 +281,7 @@ mod tests {
         assert_eq!(lines.len(), 1 + NAMES.len());
         for line in &lines[1..] {
             let (name, state) = line.split_at(line.find(" 50 %").unwrap());
-            assert_eq!(text::cells(name), 30, "{line:?}");
+            assert_eq!(text::cells(name), 40, "{line:?}");
             assert_eq!(state, " 50 %  512 B of 1.00 KiB  connecting", "{line:?}");
         }
     }

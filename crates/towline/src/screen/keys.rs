@@ -232,7 +232,8 @@ impl Keyboard {
     fn change_connections(&mut self, now: impl FnOnce() -> usize, change: fn(usize) -> usize) -> Vec<Action> {
         let count = change(self.connections.unwrap_or_else(now));
         self.connections = Some(count);
-        self.told = Some(format!("up to {count} connections per file"));
+        let connections = if count == 1 { "connection" } else { "connections" };
+        self.told = Some(format!("up to {count} {connections} per file"));
         vec![Action::Connections(count)]
     }
 

@@ -37,6 +37,8 @@ pub(crate) fn fetchable(text: &str) -> Result<Url, Complaint> {
                 complaint.hint(format!("for a list of URLs, write -i {shown}"))
             } else if !text.contains("://") && looks_like_host(text) {
                 complaint.hint(format!("write https://{shown}"))
+            } else if let Some(command) = crate::args::command_like(text) {
+                complaint.hint(format!("did you mean `towline {command}`?"))
             } else {
                 complaint.hint("a URL begins with https:// or http://")
             })

@@ -56,7 +56,7 @@ pub(crate) fn http(args: HttpArgs) -> Result<HttpOptions, Complaint> {
             .map(|(name, password)| DigestUser { name: name.to_owned(), password: password.to_owned() });
     }
     http.of_hosts = host_sections::of_hosts()?;
-    http.netrc = args.netrc.map(netrc).transpose()?.map(Arc::new);
+    http.netrc = args.netrc.and_then(netrc_file).map(netrc).transpose()?.map(Arc::new);
     http.cookies = args.cookies.map(cookies).transpose()?.map(Arc::new);
     http.identity = identity(args.cert, args.key)?;
     http.pinned_keys = args.pinned_key;
@@ -125,6 +125,8 @@ pub(super) fn form(args: &GetArgs) -> Result<Option<Form>, Complaint> {
                 let cannot = |why: String| Complaint::usage(format!("--data @{}: {why}", printable(path)));
                 let file = fs::File::open(path).map_err(|error| cannot(error.to_string()))?;
                 file.take(TEXT_BYTES_MAX).read_to_end(&mut body).map_err(|error| cannot(error.to_string()))?;
+                // An editor's, and none of the field.
+                while body.pop_if(|byte| matches!(byte, b'\n' | b'\r')).is_some() {}
             }
         }
         if body.len() as u64 >= TEXT_BYTES_MAX {
@@ -147,6 +149,15 @@ pub(crate) fn authorization(user: &str) -> Result<HeaderValue, Complaint> {
         .map_err(|_| Complaint::usage("--user cannot be sent"))?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// The file; `true` and `false` turn it on and off, as with options that are only that.
+fn netrc_file(path: PathBuf) -> Option<PathBuf> {
+    match path.to_str() {
+        Some("true" | "1") => Some(PathBuf::from("~/.netrc")),
+        Some("false" | "0" | "") => None,
+        _ => Some(path),
+    }
 }
 
 fn netrc(path: PathBuf) -> Result<Netrc, Complaint> {

@@ -131,3 +131,49 @@ fn a_host_has_settings_of_its_own() {
     wrong("[host.a.example]\ndelay = 1\n", "[host.\"a\"]: example");
     wrong("[host.\"http://a/\"]\ndelay = 1\n", "names no host");
 }
+
+#[test]
+fn headers_are_replaced_by_name() {
+    let origin = origin();
+    let place = Place::new();
+    place.write(
+        "config.toml",
+        "header = ['X-Team: file', 'X-Other: file']\n[profile.night]\nheader = ['X-Team: night']\n",
+    );
+    let run = |args: &[&str]| {
+        let url = origin.url("/0.bin");
+        let args = [&["-d", "out", "--restart"], args, &[&url]].concat();
+        place.towline(&args).env("TOWLINE_CONFIG", "config.toml").run().code(0);
+        let request = origin.requests().into_iter().next_back().unwrap();
+        let values = |name: &str| {
+            let all = request.headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
+            all.map(|(_, value)| value.clone()).collect::<Vec<_>>().join("+")
+        };
+        (values("x-team"), values("x-other"))
+    };
+    let is = |args: &[&str], team: &str, other: &str| assert_eq!(run(args), (team.to_owned(), other.to_owned()));
+    is(&[], "file", "file");
+    is(&["-H", "x-team: words"], "words", "file");
+    is(&["--header=X-Team: words", "-HX-Team: more"], "words+more", "file");
+    is(&["--profile", "night"], "night", "file");
+    is(&["--profile", "night", "-H", "X-Team: words"], "words", "file");
+}
+
+#[test]
+fn an_empty_variable_names_no_file_and_netrc_is_a_switch_too() {
+    let origin = origin();
+    let place = Place::new();
+    let url = origin.url("/0.bin");
+    let run = |name: &str, value: &str| {
+        place
+            .towline(&["-d", "out", "--restart", &url])
+            .env("HOME", place.root().to_str().unwrap())
+            .env(name, value)
+            .run()
+    };
+    run("TOWLINE_CONFIG", "").code(0);
+    run("TOWLINE_NETRC", "true").code(2).says(&[".netrc: No such file"]);
+    run("TOWLINE_NETRC", "false").code(0);
+    place.write("config.toml", "profile = 'night'\n");
+    run("TOWLINE_CONFIG", "config.toml").code(2).says(&["profile is for sections such as [profile.night]"]);
+}

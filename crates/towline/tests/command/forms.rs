@@ -87,7 +87,7 @@ fn answer(stream: &TcpStream, log: &Mutex<Vec<Asked>>, elsewhere: &str) {
 fn a_file_behind_a_form_is_fetched() {
     let forms = Forms::start(String::new());
     let place = Place::new();
-    place.write("fields", "b=2");
+    place.write("fields", "b=2\n");
     let url = forms.url("/file");
     place.towline(&["-d", "out", "-o", "f", "--data", "a=1", "--data", "@fields", &url]).run().code(0);
     assert_eq!(fs::read_to_string(place.out("f")).unwrap().trim_end(), "POST /file a=1&b=2");

@@ -130,7 +130,8 @@ fn a_batch_has_a_line_for_the_whole_and_eight_files_below_it() {
     assert!(midway[0].starts_with('['), "{midway:?}");
     assert!(midway[0].contains("\u{1b}[32m="), "{midway:?}");
     for line in &midway[1..9] {
-        assert!(line.contains(".bin") && line.chars().count() < COLUMNS, "{midway:?}");
+        let plain = line.replace("\u{1b}[32m", "").replace("\u{1b}[39m", "");
+        assert!(plain.contains(".bin") && plain.chars().count() < COLUMNS, "{midway:?}");
     }
     assert!(midway[9].starts_with("… and ") && midway[9].ends_with(" more"), "{midway:?}");
 }
@@ -157,6 +158,12 @@ fn keys_pause_speed_up_limit_and_end_a_run() {
     sees("the help", &["p pause   + - connections   l limit   q quit   ? close"]);
     press(&["?", "+", "+"]);
     sees("four connections", &["up to 4 connections per file", "4 connections"]);
+    press(&["-", "-", "-"]);
+    sees("one connection", &["up to 1 connection per file"]);
+    wait_for("three of them closed", || {
+        let screen = terminal.screen().join("\n");
+        (!screen.contains(" connections\n") && !screen.ends_with(" connections")).then_some(())
+    });
     press(&["l", "5", "0", "k", "Enter"]);
     sees("the limit", &["limited to 50.0 KiB/s"]);
     press(&["p"]);

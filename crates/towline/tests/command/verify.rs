@@ -3,7 +3,9 @@
 use std::fs;
 use std::process::Command;
 
+use md5::Digest as _;
 use towline_origin::{Origin, Resource};
+use towline_testkit::content;
 
 use crate::common::Place;
 
@@ -47,6 +49,22 @@ fn a_digest_that_was_checked_is_compared_again() {
         let outcome = place.towline(args).run().code(4);
         assert_eq!(outcome.stdout, "a.bin: changed\n");
     }
+}
+
+#[test]
+fn a_digest_that_the_user_gave_is_compared_again() {
+    let origin = Origin::builder().files("/{}.bin", 1, SIZE, SEED).start().unwrap();
+    let place = Place::new();
+    let hex: String = md5::Md5::digest(content(SEED, SIZE)).iter().map(|byte| format!("{byte:02x}")).collect();
+    place.towline(&["-d", "out", "--checksum", &format!("md5={hex}"), &origin.url("/0.bin")]).run().code(0);
+    place.towline(&["verify", "out"]).run().code(0).says(&["1 right"]);
+    let file = place.out("0.bin");
+    let modified = fs::metadata(&file).unwrap().modified().unwrap();
+    let mut changed = fs::read(&file).unwrap();
+    changed[17] ^= 1;
+    fs::write(&file, changed).unwrap();
+    fs::File::options().write(true).open(&file).unwrap().set_modified(modified).unwrap();
+    place.towline(&["verify", "out"]).run().code(4).says(&["1 changed", "remove what is changed"]);
 }
 
 #[test]

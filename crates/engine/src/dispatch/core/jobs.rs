@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{Core, view};
 use crate::dispatch::adapt::Adapt;
-use crate::dispatch::job::{Closing, Job, Phase};
+use crate::dispatch::job::{Closing, Job, Phase, Segmented};
 use crate::error::{Error, ErrorKind};
 use crate::event::{ErrorReport, Event, How};
 use crate::feed::EntryId;
@@ -140,12 +140,19 @@ impl Core {
     fn set_connections(&mut self, connections: usize) {
         self.settings.connections = Some(connections);
         self.slots.make_room_for(connections);
+        let mut surplus = Vec::new();
         for job in self.jobs.values_mut() {
             let is_own = job.spec.options.connections.is_some() || form::mark(&job.spec.url).is_some();
-            if !is_own {
-                job.ranges.adapt = Adapt::new(Some(connections));
+            if is_own {
+                continue;
+            }
+            job.ranges.adapt = Adapt::new(Some(connections));
+            if matches!(job.phase, Phase::Moving) && job.ranges.segmented == Segmented::Proven {
+                // The oldest stay; what the others had left is shared out again.
+                surplus.extend(job.transfers.iter().skip(connections).copied());
             }
         }
+        self.drop_transfers(&surplus);
     }
 
     pub(super) fn resume(&mut self, id: JobId) {

@@ -312,6 +312,7 @@ impl Job {
                 is_whole_url: secret::identity_url(url) == url.as_str(),
                 evidence: Evidence { place: evidence.place.filter(|_| has_open_place), ..evidence.clone() },
                 file: None,
+                checked: self.spec.checksum.as_ref().map(ToString::to_string),
                 noted_unix_ms: 0,
             }
         };
