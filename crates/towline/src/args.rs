@@ -528,9 +528,11 @@ fn without_secrets(error: &clap::Error) -> String {
 fn read(args: Vec<OsString>) -> Result<Cli, clap::Error> {
     let mut command = command();
     let args = with_get(&command, args);
+    let words = args.clone();
     let args = config::with_file(&command, args)
         .map_err(|why| clap::Error::raw(clap::error::ErrorKind::InvalidValue, format!("{why}\n")))?;
-    let matches = command.try_get_matches_from_mut(args)?;
+    let matches =
+        command.try_get_matches_from_mut(args).map_err(|error| config::with_place(&command, &words, error))?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     match (&mut cli.command, matches.subcommand()) {
         (Command::Get(args), Some((_, matches))) => {

@@ -5,12 +5,15 @@
 //! hosts (`host_sections.rs`).
 
 use std::env;
+use std::error::Error as _;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{ErrorKind, Read as _};
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue};
 use toml::{Table, Value};
+use towline_engine::secret::shown_line;
 
 use crate::host_sections;
 
@@ -211,6 +214,35 @@ fn values(key: &str, value: Value, takes_value: bool, may_be_alone: bool) -> Res
         value if takes_value => text(value).map_or_else(wrong, |text| Ok(vec![Some(text)])),
         _ => wrong(),
     }
+}
+
+/// An error of the parser's, with the place of a value that is not among the user's words: the file, or a variable.
+pub(crate) fn with_place(command: &clap::Command, words: &[OsString], error: clap::Error) -> clap::Error {
+    if error.kind() != clap::error::ErrorKind::ValueValidation {
+        return error;
+    }
+    let option = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(name)) => name.split([' ', '=', '[']).next().unwrap_or_default().to_owned(),
+        _ => return error,
+    };
+    let sub = words.get(1).and_then(|name| command.find_subcommand(name));
+    let arg = sub.and_then(|sub| sub.get_arguments().find(|arg| arg.get_long() == option.strip_prefix("--")));
+    let Some((sub, arg)) = sub.zip(arg) else { return error };
+    if is_in_words(sub, words, option.trim_start_matches('-')) {
+        return error;
+    }
+    let variable = arg.get_env().filter(|name| env::var_os(name).is_some());
+    let place = match variable {
+        Some(name) => name.to_string_lossy().into_owned(),
+        None => path().map_or_else(|| FILE.to_owned(), |path| path.display().to_string()),
+    };
+    let value = match error.get(ContextKind::InvalidValue) {
+        Some(ContextValue::String(value)) => shown_line(value),
+        _ => String::new(),
+    };
+    let why = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+    let text = format!("{place}: invalid value '{value}' for {option}{why}\n");
+    clap::Error::raw(clap::error::ErrorKind::ValueValidation, text)
 }
 
 /// The name after `--profile`, or that in the environment.

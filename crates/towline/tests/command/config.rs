@@ -172,6 +172,9 @@ fn an_empty_variable_names_no_file_and_netrc_is_a_switch_too() {
             .run()
     };
     run("TOWLINE_CONFIG", "").code(0);
+    run("TOWLINE_LIMIT_RATE", "fast").code(2).says(&["TOWLINE_LIMIT_RATE: invalid value 'fast' for --limit-rate"]);
+    place.write("config.toml", "limit-rate = 'fast'\n");
+    run("TOWLINE_CONFIG", "config.toml").code(2).says(&["config.toml: invalid value 'fast' for --limit-rate"]);
     run("TOWLINE_NETRC", "true").code(2).says(&[".netrc: No such file"]);
     run("TOWLINE_NETRC", "false").code(0);
     place.write("config.toml", "profile = 'night'\n");
