@@ -2,7 +2,7 @@
 //! and each file its own within both.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -20,6 +20,8 @@ const HOSTS_KEPT_MAX: usize = 1024;
 pub(crate) struct RateLimit {
     /// Looked at for each portion of bytes, mostly in vain.
     is_limited: AtomicBool,
+    /// How often it was changed: who waits for an earlier rate waits no longer.
+    changes: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -32,12 +34,18 @@ struct State {
 
 impl RateLimit {
     pub(crate) fn new(bps: Option<u64>) -> Self {
-        Self { is_limited: AtomicBool::new(bps.is_some()), state: Mutex::new(State { bps, paid_until: None }) }
+        Self { is_limited: AtomicBool::new(bps.is_some()), changes: AtomicU64::new(0), state: Mutex::new(State { bps, paid_until: None }) }
     }
 
     pub(crate) fn set(&self, bps: Option<u64>) {
         *self.state.lock() = State { bps, paid_until: None };
         self.is_limited.store(bps.is_some(), Ordering::Relaxed);
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// How often it was changed.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     /// Takes `bytes` and returns how long to wait before the next call.

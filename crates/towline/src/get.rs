@@ -18,7 +18,7 @@ use crate::complaint::Complaint;
 use crate::cookie_jar::JarFile;
 use crate::on_complete::{self, OnComplete};
 use crate::say::say;
-use crate::screen::{Canvas, Collected, Collector, Keys, Screen, View, Worded, summary};
+use crate::screen::{Collected, Collector, Keys, Screen, View, Worded, summary};
 use crate::settings::{self, Settings};
 use crate::stream::{Read, Stream};
 use crate::{dry_run, exit_codes};
@@ -48,12 +48,13 @@ pub(crate) fn run(args: GetArgs) -> Result<u8, Complaint> {
     let expected_files = settings.jobs.len() as u64;
     let collected = Arc::new(Collected::default());
     let mut settings = settings;
+    let may_read_keys = may_read_keys(&settings);
     let stream = settings.stream.take();
     let cookie_jar = settings.cookie_jar.take();
     let programs = settings.on_complete.take().map(|program| on_complete::start(program.into())).transpose()?;
     let (finished, programs) = programs.unzip();
     let screen = Screen::new(&view, &collected);
-    let (pressable, connections) = (pressable(&settings, &screen), settings.options.connections);
+    let (pressable, connections) = (screen.canvas().filter(|_| may_read_keys), settings.options.connections);
     let session = session(settings, &collected, screen, signals, stream.as_ref(), finished)?;
     let keys = pressable.and_then(|canvas| Keys::start(session.handle(), canvas, connections));
     let writing = stream.map(|stream| stream.start(session.handle())).transpose()?;
@@ -116,9 +117,11 @@ fn view(settings: &Settings) -> View {
     }
 }
 
-/// What bars are drawn on, if somebody may press keys beside them: the list does not come from there.
-fn pressable(settings: &Settings, screen: &Screen) -> Option<Arc<Canvas>> {
-    screen.canvas().filter(|_| !matches!(settings.list, Some(ListSource::Stdin)))
+/// Whether keys may be read: the list does not come from the terminal, and no program runs beside this one that may ask for
+/// keys itself.
+fn may_read_keys(settings: &Settings) -> bool {
+    let has_list = matches!(settings.list, Some(ListSource::Stdin));
+    !has_list && settings.stream.is_none() && settings.on_complete.is_none()
 }
 
 /// Builds a session with all its jobs, ready to run.

@@ -7,9 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use http::{HeaderName, HeaderValue, Method};
-use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, ZonedDateTime};
 use towline_engine::Checksum;
 use towline_engine::options::{HostAddress, Interface};
 use url::Url;
@@ -97,11 +97,14 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A day, which begins at midnight, or a moment; without an offset both are those of this machine.
+/// A day, which begins at midnight, or a moment; without an offset or a zone, both are those of this machine.
 pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
-    // A day begins at midnight.
     let here = || TimeZone::system().to_timestamp(text.parse::<DateTime>().ok()?).ok();
-    text.parse().ok().or_else(here).ok_or_else(|| "allowed: 2026-01-31, or 2026-01-31T18:00:00Z".to_owned())
+    let moment = match text.contains('[') {
+        true => text.parse::<ZonedDateTime>().ok().map(|moment| moment.timestamp()),
+        false => text.parse().ok().or_else(here),
+    };
+    moment.ok_or_else(|| "allowed: 2026-01-31, or 2026-01-31T18:00:00Z".to_owned())
 }
 
 /// A count of at least one.

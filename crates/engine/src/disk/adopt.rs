@@ -1,33 +1,35 @@
 //! Takes over a file that another program has begun, on the opener's thread. It keeps its bytes whatever happens: the
-//! journal is written first, and claims only what is synced; then the file gets the name of a partial file.
+//! journal is written first, and claims only what is synced; then the file gets the name and the length of a partial file.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::opener::Opener;
-use super::{ours, written};
+use super::ours;
+use super::written::{self, Doubt};
 use crate::error::{Error, ErrorKind, Result};
-use crate::message::Adopt;
+use crate::journal::Journal;
+use crate::message::{Adopt, Adopted};
 use crate::name::{journal_path, part_path};
+use crate::ranges::RangeSet;
 use crate::storage::{OpenPart, PartFile, Stat, StatKind};
 
 /// What aria2 keeps beside a file that it writes to in several places.
 const CONTROL_SUFFIX: &str = ".aria2";
 
 impl Opener {
-    /// Makes the file the partial file of its job. Returns what was set aside for that.
-    pub(super) fn adopt(&self, adopt: &Adopt) -> Result<Option<String>> {
+    /// Makes the file the partial file of its job.
+    pub(super) fn adopt(&self, adopt: &Adopt) -> Result<Box<Adopted>> {
         let Adopt { job, path, stat, journal } = adopt;
         let part = part_path(path);
         self.check_adoptable(path, stat)?;
         if self.stat(&part)?.is_some() {
             return Err(refused(path, "a partial file has appeared beside it"));
         }
+        let total_bytes = journal.identity.total_bytes;
+        self.check_room(path, total_bytes.map(|total| total.saturating_sub(stat.len_bytes)), false)?;
         let opened = self.lock_as(path, stat, path)?;
-        let cannot = |source| Error::storage("read", path, source);
-        if written::is_hollow(&*opened, &journal.done).map_err(cannot)? {
-            return Err(refused(path, "it has holes: parts of it were never written"));
-        }
+        let journal = Journal { done: self.believed(&*opened, path, &journal.done)?, ..journal.clone() };
         opened.sync().map_err(|source| Error::storage("sync", path, source))?;
         drop(opened);
         let (_, set_aside) = ours::clear_journal_name(&*self.storage, path)?;
@@ -38,8 +40,23 @@ impl Opener {
         self.rename(path, &part, false)?;
         let opened = self.lock_as(&part, stat, path)?;
         opened.keep_private().map_err(|source| Error::storage("set the permissions of", &part, source))?;
+        self.reserve(&*opened, path, total_bytes)?;
         self.parts.insert(*job, path, opened);
-        Ok(set_aside)
+        Ok(Box::new(Adopted { journal, set_aside }))
+    }
+
+    /// What of the file was written, as far as its content shows.
+    fn believed(&self, opened: &dyn PartFile, path: &Path, claimed: &RangeSet) -> Result<RangeSet> {
+        let cannot = |source| Error::storage("read", path, source);
+        if written::is_hollow(opened, claimed).map_err(cannot)? {
+            return Err(refused(path, "it has holes: parts of it were never written"));
+        }
+        let mut believed = claimed.clone();
+        written::believe_written(opened, &mut believed, Doubt::Foreign).map_err(cannot)?;
+        if believed.is_empty() {
+            return Err(refused(path, "it reads as if it had never been written"));
+        }
+        Ok(believed)
     }
 
     /// Whether the file may become ours at all.

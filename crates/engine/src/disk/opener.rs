@@ -91,7 +91,7 @@ impl Opener {
                 Message::Prepared(job, self.prepare(job, &path, look, begun).map(Box::new))
             }
             OpenRequest::Open(open) => Message::Opened(open.job, self.open(&open)),
-            OpenRequest::Adopt(adopt) => Message::Opened(adopt.job, self.adopt(&adopt)),
+            OpenRequest::Adopt(adopt) => Message::Adopted(adopt.job, self.adopt(&adopt)),
             OpenRequest::Compare { job, path, offset, content } => {
                 Message::Compared(job, self.compare(&path, offset, &content))
             }
@@ -267,8 +267,9 @@ impl Opener {
             };
         }
         let claimed = journal.done.end();
-        let is_whole =
-            journal.done.is_empty() || journal.identity.total_bytes.is_none_or(|total| total == stat.len_bytes);
+        let total_bytes = journal.identity.total_bytes;
+        let is_whole = journal.done.is_empty()
+            || total_bytes.is_none_or(|total| total == stat.len_bytes || journal.is_short && stat.len_bytes < total);
         if claimed > stat.len_bytes || !is_whole {
             drop(opened);
             self.forget_journal(look, &journal_file)?;
@@ -289,6 +290,9 @@ impl Opener {
         prepared.old = old.map(|old| Box::new(old.identity.evidence));
         if look == Look::Anew {
             return Ok(());
+        }
+        if journal.is_short {
+            self.reserve(&*opened, path, total_bytes)?;
         }
         let mut journal = journal;
         prepared.is_moved = is_moved;
@@ -549,7 +553,7 @@ impl Opener {
         Ok(opened)
     }
 
-    fn check_room(&self, path: &Path, total_bytes: Option<u64>, is_second: bool) -> Result<()> {
+    pub(super) fn check_room(&self, path: &Path, total_bytes: Option<u64>, is_second: bool) -> Result<()> {
         let Some(total) = total_bytes else { return Ok(()) };
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if let Some(most) = self.storage.file_bytes_max(parent).filter(|most| *most < total) {
@@ -573,7 +577,7 @@ impl Opener {
         })
     }
 
-    fn reserve(&self, part: &dyn PartFile, path: &Path, total_bytes: Option<u64>) -> Result<()> {
+    pub(super) fn reserve(&self, part: &dyn PartFile, path: &Path, total_bytes: Option<u64>) -> Result<()> {
         let Some(total) = total_bytes else { return Ok(()) };
         let reserved = match total <= RESERVED_FIRST_BYTES {
             true => part.allocate(total),

@@ -19,6 +19,8 @@ pub(crate) enum Doubt {
     /// The file system has holes where the journal claims data. Some file systems turn written zeros into
     /// holes, so a few zeros prove nothing.
     Hollow,
+    /// Another program has begun it, which may have made room for what it was yet to write, by writing zeros.
+    Foreign,
 }
 
 impl Doubt {
@@ -28,6 +30,7 @@ impl Doubt {
         match self {
             Self::Moved => &[0; 16],
             Self::Hollow => &[0; 512],
+            Self::Foreign => &[0; 4096],
         }
     }
 }

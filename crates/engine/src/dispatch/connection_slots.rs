@@ -549,6 +549,15 @@ impl Slots {
         }
     }
 
+    /// Whether no request can be sent to a host now, whatever there is to ask: it has as many connections as it may have, and
+    /// all are busy, or it is not its time.
+    pub(crate) fn has_no_room(&self, host: &Origin, now: Time) -> bool {
+        let Some(state) = self.hosts.get(host) else { return false };
+        let are_busy = || state.slots.iter().all(|slot| self.slots[slot].users > 0);
+        let is_full = || state.slots.len() >= self.cap(host, now) && are_busy();
+        state.held_until > now || state.next_at > now || is_full()
+    }
+
     /// Whether other hosts are better asked first: this one has only failed so far, or has not even told for a while
     /// which protocol it speaks.
     pub(crate) fn is_doubtful(&self, host: &Origin, profile: &Profile, now: Time) -> bool {

@@ -14,7 +14,7 @@ use crate::evidence::Evidence;
 use crate::http::origin::Origin;
 use crate::job::{JobSpec, Located};
 use crate::message::Time;
-use crate::ranges::RangeSet;
+use crate::ranges::{ByteRange, RangeSet};
 use crate::secret;
 
 /// A link is replaced this long before it expires, or halfway through a shorter life.
@@ -49,8 +49,6 @@ pub(crate) struct Source {
     pub(crate) locations: u32,
     /// Whether the given URL was asked a second time.
     pub(crate) was_resolved_again: bool,
-    /// The last URL that it led to and was left.
-    left: Option<Box<(Url, Origin)>>,
     /// Whether it went back to the given URL because requests had failed.
     was_left: bool,
     pub(crate) standing: Standing,
@@ -68,6 +66,8 @@ pub(crate) struct Source {
     /// The bytes in the file that came from it.
     pub(crate) fetched_bytes: u64,
     pub(crate) ranges: RangeSet,
+    /// The most that it ever brought of one version: what is fetched again is no progress.
+    pub(crate) most_bytes: u64,
     /// The rate of its last connection that completed a piece, in bytes per second.
     pub(crate) rate_bps: Option<f64>,
 }
@@ -265,7 +265,6 @@ impl Source {
             redirects: 0,
             locations: 0,
             was_resolved_again: false,
-            left: None,
             was_left: false,
             standing: Standing::Untried,
             told: None,
@@ -276,6 +275,7 @@ impl Source {
             patience: 0,
             fetched_bytes: 0,
             ranges: RangeSet::new(),
+            most_bytes: 0,
             rate_bps: None,
         }
     }
@@ -325,7 +325,7 @@ impl Source {
 
     /// Goes back to the given URL: it may redirect elsewhere now.
     pub(crate) fn go_back(&mut self) {
-        self.left = self.sent_to.take().or(self.left.take());
+        self.sent_to = None;
         self.location = None;
         self.redirects = 0;
         self.locations = self.locations.wrapping_add(1);
@@ -351,11 +351,14 @@ impl Source {
         self.was_left = false;
     }
 
-    /// One of its connections has ended, which fetched this many new bytes.
-    pub(crate) fn brought(&mut self, bytes: u64, rate_bps: Option<f64>) {
+    /// One of its connections has ended, which fetched this range, and this many new bytes of it.
+    pub(crate) fn brought(&mut self, range: ByteRange, bytes: u64, rate_bps: Option<f64>) {
         self.fetched_bytes += bytes;
+        self.ranges.insert(range);
         self.rate_bps = rate_bps.or(self.rate_bps);
-        if bytes > 0 {
+        let has_bytes = self.ranges.covered();
+        if bytes > 0 && has_bytes > self.most_bytes {
+            self.most_bytes = has_bytes;
             self.works();
         }
     }
@@ -368,11 +371,6 @@ impl Source {
         self.was_resolved_again = true;
         self.go_back();
         true
-    }
-
-    /// Whether this URL was left, so that a request to it says nothing new.
-    pub(crate) fn has_left(&self, url: &Url) -> bool {
-        self.left.as_ref().is_some_and(|left| left.0 == *url)
     }
 
     /// Goes back to the given URL, once, if the URL that it led to does not answer: its server may be gone for good.

@@ -411,7 +411,8 @@ impl Batch {
                 Known::Done { path, len_bytes, modified_ns }
                     if !self.restart && self.is_still_there(&path, len_bytes, modified_ns) =>
                 {
-                    if is_outdated(&found) || is_listed_anew(&spec, found.fetched.as_deref()) {
+                    let is_listed_anew = is_listed_anew(&spec, found.fetched.as_deref());
+                    if is_outdated(&found) || is_listed_anew || is_promised_anew(&spec, found.digest.as_deref()) {
                         go_on_under_its_name(&mut spec, &found);
                         self.names.extend(found.name.map(|name| (entry, name)));
                         again.push(found.id);
@@ -568,6 +569,16 @@ fn is_listed_anew(spec: &JobSpec, fetched: Option<&Evidence>) -> bool {
         (None, _) => true,
         (Some(now), Some(before)) if now != before => true,
         _ => listed.is_coarse && !fetched.is_some_and(Evidence::has_settled_date),
+    }
+}
+
+/// Whether the list gives a digest that the file was not checked for: it may be of another version. Those of pieces are not
+/// in the ledger.
+fn is_promised_anew(spec: &JobSpec, checked: Option<&str>) -> bool {
+    let checked = checked.and_then(|checked| checked.parse::<Checksum>().ok());
+    match &spec.checksum {
+        Some(given) => checked.as_ref() != Some(given),
+        None => spec.pieces.is_some(),
     }
 }
 

@@ -24,9 +24,9 @@ const MESSAGE_CHARS_MAX: usize = 1000;
 const COPIES_MAX: i64 = 1 << 40;
 
 const IN_ORDER: &str = "SELECT id, state, path, len_bytes, modified_ns, error_kind, error, attempts,
-    key, run, copies, validator FROM entry WHERE id > ?1 AND occurrence = 0 ORDER BY id LIMIT ?2";
+    key, run, copies, validator, digest FROM entry WHERE id > ?1 AND occurrence = 0 ORDER BY id LIMIT ?2";
 const BY_ID: &str = "SELECT id, state, path, len_bytes, modified_ns, error_kind, error, attempts,
-    key, run, copies, validator FROM entry WHERE id = ?1 AND key = ?2";
+    key, run, copies, validator, digest FROM entry WHERE id = ?1 AND key = ?2";
 const MARK_RANGE: &str = "UPDATE entry SET run = ?1, copies = 1
     WHERE id BETWEEN ?2 AND ?3 AND occurrence = 0";
 const MARK: &str = "UPDATE entry SET run = ?1, copies = ?2 WHERE id = ?3";
@@ -63,6 +63,8 @@ pub(crate) struct Found {
     pub(crate) left: Option<(u64, i64)>,
     /// What was fetched then, if its service lists versions.
     pub(crate) fetched: Option<Box<Evidence>>,
+    /// The digest that was checked, as `sha-256=HEX`.
+    pub(crate) digest: Option<Box<str>>,
 }
 
 /// The state of an entry in the ledger.
@@ -197,6 +199,7 @@ impl Ledger {
                 name: None,
                 left: None,
                 fetched: None,
+                digest: None,
             });
         }
         Ok(())
@@ -269,6 +272,7 @@ fn read_found(row: &Row<'_>, occurrence: i64) -> rusqlite::Result<Found> {
         name: read_name(row),
         left: left().filter(|_| !fetched.as_ref().is_some_and(|fetched| fetched.is_adopted)),
         fetched,
+        digest: row.get_ref(12).ok().and_then(|digest| digest.as_str().ok()).map(Box::from),
     })
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Journal {
     pub(crate) token: Option<String>,
     /// Whether the partial file of another version is kept beside this one until this one is complete.
     pub(crate) replaces_old: bool,
+    /// The partial file may still be as short as another program has left it, and is lengthened when it is next opened.
+    pub(crate) is_short: bool,
     /// When it was saved, in milliseconds since 1970.
     pub(crate) saved_unix_ms: u64,
 }
@@ -44,6 +46,7 @@ impl Journal {
             file: None,
             token: None,
             replaces_old: false,
+            is_short: false,
             saved_unix_ms: 0,
         }
     }

@@ -59,6 +59,8 @@ struct Body {
     token: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     replaces_old: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_short: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     joined_by: Option<Checksum>,
 }
@@ -96,6 +98,7 @@ impl Journal {
             file: self.file,
             token: self.token.clone().filter(|token| token.len() <= TOKEN_BYTES_MAX),
             replaces_old: self.replaces_old,
+            is_short: self.is_short,
             joined_by: self.joined_by.clone(),
         };
         let body = serde_json::to_vec(&body).expect("strings and numbers always have a JSON form");
@@ -135,6 +138,7 @@ impl Journal {
             file: body.file,
             token: body.token.filter(|token| token.len() <= TOKEN_BYTES_MAX),
             replaces_old: body.replaces_old,
+            is_short: body.is_short,
             joined_by: body.joined_by,
             saved_unix_ms: body.saved_unix_ms,
         })
@@ -273,6 +277,7 @@ mod tests {
             file: None,
             token: Some("part-1".to_owned()),
             replaces_old: false,
+            is_short: false,
             saved_unix_ms: 1_750_000_000_000,
         }
     }
@@ -451,9 +456,21 @@ mod tests {
                     born_unix_ns: (generation % 4 == 0).then_some(generation),
                 });
                 let replaces_old = generation % 3 == 0;
+                let is_short = generation % 11 == 0;
                 let token = (generation % 5 == 0).then(|| format!("part-{generation}"));
                 let joined_by = (generation % 7 == 0).then(|| "crc32c=00000001".parse().unwrap());
-                Journal { generation, identity, done, verified, joined_by, file, token, replaces_old, saved_unix_ms }
+                Journal {
+                    generation,
+                    identity,
+                    done,
+                    verified,
+                    joined_by,
+                    file,
+                    token,
+                    replaces_old,
+                    is_short,
+                    saved_unix_ms,
+                }
             },
         )
     }

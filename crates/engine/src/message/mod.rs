@@ -18,7 +18,7 @@ pub(crate) use self::ask::{Ask, Reply};
 pub use self::ask::{WebAnswer, WebRequest};
 pub(crate) use self::commit::{CommitRequest, Fate, ListedOffice, Publish, Published, Store};
 pub(crate) use self::feed::FeedRequest;
-pub(crate) use self::open::{Adopt, Existing, Look, Note, Open, OpenRequest, Prepared};
+pub(crate) use self::open::{Adopt, Adopted, Existing, Look, Note, Open, OpenRequest, Prepared};
 pub(crate) use self::work::{
     Alpn, Demand, End, Ended, Fetch, FetchKind, Head, Protocol, Redirect, Shape, SlotId, WorkRequest,
 };
@@ -48,6 +48,8 @@ pub(crate) enum Message {
     Prepared(JobId, Result<Box<Prepared>>),
     /// A partial file was opened; a warning if something was set aside for it.
     Opened(JobId, Result<Option<String>>),
+    /// The file of another program is a partial file now.
+    Adopted(JobId, Result<Box<Adopted>>),
     /// A range of the existing file was compared: whether it is the same.
     Compared(JobId, Result<bool>),
     /// The feed looked up which other entry has this name, if any.

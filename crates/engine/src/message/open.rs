@@ -61,6 +61,15 @@ pub(crate) struct Adopt {
     pub(crate) journal: Journal,
 }
 
+/// What was taken over.
+#[derive(Debug)]
+pub(crate) struct Adopted {
+    /// Claims what is there: without what reads as if it had never been written.
+    pub(crate) journal: Journal,
+    /// What was set aside for it.
+    pub(crate) set_aside: Option<String>,
+}
+
 /// What exists under a file's name.
 #[derive(Debug, Default)]
 pub(crate) struct Prepared {

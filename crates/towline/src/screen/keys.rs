@@ -98,6 +98,10 @@ impl Reader {
             return std::thread::sleep(LOOK_EVERY);
         }
         self.set();
+        if !self.is_as_set() {
+            // Another program has the keyboard, such as one that asks for a password.
+            return std::thread::sleep(LOOK_EVERY);
+        }
         let stdin = io::stdin();
         let mut waiting = [PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::IN)];
         let timeout = Timespec { tv_sec: 0, tv_nsec: LOOK_EVERY.as_nanos() as i64 };
@@ -150,8 +154,15 @@ impl Reader {
         self.is_set = tcsetattr(io::stdin(), OptionalActions::Now, &settings).is_ok();
     }
 
+    /// Whether the terminal is still as it was set here.
+    fn is_as_set(&self) -> bool {
+        let modes = LocalModes::ICANON | LocalModes::ECHO;
+        self.is_set && tcgetattr(io::stdin()).is_ok_and(|now| !now.local_modes.intersects(modes) && is_alike(&now, &self.before))
+    }
+
     fn restore(&mut self) {
-        if std::mem::replace(&mut self.is_set, false) {
+        let is_as_set = self.is_as_set();
+        if std::mem::replace(&mut self.is_set, false) && is_as_set {
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
         }
     }
@@ -161,6 +172,14 @@ impl Reader {
         self.restore();
         let _ = emulate_default_handler(SIGTSTP);
     }
+}
+
+/// Whether two settings differ in nothing but what is set here.
+fn is_alike(now: &Termios, before: &Termios) -> bool {
+    let ours = LocalModes::ICANON | LocalModes::ECHO;
+    now.input_modes == before.input_modes
+        && now.output_modes == before.output_modes
+        && now.local_modes - ours == before.local_modes - ours
 }
 
 /// The most connections that a file has now.

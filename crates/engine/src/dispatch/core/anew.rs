@@ -84,6 +84,7 @@ impl Core {
         let held = (is_by_version && job.is_worth_keeping() && !job.sources.is_many()).then(|| job.journal());
         job.lead_mut().go_back();
         job.forget();
+        job.sources.all_mut().for_each(|source| source.most_bytes = 0);
         job.old.is_replacing = held.is_some();
         job.part.journal = held.map(Box::new);
         job.tries.failures.insert(0, Failures { attempts: 0, retry_at: now + wait });

@@ -601,7 +601,6 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         match std::mem::replace(&mut job.phase, Phase::Moving) {
             Phase::Opening => {}
-            Phase::Adopting(journal) => return self.adopted(now, id, journal),
             phase => {
                 job.phase = phase;
                 return self.closed(now, id);
@@ -614,7 +613,7 @@ impl Core {
         }
     }
 
-    fn not_opened(&mut self, now: Time, id: JobId, error: Error) {
+    pub(super) fn not_opened(&mut self, now: Time, id: JobId, error: Error) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.part.is_open = false;
         if matches!(job.phase, Phase::Closing(_)) {

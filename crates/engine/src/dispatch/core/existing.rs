@@ -62,8 +62,8 @@ impl Core {
         if existing.stat.kind != StatKind::File {
             return self.decide_other(job, existing, &format!("{} has this name", existing.stat.kind.words()));
         }
-        if self.may_be_half(job, existing) {
-            return Decision::CompareHalf;
+        if let Some(decision) = self.decide_half(job, existing) {
+            return decision;
         }
         let may_be_gone = job.spec.listed.is_some() && job.existing.verdict == ExistingVerdict::Unknown;
         // If there is a digest, the existing file was checked before and is another one.

@@ -2,39 +2,51 @@
 //! server's; if all agree, it becomes the partial file, as if an earlier run had left it.
 
 use super::Core;
+use super::adopt::adopt;
+use super::existing::Decision;
 use crate::dispatch::job::{Answered, Closing, Comparison, ExistingVerdict, Job, Phase};
+use crate::error::Result;
 use crate::event::Event;
 use crate::evidence::samples::{self, IDENTITY_SAMPLES};
 use crate::job::JobId;
 use crate::journal::Journal;
-use crate::message::{Adopt, Effect, Existing, OpenRequest, Time};
+use crate::message::{Adopt, Adopted, Effect, Existing, OpenRequest, Time};
 use crate::ranges::{ByteRange, RangeSet};
 use crate::size;
 use crate::storage::StatKind;
 
 impl Core {
-    /// Whether the existing file may be the beginning of this one, and nothing has been compared yet.
-    pub(super) fn may_be_half(&self, job: &Job, existing: &Existing) -> bool {
-        let is_open = match job.existing.verdict {
-            ExistingVerdict::Unknown => job.entry.is_none(),
-            ExistingVerdict::Unowned => true,
-            _ => false,
-        };
+    /// What to do about an existing file that may be the beginning of this one; `None` if it is not, or if that is known.
+    pub(super) fn decide_half(&self, job: &Job, existing: &Existing) -> Option<Decision> {
+        match job.existing.verdict {
+            _ if !self.may_be_half(job, existing) => None,
+            ExistingVerdict::Unknown if job.entry.is_some() => Some(Decision::AskOwner),
+            ExistingVerdict::Unknown | ExistingVerdict::Unowned => Some(Decision::CompareHalf),
+            _ => None,
+        }
+    }
+
+    /// Whether the existing file is wanted as a beginning, and is shorter.
+    fn may_be_half(&self, job: &Job, existing: &Existing) -> bool {
         let len_bytes = existing.stat.len_bytes;
         let is_shorter = len_bytes > 0 && job.content.total_bytes.is_some_and(|total_bytes| len_bytes < total_bytes);
         let may_have_ranges = !job.ranges.are_denied && self.settings.allowed.reads_back;
-        self.settings.adopt && is_open && is_shorter && may_have_ranges && existing.stat.kind == StatKind::File
+        self.settings.adopt && is_shorter && may_have_ranges && existing.stat.kind == StatKind::File
     }
 
     /// Compares samples of it with the server's.
     pub(super) fn compare_half(&mut self, now: Time, id: JobId, answered: Box<Answered>, partial: Option<Journal>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let Some(existing) = &job.existing.file else { return };
         if partial.is_some() {
             let why = "a file has this name, and what an earlier run left of the file is there as well";
             job.existing.verdict = ExistingVerdict::Other(why.to_owned());
             return self.place(now, id, answered, partial);
         }
+        if self.refuses_size(now, id, None) {
+            return;
+        }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let Some(existing) = &job.existing.file else { return };
         let held = RangeSet::from_iter([ByteRange::new(0, existing.stat.len_bytes)]);
         let samples = Some(samples::spread(&held, IDENTITY_SAMPLES, &mut self.random));
         job.phase = Phase::Comparing(Comparison { answered, samples, is_half: true });
@@ -50,8 +62,8 @@ impl Core {
         let (has, stat) = (existing.stat.len_bytes, existing.stat);
         if is_same == Some(true) {
             let done = RangeSet::from_iter([ByteRange::new(0, has)]);
-            let journal = Journal { done, file: stat.file, ..job.first_journal() };
-            job.phase = Phase::Adopting(Box::new(journal.clone()));
+            let journal = Journal { done, file: stat.file, is_short: true, ..job.first_journal() };
+            job.phase = Phase::Adopting;
             job.part.is_open = true;
             job.naming.part_of = job.naming.path.clone();
             let adopt = Adopt { job: id, path: job.naming.path.clone(), stat, journal };
@@ -67,13 +79,27 @@ impl Core {
         self.place(now, id, comparison.answered, None);
     }
 
-    /// It is the partial file now.
-    pub(super) fn adopted(&mut self, now: Time, id: JobId, journal: Box<Journal>) {
+    /// It is the partial file now, or it could not become one.
+    pub(super) fn adopted(&mut self, now: Time, id: JobId, result: Result<Box<Adopted>>) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.part.pending = job.part.pending.saturating_sub(1);
+        let Adopted { journal, set_aside } = match result {
+            Ok(adopted) => *adopted,
+            Err(error) => return self.not_opened(now, id, error),
+        };
+        if let Some(warning) = set_aside {
+            self.warn(Some(id), warning);
+        }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.existing.file = None;
+        if !matches!(job.phase, Phase::Adopting) {
+            // The job was closed meanwhile; what the file holds stays.
+            adopt(job, journal);
+            return self.closed(now, id);
+        }
         let bytes = size::bytes(journal.done.covered());
         let message = format!("goes on with what another program has begun ({bytes}): samples agree");
         self.effects.push(Effect::Report(Event::Remark { job: id, message }));
-        self.close(now, id, Closing::Adopt(journal));
+        self.close(now, id, Closing::Adopt(Box::new(journal)));
     }
 }

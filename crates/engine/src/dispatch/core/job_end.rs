@@ -128,7 +128,7 @@ impl Core {
         }
         let Some(len_bytes) = job.content.total_bytes else { return };
         if let Some(error) = unlisted(job, len_bytes) {
-            return self.close(now, id, Closing::Fail(error));
+            return self.fail_or_begin_with_another(now, id, error);
         }
         match job.promise(self.settings.server_digests) {
             Some(promise) => {

@@ -411,7 +411,7 @@ impl Core {
         let source = &mut job.sources[transfer.source];
         let is_elsewhere = transfer.url != *source.url();
         // The source has moved on since, and this says nothing of its present place.
-        let has_moved = source.is_provided && transfer.location != source.locations || source.has_left(&transfer.url);
+        let has_moved = transfer.location != source.locations;
         let asked = retry_after.filter(|wait| is_transient && *wait > backoff::FLOOR);
         if let Some(asked) = asked.filter(|_| source.patience < patience_max) {
             source.patience += 1;
@@ -428,7 +428,7 @@ impl Core {
             return self.slots.refuse(host, serving, now);
         }
         if kind.rejection().is_some_and(Rejection::is_of_place) {
-            let goes_back = is_elsewhere && has_moved || source.resolve_again();
+            let goes_back = has_moved || source.resolve_again();
             if goes_back && self.retries(id) > 0 {
                 return;
             }

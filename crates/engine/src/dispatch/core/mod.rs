@@ -315,6 +315,7 @@ impl Core {
             Message::FeedFailed { action, error } => self.warn(None, format!("cannot {action}: {error}")),
             Message::Prepared(job, result) => self.prepared(now, job, result),
             Message::Opened(job, result) => self.opened(now, job, result),
+            Message::Adopted(job, result) => self.adopted(now, job, result),
             Message::Stored(job, result) => self.published(now, job, result, true),
             Message::Published(job, result) => self.published(now, job, result, false),
             Message::Hollow(job, holes) => self.hollow(now, job, &holes),

@@ -23,7 +23,7 @@ impl Core {
         let Some(pieces) = pieces.of_length(job.content.total_bytes.unwrap_or(0)).map(Box::new) else {
             let text = "the file has another length than the digests of its pieces are for";
             let error = Error::new(ErrorKind::Digest, text).with_url(job.shown_url()).with_path(path);
-            self.close(now, id, Closing::Fail(error));
+            self.fail_or_begin_with_another(now, id, error);
             return true;
         };
         job.phase = Phase::Verifying;
@@ -80,9 +80,14 @@ impl Core {
         if self.course.stopped.is_some() {
             return self.close(now, id, Closing::Interrupt);
         }
+        let text = "what it sends does not have the digests of the pieces that the list gives";
+        let error = Error::new(ErrorKind::Digest, text);
+        let is_nothing_right = self.jobs.get(&id).is_some_and(|job| job.content.done.is_empty());
+        if is_nothing_right && !culprits.is_empty() && self.begins_with_another(now, id, &error) {
+            return;
+        }
         for source in culprits {
-            let text = "what it sends does not have the digests of the pieces that the list gives";
-            self.drop_source(now, id, source, Error::new(ErrorKind::Digest, text));
+            self.drop_source(now, id, source, error.clone());
         }
     }
 }

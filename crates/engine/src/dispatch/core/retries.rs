@@ -39,7 +39,7 @@ impl Core {
             match job.phase {
                 Phase::Probing => job.phase = Phase::Ready,
                 // The response stands; once the partial file is open, the missing data is fetched.
-                Phase::Preparing(_) | Phase::AskingOwner(_) | Phase::Opening | Phase::Adopting(_) => return,
+                Phase::Preparing(_) | Phase::AskingOwner(_) | Phase::Opening | Phase::Adopting => return,
                 _ => {}
             }
         }
@@ -86,11 +86,8 @@ impl Core {
         if !error.kind().rejection().is_some_and(|rejection| is_sent_on || rejection.is_of_place()) {
             return false;
         }
-        let is_old_place = transfer.url != *job.lead().url();
-        // The new URL has not been asked yet. What the present one redirects to is another URL, and no old one.
-        let is_of_old_location = job.lead().is_provided && transfer.location != job.lead().locations;
-        let has_moved = is_old_place && (transfer.is_probe || is_of_old_location || job.lead().has_left(&transfer.url));
-        has_moved || may_ask_again && job.lead_mut().resolve_again()
+        // It was sent before the source went elsewhere, and the new place has not been asked yet.
+        transfer.location != job.sources[transfer.source].locations || may_ask_again && job.lead_mut().resolve_again()
     }
 
     /// A retry would fail again. What it was to fetch may still come in another way.

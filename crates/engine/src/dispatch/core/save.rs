@@ -75,6 +75,7 @@ impl Job {
             file: None,
             token: None,
             replaces_old: self.old.is_there,
+            is_short: false,
             saved_unix_ms: 0,
         }
     }

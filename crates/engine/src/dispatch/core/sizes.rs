@@ -13,17 +13,31 @@ use crate::plan::piece::{OPEN_END, Piece};
 use crate::{secret, size};
 
 impl Core {
-    /// Fails a job whose file is too large, or not as long as its service lists it; false if it is neither. The data of
-    /// an earlier run stays.
+    /// Fails a job whose file is too large, or not as long as its list or its service says, unless another source may
+    /// have the right one; false if it is neither. The data of an earlier run stays.
     pub(super) fn refuses_size(&mut self, now: Time, id: JobId, partial: Option<&Journal>) -> bool {
         if let Some(error) = self.jobs.get(&id).and_then(|job| unlisted(job, job.content.total_bytes?)) {
-            if let Some((job, journal)) = self.jobs.get_mut(&id).zip(partial) {
+            let Some(job) = self.jobs.get_mut(&id) else { return true };
+            if job.sources.is_many() && job.content.done.is_empty() {
+                job.part.journal = partial.cloned().map(Box::new);
+                job.content.total_bytes = None;
+                self.give_up(now, id, error);
+                return true;
+            }
+            if let Some(journal) = partial {
                 adopt(job, journal.clone());
             }
-            self.close(now, id, Closing::Fail(error));
+            self.fail_or_begin_with_another(now, id, error);
             return true;
         }
         self.refuses_large(now, id, partial)
+    }
+
+    /// What has come is not the file: another source is asked for it, or the job fails.
+    pub(super) fn fail_or_begin_with_another(&mut self, now: Time, id: JobId, error: Error) {
+        if !self.begins_with_another(now, id, &error) {
+            self.close(now, id, Closing::Fail(error));
+        }
     }
 
     /// Fails a job whose file is too large; false if it is not.
@@ -42,7 +56,7 @@ impl Core {
     /// The same for a file of unknown length, when its body has ended or was cut off.
     pub(super) fn refuses_body(&mut self, now: Time, id: JobId, len_bytes: u64) -> bool {
         if let Some(error) = self.jobs.get(&id).and_then(|job| unlisted(job, len_bytes)) {
-            self.close(now, id, Closing::Fail(error));
+            self.fail_or_begin_with_another(now, id, error);
             return true;
         }
         let Some(max_bytes) = self.jobs.get(&id).and_then(|job| self.max_bytes(job)) else { return false };

@@ -124,7 +124,7 @@ impl Core {
             let job = &self.jobs[*id];
             let waits = self.is_troubled(job.id)
                 || self.waits_for_its_host(&places, job)
-                || self.slots.held_until(job.lead().host()) > now
+                || self.slots.has_no_room(job.lead().host(), now)
                 || self.slots.must_wait_for_protocol(job.lead().host(), &job.own.profile, now);
             !job.takes_place() && !waits
         };

@@ -396,6 +396,7 @@ fn left_of(url: &str) -> crate::journal::Journal {
         file: None,
         token: None,
         replaces_old: false,
+        is_short: false,
         saved_unix_ms: 0,
     }
 }

@@ -56,6 +56,7 @@ impl Core {
         // These bytes are proven not to be the file.
         job.forget_content();
         job.forget();
+        (job.content.told_bytes, job.content.reached_bytes) = (None, 0);
         self.leave_source(now, id, lead, Standing::Dropped(error.clone()));
         true
     }

@@ -59,8 +59,7 @@ impl Core {
         let rate = transfer.rate_over_all(now).filter(|_| transfer.writes && matches!(end, End::Complete));
         if job.sources.is_many() {
             let source = &mut job.sources[transfer.source];
-            source.brought(covered - before, rate);
-            source.ranges.insert(transfer.brought());
+            source.brought(transfer.brought(), covered - before, rate);
         } else {
             let lead = job.lead_mut();
             lead.rate_bps = rate.or(lead.rate_bps);

@@ -70,8 +70,8 @@ pub(crate) enum Phase {
     Probing,
     /// Its partial file is being opened.
     Opening,
-    /// The file of another program becomes its partial file, of which this journal tells.
-    Adopting(Box<Journal>),
+    /// The file of another program becomes its partial file.
+    Adopting,
     /// An existing file is compared with the server's.
     Comparing(Comparison),
     /// Bytes arrive (or it waits for a connection or a retry).

@@ -23,6 +23,9 @@ const DRAIN_BYTES_MAX: usize = 64 << 10;
 /// How often to look whether a response comes fast enough.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How often to look whether a rate limit has been changed.
+const LIMIT_CHECKED_EVERY: Duration = Duration::from_millis(200);
+
 impl Transfer<'_> {
     /// Reads the rest of a short body, so that its connection can be reused; false if it is long.
     pub(super) async fn drain(&self, mut body: Incoming) -> bool {
@@ -159,11 +162,15 @@ impl Transfer<'_> {
     /// Waits as long as the rate limits require for this many bytes.
     pub(super) async fn pay(&self, bytes: usize) {
         for limit in self.fetch.limits.iter().chain([&*self.network.limit]) {
-            if limit.is_limited() {
-                let wait = limit.take(bytes, Instant::now());
-                if !wait.is_zero() {
-                    tokio::time::sleep(wait).await;
-                }
+            if !limit.is_limited() {
+                continue;
+            }
+            let changes = limit.changes();
+            let until = Instant::now() + limit.take(bytes, Instant::now());
+            // A rate that was set by mistake may ask for hours; another takes effect at once.
+            while limit.changes() == changes && Instant::now() < until {
+                let left = until.saturating_duration_since(Instant::now());
+                tokio::time::sleep(left.min(LIMIT_CHECKED_EVERY)).await;
             }
         }
     }
