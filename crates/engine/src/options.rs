@@ -148,9 +148,6 @@ pub struct HttpOptions {
     pub cookies: Option<Arc<CookieFile>>,
     /// The cookies of the session, which servers may add to; used instead of `cookies`.
     pub cookie_jar: Option<Arc<CookieJar>>,
-    /// The name and the password with which to answer a server of the user's that asks for Digest authentication (RFC
-    /// 7616).
-    pub digest_user: Option<DigestUser>,
     /// The `User-Agent`, unless `headers` has one.
     pub user_agent: HeaderValue,
     /// Where proxies come from.
@@ -198,7 +195,6 @@ impl Default for HttpOptions {
             of_hosts: OfHosts::default(),
             cookies: None,
             cookie_jar: None,
-            digest_user: None,
             user_agent: HeaderValue::from_static(concat!("towline/", env!("CARGO_PKG_VERSION"))),
             proxy: ProxyChoice::Environment,
             insecure: false,
@@ -218,22 +214,6 @@ impl Default for HttpOptions {
             version: HttpVersion::Auto,
             server_digests: true,
         }
-    }
-}
-
-/// A name and a password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct DigestUser {
-    /// The name.
-    pub name: String,
-    /// The password.
-    pub password: String,
-}
-
-/// Without the password.
-impl fmt::Debug for DigestUser {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("DigestUser(***)")
     }
 }
 

@@ -34,7 +34,11 @@ struct State {
 
 impl RateLimit {
     pub(crate) fn new(bps: Option<u64>) -> Self {
-        Self { is_limited: AtomicBool::new(bps.is_some()), changes: AtomicU64::new(0), state: Mutex::new(State { bps, paid_until: None }) }
+        Self {
+            is_limited: AtomicBool::new(bps.is_some()),
+            changes: AtomicU64::new(0),
+            state: Mutex::new(State { bps, paid_until: None }),
+        }
     }
 
     pub(crate) fn set(&self, bps: Option<u64>) {

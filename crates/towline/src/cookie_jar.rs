@@ -56,7 +56,9 @@ impl JarFile {
         let mut text = Vec::new();
         fs::File::open(&self.path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut text)?;
         let is_long = text.len() as u64 > FILE_BYTES_MAX;
-        let is_of_cookies = String::from_utf8(text).is_ok_and(|text| CookieFile::parse(&text).is_ok());
+        let is_all_cookies =
+            |text: String| CookieFile::parse(&text).is_ok_and(|cookies| cookies.passed_over().is_empty());
+        let is_of_cookies = String::from_utf8(text).is_ok_and(is_all_cookies);
         if is_long || !is_of_cookies { other("file of cookies") } else { Ok(()) }
     }
 

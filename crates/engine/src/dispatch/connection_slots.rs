@@ -10,6 +10,9 @@ use crate::options::{HostOptions, OfHosts};
 
 /// An idle connection is closed after this.
 const IDLE_MAX: Time = Time::from_secs(15);
+/// It is closed after this if a new connection to its host waits as long for its first response: some servers serve one
+/// connection after the other.
+const IDLE_BEFORE_OTHERS_MAX: Time = Time::from_millis(500);
 /// The maximum number of streams on one HTTP/2 connection; servers commonly allow 100 or 128.
 const STREAMS_MAX: usize = 100;
 /// Up to this many hosts are remembered without a connection.
@@ -488,10 +491,16 @@ impl Slots {
 
     /// Removes and returns the connections that have been idle too long.
     pub(crate) fn reap(&mut self, now: Time) -> Vec<(SlotId, usize)> {
+        let is_old = |slot: &Slot, most: Time| slot.idle_since + most <= now;
+        let waits = |slot: &Slot| slot.users > 0 && !slot.has_served && is_old(slot, IDLE_BEFORE_OTHERS_MAX);
+        let is_in_the_way = |idle: &Slot| {
+            is_old(idle, IDLE_BEFORE_OTHERS_MAX)
+                && self.slots.iter().any(|(_, slot)| slot.host == idle.host && waits(slot))
+        };
         let old: Vec<_> = self
             .slots
             .iter()
-            .filter(|(_, slot)| slot.users == 0 && slot.idle_since + IDLE_MAX <= now)
+            .filter(|(_, slot)| slot.users == 0 && (is_old(slot, IDLE_MAX) || is_in_the_way(slot)))
             .map(|(id, slot)| (*id, slot.worker))
             .collect();
         for (slot, _) in &old {
@@ -703,6 +712,26 @@ mod tests {
         slots.give_back(first.slot, false, Time::ZERO);
         assert!(slots.is_shared(first.slot) && !slots.is_shared(apart.slot));
         assert_eq!(slots.give_back(apart.slot, true, Time::ZERO), Some(0), "it is closed after its one request");
+    }
+
+    #[test]
+    fn an_idle_connection_is_closed_soon_if_others_wait_for_their_first_response() {
+        let host = Origin::of(&"http://h/".parse().unwrap()).unwrap();
+        let other = Origin::of(&"http://other/".parse().unwrap()).unwrap();
+        let mut slots = Slots::new(8, 8, true, false);
+        slots.add_worker(0);
+        let profile = Profile::default();
+        let mut take = |host: &Origin| slots.take(host, &profile, Wanted::Own, Time::ZERO).unwrap().0.slot;
+        let (first, second, elsewhere) = (take(&host), take(&host), take(&other));
+        for slot in [first, elsewhere] {
+            slots.served(slot);
+            slots.give_back(slot, true, Time::from_millis(100));
+        }
+        assert_eq!(slots.reap(Time::from_millis(599)), []);
+        assert_eq!(slots.reap(Time::from_millis(600)), [(first, 0)], "nobody waits at the other host");
+        slots.served(second);
+        slots.give_back(second, true, Time::from_millis(700));
+        assert_eq!(slots.reap(Time::from_secs(10)), [], "nobody waits any more");
     }
 
     #[test]

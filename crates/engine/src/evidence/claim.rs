@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::http::date;
 use crate::http::digest::{self, ServerDigest};
 use crate::secret;
 
@@ -303,6 +304,6 @@ fn is_of_encoding(char: char) -> bool {
 }
 
 fn unix_seconds(date: &str) -> Option<u64> {
-    let time = httpdate::parse_http_date(date).ok()?;
-    Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs())
+    // Servers write wrong days of the week, and other forms.
+    u64::try_from(date::seconds(date)?).ok()
 }

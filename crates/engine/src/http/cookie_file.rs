@@ -24,24 +24,29 @@ pub(super) const HTTP_ONLY: &str = "#HttpOnly_";
 /// assert_eq!(format!("{cookies:?}"), "1 cookies");
 /// ```
 #[derive(Clone, Default)]
-pub struct CookieFile(CookieStore);
+pub struct CookieFile {
+    store: CookieStore,
+    passed_over: Vec<usize>,
+}
 
 impl fmt::Debug for CookieFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} cookies", self.0.iter_any().count())
+        write!(f, "{} cookies", self.store.iter_any().count())
     }
 }
 
 impl CookieFile {
     /// Reads lines of seven fields, separated by tabs: domain, whether subdomains get it, path, whether only HTTPS gets
-    /// it, when it expires (seconds since 1970; 0 is never), name and value.
+    /// it, when it expires (seconds since 1970; 0 is never), name and value. Lines that are none are passed over, if others
+    /// are.
     ///
     /// # Errors
-    /// The first line that is none, by its number.
+    /// The first line that is none, by its number, if all are.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut store = CookieStore::default();
+        let mut cookies = Self::default();
+        let now = jiff::Timestamp::now().as_second();
         let mut count = 0;
-        for (number, line) in text.lines().enumerate() {
+        for (number, line) in (1..).zip(text.lines()) {
             let (is_hidden, line) = match line.strip_prefix(HTTP_ONLY) {
                 Some(line) => (true, line),
                 None => (false, line),
@@ -49,54 +54,65 @@ impl CookieFile {
             if line.trim().is_empty() || line.starts_with('#') {
                 continue;
             }
-            let wrong = || format!("line {}: seven fields, separated by tabs, are expected", number + 1);
-            let mut fields: Vec<&str> = line.split('\t').collect();
-            if fields.len() == 6 {
-                // Some programs leave the last tab out where the value is empty.
-                fields.push("");
-            }
-            let [domain, is_for_all, path, is_secure, expires, name, value] = fields[..] else { return Err(wrong()) };
-            let expires: i64 = expires.trim().parse().map_err(|_| wrong())?;
-            if !path.starts_with('/') {
-                return Err(wrong());
-            }
+            let Some((set, url)) = cookie_of(line, is_hidden, now) else {
+                cookies.passed_over.push(number);
+                continue;
+            };
             count += 1;
             if count > COOKIES_MAX {
                 return Err(format!("it has more than {COOKIES_MAX} cookies"));
             }
-            let host = domain.trim_start_matches('.');
-            let is_secure = is_secure.eq_ignore_ascii_case("TRUE");
-            let Ok(url) = Url::parse(&format!("{}://{host}{path}", if is_secure { "https" } else { "http" })) else {
-                return Err(wrong());
-            };
-            let mut set = format!("{name}={value}; Path={path}");
-            if is_for_all.eq_ignore_ascii_case("TRUE") {
-                set.push_str(&format!("; Domain={host}"));
-            }
-            if is_secure {
-                set.push_str("; Secure");
-            }
-            if is_hidden {
-                set.push_str("; HttpOnly");
-            }
-            if expires > 0 {
-                let left = expires.saturating_sub(jiff::Timestamp::now().as_second());
-                set.push_str(&format!("; Max-Age={left}"));
-            }
             // An expired one is none.
-            let _ = store.parse(&set, &url);
+            let _ = cookies.store.parse(&set, &url);
         }
-        Ok(Self(store))
+        match cookies.passed_over.first() {
+            Some(number) if count == 0 => Err(format!("line {number}: seven fields, separated by tabs, are expected")),
+            _ => Ok(cookies),
+        }
+    }
+
+    /// The numbers of the lines that are no cookies, from 1.
+    pub fn passed_over(&self) -> &[usize] {
+        &self.passed_over
     }
 
     pub(super) fn store(&self) -> &CookieStore {
-        &self.0
+        &self.store
     }
 
     /// The cookies to send to a URL.
     pub(crate) fn header(&self, url: &Url) -> Option<HeaderValue> {
-        header_of(&self.0, url)
+        header_of(&self.store, url)
     }
+}
+
+/// A line as the `Set-Cookie` that it stands for, and the URL that would have set it.
+fn cookie_of(line: &str, is_hidden: bool, now: i64) -> Option<(String, Url)> {
+    let mut fields: Vec<&str> = line.split('\t').collect();
+    if fields.len() == 6 {
+        // Some programs leave the last tab out where the value is empty.
+        fields.push("");
+    }
+    let [domain, is_for_all, path, is_secure, expires, name, value] = fields[..] else { return None };
+    let expires: i64 = expires.trim().parse().ok()?;
+    let host = domain.trim_start_matches('.');
+    let is_secure = is_secure.eq_ignore_ascii_case("TRUE");
+    let scheme = if is_secure { "https" } else { "http" };
+    let url = Url::parse(&format!("{scheme}://{host}{path}")).ok().filter(|_| path.starts_with('/'))?;
+    let mut set = format!("{name}={value}; Path={path}");
+    if is_for_all.eq_ignore_ascii_case("TRUE") {
+        set.push_str(&format!("; Domain={host}"));
+    }
+    if is_secure {
+        set.push_str("; Secure");
+    }
+    if is_hidden {
+        set.push_str("; HttpOnly");
+    }
+    if expires > 0 {
+        set.push_str(&format!("; Max-Age={}", expires.saturating_sub(now)));
+    }
+    Some((set, url))
 }
 
 #[cfg(test)]
@@ -120,6 +136,15 @@ mod tests {
         assert_eq!(sent(&cookies, "http://example.net/").unwrap(), "hidden=3", "the other one has expired");
         assert_eq!(sent(&cookies, "http://other.example.net/"), None);
         assert_eq!(sent(&cookies, "http://example.com/"), None);
+    }
+
+    #[test]
+    fn a_line_that_is_no_cookie_is_passed_over_beside_others() {
+        let text = "h.org\tFALSE\t/\tFALSE\t0\tb\tctl\u{1}\nh.org\tFALSE\t/\tFALSE\t0\t\tx\ty\n\
+                    h.org\tFALSE\t/long\tFALSE\t0\tz\t1\nh.org\tFALSE\t/\tFALSE\t0\ta\t2\n";
+        let cookies = CookieFile::parse(text).unwrap();
+        assert_eq!(cookies.passed_over(), [2]);
+        assert_eq!(sent(&cookies, "http://h.org/long/x").unwrap(), "z=1; a=2", "no header has control characters");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use url::Url;
 
 use super::cookie_file::{CookieFile, HTTP_ONLY};
-use super::cookies::{SetCookies, header_of, is_for_all_of_a_suffix};
+use super::cookies::{SetCookies, header_of, is_for_all_of_a_suffix, is_secured};
 
 /// The most cookies to keep, and those of one URL.
 const COOKIES_MAX: usize = 50_000;
@@ -50,7 +50,8 @@ impl CookieJar {
             let Ok(cookie) = Cookie::parse(text.to_owned(), url) else { continue };
             let is_known = store.matches(url).iter().any(|held| held.name() == cookie.name());
             let is_full = store.matches(url).len() >= COOKIES_OF_URL_MAX || store.iter_any().count() >= COOKIES_MAX;
-            if is_for_all_of_a_suffix(&cookie, url) || is_full && !is_known {
+            let is_refused = is_for_all_of_a_suffix(&cookie, url) || is_secured(&store, &cookie, url);
+            if is_refused || is_full && !is_known {
                 continue;
             }
             // Skips cookies that are for another site.

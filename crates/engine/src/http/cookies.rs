@@ -1,11 +1,14 @@
 //! Cookies that redirects set. Some servers redirect a request to the same URL or to a counter page, and expect
 //! the cookie back. Cookies live as long as their download, and are neither stored nor shown.
 
+use std::cmp::Reverse;
 use std::fmt;
 
 use cookie_store::{Cookie, CookieDomain, CookieStore};
 use http::{HeaderMap, HeaderValue, header};
 use url::Url;
+
+use super::date;
 
 /// The most cookies taken from one response, and the length limit for each.
 const COOKIES_MAX: usize = 32;
@@ -25,7 +28,8 @@ impl SetCookies {
     pub(crate) fn read(headers: &HeaderMap) -> Self {
         let texts = headers.get_all(header::SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
         let texts = texts.filter(|text| text.len() <= COOKIE_BYTES_MAX).take(COOKIES_MAX);
-        Self { texts: texts.map(str::to_owned).collect(), is_new: false }
+        let now = jiff::Timestamp::now().as_second();
+        Self { texts: texts.map(|text| with_age(text, now)).collect(), is_new: false }
     }
 }
 
@@ -52,10 +56,50 @@ pub(crate) fn is_for_all_of_a_suffix(cookie: &Cookie<'_>, url: &Url) -> bool {
     !is_own && psl::suffix_str(domain).is_some_and(|suffix| suffix == domain)
 }
 
+/// Whether a cookie is for TLS alone and comes over something else, or would take the place of such a one (RFC 6265bis,
+/// section 5.7).
+pub(crate) fn is_secured(store: &CookieStore, cookie: &Cookie<'_>, url: &Url) -> bool {
+    let is_held = |held: &Cookie<'_>| {
+        let is_of_site = url.host_str().is_some_and(|host| match &held.domain {
+            CookieDomain::HostOnly(own) => host.eq_ignore_ascii_case(own),
+            CookieDomain::Suffix(own) => host == own || host.ends_with(&format!(".{own}")),
+            _ => false,
+        });
+        is_of_site && held.secure() == Some(true) && held.name() == cookie.name()
+    };
+    url.scheme() != "https" && (cookie.secure() == Some(true) || store.iter_unexpired().any(is_held))
+}
+
+/// A `Set-Cookie` whose date is given as an age: dates have many forms (RFC 6265, section 5.1.1). One that is none counts as
+/// not given.
+fn with_age(text: &str, now: i64) -> String {
+    let mut parts = text.split(';');
+    let mut set = parts.next().unwrap_or_default().to_owned();
+    let (mut has_age, mut expires) = (false, None);
+    for part in parts {
+        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        if name.trim().eq_ignore_ascii_case("expires") {
+            expires = date::seconds(value).or(expires);
+            continue;
+        }
+        has_age |= name.trim().eq_ignore_ascii_case("max-age");
+        set.push(';');
+        set.push_str(part);
+    }
+    if let Some(expires) = expires.filter(|_| !has_age) {
+        set.push_str(&format!("; Max-Age={}", expires.saturating_sub(now).max(0)));
+    }
+    set
+}
+
 /// The cookies of a store to send to a URL.
 pub(super) fn header_of(store: &CookieStore, url: &Url) -> Option<HeaderValue> {
-    let pairs: Vec<String> = store.get_request_values(url).map(|(name, value)| format!("{name}={value}")).collect();
-    let mut header = HeaderValue::try_from(pairs.join("; ")).ok().filter(|value| !value.is_empty())?;
+    let mut cookies = store.matches(url);
+    // The longer path first (RFC 6265, section 5.4).
+    cookies.sort_by_key(|cookie| (Reverse(cookie.path.len()), cookie.name().to_owned()));
+    let pairs = cookies.iter().map(|cookie| format!("{}={}", cookie.name(), cookie.value()));
+    let sayable: Vec<String> = pairs.filter(|pair| HeaderValue::from_str(pair).is_ok()).collect();
+    let mut header = HeaderValue::try_from(sayable.join("; ")).ok().filter(|value| !value.is_empty())?;
     header.set_sensitive(true);
     Some(header)
 }
@@ -98,7 +142,7 @@ impl Cookies {
                 break;
             }
             let Ok(cookie) = Cookie::parse(text.clone(), url) else { continue };
-            if is_for_all_of_a_suffix(&cookie, url) {
+            if is_for_all_of_a_suffix(&cookie, url) || is_secured(store, &cookie, url) {
                 continue;
             }
             // Skips cookies that are for another site.

@@ -82,6 +82,13 @@ impl Netrc {
         let machine = self.machines.iter().find(is_it)?;
         Some(credentials::basic_of(machine.login.as_bytes(), machine.password.as_bytes()))
     }
+
+    /// The same for a host and a login that are known without a password.
+    pub(crate) fn of_login(&self, host: &str, login: &str) -> Option<HeaderValue> {
+        let is_host = |machine: &Machine| machine.name.as_ref().is_none_or(|name| name.eq_ignore_ascii_case(host));
+        let machine = self.machines.iter().find(|machine| is_host(machine) && machine.login == login)?;
+        Some(credentials::basic_of(login.as_bytes(), machine.password.as_bytes()))
+    }
 }
 
 fn first_machine(line: usize) -> String {

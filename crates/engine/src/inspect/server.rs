@@ -1,12 +1,13 @@
 //! What a server says about a URL, without fetching it.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use url::Url;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::http::date;
 use crate::http::origin::Origin;
 use crate::message::FetchKind;
 use crate::name::safe;
@@ -57,7 +58,8 @@ pub struct ServerInfo {
 impl ServerInfo {
     /// `Last-Modified` as a time, if it is a date of HTTP.
     pub fn last_modified_time(&self) -> Option<SystemTime> {
-        httpdate::parse_http_date(self.last_modified.as_deref()?).ok()
+        let seconds = u64::try_from(date::seconds(self.last_modified.as_deref()?)?).ok()?;
+        UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
     }
 }
 

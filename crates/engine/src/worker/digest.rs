@@ -1,16 +1,17 @@
-//! Digest authentication (RFC 7616): a server of the user's asks with a 401, and from then on each request to it has an
-//! answer. One table per worker.
+//! Digest authentication (RFC 7616): a server of the user's refuses Basic credentials and asks for a digest of them, and
+//! from then on each request to it has an answer. One table per worker.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use digest_auth::{AuthContext, WwwAuthenticateHeader};
-use http::header::WWW_AUTHENTICATE;
-use http::{HeaderMap, HeaderValue};
+use digest_auth::{AuthContext, HttpMethod, WwwAuthenticateHeader};
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Request};
 
+use crate::http::challenge::challenges;
+use crate::http::credentials;
 use crate::http::origin::Origin;
-use crate::message::Fetch;
-use crate::options::DigestUser;
 
 /// The most hosts to remember.
 const HOSTS_MAX: usize = 1024;
@@ -22,34 +23,42 @@ const CHALLENGE_BYTES_MAX: usize = 4096;
 pub(super) struct Challenges(RefCell<HashMap<Origin, WwwAuthenticateHeader>>);
 
 impl Challenges {
-    /// Notes what a response with status 401 asks for; false if it asks for something else.
-    pub(super) fn note(&self, origin: &Origin, headers: &HeaderMap) -> bool {
+    /// Notes what a response with status 401 asks for; `None` if it asks for something else.
+    pub(super) fn note(&self, origin: &Origin, headers: &HeaderMap) -> Option<Challenged> {
         let texts = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
-        let digests = texts.filter(|text| {
-            let scheme = text.trim_start().get(..7);
-            text.len() <= CHALLENGE_BYTES_MAX && scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("digest "))
-        });
-        let Some(challenge) = digests.filter_map(|text| digest_auth::parse(text).ok()).next() else { return false };
+        let all = texts.filter(|text| text.len() <= CHALLENGE_BYTES_MAX).flat_map(challenges);
+        let digests = all.filter(|challenge| challenge.scheme.eq_ignore_ascii_case("digest"));
+        let parsed = digests.map(|challenge| digest_auth::parse(&format!("Digest {}", challenge.parameters)));
+        let challenge = parsed.filter_map(Result::ok).next()?;
+        let challenged = if challenge.stale { Challenged::Stale } else { Challenged::Anew };
         let mut known = self.0.borrow_mut();
         if known.len() >= HOSTS_MAX {
             known.clear();
         }
         known.insert(origin.clone(), challenge);
-        true
+        Some(challenged)
     }
 
-    /// The answer for this request, if its server has asked.
-    pub(super) fn answer(&self, fetch: &Fetch, user: &DigestUser) -> Option<HeaderValue> {
+    /// Answers in a request with Basic credentials, if its server has asked.
+    pub(super) fn answer<Body>(&self, origin: &Origin, request: &mut Request<Body>) -> Option<()> {
         let mut known = self.0.borrow_mut();
-        let challenge = known.get_mut(&fetch.origin)?;
-        let target = match fetch.url.query() {
-            Some(query) => format!("{}?{query}", fetch.url.path()),
-            None => fetch.url.path().to_owned(),
-        };
-        let context = AuthContext::new(&*user.name, &*user.password, target);
+        let challenge = known.get_mut(origin)?;
+        let (name, password) = credentials::pair_of(request.headers().get(AUTHORIZATION)?)?;
+        let target = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+        let method = HttpMethod::from(request.method().as_str());
+        let context = AuthContext::new_with_method(name, password, target, None::<&[u8]>, method);
         let answer = challenge.respond(&context).ok()?.to_header_string();
         let mut value = HeaderValue::try_from(answer).ok()?;
         value.set_sensitive(true);
-        Some(value)
+        request.headers_mut().insert(AUTHORIZATION, value);
+        Some(())
     }
+}
+
+/// Why a server asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Challenged {
+    Anew,
+    /// The answer was right, and is too old (RFC 7616, section 3.3).
+    Stale,
 }

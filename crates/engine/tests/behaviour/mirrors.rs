@@ -133,6 +133,45 @@ fn when_all_sources_fail_the_error_names_each_with_its_reason() {
 }
 
 #[test]
+fn a_first_source_whose_file_has_another_length_than_the_list_says_gives_way() {
+    with_watchdog(LONG, || {
+        let size = MIB + 5;
+        for (seed, wrong) in [(711, size - 5), (711, size + 5), (712, size - 70_000)] {
+            for has_size in [true, false] {
+                let first = Origin::builder().resource(file(seed, wrong, "first")).start().unwrap();
+                let right = Origin::builder().resource(file(711, size, "right")).start().unwrap();
+                let place = Place::new();
+                let mut job = job(&[&first, &right]);
+                job.size_bytes = has_size.then_some(size);
+                if !has_size {
+                    job = job.checksum(sha256_of(711, size));
+                }
+                let run = fetch(with_connections(&place, Some(2)), [job]);
+                run.assert_done(1);
+                place.assert_content("a.iso", 711, size);
+                assert_eq!(dropped(&run).len(), 1, "{wrong} {has_size}: {:?}", dropped(&run));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_first_source_that_brings_the_same_half_each_time_gives_way() {
+    with_watchdog(LONG, || {
+        let size = 70_000;
+        let first = Resource::new(PATH, 713, size).etag(ETag::None).last_modified(None);
+        let first = first.fault(Fault::CutAt(size / 2)).fault(Fault::IgnoreRange);
+        let first = Origin::builder().resource(first).start().unwrap();
+        let right = Origin::builder().resource(file(713, size, "right")).start().unwrap();
+        let place = Place::new();
+        let job = job(&[&first, &right]).checksum(sha256_of(713, size));
+        let run = fetch(with_connections(&place, Some(1)), [job]);
+        run.assert_done(1);
+        place.assert_content("a.iso", 713, size);
+    });
+}
+
+#[test]
 fn a_mirror_whose_file_has_another_length_is_dropped() {
     with_watchdog(LONG, || {
         let size = 6 * MIB;

@@ -157,7 +157,9 @@ impl Reader {
     /// Whether the terminal is still as it was set here.
     fn is_as_set(&self) -> bool {
         let modes = LocalModes::ICANON | LocalModes::ECHO;
-        self.is_set && tcgetattr(io::stdin()).is_ok_and(|now| !now.local_modes.intersects(modes) && is_alike(&now, &self.before))
+        self.is_set
+            && tcgetattr(io::stdin())
+                .is_ok_and(|now| !now.local_modes.intersects(modes) && is_alike(&now, &self.before))
     }
 
     fn restore(&mut self) {

@@ -105,7 +105,7 @@ fn jobs(args: &GetArgs) -> Result<Vec<JobSpec>, Complaint> {
     let sums = sums(args)?;
     // A name such as `a-#1` is one for each of them.
     let template = args.output.as_ref().and_then(|output| output.to_str()).filter(|output| is_template(output));
-    let is_pattern = args.urls.len() == 1 && expanded.len() > 1;
+    let is_pattern = args.urls.len() == 1 && expanded.iter().any(|one| !one.parts.is_empty());
     let template = template.filter(|_| is_pattern && args.input_file.is_none());
     if expanded.len() != 1 || args.input_file.is_some() {
         check_several(args, template.is_some())?;

@@ -8,18 +8,19 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{AUTHORIZATION, REFERER};
+use http::header::{AUTHORIZATION, HOST, REFERER};
 use http::{HeaderValue, Method};
 use towline_engine::http::cookie_file::CookieFile;
 use towline_engine::http::form::Form;
 use towline_engine::http::is_reserved;
 use towline_engine::http::netrc::Netrc;
-use towline_engine::options::{ClientIdentity, DigestUser, Family, HttpOptions, HttpVersion, ProxyChoice};
+use towline_engine::options::{ClientIdentity, Family, HttpOptions, HttpVersion, ProxyChoice};
 use towline_engine::secret::printable;
 
 use crate::args::{GetArgs, HttpArgs};
 use crate::complaint::Complaint;
 use crate::host_sections;
+use crate::say::say;
 use crate::values;
 
 /// The most to read of a file of headers.
@@ -41,6 +42,9 @@ pub(crate) fn http(args: HttpArgs) -> Result<HttpOptions, Complaint> {
             let text = format!("--header: Towline sets the field {name} itself");
             return Err(Complaint::usage(text).hint("leave it out"));
         }
+        if name == HOST && http.headers.contains_key(HOST) {
+            return Err(Complaint::usage("--header: Host is given twice"));
+        }
         http.headers.append(name, value);
     }
     if let Some(referer) = args.referer {
@@ -51,9 +55,6 @@ pub(crate) fn http(args: HttpArgs) -> Result<HttpOptions, Complaint> {
             return Err(Complaint::usage("--user and a header Authorization cannot be used together"));
         }
         http.headers.insert(AUTHORIZATION, authorization(user)?);
-        http.digest_user = user
-            .split_once(':')
-            .map(|(name, password)| DigestUser { name: name.to_owned(), password: password.to_owned() });
     }
     http.of_hosts = host_sections::of_hosts()?;
     http.netrc = args.netrc.and_then(netrc_file).map(netrc).transpose()?.map(Arc::new);
@@ -173,7 +174,13 @@ fn netrc(path: PathBuf) -> Result<Netrc, Complaint> {
 
 fn cookies(path: PathBuf) -> Result<CookieFile, Complaint> {
     let wrong = |why: String| Complaint::usage(format!("--cookies {}: {why}", path.display()));
-    CookieFile::parse(&read_text(&path).map_err(wrong)?).map_err(wrong)
+    let cookies = CookieFile::parse(&read_text(&path).map_err(wrong)?).map_err(wrong)?;
+    if let Some(number) = cookies.passed_over().first() {
+        let more = cookies.passed_over().len() - 1;
+        let others = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+        say(&format!("--cookies {}: line {number} is no cookie, and is passed over{others}", path.display()));
+    }
+    Ok(cookies)
 }
 
 /// A text file that is not too long.

@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
 use rustix::fs::{FallocateFlags, fallocate};
+use sha2::{Digest as _, Sha256};
 use towline_origin::{ETag, Fault, Origin, Resource, fill};
+use towline_testkit::wait_until;
 
 use crate::common::Place;
 
@@ -105,6 +107,64 @@ fn what_has_holes_or_is_known_by_other_names_is_left_alone() {
         },
         "a.bin: ",
     );
+}
+
+#[test]
+fn an_interruption_loses_nothing_of_what_was_adopted() {
+    let origin = origin();
+    let url = origin.url("/a.bin");
+    for signal in [libc::SIGINT, libc::SIGKILL] {
+        let place = Place::new();
+        put(&place, "a.bin", &begun(HALF));
+        // The samples are slow too.
+        let args = ["-d", "out", "--adopt", "--limit-rate", "500k", "--save-interval", "10ms", &url];
+        let running = place.towline(&args).start();
+        wait_until("the file to be adopted", || place.out("a.bin.towline").exists());
+        running.signal(signal);
+        running.finish().signal(signal);
+        assert!(!place.out("a.bin").exists());
+        let second = place.towline(&["-d", "out", &url]).run();
+        second.code(0).says(&["the rest was already there"]);
+        place.check("a.bin", SEED, SIZE);
+        assert_eq!(place.leftovers(), ["a.bin"]);
+    }
+}
+
+#[test]
+fn what_reads_as_zeros_is_fetched_again() {
+    let origin = origin();
+    let place = Place::new();
+    let mut content = begun(HALF);
+    // Between two samples, as long as a piece that another program was yet to write.
+    content[1_000_000..1_016_384].fill(0);
+    put(&place, "a.bin", &content);
+    place.towline(&["-d", "out", "--adopt", &origin.url("/a.bin")]).run();
+    let now = fs::read(place.out("a.bin")).unwrap();
+    // A sample may have hit them: then it is another file.
+    assert!(now == content || now == begun(SIZE as usize));
+}
+
+#[test]
+fn what_is_too_large_keeps_its_name() {
+    let origin = origin();
+    let place = Place::new();
+    put(&place, "a.bin", &begun(HALF));
+    let run = place.towline(&["-d", "out", "--adopt", "--max-size", "5M", &origin.url("/a.bin")]).run();
+    run.code(1).says(&["at most 5.00 MiB are allowed"]);
+    assert_eq!(fs::read(place.out("a.bin")).unwrap(), begun(HALF));
+    assert_eq!(place.leftovers(), ["a.bin"]);
+}
+
+#[test]
+fn an_entry_with_a_digest_is_gone_on_with() {
+    let origin = origin();
+    let place = Place::new();
+    put(&place, "a.bin", &begun(HALF));
+    let digest = Sha256::digest(begun(SIZE as usize)).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    place.write("list", &format!("{}\n  checksum=sha-256={digest}\n", origin.url("/a.bin")));
+    let run = place.towline(&["-d", "out", "-i", "list", "--input-format", "aria2", "--adopt"]).run();
+    run.code(0).says(&["fetched 2.00 MiB in"]);
+    place.check("a.bin", SEED, SIZE);
 }
 
 #[test]

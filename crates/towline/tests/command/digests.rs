@@ -61,3 +61,28 @@ fn a_malformed_digest_is_only_told_to_who_looks_closely() {
         .says(&["the Content-Digest that the server sends is not used"]);
     place.check("a.bin", 4, 5000);
 }
+
+#[test]
+fn a_list_that_gives_another_digest_than_before_is_looked_at_again() {
+    let size = 70_000;
+    let origin = Origin::builder().resource(Resource::new("/a.bin", 5, size)).start().unwrap();
+    let place = Place::new();
+    let hex =
+        |seed: u64| Sha256::digest(content(seed, size)).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let run = |digest: Option<String>| {
+        let url = origin.url("/a.bin");
+        let line = match digest {
+            Some(digest) => format!("{{\"url\":\"{url}\",\"checksum\":\"sha-256={digest}\"}}\n"),
+            None => format!("{{\"url\":\"{url}\"}}\n"),
+        };
+        place.write("list.jsonl", &line);
+        place.towline(&["-d", "out", "-i", "list.jsonl"]).run()
+    };
+    run(None).code(0);
+    run(Some(hex(5))).code(0);
+    let asked = origin.stats().requests;
+    run(Some(hex(5))).code(0);
+    assert_eq!(origin.stats().requests, asked, "it was checked for this digest");
+    run(Some(hex(6))).code(1).says(&["digest"]);
+    place.check("a.bin", 5, size);
+}

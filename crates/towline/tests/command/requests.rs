@@ -291,21 +291,27 @@ fn a_program_runs_for_each_finished_file() {
     named.code(2).says(&["one in this directory is ./NAME"]);
 }
 
-/// Serves each file to those who answer its challenge, and says how many requests had no answer.
-fn digest_server() -> (SocketAddr, Arc<AtomicUsize>) {
+/// What a server asks for: one challenge after the other, the last one again and again.
+type Challenges = &'static [&'static str];
+
+const CHALLENGE: Challenges =
+    &["Basic realm=\"x\"\r\nWWW-Authenticate: Digest realm=\"a, b\", nonce=\"n1\", qop=\"auth\", algorithm=MD5"];
+
+/// Serves each file to those who answer its last challenge, and says how many requests had no answer.
+fn digest_server(challenges: Challenges) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (at, refused) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
     let counter = Arc::clone(&refused);
     thread::spawn(move || {
         for client in listener.incoming().map_while(Result::ok) {
             let counter = Arc::clone(&counter);
-            thread::spawn(move || drop(serve_digest(&client, &counter)));
+            thread::spawn(move || drop(serve_digest(&client, &counter, challenges)));
         }
     });
     (at, refused)
 }
 
-fn serve_digest(client: &TcpStream, refused: &AtomicUsize) -> io::Result<()> {
+fn serve_digest(client: &TcpStream, refused: &AtomicUsize, challenges: Challenges) -> io::Result<()> {
     let mut lines = BufReader::new(client).lines();
     loop {
         let (mut target, mut answer) = (String::new(), None);
@@ -328,11 +334,10 @@ fn serve_digest(client: &TcpStream, refused: &AtomicUsize) -> io::Result<()> {
         match answer.filter(|answer| is_right(answer, &target)) {
             Some(_) => out.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: \"a\"\r\n\r\nright")?,
             None => {
-                refused.fetch_add(1, Ordering::SeqCst);
-                out.write_all(
-                    b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\nWWW-Authenticate: Basic realm=\"x\"\r\n\
-                      WWW-Authenticate: Digest realm=\"a, b\", nonce=\"n1\", qop=\"auth\", algorithm=MD5\r\n\r\nno",
-                )?;
+                let number = refused.fetch_add(1, Ordering::SeqCst);
+                let challenge = challenges[number.min(challenges.len() - 1)];
+                let head = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\nWWW-Authenticate:";
+                write!(out, "{head} {challenge}\r\n\r\nno")?;
             }
         }
     }
@@ -358,7 +363,7 @@ fn is_right(answer: &str, target: &str) -> bool {
 
 #[test]
 fn a_server_that_asks_for_digest_authentication_gets_it() {
-    let (at, refused) = digest_server();
+    let (at, refused) = digest_server(CHALLENGE);
     let place = Place::new();
     let urls = [0, 1, 2].map(|number| format!("http://{at}/{number}.txt?x={number}"));
     let args = ["-j", "1", "-d", "out", "--user", "me:secret"];
@@ -367,4 +372,37 @@ fn a_server_that_asks_for_digest_authentication_gets_it() {
     assert_eq!(refused.load(Ordering::SeqCst), 1, "it asks once");
     let wrong = place.towline(&["-d", "wrong", "--user", "me:wrong", &urls[0]]).run();
     wrong.code(1).says(&["401"]);
+}
+
+#[test]
+fn a_digest_is_answered_however_it_is_asked_for_and_wherever_the_password_comes_from() {
+    let challenges: [Challenges; 3] = [
+        CHALLENGE,
+        &["Basic realm=\"x, y\", dIgEsT realm=\"a, b\", nonce=\"n1\", qop=\"auth\""],
+        &[
+            "Digest realm=\"a, b\", nonce=\"n0\", qop=\"auth\"",
+            "Digest realm=\"a, b\", nonce=\"n1\", qop=\"auth\", stale=true",
+        ],
+    ];
+    for challenges in challenges {
+        for from in ["option", "url", "netrc", "login"] {
+            let (at, refused) = digest_server(challenges);
+            let place = Place::new();
+            place.write(
+                "netrc",
+                "machine 127.0.0.1 login other password x machine 127.0.0.1 login me password secret\n",
+            );
+            let (user, options): (&str, &[&str]) = match from {
+                "option" => ("", &["--user", "me:secret"]),
+                "url" => ("me:secret@", &[]),
+                "login" => ("me@", &["--netrc=netrc"]),
+                _ => ("", &["--netrc=right"]),
+            };
+            place.write("right", "default login me password secret\n");
+            let url = format!("http://{user}{at}/a.txt");
+            place.towline(&[options, &["-d", "out", "--retries", "0", &url]].concat()).run().code(0).hides("secret");
+            assert_eq!(fs::read(place.out("a.txt")).unwrap(), b"right", "{from}");
+            assert_eq!(refused.load(Ordering::SeqCst), challenges.len(), "{from}: each challenge is answered once");
+        }
+    }
 }

@@ -220,7 +220,8 @@ impl File {
             held.is_whole = true;
             return;
         }
-        let length_bytes = length.and_then(|length| length.trim().parse().ok()).filter(|length| *length > 0);
+        // No pieces have the length 0, so that one which cannot be read is an error, too.
+        let length_bytes = length.map(|length| length.trim().parse().unwrap_or(0));
         self.pieces = Some(Pieces { algorithm, length_bytes, digests: Vec::new(), is_whole: false });
     }
 

@@ -119,8 +119,13 @@ fn replace(headers: &mut HeaderMap, given: &HeaderMap, may_be_seen: impl Fn(&Hea
 
 fn add_credentials(headers: &mut HeaderMap, network: &Network, fetch: &Fetch, proxy: Option<&PlainProxy>) {
     if !headers.contains_key(header::AUTHORIZATION) {
-        let of_url = credentials::basic(&fetch.url).filter(|_| fetch.keeps_credentials);
         let bare = fetch.origin.host.trim_start_matches('[').trim_end_matches(']');
+        let of_login = || {
+            let login = credentials::login_alone(&fetch.url)?;
+            network.options.netrc.as_ref()?.of_login(bare, &login)
+        };
+        let of_url = credentials::basic(&fetch.url).map(|value| of_login().unwrap_or(value));
+        let of_url = of_url.filter(|_| fetch.keeps_credentials);
         let of_host = network.options.of_hosts.of(bare).authorization;
         let of_netrc = || network.options.netrc.as_ref()?.of(bare, fetch.keeps_credentials);
         if let Some(value) = of_url.or(of_host).or_else(of_netrc) {

@@ -15,6 +15,7 @@ use http::{Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use tokio::sync::oneshot;
 
+use super::digest::Challenged;
 use super::pace::Pace;
 use super::shared::{Grant, Shared};
 use super::timeout::{Elapsed, patient};
@@ -84,6 +85,8 @@ struct Transfer<'a> {
     /// The HTTP/1.1 connection is told when data comes.
     expected: Option<Expected>,
     pace: Pace,
+    /// The last request had credentials.
+    has_credentials: bool,
 }
 
 struct Failure {
@@ -106,7 +109,9 @@ impl<'a> Transfer<'a> {
     ) -> Result<End, Failure> {
         let network = shared.network(&fetch.profile).await?;
         let stall = network.options.stall_timeout;
-        Self { shared, fetch, network, stall, expected: None, pace: Pace::default() }.run(sink, granted).await
+        Self { shared, fetch, network, stall, expected: None, pace: Pace::default(), has_credentials: false }
+            .run(sink, granted)
+            .await
     }
 
     async fn run(&mut self, sink: Option<Arc<dyn PartFile>>, granted: Granted) -> Result<End, Failure> {
@@ -167,17 +172,20 @@ impl<'a> Transfer<'a> {
 
     /// The same; a server that asks for Digest authentication gets the request once more, with an answer.
     async fn answer_or_digest(&mut self) -> Result<(Connection, Response<Incoming>), Failure> {
-        let (connection, response) = self.answer().await?;
-        let may_answer = self.fetch.is_own_origin && self.network.options.digest_user.is_some();
-        let is_asked = may_answer
-            && response.status() == StatusCode::UNAUTHORIZED
-            && self.shared.challenges.note(&self.fetch.origin, response.headers());
-        if !is_asked {
-            return Ok((connection, response));
+        let (mut connection, mut response) = self.answer().await?;
+        for is_first in [true, false] {
+            if !self.has_credentials || response.status() != StatusCode::UNAUTHORIZED {
+                break;
+            }
+            let challenged = self.shared.challenges.note(&self.fetch.origin, response.headers());
+            if challenged.is_none_or(|challenged| !is_first && challenged != Challenged::Stale) {
+                break;
+            }
+            let is_reusable = self.drain(response.into_body()).await;
+            self.keep(connection, is_reusable);
+            (connection, response) = self.answer().await?;
         }
-        let is_reusable = self.drain(response.into_body()).await;
-        self.keep(connection, is_reusable);
-        self.answer().await
+        Ok((connection, response))
     }
 
     /// Sends the request, over the slot's connection or a new one, and waits for the response's head.
@@ -227,10 +235,8 @@ impl<'a> Transfer<'a> {
     async fn request(&mut self, connection: &mut Connection) -> Result<Response<Incoming>> {
         tracing::debug!(range = ?self.fetch.kind.asked(), url = %Shown(&self.fetch.url), "asks");
         let mut request = request::build(&self.network, self.fetch, connection.protocol(), connection.plain_proxy())?;
-        let digest_user = self.network.options.digest_user.as_ref().filter(|_| self.fetch.is_own_origin);
-        if let Some(answer) = digest_user.and_then(|user| self.shared.challenges.answer(self.fetch, user)) {
-            request.headers_mut().insert(AUTHORIZATION, answer);
-        }
+        self.has_credentials = request.headers().contains_key(AUTHORIZATION);
+        self.shared.challenges.answer(&self.fetch.origin, &mut request);
         let limit = self.network.options.response_timeout;
         self.expected = connection.expected().cloned();
         match patient(limit, connection.send(request)).await {

@@ -6,12 +6,12 @@ use std::io;
 use http::StatusCode;
 
 use crate::error::{Advice, Error, ErrorKind};
+use crate::http::challenge::challenges;
 use crate::http::origin::Origin;
 use crate::secret::printable;
 use crate::source::http::proxy::Proxy;
 
 const REASON_CHARS_MAX: usize = 100;
-const SCHEME_BYTES_MAX: usize = 20;
 /// The most authentication schemes to list.
 const SCHEMES_MAX: usize = 4;
 
@@ -99,21 +99,9 @@ impl Refusal {
     }
 }
 
-/// The schemes in one `Proxy-Authenticate` field (RFC 9110, section 11.6.1).
+/// The schemes in one `Proxy-Authenticate` field.
 pub(crate) fn schemes(field: &str) -> Vec<String> {
-    let mut is_quoted = false;
-    let challenges = field.split(|c: char| {
-        is_quoted ^= c == '"';
-        c == ',' && !is_quoted
-    });
-    // What follows a comma may be a parameter of the previous challenge; those have a `=`.
-    let is_scheme = |word: &&str| {
-        word.len() <= SCHEME_BYTES_MAX && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    };
-    challenges
-        .filter_map(|challenge| challenge.split_whitespace().next().filter(is_scheme))
-        .map(str::to_owned)
-        .collect()
+    challenges(field).into_iter().map(|challenge| challenge.scheme.to_owned()).collect()
 }
 
 #[cfg(test)]
