@@ -304,6 +304,5 @@ fn is_of_encoding(char: char) -> bool {
 }
 
 fn unix_seconds(date: &str) -> Option<u64> {
-    // Servers write wrong days of the week, and other forms.
-    u64::try_from(date::seconds(date)?).ok()
+    date::http_seconds(date)
 }

@@ -28,6 +28,12 @@ pub(crate) fn challenges(field: &str) -> Vec<Challenge<'_>> {
     found.into_iter().map(challenge).collect()
 }
 
+/// The parameters of a challenge: each name with its value, in quotes if it is.
+pub(crate) fn parameters(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let parts = parts(text).into_iter().map(|(start, end)| &text[start..end]);
+    parts.filter_map(|part| part.split_once('=').map(|(name, value)| (name.trim(), value.trim())))
+}
+
 /// Where the parts begin and end that commas outside of quotes separate.
 fn parts(field: &str) -> Vec<(usize, usize)> {
     let (mut is_quoted, mut is_escaped) = (false, false);

@@ -94,7 +94,8 @@ fn cookie_of(line: &str, is_hidden: bool, now: i64) -> Option<(String, Url)> {
         fields.push("");
     }
     let [domain, is_for_all, path, is_secure, expires, name, value] = fields[..] else { return None };
-    let expires: i64 = expires.trim().parse().ok()?;
+    // Some programs write fractions.
+    let expires = expires.trim().parse::<f64>().ok().filter(|expires| expires.is_finite())? as i64;
     let host = domain.trim_start_matches('.');
     let is_secure = is_secure.eq_ignore_ascii_case("TRUE");
     let scheme = if is_secure { "https" } else { "http" };

@@ -79,7 +79,7 @@ fn with_age(text: &str, now: i64) -> String {
     for part in parts {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
         if name.trim().eq_ignore_ascii_case("expires") {
-            expires = date::seconds(value).or(expires);
+            expires = date::cookie_seconds(value).or(expires);
             continue;
         }
         has_age |= name.trim().eq_ignore_ascii_case("max-age");

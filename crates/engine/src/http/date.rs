@@ -1,14 +1,33 @@
-//! Dates of any form that servers write, read as cookies' dates are (RFC 6265, section 5.1.1): a time, a day, a month and a
-//! year, in any order. Days of the week and zones are passed over; the zone is UTC. Pure.
+//! Dates of servers. Those of files decide whether versions are the same, and are read strictly; those of cookies have many
+//! forms. Pure.
+
+use std::time::UNIX_EPOCH;
 
 use jiff::civil;
 use jiff::tz::TimeZone;
 
 const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const BYTES_MAX: usize = 100;
 
-/// The seconds since 1970; `None` if the text is no date.
-pub(crate) fn seconds(text: &str) -> Option<i64> {
+/// The seconds since 1970 of a date of HTTP (RFC 9110, section 5.6.7), also with a wrong day of the week, or with `+0000`
+/// for `GMT`; `None` if it is none.
+pub(crate) fn http_seconds(text: &str) -> Option<u64> {
+    let text = match text.strip_suffix("+0000") {
+        Some(text) => format!("{text}GMT"),
+        None => text.to_owned(),
+    };
+    let with_days = || {
+        let date = text.split_once(", ").map_or("", |(_, date)| date);
+        DAYS.iter().find_map(|day| httpdate::parse_http_date(&format!("{day}, {date}")).ok())
+    };
+    let time = httpdate::parse_http_date(&text).ok().or_else(with_days)?;
+    Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs())
+}
+
+/// The seconds since 1970 of a cookie's date (RFC 6265, section 5.1.1): a time, a day, a month and a year, in any order.
+/// Days of the week and zones are passed over; the zone is UTC. `None` if the text is no date.
+pub(crate) fn cookie_seconds(text: &str) -> Option<i64> {
     let text = text.get(..BYTES_MAX.min(text.len()))?;
     let (mut time, mut day, mut month, mut year) = (None, None, None, None);
     for token in text.split(is_delimiter).filter(|token| !token.is_empty()) {
@@ -57,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_read_in_any_form() {
+    fn dates_of_cookies_are_read_in_any_form() {
         for (text, expected) in [
             ("Sun, 06 Nov 1994 08:49:37 GMT", Some(784_111_777)),
             ("Mon, 06 Nov 1994 08:49:37 GMT", Some(784_111_777)),
@@ -71,7 +90,26 @@ mod tests {
             ("1234567", None),
             ("", None),
         ] {
-            assert_eq!(seconds(text), expected, "{text}");
+            assert_eq!(cookie_seconds(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_of_files_are_read_strictly_but_for_the_day_of_the_week() {
+        for (text, expected) in [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(784_111_777)),
+            ("Mon, 06 Nov 1994 08:49:37 GMT", Some(784_111_777)),
+            ("Sun, 06 Nov 1994 08:49:37 +0000", Some(784_111_777)),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", Some(784_111_777)),
+            ("Sun Nov  6 08:49:37 1994", Some(784_111_777)),
+            ("Mon, 01 Jan 0001 00:00:00 GMT", None),
+            ("Sun, 06 Nov 0094 08:49:37 GMT", None),
+            ("Tue, -7 May 2024 10:20:30 GMT", None),
+            ("Tue, 07 May 2024 05:20:30 EST", None),
+            ("Tue, 07 May 2024 05:20:30 -0500", None),
+            ("06 Nov 1994 08:49:37", None),
+        ] {
+            assert_eq!(http_seconds(text), expected, "{text}");
         }
     }
 }

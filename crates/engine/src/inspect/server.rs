@@ -58,8 +58,7 @@ pub struct ServerInfo {
 impl ServerInfo {
     /// `Last-Modified` as a time, if it is a date of HTTP.
     pub fn last_modified_time(&self) -> Option<SystemTime> {
-        let seconds = u64::try_from(date::seconds(self.last_modified.as_deref()?)?).ok()?;
-        UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+        UNIX_EPOCH.checked_add(Duration::from_secs(date::http_seconds(self.last_modified.as_deref()?)?))
     }
 }
 

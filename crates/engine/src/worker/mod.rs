@@ -1,7 +1,6 @@
 //! Workers: threads that move bytes. Each has its own single-threaded runtime and connections and drives many
 //! transfers; it shares only its pieces with other threads.
 
-pub(crate) mod digest;
 mod pace;
 pub(crate) mod run;
 mod shared;

@@ -10,12 +10,12 @@ use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::task::JoinHandle;
 use towline_threads::queue::Queue;
 
-use super::digest::Challenges;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::Profile;
 use crate::message::{Message, SlotId};
 use crate::plan::TransferId;
 use crate::source::http::connection::Connection;
+use crate::source::http::digest_auth::Challenges;
 use crate::source::http::network::{Network, seconds};
 use crate::storage::PartFile;
 

@@ -174,7 +174,9 @@ fn netrc(path: PathBuf) -> Result<Netrc, Complaint> {
 
 fn cookies(path: PathBuf) -> Result<CookieFile, Complaint> {
     let wrong = |why: String| Complaint::usage(format!("--cookies {}: {why}", path.display()));
-    let cookies = CookieFile::parse(&read_text(&path).map_err(wrong)?).map_err(wrong)?;
+    // A cookie with other bytes than those of UTF-8 is not sent, and the others are.
+    let bytes = read_bytes(&path).map_err(wrong)?;
+    let cookies = CookieFile::parse(&String::from_utf8_lossy(&bytes)).map_err(wrong)?;
     if let Some(number) = cookies.passed_over().first() {
         let more = cookies.passed_over().len() - 1;
         let others = if more == 0 { String::new() } else { format!(" (and {more} more)") };
@@ -185,10 +187,14 @@ fn cookies(path: PathBuf) -> Result<CookieFile, Complaint> {
 
 /// A text file that is not too long.
 pub(crate) fn read_text(path: &Path) -> Result<String, String> {
-    let mut text = String::new();
+    String::from_utf8(read_bytes(path)?).map_err(|_| "it is no text in UTF-8".to_owned())
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
     let file = fs::File::open(path).map_err(|error| error.to_string())?;
-    file.take(TEXT_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
-    if text.len() as u64 > TEXT_BYTES_MAX { Err("it is longer than 16 MiB".to_owned()) } else { Ok(text) }
+    file.take(TEXT_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > TEXT_BYTES_MAX { Err("it is longer than 16 MiB".to_owned()) } else { Ok(bytes) }
 }
 
 fn identity(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<ClientIdentity>, Complaint> {

@@ -138,10 +138,30 @@ fn what_reads_as_zeros_is_fetched_again() {
     // Between two samples, as long as a piece that another program was yet to write.
     content[1_000_000..1_016_384].fill(0);
     put(&place, "a.bin", &content);
-    place.towline(&["-d", "out", "--adopt", &origin.url("/a.bin")]).run();
-    let now = fs::read(place.out("a.bin")).unwrap();
+    let run = place.towline(&["-d", "out", "--adopt", &origin.url("/a.bin")]).run();
     // A sample may have hit them: then it is another file.
-    assert!(now == content || now == begun(SIZE as usize));
+    let expected = if run.status.success() { begun(SIZE as usize) } else { content };
+    assert!(fs::read(place.out("a.bin")).unwrap() == expected, "{run}");
+}
+
+#[test]
+fn a_file_that_has_all_its_room_and_not_all_its_content_is_never_taken_for_whole() {
+    let origin = origin();
+    for gap in [4 << 20..6 << 20, 2 << 20..3 << 20, 1_100_000..1_150_000] {
+        let place = Place::new();
+        let mut content = begun(SIZE as usize);
+        content[gap.clone()].fill(0);
+        put(&place, "a.bin", &content);
+        let run = place.towline(&["-d", "out", "--adopt", &origin.url("/a.bin")]).run();
+        // A sample may have hit the gap: then it is another file. That is said, and it stays.
+        let expected = if run.status.success() { begun(SIZE as usize) } else { content };
+        assert!(fs::read(place.out("a.bin")).unwrap() == expected, "{gap:?}: {run}");
+    }
+    let place = Place::new();
+    put(&place, "a.bin", &begun(SIZE as usize));
+    place.towline(&["-d", "out", "--adopt", &origin.url("/a.bin")]).run().code(0);
+    place.check("a.bin", SEED, SIZE);
+    assert_eq!(place.leftovers(), ["a.bin"]);
 }
 
 #[test]

@@ -372,12 +372,15 @@ fn a_server_that_asks_for_digest_authentication_gets_it() {
     assert_eq!(refused.load(Ordering::SeqCst), 1, "it asks once");
     let wrong = place.towline(&["-d", "wrong", "--user", "me:wrong", &urls[0]]).run();
     wrong.code(1).says(&["401"]);
+    place.towline(&["info", "--user", "me:secret", &urls[0]]).run().code(0);
+    place.towline(&["info", "--user", "me:wrong", &urls[0]]).run().code(1).says(&["401"]);
 }
 
 #[test]
 fn a_digest_is_answered_however_it_is_asked_for_and_wherever_the_password_comes_from() {
-    let challenges: [Challenges; 3] = [
+    let challenges: [Challenges; 4] = [
         CHALLENGE,
+        &["Digest Realm = \"a, b\" ,NONCE=\"n1\", Qop=\"foo, AUTH\", algorithm=\"md5\", charset=utf-8"],
         &["Basic realm=\"x, y\", dIgEsT realm=\"a, b\", nonce=\"n1\", qop=\"auth\""],
         &[
             "Digest realm=\"a, b\", nonce=\"n0\", qop=\"auth\"",

@@ -42,7 +42,7 @@ pub(super) enum Decision {
 }
 
 /// What the evidence about an existing file says.
-enum Known {
+pub(super) enum Known {
     Same(How),
     Other(String),
     /// It is as we left it, and the version is told to be the same by what need not change with the content.
@@ -113,7 +113,7 @@ impl Core {
     }
 
     /// What is known without reading its content, the surest evidence first; a contradiction wins.
-    fn known_of(&self, job: &Job, existing: &Existing) -> Known {
+    pub(super) fn known_of(&self, job: &Job, existing: &Existing) -> Known {
         let stat = &existing.stat;
         if let Some(total_bytes) = job.content.total_bytes.filter(|total_bytes| *total_bytes != stat.len_bytes) {
             let (has, wanted) = (stat.len_bytes, total_bytes);

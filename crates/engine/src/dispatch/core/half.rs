@@ -1,13 +1,13 @@
-//! `adopt`: a shorter file under the final name, which another program has begun. Samples of it are compared with the
+//! `adopt`: a file under the final name, which another program has begun. Samples of it are compared with the
 //! server's; if all agree, it becomes the partial file, as if an earlier run had left it.
 
 use super::Core;
 use super::adopt::adopt;
-use super::existing::Decision;
+use super::existing::{Decision, Known};
 use crate::dispatch::job::{Answered, Closing, Comparison, ExistingVerdict, Job, Phase};
 use crate::error::Result;
 use crate::event::Event;
-use crate::evidence::samples::{self, IDENTITY_SAMPLES};
+use crate::evidence::samples::{self, GATHERED_BYTES_MAX, IDENTITY_SAMPLES};
 use crate::job::JobId;
 use crate::journal::Journal;
 use crate::message::{Adopt, Adopted, Effect, Existing, OpenRequest, Time};
@@ -26,12 +26,15 @@ impl Core {
         }
     }
 
-    /// Whether the existing file is wanted as a beginning, and is shorter.
+    /// Whether the existing file is wanted as a beginning. It may be as long as the whole: some programs make room for all of
+    /// it first. Where that would be compared whole, that is better.
     fn may_be_half(&self, job: &Job, existing: &Existing) -> bool {
         let len_bytes = existing.stat.len_bytes;
-        let is_shorter = len_bytes > 0 && job.content.total_bytes.is_some_and(|total_bytes| len_bytes < total_bytes);
+        let is_unproven = || len_bytes > GATHERED_BYTES_MAX && matches!(self.known_of(job, existing), Known::Nothing);
+        let may_begin = |total_bytes| len_bytes < total_bytes || len_bytes == total_bytes && is_unproven();
+        let is_beginning = len_bytes > 0 && job.content.total_bytes.is_some_and(may_begin);
         let may_have_ranges = !job.ranges.are_denied && self.settings.allowed.reads_back;
-        self.settings.adopt && is_shorter && may_have_ranges && existing.stat.kind == StatKind::File
+        self.settings.adopt && is_beginning && may_have_ranges && existing.stat.kind == StatKind::File
     }
 
     /// Compares samples of it with the server's.

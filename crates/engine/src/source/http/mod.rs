@@ -3,6 +3,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod connection;
+pub(crate) mod digest_auth;
 pub(crate) mod heads;
 pub(crate) mod network;
 pub(crate) mod proxy;

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::Response;
+use http::header::AUTHORIZATION;
+use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use tracing::Span;
 use url::Url;
@@ -18,9 +19,13 @@ use crate::plan::piece::Piece;
 use crate::rate_limit::RateLimits;
 use crate::source::http::answer::Answer;
 use crate::source::http::connection::Connection;
+use crate::source::http::digest_auth::Challenges;
 use crate::source::http::network::Network;
 use crate::source::http::request::{self, no_answer};
 use crate::source::redirect_rules;
+
+/// How often a server may ask for a digest of the credentials: at first, and because the answer is too old.
+const REFUSALS_MAX: u32 = 2;
 
 /// The request.
 pub(crate) struct SingleRequest<'a> {
@@ -48,6 +53,7 @@ pub(crate) async fn send(network: &Network, request: SingleRequest<'_>) -> Resul
     let own = request.origin;
     let piece = Arc::new(request.piece);
     let (mut url, mut origin, mut redirects) = (request.url.clone(), own.clone(), 0);
+    let (challenges, mut refusals) = (Challenges::default(), 0);
     loop {
         let is_own = origin == own;
         let fetch = Fetch {
@@ -71,9 +77,16 @@ pub(crate) async fn send(network: &Network, request: SingleRequest<'_>) -> Resul
             piece: Arc::clone(&piece),
         };
         let mut connection = Connection::open(network.connect(&origin, fetch.alpn).await?).await?;
-        let request = request::build(network, &fetch, connection.protocol(), connection.plain_proxy())?;
+        let mut request = request::build(network, &fetch, connection.protocol(), connection.plain_proxy())?;
+        let has_credentials = request.headers().contains_key(AUTHORIZATION);
+        challenges.answer(&origin, &mut request);
         let limit = network.options.response_timeout;
         let response = tokio::time::timeout(limit, connection.send(request)).await.map_err(|_| no_answer(limit))??;
+        let is_refused = has_credentials && response.status() == StatusCode::UNAUTHORIZED;
+        if is_refused && refusals < REFUSALS_MAX && challenges.note(&origin, response.headers()).is_some() {
+            refusals += 1;
+            continue;
+        }
         let believes_digests = network.options.server_digests;
         let protocol = connection.protocol();
         let answer = Answer::read(&response, protocol, &url, true, believes_digests, SystemTime::now())?;

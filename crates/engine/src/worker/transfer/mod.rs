@@ -15,7 +15,6 @@ use http::{Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use tokio::sync::oneshot;
 
-use super::digest::Challenged;
 use super::pace::Pace;
 use super::shared::{Grant, Shared};
 use super::timeout::{Elapsed, patient};
@@ -24,6 +23,7 @@ use crate::message::{End, Ended, Fetch, FetchKind, Message, Protocol};
 use crate::secret::Shown;
 use crate::source::http::answer::Answer;
 use crate::source::http::connection::{self, Connection};
+use crate::source::http::digest_auth::Challenged;
 use crate::source::http::heads::Expected;
 use crate::source::http::network::Network;
 use crate::source::http::request::{self, no_answer};

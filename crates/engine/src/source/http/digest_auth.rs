@@ -1,5 +1,5 @@
 //! Digest authentication (RFC 7616): a server of the user's refuses Basic credentials and asks for a digest of them, and
-//! from then on each request to it has an answer. One table per worker.
+//! from then on each request to it has an answer. One table per thread.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request};
 
-use crate::http::challenge::challenges;
+use crate::http::challenge::{self, challenges};
 use crate::http::credentials;
 use crate::http::origin::Origin;
 
@@ -20,15 +20,15 @@ const CHALLENGE_BYTES_MAX: usize = 4096;
 
 /// What servers have asked for.
 #[derive(Default)]
-pub(super) struct Challenges(RefCell<HashMap<Origin, WwwAuthenticateHeader>>);
+pub(crate) struct Challenges(RefCell<HashMap<Origin, WwwAuthenticateHeader>>);
 
 impl Challenges {
     /// Notes what a response with status 401 asks for; `None` if it asks for something else.
-    pub(super) fn note(&self, origin: &Origin, headers: &HeaderMap) -> Option<Challenged> {
-        let texts = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+    pub(crate) fn note(&self, origin: &Origin, headers: &HeaderMap) -> Option<Challenged> {
+        let texts = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| str::from_utf8(value.as_bytes()).ok());
         let all = texts.filter(|text| text.len() <= CHALLENGE_BYTES_MAX).flat_map(challenges);
         let digests = all.filter(|challenge| challenge.scheme.eq_ignore_ascii_case("digest"));
-        let parsed = digests.map(|challenge| digest_auth::parse(&format!("Digest {}", challenge.parameters)));
+        let parsed = digests.map(|challenge| digest_auth::parse(&usual(challenge.parameters)));
         let challenge = parsed.filter_map(Result::ok).next()?;
         let challenged = if challenge.stale { Challenged::Stale } else { Challenged::Anew };
         let mut known = self.0.borrow_mut();
@@ -40,7 +40,7 @@ impl Challenges {
     }
 
     /// Answers in a request with Basic credentials, if its server has asked.
-    pub(super) fn answer<Body>(&self, origin: &Origin, request: &mut Request<Body>) -> Option<()> {
+    pub(crate) fn answer<Body>(&self, origin: &Origin, request: &mut Request<Body>) -> Option<()> {
         let mut known = self.0.borrow_mut();
         let challenge = known.get_mut(origin)?;
         let (name, password) = credentials::pair_of(request.headers().get(AUTHORIZATION)?)?;
@@ -55,9 +55,34 @@ impl Challenges {
     }
 }
 
+/// The challenge in the form that is usual: names in lower case, values in the case that they are defined in, and of the
+/// kinds of protection (`qop`) those that there are.
+fn usual(parameters: &str) -> String {
+    let written = challenge::parameters(parameters).map(|(name, value)| {
+        let (name, plain) = (name.to_ascii_lowercase(), value.trim_matches('"'));
+        match name.as_str() {
+            "algorithm" => {
+                let upper = plain.to_ascii_uppercase();
+                let is_session = upper.strip_suffix("-SESS");
+                format!("{name}={}{}", is_session.unwrap_or(&upper), if is_session.is_some() { "-sess" } else { "" })
+            }
+            "charset" if plain.eq_ignore_ascii_case("utf-8") => format!("{name}=UTF-8"),
+            "charset" => String::new(),
+            "qop" => {
+                let kinds = plain.split(',').map(|kind| kind.trim().to_ascii_lowercase());
+                let known: Vec<String> = kinds.filter(|kind| matches!(kind.as_str(), "auth" | "auth-int")).collect();
+                if known.is_empty() { String::new() } else { format!("{name}=\"{}\"", known.join(",")) }
+            }
+            _ => format!("{name}={value}"),
+        }
+    });
+    let written: Vec<String> = written.filter(|parameter| !parameter.is_empty()).collect();
+    format!("Digest {}", written.join(", "))
+}
+
 /// Why a server asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Challenged {
+pub(crate) enum Challenged {
     Anew,
     /// The answer was right, and is too old (RFC 7616, section 3.3).
     Stale,
