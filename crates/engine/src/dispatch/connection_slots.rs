@@ -2,6 +2,7 @@
 //! caps are exact because a worker connects only with a slot.
 
 use super::ids::IdMap;
+use super::kept::Kept;
 use super::spoken::Spoken;
 use crate::http::origin::{Origin, OriginMap, Scheme};
 use crate::job::{JobId, Profile};
@@ -23,12 +24,6 @@ const REFUSAL_LASTS: Time = Time::from_secs(60);
 /// A connection that has not told its protocol for longer is not worth waiting for if there are others.
 const UNSPOKEN_MAX: Time = Time::from_secs(1);
 
-/// After this many failures in a row over reused connections, connections are not kept any more.
-const KEPT_FAILURES_MAX: u32 = 3;
-/// Failures closer together than this have one cause.
-const KEPT_FAILURES_APART: Time = Time::from_millis(250);
-/// This many connections are used once; then one is kept again.
-const CLOSED_MAX: u32 = 64;
 /// Up to this many failures in a row are retried without spacing.
 const RETRIES_FREE: u32 = 8;
 /// Beyond that, a host gets one retry per this interval.
@@ -110,38 +105,6 @@ struct Host {
     /// It has sent something in this run.
     has_brought: bool,
     kept: Kept,
-}
-
-/// Whether connections to a host are worth keeping.
-#[derive(Debug, Default)]
-struct Kept {
-    /// Requests in a row that failed over reused connections, and when the last one did. Simultaneous
-    /// failures count as one.
-    failures: u32,
-    failed_at: Option<Time>,
-    /// How many connections were closed after one request because of that.
-    closed: u32,
-}
-
-impl Kept {
-    fn failed(&mut self, now: Time) {
-        if self.failed_at.is_none_or(|at| now >= at + KEPT_FAILURES_APART) {
-            self.failures += 1;
-            self.failed_at = Some(now);
-        }
-    }
-
-    /// Whether to keep one more connection. After a while, keeping is tried again.
-    fn keeps(&mut self) -> bool {
-        if self.failures < KEPT_FAILURES_MAX {
-            return true;
-        }
-        self.closed += 1;
-        if self.closed >= CLOSED_MAX {
-            (self.failures, self.closed) = (KEPT_FAILURES_MAX - 1, 0);
-        }
-        false
-    }
 }
 
 /// A host on which nothing has succeeded for a while.
@@ -264,8 +227,8 @@ impl Slots {
         if let Some(protocol) = state.protocol {
             host.spoken.answered(protocol);
         }
-        if is_kept && host.kept.failures < KEPT_FAILURES_MAX {
-            host.kept = Kept::default();
+        if is_kept {
+            host.kept.served();
         }
     }
 
@@ -677,21 +640,6 @@ impl Slots {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn connections_that_fail_when_they_are_used_again_are_not_kept_for_a_while() {
-        let mut kept = Kept::default();
-        // Failures at the same moment have one cause.
-        (0..10).for_each(|_| kept.failed(Time::ZERO));
-        assert!(kept.keeps());
-        for moment in 1..u64::from(KEPT_FAILURES_MAX) {
-            kept.failed(Time::from_secs(moment));
-        }
-        assert!((0..CLOSED_MAX).all(|_| !kept.keeps()));
-        assert!(kept.keeps(), "it is tried again");
-        kept.failed(Time::from_secs(10));
-        assert!(!kept.keeps());
-    }
 
     #[test]
     fn whoever_is_asked_apart_has_a_connection_that_nobody_else_gets() {

@@ -70,8 +70,8 @@ pub(crate) fn is_secured(store: &CookieStore, cookie: &Cookie<'_>, url: &Url) ->
     url.scheme() != "https" && (cookie.secure() == Some(true) || store.iter_unexpired().any(is_held))
 }
 
-/// A `Set-Cookie` whose date is given as an age: dates have many forms (RFC 6265, section 5.1.1). One that is none counts as
-/// not given.
+/// A `Set-Cookie` whose date is given as an age: dates have many forms (RFC 6265, section 5.1.1). A date or an
+/// age that is none counts as not given.
 fn with_age(text: &str, now: i64) -> String {
     let mut parts = text.split(';');
     let mut set = parts.next().unwrap_or_default().to_owned();
@@ -82,7 +82,13 @@ fn with_age(text: &str, now: i64) -> String {
             expires = date::cookie_seconds(value).or(expires);
             continue;
         }
-        has_age |= name.trim().eq_ignore_ascii_case("max-age");
+        if name.trim().eq_ignore_ascii_case("max-age") {
+            let digits = value.trim().strip_prefix('-').unwrap_or(value.trim());
+            if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+                continue;
+            }
+            has_age = true;
+        }
         set.push(';');
         set.push_str(part);
     }
@@ -166,6 +172,20 @@ impl fmt::Debug for Cookies {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_become_ages_unless_a_right_age_is_there() {
+        for (text, expected) in [
+            ("a=1; Expires=Thu, 01 Jan 1970 00:02:00 GMT; Path=/", "a=1; Path=/; Max-Age=20"),
+            ("a=1; expires=Thu Jan 1 00:00:01 1970", "a=1; Max-Age=0"),
+            ("a=1; Max-Age=5; Expires=Thu, 01 Jan 1970 00:02:00 GMT", "a=1; Max-Age=5"),
+            ("a=1; max-age=x; Expires=Thu, 01 Jan 1970 00:02:00 GMT", "a=1; Max-Age=20"),
+            ("a=1; Max-Age=-1", "a=1; Max-Age=-1"),
+            ("a=1; Expires=soon", "a=1"),
+        ] {
+            assert_eq!(with_age(text, 100), expected);
+        }
+    }
 
     fn set(texts: &[&str]) -> SetCookies {
         SetCookies { texts: texts.iter().map(|text| (*text).to_owned()).collect(), is_new: false }

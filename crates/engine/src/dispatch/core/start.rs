@@ -26,7 +26,8 @@ const FED_MIN: usize = 512;
 const WAITING_MAX: usize = 16_384;
 /// How often entries beyond those of hosts that are full are asked for.
 const BEYOND_EVERY: Time = Time::from_millis(50);
-/// Started files, including those that wait for a retry, are limited to 16 per place plus this.
+/// Started files, including those that wait for a retry, are limited to this many per place plus [`RUNNING_MIN`].
+const RUNNING_OF_PLACE: usize = 16;
 const RUNNING_MIN: usize = 64;
 const ONE_NAME: Advice = Advice::NumberNames;
 
@@ -135,7 +136,7 @@ impl Core {
         while ahead < self.settings.jobs
             && !self.course.is_held_up
             && !self.course.is_paused
-            && self.turns.running.len() < self.settings.jobs * 16 + RUNNING_MIN
+            && self.turns.running.len() < self.settings.jobs * RUNNING_OF_PLACE + RUNNING_MIN
             && self.unstored.jobs.len() < self.settings.unstored_max
             && self.unstored.bytes < UNSTORED_BYTES_MAX
         {
@@ -163,8 +164,8 @@ impl Core {
             let of_host = self.turns.running.iter().filter(|id| self.jobs[*id].own_origin() == host);
             of_host.filter(|id| !self.is_troubled(**id)).count() >= share
         };
-        let may_start =
-            running < share || running < jobs * 16 && self.slots.may_try_another(host, now) && !is_held_up();
+        let may_start = running < share
+            || running < jobs * RUNNING_OF_PLACE && self.slots.may_try_another(host, now) && !is_held_up();
         may_start && self.slots.held_until(host) <= now
     }
 
