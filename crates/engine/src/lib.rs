@@ -40,6 +40,7 @@ pub mod fuzz;
 pub mod http;
 pub mod inspect;
 pub mod job;
+mod key_set;
 pub mod options;
 pub mod provider;
 pub mod ranges;

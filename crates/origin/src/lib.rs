@@ -41,6 +41,7 @@ mod respond;
 mod rule;
 mod rule_set;
 mod scope;
+mod secure;
 mod server;
 mod service;
 mod socket;

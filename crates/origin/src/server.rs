@@ -9,9 +9,10 @@ use parking_lot::Mutex;
 
 use crate::resource::{Pattern, Resource};
 use crate::rule::{Rule, checked};
+use crate::secure::{self, Generate};
 use crate::state::Shared;
 use crate::stats::{RequestLog, Stats};
-use crate::tls::{Certificate, Identity};
+use crate::tls::Certificate;
 use crate::worker::Running;
 
 /// A running origin server. Dropping it stops it.
@@ -45,7 +46,7 @@ pub struct Origin {
 /// Scripts an [`Origin`]. Made by [`Origin::builder`].
 pub struct OriginBuilder {
     bind: String,
-    tls: bool,
+    tls: Option<Generate>,
     certificate: Certificate,
     http2: bool,
     http2_only: bool,
@@ -62,7 +63,7 @@ impl Origin {
     pub fn builder() -> OriginBuilder {
         OriginBuilder {
             bind: "127.0.0.1:0".to_owned(),
-            tls: false,
+            tls: None,
             certificate: Certificate::default(),
             http2: false,
             http2_only: false,
@@ -97,7 +98,7 @@ impl Origin {
     /// creates its own.
     #[must_use]
     pub fn ca_pem(&self) -> Option<&str> {
-        self.shared.tls.as_ref().map(|tls| tls.ca_pem.as_str())
+        self.shared.tls.as_ref().map(|tls| tls.ca_pem())
     }
 
     /// Closes the listener and all connections immediately, and waits until they are closed. Does
@@ -172,7 +173,7 @@ impl OriginBuilder {
     /// Serves over TLS, with a certificate created at startup.
     #[must_use]
     pub fn tls(mut self, on: bool) -> Self {
-        self.tls = on;
+        self.tls = on.then_some(secure::generate as Generate);
         self
     }
 
@@ -291,7 +292,7 @@ impl OriginBuilder {
             .to_socket_addrs()?
             .next()
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the listen address does not resolve"))?;
-        let tls = if self.tls { Some(Identity::generate(self.protocols(), self.certificate)?) } else { None };
+        let tls = self.tls.map(|generate| generate(self.protocols(), self.certificate)).transpose()?;
         let shared = Shared::new(self.resources, self.patterns, self.rules, tls);
         let shared = Arc::new(shared);
         let (running, addr) = Running::start(&shared, addr, self.threads)?;

@@ -11,8 +11,8 @@ use crate::pace::Pace;
 use crate::resource::{Pattern, Resource};
 use crate::rule::Rule;
 use crate::rule_set::RuleSet;
+use crate::secure::Secure;
 use crate::stats::Counters;
-use crate::tls::Identity;
 
 /// The shared state of an origin.
 pub(crate) struct Shared {
@@ -21,7 +21,7 @@ pub(crate) struct Shared {
     rules: RwLock<Arc<RuleSet>>,
     pub(crate) counters: Counters,
     pub(crate) pace: Mutex<Pace>,
-    pub(crate) tls: Option<Identity>,
+    pub(crate) tls: Option<Box<dyn Secure>>,
 }
 
 impl Shared {
@@ -29,7 +29,7 @@ impl Shared {
         resources: Vec<Resource>,
         patterns: Vec<Pattern>,
         rules: Vec<Rule>,
-        tls: Option<Identity>,
+        tls: Option<Box<dyn Secure>>,
     ) -> Self {
         let entries = resources.into_iter().map(|resource| (resource.path.clone(), Arc::new(Entry::new(resource))));
         Self {

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
@@ -157,20 +157,12 @@ async fn serve(tcp: TcpStream, ticket: Ticket, shared: Arc<Shared>) {
         Some(Above::Alert | Above::Close) => return refuse(socket, &[]).await,
         _ => {}
     }
-    let acceptor = shared.tls.as_ref().map(|identity| identity.acceptor.clone());
-    match acceptor {
+    match &shared.tls {
         None => drive_http1(Gate::new(socket, Arc::clone(&conn)), conn, shared).await,
-        Some(acceptor) => {
+        Some(secure) => {
             let cut = shared.rules().cuts_handshake(conn.id);
             let socket = socket.cut_after(cut.unwrap_or(u64::MAX));
-            if let Ok(stream) = acceptor.accept(socket).await {
-                let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2".as_slice());
-                let gate = Gate::new(stream, Arc::clone(&conn));
-                match http2 {
-                    true => drive_http2(gate, conn, shared).await,
-                    false => drive_http1(gate, conn, shared).await,
-                }
-            }
+            secure.serve(socket, conn, Arc::clone(&shared)).await;
         }
     }
 }
@@ -191,33 +183,9 @@ async fn refuse(mut socket: Socket, answer: &[u8]) {
     let _ = tokio::time::timeout(REFUSAL_MAX, closing).await;
 }
 
-/// Serves HTTP/2 until either side ends the connection. Ignores errors, which the client sees.
-async fn drive_http2<S>(gate: Gate<S>, conn: Arc<Conn>, shared: Arc<Shared>)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let of_requests = Arc::clone(&conn);
-    let service = service_fn(move |request| {
-        let via = Via::Http2(of_requests.next_stream());
-        respond(Arc::clone(&shared), Arc::clone(&of_requests), via, request)
-    });
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    // The script decides about `Date`.
-    builder.auto_date_header(false);
-    let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(gate), service));
-    loop {
-        tokio::select! {
-            _ = &mut serving => return,
-            () = conn.aborted() => return,
-            // The next iteration polls the stack, which flushes.
-            () = conn.nudged() => {}
-        }
-    }
-}
-
 /// Serves HTTP/1 until either side ends the connection. To write a raw answer, the HTTP stack is shut
 /// down and then restarted on the same connection.
-async fn drive_http1<S>(mut gate: Gate<S>, conn: Arc<Conn>, shared: Arc<Shared>)
+pub(crate) async fn drive_http1<S>(mut gate: Gate<S>, conn: Arc<Conn>, shared: Arc<Shared>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

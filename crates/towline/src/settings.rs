@@ -116,7 +116,7 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
         Some(ListArg::Url(url)) => (None, Some(url)),
         None => (None, None),
     };
-    let list_options = list_options(&args)?;
+    let list_options = list_options(&args)?.requests(&http_options);
     if let Some(program) = &args.on_complete {
         check_program(program)?;
     }

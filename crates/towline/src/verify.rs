@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 use towline_engine::checksum::Sums;
-use towline_engine::feed::{Condition, ledger_files};
+use towline_engine::feed::{Condition, ledger_file, ledger_files};
 use towline_engine::inspect;
 use towline_engine::secret::printable;
 
@@ -75,14 +75,21 @@ fn with_records(path: &Path, found: &mut Found) -> Result<(), Complaint> {
     Ok(())
 }
 
-/// Compares a file with the note on it.
+/// Compares a file with the note on it, or with what a ledger records of it.
 fn with_note(path: &Path, shown: &Path, found: &mut Found) -> Result<(), Complaint> {
     match inspect::noted(path) {
         Ok(Some(condition)) => found.note(shown, &condition),
-        Ok(None) => {
-            found.unknown(shown);
-            Ok(())
-        }
+        Ok(None) => match ledger_file(path)?.map(|(dir, file)| file.condition(&dir)) {
+            Some(Ok(condition)) => found.note(shown, &condition),
+            Some(Err(error)) => {
+                found.unread(&error.to_string());
+                Ok(())
+            }
+            None => {
+                found.unknown(shown);
+                Ok(())
+            }
+        },
         Err(error) => {
             found.unread(&error.to_string());
             Ok(())

@@ -511,13 +511,14 @@ impl Slots {
     /// Until the first connection shows whether the host speaks HTTP/2, more would be a waste.
     pub(crate) fn must_wait_for_protocol(&self, host: &Origin, profile: &Profile, now: Time) -> bool {
         let Some(state) = self.hosts.get(host) else { return false };
-        let shared = self.shared_slots(state, profile).count();
+        let shared = || self.shared_slots(state, profile).count();
         match state.protocol {
             Some(Protocol::Http1) => false,
             Some(Protocol::Http2) => {
+                let shared = shared();
                 shared > 0 && shared >= self.shared_max(host, now) && !self.all_streams_taken(state, profile)
             }
-            None => shared > 0,
+            None => shared() > 0,
         }
     }
 

@@ -12,7 +12,6 @@ pub(crate) mod ids;
 pub(crate) mod job;
 pub(crate) mod job_sources;
 mod kept;
-mod key_set;
 pub(crate) mod names;
 pub(crate) mod pulse;
 mod rate;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use url::Url;
 
 use super::job::Job;
-use super::key_set::KeySet;
+use crate::key_set::KeySet;
 use crate::name::{BATCH_DIRECTORY, NameRules, safe};
 
 /// The reserved names, as hashes.

@@ -51,8 +51,10 @@ impl Evidence {
     pub fn compare(&self, claimed: &Self) -> Verdict {
         match (&self.content_encoding, &claimed.content_encoding) {
             (held, theirs) if held == theirs => {}
-            // What was encoded gives way to the file.
-            (Some(_), None) => return Verdict::Different(Strength::Weak),
+            // What was encoded gives way to the file. A response that names no version may be anything.
+            (Some(_), None) if claimed.tells_version() || !self.tells_version() => {
+                return Verdict::Different(Strength::Weak);
+            }
             _ => return Verdict::Unknown,
         }
         if let Some(verdict) = self.compare_digests(claimed) {

@@ -182,12 +182,25 @@ fn digests_of_one_kind_say_it_whatever_the_tags_are() {
 }
 
 #[test]
+fn an_empty_query_makes_another_place() {
+    let [none, empty, question] = ["http://h/a", "http://h/a?", "http://h/a??"].map(|url| url.parse().unwrap());
+    for is_given in [true, false] {
+        assert_ne!(Place::of(&none, is_given), Place::of(&empty, is_given));
+        assert_ne!(Place::of(&question, is_given), Place::of(&empty, is_given));
+    }
+    assert!(!Given::of(&none).is_kin(Given::of(&empty)));
+}
+
+#[test]
 fn another_encoding_is_another_representation() {
     let held = evidence("\"a\"", OLD, 5);
     let encoded = Evidence { content_encoding: Some("gzip".to_owned()), ..held.clone() };
     assert_eq!(held.compare(&encoded), Unknown);
     assert_eq!(encoded.compare(&held), Different(Weak), "it gives way to the file");
     assert_eq!(encoded.compare(&encoded), Same(Strong));
+    assert_eq!(encoded.compare(&evidence("", "", 0)), Unknown, "it may be anything");
+    let silent = Evidence { content_encoding: Some("gzip".to_owned()), ..evidence("", "", 5) };
+    assert_eq!(silent.compare(&evidence("", "", 5)), Different(Weak));
 }
 
 #[test]

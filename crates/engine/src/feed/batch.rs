@@ -10,9 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::header::AUTHORIZATION;
+
 use crate::checksum::{Checksum, Sums};
 use crate::error::{Advice, Error, ErrorKind};
 use crate::evidence::Evidence;
+use crate::feed::demands::Demands;
 use crate::feed::entries::{Candidate, Found, Known};
 use crate::feed::fault::ledger_error;
 use crate::feed::formats::{ListFormat, is_packed};
@@ -25,7 +28,9 @@ use crate::feed::spool::{self, Aside, Format, Spool};
 use crate::feed::values::{is_same_time, kind_from};
 use crate::feed::waiting::{Place, Waiter, Waiting};
 use crate::feed::{EntryId, Fed, FedEntry, Feed, Owner, Settled, SettledState};
+use crate::http::credentials;
 use crate::job::{JobSpec, Left};
+use crate::options::HttpOptions;
 use crate::secret::shown_url;
 use crate::storage::disk::Disk;
 use crate::storage::{StatKind, Storage};
@@ -73,6 +78,8 @@ pub struct ListOptions {
     pub is_strict: bool,
     /// Digests of files by their names, for entries that have none of their own.
     pub sums: Option<Arc<Sums>>,
+    /// The name under which servers know the user, for entries that say none.
+    pub user: Option<String>,
 }
 
 impl ListOptions {
@@ -80,6 +87,13 @@ impl ListOptions {
     #[must_use]
     pub fn sums(mut self, sums: Sums) -> Self {
         self.sums = Some(Arc::new(sums));
+        self
+    }
+
+    /// Takes the name of the user who asks from what is sent with each request: other users may get other files.
+    #[must_use]
+    pub fn requests(mut self, http: &HttpOptions) -> Self {
+        self.user = http.headers.get(AUTHORIZATION).and_then(credentials::pair_of).map(|(name, _)| name);
         self
     }
 
@@ -130,6 +144,8 @@ pub struct Batch {
     /// Digests for entries that have none, and how many got none.
     sums: Option<Arc<Sums>>,
     without_sum: u64,
+    user: Option<String>,
+    demands: Demands,
     /// Its lines are those of a listing.
     is_listing: bool,
     /// An entry was not completed, or another file has its name.
@@ -231,6 +247,8 @@ impl Batch {
             repeated_entries: 0,
             sums: list.sums,
             without_sum: 0,
+            user: list.user,
+            demands: Demands::default(),
             is_listing,
             has_unfinished: false,
             has_gaps: false,
@@ -320,7 +338,7 @@ impl Batch {
                         parsed.spec.checksum = sum_of(sums, &parsed.spec);
                         self.without_sum += u64::from(parsed.spec.checksum.is_none());
                     }
-                    let identity = Identity::of(&parsed.spec);
+                    let identity = Identity::of(&parsed.spec, self.user.as_deref());
                     let key = self.ledger.key(identity);
                     candidates.push(Candidate { identity, key, url: shown_url(&parsed.spec.url) });
                     chunk.push(parsed.spec);
@@ -355,13 +373,19 @@ impl Batch {
         }
         let read_entries = self.read_entries;
         let read_all = ended && !self.has_gaps;
-        let found = self.ledger.transaction("read the list into the ledger", |ledger| {
+        let demands = candidates.iter().zip(&chunk).map(|(candidate, spec)| self.demands.are_new(candidate.key, spec));
+        let demands_anew: Vec<bool> = demands.collect();
+        // A line that repeats an earlier one is no file of its own.
+        let is_own = |(found, demands_anew): (&Found, &bool)| found.occurrence == 0 || *demands_anew;
+        let (found, repeated) = self.ledger.transaction("read the list into the ledger", |ledger| {
             let found = ledger.enter(&candidates)?;
-            ledger.note_read(read_entries - repeated(&found), read_all)?;
-            Ok(found)
+            let own = found.iter().zip(&demands_anew).filter(|entry| is_own(*entry)).count();
+            let repeated = (found.len() - own) as u64;
+            ledger.note_read(read_entries - repeated, read_all)?;
+            Ok((found, repeated))
         })?;
-        self.read_entries -= repeated(&found);
-        self.repeated_entries += repeated(&found);
+        self.read_entries -= repeated;
+        self.repeated_entries += repeated;
         if ended && self.repeated_entries > 0 {
             let lines = match self.repeated_entries {
                 1 => "1 line of the list repeats another".to_owned(),
@@ -373,7 +397,8 @@ impl Batch {
             let files = if self.without_sum == 1 { "1 file" } else { &format!("{} files", self.without_sum) };
             self.warnings.push(format!("{files} of the list: no digest is given in the file of digests"));
         }
-        self.place(chunk, candidates, found)?;
+        let entries = chunk.into_iter().zip(candidates).zip(found).zip(&demands_anew);
+        self.place(entries.filter(|((_, found), anew)| is_own((found, anew))).map(|(entry, _)| entry).collect())?;
         self.read_all = ended;
         match ended {
             true => self.listing_ended(),
@@ -397,14 +422,10 @@ impl Batch {
     }
 
     /// Decides for each entry what to do with it.
-    fn place(&mut self, chunk: Vec<JobSpec>, candidates: Vec<Candidate>, found: Vec<Found>) -> Result<(), Error> {
-        let mut waiters = Vec::with_capacity(chunk.len());
+    fn place(&mut self, entries: Vec<Entered>) -> Result<(), Error> {
+        let mut waiters = Vec::with_capacity(entries.len());
         let (mut again, mut held) = (Vec::new(), Vec::new());
-        for ((mut spec, candidate), found) in chunk.into_iter().zip(candidates).zip(found) {
-            if found.occurrence > 0 {
-                // A repeated line: one file.
-                continue;
-            }
+        for ((mut spec, candidate), found) in entries {
             let entry = self.ledger.entry_of(found.id);
             match found.state.clone() {
                 Known::Pending => {}
@@ -412,7 +433,10 @@ impl Batch {
                     if !self.restart && self.is_still_there(&path, len_bytes, modified_ns) =>
                 {
                     let is_listed_anew = is_listed_anew(&spec, found.fetched.as_deref());
-                    if is_outdated(&found) || is_listed_anew || is_promised_anew(&spec, found.digest.as_deref()) {
+                    if is_outdated(&found)
+                        || is_listed_anew
+                        || is_promised_anew(&spec, found.digest.as_deref(), len_bytes)
+                    {
                         go_on_under_its_name(&mut spec, &found);
                         self.names.extend(found.name.map(|name| (entry, name)));
                         again.push(found.id);
@@ -572,9 +596,13 @@ fn is_listed_anew(spec: &JobSpec, fetched: Option<&Evidence>) -> bool {
     }
 }
 
-/// Whether the list gives a digest that the file was not checked for: it may be of another version. Those of pieces are not
-/// in the ledger.
-fn is_promised_anew(spec: &JobSpec, checked: Option<&str>) -> bool {
+/// Whether the list gives another length, or a digest that the file was not checked for: it may be of another version.
+/// Those of pieces are not in the ledger.
+fn is_promised_anew(spec: &JobSpec, checked: Option<&str>, len_bytes: u64) -> bool {
+    // What a service lists may differ from what it sends.
+    if spec.listed.is_none() && spec.size_bytes.is_some_and(|size_bytes| size_bytes != len_bytes) {
+        return true;
+    }
     let checked = checked.and_then(|checked| checked.parse::<Checksum>().ok());
     match &spec.checksum {
         Some(given) => checked.as_ref() != Some(given),
@@ -604,10 +632,8 @@ fn go_on_under_its_name(spec: &mut JobSpec, found: &Found) {
     }
 }
 
-/// How many entries occurred earlier in the list.
-fn repeated(found: &[Found]) -> u64 {
-    found.iter().filter(|found| found.occurrence > 0).count() as u64
-}
+/// An entry of the list with its row in the ledger.
+type Entered = ((JobSpec, Candidate), Found);
 
 fn input(source: ListSource, format: Format) -> Result<Input, Error> {
     let path = match source {

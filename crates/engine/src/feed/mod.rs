@@ -2,6 +2,7 @@
 //! machines. A feed runs on the session's feed thread, its only owner.
 
 pub(crate) mod batch;
+mod demands;
 pub(crate) mod entries;
 mod fault;
 pub(crate) mod formats;
@@ -37,7 +38,7 @@ pub use batch::{Batch, ListOptions, ListSource};
 pub use formats::ListFormat;
 pub use list::looks_like_host;
 pub use listing::{ListItem, Listing};
-pub use recorded::{Condition, Recorded, ledger_files};
+pub use recorded::{Condition, Recorded, ledger_file, ledger_files};
 pub use rehearsal::Rehearsal;
 pub use status::{LedgerStatus, ledger_status};
 

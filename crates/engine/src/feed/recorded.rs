@@ -4,18 +4,20 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
 use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Rows};
 
 use crate::checksum::Checksum;
 use crate::error::{Error, Result};
 use crate::feed::reading;
-use crate::feed::values::{is_same_time, path_from};
+use crate::feed::values::{is_same_time, path_from, path_value};
 use crate::storage::Storage as _;
 use crate::storage::disk::Disk;
 
 /// How many rows to read at once.
 const ROWS: i64 = 1000;
+const DONE_AT: &str = "SELECT id, path, len_bytes, modified_ns, digest FROM entry
+    WHERE state = 'done' AND path = ?1 ORDER BY id DESC LIMIT 1";
 const DONE: &str = "SELECT id, path, len_bytes, modified_ns, digest FROM entry
     WHERE state = 'done' AND id > ?1 ORDER BY id LIMIT ?2";
 
@@ -80,9 +82,31 @@ pub fn ledger_files(dir: &Path, after: i64) -> Result<Option<(Vec<Recorded>, i64
     Ok(read.map(|(rows, _)| rows))
 }
 
+/// What the ledger of a directory above a file records of it. Of several ledgers the nearest counts.
+///
+/// # Errors
+/// If its directory cannot be found out, and those of [`ledger_status`](super::ledger_status).
+pub fn ledger_file(path: &Path) -> Result<Option<(PathBuf, Recorded)>> {
+    let Some(name) = path.file_name() else { return Ok(None) };
+    let parent = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+    let parent = parent.canonicalize().map_err(|source| Error::storage("find", parent, source))?;
+    for dir in parent.ancestors() {
+        let Ok(below) = parent.strip_prefix(dir) else { continue };
+        let name = path_value(&below.join(name));
+        let read = reading::read(dir, |conn| read_rows(conn.prepare(DONE_AT)?.query([&name])?, 0))?;
+        if let Some(file) = read.and_then(|((mut files, _), _)| files.pop()) {
+            return Ok(Some((dir.to_owned(), file)));
+        }
+    }
+    Ok(None)
+}
+
 fn rows(conn: &Connection, after: i64) -> rusqlite::Result<(Vec<Recorded>, i64)> {
-    let mut statement = conn.prepare(DONE)?;
-    let mut found = statement.query([after, ROWS])?;
+    read_rows(conn.prepare(DONE)?.query([after, ROWS])?, after)
+}
+
+/// The files of these rows, and the last row; `after` if there is none.
+fn read_rows(mut found: Rows<'_>, after: i64) -> rusqlite::Result<(Vec<Recorded>, i64)> {
     let (mut files, mut last) = (Vec::new(), after);
     while let Some(row) = found.next()? {
         last = row.get(0)?;

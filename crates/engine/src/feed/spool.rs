@@ -227,7 +227,7 @@ fn read_list(open: Opener, format: &Format, file: &File, told: &Queue<Told>) -> 
         None => ListFormat::of(list.fill_buf().map_err(not_read)?),
     };
     if found == ListFormat::Plain {
-        return copy_all(list, file, told).map_err(not_read);
+        return copy_all(list, file, told).map_err(not_understood);
     }
     let mut kept = Kept::new(file, told);
     let mut send = |said| match said {
@@ -242,7 +242,11 @@ fn read_list(open: Opener, format: &Format, file: &File, told: &Queue<Told>) -> 
 /// What is wrong with a list is not this machine's fault.
 fn not_understood(error: io::Error) -> Error {
     match error.kind() {
-        io::ErrorKind::Other | io::ErrorKind::InvalidData => {
+        // The last two are what a compressed list says that is cut or damaged.
+        io::ErrorKind::Other
+        | io::ErrorKind::InvalidData
+        | io::ErrorKind::InvalidInput
+        | io::ErrorKind::UnexpectedEof => {
             Error::new(ErrorKind::ListLine, format!("the list cannot be read further: {error}"))
         }
         _ => not_read(error),
@@ -284,20 +288,26 @@ impl<'a> Kept<'a> {
     }
 }
 
+/// Tells of whole lines: a line that a broken source ends in is no entry.
 fn copy_all(mut source: impl Read, file: &File, told: &Queue<Told>) -> io::Result<()> {
     let mut file = file;
     let mut part = vec![0; PART_BYTES];
     let mut written_bytes = 0;
     loop {
         let count = match source.read(&mut part) {
-            Ok(0) => return Ok(()),
+            Ok(0) => {
+                let _ = told.put(Told::Written(written_bytes));
+                return Ok(());
+            }
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
-        file.write_all(&part[..count])?;
+        let part = &part[..count];
+        file.write_all(part)?;
+        let line_end = part.iter().rposition(|byte| *byte == b'\n').map(|at| written_bytes + at as u64 + 1);
         written_bytes += count as u64;
-        if told.put(Told::Written(written_bytes)).is_err() {
+        if line_end.is_some_and(|end| told.put(Told::Written(end)).is_err()) {
             return Ok(());
         }
     }
@@ -382,6 +392,29 @@ mod tests {
         spool.file().read_exact_at(&mut kept, 0).unwrap();
         assert_eq!(kept, content);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    /// Some bytes, and then an error.
+    struct Broken(&'static [u8]);
+
+    impl Read for Broken {
+        fn read(&mut self, part: &mut [u8]) -> io::Result<usize> {
+            match self.0.read(part)? {
+                0 => Err(io::ErrorKind::UnexpectedEof.into()),
+                count => Ok(count),
+            }
+        }
+    }
+
+    #[test]
+    fn the_line_in_which_a_source_breaks_off_is_no_entry() {
+        let directory = tempfile::tempdir().unwrap();
+        let source: Box<dyn Read + Send> = Box::new(Broken(b"http://h/a\nhttp://h/b12"));
+        let mut spool =
+            Spool::start(directory.path(), Input::List(Box::new(move || Ok(source)), any(directory.path()))).unwrap();
+        drain(&mut spool);
+        assert_eq!(spool.until().end_bytes, 11);
+        assert_eq!(spool.failure().unwrap().kind(), ErrorKind::ListLine);
     }
 
     #[test]

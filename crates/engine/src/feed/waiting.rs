@@ -314,7 +314,7 @@ mod tests {
     use super::*;
 
     fn waiter(number: u64, spec: JobSpec) -> Waiter {
-        Waiter { entry: EntryId(number), identity: Identity::of(&spec), occurrence: 3, spec }
+        Waiter { entry: EntryId(number), identity: Identity::of(&spec, None), occurrence: 3, spec }
     }
 
     fn filled(directory: &Path, specs: impl IntoIterator<Item = JobSpec>) -> Waiting {
@@ -362,7 +362,7 @@ mod tests {
             for waiter in taken {
                 let expected = spec(next);
                 assert_eq!((waiter.entry, waiter.occurrence), (EntryId(next), 3));
-                assert_eq!(waiter.identity, Identity::of(&expected));
+                assert_eq!(waiter.identity, Identity::of(&expected, None));
                 assert_eq!(serde_json::to_string(&waiter.spec).unwrap(), serde_json::to_string(&expected).unwrap());
                 assert!(!waiter.place().shown_url().contains("hunter2"));
                 next += 1;

@@ -9,11 +9,14 @@ use parking_lot::Mutex;
 use url::Url;
 
 use super::cookie_file::{CookieFile, HTTP_ONLY};
-use super::cookies::{SetCookies, header_of, is_for_all_of_a_suffix, is_secured};
+use super::cookies::{SetCookies, header_with, is_for_all_of_a_suffix, is_secured};
 
 /// The most cookies to keep, and those of one URL.
 const COOKIES_MAX: usize = 50_000;
 const COOKIES_OF_URL_MAX: usize = 64;
+/// Servers may set as many bytes for one URL. Common servers refuse a request with a field of more than 8 KiB, and what one
+/// file's server sets is sent for all of them.
+const SET_BYTES_MAX: usize = 4096;
 
 /// The cookies of a session.
 ///
@@ -26,18 +29,27 @@ const COOKIES_OF_URL_MAX: usize = 64;
 /// assert!(jar.to_text().ends_with(".example.org\tTRUE\t/\tTRUE\t0\tid\t1\n"));
 /// ```
 #[derive(Default)]
-pub struct CookieJar(Mutex<CookieStore>);
+pub struct CookieJar(Mutex<Stores>);
+
+#[derive(Default)]
+struct Stores {
+    /// Those of the user's file that no server has replaced.
+    given: CookieStore,
+    /// Those that servers have set.
+    set: CookieStore,
+}
 
 impl fmt::Debug for CookieJar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} cookies", self.0.lock().iter_any().count())
+        let stores = self.0.lock();
+        write!(f, "{} cookies", stores.given.iter_any().count() + stores.set.iter_any().count())
     }
 }
 
 impl CookieJar {
     /// A jar that begins with the cookies of a file.
     pub fn with(file: &CookieFile) -> Self {
-        Self(Mutex::new(file.store().clone()))
+        Self(Mutex::new(Stores { given: file.store().clone(), set: CookieStore::default() }))
     }
 
     /// Takes the cookies of a response from this URL, those that it may set (RFC 6265, section 5.3).
@@ -45,36 +57,70 @@ impl CookieJar {
         if set.is_empty() {
             return;
         }
-        let mut store = self.0.lock();
+        let mut stores = self.0.lock();
         for text in set.iter() {
             let Ok(cookie) = Cookie::parse(text.to_owned(), url) else { continue };
-            let is_known = store.matches(url).iter().any(|held| held.name() == cookie.name());
-            let is_full = store.matches(url).len() >= COOKIES_OF_URL_MAX || store.iter_any().count() >= COOKIES_MAX;
-            let is_refused = is_for_all_of_a_suffix(&cookie, url) || is_secured(&store, &cookie, url);
-            if is_refused || is_full && !is_known {
-                continue;
+            if stores.takes(&cookie, url, set.is_of_error) {
+                stores.put(cookie.into_owned(), url);
             }
-            // Skips cookies that are for another site.
-            let _ = store.insert(cookie.into_owned(), url);
         }
     }
 
     /// The cookies to send to a URL.
     pub(crate) fn header(&self, url: &Url) -> Option<HeaderValue> {
-        header_of(&self.0.lock(), url)
+        let stores = self.0.lock();
+        let mut cookies = stores.given.matches(url);
+        cookies.extend(stores.set.matches(url));
+        header_with(cookies)
     }
 
     /// The cookies as a file in Netscape's form, as [`CookieFile::parse`] reads it. Those that last as long as a session
     /// are in it too.
     pub fn to_text(&self) -> String {
         let mut text = "# Netscape HTTP Cookie File\n\n".to_owned();
-        let store = self.0.lock();
-        let mut lines: Vec<String> = store.iter_unexpired().filter_map(line).collect();
+        let stores = self.0.lock();
+        let mut lines: Vec<String> =
+            stores.given.iter_unexpired().chain(stores.set.iter_unexpired()).filter_map(line).collect();
         lines.sort_unstable();
         for line in lines {
             let _ = writeln!(text, "{line}");
         }
         text
+    }
+}
+
+impl Stores {
+    /// Whether a server may set this cookie. All files share the cookies: one file's error takes no other's away, and
+    /// what one file's server sets does not make requests longer than others accept.
+    fn takes(&self, cookie: &Cookie<'_>, url: &Url, is_of_error: bool) -> bool {
+        let (given, set) = (self.given.matches(url), self.set.matches(url));
+        let is_known = given.iter().chain(&set).any(|held| held.name() == cookie.name());
+        if is_of_error && is_known {
+            return false;
+        }
+        let bytes = |cookie: &Cookie<'_>| cookie.name().len() + cookie.value().len() + 2;
+        let others = set.iter().filter(|held| held.name() != cookie.name());
+        let is_too_long = others.map(|held| bytes(held)).sum::<usize>() + bytes(cookie) > SET_BYTES_MAX;
+        let is_full = set.len() >= COOKIES_OF_URL_MAX || self.set.iter_any().count() >= COOKIES_MAX;
+        let is_secured = is_secured(&self.given, cookie, url) || is_secured(&self.set, cookie, url);
+        let is_refused = is_for_all_of_a_suffix(cookie, url) || is_secured;
+        !(is_refused || is_too_long && !cookie.is_expired() || is_full && !is_known)
+    }
+
+    /// Puts it in the place of the user's own, if that has the same name, domain and path.
+    fn put(&mut self, cookie: Cookie<'static>, url: &Url) {
+        let (path, name) = (cookie.path.to_string(), cookie.name().to_owned());
+        let domain = match &cookie.domain {
+            CookieDomain::HostOnly(domain) | CookieDomain::Suffix(domain) if cookie.domain.matches(url) => {
+                domain.clone()
+            }
+            _ => return,
+        };
+        let is_expired = cookie.is_expired();
+        // Fails for what is not for this site, and for one that has expired and is not there.
+        if self.set.insert(cookie, url).is_ok() || is_expired {
+            self.given.remove(&domain, &path, &name);
+        }
     }
 }
 
@@ -132,6 +178,48 @@ mod tests {
         assert_eq!(again.to_text(), text);
         jar.add(&at, &set(&["id=; Max-Age=0"]));
         assert_eq!(sent(&jar, "https://www.example.org/in/x").unwrap(), "all=2");
+    }
+
+    #[test]
+    fn the_error_of_one_file_takes_no_cookie_away() {
+        let file = CookieFile::parse("h.example\tFALSE\t/\tFALSE\t0\tsess\t1\n").unwrap();
+        let jar = CookieJar::with(&file);
+        let at = url("http://h.example/a");
+        let of_error = |texts: &[&str]| {
+            let mut set = set(texts);
+            set.is_of_error = true;
+            set
+        };
+        jar.add(&at, &of_error(&["sess=; Max-Age=0; Path=/", "new=2; Path=/"]));
+        jar.add(&at, &of_error(&["new=3; Path=/", "sess=4; Path=/"]));
+        assert_eq!(sent(&jar, "http://h.example/b").unwrap(), "new=2; sess=1");
+        jar.add(&at, &set(&["sess=5; Path=/"]));
+        assert_eq!(sent(&jar, "http://h.example/b").unwrap(), "new=2; sess=5");
+        jar.add(&at, &set(&["sess=; Max-Age=0; Path=/"]));
+        assert_eq!(sent(&jar, "http://h.example/b").unwrap(), "new=2");
+        assert!(!jar.to_text().contains("sess"));
+        let jar = CookieJar::with(&file);
+        jar.add(&at, &set(&["sess=; Max-Age=0; Path=/"]));
+        assert_eq!(sent(&jar, "http://h.example/b"), None);
+    }
+
+    #[test]
+    fn what_servers_set_makes_no_request_too_long() {
+        let long = format!("given={}", "g".repeat(2000));
+        let file = CookieFile::parse(&format!(".h.example\tTRUE\t/\tFALSE\t0\tgiven\t{}\n", "g".repeat(2000))).unwrap();
+        let jar = CookieJar::with(&file);
+        for number in 0..40 {
+            let text = format!("n{number}={}; Path=/; Domain=h.example", "x".repeat(500));
+            jar.add(&url("http://evil.h.example/"), &set(&[&text]));
+        }
+        let text = sent(&jar, "http://good.h.example/").unwrap();
+        assert!(
+            text.contains(&long) && text.contains("n7=") && text.len() < 2000 + SET_BYTES_MAX + 20,
+            "{}",
+            text.len()
+        );
+        jar.add(&url("http://good.h.example/"), &set(&["n1=; Max-Age=0; Path=/; Domain=h.example"]));
+        assert!(!sent(&jar, "http://good.h.example/").unwrap().contains("n1="));
     }
 
     #[test]

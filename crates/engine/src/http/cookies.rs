@@ -22,18 +22,20 @@ pub(crate) struct SetCookies {
     texts: Vec<String>,
     /// Whether one of them is new or changes an existing one.
     pub(crate) is_new: bool,
+    /// The response is an error.
+    pub(super) is_of_error: bool,
 }
 
 impl SetCookies {
-    pub(crate) fn read(headers: &HeaderMap) -> Self {
+    /// Those of a response with this status.
+    pub(crate) fn read(headers: &HeaderMap, status: u16) -> Self {
         let texts = headers.get_all(header::SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
         let texts = texts.filter(|text| text.len() <= COOKIE_BYTES_MAX).take(COOKIES_MAX);
         let now = jiff::Timestamp::now().as_second();
-        Self { texts: texts.map(|text| with_age(text, now)).collect(), is_new: false }
+        let texts = texts.map(|text| with_age(text, now)).collect();
+        Self { texts, is_new: false, is_of_error: status >= 400 }
     }
-}
 
-impl SetCookies {
     pub(crate) fn is_empty(&self) -> bool {
         self.texts.is_empty()
     }
@@ -45,7 +47,7 @@ impl SetCookies {
 
 impl FromIterator<String> for SetCookies {
     fn from_iter<I: IntoIterator<Item = String>>(texts: I) -> Self {
-        Self { texts: texts.into_iter().collect(), is_new: false }
+        Self { texts: texts.into_iter().collect(), ..Self::default() }
     }
 }
 
@@ -100,7 +102,11 @@ fn with_age(text: &str, now: i64) -> String {
 
 /// The cookies of a store to send to a URL.
 pub(super) fn header_of(store: &CookieStore, url: &Url) -> Option<HeaderValue> {
-    let mut cookies = store.matches(url);
+    header_with(store.matches(url))
+}
+
+/// These cookies as a field of a request.
+pub(super) fn header_with(mut cookies: Vec<&Cookie<'_>>) -> Option<HeaderValue> {
     // The longer path first (RFC 6265, section 5.4).
     cookies.sort_by_key(|cookie| (Reverse(cookie.path.len()), cookie.name().to_owned()));
     let pairs = cookies.iter().map(|cookie| format!("{}={}", cookie.name(), cookie.value()));
@@ -154,7 +160,7 @@ impl Cookies {
             // Skips cookies that are for another site.
             let _ = store.insert(cookie.into_owned(), url);
         }
-        SetCookies { texts: Vec::new(), is_new: self.header(url) != before }
+        SetCookies { is_new: self.header(url) != before, ..SetCookies::default() }
     }
 
     /// The cookies to send to a URL.
@@ -188,7 +194,7 @@ mod tests {
     }
 
     fn set(texts: &[&str]) -> SetCookies {
-        SetCookies { texts: texts.iter().map(|text| (*text).to_owned()).collect(), is_new: false }
+        texts.iter().map(|text| (*text).to_owned()).collect()
     }
 
     fn url(text: &str) -> Url {

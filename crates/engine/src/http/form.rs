@@ -10,6 +10,8 @@ use http::{HeaderValue, Method};
 use url::Url;
 
 const MARK: &str = "towline-form=";
+/// In the mark of a form that another method than POST sends.
+const OTHER: &str = "other-";
 
 /// A method and a body.
 ///
@@ -41,7 +43,8 @@ impl Form {
         let mut hasher = blake3::Hasher::new();
         hasher.update(self.method.as_str().as_bytes()).update(&[0]).update(&self.body);
         let hash = hasher.finalize().to_hex();
-        url.set_fragment(Some(&format!("{MARK}{}", &hash[..32])));
+        let method = if self.method == Method::POST { "" } else { OTHER };
+        url.set_fragment(Some(&format!("{MARK}{method}{}", &hash[..32])));
         url
     }
 }
@@ -56,6 +59,12 @@ impl fmt::Debug for Form {
 /// The mark of a URL to which a form is sent.
 pub(crate) fn mark(url: &Url) -> Option<&str> {
     url.fragment().filter(|fragment| fragment.starts_with(MARK))
+}
+
+/// Whether a form with this mark is sent by POST, which some redirects turn into GET (RFC 9110, sections 15.4.2 and
+/// 15.4.3).
+pub(crate) fn is_posted(mark: &str) -> bool {
+    !mark.strip_prefix(MARK).is_some_and(|rest| rest.starts_with(OTHER))
 }
 
 #[cfg(test)]

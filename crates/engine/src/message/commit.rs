@@ -25,8 +25,8 @@ pub(crate) enum CommitRequest {
     WriteBack { job: JobId, range: ByteRange },
     /// Compute the digest of the partial file, or of the final file.
     Digest { job: JobId, path: PathBuf, algorithm: Algorithm, of_final: bool, len_bytes: u64 },
-    /// Compare the pieces of the partial file with these digests, on the pool.
-    DigestPieces { job: JobId, path: PathBuf, pieces: Box<PieceDigests> },
+    /// Compare the pieces of the partial file, or of the final file, with these digests, on the pool.
+    DigestPieces { job: JobId, path: PathBuf, pieces: Box<PieceDigests>, of_final: bool },
     /// Reserve disk space for this range before it is written.
     Reserve { job: JobId, range: ByteRange },
     /// Set the length of the partial file, now that it is known.

@@ -143,6 +143,7 @@ pub(crate) fn fold_key(path: &Path) -> String {
         .flat_map(char::to_uppercase)
         .flat_map(char::to_lowercase)
         .nfkc()
+        .filter(|char| !is_ignored(*char))
         .collect();
     if path.to_str().is_some() {
         return key;
@@ -150,6 +151,15 @@ pub(crate) fn fold_key(path: &Path) -> String {
     // All bytes that are not UTF-8 became the same character; a NUL occurs in no other name.
     let bytes = path.as_os_str().as_encoded_bytes().to_ascii_lowercase();
     format!("{key}\0{}", bytes.escape_ascii())
+}
+
+/// Whether file systems that fold case pass a character over (Unicode, `Default_Ignorable_Code_Point`).
+fn is_ignored(char: char) -> bool {
+    matches!(char,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
+        | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Checks an output from a list: it may have directories, but never leaves the batch's own.
@@ -360,6 +370,13 @@ mod tests {
         }
         let (small, capital) = ("\u{3bf}\u{3b4}\u{3bf}\u{3c2}", "\u{39f}\u{394}\u{39f}\u{3a3}");
         assert_eq!(fold_key(Path::new(small)), fold_key(Path::new(capital)));
+    }
+
+    #[test]
+    fn what_file_systems_pass_over_is_passed_over() {
+        for name in ["so\u{ad}ft", "so\u{200d}ft", "soft\u{fe0f}", "so\u{e0001}FT"] {
+            assert_eq!(fold_key(Path::new(name)), "soft", "{name:?}");
+        }
     }
 
     #[test]

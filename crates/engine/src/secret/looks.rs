@@ -121,14 +121,42 @@ fn is_uuid(text: &str) -> bool {
     text.len() == 36 && text.bytes().enumerate().all(is_at_its_place)
 }
 
-/// A coding as a server names it, or `unknown`: some echo what they were sent.
-pub(crate) fn shown_coding(coding: &str) -> &str {
-    if is_like_secret(coding) { "unknown" } else { coding }
+/// Codings of content and of transfers that have a name (the registry of HTTP codings, and those that clouds use).
+const CODINGS: [&str; 16] = [
+    "aes128gcm",
+    "aws-chunked",
+    "br",
+    "bzip2",
+    "chunked",
+    "compress",
+    "dcb",
+    "dcz",
+    "deflate",
+    "exi",
+    "gzip",
+    "identity",
+    "pack200-gzip",
+    "x-compress",
+    "x-gzip",
+    "zstd",
+];
+
+/// A coding by its name, or `unknown`: some servers echo what they were sent, which may be a secret.
+pub(crate) fn shown_coding(coding: &str) -> &'static str {
+    CODINGS.into_iter().find(|known| coding.eq_ignore_ascii_case(known)).unwrap_or("unknown")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn codings_are_shown_only_by_their_names() {
+        assert_eq!(shown_coding("GZip"), "gzip");
+        for echoed in ["Hx7vB4kP9qGf2WcD", "correct-horse", "", "gzip2"] {
+            assert_eq!(shown_coding(echoed), "unknown");
+        }
+    }
 
     const JWT: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.Zm9vYmFyYmF6";
 

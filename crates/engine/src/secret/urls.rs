@@ -16,6 +16,9 @@ use crate::http::form;
 pub(crate) const BUSINESS_SHARES: [&str; 4] =
     [".sharepoint.com", ".sharepoint.us", ".sharepoint.cn", ".sharepoint-mil.us"];
 
+/// Stands for a query that is empty, which is sent and makes another URL than none: no query is like this.
+const EMPTY_QUERY: &str = "\0";
+
 /// The length of the token of a public share of Nextcloud.
 const SHARE_TOKEN_CHARS: usize = 15;
 
@@ -102,8 +105,11 @@ pub(crate) fn query_of_file(url: &Url, is_given: bool) -> Option<String> {
 }
 
 fn query_without_signing(url: &Url, is_given: bool) -> Option<String> {
-    let query = url.query()?;
-    let query = without_signing(query).unwrap_or_else(|| query.to_owned());
+    let whole = url.query()?;
+    if whole.is_empty() {
+        return Some(EMPTY_QUERY.to_owned());
+    }
+    let query = without_signing(whole).unwrap_or_else(|| whole.to_owned());
     if is_given {
         return (!query.is_empty()).then_some(query);
     }

@@ -52,12 +52,14 @@ pub(crate) fn next(
     Ok((with_form(next, at, status, origin == *host).map_err(refused)?, origin))
 }
 
-/// Carries a form over where the redirect says so (RFC 9110, sections 15.4.8 and 15.4.9), and nowhere else.
+/// Carries a form over where the redirect says so (RFC 9110, sections 15.4.8 and 15.4.9), and, unless it is sent by POST,
+/// where the redirect does not say otherwise.
 fn with_form(mut next: Url, before: &Url, status: u16, is_same_origin: bool) -> Result<Url, String> {
     if form::mark(&next).is_some() {
         next.set_fragment(None);
     }
-    match form::mark(before).filter(|_| matches!(status, 307 | 308)) {
+    let keeps = |mark: &str| matches!(status, 307 | 308) || matches!(status, 301 | 302) && !form::is_posted(mark);
+    match form::mark(before).filter(|mark| keeps(mark)) {
         None => Ok(next),
         Some(mark) if is_same_origin => {
             next.set_fragment(Some(mark));

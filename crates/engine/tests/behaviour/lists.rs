@@ -77,6 +77,26 @@ fn pieces_that_stay_wrong_fail_the_file() {
 }
 
 #[test]
+fn a_finished_file_is_compared_with_the_digests_of_its_pieces() {
+    with_watchdog(LONG, || {
+        for size in [SIZE, 2 * PIECE_BYTES] {
+            let origin = Origin::builder().resource(Resource::new("/a.iso", SEED, size)).start().unwrap();
+            let place = Place::new();
+            let run = |seed: u64| {
+                let list = metalink("a.iso", &[origin.url("/a.iso")], &content(seed, size), false);
+                fetch_list(place.options(), source(list), false)
+            };
+            run(SEED).assert_done(1);
+            let asked = origin.stats().requests;
+            run(SEED).assert_done(1);
+            assert_eq!(origin.stats().requests, asked, "its pieces are right");
+            assert_eq!(run(SEED + 1).failure_kinds(), [ErrorKind::NameTaken]);
+            place.assert_content("a.iso", SEED, size);
+        }
+    });
+}
+
+#[test]
 fn a_mirror_with_wrong_pieces_is_healed_from_the_other() {
     with_watchdog(LONG, || {
         let bad = Resource::new("/a.iso", SEED, SIZE).fault(Fault::OtherContent { from: MIB, seed: 98 });

@@ -13,14 +13,14 @@ use crate::common::Place;
 type Asked = (String, String, String, String);
 
 /// A server of forms. What it sends is named by what it was asked for.
-struct Forms {
+pub(crate) struct Forms {
     addr: SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Forms {
     /// `/elsewhere` redirects to this place.
-    fn start(elsewhere: String) -> Self {
+    pub(crate) fn start(elsewhere: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (addr, asked) = (listener.local_addr().unwrap(), Arc::new(Mutex::default()));
         let log = Arc::clone(&asked);
@@ -33,7 +33,7 @@ impl Forms {
         Self { addr, asked }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.addr)
     }
 
@@ -44,7 +44,7 @@ impl Forms {
 
 fn answer(stream: &TcpStream, log: &Mutex<Vec<Asked>>, elsewhere: &str) {
     let mut reader = BufReader::new(stream);
-    let (mut head, mut length, mut kind) = (String::new(), 0, String::new());
+    let (mut head, mut length, mut kind, mut who) = (String::new(), 0, String::new(), String::new());
     if reader.read_line(&mut head).unwrap_or(0) == 0 {
         return;
     }
@@ -57,6 +57,7 @@ fn answer(stream: &TcpStream, log: &Mutex<Vec<Asked>>, elsewhere: &str) {
         match &*name.to_ascii_lowercase() {
             "content-length" => length = value.parse().unwrap(),
             "content-type" => value.clone_into(&mut kind),
+            "authorization" | "x-key" => value.clone_into(&mut who),
             _ => {}
         }
     }
@@ -70,10 +71,11 @@ fn answer(stream: &TcpStream, log: &Mutex<Vec<Asked>>, elsewhere: &str) {
     };
     let text = match &*path {
         "/see-other" => redirect("303 See Other", "/file"),
+        "/moved" => redirect("302 Found", "/file"),
         "/again" => redirect("307 Temporary Redirect", "/file"),
         "/elsewhere" => redirect("308 Permanent Redirect", elsewhere),
         _ => {
-            let content = format!("{method} {path} {body:<40}");
+            let content = format!("{method} {path} {body:<40}{who}");
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", content.len());
             head + &content
         }
@@ -123,6 +125,11 @@ fn redirects_carry_the_data_only_where_they_say_so_and_to_no_other_host() {
     };
     run("/see-other", "a").code(0).hides("SECRET");
     assert_eq!(fs::read_to_string(place.out("a")).unwrap().trim_end(), "GET /file");
+    let put = ["-d", "out", "-o", "p", "--method", "PUT", "--data", "pass=SECRET", &forms.url("/moved")];
+    place.towline(&put).run().code(0).hides("SECRET");
+    assert_eq!(fs::read_to_string(place.out("p")).unwrap().trim_end(), "PUT /file pass=SECRET");
+    run("/moved", "m").code(0);
+    assert_eq!(fs::read_to_string(place.out("m")).unwrap().trim_end(), "GET /file");
     run("/again", "b").code(0).hides("SECRET");
     assert_eq!(fs::read_to_string(place.out("b")).unwrap().trim_end(), "POST /file pass=SECRET");
     run("/elsewhere", "c").code(1).hides("SECRET").says(&["redirects the data of the request to another host"]);

@@ -5,6 +5,7 @@ use std::fs;
 use towline_origin::{Fault, Origin, Page, Resource};
 
 use crate::common::Place;
+use crate::forms::Forms;
 
 const SIZE: u64 = 5000;
 const SEED: u64 = 40;
@@ -46,6 +47,69 @@ fn a_list_of_another_program_is_fetched_unchanged() {
             }
         }
     }
+}
+
+#[test]
+fn entries_of_one_url_that_ask_for_something_else_are_files_of_their_own() {
+    let forms = Forms::start(String::new());
+    let url = forms.url("/f.txt");
+    let names = |place: &Place| -> Vec<String> {
+        let all = fs::read_dir(place.out("")).unwrap().map(|entry| entry.unwrap().path());
+        let texts = all.filter(|path| path.is_file()).map(|path| fs::read_to_string(path).unwrap());
+        let mut ends: Vec<_> = texts.map(|text| text.split_whitespace().last().unwrap().to_owned()).collect();
+        ends.sort_unstable();
+        ends
+    };
+    let lists = [
+        (format!("{url}\n  http-user=a\n{url}\n  http-user=b\n"), ["YTo=", "Yjo="]),
+        (
+            format!(
+                "{{\"url\":\"{url}\",\"headers\":{{\"X-Key\":\"1\"}}}}\n{{\"url\":\"{url}\",\"headers\":{{\"X-Key\":\"2\"}}}}\n"
+            ),
+            ["1", "2"],
+        ),
+        (
+            format!(
+                "{{\"url\":\"{url}\",\"headers\":{{\"Authorization\":\"Bearer 1\"}}}}\n{{\"url\":\"{url}\",\"headers\":{{\"Authorization\":\"Bearer 2\"}}}}\n"
+            ),
+            ["1", "2"],
+        ),
+    ];
+    for (list, expected) in lists {
+        let place = Place::new();
+        place.write("list", &list);
+        let run = || place.towline(&["-i", "list", "-d", "out"]).run().code(0);
+        drop(run());
+        assert_eq!(names(&place), expected, "{list}");
+        run().says(&["2 already there"]);
+        assert_eq!(names(&place), expected, "{list}");
+        place.write("list", &format!("{list}{list}"));
+        run().says(&["2 lines of the list repeat others", "2 already there"]);
+    }
+    let place = Place::new();
+    place.write("list", &url);
+    for user in ["a:1", "b:1"] {
+        drop(place.towline(&["-i", "list", "-d", "out", "--auto-rename", "--user", user]).run().code(0));
+    }
+    assert_eq!(names(&place), ["YTox", "Yjox"]);
+}
+
+#[test]
+fn a_list_that_says_two_things_of_one_file_is_not_done() {
+    let origin = origin();
+    let url = origin.url("/pub/dir/0.bin");
+    let line = |size: u64| format!("{{\"url\":\"{url}\",\"size\":{size}}}\n");
+    let place = Place::new();
+    place.write("list", &(line(SIZE) + &line(SIZE + 1)));
+    drop(place.towline(&["-i", "list", "-d", "out"]).run().code(1));
+    place.check("0.bin", SEED, SIZE);
+    // The same over two runs.
+    let place = Place::new();
+    for (size, code) in [(SIZE, 0), (SIZE, 0), (SIZE + 1, 1)] {
+        place.write("list", &line(size));
+        drop(place.towline(&["-i", "list", "-d", "out"]).run().code(code));
+    }
+    place.check("0.bin", SEED, SIZE);
 }
 
 #[test]

@@ -377,6 +377,40 @@ fn a_server_that_asks_for_digest_authentication_gets_it() {
 }
 
 #[test]
+fn a_server_that_refuses_each_answer_is_not_asked_twice_for_each_file() {
+    const STALE: Challenges = &["Digest realm=\"a, b\", nonce=\"n0\", qop=\"auth\", stale=true"];
+    for challenges in [CHALLENGE, STALE] {
+        let (at, refused) = digest_server(challenges);
+        let place = Place::new();
+        place.write("list", &(0..100).map(|number| format!("http://{at}/{number}.txt\n")).collect::<String>());
+        drop(place.towline(&["-i", "list", "-d", "out", "--user", "me:wrong"]).run().code(1));
+        let beyond = refused.load(Ordering::SeqCst) - 100;
+        // Files that were asked for at the same time, on each thread.
+        assert!(beyond <= 60, "{beyond} requests beyond the first");
+    }
+}
+
+#[test]
+fn the_cookies_of_one_file_fail_no_other() {
+    let bomb = (0..20).fold(Resource::new("/bomb.bin", SEED, 100), |file, number| {
+        file.header("Set-Cookie", &format!("n{number}={}; Path=/", "x".repeat(1000)))
+    });
+    let refused =
+        Resource::new("/refused.bin", SEED, 100).status(403).header("Set-Cookie", "session=; Max-Age=0; Path=/");
+    let origin = Origin::builder().resource(bomb).resource(refused).files("/{}.bin", 3, SIZE, SEED).start().unwrap();
+    let place = Place::new();
+    let host = origin.addr().ip();
+    place.write("jar", &format!("{host}\tFALSE\t/\tFALSE\t0\tsession\t1\n"));
+    let names = ["/bomb.bin", "/refused.bin", "/0.bin", "/1.bin", "/2.bin"];
+    place.write("list", &names.map(|name| origin.url(name) + "\n").concat());
+    let args = ["-i", "list", "-d", "out", "-j", "1", "--cookies", "jar", "--cookie-jar", "jar"];
+    drop(place.towline(&args).run().code(1));
+    let cookies = sent(&origin, "cookie").unwrap();
+    assert!(cookies.len() < 4200 && cookies.contains("session=1") && cookies.contains("n0="), "{cookies}");
+    assert!(fs::read_to_string(place.beside("jar")).unwrap().contains("\tsession\t1\n"));
+}
+
+#[test]
 fn a_digest_is_answered_however_it_is_asked_for_and_wherever_the_password_comes_from() {
     let challenges: [Challenges; 4] = [
         CHALLENGE,

@@ -19,6 +19,10 @@ fn files_are_compared_with_the_ledger() {
     place.write("list", &(0..4).map(|number| origin.url(&format!("/{number}.bin\n"))).collect::<String>());
     place.towline(&["-d", "out", "-i", "list"]).run().code(0);
     place.towline(&["verify", "out"]).run().code(0).says(&["4 unchanged"]);
+    place.towline(&["verify", "out/0.bin"]).run().code(0).says(&["1 unchanged"]);
+    fs::create_dir(place.out("sub")).unwrap();
+    fs::copy(place.out("0.bin"), place.out("sub/0.bin")).unwrap();
+    drop(place.towline(&["verify", "out/sub/0.bin"]).run().code(1).says(&["nothing is recorded of it"]));
     fs::write(place.out("0.bin"), "short").unwrap();
     fs::remove_file(place.out("1.bin")).unwrap();
     let content = fs::read(place.out("2.bin")).unwrap();

@@ -110,7 +110,9 @@ impl Committer {
                 CommitRequest::Digest { job, path, algorithm, of_final, len_bytes } => {
                     self.digest(job, path, algorithm, of_final, len_bytes);
                 }
-                CommitRequest::DigestPieces { job, path, pieces } => self.digest_pieces(job, path, pieces),
+                CommitRequest::DigestPieces { job, path, pieces, of_final } => {
+                    self.digest_pieces(job, path, pieces, of_final);
+                }
                 CommitRequest::Reserve { job, range } => {
                     if let Some(part) = self.parts.get(job) {
                         part.reserve(range.start, range.len());

@@ -82,18 +82,17 @@ impl Committer {
         }
     }
 
-    /// Compares the pieces of a partial file with their digests, likewise.
-    pub(super) fn digest_pieces(&self, job: JobId, path: PathBuf, pieces: Box<PieceDigests>) {
-        let part = self.parts.get(job);
+    /// Compares pieces with their digests, likewise.
+    pub(super) fn digest_pieces(&self, job: JobId, path: PathBuf, pieces: Box<PieceDigests>, of_final: bool) {
+        let (storage, parts) = (Arc::clone(&self.storage), self.parts.clone());
         let (reports, cancel) = (self.reports.clone(), self.cancel.clone());
         let task = move || {
-            let wrong = match part {
-                Some(part) => {
-                    let mut reader =
-                        PartReader { part: &*part, position: 0, len_bytes: pieces.total_bytes().unwrap_or(u64::MAX) };
-                    pieces.wrong_in(&mut reader, &|| !cancel.is_cancelled())
-                }
-                None => Err(io::Error::other("the partial file is not open")),
+            let wrong_in = |reader: &mut dyn io::Read| pieces.wrong_in(reader, &|| !cancel.is_cancelled());
+            let len_bytes = pieces.total_bytes().unwrap_or(u64::MAX);
+            let wrong = match (of_final, parts.get(job)) {
+                (false, Some(part)) => wrong_in(&mut PartReader { part: &*part, position: 0, len_bytes }),
+                (false, None) => Err(io::Error::other("the partial file is not open")),
+                (true, _) => storage.open_read(&path).and_then(|mut file| wrong_in(&mut file)),
             };
             let result = match wrong {
                 Ok(Some(wrong)) => Ok(wrong),

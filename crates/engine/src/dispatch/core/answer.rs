@@ -274,7 +274,7 @@ impl Core {
         if job.must_check_existing(self.settings.server_digests) {
             // The response has given it this name.
             job.part.journal = partial.map(Box::new);
-            return self.check_existing(id, Some(answered));
+            return self.check_existing(now, id, Some(answered));
         }
         match job.existing.file.is_some() {
             true => self.place_beside_existing(now, id, answered, partial),
@@ -307,7 +307,7 @@ impl Core {
             Decision::CompareHalf => self.compare_half(now, id, answered, partial),
             Decision::Digest => {
                 job.part.journal = partial.map(Box::new);
-                self.check_existing(id, Some(answered));
+                self.check_existing(now, id, Some(answered));
             }
             Decision::AskOwner => {
                 job.part.journal = partial.map(Box::new);

@@ -115,7 +115,10 @@ impl Core {
     /// What is known without reading its content, the surest evidence first; a contradiction wins.
     pub(super) fn known_of(&self, job: &Job, existing: &Existing) -> Known {
         let stat = &existing.stat;
-        if let Some(total_bytes) = job.content.total_bytes.filter(|total_bytes| *total_bytes != stat.len_bytes) {
+        // What a service lists may differ from what it sends.
+        let of_list = job.spec.size_bytes.filter(|_| job.spec.listed.is_none());
+        let told = [job.content.total_bytes, of_list].into_iter().flatten();
+        if let Some(total_bytes) = told.into_iter().find(|told| *told != stat.len_bytes) {
             let (has, wanted) = (stat.len_bytes, total_bytes);
             return Known::Other(format!("another file has this name ({has} bytes instead of {wanted})"));
         }

@@ -178,18 +178,7 @@ impl Core {
         let is_kept = promise.is_kept_by(&found);
         let may_be_mixed = job.may_be_mixed();
         match &mut job.phase {
-            Phase::CheckingExisting(_) if is_kept => {
-                let Some(existing) = &job.existing.file else { return };
-                let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
-                self.close(now, id, Closing::There(How::ThereByDigest, published));
-            }
-            Phase::CheckingExisting(answered) => match answered.take() {
-                Some(answered) => {
-                    let partial = job.part.journal.take().map(|journal| *journal);
-                    self.place(now, id, answered, partial);
-                }
-                None => self.beside_existing(now, id),
-            },
+            Phase::CheckingExisting(_) => self.existing_checked(now, id, is_kept),
             Phase::Verifying if is_kept => {
                 self.name_culprit(id);
                 // The list's word counts, and a digest of the server's is not the list's.

@@ -27,20 +27,24 @@ impl Core {
             return true;
         };
         job.phase = Phase::Verifying;
-        self.ask_disk(id, Effect::Commit(CommitRequest::DigestPieces { job: id, path, pieces }));
+        self.ask_disk(id, Effect::Commit(CommitRequest::DigestPieces { job: id, path, pieces, of_final: false }));
         true
     }
 
     pub(super) fn pieces_digested(&mut self, now: Time, id: JobId, result: Result<Vec<ByteRange>>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.part.pending = job.part.pending.saturating_sub(1);
-        if !matches!(job.phase, Phase::Verifying) {
+        let is_of_existing = matches!(job.phase, Phase::CheckingExisting(_));
+        if !is_of_existing && !matches!(job.phase, Phase::Verifying) {
             return self.closed(now, id);
         }
         let wrong = match result {
             Ok(wrong) => wrong,
             Err(error) => return self.fail_or_wait(now, id, error),
         };
+        if is_of_existing {
+            return self.existing_checked(now, id, wrong.is_empty());
+        }
         if wrong.is_empty() {
             // If the digest of the whole file is wrong all the same, that is said now.
             job.content.pieces_fit = true;

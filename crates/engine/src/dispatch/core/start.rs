@@ -123,11 +123,13 @@ impl Core {
         let places = if self.has_quiet { self.places(now) } else { Places::default() };
         let is_ahead = |id: &&JobId| {
             let job = &self.jobs[*id];
-            let waits = self.is_troubled(job.id)
-                || self.waits_for_its_host(&places, job)
-                || self.slots.has_no_room(job.lead().host(), now)
-                || self.slots.must_wait_for_protocol(job.lead().host(), &job.own.profile, now);
-            !job.takes_place() && !waits
+            let waits = || {
+                self.is_troubled(job.id)
+                    || self.waits_for_its_host(&places, job)
+                    || self.slots.has_no_room(job.lead().host(), now)
+                    || self.slots.must_wait_for_protocol(job.lead().host(), &job.own.profile, now)
+            };
+            !job.takes_place() && !waits()
         };
         let mut ahead = self.turns.running.iter().filter(is_ahead).count();
         if ahead * 2 > self.settings.jobs || now < self.scarcity.until || self.is_full() {
@@ -401,25 +403,50 @@ impl Core {
             return self.close(now, id, Closing::There(How::Skipped, published));
         }
         if job.must_check_existing(self.settings.server_digests) {
-            return self.check_existing(id, None);
+            return self.check_existing(now, id, None);
         }
         self.beside_existing(now, id);
     }
 
-    /// Compares an existing file with the requested digest.
-    pub(super) fn check_existing(&mut self, id: JobId, answered: Option<Box<Answered>>) {
+    /// Compares an existing file with the requested digest, or those of its pieces.
+    pub(super) fn check_existing(&mut self, now: Time, id: JobId, answered: Option<Box<Answered>>) {
         let believes_server = self.settings.server_digests;
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let (Some(promise), Some(existing)) = (job.promise(believes_server), &job.existing.file) else { return };
-        let algorithm = promise.checksum().algorithm();
-        let len_bytes = existing.stat.len_bytes;
+        let Some(existing) = &job.existing.file else { return };
+        let (len_bytes, path) = (existing.stat.len_bytes, job.naming.path.clone());
         job.existing.is_checked = true;
         job.phase = Phase::CheckingExisting(answered);
-        let path = job.naming.path.clone();
-        self.ask_disk(
-            id,
-            Effect::Commit(CommitRequest::Digest { job: id, path, algorithm, of_final: true, len_bytes }),
-        );
+        let pieces = job.spec.pieces.as_ref().filter(|_| job.spec.checksum.is_none());
+        let request = match (pieces, job.promise(believes_server)) {
+            (Some(pieces), _) => match pieces.of_length(len_bytes).map(Box::new) {
+                Some(pieces) => CommitRequest::DigestPieces { job: id, path, pieces, of_final: true },
+                None => return self.existing_checked(now, id, false),
+            },
+            (None, Some(promise)) => {
+                let algorithm = promise.checksum().algorithm();
+                CommitRequest::Digest { job: id, path, algorithm, of_final: true, len_bytes }
+            }
+            (None, None) => return self.existing_checked(now, id, false),
+        };
+        self.ask_disk(id, Effect::Commit(request));
+    }
+
+    /// Whether an existing file has the digests is known.
+    pub(super) fn existing_checked(&mut self, now: Time, id: JobId, is_right: bool) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let Phase::CheckingExisting(answered) = &mut job.phase else { return };
+        if is_right {
+            let Some(existing) = &job.existing.file else { return };
+            let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
+            return self.close(now, id, Closing::There(How::ThereByDigest, published));
+        }
+        match answered.take() {
+            Some(answered) => {
+                let partial = job.part.journal.take().map(|journal| *journal);
+                self.place(now, id, answered, partial);
+            }
+            None => self.beside_existing(now, id),
+        }
     }
 
     /// Decides about an existing file before anything is fetched, if there is a partial file too. If there is

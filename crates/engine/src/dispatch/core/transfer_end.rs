@@ -66,8 +66,9 @@ impl Core {
         }
         let has_progressed = covered >= job.content.high_water_bytes + RENEWING_BYTES_MIN;
         let is_little = matches!(end, End::Complete) && is_little(transfer);
+        let is_beginning = matches!(end, End::Complete) && transfer.is_beginning_of(job.content.total_bytes);
         match has_progressed {
-            _ if is_success(end) && !is_little => self.slots.succeeded(&transfer.host),
+            _ if is_success(end) && !is_little && !is_beginning => self.slots.succeeded(&transfer.host),
             // The beginning alone: some servers cut each file there.
             true if transfer.is_probe => self.slots.began(&transfer.host),
             true => self.slots.succeeded(&transfer.host),
@@ -275,6 +276,14 @@ fn is_little(transfer: &Transfer) -> bool {
     let FetchKind::Piece { range, .. } = &transfer.kind else { return false };
     let brought = transfer.brought();
     brought.len() < RENEWING_BYTES_MIN && brought.end < range.end
+}
+
+impl Transfer {
+    /// Whether it brought the beginning of a file of this length alone, in response to a request for all of it.
+    fn is_beginning_of(&self, total_bytes: Option<u64>) -> bool {
+        let brought = self.brought();
+        self.is_probe && !brought.is_empty() && total_bytes.is_some_and(|total_bytes| brought.end < total_bytes)
+    }
 }
 
 /// Whether a response does not fit what was requested.

@@ -172,7 +172,8 @@ impl Job {
     pub(crate) fn must_check_existing(&self, believes_server: bool) -> bool {
         let is_file = self.existing.file.as_ref().is_some_and(|existing| existing.stat.kind == StatKind::File);
         let is_listed = believes_server && self.listed_checksum().is_some_and(|(listed, _)| !listed.may_differ);
-        is_file && (self.spec.checksum.is_some() || is_listed) && !self.existing.is_checked
+        let is_asked = self.spec.checksum.is_some() || self.spec.pieces.is_some();
+        is_file && (is_asked || is_listed) && !self.existing.is_checked
     }
 
     /// Whether each response starts at the first byte of the file.

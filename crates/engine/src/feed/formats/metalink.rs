@@ -109,6 +109,7 @@ struct File {
     /// The strongest of them.
     digest: Option<Checksum>,
     pieces: Option<Pieces>,
+    /// With their ranks, the best first.
     urls: Vec<(u64, String)>,
 }
 
@@ -197,10 +198,9 @@ impl State {
             "url"
                 if matches!(parent, Some("file" | "resources"))
                     && self.kind.as_deref().is_none_or(|kind| matches!(kind, "http" | "https"))
-                    && is_fetchable(text)
-                    && file.urls.len() < URLS_MAX =>
+                    && is_fetchable(text) =>
             {
-                file.urls.push((self.rank.unwrap_or(LAST), text.to_owned()));
+                file.add_url(self.rank.unwrap_or(LAST), text);
             }
             _ => {}
         }
@@ -225,6 +225,15 @@ impl File {
         self.pieces = Some(Pieces { algorithm, length_bytes, digests: Vec::new(), is_whole: false });
     }
 
+    /// Of more URLs than are kept, the best count; of equal ones, the first.
+    fn add_url(&mut self, rank: u64, url: &str) {
+        let at = self.urls.partition_point(|(held, _)| *held <= rank);
+        if at < URLS_MAX {
+            self.urls.truncate(URLS_MAX - 1);
+            self.urls.insert(at, (rank, url.to_owned()));
+        }
+    }
+
     fn add_digest(&mut self, digest: Option<Checksum>) {
         let strength = |digest: &Option<Checksum>| digest.as_ref().map(|digest| digest.algorithm().strength());
         if strength(&digest) > strength(&self.digest) {
@@ -246,11 +255,9 @@ impl File {
         if self.name.contains('\0') || self.name.trim().is_empty() {
             return Err("it has no name".to_owned());
         }
-        let mut urls = self.urls;
-        urls.sort_by_key(|(rank, _)| *rank);
-        let Some((_, lead)) = urls.first() else { return Err("none of its URLs is of http or https".to_owned()) };
+        let Some((_, lead)) = self.urls.first() else { return Err("none of its URLs is of http or https".to_owned()) };
         let mut spec = JobSpec::new(url(lead)?);
-        for (_, mirror) in &urls[1..] {
+        for (_, mirror) in &self.urls[1..] {
             add_mirror(&mut spec, mirror)?;
         }
         spec.output = Some(PathBuf::from(self.name));

@@ -85,6 +85,13 @@ impl<R: BufRead> Read for Frames<R> {
             if count > 0 || part.is_empty() {
                 return Ok(count);
             }
+            let (told, found) = (decoder.decoder.get_checksum_from_data(), decoder.decoder.get_calculated_checksum());
+            if told.is_some_and(|told| found != Some(told)) {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "corrupt zstd stream: its checksum does not match",
+                ));
+            }
             self.source = self.decoder.take().map(|decoder| decoder.into_inner());
         }
     }

@@ -267,6 +267,10 @@ fn compressed_lists_are_unpacked_and_others_are_left_as_they_are() {
         assert_eq!(unpacked(packed.clone()).unwrap(), list);
         assert_eq!(unpacked([packed.as_slice(), packed].concat()).unwrap(), list.repeat(2), "several parts");
         assert!(unpacked(packed[..packed.len() - 5].to_vec()).is_err(), "cut");
+        let mut damaged = packed.clone();
+        let at = damaged.len() - 6;
+        damaged[at] ^= 1;
+        assert!(unpacked(damaged).is_err(), "its checksum does not match");
     }
     for plain in ["", "h", "http://h/a\n", "\u{1f}"] {
         assert_eq!(unpacked(plain.as_bytes().to_vec()).unwrap(), plain);
@@ -292,4 +296,15 @@ proptest! {
     ) {
         said_of(format, &list.concat(), is_strict);
     }
+}
+
+#[test]
+fn of_more_urls_than_are_kept_the_best_count() {
+    let dead: String = (0..70).map(|number| format!("<url>http://dead{number}/a</url>")).collect();
+    let list = format!(
+        "<metalink><file name=\"a\">{dead}<url priority=\"2\">http://second/a</url><url priority=\"1\">http://first/a</url></file></metalink>"
+    );
+    let said = said(ListFormat::Metalink, &list).remove(0);
+    assert!(said.starts_with(r#"{"url":"http://first/a","mirrors":["http://second/a","http://dead0/a","#), "{said}");
+    assert_eq!(said.matches("http://").count(), URLS_MAX);
 }

@@ -17,6 +17,8 @@ use crate::source::http::network::PlainProxy;
 use crate::source::http::proxy::refusal::{self, Refusal};
 
 /// The media type of a response with several ranges.
+/// The most codings of a transfer that are shown.
+const CODINGS_MAX: usize = 8;
 const MULTIPART: &str = "multipart/byteranges";
 
 /// The parsed head of a response.
@@ -85,9 +87,8 @@ impl Framing {
             ["chunked"] => Ok(Self::Chunked),
             ["identity"] => Ok(length.and_then(|length| length.trim().parse().ok()).map_or(Self::Close, Self::Length)),
             _ => {
-                let said = values.iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
-                let said: Vec<_> = said.map(|value| crate::secret::shown_coding(value.trim()).to_owned()).collect();
-                let shown = crate::secret::shown_text(&said.join(", "));
+                let shown = codings.iter().map(|coding| crate::secret::shown_coding(coding)).take(CODINGS_MAX);
+                let shown = shown.collect::<Vec<_>>().join(", ");
                 let text = format!("the server's answer has the Transfer-Encoding {shown}, which was not asked for");
                 Err(Error::new(ErrorKind::Protocol, text))
             }
@@ -156,7 +157,7 @@ impl Answer {
             contradicts_itself: [header::LOCATION, header::CONTENT_DISPOSITION]
                 .into_iter()
                 .find(|name| headers.get_all(name).iter().any(|value| Some(value) != headers.get(name))),
-            cookies: SetCookies::read(headers),
+            cookies: SetCookies::read(headers, status.as_u16()),
             // By the server's clock, which may differ from ours.
             retry_after: text(header::RETRY_AFTER).and_then(|value| {
                 let date = text(header::DATE).and_then(|date| httpdate::parse_http_date(date).ok());

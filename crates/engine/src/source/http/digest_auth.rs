@@ -18,9 +18,19 @@ const HOSTS_MAX: usize = 1024;
 /// A longer challenge is none.
 const CHALLENGE_BYTES_MAX: usize = 4096;
 
+/// After this many files in a row whose answers a server refused, the others are told so at once.
+const REFUSED_MAX: u32 = 8;
+
 /// What servers have asked for.
 #[derive(Default)]
-pub(crate) struct Challenges(RefCell<HashMap<Origin, WwwAuthenticateHeader>>);
+pub(crate) struct Challenges(RefCell<HashMap<Origin, Asked>>);
+
+/// What one server has asked for.
+struct Asked {
+    challenge: WwwAuthenticateHeader,
+    /// How many files in a row were refused in spite of answers.
+    refused: u32,
+}
 
 impl Challenges {
     /// Notes what a response with status 401 asks for; `None` if it asks for something else.
@@ -32,17 +42,25 @@ impl Challenges {
         let challenge = parsed.filter_map(Result::ok).next()?;
         let challenged = if challenge.stale { Challenged::Stale } else { Challenged::Anew };
         let mut known = self.0.borrow_mut();
+        let refused = known.get(origin).map_or(0, |asked| asked.refused);
         if known.len() >= HOSTS_MAX {
             known.clear();
         }
-        known.insert(origin.clone(), challenge);
-        Some(challenged)
+        known.insert(origin.clone(), Asked { challenge, refused });
+        (refused < REFUSED_MAX).then_some(challenged)
+    }
+
+    /// Notes whether a request was refused in spite of an answer.
+    pub(crate) fn ended(&self, origin: &Origin, is_refused: bool) {
+        if let Some(asked) = self.0.borrow_mut().get_mut(origin) {
+            asked.refused = if is_refused { asked.refused.saturating_add(1) } else { 0 };
+        }
     }
 
     /// Answers in a request with Basic credentials, if its server has asked.
     pub(crate) fn answer<Body>(&self, origin: &Origin, request: &mut Request<Body>) -> Option<()> {
         let mut known = self.0.borrow_mut();
-        let challenge = known.get_mut(origin)?;
+        let challenge = &mut known.get_mut(origin)?.challenge;
         let (name, password) = credentials::pair_of(request.headers().get(AUTHORIZATION)?)?;
         let target = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
         let method = HttpMethod::from(request.method().as_str());

@@ -173,8 +173,9 @@ impl<'a> Transfer<'a> {
     /// The same; a server that asks for Digest authentication gets the request once more, with an answer.
     async fn answer_or_digest(&mut self) -> Result<(Connection, Response<Incoming>), Failure> {
         let (mut connection, mut response) = self.answer().await?;
+        let is_refused = |response: &Response<Incoming>| response.status() == StatusCode::UNAUTHORIZED;
         for is_first in [true, false] {
-            if !self.has_credentials || response.status() != StatusCode::UNAUTHORIZED {
+            if !self.has_credentials || !is_refused(&response) {
                 break;
             }
             let challenged = self.shared.challenges.note(&self.fetch.origin, response.headers());
@@ -185,6 +186,7 @@ impl<'a> Transfer<'a> {
             self.keep(connection, is_reusable);
             (connection, response) = self.answer().await?;
         }
+        self.shared.challenges.ended(&self.fetch.origin, is_refused(&response));
         Ok((connection, response))
     }
 

@@ -1,7 +1,7 @@
-//! A set of hashes that takes little more memory than the hashes: there may be a million names.
+//! A set of hashes that takes little more memory than the hashes: there may be a million names, or entries.
 //!
 //! Most hashes lie in one sorted list. New ones are gathered in a small table, which is merged into the list when it is
-//! full. Removals, which are rare, are noted until the next merge. Owned by the dispatcher.
+//! full. Removals, which are rare, are noted until the next merge.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ const GATHERED_MAX: usize = 1 << 16;
 
 /// A set of hashes.
 #[derive(Debug, Default)]
-pub(super) struct KeySet {
+pub(crate) struct KeySet {
     sorted: Vec<u64>,
     /// Not in `sorted`.
     gathered: HashSet<u64>,
@@ -20,7 +20,7 @@ pub(super) struct KeySet {
 
 impl KeySet {
     /// Adds a hash; false if it was there.
-    pub(super) fn insert(&mut self, key: u64) -> bool {
+    pub(crate) fn insert(&mut self, key: u64) -> bool {
         if self.sorted.binary_search(&key).is_ok() {
             return self.removed.remove(&key);
         }
@@ -32,7 +32,7 @@ impl KeySet {
     }
 
     /// Removes a hash, if it is there.
-    pub(super) fn remove(&mut self, key: u64) {
+    pub(crate) fn remove(&mut self, key: u64) {
         if !self.gathered.remove(&key) && self.sorted.binary_search(&key).is_ok() {
             self.removed.insert(key);
         }
