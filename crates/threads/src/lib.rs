@@ -263,9 +263,10 @@
 //!
 //! ## Types and errors
 //!
-//! - **Only a lock's guard releases it**, once and in its own thread (CPython: any thread can
-//!   release a `Lock`), because types rule out mistakes that a run-time check can only report. For
-//!   the same reason, a negative semaphore, barrier or timeout does not compile.
+//! - **Only a lock's guard releases it**, once, and in its own thread unless it is [sent to
+//!   another](sync::LockGuard::into_send) (CPython: any thread can release a `Lock`), because types
+//!   rule out mistakes that a run-time check can only report. For the same reason, a negative
+//!   semaphore, barrier or timeout does not compile.
 //! - **The call that creates a thread starts it**, so no thread can be started twice or joined
 //!   before its start. (A [`Timer`] has a separate `start`, and errors for both mistakes.)
 //! - **A result can be taken once**: [`join`](thread::JoinHandle::join) and

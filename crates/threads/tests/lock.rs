@@ -59,6 +59,74 @@ fn a_lock_that_becomes_free_within_the_timeout_is_taken() {
 }
 
 #[test]
+fn a_held_lock_goes_to_another_thread_which_releases_it() {
+    with_watchdog(LIMIT, || {
+        static LOCK: Lock<Vec<u8>> = Lock::new(Vec::new());
+        let mut held = LOCK.acquire().unwrap();
+        held.push(1);
+        let sent = held.into_send();
+        assert!(LOCK.locked() && LOCK.try_acquire().is_none());
+        let waiter = thread::spawn(|| LOCK.acquire().unwrap().len());
+        let finisher = thread::spawn(move || sent.take().push(2));
+        finisher.join().unwrap();
+        assert_eq!(waiter.join().unwrap(), 2);
+        // Dropped on its way, it releases the lock too.
+        let sent = LOCK.acquire().unwrap().into_send();
+        thread::spawn(move || drop(sent)).join().unwrap();
+        assert!(!LOCK.locked());
+    });
+}
+
+#[test]
+fn a_lock_that_was_sent_is_part_of_a_ring_again_once_it_is_taken() {
+    with_watchdog(LIMIT, || {
+        static FIRST: Lock<()> = Lock::new(());
+        static SECOND: Lock<()> = Lock::new(());
+        let sent = FIRST.acquire().unwrap().into_send();
+        let (has_taken, goes_on) = (Arc::new(Event::new()), Arc::new(Event::new()));
+        let other = {
+            let (has_taken, goes_on) = (Arc::clone(&has_taken), Arc::clone(&goes_on));
+            thread::spawn(move || {
+                let _first = sent.take();
+                has_taken.set();
+                goes_on.wait();
+                SECOND.acquire().map(drop)
+            })
+        };
+        has_taken.wait();
+        let second = SECOND.acquire().unwrap();
+        goes_on.set();
+        let here = FIRST.acquire().map(drop);
+        drop(second);
+        let there = other.join().unwrap();
+        assert_eq!([here.is_err(), there.is_err()].into_iter().filter(|is_ring| *is_ring).count(), 1);
+    });
+}
+
+#[test]
+fn whoever_waits_for_a_lock_on_its_way_is_in_no_ring() {
+    with_watchdog(LIMIT, || {
+        static LOCK: Lock<u8> = Lock::new(7);
+        let sent = LOCK.acquire().unwrap().into_send();
+        let goes_on = Arc::new(Event::new());
+        // Even the thread that had it may wait for it: another one may release it.
+        let releaser = {
+            let goes_on = Arc::clone(&goes_on);
+            thread::spawn(move || {
+                goes_on.wait();
+                drop(sent);
+            })
+        };
+        let waiter = thread::spawn(|| *LOCK.acquire().unwrap());
+        // Long enough for a ring to be reported.
+        assert!(LOCK.acquire_timeout(Duration::from_millis(150)).is_none());
+        goes_on.set();
+        assert_eq!(waiter.join().unwrap(), 7);
+        releaser.join().unwrap();
+    });
+}
+
+#[test]
 fn a_thread_that_panics_with_the_guard_releases_the_lock_without_poisoning_it() {
     with_watchdog(LIMIT, || {
         let lock = Lock::new(5);

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
@@ -43,7 +44,8 @@ const KIND: &str = "Lock";
 /// # Ok::<(), towline_threads::deadlock::Deadlock>(())
 /// ```
 ///
-/// In CPython any thread may release a lock. Here only the guard can, once, in its own thread:
+/// In CPython any thread may release a lock. Here only the guard can, once, in its own thread, unless it is made one
+/// that [can go to another](LockGuard::into_send):
 ///
 /// ```compile_fail,E0382
 /// use towline_threads::sync::Lock;
@@ -182,10 +184,46 @@ impl<T: ?Sized> Lock<T> {
         Some(self.held(data))
     }
 
+    pub(super) fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// The guard of a lock that a thread has [left](LockGuard::leave) held.
+    ///
+    /// # Safety
+    ///
+    /// The lock must have been left, and the caller must be the only one who regains or releases it.
+    #[expect(unsafe_code, reason = "the guard of the thread that took the lock is gone")]
+    pub(super) unsafe fn regain(&self) -> LockGuard<'_, T> {
+        // SAFETY: by this function's contract, the mutex is locked and no other guard exists.
+        let data = unsafe { self.data.make_guard_unchecked() };
+        self.held(data)
+    }
+
+    /// Releases a lock that a thread has left held.
+    ///
+    /// # Safety
+    ///
+    /// As for `regain`.
+    #[expect(unsafe_code, reason = "the guard of the thread that took the lock is gone")]
+    pub(super) unsafe fn release(&self) {
+        // SAFETY: by this function's contract, the mutex is locked and no other guard exists.
+        unsafe { self.data.force_unlock() };
+    }
+
     #[inline]
     fn held<'a>(&'a self, data: MutexGuard<'a, T>) -> LockGuard<'a, T> {
         self.holder.set(agent::current());
         LockGuard { lock: self, data: Some(data), _in_this_thread: PhantomData }
+    }
+}
+
+impl<'a, T: ?Sized> LockGuard<'a, T> {
+    /// Gives up the guard and leaves the lock held, by nobody whom a report could name.
+    pub(super) fn leave(mut self) -> &'a Lock<T> {
+        self.lock.holder.set(AgentId::NONE);
+        mem::forget(self.data.take());
+        self.lock
     }
 }
 

@@ -20,6 +20,7 @@ mod lock;
 mod permits;
 mod rlock;
 mod semaphore;
+mod send_guard;
 
 #[cfg(all(test, loom))]
 mod loom_tests;
@@ -32,3 +33,4 @@ pub use event::Event;
 pub use lock::{Lock, LockGuard};
 pub use rlock::{RLock, RLockGuard};
 pub use semaphore::{Permit, Semaphore};
+pub use send_guard::SendGuard;
