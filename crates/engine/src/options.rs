@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue};
 use url::Url;
 
 pub use self::of_host::{HostOptions, OfHosts};
+use crate::checksum::Sums;
 use crate::http::cookie_file::CookieFile;
 use crate::http::cookie_jar::CookieJar;
 use crate::http::form::Form;
@@ -49,6 +50,8 @@ pub struct Options {
     /// Go on with a shorter file under the final name, which another program has begun, if samples of it agree with the
     /// server's. It is renamed for that, and gets its name back once it is complete.
     pub adopt: bool,
+    /// Digests for files that have none of their own, by the names that they get, relative to `dir`.
+    pub sums: Option<Arc<Sums>>,
     /// Accept an HTML page even if the name says otherwise (`a.iso`).
     pub accept_html: bool,
     /// Fetch a file only if its server says that it has changed since this moment, or does not say when it changed. Does
@@ -92,6 +95,7 @@ impl Default for Options {
             existing: Existing::Fail,
             trust_size: false,
             adopt: false,
+            sums: None,
             accept_html: false,
             newer_than: None,
             max_size_bytes: None,

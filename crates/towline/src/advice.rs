@@ -107,6 +107,7 @@ pub(crate) fn words(advice: Advice) -> &'static str {
         }
         Advice::MoveAwayOrChooseDirectory => "move it away, or choose another directory (-d)",
         Advice::MoveAwayOrRename => "only files are replaced: move it away, or use -o or --auto-rename",
+        Advice::NameAsInSums => "give the name that the file of digests uses with -o",
         Advice::NumberNames => "use --auto-rename, or give the URLs in a list (-i), which numbers such names",
         Advice::AllowLargerFile => "allow more with --max-size if the file may be so large",
         Advice::MakeRoom => "make room and run the same command again; what can be resumed is kept",

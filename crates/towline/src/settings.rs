@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
+use towline_engine::checksum::Sums;
 use towline_engine::feed::{ListFormat, ListOptions, ListSource};
 use towline_engine::http::cookie_jar::CookieJar;
 use towline_engine::options::{Durability, Existing, HttpOptions};
@@ -94,7 +95,8 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
     let cookie_jar = args.cookie_jar.clone().map(|path| cookie_jar(path, &mut http_options)).transpose()?;
     let providers = services::providers(&args.which, &http_options.headers)?;
     let which = Which::new(&args.which)?;
-    let (links, mut jobs) = named(&args, &providers)?;
+    let sums = sums(&args)?.map(Arc::new);
+    let (links, mut jobs) = named(&args, sums.as_deref(), &providers)?;
     http_options.form = form(&args)?;
     if let Some(form) = &http_options.form {
         if args.input_file.is_some() || !links.is_empty() {
@@ -116,7 +118,7 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
         Some(ListArg::Url(url)) => (None, Some(url)),
         None => (None, None),
     };
-    let list_options = list_options(&args)?.requests(&http_options);
+    let list_options = list_options(&args, sums.as_ref())?.requests(&http_options);
     if let Some(program) = &args.on_complete {
         check_program(program)?;
     }
@@ -135,6 +137,7 @@ pub(crate) fn resolve(args: GetArgs) -> Result<Settings, Complaint> {
     options.existing = existing;
     options.trust_size = args.trust_size;
     options.adopt = args.adopt;
+    options.sums = sums;
     options.accept_html = args.accept_html;
     options.newer_than = args.which.newer.map(moment);
     options.max_size_bytes = args.max_size;
@@ -229,14 +232,14 @@ fn stream(
     Stream::new(target).map(Some)
 }
 
-fn list_options(args: &GetArgs) -> Result<ListOptions, Complaint> {
+fn list_options(args: &GetArgs, sums: Option<&Arc<Sums>>) -> Result<ListOptions, Complaint> {
     let option = if args.strict { "--strict" } else { "--input-format" };
     if args.input_file.is_none() && (args.strict || args.input_format.is_some()) {
         return Err(Complaint::usage(format!("{option} is for a list")).hint("give the list with -i"));
     }
     let options = ListOptions::default().strict(args.strict);
-    let options = match sums(args)? {
-        Some(sums) => options.sums(sums),
+    let options = match sums {
+        Some(sums) => options.sums(Arc::clone(sums)),
         None => options,
     };
     Ok(match args.input_format {

@@ -58,7 +58,14 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<u8, Complaint> {
 
 fn with_records(path: &Path, found: &mut Found) -> Result<(), Complaint> {
     if !path.is_dir() {
-        return with_note(path, path, found);
+        return match ledger_file(path)?.map(|(dir, file)| file.condition(&dir)) {
+            Some(Ok(condition)) => found.note(path, &condition),
+            Some(Err(error)) => {
+                found.unread(&error.to_string());
+                Ok(())
+            }
+            None => with_note(path, path, found),
+        };
     }
     let mut noted: BTreeSet<PathBuf> = inspect::noted_files(path)?.into_iter().map(PathBuf::from).collect();
     let has_ledger = with_ledger(path, &mut noted, found)?;
@@ -75,21 +82,14 @@ fn with_records(path: &Path, found: &mut Found) -> Result<(), Complaint> {
     Ok(())
 }
 
-/// Compares a file with the note on it, or with what a ledger records of it.
+/// Compares a file with the note on it.
 fn with_note(path: &Path, shown: &Path, found: &mut Found) -> Result<(), Complaint> {
     match inspect::noted(path) {
         Ok(Some(condition)) => found.note(shown, &condition),
-        Ok(None) => match ledger_file(path)?.map(|(dir, file)| file.condition(&dir)) {
-            Some(Ok(condition)) => found.note(shown, &condition),
-            Some(Err(error)) => {
-                found.unread(&error.to_string());
-                Ok(())
-            }
-            None => {
-                found.unknown(shown);
-                Ok(())
-            }
-        },
+        Ok(None) => {
+            found.unknown(shown);
+            Ok(())
+        }
         Err(error) => {
             found.unread(&error.to_string());
             Ok(())

@@ -131,6 +131,8 @@ advice! {
     MoveAwayOrRename,
     /// Move what has the name of the directory away, or fetch into another directory.
     MoveAwayOrChooseDirectory,
+    /// Give the name that the file of digests uses as `JobSpec::output`.
+    NameAsInSums,
     /// Choose `Existing::AutoRename`, or give the URLs in a list: both number duplicate names.
     NumberNames,
     /// Raise `Options::max_size_bytes` if the file may be that large.

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::http::asker;
 use crate::http::date;
 use crate::http::digest::{self, ServerDigest};
 use crate::secret;
@@ -109,7 +110,8 @@ pub(crate) struct Given {
 
 impl Given {
     pub(crate) fn of(url: &Url) -> Self {
-        let query = secret::query_of_file(url, false).unwrap_or_default();
+        // Whoever asks: a file that another one gets at the same URL may be the same.
+        let query = secret::query_of_file(&asker::unmarked(url), false).unwrap_or_default();
         let kin = Place::hash([url.path(), &query].map(str::as_bytes).into_iter());
         Self { url: Place::of(url, true), kin }
     }

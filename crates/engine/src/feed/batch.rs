@@ -10,8 +10,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::header::AUTHORIZATION;
-
 use crate::checksum::{Checksum, Sums};
 use crate::error::{Advice, Error, ErrorKind};
 use crate::evidence::Evidence;
@@ -28,7 +26,7 @@ use crate::feed::spool::{self, Aside, Format, Spool};
 use crate::feed::values::{is_same_time, kind_from};
 use crate::feed::waiting::{Place, Waiter, Waiting};
 use crate::feed::{EntryId, Fed, FedEntry, Feed, Owner, Settled, SettledState};
-use crate::http::credentials;
+use crate::http::asker::Asker;
 use crate::job::{JobSpec, Left};
 use crate::options::HttpOptions;
 use crate::secret::shown_url;
@@ -76,24 +74,24 @@ pub struct ListOptions {
     pub format: Option<ListFormat>,
     /// Whether one bad line, or one unknown option, is an error of the whole list: nothing starts then.
     pub is_strict: bool,
-    /// Digests of files by their names, for entries that have none of their own.
+    /// Digests of files by their names, by which finished files are known again: those of [`Options::sums`].
     pub sums: Option<Arc<Sums>>,
-    /// The name under which servers know the user, for entries that say none.
-    pub user: Option<String>,
+    /// What is sent with each request.
+    asker: Asker,
 }
 
 impl ListOptions {
     /// Digests of files by the names of their outputs, or of their URLs.
     #[must_use]
-    pub fn sums(mut self, sums: Sums) -> Self {
-        self.sums = Some(Arc::new(sums));
+    pub fn sums(mut self, sums: Arc<Sums>) -> Self {
+        self.sums = Some(sums);
         self
     }
 
-    /// Takes the name of the user who asks from what is sent with each request: other users may get other files.
+    /// Knows what is sent with each request: for another user, or with other fields, servers may send other files.
     #[must_use]
     pub fn requests(mut self, http: &HttpOptions) -> Self {
-        self.user = http.headers.get(AUTHORIZATION).and_then(credentials::pair_of).map(|(name, _)| name);
+        self.asker = Asker::of(&http.headers);
         self
     }
 
@@ -141,10 +139,9 @@ pub struct Batch {
     /// Entries read so far, each counted once.
     read_entries: u64,
     repeated_entries: u64,
-    /// Digests for entries that have none, and how many got none.
+    /// Digests of finished files by their names.
     sums: Option<Arc<Sums>>,
-    without_sum: u64,
-    user: Option<String>,
+    asker: Asker,
     demands: Demands,
     /// Its lines are those of a listing.
     is_listing: bool,
@@ -246,8 +243,7 @@ impl Batch {
             read_entries: 0,
             repeated_entries: 0,
             sums: list.sums,
-            without_sum: 0,
-            user: list.user,
+            asker: list.asker,
             demands: Demands::default(),
             is_listing,
             has_unfinished: false,
@@ -332,13 +328,9 @@ impl Batch {
                     self.read_entries += 1;
                     self.ready.push_back(FedEntry::Bad { line, error });
                 }
-                Line::Entry(mut parsed) => {
+                Line::Entry(parsed) => {
                     self.read_entries += 1;
-                    if let (Some(sums), None) = (&self.sums, &parsed.spec.checksum) {
-                        parsed.spec.checksum = sum_of(sums, &parsed.spec);
-                        self.without_sum += u64::from(parsed.spec.checksum.is_none());
-                    }
-                    let identity = Identity::of(&parsed.spec, self.user.as_deref());
+                    let identity = Identity::of(&parsed.spec, &self.asker);
                     let key = self.ledger.key(identity);
                     candidates.push(Candidate { identity, key, url: shown_url(&parsed.spec.url) });
                     chunk.push(parsed.spec);
@@ -393,10 +385,6 @@ impl Batch {
             };
             self.warnings.push(format!("{lines}: each file is fetched once"));
         }
-        if ended && self.without_sum > 0 {
-            let files = if self.without_sum == 1 { "1 file" } else { &format!("{} files", self.without_sum) };
-            self.warnings.push(format!("{files} of the list: no digest is given in the file of digests"));
-        }
         let entries = chunk.into_iter().zip(candidates).zip(found).zip(&demands_anew);
         self.place(entries.filter(|((_, found), anew)| is_own((found, anew))).map(|(entry, _)| entry).collect())?;
         self.read_all = ended;
@@ -432,6 +420,9 @@ impl Batch {
                 Known::Done { path, len_bytes, modified_ns }
                     if !self.restart && self.is_still_there(&path, len_bytes, modified_ns) =>
                 {
+                    if let (Some(sums), None) = (&self.sums, &spec.checksum) {
+                        spec.checksum = sums.of(&path).cloned();
+                    }
                     let is_listed_anew = is_listed_anew(&spec, found.fetched.as_deref());
                     if is_outdated(&found)
                         || is_listed_anew
@@ -666,11 +657,6 @@ fn input(source: ListSource, format: Format) -> Result<Input, Error> {
         }
     }
     Ok(stream(format, move || Ok(Box::new(File::open(&path)?))))
-}
-
-fn sum_of(sums: &Sums, spec: &JobSpec) -> Option<Checksum> {
-    let named = spec.output.as_deref().and_then(|output| sums.of(output));
-    named.or_else(|| sums.of(&spec.name_in_url())).cloned()
 }
 
 fn stream(format: Format, open: impl FnOnce() -> io::Result<Box<dyn Read + Send>> + Send + 'static) -> Input {

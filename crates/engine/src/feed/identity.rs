@@ -4,19 +4,15 @@
 //! to anybody who reads the ledger. Rows are found by a keyed hash, and the key lies beside the ledger,
 //! readable only by its owner. Owns nothing but the key; runs on the feed thread.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use http::HeaderName;
-use http::header::{AUTHORIZATION, COOKIE, REFERER, USER_AGENT};
-
 use crate::error::Error;
 use crate::feed::paths::aside_name;
-use crate::http::credentials;
+use crate::http::asker::Asker;
 use crate::job::JobSpec;
 use crate::secret::key_url;
 use crate::storage::disk::limits::Limits;
@@ -39,24 +35,21 @@ pub(crate) type Key = [u8; 16];
 pub(crate) struct Identity(pub(crate) [u8; 16]);
 
 impl Identity {
-    /// The identity of the first occurrence of an entry; `user` asks for those that name no user.
-    pub(crate) fn of(spec: &JobSpec, user: Option<&str>) -> Self {
+    /// The identity of the first occurrence of an entry.
+    pub(crate) fn of(spec: &JobSpec, asker: &Asker) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(key_url(&spec.url).as_bytes());
         hasher.update(&[0]);
         // Each user of a server has files of their own, and a share of Nextcloud is a user.
-        let user = user_of(spec).or(user.map(Cow::Borrowed)).unwrap_or_default();
-        if spec.listed.is_some() || !user.is_empty() {
-            hasher.update(user.as_bytes());
+        if spec.listed.is_some() || !spec.url.username().is_empty() {
+            hasher.update(spec.url.username().as_bytes());
             hasher.update(&[0]);
         }
         if let Some(output) = &spec.output {
             hasher.update(output.as_os_str().as_encoded_bytes());
         }
-        let mut fields = choosing_fields(spec);
-        fields.sort_unstable();
-        for (name, value) in fields {
-            hasher.update(b"\0\0").update(name.as_bytes()).update(&[0]).update(value);
+        if let Some(asker) = asker.identify(spec).filter(|_| spec.listed.is_none()) {
+            hasher.update(&[0, 0]).update(asker.as_bytes());
         }
         Self(first_bytes(&hasher.finalize()))
     }
@@ -76,23 +69,6 @@ impl Identity {
         bytes[16..].copy_from_slice(&occurrence.to_le_bytes());
         Self(first_bytes(&blake3::hash(&bytes)))
     }
-}
-
-/// The user whom an entry itself names.
-fn user_of(spec: &JobSpec) -> Option<Cow<'_, str>> {
-    if !spec.url.username().is_empty() {
-        return Some(Cow::Borrowed(spec.url.username()));
-    }
-    let field = spec.options.headers.iter().find(|(name, _)| *name == AUTHORIZATION);
-    field.and_then(|(_, value)| credentials::pair_of(value)).map(|(name, _)| Cow::Owned(name))
-}
-
-/// The fields of an entry that may choose another file. Credentials change between two runs, and the others tell who
-/// asks.
-fn choosing_fields(spec: &JobSpec) -> Vec<(&str, &[u8])> {
-    let chooses = |name: &HeaderName| ![AUTHORIZATION, COOKIE, REFERER, USER_AGENT].contains(name);
-    let fields = spec.options.headers.iter().filter(|(name, _)| chooses(name));
-    fields.map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
 }
 
 /// The key of a directory's ledger.
@@ -210,26 +186,18 @@ mod tests {
 
     #[test]
     fn the_user_the_output_and_the_secrets_that_are_no_signature_belong_to_the_identity() {
-        let plain = Identity::of(&spec("http://h/a"), None);
-        assert_eq!(plain, Identity::of(&spec("http://:pass@h/a#part"), None));
-        let mine = Identity::of(&spec("http://me:pass@h/a"), None);
-        assert_eq!(mine, Identity::of(&spec("http://me:other@h/a#part"), None));
-        assert_ne!(mine, Identity::of(&spec("http://you:pass@h/a"), None));
+        let nobody = Asker::default();
+        let plain = Identity::of(&spec("http://h/a"), &nobody);
+        assert_eq!(plain, Identity::of(&spec("http://:pass@h/a#part"), &nobody));
+        let mine = Identity::of(&spec("http://me:pass@h/a"), &nobody);
+        assert_eq!(mine, Identity::of(&spec("http://me:other@h/a#part"), &nobody));
+        assert_ne!(mine, Identity::of(&spec("http://you:pass@h/a"), &nobody));
         assert_ne!(mine, plain);
-        assert_ne!(plain, Identity::of(&spec("http://h/a").output("b"), None));
-        assert_ne!(Identity::of(&spec("http://h/a?key=1"), None), Identity::of(&spec("http://h/a?key=2"), None));
-        assert_eq!(Identity::of(&spec("http://h/a"), Some("me")), mine, "whoever says it");
-        assert_eq!(Identity::of(&spec("http://me@h/a"), Some("you")), mine);
-        let with = |name: HeaderName, value: &'static str| {
-            let mut spec = spec("http://h/a");
-            spec.options.headers.push((name, http::HeaderValue::from_static(value)));
-            Identity::of(&spec, None)
-        };
-        assert_eq!(with(AUTHORIZATION, "Basic bWU6cGFzcw=="), mine);
-        assert_eq!(with(AUTHORIZATION, "Bearer 1"), plain, "it changes with each run");
-        let key = HeaderName::from_static("x-key");
-        assert_eq!(with(key.clone(), "1"), with(key.clone(), "1"));
-        assert_ne!(with(key.clone(), "1"), with(key, "2"));
+        assert_ne!(plain, Identity::of(&spec("http://h/a").output("b"), &nobody));
+        assert_ne!(Identity::of(&spec("http://h/a?key=1"), &nobody), Identity::of(&spec("http://h/a?key=2"), &nobody));
+        let mut with_key = spec("http://h/a");
+        with_key.options.headers.push((http::HeaderName::from_static("x-key"), http::HeaderValue::from_static("1")));
+        assert_ne!(Identity::of(&with_key, &nobody), plain);
         assert_ne!(plain, plain.of_copy(1));
         assert_eq!(plain, plain.of_copy(0));
     }
@@ -245,7 +213,7 @@ mod tests {
         assert_eq!(first.check(), second.check());
         let elsewhere = tempfile::tempdir().unwrap();
         let (other, _) = load(elsewhere.path());
-        let identity = Identity::of(&spec("http://h/a"), None);
+        let identity = Identity::of(&spec("http://h/a"), &Asker::default());
         assert_eq!(first.key(identity), second.key(identity));
         assert_ne!(first.key(identity), other.key(identity));
         assert!(!format!("{first:?}").contains(&format!("{:?}", first.0)));

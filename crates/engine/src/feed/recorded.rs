@@ -85,11 +85,11 @@ pub fn ledger_files(dir: &Path, after: i64) -> Result<Option<(Vec<Recorded>, i64
 /// What the ledger of a directory above a file records of it. Of several ledgers the nearest counts.
 ///
 /// # Errors
-/// If its directory cannot be found out, and those of [`ledger_status`](super::ledger_status).
+/// Those of [`ledger_status`](super::ledger_status).
 pub fn ledger_file(path: &Path) -> Result<Option<(PathBuf, Recorded)>> {
     let Some(name) = path.file_name() else { return Ok(None) };
     let parent = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
-    let parent = parent.canonicalize().map_err(|source| Error::storage("find", parent, source))?;
+    let Ok(parent) = parent.canonicalize() else { return Ok(None) };
     for dir in parent.ancestors() {
         let Ok(below) = parent.strip_prefix(dir) else { continue };
         let name = path_value(&below.join(name));

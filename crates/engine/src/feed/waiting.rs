@@ -312,9 +312,10 @@ fn read(text: &str) -> rusqlite::Result<JobSpec> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::asker::Asker;
 
     fn waiter(number: u64, spec: JobSpec) -> Waiter {
-        Waiter { entry: EntryId(number), identity: Identity::of(&spec, None), occurrence: 3, spec }
+        Waiter { entry: EntryId(number), identity: Identity::of(&spec, &Asker::default()), occurrence: 3, spec }
     }
 
     fn filled(directory: &Path, specs: impl IntoIterator<Item = JobSpec>) -> Waiting {
@@ -362,7 +363,7 @@ mod tests {
             for waiter in taken {
                 let expected = spec(next);
                 assert_eq!((waiter.entry, waiter.occurrence), (EntryId(next), 3));
-                assert_eq!(waiter.identity, Identity::of(&expected, None));
+                assert_eq!(waiter.identity, Identity::of(&expected, &Asker::default()));
                 assert_eq!(serde_json::to_string(&waiter.spec).unwrap(), serde_json::to_string(&expected).unwrap());
                 assert!(!waiter.place().shown_url().contains("hunter2"));
                 next += 1;

@@ -1,5 +1,6 @@
 //! The parts of HTTP that decide whether bytes may be joined. Pure parsers, no I/O.
 
+pub(crate) mod asker;
 pub(crate) mod challenge;
 pub(crate) mod content_range;
 pub mod cookie_file;

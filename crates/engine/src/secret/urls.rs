@@ -10,7 +10,7 @@ use super::names;
 use super::parameters::{parameters, without_signing};
 use super::path::{path_without_signing, shown_path};
 use super::text::printable;
-use crate::http::form;
+use crate::http::asker;
 
 /// Hosts of SharePoint and OneDrive for business, by cloud.
 pub(crate) const BUSINESS_SHARES: [&str; 4] =
@@ -89,16 +89,16 @@ pub(crate) fn key_url(url: &Url) -> String {
     if let Some(query) = url.query().and_then(without_signing) {
         key.set_query((!query.is_empty()).then_some(query.as_str()));
     }
-    key.set_fragment(form::mark(url));
+    key.set_fragment(asker::marks(url));
     key.to_string()
 }
 
 /// The part of a query that tells files apart: everything except its signature. For a URL from a redirect,
 /// tokens and expiry times are dropped as well, because the server creates new ones each time; `None` if
-/// nothing is left. A form that is sent there counts too.
+/// nothing is left. A form that is sent there, and who asks, count too.
 pub(crate) fn query_of_file(url: &Url, is_given: bool) -> Option<String> {
     let query = query_without_signing(url, is_given);
-    match form::mark(url) {
+    match asker::marks(url) {
         Some(mark) => Some(format!("{}#{mark}", query.unwrap_or_default())),
         None => query,
     }

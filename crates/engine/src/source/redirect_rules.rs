@@ -3,6 +3,7 @@
 use url::Url;
 
 use crate::error::{Error, ErrorKind};
+use crate::http::asker;
 use crate::http::form;
 use crate::http::origin::{Origin, Scheme};
 use crate::message::Redirect;
@@ -55,18 +56,18 @@ pub(crate) fn next(
 /// Carries a form over where the redirect says so (RFC 9110, sections 15.4.8 and 15.4.9), and, unless it is sent by POST,
 /// where the redirect does not say otherwise.
 fn with_form(mut next: Url, before: &Url, status: u16, is_same_origin: bool) -> Result<Url, String> {
-    if form::mark(&next).is_some() {
+    if asker::marks(&next).is_some() {
         next.set_fragment(None);
     }
     let keeps = |mark: &str| matches!(status, 307 | 308) || matches!(status, 301 | 302) && !form::is_posted(mark);
     match form::mark(before).filter(|mark| keeps(mark)) {
-        None => Ok(next),
-        Some(mark) if is_same_origin => {
-            next.set_fragment(Some(mark));
-            Ok(next)
-        }
-        Some(_) => Err(format!("the server's {status} redirects the data of the request to another host")),
+        // Other hosts do not see what the user sends.
+        None if is_same_origin => asker::carry_over(before, &mut next),
+        None => {}
+        Some(mark) if is_same_origin => next.set_fragment(Some(mark)),
+        Some(_) => return Err(format!("the server's {status} redirects the data of the request to another host")),
     }
+    Ok(next)
 }
 
 /// Carries a URL's credentials over to another URL of the same origin that has none.

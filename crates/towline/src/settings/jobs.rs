@@ -47,11 +47,15 @@ pub(crate) fn fetchable(text: &str) -> Result<Url, Complaint> {
 }
 
 /// What the user named: links of services, and plain URLs.
-pub(super) fn named(args: &GetArgs, providers: &Providers) -> Result<(Vec<Url>, Vec<JobSpec>), Complaint> {
+pub(super) fn named(
+    args: &GetArgs,
+    sums: Option<&Sums>,
+    providers: &Providers,
+) -> Result<(Vec<Url>, Vec<JobSpec>), Complaint> {
     let links = args.urls.iter().filter_map(|text| link(text).ok()).filter(|url| providers.of(url).is_some());
     let links: Vec<Url> = links.collect();
     if links.is_empty() {
-        return Ok((links, jobs(args)?));
+        return Ok((links, jobs(args, sums)?));
     }
     if args.input_file.is_some() {
         return Err(Complaint::usage("a link of a service cannot be fetched together with a list")
@@ -92,7 +96,7 @@ fn own_path(path: &str) -> Result<Url, Complaint> {
     Url::parse(&format!("onedrive:{path}")).map_err(|_| Complaint::usage(format!("no path: {}", printable(&path))))
 }
 
-fn jobs(args: &GetArgs) -> Result<Vec<JobSpec>, Complaint> {
+fn jobs(args: &GetArgs, sums: Option<&Sums>) -> Result<Vec<JobSpec>, Complaint> {
     if args.urls.is_empty() && args.input_file.is_none() {
         return Err(Complaint::usage("nothing to download")
             .hint("give a URL, or a list of URLs with -i; `towline get --help` shows more"));
@@ -102,7 +106,6 @@ fn jobs(args: &GetArgs) -> Result<Vec<JobSpec>, Complaint> {
         check_output(output)?;
     }
     let expanded = expanded(args)?;
-    let sums = sums(args)?;
     // A name such as `a-#1` is one for each of them.
     let template = args.output.as_ref().and_then(|output| output.to_str()).filter(|output| is_template(output));
     let is_pattern = args.urls.len() == 1 && expanded.iter().any(|one| !one.parts.is_empty());
@@ -130,8 +133,7 @@ fn jobs(args: &GetArgs) -> Result<Vec<JobSpec>, Complaint> {
         }
         if let Some(checksum) = &args.checksum {
             job = job.checksum(checksum.clone());
-        } else if let Some(sums) = &sums {
-            let name = job.output.clone().unwrap_or_else(|| job.name_in_url());
+        } else if let (Some(sums), Some(name)) = (sums, job.output.clone()) {
             let digest = sums.of(&name).or_else(|| sums.of(Path::new(name.file_name()?))).cloned();
             let missing = || {
                 let text = format!("--checksum-file: it has no digest of {}", printable(&name.to_string_lossy()));

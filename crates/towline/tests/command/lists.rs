@@ -86,6 +86,22 @@ fn entries_of_one_url_that_ask_for_something_else_are_files_of_their_own() {
         place.write("list", &format!("{list}{list}"));
         run().says(&["2 lines of the list repeat others", "2 already there"]);
     }
+    // What was begun for one is not gone on with for another.
+    let origin = Origin::builder().files("/{}.bin", 1, 400_000, SEED).start().unwrap();
+    let place = Place::new();
+    origin.set_faults([Fault::CutAt(200_000).into()]);
+    let get = |key: &str| {
+        let header = format!("X-Key: {key}");
+        place.towline(&["-d", "out", "--retries", "0", "-H", &header, &origin.url("/0.bin")]).run()
+    };
+    drop(get("1").code(1));
+    let asked = origin.requests().len();
+    origin.set_faults([]);
+    drop(get("2").code(0));
+    let first = &origin.requests()[asked];
+    assert!(first.header("range").is_none_or(|range| range != "bytes=200000-399999"), "samples come first");
+    place.check("0.bin", SEED, 400_000);
+
     let place = Place::new();
     place.write("list", &url);
     for user in ["a:1", "b:1"] {

@@ -182,7 +182,7 @@ fn files_of_a_list_that_have_the_same_time_there_are_told_apart() {
 
 #[test]
 fn files_are_compared_with_a_file_of_digests() {
-    let origin = origin();
+    let origin = Origin::builder().files("/{}.bin", 4, SIZE, SEED).start().unwrap();
     let place = Place::new();
     for number in 0..3_u64 {
         towline_testkit::write_seeded(&place.root().join(format!("{number}.bin")), SEED + number, SIZE);
@@ -195,7 +195,34 @@ fn files_are_compared_with_a_file_of_digests() {
     place.towline(&[&sums, &urls[..]].concat()).run().code(0);
     place.write("list", &(urls.join("\n") + "\n" + &origin.url("/3.bin\n")));
     let list = place.towline(&["--checksum-file", "SHA256SUMS", "-d", "listed", "-i", "list"]).run();
-    list.code(1).says(&["1 file of the list: no digest is given"]);
+    list.code(0).says(&["1 file of the list: no digest is given"]);
+
+    // The name that counts is the one that a file gets.
+    let named = Resource::new("/get", SEED, SIZE).content_disposition("attachment; filename=1.bin");
+    let moved = Resource::new("/moved", SEED, SIZE).redirect(302, "/x/1.bin");
+    let others =
+        Origin::builder().resource(named).resource(moved).files("/x/{}.bin", 2, SIZE, SEED - 1).start().unwrap();
+    for path in ["/get", "/moved"] {
+        let place_out = format!("named{}", path.replace('/', "-"));
+        place.write("renamed", &others.url(path));
+        for args in [&["-i", "renamed"][..], &[&*others.url(path)]] {
+            let outcome = place.towline(&[&["--checksum-file", "SHA256SUMS", "-d", &place_out], args].concat()).run();
+            drop(outcome.code(4));
+        }
+    }
+    place.write("deep", &(others.url("/x/1.bin") + "\n"));
+    let tree = "mkdir -p tree/x && cp 0.bin tree/x/1.bin && cd tree && find . -type f | xargs sha256sum > ../TREE && cp ../1.bin 1.bin && sha256sum 1.bin >> ../TREE";
+    assert!(std::process::Command::new("sh").args(["-c", tree]).current_dir(place.root()).status().unwrap().success());
+    place.towline(&["--checksum-file", "TREE", "-d", "kept", "--keep-dirs", "-i", "deep"]).run().code(0);
+    let none = place.towline(&["--checksum-file", "TREE", "-d", "none", &others.url("/x/0.bin")]).run();
+    none.code(1).says(&["the file of digests has none of 0.bin"]);
+    // A finished file, and another digest of it.
+    place.write("only", &(urls[0].to_owned() + "\n"));
+    let run = |sums: &str| place.towline(&["--checksum-file", sums, "-d", "again", "-i", "only"]).run();
+    drop(run("SHA256SUMS").code(0));
+    run("SHA256SUMS").code(0).says(&["1 already there"]);
+    place.write("OTHER", &(format!("{:064}", 1) + "  0.bin\n"));
+    drop(run("OTHER").code(1));
 
     // Another content under a name that has a digest.
     place.write("wrong", &(origin.url("/0.bin") + "\n  out=1.bin\n"));

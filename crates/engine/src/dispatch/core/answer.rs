@@ -68,6 +68,12 @@ impl Core {
             self.keep_promise(id, &held);
         }
         let is_renamed = self.name_by(id, &head);
+        if is_renamed {
+            self.take_sum(id);
+        }
+        if let Some(error) = self.lacks_sum(id) {
+            return self.close(now, id, Closing::Fail(error));
+        }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let answered = Box::new(Answered { head, whole });
         let held = job.naming.reserved;

@@ -112,6 +112,10 @@ impl Core {
             job.phase = Phase::Closing(Closing::Complete);
             return;
         }
+        if let Some(error) = self.lacks_sum(id) {
+            return self.close(now, id, Closing::Fail(error));
+        }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
         let believes_server = self.settings.server_digests;
         // It once had a wrong digest: only one that is asked for now, or that the server's present version has, says
         // that it is right.
@@ -386,6 +390,7 @@ impl Core {
             }));
         }
         self.tally.finished(how, published.len_bytes);
+        self.without_sum += u64::from(self.is_without_sum(&job));
         self.tally.fetched_bytes += fetched_bytes;
         if let Some(entry) = job.entry {
             let promise = job.promise(self.settings.server_digests && how == How::Fetched);

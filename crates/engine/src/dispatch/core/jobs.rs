@@ -51,7 +51,10 @@ impl Core {
         }
     }
 
-    pub(super) fn add(&mut self, id: JobId, entry: Option<EntryId>, spec: JobSpec, name: Option<PathBuf>) {
+    pub(super) fn add(&mut self, id: JobId, entry: Option<EntryId>, mut spec: JobSpec, name: Option<PathBuf>) {
+        if spec.listed.is_none() {
+            self.settings.asker.mark(&mut spec);
+        }
         if entry.is_none() {
             self.tally.total_files += 1;
         }

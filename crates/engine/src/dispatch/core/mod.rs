@@ -32,6 +32,7 @@ mod save;
 mod scarce;
 mod sizes;
 mod start;
+mod sums;
 mod trace;
 mod transfer_end;
 mod view;
@@ -43,6 +44,7 @@ mod tests;
 
 use std::collections::{HashSet, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::asks::Asks;
@@ -52,8 +54,10 @@ use super::job::{Closing, Job, Phase, Segmented, Transfer};
 use super::names::Names;
 use super::tally::Tally;
 use super::waiting::Waiting;
+use crate::checksum::Sums;
 use crate::event::{Event, Progress};
 use crate::feed::SettledState;
+use crate::http::asker::Asker;
 use crate::http::origin::OriginMap;
 use crate::job::{FEED_JOBS_FROM, JobId};
 use crate::message::{CommitRequest, Effect, Message, Time, WorkRequest};
@@ -101,6 +105,9 @@ struct Settings {
     trust_size: bool,
     adopt: bool,
     accept_html: bool,
+    /// What is sent with each request.
+    asker: Asker,
+    sums: Option<Arc<Sums>>,
     /// Finished files get the server's time.
     remote_time: bool,
     /// How many small files may wait for the disk.
@@ -127,6 +134,8 @@ pub(crate) struct Core {
     unstored: Unstored,
     /// Some files are quiet.
     has_quiet: bool,
+    /// Finished files of a list that the file of digests does not name.
+    without_sum: u64,
     numbers: Numbers,
     last_progress: Time,
     random: fastrand::Rng,
@@ -234,6 +243,8 @@ impl Core {
                 existing: options.existing,
                 unstored_max: UNSTORED_FILES_MAX,
                 keep_dirs: options.keep_dirs,
+                asker: Asker::of(&options.http.headers),
+                sums: options.sums.clone(),
                 remote_time: options.remote_time,
                 retries: options.http.retries,
                 allow_downgrade: options.http.allow_downgrade,
@@ -257,6 +268,7 @@ impl Core {
             scarcity: Scarcity::default(),
             unstored: Unstored::default(),
             has_quiet: false,
+            without_sum: 0,
             numbers: Numbers { next_transfer: 0, next_job: FEED_JOBS_FROM },
             last_progress: Time::ZERO,
             random: fastrand::Rng::with_seed(seed),
@@ -406,6 +418,7 @@ impl Core {
             let progress = self.progress(now);
             self.effects.push(Effect::Report(Event::Progress(progress)));
         }
+        self.tell_without_sum();
         let exact = self.feed.read_all;
         let summary = self.tally.summary(now, exact, self.course.stopped.is_some());
         self.effects.push(Effect::Report(Event::Summary(summary)));

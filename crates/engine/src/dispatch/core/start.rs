@@ -90,9 +90,11 @@ impl Core {
         match entry {
             FedEntry::Job { entry, spec, name } => self.add(id, Some(entry), spec, name),
             FedEntry::There { url, path, len_bytes, .. } => {
-                let path = self.settings.dir.join(path);
+                let (path, below) = (self.settings.dir.join(&path), &*path);
                 self.effects.push(Effect::Report(Event::Started { job: id, url: url.clone() }));
                 self.names.insert(&path);
+                let has_no_sum = self.settings.sums.as_ref().is_some_and(|sums| sums.of(below).is_none());
+                self.without_sum += u64::from(has_no_sum);
                 self.tally.finished(How::ThereByLedger, len_bytes);
                 self.effects.push(Effect::Report(Event::Finished {
                     job: id,
@@ -161,10 +163,11 @@ impl Core {
         let jobs = self.settings.jobs;
         let share = if is_alone { jobs * 2 } else { (jobs * 3 / 4).max(1) };
         let running = self.turns.running_of.get(host).copied().unwrap_or(0);
-        // Files that wait for a retry hold up no others, which may be all right.
+        // Files that wait for a retry hold up no others, which may be all right. Nor do files that it redirects elsewhere.
         let is_held_up = || {
-            let of_host = self.turns.running.iter().filter(|id| self.jobs[*id].own_origin() == host);
-            of_host.filter(|id| !self.is_troubled(**id)).count() >= share
+            let jobs = self.turns.running.iter().map(|id| &self.jobs[id]);
+            let of_host = jobs.filter(|job| job.own_origin() == host && job.lead().host() == host);
+            of_host.filter(|job| !self.is_troubled(job.id)).count() >= share
         };
         let may_start = running < share
             || running < jobs * RUNNING_OF_PLACE && self.slots.may_try_another(host, now) && !is_held_up();
@@ -293,6 +296,8 @@ impl Core {
                 return self.close(now, id, Closing::Fail(error));
             }
             job.phase = Phase::Preparing(answered);
+            self.take_sum(id);
+            let Some(job) = self.jobs.get_mut(&id) else { return };
             // A guessed name that is taken is not touched: the response may give another one.
             let look = match (is_free, self.settings.resume) {
                 (false, _) => Look::Final,
@@ -416,6 +421,9 @@ impl Core {
         let (len_bytes, path) = (existing.stat.len_bytes, job.naming.path.clone());
         job.existing.is_checked = true;
         job.phase = Phase::CheckingExisting(answered);
+        if job.spec.listed.is_none() && job.spec.size_bytes.is_some_and(|told| told != len_bytes) {
+            return self.existing_checked(now, id, false);
+        }
         let pieces = job.spec.pieces.as_ref().filter(|_| job.spec.checksum.is_none());
         let request = match (pieces, job.promise(believes_server)) {
             (Some(pieces), _) => match pieces.of_length(len_bytes).map(Box::new) {

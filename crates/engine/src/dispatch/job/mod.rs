@@ -145,6 +145,8 @@ pub(crate) struct Job {
     pub(crate) id: JobId,
     pub(crate) entry: Option<EntryId>,
     pub(crate) spec: JobSpec,
+    /// Its digest is that of its name.
+    pub(crate) has_sum: bool,
     pub(crate) sources: Sources,
     pub(crate) phase: Phase,
     /// When it last started; only its first start is reported.
@@ -194,6 +196,7 @@ impl Job {
         Self {
             id,
             entry,
+            has_sum: false,
             sources: Sources::new(&spec, origin),
             // A job that was not added by a feed can be limited later.
             own: Own::new(&spec.options, entry.is_none()),

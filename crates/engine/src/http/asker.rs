@@ -1,0 +1,192 @@
+//! Who asks, and for what: the user and the fields of a request may choose another file at the same URL.
+//!
+//! Whatever identifies a URL has to tell such files apart, so the URL carries a mark in its fragment, which is never sent
+//! (RFC 9110, section 4.2.5), as that of a [form](super::form) does. What changes between two runs (tokens, cookies) and
+//! what only says how the file was found chooses nothing. Pure.
+
+use std::borrow::Cow;
+
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderName, IF_RANGE, PROXY_AUTHORIZATION, RANGE,
+    REFERER, USER_AGENT,
+};
+use http::{HeaderMap, HeaderValue};
+use url::Url;
+
+use super::credentials;
+use crate::job::JobSpec;
+
+const MARK: &str = "asker=";
+/// Before the first mark of a URL.
+const OURS: &str = "towline-";
+/// Between two marks.
+const AND: char = '+';
+
+/// These choose no file.
+const INDIFFERENT: [HeaderName; 10] = [
+    ACCEPT_ENCODING,
+    AUTHORIZATION,
+    CONNECTION,
+    COOKIE,
+    HOST,
+    IF_RANGE,
+    PROXY_AUTHORIZATION,
+    RANGE,
+    REFERER,
+    USER_AGENT,
+];
+
+/// What a session sends with each request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asker(HeaderMap);
+
+impl Asker {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        Self(headers.clone())
+    }
+
+    /// Identifies who asks for an entry; `None` if nothing is sent that may choose another file. The user in the URL
+    /// is part of the URL.
+    pub(crate) fn identify(&self, spec: &JobSpec) -> Option<String> {
+        let own = &spec.options.headers;
+        if own.is_empty() && self.0.is_empty() {
+            return None;
+        }
+        let user = self.user_of(spec).filter(|_| spec.url.username().is_empty()).unwrap_or_default();
+        let of_session = self.0.iter().filter(|(name, _)| !own.iter().any(|(other, _)| other == *name));
+        let fields = own.iter().map(|(name, value)| (name, value)).chain(of_session);
+        let mut fields: Vec<(&HeaderName, &HeaderValue)> =
+            fields.filter(|(name, _)| !INDIFFERENT.contains(name)).collect();
+        if user.is_empty() && fields.is_empty() {
+            return None;
+        }
+        fields.sort_by_key(|(name, _)| name.as_str());
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(user.as_bytes());
+        for (name, value) in fields {
+            hasher.update(&[0]).update(name.as_str().as_bytes()).update(&[0]).update(value.as_bytes());
+        }
+        Some(hasher.finalize().to_hex()[..16].to_owned())
+    }
+
+    /// Marks the URLs of an entry.
+    pub(crate) fn mark(&self, spec: &mut JobSpec) {
+        let Some(asker) = self.identify(spec) else { return };
+        for url in std::iter::once(&mut spec.url).chain(&mut spec.mirrors) {
+            add(url, &format!("{MARK}{asker}"));
+        }
+    }
+
+    /// The user of Basic credentials.
+    fn user_of(&self, spec: &JobSpec) -> Option<Cow<'static, str>> {
+        let own = spec.options.headers.iter().find(|(name, _)| *name == AUTHORIZATION).map(|(_, value)| value);
+        own.or(self.0.get(AUTHORIZATION)).and_then(credentials::pair_of).map(|(user, _)| Cow::Owned(user))
+    }
+}
+
+/// All marks of a URL.
+pub(crate) fn marks(url: &Url) -> Option<&str> {
+    url.fragment().filter(|fragment| fragment.starts_with(OURS))
+}
+
+/// A URL without the mark of who asks.
+pub(crate) fn unmarked(url: &Url) -> Cow<'_, Url> {
+    let Some((others, _)) = split(url) else { return Cow::Borrowed(url) };
+    let others = others.to_owned();
+    let mut url = url.clone();
+    url.set_fragment(Some(&*others).filter(|others| !others.is_empty()));
+    Cow::Owned(url)
+}
+
+/// Marks a URL that a redirect leads to within one origin as the URL before it is marked.
+pub(crate) fn carry_over(before: &Url, next: &mut Url) {
+    if let Some((_, mark)) = split(before) {
+        let mark = mark.to_owned();
+        add(next, &mark);
+    }
+}
+
+fn add(url: &mut Url, mark: &str) {
+    let marked = match marks(url) {
+        Some(held) => format!("{held}{AND}{mark}"),
+        None => format!("{OURS}{mark}"),
+    };
+    url.set_fragment(Some(&marked));
+}
+
+/// The other marks of a URL, and the mark of who asks.
+fn split(url: &Url) -> Option<(&str, &str)> {
+    let marks = marks(url)?;
+    match marks.rsplit_once(AND) {
+        Some((others, last)) if last.starts_with(MARK) => Some((others, last)),
+        _ => marks.strip_prefix(OURS).filter(|mark| mark.starts_with(MARK)).map(|mark| ("", mark)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::{Given, Place};
+    use crate::http::form::{self, Form};
+
+    fn spec(headers: &[(&'static str, &'static str)]) -> JobSpec {
+        let mut spec = JobSpec::new("http://h/a?x=1#part".parse().unwrap());
+        for (name, value) in headers {
+            spec.options.headers.push((HeaderName::from_static(name), HeaderValue::from_static(value)));
+        }
+        spec
+    }
+
+    #[test]
+    fn what_may_choose_another_file_tells_askers_apart() {
+        let nobody = Asker::default();
+        let identify = |headers: &[(&'static str, &'static str)]| nobody.identify(&spec(headers));
+        for indifferent in [&[][..], &[("authorization", "Bearer 1"), ("cookie", "a=1"), ("referer", "http://h/")]] {
+            assert_eq!(identify(indifferent), None);
+        }
+        let all = [
+            identify(&[("authorization", "Basic YTox")]),
+            identify(&[("authorization", "Basic Yjox")]),
+            identify(&[("x-key", "1")]),
+            identify(&[("x-key", "2")]),
+            identify(&[("accept-language", "de")]),
+            identify(&[("accept-language", "de"), ("x-key", "1")]),
+        ];
+        for (one, first) in all.iter().enumerate() {
+            assert!(first.is_some());
+            for (other, second) in all.iter().enumerate() {
+                assert_eq!(first == second, one == other);
+            }
+        }
+        assert_eq!(identify(&[("authorization", "Basic YToy")]), all[0], "another password");
+        let session =
+            Asker::of(&HeaderMap::from_iter([(HeaderName::from_static("x-key"), HeaderValue::from_static("1"))]));
+        assert_eq!(session.identify(&spec(&[])), all[2]);
+        assert_eq!(session.identify(&spec(&[("x-key", "2")])), all[3], "the entry's own counts");
+    }
+
+    #[test]
+    fn a_mark_makes_another_place_of_the_same_kin() {
+        let asker = Asker::default();
+        let marked = |headers: &[(&'static str, &'static str)]| {
+            let mut spec = spec(headers);
+            asker.mark(&mut spec);
+            spec.url
+        };
+        let (plain, one, two) = (marked(&[]), marked(&[("x-key", "1")]), marked(&[("x-key", "2")]));
+        assert_eq!(plain.fragment(), Some("part"));
+        assert_ne!(Place::of(&one, true), Place::of(&two, true));
+        assert_ne!(Place::of(&one, true), Place::of(&plain, true));
+        assert!(Given::of(&one).is_kin(Given::of(&two)) && !Given::of(&one).is_same(Given::of(&two)));
+
+        let form = Form::new("POST".parse().unwrap(), "id=1");
+        let mut sent = spec(&[("x-key", "1")]);
+        sent.url = form.at(sent.url);
+        let unsent = sent.url.clone();
+        asker.mark(&mut sent);
+        assert!(form::mark(&sent.url).is_some() && *unmarked(&sent.url) == unsent);
+        let mut next = "http://h/b".parse().unwrap();
+        carry_over(&one, &mut next);
+        assert_eq!(next.fragment(), one.fragment());
+    }
+}
