@@ -345,10 +345,11 @@ impl Slots {
         }
     }
 
-    /// It is requested now.
+    /// It is requested now, in the place of a retry.
     pub(crate) fn asks_again(&mut self, host: &Origin, now: Time) {
         if let Some(state) = self.hosts.get_mut(host) {
             state.trouble.next_again = now + AGAIN_EVERY;
+            state.trouble.next_retry = state.trouble.next_retry.max(now) + RETRY_EVERY;
         }
     }
 

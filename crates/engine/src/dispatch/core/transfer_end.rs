@@ -291,7 +291,8 @@ fn is_misfit(end: &End) -> bool {
     matches!(end, End::NotRange(_) | End::WrongRange { .. })
 }
 
-/// Whether everything arrived that was requested. A head alone is no success of its host: the body may never follow.
+/// Whether everything arrived that was requested. A head alone is no success of its host: the body may never follow. Nor
+/// is a sample of what is there: it brings nothing.
 fn is_success(end: &End) -> bool {
-    matches!(end, End::Complete | End::Gathered(_) | End::Document(_) | End::Checked(_) | End::Sampled { .. })
+    matches!(end, End::Complete | End::Gathered(_) | End::Document(_) | End::Checked(_))
 }

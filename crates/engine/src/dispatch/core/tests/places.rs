@@ -71,3 +71,31 @@ fn a_limited_rate_makes_nobody_slow() {
     world.pass(Time::from_secs(60));
     assert_eq!(asked(&mut world), [""; 0]);
 }
+
+#[test]
+fn files_that_are_redirected_to_a_slow_host_hold_up_none_of_the_host_that_sent_them() {
+    let mut world = world();
+    for id in 0..50 {
+        world.add(id, &format!("http://first/{id}.bin"));
+    }
+    let is_prepare = |effect: &Effect| match effect {
+        Effect::Open(OpenRequest::Prepare { job, .. }) => Some(*job),
+        _ => None,
+    };
+    let mut asked_of_first = HashSet::new();
+    for _ in 0..100 {
+        while let Some(job) = world.effects.iter().find_map(is_prepare) {
+            world.prepare(job, Prepared::default());
+        }
+        while world.fetches() > 0 {
+            let fetch = world.take_fetch();
+            if &*fetch.origin.host == "first" && asked_of_first.insert(fetch.job) {
+                let location = Some(format!("http://silent/{}", fetch.job.get()));
+                let redirect = Redirect { status: 302, location, ..Redirect::default() };
+                world.end(fetch.transfer, End::Redirect(redirect), true);
+            }
+        }
+        world.pass(Time::from_secs(1));
+    }
+    assert_eq!(asked_of_first.len(), 50);
+}
