@@ -4,6 +4,7 @@
 use super::ids::IdMap;
 use super::kept::Kept;
 use super::spoken::Spoken;
+use super::trouble::Trouble;
 use crate::http::origin::{Origin, OriginMap, Scheme};
 use crate::job::{JobId, Profile};
 use crate::message::{Alpn, Protocol, SlotId, Time};
@@ -23,22 +24,6 @@ const REFUSAL_LASTS: Time = Time::from_secs(60);
 
 /// A connection that has not told its protocol for longer is not worth waiting for if there are others.
 const UNSPOKEN_MAX: Time = Time::from_secs(1);
-
-/// Up to this many failures in a row are retried without spacing.
-const RETRIES_FREE: u32 = 8;
-/// Beyond that, a host gets one retry per this interval.
-const RETRY_EVERY: Time = Time::from_millis(1250);
-/// Beyond that, requests after responses that came to nothing are this far apart.
-const AGAIN_EVERY: Time = Time::from_millis(1000);
-/// Files beyond its share are requested this far apart.
-const OTHER_EVERY: Time = Time::from_millis(250);
-/// A host on which nothing succeeds is given up after this long and this many failures.
-const GIVEN_UP_AFTER: Time = Time::from_secs(30);
-const GIVEN_UP_FAILURES: u32 = 40;
-/// A host that sends `Retry-After` gets longer.
-const PATIENCE_LASTS: Time = Time::from_secs(300);
-/// When this many files get a `Retry-After`, the whole host is meant.
-const PATIENCE_OF: usize = 3;
 
 /// What a transfer needs from a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,22 +90,6 @@ struct Host {
     /// It has sent something in this run.
     has_brought: bool,
     kept: Kept,
-}
-
-/// A host on which nothing has succeeded for a while.
-#[derive(Debug, Default)]
-struct Trouble {
-    /// Failures since the last success, and since when.
-    failures: u32,
-    since: Time,
-    /// The next retry is not sent before this.
-    next_retry: Time,
-    /// The next request for a file that was requested before is not sent before this.
-    next_again: Time,
-    /// The next file beyond its share is not requested before this.
-    next_other: Time,
-    /// Files that got a `Retry-After`.
-    patience: Vec<JobId>,
 }
 
 /// A slot that was assigned to a transfer.
@@ -297,79 +266,58 @@ impl Slots {
     pub(crate) fn succeeded(&mut self, host: &Origin) {
         let Some(state) = self.hosts.get_mut(host) else { return };
         state.has_brought = true;
-        if state.trouble.failures > 0 {
+        if state.trouble.exists() {
             state.trouble = Trouble::default();
         }
     }
 
     /// A request to a host failed with a transient error.
     pub(crate) fn failed(&mut self, host: &Origin, now: Time) {
-        let trouble = &mut self.hosts.entry(host.clone()).or_default().trouble;
-        if trouble.failures == 0 {
-            trouble.since = now;
-        }
-        trouble.failures += 1;
+        self.hosts.entry(host.clone()).or_default().trouble.failed(now);
     }
 
     /// When a retry that is due at `wanted` may be sent: on a host where nothing succeeds, retries are sent
     /// one by one.
     pub(crate) fn retry_at(&mut self, host: &Origin, wanted: Time) -> Time {
-        let trouble = &mut self.hosts.entry(host.clone()).or_default().trouble;
-        if trouble.failures <= RETRIES_FREE {
-            return wanted;
-        }
-        let at = wanted.max(trouble.next_retry);
-        trouble.next_retry = at + RETRY_EVERY;
-        at
+        self.hosts.entry(host.clone()).or_default().trouble.retry_at(wanted)
     }
 
     /// Whether a file whose last response came to nothing may be requested now: on a host where nothing succeeds, that
     /// is done one by one.
     pub(crate) fn may_ask_again(&self, host: &Origin, now: Time) -> bool {
-        self.hosts
-            .get(host)
-            .is_none_or(|state| state.trouble.failures <= RETRIES_FREE || state.trouble.next_again <= now)
+        self.hosts.get(host).is_none_or(|state| state.trouble.may_ask_again(now))
+    }
+
+    /// It is requested now.
+    pub(crate) fn asks_again(&mut self, host: &Origin, now: Time) {
+        if let Some(state) = self.hosts.get_mut(host) {
+            state.trouble.asks_again(now);
+        }
     }
 
     /// Whether one more file may be requested from a host beyond its share of files: where nothing succeeds, they are
     /// requested one by one.
     pub(crate) fn may_try_another(&self, host: &Origin, now: Time) -> bool {
-        let state = self.hosts.get(host);
-        state.is_none_or(|state| state.trouble.failures <= RETRIES_FREE || state.trouble.next_other <= now)
+        self.hosts.get(host).is_none_or(|state| state.trouble.may_try_another(now))
     }
 
     /// One more file is requested.
     pub(crate) fn tries_another(&mut self, host: &Origin, now: Time) {
-        if let Some(state) = self.hosts.get_mut(host).filter(|state| state.trouble.failures > RETRIES_FREE) {
-            state.trouble.next_other = now + OTHER_EVERY;
-        }
-    }
-
-    /// It is requested now, in the place of a retry.
-    pub(crate) fn asks_again(&mut self, host: &Origin, now: Time) {
         if let Some(state) = self.hosts.get_mut(host) {
-            state.trouble.next_again = now + AGAIN_EVERY;
-            state.trouble.next_retry = state.trouble.next_retry.max(now) + RETRY_EVERY;
+            state.trouble.tries_another(now);
         }
     }
 
     /// Whether a host has failed everybody for so long that a file with this many failed attempts gives up. A
     /// host that has sent something is alive, and each of its files gets one more retry.
     pub(crate) fn is_given_up(&self, host: &Origin, attempts: u32, now: Time) -> bool {
-        self.hosts.get(host).filter(|state| !state.has_brought || attempts > 1).is_some_and(|state| {
-            let trouble = &state.trouble;
-            let within = if trouble.patience.is_empty() { GIVEN_UP_AFTER } else { PATIENCE_LASTS };
-            trouble.failures >= GIVEN_UP_FAILURES && now >= trouble.since + within
-        })
+        let state = self.hosts.get(host).filter(|state| !state.has_brought || attempts > 1);
+        state.is_some_and(|state| state.trouble.is_hopeless(now))
     }
 
     /// A file got a `Retry-After`. Returns whether several files did, so that the whole host is meant.
     pub(crate) fn asks_for_patience(&mut self, host: &Origin, job: JobId) -> bool {
-        let patience = &mut self.hosts.entry(host.clone()).or_default().trouble.patience;
-        if patience.len() < PATIENCE_OF && !patience.contains(&job) {
-            patience.push(job);
-        }
-        patience.len() >= PATIENCE_OF
+        self.hosts.entry(host.clone()).or_default().trouble.asks_for_patience(job)
     }
 
     /// A connection for one transfer, if the caps allow it. The second value is an idle connection that must
@@ -473,7 +421,7 @@ impl Slots {
         if self.hosts.len() > HOSTS_KEPT_MAX {
             self.hosts.retain(|_, host| {
                 let is_lowered = host.lowered.is_some_and(|(_, until)| until > now);
-                let is_worse = host.trouble.failures > 0 || host.spoken.only().is_some();
+                let is_worse = host.trouble.exists() || host.spoken.only().is_some();
                 !host.slots.is_empty() || host.held_until > now || is_lowered || is_worse
             });
         }
@@ -536,7 +484,7 @@ impl Slots {
     /// which protocol it speaks.
     pub(crate) fn is_doubtful(&self, host: &Origin, profile: &Profile, now: Time) -> bool {
         let Some(state) = self.hosts.get(host) else { return false };
-        let has_failed = state.trouble.failures > 0 && !state.has_brought;
+        let has_failed = state.trouble.exists() && !state.has_brought;
         let is_old = |slot: &Slot| slot.protocol.is_none() && slot.idle_since + UNSPOKEN_MAX <= now;
         let is_mute = state.protocol.is_none() && self.shared_slots(state, profile).any(is_old);
         has_failed || is_mute || state.held_until > now
@@ -682,19 +630,5 @@ mod tests {
         slots.served(second);
         slots.give_back(second, true, Time::from_millis(700));
         assert_eq!(slots.reap(Time::from_secs(10)), [], "nobody waits any more");
-    }
-
-    #[test]
-    fn where_responses_come_to_nothing_requests_are_sent_one_by_one() {
-        let host = Origin::of(&"http://h/".parse().unwrap()).unwrap();
-        let mut slots = Slots::new(8, 8, true, false);
-        let now = Time::from_secs(5);
-        (0..RETRIES_FREE).for_each(|_| slots.failed(&host, now));
-        assert!(slots.may_ask_again(&host, now));
-        slots.failed(&host, now);
-        slots.asks_again(&host, now);
-        assert!(!slots.may_ask_again(&host, now) && slots.may_ask_again(&host, now + AGAIN_EVERY));
-        slots.succeeded(&host);
-        assert!(slots.may_ask_again(&host, now));
     }
 }

@@ -17,4 +17,5 @@ pub(crate) mod pulse;
 mod rate;
 pub(crate) mod spoken;
 pub(crate) mod tally;
+mod trouble;
 pub(crate) mod waiting;

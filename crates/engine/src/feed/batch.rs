@@ -4,31 +4,28 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs::{self};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::checksum::{Checksum, Sums};
+use crate::checksum::Sums;
 use crate::error::{Advice, Error, ErrorKind};
-use crate::evidence::Evidence;
+use crate::feed::anew::{go_on_under_its_name, is_listed_anew, is_outdated, is_promised_anew};
 use crate::feed::demands::Demands;
 use crate::feed::entries::{Candidate, Found, Known};
 use crate::feed::fault::ledger_error;
-use crate::feed::formats::{ListFormat, is_packed};
 use crate::feed::identity::Identity;
 use crate::feed::ledger::Ledger;
-use crate::feed::lines::Form;
 use crate::feed::list::{Line, ListReader, Next, Until, parse_line, too_long};
-use crate::feed::listing::{self, Listing};
-use crate::feed::spool::{self, Aside, Format, Spool};
+use crate::feed::listing::{self};
+use crate::feed::source::{Input, ListOptions, ListSource, check_all, input};
+use crate::feed::spool::{Aside, Format, Spool};
 use crate::feed::values::{is_same_time, kind_from};
 use crate::feed::waiting::{Place, Waiter, Waiting};
 use crate::feed::{EntryId, Fed, FedEntry, Feed, Owner, Settled, SettledState};
 use crate::http::asker::Asker;
-use crate::job::{JobSpec, Left};
-use crate::options::HttpOptions;
+use crate::job::JobSpec;
 use crate::secret::shown_url;
 use crate::storage::disk::Disk;
 use crate::storage::{StatKind, Storage};
@@ -39,76 +36,7 @@ const CHUNK_LINES_MIN: usize = 512;
 const CHUNK_LINES_MAX: usize = 16_384;
 /// The most bytes of lines to read at once.
 const CHUNK_BYTES_MAX: usize = 4 << 20;
-/// How many bytes of a list to inspect for its format.
-const FORM_BYTES: u64 = 64 << 10;
 const WAIT: &str = "let the entries wait";
-
-/// Where a list comes from.
-pub enum ListSource {
-    /// A file; a named pipe or anything else that can be read only once also works.
-    File(PathBuf),
-    /// Standard input.
-    Stdin,
-    /// The caller's own reader.
-    Reader(Box<dyn Read + Send>),
-    /// What a service lists. A second run fetches what is new, and what is listed with another version.
-    Listing(Listing),
-}
-
-impl fmt::Debug for ListSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => f.debug_tuple("File").field(path).finish(),
-            Self::Stdin => f.write_str("Stdin"),
-            Self::Reader(_) => f.write_str("Reader"),
-            Self::Listing(_) => f.write_str("Listing"),
-        }
-    }
-}
-
-/// How to read a list.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct ListOptions {
-    /// Its format; `None` recognises it by what it begins with.
-    pub format: Option<ListFormat>,
-    /// Whether one bad line, or one unknown option, is an error of the whole list: nothing starts then.
-    pub is_strict: bool,
-    /// Digests of files by their names, by which finished files are known again: those of [`Options::sums`].
-    pub sums: Option<Arc<Sums>>,
-    /// What is sent with each request.
-    asker: Asker,
-}
-
-impl ListOptions {
-    /// Digests of files by the names of their outputs, or of their URLs.
-    #[must_use]
-    pub fn sums(mut self, sums: Arc<Sums>) -> Self {
-        self.sums = Some(sums);
-        self
-    }
-
-    /// Knows what is sent with each request: for another user, or with other fields, servers may send other files.
-    #[must_use]
-    pub fn requests(mut self, http: &HttpOptions) -> Self {
-        self.asker = Asker::of(&http.headers);
-        self
-    }
-
-    /// A list in this format.
-    #[must_use]
-    pub fn format(mut self, format: ListFormat) -> Self {
-        self.format = Some(format);
-        self
-    }
-
-    /// Whether a bad line is an error of the whole list.
-    #[must_use]
-    pub fn strict(mut self, is_strict: bool) -> Self {
-        self.is_strict = is_strict;
-        self
-    }
-}
 
 /// The entries of a list that a directory does not have yet.
 ///
@@ -568,132 +496,8 @@ impl Feed for Batch {
     }
 }
 
-enum Input {
-    /// Can be read at any offset.
-    Whole(File),
-    /// Can be read only once.
-    Stream(spool::Input),
-}
-
-/// Whether a service lists another version of a file than the one that was fetched, or may have another one: it lists
-/// none, or only a time, and the file was young when it was fetched.
-fn is_listed_anew(spec: &JobSpec, fetched: Option<&Evidence>) -> bool {
-    let Some(listed) = &spec.listed else { return false };
-    let before = fetched.and_then(|fetched| fetched.listed.as_deref());
-    match (&listed.version, before) {
-        (None, _) => true,
-        (Some(now), Some(before)) if now != before => true,
-        _ => listed.is_coarse && !fetched.is_some_and(Evidence::has_settled_date),
-    }
-}
-
-/// Whether the list gives another length, or a digest that the file was not checked for: it may be of another version.
-/// Those of pieces are not in the ledger.
-fn is_promised_anew(spec: &JobSpec, checked: Option<&str>, len_bytes: u64) -> bool {
-    // What a service lists may differ from what it sends.
-    if spec.listed.is_none() && spec.size_bytes.is_some_and(|size_bytes| size_bytes != len_bytes) {
-        return true;
-    }
-    let checked = checked.and_then(|checked| checked.parse::<Checksum>().ok());
-    match &spec.checksum {
-        Some(given) => checked.as_ref() != Some(given),
-        None => spec.pieces.is_some(),
-    }
-}
-
-/// Whether the server had another version already when the file was complete.
-fn is_outdated(found: &Found) -> bool {
-    found.fetched.as_ref().is_some_and(|fetched| fetched.is_outdated)
-}
-
-/// What an earlier run left of a service's file, or of one that was outdated even then, may be replaced, under the name
-/// that it got.
-fn go_on_under_its_name(spec: &mut JobSpec, found: &Found) {
-    if spec.listed.is_none() && !is_outdated(found) {
-        return;
-    }
-    let Some((name, (len_bytes, modified_ns))) = found.name.as_ref().zip(found.left) else { return };
-    let before = found.fetched.as_ref().and_then(|fetched| fetched.listed.as_deref());
-    let now = spec.listed.as_ref().and_then(|listed| listed.version.as_deref());
-    let mut left = Left::new(len_bytes, modified_ns);
-    left.is_changed = is_outdated(found) || now.zip(before).is_some_and(|(now, before)| now != before);
-    spec.left = Some(left);
-    if spec.output.is_some() {
-        spec.output = Some(name.clone());
-    }
-}
-
 /// An entry of the list with its row in the ledger.
 type Entered = ((JobSpec, Candidate), Found);
-
-fn input(source: ListSource, format: Format) -> Result<Input, Error> {
-    let path = match source {
-        ListSource::File(path) => path,
-        ListSource::Stdin => {
-            return Ok(stream(format, || Ok(Box::new(io::stdin()))));
-        }
-        ListSource::Reader(reader) => return Ok(stream(format, move || Ok(reader))),
-        ListSource::Listing(listing) => return Ok(Input::Stream(spool::Input::Listing(listing))),
-    };
-    let fault = |source: io::Error| {
-        let message = match source.kind() {
-            io::ErrorKind::NotFound => "there is no such list".to_owned(),
-            _ => format!("the list cannot be read: {}", crate::error::plain_io(&source)),
-        };
-        Error::new(ErrorKind::Usage, message).with_path(&path).with_source(source)
-    };
-    let found = fs::metadata(&path).map_err(fault)?;
-    if found.is_dir() {
-        let message = "it is a directory, not a list";
-        return Err(Error::new(ErrorKind::Usage, message).with_path(&path));
-    }
-    if found.is_file() {
-        let file = File::open(&path).map_err(fault)?;
-        let mut beginning = Vec::new();
-        (&file).take(FORM_BYTES).read_to_end(&mut beginning).map_err(fault)?;
-        let found = format.format.unwrap_or_else(|| ListFormat::of(&beginning));
-        if !is_packed(&beginning) && Form::of(&beginning) == Form::Plain && found == ListFormat::Plain {
-            return Ok(Input::Whole(file));
-        }
-    }
-    Ok(stream(format, move || Ok(Box::new(File::open(&path)?))))
-}
-
-fn stream(format: Format, open: impl FnOnce() -> io::Result<Box<dyn Read + Send>> + Send + 'static) -> Input {
-    Input::Stream(spool::Input::List(Box::new(open), format))
-}
-
-/// Reads the whole list. The first bad line is an error of the list.
-fn check_all(file: &Arc<File>, spool: Option<&mut Spool>) -> Result<(), Error> {
-    let strictly =
-        |error: &Error| Error::new(ErrorKind::Usage, format!("the list has a bad line: {}", error.message()));
-    if let Some(spool) = spool {
-        spool.wait();
-        if let Some(error) = spool.bad_line() {
-            return Err(strictly(error));
-        }
-        if let Some(error) = spool.failure() {
-            return Err(if error.kind() == ErrorKind::ListLine { strictly(error) } else { error.clone() });
-        }
-        if spool.has_specs() {
-            return Ok(());
-        }
-    }
-    let mut reader = ListReader::new(Arc::clone(file));
-    loop {
-        let next = reader.next_line(Until::END_OF_FILE).map_err(|source| {
-            Error::new(ErrorKind::Storage, format!("cannot read the list: {source}")).with_source(source)
-        })?;
-        let Next::Line(raw) = next else { return Ok(()) };
-        let parsed = match raw.too_long {
-            true => Line::Bad(too_long(raw.number)),
-            false => parse_line(raw.number, reader.bytes(&raw)),
-        };
-        if let Line::Bad(error) = parsed {
-            return Err(strictly(&error));
-        }
-    }
-}
 
 #[cfg(test)]
 #[path = "batch_tests.rs"]

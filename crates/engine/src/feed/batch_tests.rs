@@ -1,13 +1,14 @@
 //! Tests of the batch through [`Feed`], on real directories.
 
 use std::collections::HashSet;
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::SystemTime;
 
 use super::*;
-use crate::feed::listing::ListItem;
+use crate::feed::listing::{ListItem, Listing};
 use crate::feed::paths::{DIRECTORY, LEDGER};
 use crate::feed::status::ledger_status;
 use crate::feed::waiting::INLINE_MAX;

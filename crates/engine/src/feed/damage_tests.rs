@@ -1,6 +1,7 @@
 //! Tests of how a batch handles ledgers that are damaged, old, odd or without their key, and of what it records
 //! beyond how entries ended.
 
+use std::fs::File;
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 
 use super::*;

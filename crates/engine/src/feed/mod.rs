@@ -1,7 +1,8 @@
 //! Where jobs come from when they are not added one by one: a list, and later a queue shared by several
 //! machines. A feed runs on the session's feed thread, its only owner.
 
-pub(crate) mod batch;
+mod anew;
+mod batch;
 mod demands;
 pub(crate) mod entries;
 mod fault;
@@ -19,6 +20,7 @@ mod reading;
 mod recorded;
 pub(crate) mod rehearsal;
 pub(crate) mod schema;
+mod source;
 pub(crate) mod spare;
 pub(crate) mod spool;
 mod sqlite;
@@ -34,12 +36,13 @@ use crate::error::{Error, ErrorKind};
 use crate::evidence::Evidence;
 use crate::job::JobSpec;
 
-pub use batch::{Batch, ListOptions, ListSource};
+pub use batch::Batch;
 pub use formats::ListFormat;
 pub use list::looks_like_host;
 pub use listing::{ListItem, Listing};
 pub use recorded::{Condition, Recorded, ledger_file, ledger_files};
 pub use rehearsal::Rehearsal;
+pub use source::{ListOptions, ListSource};
 pub use status::{LedgerStatus, ledger_status};
 
 /// Identifies an entry within its feed.

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::feed::batch::{Batch, ListOptions, ListSource};
+use crate::feed::batch::Batch;
+use crate::feed::source::{ListOptions, ListSource};
 use crate::feed::{Fed, Feed as _, reading};
 
 /// A batch that is only looked at. Nothing is written to its directory, nor to its ledger.

@@ -1,0 +1,121 @@
+//! A host on which nothing has succeeded for a while: how fast it is asked again, and when it is given up. Pure.
+
+use crate::job::JobId;
+use crate::message::Time;
+
+/// Up to this many failures in a row are retried without spacing.
+const RETRIES_FREE: u32 = 8;
+/// Beyond that, a host gets one retry per this interval.
+const RETRY_EVERY: Time = Time::from_millis(1250);
+/// Beyond that, requests after responses that came to nothing are this far apart.
+const AGAIN_EVERY: Time = Time::from_millis(1000);
+/// Files beyond its share are requested this far apart.
+const OTHER_EVERY: Time = Time::from_millis(250);
+/// A host on which nothing succeeds is given up after this long and this many failures.
+const GIVEN_UP_AFTER: Time = Time::from_secs(30);
+const GIVEN_UP_FAILURES: u32 = 40;
+/// A host that sends `Retry-After` gets longer.
+const PATIENCE_LASTS: Time = Time::from_secs(300);
+/// When this many files get a `Retry-After`, the whole host is meant.
+const PATIENCE_OF: usize = 3;
+
+/// A host on which nothing has succeeded for a while.
+#[derive(Debug, Default)]
+pub(super) struct Trouble {
+    /// Failures since the last success, and since when.
+    failures: u32,
+    since: Time,
+    /// The next retry is not sent before this.
+    next_retry: Time,
+    /// The next request for a file that was requested before is not sent before this.
+    next_again: Time,
+    /// The next file beyond its share is not requested before this.
+    next_other: Time,
+    /// Files that got a `Retry-After`.
+    patience: Vec<JobId>,
+}
+
+impl Trouble {
+    /// Whether something failed since the last success.
+    pub(super) fn exists(&self) -> bool {
+        self.failures > 0
+    }
+
+    /// A request failed with a transient error.
+    pub(super) fn failed(&mut self, now: Time) {
+        if self.failures == 0 {
+            self.since = now;
+        }
+        self.failures += 1;
+    }
+
+    /// When a retry that is due at `wanted` may be sent.
+    pub(super) fn retry_at(&mut self, wanted: Time) -> Time {
+        if !self.is_paced() {
+            return wanted;
+        }
+        let at = wanted.max(self.next_retry);
+        self.next_retry = at + RETRY_EVERY;
+        at
+    }
+
+    /// Whether a file whose last response came to nothing may be requested now.
+    pub(super) fn may_ask_again(&self, now: Time) -> bool {
+        !self.is_paced() || self.next_again <= now
+    }
+
+    /// It is requested now, in the place of a retry.
+    pub(super) fn asks_again(&mut self, now: Time) {
+        self.next_again = now + AGAIN_EVERY;
+        self.next_retry = self.next_retry.max(now) + RETRY_EVERY;
+    }
+
+    /// Whether one more file may be requested beyond the host's share of files.
+    pub(super) fn may_try_another(&self, now: Time) -> bool {
+        !self.is_paced() || self.next_other <= now
+    }
+
+    /// One more file is requested.
+    pub(super) fn tries_another(&mut self, now: Time) {
+        if self.is_paced() {
+            self.next_other = now + OTHER_EVERY;
+        }
+    }
+
+    /// Whether it has lasted so long, with so many failures, that files are given up.
+    pub(super) fn is_hopeless(&self, now: Time) -> bool {
+        let within = if self.patience.is_empty() { GIVEN_UP_AFTER } else { PATIENCE_LASTS };
+        self.failures >= GIVEN_UP_FAILURES && now >= self.since + within
+    }
+
+    /// A file got a `Retry-After`. Returns whether several files did.
+    pub(super) fn asks_for_patience(&mut self, job: JobId) -> bool {
+        if self.patience.len() < PATIENCE_OF && !self.patience.contains(&job) {
+            self.patience.push(job);
+        }
+        self.patience.len() >= PATIENCE_OF
+    }
+
+    fn is_paced(&self) -> bool {
+        self.failures > RETRIES_FREE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_responses_come_to_nothing_requests_are_sent_one_by_one() {
+        let mut trouble = Trouble::default();
+        let now = Time::from_secs(5);
+        (0..RETRIES_FREE).for_each(|_| trouble.failed(now));
+        assert!(trouble.may_ask_again(now) && trouble.retry_at(now) == now);
+        trouble.failed(now);
+        trouble.asks_again(now);
+        assert!(!trouble.may_ask_again(now) && trouble.may_ask_again(now + AGAIN_EVERY));
+        // Both kinds share one pace.
+        assert_eq!(trouble.retry_at(now), now + RETRY_EVERY);
+        assert_eq!(trouble.retry_at(now), now + RETRY_EVERY + RETRY_EVERY);
+    }
+}

@@ -1,0 +1,164 @@
+//! Where a list comes from, and how it can be read.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::checksum::Sums;
+use crate::error::{Error, ErrorKind};
+use crate::feed::formats::{ListFormat, is_packed};
+use crate::feed::lines::Form;
+use crate::feed::list::{Line, ListReader, Next, Until, parse_line, too_long};
+use crate::feed::listing::Listing;
+use crate::feed::spool::{self, Format, Spool};
+use crate::http::asker::Asker;
+use crate::options::HttpOptions;
+
+/// How many bytes of a list to inspect for its format.
+const FORM_BYTES: u64 = 64 << 10;
+
+/// Where a list comes from.
+pub enum ListSource {
+    /// A file; a named pipe or anything else that can be read only once also works.
+    File(PathBuf),
+    /// Standard input.
+    Stdin,
+    /// The caller's own reader.
+    Reader(Box<dyn Read + Send>),
+    /// What a service lists. A second run fetches what is new, and what is listed with another version.
+    Listing(Listing),
+}
+
+impl fmt::Debug for ListSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Stdin => f.write_str("Stdin"),
+            Self::Reader(_) => f.write_str("Reader"),
+            Self::Listing(_) => f.write_str("Listing"),
+        }
+    }
+}
+
+/// How to read a list.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ListOptions {
+    /// Its format; `None` recognises it by what it begins with.
+    pub format: Option<ListFormat>,
+    /// Whether one bad line, or one unknown option, is an error of the whole list: nothing starts then.
+    pub is_strict: bool,
+    /// Digests of files by their names, by which finished files are known again: those of [`Options::sums`](crate::Options::sums).
+    pub sums: Option<Arc<Sums>>,
+    /// What is sent with each request.
+    pub(super) asker: Asker,
+}
+
+impl ListOptions {
+    /// Digests of files by the names of their outputs, or of their URLs.
+    #[must_use]
+    pub fn sums(mut self, sums: Arc<Sums>) -> Self {
+        self.sums = Some(sums);
+        self
+    }
+
+    /// Knows what is sent with each request: for another user, or with other fields, servers may send other files.
+    #[must_use]
+    pub fn requests(mut self, http: &HttpOptions) -> Self {
+        self.asker = Asker::of(&http.headers);
+        self
+    }
+
+    /// A list in this format.
+    #[must_use]
+    pub fn format(mut self, format: ListFormat) -> Self {
+        self.format = Some(format);
+        self
+    }
+
+    /// Whether a bad line is an error of the whole list.
+    #[must_use]
+    pub fn strict(mut self, is_strict: bool) -> Self {
+        self.is_strict = is_strict;
+        self
+    }
+}
+
+/// How a list can be read.
+pub(super) enum Input {
+    /// Can be read at any offset.
+    Whole(File),
+    /// Can be read only once.
+    Stream(spool::Input),
+}
+
+pub(super) fn input(source: ListSource, format: Format) -> Result<Input, Error> {
+    let path = match source {
+        ListSource::File(path) => path,
+        ListSource::Stdin => {
+            return Ok(stream(format, || Ok(Box::new(io::stdin()))));
+        }
+        ListSource::Reader(reader) => return Ok(stream(format, move || Ok(reader))),
+        ListSource::Listing(listing) => return Ok(Input::Stream(spool::Input::Listing(listing))),
+    };
+    let fault = |source: io::Error| {
+        let message = match source.kind() {
+            io::ErrorKind::NotFound => "there is no such list".to_owned(),
+            _ => format!("the list cannot be read: {}", crate::error::plain_io(&source)),
+        };
+        Error::new(ErrorKind::Usage, message).with_path(&path).with_source(source)
+    };
+    let found = fs::metadata(&path).map_err(fault)?;
+    if found.is_dir() {
+        let message = "it is a directory, not a list";
+        return Err(Error::new(ErrorKind::Usage, message).with_path(&path));
+    }
+    if found.is_file() {
+        let file = File::open(&path).map_err(fault)?;
+        let mut beginning = Vec::new();
+        (&file).take(FORM_BYTES).read_to_end(&mut beginning).map_err(fault)?;
+        let found = format.format.unwrap_or_else(|| ListFormat::of(&beginning));
+        if !is_packed(&beginning) && Form::of(&beginning) == Form::Plain && found == ListFormat::Plain {
+            return Ok(Input::Whole(file));
+        }
+    }
+    Ok(stream(format, move || Ok(Box::new(File::open(&path)?))))
+}
+
+fn stream(format: Format, open: impl FnOnce() -> io::Result<Box<dyn Read + Send>> + Send + 'static) -> Input {
+    Input::Stream(spool::Input::List(Box::new(open), format))
+}
+
+/// Reads the whole list. The first bad line is an error of the list.
+pub(super) fn check_all(file: &Arc<File>, spool: Option<&mut Spool>) -> Result<(), Error> {
+    let strictly =
+        |error: &Error| Error::new(ErrorKind::Usage, format!("the list has a bad line: {}", error.message()));
+    if let Some(spool) = spool {
+        spool.wait();
+        if let Some(error) = spool.bad_line() {
+            return Err(strictly(error));
+        }
+        if let Some(error) = spool.failure() {
+            return Err(if error.kind() == ErrorKind::ListLine { strictly(error) } else { error.clone() });
+        }
+        if spool.has_specs() {
+            return Ok(());
+        }
+    }
+    let mut reader = ListReader::new(Arc::clone(file));
+    loop {
+        let next = reader.next_line(Until::END_OF_FILE).map_err(|source| {
+            Error::new(ErrorKind::Storage, format!("cannot read the list: {source}")).with_source(source)
+        })?;
+        let Next::Line(raw) = next else { return Ok(()) };
+        let parsed = match raw.too_long {
+            true => Line::Bad(too_long(raw.number)),
+            false => parse_line(raw.number, reader.bytes(&raw)),
+        };
+        if let Line::Bad(error) = parsed {
+            return Err(strictly(&error));
+        }
+    }
+}
