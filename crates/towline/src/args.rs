@@ -16,6 +16,7 @@ use towline_engine::options::{HostAddress, Interface};
 use towline_engine::secret::shown_line;
 use url::Url;
 
+use crate::foreign::explained;
 use crate::{config, values};
 
 const UNITS: &str = "Sizes: k M G are 1024-based, kB MB GB 1000-based. Times: 10, 10s, 500ms, 2m, 1h.\n\
@@ -531,8 +532,9 @@ fn read(args: Vec<OsString>) -> Result<Cli, clap::Error> {
     let words = args.clone();
     let args = config::with_file(&command, args)
         .map_err(|why| clap::Error::raw(clap::error::ErrorKind::InvalidValue, format!("{why}\n")))?;
-    let matches =
-        command.try_get_matches_from_mut(args).map_err(|error| config::with_place(&command, &words, error))?;
+    let matches = command
+        .try_get_matches_from_mut(args)
+        .map_err(|error| config::with_place(&command, &words, explained(error)))?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     match (&mut cli.command, matches.subcommand()) {
         (Command::Get(args), Some((_, matches))) => {

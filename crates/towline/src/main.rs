@@ -11,6 +11,7 @@ mod cookie_jar;
 mod demo;
 mod dry_run;
 mod exit_codes;
+mod foreign;
 mod get;
 mod globs;
 mod host_sections;

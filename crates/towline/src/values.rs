@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 use towline_engine::Checksum;
 use towline_engine::options::{HostAddress, Interface};
+use towline_engine::secret::printable;
 use url::Url;
 
 use crate::args::ListArg;
@@ -153,6 +154,17 @@ pub(crate) fn pinned_key(text: &str) -> Result<[u8; 32], String> {
     bytes.try_into().map_err(|_| FORM.to_owned())
 }
 
+/// Where Linux lists the interfaces.
+const INTERFACES: &str = "/sys/class/net";
+
+/// The names of the interfaces of this machine, where they can be told.
+fn interfaces() -> Option<Vec<String>> {
+    let all = std::fs::read_dir(INTERFACES).ok()?.flatten();
+    let mut names: Vec<String> = all.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort_unstable();
+    Some(names)
+}
+
 /// The name of an interface, or an address.
 pub(crate) fn interface(text: &str) -> Result<Interface, String> {
     let is_name = |text: &str| {
@@ -161,7 +173,12 @@ pub(crate) fn interface(text: &str) -> Result<Interface, String> {
     };
     match text.parse() {
         Ok(address) => Ok(Interface::Address(address)),
-        Err(_) if is_name(text) => Ok(Interface::Name(text.to_owned())),
+        Err(_) if is_name(text) => match interfaces() {
+            Some(names) if !names.iter().any(|name| name == text) => {
+                Err(format!("there is no such interface; there are {}", printable(&names.join(", "))))
+            }
+            _ => Ok(Interface::Name(text.to_owned())),
+        },
         Err(_) => Err("allowed: a name such as eth0, or an address of this machine".to_owned()),
     }
 }

@@ -66,7 +66,9 @@ pub(crate) fn failed(summary: &Summary, is_single: bool) -> Option<String> {
     let mut lines = Vec::new();
     if !is_single {
         let of = if summary.total_files_exact { "of" } else { "of at least" };
-        lines.push(format!("towline: {} {of} {} failed:", summary.failed_files, text::files(summary.total_files)));
+        // A list that cannot be read has no files.
+        let files = text::files(summary.total_files.max(summary.failed_files));
+        lines.push(format!("towline: {} {of} {files} failed:", summary.failed_files));
     }
     for failure in summary.failures.iter().take(FAILURES_SHOWN) {
         let line = failure_line(&failure.url, &failure.error);

@@ -110,7 +110,7 @@ fn hosts_and_addresses_can_be_chosen() {
     run(&["--interface", "127.0.0.1", &origin.url("/2.bin")]).code(0);
     // An address that is nobody's here (RFC 5737).
     run(&["--interface", "192.0.2.1", "-o", "x", &url]).code(1);
-    run(&["--interface", "nothing0", "-o", "y", &url]).code(1);
+    run(&["--interface", "nothing0", "-o", "y", &url]).code(2).says(&["there is no such interface", "lo"]);
     run(&["--interface", "a/b", &url]).code(2).says(&["a name such as eth0"]);
 }
 

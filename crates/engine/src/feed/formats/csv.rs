@@ -11,6 +11,9 @@ use super::{Ended, RECORD_BYTES_MAX, Sink};
 use crate::job::JobSpec;
 use crate::secret::shown_line;
 
+/// How many columns to name in an error.
+const COLUMNS_SHOWN: usize = 8;
+
 /// Whether a line names columns, one of which is the URL's.
 pub(super) fn names_columns(line: &[u8]) -> bool {
     let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(line);
@@ -31,7 +34,9 @@ pub(super) fn read(list: impl BufRead, sink: &mut Sink<'_>) -> Result<(), Ended>
     }
     let columns: Vec<String> = record.iter().map(name_of).collect();
     if !columns.iter().any(|name| name == "url") {
-        return Err(Ended::Failed(io::Error::other("the first line of a CSV list names its columns, one of them url")));
+        let found: Vec<String> = columns.iter().take(COLUMNS_SHOWN).map(|name| shown_line(name)).collect();
+        let text = format!("its first line has to name the columns, one of them url; it has {}", found.join(", "));
+        return Err(Ended::Failed(io::Error::other(text)));
     }
     for name in columns.iter().filter(|name| !fields::NAMES.contains(&name.as_str())) {
         if let Err(what) = sink.unknown(1, "column", name)? {
