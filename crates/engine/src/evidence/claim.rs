@@ -228,6 +228,11 @@ impl Evidence {
         self.content_encoding.is_some() && !is_stored
     }
 
+    /// From now on its tag counts wherever it is told.
+    pub(crate) fn forget_place(&mut self) {
+        self.place = None;
+    }
+
     /// Whether both have the same encoding, or none.
     pub(crate) fn has_same_encoding(&self, other: &Self) -> bool {
         self.content_encoding == other.content_encoding

@@ -67,7 +67,7 @@ impl ListOptions {
     /// Knows what is sent with each request: for another user, or with other fields, servers may send other files.
     #[must_use]
     pub fn requests(mut self, http: &HttpOptions) -> Self {
-        self.asker = Asker::of(&http.headers);
+        self.asker = Asker::of(http);
         self
     }
 

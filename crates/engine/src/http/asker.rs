@@ -1,20 +1,23 @@
 //! Who asks, and for what: the user and the fields of a request may choose another file at the same URL.
 //!
 //! Whatever identifies a URL has to tell such files apart, so the URL carries a mark in its fragment, which is never sent
-//! (RFC 9110, section 4.2.5), as that of a [form](super::form) does. What changes between two runs (tokens, cookies) and
-//! what only says how the file was found chooses nothing. Pure.
+//! (RFC 9110, section 4.2.5), as that of a [form](super::form) does. What changes between two runs (tokens,
+//! cookies) chooses nothing. Pure.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderName, IF_RANGE, PROXY_AUTHORIZATION, RANGE,
-    REFERER, USER_AGENT,
+    USER_AGENT,
 };
 use http::{HeaderMap, HeaderValue};
 use url::Url;
 
 use super::credentials;
+use super::netrc::Netrc;
 use crate::job::JobSpec;
+use crate::options::{HttpOptions, OfHosts};
 
 const MARK: &str = "asker=";
 /// Before the first mark of a URL.
@@ -23,38 +26,41 @@ const OURS: &str = "towline-";
 const AND: char = '+';
 
 /// These choose no file.
-const INDIFFERENT: [HeaderName; 10] = [
-    ACCEPT_ENCODING,
-    AUTHORIZATION,
-    CONNECTION,
-    COOKIE,
-    HOST,
-    IF_RANGE,
-    PROXY_AUTHORIZATION,
-    RANGE,
-    REFERER,
-    USER_AGENT,
-];
+const INDIFFERENT: [HeaderName; 8] =
+    [ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, COOKIE, HOST, IF_RANGE, PROXY_AUTHORIZATION, RANGE];
 
 /// What a session sends with each request.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Asker(HeaderMap);
+pub(crate) struct Asker {
+    headers: HeaderMap,
+    of_hosts: OfHosts,
+    netrc: Option<Arc<Netrc>>,
+}
 
 impl Asker {
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        Self(headers.clone())
+    pub(crate) fn of(http: &HttpOptions) -> Self {
+        let mut headers = http.headers.clone();
+        // Each build has a name of its own.
+        if http.user_agent != HttpOptions::default().user_agent {
+            headers.entry(USER_AGENT).or_insert(http.user_agent.clone());
+        }
+        Self { headers, of_hosts: http.of_hosts.clone(), netrc: http.netrc.clone() }
     }
 
     /// Identifies who asks for an entry; `None` if nothing is sent that may choose another file. The user in the URL
     /// is part of the URL.
     pub(crate) fn identify(&self, spec: &JobSpec) -> Option<String> {
         let own = &spec.options.headers;
-        if own.is_empty() && self.0.is_empty() {
+        if own.is_empty() && self.headers.is_empty() && self.of_hosts.is_empty() && self.netrc.is_none() {
             return None;
         }
-        let user = self.user_of(spec).filter(|_| spec.url.username().is_empty()).unwrap_or_default();
-        let of_session = self.0.iter().filter(|(name, _)| !own.iter().any(|(other, _)| other == *name));
-        let fields = own.iter().map(|(name, value)| (name, value)).chain(of_session);
+        let of_host = self.of_hosts.of(spec.url.host_str().unwrap_or_default());
+        let user = self.user_of(spec, of_host.authorization.as_ref()).unwrap_or_default();
+        // The session's take the place of its host's, and its own that of both.
+        let is_own = |name: &HeaderName| own.iter().any(|(other, _)| other == name);
+        let of_session = self.headers.iter().filter(|(name, _)| !is_own(name));
+        let of_host = of_host.headers.iter().filter(|(name, _)| !is_own(name) && !self.headers.contains_key(*name));
+        let fields = own.iter().map(|(name, value)| (name, value)).chain(of_session).chain(of_host);
         let mut fields: Vec<(&HeaderName, &HeaderValue)> =
             fields.filter(|(name, _)| !INDIFFERENT.contains(name)).collect();
         if user.is_empty() && fields.is_empty() {
@@ -77,10 +83,16 @@ impl Asker {
         }
     }
 
-    /// The user of Basic credentials.
-    fn user_of(&self, spec: &JobSpec) -> Option<Cow<'static, str>> {
+    /// The user of Basic credentials, unless the URL names one.
+    fn user_of(&self, spec: &JobSpec, of_host: Option<&HeaderValue>) -> Option<String> {
+        if !spec.url.username().is_empty() {
+            return None;
+        }
         let own = spec.options.headers.iter().find(|(name, _)| *name == AUTHORIZATION).map(|(_, value)| value);
-        own.or(self.0.get(AUTHORIZATION)).and_then(credentials::pair_of).map(|(user, _)| Cow::Owned(user))
+        let given = own.or(self.headers.get(AUTHORIZATION)).or(of_host).cloned();
+        let host = spec.url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        let of_netrc = || self.netrc.as_ref()?.of(host, true);
+        given.or_else(of_netrc).as_ref().and_then(credentials::pair_of).map(|(user, _)| user)
     }
 }
 
@@ -128,6 +140,7 @@ mod tests {
     use super::*;
     use crate::evidence::{Given, Place};
     use crate::http::form::{self, Form};
+    use crate::options::HostOptions;
 
     fn spec(headers: &[(&'static str, &'static str)]) -> JobSpec {
         let mut spec = JobSpec::new("http://h/a?x=1#part".parse().unwrap());
@@ -141,7 +154,7 @@ mod tests {
     fn what_may_choose_another_file_tells_askers_apart() {
         let nobody = Asker::default();
         let identify = |headers: &[(&'static str, &'static str)]| nobody.identify(&spec(headers));
-        for indifferent in [&[][..], &[("authorization", "Bearer 1"), ("cookie", "a=1"), ("referer", "http://h/")]] {
+        for indifferent in [&[][..], &[("authorization", "Bearer 1"), ("cookie", "a=1")]] {
             assert_eq!(identify(indifferent), None);
         }
         let all = [
@@ -159,10 +172,21 @@ mod tests {
             }
         }
         assert_eq!(identify(&[("authorization", "Basic YToy")]), all[0], "another password");
-        let session =
-            Asker::of(&HeaderMap::from_iter([(HeaderName::from_static("x-key"), HeaderValue::from_static("1"))]));
-        assert_eq!(session.identify(&spec(&[])), all[2]);
-        assert_eq!(session.identify(&spec(&[("x-key", "2")])), all[3], "the entry's own counts");
+        let mut http = HttpOptions::default();
+        assert_eq!(Asker::of(&http).identify(&spec(&[])), None);
+        http.netrc = Some(Arc::new(Netrc::parse("machine h login a password 1").unwrap()));
+        assert_eq!(Asker::of(&http).identify(&spec(&[])), all[0], "whoever says it");
+        http.netrc = None;
+        let mut of_host = HostOptions::default();
+        of_host.headers.insert("x-key", HeaderValue::from_static("1"));
+        http.of_hosts.add("h", of_host);
+        assert_eq!(Asker::of(&http).identify(&spec(&[])), all[2]);
+        http.headers.insert("x-key", HeaderValue::from_static("2"));
+        assert_eq!(Asker::of(&http).identify(&spec(&[])), all[3], "the session's counts");
+        let session = Asker::of(&http);
+        assert_eq!(session.identify(&spec(&[("x-key", "1")])), all[2], "the entry's own counts");
+        http.user_agent = HeaderValue::from_static("other");
+        assert_ne!(Asker::of(&http).identify(&spec(&[])), all[3]);
     }
 
     #[test]

@@ -169,6 +169,11 @@ impl Core {
             return;
         }
         let reads_back = self.settings.allowed.reads_back;
+        if job.link.is_compared() && job.content.held.shares_tag(&head.evidence) {
+            // Samples have agreed at another place, and there is a new place each time: links that are good for once.
+            job.content.held.forget_place();
+            return;
+        }
         if reads_back && job.content.held.shares_tag(&head.evidence) && job.tries.comparisons < COMPARISONS_MAX {
             // Another response would say no more.
             job.tries.comparisons += 1;

@@ -243,7 +243,7 @@ impl Core {
                 existing: options.existing,
                 unstored_max: UNSTORED_FILES_MAX,
                 keep_dirs: options.keep_dirs,
-                asker: Asker::of(&options.http.headers),
+                asker: Asker::of(&options.http),
                 sums: options.sums.clone(),
                 remote_time: options.remote_time,
                 retries: options.http.retries,

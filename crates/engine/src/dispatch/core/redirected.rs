@@ -39,8 +39,14 @@ impl Core {
             lead.go_to(place);
             job.phase = Phase::Ready;
             if redirects > 2 && is_back {
-                self.sent_around(now, id, transfer, &host, redirects);
+                self.sent_around(now, id, transfer, &host, redirects, 0);
             }
+            return;
+        }
+        let key = job.failure_key(transfer.piece.start());
+        let is_back = place.1 == transfer.host;
+        // The piece begins at the given URL again.
+        if redirects > 2 && is_back && self.sent_around(now, id, transfer, &place.1, redirects, key) {
             return;
         }
         self.follow_piece(now, id, transfer, place, redirects);
@@ -61,18 +67,29 @@ impl Core {
     }
 
     /// A host redirects a file to itself, or back. Where nothing succeeds, that is like a retry, and waits like one.
-    fn sent_around(&mut self, now: Time, id: JobId, transfer: &Transfer, host: &Origin, redirects: u32) {
+    /// Whether it waits, or is given up.
+    fn sent_around(
+        &mut self,
+        now: Time,
+        id: JobId,
+        transfer: &Transfer,
+        host: &Origin,
+        redirects: u32,
+        key: u64,
+    ) -> bool {
         self.slots.failed(host, now);
         if self.slots.is_given_up(host, redirects, now) {
             let text = format!("{redirects} redirects, and nothing has come from this host for a while");
             let error = Error::new(ErrorKind::Redirect, text).with_url(secret::shown_url(&transfer.url));
-            return self.give_up(now, id, error);
+            self.give_up(now, id, error);
+            return true;
         }
         let at = self.slots.retry_at(host, now);
         if let Some(job) = self.jobs.get_mut(&id).filter(|_| at > now) {
-            let failure = job.tries.failures.entry(0).or_default();
+            let failure = job.tries.failures.entry(key).or_default();
             failure.retry_at = failure.retry_at.max(at);
         }
+        at > now
     }
 
     /// The redirects of a piece loop or may not be followed, while other transfers fetch the file.

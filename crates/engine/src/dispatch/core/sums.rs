@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::Core;
+use crate::checksum::Checksum;
 use crate::dispatch::job::Job;
 use crate::error::{Advice, Error, ErrorKind};
 use crate::event::Event;
@@ -11,12 +12,9 @@ use crate::job::JobId;
 use crate::message::Effect;
 
 impl Core {
-    /// Gives a job the digest of its name, unless it has one of its own.
+    /// Gives a job the digest of its name. Of this one and its own, the stronger is checked.
     pub(super) fn take_sum(&mut self, id: JobId) {
         let (Some(sums), Some(job)) = (&self.settings.sums, self.jobs.get_mut(&id)) else { return };
-        if job.spec.checksum.is_some() && !job.has_sum {
-            return;
-        }
         let unnumbered = job.naming.path.with_file_name(&job.naming.plain_name);
         let below = unnumbered.strip_prefix(&self.settings.dir).unwrap_or(&unnumbered);
         let whole = std::path::absolute(&unnumbered).ok();
@@ -24,12 +22,20 @@ impl Core {
         let by_path = sums.of(below).or_else(|| sums.of(whole.as_deref()?));
         let by_name = || sums.of(Path::new(&job.naming.plain_name)).or_else(|| sums.of(&job.spec.name_in_url()));
         let is_renamed_by_user = job.entry.is_none() && job.spec.output.is_some();
-        job.spec.checksum = by_path.or_else(|| if is_renamed_by_user { None } else { by_name() }).cloned();
-        job.has_sum = true;
+        let sum = by_path.or_else(|| if is_renamed_by_user { None } else { by_name() });
+        let own = job.own_checksum.as_ref();
+        let strength = |digest: Option<&Checksum>| digest.map(|digest| digest.algorithm().strength());
+        job.spec.checksum = if strength(sum) >= strength(own) { sum } else { own }.cloned();
+        job.is_contradicted = own.zip(sum).is_some_and(|(own, sum)| own.algorithm() == sum.algorithm() && own != sum);
     }
 
-    /// The error for a file that the user named and that has no digest although there is a file of digests.
+    /// The error for a file with two digests of which one must be wrong, or that the user named and that has none although
+    /// there is a file of digests.
     pub(super) fn lacks_sum(&self, id: JobId) -> Option<Error> {
+        if let Some(job) = self.jobs.get(&id).filter(|job| job.is_contradicted) {
+            let text = "its own digest and that in the file of digests differ";
+            return Some(Error::new(ErrorKind::Digest, text).with_url(job.shown_url()));
+        }
         let job = self.jobs.get(&id).filter(|job| job.entry.is_none() && self.is_without_sum(job))?;
         let name = job.naming.path_below(&self.settings.dir).with_file_name(&job.naming.plain_name);
         let text = format!("the file of digests has none of {}", name.display());

@@ -145,8 +145,10 @@ pub(crate) struct Job {
     pub(crate) id: JobId,
     pub(crate) entry: Option<EntryId>,
     pub(crate) spec: JobSpec,
-    /// Its digest is that of its name.
-    pub(crate) has_sum: bool,
+    /// The digest that it was added with: its name may give it another one.
+    pub(crate) own_checksum: Option<Checksum>,
+    /// The two differ.
+    pub(crate) is_contradicted: bool,
     pub(crate) sources: Sources,
     pub(crate) phase: Phase,
     /// When it last started; only its first start is reported.
@@ -196,7 +198,8 @@ impl Job {
         Self {
             id,
             entry,
-            has_sum: false,
+            own_checksum: spec.checksum.clone(),
+            is_contradicted: false,
             sources: Sources::new(&spec, origin),
             // A job that was not added by a feed can be limited later.
             own: Own::new(&spec.options, entry.is_none()),
