@@ -1,6 +1,15 @@
-//! Fetches a list that has a URL, before the files in it: as safely as any file, and kept nowhere.
+//! Fetches a list that has a URL, before the files in it: as safely as any file, and kept nowhere. What a run leaves that a
+//! signal ends meanwhile, the next one removes.
 
-use std::fs::File;
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::process::geteuid;
+use tempfile::TempDir;
 
 use towline_engine::feed::ListSource;
 use towline_engine::options::{Durability, HttpOptions};
@@ -15,6 +24,9 @@ use crate::screen::summary;
 /// A list that is longer is a mistake.
 const LIST_BYTES_MAX: u64 = 1 << 30;
 const NAME: &str = "list";
+const PREFIX: &str = "towline-list-";
+/// A directory that is younger may be one that its run has not locked yet.
+const STALE_AFTER: Duration = Duration::from_secs(60);
 
 /// Fetches the list.
 ///
@@ -22,7 +34,7 @@ const NAME: &str = "list";
 /// What kept it from being fetched; nothing else was started.
 pub(crate) fn fetch(url: Url, http: &HttpOptions) -> Result<ListSource, Complaint> {
     let cannot = |error| Complaint::machine(format!("cannot keep the list: {error}"));
-    let place = tempfile::tempdir().map_err(cannot)?;
+    let (place, _lock) = place(&std::env::temp_dir()).map_err(cannot)?;
     let mut options = Options::default();
     options.dir = place.path().to_owned();
     options.http = http.clone();
@@ -44,4 +56,60 @@ pub(crate) fn fetch(url: Url, http: &HttpOptions) -> Result<ListSource, Complain
     }
     let list = File::open(place.path().join(NAME)).map_err(cannot)?;
     Ok(ListSource::Reader(Box::new(list)))
+}
+
+/// A directory for the list, for its owner alone, which is locked while the run lasts.
+fn place(parent: &Path) -> io::Result<(TempDir, File)> {
+    remove_stale(parent);
+    let dir = tempfile::Builder::new().prefix(PREFIX).permissions(Permissions::from_mode(0o700)).tempdir_in(parent)?;
+    let lock = File::open(dir.path())?;
+    flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+    Ok((dir, lock))
+}
+
+/// Removes the directories of runs that have ended without doing so. What cannot be removed stays.
+fn remove_stale(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let is_stale = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes())
+            && entry.metadata().is_ok_and(|found| {
+                let is_old = found.modified().is_ok_and(|at| at + STALE_AFTER <= SystemTime::now());
+                found.is_dir() && found.uid() == geteuid().as_raw() && is_old
+            });
+        if is_stale
+            && File::open(entry.path()).is_ok_and(|dir| flock(&dir, FlockOperation::NonBlockingLockExclusive).is_ok())
+        {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_run_has_left_is_removed_by_the_next_one_and_nothing_else() {
+        let parent = tempfile::tempdir().unwrap();
+        let old = SystemTime::now() - 2 * STALE_AFTER;
+        let make = |name: &str, is_old: bool| {
+            let path = parent.path().join(name);
+            fs::create_dir(&path).unwrap();
+            fs::write(path.join("list.towline"), "https://h/?token=SECRET").unwrap();
+            if is_old {
+                File::open(&path).unwrap().set_modified(old).unwrap();
+            }
+            path
+        };
+        let [stale, young, other] = [("towline-list-1", true), ("towline-list-2", false), ("other", true)]
+            .map(|(name, is_old)| make(name, is_old));
+        let (running, lock) = place(parent.path()).unwrap();
+        File::open(running.path()).unwrap().set_modified(old).unwrap();
+        assert!(!stale.exists() && young.exists() && other.exists());
+        assert_eq!(fs::metadata(running.path()).unwrap().permissions().mode() & 0o777, 0o700);
+        let again = place(parent.path()).unwrap();
+        assert!(running.path().exists(), "it is locked");
+        drop((lock, again));
+        remove_stale(parent.path());
+        assert!(!running.path().exists());
+    }
 }

@@ -1,6 +1,8 @@
 //! All connections: their hosts, their workers and who uses them. A slot is the right to hold one connection;
 //! caps are exact because a worker connects only with a slot.
 
+use std::collections::HashMap;
+
 use super::ids::IdMap;
 use super::kept::Kept;
 use super::spoken::Spoken;
@@ -17,6 +19,8 @@ const IDLE_MAX: Time = Time::from_secs(15);
 const IDLE_BEFORE_OTHERS_MAX: Time = Time::from_millis(500);
 /// The maximum number of streams on one HTTP/2 connection; servers commonly allow 100 or 128.
 const STREAMS_MAX: usize = 100;
+/// Up to this many proxies and certificates of jobs are remembered because they failed.
+const PROFILES_MAX: usize = 1024;
 /// Up to this many hosts are remembered without a connection.
 const HOSTS_KEPT_MAX: usize = 1024;
 /// A refused connection lowers the host's cap for this long.
@@ -41,6 +45,8 @@ pub(crate) enum Wanted {
 pub(crate) struct Slots {
     slots: IdMap<SlotId, Slot>,
     hosts: OriginMap<Host>,
+    /// What fails because of a job's own proxy or certificates: of those, not of the host.
+    profiles: HashMap<Profile, Trouble>,
     next: u64,
     max_per_host: usize,
     max_total: usize,
@@ -105,6 +111,7 @@ impl Slots {
         Self {
             slots: IdMap::default(),
             hosts: OriginMap::default(),
+            profiles: HashMap::default(),
             next: 0,
             max_per_host,
             max_total,
@@ -276,10 +283,24 @@ impl Slots {
         self.hosts.entry(host.clone()).or_default().trouble.failed(now);
     }
 
-    /// When a retry that is due at `wanted` may be sent: on a host where nothing succeeds, retries are sent
-    /// one by one.
-    pub(crate) fn retry_at(&mut self, host: &Origin, wanted: Time) -> Time {
-        self.hosts.entry(host.clone()).or_default().trouble.retry_at(wanted)
+    /// A request failed because of a job's own proxy or certificates.
+    pub(crate) fn failed_by(&mut self, profile: &Profile, now: Time) {
+        if self.profiles.len() >= PROFILES_MAX {
+            self.profiles.clear();
+        }
+        self.profiles.entry(profile.clone()).or_default().failed(now);
+    }
+
+    /// They serve.
+    pub(crate) fn succeeded_by(&mut self, profile: &Profile) {
+        self.profiles.remove(profile);
+    }
+
+    /// When a retry that is due at `wanted` may be sent: on a host where nothing succeeds, or by a proxy that serves
+    /// nobody, retries are sent one by one.
+    pub(crate) fn retry_at(&mut self, host: &Origin, profile: &Profile, wanted: Time) -> Time {
+        let by_profile = self.profiles.get_mut(profile).map_or(wanted, |trouble| trouble.retry_at(wanted));
+        self.hosts.entry(host.clone()).or_default().trouble.retry_at(by_profile)
     }
 
     /// Whether a file whose last response came to nothing may be requested now: on a host where nothing succeeds, that
@@ -310,7 +331,10 @@ impl Slots {
 
     /// Whether a host has failed everybody for so long that a file with this many failed attempts gives up. A
     /// host that has sent something is alive, and each of its files gets one more retry.
-    pub(crate) fn is_given_up(&self, host: &Origin, attempts: u32, now: Time) -> bool {
+    pub(crate) fn is_given_up(&self, host: &Origin, profile: &Profile, attempts: u32, now: Time) -> bool {
+        if self.profiles.get(profile).is_some_and(|trouble| trouble.is_hopeless(now)) {
+            return true;
+        }
         let state = self.hosts.get(host).filter(|state| !state.has_brought || attempts > 1);
         state.is_some_and(|state| state.trouble.is_hopeless(now))
     }

@@ -1,11 +1,19 @@
 //! Redirects: where they lead, what is sent along, and which are refused.
 
+use std::collections::HashSet;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
 use http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, HeaderName};
-use towline_engine::{ErrorKind, Session};
+use towline_engine::{ErrorKind, JobSpec, Session};
 use towline_origin::{ETag, Fault, Origin, Resource, Scope};
+use towline_testkit::content;
+use url::Url;
 
 use crate::common::{LONG, Live, MIB, Place, fetch, spec, with_watchdog};
 
@@ -137,6 +145,61 @@ fn a_redirector_that_sends_each_request_to_another_host_brings_its_file_in_few_r
             let asked = front.requests().len() - before;
             assert!(asked <= 60, "{connections} connections: {asked} requests");
         }
+    });
+}
+
+/// A server that redirects each request to a link that is good for once, and breaks the first body off. Returns its address,
+/// and the count of its requests.
+fn serve_once_each(content: Vec<u8>) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (addr, count) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let counter = Arc::clone(&count);
+    thread::spawn(move || {
+        let mut is_first = true;
+        let mut good = HashSet::new();
+        for mut stream in listener.incoming().flatten() {
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            let path = lines.next().unwrap_or_default().split(' ').nth(1).unwrap_or_default().to_owned();
+            let fields: Vec<String> =
+                lines.take_while(|line| !line.is_empty()).map(|line| line.to_lowercase()).collect();
+            let number = counter.fetch_add(1, Ordering::SeqCst);
+            let (head, body) = match path.split_once('?') {
+                None => {
+                    good.insert(number.to_string());
+                    (format!("302 Found\r\nLocation: /x/a.bin?{number}\r\nContent-Length: 0"), &[][..])
+                }
+                Some((_, link)) if !good.remove(link) => ("403 Forbidden\r\nContent-Length: 0".to_owned(), &[][..]),
+                Some(_) => match fields.iter().find_map(|field| field.strip_prefix("range: bytes=")?.split_once('-')) {
+                    Some((start, end)) => {
+                        let start: usize = start.parse().unwrap();
+                        let end = end.parse().map_or(content.len(), |end: usize| end + 1);
+                        let range = format!("Content-Range: bytes {start}-{}/{}", end - 1, content.len());
+                        let head = format!("206 Partial Content\r\n{range}\r\nContent-Length: {}", end - start);
+                        (head, &content[start..end])
+                    }
+                    None => (format!("200 OK\r\nContent-Length: {}", content.len()), &content[..]),
+                },
+            };
+            let is_cut = !body.is_empty() && std::mem::take(&mut is_first);
+            let body = if is_cut { &body[..body.len() / 3] } else { body };
+            let _ =
+                write!(stream, "HTTP/1.1 {head}\r\nETag: \"a\"\r\nAccept-Ranges: bytes\r\nConnection: close\r\n\r\n");
+            let _ = stream.write_all(body);
+        }
+    });
+    (addr, count)
+}
+
+#[test]
+fn links_that_are_good_for_once_bring_the_rest_of_a_file_that_broke_off() {
+    with_watchdog(LONG, || {
+        let (addr, count) = serve_once_each(content(73, MIB));
+        let place = Place::new();
+        let url: Url = format!("http://{addr}/a.bin").parse().unwrap();
+        fetch(place.options(), [JobSpec::new(url)]).assert_done(1);
+        place.assert_content("a.bin", 73, MIB);
+        let asked = count.load(Ordering::SeqCst);
+        assert!(asked <= 60, "{asked} requests");
     });
 }
 

@@ -216,6 +216,18 @@ fn files_are_compared_with_a_file_of_digests() {
     place.towline(&["--checksum-file", "TREE", "-d", "kept", "--keep-dirs", "-i", "deep"]).run().code(0);
     let none = place.towline(&["--checksum-file", "TREE", "-d", "none", &others.url("/x/0.bin")]).run();
     none.code(1).says(&["the file of digests has none of 0.bin"]);
+    // A digest of its own does not silence the file of digests.
+    let url = others.url("/x/1.bin");
+    let own = |digest: String| format!("{{\"url\":\"{url}\",\"checksum\":\"{digest}\"}}\n");
+    let md5: String =
+        Md5::digest(towline_testkit::content(SEED, SIZE)).iter().map(|byte| format!("{byte:02x}")).collect();
+    for digest in [format!("md5={md5}"), format!("sha-256={:064}", 1)] {
+        place.write("own", &own(digest));
+        let outcome = place.towline(&["--checksum-file", "SHA256SUMS", "-d", "own-out", "-i", "own"]).run();
+        drop(outcome.code(4));
+        assert!(!place.beside("own-out/1.bin").exists());
+    }
+
     // A finished file, and another digest of it.
     place.write("only", &(urls[0].to_owned() + "\n"));
     let run = |sums: &str| place.towline(&["--checksum-file", sums, "-d", "again", "-i", "only"]).run();

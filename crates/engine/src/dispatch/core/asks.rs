@@ -138,7 +138,8 @@ impl Core {
         if error.is_transient() {
             self.slots.failed(&host, now);
         }
-        let is_last = attempts > self.settings.retries || self.slots.is_given_up(&host, attempts, now);
+        let is_last =
+            attempts > self.settings.retries || self.slots.is_given_up(&host, &pending.ask.profile, attempts, now);
         if !error.is_transient() || is_last || asked > PATIENCE_MAX {
             let shown = || secret::shown_url(&pending.at.0);
             let error = if error.url().is_some() { error } else { error.with_url(shown()) };
@@ -146,7 +147,7 @@ impl Core {
             return pending.ask.reply.answer(Err(error));
         }
         let wait = asked.max(backoff::wait(attempts, &mut self.random));
-        pending.not_before = self.slots.retry_at(&host, now + wait);
+        pending.not_before = self.slots.retry_at(&host, &pending.ask.profile, now + wait);
         // The URL that redirects led to may be what is wrong.
         pending.at = (pending.ask.request.url.clone(), pending.ask.origin.clone());
         pending.redirects = 0;

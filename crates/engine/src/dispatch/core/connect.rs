@@ -205,7 +205,11 @@ impl Core {
     /// got anything.
     pub(super) fn fails_behind(&mut self, now: Time, id: JobId) -> bool {
         let Some(job) = self.jobs.get(&id) else { return true };
-        let Some(error) = job.tries.put_behind.clone().filter(|_| self.slots.is_given_up(job.lead().host(), 1, now))
+        let Some(error) = job
+            .tries
+            .put_behind
+            .clone()
+            .filter(|_| self.slots.is_given_up(job.lead().host(), &job.own.profile, 1, now))
         else {
             return false;
         };
@@ -218,7 +222,7 @@ impl Core {
         let job = &self.jobs[&id];
         // Waits for `Retry-After` count too.
         let attempts = job.tries.failures.get(&0).map_or(0, |failure| failure.attempts) + job.lead().patience;
-        if !self.slots.is_given_up(job.lead().host(), attempts, now) {
+        if !self.slots.is_given_up(job.lead().host(), &job.own.profile, attempts, now) {
             return;
         }
         if let Some(error) = job.tries.last_error.clone() {

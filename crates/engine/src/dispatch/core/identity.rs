@@ -187,6 +187,8 @@ impl Core {
         // The given URL may redirect elsewhere each time.
         let lead = job.lead_mut();
         lead.go_to((transfer.url.clone(), transfer.host.clone()));
+        // A link that was good for the samples alone leads back once more.
+        lead.was_resolved_again = false;
         lead.distrusts_if_range = false;
         lead.told = Some(evidence.clone());
         job.ranges.needs_sample = false;

@@ -78,13 +78,14 @@ impl Core {
         key: u64,
     ) -> bool {
         self.slots.failed(host, now);
-        if self.slots.is_given_up(host, redirects, now) {
+        let profile = self.profile_of(id);
+        if self.slots.is_given_up(host, &profile, redirects, now) {
             let text = format!("{redirects} redirects, and nothing has come from this host for a while");
             let error = Error::new(ErrorKind::Redirect, text).with_url(secret::shown_url(&transfer.url));
             self.give_up(now, id, error);
             return true;
         }
-        let at = self.slots.retry_at(host, now);
+        let at = self.slots.retry_at(host, &profile, now);
         if let Some(job) = self.jobs.get_mut(&id).filter(|_| at > now) {
             let failure = job.tries.failures.entry(key).or_default();
             failure.retry_at = failure.retry_at.max(at);

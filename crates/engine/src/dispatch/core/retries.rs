@@ -8,7 +8,7 @@ use crate::dispatch::job::{Job, Phase, Segmented, Transfer};
 use crate::error::{Blame, Error, ErrorKind};
 use crate::event::Event;
 use crate::http::origin::Origin;
-use crate::job::JobId;
+use crate::job::{JobId, Profile};
 use crate::message::{Effect, Time};
 use crate::secret;
 use crate::source::rejection::Rejection;
@@ -56,8 +56,10 @@ impl Core {
             return;
         }
         let is_transient = error.is_transient();
-        if is_transient && self.is_of_host(id, &error) {
-            self.slots.failed(&transfer.host, now);
+        match self.is_of_host(id, &error) {
+            true if is_transient => self.slots.failed(&transfer.host, now),
+            false if is_transient => self.slots.failed_by(&self.profile_of(id), now),
+            _ => {}
         }
         // Without a `Retry-After`, or with a short one, the backoff is the usual one.
         if let Some(wait) = retry_after.filter(|wait| is_transient && *wait > backoff::FLOOR) {
@@ -138,13 +140,18 @@ impl Core {
         let patience = job.lead().patience;
         let wait = asked.max(backoff::wait(patience, &mut self.random));
         let key = if matches!(job.phase, Phase::Moving) { start } else { 0 };
-        let retry_at = self.slots.retry_at(&transfer.host, now + wait);
+        let retry_at = self.slots.retry_at(&transfer.host, &job.own.profile, now + wait);
         let wait = retry_at.saturating_sub(now);
         job.tries.failures.entry(key).or_default().retry_at = retry_at;
         job.tries.last_error = Some(error.clone());
         self.hold_host(now, id, &transfer.host, &error, asked);
         self.report_retry(id, &error, patience, wait);
         self.ask_another(id);
+    }
+
+    /// How the connections of a job are made.
+    pub(super) fn profile_of(&self, id: JobId) -> Profile {
+        self.jobs.get(&id).map(|job| job.own.profile.clone()).unwrap_or_default()
     }
 
     /// How often a piece of this job that makes no progress is retried.
@@ -175,11 +182,11 @@ impl Core {
         let failure = job.tries.failures.entry(key).or_default();
         failure.attempts = if has_progressed { 1 } else { failure.attempts + 1 };
         let attempts = failure.attempts;
-        let host = job.lead().host().clone();
+        let (host, profile) = (job.lead().host().clone(), job.own.profile.clone());
         if attempts > retries && matches!(job.phase, Phase::Moving) && self.others_bring(id) {
             return self.put_off(now, id, start, &error);
         }
-        let is_given_up = self.slots.is_given_up(&host, attempts, now);
+        let is_given_up = self.slots.is_given_up(&host, &profile, attempts, now);
         if attempts > retries && !is_given_up && self.goes_on_in_one_stream(id, &error) {
             return;
         }
@@ -197,7 +204,7 @@ impl Core {
         }
         let wait = backoff::wait(attempts, &mut self.random);
         // If nothing succeeds, all that wait for the host share its retries.
-        let retry_at = self.slots.retry_at(&host, now + wait);
+        let retry_at = self.slots.retry_at(&host, &profile, now + wait);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.tries.failures.entry(key).or_default().retry_at = retry_at;
         job.tries.last_error = Some(error.clone());

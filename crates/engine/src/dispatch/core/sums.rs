@@ -19,7 +19,8 @@ impl Core {
         let below = unnumbered.strip_prefix(&self.settings.dir).unwrap_or(&unnumbered);
         let whole = std::path::absolute(&unnumbered).ok();
         // Files of digests name files as they are called beside them; those of a list may get other names here.
-        let by_path = sums.of(below).or_else(|| sums.of(whole.as_deref()?));
+        let numbered = job.naming.path.strip_prefix(&self.settings.dir).unwrap_or(&job.naming.path);
+        let by_path = sums.of(numbered).or_else(|| sums.of(below)).or_else(|| sums.of(whole.as_deref()?));
         let by_name = || sums.of(Path::new(&job.naming.plain_name)).or_else(|| sums.of(&job.spec.name_in_url()));
         let is_renamed_by_user = job.entry.is_none() && job.spec.output.is_some();
         let sum = by_path.or_else(|| if is_renamed_by_user { None } else { by_name() });

@@ -13,7 +13,7 @@ use crate::dispatch::job::{Closing, Phase, Segmented, Transfer};
 use crate::error::{Advice, Error, ErrorKind};
 use crate::http::origin::Origin;
 use crate::job::JobId;
-use crate::message::{CommitRequest, Effect, End, Ended, FetchKind, SlotId, Time, WorkRequest};
+use crate::message::{CommitRequest, Effect, End, Ended, FetchKind, Shape, SlotId, Time, WorkRequest};
 use crate::ranges::{ByteRange, RangeSet};
 use crate::secret;
 use crate::source::rejection::Rejection;
@@ -67,6 +67,9 @@ impl Core {
         let has_progressed = covered >= job.content.high_water_bytes + RENEWING_BYTES_MIN;
         let is_little = matches!(end, End::Complete) && is_little(transfer);
         let is_beginning = matches!(end, End::Complete) && transfer.is_beginning_of(job.content.total_bytes);
+        if is_success(end) {
+            self.slots.succeeded_by(&job.own.profile);
+        }
         match has_progressed {
             _ if is_success(end) && !is_little && !is_beginning => self.slots.succeeded(&transfer.host),
             // The beginning alone: some servers cut each file there.
@@ -286,9 +289,12 @@ impl Transfer {
     }
 }
 
-/// Whether a response does not fit what was requested.
+/// Whether a response does not fit what was requested. The whole file for a range is how a server says that it has none.
 fn is_misfit(end: &End) -> bool {
-    matches!(end, End::NotRange(_) | End::WrongRange { .. })
+    match end {
+        End::NotRange(head) => head.shape != Shape::Whole,
+        _ => matches!(end, End::WrongRange { .. }),
+    }
 }
 
 /// Whether everything arrived that was requested. A head alone is no success of its host: the body may never follow. Nor

@@ -1,6 +1,9 @@
 //! Hosts: caps, `Retry-After`, and hosts that fail everybody.
 
 use super::*;
+use crate::http::origin::Origin;
+use crate::job::Profile;
+use crate::options::ProxyChoice;
 
 #[test]
 fn retry_after_holds_the_file_and_uses_up_no_retries() {
@@ -75,6 +78,33 @@ fn a_host_that_answers_nobody_is_given_up_and_all_its_files_end() {
     let failed = world.events.iter().filter(|event| matches!(event, Event::Failed { .. })).count();
     assert_eq!(failed, 100);
     // Each was tried, and the retries were spaced out for the whole host.
+    assert!((100..100 + 60).contains(&requests), "{requests} requests");
+}
+
+#[test]
+fn a_proxy_of_the_entries_own_that_serves_nobody_is_given_up_and_says_nothing_of_the_host() {
+    let mut world = World::new(|_| {});
+    let proxy = ProxyChoice::Use { url: "http://proxy:8080".parse().unwrap(), except: String::new() };
+    for id in 0..100 {
+        let mut spec = JobSpec::new(format!("https://h/{id}.bin").parse().unwrap());
+        spec.options.proxy = Some(proxy.clone());
+        world.tell(Message::Command(Command::Add(JobId(id), Box::new(spec))));
+    }
+    world.tell(Message::Command(Command::Close));
+    let mut requests = 0;
+    while !world.core.is_finished() {
+        assert!(world.now < Time::from_secs(300), "{requests} requests");
+        prepare_all(&mut world);
+        while world.fetches() > 0 {
+            let probe = world.take_fetch();
+            requests += 1;
+            let error = Error::new(ErrorKind::Proxy, "the proxy answered 504 Gateway Timeout").with_transient(true);
+            world.end(probe.transfer, End::Failed { error, retry_after: None }, false);
+        }
+        let host = Origin::of(&"https://h/".parse().unwrap()).unwrap();
+        assert!(!world.core.slots.is_doubtful(&host, &Profile::default(), world.now), "other files of the host");
+        world.pass(Time::from_millis(200));
+    }
     assert!((100..100 + 60).contains(&requests), "{requests} requests");
 }
 
