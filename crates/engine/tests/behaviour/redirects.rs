@@ -289,7 +289,7 @@ fn credentials_of_a_url_go_along_an_absolute_redirect_to_their_origin_alone() {
         let place = Place::new();
         for (path, server, is_sent) in [("/there", &origin, true), ("/away", &elsewhere, false)] {
             let url = origin.url(path).replace("http://", "http://me:secret@");
-            let named = towline_engine::JobSpec::new(url.parse().unwrap()).output(path.trim_start_matches('/'));
+            let named = JobSpec::new(url.parse().unwrap()).output(path.trim_start_matches('/'));
             fetch(place.options(), [named]).assert_done(1);
             let last = server.requests().into_iter().rfind(|request| request.path == "/b.bin").unwrap();
             assert_eq!(last.header("authorization").is_some(), is_sent, "{path}");
