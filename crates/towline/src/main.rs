@@ -22,6 +22,7 @@ mod login;
 mod ls;
 mod manual;
 mod on_complete;
+mod patterns;
 mod process;
 mod say;
 mod screen;

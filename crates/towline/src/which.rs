@@ -1,19 +1,19 @@
 //! Which files of a folder are meant: patterns of their paths, and their age.
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use jiff::Timestamp;
 use towline_engine::provider::Entry;
 use towline_engine::secret::printable;
 
 use crate::args::WhichArgs;
 use crate::complaint::Complaint;
+use crate::patterns::Patterns;
 
 /// Which files are meant.
 #[derive(Clone, Debug)]
 pub(crate) struct Which {
     /// Empty for all.
-    include: GlobSet,
-    exclude: GlobSet,
+    include: Patterns,
+    exclude: Patterns,
     newer: Option<Timestamp>,
 }
 
@@ -41,9 +41,8 @@ impl Which {
     }
 }
 
-fn patterns(option: &str, texts: &[String]) -> Result<GlobSet, Complaint> {
-    let wrong = |text: &str, why: String| Complaint::usage(format!("{option} {}: {why}", printable(text)));
-    let mut set = GlobSetBuilder::new();
+fn patterns(option: &str, texts: &[String]) -> Result<Patterns, Complaint> {
+    let mut patterns = Patterns::default();
     for text in texts {
         // Without a directory, a pattern is one of names, wherever they are.
         let pattern = if text.contains('/') { text.trim_start_matches('/').to_owned() } else { format!("**/{text}") };
@@ -52,11 +51,11 @@ fn patterns(option: &str, texts: &[String]) -> Result<GlobSet, Complaint> {
         let last = pattern.rsplit('/').next().unwrap_or_default();
         let within = (!last.contains(['*', '?', '[', '{'])).then(|| format!("{pattern}/**"));
         for pattern in [Some(pattern.to_owned()), within].into_iter().flatten() {
-            let glob = GlobBuilder::new(&pattern).literal_separator(true).build();
-            set.add(glob.map_err(|error| wrong(text, error.kind().to_string()))?);
+            let added = patterns.add(&pattern);
+            added.map_err(|why| Complaint::usage(format!("{option} {}: {why}", printable(text))))?;
         }
     }
-    set.build().map_err(|error| wrong("", error.kind().to_string()))
+    Ok(patterns)
 }
 
 #[cfg(test)]

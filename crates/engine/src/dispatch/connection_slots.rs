@@ -303,6 +303,11 @@ impl Slots {
         self.hosts.entry(host.clone()).or_default().trouble.retry_at(by_profile)
     }
 
+    /// Whether so much has failed on a host that what is sent again goes one by one.
+    pub(crate) fn is_paced(&self, host: &Origin) -> bool {
+        self.hosts.get(host).is_some_and(|state| state.trouble.is_paced())
+    }
+
     /// Whether a file whose last response came to nothing may be requested now: on a host where nothing succeeds, that
     /// is done one by one.
     pub(crate) fn may_ask_again(&self, host: &Origin, now: Time) -> bool {

@@ -96,7 +96,8 @@ impl Trouble {
         self.patience.len() >= PATIENCE_OF
     }
 
-    fn is_paced(&self) -> bool {
+    /// Whether so much has failed that what is sent again goes one by one.
+    pub(super) fn is_paced(&self) -> bool {
         self.failures > RETRIES_FREE
     }
 }

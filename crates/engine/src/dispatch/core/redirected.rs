@@ -45,8 +45,9 @@ impl Core {
         }
         let key = job.failure_key(transfer.piece.start());
         let is_back = place.1 == transfer.host;
-        // The piece begins at the given URL again.
-        if redirects > 2 && is_back && self.sent_around(now, id, transfer, &place.1, redirects, key) {
+        // Where such pieces came to nothing before, this one waits, and begins at the given URL again.
+        let may_be_in_vain = redirects > 2 && is_back && self.slots.is_paced(&place.1);
+        if may_be_in_vain && self.sent_around(now, id, transfer, &place.1, redirects, key) {
             return;
         }
         self.follow_piece(now, id, transfer, place, redirects);
@@ -55,6 +56,7 @@ impl Core {
     /// Redirects loop or may not be followed. A provider's location may have expired, and lead to such a place since.
     fn leads_nowhere(&mut self, now: Time, id: JobId, transfer: &Transfer, error: Error) {
         let may_ask_again = self.retries(id) > 0;
+        self.slots.failed(&transfer.host, now);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if !(may_ask_again && job.lead().is_provided && job.lead_mut().resolve_again()) {
             return self.give_up(now, id, error);
