@@ -1,6 +1,6 @@
 //! Where a redirect leads, and whether it may be followed. Pure.
 
-use url::Url;
+use url::{Position, Url};
 
 use crate::error::{Error, ErrorKind};
 use crate::http::asker;
@@ -38,7 +38,8 @@ pub(crate) fn next(
         return Err(refused(format!("the server redirects to a {} URL, which Towline does not follow", next.scheme())));
     };
     let next = if origin == *host { with_credentials(next, at) } else { next };
-    if next == *at && !redirect.cookies.is_new && redirects > 1 {
+    let is_itself = next[..Position::AfterQuery] == at[..Position::AfterQuery];
+    if is_itself && !redirect.cookies.is_new && redirects > 1 {
         // It has done so before and would again.
         return Err(refused(format!("the server's {status} redirects to itself (it may want a cookie)")));
     }

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
+use url::Position;
+
 use super::Core;
 use crate::dispatch::job::{Answered, Closing, Comparison, ExistingVerdict, Job, Phase, Published, Transfer};
 use crate::error::{Advice, Error, ErrorKind, Result};
@@ -86,7 +88,8 @@ impl Core {
             ExistingVerdict::Unknown if job.entry.is_some() => return Decision::AskOwner,
             ExistingVerdict::Owned(why) => {
                 let len_bytes = existing.stat.len_bytes;
-                let is_comparable = job.content.total_bytes == Some(len_bytes) && len_bytes <= GATHERED_BYTES_MAX;
+                let may_be_sampled = len_bytes <= GATHERED_BYTES_MAX || job.existing.is_of_url;
+                let is_comparable = job.content.total_bytes == Some(len_bytes) && may_be_sampled;
                 let is_wanted = is_comparable && policy != Policy::Overwrite;
                 return match () {
                     () if is_wanted => Decision::Compare,
@@ -204,6 +207,9 @@ impl Core {
         job.part.pending = job.part.pending.saturating_sub(1);
         let Some(answered) = job.take_asking_owner() else { return self.closed(now, id) };
         job.existing.may_be_of_list = matches!(result, Ok(Owner::NobodyKnows));
+        // Whoever asked for it sent something else; the file may be the same all the same.
+        let url = &job.spec.url[..Position::AfterQuery];
+        job.existing.is_of_url = matches!(&result, Ok(Owner::Another(owner)) if owner == url);
         job.existing.verdict = match result {
             Ok(Owner::Gone { left, .. }) if job.existing.file.as_ref().is_some_and(|found| found.has(left)) => {
                 job.spec.left = Some(Left { is_changed: true, ..Left::new(left.0, left.1) });

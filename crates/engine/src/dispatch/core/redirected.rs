@@ -56,7 +56,9 @@ impl Core {
     /// Redirects loop or may not be followed. A provider's location may have expired, and lead to such a place since.
     fn leads_nowhere(&mut self, now: Time, id: JobId, transfer: &Transfer, error: Error) {
         let may_ask_again = self.retries(id) > 0;
-        self.slots.failed(&transfer.host, now);
+        if !transfer.is_probe && transfer.redirects > 2 {
+            self.slots.failed(&transfer.host, now);
+        }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if !(may_ask_again && job.lead().is_provided && job.lead_mut().resolve_again()) {
             return self.give_up(now, id, error);

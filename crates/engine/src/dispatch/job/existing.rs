@@ -12,6 +12,8 @@ pub(crate) struct ExistingFile {
     pub(crate) is_presumed_missing: bool,
     /// Whether its digest was checked.
     pub(crate) is_checked: bool,
+    /// Its owner is an entry of the same URL, which has no secrets, with another asker.
+    pub(crate) is_of_url: bool,
     /// Whether an interrupted run may have completed another entry under its name.
     pub(crate) may_be_of_list: bool,
 }
