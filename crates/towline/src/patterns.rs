@@ -10,6 +10,8 @@ const OPTIONS: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
 /// More alternatives are a mistake.
 const ALTERNATIVES_MAX: usize = 1000;
+/// Braces in braces in braces.
+const DEPTH_MAX: usize = 8;
 
 /// Patterns, one of which is to match.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +21,7 @@ impl Patterns {
     /// # Errors
     /// What is wrong with the pattern.
     pub(crate) fn add(&mut self, text: &str) -> Result<(), String> {
-        for plain in alternatives(text)? {
+        for plain in alternatives(text, DEPTH_MAX)? {
             self.0.push(Pattern::new(&plain).map_err(|error| error.msg.to_owned())?);
             if self.0.len() > ALTERNATIVES_MAX {
                 return Err(format!("more than {ALTERNATIVES_MAX} alternatives"));
@@ -38,7 +40,7 @@ impl Patterns {
 }
 
 /// The patterns that braces stand for, in the form that the library knows.
-fn alternatives(text: &str) -> Result<Vec<String>, String> {
+fn alternatives(text: &str, depth: usize) -> Result<Vec<String>, String> {
     let mut all = vec![String::new()];
     let mut chars = text.chars();
     while let Some(char) = chars.next() {
@@ -47,8 +49,9 @@ fn alternatives(text: &str) -> Result<Vec<String>, String> {
             '[' => vec![class(&mut chars)?],
             '{' => {
                 let mut parts = Vec::new();
+                let depth = depth.checked_sub(1).ok_or("braces are nested too deeply")?;
                 for part in group(&mut chars)? {
-                    parts.extend(alternatives(&part)?);
+                    parts.extend(alternatives(&part, depth)?);
                 }
                 parts
             }
@@ -136,7 +139,8 @@ mod tests {
     #[test]
     fn what_is_no_pattern_is_an_error() {
         let many = "{a,b}".repeat(12);
-        for wrong in ["[", "[a", "a{b", "a\\", "***", &many] {
+        let deep = "{".repeat(5000) + &"}".repeat(5000);
+        for wrong in ["[", "[a", "a{b", "a\\", "***", &many, &deep] {
             assert!(Patterns::default().add(wrong).is_err(), "{wrong}");
         }
     }

@@ -228,9 +228,9 @@ impl Evidence {
         self.content_encoding.is_some() && !is_stored
     }
 
-    /// From now on its tag counts wherever it is told.
-    pub(crate) fn forget_place(&mut self) {
-        self.place = None;
+    /// From now on its tag is a hint.
+    pub(crate) fn weaken_tag(&mut self) {
+        self.etag = self.etag.as_ref().map(EntityTag::weakened);
     }
 
     /// Whether both have the same encoding, or none.

@@ -35,6 +35,11 @@ impl EntityTag {
         self.weak
     }
 
+    /// The same as a weak tag.
+    pub(super) fn weakened(&self) -> Self {
+        Self { weak: true, ..self.clone() }
+    }
+
     /// Whether both match by weak comparison (RFC 9110, section 8.8.3.2).
     pub(super) fn has_same_text(&self, other: &Self) -> bool {
         self.tag == other.tag

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
-use std::fs::{self};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use crate::feed::fault::ledger_error;
 use crate::feed::identity::Identity;
 use crate::feed::ledger::Ledger;
 use crate::feed::list::{Line, ListReader, Next, Until, parse_line, too_long};
-use crate::feed::listing::{self};
+use crate::feed::listing;
 use crate::feed::source::{Input, ListOptions, ListSource, check_all, input};
 use crate::feed::spool::{Aside, Format, Spool};
 use crate::feed::values::{is_same_time, kind_from};

@@ -169,9 +169,11 @@ impl Core {
             return;
         }
         let reads_back = self.settings.allowed.reads_back;
-        if job.link.is_compared() && job.content.held.shares_tag(&head.evidence) {
-            // Samples have agreed at another place, and there is a new place each time: links that are good for once.
-            job.content.held.forget_place();
+        let is_spent = job.link.is_compared() && job.lead().was_resolved_again;
+        if reads_back && is_spent && job.content.held.shares_tag(&head.evidence) {
+            // The place where samples agreed refuses, and there is a new one each time: links that are good for once. The
+            // tag is a hint there, so the file goes on in one stream, and the bytes before each response are compared.
+            job.content.held.weaken_tag();
             return;
         }
         if reads_back && job.content.held.shares_tag(&head.evidence) && job.tries.comparisons < COMPARISONS_MAX {

@@ -52,7 +52,8 @@ impl Core {
     }
 
     pub(super) fn add(&mut self, id: JobId, entry: Option<EntryId>, mut spec: JobSpec, name: Option<PathBuf>) {
-        if spec.listed.is_none() {
+        // A service's links say themselves who asks.
+        if spec.listed.is_none() && self.providers.of(&spec.url).is_none() {
             self.settings.asker.mark(&mut spec);
         }
         if entry.is_none() {
