@@ -13,22 +13,22 @@ const MEANT: [(&[&str], &str); 16] = [
     (&["-L", "--location"], "redirects are followed"),
     (
         &["-C", "-c", "--continue", "--continue-at"],
-        "what an earlier run has begun is resumed; --adopt goes on with a half file of another program",
+        "what an earlier run has begun is resumed; --adopt goes on with a half file of another program, and --cookie-jar writes cookies",
     ),
     (&["-J", "--remote-header-name", "--content-disposition"], "the server's name counts where it gives one"),
     (&["-k", "--no-check-certificate", "--check-certificate"], "--insecure accepts any certificate"),
     (&["-s", "-S", "--silent"], "-q prints nothing but errors"),
     (&["-f", "--fail"], "a status that is no success is an error, and stores nothing"),
     (&["-P", "--directory-prefix", "--output-dir"], "-d chooses the directory"),
-    (&["-n", "-nc", "--no-clobber"], "files that are there are left alone; --skip-existing counts them as done"),
+    (
+        &["-n", "-nc", "--no-clobber"],
+        "files that are there are left alone; --skip-existing counts them as done, and --netrc reads names and passwords",
+    ),
     (
         &["-N", "--timestamping", "-z", "--time-cond"],
         "--newer fetches only what was changed since; --remote-time keeps the server's time",
     ),
-    (
-        &["-r", "--recursive", "-m", "--mirror-site"],
-        "--recursive-index lists index pages; pages and their links are not fetched",
-    ),
+    (&["-r", "--recursive", "-m"], "--recursive-index lists index pages; pages and their links are not fetched"),
     (&["--accept", "-R", "--reject"], "--include and --exclude choose files by patterns"),
     (&["--retry", "--tries", "-t", "--max-tries"], "--retries says how often"),
     (&["--create-dirs", "--parents"], "directories are made"),

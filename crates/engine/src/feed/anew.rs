@@ -17,17 +17,16 @@ pub(super) fn is_listed_anew(spec: &JobSpec, fetched: Option<&Evidence>) -> bool
     }
 }
 
-/// Whether the list gives another length, or a digest that the file was not checked for: it may be of another version.
-/// Those of pieces are not in the ledger.
+/// Whether the list gives another length, or digests that the file was not checked for: it may be of another version.
 pub(super) fn is_promised_anew(spec: &JobSpec, checked: Option<&str>, len_bytes: u64) -> bool {
     // What a service lists may differ from what it sends.
     if spec.listed.is_none() && spec.size_bytes.is_some_and(|size_bytes| size_bytes != len_bytes) {
         return true;
     }
-    let checked = checked.and_then(|checked| checked.parse::<Checksum>().ok());
-    match &spec.checksum {
-        Some(given) => checked.as_ref() != Some(given),
-        None => spec.pieces.is_some(),
+    match (&spec.checksum, &spec.pieces) {
+        (Some(given), _) => checked.and_then(|checked| checked.parse::<Checksum>().ok()).as_ref() != Some(given),
+        (None, Some(pieces)) => checked != Some(&*pieces.fingerprint()),
+        (None, None) => false,
     }
 }
 

@@ -111,6 +111,14 @@ impl PieceDigests {
         wrong.is_ok_and(|wrong| wrong.is_some_and(|wrong| wrong.is_empty()))
     }
 
+    /// What a ledger keeps of them, to know them again: no digest of the file.
+    pub(crate) fn fingerprint(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.algorithm.name().as_bytes()).update(&[0]);
+        hasher.update(&self.piece_bytes.to_le_bytes()).update(&self.digests);
+        format!("pieces={}", &hasher.finalize().to_hex()[..32])
+    }
+
     /// The digest of the whole file, if it is one piece.
     pub(crate) fn of_one(&self) -> Option<Checksum> {
         let is_one = self.digests.len() == self.algorithm.digest_bytes();

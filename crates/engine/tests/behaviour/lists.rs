@@ -6,6 +6,7 @@ use std::io::{Cursor, Write as _};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha1::{Digest as _, Sha1};
+use towline_engine::event::How;
 use towline_engine::feed::{Batch, ListOptions, ListSource};
 use towline_engine::{ErrorKind, Session};
 use towline_origin::{Fault, Origin, Resource, Scope};
@@ -92,6 +93,10 @@ fn a_finished_file_is_compared_with_the_digests_of_its_pieces() {
             assert_eq!(origin.stats().requests, asked, "its pieces are right");
             assert_eq!(run(SEED + 1).failure_kinds(), [ErrorKind::NameTaken]);
             place.assert_content("a.iso", SEED, size);
+            let again = run(SEED);
+            again.assert_done(1);
+            assert_eq!(again.finished()[0].how, How::ThereByDigest, "it was in doubt");
+            assert_eq!(run(SEED).finished()[0].how, How::ThereByLedger, "its pieces are known to be right");
         }
     });
 }

@@ -185,8 +185,8 @@ impl Core {
             Phase::CheckingExisting(_) => self.existing_checked(now, id, is_kept),
             Phase::Verifying if is_kept => {
                 self.name_culprit(id);
-                // The list's word counts, and a digest of the server's is not the list's.
-                if matches!(promise, Promise::Given(_)) && self.check_pieces(now, id) {
+                // The list's word counts, and another digest is not the list's.
+                if !matches!(promise, Promise::Asked(_)) && self.check_pieces(now, id) {
                     return;
                 }
                 let Some(job) = self.jobs.get(&id) else { return };
@@ -395,12 +395,14 @@ impl Core {
         if let Some(entry) = job.entry {
             let promise = job.promise(self.settings.server_digests && how == How::Fetched);
             let checked = promise.filter(|promise| promise.remark().is_none());
+            let has_right_pieces = matches!(how, How::Fetched | How::ThereByDigest) && job.spec.checksum.is_none();
+            let pieces = job.spec.pieces.as_ref().filter(|_| has_right_pieces).map(|pieces| pieces.fingerprint());
             let done = SettledState::Done {
                 path: job.naming.path_below(&self.settings.dir).to_owned(),
                 len_bytes: published.len_bytes,
                 modified: published.modified,
                 validator: Box::new(job.version_fetched(how)),
-                digest: checked.map(|promise| promise.checksum().to_string()),
+                digest: pieces.or(checked.map(|promise| promise.checksum().to_string())),
             };
             // What an earlier run left is no new version because its length or its time fits.
             let is_left = how == How::Skipped || job.has_changed() && !how.is_proof();
