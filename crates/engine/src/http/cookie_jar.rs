@@ -70,7 +70,15 @@ impl CookieJar {
     pub(crate) fn header(&self, url: &Url) -> Option<HeaderValue> {
         let stores = self.0.lock();
         let mut cookies = stores.given.matches(url);
-        cookies.extend(stores.set.matches(url));
+        let mut set = stores.set.matches(url);
+        // A site's cookie, and one for a deeper directory, may be another file's: they give way.
+        set.sort_by_key(|cookie| (matches!(cookie.domain, CookieDomain::Suffix(_)), cookie.path.len()));
+        let mut room_bytes = SET_BYTES_MAX;
+        cookies.extend(set.into_iter().take_while(|cookie| {
+            let left = room_bytes.checked_sub(bytes_of(cookie));
+            room_bytes = left.unwrap_or(0);
+            left.is_some()
+        }));
         header_with(cookies)
     }
 
@@ -98,9 +106,8 @@ impl Stores {
         if is_of_error && is_known {
             return false;
         }
-        let bytes = |cookie: &Cookie<'_>| cookie.name().len() + cookie.value().len() + 2;
         let others = set.iter().filter(|held| held.name() != cookie.name());
-        let is_too_long = others.map(|held| bytes(held)).sum::<usize>() + bytes(cookie) > SET_BYTES_MAX;
+        let is_too_long = others.map(|held| bytes_of(held)).sum::<usize>() + bytes_of(cookie) > SET_BYTES_MAX;
         let is_full = set.len() >= COOKIES_OF_URL_MAX || self.set.iter_any().count() >= COOKIES_MAX;
         let is_secured = is_secured(&self.given, cookie, url) || is_secured(&self.set, cookie, url);
         let is_refused = is_for_all_of_a_suffix(cookie, url) || is_secured;
@@ -122,6 +129,11 @@ impl Stores {
             self.given.remove(&domain, &path, &name);
         }
     }
+}
+
+/// How much of a field it takes.
+fn bytes_of(cookie: &Cookie<'_>) -> usize {
+    cookie.name().len() + cookie.value().len() + "=; ".len()
 }
 
 /// The line of a cookie; `None` if it has characters that a line cannot hold.
@@ -218,6 +230,15 @@ mod tests {
             "{}",
             text.len()
         );
+        // Nor do those that it sets for directories that are not its own.
+        for depth in (1..8).rev() {
+            let path = "/a".repeat(depth);
+            let texts: Vec<String> =
+                (0..7).map(|number| format!("d{depth}{number}={}; Path={path}", "x".repeat(500))).collect();
+            jar.add(&url("http://good.h.example/"), &set(&texts.iter().map(String::as_str).collect::<Vec<_>>()));
+        }
+        let deep = sent(&jar, &format!("http://good.h.example{}/x", "/a".repeat(8))).unwrap();
+        assert!(deep.contains(&long) && deep.len() < 2000 + SET_BYTES_MAX + 20, "{}", deep.len());
         jar.add(&url("http://good.h.example/"), &set(&["n1=; Max-Age=0; Path=/; Domain=h.example"]));
         assert!(!sent(&jar, "http://good.h.example/").unwrap().contains("n1="));
     }
