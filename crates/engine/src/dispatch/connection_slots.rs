@@ -488,6 +488,9 @@ impl Slots {
 
     /// Until the first connection shows whether the host speaks HTTP/2, more would be a waste.
     pub(crate) fn must_wait_for_protocol(&self, host: &Origin, profile: &Profile, now: Time) -> bool {
+        if host.scheme != Scheme::Https {
+            return false;
+        }
         let Some(state) = self.hosts.get(host) else { return false };
         let shared = || self.shared_slots(state, profile).count();
         match state.protocol {

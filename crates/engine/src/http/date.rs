@@ -1,6 +1,7 @@
 //! Dates of servers. Those of files decide whether versions are the same, and are read strictly; those of cookies have many
 //! forms. Pure.
 
+use std::borrow::Cow;
 use std::time::UNIX_EPOCH;
 
 use jiff::civil;
@@ -14,8 +15,8 @@ const BYTES_MAX: usize = 100;
 /// for `GMT`; `None` if it is none.
 pub(crate) fn http_seconds(text: &str) -> Option<u64> {
     let text = match text.strip_suffix("+0000") {
-        Some(text) => format!("{text}GMT"),
-        None => text.to_owned(),
+        Some(text) => Cow::Owned(format!("{text}GMT")),
+        None => Cow::Borrowed(text),
     };
     let with_days = || {
         let date = text.split_once(", ").map_or("", |(_, date)| date);

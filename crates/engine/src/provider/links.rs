@@ -70,13 +70,16 @@ pub struct GoogleDrive;
 
 impl GoogleDrive {
     fn direct(link: &Url) -> Option<Url> {
+        if link.host_str()? != "drive.google.com" {
+            return None;
+        }
         let of_query = || link.query_pairs().find(|(name, _)| name == "id").map(|(_, id)| id.into_owned());
         let parts: Vec<_> = link.path_segments()?.collect();
-        let id = match (link.host_str()?, &parts[..]) {
-            ("drive.google.com", ["file", "d", id, ..]) => (*id).to_owned(),
+        let id = match &parts[..] {
+            ["file", "d", id, ..] => (*id).to_owned(),
             // Somebody who is signed in twice has a number in the path.
-            ("drive.google.com", ["file", "u", _, "d", id, ..]) => (*id).to_owned(),
-            ("drive.google.com", ["open" | "uc"]) => of_query()?,
+            ["file", "u", _, "d", id, ..] => (*id).to_owned(),
+            ["open" | "uc"] => of_query()?,
             _ => return None,
         };
         let mut direct = link.clone();

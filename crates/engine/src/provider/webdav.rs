@@ -93,11 +93,12 @@ fn folder(link: &Url) -> Option<Url> {
 /// The folder of a public share of Nextcloud. The token is the user's name for it; a password follows it in the link:
 /// `https://:PASSWORD@host/s/TOKEN`.
 fn public_share(link: &Url) -> Option<Url> {
-    let mut parts: Vec<_> = link.path_segments()?.collect();
-    let token = parts.pop().filter(|token| secret::is_share_token(token))?;
-    if parts.pop() != Some("s") {
+    let mut last = link.path_segments()?.rev();
+    let token = last.next().filter(|token| secret::is_share_token(token))?;
+    if last.next() != Some("s") {
         return None;
     }
+    let mut parts: Vec<_> = last.rev().collect();
     if parts.last() == Some(&"index.php") {
         parts.pop();
     }

@@ -52,8 +52,9 @@ impl Core {
     }
 
     pub(super) fn add(&mut self, id: JobId, entry: Option<EntryId>, mut spec: JobSpec, name: Option<PathBuf>) {
+        let is_provided = self.providers.of(&spec.url).is_some();
         // A service's links say themselves who asks.
-        if spec.listed.is_none() && self.providers.of(&spec.url).is_none() {
+        if spec.listed.is_none() && !is_provided {
             self.settings.asker.mark(&mut spec);
         }
         if entry.is_none() {
@@ -83,10 +84,10 @@ impl Core {
             Some(origin) => {
                 self.turns.waiting.push_back(&origin, id, spec.options.priority);
                 let mut job = Box::new(Job::new(id, entry, spec, origin, adapt));
-                if !self.providers.is_empty() {
-                    for source in job.sources.all_mut() {
-                        source.is_provided = self.providers.of(&source.given).is_some();
-                    }
+                for source in job.sources.all_mut() {
+                    let is_itself = source.given == job.spec.url;
+                    source.is_provided =
+                        if is_itself { is_provided } else { self.providers.of(&source.given).is_some() };
                 }
                 job.naming.dir = match (&job.spec.options.dir, self.settings.keep_dirs, &job.spec.output) {
                     (Some(dir), _, _) => Some(self.settings.dir.join(dir)),

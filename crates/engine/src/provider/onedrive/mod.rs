@@ -173,7 +173,7 @@ impl OneDrive {
     }
 
     fn is_entry(&self, url: &Url) -> bool {
-        url.origin() == self.graph.base.origin() && url.path().contains("/v1.0/drives/")
+        url.path().contains("/v1.0/drives/") && url.origin() == self.graph.base.origin()
     }
 }
 
