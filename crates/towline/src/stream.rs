@@ -1,13 +1,15 @@
 //! `-o -`: a file to standard output, to a named pipe or to a device, in order, while it comes. A thread of its own
 //! writes; the main thread runs the session.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::retry_on_intr;
 use tempfile::TempDir;
 use towline_engine::SessionHandle;
 use towline_engine::storage::{InOrder, InOrderReader};
@@ -42,10 +44,32 @@ impl Target {
 
     fn open(&self) -> io::Result<Box<dyn Write + Send>> {
         Ok(match self {
-            Self::Stdout => Box::new(io::stdout()),
+            // Rust's own standard output takes a descriptor that cannot be written to for one that swallows everything.
+            Self::Stdout => Box::new(Patient(File::from(rustix::io::dup(rustix::stdio::stdout())?))),
             // Waits for whoever reads a pipe.
-            Self::Path(path) => Box::new(OpenOptions::new().write(true).open(path)?),
+            Self::Path(path) => Box::new(Patient(OpenOptions::new().write(true).open(path)?)),
         })
+    }
+}
+
+/// Waits where its reader has made a pipe or a socket non-blocking, and is slower.
+struct Patient(File);
+
+impl Write for Patient {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.0.write(bytes) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let mut fds = [PollFd::new(&self.0, PollFlags::OUT)];
+                    retry_on_intr(|| poll(&mut fds, None))?;
+                }
+                written => return written,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

@@ -165,6 +165,10 @@ impl Opener {
         self.storage.stat(path).map_err(|source| Error::storage("look at it", path, source))
     }
 
+    fn identify(&self, path: &Path) -> Result<Option<Stat>> {
+        self.storage.identify(path).map_err(|source| Error::storage("look at it", path, source))
+    }
+
     fn create_parents(&self, path: &Path) -> Result<()> {
         let parent = path.parent().unwrap_or(Path::new(""));
         if parent.as_os_str() == self.dir.as_os_str() {
@@ -234,6 +238,7 @@ impl Opener {
         };
         // The lock tells whether somebody works on it.
         let opened = self.lock(&part, OpenPart::Keep)?;
+        let stat = &opened.stat().map_err(|source| Error::storage("look at it", &part, source))?;
         let journal = match found {
             Found::Fits(journal) => journal,
             Found::Nothing => {
@@ -327,7 +332,7 @@ impl Opener {
 
     /// The journal of the old version kept beside a partial file, if that file is the one it names.
     fn old_version(&self, path: &Path) -> Result<Option<Journal>> {
-        let Some(stat) = self.stat(&old_part_path(path))? else { return Ok(None) };
+        let Some(stat) = self.identify(&old_part_path(path))? else { return Ok(None) };
         // Somebody may have put their own file in the place of either.
         let Ok(Found::Fits(journal)) = ours::read_journal(&*self.storage, &old_journal_path(path)) else {
             return Ok(None);
@@ -340,7 +345,7 @@ impl Opener {
     /// before the journals. Where a power cut lost what was done to the journals, the old version gets its name back.
     /// Whether something was done, so that the partial file is to be looked at anew.
     fn uncross(&self, path: &Path, stat: &Stat, journal: &Journal, prepared: &mut Prepared) -> Result<bool> {
-        let Some(old_stat) = self.stat(&old_part_path(path))? else { return Ok(false) };
+        let Some(old_stat) = self.identify(&old_part_path(path))? else { return Ok(false) };
         let is_of = |journal: &Journal, stat: &Stat| {
             journal.file.zip(stat.file).is_some_and(|(held, found)| held.is_same(&found))
         };
@@ -503,7 +508,7 @@ impl Opener {
         // No journal may claim what is truncated, not even after a power cut.
         let (held, foreign) = ours::clear_journal_name(&*self.storage, path)?;
         set_aside = foreign.or(set_aside);
-        let mut found = self.stat(&part)?.filter(|stat| stat.kind == StatKind::File);
+        let mut found = self.identify(&part)?.filter(|stat| stat.kind == StatKind::File);
         if let Some(why) = found.and_then(|stat| ours::why_not_emptied(&stat, was_open, held.as_deref())) {
             found = None;
             let kept = ours::set_aside(&*self.storage, &part, aside_path)?;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::ids::IdMap;
 use super::kept::Kept;
+use super::renewals::Renewals;
 use super::spoken::Spoken;
 use super::trouble::Trouble;
 use crate::http::origin::{Origin, OriginMap, Scheme};
@@ -96,6 +97,7 @@ struct Host {
     /// It has sent something in this run.
     has_brought: bool,
     kept: Kept,
+    renewals: Renewals,
 }
 
 /// A slot that was assigned to a transfer.
@@ -319,6 +321,11 @@ impl Slots {
         if let Some(state) = self.hosts.get_mut(host) {
             state.trouble.asks_again(now);
         }
+    }
+
+    /// Whether a link that this host gave, and that is refused now, may be asked for again.
+    pub(crate) fn may_resolve_again(&mut self, host: &Origin, now: Time) -> bool {
+        self.hosts.entry(host.clone()).or_default().renewals.may_renew(now)
     }
 
     /// Whether one more file may be requested from a host beyond its share of files: where nothing succeeds, they are

@@ -17,6 +17,8 @@ use crate::message::Time;
 use crate::ranges::{ByteRange, RangeSet};
 use crate::secret;
 
+/// Fewer new bytes of responses that broke off do not show that a source works while there are others.
+const WORKING_BYTES_MIN: u64 = 16 << 10;
 /// A link is replaced this long before it expires, or halfway through a shorter life.
 const EXPIRES_WITHIN: Time = Time::from_secs(5);
 
@@ -351,26 +353,28 @@ impl Source {
         self.was_left = false;
     }
 
-    /// One of its connections has ended, which fetched this range, and this many new bytes of it.
-    pub(crate) fn brought(&mut self, range: ByteRange, bytes: u64, rate_bps: Option<f64>) {
+    /// One of its connections has ended, which fetched this range, and this many new bytes of it; whether it brought
+    /// all that it was to bring.
+    pub(crate) fn brought(&mut self, range: ByteRange, bytes: u64, is_all: bool, rate_bps: Option<f64>) {
         self.fetched_bytes += bytes;
         self.ranges.insert(range);
         self.rate_bps = rate_bps.or(self.rate_bps);
-        let has_bytes = self.ranges.covered();
-        if bytes > 0 && has_bytes > self.most_bytes {
-            self.most_bytes = has_bytes;
+        let new = self.ranges.covered().saturating_sub(self.most_bytes);
+        if bytes > 0 && new >= if is_all { 1 } else { WORKING_BYTES_MIN } {
+            self.most_bytes += new;
             self.works();
         }
     }
 
-    /// Goes back to the given URL, once, if the URL that it led to has expired; false if that is not possible.
-    pub(crate) fn resolve_again(&mut self) -> bool {
-        if self.was_resolved_again || *self.url() == self.given {
-            return false;
-        }
+    /// Whether it can go back to the given URL, which it does once.
+    pub(crate) fn may_resolve_again(&self) -> bool {
+        !self.was_resolved_again && *self.url() != self.given
+    }
+
+    /// Goes back to the given URL: the URL that it led to has expired.
+    pub(crate) fn resolve_again(&mut self) {
         self.was_resolved_again = true;
         self.go_back();
-        true
     }
 
     /// Goes back to the given URL, once, if the URL that it led to does not answer: its server may be gone for good.

@@ -15,6 +15,7 @@ mod kept;
 pub(crate) mod names;
 pub(crate) mod pulse;
 mod rate;
+mod renewals;
 pub(crate) mod spoken;
 pub(crate) mod tally;
 mod trouble;

@@ -82,10 +82,18 @@ impl<R: Read> Plain<R> {
         };
         let decoder = self.decoder.get_or_insert_with(|| encoding.new_decoder_with_bom_removal());
         let mut text = String::with_capacity(decoder.max_utf8_buffer_length(bytes.len()).unwrap_or(0));
-        let (result, _, _) = decoder.decode_to_string(&bytes, &mut text, self.has_ended);
+        let (result, _, is_damaged) = decoder.decode_to_string(&bytes, &mut text, self.has_ended);
         debug_assert_eq!(result, CoderResult::InputEmpty, "there was room for all");
-        text.into_bytes()
+        match is_damaged {
+            true => damaged(&text),
+            false => text.into_bytes(),
+        }
     }
+}
+
+/// What was no character is no character of UTF-8 either, so that its line is told as a bad one.
+fn damaged(text: &str) -> Vec<u8> {
+    text.split(char::REPLACEMENT_CHARACTER).map(str::as_bytes).collect::<Vec<_>>().join(&0xff)
 }
 
 impl<R: Read> Read for Plain<R> {
@@ -115,6 +123,13 @@ mod tests {
             self.0 = &self.0[count..];
             Ok(count)
         }
+    }
+
+    #[test]
+    fn half_a_character_is_none() {
+        let mut read = Vec::new();
+        Plain::new(InParts(b"\xff\xfea\0\n\0b\0c", 3)).read_to_end(&mut read).unwrap();
+        assert_eq!(read, b"a\nb\xff");
     }
 
     fn read(bytes: &[u8], size: usize) -> String {

@@ -454,6 +454,7 @@ mod tests {
                     device: 1,
                     inode: generation,
                     born_unix_ns: (generation % 4 == 0).then_some(generation),
+                    generation: (generation % 8 == 2).then_some(7),
                 });
                 let replaces_old = generation % 3 == 0;
                 let is_short = generation % 11 == 0;

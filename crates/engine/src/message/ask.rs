@@ -38,12 +38,14 @@ pub struct WebRequest {
     pub headers: HeaderMap,
     /// Its content; only a GET without one follows redirects.
     pub body: Bytes,
+    /// Whether a redirect is an error.
+    stays: bool,
 }
 
 impl WebRequest {
     /// A request with this method, without content.
     pub fn new(method: Method, url: Url) -> Self {
-        Self { url, method, headers: HeaderMap::new(), body: Bytes::new() }
+        Self { url, method, headers: HeaderMap::new(), body: Bytes::new(), stays: false }
     }
 
     /// A GET.
@@ -73,9 +75,16 @@ impl WebRequest {
         self
     }
 
+    /// Takes a redirect for an error.
+    #[must_use]
+    pub fn without_redirects(mut self) -> Self {
+        self.stays = true;
+        self
+    }
+
     /// Whether it follows redirects.
     pub(crate) fn follows(&self) -> bool {
-        self.method == Method::GET && self.body.is_empty()
+        self.method == Method::GET && self.body.is_empty() && !self.stays
     }
 }
 
@@ -122,31 +131,47 @@ pub(crate) struct Ask {
     pub(crate) reply: Reply,
 }
 
-/// The sending end. Dropping it without an answer means that the session is ending.
-#[derive(Debug)]
-pub(crate) struct Reply(Queue<Result<WebAnswer>>);
+/// Where the answer goes. Dropping it without an answer means that the session is ending, and says so there.
+pub(crate) struct Reply(Option<Box<dyn FnOnce(Result<WebAnswer>) + Send>>);
 
-/// The receiving end.
+/// The receiving end of one answer.
 #[derive(Debug)]
 pub(crate) struct Awaited(Queue<Result<WebAnswer>>);
 
 impl Reply {
-    /// Creates both ends.
+    /// A reply, and the end that waits for it.
     pub(crate) fn new() -> (Self, Awaited) {
         let queue = Queue::bounded(1);
-        (Self(queue.clone()), Awaited(queue))
+        let replies = queue.clone();
+        // The queue is empty, and the receiver may be gone.
+        (Self::to(move |answer| drop(replies.try_put(answer))), Awaited(queue))
     }
 
-    pub(crate) fn answer(self, answer: Result<WebAnswer>) {
-        // The queue is empty, and the receiver may be gone.
-        let _ = self.0.try_put(answer);
+    /// A reply that goes to `take`, which must not block.
+    pub(crate) fn to(take: impl FnOnce(Result<WebAnswer>) + Send + 'static) -> Self {
+        Self(Some(Box::new(take)))
+    }
+
+    pub(crate) fn answer(mut self, answer: Result<WebAnswer>) {
+        self.give(answer);
+    }
+
+    fn give(&mut self, answer: Result<WebAnswer>) {
+        if let Some(take) = self.0.take() {
+            take(answer);
+        }
     }
 }
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        // An answer that is already in the queue stays.
-        self.0.shutdown();
+        self.give(Err(Error::new(ErrorKind::Interrupted, "interrupted while a service was asked")));
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply").finish_non_exhaustive()
     }
 }
 
@@ -154,10 +179,10 @@ impl Awaited {
     /// Waits for the answer.
     ///
     /// # Errors
-    /// The error in the answer, or [`ErrorKind::Interrupted`] if the sending end was dropped.
+    /// The error in the answer, or [`ErrorKind::Interrupted`] if the reply was dropped.
     pub(crate) fn get(self) -> Result<WebAnswer> {
-        let interrupted = |_| Error::new(ErrorKind::Interrupted, "interrupted while a service was asked");
-        self.0.get_timeout(WAIT).map_err(interrupted)?
+        let ended = |_| Error::new(ErrorKind::Internal, "nobody answers a question to a service; please report it");
+        self.0.get_timeout(WAIT).map_err(ended)?
     }
 }
 

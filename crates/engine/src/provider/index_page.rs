@@ -11,11 +11,12 @@ use jiff::tz::TimeZone;
 use url::Url;
 
 use super::seam::{Entries, Entry, Provider};
-use super::tree::{Tree, Walk, with_credentials, without_credentials};
-use super::web::{Web, WebRequest};
+use super::tree::{Folders, Tree, Walk, with_credentials, without_credentials};
+use super::web::{Web, WebAnswer, WebRequest};
 use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::evidence::page;
 use crate::job::Located;
+use crate::message::Reply;
 use crate::secret;
 
 /// Pages below each other, at most: some servers lead in circles.
@@ -66,7 +67,7 @@ impl Provider for IndexPages {
     fn list<'a>(&'a self, link: &Url, web: &'a Web) -> Result<Entries<'a>> {
         let mut root = link.clone();
         root.set_fragment(None);
-        Ok(Box::new(Walk::new(root, move |tree, page, depth| self.read(web, tree, page, depth))?))
+        Ok(Box::new(Walk::new(root, Pages { pages: self, web })?))
     }
 
     fn locate(&self, entry: &Url, _web: &Web) -> Result<Located> {
@@ -74,11 +75,27 @@ impl Provider for IndexPages {
     }
 }
 
+/// The pages of one walk.
+struct Pages<'a> {
+    pages: &'a IndexPages,
+    web: &'a Web,
+}
+
+impl Folders for Pages<'_> {
+    fn ask(&self, at: &Url, reply: Reply) {
+        // What is elsewhere is no page of this tree.
+        let mut request = WebRequest::get(without_credentials(at)).without_redirects();
+        request.headers = with_credentials(&self.pages.headers, at);
+        self.web.ask(request, reply);
+    }
+
+    fn read(&self, tree: &mut Tree, at: &Url, depth: usize, answer: &WebAnswer) -> Result<()> {
+        self.pages.read(tree, at, depth, answer)
+    }
+}
+
 impl IndexPages {
-    fn read(&self, web: &Web, tree: &mut Tree, at: &Url, depth: usize) -> Result<()> {
-        let mut request = WebRequest::get(without_credentials(at));
-        request.headers = with_credentials(&self.headers, at);
-        let answer = web.send(request)?;
+    fn read(&self, tree: &mut Tree, at: &Url, depth: usize, answer: &WebAnswer) -> Result<()> {
         let shown = || secret::shown_url(at);
         if !answer.is_success() {
             let text = format!("the server answered {}", answer.status);

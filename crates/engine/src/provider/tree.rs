@@ -1,4 +1,4 @@
-//! The tree of folders below a URL, folder by folder, as it is consumed: what index pages and WebDAV have in common.
+//! The tree of folders below a URL, a few folders at a time, as it is consumed: what index pages and WebDAV have in common.
 //! Nothing above the URL, beside it, or on another host is ever asked.
 
 use std::borrow::Cow;
@@ -8,10 +8,13 @@ use std::path::PathBuf;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use percent_encoding::percent_decode_str;
+use towline_threads::queue::Queue;
 use url::Url;
 
 use super::seam::Entry;
+use super::web::WebAnswer;
 use crate::error::{Error, ErrorKind, Result};
+use crate::message::Reply;
 use crate::name::safe;
 use crate::secret;
 
@@ -20,11 +23,35 @@ const FOLDERS_MAX: usize = 100_000;
 /// Folders below each other. A folder that contains itself has no end.
 const LEVELS_MAX: usize = 200;
 
-/// Walks a tree by `read`, which reads one folder. An error stands for what it kept from being listed; the rest
-/// follows.
+/// Folders that are asked for at once. One that answers slowly, or not at all, holds up none of the others.
+const ASKED_MAX: usize = 16;
+
+/// What a service says of folders.
+pub(super) trait Folders {
+    /// Asks for a folder.
+    fn ask(&self, folder: &Url, reply: Reply);
+
+    /// Reads what was answered: files and folders below it go to the tree.
+    ///
+    /// # Errors
+    /// What kept it from being listed.
+    fn read(&self, tree: &mut Tree, folder: &Url, depth: usize, answer: &WebAnswer) -> Result<()>;
+}
+
+/// Walks a tree. An error stands for what it kept from being listed; the rest follows.
 pub(super) struct Walk<F> {
     tree: Tree,
-    read: F,
+    folders: F,
+    answers: Queue<Answered>,
+    /// Folders that were asked for and have not been read.
+    asked: usize,
+}
+
+/// The answer to the question for a folder.
+struct Answered {
+    folder: Url,
+    depth: usize,
+    answer: Result<WebAnswer>,
 }
 
 /// What has been found of a tree.
@@ -38,21 +65,38 @@ pub(super) struct Tree {
     left_out: HashSet<&'static str>,
 }
 
-impl<F: FnMut(&mut Tree, &Url, usize) -> Result<()>> Walk<F> {
+impl<F: Folders> Walk<F> {
     /// Reads the folder at the root.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn new(root: Url, mut read: F) -> Result<Self> {
+    pub(super) fn new(root: Url, folders: F) -> Result<Self> {
         let seen = HashSet::from([root.path().to_owned()]);
-        let mut tree =
-            Tree { root: root.clone(), entries: VecDeque::new(), folders: Vec::new(), seen, left_out: HashSet::new() };
-        read(&mut tree, &root, 0)?;
-        Ok(Self { tree, read })
+        let (entries, left_out) = (VecDeque::new(), HashSet::new());
+        let tree = Tree { root: root.clone(), entries, folders: Vec::new(), seen, left_out };
+        let mut walk = Self { tree, folders, answers: Queue::new(), asked: 0 };
+        walk.ask(root, 0);
+        walk.read_one()?;
+        Ok(walk)
+    }
+
+    fn ask(&mut self, folder: Url, depth: usize) {
+        let (answers, of) = (self.answers.clone(), folder.clone());
+        let reply = Reply::to(move |answer| drop(answers.put(Answered { folder: of, depth, answer })));
+        self.asked += 1;
+        self.folders.ask(&folder, reply);
+    }
+
+    /// Waits for the next answer, whichever it is, and reads it.
+    fn read_one(&mut self) -> Result<()> {
+        let ended = |_| Error::new(ErrorKind::Internal, "nobody answers for a folder; please report it");
+        let Answered { folder, depth, answer } = self.answers.get().map_err(ended)?;
+        self.asked -= 1;
+        self.folders.read(&mut self.tree, &folder, depth, &answer?)
     }
 }
 
-impl<F: FnMut(&mut Tree, &Url, usize) -> Result<()>> Iterator for Walk<F> {
+impl<F: Folders> Iterator for Walk<F> {
     type Item = Result<Entry>;
 
     fn next(&mut self) -> Option<Result<Entry>> {
@@ -60,8 +104,15 @@ impl<F: FnMut(&mut Tree, &Url, usize) -> Result<()>> Iterator for Walk<F> {
             if let Some(entry) = self.tree.entries.pop_front() {
                 return Some(entry);
             }
-            let (folder, depth) = self.tree.folders.pop()?;
-            if let Err(error) = (self.read)(&mut self.tree, &folder, depth) {
+            while self.asked < ASKED_MAX
+                && let Some((folder, depth)) = self.tree.folders.pop()
+            {
+                self.ask(folder, depth);
+            }
+            if self.asked == 0 {
+                return None;
+            }
+            if let Err(error) = self.read_one() {
                 return Some(Err(error));
             }
         }
@@ -152,23 +203,82 @@ fn below(root: &Url, url: &Url) -> PathBuf {
     parts.map(|part| safe::make_safe(&decoded(part))).collect()
 }
 
+/// Folders of a test, which are answered at once.
+#[cfg(test)]
+pub(super) struct Answering<F>(pub(super) F);
+
+#[cfg(test)]
+impl<F: Fn(&mut Tree, &Url, usize) -> Result<()>> Folders for Answering<F> {
+    fn ask(&self, folder: &Url, reply: Reply) {
+        reply.answer(Ok(WebAnswer::new(folder.clone(), 200, None, bytes::Bytes::new())));
+    }
+
+    fn read(&self, tree: &mut Tree, folder: &Url, depth: usize, _: &WebAnswer) -> Result<()> {
+        self.0(tree, folder, depth)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
 
     #[test]
     fn what_cannot_be_remembered_is_an_error_and_not_left_out_in_silence() {
         let root: Url = "http://h/".parse().unwrap();
-        let walk = Walk::new(root.clone(), |tree: &mut Tree, _: &Url, depth| {
+        let top = root.clone();
+        let folders = Answering(move |tree: &mut Tree, _: &Url, depth| {
             if depth == 0 {
                 for number in 0..=FOLDERS_MAX {
-                    tree.enter(root.join(&format!("{number}/")).unwrap(), 1);
+                    tree.enter(top.join(&format!("{number}/")).unwrap(), 1);
                 }
             }
             Ok(())
         });
-        let found: Vec<_> = walk.unwrap().collect();
+        let found: Vec<_> = Walk::new(root, folders).unwrap().collect();
         assert_eq!(found.len(), 1, "it is said once");
         assert!(found[0].as_ref().is_err_and(|error| error.message().contains("more than 100,000 folders")));
+    }
+
+    /// The last folder of the root is silent until all others have been read.
+    #[derive(Default)]
+    struct OneSilent {
+        held: RefCell<Option<(Url, Reply)>>,
+        read: RefCell<usize>,
+    }
+
+    const FOLDERS: usize = 40;
+
+    impl Folders for OneSilent {
+        fn ask(&self, folder: &Url, reply: Reply) {
+            let answer = Ok(WebAnswer::new(folder.clone(), 200, None, bytes::Bytes::new()));
+            match folder.path() == format!("/{}/", FOLDERS - 1) {
+                true => *self.held.borrow_mut() = Some((folder.clone(), reply)),
+                false => reply.answer(answer),
+            }
+        }
+
+        fn read(&self, tree: &mut Tree, folder: &Url, depth: usize, _: &WebAnswer) -> Result<()> {
+            if depth == 0 {
+                (0..FOLDERS).for_each(|number| tree.enter(folder.join(&format!("{number}/")).unwrap(), 1));
+                return Ok(());
+            }
+            *self.read.borrow_mut() += 1;
+            if *self.read.borrow() == FOLDERS - 1 {
+                let (_, reply) = self.held.take().expect("it was asked for first");
+                reply.answer(Err(Error::new(ErrorKind::Stalled, "no data")));
+            }
+            let file = tree.file(folder.join("f").unwrap());
+            tree.push(file);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_silent_folder_holds_up_no_other() {
+        let found: Vec<_> = Walk::new("http://h/".parse().unwrap(), OneSilent::default()).unwrap().collect();
+        assert_eq!(found.iter().filter(|entry| entry.is_ok()).count(), FOLDERS - 1);
+        assert_eq!(found.iter().filter(|entry| entry.is_err()).count(), 1);
     }
 }

@@ -65,15 +65,20 @@ impl Web {
     /// Whatever kept the service from responding; a response larger than 8 MiB; [`ErrorKind::Interrupted`] if the
     /// session ends. Any other status is a response: see [`WebAnswer::is_success`].
     pub fn send(&self, request: WebRequest) -> Result<WebAnswer> {
-        let origin = Origin::of(&request.url).ok_or_else(|| {
-            let scheme = request.url.scheme();
-            Error::new(ErrorKind::Usage, format!("a service is asked over http or https, not {scheme}"))
-        })?;
         let (reply, awaited) = Reply::new();
+        self.ask(request, reply);
+        awaited.get()
+    }
+
+    /// The same without waiting.
+    pub(crate) fn ask(&self, request: WebRequest, reply: Reply) {
+        let Some(origin) = Origin::of(&request.url) else {
+            let text = format!("a service is asked over http or https, not {}", request.url.scheme());
+            return reply.answer(Err(Error::new(ErrorKind::Usage, text)));
+        };
         let ask = Ask { request: Arc::new(request), origin, profile: self.profile.clone(), reply };
         // A session that has ended drops the request, which counts as a reply.
         drop(self.session.put(Message::Ask(Box::new(ask))));
-        awaited.get()
     }
 }
 

@@ -9,11 +9,12 @@ use url::Url;
 
 use super::lenient;
 use super::seam::{Entries, Entry, Provider};
-use super::tree::{Tree, Walk, with_credentials, without_credentials};
-use super::web::{Web, WebRequest};
+use super::tree::{Folders, Tree, Walk, with_credentials, without_credentials};
+use super::web::{Web, WebAnswer, WebRequest};
 use crate::checksum::Checksum;
 use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::job::Located;
+use crate::message::Reply;
 use crate::name::safe;
 use crate::secret;
 
@@ -56,7 +57,7 @@ impl Provider for WebDav {
             file.set_path(path);
             file
         });
-        match (Walk::new(root, move |tree, folder, depth| self.read(web, tree, folder, depth)), file) {
+        match (Walk::new(root, Shares { dav: self, web }), file) {
             (Ok(walk), _) => Ok(Box::new(walk)),
             // It may be a file: servers refuse its name with a slash in many ways.
             (Err(error), Some(file)) if error.kind().rejection().is_some() => match self.file(web, &file)? {
@@ -171,20 +172,34 @@ struct Checksums {
     checksum: Vec<String>,
 }
 
-impl WebDav {
-    fn read(&self, web: &Web, tree: &mut Tree, folder: &Url, depth: usize) -> Result<()> {
+/// The folders of one walk.
+struct Shares<'a> {
+    dav: &'a WebDav,
+    web: &'a Web,
+}
+
+impl Folders for Shares<'_> {
+    fn ask(&self, folder: &Url, reply: Reply) {
+        self.web.ask(self.dav.request(folder, "1"), reply);
+    }
+
+    fn read(&self, tree: &mut Tree, folder: &Url, depth: usize, answer: &WebAnswer) -> Result<()> {
         let mut is_listed = false;
-        for response in self.ask(web, folder, "1")? {
+        for response in self.dav.responses(folder, answer)? {
             take(tree, folder, depth, response)?;
             is_listed = true;
         }
         let no_list = || Error::new(ErrorKind::Protocol, "the server's answer does not say what is in the folder");
         if is_listed { Ok(()) } else { Err(no_list().with_url(secret::shown_url(folder))) }
     }
+}
 
+impl WebDav {
     /// A single file; `None` if it is none.
     fn file(&self, web: &Web, url: &Url) -> Result<Option<Entry>> {
-        let Some(response) = self.ask(web, url, "0")?.into_iter().next() else { return Ok(None) };
+        let Some(response) = self.responses(url, &web.send(self.request(url, "0"))?)?.into_iter().next() else {
+            return Ok(None);
+        };
         let props = response.props();
         let name = url.path().rsplit('/').next().unwrap_or_default();
         let name = match url.path().ends_with(SHARE_ROOT.trim_end_matches('/')) {
@@ -196,13 +211,16 @@ impl WebDav {
     }
 
     /// Asks for what is known of a place, and of its members if `depth` is 1.
-    fn ask(&self, web: &Web, folder: &Url, depth: &'static str) -> Result<Vec<Response>> {
+    fn request(&self, folder: &Url, depth: &'static str) -> WebRequest {
         let method = Method::from_bytes(b"PROPFIND").expect("a method");
         let mut request = WebRequest::new(method, without_credentials(folder)).body(PROPFIND);
         request.headers = with_credentials(&self.headers, folder);
         request.headers.insert(HeaderName::from_static("depth"), HeaderValue::from_static(depth));
         request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml; charset=utf-8"));
-        let answer = web.send(request)?;
+        request
+    }
+
+    fn responses(&self, folder: &Url, answer: &WebAnswer) -> Result<Vec<Response>> {
         let shown = || secret::shown_url(folder);
         if answer.status != 207 {
             let gives_credentials = folder.password().is_some() || self.headers.contains_key(AUTHORIZATION);
@@ -338,6 +356,9 @@ fn as_rfc_3339(date: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
+    use super::super::tree::Answering;
     use super::*;
 
     fn meant(link: &str) -> Option<String> {
@@ -398,10 +419,12 @@ mod tests {
     fn listed(responses: &str) -> Result<Vec<String>> {
         let text = format!("<d:multistatus xmlns:d=\"DAV:\">{responses}</d:multistatus>");
         let answer: Multistatus = quick_xml::de::from_str(&text).unwrap();
-        let mut answers = Some(answer.responses.into_iter().flat_map(Response::apart));
-        let walk = Walk::new("http://h/dav/".parse().unwrap(), |tree, folder, _| {
-            answers.take().into_iter().flatten().try_for_each(|response| take(tree, folder, 0, response))
-        })?;
+        let answers = RefCell::new(Some(answer.responses.into_iter().flat_map(Response::apart)));
+        let folders = Answering(|tree: &mut Tree, folder: &Url, _| {
+            let answers = answers.borrow_mut().take();
+            answers.into_iter().flatten().try_for_each(|response| take(tree, folder, 0, response))
+        });
+        let walk = Walk::new("http://h/dav/".parse().unwrap(), folders)?;
         Ok(walk
             .map(|entry| match entry {
                 Ok(entry) => entry.path.display().to_string(),
@@ -412,11 +435,11 @@ mod tests {
 
     #[test]
     fn folders_that_contain_themselves_come_to_an_end() {
-        let walk = Walk::new("http://h/dav/".parse().unwrap(), |tree: &mut Tree, folder: &Url, depth| {
+        let folders = Answering(|tree: &mut Tree, folder: &Url, depth| {
             tree.enter(folder.join("again/").unwrap(), depth + 1);
             Ok(())
         });
-        let found: Vec<_> = walk.unwrap().collect();
+        let found: Vec<_> = Walk::new("http://h/dav/".parse().unwrap(), folders).unwrap().collect();
         let is_end = |found: &Result<Entry>| found.as_ref().is_err_and(|error| error.message().contains("200 folders"));
         assert!(found.len() == 1 && is_end(&found[0]), "{found:?}");
     }

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use towline_threads::executor::ThreadPoolExecutor;
@@ -17,6 +17,7 @@ use super::subscription::{Publisher, Subscribers};
 use super::{EndsCommands, feeding};
 use crate::disk::Parts;
 use crate::disk::committer::Committer;
+use crate::disk::committer::own_time::OwnTimes;
 use crate::disk::directories::Directories;
 use crate::disk::opener::Opener;
 use crate::dispatch::core::Core;
@@ -85,7 +86,7 @@ impl Supervised for Run {
             dir: self.options.dir.clone(),
             named: RefCell::default(),
             refuses_unnamed: Cell::default(),
-            last_modified: Cell::new(UNIX_EPOCH),
+            own_times: RefCell::new(OwnTimes::new()),
         };
         self.spawn(crew, "commit", move || committer.run())?;
         let (events, reporter) = (queues.events.clone(), self.reporter.take());

@@ -4,6 +4,7 @@
 
 mod dirs;
 mod folding;
+mod generation;
 mod kind;
 pub(crate) mod limits;
 pub(crate) mod lock;
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::fs::{Mode, OFlags, open};
 use rustix::io::retry_on_intr;
 
 use self::limits::Limits;
@@ -30,8 +32,8 @@ pub(crate) use self::open::keep_private;
 use self::open::{OPEN_FLAGS, PRIVATE_MODE, open_regular};
 use self::part::DiskPart;
 use self::rename::{exchange, rename_new};
-use self::stat::stat_of;
-use super::{OpenPart, PartFile, Stat, Storage};
+use self::stat::{stat_of, stat_of_open};
+use super::{OpenPart, PartFile, Stat, StatKind, Storage};
 use crate::name::{BATCH_DIRECTORY, JOURNAL_SUFFIX, NameRules, damaged_path};
 
 /// How many leading bytes must match for a leftover file to be ours.
@@ -82,6 +84,21 @@ impl Storage for Disk {
             Err(error) => return Err(error),
         };
         stat_of(&metadata).map(Some)
+    }
+
+    fn identify(&self, path: &Path) -> io::Result<Option<Stat>> {
+        let stat = self.stat(path)?;
+        let is_known =
+            |stat: &Stat| stat.kind != StatKind::File || stat.file.is_none_or(|file| file.born_unix_ns.is_some());
+        if stat.as_ref().is_none_or(is_known) {
+            return Ok(stat);
+        }
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        match open(path, flags, Mode::empty()) {
+            Ok(file) => stat_of_open(&File::from(file)).map(Some),
+            // It is there; whether it is ours is not known.
+            Err(_) => Ok(stat),
+        }
     }
 
     fn open_part(&self, path: &Path, mode: OpenPart) -> io::Result<Arc<dyn PartFile>> {

@@ -23,6 +23,11 @@ pub trait Storage: Send + Sync + 'static {
     /// The metadata of `path`, without following a symlink; `None` if it does not exist.
     fn stat(&self, path: &Path) -> io::Result<Option<Stat>>;
 
+    /// The same, with all that is known of the identity of a file: what only an open file tells as well.
+    fn identify(&self, path: &Path) -> io::Result<Option<Stat>> {
+        self.stat(path)
+    }
+
     /// Opens or creates a partial file for writing, with mode 0600 where the file system has modes (that of a
     /// finished file for [`OpenPart::New`]), and locks it for this process. After locking, checks that the path
     /// still refers to the open file, and reopens it if another process has just published it.
@@ -189,13 +194,18 @@ pub struct FileId {
     /// removed file is reused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub born_unix_ns: Option<u64>,
+    /// What tells the files of one inode number apart where no creation time does: file systems of Linux draw it anew for
+    /// each. It is known of open files only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u32>,
 }
 
 impl FileId {
     /// Whether both identify the same file, by the fields that both have.
     pub fn is_same(&self, other: &Self) -> bool {
-        let born = self.born_unix_ns.zip(other.born_unix_ns);
-        (self.device, self.inode) == (other.device, other.inode) && born.is_none_or(|(one, other)| one == other)
+        let born = self.born_unix_ns.zip(other.born_unix_ns).is_none_or(|(one, other)| one == other);
+        let generation = self.generation.zip(other.generation).is_none_or(|(one, other)| one == other);
+        (self.device, self.inode) == (other.device, other.inode) && born && generation
     }
 }
 

@@ -1,6 +1,7 @@
 //! The committer thread: everything that waits until data is durable on disk. It commits queued requests as a
 //! group: written back together, synced, renamed, and each directory synced once.
 
+pub(crate) mod own_time;
 mod part;
 mod paths;
 mod publish;
@@ -11,12 +12,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use towline_threads::cancel::CancelToken;
 use towline_threads::executor::ThreadPoolExecutor;
 use towline_threads::queue::{GetError, Queue};
 
+use self::own_time::OwnTimes;
 use super::{Parts, WAIT};
 use crate::error::{Error, ErrorKind};
 use crate::job::JobId;
@@ -44,8 +46,7 @@ pub(crate) struct Committer {
     pub(crate) named: RefCell<HashSet<PathBuf>>,
     /// Whether the storage has refused to give an unnamed file its name.
     pub(crate) refuses_unnamed: Cell<bool>,
-    /// The modification time of the last finished file.
-    pub(crate) last_modified: Cell<SystemTime>,
+    pub(crate) own_times: RefCell<OwnTimes>,
 }
 
 /// A file on its way to its final name.

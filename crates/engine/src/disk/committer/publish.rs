@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use super::paths::{directory_of, note_bytes};
 use super::{Committer, Pending};
@@ -21,8 +21,6 @@ use crate::storage::{PartFile, Stat, StatKind};
 const SYNC_AT_ONCE_MIN: usize = 16;
 /// How much of the beginning and the end is compared where nothing else tells one file from another.
 const COMPARED_BYTES: u64 = 64 << 10;
-/// If the clock went back by more than this, somebody set it.
-const CLOCK_STEP: Duration = Duration::from_secs(1);
 
 impl Committer {
     /// Syncs, renames, syncs the directories, and only then reports success.
@@ -104,7 +102,7 @@ impl Committer {
     pub(super) fn sync(&self, pending: &[Pending], directories: &BTreeSet<PathBuf>) -> Vec<Result<()>> {
         let at_once = self.syncs && pending.len() >= SYNC_AT_ONCE_MIN;
         let finish = |pending: &Pending| {
-            self.tell_apart(&*pending.part, pending.publish.modified);
+            self.tell_apart(&*pending.part, &pending.publish);
             let finished = pending.part.finish(&note_bytes(&pending.publish, &*pending.part));
             let synced = finished.and_then(|()| if self.syncs && !at_once { pending.part.sync() } else { Ok(()) });
             synced.map_err(|source| Error::storage("sync", &pending.publish.path, source))
@@ -121,23 +119,15 @@ impl Committer {
         finished.into_iter().zip(pending).map(and_synced).collect()
     }
 
-    /// Gives each file a distinct modification time, unless it is to have one of its own. Files that arrive within one
-    /// tick of the system clock would have the same time; if their lengths match too, nothing would show that one took
-    /// the other's name.
-    pub(super) fn tell_apart(&self, part: &dyn PartFile, asked: Option<SystemTime>) {
-        if let Some(asked) = asked {
-            let _ = part.set_modified(asked);
-            return;
+    /// Gives a file the modification time that was asked for, or one of its own.
+    pub(super) fn tell_apart(&self, part: &dyn PartFile, publish: &Publish) {
+        match publish.modified {
+            Some(asked) => drop(part.set_modified(asked)),
+            None => {
+                let directory = publish.path.parent().unwrap_or(Path::new(""));
+                self.own_times.borrow_mut().give(part, directory, publish.len_bytes);
+            }
         }
-        let (now, last) = (SystemTime::now(), self.last_modified.get());
-        let next = match last.duration_since(now) {
-            Ok(before) if before < CLOCK_STEP => last + Duration::from_nanos(1),
-            // The clock was set back.
-            _ => now,
-        };
-        // Best effort: some file systems do not store such times.
-        let _ = part.set_modified(next);
-        self.last_modified.set(next);
     }
 
     /// The program's main promise depends on this check: the file that gets the name is the one we hold, and it

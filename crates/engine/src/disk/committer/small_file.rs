@@ -71,7 +71,7 @@ impl Committer {
         pending.publish.replaces_old |= replaces_old;
         let mut from = PartReader { part: &*pending.part, position: 0, len_bytes: pending.publish.len_bytes };
         let written = copy(&mut from, &*part)
-            .inspect(|()| self.tell_apart(&*part, pending.publish.modified))
+            .inspect(|()| self.tell_apart(&*part, &pending.publish))
             .and_then(|()| part.finish(&note_bytes(&pending.publish, &*part)))
             .and_then(|()| if self.syncs { part.sync() } else { Ok(()) });
         if let Err(source) = written {
@@ -102,7 +102,7 @@ impl Committer {
         if let Some(text) = set_aside {
             self.report(Message::Warned(text));
         }
-        let mut found = self.storage.stat(&part_name).map_err(cannot)?.filter(|stat| stat.kind == StatKind::File);
+        let mut found = self.storage.identify(&part_name).map_err(cannot)?.filter(|stat| stat.kind == StatKind::File);
         if let Some(why) = found.and_then(|stat| ours::why_not_emptied(&stat, false, held.as_deref())) {
             found = None;
             let kept = ours::set_aside(&*self.storage, &part_name, aside_path)?;

@@ -114,7 +114,9 @@ impl Core {
 
     fn ask_redirected(&mut self, now: Time, mut pending: Box<Pending>, redirect: &Redirect) {
         if !pending.ask.request.follows() {
-            let text = format!("the service redirects a {}, which is not followed", pending.ask.request.method);
+            let to = redirect.location.as_deref().and_then(|to| pending.at.0.join(to).ok());
+            let to = to.map_or_else(|| "elsewhere".to_owned(), |to| format!("to {}", secret::shown_url(&to)));
+            let text = format!("the service redirects a {} {to}, which is not followed", pending.ask.request.method);
             let error = Error::new(ErrorKind::Redirect, text).with_url(secret::shown_url(&pending.at.0));
             return pending.ask.reply.answer(Err(error));
         }

@@ -456,7 +456,9 @@ impl Core {
             FetchKind::Probe => Wanted::Whole,
             _ => Wanted::Own,
         };
-        let is_unpaced = job.tries.is_unpaced;
+        // Nobody waits for a source beside the lead.
+        let is_beside = source != job.sources.lead() && self.slots.is_paced(&host);
+        let is_unpaced = job.tries.is_unpaced || is_beside;
         if is_unpaced && !self.slots.may_ask_again(&host, now) {
             return None;
         }

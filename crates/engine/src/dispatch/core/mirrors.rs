@@ -428,7 +428,7 @@ impl Core {
             return self.slots.refuse(host, serving, now);
         }
         if kind.rejection().is_some_and(Rejection::is_of_place) {
-            let goes_back = has_moved || source.resolve_again();
+            let goes_back = has_moved || self.resolves_again(now, id, transfer.source);
             if goes_back && self.retries(id) > 0 {
                 return;
             }
@@ -468,13 +468,16 @@ impl Core {
             return;
         }
         state.attempts += 1;
-        let attempts = state.attempts;
-        if attempts > retries {
+        let (attempts, host, profile) = (state.attempts, state.host().clone(), job.own.profile.clone());
+        if attempts > retries || self.slots.is_given_up(&host, &profile, attempts, now) {
             return self.drop_source(now, id, source, error.with_attempts(attempts));
         }
         let wait = backoff::wait(attempts, &mut self.random);
-        state.retry_at = now + wait;
-        self.report_retry(id, &error, attempts, wait);
+        // If nothing succeeds, all that wait for the host share its retries.
+        let retry_at = self.slots.retry_at(&host, &profile, now + wait);
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.sources[source].retry_at = retry_at;
+        self.report_retry(id, &error, attempts, retry_at.saturating_sub(now));
         let job = &self.jobs[&id];
         // One that brought something goes on with that.
         let brings = attempts == 1 && !job.content.done.is_empty();

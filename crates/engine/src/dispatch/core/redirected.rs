@@ -59,10 +59,11 @@ impl Core {
         if !transfer.is_probe && transfer.redirects > 2 {
             self.slots.failed(&transfer.host, now);
         }
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        if !(may_ask_again && job.lead().is_provided && job.lead_mut().resolve_again()) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        if !(may_ask_again && job.lead().is_provided && self.resolves_again(now, id, job.sources.lead())) {
             return self.give_up(now, id, error);
         }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
         if transfer.is_probe {
             job.phase = Phase::Ready;
         } else if job.ranges.segmented == Segmented::Trying {

@@ -68,7 +68,7 @@ impl Core {
         if self.is_one_too_many(transfer, &error) {
             return self.leave_to_others(now, id, transfer, start, &error);
         }
-        if self.is_asked_elsewhere(id, transfer, &error) {
+        if self.is_asked_elsewhere(now, id, transfer, &error) {
             return;
         }
         match is_transient {
@@ -78,7 +78,7 @@ impl Core {
     }
 
     /// Whether the URL from a redirect or a provider is gone, so that the source is resolved again.
-    fn is_asked_elsewhere(&mut self, id: JobId, transfer: &Transfer, error: &Error) -> bool {
+    fn is_asked_elsewhere(&mut self, now: Time, id: JobId, transfer: &Transfer, error: &Error) -> bool {
         let may_ask_again = self.retries(id) > 0;
         let Some(job) = self.jobs.get_mut(&id) else { return true };
         // A proxy refuses the user, wherever the request is sent.
@@ -89,7 +89,22 @@ impl Core {
             return false;
         }
         // It was sent before the source went elsewhere, and the new place has not been asked yet.
-        transfer.location != job.sources[transfer.source].locations || may_ask_again && job.lead_mut().resolve_again()
+        if transfer.location != job.sources[transfer.source].locations {
+            return true;
+        }
+        may_ask_again && self.resolves_again(now, id, transfer.source)
+    }
+
+    /// Goes back to the URL that a source was given, once, if the URL that it led to is refused. A host whose links are all
+    /// refused is not asked for many of them a second time.
+    pub(super) fn resolves_again(&mut self, now: Time, id: JobId, source: usize) -> bool {
+        let Some(job) = self.jobs.get_mut(&id) else { return false };
+        let source = &mut job.sources[source];
+        if !source.may_resolve_again() || !self.slots.may_resolve_again(&source.own_origin, now) {
+            return false;
+        }
+        source.resolve_again();
+        true
     }
 
     /// A retry would fail again. What it was to fetch may still come in another way.

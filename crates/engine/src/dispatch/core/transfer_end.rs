@@ -58,8 +58,8 @@ impl Core {
         // An aborted transfer may have stalled, which says nothing about the next one.
         let rate = transfer.rate_over_all(now).filter(|_| transfer.writes && matches!(end, End::Complete));
         if job.sources.is_many() {
-            let source = &mut job.sources[transfer.source];
-            source.brought(transfer.brought(), covered - before, rate);
+            let is_all = matches!(end, End::Complete) && !is_little(transfer);
+            job.sources[transfer.source].brought(transfer.brought(), covered - before, is_all, rate);
         } else {
             let lead = job.lead_mut();
             lead.rate_bps = rate.or(lead.rate_bps);

@@ -11,6 +11,8 @@ use super::{Ended, RECORD_BYTES_MAX, Sink};
 use crate::job::JobSpec;
 use crate::secret::shown_line;
 
+/// Stands behind the end of a list, as a record of its own unless a quote is open there.
+const END: &[u8] = b"\n\0end of the list\0";
 /// How many columns to name in an error.
 const COLUMNS_SHOWN: usize = 8;
 
@@ -50,6 +52,13 @@ pub(super) fn read(list: impl BufRead, sink: &mut Sink<'_>) -> Result<(), Ended>
         }
         let end = reader.position().byte();
         let line = reader.get_mut().line_of(end, &record);
+        let mark = END.trim_ascii();
+        if record.len() == 1 && &record[0] == mark {
+            return Ok(());
+        }
+        if record.iter().any(|field| field.ends_with(END)) {
+            return Ok(sink.bad(line, "a quote is not closed; the list may have been cut off")?);
+        }
         if record.iter().all(|field| field.trim_ascii().is_empty())
             || record.len() == 1 && record[0].trim_ascii_start().starts_with(b"#")
         {
@@ -116,11 +125,20 @@ struct Metered<R> {
     /// Where lines end of which no record has been read.
     line_ends: VecDeque<u64>,
     lines_before: u64,
+    /// What is left of what stands behind its end.
+    end: &'static [u8],
 }
 
 impl<R> Metered<R> {
     fn new(list: R) -> Self {
-        Self { list, left_bytes: RECORD_BYTES_MAX, read_bytes: 0, line_ends: VecDeque::new(), lines_before: 0 }
+        Self {
+            list,
+            left_bytes: RECORD_BYTES_MAX,
+            read_bytes: 0,
+            line_ends: VecDeque::new(),
+            lines_before: 0,
+            end: END,
+        }
     }
 
     /// The line in which a record begins that ends before this byte. (The parser miscounts lines that end with CR LF.)
@@ -144,7 +162,10 @@ impl<R: BufRead> Read for Metered<R> {
             return Err(io::Error::other("a record is longer than 256 KiB: a quote may not be closed"));
         }
         let most = part.len().min(self.left_bytes);
-        let count = self.list.read(&mut part[..most])?;
+        let count = match self.list.read(&mut part[..most])? {
+            0 => self.end.read(&mut part[..most])?,
+            count => count,
+        };
         self.left_bytes -= count;
         let ends = part[..count].iter().enumerate().filter(|(_, byte)| **byte == b'\n');
         self.line_ends.extend(ends.map(|(at, _)| self.read_bytes + at as u64));

@@ -158,6 +158,9 @@ fn comma_separated_values_may_be_quoted() {
         ]
     );
     assert_eq!(said(ListFormat::Csv, "# ours\n\nurl\nhttp://h/a\n"), [r#"{"url":"http://h/a"}"#]);
+    let unclosed = "url,output\nhttp://h/a,x\nhttp://h/b,\"y\nhttp://h/c,z\n";
+    let why = "line 3: a quote is not closed; the list may have been cut off";
+    assert_eq!(said(ListFormat::Csv, unclosed), [r#"{"url":"http://h/a","output":"x"}"#, why]);
     let open = format!("url\n\"http://h/{}", "a".repeat(2 * RECORD_BYTES_MAX));
     assert!(said(ListFormat::Csv, &open)[0].starts_with("failed: a record is longer than 256 KiB"));
 }

@@ -14,7 +14,7 @@ use rustix::io::retry_on_intr;
 use super::limits::Limits;
 use super::lock::{Held, Lock, try_lock};
 use super::open::{PRIVATE_MODE, keep_private, open_regular};
-use super::stat::stat_of;
+use super::stat::stat_of_open;
 use super::{notes, sync, writeback};
 use crate::failpoint;
 use crate::storage::{OpenPart, PartFile, Stat};
@@ -201,7 +201,7 @@ impl PartFile for DiskPart {
     }
 
     fn stat(&self) -> io::Result<Stat> {
-        stat_of(&self.file.metadata()?)
+        stat_of_open(&self.file)
     }
 
     #[cfg(target_os = "linux")]

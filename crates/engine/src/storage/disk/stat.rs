@@ -1,14 +1,24 @@
 //! Converts the file system's metadata.
 
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::time::SystemTime;
 
+use super::generation::generation_of;
 use crate::storage::{FileId, Stat, StatKind};
 
 /// File systems that round times round them to a multiple of this: exFAT to 10 ms, others to seconds.
 const COARSE_NS: i64 = 10_000_000;
+
+/// The metadata of an open file, with all that is known of its identity.
+pub(super) fn stat_of_open(file: &File) -> io::Result<Stat> {
+    let mut stat = stat_of(&file.metadata()?)?;
+    if let Some(id) = stat.file.as_mut().filter(|id| id.born_unix_ns.is_none() && stat.kind == StatKind::File) {
+        id.generation = generation_of(file);
+    }
+    Ok(stat)
+}
 
 pub(super) fn stat_of(metadata: &Metadata) -> io::Result<Stat> {
     let kind = match metadata.file_type() {
@@ -27,7 +37,12 @@ pub(super) fn stat_of(metadata: &Metadata) -> io::Result<Stat> {
         rounds_times: metadata.ctime_nsec() % COARSE_NS == 0,
         owner: metadata.uid(),
         links: metadata.nlink(),
-        file: Some(FileId { device: metadata.dev(), inode: metadata.ino(), born_unix_ns: born_unix_ns(metadata) }),
+        file: Some(FileId {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            born_unix_ns: born_unix_ns(metadata),
+            generation: None,
+        }),
     })
 }
 

@@ -1,5 +1,7 @@
 //! The response to a provider's request, held in memory.
 
+use std::time::{Duration, Instant};
+
 use hyper::body::Incoming;
 
 use super::body::{has_length, proven};
@@ -11,6 +13,9 @@ use crate::source::http::connection::Connection;
 
 /// The maximum length of a service's response.
 const DOCUMENT_BYTES_MAX: usize = 8 << 20;
+/// After this time, a response must have brought so many bytes a second: whoever waits for it waits for nothing else.
+const DRIPS_AFTER: Duration = Duration::from_secs(20);
+const DRIP_BYTES_PER_SECOND: u64 = 256;
 
 impl Transfer<'_> {
     /// Reads a document, or the words of a refusal, which must end as its framing says.
@@ -21,7 +26,13 @@ impl Transfer<'_> {
         mut body: Incoming,
     ) -> Result<End, Failure> {
         let mut document = Vec::new();
+        let began = Instant::now();
         while let Some(data) = self.next(&mut body).await? {
+            if is_dripping(began.elapsed(), document.len() + data.len()) {
+                let text =
+                    format!("the service's answer drips: {} bytes in {} s", document.len(), began.elapsed().as_secs());
+                return Err(Error::new(ErrorKind::Stalled, text).into());
+            }
             if document.len() + data.len() > DOCUMENT_BYTES_MAX {
                 return Err(Error::new(ErrorKind::Protocol, "the service's answer is too long").into());
             }
@@ -32,5 +43,23 @@ impl Transfer<'_> {
         self.keep(connection, answer.framing != Framing::Close);
         let answer = WebAnswer::new(self.fetch.url.clone(), answer.status, answer.content_type, document.into());
         Ok(End::Document(Box::new(answer)))
+    }
+}
+
+/// Whether a response that has brought this much so far is not worth waiting for.
+fn is_dripping(elapsed: Duration, bytes: usize) -> bool {
+    elapsed > DRIPS_AFTER && (bytes as u64) < elapsed.as_secs() * DRIP_BYTES_PER_SECOND
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_line_does_not_drip() {
+        assert!(!is_dripping(Duration::from_secs(20), 10), "it may have just begun");
+        assert!(is_dripping(Duration::from_secs(21), 21 * 5));
+        assert!(!is_dripping(Duration::from_secs(21), 21 * 1000));
+        assert!(!is_dripping(Duration::from_secs(600), 600 * 256));
     }
 }

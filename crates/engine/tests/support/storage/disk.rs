@@ -147,7 +147,12 @@ impl Disk {
             rounds_times: false,
             owner: 0,
             links: self.names.values().filter(|named| **named == id).count() as u64,
-            file: Some(towline_engine::storage::FileId { device: 1, inode: id.0, born_unix_ns: None }),
+            file: Some(towline_engine::storage::FileId {
+                device: 1,
+                inode: id.0,
+                born_unix_ns: None,
+                generation: None,
+            }),
         }
     }
 
@@ -166,8 +171,11 @@ impl Disk {
         Ok(())
     }
 
-    /// Adds a file that existed before, durably.
+    /// Adds a file that existed before, durably: no earlier change of its name is to come.
     pub(super) fn plant(&mut self, path: &Path, content: &[u8]) {
+        if let Some(directory) = path.parent() {
+            let _ = self.sync_dir(directory);
+        }
         let id = self.next_id();
         let file = File { content: content.to_vec(), synced: content.to_vec(), ..File::default() };
         self.files.insert(id, file);

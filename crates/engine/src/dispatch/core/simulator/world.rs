@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
 
 use fastrand::Rng;
 use towline_threads::cancel::CancelToken;
@@ -24,6 +23,7 @@ use super::storage::TestStorage;
 use crate::checksum::{Algorithm, digest_of};
 use crate::disk::Parts;
 use crate::disk::committer::Committer;
+use crate::disk::committer::own_time::OwnTimes;
 use crate::disk::directories::Directories;
 use crate::disk::opener::Opener;
 use crate::dispatch::core::Core;
@@ -148,7 +148,7 @@ impl<'a> World<'a> {
             dir: PathBuf::from(DIR),
             named: RefCell::default(),
             refuses_unnamed: Cell::default(),
-            last_modified: Cell::new(UNIX_EPOCH),
+            own_times: RefCell::new(OwnTimes::new()),
         };
         let explicit = script.options.connections.unwrap_or(1);
         let mut world = Self {
