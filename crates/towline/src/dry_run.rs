@@ -48,7 +48,7 @@ fn plan(mut settings: Settings, web: &Web) -> Result<u8, Complaint> {
     };
     let mut is_read = true;
     for spec in settings.jobs {
-        is_read = is_read && !web.has_ended() && plan.ask(&spec)?;
+        is_read = is_read && !web.has_ended() && plan.ask(&spec, web)?;
     }
     if let Some(list) = list
         && is_read
@@ -99,9 +99,10 @@ impl<'a> Planned<'a> {
 impl Plan {
     /// Asks the server of a URL for the name and the length. Returns whether anybody still reads the answers, as the
     /// other functions here do.
-    fn ask(&mut self, spec: &JobSpec) -> Result<bool, Complaint> {
-        let info = match inspect::server(&spec.url, &self.options.http) {
+    fn ask(&mut self, spec: &JobSpec, web: &Web) -> Result<bool, Complaint> {
+        let info = match inspect::server_unless(&spec.url, &self.options.http, || web.has_ended()) {
             Ok(info) => info,
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(false),
             Err(error) => {
                 self.complain(error);
                 return Ok(true);
@@ -140,7 +141,7 @@ impl Plan {
                 say(&format!("towline: {warning}"));
             }
             for entry in fed.entries {
-                if web.has_ended() || !self.take(entry)? {
+                if web.has_ended() || !self.take(entry, web)? {
                     return Ok(false);
                 }
             }
@@ -150,12 +151,16 @@ impl Plan {
         }
     }
 
-    fn take(&mut self, entry: FedEntry) -> Result<bool, Complaint> {
+    fn take(&mut self, entry: FedEntry, web: &Web) -> Result<bool, Complaint> {
         match entry {
             FedEntry::Job { spec, name, .. } => {
                 let Some(path) = name.or_else(|| spec.output.clone()) else {
                     // A link to one file has its name where its bytes are. The entries of a list are too many to ask.
-                    return if spec.listed.is_some() { self.ask(&spec) } else { self.print(&Planned::by_url(&spec)) };
+                    return if spec.listed.is_some() {
+                        self.ask(&spec, web)
+                    } else {
+                        self.print(&Planned::by_url(&spec))
+                    };
                 };
                 let total_bytes = spec.listed.as_ref().and_then(|listed| listed.total_bytes);
                 let is_changed = spec.left.is_some_and(|left| left.is_changed);

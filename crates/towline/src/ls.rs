@@ -51,7 +51,7 @@ impl Ls {
                 Err(error) => Box::new(std::iter::once(Err(error))),
             };
             for entry in entries {
-                match self.print(entry) {
+                match self.print(entry, web) {
                     Printed::Yes => {}
                     Printed::Failed(failure) => code = code.max(failure),
                     Printed::NobodyReads(failure) => return code.max(failure),
@@ -61,7 +61,7 @@ impl Ls {
         code
     }
 
-    fn print(&self, entry: Result<Entry>) -> Printed {
+    fn print(&self, entry: Result<Entry>, web: &Web) -> Printed {
         let entry = match entry {
             Ok(entry) if self.which.has(&entry) => entry,
             Ok(_) => return Printed::Yes,
@@ -74,8 +74,11 @@ impl Ls {
                 return Printed::Failed(complaint.code());
             }
         };
-        let entry = match self.named(entry) {
+        let entry = match self.named(entry, web) {
             Ok(entry) => entry,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {
+                return Printed::NobodyReads(exit_codes::DONE);
+            }
             Err(error) => {
                 let complaint = Complaint::from(error);
                 complaint.say();
@@ -96,9 +99,9 @@ impl Ls {
 
 impl Ls {
     /// A file that its server names: it is asked.
-    fn named(&self, mut entry: Entry) -> Result<Entry> {
+    fn named(&self, mut entry: Entry, web: &Web) -> Result<Entry> {
         if entry.path.as_os_str().is_empty() {
-            let info = inspect::server(&entry.url, &self.http)?;
+            let info = inspect::server_unless(&entry.url, &self.http, || web.has_ended())?;
             entry.path = info.file_name.into();
             entry.total_bytes = entry.total_bytes.or(info.total_bytes);
         }

@@ -231,7 +231,8 @@ impl Driver {
         match request {
             WorkRequest::Fetch(fetch) => match fetch.kind {
                 FetchKind::Probe | FetchKind::Document(_) | FetchKind::Check { .. } => None,
-                _ => self.parts.get(fetch.job),
+                FetchKind::Sample { is_of_part: false, .. } => None,
+                FetchKind::Sample { .. } | FetchKind::Piece { .. } => self.parts.get(fetch.job),
             },
             WorkRequest::Grant { job, .. } => self.parts.get(*job),
             _ => None,

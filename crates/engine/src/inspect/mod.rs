@@ -7,4 +7,4 @@ mod server;
 
 pub use self::directory::{DirectoryStatus, Partial, directory, partial};
 pub use self::noted::{noted, noted_files};
-pub use self::server::{ServerInfo, server};
+pub use self::server::{ServerInfo, server, server_unless};

@@ -22,6 +22,8 @@ use crate::source::http::single_request::{SingleRequest, SingleResponse, send};
 
 /// The longest name of a charset that is shown.
 const CHARSET_CHARS_MAX: usize = 20;
+/// How often to look whether it is over.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What a server says about a URL.
 #[derive(Clone, Debug, Serialize)]
@@ -68,12 +70,31 @@ impl ServerInfo {
 ///
 /// Whatever kept the server from responding, or an error status of its response.
 pub fn server(url: &Url, options: &HttpOptions) -> Result<ServerInfo> {
+    server_unless(url, options, || false)
+}
+
+/// The same, until `is_over`, which is asked often.
+///
+/// # Errors
+///
+/// As [`server`], and [`ErrorKind::Interrupted`] if it is over before the server has responded.
+pub fn server_unless(url: &Url, options: &HttpOptions, is_over: impl Fn() -> bool) -> Result<ServerInfo> {
     let limit = Arc::new(RateLimit::new(None));
     let network = Network::new(options.clone(), limit, Arc::new(SystemResolver))?;
     let runtime = crate::worker::run::runtime()
         .map_err(|source| Error::new(ErrorKind::Internal, "no runtime can be made").with_source(source))?;
     let tasks = tokio::task::LocalSet::new();
-    let asked = tasks.block_on(&runtime, look(&network, url));
+    let over = async {
+        while !is_over() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    let asked = tasks.block_on(&runtime, async {
+        tokio::select! {
+            asked = look(&network, url) => asked,
+            () = over => Err(Error::new(ErrorKind::Interrupted, "interrupted while a server was asked")),
+        }
+    });
     drop(tasks);
     runtime.shutdown_background();
     asked.map_err(|error| if error.url().is_some() { error } else { error.with_url(secret::shown_url(url)) })
@@ -85,7 +106,7 @@ async fn look(network: &Network, url: &Url) -> Result<ServerInfo> {
         Error::new(ErrorKind::Usage, text)
     })?;
     let range = ByteRange::new(0, 1);
-    let kind = FetchKind::Sample { range, expect: Arc::default() };
+    let kind = FetchKind::Sample { range, expect: Arc::default(), is_of_part: false };
     let piece = Piece::new(range.start, range.end);
     let answered = send(network, SingleRequest { url, origin, kind, piece }).await?;
     match answered.answer.status {

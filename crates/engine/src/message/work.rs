@@ -87,8 +87,8 @@ pub(crate) enum FetchKind {
         expect: Arc<Evidence>,
         demand: Demand,
     },
-    /// A range of existing data, to be compared with the disk; without a partial file, it is returned.
-    Sample { range: ByteRange, expect: Arc<Evidence> },
+    /// A range of existing data: of the partial file, with which it is compared, or of another, for which it is returned.
+    Sample { range: ByteRange, expect: Arc<Evidence>, is_of_part: bool },
     /// A small document of a service, returned whole.
     Document(Arc<WebRequest>),
     /// A check whether the file is still the same, without its content.

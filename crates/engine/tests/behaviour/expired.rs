@@ -54,6 +54,27 @@ fn begin(place: &Place, resource: Resource) {
     assert_eq!(place.leftovers(&[]), PARTIAL);
 }
 
+#[test]
+fn links_that_are_all_refused_are_not_all_asked_for_again() {
+    const LINKS: usize = 100;
+    with_watchdog(LONG, || {
+        let gone = Fault::Status { code: 404, times: None, retry_after: None };
+        let mut origin = Origin::builder();
+        for number in 0..LINKS {
+            let to = Fault::Redirect { status: 302, location: format!("/gone/{number}") };
+            origin = origin.resource(Resource::new(&format!("/{number}"), 1, 10).fault(to));
+            origin = origin.resource(Resource::new(&format!("/gone/{number}"), 1, 10).fault(gone.clone()));
+        }
+        let (origin, place) = (origin.start().unwrap(), Place::new());
+        let mut options = place.options();
+        options.http.retries = 5;
+        let run = fetch(options, (0..LINKS).map(|number| spec(&origin, &format!("/{number}"))));
+        assert_eq!(run.summary().failed_files as usize, LINKS);
+        let again = origin.requests().len() - 2 * LINKS;
+        assert!(again <= 2 * 30, "{again} requests beyond the first of each");
+    });
+}
+
 /// A link on its own server.
 fn serve(resource: Resource) -> Origin {
     Origin::builder().resource(resource).start().unwrap()

@@ -18,6 +18,7 @@ mod framing;
 mod heads;
 mod joins;
 mod lengths;
+mod listings;
 mod lists;
 mod lockouts;
 mod losses;

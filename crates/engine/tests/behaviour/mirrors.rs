@@ -2,6 +2,7 @@
 //! as long as one source is left.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -168,6 +169,50 @@ fn a_first_source_that_brings_the_same_half_each_time_gives_way() {
         let run = fetch(with_connections(&place, Some(1)), [job]);
         run.assert_done(1);
         place.assert_content("a.iso", 713, size);
+    });
+}
+
+#[test]
+fn a_first_source_that_brings_a_few_bytes_each_time_gives_way() {
+    with_watchdog(LONG, || {
+        let size = 200_000;
+        let first = Origin::builder().resource(file(714, size, "a").fault(Fault::StallAt(60, None))).start().unwrap();
+        let right = Origin::builder().resource(file(714, size, "a")).start().unwrap();
+        let place = Place::new();
+        let mut options = with_connections(&place, Some(1));
+        options.http.stall_timeout = Duration::from_millis(300);
+        let run = fetch(options, [job(&[&first, &right])]);
+        run.assert_done(1);
+        place.assert_content("a.iso", 714, size);
+        assert!(first.requests().len() <= 4, "{} requests", first.requests().len());
+    });
+}
+
+#[test]
+fn a_source_that_only_fails_is_not_asked_for_each_piece_that_another_breaks_off() {
+    const FILES: u64 = 60;
+    with_watchdog(LONG, || {
+        let (size, began) = (200_000, Instant::now());
+        let busy = Fault::Status { code: 503, times: None, retry_after: None };
+        let (mut first, mut right) = (Origin::builder().fault(busy), Origin::builder().fault(Fault::CutAt(20_000)));
+        for number in 0..FILES {
+            let file = Resource::new(&format!("/{number}.bin"), number, size);
+            (first, right) = (first.resource(file.clone()), right.resource(file));
+        }
+        let (first, right) = (first.start().unwrap(), right.start().unwrap());
+        let place = Place::new();
+        let mut options = place.options();
+        options.http.retries = 5;
+        let jobs = (0..FILES).map(|number| {
+            let path = format!("/{number}.bin");
+            spec(&first, &path).mirror(right.url(&path).parse().unwrap())
+        });
+        fetch(options, jobs).assert_done(FILES as usize);
+        (0..FILES).for_each(|number| place.assert_content(&format!("{number}.bin"), number, size));
+        // Some before it was known, and one a second and a quarter from then on.
+        let most = 30 + began.elapsed().as_secs();
+        let asked = first.requests().len() as u64;
+        assert!(asked <= most, "{asked} requests in {:?}", began.elapsed());
     });
 }
 
@@ -341,14 +386,14 @@ fn files_do_not_wait_one_by_one_for_a_first_source_that_never_answers() {
         let mirror = Origin::builder().files("/{}.bin", count, 5000, 735).start().unwrap();
         let place = Place::new();
         let mut options = place.options();
-        options.http.connect_timeout = std::time::Duration::from_secs(3);
+        options.http.connect_timeout = Duration::from_secs(3);
         let jobs = (0..count).map(|number| {
             let path = format!("/{number}.bin");
             JobSpec::new(format!("{dead}{path}").parse().unwrap()).mirror(mirror.url(&path).parse().unwrap())
         });
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         fetch(options, jobs.collect::<Vec<_>>()).assert_done(count as usize);
-        assert!(began.elapsed() < std::time::Duration::from_secs(3 * 6), "{:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(3 * 6), "{:?}", began.elapsed());
     });
 }
 

@@ -239,7 +239,7 @@ impl Core {
         if job.tries.failures.get(&job.failure_key(range.start)).is_some_and(|failure| failure.retry_at > now) {
             return;
         }
-        let kind = FetchKind::Sample { range, expect: Arc::new(job.content.held.clone()) };
+        let kind = FetchKind::Sample { range, expect: Arc::new(job.content.held.clone()), is_of_part: true };
         let (lead, piece) = (job.sources.lead(), Piece::new(range.start, range.end));
         self.send(now, id, lead, kind, piece);
     }

@@ -277,8 +277,8 @@ impl Core {
             false => job.existing.file.as_ref().map(|existing| existing.stat.len_bytes),
         };
         let expect = Evidence { total_bytes: len_bytes, ..job.content.held.clone() };
-        let (lead, kind) = (job.sources.lead(), FetchKind::Sample { range, expect: Arc::new(expect) });
-        self.send(now, id, lead, kind, Piece::new(range.start, range.end));
+        let kind = FetchKind::Sample { range, expect: Arc::new(expect), is_of_part: false };
+        self.send(now, id, job.sources.lead(), kind, Piece::new(range.start, range.end));
     }
 
     /// A request for content to compare has ended.

@@ -82,7 +82,8 @@ impl Core {
         // A label of what is stored stays; another encoding cannot be compared.
         let content_encoding = job.content.held.content_encoding.clone();
         let unseen = || Evidence { content_encoding, ..Evidence::default() };
-        let kind = FetchKind::Sample { range, expect: Arc::new(doubt.seen.clone().unwrap_or_else(unseen)) };
+        let expect = Arc::new(doubt.seen.clone().unwrap_or_else(unseen));
+        let kind = FetchKind::Sample { range, expect, is_of_part: true };
         self.send(now, id, lead, kind, Piece::new(range.start, range.end));
     }
 

@@ -161,7 +161,7 @@ impl Core {
             return Asked::Waits;
         };
         let range = samples::end_of(longest);
-        let kind = FetchKind::Sample { range, expect: Arc::new(job.common_version()) };
+        let kind = FetchKind::Sample { range, expect: Arc::new(job.common_version()), is_of_part: true };
         match self.send(now, id, mirror, kind, Piece::new(range.start, range.end)) {
             Some(_) => Asked::Sent,
             None => Asked::Nothing,

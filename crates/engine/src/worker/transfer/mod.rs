@@ -141,7 +141,7 @@ impl<'a> Transfer<'a> {
             (FetchKind::Probe, 304) if self.fetch.newer_than.is_some() => (End::Checked(None), self.drain(body).await),
             (FetchKind::Check { .. }, 304) => (End::Checked(None), self.drain(body).await),
             (FetchKind::Check { .. }, 200 | 203 | 206) => (End::Checked(Some(answer.head)), self.drain(body).await),
-            (FetchKind::Sample { range, expect }, 206) => {
+            (FetchKind::Sample { range, expect, .. }, 206) => {
                 return self.sample(connection, &answer, body, *range, expect, sink).await;
             }
             (FetchKind::Piece { .. } | FetchKind::Sample { .. }, 200 | 203) => (End::NotRange(answer.head), false),

@@ -228,7 +228,7 @@ impl Surroundings<'_> {
                 self.messages.push(Message::Proven(fetch.transfer, head));
                 self.next_bytes(fetch, body)
             }
-            FetchKind::Sample { range, expect } => {
+            FetchKind::Sample { range, expect, .. } => {
                 if let Some(end) =
                     self.not_a_range(number, version, *range, false, (expect, Demand::NotDifferent), protocol)
                 {

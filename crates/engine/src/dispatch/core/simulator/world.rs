@@ -425,7 +425,7 @@ impl<'a> World<'a> {
         self.check_assignment(&fetch);
         let sink = match fetch.kind {
             FetchKind::Probe | FetchKind::Document(_) | FetchKind::Check { .. } => None,
-            FetchKind::Sample { .. } => self.parts.get(fetch.job),
+            FetchKind::Sample { is_of_part, .. } => self.parts.get(fetch.job).filter(|_| is_of_part),
             FetchKind::Piece { .. } => Some(self.parts.get(fetch.job).expect("the partial file of a piece is open")),
         };
         let transfer = fetch.transfer;
