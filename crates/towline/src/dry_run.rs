@@ -100,7 +100,7 @@ impl Plan {
     /// Asks the server of a URL for the name and the length. Returns whether anybody still reads the answers, as the
     /// other functions here do.
     fn ask(&mut self, spec: &JobSpec, web: &Web) -> Result<bool, Complaint> {
-        let info = match inspect::server_unless(&spec.url, &self.options.http, || web.has_ended()) {
+        let info = match inspect::server_unless(&spec.url, &self.options.http, &|| web.has_ended()) {
             Ok(info) => info,
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(false),
             Err(error) => {

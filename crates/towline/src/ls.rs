@@ -101,7 +101,7 @@ impl Ls {
     /// A file that its server names: it is asked.
     fn named(&self, mut entry: Entry, web: &Web) -> Result<Entry> {
         if entry.path.as_os_str().is_empty() {
-            let info = inspect::server_unless(&entry.url, &self.http, || web.has_ended())?;
+            let info = inspect::server_unless(&entry.url, &self.http, &|| web.has_ended())?;
             entry.path = info.file_name.into();
             entry.total_bytes = entry.total_bytes.or(info.total_bytes);
         }

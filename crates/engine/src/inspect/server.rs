@@ -70,7 +70,7 @@ impl ServerInfo {
 ///
 /// Whatever kept the server from responding, or an error status of its response.
 pub fn server(url: &Url, options: &HttpOptions) -> Result<ServerInfo> {
-    server_unless(url, options, || false)
+    server_unless(url, options, &|| false)
 }
 
 /// The same, until `is_over`, which is asked often.
@@ -78,7 +78,7 @@ pub fn server(url: &Url, options: &HttpOptions) -> Result<ServerInfo> {
 /// # Errors
 ///
 /// As [`server`], and [`ErrorKind::Interrupted`] if it is over before the server has responded.
-pub fn server_unless(url: &Url, options: &HttpOptions, is_over: impl Fn() -> bool) -> Result<ServerInfo> {
+pub fn server_unless(url: &Url, options: &HttpOptions, is_over: &dyn Fn() -> bool) -> Result<ServerInfo> {
     let limit = Arc::new(RateLimit::new(None));
     let network = Network::new(options.clone(), limit, Arc::new(SystemResolver))?;
     let runtime = crate::worker::run::runtime()
