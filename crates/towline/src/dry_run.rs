@@ -17,6 +17,7 @@ use crate::args::ProgressArg;
 use crate::complaint::Complaint;
 use crate::exit_codes;
 use crate::say::{answer, say};
+use crate::scratch::Scratch;
 use crate::services::{self, Talked};
 use crate::settings::Settings;
 
@@ -124,7 +125,7 @@ impl Plan {
 
     /// Lets the batch decide on a copy of its ledger.
     fn rehearse(&mut self, list: ListSource, web: &Web) -> Result<bool, Complaint> {
-        let scratch = tempfile::tempdir()
+        let scratch = Scratch::new("rehearsal")
             .map_err(|error| Complaint::machine(format!("cannot make a directory for temporary files: {error}")))?;
         let options = &self.options;
         let mut rehearsal = Rehearsal::open(

@@ -25,6 +25,7 @@ mod on_complete;
 mod patterns;
 mod process;
 mod say;
+mod scratch;
 mod screen;
 mod services;
 mod settings;

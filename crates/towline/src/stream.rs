@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::retry_on_intr;
-use tempfile::TempDir;
 use towline_engine::SessionHandle;
 use towline_engine::storage::{InOrder, InOrderReader};
 use towline_threads::thread::{Builder, JoinHandle};
@@ -18,6 +17,7 @@ use towline_threads::thread::{Builder, JoinHandle};
 use crate::args::GetArgs;
 use crate::complaint::Complaint;
 use crate::exit_codes;
+use crate::scratch::Scratch;
 
 /// How much to write at once.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -78,7 +78,7 @@ impl Write for Patient {
 pub(crate) struct Stream {
     pub(crate) storage: Arc<InOrder>,
     /// Where it is kept until all of it has come.
-    pub(crate) place: TempDir,
+    pub(crate) place: Scratch,
     target: Target,
 }
 
@@ -97,14 +97,14 @@ pub(crate) struct Writing {
     thread: JoinHandle<io::Result<()>>,
     /// It cannot write any more, and has stopped the session for that.
     has_stopped: Arc<AtomicBool>,
-    _place: TempDir,
+    place: Scratch,
 }
 
 impl Stream {
     /// # Errors
     /// If there is no place to keep it.
     pub(crate) fn new(target: Target) -> Result<Self, Complaint> {
-        let place = tempfile::tempdir()
+        let place = Scratch::new("stream")
             .map_err(|error| Complaint::machine(format!("cannot make a directory for temporary files: {error}")))?;
         Ok(Self { storage: InOrder::new(), place, target })
     }
@@ -130,7 +130,7 @@ impl Stream {
                 written
             })
             .map_err(|error| Complaint::machine(format!("cannot start a thread for the output: {error}")))?;
-        Ok(Writing { storage: self.storage, thread, has_stopped, _place: self.place })
+        Ok(Writing { storage: self.storage, thread, has_stopped, place: self.place })
     }
 }
 
@@ -146,6 +146,8 @@ impl Writing {
     /// If it cannot be written.
     pub(crate) fn end(self, is_done: bool) -> Result<Read, Complaint> {
         self.storage.end();
+        // What is still to be read is open: nothing stays if a signal ends the wait.
+        drop(self.place);
         let cannot = |error: io::Error| Complaint::machine(format!("cannot write the file to the output: {error}"));
         let written = self.thread.join();
         if self.storage.was_wrong() {

@@ -7,6 +7,9 @@ use std::collections::VecDeque;
 use crate::http::origin::{Origin, OriginMap};
 use crate::job::JobId;
 
+/// How many jobs of a host are looked at for one that could start elsewhere.
+const LOOKED_AT: usize = 16;
+
 /// The queues of jobs that have not started.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
@@ -73,6 +76,22 @@ impl Waiting {
         }
         self.len -= usize::from(place.is_some());
         place.map(|place| place.job)
+    }
+
+    /// The first job that `may_start` among the next few of a host that fits.
+    pub(crate) fn pop_of(
+        &mut self,
+        mut fits: impl FnMut(&Origin) -> bool,
+        mut may_start: impl FnMut(JobId) -> bool,
+    ) -> Option<JobId> {
+        let of_host = self.by_host.iter().filter(|(host, _)| fits(host));
+        let (host, job) = of_host
+            .filter_map(|(host, queue)| {
+                let place = queue.iter().take(LOOKED_AT).find(|place| may_start(place.job))?;
+                Some((host.clone(), place.job))
+            })
+            .next()?;
+        self.remove(&host, job).then_some(job)
     }
 
     /// Removes a job; false if it does not wait.

@@ -6,6 +6,9 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::retry_on_intr;
+
 use crate::checksum::Sums;
 use crate::error::{Error, ErrorKind};
 use crate::feed::formats::{ListFormat, is_packed};
@@ -86,6 +89,23 @@ impl ListOptions {
     }
 }
 
+/// Standard input that waits, also where another program has made it non-blocking.
+struct Patient(io::Stdin);
+
+impl Read for Patient {
+    fn read(&mut self, part: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.0.read(part) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let mut fds = [PollFd::new(&self.0, PollFlags::IN)];
+                    retry_on_intr(|| poll(&mut fds, None))?;
+                }
+                read => return read,
+            }
+        }
+    }
+}
+
 /// How a list can be read.
 pub(super) enum Input {
     /// Can be read at any offset.
@@ -98,7 +118,7 @@ pub(super) fn input(source: ListSource, format: Format) -> Result<Input, Error> 
     let path = match source {
         ListSource::File(path) => path,
         ListSource::Stdin => {
-            return Ok(stream(format, || Ok(Box::new(io::stdin()))));
+            return Ok(stream(format, || Ok(Box::new(Patient(io::stdin())))));
         }
         ListSource::Reader(reader) => return Ok(stream(format, move || Ok(reader))),
         ListSource::Listing(listing) => return Ok(Input::Stream(spool::Input::Listing(listing))),

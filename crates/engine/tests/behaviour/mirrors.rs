@@ -217,6 +217,28 @@ fn a_source_that_only_fails_is_not_asked_for_each_piece_that_another_breaks_off(
 }
 
 #[test]
+fn files_whose_first_source_asks_for_an_hour_come_from_their_mirrors() {
+    const FILES: u64 = 100;
+    with_watchdog(LONG, || {
+        let (size, hour) = (50_000, Some("3600".to_owned()));
+        let (mut first, mut right) = (Origin::builder(), Origin::builder());
+        first = first.fault(Fault::Status { code: 503, times: None, retry_after: hour });
+        for number in 0..FILES {
+            let file = Resource::new(&format!("/{number}.bin"), number, size);
+            (first, right) = (first.resource(file.clone()), right.resource(file));
+        }
+        let (first, right) = (first.start().unwrap(), right.start().unwrap());
+        let place = Place::new();
+        let jobs = (0..FILES).map(|number| {
+            let path = format!("/{number}.bin");
+            spec(&first, &path).mirror(right.url(&path).parse().unwrap())
+        });
+        fetch(place.options(), jobs).assert_done(FILES as usize);
+        (0..FILES).for_each(|number| place.assert_content(&format!("{number}.bin"), number, size));
+    });
+}
+
+#[test]
 fn a_mirror_whose_file_has_another_length_is_dropped() {
     with_watchdog(LONG, || {
         let size = 6 * MIB;

@@ -29,6 +29,10 @@ const BEYOND_EVERY: Time = Time::from_millis(50);
 /// Started files, including those that wait for a retry, are limited to this many per place plus [`RUNNING_MIN`].
 const RUNNING_OF_PLACE: usize = 16;
 const RUNNING_MIN: usize = 64;
+/// Files that have a while to wait do not count among them, up to this many.
+const ASLEEP_MAX: usize = 4096;
+/// A shorter wait is none.
+const ASLEEP_MIN: Time = Time::from_secs(1);
 const ONE_NAME: Advice = Advice::NumberNames;
 
 impl Core {
@@ -137,19 +141,30 @@ impl Core {
         if ahead * 2 > self.settings.jobs || now < self.scarcity.until || self.is_full() {
             return;
         }
+        let running_max = self.settings.jobs * RUNNING_OF_PLACE + RUNNING_MIN;
+        let mut awake = self.turns.running.len();
+        if awake >= running_max {
+            awake = self.turns.running.iter().filter(|id| !self.is_asleep(now, &self.jobs[*id])).count();
+        }
         while ahead < self.settings.jobs
             && !self.course.is_held_up
             && !self.course.is_paused
-            && self.turns.running.len() < self.settings.jobs * RUNNING_OF_PLACE + RUNNING_MIN
+            && awake < running_max
+            && self.turns.running.len() < running_max + ASLEEP_MAX
             && self.unstored.jobs.len() < self.settings.unstored_max
             && self.unstored.bytes < UNSTORED_BYTES_MAX
         {
             let is_alone = self.turns.waiting.hosts() < 2;
             let mut waiting = std::mem::take(&mut self.turns.waiting);
             let next = waiting.pop(|host| self.may_start(now, host, is_alone));
+            let next = next.or_else(|| {
+                waiting.pop_of(|host| self.is_held_with_room(now, host), |id| self.may_go_elsewhere(now, id))
+            });
             self.turns.waiting = waiting;
             let Some(id) = next else { break };
+            self.pass_over_doubtful(now, id);
             ahead += 1;
+            awake += 1;
             if let Some(job) = self.jobs.get(&id) {
                 self.slots.tries_another(job.lead().host(), now);
             }
@@ -172,6 +187,31 @@ impl Core {
         let may_start = running < share
             || running < jobs * RUNNING_OF_PLACE && self.slots.may_try_another(host, now) && !is_held_up();
         may_start && self.slots.held_until(host) <= now
+    }
+
+    /// Whether a host has asked us to wait, and could have one more of its files elsewhere.
+    fn is_held_with_room(&self, now: Time, host: &Origin) -> bool {
+        let running = self.turns.running_of.get(host).copied().unwrap_or(0);
+        running < self.settings.jobs && self.slots.held_until(host) > now
+    }
+
+    /// Whether a file that waits for its host has another source, which may be asked now.
+    fn may_go_elsewhere(&self, now: Time, id: JobId) -> bool {
+        let Some(job) = self.jobs.get(&id).filter(|job| job.sources.is_many()) else { return false };
+        let lead = job.sources.lead();
+        job.sources.live().any(|(at, source)| {
+            at != lead && source.retry_at <= now && !self.slots.is_doubtful(source.host(), &job.own.profile, now)
+        })
+    }
+
+    /// Whether a file of which nothing runs has to wait for a while before it is requested.
+    fn is_asleep(&self, now: Time, job: &Job) -> bool {
+        let held_until = || self.slots.held_until(job.lead().host());
+        let retry_at = job.tries.failures.get(&0).map_or(Time::ZERO, |failure| failure.retry_at);
+        matches!(job.phase, Phase::Ready)
+            && job.transfers.is_empty()
+            && !job.part.is_open
+            && (retry_at > now + ASLEEP_MIN || held_until() > now + ASLEEP_MIN)
     }
 
     fn start(&mut self, now: Time, id: JobId) {

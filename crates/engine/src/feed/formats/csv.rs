@@ -40,6 +40,11 @@ pub(super) fn read(list: impl BufRead, sink: &mut Sink<'_>) -> Result<(), Ended>
         let text = format!("its first line has to name the columns, one of them url; it has {}", found.join(", "));
         return Err(Ended::Failed(io::Error::other(text)));
     }
+    let is_twice =
+        |(at, name): &(usize, &String)| columns[..*at].contains(name) && fields::NAMES.contains(&name.as_str());
+    if let Some((_, name)) = columns.iter().enumerate().find(is_twice) {
+        return Err(Ended::Failed(io::Error::other(format!("its first line names the column {name} twice"))));
+    }
     for name in columns.iter().filter(|name| !fields::NAMES.contains(&name.as_str())) {
         if let Err(what) = sink.unknown(1, "column", name)? {
             return Ok(sink.bad(1, &what)?);

@@ -32,8 +32,10 @@ pub(super) fn set_output(spec: &mut JobSpec, output: &str) -> Result<(), String>
 /// Sets the digest, given as `ALGORITHM=HEX`.
 pub(super) fn set_checksum(spec: &mut JobSpec, text: &str) -> Result<(), String> {
     let checksum: Checksum = text.trim().parse().map_err(|error| format!("{error}"))?;
-    spec.checksum = Some(checksum);
-    Ok(())
+    match spec.checksum.replace(checksum) {
+        Some(before) if spec.checksum.as_ref() != Some(&before) => Err("it has two different digests".to_owned()),
+        _ => Ok(()),
+    }
 }
 
 /// Sets the size, in bytes.

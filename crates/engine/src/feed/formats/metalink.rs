@@ -92,7 +92,10 @@ fn resolved(reference: &BytesRef<'_>) -> Result<String, Ended> {
 #[derive(Default)]
 struct State {
     has_root: bool,
-    /// The names of the elements around it.
+    /// What stands before the names of Metalink's own elements, and their namespace.
+    prefix: Option<String>,
+    namespace: Option<String>,
+    /// The names of the elements around it; empty ones are not Metalink's.
     path: Vec<String>,
     text: String,
     /// The attributes that count, of the element whose text is read.
@@ -111,39 +114,52 @@ struct File {
     pieces: Option<Pieces>,
     /// With their ranks, the best first.
     urls: Vec<(u64, String)>,
+    /// A kind of digest that nobody can compute here.
+    unknown_kind: Option<String>,
+    /// What is wrong with its digests: a file is not fetched as if it had none.
+    wrong: Option<String>,
 }
 
 struct Pieces {
     algorithm: Option<Algorithm>,
     length_bytes: Option<u64>,
     digests: Vec<Vec<u8>>,
+    are_too_many: bool,
     is_whole: bool,
 }
 
 impl State {
     fn begin(&mut self, tag: &BytesStart<'_>) -> Result<(), Ended> {
         let name = tag.local_name().as_ref().to_owned();
-        if self.path.is_empty() {
-            if name != "metalink" || self.has_root {
-                return Err(failed("it has no element <metalink> around all"));
-            }
-            self.has_root = true;
-        }
-        if self.path.len() >= DEPTH_MAX {
-            return Err(failed("its elements are nested too deeply"));
-        }
         let attribute = |wanted: &str| -> Result<Option<String>, Ended> {
             for found in tag.attributes().with_checks(false) {
                 let found = found.map_err(|error| malformed(&error))?;
-                if found.key.local_name().as_ref() == wanted {
+                if found.key.as_ref() == wanted {
                     let value = found.normalized_value(XmlVersion::Explicit1_0).map_err(|error| malformed(&error))?;
                     return Ok(Some(value.into_owned()));
                 }
             }
             Ok(None)
         };
+        let prefix = tag.name().prefix().map(|prefix| prefix.as_ref().to_owned());
+        let namespace = attribute(&prefix.as_ref().map_or_else(|| "xmlns".to_owned(), |name| format!("xmlns:{name}")))?;
+        if self.path.is_empty() {
+            if name != "metalink" || self.has_root {
+                return Err(failed("it has no element <metalink> around all"));
+            }
+            self.has_root = true;
+            (self.prefix, self.namespace) = (prefix.clone(), namespace.clone());
+        }
+        if self.path.len() >= DEPTH_MAX {
+            return Err(failed("its elements are nested too deeply"));
+        }
         self.text.clear();
-        self.kind = attribute("type")?;
+        let is_within_others = self.path.iter().any(String::is_empty);
+        if is_within_others || prefix != self.prefix || namespace.is_some() && namespace != self.namespace {
+            self.path.push(String::new());
+            return Ok(());
+        }
+        self.kind = attribute("type")?.map(|kind| kind.trim().to_owned());
         self.rank = match (attribute("priority")?, attribute("preference")?) {
             (Some(priority), _) => priority.trim().parse().ok(),
             // From 100 down in Metalink 3.
@@ -180,6 +196,11 @@ impl State {
         let parent = self.path.last().map(String::as_str);
         if name == "file" && !self.path.iter().any(|above| above == "file") {
             if let Some(file) = self.file.take() {
+                if let Some(kind) = file.unknown_kind.as_ref().filter(|_| file.has_no_digest())
+                    && let Err(what) = sink.unknown(line, "kind of digest", kind)?
+                {
+                    return Ok(sink.bad(line, &what)?);
+                }
                 match file.spec() {
                     Ok(spec) => sink.entry(spec)?,
                     Err(what) => sink.bad(line, &what)?,
@@ -191,9 +212,7 @@ impl State {
         match name.as_str() {
             "size" if parent == Some("file") => file.size = Some(text.to_owned()),
             "hash" if parent == Some("pieces") => file.add_piece(text),
-            "hash" if matches!(parent, Some("file" | "verification")) => {
-                file.add_digest(checksum(self.kind.as_deref(), text))
-            }
+            "hash" if matches!(parent, Some("file" | "verification")) => file.add_digest(self.kind.as_deref(), text),
             // A home page has a URL as well, and so has a torrent.
             "url"
                 if matches!(parent, Some("file" | "resources"))
@@ -211,7 +230,7 @@ impl State {
 impl File {
     /// Of several kinds of piece digests, the strongest counts.
     fn begin_pieces(&mut self, kind: Option<&str>, length: Option<&str>) {
-        let algorithm = kind.and_then(Algorithm::from_name);
+        let algorithm = self.algorithm(kind);
         let strength = |algorithm: Option<Algorithm>| algorithm.map(Algorithm::strength);
         let is_stronger = self.pieces.as_ref().is_none_or(|held| strength(held.algorithm) < strength(algorithm));
         if let Some(held) = &mut self.pieces
@@ -222,7 +241,25 @@ impl File {
         }
         // No pieces have the length 0, so that one which cannot be read is an error, too.
         let length_bytes = length.map(|length| length.trim().parse().unwrap_or(0));
-        self.pieces = Some(Pieces { algorithm, length_bytes, digests: Vec::new(), is_whole: false });
+        self.pieces =
+            Some(Pieces { algorithm, length_bytes, digests: Vec::new(), are_too_many: false, is_whole: false });
+    }
+
+    /// The algorithm of this name. Without a name, nobody knows what a digest is of.
+    fn algorithm(&mut self, kind: Option<&str>) -> Option<Algorithm> {
+        let Some(kind) = kind else {
+            self.wrong.get_or_insert_with(|| "a digest has no type".to_owned());
+            return None;
+        };
+        let algorithm = Algorithm::from_name(kind);
+        if algorithm.is_none() {
+            self.unknown_kind.get_or_insert_with(|| kind.to_owned());
+        }
+        algorithm
+    }
+
+    fn has_no_digest(&self) -> bool {
+        self.digest.is_none() && self.pieces.as_ref().is_none_or(|pieces| pieces.algorithm.is_none())
     }
 
     /// Of more URLs than are kept, the best count; of equal ones, the first.
@@ -234,10 +271,18 @@ impl File {
         }
     }
 
-    fn add_digest(&mut self, digest: Option<Checksum>) {
-        let strength = |digest: &Option<Checksum>| digest.as_ref().map(|digest| digest.algorithm().strength());
-        if strength(&digest) > strength(&self.digest) {
-            self.digest = digest;
+    fn add_digest(&mut self, kind: Option<&str>, text: &str) {
+        let Some(algorithm) = self.algorithm(kind) else { return };
+        let Some(digest) = checksum_of(algorithm, text) else {
+            self.wrong.get_or_insert_with(|| format!("its {} digest cannot be read", algorithm.name()));
+            return;
+        };
+        match &self.digest {
+            Some(held) if held.algorithm() == algorithm && *held != digest => {
+                self.wrong.get_or_insert_with(|| format!("it has two different {} digests", algorithm.name()));
+            }
+            Some(held) if held.algorithm().strength() >= algorithm.strength() => {}
+            _ => self.digest = Some(digest),
         }
     }
 
@@ -246,14 +291,20 @@ impl File {
         let Some(algorithm) = pieces.algorithm else { return };
         match checksum_of(algorithm, text) {
             Some(checksum) if pieces.digests.len() < PIECES_MAX => pieces.digests.push(checksum.digest().to_vec()),
+            Some(_) => pieces.are_too_many = true,
             // Without one of them, nobody knows which piece the next one is of.
-            _ => pieces.algorithm = None,
+            None => {
+                self.wrong.get_or_insert_with(|| format!("the {} digest of a piece cannot be read", algorithm.name()));
+            }
         }
     }
 
     fn spec(self) -> Result<JobSpec, String> {
         if self.name.contains('\0') || self.name.trim().is_empty() {
             return Err("it has no name".to_owned());
+        }
+        if let Some(wrong) = self.wrong {
+            return Err(wrong);
         }
         let Some((_, lead)) = self.urls.first() else { return Err("none of its URLs is of http or https".to_owned()) };
         let mut spec = JobSpec::new(url(lead)?);
@@ -266,6 +317,15 @@ impl File {
         }
         spec.checksum = self.digest;
         spec.pieces = match self.pieces {
+            // The whole is compared all the same.
+            Some(Pieces { are_too_many: true, .. }) if spec.checksum.is_some() => None,
+            Some(Pieces { are_too_many: true, .. }) => return Err(format!("it has more than {PIECES_MAX} pieces")),
+            Some(Pieces { algorithm: Some(_), length_bytes: None, .. }) => {
+                return Err("its pieces have no length".to_owned());
+            }
+            Some(Pieces { algorithm: Some(_), digests, .. }) if digests.is_empty() => {
+                return Err("its pieces have no digests".to_owned());
+            }
             Some(Pieces { algorithm: Some(algorithm), length_bytes: Some(length_bytes), digests, .. }) => {
                 let pieces = PieceDigests::new(algorithm, length_bytes, digests, spec.size_bytes);
                 Some(Box::new(pieces.ok_or("its size and its pieces do not fit each other")?))
@@ -282,10 +342,6 @@ impl File {
 
 fn is_fetchable(url: &str) -> bool {
     has_name(url.as_bytes(), b"http://") || has_name(url.as_bytes(), b"https://")
-}
-
-fn checksum(kind: Option<&str>, hex: &str) -> Option<Checksum> {
-    checksum_of(Algorithm::from_name(kind?)?, hex)
 }
 
 fn checksum_of(algorithm: Algorithm, hex: &str) -> Option<Checksum> {

@@ -161,6 +161,8 @@ fn comma_separated_values_may_be_quoted() {
     let unclosed = "url,output\nhttp://h/a,x\nhttp://h/b,\"y\nhttp://h/c,z\n";
     let why = "line 3: a quote is not closed; the list may have been cut off";
     assert_eq!(said(ListFormat::Csv, unclosed), [r#"{"url":"http://h/a","output":"x"}"#, why]);
+    let twice = said(ListFormat::Csv, "url,checksum,checksum\nhttp://h/a,,\n");
+    assert_eq!(twice, ["failed: its first line names the column checksum twice"]);
     let open = format!("url\n\"http://h/{}", "a".repeat(2 * RECORD_BYTES_MAX));
     assert!(said(ListFormat::Csv, &open)[0].starts_with("failed: a record is longer than 256 KiB"));
 }
@@ -214,6 +216,39 @@ fn metalink_3_is_read_as_well() {
     assert!(said[0].starts_with(r#"{"url":"http://fast/a","mirrors":["http://slow/a""#), "{said:?}");
     assert!(said[0].contains(r#""checksum":"sha-256=e3b0"#) && said[0].contains(r#""piece_bytes":3"#), "{said:?}");
     assert_eq!(said.len(), 1);
+}
+
+#[test]
+fn a_metalink_whose_digests_cannot_be_used_is_not_fetched_as_if_it_had_none() {
+    let hex = "5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5";
+    let hash = |text: &str| format!("<hash type=\"sha-256\">{text}</hash>");
+    let of_pieces = |begin: &str, hashes: &str| format!("<size>9</size><pieces {begin}>{hashes}</pieces>");
+    let sha_1 = "<hash>da39a3ee5e6b4b0d3255bfef95601890afd80709</hash>";
+    let cases = [
+        (hash(&hex[1..]), "its sha-256 digest cannot be read"),
+        (hash(""), "its sha-256 digest cannot be read"),
+        (format!("<hash>{hex}</hash>"), "a digest has no type"),
+        (hash(hex) + &hash(&hex.replace('5', "6")), "it has two different sha-256 digests"),
+        (of_pieces("type=\"sha-1\" length=\"9\"", "<hash>x</hash>"), "the sha-1 digest of a piece cannot be read"),
+        (of_pieces("type=\"sha-1\"", sha_1), "its pieces have no length"),
+        (of_pieces("type=\"sha-1\" length=\"9\"", ""), "its pieces have no digests"),
+        (of_pieces("length=\"9\"", sha_1), "a digest has no type"),
+    ];
+    let list = |what: &str| {
+        format!("<metalink xmlns:x=\"urn:x\"><file name=\"a\">{what}<url>http://h/a</url></file></metalink>")
+    };
+    for (what, why) in &cases {
+        assert_eq!(said(ListFormat::Metalink, &list(what)), [format!("line 1: {why}")], "{what}");
+    }
+    // Each digest may be given again, and its type stand between blanks.
+    let twice = hash(hex) + &format!("<hash type=\" sha-256 \">{hex}</hash>");
+    assert!(said(ListFormat::Metalink, &list(&twice))[0].contains(hex));
+    // What is not Metalink's own says nothing of it.
+    let foreign = format!("<x:hash type=\"sha-256\">{hex}</x:hash><x:more>{}</x:more>", hash(hex));
+    let foreign = foreign + &format!("<more xmlns=\"urn:x\">{}</more>", hash(hex));
+    assert_eq!(said(ListFormat::Metalink, &list(&foreign)), [r#"{"url":"http://h/a","output":"a"}"#]);
+    let unknown = said(ListFormat::Metalink, &list("<hash type=\"sha-1024\">00</hash>"));
+    assert_eq!(unknown[0], "warning: line 1: the kind of digest sha-1024 is not known, and is ignored");
 }
 
 #[test]

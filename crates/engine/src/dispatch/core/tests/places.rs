@@ -99,3 +99,33 @@ fn files_that_are_redirected_to_a_slow_host_hold_up_none_of_the_host_that_sent_t
     }
     assert_eq!(asked_of_first.len(), 50);
 }
+
+#[test]
+fn files_that_have_to_wait_for_long_keep_no_others_from_being_begun() {
+    let mut world = world();
+    let is_prepare = |effect: &Effect| match effect {
+        Effect::Open(OpenRequest::Prepare { job, .. }) => Some(*job),
+        _ => None,
+    };
+    for id in 0..500 {
+        world.add(id, &format!("http://sick{id}/{id}.bin"));
+    }
+    world.add(500, "http://good/500.bin");
+    let mut asked = HashSet::new();
+    for _ in 0..600 {
+        while let Some(job) = world.effects.iter().find_map(is_prepare) {
+            world.prepare(job, Prepared::default());
+        }
+        while world.fetches() > 0 {
+            let fetch = world.take_fetch();
+            asked.insert(fetch.origin.host.to_string());
+            if &*fetch.origin.host != "good" {
+                let error = Error::new(ErrorKind::Status(503), "busy");
+                let retry_after = Some(Time::from_secs(3600));
+                world.end(fetch.transfer, End::Failed { error, retry_after }, true);
+            }
+        }
+        world.pass(Time::from_millis(20));
+    }
+    assert!(asked.contains("good"), "{} were asked", asked.len());
+}

@@ -1,0 +1,129 @@
+//! A directory for one file that is not to be kept, below that for temporary files. It is for its owner alone, and locked
+//! while its run lasts. What a run leaves that a signal ends, the next one removes.
+
+use std::collections::HashSet;
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::process::geteuid;
+use tempfile::TempDir;
+
+const PREFIX: &str = "towline-";
+/// What the names of a file that is on its way end with.
+const SUFFIXES: [&str; 6] =
+    [".towline.json.tmp", ".towline.json", ".towline.old.json", ".towline.old", ".towline.lock", ".towline"];
+/// A directory that is younger may be one that its run has not locked yet.
+const STALE_AFTER: Duration = Duration::from_secs(60);
+
+/// The directory, which is removed with this value.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    dir: TempDir,
+    _lock: File,
+}
+
+impl Scratch {
+    /// A directory for this purpose, which is part of its name.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub(crate) fn new(purpose: &str) -> io::Result<Self> {
+        Self::below(&std::env::temp_dir(), purpose)
+    }
+
+    fn below(parent: &Path, purpose: &str) -> io::Result<Self> {
+        let prefix = format!("{PREFIX}{purpose}-");
+        remove_stale(parent, &prefix);
+        let private = Permissions::from_mode(0o700);
+        let dir = tempfile::Builder::new().prefix(&prefix).permissions(private).tempdir_in(parent)?;
+        let lock = File::open(dir.path())?;
+        // Where there are no locks, nobody else can lock it either, and nothing is removed.
+        let _ = flock(&lock, FlockOperation::NonBlockingLockExclusive);
+        Ok(Self { dir, _lock: lock })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+/// Removes what runs have left that ended without doing so. What may be somebody else's stays, and so does what cannot be
+/// removed.
+fn remove_stale(parent: &Path, prefix: &str) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let is_called_so = entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes());
+        let is_stale = is_called_so
+            && entry.metadata().is_ok_and(|found| {
+                let is_old = found.modified().is_ok_and(|at| at + STALE_AFTER <= SystemTime::now());
+                let is_private = found.mode() & 0o7777 == 0o700 && found.uid() == geteuid().as_raw();
+                found.is_dir() && is_private && is_old
+            });
+        let Some(lock) = File::open(entry.path()).ok().filter(|_| is_stale) else { continue };
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() || !holds_one_file_alone(&entry.path()) {
+            continue;
+        }
+        for file in fs::read_dir(entry.path()).into_iter().flatten().flatten() {
+            let _ = fs::remove_file(file.path());
+        }
+        // Fails if something else has come meanwhile.
+        let _ = fs::remove_dir(entry.path());
+    }
+}
+
+/// Whether a directory holds the names that one file has on its way, and no others.
+fn holds_one_file_alone(dir: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(dir) else { return false };
+    let mut names = HashSet::new();
+    for entry in entries {
+        let Ok(entry) = entry else { return false };
+        if !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            return false;
+        }
+        let name = entry.file_name().into_encoded_bytes();
+        let plain = SUFFIXES.iter().find_map(|suffix| name.strip_suffix(suffix.as_bytes()));
+        names.insert(plain.unwrap_or(&name).to_vec());
+    }
+    names.len() < 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_run_has_left_is_removed_by_the_next_one_and_nothing_else() {
+        let parent = tempfile::tempdir().unwrap();
+        let old = SystemTime::now() - 2 * STALE_AFTER;
+        let make = |name: &str, is_old: bool, file: &str| {
+            let path = parent.path().join(name);
+            fs::create_dir(&path).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o700)).unwrap();
+            fs::write(path.join("list.towline"), "https://h/?token=SECRET").unwrap();
+            fs::write(path.join(file), "").unwrap();
+            if is_old {
+                File::open(&path).unwrap().set_modified(old).unwrap();
+            }
+            path
+        };
+        let stale = make("towline-list-1", true, "list.towline.json");
+        let others = [("towline-list-2", false, "list"), ("towline-list-3", true, "thesis"), ("other", true, "list")];
+        let kept = others.map(|(name, is_old, file)| make(name, is_old, file));
+        let running = Scratch::below(parent.path(), "list").unwrap();
+        File::open(running.path()).unwrap().set_modified(old).unwrap();
+        assert!(!stale.exists() && kept.iter().all(|path| path.join("list.towline").exists()));
+        assert_eq!(fs::metadata(running.path()).unwrap().permissions().mode() & 0o777, 0o700);
+        let again = Scratch::below(parent.path(), "list").unwrap();
+        assert!(running.path().exists(), "it is locked");
+        drop(again);
+        // As if its run had been killed.
+        let Scratch { dir, _lock: lock } = running;
+        let path = dir.keep();
+        drop(lock);
+        remove_stale(parent.path(), "towline-list-");
+        assert!(!path.exists());
+    }
+}
