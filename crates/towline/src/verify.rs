@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 use towline_engine::checksum::Sums;
-use towline_engine::feed::{Condition, ledger_file, ledger_files};
+use towline_engine::feed::{Condition, ledger_file, ledger_files, ledger_status};
 use towline_engine::inspect;
 use towline_engine::secret::printable;
 
@@ -28,6 +28,8 @@ struct Found {
     unread: u64,
     /// Nothing is recorded of them.
     unknown: u64,
+    /// Entries that the last run could not bring: what has their names is not known.
+    failed: u64,
     is_verbose: bool,
     /// Nobody reads the answers any more.
     is_over: bool,
@@ -110,6 +112,7 @@ fn with_ledger(dir: &Path, noted: &mut BTreeSet<PathBuf>, found: &mut Found) -> 
             }
         }
         if files.is_empty() && last == after || found.is_over {
+            found.failed += ledger_status(dir)?.map_or(0, |status| status.failed);
             return Ok(true);
         }
         after = last;
@@ -184,6 +187,7 @@ impl Found {
             (self.missing, "missing"),
             (self.unread, "cannot be read"),
             (self.unknown, "unknown"),
+            (self.failed, "failed in the last run (`towline status` names them)"),
         ];
         let said: Vec<String> =
             counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
@@ -194,7 +198,7 @@ impl Found {
         match () {
             () if self.changed > 0 => exit_codes::DIGEST,
             () if self.unread > 0 => exit_codes::MACHINE,
-            () if self.missing + self.touched + self.unknown > 0 => exit_codes::FAILED,
+            () if self.missing + self.touched + self.unknown + self.failed > 0 => exit_codes::FAILED,
             () => exit_codes::DONE,
         }
     }

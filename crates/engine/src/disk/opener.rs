@@ -238,7 +238,10 @@ impl Opener {
         };
         // The lock tells whether somebody works on it.
         let opened = self.lock(&part, OpenPart::Keep)?;
-        let stat = &opened.stat().map_err(|source| Error::storage("look at it", &part, source))?;
+        // Only the open file tells all of its identity; but the file of that name may have been published meanwhile.
+        let known = opened.stat().map_err(|source| Error::storage("look at it", &part, source))?;
+        let is_it = known.file.zip(stat.file).is_none_or(|(known, found)| known.is_same(&found));
+        let stat = if is_it { &known } else { stat };
         let journal = match found {
             Found::Fits(journal) => journal,
             Found::Nothing => {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::ids::IdMap;
 use super::kept::Kept;
+use super::ranges_of_host::RangesOfHost;
 use super::renewals::Renewals;
 use super::spoken::Spoken;
 use super::trouble::Trouble;
@@ -98,6 +99,7 @@ struct Host {
     has_brought: bool,
     kept: Kept,
     renewals: Renewals,
+    ranges: RangesOfHost,
 }
 
 /// A slot that was assigned to a transfer.
@@ -275,9 +277,7 @@ impl Slots {
     pub(crate) fn succeeded(&mut self, host: &Origin) {
         let Some(state) = self.hosts.get_mut(host) else { return };
         state.has_brought = true;
-        if state.trouble.exists() {
-            state.trouble = Trouble::default();
-        }
+        state.trouble = Trouble::default();
     }
 
     /// A request to a host failed with a transient error.
@@ -320,6 +320,28 @@ impl Slots {
     pub(crate) fn asks_again(&mut self, host: &Origin, now: Time) {
         if let Some(state) = self.hosts.get_mut(host) {
             state.trouble.asks_again(now);
+        }
+    }
+
+    /// What was requested before is requested from this host once more.
+    pub(crate) fn counts_again(&mut self, host: &Origin) {
+        self.hosts.entry(host.clone()).or_default().trouble.counts_again();
+    }
+
+    /// Whether so much was requested again of a host, and nothing of use came, that the rest of it goes one by one.
+    pub(crate) fn is_asked_too_often(&self, host: &Origin) -> bool {
+        self.hosts.get(host).is_some_and(|state| state.trouble.is_asked_too_often())
+    }
+
+    /// A host answered a range with the whole file. Returns whether that is all that it does.
+    pub(crate) fn ignored_range(&mut self, host: &Origin) -> bool {
+        self.hosts.entry(host.clone()).or_default().ranges.ignored()
+    }
+
+    /// A host served a range.
+    pub(crate) fn served_range(&mut self, host: &Origin) {
+        if let Some(state) = self.hosts.get_mut(host) {
+            state.ranges.served();
         }
     }
 

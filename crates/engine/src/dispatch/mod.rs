@@ -14,6 +14,7 @@ pub(crate) mod job_sources;
 mod kept;
 pub(crate) mod names;
 pub(crate) mod pulse;
+mod ranges_of_host;
 mod rate;
 mod renewals;
 pub(crate) mod spoken;

@@ -9,6 +9,8 @@ const RETRIES_FREE: u32 = 8;
 const RETRY_EVERY: Time = Time::from_millis(1250);
 /// Beyond that, requests after responses that came to nothing are this far apart.
 const AGAIN_EVERY: Time = Time::from_millis(1000);
+/// Up to this many requests for what was requested before are sent without anything of use coming from the host.
+const AGAIN_FREE: u32 = 24;
 /// Files beyond its share are requested this far apart.
 const OTHER_EVERY: Time = Time::from_millis(250);
 /// A host on which nothing succeeds is given up after this long and this many failures.
@@ -29,6 +31,8 @@ pub(super) struct Trouble {
     next_retry: Time,
     /// The next request for a file that was requested before is not sent before this.
     next_again: Time,
+    /// Requests for what was requested before, since the last success.
+    again: u32,
     /// The next file beyond its share is not requested before this.
     next_other: Time,
     /// Files that got a `Retry-After`.
@@ -61,7 +65,17 @@ impl Trouble {
 
     /// Whether a file whose last response came to nothing may be requested now.
     pub(super) fn may_ask_again(&self, now: Time) -> bool {
-        !self.is_paced() || self.next_again <= now
+        !(self.is_paced() || self.is_asked_too_often()) || self.next_again <= now
+    }
+
+    /// What was requested before is requested once more, whatever became of it.
+    pub(super) fn counts_again(&mut self) {
+        self.again += 1;
+    }
+
+    /// Whether so much was requested again, and nothing of use came, that the rest of it goes one by one.
+    pub(super) fn is_asked_too_often(&self) -> bool {
+        self.again >= AGAIN_FREE
     }
 
     /// It is requested now, in the place of a retry.
@@ -118,5 +132,18 @@ mod tests {
         // Both kinds share one pace.
         assert_eq!(trouble.retry_at(now), now + RETRY_EVERY);
         assert_eq!(trouble.retry_at(now), now + RETRY_EVERY + RETRY_EVERY);
+    }
+
+    #[test]
+    fn what_is_requested_again_and_again_goes_one_by_one_whatever_the_answers_are() {
+        let mut trouble = Trouble::default();
+        let now = Time::from_secs(5);
+        for _ in 0..AGAIN_FREE {
+            assert!(!trouble.is_asked_too_often());
+            trouble.counts_again();
+        }
+        assert!(trouble.is_asked_too_often() && trouble.may_ask_again(now));
+        trouble.asks_again(now);
+        assert!(!trouble.may_ask_again(now) && trouble.may_ask_again(now + AGAIN_EVERY));
     }
 }

@@ -174,3 +174,35 @@ fn one_refused_range_does_not_start_a_file_over() {
         }
     });
 }
+
+#[test]
+fn begun_files_of_a_host_that_breaks_everything_off_are_not_requested_without_end() {
+    const FILES: usize = 60;
+    with_watchdog(LONG, || {
+        let mut origin = Origin::builder();
+        for number in 0..FILES {
+            origin = origin.resource(Resource::new(&format!("/{number}.bin"), number as u64, 200_000).etag(ETag::None));
+        }
+        let (origin, place) = (origin.start().unwrap(), Place::new());
+        let jobs = || (0..FILES).map(|number| spec(&origin, &format!("/{number}.bin")));
+        origin.set_faults([Fault::CutAt(100_000).into()]);
+        let mut options = place.options();
+        options.http.retries = 0;
+        let _ = fetch(options, jobs());
+        let before = origin.requests().len();
+        // Now each range gets the whole file, which breaks off at once.
+        origin.set_faults([Fault::IgnoreRange.into(), Fault::CutAt(1000).into()]);
+        let mut options = place.options();
+        options.http.retries = 5;
+        let (mut live, began) = (Live::start(Session::builder(options)), Instant::now());
+        for job in jobs() {
+            live.handle.add(job).unwrap();
+        }
+        live.handle.close();
+        live.wait_for("a few seconds", |_| began.elapsed() > Duration::from_secs(6));
+        let (asked, seconds) = (origin.requests().len() - before, began.elapsed().as_secs() as usize);
+        live.handle.stop();
+        live.end();
+        assert!(asked <= FILES + 60 + 2 * seconds, "{asked} requests in {seconds} s");
+    });
+}

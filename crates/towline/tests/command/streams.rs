@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 use std::thread;
 
@@ -112,6 +113,24 @@ fn a_reader_that_wants_no_more_ends_it_quietly() {
     assert!(beginning == content(SEED, 1000));
     assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()), (Some(0), ""));
     assert!(origin.stats().body_bytes < 50 * MIB);
+}
+
+#[test]
+fn what_is_on_its_way_to_an_output_is_private_and_goes_with_the_run() {
+    let slow = Resource::new("/a.bin", SEED, SIZE).fault(Fault::RatePerConnection(500_000));
+    let origin = Origin::builder().resource(slow).start().unwrap();
+    let place = Place::new();
+    let temporary = place.root().join("temporary");
+    fs::create_dir(&temporary).unwrap();
+    let args = ["-x", "1", "-o", "-", &origin.url("/a.bin")];
+    let running = place.towline(&args).env("TMPDIR", temporary.to_str().unwrap()).start();
+    wait_until("some bytes", || origin.stats().body_bytes > 100_000);
+    let dirs: Vec<_> = fs::read_dir(&temporary).unwrap().map(Result::unwrap).collect();
+    assert_eq!(dirs.len(), 1);
+    assert_eq!(dirs[0].metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    running.signal(libc::SIGINT);
+    drop(running.finish());
+    assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
 }
 
 #[test]

@@ -380,6 +380,7 @@ impl Core {
         let Some(state) = self.transfers.get(&transfer) else { return };
         let (id, source) = (state.job, state.source);
         self.slots.served(state.slot);
+        self.slots.served_range(&state.host);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.answer.protocol = Some(head.protocol);
         if let FetchKind::Piece { overlap_bytes: overlap @ 1.., .. } = &state.kind {
@@ -458,7 +459,9 @@ impl Core {
         };
         // Nobody waits for a source beside the lead.
         let is_beside = source != job.sources.lead() && self.slots.is_paced(&host);
-        let is_unpaced = job.tries.is_unpaced || is_beside;
+        let is_of_content = matches!(kind, FetchKind::Probe | FetchKind::Piece { .. });
+        let is_again = is_of_content && job.tries.requests > 0 && job.transfers.is_empty();
+        let is_unpaced = job.tries.is_unpaced || is_beside || is_again && self.slots.is_asked_too_often(&host);
         if is_unpaced && !self.slots.may_ask_again(&host, now) {
             return None;
         }
@@ -474,6 +477,10 @@ impl Core {
             self.slots.asks_again(&host, now);
             self.jobs.get_mut(&id)?.tries.is_unpaced = false;
         }
+        if is_again {
+            self.slots.counts_again(&host);
+        }
+        self.jobs.get_mut(&id)?.tries.requests += u32::from(is_of_content);
         let job = self.jobs.get(&id)?;
         let transfer = self.numbers.transfer();
         let piece = Arc::new(piece);

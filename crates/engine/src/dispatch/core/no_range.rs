@@ -43,6 +43,10 @@ impl Core {
             }
             return;
         }
+        if head.shape == Shape::Whole && self.slots.ignored_range(&transfer.host) {
+            let Some(job) = self.jobs.get_mut(&id) else { return };
+            job.ranges.ignored = RANGE_TRIES;
+        }
         self.no_range(now, id, transfer.piece.start(), not_a_range_error(head));
     }
 
