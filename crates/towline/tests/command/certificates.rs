@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use towline_origin::{Origin, Resource};
 use towline_testkit::{tool, wait_for, write_seeded};
 
 use crate::common::{Outcome, Place};
@@ -253,4 +254,7 @@ fn a_server_with_another_key_than_the_pinned_one_is_refused() {
     let _ = pinned(&wrong).code(1).says(&["its public key is none of those that are pinned", "--pinned-key"]);
     let _ = server.fetch(&place, "localhost", &["--insecure", "--pinned-key", &wrong]).code(1);
     let _ = pinned("md5//AA").code(2).says(&["sha256//HASH"]);
+    let plain = Origin::builder().resource(Resource::new("/a.bin", 1, 10)).start().unwrap();
+    let _ = place.towline(&["--pinned-key", &right, &plain.url("/a.bin")]).run().code(1).says(&["keys are pinned"]);
+    assert_eq!(plain.requests().len(), 0);
 }

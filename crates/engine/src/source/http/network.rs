@@ -83,6 +83,10 @@ impl Network {
     }
 
     async fn connect_unbounded(&self, origin: &Origin, alpn: Alpn, proxy: Option<&Proxy>) -> Result<Connected> {
+        if origin.scheme == Scheme::Http && !self.options.pinned_keys.is_empty() {
+            let text = "keys are pinned, and a server of plain http shows none";
+            return Err(Error::new(ErrorKind::Tls, text).with_transient(false).with_advice(Advice::CheckPinnedKey));
+        }
         let stream = match proxy {
             Some(proxy) => self.through(proxy, origin).await?,
             None => self.tcp(origin).await?,
