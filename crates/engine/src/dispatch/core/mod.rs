@@ -462,7 +462,7 @@ impl Core {
                 job.ranges.adapt.judge(now, bytes, are_all_there);
                 let is_asked = job.is_asked();
                 job.pulse.observe(now, bytes, is_asked);
-                has_quiet |= is_asked && job.pulse.is_quiet(now);
+                has_quiet |= is_asked && job.pulse.is_quiet(now) || job.stands_by();
             }
         }
         self.has_quiet = has_quiet;

@@ -1,5 +1,5 @@
 //! Which job gets a place. A file takes one from its first request until it is complete, so that `jobs` files
-//! are fetched at once. A quiet file (its server stalls, drips, or sends `Retry-After`) occupies its place only
+//! are fetched at once. A quiet file (its server stalls, drips, fails, or sends `Retry-After`) occupies its place only
 //! for files of its own host: a few slow hosts do not hold up a list.
 
 use super::Core;
@@ -49,6 +49,8 @@ impl Core {
         while let Some(id) = self.turns.running.get(at).copied() {
             if !is_one(self, id) {
                 has_passed_over = true;
+            } else if self.jobs[&id].stands_by() {
+                self.go_on_with_place(now, places, id);
             } else if !self.is_ready(id) {
                 self.connect(now, id);
             } else if self.has_place(places, id) {
@@ -58,6 +60,21 @@ impl Core {
             at += usize::from(self.turns.running.get(at) == Some(&id));
         }
         has_passed_over
+    }
+
+    /// A file that stands by, among the quiet ones of its host, goes on if there is a place for it.
+    fn go_on_with_place(&mut self, now: Time, places: &mut Places, id: JobId) {
+        let host = self.jobs[&id].lead().host().clone();
+        if places.taken_for(&host) > self.settings.jobs {
+            return;
+        }
+        self.connect(now, id);
+        if self.jobs.get(&id).is_none_or(|job| !job.stands_by()) {
+            places.active += usize::from(self.jobs.contains_key(&id));
+            if let Some(quiet) = places.quiet_of.get_mut(&host) {
+                *quiet = quiet.saturating_sub(1);
+            }
+        }
     }
 
     /// Whether a job has failed or waited for its server, without progress since.
@@ -91,7 +108,7 @@ impl Core {
     fn is_quiet(&self, now: Time, job: &Job) -> bool {
         // Bytes may arrive slowly because we read slowly.
         let may_be_ours = self.limits_rate_of(job) && !job.transfers.is_empty() && !matches!(job.phase, Phase::Probing);
-        job.is_asked() && !may_be_ours && job.pulse.is_quiet(now)
+        job.is_asked() && !may_be_ours && job.pulse.is_quiet(now) || job.stands_by()
     }
 
     /// Whether we limit the rate of a job, so that it may be slow because of us.

@@ -528,6 +528,11 @@ impl Job {
         }
     }
 
+    /// Whether nothing of it runs because something has failed. It needs a place again to go on.
+    pub(crate) fn stands_by(&self) -> bool {
+        matches!(self.phase, Phase::Moving) && self.transfers.is_empty() && !self.tries.failures.is_empty()
+    }
+
     /// Whether it waits for its server, which was sent a request.
     pub(crate) fn is_asked(&self) -> bool {
         matches!(self.phase, Phase::Probing | Phase::Moving | Phase::Checking { .. } | Phase::Comparing(_))

@@ -129,3 +129,21 @@ fn files_that_have_to_wait_for_long_keep_no_others_from_being_begun() {
     }
     assert!(asked.contains("good"), "{} were asked", asked.len());
 }
+
+#[test]
+fn files_that_break_off_and_wait_leave_their_places_to_others() {
+    let mut world = world();
+    let begun: Vec<_> = (0..JOBS as u64)
+        .map(|id| {
+            let job = world.add(id, &format!("http://sick{id}/{id}.bin"));
+            world.begin_large(job, MIB)
+        })
+        .collect();
+    add_prepared(&mut world, 10, "good");
+    assert_eq!(asked(&mut world), [""; 0], "there is no place");
+    for fetch in begun {
+        fetch.piece.advance(fetch.piece.start() + 100);
+        world.end(fetch.transfer, broken(), false);
+    }
+    assert!(asked(&mut world).contains(&"good".to_owned()));
+}
