@@ -62,8 +62,8 @@ fn links_that_are_all_refused_are_not_all_asked_for_again() {
         let mut origin = Origin::builder();
         for number in 0..LINKS {
             let to = Fault::Redirect { status: 302, location: format!("/gone/{number}") };
-            origin = origin.resource(Resource::new(&format!("/{number}"), 1, 10).fault(to));
-            origin = origin.resource(Resource::new(&format!("/gone/{number}"), 1, 10).fault(gone.clone()));
+            origin = origin.resource(Resource::new(format!("/{number}"), 1, 10).fault(to));
+            origin = origin.resource(Resource::new(format!("/gone/{number}"), 1, 10).fault(gone.clone()));
         }
         let (origin, place) = (origin.start().unwrap(), Place::new());
         let mut options = place.options();

@@ -196,7 +196,7 @@ fn a_source_that_only_fails_is_not_asked_for_each_piece_that_another_breaks_off(
         let busy = Fault::Status { code: 503, times: None, retry_after: None };
         let (mut first, mut right) = (Origin::builder().fault(busy), Origin::builder().fault(Fault::CutAt(20_000)));
         for number in 0..FILES {
-            let file = Resource::new(&format!("/{number}.bin"), number, size);
+            let file = Resource::new(format!("/{number}.bin"), number, size);
             (first, right) = (first.resource(file.clone()), right.resource(file));
         }
         let (first, right) = (first.start().unwrap(), right.start().unwrap());
@@ -224,7 +224,7 @@ fn files_whose_first_source_asks_for_an_hour_come_from_their_mirrors() {
         let (mut first, mut right) = (Origin::builder(), Origin::builder());
         first = first.fault(Fault::Status { code: 503, times: None, retry_after: hour });
         for number in 0..FILES {
-            let file = Resource::new(&format!("/{number}.bin"), number, size);
+            let file = Resource::new(format!("/{number}.bin"), number, size);
             (first, right) = (first.resource(file.clone()), right.resource(file));
         }
         let (first, right) = (first.start().unwrap(), right.start().unwrap());

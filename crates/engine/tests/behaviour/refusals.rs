@@ -181,7 +181,7 @@ fn begun_files_of_a_host_that_breaks_everything_off_are_not_requested_without_en
     with_watchdog(LONG, || {
         let mut origin = Origin::builder();
         for number in 0..FILES {
-            origin = origin.resource(Resource::new(&format!("/{number}.bin"), number as u64, 200_000).etag(ETag::None));
+            origin = origin.resource(Resource::new(format!("/{number}.bin"), number as u64, 200_000).etag(ETag::None));
         }
         let (origin, place) = (origin.start().unwrap(), Place::new());
         let jobs = || (0..FILES).map(|number| spec(&origin, &format!("/{number}.bin")));
