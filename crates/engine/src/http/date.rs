@@ -2,6 +2,7 @@
 //! forms. Pure.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::time::UNIX_EPOCH;
 
 use jiff::civil;
@@ -11,9 +12,31 @@ const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "au
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const BYTES_MAX: usize = 100;
 
+thread_local! {
+    /// The dates that were read last: those of one response are asked for several times, and those of many are the same.
+    static LAST: RefCell<[(String, Option<u64>); 2]> = RefCell::default();
+}
+
 /// The seconds since 1970 of a date of HTTP (RFC 9110, section 5.6.7), also with a wrong day of the week, or with `+0000`
 /// for `GMT`; `None` if it is none.
 pub(crate) fn http_seconds(text: &str) -> Option<u64> {
+    if text.len() > BYTES_MAX {
+        return None;
+    }
+    LAST.with_borrow_mut(|last| {
+        if let Some((_, seconds)) = last.iter().find(|(known, _)| known == text) {
+            return *seconds;
+        }
+        let seconds = read_http(text);
+        last.swap(0, 1);
+        last[0].0.clear();
+        last[0].0.push_str(text);
+        last[0].1 = seconds;
+        seconds
+    })
+}
+
+fn read_http(text: &str) -> Option<u64> {
     let text = match text.strip_suffix("+0000") {
         Some(text) => Cow::Owned(format!("{text}GMT")),
         None => Cow::Borrowed(text),

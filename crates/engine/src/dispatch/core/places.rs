@@ -34,28 +34,32 @@ impl Core {
     pub(super) fn connect_all(&mut self, now: Time) {
         let mut places = self.places(now);
         // Files that failed or got a `Retry-After` come behind files that were not requested yet.
-        let has_passed_over =
-            self.connect_those(now, &mut places, |core, id| !core.is_ready(id) || !core.is_troubled(id));
-        if has_passed_over {
-            self.connect_those(now, &mut places, |core, id| core.is_ready(id) && core.is_troubled(id));
+        if self.connect_those(now, &mut places, false) {
+            self.connect_those(now, &mut places, true);
         }
     }
 
-    /// The same for the jobs for which `is_one` holds. Returns whether there were others.
-    fn connect_those(&mut self, now: Time, places: &mut Places, is_one: impl Fn(&Self, JobId) -> bool) -> bool {
+    /// The same for the jobs that are under way and those that were not requested yet, or for those that are to be requested
+    /// again. Returns whether there were others. Each decision looks at all jobs, so that each is looked up once.
+    fn connect_those(&mut self, now: Time, places: &mut Places, again: bool) -> bool {
         let mut has_passed_over = false;
         let mut at = 0;
         // A job that fails leaves the list, and the next one takes its index.
         while let Some(id) = self.turns.running.get(at).copied() {
-            if !is_one(self, id) {
-                has_passed_over = true;
-            } else if self.jobs[&id].stands_by() {
-                self.go_on_with_place(now, places, id);
-            } else if !self.is_ready(id) {
-                self.connect(now, id);
-            } else if self.has_place(places, id) {
-                self.take_place(now, id);
-                places.active += usize::from(!self.is_ready(id) && self.jobs.contains_key(&id));
+            let job = &self.jobs[&id];
+            let is_ready = matches!(job.phase, Phase::Ready);
+            let is_again = is_ready && job.is_troubled();
+            has_passed_over |= is_again != again;
+            match () {
+                () if is_again != again => {}
+                () if is_ready && self.has_place(places, id) => {
+                    self.take_place(now, id);
+                    places.active += usize::from(!self.is_ready(id) && self.jobs.contains_key(&id));
+                }
+                () if is_ready => {}
+                () if job.stands_by() => self.go_on_with_place(now, places, id),
+                () if job.may_be_connected() => self.connect(now, id),
+                () => {}
             }
             at += usize::from(self.turns.running.get(at) == Some(&id));
         }
@@ -79,7 +83,7 @@ impl Core {
 
     /// Whether a job has failed or waited for its server, without progress since.
     pub(super) fn is_troubled(&self, id: JobId) -> bool {
-        self.jobs.get(&id).is_some_and(|job| job.lead().patience > 0 || !job.tries.failures.is_empty())
+        self.jobs.get(&id).is_some_and(|job| job.is_troubled())
     }
 
     pub(super) fn places(&self, now: Time) -> Places {
@@ -107,8 +111,9 @@ impl Core {
 
     fn is_quiet(&self, now: Time, job: &Job) -> bool {
         // Bytes may arrive slowly because we read slowly.
-        let may_be_ours = self.limits_rate_of(job) && !job.transfers.is_empty() && !matches!(job.phase, Phase::Probing);
-        job.is_asked() && !may_be_ours && job.pulse.is_quiet(now) || job.stands_by()
+        let may_be_ours =
+            || !job.transfers.is_empty() && !matches!(job.phase, Phase::Probing) && self.limits_rate_of(job);
+        job.is_asked() && job.pulse.is_quiet(now) && !may_be_ours() || job.stands_by()
     }
 
     /// Whether we limit the rate of a job, so that it may be slow because of us.

@@ -127,12 +127,18 @@ impl Core {
     /// host or for a retry do not count as ahead.
     pub(super) fn start_jobs(&mut self, now: Time) {
         let places = if self.has_quiet { self.places(now) } else { Places::default() };
+        // Most are of one host, and each decision looks at all.
+        let mut known: Option<(&Origin, bool)> = None;
+        let mut has_no_room = |host| match known {
+            Some((known, has_no_room)) if known == host => has_no_room,
+            _ => known.insert((host, self.slots.has_no_room(host, now))).1,
+        };
         let is_ahead = |id: &&JobId| {
             let job = &self.jobs[*id];
-            let waits = || {
-                self.is_troubled(job.id)
+            let mut waits = || {
+                job.is_troubled()
                     || self.waits_for_its_host(&places, job)
-                    || self.slots.has_no_room(job.lead().host(), now)
+                    || has_no_room(job.lead().host())
                     || self.slots.must_wait_for_protocol(job.lead().host(), &job.own.profile, now)
             };
             !job.takes_place() && !waits()

@@ -528,6 +528,16 @@ impl Job {
         }
     }
 
+    /// Whether it has failed or waited for its server, without progress since.
+    pub(crate) fn is_troubled(&self) -> bool {
+        self.lead().patience > 0 || !self.tries.failures.is_empty()
+    }
+
+    /// Whether it is at a point where connections may be of use.
+    pub(crate) fn may_be_connected(&self) -> bool {
+        matches!(self.phase, Phase::Moving | Phase::Checking { .. } | Phase::Comparing(_))
+    }
+
     /// Whether nothing of it runs because something has failed. It needs a place again to go on.
     pub(crate) fn stands_by(&self) -> bool {
         matches!(self.phase, Phase::Moving) && self.transfers.is_empty() && !self.tries.failures.is_empty()

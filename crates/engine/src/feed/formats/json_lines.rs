@@ -1,8 +1,10 @@
 //! JSON Lines: an object per line with the fields `url`, `output`, `checksum`, `size`, `mirrors` (an array) and
 //! `headers` (an object, or an array of `NAME: VALUE`). A string alone is a URL.
 
+use std::fmt;
 use std::io::BufRead;
 
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::fields::{self, add_header, add_header_pair, add_mirror, set_checksum, set_output, set_size};
@@ -22,7 +24,10 @@ pub(super) fn read(list: impl BufRead, sink: &mut Sink<'_>) -> Result<(), Ended>
         };
         // The parser's error would repeat what it found, which may be a secret.
         let entry = match serde_json::from_str(line) {
-            Ok(Value::Object(object)) => entry(number, &object, sink)?,
+            Ok(Value::Object(object)) => match twice(line) {
+                Some(name) => Err(format!("it has the field {name} twice")),
+                None => entry(number, &object, sink)?,
+            },
             Ok(Value::String(url)) => fields::url(&url).map(JobSpec::new),
             Ok(_) => Err("not an object".to_owned()),
             Err(error) => Err(format!("not JSON (column {})", error.column())),
@@ -33,6 +38,39 @@ pub(super) fn read(list: impl BufRead, sink: &mut Sink<'_>) -> Result<(), Ended>
         }
     }
     Ok(())
+}
+
+/// A field of ours that an object has twice: of two digests, one would not be looked at.
+fn twice(line: &str) -> Option<String> {
+    let Names(mut names) = serde_json::from_str(line).ok()?;
+    names.sort_unstable();
+    let pair = names.windows(2).find(|pair| pair[0] == pair[1] && fields::NAMES.contains(&pair[0].as_str()))?;
+    Some(pair[0].clone())
+}
+
+/// The names of an object's fields, as often as they are there.
+struct Names(Vec<String>);
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OfMap;
+        impl<'de> Visitor<'de> for OfMap {
+            type Value = Names;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Names, A::Error> {
+                let mut names = Vec::new();
+                while let Some((name, IgnoredAny)) = map.next_entry()? {
+                    names.push(name);
+                }
+                Ok(Names(names))
+            }
+        }
+        deserializer.deserialize_map(OfMap)
+    }
 }
 
 fn entry(line: u64, object: &Map<String, Value>, sink: &mut Sink<'_>) -> Result<Result<JobSpec, String>, Ended> {

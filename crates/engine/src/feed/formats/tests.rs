@@ -119,6 +119,7 @@ fn json_lines_have_objects_or_urls() {
         "{\"url\":\"http://h/a\",\"output\":\"x/y\",\"size\":5,\"mirrors\":[\"http://m/a\"],\"headers\":{\"A\":\"1\"}}\n",
         "\n# comment\n\"http://h/b\"\n{\"url\":\"http://h/c\",\"headers\":[\"B: 2\"],\"size\":\"7\",\"checksum\":null}\n",
         "{\"url\":5}\n{\"output\":\"a\"}\n[1]\n{\"url\":\"http://h/\",\n{\"url\":\"http://h/d\",\"colour\":\"red\"}\n",
+        "{\"url\":\"http://h/e\",\"checksum\":\"md5=1\",\"checksum\":\"md5=2\"}\n",
     );
     assert_eq!(
         said(ListFormat::JsonLines, list),
@@ -135,6 +136,7 @@ fn json_lines_have_objects_or_urls() {
             "line 9: not JSON (column 19)",
             "warning: line 10: the field colour is not known, and is ignored",
             r#"{"url":"http://h/d"}"#,
+            "line 11: it has the field checksum twice",
         ]
     );
 }
