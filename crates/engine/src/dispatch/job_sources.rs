@@ -47,6 +47,8 @@ pub(crate) struct Source {
     /// The provider is being asked.
     pub(crate) is_locating: bool,
     pub(crate) redirects: u32,
+    /// Whether its content was requested where it is now.
+    pub(crate) was_requested: bool,
     /// How often its provider has located it, or it went back to the given URL.
     pub(crate) locations: u32,
     /// Whether the given URL was asked a second time.
@@ -265,6 +267,7 @@ impl Source {
             location: None,
             is_locating: false,
             redirects: 0,
+            was_requested: false,
             locations: 0,
             was_resolved_again: false,
             was_left: false,

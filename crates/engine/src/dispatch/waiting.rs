@@ -84,13 +84,10 @@ impl Waiting {
         mut fits: impl FnMut(&Origin) -> bool,
         mut may_start: impl FnMut(JobId) -> bool,
     ) -> Option<JobId> {
-        let of_host = self.by_host.iter().filter(|(host, _)| fits(host));
-        let (host, job) = of_host
-            .filter_map(|(host, queue)| {
-                let place = queue.iter().take(LOOKED_AT).find(|place| may_start(place.job))?;
-                Some((host.clone(), place.job))
-            })
-            .next()?;
+        let (host, job) = self.turns.iter().filter(|host| fits(host)).find_map(|host| {
+            let place = self.by_host.get(host)?.iter().take(LOOKED_AT).find(|place| may_start(place.job))?;
+            Some((host.clone(), place.job))
+        })?;
         self.remove(&host, job).then_some(job)
     }
 

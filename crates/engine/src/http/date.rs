@@ -1,5 +1,5 @@
 //! Dates of servers. Those of files decide whether versions are the same, and are read strictly; those of cookies have many
-//! forms. Pure.
+//! forms. Pure, but for a memory of what was read last.
 
 use std::borrow::Cow;
 use std::cell::RefCell;

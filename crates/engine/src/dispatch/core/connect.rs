@@ -460,7 +460,7 @@ impl Core {
         // Nobody waits for a source beside the lead.
         let is_beside = source != job.sources.lead() && self.slots.is_paced(&host);
         let is_of_content = matches!(kind, FetchKind::Probe | FetchKind::Piece { .. });
-        let is_again = is_of_content && job.tries.requests > 0 && job.transfers.is_empty();
+        let is_again = is_of_content && job.sources[source].was_requested && job.transfers.is_empty();
         let is_unpaced = job.tries.is_unpaced || is_beside || is_again && self.slots.is_asked_too_often(&host);
         if is_unpaced && !self.slots.may_ask_again(&host, now) {
             return None;
@@ -480,7 +480,7 @@ impl Core {
         if is_again {
             self.slots.counts_again(&host);
         }
-        self.jobs.get_mut(&id)?.tries.requests += u32::from(is_of_content);
+        self.jobs.get_mut(&id)?.sources[source].was_requested |= is_of_content;
         let job = self.jobs.get(&id)?;
         let transfer = self.numbers.transfer();
         let piece = Arc::new(piece);

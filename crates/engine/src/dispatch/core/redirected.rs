@@ -37,7 +37,7 @@ impl Core {
             let host = place.1.clone();
             lead.redirects = redirects;
             lead.go_to(place);
-            job.tries.requests = 0;
+            lead.was_requested = false;
             job.phase = Phase::Ready;
             if redirects > 2 && is_back {
                 self.sent_around(now, id, transfer, &host, redirects, 0);

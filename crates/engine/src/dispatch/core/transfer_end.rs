@@ -80,10 +80,6 @@ impl Core {
                 self.slots.failed(&transfer.host, now);
                 job.tries.is_unpaced = true;
             }
-            // It has no ranges, which is no failure; but if all else fails, this is one more request that brings nothing.
-            false if matches!(end, End::NotRange(_)) && self.slots.is_paced(&transfer.host) => {
-                job.tries.is_unpaced = true;
-            }
             false => {}
         }
         if has_progressed {

@@ -25,8 +25,6 @@ pub(crate) struct Tries {
     /// Whether it began again from its journal because the device had failed.
     pub(crate) was_unsynced: bool,
     pub(crate) restarts: u32,
-    /// Requests for its content that were sent in this run; a redirect begins anew.
-    pub(crate) requests: u32,
     /// The last response came to nothing, and was no failure after which a retry is scheduled.
     pub(crate) is_unpaced: bool,
     /// How often pieces with wrong digests were fetched again.

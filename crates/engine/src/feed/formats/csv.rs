@@ -34,6 +34,9 @@ pub(super) fn read(list: impl BufRead, sink: &mut Sink<'_>) -> Result<(), Ended>
     if !reader.read_byte_record(&mut record).map_err(failed)? {
         return Ok(());
     }
+    if is_end(&record) {
+        return Ok(());
+    }
     let columns: Vec<String> = record.iter().map(name_of).collect();
     if !columns.iter().any(|name| name == "url") {
         let found: Vec<String> = columns.iter().take(COLUMNS_SHOWN).map(|name| shown_line(name)).collect();
@@ -57,8 +60,7 @@ pub(super) fn read(list: impl BufRead, sink: &mut Sink<'_>) -> Result<(), Ended>
         }
         let end = reader.position().byte();
         let line = reader.get_mut().line_of(end, &record);
-        let mark = END.trim_ascii();
-        if record.len() == 1 && &record[0] == mark {
+        if is_end(&record) {
             return Ok(());
         }
         if record.iter().any(|field| field.ends_with(END)) {
@@ -74,6 +76,11 @@ pub(super) fn read(list: impl BufRead, sink: &mut Sink<'_>) -> Result<(), Ended>
             Err(what) => sink.bad(line, &what)?,
         }
     }
+}
+
+/// Whether a record is what stands behind the end of the list.
+fn is_end(record: &ByteRecord) -> bool {
+    record.len() == 1 && &record[0] == END.trim_ascii()
 }
 
 /// Sets a field of an entry.

@@ -163,6 +163,7 @@ fn comma_separated_values_may_be_quoted() {
     let unclosed = "url,output\nhttp://h/a,x\nhttp://h/b,\"y\nhttp://h/c,z\n";
     let why = "line 3: a quote is not closed; the list may have been cut off";
     assert_eq!(said(ListFormat::Csv, unclosed), [r#"{"url":"http://h/a","output":"x"}"#, why]);
+    assert!(said(ListFormat::Csv, "").is_empty() && said(ListFormat::Csv, "url\n").is_empty());
     let twice = said(ListFormat::Csv, "url,checksum,checksum\nhttp://h/a,,\n");
     assert_eq!(twice, ["failed: its first line names the column checksum twice"]);
     let open = format!("url\n\"http://h/{}", "a".repeat(2 * RECORD_BYTES_MAX));
