@@ -45,8 +45,8 @@ impl Core {
         }
         let has_no_ranges = head.shape == Shape::Whole && self.slots.ignored_range(&transfer.host);
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        // Where the version is known, the whole file is written over what is there, and nothing is lost by that.
-        if has_no_ranges && job.content.held.can_join() {
+        // Nothing but a range would go on with what is there, and this host has none: it stays until the whole file comes.
+        if has_no_ranges {
             job.ranges.ignored = RANGE_TRIES;
         }
         self.no_range(now, id, transfer.piece.start(), not_a_range_error(head));
