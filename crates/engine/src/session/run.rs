@@ -112,9 +112,9 @@ impl Supervised for Run {
         // The single name of a single file cannot clash with another.
         let rules = self.storage.name_rules(&self.options.dir);
         let rules = NameRules { folds: !has_feed || rules.folds, ..rules };
-        let (options, unstored_max) = within_descriptors(self.options.clone());
+        let (options, open_max) = within_descriptors(self.options.clone());
         let mut core = Core::new(&options, has_feed, rules, seed);
-        core.limit_unstored(unstored_max);
+        core.limit_open(open_max);
         core.write_to(self.storage.capabilities());
         core.ask_providers(self.providers.clone());
         if let Some(input) = input {
@@ -186,8 +186,8 @@ fn within(dir: &Path, file: &Path) -> Option<PathBuf> {
 }
 
 /// Each connection and each file in progress takes a descriptor, and so do the ledger, the runtimes and the
-/// caller. Doing less at once is better than failing. Also returns how many small files may wait to be stored: each of
-/// them is open until its group is synced.
+/// caller. Doing less at once is better than failing. Also returns how many small files may wait to be stored, and how
+/// many begun ones for their servers: each of them is open.
 fn within_descriptors(mut options: Options) -> (Options, usize) {
     let Some(limit) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current else {
         return (options, usize::MAX);

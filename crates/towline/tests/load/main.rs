@@ -23,9 +23,11 @@ const CONNECTIONS: u64 = 200;
 /// So many at least are open at one moment: the last may be late.
 const CONNECTIONS_MIN: u64 = CONNECTIONS * 9 / 10;
 const MEMORY_KIB_MAX: u64 = 96 << 10;
-/// The connections, the largest group of files that wait for the disk, and what is open anyway. That
-/// is far from one for each file.
-const DESCRIPTORS_MAX: u64 = CONNECTIONS + 512 + 64;
+/// A connection and a file for each place, the files that may wait for a slow disk at once, and what is open
+/// anyway. That is far from one for each file.
+const DESCRIPTORS_MAX: u64 = 2 * CONNECTIONS + UNSTORED_MAX + 64;
+/// The engine lets so many small files wait for the disk at once (`UNSTORED_FILES_MAX`).
+const UNSTORED_MAX: u64 = 1024;
 /// Two hundred requests are under way at once only if an answer takes its time.
 const LATENCY: Duration = Duration::from_millis(20);
 const FEW_DESCRIPTORS: u64 = 64;

@@ -83,6 +83,8 @@ const RESERVED_BYTES: u64 = 4 * WRITE_BACK_BYTES;
 const UNSTORED_BYTES_MAX: u64 = 8 << 20;
 /// The same limit, as a number of files.
 const UNSTORED_FILES_MAX: usize = 1024;
+/// At most so many begun files wait for their servers in addition to those of the window.
+const ASLEEP_OPEN_MAX: usize = 4096;
 
 /// The options that decisions depend on.
 #[derive(Debug)]
@@ -112,6 +114,8 @@ struct Settings {
     remote_time: bool,
     /// How many small files may wait for the disk.
     unstored_max: usize,
+    /// How many begun files may wait for their servers in addition to those of the window.
+    asleep_open_max: usize,
     /// What the destination allows.
     allowed: Capabilities,
 }
@@ -242,6 +246,7 @@ impl Core {
                 resume: options.resume,
                 existing: options.existing,
                 unstored_max: UNSTORED_FILES_MAX,
+                asleep_open_max: ASLEEP_OPEN_MAX,
                 keep_dirs: options.keep_dirs,
                 asker: Asker::of(&options.http),
                 sums: options.sums.clone(),
@@ -354,9 +359,10 @@ impl Core {
         }
     }
 
-    /// Lets at most this many small files wait for the disk.
-    pub(crate) fn limit_unstored(&mut self, files: usize) {
+    /// Lets at most this many small files wait for the disk, and as many begun ones for their servers: each is open.
+    pub(crate) fn limit_open(&mut self, files: usize) {
         self.settings.unstored_max = files.min(UNSTORED_FILES_MAX);
+        self.settings.asleep_open_max = files.min(ASLEEP_OPEN_MAX);
     }
 
     /// Decides what to do now.

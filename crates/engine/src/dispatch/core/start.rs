@@ -150,7 +150,7 @@ impl Core {
         let running_max = self.settings.jobs * RUNNING_OF_PLACE + RUNNING_MIN;
         let mut awake = self.turns.running.len();
         if awake >= running_max {
-            awake = self.turns.running.iter().filter(|id| !self.is_asleep(now, &self.jobs[*id])).count();
+            awake = self.awake(now);
         }
         while ahead < self.settings.jobs
             && !self.course.is_held_up
@@ -210,14 +210,25 @@ impl Core {
         })
     }
 
-    /// Whether a file of which nothing runs has to wait for a while before it is requested.
+    /// How many files count in the window: not those that wait for a while or stand by, within their limits. Of those,
+    /// each that has begun holds a file open.
+    fn awake(&self, now: Time) -> usize {
+        let asleep = self.turns.running.iter().map(|id| &self.jobs[id]).filter(|job| self.is_asleep(now, job));
+        let open = asleep.clone().filter(|job| job.part.is_open).count();
+        let closed = asleep.count() - open;
+        self.turns.running.len() - closed - open.min(self.settings.asleep_open_max)
+    }
+
+    /// Whether a file of which nothing runs has to wait for a while before it is requested, or stands by after a failure.
     fn is_asleep(&self, now: Time, job: &Job) -> bool {
         let held_until = || self.slots.held_until(job.lead().host());
         let retry_at = job.tries.failures.get(&0).map_or(Time::ZERO, |failure| failure.retry_at);
-        matches!(job.phase, Phase::Ready)
-            && job.transfers.is_empty()
-            && !job.part.is_open
-            && (retry_at > now + ASLEEP_MIN || held_until() > now + ASLEEP_MIN)
+        let waits = || {
+            matches!(job.phase, Phase::Ready)
+                && job.transfers.is_empty()
+                && (retry_at > now + ASLEEP_MIN || held_until() > now + ASLEEP_MIN)
+        };
+        job.stands_by() || waits()
     }
 
     fn start(&mut self, now: Time, id: JobId) {

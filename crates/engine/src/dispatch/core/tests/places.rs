@@ -147,3 +147,43 @@ fn files_that_break_off_and_wait_leave_their_places_to_others() {
     }
     assert!(asked(&mut world).contains(&"good".to_owned()));
 }
+
+#[test]
+fn begun_files_that_stand_by_keep_no_others_from_being_begun() {
+    let mut world = world();
+    let is_prepare = |effect: &Effect| match effect {
+        Effect::Open(OpenRequest::Prepare { job, .. }) => Some(*job),
+        _ => None,
+    };
+    let is_open = |effect: &Effect| match effect {
+        Effect::Open(OpenRequest::Open(request)) => Some(request.job),
+        _ => None,
+    };
+    for id in 0..500 {
+        world.add(id, &format!("http://sick{id}/{id}.bin"));
+    }
+    world.add(500, "http://good/500.bin");
+    let mut asked = HashSet::new();
+    for _ in 0..600 {
+        while let Some(job) = world.effects.iter().find_map(is_prepare) {
+            world.prepare(job, Prepared::default());
+        }
+        while world.fetches() > 0 {
+            let fetch = world.take_fetch();
+            asked.insert(fetch.origin.host.to_string());
+            if &*fetch.origin.host == "good" {
+                continue;
+            }
+            world.tell(Message::Connected(fetch.slot, Protocol::Http1));
+            world.tell(Message::Answered(fetch.transfer, head(MIB), None));
+            while let Some(at) = world.effects.iter().position(|effect| is_open(effect).is_some()) {
+                let job = is_open(&world.effects.remove(at)).unwrap();
+                world.tell(Message::Opened(job, Ok(None)));
+            }
+            fetch.piece.advance(100);
+            world.end(fetch.transfer, broken(), false);
+        }
+        world.pass(Time::from_millis(20));
+    }
+    assert!(asked.contains("good"), "{} were asked", asked.len());
+}
