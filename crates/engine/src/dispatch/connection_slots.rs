@@ -1,16 +1,11 @@
 //! All connections: their hosts, their workers and who uses them. A slot is the right to hold one connection;
 //! caps are exact because a worker connects only with a slot.
 
-use std::collections::HashMap;
-
 use super::ids::IdMap;
 use super::kept::Kept;
-use super::ranges_of_host::RangesOfHost;
-use super::renewals::Renewals;
 use super::spoken::Spoken;
-use super::trouble::Trouble;
 use crate::http::origin::{Origin, OriginMap, Scheme};
-use crate::job::{JobId, Profile};
+use crate::job::Profile;
 use crate::message::{Alpn, Protocol, SlotId, Time};
 use crate::options::{HostOptions, OfHosts};
 
@@ -21,8 +16,6 @@ const IDLE_MAX: Time = Time::from_secs(15);
 const IDLE_BEFORE_OTHERS_MAX: Time = Time::from_millis(500);
 /// The maximum number of streams on one HTTP/2 connection; servers commonly allow 100 or 128.
 const STREAMS_MAX: usize = 100;
-/// Up to this many proxies and certificates of jobs are remembered because they failed.
-const PROFILES_MAX: usize = 1024;
 /// Up to this many hosts are remembered without a connection.
 const HOSTS_KEPT_MAX: usize = 1024;
 /// A refused connection lowers the host's cap for this long.
@@ -47,8 +40,6 @@ pub(crate) enum Wanted {
 pub(crate) struct Slots {
     slots: IdMap<SlotId, Slot>,
     hosts: OriginMap<Host>,
-    /// What fails because of a job's own proxy or certificates: of those, not of the host.
-    profiles: HashMap<Profile, Trouble>,
     next: u64,
     max_per_host: usize,
     max_total: usize,
@@ -80,12 +71,10 @@ struct Slot {
     requests: u32,
 }
 
-/// What is known about a host.
+/// The connections to a host, and what is known of how it takes them.
 #[derive(Debug, Default)]
 struct Host {
     slots: Vec<SlotId>,
-    /// Nothing is sent before this (`Retry-After`).
-    held_until: Time,
     /// The next request may be sent then, if there is to be a delay between them.
     next_at: Time,
     /// A lowered cap, and until when.
@@ -94,12 +83,7 @@ struct Host {
     refusals: u32,
     protocol: Option<Protocol>,
     spoken: Spoken,
-    trouble: Trouble,
-    /// It has sent something in this run.
-    has_brought: bool,
     kept: Kept,
-    renewals: Renewals,
-    ranges: RangesOfHost,
 }
 
 /// A slot that was assigned to a transfer.
@@ -115,7 +99,6 @@ impl Slots {
         Self {
             slots: IdMap::default(),
             hosts: OriginMap::default(),
-            profiles: HashMap::default(),
             next: 0,
             max_per_host,
             max_total,
@@ -174,17 +157,6 @@ impl Slots {
             self.remove(*slot);
         }
         idle
-    }
-
-    /// Until when nothing may be sent to this host.
-    pub(crate) fn held_until(&self, host: &Origin) -> Time {
-        self.hosts.get(host).map_or(Time::ZERO, |state| state.held_until)
-    }
-
-    /// The host asked us to wait.
-    pub(crate) fn hold(&mut self, host: &Origin, until: Time) {
-        let state = self.hosts.entry(host.clone()).or_default();
-        state.held_until = state.held_until.max(until);
     }
 
     /// The host refused another connection while `working` work.
@@ -266,118 +238,6 @@ impl Slots {
         slots.iter().filter(|slot| self.slots[slot].has_served).count()
     }
 
-    /// A host sent the beginning of a file: it is alive, but nobody knows whether the rest will come.
-    pub(crate) fn began(&mut self, host: &Origin) {
-        if let Some(state) = self.hosts.get_mut(host) {
-            state.has_brought = true;
-        }
-    }
-
-    /// A host sent a whole file, or went on with one: its trouble is over.
-    pub(crate) fn succeeded(&mut self, host: &Origin) {
-        let Some(state) = self.hosts.get_mut(host) else { return };
-        state.has_brought = true;
-        state.trouble = Trouble::default();
-    }
-
-    /// A request to a host failed with a transient error.
-    pub(crate) fn failed(&mut self, host: &Origin, now: Time) {
-        self.hosts.entry(host.clone()).or_default().trouble.failed(now);
-    }
-
-    /// A request failed because of a job's own proxy or certificates.
-    pub(crate) fn failed_by(&mut self, profile: &Profile, now: Time) {
-        if self.profiles.len() >= PROFILES_MAX {
-            self.profiles.clear();
-        }
-        self.profiles.entry(profile.clone()).or_default().failed(now);
-    }
-
-    /// They serve.
-    pub(crate) fn succeeded_by(&mut self, profile: &Profile) {
-        self.profiles.remove(profile);
-    }
-
-    /// When a retry that is due at `wanted` may be sent: on a host where nothing succeeds, or by a proxy that serves
-    /// nobody, retries are sent one by one.
-    pub(crate) fn retry_at(&mut self, host: &Origin, profile: &Profile, wanted: Time) -> Time {
-        let by_profile = self.profiles.get_mut(profile).map_or(wanted, |trouble| trouble.retry_at(wanted));
-        self.hosts.entry(host.clone()).or_default().trouble.retry_at(by_profile)
-    }
-
-    /// Whether so much has failed on a host that what is sent again goes one by one.
-    pub(crate) fn is_paced(&self, host: &Origin) -> bool {
-        self.hosts.get(host).is_some_and(|state| state.trouble.is_paced())
-    }
-
-    /// Whether a file whose last response came to nothing may be requested now: on a host where nothing succeeds, that
-    /// is done one by one.
-    pub(crate) fn may_ask_again(&self, host: &Origin, now: Time) -> bool {
-        self.hosts.get(host).is_none_or(|state| state.trouble.may_ask_again(now))
-    }
-
-    /// It is requested now.
-    pub(crate) fn asks_again(&mut self, host: &Origin, now: Time) {
-        if let Some(state) = self.hosts.get_mut(host) {
-            state.trouble.asks_again(now);
-        }
-    }
-
-    /// What was requested before is requested from this host once more.
-    pub(crate) fn counts_again(&mut self, host: &Origin) {
-        self.hosts.entry(host.clone()).or_default().trouble.counts_again();
-    }
-
-    /// Whether so much was requested again of a host, and nothing of use came, that the rest of it goes one by one.
-    pub(crate) fn is_asked_too_often(&self, host: &Origin) -> bool {
-        self.hosts.get(host).is_some_and(|state| state.trouble.is_asked_too_often())
-    }
-
-    /// A host answered a range with the whole file. Returns whether that is all that it does.
-    pub(crate) fn ignored_range(&mut self, host: &Origin) -> bool {
-        self.hosts.entry(host.clone()).or_default().ranges.ignored()
-    }
-
-    /// A host served a range.
-    pub(crate) fn served_range(&mut self, host: &Origin) {
-        if let Some(state) = self.hosts.get_mut(host) {
-            state.ranges.served();
-        }
-    }
-
-    /// Whether a link that this host gave, and that is refused now, may be asked for again.
-    pub(crate) fn may_resolve_again(&mut self, host: &Origin, now: Time) -> bool {
-        self.hosts.entry(host.clone()).or_default().renewals.may_renew(now)
-    }
-
-    /// Whether one more file may be requested from a host beyond its share of files: where nothing succeeds, they are
-    /// requested one by one.
-    pub(crate) fn may_try_another(&self, host: &Origin, now: Time) -> bool {
-        self.hosts.get(host).is_none_or(|state| state.trouble.may_try_another(now))
-    }
-
-    /// One more file is requested.
-    pub(crate) fn tries_another(&mut self, host: &Origin, now: Time) {
-        if let Some(state) = self.hosts.get_mut(host) {
-            state.trouble.tries_another(now);
-        }
-    }
-
-    /// Whether a host has failed everybody for so long that a file with this many failed attempts gives up. A
-    /// host that has sent something is alive, and each of its files gets one more retry.
-    pub(crate) fn is_given_up(&self, host: &Origin, profile: &Profile, attempts: u32, now: Time) -> bool {
-        if self.profiles.get(profile).is_some_and(|trouble| trouble.is_hopeless(now)) {
-            return true;
-        }
-        let state = self.hosts.get(host).filter(|state| !state.has_brought || attempts > 1);
-        state.is_some_and(|state| state.trouble.is_hopeless(now))
-    }
-
-    /// A file got a `Retry-After`. Returns whether several files did, so that the whole host is meant.
-    pub(crate) fn asks_for_patience(&mut self, host: &Origin, job: JobId) -> bool {
-        self.hosts.entry(host.clone()).or_default().trouble.asks_for_patience(job)
-    }
-
     /// A connection for one transfer, if the caps allow it. The second value is an idle connection that must
     /// be closed to make room.
     pub(crate) fn take(
@@ -387,7 +247,7 @@ impl Slots {
         wanted: Wanted,
         now: Time,
     ) -> Option<(Taken, Option<(SlotId, usize)>)> {
-        if self.held_until(host) > now || self.hosts.get(host).is_some_and(|host| host.next_at > now) {
+        if self.hosts.get(host).is_some_and(|host| host.next_at > now) {
             return None;
         }
         let taken = self.take_now(host, profile, wanted, now)?;
@@ -479,8 +339,7 @@ impl Slots {
         if self.hosts.len() > HOSTS_KEPT_MAX {
             self.hosts.retain(|_, host| {
                 let is_lowered = host.lowered.is_some_and(|(_, until)| until > now);
-                let is_worse = host.trouble.exists() || host.spoken.only().is_some();
-                !host.slots.is_empty() || host.held_until > now || is_lowered || is_worse
+                !host.slots.is_empty() || is_lowered || host.spoken.only().is_some()
             });
         }
         old
@@ -538,17 +397,19 @@ impl Slots {
         let Some(state) = self.hosts.get(host) else { return false };
         let are_busy = || state.slots.iter().all(|slot| self.slots[slot].users > 0);
         let is_full = || state.slots.len() >= self.cap(host, now) && are_busy();
-        state.held_until > now || state.next_at > now || is_full()
+        state.next_at > now || is_full()
     }
 
-    /// Whether other hosts are better asked first: this one has only failed so far, or has not even told for a while
-    /// which protocol it speaks.
-    pub(crate) fn is_doubtful(&self, host: &Origin, profile: &Profile, now: Time) -> bool {
-        let Some(state) = self.hosts.get(host) else { return false };
-        let has_failed = state.trouble.exists() && !state.has_brought;
+    /// Whether a host has not told for a while which protocol it speaks.
+    pub(crate) fn is_mute(&self, host: &Origin, profile: &Profile, now: Time) -> bool {
+        let Some(state) = self.hosts.get(host).filter(|state| state.protocol.is_none()) else { return false };
         let is_old = |slot: &Slot| slot.protocol.is_none() && slot.idle_since + UNSPOKEN_MAX <= now;
-        let is_mute = state.protocol.is_none() && self.shared_slots(state, profile).any(is_old);
-        has_failed || is_mute || state.held_until > now
+        self.shared_slots(state, profile).any(is_old)
+    }
+
+    /// Whether there are connections to a host.
+    pub(crate) fn has_any(&self, host: &Origin) -> bool {
+        self.count(host) > 0
     }
 
     /// Connections that may carry streams, except retiring ones.

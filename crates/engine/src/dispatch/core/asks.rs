@@ -48,12 +48,15 @@ impl Core {
 
     fn send_ask(&mut self, now: Time, pending: Box<Pending>) -> Result<(), Box<Pending>> {
         let (url, host) = pending.at.clone();
-        let held_for = self.slots.held_until(&host).saturating_sub(now);
+        let held_for = self.hosts.held_until(&host).saturating_sub(now);
         if held_for > PATIENCE_MAX {
             // As if it had answered so itself.
             let text = format!("the host {} asks for a wait of {} s", host.host, held_for.as_secs());
             pending.ask.reply.answer(Err(Error::new(ErrorKind::Status(429), text)));
             return Ok(());
+        }
+        if !held_for.is_zero() {
+            return Err(pending);
         }
         let profile = pending.ask.profile.clone();
         let Some((taken, closed)) = self.slots.take(&host, &profile, Wanted::Whole, now) else { return Err(pending) };
@@ -102,7 +105,7 @@ impl Core {
         self.let_connection_go(now, slot, &pending.at.1, &end, ended.is_reusable);
         match end {
             End::Document(answer) => {
-                self.slots.succeeded(&pending.at.1);
+                self.hosts.succeeded(&pending.at.1);
                 pending.ask.reply.answer(Ok(*answer));
             }
             End::Redirect(redirect) => self.ask_redirected(now, pending, &redirect),
@@ -138,10 +141,10 @@ impl Core {
         let attempts = pending.attempts;
         let asked = retry_after.unwrap_or_default();
         if error.is_transient() {
-            self.slots.failed(&host, now);
+            self.hosts.failed(&host, now);
         }
         let is_last =
-            attempts > self.settings.retries || self.slots.is_given_up(&host, &pending.ask.profile, attempts, now);
+            attempts > self.settings.retries || self.hosts.is_given_up(&host, &pending.ask.profile, attempts, now);
         if !error.is_transient() || is_last || asked > PATIENCE_MAX {
             let shown = || secret::shown_url(&pending.at.0);
             let error = if error.url().is_some() { error } else { error.with_url(shown()) };
@@ -149,7 +152,7 @@ impl Core {
             return pending.ask.reply.answer(Err(error));
         }
         let wait = asked.max(backoff::wait(attempts, &mut self.random));
-        pending.not_before = self.slots.retry_at(&host, &pending.ask.profile, now + wait);
+        pending.not_before = self.hosts.retry_at(&host, &pending.ask.profile, now + wait);
         // The URL that redirects led to may be what is wrong.
         pending.at = (pending.ask.request.url.clone(), pending.ask.origin.clone());
         pending.redirects = 0;

@@ -209,7 +209,7 @@ impl Core {
             .tries
             .put_behind
             .clone()
-            .filter(|_| self.slots.is_given_up(job.lead().host(), &job.own.profile, 1, now))
+            .filter(|_| self.hosts.is_given_up(job.lead().host(), &job.own.profile, 1, now))
         else {
             return false;
         };
@@ -222,7 +222,7 @@ impl Core {
         let job = &self.jobs[&id];
         // Waits for `Retry-After` count too.
         let attempts = job.tries.failures.get(&0).map_or(0, |failure| failure.attempts) + job.lead().patience;
-        if !self.slots.is_given_up(job.lead().host(), &job.own.profile, attempts, now) {
+        if !self.hosts.is_given_up(job.lead().host(), &job.own.profile, attempts, now) {
             return;
         }
         if let Some(error) = job.tries.last_error.clone() {
@@ -380,7 +380,7 @@ impl Core {
         let Some(state) = self.transfers.get(&transfer) else { return };
         let (id, source) = (state.job, state.source);
         self.slots.served(state.slot);
-        self.slots.served_range(&state.host);
+        self.hosts.served_range(&state.host);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.answer.protocol = Some(head.protocol);
         if let FetchKind::Piece { overlap_bytes: overlap @ 1.., .. } = &state.kind {
@@ -457,12 +457,15 @@ impl Core {
             FetchKind::Probe => Wanted::Whole,
             _ => Wanted::Own,
         };
+        if self.hosts.held_until(&host) > now {
+            return None;
+        }
         // Nobody waits for a source beside the lead.
-        let is_beside = source != job.sources.lead() && self.slots.is_paced(&host);
+        let is_beside = source != job.sources.lead() && self.hosts.is_paced(&host);
         let is_of_content = matches!(kind, FetchKind::Probe | FetchKind::Piece { .. });
         let is_again = is_of_content && job.sources[source].was_requested && job.transfers.is_empty();
-        let is_unpaced = job.tries.is_unpaced || is_beside || is_again && self.slots.is_asked_too_often(&host);
-        if is_unpaced && !self.slots.may_ask_again(&host, now) {
+        let is_unpaced = job.tries.is_unpaced || is_beside || is_again && self.hosts.is_asked_too_often(&host);
+        if is_unpaced && !self.hosts.may_ask_again(&host, now) {
             return None;
         }
         let profile = job.own.profile.clone();
@@ -474,11 +477,11 @@ impl Core {
             self.effects.push(Effect::Work(worker, WorkRequest::CloseSlot(slot)));
         }
         if is_unpaced {
-            self.slots.asks_again(&host, now);
+            self.hosts.asks_again(&host, now);
             self.jobs.get_mut(&id)?.tries.is_unpaced = false;
         }
         if is_again {
-            self.slots.counts_again(&host);
+            self.hosts.counts_again(&host);
         }
         self.jobs.get_mut(&id)?.sources[source].was_requested |= is_of_content;
         let job = self.jobs.get(&id)?;

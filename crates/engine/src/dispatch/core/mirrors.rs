@@ -21,7 +21,8 @@ use crate::event::{ErrorReport, Event, SourceShare};
 use crate::evidence::samples::{self, SAMPLE_BYTES};
 use crate::evidence::{Evidence, Verdict};
 use crate::http::digest::ServerDigest;
-use crate::job::JobId;
+use crate::http::origin::Origin;
+use crate::job::{JobId, Profile};
 use crate::message::{Effect, End, FetchKind, Head, Redirect, Shape, Time, WorkRequest};
 use crate::plan::TransferId;
 use crate::plan::piece::Piece;
@@ -113,7 +114,7 @@ impl Core {
 
     /// Whether a source may be asked now.
     fn is_able(&self, now: Time, job: &Job, source: usize) -> bool {
-        job.sources[source].retry_at <= now && self.slots.held_until(job.sources[source].host()) <= now
+        job.sources[source].retry_at <= now && self.hosts.held_until(job.sources[source].host()) <= now
     }
 
     /// Asks the lead, which has no connection.
@@ -403,7 +404,7 @@ impl Core {
         }
         let (serving, is_one_too_many) = (self.slots.serving(host), self.is_one_too_many(transfer, &error));
         if is_transient {
-            self.slots.failed(host, now);
+            self.hosts.failed(host, now);
         }
         let patience_max = self.patience_max(id);
         let Some(job) = self.jobs.get_mut(&id) else { return };
@@ -469,12 +470,12 @@ impl Core {
         }
         state.attempts += 1;
         let (attempts, host, profile) = (state.attempts, state.host().clone(), job.own.profile.clone());
-        if attempts > retries || self.slots.is_given_up(&host, &profile, attempts, now) {
+        if attempts > retries || self.hosts.is_given_up(&host, &profile, attempts, now) {
             return self.drop_source(now, id, source, error.with_attempts(attempts));
         }
         let wait = backoff::wait(attempts, &mut self.random);
         // If nothing succeeds, all that wait for the host share its retries.
-        let retry_at = self.slots.retry_at(&host, &profile, now + wait);
+        let retry_at = self.hosts.retry_at(&host, &profile, now + wait);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.sources[source].retry_at = retry_at;
         self.report_retry(id, &error, attempts, retry_at.saturating_sub(now));
@@ -517,7 +518,7 @@ impl Core {
         if !job.sources.is_many() || has_begun {
             return;
         }
-        let waits = |source: usize, retry_at: Time| retry_at.max(self.slots.held_until(job.sources[source].host()));
+        let waits = |source: usize, retry_at: Time| retry_at.max(self.hosts.held_until(job.sources[source].host()));
         let lead = job.sources.lead();
         let others = job.sources.live().filter(|(source, _)| *source != lead);
         let next = others.map(|(source, state)| (waits(source, state.retry_at), source)).min();
@@ -527,12 +528,17 @@ impl Core {
         }
     }
 
+    /// Whether other hosts are better asked first, for a job with this profile.
+    pub(super) fn is_doubtful(&self, host: &Origin, profile: &Profile, now: Time) -> bool {
+        self.hosts.is_doubtful(host, now) || self.slots.is_mute(host, profile, now)
+    }
+
     /// A file of which nothing has come is asked of another source if the host of its lead has only failed so far: files
     /// do not wait for it one by one.
     pub(super) fn pass_over_doubtful(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
         let is_begun = !job.content.done.is_empty() || job.part.is_open || job.ranges.begins_at_zero;
-        let is_doubtful = |source: &Source| self.slots.is_doubtful(source.host(), &job.own.profile, now);
+        let is_doubtful = |source: &Source| self.is_doubtful(source.host(), &job.own.profile, now);
         if !job.sources.is_many() || is_begun || !is_doubtful(job.lead()) {
             return;
         }

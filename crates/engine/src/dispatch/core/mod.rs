@@ -49,6 +49,7 @@ use std::time::SystemTime;
 
 use super::asks::Asks;
 use super::connection_slots::Slots;
+use super::hosts::Hosts;
 use super::ids::IdMap;
 use super::job::{Closing, Job, Phase, Segmented, Transfer};
 use super::names::Names;
@@ -128,6 +129,7 @@ pub(crate) struct Core {
     turns: Turns,
     transfers: IdMap<TransferId, Transfer>,
     slots: Slots,
+    hosts: Hosts,
     limits: HostLimits,
     /// The reserved names.
     names: Names,
@@ -265,6 +267,7 @@ impl Core {
             turns: Turns::default(),
             transfers: IdMap::default(),
             slots,
+            hosts: Hosts::default(),
             limits: HostLimits::new(options.limit_rate_per_host_bps, options.http.of_hosts.clone()),
             names: Names::new(name_rules),
             tally: Tally::default(),
@@ -377,6 +380,7 @@ impl Core {
         for (slot, worker) in self.slots.reap(now) {
             self.effects.push(Effect::Work(worker, WorkRequest::CloseSlot(slot)));
         }
+        self.hosts.forget_healthy(|host| self.slots.has_any(host), now);
         self.finish_if_done(now);
         effects.append(&mut self.effects);
     }
@@ -493,8 +497,8 @@ impl Core {
             let Some(transfer) = self.transfers.get_mut(&id) else { continue };
             transfer.has_renewed = true;
             match transfer.is_probe {
-                true => self.slots.began(&transfer.host),
-                false => self.slots.succeeded(&transfer.host),
+                true => self.hosts.began(&transfer.host),
+                false => self.hosts.succeeded(&transfer.host),
             }
         }
     }

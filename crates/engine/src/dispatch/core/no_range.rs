@@ -43,7 +43,7 @@ impl Core {
             }
             return;
         }
-        let has_no_ranges = head.shape == Shape::Whole && self.slots.ignored_range(&transfer.host);
+        let has_no_ranges = head.shape == Shape::Whole && self.hosts.ignored_range(&transfer.host);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         // Nothing but a range would go on with what is there, and this host has none: it stays until the whole file comes.
         if has_no_ranges {

@@ -47,7 +47,7 @@ impl Core {
         let key = job.failure_key(transfer.piece.start());
         let is_back = place.1 == transfer.host;
         // Where such pieces came to nothing before, this one waits, and begins at the given URL again.
-        let may_be_in_vain = redirects > 2 && is_back && self.slots.is_paced(&place.1);
+        let may_be_in_vain = redirects > 2 && is_back && self.hosts.is_paced(&place.1);
         if may_be_in_vain && self.sent_around(now, id, transfer, &place.1, redirects, key) {
             return;
         }
@@ -58,7 +58,7 @@ impl Core {
     fn leads_nowhere(&mut self, now: Time, id: JobId, transfer: &Transfer, error: Error) {
         let may_ask_again = self.retries(id) > 0;
         if !transfer.is_probe && transfer.redirects > 2 {
-            self.slots.failed(&transfer.host, now);
+            self.hosts.failed(&transfer.host, now);
         }
         let Some(job) = self.jobs.get(&id) else { return };
         if !(may_ask_again && job.lead().is_provided && self.resolves_again(now, id, job.sources.lead())) {
@@ -83,15 +83,15 @@ impl Core {
         redirects: u32,
         key: u64,
     ) -> bool {
-        self.slots.failed(host, now);
+        self.hosts.failed(host, now);
         let profile = self.profile_of(id);
-        if self.slots.is_given_up(host, &profile, redirects, now) {
+        if self.hosts.is_given_up(host, &profile, redirects, now) {
             let text = format!("{redirects} redirects, and nothing has come from this host for a while");
             let error = Error::new(ErrorKind::Redirect, text).with_url(secret::shown_url(&transfer.url));
             self.give_up(now, id, error);
             return true;
         }
-        let at = self.slots.retry_at(host, &profile, now);
+        let at = self.hosts.retry_at(host, &profile, now);
         if let Some(job) = self.jobs.get_mut(&id).filter(|_| at > now) {
             let failure = job.tries.failures.entry(key).or_default();
             failure.retry_at = failure.retry_at.max(at);

@@ -57,8 +57,8 @@ impl Core {
         }
         let is_transient = error.is_transient();
         match self.is_of_host(id, &error) {
-            true if is_transient => self.slots.failed(&transfer.host, now),
-            false if is_transient => self.slots.failed_by(&self.profile_of(id), now),
+            true if is_transient => self.hosts.failed(&transfer.host, now),
+            false if is_transient => self.hosts.failed_by(&self.profile_of(id), now),
             _ => {}
         }
         // Without a `Retry-After`, or with a short one, the backoff is the usual one.
@@ -100,7 +100,7 @@ impl Core {
     pub(super) fn resolves_again(&mut self, now: Time, id: JobId, source: usize) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else { return false };
         let source = &mut job.sources[source];
-        if !source.may_resolve_again() || !self.slots.may_resolve_again(&source.own_origin, now) {
+        if !source.may_resolve_again() || !self.hosts.may_resolve_again(&source.own_origin, now) {
             return false;
         }
         source.resolve_again();
@@ -155,7 +155,7 @@ impl Core {
         let patience = job.lead().patience;
         let wait = asked.max(backoff::wait(patience, &mut self.random));
         let key = if matches!(job.phase, Phase::Moving) { start } else { 0 };
-        let retry_at = self.slots.retry_at(&transfer.host, &job.own.profile, now + wait);
+        let retry_at = self.hosts.retry_at(&transfer.host, &job.own.profile, now + wait);
         let wait = retry_at.saturating_sub(now);
         job.tries.failures.entry(key).or_default().retry_at = retry_at;
         job.tries.last_error = Some(error.clone());
@@ -182,10 +182,10 @@ impl Core {
     /// The host waits too, after a 429 or once several files got a `Retry-After`: for as long as it asks; any
     /// longer wait is only the file's. If only one file is limited, others find out.
     pub(super) fn hold_host(&mut self, now: Time, id: JobId, host: &Origin, error: &Error, asked: Duration) {
-        let is_of_host = self.slots.asks_for_patience(host, id);
+        let is_of_host = self.hosts.asks_for_patience(host, id);
         if error.kind().rejection() == Some(Rejection::TooManyRequests) || is_of_host {
             let most = if is_of_host { asked } else { asked.min(LONE_HOLD_MAX) };
-            self.slots.hold(host, now + most);
+            self.hosts.hold(host, now + most);
         }
     }
 
@@ -201,7 +201,7 @@ impl Core {
         if attempts > retries && matches!(job.phase, Phase::Moving) && self.others_bring(id) {
             return self.put_off(now, id, start, &error);
         }
-        let is_given_up = self.slots.is_given_up(&host, &profile, attempts, now);
+        let is_given_up = self.hosts.is_given_up(&host, &profile, attempts, now);
         if attempts > retries && !is_given_up && self.goes_on_in_one_stream(id, &error) {
             return;
         }
@@ -219,7 +219,7 @@ impl Core {
         }
         let wait = backoff::wait(attempts, &mut self.random);
         // If nothing succeeds, all that wait for the host share its retries.
-        let retry_at = self.slots.retry_at(&host, &profile, now + wait);
+        let retry_at = self.hosts.retry_at(&host, &profile, now + wait);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.tries.failures.entry(key).or_default().retry_at = retry_at;
         job.tries.last_error = Some(error.clone());

@@ -131,7 +131,7 @@ impl Core {
         let mut known: Option<(&Origin, bool)> = None;
         let mut has_no_room = |host| match known {
             Some((known, has_no_room)) if known == host => has_no_room,
-            _ => known.insert((host, self.slots.has_no_room(host, now))).1,
+            _ => known.insert((host, self.hosts.held_until(host) > now || self.slots.has_no_room(host, now))).1,
         };
         let is_ahead = |id: &&JobId| {
             let job = &self.jobs[*id];
@@ -172,7 +172,7 @@ impl Core {
             ahead += 1;
             awake += 1;
             if let Some(job) = self.jobs.get(&id) {
-                self.slots.tries_another(job.lead().host(), now);
+                self.hosts.tries_another(job.lead().host(), now);
             }
             self.start(now, id);
         }
@@ -191,14 +191,14 @@ impl Core {
             of_host.filter(|job| !self.is_troubled(job.id)).count() >= share
         };
         let may_start = running < share
-            || running < jobs * RUNNING_OF_PLACE && self.slots.may_try_another(host, now) && !is_held_up();
-        may_start && self.slots.held_until(host) <= now
+            || running < jobs * RUNNING_OF_PLACE && self.hosts.may_try_another(host, now) && !is_held_up();
+        may_start && self.hosts.held_until(host) <= now
     }
 
     /// Whether a host has asked us to wait, and could have one more of its files elsewhere.
     fn is_held_with_room(&self, now: Time, host: &Origin) -> bool {
         let running = self.turns.running_of.get(host).copied().unwrap_or(0);
-        running < self.settings.jobs && self.slots.held_until(host) > now
+        running < self.settings.jobs && self.hosts.held_until(host) > now
     }
 
     /// Whether a file that waits for its host has another source, which may be asked now.
@@ -206,7 +206,7 @@ impl Core {
         let Some(job) = self.jobs.get(&id).filter(|job| job.sources.is_many()) else { return false };
         let lead = job.sources.lead();
         job.sources.live().any(|(at, source)| {
-            at != lead && source.retry_at <= now && !self.slots.is_doubtful(source.host(), &job.own.profile, now)
+            at != lead && source.retry_at <= now && !self.is_doubtful(source.host(), &job.own.profile, now)
         })
     }
 
@@ -221,7 +221,7 @@ impl Core {
 
     /// Whether a file of which nothing runs has to wait for a while before it is requested, or stands by after a failure.
     fn is_asleep(&self, now: Time, job: &Job) -> bool {
-        let held_until = || self.slots.held_until(job.lead().host());
+        let held_until = || self.hosts.held_until(job.lead().host());
         let retry_at = job.tries.failures.get(&0).map_or(Time::ZERO, |failure| failure.retry_at);
         let waits = || {
             matches!(job.phase, Phase::Ready)

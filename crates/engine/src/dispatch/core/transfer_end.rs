@@ -68,16 +68,16 @@ impl Core {
         let is_little = matches!(end, End::Complete) && is_little(transfer);
         let is_beginning = matches!(end, End::Complete) && transfer.is_beginning_of(job.content.total_bytes);
         if is_success(end) {
-            self.slots.succeeded_by(&job.own.profile);
+            self.hosts.succeeded_by(&job.own.profile);
         }
         match has_progressed {
-            _ if is_success(end) && !is_little && !is_beginning => self.slots.succeeded(&transfer.host),
+            _ if is_success(end) && !is_little && !is_beginning => self.hosts.succeeded(&transfer.host),
             // The beginning alone: some servers cut each file there.
-            true if transfer.is_probe => self.slots.began(&transfer.host),
-            true => self.slots.succeeded(&transfer.host),
+            true if transfer.is_probe => self.hosts.began(&transfer.host),
+            true => self.hosts.succeeded(&transfer.host),
             // It answers, and nothing comes of it.
             false if is_little || is_misfit(end) => {
-                self.slots.failed(&transfer.host, now);
+                self.hosts.failed(&transfer.host, now);
                 job.tries.is_unpaced = true;
             }
             false => {}

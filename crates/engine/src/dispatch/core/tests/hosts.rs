@@ -102,7 +102,7 @@ fn a_proxy_of_the_entries_own_that_serves_nobody_is_given_up_and_says_nothing_of
             world.end(probe.transfer, End::Failed { error, retry_after: None }, false);
         }
         let host = Origin::of(&"https://h/".parse().unwrap()).unwrap();
-        assert!(!world.core.slots.is_doubtful(&host, &Profile::default(), world.now), "other files of the host");
+        assert!(!world.core.is_doubtful(&host, &Profile::default(), world.now), "other files of the host");
         world.pass(Time::from_millis(200));
     }
     assert!((100..100 + 60).contains(&requests), "{requests} requests");

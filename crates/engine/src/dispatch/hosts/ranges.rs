@@ -6,12 +6,12 @@ const IGNORED_MIN: u32 = 4;
 
 /// What a host has answered to ranges.
 #[derive(Debug, Default)]
-pub(super) struct RangesOfHost {
+pub(super) struct Ranges {
     /// Whole files in a row.
     ignored: u32,
 }
 
-impl RangesOfHost {
+impl Ranges {
     /// It answered with the whole file. Returns whether that is all that it does.
     pub(super) fn ignored(&mut self) -> bool {
         self.ignored = self.ignored.saturating_add(1);
@@ -30,7 +30,7 @@ mod tests {
 
     #[test]
     fn a_host_that_has_only_whole_files_is_known_after_a_few() {
-        let mut ranges = RangesOfHost::default();
+        let mut ranges = Ranges::default();
         let mut ask = |count: u32| (0..count).map(|_| ranges.ignored()).collect::<Vec<_>>();
         assert_eq!(ask(5), [false, false, false, true, true]);
         ranges.served();
