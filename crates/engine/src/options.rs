@@ -272,6 +272,11 @@ pub enum ProxyChoice {
     /// `HTTP_PROXY` counts too, except in a CGI program.
     #[default]
     Environment,
+    /// The same, with another list in the place of `no_proxy`.
+    EnvironmentExcept {
+        /// Hosts to connect to directly, as in `no_proxy`; none if it is empty.
+        except: String,
+    },
     /// This one for everything (`http`, `https`, `socks5`, `socks5h`), except the listed hosts.
     Use {
         /// The proxy, with credentials if it needs them.
@@ -288,6 +293,7 @@ impl fmt::Debug for ProxyChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Environment => f.write_str("Environment"),
+            Self::EnvironmentExcept { except } => f.debug_struct("EnvironmentExcept").field("except", except).finish(),
             Self::Use { url, except } => {
                 let url = crate::secret::shown_url(url);
                 f.debug_struct("Use").field("url", &url).field("except", except).finish()

@@ -19,6 +19,15 @@ use url::Url;
 use crate::foreign::explained;
 use crate::{config, values};
 
+/// Where the shells look for completions.
+const COMPLETIONS_BELONG: &str = "\
+Where they belong:
+  bash        ~/.local/share/bash-completion/completions/towline
+  zsh         a file _towline in a directory of $fpath
+  fish        ~/.config/fish/completions/towline.fish
+  nushell     a file that config.nu loads with `source`
+  elvish      append them to ~/.config/elvish/rc.elv
+  powershell  append them to the file that $PROFILE names";
 const UNITS: &str = "Sizes: k M G are 1024-based, kB MB GB 1000-based. Times: 10, 10s, 500ms, 2m, 1h.\n\
                      Every option can also be set in the environment as TOWLINE_<OPTION>, such as \
                      TOWLINE_LIMIT_RATE=2M.";
@@ -63,6 +72,7 @@ pub(crate) enum Command {
     /// Download files from a server on this machine; needs no network
     Demo(DemoArgs),
     /// Print the completions for a shell
+    #[command(after_help = COMPLETIONS_BELONG)]
     Completions(CompletionsArgs),
     /// Write the manual pages into a directory
     Man(ManArgs),
@@ -355,7 +365,7 @@ pub(crate) struct HttpArgs {
     /// Use this http, https, socks5 or socks5h proxy [default: from the environment]
     #[arg(long, value_name = "URL", env = "TOWLINE_PROXY")]
     pub(crate) proxy: Option<String>,
-    /// Bypass --proxy for these hosts, separated by commas; * turns off every proxy
+    /// Bypass proxies for these hosts, separated by commas, instead of those in no_proxy; * turns off every proxy
     #[arg(long, value_name = "LIST", env = "TOWLINE_NO_PROXY")]
     pub(crate) no_proxy: Option<String>,
     /// Use HTTP/1.1 only

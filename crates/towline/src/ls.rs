@@ -24,8 +24,11 @@ pub(crate) fn run(args: LsArgs) -> Result<u8, Complaint> {
     let links = args.links.iter().map(|link| settings::link(link)).collect::<Result<Vec<_>, _>>()?;
     if let Some(other) = links.iter().find(|link| providers.of(link).is_none()) {
         let shown = towline_engine::secret::shown_url(other);
-        return Err(Complaint::usage(format!("not a link of a service that can be listed: {shown}"))
-            .hint("`towline info` shows what a server says of a plain URL"));
+        let hint = match other.path().ends_with('/') {
+            true => "use --recursive-index to list a server's index pages",
+            false => "`towline info` shows what a server says of a plain URL",
+        };
+        return Err(Complaint::usage(format!("not a link of a service that can be listed: {shown}")).hint(hint));
     }
     let listing = Ls { providers, which: Which::new(&args.which)?, json: args.json, http: http.clone() };
     let talked = services::talk(http, signals, move |web| Ok(listing.links(&links, web)))?;

@@ -410,7 +410,9 @@ mod tests {
             assert!(refused(&["--proxy", proxy, "http://h/a"]).contains("--proxy"), "{proxy}");
         }
         assert!(refused(&["--proxy", "ftp://p", "http://h/a"]).contains("socks5h"));
-        assert!(refused(&["--no-proxy", "a", "http://h/a"]).contains("needs --proxy"));
+        for list in ["", "a"] {
+            assert_eq!(choice(&["--no-proxy", list]), ProxyChoice::EnvironmentExcept { except: list.to_owned() });
+        }
     }
 
     #[test]

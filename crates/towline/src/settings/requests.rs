@@ -209,19 +209,17 @@ fn identity(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<Client
 }
 
 fn proxy(proxy: Option<String>, no_proxy: Option<String>) -> Result<ProxyChoice, Complaint> {
-    let except = no_proxy.unwrap_or_default();
-    if except.trim() == "*" {
+    // An empty variable counts as unset. An empty `--no-proxy` excepts nothing; an empty `--proxy` is a mistake, probably a
+    // script's.
+    let is_unset = |text: &str, name| text.is_empty() && env::var_os(name).is_some_and(|text| text.is_empty());
+    let except = no_proxy.filter(|text| !is_unset(text, "TOWLINE_NO_PROXY"));
+    if except.as_ref().is_some_and(|except| except.trim() == "*") {
         return Ok(ProxyChoice::Direct);
     }
-    // An empty variable counts as unset; an empty argument is a mistake, probably a script's.
-    let is_unset = |text: &String| text.is_empty() && env::var_os("TOWLINE_PROXY").is_some_and(|text| text.is_empty());
-    let Some(text) = proxy.filter(|text| !is_unset(text)) else {
-        if except.is_empty() {
-            return Ok(ProxyChoice::Environment);
-        }
-        return Err(Complaint::usage("--no-proxy needs --proxy")
-            .hint("set no_proxy in the environment, or use --no-proxy '*' for no proxy at all"));
+    let Some(text) = proxy.filter(|text| !is_unset(text, "TOWLINE_PROXY")) else {
+        return Ok(except.map_or(ProxyChoice::Environment, |except| ProxyChoice::EnvironmentExcept { except }));
     };
+    let except = except.unwrap_or_default();
     // It may contain a password, so it is not shown.
     ProxyChoice::parse(&text, &except).map_err(|error| {
         Complaint::usage(format!("--proxy (or TOWLINE_PROXY): {}", error.message()))

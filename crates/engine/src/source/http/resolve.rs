@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -23,15 +23,26 @@ pub trait Resolve: Send + Sync + 'static {
     fn resolve(&self, host: &str) -> Resolving;
 }
 
-/// The operating system's lookup (`getaddrinfo`).
+/// The operating system's lookup (`getaddrinfo`). Names below `localhost` are this machine, whatever a name server says
+/// (RFC 6761, section 6.3).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemResolver;
 
 impl Resolve for SystemResolver {
     fn resolve(&self, host: &str) -> Resolving {
+        if is_below_localhost(host) {
+            let here: [IpAddr; 2] = [Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()];
+            return Box::pin(async move { Ok(here.map(|address| SocketAddr::new(address, 0)).to_vec()) });
+        }
         let host = host.to_owned();
         Box::pin(async move { Ok(tokio::net::lookup_host((host, 0)).await?.collect()) })
     }
+}
+
+/// Whether a name such as `app.localhost` is meant; what `localhost` itself is, the system knows.
+fn is_below_localhost(host: &str) -> bool {
+    let name = host.strip_suffix('.').unwrap_or(host).as_bytes();
+    name.len().checked_sub(10).is_some_and(|at| at > 0 && name[at..].eq_ignore_ascii_case(b".localhost"))
 }
 
 /// Lets only addresses of one kind through.
@@ -100,5 +111,20 @@ impl Service<Name> for ResolveService {
             }
             Ok(addresses.into_iter())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_below_localhost_are_this_machine() {
+        for name in ["a.localhost", "b.a.LocalHost", "a.localhost."] {
+            assert!(is_below_localhost(name), "{name}");
+        }
+        for name in ["localhost", ".localhost", "alocalhost", "localhost.example", "é.localhos"] {
+            assert!(!is_below_localhost(name), "{name}");
+        }
     }
 }

@@ -16,27 +16,30 @@ const FOR_HTTP_IN_CGI: [&str; 3] = ["http_proxy", "all_proxy", "ALL_PROXY"];
 
 /// The parsed variables.
 pub(super) struct Environment {
-    pub(super) except: NoProxy,
     pub(super) http: Option<Proxy>,
     pub(super) https: Option<Proxy>,
 }
 
 impl Environment {
-    /// Reads the variables; `None` if no host is to be reached through a proxy.
+    /// Reads the variables; `None` if no host is to be reached through a proxy, because all are excepted.
     ///
     /// # Errors
     /// [`ErrorKind::Usage`] for a proxy that is set, may be needed and is unusable.
-    pub(super) fn read(variable: impl Fn(&str) -> Option<OsString>) -> Result<Option<Self>> {
-        let list = first(&variable, &["no_proxy", "NO_PROXY"]).map(|(_, list)| list).unwrap_or_default();
-        let except = NoProxy::parse(&list.to_string_lossy());
+    pub(super) fn read(variable: impl Fn(&str) -> Option<OsString>, except: &NoProxy) -> Result<Option<Self>> {
         if except.is_everything() {
             return Ok(None);
         }
         let is_cgi = variable("REQUEST_METHOD").is_some();
         let for_http: &[&str] = if is_cgi { &FOR_HTTP_IN_CGI } else { &FOR_HTTP };
         let (http, https) = (from_variables(&variable, for_http)?, from_variables(&variable, &FOR_HTTPS)?);
-        Ok(Some(Self { except, http, https }))
+        Ok(Some(Self { http, https }))
     }
+}
+
+/// The hosts that are reached without a proxy.
+pub(super) fn except(variable: &impl Fn(&str) -> Option<OsString>) -> NoProxy {
+    let list = first(variable, &["no_proxy", "NO_PROXY"]).map(|(_, list)| list).unwrap_or_default();
+    NoProxy::parse(&list.to_string_lossy())
 }
 
 /// The proxy from the first of these variables that is set.

@@ -38,9 +38,13 @@ impl Proxies {
     pub(crate) fn new(choice: &ProxyChoice, variable: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
         let (except, http, https) = match choice {
             ProxyChoice::Direct => return Ok(Self::default()),
-            ProxyChoice::Environment => {
-                let Some(found) = Environment::read(variable)? else { return Ok(Self::default()) };
-                (found.except, found.http, found.https)
+            ProxyChoice::Environment | ProxyChoice::EnvironmentExcept { .. } => {
+                let except = match choice {
+                    ProxyChoice::EnvironmentExcept { except } => NoProxy::parse(except),
+                    _ => environment::except(&variable),
+                };
+                let Some(found) = Environment::read(variable, &except)? else { return Ok(Self::default()) };
+                (except, found.http, found.https)
             }
             ProxyChoice::Use { url, except } => {
                 let proxy = Proxy::new(url).map_err(|why| {
@@ -119,6 +123,22 @@ mod tests {
         for (set, url, expected) in table {
             assert_eq!(shown(set, url).as_deref(), *expected, "{set:?} for {url}");
         }
+    }
+
+    #[test]
+    fn a_list_that_was_given_takes_the_place_of_no_proxy() {
+        let variables = |name: &str| match name {
+            "all_proxy" => Some(OsString::from("p:3128")),
+            "no_proxy" => Some(OsString::from("a.example")),
+            _ => None,
+        };
+        let is_direct = |except: &str, url: &str| {
+            let choice = ProxyChoice::EnvironmentExcept { except: except.to_owned() };
+            Proxies::new(&choice, variables).unwrap().of(&Origin::of(&url.parse().unwrap()).unwrap()).is_none()
+        };
+        assert!(!is_direct("", "http://a.example/"));
+        assert!(!is_direct("b.example", "http://a.example/"));
+        assert!(is_direct("b.example", "http://b.example/"));
     }
 
     #[test]
