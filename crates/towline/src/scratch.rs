@@ -8,7 +8,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::process::geteuid;
 use tempfile::TempDir;
 
@@ -62,7 +62,12 @@ fn remove_stale(parent: &Path, prefix: &str) {
                 let is_private = found.mode() & 0o7777 == 0o700 && found.uid() == geteuid().as_raw();
                 found.is_dir() && is_private && is_old
             });
-        let Some(lock) = File::open(entry.path()).ok().filter(|_| is_stale) else { continue };
+        if !is_stale {
+            continue;
+        }
+        // Meanwhile it may have become something else.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let Ok(lock) = open(entry.path(), flags, Mode::empty()) else { continue };
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() || !holds_one_file_alone(&entry.path()) {
             continue;
         }
@@ -92,6 +97,8 @@ fn holds_one_file_alone(dir: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::{CWD, FileType, mknodat};
+
     use super::*;
 
     #[test]
@@ -112,6 +119,8 @@ mod tests {
         let stale = make("towline-list-1", true, "list.towline.json");
         let others = [("towline-list-2", false, "list"), ("towline-list-3", true, "thesis"), ("other", true, "list")];
         let kept = others.map(|(name, is_old, file)| make(name, is_old, file));
+        // Who opens it waits for a writer.
+        mknodat(CWD, parent.path().join("towline-list-4"), FileType::Fifo, Mode::RWXU, 0).unwrap();
         let running = Scratch::below(parent.path(), "list").unwrap();
         File::open(running.path()).unwrap().set_modified(old).unwrap();
         assert!(!stale.exists() && kept.iter().all(|path| path.join("list.towline").exists()));

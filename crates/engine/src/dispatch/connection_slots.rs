@@ -339,7 +339,8 @@ impl Slots {
         if self.hosts.len() > HOSTS_KEPT_MAX {
             self.hosts.retain(|_, host| {
                 let is_lowered = host.lowered.is_some_and(|(_, until)| until > now);
-                !host.slots.is_empty() || is_lowered || host.spoken.only().is_some()
+                let is_limited = is_lowered || host.refusals > 0 || host.next_at > now;
+                !host.slots.is_empty() || is_limited || host.spoken.only().is_some()
             });
         }
         old

@@ -88,11 +88,15 @@ impl Waiting {
             let place = self.by_host.get(host)?.iter().take(LOOKED_AT).find(|place| may_start(place.job))?;
             Some((host.clone(), place.job))
         })?;
-        self.remove(&host, job).then_some(job)
+        self.remove_of(&host, job).then_some(job)
     }
 
-    /// Removes a job; false if it does not wait.
-    pub(crate) fn remove(&mut self, host: &Origin, job: JobId) -> bool {
+    /// Removes a job, which may be of another host by now; false if it does not wait.
+    pub(crate) fn remove(&mut self, job: JobId) -> bool {
+        self.host_of(job).is_some_and(|host| self.remove_of(&host, job))
+    }
+
+    fn remove_of(&mut self, host: &Origin, job: JobId) -> bool {
         let Some(queue) = self.by_host.get_mut(host) else { return false };
         let Some(at) = queue.iter().position(|place| place.job == job) else { return false };
         queue.remove(at);
@@ -104,10 +108,17 @@ impl Waiting {
         true
     }
 
+    /// The host as whose job it was added.
+    fn host_of(&self, job: JobId) -> Option<Origin> {
+        let mut queues = self.by_host.iter();
+        queues.find(|(_, queue)| queue.iter().any(|place| place.job == job)).map(|(host, _)| host.clone())
+    }
+
     /// Moves a job to this position among those of its host, with the priority of its neighbours; false if it
     /// does not wait. At the first position, its host has the next turn.
-    pub(crate) fn move_to(&mut self, host: &Origin, job: JobId, position: usize) -> bool {
-        let Some(queue) = self.by_host.get_mut(host) else { return false };
+    pub(crate) fn move_to(&mut self, job: JobId, position: usize) -> bool {
+        let Some(host) = self.host_of(job) else { return false };
+        let Some(queue) = self.by_host.get_mut(&host) else { return false };
         let Some(from) = queue.iter().position(|place| place.job == job) else { return false };
         let Some(mut place) = queue.remove(from) else { return false };
         let at = position.min(queue.len());
@@ -116,8 +127,8 @@ impl Waiting {
         }
         queue.insert(at, place);
         if at == 0 {
-            self.turns.retain(|turn| turn != host);
-            self.turns.push_front(host.clone());
+            self.turns.retain(|turn| *turn != host);
+            self.turns.push_front(host);
         }
         true
     }
@@ -172,9 +183,10 @@ mod tests {
         for (host, job) in [(&a, 1), (&b, 2), (&b, 3), (&b, 4)] {
             waiting.push_back(host, JobId(job), 0);
         }
-        assert!(waiting.move_to(&b, JobId(4), 0));
-        assert!(waiting.move_to(&b, JobId(2), 99));
-        assert!(!waiting.move_to(&a, JobId(4), 0));
+        assert!(waiting.move_to(JobId(4), 0));
+        assert!(waiting.move_to(JobId(2), 99));
+        assert!(!waiting.move_to(JobId(5), 0));
         assert_eq!(order(&mut waiting), [4, 1, 3, 2]);
+        assert!(!waiting.remove(JobId(4)));
     }
 }

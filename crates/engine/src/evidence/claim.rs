@@ -7,18 +7,13 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::http::asker;
+use crate::http::coding;
 use crate::http::date;
 use crate::http::digest::{self, ServerDigest};
 use crate::secret;
 
 use super::tag::EntityTag;
 
-/// Encoding names are shorter; anything else a server sends in their place is not shown.
-const ENCODING_CHARS_MAX: usize = 32;
-/// Labels that servers put in the field although they change nothing: charsets, transfer encodings of mail, and that of
-/// an upload to S3.
-const NO_CODINGS: [&str; 9] =
-    ["identity", "none", "binary", "7bit", "8bit", "utf-8", "utf8", "iso-8859-1", "aws-chunked"];
 /// A modification time proves something only if it was at least this much older than the response that carried
 /// it (RFC 9110, section 8.8.2.2): a file can change twice within a second.
 const SETTLED_SECONDS: u64 = 60;
@@ -141,11 +136,11 @@ impl Evidence {
         Self {
             etag: single(header::ETAG).and_then(|tag| tag.parse().ok()),
             last_modified: single(header::LAST_MODIFIED)
-                .filter(|date| unix_seconds(date).is_some())
+                .filter(|date| date::http_seconds(date).is_some())
                 .map(ToOwned::to_owned),
             total_bytes,
-            answered_unix: text(header::DATE).and_then(unix_seconds),
-            content_encoding: text(header::CONTENT_ENCODING).and_then(encoding_of),
+            answered_unix: text(header::DATE).and_then(date::http_seconds),
+            content_encoding: coding::of_content(headers),
             is_html: headers
                 .get_all(header::CONTENT_TYPE)
                 .iter()
@@ -251,7 +246,7 @@ impl Evidence {
 
     /// `Last-Modified` as a time.
     pub fn last_modified_time(&self) -> Option<SystemTime> {
-        Some(UNIX_EPOCH + Duration::from_secs(unix_seconds(self.last_modified.as_deref()?)?))
+        Some(UNIX_EPOCH + Duration::from_secs(date::http_seconds(self.last_modified.as_deref()?)?))
     }
 
     /// Takes the word of a response that names the version less surely: from now on, it is a hint.
@@ -286,7 +281,7 @@ impl Evidence {
 
     /// Its date in seconds since 1970, unless it is a placeholder.
     pub(super) fn real_date(&self) -> Option<u64> {
-        unix_seconds(self.last_modified.as_deref()?).filter(|date| *date >= REAL_DATE_FROM)
+        date::http_seconds(self.last_modified.as_deref()?).filter(|date| *date >= REAL_DATE_FROM)
     }
 
     /// Whether the server stamps each response with its own clock, which says nothing about the content.
@@ -294,22 +289,4 @@ impl Evidence {
         let dates = self.real_date().zip(self.answered_unix.or(self.seen_unix));
         dates.is_some_and(|(modified, answered)| modified.abs_diff(answered) <= 1)
     }
-}
-
-/// The codings in a field, without what only looks like one.
-fn encoding_of(field: &str) -> Option<String> {
-    let codings = field.split(',').map(str::trim).filter(|coding| !coding.is_empty());
-    let codings = codings.filter(|coding| !NO_CODINGS.iter().any(|none| coding.eq_ignore_ascii_case(none)));
-    let codings = codings.map(secret::shown_coding).collect::<Vec<_>>().join(", ");
-    let shown: String = codings.chars().take_while(|char| is_of_encoding(*char)).take(ENCODING_CHARS_MAX).collect();
-    (!codings.is_empty()).then_some(shown)
-}
-
-/// The characters of a list of encodings; anything else a server sends in its place is not shown.
-fn is_of_encoding(char: char) -> bool {
-    char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.' | ',' | ' ')
-}
-
-fn unix_seconds(date: &str) -> Option<u64> {
-    date::http_seconds(date)
 }

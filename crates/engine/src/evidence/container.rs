@@ -9,8 +9,7 @@ const ZIP_END: &[u8] = b"PK\x05\x06";
 /// The end of a zip archive, without the comment that may follow it (APPNOTE.TXT, section 4.3.16).
 const ZIP_END_BYTES: usize = 22;
 const ZIP_COMMENT_BYTES_MAX: usize = u16::MAX as usize;
-/// Stands for a number that does not fit, and is in the record before (section 4.3.14).
-const ZIP_ELSEWHERE: u64 = u32::MAX as u64;
+/// The record before, which holds what does not fit into the end (section 4.3.14).
 const ZIP64_END: &[u8] = b"PK\x06\x06";
 const ZIP64_END_BYTES: u64 = 56;
 const ZIP64_LOCATOR: &[u8] = b"PK\x06\x07";
@@ -107,11 +106,9 @@ impl<R: FnMut(&mut [u8], u64) -> io::Result<()>> Container<R> {
                 continue;
             };
             let end_at = from + at as u64;
-            let has_listing = match [bytes, offset].contains(&ZIP_ELSEWHERE) {
-                true => self.has_zip64_end(end_at)?,
-                false => offset + bytes == end_at && self.begins(offset, ZIP_LISTING, bytes)?,
-            };
-            if has_listing {
+            // The number of its files may be what is too large for this record.
+            let has_listing = offset + bytes == end_at && self.begins(offset, ZIP_LISTING, bytes)?;
+            if has_listing || self.has_zip64_end(end_at)? {
                 return Ok(true);
             }
         }

@@ -157,14 +157,15 @@ pub(crate) fn begins_like_html(bytes: &[u8]) -> bool {
     let text = without_wide(bytes);
     let mut rest = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
     rest = &rest[rest.iter().take_while(|byte| **byte == 0).count()..];
-    if text.len() >= SNIFF_BYTES && rest.trim_ascii_start().is_empty() && !rest.is_empty() {
+    let is_full = bytes.len() >= SNIFF_BYTES;
+    if is_full && rest.trim_ascii_start().is_empty() && !rest.is_empty() {
         // Only whitespace so far; no other file begins like this.
         return true;
     }
     // Comments and declarations come before the page itself.
     loop {
         rest = rest.trim_ascii_start();
-        if rest.starts_with(b"<!--") && text.len() >= SNIFF_BYTES && !rest.windows(3).any(|window| window == b"-->") {
+        if is_full && rest.starts_with(b"<!--") && !rest.windows(3).any(|window| window == b"-->") {
             // An endless comment.
             return true;
         }

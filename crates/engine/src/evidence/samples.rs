@@ -35,8 +35,9 @@ pub(crate) fn overlap_of(held_bytes: u64, attempts: u32) -> u64 {
 /// Up to `count` parts of the existing data: its first bytes, its last bytes, and some in between. They do not
 /// overlap if there is enough data.
 pub(crate) fn spread(held: &RangeSet, count: u64, random: &mut fastrand::Rng) -> Vec<ByteRange> {
+    let Some(last_range) = held.iter().last() else { return Vec::new() };
     let last = held.covered().saturating_sub(SAMPLE_BYTES);
-    let mut at = vec![0, last];
+    let mut at = vec![0];
     let between = count.saturating_sub(2);
     let share = last / (between + 1);
     if share > SAMPLE_BYTES {
@@ -46,7 +47,12 @@ pub(crate) fn spread(held: &RangeSet, count: u64, random: &mut fastrand::Rng) ->
     }
     at.sort_unstable();
     at.dedup();
-    at.into_iter().filter_map(|at| sample_at(held, at)).collect()
+    // The end says most, however short the last range is.
+    let mut samples: Vec<_> = at.into_iter().filter(|at| *at < last).filter_map(|at| sample_at(held, at)).collect();
+    let end = end_of(last_range);
+    samples.retain(|sample| sample.end <= end.start);
+    samples.push(end);
+    samples
 }
 
 /// The start and the end of a finished file, and some random places in it.
@@ -101,6 +107,10 @@ mod tests {
         assert_eq!(chosen[0], ByteRange::new(0, SAMPLE_BYTES));
         assert_eq!(chosen[4], ByteRange::new((9 << 20) - SAMPLE_BYTES, 9 << 20));
         assert!(chosen.windows(2).all(|pair| pair[0].end <= pair[1].start), "{chosen:?}");
+        let short_end: RangeSet =
+            [ByteRange::new(0, 1 << 20), ByteRange::new(8 << 20, (8 << 20) + 10)].into_iter().collect();
+        let chosen = spread(&short_end, 5, &mut fastrand::Rng::with_seed(7));
+        assert_eq!(chosen.last(), Some(&ByteRange::new(8 << 20, (8 << 20) + 10)));
         let little: RangeSet = [ByteRange::new(5, 10)].into_iter().collect();
         assert_eq!(spread(&little, 16, &mut fastrand::Rng::with_seed(7)), [ByteRange::new(5, 10)]);
         assert!(spread(&RangeSet::new(), 16, &mut fastrand::Rng::with_seed(7)).is_empty());

@@ -18,10 +18,11 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::checksum::{Algorithm, Checksum};
+use crate::http::coding;
 
 /// Longer values are ignored.
 const VALUE_BYTES_MAX: usize = 4096;
@@ -119,7 +120,7 @@ pub(crate) struct Digests {
 /// Reads the fields that describe the whole file in a response with this status.
 pub(crate) fn read(headers: &HeaderMap, status: u16) -> Digests {
     let mut digests = Digests::default();
-    if is_encoded(headers) {
+    if coding::of_content(headers).is_some() {
         return digests;
     }
     for field in Field::ALL.into_iter().filter(|field| field.is_of_whole(status, headers)) {
@@ -139,11 +140,6 @@ pub(crate) fn read(headers: &HeaderMap, status: u16) -> Digests {
         }
     }
     digests
-}
-
-fn is_encoded(headers: &HeaderMap) -> bool {
-    let is_identity = |value: &[u8]| value.trim_ascii().eq_ignore_ascii_case(b"identity");
-    !headers.get_all(header::CONTENT_ENCODING).iter().all(|value| is_identity(value.as_bytes()))
 }
 
 /// How Google's storage encoded the object.

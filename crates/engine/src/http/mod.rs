@@ -2,6 +2,7 @@
 
 pub(crate) mod asker;
 pub(crate) mod challenge;
+pub(crate) mod coding;
 pub(crate) mod content_range;
 pub mod cookie_file;
 pub mod cookie_jar;

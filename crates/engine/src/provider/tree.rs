@@ -127,7 +127,8 @@ impl Tree {
         let path = decoded(url.path());
         let is_below = url.origin() == self.root.origin()
             && path.strip_prefix(&*decoded(folder.path())).is_some_and(|rest| !rest.is_empty())
-            && path.starts_with(&*decoded(self.root.path()));
+            && path.starts_with(&*decoded(self.root.path()))
+            && !path.split(['/', '\\']).any(|part| part == "..");
         let _ = url.set_username(self.root.username());
         let _ = url.set_password(self.root.password());
         is_below.then_some(url)

@@ -69,7 +69,8 @@ impl Committer {
                 _ => {
                     if matches!(group.last(), Some(CommitRequest::Store(_))) && group.len() < GROUP_MAX {
                         std::thread::sleep(GATHER);
-                        let _ = self.requests.get_many(&mut group, GROUP_MAX, Duration::ZERO);
+                        let room = GROUP_MAX - group.len();
+                        let _ = self.requests.get_many(&mut group, room, Duration::ZERO);
                     }
                     self.commit(group.drain(..));
                 }

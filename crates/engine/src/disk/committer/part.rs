@@ -48,6 +48,13 @@ impl Committer {
             .map_err(|source| Error::storage("save the journal", &name, source))?;
         match cut.and_then(|_| part.take_cut()) {
             Some((start, end)) => {
+                if cut != Some((start, end)) {
+                    // It was truncated once more, while the journal was written.
+                    journal.done.remove(ByteRange::new(start, end));
+                    self.storage
+                        .write_atomic(&name, &journal.encode(), self.syncs)
+                        .map_err(|source| Error::storage("save the journal", &name, source))?;
+                }
                 let text = format!(
                     "another program truncated the partial file from {end} to {start} bytes while it was written"
                 );
@@ -126,9 +133,7 @@ impl Committer {
             self.forget_names(path).ok();
             return;
         }
-        if is_ours {
-            self.remove_part(path);
-        }
+        self.discard_part(&*part, path);
         match fate {
             Fate::Superseded => self.remove_old(path),
             _ => self.bring_back_old(path),

@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 
 use super::paths::{directory_of, note_bytes};
 use super::{Committer, Pending};
-use crate::disk::ours::{self};
+use crate::disk::ours;
 use crate::disk::written;
 use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::evidence::container::is_whole_office_file;
@@ -22,6 +22,12 @@ const SYNC_AT_ONCE_MIN: usize = 16;
 /// How much of the beginning and the end is compared where nothing else tells one file from another.
 const COMPARED_BYTES: u64 = 64 << 10;
 
+/// A small file is fetched again as a whole.
+fn cut_short(part_of: &Path) -> Error {
+    let text = "another program truncated the partial file while it was written";
+    Error::new(ErrorKind::Storage, text).with_path(part_path(part_of)).with_advice(Advice::RunAgain)
+}
+
 impl Committer {
     /// Syncs, renames, syncs the directories, and only then reports success.
     pub(super) fn publish(&self, pending: Vec<Pending>) {
@@ -31,10 +37,15 @@ impl Committer {
             .into_iter()
             .zip(synced)
             .filter_map(|(mut pending, synced)| {
-                if synced.is_ok() && self.is_hollow(&pending) {
+                let holes = if synced.is_ok() { self.holes_of(&pending) } else { Vec::new() };
+                if !holes.is_empty() && !pending.was_stored {
+                    self.report(Message::Hollow(pending.job, holes));
                     return None;
                 }
-                let renamed = synced.and_then(|()| self.rename(&mut pending));
+                let renamed = synced.and_then(|()| match holes.is_empty() {
+                    true => self.rename(&mut pending),
+                    false => Err(cut_short(&pending.publish.part_of)),
+                });
                 Some((pending, renamed))
             })
             .collect();
@@ -59,8 +70,8 @@ impl Committer {
         self.report_all(published);
     }
 
-    /// Whether parts of a fully received file were never written: then somebody has truncated it.
-    pub(super) fn is_hollow(&self, pending: &Pending) -> bool {
+    /// The parts of a fully received file that were never written: then somebody has truncated it.
+    fn holes_of(&self, pending: &Pending) -> Vec<(u64, u64)> {
         let len_bytes = pending.publish.len_bytes;
         let cut = pending.part.take_cut();
         let mut holes = match pending.publish.looks_for_holes {
@@ -71,10 +82,7 @@ impl Committer {
         let are_zeros = || !self.storage.keeps_zeros(&directory_of(&pending.publish.part_of));
         let is_hollow = cut.is_some() || !(holes.is_empty() || pending.publish.was_hollow && are_zeros());
         holes.extend(cut.map(|cut| written::wider(cut, len_bytes)));
-        if is_hollow {
-            self.report(Message::Hollow(pending.job, holes));
-        }
-        is_hollow
+        if is_hollow { holes } else { Vec::new() }
     }
 
     /// Syncs a directory and, once, those above it up to the session's directory: a power cut may remove a

@@ -10,7 +10,7 @@ use super::paths::{directory_of, note_bytes};
 use super::reader::PartReader;
 use super::{Committer, Pending};
 use crate::checksum::Hasher;
-use crate::disk::ours::{self};
+use crate::disk::ours;
 use crate::error::{Error, Result};
 use crate::job::JobId;
 use crate::journal::Journal;
@@ -41,7 +41,7 @@ impl Committer {
         for bytes in &store.content {
             if let Err(source) = part.write_at(bytes, len_bytes) {
                 if !is_unnamed {
-                    self.remove_part(&store.path);
+                    self.discard_part(&*part, &store.path);
                 }
                 return Err(Error::storage("write", &store.path, source));
             }
@@ -75,7 +75,7 @@ impl Committer {
             .and_then(|()| part.finish(&note_bytes(&pending.publish, &*part)))
             .and_then(|()| if self.syncs { part.sync() } else { Ok(()) });
         if let Err(source) = written {
-            self.remove_part(&path);
+            self.discard_part(&*part, &path);
             return Err(Error::storage("write", &path, source));
         }
         pending.part = part;
@@ -128,18 +128,20 @@ impl Committer {
         Ok((part, replaces_old))
     }
 
-    /// Removes a small file's partial file if it is still ours.
+    /// Removes what a small file has been written to.
     pub(super) fn discard(&self, pending: &Pending) {
-        let part = part_path(&pending.publish.part_of);
-        if !pending.is_unnamed && pending.part.is_at(&part).unwrap_or(false) {
-            self.remove_part(&pending.publish.part_of);
+        if !pending.is_unnamed {
+            self.discard_part(&*pending.part, &pending.publish.part_of);
         }
     }
 
-    /// Best effort: an empty leftover does no harm.
-    pub(super) fn remove_part(&self, path: &Path) {
-        self.storage.remove(&part_path(path)).ok();
-        self.remove_journal(path).ok();
+    /// Removes a small file's partial file if it is still ours. Best effort: an empty leftover does no harm.
+    pub(super) fn discard_part(&self, part: &dyn PartFile, path: &Path) {
+        let name = part_path(path);
+        if part.is_at(&name).unwrap_or(false) {
+            self.storage.remove(&name).ok();
+            self.remove_journal(path).ok();
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 use super::Core;
 use super::doubt::{KEPT, UNKNOWN_MAX};
 use crate::backoff;
-use crate::dispatch::job::{By, Closing, Failures, Job, Phase, Segmented};
+use crate::dispatch::job::{By, Closing, Job, Phase, Segmented};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::evidence::Evidence;
@@ -87,7 +87,7 @@ impl Core {
         job.sources.all_mut().for_each(|source| source.most_bytes = 0);
         job.old.is_replacing = held.is_some();
         job.part.journal = held.map(Box::new);
-        job.tries.failures.insert(0, Failures { attempts: 0, retry_at: now + wait });
+        job.tries.failures.set_whole(0, now + wait);
         if Self::needs_single_stream(job.tries.restarts) {
             job.ranges.segmented = Segmented::Refused;
         }

@@ -140,9 +140,7 @@ impl Core {
         pending.attempts += 1;
         let attempts = pending.attempts;
         let asked = retry_after.unwrap_or_default();
-        if error.is_transient() {
-            self.hosts.failed(&host, now);
-        }
+        self.hosts.failed_with(&error, &host, &pending.ask.profile, now);
         let is_last =
             attempts > self.settings.retries || self.hosts.is_given_up(&host, &pending.ask.profile, attempts, now);
         if !error.is_transient() || is_last || asked > PATIENCE_MAX {

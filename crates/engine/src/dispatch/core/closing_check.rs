@@ -32,7 +32,7 @@ impl Core {
         let is_of_now = job.content.answers > 0 || job.is_asked_for(believes_server);
         let is_proven = is_of_now && job.promise(believes_server).is_some_and(|promise| promise.proves());
         let is_several = job.is_several();
-        let is_slow = now.saturating_sub(job.started.unwrap_or(now)) > SINGLE_ANSWER_MAX;
+        let is_slow = now.saturating_sub(job.content.requested.unwrap_or(now)) > SINGLE_ANSWER_MAX;
         // Conditions are for GET.
         let is_askable = job.content.held.tells_version() && form::mark(job.lead().url()).is_none();
         if job.content.final_check != FinalCheck::Open || is_proven || !is_askable || !(is_several || is_slow) {

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::Core;
 use crate::dispatch::connection_slots::Wanted;
-use crate::dispatch::job::{Closing, Doubts, Failures, Job, Phase, Segmented, Transfer};
+use crate::dispatch::job::{Closing, Doubts, Job, Phase, Segmented, Transfer};
 use crate::error::Error;
 use crate::event::Event;
 use crate::evidence::{Place, samples};
@@ -39,7 +39,7 @@ impl Core {
     fn probe(&mut self, now: Time, id: JobId) {
         self.pass_over_doubtful(now, id);
         let job = &self.jobs[&id];
-        if job.tries.failures.get(&0).is_some_and(|failure| failure.retry_at > now) {
+        if job.retry_at(0) > now {
             return self.fail_with_its_host(now, id);
         }
         let (lead, piece) = (job.sources.lead(), self.whole_piece(job));
@@ -125,7 +125,7 @@ impl Core {
             self.begin_again_at_zero(id);
             return false;
         }
-        if job.tries.failures.get(&0).is_some_and(|failure| failure.retry_at > now) {
+        if job.retry_at(0) > now {
             return false;
         }
         job.ranges.segmented = Segmented::Unknown;
@@ -149,11 +149,11 @@ impl Core {
         let job = &self.jobs[&id];
         let Some(total_bytes) = job.content.total_bytes else { return false };
         let Some(gap) = job.content.done.gaps(total_bytes).next() else { return false };
-        if job.tries.failures.get(&gap.start).is_some_and(|failure| failure.retry_at > now) {
+        if job.retry_at(gap.start) > now {
             return false;
         }
         let before = job.content.done.iter().find(|range| range.end == gap.start);
-        let attempts = job.tries.failures.get(&gap.start).map_or(0, |failure| failure.attempts);
+        let attempts = job.attempts_at(gap.start);
         let reads_back = self.settings.allowed.reads_back;
         let before = before.filter(|_| reads_back || job.content.held.can_join());
         let Some(overlap) = before.map(|range| match job.content.held.can_join() {
@@ -221,7 +221,7 @@ impl Core {
     fn fail_with_its_host(&mut self, now: Time, id: JobId) {
         let job = &self.jobs[&id];
         // Waits for `Retry-After` count too.
-        let attempts = job.tries.failures.get(&0).map_or(0, |failure| failure.attempts) + job.lead().patience;
+        let attempts = job.attempts_at(0) + job.lead().patience;
         if !self.hosts.is_given_up(job.lead().host(), &job.own.profile, attempts, now) {
             return;
         }
@@ -236,7 +236,7 @@ impl Core {
         // The version decides, and the sample shows the length.
         let is_known = job.may_learn_len() && !job.ranges.needs_sample && job.content.held.can_join();
         let range = if is_known { samples::little_end_of(there) } else { samples::end_of(there) };
-        if job.tries.failures.get(&job.failure_key(range.start)).is_some_and(|failure| failure.retry_at > now) {
+        if job.retry_at(range.start) > now {
             return;
         }
         let kind = FetchKind::Sample { range, expect: Arc::new(job.content.held.clone()), is_of_part: true };
@@ -331,9 +331,8 @@ impl Core {
             .map(|(transfer, state)| state.active(transfer, total_bytes))
             .collect();
         // What one source did not serve, another may.
-        let is_held = |failure: &Failures| failure.retry_at > now && source == job.sources.lead();
-        let held_back: Vec<u64> =
-            job.tries.failures.iter().filter(|(_, failure)| is_held(failure)).map(|(start, _)| *start).collect();
+        let is_lead = source == job.sources.lead();
+        let held_back = if is_lead { job.tries.failures.waiting(now) } else { Vec::new() };
         let rate = self.rate_of(job, source);
         let there = self.snapshot(job);
         let view = View {

@@ -31,7 +31,7 @@ impl Core {
         if job.ranges.crumbs <= CRUMBS_FREE {
             return false;
         }
-        job.tries.failures.entry(brought.end).or_default().retry_at = now + backoff::FLOOR;
+        job.wait_until(brought.end, now + backoff::FLOOR);
         let text = format!("the server answers ranges with {} bytes", brought.len());
         let is_over = job.ranges.crumbs >= CRUMBS_MAX && job.transfers.is_empty();
         is_over && self.goes_on_in_one_stream(id, &Error::new(ErrorKind::Broken, text))

@@ -268,7 +268,7 @@ impl Core {
         let job = &self.jobs[&id];
         let Phase::Comparing(comparison) = &job.phase else { return };
         let Some(range) = comparison.samples.as_ref().and_then(|left| left.last().copied()) else { return };
-        let is_waiting = job.tries.failures.values().any(|failure| failure.retry_at > now);
+        let is_waiting = job.tries.failures.waits_anywhere(now);
         if !job.transfers.is_empty() || job.part.pending > 0 || is_waiting {
             return;
         }

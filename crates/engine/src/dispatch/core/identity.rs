@@ -54,7 +54,7 @@ impl Core {
     /// Requests the next sample of the existing data. Only the lead can be in doubt.
     pub(super) fn sample_link(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.tries.failures.values().any(|failure| failure.retry_at > now) {
+        if job.tries.failures.waits_anywhere(now) {
             return;
         }
         let lead = job.sources.lead();
@@ -114,7 +114,7 @@ impl Core {
 
     fn link_sampled(&mut self, now: Time, id: JobId, transfer: &Transfer, same: bool) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.tries.failures.remove(&transfer.piece.start());
+        job.forget_failure(transfer.piece.start());
         let range = ByteRange::new(transfer.piece.start(), transfer.piece.end());
         let is_sampled = job.samples_decide();
         let is_by_samples = is_sampled && !job.spec.same_content;

@@ -60,9 +60,7 @@ impl Core {
         if entry.is_none() {
             self.tally.total_files += 1;
         }
-        // A form is not sent several times at once.
-        let connections = spec.options.connections.or(self.settings.connections);
-        let adapt = Adapt::new(if form::mark(&spec.url).is_some() { Some(1) } else { connections });
+        let adapt = adapt_for(&spec, self.settings.connections);
         let output = spec.output.as_deref().map(|output| match entry {
             // A list may come from anywhere; what the user of a session gives is the user's own responsibility.
             Some(_) => safe::check_output(output),
@@ -114,14 +112,23 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         match job.phase {
             Phase::Waiting => {
-                let host = job.lead().host().clone();
                 job.phase = Phase::Paused;
-                self.turns.waiting.remove(&host, id);
+                self.turns.waiting.remove(id);
                 self.turns.paused.push(id);
                 self.effects.push(Effect::Report(Event::Paused { job: id }));
             }
-            Phase::Paused | Phase::Closing(_) | Phase::Publishing => {}
+            Phase::Closing(Closing::Pause { ref mut resumes }) => *resumes = false,
+            // If it goes on after that, it is paused then.
+            Phase::Closing(_) | Phase::Publishing if !self.turns.pausing.contains(&id) => self.turns.pausing.push(id),
+            Phase::Closing(_) | Phase::Publishing | Phase::Paused => {}
             _ => self.close(now, id, Closing::Pause { resumes: false }),
+        }
+    }
+
+    /// Pauses the jobs that could not be paused when they were told to.
+    pub(super) fn pause_late(&mut self, now: Time) {
+        for id in std::mem::take(&mut self.turns.pausing) {
+            self.pause(now, id);
         }
     }
 
@@ -146,21 +153,18 @@ impl Core {
         self.settings.connections = Some(connections);
         self.slots.make_room_for(connections);
         let mut surplus = Vec::new();
-        for job in self.jobs.values_mut() {
-            let is_own = job.spec.options.connections.is_some() || form::mark(&job.spec.url).is_some();
-            if is_own {
-                continue;
-            }
-            job.ranges.adapt = Adapt::new(Some(connections));
+        for job in self.jobs.values_mut().filter(|job| job.spec.options.connections.is_none()) {
+            job.ranges.adapt = adapt_for(&job.spec, Some(connections));
             if matches!(job.phase, Phase::Moving) && job.ranges.segmented == Segmented::Proven {
                 // The oldest stay; what the others had left is shared out again.
-                surplus.extend(job.transfers.iter().skip(connections).copied());
+                surplus.extend(job.transfers.iter().skip(job.ranges.adapt.planned()).copied());
             }
         }
         self.drop_transfers(&surplus);
     }
 
     pub(super) fn resume(&mut self, id: JobId) {
+        self.turns.pausing.retain(|pausing| *pausing != id);
         let Some(at) = self.turns.paused.iter().position(|paused| *paused == id) else {
             // It may still be pausing.
             if let Some(job) = self.jobs.get_mut(&id)
@@ -182,8 +186,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         match job.phase {
             Phase::Waiting => {
-                let host = job.lead().host().clone();
-                self.turns.waiting.remove(&host, id);
+                self.turns.waiting.remove(id);
                 self.close(now, id, Closing::Cancel);
             }
             Phase::Publishing => {}
@@ -198,7 +201,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return false };
         if let Some(connections) = change.connections {
             job.spec.options.connections = Some(connections);
-            job.ranges.adapt = Adapt::new(Some(connections));
+            job.ranges.adapt = adapt_for(&job.spec, None);
         }
         if let Some(bps) = change.limit_rate_bps {
             job.spec.options.limit_rate_bps = bps;
@@ -209,7 +212,7 @@ impl Core {
         if let Some(priority) = change.priority {
             job.spec.options.priority = priority;
             let host = job.lead().host().clone();
-            if self.turns.waiting.remove(&host, id) {
+            if self.turns.waiting.remove(id) {
                 self.turns.waiting.push_back(&host, id, priority);
             }
         }
@@ -217,8 +220,7 @@ impl Core {
     }
 
     fn move_to(&mut self, id: JobId, position: usize) -> bool {
-        let Some(job) = self.jobs.get(&id) else { return false };
-        self.turns.waiting.move_to(job.lead().host(), id, position)
+        self.turns.waiting.move_to(id, position)
     }
 
     fn status(&self, now: Time, id: JobId) -> Option<JobStatus> {
@@ -271,4 +273,10 @@ impl Core {
         let status = JobStatus { state, rate_bps: 0, connections: 0, ..view::job_status(self, job, now) };
         self.remember(status);
     }
+}
+
+/// How many connections a file may have: as many as it says itself, or the session. A form is not sent several times at once.
+fn adapt_for(spec: &JobSpec, of_session: Option<usize>) -> Adapt {
+    let connections = spec.options.connections.or(of_session);
+    Adapt::new(if form::mark(&spec.url).is_some() { Some(1) } else { connections })
 }

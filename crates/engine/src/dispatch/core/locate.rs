@@ -57,8 +57,8 @@ impl Core {
             (true, false) => {
                 self.retry_or_fail(now, id, 0, error, false);
                 let Some(job) = self.jobs.get_mut(&id) else { return };
-                let retry_at = job.tries.failures.get(&0).map(|failure| failure.retry_at);
-                job.lead_mut().retry_at = retry_at.unwrap_or(now);
+                let retry_at = job.retry_at(0).max(now);
+                job.lead_mut().retry_at = retry_at;
             }
         }
     }

@@ -399,13 +399,12 @@ impl Core {
     /// A request to a source failed: the source is asked again later, or dropped.
     fn source_failed(&mut self, now: Time, id: JobId, transfer: &Transfer, error: Error, retry_after: Option<Time>) {
         let (kind, host, is_transient) = (error.kind(), &transfer.host, error.is_transient());
+        let profile = self.profile_of(id);
         if kind.blame() != Blame::Peer || error.is_scarcity() {
             return self.source_lacks(now, id, transfer.source, error);
         }
         let (serving, is_one_too_many) = (self.slots.serving(host), self.is_one_too_many(transfer, &error));
-        if is_transient {
-            self.hosts.failed(host, now);
-        }
+        self.hosts.failed_with(&error, host, &profile, now);
         let patience_max = self.patience_max(id);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let error = if error.url().is_some() { error } else { error.with_url(secret::shown_url(&transfer.url)) };
@@ -522,7 +521,7 @@ impl Core {
         let lead = job.sources.lead();
         let others = job.sources.live().filter(|(source, _)| *source != lead);
         let next = others.map(|(source, state)| (waits(source, state.retry_at), source)).min();
-        let ours = waits(lead, job.tries.failures.get(&0).map_or(Time::ZERO, |failure| failure.retry_at));
+        let ours = waits(lead, job.retry_at(0));
         if let Some((_, next)) = next.filter(|(theirs, _)| *theirs < ours) {
             self.change_lead(id, next);
         }

@@ -158,6 +158,8 @@ struct Turns {
     /// Started and not ended, in the order in which they started.
     running: Vec<JobId>,
     paused: Vec<JobId>,
+    /// They are to be paused once what they are doing has ended, unless they end by it.
+    pausing: Vec<JobId>,
     waiting: Waiting,
     /// The number of running files of each host.
     running_of: OriginMap<usize>,
@@ -372,6 +374,7 @@ impl Core {
     pub(crate) fn decide(&mut self, now: Time, effects: &mut Vec<Effect>) {
         self.observe(now);
         if self.course.stopped.is_none() {
+            self.pause_late(now);
             self.send_asks(now);
             self.start_jobs(now);
             self.ask_feed(now);

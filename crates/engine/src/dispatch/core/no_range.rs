@@ -3,7 +3,7 @@
 use super::Core;
 use super::connect::RANGE_TRIES;
 use crate::backoff;
-use crate::dispatch::job::{Failures, Job, Phase, Segmented, Transfer};
+use crate::dispatch::job::{Job, Phase, Segmented, Transfer};
 use crate::error::{Error, ErrorKind};
 use crate::event::Event;
 use crate::job::JobId;
@@ -73,7 +73,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.ranges.ignored += 1;
         let wait = backoff::wait(job.ranges.ignored, &mut self.random);
-        let attempts = job.tries.failures.get(&job.failure_key(start)).map_or(0, |failure| failure.attempts);
+        let attempts = job.attempts_at(start);
         if job.ranges.ignored < RANGE_TRIES && attempts < retries && !job.ranges.are_denied {
             if job.ranges.segmented == Segmented::Trying {
                 job.ranges.segmented = Segmented::Unknown;
@@ -101,8 +101,7 @@ impl Core {
             return false;
         }
         let wait = backoff::wait(1, &mut self.random);
-        let key = job.failure_key(start);
-        job.tries.failures.entry(key).or_default().retry_at = now + wait;
+        job.wait_until(start, now + wait);
         self.report_retry(id, error, 1, wait);
         true
     }
@@ -146,8 +145,7 @@ impl Core {
         job.ranges.segmented = Segmented::Refused;
         job.ranges.is_last_resort = can_join;
         job.ranges.ignored = RANGE_TRIES;
-        job.tries.failures.clear();
-        job.tries.failures.insert(0, Failures { attempts: retries, retry_at: Time::ZERO });
+        job.tries.failures.set_whole(retries, Time::ZERO);
         self.tell_refused(id);
         true
     }

@@ -4,6 +4,7 @@
 
 use super::Core;
 use crate::backoff;
+use crate::dispatch::hosts::is_of_host;
 use crate::dispatch::job::{Phase, Segmented, Transfer};
 use crate::error::{Blame, Error, ErrorKind};
 use crate::job::JobId;
@@ -42,7 +43,7 @@ impl Core {
     pub(super) fn optional_failed(&mut self, now: Time, id: JobId, transfer: &Transfer, end: End) {
         if let End::Failed { error, .. } = &end
             && self.is_refusal(error)
-            && self.is_of_host(id, error)
+            && is_of_host(error, &self.profile_of(id))
         {
             self.slots.refuse(&transfer.host, self.slots.serving(&transfer.host), now);
         }
@@ -85,15 +86,8 @@ impl Core {
         is_new
             && left < LEFT_MAX.min(self.retries(transfer.job))
             && self.is_refusal(error)
-            && self.is_of_host(transfer.job, error)
+            && is_of_host(error, &self.profile_of(transfer.job))
             && self.slots.serving(&transfer.host) > 0
-    }
-
-    /// Whether a failure says something about the host for other jobs too: a proxy or certificates of the
-    /// job's own do not.
-    pub(super) fn is_of_host(&self, id: JobId, error: &Error) -> bool {
-        let is_of_connection = matches!(error.kind(), ErrorKind::Proxy | ErrorKind::Tls | ErrorKind::Usage);
-        !is_of_connection || self.jobs.get(&id).is_none_or(|job| job.own.profile.is_of_session())
     }
 
     /// Whether this is how servers refuse one connection too many.
@@ -109,8 +103,7 @@ impl Core {
         job.tries.left_to_others += 1;
         job.ranges.adapt.refused(serving);
         let wait = backoff::wait(job.tries.left_to_others, &mut self.random);
-        let key = if matches!(job.phase, Phase::Moving) { start } else { 0 };
-        job.tries.failures.entry(key).or_default().retry_at = now + wait;
+        job.wait_until(start, now + wait);
         job.tries.last_error = Some(error.clone());
         self.slots.refuse(&transfer.host, serving, now);
     }
@@ -132,7 +125,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.tries.refusals += 1;
         let wait = backoff::wait(job.tries.refusals + 2, &mut self.random);
-        job.tries.failures.entry(start).or_default().retry_at = now + wait;
+        job.wait_until(start, now + wait);
         job.tries.last_error = Some(error.clone());
         let working = job.transfers.len();
         job.ranges.adapt.refused(working);

@@ -44,11 +44,10 @@ impl Core {
             }
             return;
         }
-        let key = job.failure_key(transfer.piece.start());
         let is_back = place.1 == transfer.host;
         // Where such pieces came to nothing before, this one waits, and begins at the given URL again.
         let may_be_in_vain = redirects > 2 && is_back && self.hosts.is_paced(&place.1);
-        if may_be_in_vain && self.sent_around(now, id, transfer, &place.1, redirects, key) {
+        if may_be_in_vain && self.sent_around(now, id, transfer, &place.1, redirects, transfer.piece.start()) {
             return;
         }
         self.follow_piece(now, id, transfer, place, redirects);
@@ -81,7 +80,7 @@ impl Core {
         transfer: &Transfer,
         host: &Origin,
         redirects: u32,
-        key: u64,
+        start: u64,
     ) -> bool {
         self.hosts.failed(host, now);
         let profile = self.profile_of(id);
@@ -93,8 +92,7 @@ impl Core {
         }
         let at = self.hosts.retry_at(host, &profile, now);
         if let Some(job) = self.jobs.get_mut(&id).filter(|_| at > now) {
-            let failure = job.tries.failures.entry(key).or_default();
-            failure.retry_at = failure.retry_at.max(at);
+            job.wait_at_least_until(start, at);
         }
         at > now
     }
@@ -130,7 +128,7 @@ impl Core {
                 if job.ranges.segmented == Segmented::Trying {
                     job.ranges.segmented = Segmented::Unknown;
                 }
-                job.tries.failures.entry(start).or_default().retry_at = now + wait;
+                job.wait_until(start, now + wait);
                 job.ranges.trials.retry_at = now + wait;
             }
             return;

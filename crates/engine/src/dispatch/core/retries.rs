@@ -44,23 +44,13 @@ impl Core {
             }
         }
         let start = transfer.piece.position().max(transfer.piece.start());
-        // A few more bytes do not make it another failure.
-        if start > transfer.piece.start()
-            && !job.comes_in_one_stream()
-            && let Some(failure) = job.tries.failures.remove(&transfer.piece.start())
-        {
-            job.tries.failures.insert(start, failure);
-        }
+        job.shift_failure(transfer.piece.start(), start);
         let is_of_machine = error.blame() == Blame::Machine || error.is_scarcity();
         if is_of_machine && !self.others_bring(id) && self.waits_for_machine(now, id, &error) {
             return;
         }
         let is_transient = error.is_transient();
-        match self.is_of_host(id, &error) {
-            true if is_transient => self.hosts.failed(&transfer.host, now),
-            false if is_transient => self.hosts.failed_by(&self.profile_of(id), now),
-            _ => {}
-        }
+        self.hosts.failed_with(&error, &transfer.host, &self.profile_of(id), now);
         // Without a `Retry-After`, or with a short one, the backoff is the usual one.
         if let Some(wait) = retry_after.filter(|wait| is_transient && *wait > backoff::FLOOR) {
             return self.asked_for_patience(now, id, transfer, start, error, wait);
@@ -143,21 +133,16 @@ impl Core {
             self.retry_or_fail(now, id, start, error, false);
             // However often it is retried: not before the time that `Retry-After` gave.
             if let Some(job) = self.jobs.get_mut(&id) {
-                let key = job.failure_key(start);
-                job.tries
-                    .failures
-                    .entry(key)
-                    .and_modify(|failure| failure.retry_at = failure.retry_at.max(now + asked));
+                job.wait_at_least_until(start, now + asked);
             }
             return;
         }
         job.lead_mut().patience += 1;
         let patience = job.lead().patience;
         let wait = asked.max(backoff::wait(patience, &mut self.random));
-        let key = if matches!(job.phase, Phase::Moving) { start } else { 0 };
         let retry_at = self.hosts.retry_at(&transfer.host, &job.own.profile, now + wait);
         let wait = retry_at.saturating_sub(now);
-        job.tries.failures.entry(key).or_default().retry_at = retry_at;
+        job.wait_until(start, retry_at);
         job.tries.last_error = Some(error.clone());
         self.hold_host(now, id, &transfer.host, &error, asked);
         self.report_retry(id, &error, patience, wait);
@@ -190,13 +175,10 @@ impl Core {
     }
 
     pub(super) fn retry_or_fail(&mut self, now: Time, id: JobId, start: u64, error: Error, has_progressed: bool) {
-        let retries = self.settings.retries;
+        let retries = self.retries(id);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         // Without ranges everything is fetched again from 0, and only bytes above the high-water mark count.
-        let key = job.failure_key(start);
-        let failure = job.tries.failures.entry(key).or_default();
-        failure.attempts = if has_progressed { 1 } else { failure.attempts + 1 };
-        let attempts = failure.attempts;
+        let attempts = job.count_failure(start, has_progressed);
         let (host, profile) = (job.lead().host().clone(), job.own.profile.clone());
         if attempts > retries && matches!(job.phase, Phase::Moving) && self.others_bring(id) {
             return self.put_off(now, id, start, &error);
@@ -221,7 +203,7 @@ impl Core {
         // If nothing succeeds, all that wait for the host share its retries.
         let retry_at = self.hosts.retry_at(&host, &profile, now + wait);
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.tries.failures.entry(key).or_default().retry_at = retry_at;
+        job.wait_until(start, retry_at);
         job.tries.last_error = Some(error.clone());
         self.report_retry(id, &error, attempts, retry_at.saturating_sub(now));
         self.ask_another(id);

@@ -4,7 +4,7 @@
 
 use super::Core;
 use crate::backoff;
-use crate::dispatch::job::{Closing, Failures, Phase};
+use crate::dispatch::job::{Closing, Phase};
 use crate::error::{Error, ErrorKind};
 use crate::job::JobId;
 use crate::message::Time;
@@ -112,7 +112,7 @@ impl Core {
         // By then, the journal only claims what is on the disk.
         job.part.is_disk_doubtful = false;
         if self.scarcity.full_since.is_some() {
-            job.tries.failures.insert(0, Failures { attempts: 0, retry_at: now + wait });
+            job.tries.failures.set_whole(0, now + wait);
         }
         job.phase = Phase::Waiting;
         let (host, priority) = (job.lead().host().clone(), job.spec.options.priority);

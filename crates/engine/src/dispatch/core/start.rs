@@ -222,7 +222,7 @@ impl Core {
     /// Whether a file of which nothing runs has to wait for a while before it is requested, or stands by after a failure.
     fn is_asleep(&self, now: Time, job: &Job) -> bool {
         let held_until = || self.hosts.held_until(job.lead().host());
-        let retry_at = job.tries.failures.get(&0).map_or(Time::ZERO, |failure| failure.retry_at);
+        let retry_at = job.retry_at(0);
         let waits = || {
             matches!(job.phase, Phase::Ready)
                 && job.transfers.is_empty()

@@ -18,6 +18,7 @@ mod hosts;
 mod one_stream;
 mod places;
 mod stops;
+mod waits;
 
 const MIB: u64 = 1 << 20;
 

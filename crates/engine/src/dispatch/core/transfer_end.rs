@@ -54,7 +54,10 @@ impl Core {
         let before = job.content.done.covered();
         job.content.done.insert(transfer.brought());
         let covered = job.content.done.covered();
-        job.content.answers += u32::from(!transfer.brought().is_empty());
+        if !transfer.brought().is_empty() {
+            job.content.answers += 1;
+            job.content.requested.get_or_insert(transfer.started);
+        }
         // An aborted transfer may have stalled, which says nothing about the next one.
         let rate = transfer.rate_over_all(now).filter(|_| transfer.writes && matches!(end, End::Complete));
         if job.sources.is_many() {
@@ -185,7 +188,7 @@ impl Core {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.tries.failures.remove(&transfer.piece.start());
+        job.forget_failure(transfer.piece.start());
         job.ranges.ignored = 0;
         if self.is_crumb(now, id, transfer) {
             return;

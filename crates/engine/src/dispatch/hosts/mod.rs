@@ -11,6 +11,7 @@ use ranges::Ranges;
 use renewals::Renewals;
 use trouble::Trouble;
 
+use crate::error::{Error, ErrorKind};
 use crate::http::origin::{Origin, OriginMap};
 use crate::job::{JobId, Profile};
 use crate::message::Time;
@@ -71,8 +72,16 @@ impl Hosts {
         self.hosts.entry(host.clone()).or_default().trouble.failed(now);
     }
 
-    /// A request failed because of a job's own proxy or certificates.
-    pub(crate) fn failed_by(&mut self, profile: &Profile, now: Time) {
+    /// The same with this error, for a job with this profile. What will fail again says nothing of others.
+    pub(crate) fn failed_with(&mut self, error: &Error, host: &Origin, profile: &Profile, now: Time) {
+        match is_of_host(error, profile) {
+            _ if !error.is_transient() => {}
+            true => self.failed(host, now),
+            false => self.failed_by(profile, now),
+        }
+    }
+
+    fn failed_by(&mut self, profile: &Profile, now: Time) {
         if self.profiles.len() >= PROFILES_MAX {
             self.profiles.clear();
         }
@@ -176,4 +185,10 @@ impl Hosts {
             self.hosts.retain(|host, state| state.held_until > now || state.trouble.exists() || in_use(host));
         }
     }
+}
+
+/// Whether a failure says something about the host for other jobs too: a proxy or certificates of the job's own do not.
+pub(crate) fn is_of_host(error: &Error, profile: &Profile) -> bool {
+    let is_of_connection = matches!(error.kind(), ErrorKind::Proxy | ErrorKind::Tls | ErrorKind::Usage);
+    !is_of_connection || profile.is_of_session()
 }

@@ -3,6 +3,7 @@
 use crate::checksum::Checksum;
 use crate::evidence::Evidence;
 use crate::journal::Verified;
+use crate::message::Time;
 use crate::ranges::{ByteRange, RangeSet};
 
 /// The content of one job.
@@ -25,6 +26,8 @@ pub(crate) struct Content {
     pub(crate) fetched_bytes: u64,
     /// How many responses had bytes that are in the file.
     pub(crate) answers: u32,
+    /// When the first of them was requested.
+    pub(crate) requested: Option<Time>,
     /// The first response was only the first part, so its end is not the end of the file.
     pub(crate) came_in_part: bool,
     /// How often that happened.

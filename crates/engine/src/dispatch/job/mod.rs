@@ -4,6 +4,7 @@
 mod answer;
 mod content;
 mod existing;
+mod failures;
 mod naming;
 mod own;
 mod part;
@@ -29,8 +30,8 @@ use self::part::{Old, Part};
 use self::ranges::Ranges;
 pub(crate) use self::ranges::Segmented;
 pub(crate) use self::transfer::Transfer;
+pub(crate) use self::tries::Doubts;
 use self::tries::Tries;
-pub(crate) use self::tries::{Doubts, Failures};
 use super::adapt::Adapt;
 use super::identity::Link;
 use super::job_sources::{Source, Sources, Trace};
@@ -234,8 +235,43 @@ impl Job {
     }
 
     /// Where failures at this byte are counted: in one stream, and before anything moves, they have one count.
-    pub(crate) fn failure_key(&self, start: u64) -> u64 {
+    fn failed_gap(&self, start: u64) -> u64 {
         if self.comes_in_one_stream() || !matches!(self.phase, Phase::Moving) { 0 } else { start }
+    }
+
+    /// Failed attempts at what is missing from this byte on.
+    pub(crate) fn attempts_at(&self, start: u64) -> u32 {
+        self.tries.failures.at(self.failed_gap(start)).attempts
+    }
+
+    /// When what is missing from this byte on may be tried again.
+    pub(crate) fn retry_at(&self, start: u64) -> Time {
+        self.tries.failures.at(self.failed_gap(start)).retry_at
+    }
+
+    /// Counts one more failure at this byte, or the first since there was progress. Returns how many there are.
+    pub(crate) fn count_failure(&mut self, start: u64, has_progressed: bool) -> u32 {
+        self.tries.failures.count(self.failed_gap(start), has_progressed)
+    }
+
+    /// Lets what is missing from this byte on wait.
+    pub(crate) fn wait_until(&mut self, start: u64, retry_at: Time) {
+        self.tries.failures.wait_until(self.failed_gap(start), retry_at);
+    }
+
+    /// The same, unless it waits for longer.
+    pub(crate) fn wait_at_least_until(&mut self, start: u64, retry_at: Time) {
+        self.wait_until(start, self.retry_at(start).max(retry_at));
+    }
+
+    /// What was missing from this byte on has come.
+    pub(crate) fn forget_failure(&mut self, start: u64) {
+        self.tries.failures.forget(self.failed_gap(start));
+    }
+
+    /// The part from `start` to `reached` of what failed has come. A few more bytes do not make it another failure.
+    pub(crate) fn shift_failure(&mut self, start: u64, reached: u64) {
+        self.tries.failures.shift(self.failed_gap(start), self.failed_gap(reached));
     }
 
     /// How much the response to a range must say about its version to be joined with the existing data.
@@ -496,7 +532,7 @@ impl Job {
 
     /// Makes another source the lead. The old lead keeps its failures.
     pub(crate) fn change_lead(&mut self, next: usize) {
-        if let Some(failure) = self.tries.failures.remove(&0) {
+        if let Some(failure) = self.tries.failures.forget(0) {
             let before = self.lead_mut();
             (before.attempts, before.retry_at) = (failure.attempts, failure.retry_at);
         }
@@ -510,7 +546,7 @@ impl Job {
         self.ranges.needs_sample = !is_joined && !self.content.done.is_empty();
         self.tries.failures.clear();
         if attempts > 0 {
-            self.tries.failures.insert(0, Failures { attempts, retry_at });
+            self.tries.failures.set_whole(attempts, retry_at);
         }
         self.tries.restarts = 0;
         self.ranges.ignored = 0;
@@ -634,7 +670,7 @@ impl Job {
             Phase::Publishing | Phase::Closing(_) => FileState::Finishing,
             Phase::Paused => FileState::Paused,
             Phase::Moving | Phase::Ready if self.transfers.is_empty() => {
-                let waits = self.tries.failures.values().any(|failure| failure.retry_at > now)
+                let waits = self.tries.failures.waits_anywhere(now)
                     || self.sources.live().any(|(_, source)| source.retry_at > now);
                 if waits { FileState::Waiting } else { FileState::Connecting }
             }

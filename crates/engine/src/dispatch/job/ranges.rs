@@ -1,6 +1,6 @@
 //! Whether a file comes in ranges, and over how many connections.
 
-use super::tries::Failures;
+use super::failures::Failure;
 use crate::dispatch::adapt::Adapt;
 
 /// What is known about the ranges of one job.
@@ -25,7 +25,7 @@ pub(crate) struct Ranges {
     /// The lead has not been compared with the data of other sources.
     pub(crate) needs_sample: bool,
     /// Failed trials of ranges beside the first stream, and when to try again.
-    pub(crate) trials: Failures,
+    pub(crate) trials: Failure,
     /// A range was refused since there was progress.
     pub(crate) was_refused: bool,
     /// Responses in a row with far less than requested.
@@ -59,7 +59,7 @@ impl Ranges {
             is_last_resort: false,
             needs_overlap: false,
             needs_sample: false,
-            trials: Failures::default(),
+            trials: Failure::default(),
             was_refused: false,
             crumbs: 0,
             held_by_answer: None,

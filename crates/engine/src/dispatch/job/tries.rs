@@ -1,7 +1,6 @@
 //! Failed attempts: each cause of a retry has its own count.
 
-use std::collections::HashMap;
-
+use super::failures::Failures;
 use crate::backoff;
 use crate::error::Error;
 use crate::evidence::Evidence;
@@ -10,8 +9,7 @@ use crate::message::Time;
 /// The counts of one job.
 #[derive(Debug, Default)]
 pub(crate) struct Tries {
-    /// Failed attempts, by the first byte of the gap.
-    pub(crate) failures: HashMap<u64, Failures>,
+    pub(crate) failures: Failures,
     /// Responses that did not fit the existing data.
     pub(crate) doubts: Doubts,
     /// Comparisons of the existing data with another URL, since the last progress.
@@ -37,13 +35,6 @@ pub(crate) struct Tries {
     pub(crate) keeps_apart: bool,
     /// It failed over a reused connection.
     pub(crate) wants_new_connection: bool,
-}
-
-/// Failed attempts at one gap, and when to retry.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Failures {
-    pub(crate) attempts: u32,
-    pub(crate) retry_at: Time,
 }
 
 /// Responses in a row that did not fit the existing data.

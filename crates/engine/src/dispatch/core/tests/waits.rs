@@ -1,0 +1,77 @@
+//! Waits and counts of one file: each is read where it was noted.
+
+use super::*;
+
+#[test]
+fn a_files_own_retries_count() {
+    let mut world = World::new(|_| {});
+    let job = JobId(0);
+    let spec = JobSpec::new("http://h/a".parse().unwrap()).retries(0);
+    world.tell(Message::Command(Command::Add(job, Box::new(spec))));
+    world.prepare(job, Prepared::default());
+    let fetch = world.take_fetch();
+    world.end(fetch.transfer, broken(), false);
+    world.pass(Time::from_secs(60));
+    assert_eq!(world.fetches(), 0);
+    assert!(world.has(|event| matches!(event, Event::Failed { .. })));
+}
+
+/// A file without a length is compared by a sample before it is gone on with.
+#[test]
+fn a_sample_is_not_asked_for_again_before_the_time_that_the_server_gave() {
+    let mut world = World::new(|_| {});
+    let job = world.add(0, "http://h/a");
+    world.prepare(job, Prepared::default());
+    let fetch = world.take_fetch();
+    world.tell(Message::Connected(fetch.slot, Protocol::Http1));
+    let unknown = Head { total_bytes: None, evidence: evidence_of(None), offers_ranges: true, ..*head(0) };
+    world.tell(Message::Answered(fetch.transfer, Box::new(unknown), None));
+    world.take(|effect| matches!(effect, Effect::Open(OpenRequest::Open(_))).then_some(()));
+    world.tell(Message::Opened(job, Ok(None)));
+    fetch.piece.advance(MIB);
+    world.end(fetch.transfer, broken(), false);
+    let asks_for = Time::from_secs(30);
+    let mut asked = Vec::new();
+    while world.now < Time::from_secs(100) {
+        world.pass(Time::from_millis(100));
+        while world.effects.iter().any(|effect| matches!(effect, Effect::Commit(CommitRequest::Save { .. }))) {
+            world.take(|effect| matches!(effect, Effect::Commit(CommitRequest::Save { .. })).then_some(()));
+            world.tell(Message::Saved(job, Ok(())));
+        }
+        while world.fetches() > 0 {
+            let fetch = world.take_fetch();
+            assert!(matches!(fetch.kind, FetchKind::Sample { .. }), "{:?}", fetch.kind);
+            asked.push(world.now);
+            let error = Error::new(ErrorKind::Status(503), "busy");
+            world.end(fetch.transfer, End::Failed { error, retry_after: Some(asks_for) }, true);
+        }
+    }
+    assert!(asked.len() > 1, "{asked:?}");
+    assert!(asked.windows(2).all(|pair| pair[1] >= pair[0] + asks_for), "{asked:?}");
+}
+
+fn evidence_of(total: Option<u64>) -> Evidence {
+    Evidence { total_bytes: total, ..evidence("v1", 0) }
+}
+
+#[test]
+fn a_pause_during_a_restart_is_not_lost() {
+    let mut world = World::new(|_| {});
+    let job = world.add(0, "http://h/a");
+    let first = world.begin_large(job, MIB);
+    first.piece.advance(1000);
+    world.tell(Message::Command(Command::Pause(job)));
+    world.tell(Message::Command(Command::Resume(job)));
+    world.tell(Message::Command(Command::Pause(job)));
+    world.end(first.transfer, End::Dropped, false);
+    for _ in 0..4 {
+        if world.effects.iter().any(|effect| matches!(effect, Effect::Commit(CommitRequest::Save { .. }))) {
+            world.take(|effect| matches!(effect, Effect::Commit(CommitRequest::Save { .. })).then_some(()));
+            world.tell(Message::Saved(job, Ok(())));
+        }
+    }
+    world.pass(Time::from_secs(10));
+    assert_eq!(world.fetches(), 0);
+    assert!(world.has(|event| matches!(event, Event::Paused { .. })));
+    assert!(!world.has(|event| matches!(event, Event::Resumed { .. })));
+}

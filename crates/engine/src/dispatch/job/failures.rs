@@ -1,0 +1,72 @@
+//! Failed attempts at the gaps of one file, and when each may be tried again. Pure. [`Job`](super::Job) knows where a failure
+//! counts: a file in one stream has one gap.
+
+use std::collections::HashMap;
+
+use crate::message::Time;
+
+/// The failures, by the first byte of the gap.
+#[derive(Debug, Default)]
+pub(crate) struct Failures(HashMap<u64, Failure>);
+
+/// Failed attempts at one gap.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Failure {
+    pub(crate) attempts: u32,
+    pub(crate) retry_at: Time,
+}
+
+impl Failures {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// What is known of a gap.
+    pub(super) fn at(&self, gap: u64) -> Failure {
+        self.0.get(&gap).copied().unwrap_or_default()
+    }
+
+    /// Whether any gap has to wait.
+    pub(crate) fn waits_anywhere(&self, now: Time) -> bool {
+        self.0.values().any(|failure| failure.retry_at > now)
+    }
+
+    /// The gaps that have to wait.
+    pub(crate) fn waiting(&self, now: Time) -> Vec<u64> {
+        self.0.iter().filter(|(_, failure)| failure.retry_at > now).map(|(gap, _)| *gap).collect()
+    }
+
+    /// Counts one more failure, or the first since there was progress. Returns how many there are.
+    pub(super) fn count(&mut self, gap: u64, has_progressed: bool) -> u32 {
+        let failure = self.0.entry(gap).or_default();
+        failure.attempts = if has_progressed { 1 } else { failure.attempts + 1 };
+        failure.attempts
+    }
+
+    /// A gap is not tried again before this.
+    pub(super) fn wait_until(&mut self, gap: u64, retry_at: Time) {
+        self.0.entry(gap).or_default().retry_at = retry_at;
+    }
+
+    /// Forgets what happened at a gap.
+    pub(super) fn forget(&mut self, gap: u64) -> Option<Failure> {
+        self.0.remove(&gap)
+    }
+
+    /// A gap begins elsewhere now.
+    pub(super) fn shift(&mut self, from: u64, to: u64) {
+        if let Some(failure) = self.0.remove(&from) {
+            self.0.insert(to, failure);
+        }
+    }
+
+    /// There is one gap, the whole file.
+    pub(crate) fn set_whole(&mut self, attempts: u32, retry_at: Time) {
+        self.0.clear();
+        self.0.insert(0, Failure { attempts, retry_at });
+    }
+}
