@@ -27,6 +27,10 @@ Where they belong:
   nushell     a file that config.nu loads with `source`
   elvish      append them to ~/.config/elvish/rc.elv
   powershell  append them to the file that $PROFILE names";
+/// The table is in `docs/exit-codes.md`.
+const EXIT_CODES: &str = "\
+Exit codes: 0 everything is there, 1 a download failed, 2 wrong usage, 3 this machine is at fault,
+4 a digest did not match; after a signal, that signal's.";
 const UNITS: &str = "Sizes: k M G are 1024-based, kB MB GB 1000-based. Times: 10, 10s, 500ms, 2m, 1h.\n\
                      Every option can also be set in the environment as TOWLINE_<OPTION>, such as \
                      TOWLINE_LIMIT_RATE=2M.";
@@ -48,7 +52,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Download files, and resume unfinished ones
-    #[command(after_help = UNITS)]
+    #[command(after_help = format!("{UNITS}\n\n{EXIT_CODES}"))]
     Get(Box<GetArgs>),
     /// Show what a server says about URLs, without fetching them
     #[command(after_help = UNITS)]

@@ -27,9 +27,9 @@ impl Opener {
             return Err(refused(path, "a partial file has appeared beside it"));
         }
         let total_bytes = journal.identity.total_bytes;
-        self.check_room(path, total_bytes.map(|total| total.saturating_sub(stat.len_bytes)), false)?;
         let opened = self.lock_as(path, stat, path)?;
         let journal = Journal { done: self.believed(&*opened, path, &journal.done)?, ..journal.clone() };
+        self.check_room(path, total_bytes.map(|total| total.saturating_sub(journal.done.covered())), false)?;
         opened.sync().map_err(|source| Error::storage("sync", path, source))?;
         drop(opened);
         let (_, set_aside) = ours::clear_journal_name(&*self.storage, path)?;
@@ -48,11 +48,8 @@ impl Opener {
     /// What of the file was written, as far as its content shows.
     fn believed(&self, opened: &dyn PartFile, path: &Path, claimed: &RangeSet) -> Result<RangeSet> {
         let cannot = |source| Error::storage("read", path, source);
-        if written::is_hollow(opened, claimed).map_err(cannot)? {
-            return Err(refused(path, "it has holes: parts of it were never written"));
-        }
         let mut believed = claimed.clone();
-        written::believe_written(opened, &mut believed, Doubt::Foreign).map_err(cannot)?;
+        written::believe_written(&opened, &mut believed, Doubt::Foreign).map_err(cannot)?;
         if believed.is_empty() {
             return Err(refused(path, "it reads as if it had never been written"));
         }

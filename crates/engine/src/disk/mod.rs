@@ -5,6 +5,7 @@
 mod adopt;
 pub(crate) mod committer;
 pub(crate) mod directories;
+mod existing;
 pub(crate) mod opener;
 mod ours;
 mod written;

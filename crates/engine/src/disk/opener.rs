@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use towline_threads::queue::{GetError, PutErrorKind, Queue};
 
 use super::directories::Directories;
@@ -79,7 +78,9 @@ impl Opener {
     fn may_take_long(&self, request: &OpenRequest) -> bool {
         match request {
             OpenRequest::Prepare { job, .. } => self.parts.is_releasing(*job),
-            OpenRequest::Open(_) | OpenRequest::Adopt(_) | OpenRequest::Compare { .. } => true,
+            OpenRequest::Open(_) | OpenRequest::Adopt(_) | OpenRequest::Survey { .. } | OpenRequest::Compare { .. } => {
+                true
+            }
         }
     }
 
@@ -92,6 +93,9 @@ impl Opener {
             }
             OpenRequest::Open(open) => Message::Opened(open.job, self.open(&open)),
             OpenRequest::Adopt(adopt) => Message::Adopted(adopt.job, self.adopt(&adopt)),
+            OpenRequest::Survey { job, path, len_bytes, reads } => {
+                Message::Surveyed(job, self.survey(&path, len_bytes, reads))
+            }
             OpenRequest::Compare { job, path, offset, content } => {
                 Message::Compared(job, self.compare(&path, offset, &content))
             }
@@ -400,7 +404,7 @@ impl Opener {
         } else {
             return Ok(None);
         };
-        let doubted = written::believe_written(part, claimed, doubt).map_err(cannot)?;
+        let doubted = written::believe_written(&part, claimed, doubt).map_err(cannot)?;
         let text = format!(
             "the partial file was {what}, and {} of it may never have been written there: they are fetched again",
             shown_bytes(doubted)
@@ -502,7 +506,12 @@ impl Opener {
         // Release the lock of the previously open file first.
         let before = self.parts.remove_open(*job);
         let part = part_path(path);
-        self.check_room(path, *total_bytes, before.is_some() && *keeps_old)?;
+        let reclaimed = if *keeps_old { 0 } else { self.written_bytes(&part) };
+        self.check_room(
+            path,
+            total_bytes.map(|total| total.saturating_sub(reclaimed)),
+            before.is_some() && *keeps_old,
+        )?;
         let mut set_aside = None;
         if *keeps_old {
             set_aside = ours::keep_old(&*self.storage, path)?;
@@ -561,6 +570,14 @@ impl Opener {
         Ok(opened)
     }
 
+    /// How much room a partial file takes that is to be emptied.
+    fn written_bytes(&self, part: &Path) -> u64 {
+        let Ok(Some(stat)) = self.stat(part) else { return 0 };
+        let holes = self.storage.holes(part).unwrap_or_default();
+        stat.len_bytes.saturating_sub(holes.into_iter().map(|(start, end)| end - start).sum())
+    }
+
+    /// Whether there is room for so many bytes more.
     pub(super) fn check_room(&self, path: &Path, total_bytes: Option<u64>, is_second: bool) -> Result<()> {
         let Some(total) = total_bytes else { return Ok(()) };
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -614,21 +631,5 @@ impl Opener {
 
     fn remove(&self, file: &Path) -> Result<()> {
         self.storage.remove(file).map_err(|source| Error::storage("remove", file, source))
-    }
-
-    /// Whether the final file holds these bytes at `offset`.
-    fn compare(&self, path: &Path, offset: u64, content: &[Bytes]) -> Result<bool> {
-        let mut position = offset;
-        let mut there = Vec::new();
-        for bytes in content {
-            there.resize(bytes.len(), 0);
-            match self.storage.read_at(path, &mut there, position) {
-                Ok(()) if there == *bytes => position += bytes.len() as u64,
-                Ok(()) => return Ok(false),
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
-                Err(error) => return Err(Error::storage("read", path, error)),
-            }
-        }
-        Ok(true)
     }
 }

@@ -4,9 +4,10 @@
 //! never written read as zeros, so zeros are not believed, whatever the journal claims.
 
 use std::io;
+use std::path::Path;
 
 use crate::ranges::{ByteRange, RangeSet};
-use crate::storage::PartFile;
+use crate::storage::{PartFile, Storage};
 
 /// Doubted bytes are discarded in blocks of this size; no file system has larger ones.
 const BLOCK_BYTES: u64 = 64 << 10;
@@ -29,8 +30,7 @@ impl Doubt {
     fn zeros(self) -> &'static [u8] {
         match self {
             Self::Moved => &[0; 16],
-            Self::Hollow => &[0; 512],
-            Self::Foreign => &[0; 4096],
+            Self::Hollow | Self::Foreign => &[0; 512],
         }
     }
 }
@@ -51,25 +51,71 @@ pub(crate) fn holes_in_whole(part: &dyn PartFile, len_bytes: u64) -> Vec<(u64, u
     part.holes().unwrap_or_default().into_iter().map(|hole| wider(hole, len_bytes)).collect()
 }
 
-/// Removes from `claimed` each block with a run of zeros. Returns how many bytes were removed.
-pub(crate) fn believe_written(part: &dyn PartFile, claimed: &mut RangeSet, doubt: Doubt) -> io::Result<u64> {
+/// A file whose bytes are in doubt.
+pub(crate) trait Doubted {
+    /// Fills all of `bytes` from `offset`.
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// What was never written, as far as the file system can tell.
+    fn holes(&self) -> io::Result<Vec<(u64, u64)>>;
+}
+
+impl Doubted for &dyn PartFile {
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        PartFile::read_at(*self, bytes, offset)
+    }
+
+    fn holes(&self) -> io::Result<Vec<(u64, u64)>> {
+        PartFile::holes(*self)
+    }
+}
+
+/// A file that nobody has opened.
+pub(crate) struct Unopened<'a>(pub(crate) &'a dyn Storage, pub(crate) &'a Path);
+
+impl Doubted for Unopened<'_> {
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_at(self.1, bytes, offset)
+    }
+
+    fn holes(&self) -> io::Result<Vec<(u64, u64)>> {
+        self.0.holes(self.1)
+    }
+}
+
+/// Removes from `claimed` each block with a run of zeros, and those beside it where the run may go on. Returns how many
+/// bytes were removed.
+pub(crate) fn believe_written(file: &impl Doubted, claimed: &mut RangeSet, doubt: Doubt) -> io::Result<u64> {
     let before = claimed.covered();
-    if doubt == Doubt::Hollow {
-        let holes = part.holes()?.into_iter().map(|(start, end)| ByteRange::new(start, end));
+    if doubt != Doubt::Moved {
+        let holes = file.holes()?.into_iter().map(|(start, end)| ByteRange::new(start, end));
         for hole in holes.filter(|hole| claimed.overlaps(*hole)).collect::<Vec<_>>() {
             claimed.remove(ByteRange::new(hole.start.saturating_sub(BLOCK_BYTES), hole.end + BLOCK_BYTES));
         }
     }
     let mut bytes = vec![0; BLOCK_BYTES as usize];
+    // What was read before: whether it ends with a zero, and whether it was believed.
+    let mut last: Option<(ByteRange, bool, bool)> = None;
     for range in claimed.clone().iter() {
         let mut at = range.start;
         while at < range.end {
             let block = ByteRange::new(at, range.end.min((at / BLOCK_BYTES + 1) * BLOCK_BYTES));
             let bytes = &mut bytes[..block.len() as usize];
-            part.read_at(bytes, block.start)?;
-            if has_zeros(bytes, block.start, doubt.zeros()) {
+            file.read_at(bytes, block.start)?;
+            let was_written = !has_zeros(bytes, block.start, doubt.zeros());
+            let before = last.filter(|(before, ..)| before.end == block.start);
+            // The run that is not believed may begin in the block before, or end in this one.
+            let goes_on = bytes[0] == 0 && before.is_some_and(|(_, is_zero, was_written)| is_zero && !was_written);
+            if !was_written || goes_on {
                 claimed.remove(block);
             }
+            if let Some((before, true, true)) = before
+                && !was_written
+                && bytes[0] == 0
+            {
+                claimed.remove(before);
+            }
+            last = Some((block, bytes.last() == Some(&0), was_written));
             at = block.end;
         }
     }
@@ -104,5 +150,39 @@ mod tests {
         let mut bytes = vec![7; 100];
         bytes[30..38].fill(0);
         assert!(!has_zeros(&bytes, 0, zeros), "eight zeros are no row");
+    }
+
+    struct Bytes(Vec<u8>);
+
+    impl Doubted for Bytes {
+        fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+            bytes.copy_from_slice(&self.0[offset as usize..][..bytes.len()]);
+            Ok(())
+        }
+
+        fn holes(&self) -> io::Result<Vec<(u64, u64)>> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[test]
+    fn no_byte_of_a_run_of_zeros_is_believed_wherever_it_begins_and_ends() {
+        const LEN: usize = 5 * BLOCK_BYTES as usize;
+        let mut random = fastrand::Rng::with_seed(1);
+        for round in 0..300 {
+            let doubt = [Doubt::Moved, Doubt::Foreign][round % 2];
+            let least = 2 * doubt.zeros().len();
+            let near = random.usize(1..5) * BLOCK_BYTES as usize + random.usize(0..80) - 40;
+            let before = if random.bool() { random.usize(0..2 * least) } else { 0 };
+            let start = near.saturating_sub(before).min(LEN - least);
+            let end = (start + least + random.usize(0..140_000)).min(LEN);
+            let mut bytes = vec![7; LEN];
+            bytes[start..end].fill(0);
+            let mut claimed = RangeSet::from_iter([ByteRange::new(0, LEN as u64)]);
+            believe_written(&Bytes(bytes), &mut claimed, doubt).unwrap();
+            let zeros = ByteRange::new(start as u64, end as u64);
+            assert!(end - start < least || !claimed.overlaps(zeros), "{start} {end}");
+            assert!(claimed.covered() + zeros.len() + 4 * BLOCK_BYTES >= LEN as u64, "{start} {end}");
+        }
     }
 }

@@ -21,6 +21,8 @@ const HOSTS_KEPT_MAX: usize = 1024;
 /// A refused connection lowers the host's cap for this long.
 const REFUSAL_LASTS: Time = Time::from_secs(60);
 
+/// A shared connection is given up after so many answers in a row that the server cannot serve anybody.
+const SICK_ANSWERS_MAX: u32 = 4;
 /// A connection that has not told its protocol for longer is not worth waiting for if there are others.
 const UNSPOKEN_MAX: Time = Time::from_secs(1);
 
@@ -67,6 +69,8 @@ struct Slot {
     is_retiring: bool,
     /// It has carried a response.
     has_served: bool,
+    /// How many responses in a row said that the server cannot serve anybody.
+    sick_answers: u32,
     /// The number of requests sent over it.
     requests: u32,
 }
@@ -174,6 +178,7 @@ impl Slots {
     pub(crate) fn served(&mut self, slot: SlotId) {
         let Some(state) = self.slots.get_mut(&slot) else { return };
         state.has_served = true;
+        state.sick_answers = 0;
         let is_kept = state.requests > 1;
         let Some(host) = self.hosts.get_mut(&state.host) else { return };
         if let Some(protocol) = state.protocol {
@@ -198,6 +203,14 @@ impl Slots {
             true => host.spoken.refused(protocol),
             false => !state.has_served && host.spoken.failed(protocol, now),
         }
+    }
+
+    /// The server has answered over this connection that it cannot serve anybody. Returns whether that is all that it does
+    /// there; a connection that others share gets a few chances.
+    pub(crate) fn is_sick(&mut self, slot: SlotId) -> bool {
+        let Some(state) = self.slots.get_mut(&slot) else { return false };
+        state.sick_answers += 1;
+        state.protocol != Some(Protocol::Http2) || state.sick_answers >= SICK_ANSWERS_MAX
     }
 
     /// Whether a connection has carried a response before.
@@ -485,6 +498,7 @@ impl Slots {
             idle_since: now,
             is_retiring,
             has_served: false,
+            sick_answers: 0,
             requests: 1,
         };
         self.slots.insert(id, slot);
@@ -553,5 +567,24 @@ mod tests {
         slots.served(second);
         slots.give_back(second, true, Time::from_millis(700));
         assert_eq!(slots.reap(Time::from_secs(10)), [], "nobody waits any more");
+    }
+
+    #[test]
+    fn a_connection_to_a_server_that_serves_nobody_is_given_up() {
+        let host = Origin::of(&"https://h/".parse().unwrap()).unwrap();
+        let mut slots = Slots::new(8, 8, true, false);
+        slots.add_worker(0);
+        let mut open = |protocol| {
+            let slot = slots.take(&host, &Profile::default(), Wanted::Apart, Time::ZERO).unwrap().0.slot;
+            slots.connected(slot, protocol);
+            slot
+        };
+        let (own, shared) = (open(Protocol::Http1), open(Protocol::Http2));
+        assert!(slots.is_sick(own), "another may lead to another server");
+        let answers: Vec<_> = (0..3).map(|_| slots.is_sick(shared)).collect();
+        assert_eq!(answers, [false; 3], "others use it");
+        slots.served(shared);
+        let answers: Vec<_> = (0..4).map(|_| slots.is_sick(shared)).collect();
+        assert_eq!(answers, [false, false, false, true]);
     }
 }

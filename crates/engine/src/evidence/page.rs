@@ -14,6 +14,8 @@ const PAGE_EXTENSIONS: [&str; 29] = [
     "html", "htm", "xhtml", "xht", "shtml", "shtm", "phtml", "php", "php3", "php4", "php5", "asp", "aspx", "ashx",
     "jsp", "jspx", "jsf", "do", "action", "cgi", "pl", "py", "rb", "cfm", "mspx", "mhtml", "hta", "svc", "page",
 ];
+/// Extensions of files that are HTML pages.
+const PAGES: [&str; 6] = ["html", "htm", "xhtml", "xht", "shtml", "shtm"];
 /// Extensions of files that are never text.
 const BINARY_EXTENSIONS: [&str; 82] = [
     "7z",
@@ -236,6 +238,12 @@ pub(crate) fn is_text(bytes: &[u8]) -> bool {
 pub(crate) fn names_binary(name: &Path) -> bool {
     let extension = name.extension().and_then(|extension| extension.to_str());
     extension.is_some_and(|extension| BINARY_EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known)))
+}
+
+/// Whether a file of this name is certainly a page: `a.html`, but not `a.php`.
+pub(crate) fn names_page(name: &Path) -> bool {
+    let extension = name.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| PAGES.iter().any(|page| extension.eq_ignore_ascii_case(page)))
 }
 
 /// Whether a file of this name is certainly not a page: `a.iso`, `a.tar.gz`, but neither `a` nor `a.php`.

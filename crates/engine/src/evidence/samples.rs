@@ -10,6 +10,8 @@ pub(crate) const SAMPLE_BYTES: u64 = 64 << 10;
 pub(crate) const IDENTITY_SAMPLES: u64 = 16;
 /// How many samples show that a finished file is the one on the server.
 pub(crate) const FILE_SAMPLES: u64 = 4;
+/// How many holes of a finished file are compared too.
+const HOLE_SAMPLES: usize = 8;
 /// A file of up to this length is compared whole.
 pub(crate) const GATHERED_BYTES_MAX: u64 = 1 << 20;
 /// How much of the end of the existing data to fetch again where versions cannot be told apart. More would cost more
@@ -63,6 +65,14 @@ pub(crate) fn of_file(len_bytes: u64, random: &mut fastrand::Rng) -> Vec<ByteRan
     at.sort_unstable();
     at.dedup();
     at.into_iter().map(|at| ByteRange::new(at, (at + SAMPLE_BYTES).min(len_bytes))).collect()
+}
+
+/// Parts of what was never written, as the file system has it: zeros, if it is the file.
+pub(crate) fn of_holes(holes: &[ByteRange], random: &mut fastrand::Rng) -> Vec<ByteRange> {
+    let mut chosen: Vec<_> = (0..holes.len()).collect();
+    random.shuffle(&mut chosen);
+    let of_hole = |at: usize| ByteRange::new(holes[at].start, holes[at].end.min(holes[at].start + SAMPLE_BYTES));
+    chosen.into_iter().take(HOLE_SAMPLES).map(of_hole).collect()
 }
 
 /// The whole file, in parts that are compared one by one.

@@ -26,8 +26,8 @@ const OURS: &str = "towline-";
 const AND: char = '+';
 
 /// These choose no file.
-const INDIFFERENT: [HeaderName; 8] =
-    [ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, COOKIE, HOST, IF_RANGE, PROXY_AUTHORIZATION, RANGE];
+const INDIFFERENT: [HeaderName; 7] =
+    [ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, COOKIE, IF_RANGE, PROXY_AUTHORIZATION, RANGE];
 
 /// What a session sends with each request.
 #[derive(Clone, Debug, Default)]
@@ -62,7 +62,7 @@ impl Asker {
         let of_host = of_host.headers.iter().filter(|(name, _)| !is_own(name) && !self.headers.contains_key(*name));
         let fields = own.iter().map(|(name, value)| (name, value)).chain(of_session).chain(of_host);
         let mut fields: Vec<(&HeaderName, &HeaderValue)> =
-            fields.filter(|(name, _)| !INDIFFERENT.contains(name)).collect();
+            fields.filter(|(name, value)| chooses(&spec.url, name, value)).collect();
         if user.is_empty() && fields.is_empty() {
             return None;
         }
@@ -94,6 +94,16 @@ impl Asker {
         let of_netrc = || self.netrc.as_ref()?.of(host, true);
         given.or_else(of_netrc).as_ref().and_then(credentials::pair_of).map(|(user, _)| user)
     }
+}
+
+/// Whether a field may choose another file at a URL.
+fn chooses(url: &Url, name: &HeaderName, value: &HeaderValue) -> bool {
+    let host = || match (url.host_str().unwrap_or_default(), url.port()) {
+        (host, Some(port)) => format!("{host}:{port}"),
+        (host, None) => host.to_owned(),
+    };
+    let is_its_own_host = *name == HOST && value.as_bytes().eq_ignore_ascii_case(host().as_bytes());
+    !INDIFFERENT.contains(name) && !is_its_own_host
 }
 
 /// All marks of a URL.
@@ -154,7 +164,7 @@ mod tests {
     fn what_may_choose_another_file_tells_askers_apart() {
         let nobody = Asker::default();
         let identify = |headers: &[(&'static str, &'static str)]| nobody.identify(&spec(headers));
-        for indifferent in [&[][..], &[("authorization", "Bearer 1"), ("cookie", "a=1")]] {
+        for indifferent in [&[][..], &[("authorization", "Bearer 1"), ("cookie", "a=1")], &[("host", "H")]] {
             assert_eq!(identify(indifferent), None);
         }
         let all = [
@@ -162,6 +172,7 @@ mod tests {
             identify(&[("authorization", "Basic Yjox")]),
             identify(&[("x-key", "1")]),
             identify(&[("x-key", "2")]),
+            identify(&[("host", "other")]),
             identify(&[("accept-language", "de")]),
             identify(&[("accept-language", "de"), ("x-key", "1")]),
         ];

@@ -18,7 +18,7 @@ pub(crate) use self::ask::{Ask, Reply};
 pub use self::ask::{WebAnswer, WebRequest};
 pub(crate) use self::commit::{CommitRequest, Fate, ListedOffice, Publish, Published, Store};
 pub(crate) use self::feed::FeedRequest;
-pub(crate) use self::open::{Adopt, Adopted, Existing, Look, Note, Open, OpenRequest, Prepared};
+pub(crate) use self::open::{Adopt, Adopted, Existing, Look, Note, Open, OpenRequest, Prepared, Survey};
 pub(crate) use self::work::{
     Alpn, Demand, End, Ended, Fetch, FetchKind, Head, Protocol, Redirect, Shape, SlotId, WorkRequest,
 };
@@ -43,7 +43,10 @@ pub(crate) enum Message {
     /// A warning of the feed, which stops nothing.
     Warned(String),
     /// The feed could not record something.
-    FeedFailed { action: &'static str, error: Error },
+    FeedFailed {
+        action: &'static str,
+        error: Error,
+    },
     /// The opener checked for existing files.
     Prepared(JobId, Result<Box<Prepared>>),
     /// A partial file was opened; a warning if something was set aside for it.
@@ -51,6 +54,7 @@ pub(crate) enum Message {
     /// The file of another program is a partial file now.
     Adopted(JobId, Result<Box<Adopted>>),
     /// A range of the existing file was compared: whether it is the same.
+    Surveyed(JobId, Result<Survey>),
     Compared(JobId, Result<bool>),
     /// The feed looked up which other entry has this name, if any.
     Owned(JobId, Result<Owner>),

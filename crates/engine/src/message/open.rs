@@ -9,6 +9,7 @@ use crate::evidence::{Evidence, Given};
 use crate::feed::values::is_same_time;
 use crate::job::JobId;
 use crate::journal::Journal;
+use crate::ranges::{ByteRange, RangeSet};
 use crate::storage::Stat;
 
 /// A request to the opener.
@@ -21,6 +22,8 @@ pub(crate) enum OpenRequest {
     Open(Box<Open>),
     /// Make the file of another program a partial file.
     Adopt(Box<Adopt>),
+    /// Find out which parts of the existing file were ever written; with `reads`, by its content too.
+    Survey { job: JobId, path: PathBuf, len_bytes: u64, reads: bool },
     /// Compare a range of the existing file with these bytes.
     Compare { job: JobId, path: PathBuf, offset: u64, content: Vec<Bytes> },
 }
@@ -59,6 +62,15 @@ pub(crate) struct Adopt {
     pub(crate) stat: Stat,
     /// Claims all of it.
     pub(crate) journal: Journal,
+}
+
+/// What of a file was written.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    /// What was not, as far as the file system can tell.
+    pub(crate) holes: Vec<ByteRange>,
+    /// What was; without what reads as if it had never been, if its content was read.
+    pub(crate) written: RangeSet,
 }
 
 /// What was taken over.

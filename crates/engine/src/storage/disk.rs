@@ -198,6 +198,11 @@ impl Storage for Disk {
         self.limits.take()
     }
 
+    #[cfg(target_os = "linux")]
+    fn holes(&self, path: &Path) -> io::Result<Vec<(u64, u64)>> {
+        part::holes_of(&open_regular(OpenOptions::new().read(true), path)?)
+    }
+
     fn read_at(&self, path: &Path, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         open_regular(OpenOptions::new().read(true), path)?.read_exact_at(bytes, offset)
     }

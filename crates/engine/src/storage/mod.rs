@@ -92,6 +92,11 @@ pub trait Storage: Send + Sync + 'static {
         file.read_exact(bytes)
     }
 
+    /// The ranges of the file at `path` that were never written, if the file system can tell.
+    fn holes(&self, _path: &Path) -> io::Result<Vec<(u64, u64)>> {
+        Ok(Vec::new())
+    }
+
     /// The owner of a file created in `directory`: not always the process's own user.
     fn owner_of_new(&self, directory: &Path) -> io::Result<u32>;
 

@@ -8,7 +8,7 @@ use towline_engine::event::{Event, How};
 use towline_engine::feed::ListSource;
 use towline_engine::options::Existing;
 use towline_engine::{ErrorKind, Session};
-use towline_origin::{ETag, Fault, Length, Origin, Ranges, Resource, Scope};
+use towline_origin::{ETag, Fault, Length, Origin, Ranges, Resource, Scope, Switch, Validators};
 use towline_testkit::content;
 
 use crate::common::{LONG, Live, MIB, Place, Run, fetch, fetch_list, spec, with_watchdog};
@@ -360,5 +360,82 @@ fn a_finished_file_is_known_again_although_its_server_never_tells_a_length() {
                 }
             }
         }
+    });
+}
+
+/// Two runs at once fetch one file, and the slower one leaves all of it beside the other's.
+fn whole_beside_a_file(etag: &ETag, changed: &Switch) -> (Origin, Place) {
+    let size = 3 * MIB;
+    let slow = Switch::default();
+    let other_version = Validators::Tag("\"other\"".to_owned());
+    let mut resource = Resource::new("/a.bin", 41, size)
+        .etag(etag.clone())
+        .fault(Fault::RatePerConnection(4_000_000).when(Scope::every().while_on(&slow)))
+        .fault(Fault::OtherContent { from: 0, seed: 42 }.when(Scope::every().while_on(changed)));
+    if *etag == ETag::None {
+        resource = resource.last_modified(None);
+    } else {
+        resource = resource.fault(Fault::Validators(other_version).when(Scope::every().while_on(changed)));
+    }
+    let origin = Origin::builder().resource(resource).start().unwrap();
+    let first = Place::new();
+    fetch(first.options(), [spec(&origin, "/a.bin")]).assert_done(1);
+    slow.on();
+    let place = Place::new();
+    let mut options = place.options();
+    options.connections = Some(1);
+    let mut live = Live::start(Session::builder(options));
+    live.handle.add(spec(&origin, "/a.bin")).unwrap();
+    live.handle.close();
+    live.wait_for_share(10);
+    fs::rename(first.file("a.bin"), place.file("a.bin")).unwrap();
+    slow.off();
+    assert_eq!(live.end().failure_kinds(), [ErrorKind::NameTaken]);
+    assert!(place.file("a.bin.towline").exists());
+    (origin, place)
+}
+
+#[test]
+fn what_is_whole_beside_a_file_is_no_reason_not_to_ask_its_server() {
+    with_watchdog(LONG, || {
+        for etag in [ETag::Custom("\"one\"".to_owned()), ETag::None] {
+            for existing in [Existing::Fail, Existing::AutoRename, Existing::Overwrite] {
+                let changed = Switch::default();
+                let (origin, place) = whole_beside_a_file(&etag, &changed);
+                changed.on();
+                let mut options = place.options();
+                options.existing = existing;
+                let run = fetch(options, [spec(&origin, "/a.bin")]);
+                match existing {
+                    Existing::Fail => {
+                        assert_eq!(run.failure_kinds(), [ErrorKind::NameTaken], "{etag:?}");
+                        place.assert_content("a.bin", 41, 3 * MIB);
+                    }
+                    Existing::AutoRename => place.assert_content("a.1.bin", 42, 3 * MIB),
+                    _ => place.assert_content("a.bin", 42, 3 * MIB),
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn what_only_has_the_size_is_looked_at_again_by_a_run_that_does_not_trust_sizes() {
+    with_watchdog(LONG, || {
+        let size = 300_000;
+        let origin = Origin::builder().resource(Resource::new("/a.bin", 21, size)).start().unwrap();
+        let place = Place::new();
+        fs::write(place.file("a.bin"), content(22, size)).unwrap();
+        let list = || ListSource::Reader(Box::new(Cursor::new(origin.url("/a.bin\n").into_bytes())));
+        let mut trusting = place.options();
+        trusting.trust_size = true;
+        let run = fetch_list(trusting, list(), false);
+        assert_eq!(run.finished()[0].how, How::ThereBySize);
+        let run = fetch_list(place.options(), list(), false);
+        assert_eq!(run.failure_kinds(), [ErrorKind::NameTaken]);
+        let mut options = place.options();
+        options.existing = Existing::Overwrite;
+        fetch_list(options, list(), false).assert_done(1);
+        place.assert_content("a.bin", 21, size);
     });
 }

@@ -66,7 +66,7 @@ pub(crate) struct GetArgs {
     /// Save progress this often [default: 0.5s]
     #[arg(long, value_name = "TIME", env = "TOWLINE_SAVE_INTERVAL", value_parser = values::time)]
     pub(crate) save_interval: Option<Duration>,
-    /// Discard existing progress and start over [default: resume]
+    /// Discard the progress of an unfinished file and start over [default: resume]
     #[arg(long, env = "TOWLINE_RESTART", action = ArgAction::SetTrue, value_parser = values::switch)]
     pub(crate) restart: bool,
     /// Replace a different file of the same name

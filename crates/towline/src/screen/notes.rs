@@ -73,7 +73,11 @@ impl Notes {
                 self.is_verbose.then(|| format!("{}: {shares}", self.name(*job)))
             }
             Event::Remark { job, message } => self.is_verbose.then(|| format!("{}: {message}", self.name(*job))),
-            Event::Warning { message, .. } => Some(format!("towline: warning: {message}")),
+            Event::Warning { job, message } => {
+                let name = job.map(|job| self.name(job)).filter(|name| !message.contains(&**name));
+                let of = name.map_or_else(String::new, |name| format!("{name}: "));
+                Some(format!("towline: warning: {of}{message}"))
+            }
             Event::Finished { job, .. } | Event::Cancelled { job, .. } => {
                 self.working.remove(job);
                 None

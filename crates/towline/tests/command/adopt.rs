@@ -1,9 +1,9 @@
 //! `--adopt`: files that other programs have begun.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::ops::Range;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
-use rustix::fs::{FallocateFlags, fallocate};
 use sha2::{Digest as _, Sha256};
 use towline_origin::{ETag, Fault, Origin, Resource, fill};
 use towline_testkit::wait_until;
@@ -86,7 +86,7 @@ fn what_is_not_its_beginning_stays_as_it_is() {
 }
 
 #[test]
-fn what_has_holes_or_is_known_by_other_names_is_left_alone() {
+fn what_is_known_by_other_names_is_left_alone() {
     let origin = origin();
     let url = origin.url("/a.bin");
     let refused = |prepare: &dyn Fn(&Place), why: &str| {
@@ -99,14 +99,41 @@ fn what_has_holes_or_is_known_by_other_names_is_left_alone() {
     };
     refused(&|place| put(place, "a.bin.aria2", b"control"), "aria2 has not completed it");
     refused(&|place| fs::hard_link(place.out("a.bin"), place.out("b.bin")).unwrap(), "a hard link");
-    // A sample may have hit the hole; if none has, the hole itself tells.
-    refused(
-        &|place| {
-            let file = fs::File::options().write(true).open(place.out("a.bin")).unwrap();
-            fallocate(&file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 2 << 20, 8192).unwrap();
-        },
-        "a.bin: ",
-    );
+}
+
+/// As programs leave it that fetch a file in several places at once.
+fn put_segments(place: &Place, filled: &[Range<u64>]) {
+    put(place, "a.bin", &[]);
+    let file = fs::File::options().write(true).open(place.out("a.bin")).unwrap();
+    file.set_len(SIZE).unwrap();
+    let content = begun(SIZE as usize);
+    for part in filled {
+        file.write_all_at(&content[part.start as usize..part.end as usize], part.start).unwrap();
+    }
+}
+
+#[test]
+fn a_file_with_holes_is_gone_on_with_and_is_never_taken_for_whole() {
+    let origin = origin();
+    let url = origin.url("/a.bin");
+    let quarter = SIZE / 4;
+    let at = |segment: u64, share: u64| segment * quarter..segment * quarter + quarter * share / 100;
+    let layouts = [
+        vec![at(0, 99), at(1, 97), at(2, 99), at(3, 100)],
+        vec![at(0, 100), at(1, 50), at(2, 3), at(3, 100)],
+        vec![at(0, 40), at(2, 70)],
+        vec![0..1_000_001, 1_200_003..SIZE],
+    ];
+    for filled in layouts {
+        let place = Place::new();
+        put_segments(&place, &filled);
+        let before = fs::read(place.out("a.bin")).unwrap();
+        place.towline(&["-d", "out", &url]).run().code(1).says(&["another file has this name"]);
+        assert!(fs::read(place.out("a.bin")).unwrap() == before, "{filled:?}");
+        place.towline(&["-d", "out", "--adopt", &url]).run().code(0).says(&["the rest was already there"]);
+        place.check("a.bin", SEED, SIZE);
+        assert_eq!(place.leftovers(), ["a.bin"]);
+    }
 }
 
 #[test]
@@ -131,17 +158,27 @@ fn an_interruption_loses_nothing_of_what_was_adopted() {
 }
 
 #[test]
-fn what_reads_as_zeros_is_fetched_again() {
+fn what_reads_as_zeros_is_fetched_again_wherever_it_begins_and_ends() {
     let origin = origin();
-    let place = Place::new();
-    let mut content = begun(HALF);
-    // Between two samples, as long as a piece that another program was yet to write.
-    content[1_000_000..1_016_384].fill(0);
-    put(&place, "a.bin", &content);
-    let run = place.towline(&["-d", "out", "--adopt", &origin.url("/a.bin")]).run();
-    // A sample may have hit them: then it is another file.
-    let expected = if run.status.success() { begun(SIZE as usize) } else { content };
-    assert!(fs::read(place.out("a.bin")).unwrap() == expected, "{run}");
+    let block = 1 << 16;
+    let runs = [
+        1_000_000..1_016_384,
+        2_000_000..2_100_000,
+        2_000_000..2_101_000,
+        2_097_000..2_163_000,
+        2_031_615..2_035_615,
+        20 * block - 3..21 * block + 5,
+        20 * block + 7..21 * block + 1,
+        HALF - 70_001..HALF,
+    ];
+    for run in runs {
+        let place = Place::new();
+        let mut content = begun(HALF);
+        content[run.clone()].fill(0);
+        put(&place, "a.bin", &content);
+        place.towline(&["-d", "out", "--adopt", &origin.url("/a.bin")]).run().code(0);
+        assert!(fs::read(place.out("a.bin")).unwrap() == begun(SIZE as usize), "{run:?}");
+    }
 }
 
 #[test]
@@ -152,10 +189,8 @@ fn a_file_that_has_all_its_room_and_not_all_its_content_is_never_taken_for_whole
         let mut content = begun(SIZE as usize);
         content[gap.clone()].fill(0);
         put(&place, "a.bin", &content);
-        let run = place.towline(&["-d", "out", "--adopt", &origin.url("/a.bin")]).run();
-        // A sample may have hit the gap: then it is another file. That is said, and it stays.
-        let expected = if run.status.success() { begun(SIZE as usize) } else { content };
-        assert!(fs::read(place.out("a.bin")).unwrap() == expected, "{gap:?}: {run}");
+        place.towline(&["-d", "out", "--adopt", &origin.url("/a.bin")]).run().code(0);
+        place.check("a.bin", SEED, SIZE);
     }
     let place = Place::new();
     put(&place, "a.bin", &begun(SIZE as usize));

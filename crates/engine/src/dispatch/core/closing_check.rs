@@ -167,6 +167,12 @@ impl Job {
         self.is_several() && !self.content.held.has_strong_tag()
     }
 
+    /// Whether what an earlier run left has nothing about which the server could be asked now, and no digest either.
+    pub(super) fn cannot_be_asked_about(&self, believes_server: bool) -> bool {
+        let is_askable = self.content.held.tells_version() && form::mark(self.lead().url()).is_none();
+        self.content.answers == 0 && !is_askable && !self.is_asked_for(believes_server)
+    }
+
     /// Whether somebody asks for a digest now: the user, or the service that lists the file.
     pub(super) fn is_asked_for(&self, believes_server: bool) -> bool {
         let asked = self.promise(believes_server).filter(|it| matches!(it, Promise::Asked(_) | Promise::Listed(..)));

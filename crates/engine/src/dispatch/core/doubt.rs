@@ -347,6 +347,10 @@ fn names(job: &Job, head: &Head, says: fn(&Path) -> bool) -> bool {
 
 /// Whether any of the file's names says this about the file.
 fn is_called(job: &Job, head: &Head, says: fn(&Path) -> bool) -> bool {
+    // The user says that it is a page.
+    if job.spec.output.as_deref().is_some_and(page::names_page) {
+        return false;
+    }
     let given = head.file_name.as_deref().map(safe::make_safe);
     let asked = safe::make_safe(&safe::from_url(&job.spec.url));
     let named = job.naming.is_named.then(|| job.naming.path.clone());

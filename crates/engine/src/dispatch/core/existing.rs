@@ -261,6 +261,7 @@ impl Core {
             });
         }
         self.drop_transfers(&[probe]);
+        self.survey_existing(id, len_bytes, false);
     }
 
     /// Requests the next sample of a large file.
@@ -374,7 +375,7 @@ impl Core {
     }
 
     /// Ends a comparison; `is_same` is `None` if it could not be made.
-    fn existing_compared(&mut self, now: Time, id: JobId, is_same: Option<bool>) {
+    pub(super) fn existing_compared(&mut self, now: Time, id: JobId, is_same: Option<bool>) {
         let doubted = self.doubted(id);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let Some(comparison) = job.take_comparison() else { return };

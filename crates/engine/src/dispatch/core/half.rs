@@ -10,7 +10,7 @@ use crate::event::Event;
 use crate::evidence::samples::{self, GATHERED_BYTES_MAX, IDENTITY_SAMPLES};
 use crate::job::JobId;
 use crate::journal::Journal;
-use crate::message::{Adopt, Adopted, Effect, Existing, OpenRequest, Time};
+use crate::message::{Adopt, Adopted, Effect, Existing, OpenRequest, Survey, Time};
 use crate::ranges::{ByteRange, RangeSet};
 use crate::size;
 use crate::storage::StatKind;
@@ -50,12 +50,39 @@ impl Core {
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let Some(existing) = &job.existing.file else { return };
-        let held = RangeSet::from_iter([ByteRange::new(0, existing.stat.len_bytes)]);
-        let samples = Some(samples::spread(&held, IDENTITY_SAMPLES, &mut self.random));
-        job.phase = Phase::Comparing(Comparison { answered, samples, is_half: true });
+        let len_bytes = existing.stat.len_bytes;
+        job.phase = Phase::Comparing(Comparison { answered, samples: Some(Vec::new()), is_half: true });
         let running = job.transfers.clone();
         self.drop_transfers(&running);
-        self.ask_sample_of_existing(now, id);
+        // What was never written says nothing.
+        self.survey_existing(id, len_bytes, true);
+    }
+
+    pub(super) fn survey_existing(&mut self, id: JobId, len_bytes: u64, reads: bool) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let path = job.naming.path.clone();
+        self.ask_disk(id, Effect::Open(OpenRequest::Survey { job: id, path, len_bytes, reads }));
+    }
+
+    /// Which parts of an existing file were written is known.
+    pub(super) fn surveyed(&mut self, now: Time, id: JobId, result: Result<Survey>) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.part.pending = job.part.pending.saturating_sub(1);
+        let Phase::Comparing(comparison) = &mut job.phase else { return self.closed(now, id) };
+        let survey = match result {
+            Ok(survey) => survey,
+            Err(error) => return self.fail_or_wait(now, id, error),
+        };
+        let Comparison { samples: Some(samples), is_half, .. } = comparison else { return };
+        match is_half {
+            true => *samples = samples::spread(&survey.written, IDENTITY_SAMPLES, &mut self.random),
+            // A file of another program that is not complete has its full length at times.
+            false => samples.extend(samples::of_holes(&survey.holes, &mut self.random)),
+        }
+        match samples.is_empty() {
+            true => self.existing_compared(now, id, None),
+            false => self.ask_sample_of_existing(now, id),
+        }
     }
 
     /// The comparison has ended; `is_same` is `None` if it could not be made.
@@ -74,7 +101,7 @@ impl Core {
         }
         let why = match is_same {
             Some(_) => "it is not the beginning of the server's file",
-            None => "the server serves no ranges to compare it with",
+            None => "nothing of it can be compared with the server's file",
         };
         job.existing.verdict =
             ExistingVerdict::Other(format!("another file has this name ({}), and {why}", size::bytes(has)));

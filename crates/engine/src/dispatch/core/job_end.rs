@@ -405,7 +405,8 @@ impl Core {
                 digest: pieces.or(checked.map(|promise| promise.checksum().to_string())),
             };
             // What an earlier run left is no new version because its length or its time fits.
-            let is_left = how == How::Skipped || job.has_changed() && !how.is_proof();
+            // A run that does not trust sizes looks again.
+            let is_left = matches!(how, How::Skipped | How::ThereBySize) || job.has_changed() && !how.is_proof();
             let state = match how {
                 How::NotNewer => SettledState::Released,
                 _ if is_left => SettledState::Skipped,

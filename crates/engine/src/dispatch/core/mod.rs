@@ -346,6 +346,7 @@ impl Core {
             Message::PiecesDigested(job, result) => self.pieces_digested(now, job, result),
             Message::Answered(transfer, head, whole) => self.answered(now, transfer, head, whole),
             Message::Proven(transfer, head) => self.proven(transfer, &head),
+            Message::Surveyed(job, result) => self.surveyed(now, job, result),
             Message::Compared(job, result) => self.compared(now, job, result),
             Message::Owned(job, result) => self.owned(now, job, result),
             Message::Identified(transfer, head) => self.identified(transfer, head),
@@ -499,9 +500,10 @@ impl Core {
         for id in renewed {
             let Some(transfer) = self.transfers.get_mut(&id) else { continue };
             transfer.has_renewed = true;
-            match transfer.is_probe {
-                true => self.hosts.began(&transfer.host),
-                false => self.hosts.succeeded(&transfer.host),
+            let (is_probe, host) = (transfer.is_probe, transfer.host.clone());
+            match is_probe {
+                true => self.hosts.began(&host),
+                false => self.host_recovers(&host),
             }
         }
     }

@@ -201,9 +201,10 @@ impl Core {
         }
         let wait = backoff::wait(attempts, &mut self.random);
         // If nothing succeeds, all that wait for the host share its retries.
-        let retry_at = self.hosts.retry_at(&host, &profile, now + wait);
+        let own_retry_at = now + wait;
+        let retry_at = self.hosts.retry_at(&host, &profile, own_retry_at);
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.wait_until(start, retry_at);
+        job.wait_for_host(start, retry_at, own_retry_at);
         job.tries.last_error = Some(error.clone());
         self.report_retry(id, &error, attempts, retry_at.saturating_sub(now));
         self.ask_another(id);

@@ -522,7 +522,9 @@ impl Core {
             return self.go_on(now, id);
         }
         match self.decide_existing(id) {
-            Decision::There(how, published) => self.close(now, id, Closing::There(how, published)),
+            Decision::There(how @ How::Skipped, published) => self.close(now, id, Closing::There(how, published)),
+            // It is what an earlier run was about to fetch. Whether that is what the server has now, its response shows.
+            Decision::There(..) => self.leave_to_response(id),
             Decision::Refuse(error) => self.close(now, id, Closing::Fail(error)),
             Decision::Replace => self.go_on(now, id),
             // Nothing says that it is the file, and a partial file exists as well.
@@ -536,6 +538,15 @@ impl Core {
             }
             Decision::Rename => self.rename_beside_existing(now, id),
         }
+    }
+
+    /// Requests the file as if nothing were known of what an earlier run has left; it is at hand when the response comes.
+    fn leave_to_response(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let journal = job.journal();
+        job.forget();
+        job.part.journal = Some(Box::new(journal));
+        job.phase = Phase::Ready;
     }
 
     /// Gives the file another name than the one that is taken. Its partial file is resumed and keeps its own
@@ -562,7 +573,12 @@ impl Core {
             return self.restart(now, id, "its service lists another version", By::Bytes);
         }
         if job.part.is_open && job.content.is_whole() && !job.link.is_doubted() {
-            return self.complete(now, id);
+            if job.cannot_be_asked_about(self.settings.server_digests) {
+                // Only bytes can show that this is what the server has now: its last ones come once more.
+                job.content.forget_end();
+            } else {
+                return self.complete(now, id);
+            }
         }
         job.phase = Phase::Ready;
         self.refuses_large(now, id, None);

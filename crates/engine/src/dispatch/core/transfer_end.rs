@@ -74,17 +74,20 @@ impl Core {
             self.hosts.succeeded_by(&job.own.profile);
         }
         match has_progressed {
-            _ if is_success(end) && !is_little && !is_beginning => self.hosts.succeeded(&transfer.host),
+            _ if is_success(end) && !is_little && !is_beginning => self.host_recovers(&transfer.host),
             // The beginning alone: some servers cut each file there.
             true if transfer.is_probe => self.hosts.began(&transfer.host),
-            true => self.hosts.succeeded(&transfer.host),
+            true => self.host_recovers(&transfer.host),
             // It answers, and nothing comes of it.
             false if is_little || is_misfit(end) => {
                 self.hosts.failed(&transfer.host, now);
-                job.tries.is_unpaced = true;
+                if let Some(job) = self.jobs.get_mut(&id) {
+                    job.tries.is_unpaced = true;
+                }
             }
             false => {}
         }
+        let Some(job) = self.jobs.get_mut(&id) else { return false };
         if has_progressed {
             job.content.high_water_bytes = covered;
             job.ranges.strays = 0;
@@ -93,6 +96,18 @@ impl Core {
             job.ranges.was_refused = false;
         }
         has_progressed
+    }
+
+    /// A host brings something: what waited because it brought nothing waits no longer.
+    pub(super) fn host_recovers(&mut self, host: &Origin) {
+        if !self.hosts.succeeded(host) {
+            return;
+        }
+        for id in &self.turns.running {
+            if let Some(job) = self.jobs.get_mut(id).filter(|job| job.lead().host() == host) {
+                job.tries.failures.wait_no_longer();
+            }
+        }
     }
 
     /// Decides what follows an end, by the phase of the job.
@@ -162,7 +177,9 @@ impl Core {
         if was_kept {
             self.close_idle(host);
         }
-        if let Some(worker) = self.slots.give_back(slot, is_reusable, now) {
+        // Another connection may lead to another server of the host.
+        let is_sick = is_of_sick_server(end) && self.slots.is_sick(slot);
+        if let Some(worker) = self.slots.give_back(slot, is_reusable && !is_sick, now) {
             self.effects.push(Effect::Work(worker, WorkRequest::CloseSlot(slot)));
         }
         was_kept
@@ -267,6 +284,12 @@ pub(super) fn was_served(end: &End) -> bool {
         End::Failed { error, .. } => error.kind().rejection().is_some_and(Rejection::shows_life),
         _ => true,
     }
+}
+
+/// Whether it is how a server answers that cannot serve anybody.
+fn is_of_sick_server(end: &End) -> bool {
+    let shows_none = |rejection: Rejection| !rejection.shows_life();
+    matches!(end, End::Failed { error, .. } if error.kind().rejection().is_some_and(shows_none))
 }
 
 /// Whether a failure may be due to the connection: it stalled or broke, or the server timed it out.

@@ -60,11 +60,12 @@ impl Hosts {
         }
     }
 
-    /// A host sent a whole file, or went on with one: its trouble is over.
-    pub(crate) fn succeeded(&mut self, host: &Origin) {
-        let Some(state) = self.hosts.get_mut(host) else { return };
+    /// A host sent a whole file, or went on with one: its trouble is over. Returns whether it was such that retries went one
+    /// by one.
+    pub(crate) fn succeeded(&mut self, host: &Origin) -> bool {
+        let Some(state) = self.hosts.get_mut(host) else { return false };
         state.has_brought = true;
-        state.trouble = Trouble::default();
+        std::mem::take(&mut state.trouble).is_paced()
     }
 
     /// A request to a host failed with a transient error.

@@ -2,6 +2,7 @@
 
 use crate::checksum::Checksum;
 use crate::evidence::Evidence;
+use crate::evidence::samples::OVERLAP_OF_RANGE_BYTES;
 use crate::journal::Verified;
 use crate::message::Time;
 use crate::ranges::{ByteRange, RangeSet};
@@ -69,6 +70,14 @@ impl Content {
     /// Whether the length is known and every byte is here.
     pub(crate) fn is_whole(&self) -> bool {
         self.total_bytes.is_some_and(|total| self.done.contains(ByteRange::new(0, total)))
+    }
+
+    /// Gives up the last bytes of what an earlier run has left.
+    pub(crate) fn forget_end(&mut self) {
+        let end = self.done.end();
+        self.done.remove(ByteRange::new(end.saturating_sub(OVERLAP_OF_RANGE_BYTES), end));
+        self.resumed_bytes = self.done.covered();
+        self.high_water_bytes = self.resumed_bytes;
     }
 
     /// Forgets the data and its version, but not how much was fetched.

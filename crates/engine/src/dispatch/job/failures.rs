@@ -14,6 +14,8 @@ pub(crate) struct Failures(HashMap<u64, Failure>);
 pub(crate) struct Failure {
     pub(crate) attempts: u32,
     pub(crate) retry_at: Time,
+    /// When it would be tried again if its host were not in trouble.
+    pub(crate) own_retry_at: Time,
 }
 
 impl Failures {
@@ -49,7 +51,18 @@ impl Failures {
 
     /// A gap is not tried again before this.
     pub(super) fn wait_until(&mut self, gap: u64, retry_at: Time) {
-        self.0.entry(gap).or_default().retry_at = retry_at;
+        self.wait_for_host(gap, retry_at, retry_at);
+    }
+
+    /// The same where its host is what it waits for, unless that recovers.
+    pub(super) fn wait_for_host(&mut self, gap: u64, retry_at: Time, own_retry_at: Time) {
+        let failure = self.0.entry(gap).or_default();
+        (failure.retry_at, failure.own_retry_at) = (retry_at, own_retry_at);
+    }
+
+    /// The host has recovered.
+    pub(crate) fn wait_no_longer(&mut self) {
+        self.0.values_mut().for_each(|failure| failure.retry_at = failure.retry_at.min(failure.own_retry_at));
     }
 
     /// Forgets what happened at a gap.
@@ -67,6 +80,6 @@ impl Failures {
     /// There is one gap, the whole file.
     pub(crate) fn set_whole(&mut self, attempts: u32, retry_at: Time) {
         self.0.clear();
-        self.0.insert(0, Failure { attempts, retry_at });
+        self.0.insert(0, Failure { attempts, retry_at, own_retry_at: retry_at });
     }
 }

@@ -259,6 +259,11 @@ impl Job {
         self.tries.failures.wait_until(self.failed_gap(start), retry_at);
     }
 
+    /// The same where it would be tried at `own_retry_at` if its host were not in trouble.
+    pub(crate) fn wait_for_host(&mut self, start: u64, retry_at: Time, own_retry_at: Time) {
+        self.tries.failures.wait_for_host(self.failed_gap(start), retry_at, own_retry_at);
+    }
+
     /// The same, unless it waits for longer.
     pub(crate) fn wait_at_least_until(&mut self, start: u64, retry_at: Time) {
         self.wait_until(start, self.retry_at(start).max(retry_at));

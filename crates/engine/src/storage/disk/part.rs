@@ -206,29 +206,7 @@ impl PartFile for DiskPart {
 
     #[cfg(target_os = "linux")]
     fn holes(&self) -> io::Result<Vec<(u64, u64)>> {
-        use rustix::fs::{SeekFrom, seek};
-        use rustix::io::Errno;
-
-        let len_bytes = self.file.metadata()?.len();
-        let (mut holes, mut position) = (Vec::new(), 0);
-        while position < len_bytes {
-            if holes.len() == HOLES_MAX {
-                holes.push((position, len_bytes));
-                break;
-            }
-            let start = match seek(&self.file, SeekFrom::Hole(position)) {
-                Ok(start) if start < len_bytes => start,
-                // A file system that cannot tell has no holes.
-                Ok(_) | Err(Errno::INVAL | Errno::NXIO | Errno::OPNOTSUPP) => break,
-                Err(errno) => return Err(errno.into()),
-            };
-            position = match seek(&self.file, SeekFrom::Data(start)) {
-                Ok(end) => end,
-                Err(_) => len_bytes,
-            };
-            holes.push((start, position));
-        }
-        Ok(holes)
+        holes_of(&self.file)
     }
 
     fn reserve(&self, offset: u64, len_bytes: u64) {
@@ -325,6 +303,34 @@ fn reserve(file: &File, offset: u64, len_bytes: u64) -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 fn reserve(_file: &File, _offset: u64, _len_bytes: u64) -> io::Result<()> {
     Ok(())
+}
+
+/// The ranges of a file that were never written. A file system that cannot tell has none.
+#[cfg(target_os = "linux")]
+pub(super) fn holes_of(file: &File) -> io::Result<Vec<(u64, u64)>> {
+    use rustix::fs::{SeekFrom, seek};
+    use rustix::io::Errno;
+
+    let len_bytes = file.metadata()?.len();
+    let (mut holes, mut position) = (Vec::new(), 0);
+    while position < len_bytes {
+        if holes.len() == HOLES_MAX {
+            holes.push((position, len_bytes));
+            break;
+        }
+        let start = match seek(file, SeekFrom::Hole(position)) {
+            Ok(start) if start < len_bytes => start,
+            // A file system that cannot tell has no holes.
+            Ok(_) | Err(Errno::INVAL | Errno::NXIO | Errno::OPNOTSUPP) => break,
+            Err(errno) => return Err(errno.into()),
+        };
+        position = match seek(file, SeekFrom::Data(start)) {
+            Ok(end) => end,
+            Err(_) => len_bytes,
+        };
+        holes.push((start, position));
+    }
+    Ok(holes)
 }
 
 #[cfg(test)]

@@ -75,3 +75,40 @@ fn a_pause_during_a_restart_is_not_lost() {
     assert!(world.has(|event| matches!(event, Event::Paused { .. })));
     assert!(!world.has(|event| matches!(event, Event::Resumed { .. })));
 }
+
+/// Each file fails once.
+#[test]
+fn what_waited_for_a_host_in_trouble_goes_on_once_that_brings_something() {
+    let files = 40;
+    let mut world = World::new(|options| options.http.version = HttpVersion::Http1);
+    for id in 0..files {
+        world.add(id, &format!("http://h/{id}.bin"));
+    }
+    let mut failed = HashSet::new();
+    let mut came = 0;
+    while came < files && world.now < Time::from_secs(20) {
+        let is_prepare = |effect: &Effect| match effect {
+            Effect::Open(OpenRequest::Prepare { job, .. }) => Some(*job),
+            _ => None,
+        };
+        while let Some(job) = world.effects.iter().find_map(is_prepare) {
+            world.prepare(job, Prepared::default());
+        }
+        while world.fetches() > 0 {
+            let fetch = world.take_fetch();
+            if failed.insert(fetch.job) {
+                world.end(fetch.transfer, broken(), false);
+                continue;
+            }
+            let content = vec![bytes::Bytes::from_static(b"hello")];
+            world.tell(Message::Answered(fetch.transfer, head(5), Some(content)));
+            world.end(fetch.transfer, End::Complete, false);
+            world.tell(Message::Stored(fetch.job, Ok(published(5))));
+            came += 1;
+        }
+        world.pass(Time::from_millis(100));
+    }
+    // One by one, the retries alone would take fifty seconds.
+    assert_eq!(came, files);
+    assert!(world.now < Time::from_secs(10), "{:?}", world.now);
+}

@@ -17,7 +17,9 @@ impl World<'_> {
         }
         let Some(request) = self.to_open.pop_front() else { return };
         let path = match &request {
-            OpenRequest::Prepare { path, .. } | OpenRequest::Compare { path, .. } => path.clone(),
+            OpenRequest::Prepare { path, .. }
+            | OpenRequest::Survey { path, .. }
+            | OpenRequest::Compare { path, .. } => path.clone(),
             OpenRequest::Open(open) => open.path.clone(),
             OpenRequest::Adopt(adopt) => adopt.path.clone(),
         };
