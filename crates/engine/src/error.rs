@@ -240,6 +240,12 @@ impl Error {
         self
     }
 
+    /// The same, unless it names one.
+    #[must_use]
+    pub(crate) fn or_url(self, url: impl FnOnce() -> String) -> Self {
+        if self.url().is_some() { self } else { self.with_url(url()) }
+    }
+
     /// Adds the path that the error is about.
     #[must_use]
     pub fn with_path(mut self, path: impl Into<PathBuf>) -> Self {

@@ -97,7 +97,7 @@ pub fn server_unless(url: &Url, options: &HttpOptions, is_over: &dyn Fn() -> boo
     });
     drop(tasks);
     runtime.shutdown_background();
-    asked.map_err(|error| if error.url().is_some() { error } else { error.with_url(secret::shown_url(url)) })
+    asked.map_err(|error| error.or_url(|| secret::shown_url(url)))
 }
 
 async fn look(network: &Network, url: &Url) -> Result<ServerInfo> {

@@ -9,6 +9,7 @@ use crate::evidence::{Evidence, Given};
 use crate::feed::values::is_same_time;
 use crate::job::JobId;
 use crate::journal::Journal;
+use crate::message::Published;
 use crate::ranges::{ByteRange, RangeSet};
 use crate::storage::Stat;
 
@@ -119,6 +120,11 @@ impl Prepared {
 }
 
 impl Existing {
+    /// As of a file that is complete.
+    pub(crate) fn published(&self) -> Published {
+        Published { len_bytes: self.stat.len_bytes, modified: self.stat.modified }
+    }
+
     /// Whether its size and time are still those of the note.
     pub(crate) fn is_as_noted(&self) -> bool {
         self.note.as_ref().and_then(|note| note.file).is_some_and(|noted| self.has(noted))

@@ -56,7 +56,7 @@ impl Core {
             return false;
         }
         let message = "the version that was begun first is served again: it goes on with that".to_owned();
-        self.effects.push(Effect::Report(Event::Remark { job: id, message }));
+        self.remark(id, message);
         self.close(now, id, Closing::TakeBack);
         true
     }
@@ -108,7 +108,7 @@ impl Core {
         if verdict.joins() {
             (job.old.is_to_be_kept, job.old.evidence) = (false, None);
             let message = "the version that was begun is served again: it goes on with that".to_owned();
-            self.effects.push(Effect::Report(Event::Remark { job: id, message }));
+            self.remark(id, message);
             self.close(now, id, Closing::Adopt(journal));
             return true;
         }

@@ -172,7 +172,7 @@ impl Core {
             self.warn(Some(id), warning);
         }
         for message in head.remarks.clone() {
-            self.effects.push(Effect::Report(Event::Remark { job: id, message }));
+            self.remark(id, message);
         }
     }
 
@@ -509,11 +509,9 @@ impl Core {
                 self.close(now, id, Closing::Fail(error));
                 return true;
             }
-        } else {
-            if job.tries.doubts.count_different(&head.evidence) >= 2 {
-                job.tries.doubts.different = 0;
-                return self.takes_back(now, id, head);
-            }
+        } else if job.tries.doubts.count_different(&head.evidence) {
+            job.tries.doubts.different = 0;
+            return self.takes_back(now, id, head);
         }
         job.phase = Phase::Ready;
         job.answer.probe = None;

@@ -144,8 +144,7 @@ impl Core {
         let is_last =
             attempts > self.settings.retries || self.hosts.is_given_up(&host, &pending.ask.profile, attempts, now);
         if !error.is_transient() || is_last || asked > PATIENCE_MAX {
-            let shown = || secret::shown_url(&pending.at.0);
-            let error = if error.url().is_some() { error } else { error.with_url(shown()) };
+            let error = error.or_url(|| secret::shown_url(&pending.at.0));
             let error = if attempts > 1 { error.with_attempts(attempts) } else { error };
             return pending.ask.reply.answer(Err(error));
         }

@@ -105,7 +105,7 @@ impl Core {
             let is_current = !is_page && verdict.is_same();
             return Some(if is_current { FinalCheck::Current } else { FinalCheck::Unanswered });
         }
-        if job.tries.doubts.count_different(&head.evidence) >= 2 {
+        if job.tries.doubts.count_different(&head.evidence) {
             return (!self.takes_back(now, id, head)).then_some(FinalCheck::Changed);
         }
         // Over another connection: this one is not used again.

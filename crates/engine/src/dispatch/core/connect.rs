@@ -380,15 +380,13 @@ impl Core {
         let (id, source) = (state.job, state.source);
         self.slots.served(state.slot);
         self.hosts.served_range(&state.host);
+        if let FetchKind::Piece { overlap_bytes: overlap @ 1.., .. } = &state.kind {
+            let again = size::bytes(*overlap);
+            self.remark(id, format!("the last {again} were fetched again and are the same: it goes on behind them"));
+        }
+        let Some(state) = self.transfers.get(&transfer) else { return };
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.answer.protocol = Some(head.protocol);
-        if let FetchKind::Piece { overlap_bytes: overlap @ 1.., .. } = &state.kind {
-            let message = format!(
-                "the last {} were fetched again and are the same: it goes on behind them",
-                size::bytes(*overlap)
-            );
-            self.effects.push(Effect::Report(Event::Remark { job: id, message }));
-        }
         if source != job.sources.lead() {
             if job.ranges.told_segmented.replace(true) != Some(true) {
                 self.effects.push(Effect::Report(Event::Ranges { job: id, segmented: true }));

@@ -13,15 +13,12 @@ use super::connect::RANGE_TRIES;
 use crate::dispatch::identity::Link;
 use crate::dispatch::job::{By, Doubts, Job, Segmented, Transfer};
 use crate::error::{Advice, Error, ErrorKind};
-use crate::event::Event;
 use crate::evidence::{Evidence, Strength, Verdict, page};
 use crate::job::JobId;
 use crate::message::{CommitRequest, Effect, Head, Shape, Time};
 use crate::name::safe;
 use crate::{secret, size};
 
-/// This many responses on separate connections must report another version.
-const DIFFERENT_MIN: u32 = 2;
 /// This many responses may prove nothing before that is an error.
 pub(super) const UNKNOWN_MAX: u32 = 3;
 /// How often existing data is compared with other URLs before there is progress: a redirect may lead to
@@ -129,7 +126,7 @@ impl Core {
             job.tries.doubts.different += 1;
         }
         job.tries.doubts.name(&head.evidence);
-        if job.tries.doubts.different >= DIFFERENT_MIN {
+        if job.tries.doubts.is_confirmed() {
             if by == By::Version && self.compares_instead(id, head) {
                 return;
             }
@@ -264,7 +261,7 @@ impl Core {
         *held = weaker;
         job.tries.doubts = Doubts::default();
         job.tries.failures.clear();
-        self.effects.push(Effect::Report(Event::Remark { job: id, message }));
+        self.remark(id, message);
         true
     }
 

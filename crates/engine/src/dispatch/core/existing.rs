@@ -60,7 +60,7 @@ impl Core {
         let job = &self.jobs[&id];
         let Some(existing) = &job.existing.file else { return Decision::Replace };
         let policy = job.policy(self.settings.existing);
-        let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
+        let published = existing.published();
         if existing.stat.kind != StatKind::File {
             return self.decide_other(job, existing, &format!("{} has this name", existing.stat.kind.words()));
         }
@@ -172,7 +172,7 @@ impl Core {
     }
 
     fn decide_other(&self, job: &Job, existing: &Existing, why: &str) -> Decision {
-        let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
+        let published = existing.published();
         match job.policy(self.settings.existing) {
             Policy::Overwrite if existing.stat.kind == StatKind::File => Decision::Replace,
             Policy::AutoRename => Decision::Rename,
@@ -330,7 +330,7 @@ impl Core {
     fn without_samples(&mut self, now: Time, id: JobId) {
         match self.jobs[&id].existing.file.as_ref().filter(|existing| self.trusts_note(id, existing)) {
             Some(existing) => {
-                let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
+                let published = existing.published();
                 self.close(now, id, Closing::There(How::ThereByNote, published));
             }
             None => self.existing_compared(now, id, None),
@@ -386,7 +386,7 @@ impl Core {
         let was_sampled = comparison.samples.is_some() && !was_whole;
         let Some(existing) = &job.existing.file else { return };
         if is_same == Some(true) {
-            let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
+            let published = existing.published();
             let how = if was_sampled { How::ThereBySamples } else { How::ThereByContent };
             return self.close(now, id, Closing::There(how, published));
         }

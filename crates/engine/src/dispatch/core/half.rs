@@ -6,7 +6,6 @@ use super::adopt::adopt;
 use super::existing::{Decision, Known};
 use crate::dispatch::job::{Answered, Closing, Comparison, ExistingVerdict, Job, Phase};
 use crate::error::Result;
-use crate::event::Event;
 use crate::evidence::samples::{self, GATHERED_BYTES_MAX, IDENTITY_SAMPLES};
 use crate::job::JobId;
 use crate::journal::Journal;
@@ -129,7 +128,7 @@ impl Core {
         }
         let bytes = size::bytes(journal.done.covered());
         let message = format!("goes on with what another program has begun ({bytes}): samples agree");
-        self.effects.push(Effect::Report(Event::Remark { job: id, message }));
+        self.remark(id, message);
         self.close(now, id, Closing::Adopt(Box::new(journal)));
     }
 }

@@ -10,12 +10,11 @@ use super::adopt::adopt;
 use crate::dispatch::identity::{Doubt, Link};
 use crate::dispatch::job::{By, Closing, Job, Phase, Transfer};
 use crate::error::{Advice, Error, ErrorKind};
-use crate::event::Event;
 use crate::evidence::Evidence;
 use crate::evidence::samples::{self, IDENTITY_SAMPLES};
 use crate::job::JobId;
 use crate::journal::Journal;
-use crate::message::{Effect, End, FetchKind, Head, Shape, Time};
+use crate::message::{End, FetchKind, Head, Shape, Time};
 use crate::plan::piece::Piece;
 use crate::ranges::ByteRange;
 use crate::source::rejection::Rejection;
@@ -195,7 +194,7 @@ impl Core {
         job.ranges.needs_sample = false;
         job.content.held = evidence;
         let message = format!("goes on with what an earlier run left: {why}");
-        self.effects.push(Effect::Report(Event::Remark { job: id, message }));
+        self.remark(id, message);
         self.look_whether_whole(now, id);
     }
 

@@ -252,7 +252,7 @@ impl Core {
         }
         let text =
             format!("{} of the partial file were never written; they are fetched again", bytes(missing.covered()));
-        self.effects.push(Effect::Report(Event::Remark { job: id, message: text }));
+        self.remark(id, text);
         if self.course.stopped.is_some() {
             self.close(now, id, Closing::Interrupt);
         }

@@ -47,8 +47,7 @@ impl Core {
         if matches!(job.phase, Phase::Closing(_) | Phase::Publishing | Phase::Verifying | Phase::Paused) {
             return;
         }
-        let shown = secret::shown_url(&job.sources[source].given);
-        let error = if error.url().is_some() { error } else { error.with_url(shown) };
+        let error = error.or_url(|| secret::shown_url(&job.sources[source].given));
         let is_many = job.sources.is_many();
         match (error.is_transient(), is_many) {
             (true, true) => self.try_later(now, id, source, retries, error),

@@ -231,8 +231,8 @@ impl Core {
         }
         let is_lead = transfer.source == job.sources.lead();
         let is_right = matches!(end, End::Complete | End::Dropped);
-        if is_lead && !is_right && job.ranges.segmented == Segmented::Trying && !transfer.is_probe {
-            job.ranges.segmented = Segmented::Unknown;
+        if is_lead && !is_right && !transfer.is_probe {
+            job.ranges.trial_ended();
         }
         match end {
             End::Complete => self.piece_came(now, id, transfer),
@@ -335,7 +335,7 @@ impl Core {
     /// The lead, with which no other source was compared, reports another version.
     fn lead_changed(&mut self, now: Time, id: JobId, source: usize, head: &Head) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.tries.doubts.count_different(&head.evidence) >= 2 {
+        if job.tries.doubts.count_different(&head.evidence) {
             return self.restart(now, id, "the file on the server has changed", By::Version);
         }
         let text = format!("the file on the server has changed ({})", job.content.held.differences(&head.evidence));
@@ -393,7 +393,7 @@ impl Core {
         let message = format!(
             "{url} gives its file no date or tag that agrees: it is only asked for the whole file if the others fail"
         );
-        self.effects.push(Effect::Report(Event::Remark { job: id, message }));
+        self.remark(id, message);
     }
 
     /// A request to a source failed: the source is asked again later, or dropped.
@@ -407,7 +407,7 @@ impl Core {
         self.hosts.failed_with(&error, host, &profile, now);
         let patience_max = self.patience_max(id);
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let error = if error.url().is_some() { error } else { error.with_url(secret::shown_url(&transfer.url)) };
+        let error = error.or_url(|| secret::shown_url(&transfer.url));
         let source = &mut job.sources[transfer.source];
         let is_elsewhere = transfer.url != *source.url();
         // The source has moved on since, and this says nothing of its present place.
@@ -462,7 +462,7 @@ impl Core {
     pub(super) fn try_later(&mut self, now: Time, id: JobId, source: usize, retries: u32, error: Error) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let state = &mut job.sources[source];
-        let error = if error.url().is_some() { error } else { error.with_url(secret::shown_url(&state.given)) };
+        let error = error.or_url(|| secret::shown_url(&state.given));
         if state.retry_at > now {
             // Several of its connections broke at once.
             return;

@@ -508,6 +508,10 @@ impl Core {
         }
     }
 
+    fn remark(&mut self, job: JobId, message: String) {
+        self.effects.push(Effect::Report(Event::Remark { job, message }));
+    }
+
     fn warn(&mut self, job: Option<JobId>, message: String) {
         self.effects.push(Effect::Report(Event::Warning { job, message }));
     }

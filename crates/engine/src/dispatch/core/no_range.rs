@@ -38,9 +38,7 @@ impl Core {
         if head.shape != Shape::NoSuchRange && transfer.had_if_range && !job.ranges.are_denied {
             // Some CDNs respond like this to any If-Range. Ask once more without it, and compare ourselves.
             job.lead_mut().distrusts_if_range = true;
-            if job.ranges.segmented == Segmented::Trying {
-                job.ranges.segmented = Segmented::Unknown;
-            }
+            job.ranges.trial_ended();
             return;
         }
         let has_no_ranges = head.shape == Shape::Whole && self.hosts.ignored_range(&transfer.host);
@@ -58,9 +56,7 @@ impl Core {
         job.ranges.are_denied |= job.is_encoded_by(head);
         if !head.tells_length && !std::mem::replace(&mut job.ranges.needs_overlap, true) {
             // It is requested again in a way that shows whether it is the right one.
-            if job.ranges.segmented == Segmented::Trying {
-                job.ranges.segmented = Segmented::Unknown;
-            }
+            job.ranges.trial_ended();
             return;
         }
         self.no_range(now, id, transfer.piece.start(), error);
@@ -75,9 +71,7 @@ impl Core {
         let wait = backoff::wait(job.ranges.ignored, &mut self.random);
         let attempts = job.attempts_at(start);
         if job.ranges.ignored < RANGE_TRIES && attempts < retries && !job.ranges.are_denied {
-            if job.ranges.segmented == Segmented::Trying {
-                job.ranges.segmented = Segmented::Unknown;
-            }
+            job.ranges.trial_ended();
             // No other range is requested before this one.
             job.ranges.trials.retry_at = now + wait;
             return self.retry_or_fail(now, id, start, error, false);

@@ -4,7 +4,6 @@ use super::Core;
 use crate::dispatch::job::{Closing, Phase};
 use crate::dispatch::job_sources::Source;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::Event;
 use crate::job::JobId;
 use crate::message::{CommitRequest, Effect, Time};
 use crate::ranges::{ByteRange, RangeSet};
@@ -80,7 +79,7 @@ impl Core {
         let what = if wrong.len() == 1 { "1 piece does" } else { &format!("{} pieces do", wrong.len()) };
         let has = if wrong.len() == 1 { "its digest" } else { "their digests" };
         let text = format!("{what} not have {has}: {} are fetched again", bytes(missing.covered()));
-        self.effects.push(Effect::Report(Event::Remark { job: id, message: text }));
+        self.remark(id, text);
         if self.course.stopped.is_some() {
             return self.close(now, id, Closing::Interrupt);
         }

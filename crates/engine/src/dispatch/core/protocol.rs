@@ -3,7 +3,7 @@
 //! [`crate::dispatch::spoken`].
 
 use super::Core;
-use crate::dispatch::job::{Phase, Segmented, Transfer};
+use crate::dispatch::job::{Phase, Transfer};
 use crate::error::ErrorKind;
 use crate::job::JobId;
 use crate::message::{End, SlotId, Time};
@@ -36,9 +36,7 @@ impl Core {
         match job.phase {
             Phase::Probing if transfer.is_probe => job.phase = Phase::Ready,
             Phase::Moving if !job.sources.is_many() => {
-                if job.ranges.segmented == Segmented::Trying {
-                    job.ranges.segmented = Segmented::Unknown;
-                }
+                job.ranges.trial_ended();
             }
             _ => return false,
         }

@@ -5,7 +5,7 @@ use url::Url;
 
 use super::Core;
 use crate::backoff;
-use crate::dispatch::job::{Phase, Segmented, Transfer};
+use crate::dispatch::job::{Phase, Transfer};
 use crate::error::{Error, ErrorKind};
 use crate::http::origin::Origin;
 use crate::job::JobId;
@@ -66,8 +66,8 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if transfer.is_probe {
             job.phase = Phase::Ready;
-        } else if job.ranges.segmented == Segmented::Trying {
-            job.ranges.segmented = Segmented::Unknown;
+        } else {
+            job.ranges.trial_ended();
         }
     }
 
@@ -125,9 +125,7 @@ impl Core {
             let wait = backoff::wait(strays, &mut self.random);
             if let Some(job) = self.jobs.get_mut(&id) {
                 job.ranges.strays = strays;
-                if job.ranges.segmented == Segmented::Trying {
-                    job.ranges.segmented = Segmented::Unknown;
-                }
+                job.ranges.trial_ended();
                 job.wait_until(start, now + wait);
                 job.ranges.trials.retry_at = now + wait;
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Core;
 use crate::backoff;
-use crate::dispatch::job::{Job, Phase, Segmented, Transfer};
+use crate::dispatch::job::{Job, Phase, Transfer};
 use crate::error::{Blame, Error, ErrorKind};
 use crate::event::Event;
 use crate::http::origin::Origin;
@@ -32,8 +32,8 @@ impl Core {
     ) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let error = with_place(error, transfer, job);
-        if job.ranges.segmented == Segmented::Trying && !transfer.is_probe {
-            job.ranges.segmented = Segmented::Unknown;
+        if !transfer.is_probe {
+            job.ranges.trial_ended();
         }
         if transfer.is_probe {
             match job.phase {
@@ -224,6 +224,6 @@ impl Core {
 /// Adds what a failure is about: the URL, and the file if it is this machine's.
 fn with_place(error: Error, transfer: &Transfer, job: &Job) -> Error {
     let is_ours = error.path().is_none() && error.blame() == Blame::Machine;
-    let error = if error.url().is_some() { error } else { error.with_url(secret::shown_url(&transfer.url)) };
+    let error = error.or_url(|| secret::shown_url(&transfer.url));
     if is_ours { error.with_path(job.naming.path.clone()) } else { error }
 }

@@ -7,7 +7,7 @@ use super::existing::Decision;
 use super::places::Places;
 use super::{Core, UNSTORED_BYTES_MAX};
 use crate::dispatch::identity::Link;
-use crate::dispatch::job::{Answered, By, Closing, ExistingVerdict, Job, Phase, Published};
+use crate::dispatch::job::{Answered, By, Closing, ExistingVerdict, Job, Phase};
 use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::event::{ErrorReport, Event, How};
 use crate::evidence::Given;
@@ -459,7 +459,7 @@ impl Core {
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let Some(existing) = &job.existing.file else { return self.go_on(now, id) };
-        let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
+        let published = existing.published();
         let is_ours = job.naming.reserved.is_some();
         if job.existing_said(self.settings.existing) == Existing::Skip && is_ours {
             return self.close(now, id, Closing::There(How::Skipped, published));
@@ -502,7 +502,7 @@ impl Core {
         let Phase::CheckingExisting(answered) = &mut job.phase else { return };
         if is_right {
             let Some(existing) = &job.existing.file else { return };
-            let published = Published { len_bytes: existing.stat.len_bytes, modified: existing.stat.modified };
+            let published = existing.published();
             return self.close(now, id, Closing::There(How::ThereByDigest, published));
         }
         match answered.take() {

@@ -28,7 +28,7 @@ impl Core {
             url(trace.base)
         );
         job.phase = Phase::Moving;
-        self.effects.push(Effect::Report(Event::Remark { job: id, message }));
+        self.remark(id, message);
         true
     }
 

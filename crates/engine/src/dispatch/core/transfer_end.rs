@@ -9,7 +9,7 @@ use super::Core;
 use super::anew::too_short;
 use super::doubt::KEPT;
 use super::protocol::without_protocol;
-use crate::dispatch::job::{Closing, Phase, Segmented, Transfer};
+use crate::dispatch::job::{Closing, Phase, Transfer};
 use crate::error::{Advice, Error, ErrorKind};
 use crate::http::origin::Origin;
 use crate::job::JobId;
@@ -40,9 +40,9 @@ impl Core {
         if job.answer.probe == Some(ended.transfer) {
             job.answer.probe = None;
         }
-        if job.transfers.is_empty() && job.ranges.segmented == Segmented::Trying {
+        if job.transfers.is_empty() {
             // Whatever ended it, no trial is in flight any more.
-            job.ranges.segmented = Segmented::Unknown;
+            job.ranges.trial_ended();
         }
         let has_progressed = self.count_brought(now, id, &transfer, &end);
         self.follow_end(now, id, &transfer, end, is_otherwise, has_progressed);

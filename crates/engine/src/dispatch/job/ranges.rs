@@ -68,6 +68,13 @@ impl Ranges {
         }
     }
 
+    /// A trial has proven nothing.
+    pub(crate) fn trial_ended(&mut self) {
+        if self.segmented == Segmented::Trying {
+            self.segmented = Segmented::Unknown;
+        }
+    }
+
     /// For another version or another source, what was found out does not count.
     pub(super) fn forget(&mut self) {
         *self = Self { crumbs: self.crumbs, strays: self.strays, ..Self::new(self.adapt) };

@@ -6,6 +6,9 @@ use crate::error::Error;
 use crate::evidence::Evidence;
 use crate::message::Time;
 
+/// This many responses on separate connections must report another version.
+const DIFFERENT_MIN: u32 = 2;
+
 /// The counts of one job.
 #[derive(Debug, Default)]
 pub(crate) struct Tries {
@@ -58,11 +61,16 @@ impl Doubts {
         self.other.as_ref().is_some_and(|other| other.is_contradicted_by(claimed))
     }
 
-    /// One more response names another version. Returns how many have, in a row.
-    pub(crate) fn count_different(&mut self, other: &Evidence) -> u32 {
+    /// One more response names another version. Returns whether enough have, in a row.
+    pub(crate) fn count_different(&mut self, other: &Evidence) -> bool {
         self.different += 1;
         self.name(other);
-        self.different
+        self.is_confirmed()
+    }
+
+    /// Whether enough responses in a row have named another version.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        self.different >= DIFFERENT_MIN
     }
 
     /// Another version is named.
