@@ -7,7 +7,8 @@ pub(crate) const FLOOR: Duration = Duration::from_millis(250);
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// The wait before attempt `attempt + 1`, after `attempt` failed attempts (counting from 1).¶
+/// The wait before attempt `attempt + 1`, after `attempt` failed attempts (counting from 1).
+///
 /// Jitter applies to the upper half only, so the waits of the default five retries add up to at least 7.5 s:
 /// the job survives a server restart of that length however the dice fall. Full jitter does not guarantee that.
 pub(crate) fn wait(attempt: u32, random: &mut fastrand::Rng) -> Duration {

@@ -172,10 +172,7 @@ impl Evidence {
 
     /// The same without a digest, which responses to ranges often leave out.
     pub(crate) fn can_join_by_name(&self) -> bool {
-        match &self.etag {
-            Some(tag) => !tag.is_weak(),
-            None => self.has_settled_date() && self.total_bytes.is_some(),
-        }
+        self.is_named_surely() && (self.etag.is_some() || self.total_bytes.is_some())
     }
 
     /// Whether a strong tag identifies its version: unlike a date, it does not come back with other bytes.
@@ -185,7 +182,7 @@ impl Evidence {
 
     /// Whether its tag or its date identifies its version, with or without a length.
     pub(crate) fn is_named_surely(&self) -> bool {
-        self.etag.as_ref().map_or_else(|| self.has_settled_date(), |tag| !tag.is_weak())
+        self.has_strong_tag() || self.etag.is_none() && self.has_settled_date()
     }
 
     /// Whether only a digest identifies its version. Servers leave that out at times, and another response of the
@@ -219,7 +216,7 @@ impl Evidence {
     /// Whether its content may have been encoded for this one response, so that other bytes come the next time: a
     /// strong tag and a length are those of the encoded content, which then is stored as such.
     pub(crate) fn is_encoded_on_the_way(&self) -> bool {
-        let is_stored = self.etag.as_ref().is_some_and(|tag| !tag.is_weak()) && self.total_bytes.is_some();
+        let is_stored = self.has_strong_tag() && self.total_bytes.is_some();
         self.content_encoding.is_some() && !is_stored
     }
 

@@ -46,8 +46,17 @@ impl Evidence {
     /// Compares the evidence held with what a response claims.
     ///
     /// The comparison is not symmetric: what is held but missing in the claim is `Unknown`, whatever else
-    /// matches; what only the claim has says nothing. An encoded representation is a different one: one that
-    /// comes proves nothing.
+    /// matches; what only the claim has says nothing. A response that is encoded otherwise proves nothing
+    /// about plain data; encoded data gives way to a plain response that names its version.
+    ///
+    /// ```
+    /// use towline_engine::evidence::{Evidence, Strength, Verdict};
+    ///
+    /// let named = |tag: &str| Evidence { etag: Some(tag.parse().unwrap()), total_bytes: Some(5), ..Evidence::default() };
+    /// assert_eq!(named("\"a\"").compare(&named("\"a\"")), Verdict::Same(Strength::Strong));
+    /// assert!(named("\"a\"").compare(&named("\"b\"")).is_different());
+    /// assert_eq!(named("\"a\"").compare(&Evidence::default()), Verdict::Unknown);
+    /// ```
     pub fn compare(&self, claimed: &Self) -> Verdict {
         match (&self.content_encoding, &claimed.content_encoding) {
             (held, theirs) if held == theirs => {}
@@ -91,12 +100,12 @@ impl Evidence {
 
     /// Whether a response without a length names this version: by a tag, or by a settled date if neither has a tag.
     pub(crate) fn is_alike_without_length(&self, claimed: &Self) -> bool {
-        let is_like = match (&self.etag, &claimed.etag) {
-            (Some(held), Some(theirs)) => held.has_same_text(theirs),
-            (None, None) => self.has_settled_date() && self.has_equal_date(claimed),
-            _ => false,
-        };
-        is_like && claimed.total_bytes.is_none() && self.has_same_encoding(claimed) && !self.is_elsewhere(claimed)
+        let is_sure = self.etag.is_some() || self.has_settled_date();
+        is_sure
+            && self.has_same_validator(claimed)
+            && claimed.total_bytes.is_none()
+            && self.has_same_encoding(claimed)
+            && !self.is_elsewhere(claimed)
     }
 
     /// How the claim differs, for people: `length 9000 instead of 8000 bytes, ETag "b" instead of "a"`.

@@ -42,13 +42,9 @@ impl Piece {
         self.position.store(position, Ordering::Release);
     }
 
-    /// Called by the dispatcher. The worker may already be past the new end; then the same bytes are written
-    /// twice, which is harmless.
-    pub(crate) fn set_end(&self, end: u64) {
-        self.end.store(end, Ordering::Release);
-    }
-
-    /// Called by the worker, when the response holds less than requested.
+    /// Moves the end forward, never back. The dispatcher calls it where others fetch the rest, and the worker where the
+    /// response holds less than was requested. The worker may already be past the new end; then the same bytes are
+    /// written twice, which is harmless.
     pub(crate) fn shorten(&self, end: u64) {
         self.end.fetch_min(end, Ordering::AcqRel);
     }

@@ -20,8 +20,10 @@ use crate::secret;
 
 /// Folders of one tree that are remembered, so that none is listed twice.
 const FOLDERS_MAX: usize = 100_000;
+const TOO_MANY: &str = "there are more than 100,000 folders; this one and others are left out";
 /// Folders below each other. A folder that contains itself has no end.
 const LEVELS_MAX: usize = 200;
+const TOO_DEEP: &str = "there are more than 200 folders below each other; the others are left out";
 
 /// Folders that are asked for at once. One that answers slowly, or not at all, holds up none of the others.
 const ASKED_MAX: usize = 16;
@@ -140,11 +142,10 @@ impl Tree {
             return;
         }
         if depth > LEVELS_MAX {
-            return self
-                .leave_out("there are more than 200 folders below each other; the others are left out", &folder);
+            return self.leave_out(TOO_DEEP, &folder);
         }
         if self.seen.len() >= FOLDERS_MAX {
-            return self.leave_out("there are more than 100,000 folders; this one and others are left out", &folder);
+            return self.leave_out(TOO_MANY, &folder);
         }
         self.seen.insert(folder.path().to_owned());
         self.folders.push((folder, depth));

@@ -66,51 +66,46 @@ impl Committer {
 
     /// Computes a digest on the pool, in parallel with everything else.
     pub(super) fn digest(&self, job: JobId, path: PathBuf, algorithm: Algorithm, of_final: bool, len_bytes: u64) {
-        let (storage, parts) = (Arc::clone(&self.storage), self.parts.clone());
-        let (reports, cancel) = (self.reports.clone(), self.cancel.clone());
-        let task = move || {
-            let digest_of =
-                |reader: &mut dyn io::Read| checksum::digest_of(reader, algorithm, &|| !cancel.is_cancelled());
-            let result = match (of_final, parts.get(job)) {
-                (false, Some(part)) => digest_of(&mut PartReader { part: &*part, position: 0, len_bytes }),
-                (false, None) => Err(io::Error::other("the partial file is not open")),
-                (true, _) => storage.open_read(&path).and_then(|mut file| digest_of(&mut file)),
-            };
-            let result = match result {
-                Ok(Some(digest)) => Ok(digest),
-                Ok(None) => Err(Error::new(ErrorKind::Interrupted, "interrupted while its digest was computed")),
-                Err(source) => Err(Error::storage("read", &path, source)),
-            };
-            let _ = reports.put(Message::Digested(job, result));
+        let compute = move |reader: &mut dyn io::Read, goes_on: &dyn Fn() -> bool| {
+            checksum::digest_of(reader, algorithm, goes_on)
         };
-        if self.digests.submit(task).is_err() {
-            let error = Error::new(ErrorKind::Interrupted, "interrupted before its digest was computed");
-            self.report(Message::Digested(job, Err(error)));
-        }
+        self.read_on_pool((job, path, of_final, len_bytes), compute, Message::Digested);
     }
 
     /// Compares pieces with their digests, likewise.
     pub(super) fn digest_pieces(&self, job: JobId, path: PathBuf, pieces: Box<PieceDigests>, of_final: bool) {
+        let len_bytes = pieces.total_bytes().unwrap_or(u64::MAX);
+        let compute = move |reader: &mut dyn io::Read, goes_on: &dyn Fn() -> bool| pieces.wrong_in(reader, goes_on);
+        self.read_on_pool((job, path, of_final, len_bytes), compute, Message::PiecesDigested);
+    }
+
+    /// Reads a final file, or a partial one, on the pool, and reports what `compute` makes of it; `None` if it was
+    /// interrupted.
+    fn read_on_pool<T: Send + 'static>(
+        &self,
+        (job, path, of_final, len_bytes): (JobId, PathBuf, bool, u64),
+        compute: impl FnOnce(&mut dyn io::Read, &dyn Fn() -> bool) -> io::Result<Option<T>> + Send + 'static,
+        message: fn(JobId, Result<T>) -> Message,
+    ) {
         let (storage, parts) = (Arc::clone(&self.storage), self.parts.clone());
         let (reports, cancel) = (self.reports.clone(), self.cancel.clone());
         let task = move || {
-            let wrong_in = |reader: &mut dyn io::Read| pieces.wrong_in(reader, &|| !cancel.is_cancelled());
-            let len_bytes = pieces.total_bytes().unwrap_or(u64::MAX);
-            let wrong = match (of_final, parts.get(job)) {
-                (false, Some(part)) => wrong_in(&mut PartReader { part: &*part, position: 0, len_bytes }),
+            let goes_on = || !cancel.is_cancelled();
+            let result = match (of_final, parts.get(job)) {
+                (false, Some(part)) => compute(&mut PartReader { part: &*part, position: 0, len_bytes }, &goes_on),
                 (false, None) => Err(io::Error::other("the partial file is not open")),
-                (true, _) => storage.open_read(&path).and_then(|mut file| wrong_in(&mut file)),
+                (true, _) => storage.open_read(&path).and_then(|mut file| compute(&mut file, &goes_on)),
             };
-            let result = match wrong {
-                Ok(Some(wrong)) => Ok(wrong),
-                Ok(None) => Err(Error::new(ErrorKind::Interrupted, "interrupted while its digests were computed")),
+            let result = match result {
+                Ok(Some(result)) => Ok(result),
+                Ok(None) => Err(Error::new(ErrorKind::Interrupted, "interrupted while its digest was computed")),
                 Err(source) => Err(Error::storage("read", &path, source)),
             };
-            let _ = reports.put(Message::PiecesDigested(job, result));
+            let _ = reports.put(message(job, result));
         };
         if self.digests.submit(task).is_err() {
-            let error = Error::new(ErrorKind::Interrupted, "interrupted before its digests were computed");
-            self.report(Message::PiecesDigested(job, Err(error)));
+            let error = Error::new(ErrorKind::Interrupted, "interrupted before its digest was computed");
+            self.report(message(job, Err(error)));
         }
     }
 

@@ -87,13 +87,19 @@ impl Core {
         }
         if job.demand(self.settings.server_digests).is_none() {
             // Nothing would show that two pieces are of different versions.
-            return is_alone && self.next_stream(now, id);
+            if is_alone {
+                self.next_stream(now, id);
+            }
+            return false;
         }
         let lead = job.sources.lead();
         match job.ranges.segmented {
             Segmented::Unknown if is_alone && job.ranges.trials.retry_at > now => false,
             Segmented::Unknown if is_alone => self.next_piece(now, id, lead, true),
-            Segmented::Unknown => self.try_ranges(now, id),
+            Segmented::Unknown => {
+                self.try_ranges(now, id);
+                false
+            }
             Segmented::Proven if job.transfers.len() < job.ranges.adapt.target() => {
                 self.next_piece(now, id, lead, false)
             }
@@ -137,20 +143,20 @@ impl Core {
     fn begin_again_at_zero(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.phase = Phase::Ready;
-        match job.content.total_bytes {
-            _ if !job.is_of_use() => job.forget_content(),
-            _ => job.ranges.begins_at_zero = !job.content.done.is_empty(),
+        match job.is_of_use() {
+            true => job.ranges.begins_at_zero = !job.content.done.is_empty(),
+            false => job.forget_content(),
         }
     }
 
     /// Requests the missing data in one stream. If versions cannot be told apart, the existing data
-    /// right before it is refetched and compared. Always false: there is nothing more to send.
-    fn next_stream(&mut self, now: Time, id: JobId) -> bool {
+    /// right before it is refetched and compared.
+    fn next_stream(&mut self, now: Time, id: JobId) {
         let job = &self.jobs[&id];
-        let Some(total_bytes) = job.content.total_bytes else { return false };
-        let Some(gap) = job.content.done.gaps(total_bytes).next() else { return false };
+        let Some(total_bytes) = job.content.total_bytes else { return };
+        let Some(gap) = job.content.done.gaps(total_bytes).next() else { return };
         if job.retry_at(gap.start) > now {
-            return false;
+            return;
         }
         let before = job.content.done.iter().find(|range| range.end == gap.start);
         let attempts = job.attempts_at(gap.start);
@@ -166,7 +172,7 @@ impl Core {
             }
         }) else {
             self.begin_again_at_zero(id);
-            return false;
+            return;
         };
         // If nothing was ever said about the version, the overlap is all there is.
         let is_checked = job.promise(self.settings.server_digests).is_some_and(|promise| promise.proves());
@@ -186,7 +192,6 @@ impl Core {
             demand,
         };
         self.send(now, id, lead, kind, Piece::new(gap.start, gap.end));
-        false
     }
 
     /// A file's host fails everybody. A file that has failed once goes behind the files that were not
@@ -246,19 +251,19 @@ impl Core {
 
     /// The first stream runs: requests one range beside it to see whether that works. If the server offers ranges and
     /// names the version, and the user wants so many connections, the others do not wait for that.
-    pub(super) fn try_ranges(&mut self, now: Time, id: JobId) -> bool {
+    pub(super) fn try_ranges(&mut self, now: Time, id: JobId) {
         let job = &self.jobs[&id];
         if self.trials_of(job).next().is_some() {
             // An earlier trial has not ended yet.
-            return false;
+            return;
         }
         let (Some(total), Some(first)) =
             (job.content.total_bytes, job.answer.probe.and_then(|probe| self.transfers.get(&probe)))
         else {
-            return false;
+            return;
         };
         let is_over = job.ranges.trials.retry_at > now;
-        let Some(demand) = job.demand(self.settings.server_digests).filter(|_| !is_over) else { return false };
+        let Some(demand) = job.demand(self.settings.server_digests).filter(|_| !is_over) else { return };
         let piece_size = self.settings.piece_size_bytes;
         let position = first.piece.position();
         // Unless the user set the number, more connections must be worth it: they are not if the first
@@ -267,7 +272,7 @@ impl Core {
         let is_worth_it = job.ranges.adapt.is_exact() || first.rate.bps().is_some_and(is_slow);
         let is_large = total.saturating_sub(position) >= 2 * piece_size && job.ranges.adapt.target() > 1;
         if !is_large || !is_worth_it {
-            return false;
+            return;
         }
         let share = (total / job.ranges.adapt.planned() as u64).max(piece_size);
         let start = share.max(position + piece_size / 2).min(total - piece_size / 2);
@@ -294,7 +299,6 @@ impl Core {
                 break;
             }
         }
-        false
     }
 
     /// The pieces that the lead is asked for beside its first stream.
@@ -362,7 +366,7 @@ impl Core {
         if let Some(victim) = victim.and_then(|victim| self.transfers.get_mut(&victim)) {
             victim.in_race |= in_race;
             if !in_race {
-                victim.piece.set_end(range.start);
+                victim.piece.shorten(range.start);
             }
         }
         if let Some(state) = self.transfers.get_mut(&transfer) {
@@ -413,7 +417,7 @@ impl Core {
         let job = &self.jobs[&id];
         let Some(cut) = self.trials_of(job).map(|trial| trial.piece.start()).min() else { return };
         if let Some(first) = job.answer.probe.and_then(|probe| self.transfers.get(&probe)) {
-            first.piece.set_end(cut.max(first.piece.position()).min(first.piece.end()));
+            first.piece.shorten(cut.max(first.piece.position()).min(first.piece.end()));
         }
     }
 

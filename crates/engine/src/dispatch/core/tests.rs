@@ -94,7 +94,7 @@ impl World {
         self.prepare(job, Prepared::default());
         let probe = self.take_fetch();
         self.tell(Message::Connected(probe.slot, Protocol::Http1));
-        probe.piece.set_end(total);
+        probe.piece.shorten(total);
         self.tell(Message::Answered(probe.transfer, head(total), None));
         self.take(|effect| matches!(effect, Effect::Open(OpenRequest::Open(_))).then_some(()));
         self.tell(Message::Opened(job, Ok(None)));
@@ -269,7 +269,7 @@ fn another_version_begins_again_when_two_answers_say_so_and_three_times_at_most(
         assert!(world.has(|event| matches!(event, Event::Restarted { .. })));
         probe = world.take_fetch();
         assert!(matches!(probe.kind, FetchKind::Probe), "round {round}");
-        probe.piece.set_end(64 * MIB);
+        probe.piece.shorten(64 * MIB);
         world.tell(Message::Answered(probe.transfer, other_head(&format!("round-{round}")), None));
         let keeps_old = world.take(|effect| match effect {
             Effect::Open(OpenRequest::Open(open)) => Some(open.keeps_old),
@@ -510,7 +510,7 @@ fn a_new_version_is_journalled_although_less_of_it_has_come_than_of_the_old_one(
     world.pass(Time::from_secs(1));
     let probe = world.take_fetch();
     assert!(matches!(probe.kind, FetchKind::Probe));
-    probe.piece.set_end(64 * MIB);
+    probe.piece.shorten(64 * MIB);
     world.tell(Message::Answered(probe.transfer, other, None));
     world.take(|effect| matches!(effect, Effect::Open(OpenRequest::Open(_))).then_some(()));
     world.tell(Message::Opened(job, Ok(None)));

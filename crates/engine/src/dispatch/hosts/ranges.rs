@@ -1,5 +1,5 @@
 //! Whether a host serves ranges at all. Servers behind one name may differ, so that a range is requested a few times before a
-//! file comes in one stream; where one file after the other gets the whole instead, once is enough. Pure.
+//! file comes in one stream; where a few responses in a row were the whole instead, once is enough for the next file. Pure.
 
 /// After so many whole files for ranges, and no range, the host has none.
 const IGNORED_MIN: u32 = 4;

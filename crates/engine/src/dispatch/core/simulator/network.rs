@@ -293,7 +293,7 @@ impl Surroundings<'_> {
             return Turn::Over(End::Complete, true);
         }
         if let Some(total) = head.total_bytes {
-            fetch.piece.set_end(total);
+            fetch.piece.shorten(total);
         }
         body.seen_end = fetch.piece.end();
         self.messages.push(Message::Answered(fetch.transfer, head, None));

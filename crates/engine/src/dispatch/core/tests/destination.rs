@@ -10,7 +10,7 @@ fn after_a_break(reads_back: bool) -> FetchKind {
     world.prepare(job, Prepared::default());
     let probe = world.take_fetch();
     world.tell(Message::Connected(probe.slot, Protocol::Http1));
-    probe.piece.set_end(64 * MIB);
+    probe.piece.shorten(64 * MIB);
     let mut headers = http::HeaderMap::new();
     headers.insert("etag", "W/\"v1\"".parse().unwrap());
     let weak = Head { evidence: Evidence::from_headers(&headers, Some(64 * MIB)), ..*head(64 * MIB) };
