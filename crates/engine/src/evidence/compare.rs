@@ -52,7 +52,11 @@ impl Evidence {
     /// ```
     /// use towline_engine::evidence::{Evidence, Strength, Verdict};
     ///
-    /// let named = |tag: &str| Evidence { etag: Some(tag.parse().unwrap()), total_bytes: Some(5), ..Evidence::default() };
+    /// let named = |tag| {
+    ///     let mut headers = http::HeaderMap::new();
+    ///     headers.insert("etag", http::HeaderValue::from_static(tag));
+    ///     Evidence::from_headers(&headers, Some(5))
+    /// };
     /// assert_eq!(named("\"a\"").compare(&named("\"a\"")), Verdict::Same(Strength::Strong));
     /// assert!(named("\"a\"").compare(&named("\"b\"")).is_different());
     /// assert_eq!(named("\"a\"").compare(&Evidence::default()), Verdict::Unknown);

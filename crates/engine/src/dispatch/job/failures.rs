@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use super::{Job, Phase};
 use crate::message::Time;
 
 /// The failures, by the first byte of the gap.
@@ -81,5 +82,52 @@ impl Failures {
     pub(crate) fn set_whole(&mut self, attempts: u32, retry_at: Time) {
         self.0.clear();
         self.0.insert(0, Failure { attempts, retry_at, own_retry_at: retry_at });
+    }
+}
+
+impl Job {
+    /// Where failures at this byte are counted: in one stream, and before anything moves, they have one count.
+    fn failed_gap(&self, start: u64) -> u64 {
+        if self.comes_in_one_stream() || !matches!(self.phase, Phase::Moving) { 0 } else { start }
+    }
+
+    /// Failed attempts at what is missing from this byte on.
+    pub(crate) fn attempts_at(&self, start: u64) -> u32 {
+        self.tries.failures.at(self.failed_gap(start)).attempts
+    }
+
+    /// When what is missing from this byte on may be tried again.
+    pub(crate) fn retry_at(&self, start: u64) -> Time {
+        self.tries.failures.at(self.failed_gap(start)).retry_at
+    }
+
+    /// Counts one more failure at this byte, or the first since there was progress. Returns how many there are.
+    pub(crate) fn count_failure(&mut self, start: u64, has_progressed: bool) -> u32 {
+        self.tries.failures.count(self.failed_gap(start), has_progressed)
+    }
+
+    /// Lets what is missing from this byte on wait.
+    pub(crate) fn wait_until(&mut self, start: u64, retry_at: Time) {
+        self.tries.failures.wait_until(self.failed_gap(start), retry_at);
+    }
+
+    /// The same where it would be tried at `own_retry_at` if its host were not in trouble.
+    pub(crate) fn wait_for_host(&mut self, start: u64, retry_at: Time, own_retry_at: Time) {
+        self.tries.failures.wait_for_host(self.failed_gap(start), retry_at, own_retry_at);
+    }
+
+    /// The same, unless it waits for longer.
+    pub(crate) fn wait_at_least_until(&mut self, start: u64, retry_at: Time) {
+        self.wait_until(start, self.retry_at(start).max(retry_at));
+    }
+
+    /// What was missing from this byte on has come.
+    pub(crate) fn forget_failure(&mut self, start: u64) {
+        self.tries.failures.forget(self.failed_gap(start));
+    }
+
+    /// The part from `start` to `reached` of what failed has come. A few more bytes do not make it another failure.
+    pub(crate) fn shift_failure(&mut self, start: u64, reached: u64) {
+        self.tries.failures.shift(self.failed_gap(start), self.failed_gap(reached));
     }
 }
