@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 use towline_engine::feed::{FedEntry, ListOptions, ListSource, Rehearsal};
 use towline_engine::inspect::{self, ServerInfo};
+use towline_engine::options::Existing;
 use towline_engine::provider::Web;
 use towline_engine::secret::{printable, shown_url};
 use towline_engine::{Error, ErrorKind, JobSpec, Options, size};
@@ -43,6 +44,7 @@ fn plan(mut settings: Settings, web: &Web) -> Result<u8, Complaint> {
         is_json: settings.progress == ProgressArg::Json,
         files: 0,
         bytes: Some(0),
+        compared: 0,
         there: 0,
         not_newer: 0,
         code: exit_codes::DONE,
@@ -66,9 +68,11 @@ struct Plan {
     options: Options,
     list: ListOptions,
     is_json: bool,
-    /// Files to fetch, and their bytes if all are known.
+    /// Files to fetch, and what is missing of them if that is known of all.
     files: u64,
     bytes: Option<u64>,
+    /// Files whose names others have, or whose content may be right already.
+    compared: u64,
     there: u64,
     not_newer: u64,
     code: u8,
@@ -177,9 +181,23 @@ impl Plan {
     }
 
     fn print(&mut self, file: &Planned<'_>) -> Result<bool, Complaint> {
-        self.files += 1;
-        self.bytes = self.bytes.zip(file.total_bytes).map(|(sum, bytes)| sum.saturating_add(bytes));
-        let state = self.state(file);
+        if let Some(error) = self.too_large(file) {
+            self.complain(error);
+            return Ok(true);
+        }
+        let (state, held_bytes) = self.state(file);
+        match state {
+            "exists" if self.options.existing == Existing::Skip => {
+                self.there += 1;
+                return Ok(true);
+            }
+            "exists" => self.compared += 1,
+            _ => {
+                self.files += 1;
+                let missing = file.total_bytes.map(|total| total.saturating_sub(held_bytes));
+                self.bytes = self.bytes.zip(missing).map(|(sum, bytes)| sum.saturating_add(bytes));
+            }
+        }
         let line = match self.is_json {
             true => json!({
                 "state": state,
@@ -196,17 +214,25 @@ impl Plan {
         answer(&line)
     }
 
-    /// What is there of a file.
-    fn state(&self, file: &Planned<'_>) -> &'static str {
+    /// Why a file would be refused for its length.
+    fn too_large(&self, file: &Planned<'_>) -> Option<Error> {
+        let (total, most) = file.total_bytes.zip(self.options.max_size_bytes).filter(|(total, most)| total > most)?;
+        let text = format!("the file has {}, and at most {} are allowed", size::bytes(total), size::bytes(most));
+        Some(Error::new(ErrorKind::TooLarge, text).with_url(shown_url(&file.spec.url)))
+    }
+
+    /// What is there of a file, and how much of it if it is unfinished.
+    fn state(&self, file: &Planned<'_>) -> (&'static str, u64) {
         let path = self.options.dir.join(&file.path);
         let has = |path: &Path| path.symlink_metadata().is_ok();
         let mut journal = path.clone().into_os_string();
         journal.push(".towline.json");
-        match () {
-            () if inspect::partial(Path::new(&journal)).is_some() => "unfinished",
-            () if file.is_changed => "changed",
-            () if has(&path) => "exists",
-            () => "new",
+        let begun = inspect::partial(Path::new(&journal)).filter(|_| self.options.resume);
+        match begun {
+            Some(begun) => ("unfinished", begun.done_bytes),
+            None if file.is_changed => ("changed", 0),
+            None if has(&path) => ("exists", 0),
+            None => ("new", 0),
         }
     }
 
@@ -224,6 +250,11 @@ impl Plan {
         let bytes =
             self.bytes.filter(|_| self.files > 0).map_or_else(String::new, |bytes| format!(", {}", size::bytes(bytes)));
         let old = if self.not_newer > 0 { format!(", {} not newer", self.not_newer) } else { String::new() };
-        say(&format!("towline: would fetch {files}{bytes}; {} already there{old}", self.there));
+        let compared = match self.compared {
+            0 => String::new(),
+            1 => " 1 exists and would be compared,".to_owned(),
+            many => format!(" {many} exist and would be compared,"),
+        };
+        say(&format!("towline: would fetch {files}{bytes};{compared} {} already there{old}", self.there));
     }
 }

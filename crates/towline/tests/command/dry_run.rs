@@ -51,7 +51,7 @@ fn what_a_service_has_new_changed_and_unfinished_is_said_and_nothing_is_touched(
         .collect();
     let states = [("a.bin", "changed"), ("big.iso", "unfinished"), ("new.bin", "exists")];
     assert_eq!(planned, states.map(|(path, state)| (path.to_owned(), Value::from(state))).into());
-    let _ = outcome.says(&["would fetch 3 files", "1 already there"]);
+    let _ = outcome.says(&["would fetch 2 files", "1 exists and would be compared, 1 already there"]);
     let after = everything(&place);
     assert!(after == before, "{:?} {:?}", before.keys(), after.keys());
     assert_eq!(graph.stats().sent_bytes, sent);
@@ -67,6 +67,13 @@ fn urls_are_asked_for_their_names_and_the_entries_of_a_list_are_not() {
     assert!(outcome.stdout.contains("2.93 KiB  named.bin"), "{}", outcome.stdout);
     let outcome = place.towline(&["--dry-run", "-d", "out", &origin.url("/none")]).run().code(1);
     let _ = outcome.says(&["404"]);
+
+    let too_large = place.towline(&["--dry-run", "-d", "out", "--max-size", "1k", &origin.url("/x")]).run().code(1);
+    let _ = too_large.says(&["at most 1.00 KiB are allowed", "would fetch 0 files"]);
+    fs::create_dir(place.root().join("there")).unwrap();
+    fs::write(place.root().join("there/named.bin"), "mine").unwrap();
+    let skipping = ["--dry-run", "-d", "there", "--skip-existing", &origin.url("/x")];
+    place.towline(&skipping).run().code(0).says(&["would fetch 0 files; 1 already there"]);
 
     let asked = origin.requests().len();
     place.write("list", &format!("{}\nnonsense://\n{}\n", origin.url("/0.bin"), origin.url("/1.bin")));
