@@ -332,6 +332,7 @@ impl<'a> World<'a> {
         }
         let mut effects = Vec::new();
         self.core.decide(self.now, &mut effects);
+        self.check_places(&effects);
         for effect in effects {
             self.perform(effect);
         }
@@ -452,15 +453,21 @@ impl<'a> World<'a> {
         self.slots.insert(fetch.slot, slot);
     }
 
-    /// A file was requested: active files, and the quiet ones of its host, must not exceed the places. A file
-    /// that was quiet and makes progress again may exceed them by one, as may a file that was requested again
-    /// in this step while the rate is limited: neither is quiet any more.
-    fn check_places(&self, host: &Origin) {
-        let (taken, jobs) = (self.core.taken_for(self.now, host), self.core.settings.jobs);
-        if self.core.settings.is_limited {
-            return;
+    /// Where files were requested, active files and the quiet ones of their host must not exceed the places. A file that
+    /// was quiet and makes progress again may exceed them by one, as may a file that was requested again in this step
+    /// while the rate is limited: neither is quiet any more. Files of other hosts may be requested in the same step.
+    fn check_places(&self, effects: &[Effect]) {
+        let is_probe = |fetch: &Fetch| matches!(fetch.kind, FetchKind::Probe);
+        let probed = effects.iter().filter_map(|effect| match effect {
+            Effect::Work(_, WorkRequest::Fetch(fetch)) if is_probe(fetch) => Some(&fetch.origin),
+            _ => None,
+        });
+        let jobs = self.core.settings.jobs;
+        for host in probed.clone().filter(|_| !self.core.settings.is_limited) {
+            let others = probed.clone().filter(|other| *other != host).count();
+            let taken = self.core.taken_for(self.now, host);
+            assert!(taken <= jobs + others, "{taken} files at once instead of {jobs}, and {others} of other hosts");
         }
-        assert!(taken <= jobs, "{taken} files at once instead of {jobs}");
     }
 
     /// No byte is requested twice at a time, except by a race or a trial of ranges; and no more files take a
@@ -468,11 +475,7 @@ impl<'a> World<'a> {
     fn check_assignment(&self, fetch: &Fetch) {
         let job = &self.core.jobs[&fetch.job];
         let range = match &fetch.kind {
-            FetchKind::Probe => {
-                self.check_places(&fetch.origin);
-                return;
-            }
-            FetchKind::Document(_) | FetchKind::Sample { .. } | FetchKind::Check { .. } => return,
+            FetchKind::Probe | FetchKind::Document(_) | FetchKind::Sample { .. } | FetchKind::Check { .. } => return,
             FetchKind::Piece { range, .. } => *range,
         };
         let total = job.content.total_bytes.expect("a piece of a file whose length is known");
