@@ -1,6 +1,7 @@
 //! Takes over a file that another program has begun, on the opener's thread. It keeps its bytes whatever happens: the
 //! journal is written first, and claims only what is synced; then the file gets the name and the length of a partial file.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -79,11 +80,13 @@ impl Opener {
             is_same && has == (StatKind::File, compared.len_bytes, compared.modified, 1)
         };
         let changed = || refused(path, "another program has changed it meanwhile");
-        // Opening a name that is gone would create a file.
         if !self.stat(at)?.is_some_and(|found| is_it(&found)) {
             return Err(changed());
         }
-        let opened = self.lock(at, OpenPart::Keep)?;
+        let opened = match self.storage.open_part(at, OpenPart::Existing) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(changed()),
+            opened => self.locked(at, opened)?,
+        };
         let found = opened.stat().map_err(|source| Error::storage("look at it", at, source))?;
         if is_it(&found) { Ok(opened) } else { Err(changed()) }
     }

@@ -31,6 +31,8 @@ use crate::storage::{OpenPart, PartFile, Stat, StatKind, Storage};
 
 /// The most requests that are answered as one group.
 const GROUP_MAX: usize = 256;
+/// So often is a partial file looked at that others change meanwhile.
+const LOOKS_MAX: u32 = 8;
 /// An answer waits no longer than this for others.
 const GROUPED_WITHIN: Duration = Duration::from_millis(1);
 /// How much space to reserve at first; more follows as data arrives, because a length is only a claim.
@@ -139,7 +141,7 @@ impl Opener {
             return Ok(prepared);
         }
         match found {
-            Some(stat) => self.look_at_part(job, path, &stat, look, &mut prepared)?,
+            Some(stat) => self.look_at_part(job, path, &stat, look, &mut prepared, LOOKS_MAX)?,
             None => self.look_for_earlier(job, path, look, &mut prepared)?,
         }
         Ok(prepared)
@@ -214,7 +216,7 @@ impl Opener {
         let why = "a newer towline wrote its journal";
         if let Some(part) = part {
             self.check_ours(&part_path(path), part)?;
-            drop(self.lock(&part_path(path), OpenPart::Keep)?);
+            drop(self.lock(&part_path(path), OpenPart::Existing)?);
             self.set_part_aside(path, why, prepared)?;
         }
         let kept = ours::set_aside(&*self.storage, &journal, damaged_path)?;
@@ -223,8 +225,25 @@ impl Opener {
     }
 
     /// Handles an existing partial file: ours if it has a journal, otherwise in the way.
-    fn look_at_part(&self, job: JobId, path: &Path, stat: &Stat, look: Look, prepared: &mut Prepared) -> Result<()> {
+    /// Whoever changes it meanwhile makes us look again, up to `looks` times.
+    fn look_at_part(
+        &self,
+        job: JobId,
+        path: &Path,
+        stat: &Stat,
+        look: Look,
+        prepared: &mut Prepared,
+        looks: u32,
+    ) -> Result<()> {
         let part = part_path(path);
+        if looks == 0 {
+            let text = "other programs keep changing what has the name of the partial file";
+            return Err(Error::new(ErrorKind::Storage, text).with_path(part));
+        }
+        let look_again = |prepared: &mut Prepared| match self.stat(&part)? {
+            Some(stat) => self.look_at_part(job, path, &stat, look, prepared, looks - 1),
+            None => self.look_for_earlier(job, path, look, prepared),
+        };
         self.check_ours(&part, stat)?;
         let is_linked = stat.links > 1;
         if is_linked && look == Look::Resume {
@@ -241,11 +260,17 @@ impl Opener {
             found => found,
         };
         // The lock tells whether somebody works on it.
-        let opened = self.lock(&part, OpenPart::Keep)?;
-        // Only the open file tells all of its identity; but the file of that name may have been published meanwhile.
+        let opened = match self.storage.open_part(&part, OpenPart::Existing) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return look_again(prepared),
+            opened => self.locked(&part, opened)?,
+        };
+        // Only the open file tells all of its identity; but another may have got the name since we looked.
         let known = opened.stat().map_err(|source| Error::storage("look at it", &part, source))?;
-        let is_it = known.file.zip(stat.file).is_none_or(|(known, found)| known.is_same(&found));
-        let stat = if is_it { &known } else { stat };
+        if known.file.zip(stat.file).is_some_and(|(known, found)| !known.is_same(&found)) {
+            drop(opened);
+            return look_again(prepared);
+        }
+        let stat = &known;
         let journal = match found {
             Found::Fits(journal) => journal,
             Found::Nothing => {
@@ -266,17 +291,11 @@ impl Opener {
         }
         if self.uncross(path, stat, &journal, prepared)? {
             drop(opened);
-            return match self.stat(&part)? {
-                Some(stat) => self.look_at_part(job, path, &stat, look, prepared),
-                None => Ok(()),
-            };
+            return look_again(prepared);
         }
         if look == Look::Resume && journal.done.is_empty() && self.takes_old_back(path)? {
             drop(opened);
-            return match self.stat(&part)? {
-                Some(stat) => self.look_at_part(job, path, &stat, look, prepared),
-                None => Ok(()),
-            };
+            return look_again(prepared);
         }
         let claimed = journal.done.end();
         let total_bytes = journal.identity.total_bytes;
@@ -446,7 +465,7 @@ impl Opener {
                 continue;
             }
             // Nobody else may be working on it, and it must stay ours while its name changes.
-            let opened = self.lock(&part, OpenPart::Keep)?;
+            let opened = self.lock(&part, OpenPart::Existing)?;
             if journal_file == old_journal_path(path) {
                 self.rename_journal(&journal_file, path, prepared)?;
             }
@@ -455,7 +474,7 @@ impl Opener {
                 self.rename_journal(&journal_file, path, prepared)?;
             }
             drop(opened);
-            return self.look_at_part(job, path, &stat, look, prepared);
+            return self.look_at_part(job, path, &stat, look, prepared, LOOKS_MAX);
         }
         self.look_for_journal(path, look, prepared)
     }
@@ -512,16 +531,20 @@ impl Opener {
             total_bytes.map(|total| total.saturating_sub(reclaimed)),
             before.is_some() && *keeps_old,
         )?;
+        let before = before.filter(|(open, _)| open == path).map(|(_, before)| before);
+        let before = before.filter(|before| before.is_at(&part).unwrap_or(false));
+        let before_stat = before.as_ref().and_then(|before| before.stat().ok());
         let mut set_aside = None;
         if *keeps_old {
             set_aside = ours::keep_old(&*self.storage, path)?;
         }
-        let was_open = before.is_some_and(|(open, before)| open == *path && before.is_at(&part).unwrap_or(false));
+        drop(before);
         // No journal may claim what is truncated, not even after a power cut.
         let (held, foreign) = ours::clear_journal_name(&*self.storage, path)?;
         set_aside = foreign.or(set_aside);
         let mut found = self.identify(&part)?.filter(|stat| stat.kind == StatKind::File);
-        if let Some(why) = found.and_then(|stat| ours::why_not_emptied(&stat, was_open, held.as_deref())) {
+        let was_open = |found: &Stat| before_stat.is_some_and(|before| before.is_of_one_file(found));
+        if let Some(why) = found.and_then(|stat| ours::why_not_emptied(&stat, was_open(&stat), held.as_deref())) {
             found = None;
             let kept = ours::set_aside(&*self.storage, &part, aside_path)?;
             set_aside = Some(format!("{} {why}; it is kept as {}", part.display(), kept.display()));
@@ -612,7 +635,11 @@ impl Opener {
     }
 
     pub(super) fn lock(&self, part: &Path, mode: OpenPart) -> Result<Arc<dyn PartFile>> {
-        self.storage.open_part(part, mode).map_err(|source| match source.kind() {
+        self.locked(part, self.storage.open_part(part, mode))
+    }
+
+    pub(super) fn locked(&self, part: &Path, opened: io::Result<Arc<dyn PartFile>>) -> Result<Arc<dyn PartFile>> {
+        opened.map_err(|source| match source.kind() {
             io::ErrorKind::WouldBlock => Error::locked("another process is fetching this file", part, source),
             _ => Error::storage("write", part, source),
         })

@@ -167,6 +167,8 @@ pub enum OpenPart {
     New,
     /// Keep existing data; create the file if missing.
     Keep,
+    /// Keep existing data; it must exist (`NotFound` otherwise).
+    Existing,
 }
 
 /// Metadata of a file, without opening it.
@@ -186,6 +188,13 @@ pub struct Stat {
     pub links: u64,
     /// Its identity, where the file system provides one.
     pub file: Option<FileId>,
+}
+
+impl Stat {
+    /// Whether both are of one file, as far as the file system can tell.
+    pub(crate) fn is_of_one_file(&self, other: &Self) -> bool {
+        self.file.zip(other.file).is_none_or(|(one, other)| one.is_same(&other))
+    }
 }
 
 /// Identifies a file on this machine, whatever its name.

@@ -80,6 +80,7 @@ impl DiskPart {
         match mode {
             OpenPart::New => options.create_new(true),
             OpenPart::Keep => options.create(true).truncate(false),
+            OpenPart::Existing => &mut options,
         };
         for _ in 0..OPEN_TRIES_MAX {
             let file = open_regular(&mut options, path)?;
