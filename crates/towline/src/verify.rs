@@ -123,6 +123,10 @@ fn with_sums(dir: &Path, path: &Path, found: &mut Found) -> Result<(), Complaint
     let wrong = |error: io::Error| Complaint::usage(format!("--checksum-file {}: {error}", path.display()));
     let sums = File::open(path).and_then(|file| Sums::read(BufReader::new(file))).map_err(wrong)?;
     let mut all: Vec<_> = sums.iter().collect();
+    if all.is_empty() {
+        let text = format!("{} names no file and its digest", printable(&path.to_string_lossy()));
+        return Err(Complaint::usage(text).hint("each line has a digest and a name, as `sha256sum` writes them"));
+    }
     all.sort_by_key(|(name, _)| name.to_owned());
     for (name, digest) in all {
         let file: PathBuf = dir.join(name);

@@ -55,6 +55,8 @@ pub(crate) struct Source {
     pub(crate) was_resolved_again: bool,
     /// Whether it went back to the given URL because requests had failed.
     was_left: bool,
+    /// It led, and another one was asked because it brought next to nothing.
+    pub(crate) was_slow: bool,
     pub(crate) standing: Standing,
     /// The version that it reports for its file.
     pub(crate) told: Option<Evidence>,
@@ -271,6 +273,7 @@ impl Source {
             locations: 0,
             was_resolved_again: false,
             was_left: false,
+            was_slow: false,
             standing: Standing::Untried,
             told: None,
             distrusts_if_range: false,
@@ -326,6 +329,11 @@ impl Source {
     /// Redirects, or its provider, lead to this URL.
     pub(crate) fn go_to(&mut self, place: (Url, Origin)) {
         self.sent_to = Some(Box::new(place));
+    }
+
+    /// The origin of the URL that was given, if another one was asked.
+    pub(crate) fn origin_before_redirects(&self) -> Option<&Origin> {
+        self.sent_to.as_ref().filter(|place| place.1 != self.own_origin).map(|_| &self.own_origin)
     }
 
     /// Goes back to the given URL: it may redirect elsewhere now.

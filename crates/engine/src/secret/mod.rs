@@ -4,6 +4,7 @@
 //! looks like one. *Which file a link names* (`key_url`) errs on the side of telling files apart: it drops only
 //! the parameters of a recognised signature. No state, no I/O; any thread.
 
+mod echo;
 mod looks;
 mod names;
 mod parameters;
@@ -16,6 +17,7 @@ mod schemes;
 mod text;
 mod urls;
 
+pub(crate) use echo::Credentials;
 pub(crate) use looks::shown_coding;
 pub(crate) use path::userinfo_len;
 pub(crate) use text::is_unprintable;

@@ -31,6 +31,7 @@ mod retries;
 mod save;
 mod scarce;
 mod sizes;
+mod slow_lead;
 mod start;
 mod sums;
 mod trace;
@@ -449,6 +450,7 @@ impl Core {
         }
         self.last_progress = now;
         self.renew_hosts();
+        self.leave_slow_leads(now);
         for transfer in self.transfers.values_mut() {
             let position = transfer.piece.position();
             let brought = position - transfer.piece.start();

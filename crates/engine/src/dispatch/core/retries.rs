@@ -32,6 +32,10 @@ impl Core {
     ) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let error = with_place(error, transfer, job);
+        // A host that has served others has servers that do. Nobody else has one more try.
+        let is_of_one_server = || self.hosts.has_brought(&transfer.host) || job.attempts_at(0) == 0;
+        let is_of_one_server = error.kind() == ErrorKind::Tls && is_of_one_server();
+        let error = if is_of_one_server { error.with_transient(true) } else { error };
         if !transfer.is_probe {
             job.ranges.trial_ended();
         }
@@ -51,6 +55,7 @@ impl Core {
         }
         let is_transient = error.is_transient();
         self.hosts.failed_with(&error, &transfer.host, &self.profile_of(id), now);
+        self.leave_dead_end(now, id, transfer, &error);
         // Without a `Retry-After`, or with a short one, the backoff is the usual one.
         if let Some(wait) = retry_after.filter(|wait| is_transient && *wait > backoff::FLOOR) {
             return self.asked_for_patience(now, id, transfer, start, error, wait);
@@ -147,6 +152,18 @@ impl Core {
         self.hold_host(now, id, &transfer.host, &error, asked);
         self.report_retry(id, &error, patience, wait);
         self.ask_another(id);
+    }
+
+    /// A redirect has led to a host that has brought nothing yet: the next may lead elsewhere. If nothing comes of it, the
+    /// host that redirects is in trouble too.
+    fn leave_dead_end(&mut self, now: Time, id: JobId, transfer: &Transfer, error: &Error) {
+        let profile = self.profile_of(id);
+        let Some(job) = self.jobs.get_mut(&id).filter(|job| matches!(job.phase, Phase::Ready)) else { return };
+        let Some(before) = job.lead().origin_before_redirects().cloned() else { return };
+        if error.is_transient() && *job.lead().host() == transfer.host && !self.hosts.has_brought(&transfer.host) {
+            job.lead_mut().go_back();
+            self.hosts.failed_with(error, &before, &profile, now);
+        }
     }
 
     /// How the connections of a job are made.

@@ -73,6 +73,11 @@ impl Core {
         if is_success(end) {
             self.hosts.succeeded_by(&job.own.profile);
         }
+        // Where it was redirected to this, the host that did so works too.
+        let redirects = job.sources[transfer.source].origin_before_redirects().filter(|_| is_success(end)).cloned();
+        if let Some(redirects) = redirects.filter(|_| !is_little && !is_beginning) {
+            self.host_recovers(&redirects);
+        }
         match has_progressed {
             _ if is_success(end) && !is_little && !is_beginning => self.host_recovers(&transfer.host),
             // The beginning alone: some servers cut each file there.

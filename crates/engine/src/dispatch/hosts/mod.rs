@@ -68,6 +68,11 @@ impl Hosts {
         std::mem::take(&mut state.trouble).is_paced()
     }
 
+    /// Whether a host has sent something in this run.
+    pub(crate) fn has_brought(&self, host: &Origin) -> bool {
+        self.hosts.get(host).is_some_and(|state| state.has_brought)
+    }
+
     /// A request to a host failed with a transient error.
     pub(crate) fn failed(&mut self, host: &Origin, now: Time) {
         self.hosts.entry(host.clone()).or_default().trouble.failed(now);

@@ -13,6 +13,7 @@ use crate::http::content_range::ContentRange;
 use crate::http::cookies::SetCookies;
 use crate::http::{content_range, digest, disposition, retry_after};
 use crate::message::{Head, Protocol, Redirect, Shape};
+use crate::secret::Credentials;
 use crate::source::http::network::PlainProxy;
 use crate::source::http::proxy::refusal::{self, Refusal};
 
@@ -171,6 +172,15 @@ impl Answer {
                 .flat_map(|value| refusal::schemes(&String::from_utf8_lossy(value.as_bytes())))
                 .collect(),
         })
+    }
+
+    /// Forgets a tag that repeats a credential of its request: tags are stored.
+    pub(crate) fn forget_echoes(&mut self, credentials: &Credentials) {
+        let evidence = &mut self.head.evidence;
+        if evidence.etag.as_ref().is_some_and(|tag| credentials.are_in(&tag.to_string())) {
+            evidence.etag = None;
+            self.head.remarks.push("the server's ETag repeats a credential, and is not used".to_owned());
+        }
     }
 
     /// The same response, attributed to this place.

@@ -214,6 +214,11 @@ pub(crate) fn broken(source: &hyper::Error) -> Error {
 }
 
 /// The error for a stream, or its whole connection, that one side aborted.
+/// Whether what came of a body is not what HTTP/2 allows: more than its `content-length`, for one (RFC 9113, section 8.1.1).
+pub(crate) fn breaks_rules(source: &hyper::Error) -> bool {
+    find::<h2::Error>(source).is_some_and(|error| !error.is_remote() && error.reason().is_some())
+}
+
 fn broken_stream(error: &h2::Error) -> Error {
     let reason = error.reason().unwrap_or(h2::Reason::NO_ERROR);
     let what = match (error.is_remote(), error.is_go_away()) {

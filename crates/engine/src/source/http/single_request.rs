@@ -17,6 +17,7 @@ use crate::message::{Alpn, Fetch, FetchKind, SlotId};
 use crate::plan::TransferId;
 use crate::plan::piece::Piece;
 use crate::rate_limit::RateLimits;
+use crate::secret::Credentials;
 use crate::source::http::answer::Answer;
 use crate::source::http::connection::Connection;
 use crate::source::http::digest_auth::Challenges;
@@ -79,6 +80,7 @@ pub(crate) async fn send(network: &Network, request: SingleRequest<'_>) -> Resul
         let mut connection = Connection::open(network.connect(&origin, fetch.alpn).await?).await?;
         let mut request = request::build(network, &fetch, connection.protocol(), connection.plain_proxy())?;
         let has_credentials = request.headers().contains_key(AUTHORIZATION);
+        let credentials = Credentials::of(request.headers());
         challenges.answer(&origin, &mut request);
         let limit = network.options.response_timeout;
         let response = tokio::time::timeout(limit, connection.send(request)).await.map_err(|_| no_answer(limit))??;
@@ -89,7 +91,8 @@ pub(crate) async fn send(network: &Network, request: SingleRequest<'_>) -> Resul
         }
         let believes_digests = network.options.server_digests;
         let protocol = connection.protocol();
-        let answer = Answer::read(&response, protocol, &url, true, believes_digests, SystemTime::now())?;
+        let mut answer = Answer::read(&response, protocol, &url, true, believes_digests, SystemTime::now())?;
+        answer.forget_echoes(&credentials);
         let Some(redirect) = answer.redirect() else {
             return Ok(SingleResponse { url, redirects, answer, response });
         };

@@ -12,13 +12,16 @@ use super::Transfer;
 use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::plan::piece::OPEN_END;
 use crate::source::http::answer::Framing;
-use crate::source::http::connection::broken;
+use crate::source::http::connection::{breaks_rules, broken};
 use crate::source::http::network::seconds;
 use crate::storage::PartFile;
 use crate::worker::timeout::{Elapsed, LATE, patient};
 
 /// Up to this much of an error page, or of a body that was cut, is read to keep its connection.
 const DRAIN_BYTES_MAX: usize = 64 << 10;
+
+/// How long to wait for the end of a body of which everything has come.
+const END_WITHIN: Duration = Duration::from_millis(250);
 
 /// How often to look whether a response comes fast enough.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -72,8 +75,25 @@ impl Transfer<'_> {
                 None => return Err(ended_early()),
             }
         }
+        if told == Some(piece.position()) {
+            return self.ends(body).await;
+        }
         // After a piece that was cut, the rest of its body is still unread.
         Ok(body.is_end_stream() || matches!(timeout(Duration::from_millis(1), body.frame()).await, Ok(None)))
+    }
+
+    /// Whether a body ends of which everything has come that its head announced; if not, its connection is not reusable.
+    /// Over HTTP/2, it may go on all the same, and then it is not what was announced.
+    pub(super) async fn ends(&self, body: &mut Incoming) -> Result<bool> {
+        if body.is_end_stream() {
+            return Ok(true);
+        }
+        match timeout(END_WITHIN, self.frame(body)).await {
+            Ok(None) => Ok(true),
+            Ok(Some(Ok(frame))) if frame.data_ref().is_some_and(|data| !data.is_empty()) => Err(too_much()),
+            Ok(Some(Err(source))) if breaks_rules(&source) => Err(broken(&source)),
+            _ => Ok(body.is_end_stream()),
+        }
     }
 
     /// Writes the part of `data` that belongs to the piece.
@@ -191,9 +211,13 @@ pub(super) fn proven(body: &Incoming, framing: Framing, bytes: u64) -> Result<()
 pub(super) fn has_length(bytes: u64, told: Option<u64>) -> Result<()> {
     match told {
         Some(told) if bytes < told => Err(ended_early()),
-        Some(told) if bytes > told => Err(Error::new(ErrorKind::Protocol, "the server sends more than it said")),
+        Some(told) if bytes > told => Err(too_much()),
         _ => Ok(()),
     }
+}
+
+pub(super) fn too_much() -> Error {
+    Error::new(ErrorKind::Protocol, "the server sends more than it said")
 }
 
 pub(super) fn ended_early() -> Error {

@@ -20,7 +20,7 @@ use super::shared::{Grant, Shared};
 use super::timeout::{Elapsed, patient};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{End, Ended, Fetch, FetchKind, Message, Protocol};
-use crate::secret::Shown;
+use crate::secret::{Credentials, Shown};
 use crate::source::http::answer::Answer;
 use crate::source::http::connection::{self, Connection};
 use crate::source::http::digest_auth::Challenged;
@@ -85,8 +85,10 @@ struct Transfer<'a> {
     /// The HTTP/1.1 connection is told when data comes.
     expected: Option<Expected>,
     pace: Pace,
-    /// The last request had credentials.
+    /// The last request had credentials in its `Authorization`.
     has_credentials: bool,
+    /// All of its credentials.
+    credentials: Credentials,
 }
 
 struct Failure {
@@ -109,9 +111,17 @@ impl<'a> Transfer<'a> {
     ) -> Result<End, Failure> {
         let network = shared.network(&fetch.profile).await?;
         let stall = network.options.stall_timeout;
-        Self { shared, fetch, network, stall, expected: None, pace: Pace::default(), has_credentials: false }
-            .run(sink, granted)
-            .await
+        let mut transfer = Self {
+            shared,
+            fetch,
+            network,
+            stall,
+            expected: None,
+            pace: Pace::default(),
+            has_credentials: false,
+            credentials: Credentials::default(),
+        };
+        transfer.run(sink, granted).await
     }
 
     async fn run(&mut self, sink: Option<Arc<dyn PartFile>>, granted: Granted) -> Result<End, Failure> {
@@ -120,7 +130,8 @@ impl<'a> Transfer<'a> {
         let believes_digests = self.network.options.server_digests;
         let (url, now) = (&self.fetch.url, SystemTime::now());
         let is_given = self.fetch.is_given;
-        let answer = Answer::read(&response, connection.protocol(), url, is_given, believes_digests, now)?;
+        let mut answer = Answer::read(&response, connection.protocol(), url, is_given, believes_digests, now)?;
+        answer.forget_echoes(&self.credentials);
         if let Some(jar) = &self.network.options.cookie_jar {
             jar.add(url, &answer.cookies);
         }
@@ -238,6 +249,7 @@ impl<'a> Transfer<'a> {
         tracing::debug!(range = ?self.fetch.kind.asked(), url = %Shown(&self.fetch.url), "asks");
         let mut request = request::build(&self.network, self.fetch, connection.protocol(), connection.plain_proxy())?;
         self.has_credentials = request.headers().contains_key(AUTHORIZATION);
+        self.credentials = Credentials::of(request.headers());
         self.shared.challenges.answer(&self.fetch.origin, &mut request);
         let limit = self.network.options.response_timeout;
         self.expected = connection.expected().cloned();

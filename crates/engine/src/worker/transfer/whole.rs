@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use tokio::time::{Instant as TokioInstant, timeout, timeout_at};
 
-use super::body::{has_length, is_cut, proven};
+use super::body::{has_length, is_cut, proven, too_much};
 use super::{Failure, Granted, Transfer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::{page, samples};
@@ -128,7 +128,7 @@ impl Transfer<'_> {
                 return Ok(End::Gathered(content));
             }
             if bytes > samples::GATHERED_BYTES_MAX {
-                return Err(Error::new(ErrorKind::Protocol, "the server sends more than it said").into());
+                return Err(too_much().into());
             }
             content.push(data);
         }
@@ -149,6 +149,7 @@ impl Transfer<'_> {
         let mut bytes = 0;
         while bytes <= WHOLE_BYTES_MAX {
             if framing == Framing::Length(bytes as u64) {
+                self.ends(body).await?;
                 return Ok(true);
             }
             let Ok(frame) = timeout_at(deadline, self.frame(body)).await else { return Ok(false) };

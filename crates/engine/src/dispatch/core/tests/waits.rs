@@ -112,3 +112,73 @@ fn what_waited_for_a_host_in_trouble_goes_on_once_that_brings_something() {
     assert_eq!(came, files);
     assert!(world.now < Time::from_secs(10), "{:?}", world.now);
 }
+
+/// A host that redirects each file, at first to a place that serves nobody.
+#[test]
+fn after_a_dead_end_the_host_that_redirects_is_asked_again() {
+    let mut world = World::new(|options| options.http.version = HttpVersion::Http1);
+    let job = world.add(0, "http://balancer/a");
+    world.prepare(job, Prepared::default());
+    let mut asked = Vec::new();
+    while asked.len() < 6 && world.now < Time::from_secs(60) {
+        world.pass(Time::from_millis(100));
+        while world.fetches() > 0 {
+            let fetch = world.take_fetch();
+            asked.push(fetch.origin.host.to_string());
+            let to = if asked.len() < 4 { "http://dead/a" } else { "http://alive/a" };
+            match &*fetch.origin.host {
+                "balancer" => {
+                    let redirect = Redirect { status: 302, location: Some(to.to_owned()), ..Redirect::default() };
+                    world.end(fetch.transfer, End::Redirect(redirect), true);
+                }
+                "dead" => world.end(fetch.transfer, broken(), false),
+                _ => {
+                    let content = vec![bytes::Bytes::from_static(b"hello")];
+                    world.tell(Message::Answered(fetch.transfer, head(5), Some(content)));
+                    world.end(fetch.transfer, End::Complete, false);
+                }
+            }
+        }
+    }
+    assert_eq!(asked, ["balancer", "dead", "balancer", "dead", "balancer", "alive"]);
+}
+
+#[test]
+fn a_first_source_that_drips_gives_way_to_a_mirror() {
+    let mut world = World::new(|options| options.connections = Some(1));
+    let job = JobId(0);
+    let spec = JobSpec::new("http://drips/a".parse().unwrap()).mirror("http://mirror/a".parse().unwrap());
+    world.tell(Message::Command(Command::Add(job, Box::new(spec))));
+    let probe = world.begin_large(job, 8 * MIB);
+    let mut asked = Vec::new();
+    for second in 1..10 {
+        probe.piece.advance(second * 100);
+        world.pass(Time::from_secs(1));
+        if world.effects.iter().any(|effect| matches!(effect, Effect::Work(_, WorkRequest::Drop(_)))) {
+            world.effects.retain(|effect| !matches!(effect, Effect::Work(_, WorkRequest::Drop(_))));
+            world.end(probe.transfer, End::Dropped, false);
+        }
+        while world.fetches() > 0 {
+            asked.push((second, world.take_fetch().origin.host.to_string()));
+        }
+    }
+    assert_eq!(asked.last(), Some(&(5, "mirror".to_owned())), "{asked:?}");
+}
+
+#[test]
+fn a_handshake_that_fails_once_fails_no_file() {
+    let mut world = World::new(|_| {});
+    let job = world.add(0, "https://h/a");
+    world.prepare(job, Prepared::default());
+    let fails = |world: &mut World| {
+        let fetch = world.take_fetch();
+        let error = Error::new(ErrorKind::Tls, "what answers does not speak TLS");
+        world.end(fetch.transfer, End::Failed { error, retry_after: None }, false);
+        world.pass(Time::from_secs(5));
+    };
+    fails(&mut world);
+    assert_eq!(world.fetches(), 1, "it is asked once more");
+    fails(&mut world);
+    assert_eq!(world.fetches(), 0);
+    assert!(world.has(|event| matches!(event, Event::Failed { .. })));
+}

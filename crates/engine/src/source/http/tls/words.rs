@@ -17,6 +17,8 @@ const OLD_SERVER: Advice = Advice::AskOperatorForNewerTls;
 /// The error for a handshake that failed with `source`.
 pub(crate) fn handshake_error(source: io::Error) -> Error {
     let inner = source.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
+    // The next connection may lead to a server that works.
+    let is_of_now = matches!(inner, Some(TlsError::AlertReceived(AlertDescription::InternalError)));
     let (text, advice) = match inner {
         None => {
             let why = match source.kind() {
@@ -35,7 +37,7 @@ pub(crate) fn handshake_error(source: io::Error) -> Error {
             (format!("the TLS handshake failed: {words}"), advice)
         }
     };
-    let error = Error::new(ErrorKind::Tls, text).with_source(source);
+    let error = Error::new(ErrorKind::Tls, text).with_transient(is_of_now).with_source(source);
     error.with_advice(advice)
 }
 
