@@ -20,7 +20,7 @@ use crate::on_complete::{self, OnComplete};
 use crate::say::say;
 use crate::screen::{Collected, Collector, Keys, Screen, View, Worded, summary};
 use crate::settings::{self, Settings};
-use crate::stream::{Read, Stream};
+use crate::stream::{Delivery, Stream};
 use crate::{dry_run, exit_codes};
 
 /// Up to this many URLs get a line each if nothing can be redrawn.
@@ -68,7 +68,7 @@ pub(crate) fn run(args: GetArgs) -> Result<u8, Complaint> {
         // A reader that takes nothing must not hold up the end.
         _ => Ok(None),
     };
-    if let Ok(Some(Read::Partly)) = passed_on {
+    if let Ok(Some(Delivery::Partly)) = passed_on {
         // Its reader wants no more.
         let _ = logging.end();
         return Ok(said([kept_cookies]));

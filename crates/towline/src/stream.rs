@@ -84,7 +84,7 @@ pub(crate) struct Stream {
 
 /// How much of it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Read {
+pub(crate) enum Delivery {
     /// All that came.
     Wholly,
     /// Its reader went away before the end.
@@ -144,7 +144,7 @@ impl Writing {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub(crate) fn end(self, is_done: bool) -> Result<Read, Complaint> {
+    pub(crate) fn end(self, is_done: bool) -> Result<Delivery, Complaint> {
         self.storage.end();
         // What is still to be read is open: nothing stays if a signal ends the wait.
         drop(self.place);
@@ -158,8 +158,8 @@ impl Writing {
             Ok(Ok(())) if is_done && !self.storage.is_read() => {
                 Err(cannot(io::Error::other("a part of it was not passed on")))
             }
-            Ok(Ok(())) => Ok(Read::Wholly),
-            Ok(Err(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(Read::Partly),
+            Ok(Ok(())) => Ok(Delivery::Wholly),
+            Ok(Err(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(Delivery::Partly),
             Ok(Err(error)) => Err(cannot(error)),
             Err(_) => Err(cannot(io::Error::other("its thread failed"))),
         }

@@ -31,7 +31,7 @@ impl Committer {
         if let Some((start, end)) = cut {
             journal.done.remove(ByteRange::new(start, end));
         }
-        let stat = self.look_at(&*part, &part_path(path), journal.identity.total_bytes)?;
+        let stat = self.stat_if_ours(&*part, &part_path(path), journal.identity.total_bytes)?;
         if self.syncs {
             part.sync().map_err(|source| Error::storage("sync", path, source))?;
         }

@@ -110,7 +110,7 @@ impl Committer {
     pub(super) fn sync(&self, pending: &[Pending], directories: &BTreeSet<PathBuf>) -> Vec<Result<()>> {
         let at_once = self.syncs && pending.len() >= SYNC_AT_ONCE_MIN;
         let finish = |pending: &Pending| {
-            self.tell_apart(&*pending.part, &pending.publish);
+            self.give_time(&*pending.part, &pending.publish);
             let finished = pending.part.finish(&note_bytes(&pending.publish, &*pending.part));
             let synced = finished.and_then(|()| if self.syncs && !at_once { pending.part.sync() } else { Ok(()) });
             synced.map_err(|source| Error::storage("sync", &pending.publish.path, source))
@@ -128,7 +128,7 @@ impl Committer {
     }
 
     /// Gives a file the modification time that was asked for, or one of its own.
-    pub(super) fn tell_apart(&self, part: &dyn PartFile, publish: &Publish) {
+    pub(super) fn give_time(&self, part: &dyn PartFile, publish: &Publish) {
         match publish.modified {
             Some(asked) => drop(part.set_modified(asked)),
             None => {
@@ -140,14 +140,14 @@ impl Committer {
 
     /// The program's main promise depends on this check: the file that gets the name is the one we hold, and it
     /// has the right length.
-    pub(super) fn check(&self, pending: &Pending) -> Result<()> {
+    pub(super) fn check_before_rename(&self, pending: &Pending) -> Result<()> {
         let part = part_path(&pending.publish.part_of);
-        self.look_at(&*pending.part, &part, Some(pending.publish.len_bytes)).map(|_| ())
+        self.stat_if_ours(&*pending.part, &part, Some(pending.publish.len_bytes)).map(|_| ())
     }
 
     /// Checks that the partial file is still the one we hold, has the right length, and has no second name
     /// through which others write.
-    pub(super) fn look_at(&self, part: &dyn PartFile, name: &Path, len_bytes: Option<u64>) -> Result<Stat> {
+    pub(super) fn stat_if_ours(&self, part: &dyn PartFile, name: &Path, len_bytes: Option<u64>) -> Result<Stat> {
         let look = |source: io::Error| Error::storage("look at the partial file", name, source);
         let changed = |text: String| Err(Error::new(ErrorKind::Storage, text).with_path(name));
         if !part.is_at(name).map_err(look)? {
@@ -205,7 +205,7 @@ impl Committer {
         let renamed = match linked {
             Some(linked) => linked,
             None => {
-                self.check(pending)?;
+                self.check_before_rename(pending)?;
                 failpoint::reach("checked");
                 let renamed = self.storage.rename(&part_path(part_of), path, *replace);
                 if renamed.is_err() {
@@ -223,7 +223,7 @@ impl Committer {
         })?;
         failpoint::reach("published");
         if !pending.is_unnamed {
-            self.check_published(pending)?;
+            self.check_after_rename(pending)?;
             if !pending.was_stored {
                 self.parts.remove(pending.job);
             }
@@ -247,7 +247,7 @@ impl Committer {
 
     /// Checks that the final name refers to the file that was just checked. Another program may have put its
     /// own file there in between; that file is not ours and is set aside.
-    pub(super) fn check_published(&self, pending: &Pending) -> Result<()> {
+    pub(super) fn check_after_rename(&self, pending: &Pending) -> Result<()> {
         let Publish { part_of, path, len_bytes, .. } = &pending.publish;
         let cannot = |source| Error::storage("look at the finished file", path, source);
         // If somebody moved it away, they got the whole file.

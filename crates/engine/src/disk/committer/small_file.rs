@@ -71,7 +71,7 @@ impl Committer {
         pending.publish.replaces_old |= replaces_old;
         let mut from = PartReader { part: &*pending.part, position: 0, len_bytes: pending.publish.len_bytes };
         let written = copy(&mut from, &*part)
-            .inspect(|()| self.tell_apart(&*part, &pending.publish))
+            .inspect(|()| self.give_time(&*part, &pending.publish))
             .and_then(|()| part.finish(&note_bytes(&pending.publish, &*part)))
             .and_then(|()| if self.syncs { part.sync() } else { Ok(()) });
         if let Err(source) = written {

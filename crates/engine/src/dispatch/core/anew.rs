@@ -109,7 +109,7 @@ impl Core {
             (job.old.is_to_be_kept, job.old.evidence) = (false, None);
             let message = "the version that was begun is served again: it goes on with that".to_owned();
             self.remark(id, message);
-            self.close(now, id, Closing::Adopt(journal));
+            self.close(now, id, Closing::TakeOver(journal));
             return true;
         }
         let is_contradicted = job.old.witnessed.as_ref().is_some_and(|told| told.is_contradicted_by(&head.evidence));

@@ -399,7 +399,7 @@ impl Core {
         } else if !verdict.joins() && !is_of_other_source && !may_be_same {
             return self.begins_instead(now, id, answered, journal, verdict);
         }
-        self.close(now, id, Closing::Adopt(Box::new(journal)));
+        self.close(now, id, Closing::TakeOver(Box::new(journal)));
         None
     }
 
@@ -538,7 +538,7 @@ impl Core {
         let error = Error::new(ErrorKind::NameTaken, text)
             .with_path(job.naming.path.clone())
             .with_advice(Advice::SameContentRestartOrOtherName);
-        super::adopt::adopt(job, journal);
+        super::take_over::take_over(job, journal);
         self.close(now, id, Closing::Fail(error));
     }
 

@@ -405,7 +405,7 @@ impl Core {
         }
         // The response is used up: the file is requested again, and the verdict is known by then.
         if let Some(journal) = partial {
-            super::adopt::adopt(job, journal);
+            super::take_over::take_over(job, journal);
         }
         job.answer.probe = None;
         let left: Vec<_> = job.transfers.clone();

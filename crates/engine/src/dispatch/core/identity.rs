@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::Core;
-use super::adopt::adopt;
+use super::take_over::take_over;
 use crate::dispatch::identity::{Doubt, Link};
 use crate::dispatch::job::{By, Closing, Job, Phase, Transfer};
 use crate::error::{Advice, Error, ErrorKind};
@@ -27,13 +27,13 @@ const NEW_LINK: Advice = Advice::GiveNewLink;
 impl Core {
     /// Takes over the data of an earlier run, before any request. If it came from another URL, this one may
     /// be a new link to the same file, or a mistake.
-    pub(super) fn adopt_by_name(&mut self, id: JobId, journal: Journal) {
+    pub(super) fn take_over_by_name(&mut self, id: JobId, journal: Journal) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let is_known = job.is_of(&journal.identity.url, journal.identity.given);
         if !is_known && !journal.done.is_empty() {
             job.link = Link::doubted();
         }
-        adopt(job, journal);
+        take_over(job, journal);
     }
 
     /// The server reports another version than the one that was started. Returns whether samples decide what

@@ -1,8 +1,8 @@
 //! The end of a job: closed, verified, published, failed, paused.
 
 use super::Core;
-use super::adopt::adopt;
 use super::sizes::unlisted;
+use super::take_over::take_over;
 use crate::dispatch::job::{By, Closing, FinalCheck, Job, Phase, Published};
 use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::event::{ErrorReport, Event, How};
@@ -27,15 +27,15 @@ impl Core {
         {
             return;
         }
-        if let Phase::Closing(Closing::Adopt(journal)) = std::mem::replace(&mut job.phase, Phase::Closing(closing)) {
+        if let Phase::Closing(Closing::TakeOver(journal)) = std::mem::replace(&mut job.phase, Phase::Closing(closing)) {
             // The data that the journal claims still exists, whatever happens instead of resuming it.
-            adopt(job, *journal);
+            take_over(job, *journal);
         }
         if job.content.done.is_empty()
             && let Some(journal) = job.part.journal.take()
         {
             // It was not resumed yet; its data stays.
-            adopt(job, *journal);
+            take_over(job, *journal);
         }
         let running = job.transfers.clone();
         self.drop_transfers(&running);
@@ -95,8 +95,8 @@ impl Core {
             Closing::There(how, published) => self.finish(now, id, how, published),
             Closing::Complete => self.complete(now, id),
             Closing::Restart { reason, is_by_version } => self.begin_anew(now, id, reason, is_by_version),
-            Closing::Adopt(journal) => {
-                adopt(job, *journal);
+            Closing::TakeOver(journal) => {
+                take_over(job, *journal);
                 self.go_on(now, id);
             }
             Closing::Lead(next) => self.lead_changes(id, next),

@@ -3,7 +3,7 @@
 //! The size that a service lists is announced as one in a head is: another one is another file, or a part of it.
 
 use super::Core;
-use super::adopt::adopt;
+use super::take_over::take_over;
 use crate::dispatch::job::{Closing, Job};
 use crate::error::{Advice, Error, ErrorKind};
 use crate::job::JobId;
@@ -25,7 +25,7 @@ impl Core {
                 return true;
             }
             if let Some(journal) = partial {
-                adopt(job, journal.clone());
+                take_over(job, journal.clone());
             }
             self.fail_or_begin_with_another(now, id, error);
             return true;
@@ -46,7 +46,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return false };
         let Some(total_bytes) = job.content.total_bytes.filter(|total| *total > max_bytes) else { return false };
         if let Some(journal) = partial {
-            adopt(job, journal.clone());
+            take_over(job, journal.clone());
         }
         let (has, allowed) = (size::bytes(total_bytes), size::bytes(max_bytes));
         self.refuse(now, id, format!("the file has {has} ({total_bytes} bytes), and at most {allowed} are allowed"));

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::adopt::adopt;
 use super::existing::Decision;
 use super::places::Places;
+use super::take_over::take_over;
 use super::{Core, UNSTORED_BYTES_MAX};
 use crate::dispatch::identity::Link;
 use crate::dispatch::job::{Answered, By, Closing, ExistingVerdict, Job, Phase};
@@ -402,7 +402,7 @@ impl Core {
         if !matches!(job.phase, Phase::Preparing(_)) {
             if let (Some(journal), true) = (prepared.partial, job.content.done.is_empty()) {
                 // Keeps the existing data if the job is closed before it starts.
-                adopt(job, journal);
+                take_over(job, journal);
             }
             return self.closed(now, id);
         }
@@ -454,7 +454,7 @@ impl Core {
             (Some(journal), Some(job)) if !is_known(job, &journal) && !job.may_be_of(journal.identity.given) => {
                 job.part.journal = Some(Box::new(journal));
             }
-            (Some(journal), _) => self.adopt_by_name(id, journal),
+            (Some(journal), _) => self.take_over_by_name(id, journal),
             (None, _) => {}
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };

@@ -73,7 +73,7 @@ pub(crate) enum Closing {
         is_by_version: bool,
     },
     /// Resume from the journal that was found under its name.
-    Adopt(Box<Journal>),
+    TakeOver(Box<Journal>),
     /// Give up the current data and resume the version that is kept beside it.
     TakeBack,
     /// Make this source the lead.
