@@ -52,7 +52,7 @@ pub(crate) fn arrived(file: &Arrived) -> String {
         How::ThereByDigest => "same digest",
         How::ThereByTime => "same size and time",
         How::ThereBySize => "compared by size only",
-        How::Skipped => return format!("{name}: left as it is (another file has this name)"),
+        How::Skipped => return format!("{name}: left as it is (a file has this name)"),
         How::NotNewer => return format!("{name}: not fetched (it has not changed since the date given)"),
     };
     format!("{name}: already there ({why})")
