@@ -37,7 +37,6 @@ impl Core {
     }
 
     fn probe(&mut self, now: Time, id: JobId) {
-        self.pass_over_doubtful(now, id);
         let job = &self.jobs[&id];
         if job.retry_at(0) > now {
             return self.fail_with_its_host(now, id);

@@ -50,6 +50,11 @@ impl Core {
             let is_ready = matches!(job.phase, Phase::Ready);
             let is_again = is_ready && job.is_troubled();
             has_passed_over |= is_again != again;
+            if is_ready && is_again == again {
+                // Its place is one for the host that is asked.
+                self.pass_over_doubtful(now, id);
+            }
+            let job = &self.jobs[&id];
             match () {
                 () if is_again != again => {}
                 () if is_ready && self.has_place(places, id) => {
