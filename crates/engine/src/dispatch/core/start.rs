@@ -615,7 +615,8 @@ impl Core {
             let rejection = error.kind().rejection();
             // The next run may have the credentials or the new link that is needed.
             let asks_for_more = rejection.is_some_and(Rejection::asks_who);
-            let is_decided = rejection.is_some() || matches!(error.kind(), ErrorKind::Redirect | ErrorKind::Usage);
+            // What is wrong with the entry itself is told again each time: nobody is asked for that.
+            let is_decided = rejection.is_some() || error.kind() == ErrorKind::Redirect;
             let permanent = is_decided && !error.is_transient() && !asks_for_more;
             let state = crate::feed::SettledState::Failed {
                 kind: error.kind(),
