@@ -68,7 +68,7 @@ fn panel(body: &mut String, setting: &str, rows: &[Row], figure: Figure, top: f6
         let middle = y + BAR / 2.0;
         let (class, word) = match row.role {
             Role::Ours => ("ours", "own"),
-            Role::Peer => ("peer", ""),
+            Role::Peer | Role::Beside => ("peer", ""),
             Role::Floor => ("floor", "dim"),
         };
         body.push_str(&format!(

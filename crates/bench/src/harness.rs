@@ -53,6 +53,8 @@ pub enum Role {
     Ours,
     /// Another program's.
     Peer,
+    /// Another build of ours, which no goal is about.
+    Beside,
     /// A bare loop's.
     Floor,
 }

@@ -111,6 +111,7 @@ impl Program {
     pub fn role(self) -> Role {
         match self {
             Self::Towline => Role::Ours,
+            Self::Beside => Role::Beside,
             Self::Floor => Role::Floor,
             _ => Role::Peer,
         }
