@@ -14,6 +14,8 @@ const IDLE_MAX: Time = Time::from_secs(15);
 /// It is closed after this if a new connection to its host waits as long for its first response: some servers serve one
 /// connection after the other.
 const IDLE_BEFORE_OTHERS_MAX: Time = Time::from_millis(500);
+/// The same for connections to other hosts, which may be names of one server.
+const IDLE_BEFORE_OTHER_HOSTS_MAX: Time = Time::from_secs(2);
 /// The maximum number of streams on one HTTP/2 connection; servers commonly allow 100 or 128.
 const STREAMS_MAX: usize = 100;
 /// Up to this many hosts are remembered without a connection.
@@ -172,6 +174,23 @@ impl Slots {
         let until = if is_known { Time::MAX } else { now + REFUSAL_LASTS };
         let before = state.lowered.filter(|(_, until)| *until > now);
         state.lowered = Some((working.max(1), before.map_or(until, |(_, before)| before.max(until))));
+    }
+
+    /// It was not the number of connections that the host had refused.
+    pub(crate) fn forgive(&mut self, host: &Origin) {
+        if let Some(state) = self.hosts.get_mut(host) {
+            (state.lowered, state.refusals) = (None, 0);
+        }
+    }
+
+    /// Removes and returns all idle connections.
+    pub(crate) fn drop_all_idle(&mut self) -> Vec<(SlotId, usize)> {
+        let idle = self.slots.iter().filter(|(_, state)| state.users == 0);
+        let idle: Vec<_> = idle.map(|(slot, state)| (*slot, state.worker)).collect();
+        for (slot, _) in &idle {
+            self.remove(*slot);
+        }
+        idle
     }
 
     /// A connection has carried a response.
@@ -337,8 +356,9 @@ impl Slots {
         let is_old = |slot: &Slot, most: Time| slot.idle_since + most <= now;
         let waits = |slot: &Slot| slot.users > 0 && !slot.has_served && is_old(slot, IDLE_BEFORE_OTHERS_MAX);
         let is_in_the_way = |idle: &Slot| {
-            is_old(idle, IDLE_BEFORE_OTHERS_MAX)
-                && self.slots.iter().any(|(_, slot)| slot.host == idle.host && waits(slot))
+            let are_old = (is_old(idle, IDLE_BEFORE_OTHERS_MAX), is_old(idle, IDLE_BEFORE_OTHER_HOSTS_MAX));
+            let may_be_of_one_server = |slot: &Slot| are_old.0 && slot.host == idle.host || are_old.1;
+            are_old.0 && self.slots.iter().any(|(_, slot)| may_be_of_one_server(slot) && waits(slot))
         };
         let old: Vec<_> = self
             .slots

@@ -12,7 +12,7 @@ use crate::http::date;
 use crate::http::digest::{self, ServerDigest};
 use crate::secret;
 
-use super::tag::EntityTag;
+use super::tag::{EntityTag, hash_of};
 
 /// A modification time proves something only if it was at least this much older than the response that carried
 /// it (RFC 9110, section 8.8.2.2): a file can change twice within a second.
@@ -30,6 +30,9 @@ pub struct Evidence {
     pub etag: Option<EntityTag>,
     /// `Last-Modified`, as sent.
     pub last_modified: Option<String>,
+    /// A hash of what is sent in the place of an entity tag, and is none. The same one says nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub odd_tag: Option<String>,
     /// The total length in bytes.
     pub total_bytes: Option<u64>,
     /// The digest of the whole content; the strongest if there are several.
@@ -135,6 +138,7 @@ impl Evidence {
         };
         Self {
             etag: single(header::ETAG).and_then(|tag| tag.parse().ok()),
+            odd_tag: odd_tag_of(headers),
             last_modified: single(header::LAST_MODIFIED)
                 .filter(|date| date::http_seconds(date).is_some())
                 .map(ToOwned::to_owned),
@@ -235,7 +239,7 @@ impl Evidence {
     pub fn if_range(&self) -> Option<HeaderValue> {
         match &self.etag {
             Some(tag) if tag.is_weak() => None,
-            Some(tag) => HeaderValue::try_from(tag.to_string()).ok(),
+            Some(tag) => HeaderValue::try_from(tag.in_request()?).ok(),
             None if self.has_settled_date() => HeaderValue::try_from(self.last_modified.as_deref()?).ok(),
             None => None,
         }
@@ -285,5 +289,17 @@ impl Evidence {
     pub(super) fn is_stamped_now(&self) -> bool {
         let dates = self.real_date().zip(self.answered_unix.or(self.seen_unix));
         dates.is_some_and(|(modified, answered)| modified.abs_diff(answered) <= 1)
+    }
+}
+
+/// A hash of the fields that should be an entity tag; `None` if they are one, or empty.
+fn odd_tag_of(headers: &HeaderMap) -> Option<String> {
+    let fields: Vec<_> = headers.get_all(header::ETAG).iter().map(|field| field.as_bytes().trim_ascii()).collect();
+    let is_one = |field: &[u8]| str::from_utf8(field).is_ok_and(|text| text.parse::<EntityTag>().is_ok());
+    let is_empty = |field: &&[u8]| [&b""[..], b"\"\"", b"W/\"\""].contains(field);
+    match &fields[..] {
+        [one] if is_one(one) => None,
+        fields if fields.iter().all(is_empty) => None,
+        fields => Some(hash_of(&fields.join(&b'\n'))),
     }
 }

@@ -76,6 +76,9 @@ impl Evidence {
         if self.has_other_length(claimed) {
             return self.compare_with_other_length(claimed);
         }
+        if self.has_other_odd_tag(claimed) {
+            return Verdict::Different(Strength::Weak);
+        }
         match &self.etag {
             Some(_) => self.compare_tags(claimed),
             None => self.compare_dates(claimed),
@@ -253,6 +256,12 @@ impl Evidence {
     fn has_same_strong_tag(&self, claimed: &Self) -> bool {
         let tags = self.etag.as_ref().zip(claimed.etag.as_ref());
         tags.is_some_and(|(held, theirs)| !held.is_weak() && !theirs.is_weak() && held.has_same_text(theirs))
+    }
+
+    /// Whether both have something in the place of a tag, and not the same.
+    fn has_other_odd_tag(&self, claimed: &Self) -> bool {
+        let is_other = self.odd_tag.as_ref().zip(claimed.odd_tag.as_ref()).is_some_and(|(held, theirs)| held != theirs);
+        is_other && !self.is_elsewhere(claimed)
     }
 
     fn has_other_date(&self, claimed: &Self) -> bool {

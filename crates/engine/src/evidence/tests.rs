@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::Strength::{Proof, Strong, Weak};
 use super::Verdict::{Different, Same, Unknown};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, header};
 
 use super::*;
 
@@ -254,7 +254,39 @@ fn repeated_tags_and_dates_count_as_absent() {
 #[test]
 fn malformed_tags_and_dates_are_left_out() {
     let odd = [("etag", "unquoted"), ("last-modified", "yesterday"), ("date", "today")];
-    assert_eq!(Evidence::from_headers(&headers(&odd), None), Evidence::default());
+    let read = Evidence::from_headers(&headers(&odd), None);
+    assert!(read.odd_tag.is_some());
+    assert_eq!(Evidence { odd_tag: None, ..read }, Evidence::default());
+}
+
+#[test]
+fn what_stands_in_the_place_of_a_tag_only_speaks_against() {
+    let long = format!("\"{}\"", "x".repeat(2000));
+    let read = |tags: &[&str]| {
+        let mut all = HeaderMap::new();
+        for tag in tags {
+            all.append(header::ETAG, tag.parse().unwrap());
+        }
+        Evidence::from_headers(&all, Some(5))
+    };
+    for tags in [&["v1"][..], &["\"v1\"-gzip"], &["w/\"v1\""], &["\"a\"", "\"b\""], &[&long]] {
+        let held = read(tags);
+        assert_eq!(held.compare(&held), Unknown, "{tags:?}");
+        assert!(held.compare(&read(&["v2"])).is_different(), "{tags:?}");
+        assert_eq!(held.compare(&read(&[])), Unknown, "{tags:?}");
+    }
+    assert_eq!(read(&["\"\""]).odd_tag, None);
+}
+
+#[test]
+fn a_tag_with_a_secret_is_stored_as_a_hash_and_compared_by_it() {
+    let tag: EntityTag = "\"my-secret-1\"".parse().unwrap();
+    let secret = tag.as_secret();
+    assert!(!secret.to_string().contains("my-secret") && secret.in_request().as_deref() == Some("\"my-secret-1\""));
+    let stored: EntityTag = serde_json::from_str(&serde_json::to_string(&secret).unwrap()).unwrap();
+    assert_eq!((stored.in_request(), stored == tag, stored.is_weak()), (None, true, false));
+    let other: EntityTag = "\"my-secret-2\"".parse().unwrap();
+    assert!(stored != other);
 }
 
 #[test]

@@ -1,39 +1,68 @@
-//! What a server repeats of the credentials that it was sent. Pure.
+//! What a server repeats of the secrets that it was sent. Pure.
+
+use std::borrow::Cow;
 
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, COOKIE};
+use http::header::{self, AUTHORIZATION, COOKIE, HeaderName};
+use percent_encoding::percent_decode_str;
+use url::{Url, form_urlencoded};
 
 use crate::http::credentials;
 
 /// Shorter ones are in many texts by chance.
-const CREDENTIAL_CHARS_MIN: usize = 6;
+const CHARS_MIN: usize = 6;
+/// Fields whose values are nobody's secrets.
+const OPEN: [HeaderName; 12] = [
+    header::ACCEPT,
+    header::ACCEPT_ENCODING,
+    header::ACCEPT_LANGUAGE,
+    header::CACHE_CONTROL,
+    header::CONTENT_TYPE,
+    header::HOST,
+    header::IF_MODIFIED_SINCE,
+    header::IF_NONE_MATCH,
+    header::IF_RANGE,
+    header::RANGE,
+    header::REFERER,
+    header::USER_AGENT,
+];
 
-/// The credentials of one request.
+/// What may be secret in one request: passwords, tokens, cookies, the values of its other fields, of its query and of its
+/// form.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Credentials(Vec<String>);
 
 impl Credentials {
-    /// Those in these fields: passwords, tokens and the values of cookies.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let mut all = Vec::new();
-        for field in headers.get_all(AUTHORIZATION) {
+    pub(crate) fn of(url: &Url, headers: &HeaderMap, form: &[u8]) -> Self {
+        let values =
+            |text: &[u8]| form_urlencoded::parse(text).map(|(_, value)| value.into_owned()).collect::<Vec<_>>();
+        let mut all = values(url.query().unwrap_or_default().as_bytes());
+        all.extend(values(form));
+        all.extend(url.password().map(|password| percent_decode_str(password).decode_utf8_lossy().into_owned()));
+        for (name, field) in headers.iter().filter(|(name, _)| !OPEN.contains(name)) {
             let text = String::from_utf8_lossy(field.as_bytes());
-            all.extend(text.split_whitespace().skip(1).map(ToOwned::to_owned));
-            all.extend(credentials::pair_of(field).map(|(_, password)| password));
+            match name {
+                &AUTHORIZATION => {
+                    all.extend(text.split_whitespace().skip(1).map(ToOwned::to_owned));
+                    all.extend(credentials::pair_of(field).map(|(_, password)| password));
+                }
+                &COOKIE => all.extend(cookies_in(&text)),
+                _ => all.push(text.into_owned()),
+            }
         }
-        for field in headers.get_all(COOKIE) {
-            let text = String::from_utf8_lossy(field.as_bytes());
-            let values = text.split(';').filter_map(|cookie| cookie.split_once('=')).map(|(_, value)| value.trim());
-            all.extend(values.map(ToOwned::to_owned));
-        }
-        all.retain(|credential| credential.chars().count() >= CREDENTIAL_CHARS_MIN);
+        all.retain(|value| value.chars().count() >= CHARS_MIN);
         Self(all)
     }
 
     /// Whether a text repeats one of them.
     pub(crate) fn are_in(&self, text: &str) -> bool {
-        self.0.iter().any(|credential| text.contains(&**credential))
+        self.0.iter().any(|value| text.contains(&**value))
     }
+}
+
+fn cookies_in(field: &Cow<'_, str>) -> Vec<String> {
+    let values = field.split(';').filter_map(|cookie| cookie.split_once('=')).map(|(_, value)| value.trim());
+    values.map(ToOwned::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -43,18 +72,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_repeats_a_credential_is_found() {
+    fn what_repeats_a_secret_is_found() {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, credentials::basic_of(b"alice", b"hunter2Secret"));
         headers.insert(COOKIE, HeaderValue::from_static("id=1; session=abcdef123"));
-        let held = Credentials::of(&headers);
-        for echo in ["\"hunter2Secret\"", "W/\"x?token=hunter2Secret\"", "\"abcdef123\""] {
+        headers.insert("x-api-key", HeaderValue::from_static("my-api-key"));
+        headers.insert(header::USER_AGENT, HeaderValue::from_static("browser"));
+        let url: Url = "http://h/a?token=to%6Ben-of-mine&part=2".parse().unwrap();
+        let held = Credentials::of(&url, &headers, b"user=u&password=of+the+form");
+        for echo in
+            ["hunter2Secret", "W/\"x?token=hunter2Secret\"", "abcdef123", "my-api-key", "token-of-mine", "of the form"]
+        {
             assert!(held.are_in(echo), "{echo}");
         }
-        for text in ["\"5f5e1000-30d40\"", "\"alice\"", "\"1\""] {
+        for text in ["5f5e1000-30d40", "alice", "1", "browser"] {
             assert!(!held.are_in(text), "{text}");
         }
         headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer token-of-mine"));
-        assert!(Credentials::of(&headers).are_in("\"token-of-mine\""));
+        assert!(Credentials::of(&"http://h/".parse().unwrap(), &headers, b"").are_in("token-of-mine"));
     }
 }

@@ -71,10 +71,11 @@ impl Core {
         has_passed_over
     }
 
-    /// A file that stands by, among the quiet ones of its host, goes on if there is a place for it.
+    /// A file that stands by, among the quiet ones of its host, goes on if there is a place for it. However many those are:
+    /// one less is quiet then.
     fn go_on_with_place(&mut self, now: Time, places: &mut Places, id: JobId) {
         let host = self.jobs[&id].lead().host().clone();
-        if places.taken_for(&host) > self.settings.jobs {
+        if places.active >= self.settings.jobs {
             return;
         }
         self.connect(now, id);

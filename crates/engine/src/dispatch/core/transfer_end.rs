@@ -25,7 +25,8 @@ const PROVE: Advice = Advice::GiveChecksum;
 impl Core {
     pub(super) fn ended(&mut self, now: Time, ended: Ended) {
         let Err(ended) = self.was_ask(now, ended) else { return };
-        let Some(transfer) = self.transfers.remove(&ended.transfer) else { return };
+        let Some(mut transfer) = self.transfers.remove(&ended.transfer) else { return };
+        transfer.had_served = self.slots.has_served(transfer.slot);
         if was_served(&ended.end) {
             self.slots.served(transfer.slot);
         }
@@ -188,6 +189,13 @@ impl Core {
             self.effects.push(Effect::Work(worker, WorkRequest::CloseSlot(slot)));
         }
         was_kept
+    }
+
+    /// A server may count the connections of all its names, or of all who come through one proxy: those that nobody uses
+    /// make room for others.
+    pub(super) fn make_room(&mut self) {
+        let closed = self.slots.drop_all_idle().into_iter();
+        self.effects.extend(closed.map(|(slot, worker)| Effect::Work(worker, WorkRequest::CloseSlot(slot))));
     }
 
     /// Closes the idle connections to a host.

@@ -174,12 +174,11 @@ impl Answer {
         })
     }
 
-    /// Forgets a tag that repeats a credential of its request: tags are stored.
-    pub(crate) fn forget_echoes(&mut self, credentials: &Credentials) {
-        let evidence = &mut self.head.evidence;
-        if evidence.etag.as_ref().is_some_and(|tag| credentials.are_in(&tag.to_string())) {
-            evidence.etag = None;
-            self.head.remarks.push("the server's ETag repeats a credential, and is not used".to_owned());
+    /// A tag that repeats what may be a secret of its request is stored as a hash.
+    pub(crate) fn hide_echoes(&mut self, credentials: &Credentials) {
+        let tag = &mut self.head.evidence.etag;
+        if let Some(echo) = tag.as_ref().filter(|tag| credentials.are_in(&tag.to_string())) {
+            *tag = Some(echo.as_secret());
         }
     }
 

@@ -7,7 +7,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Uri, Version};
 
 use crate::error::{Advice, Error, ErrorKind, Result};
-use crate::evidence::Evidence;
+use crate::evidence::{EntityTag, Evidence};
 use crate::http::cookies::merged;
 use crate::http::credentials;
 use crate::http::form::{self, Form};
@@ -84,6 +84,11 @@ pub(crate) fn build(
     Ok(request)
 }
 
+/// The form that is sent, if there is one.
+pub(crate) fn form_of(network: &Network) -> &[u8] {
+    network.options.form.as_ref().map_or(&[], |form| &form.body)
+}
+
 /// Adds the fields of the session, the job and redirects that this origin may see.
 fn add_given(headers: &mut HeaderMap, network: &Network, fetch: &Fetch) {
     headers.insert(header::USER_AGENT, network.options.user_agent.clone());
@@ -139,8 +144,8 @@ fn add_credentials(headers: &mut HeaderMap, network: &Network, fetch: &Fetch, pr
 
 /// The condition for a 304 response if the file has not changed (RFC 9110, section 13.1).
 fn condition(held: &Evidence) -> Option<(HeaderName, HeaderValue)> {
-    let (name, value) = match (&held.etag, &held.last_modified) {
-        (Some(tag), _) => (header::IF_NONE_MATCH, tag.to_string()),
+    let (name, value) = match (held.etag.as_ref().and_then(EntityTag::in_request), &held.last_modified) {
+        (Some(tag), _) => (header::IF_NONE_MATCH, tag),
         (None, Some(date)) => (header::IF_MODIFIED_SINCE, date.clone()),
         (None, None) => return None,
     };

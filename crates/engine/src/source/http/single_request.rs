@@ -80,7 +80,7 @@ pub(crate) async fn send(network: &Network, request: SingleRequest<'_>) -> Resul
         let mut connection = Connection::open(network.connect(&origin, fetch.alpn).await?).await?;
         let mut request = request::build(network, &fetch, connection.protocol(), connection.plain_proxy())?;
         let has_credentials = request.headers().contains_key(AUTHORIZATION);
-        let credentials = Credentials::of(request.headers());
+        let credentials = Credentials::of(&url, request.headers(), request::form_of(network));
         challenges.answer(&origin, &mut request);
         let limit = network.options.response_timeout;
         let response = tokio::time::timeout(limit, connection.send(request)).await.map_err(|_| no_answer(limit))??;
@@ -92,7 +92,7 @@ pub(crate) async fn send(network: &Network, request: SingleRequest<'_>) -> Resul
         let believes_digests = network.options.server_digests;
         let protocol = connection.protocol();
         let mut answer = Answer::read(&response, protocol, &url, true, believes_digests, SystemTime::now())?;
-        answer.forget_echoes(&credentials);
+        answer.hide_echoes(&credentials);
         let Some(redirect) = answer.redirect() else {
             return Ok(SingleResponse { url, redirects, answer, response });
         };

@@ -131,7 +131,7 @@ impl<'a> Transfer<'a> {
         let (url, now) = (&self.fetch.url, SystemTime::now());
         let is_given = self.fetch.is_given;
         let mut answer = Answer::read(&response, connection.protocol(), url, is_given, believes_digests, now)?;
-        answer.forget_echoes(&self.credentials);
+        answer.hide_echoes(&self.credentials);
         if let Some(jar) = &self.network.options.cookie_jar {
             jar.add(url, &answer.cookies);
         }
@@ -249,7 +249,7 @@ impl<'a> Transfer<'a> {
         tracing::debug!(range = ?self.fetch.kind.asked(), url = %Shown(&self.fetch.url), "asks");
         let mut request = request::build(&self.network, self.fetch, connection.protocol(), connection.plain_proxy())?;
         self.has_credentials = request.headers().contains_key(AUTHORIZATION);
-        self.credentials = Credentials::of(request.headers());
+        self.credentials = Credentials::of(&self.fetch.url, request.headers(), request::form_of(&self.network));
         self.shared.challenges.answer(&self.fetch.origin, &mut request);
         let limit = self.network.options.response_timeout;
         self.expected = connection.expected().cloned();
