@@ -39,6 +39,11 @@ impl Core {
             lead.go_to(place);
             lead.was_requested = false;
             job.phase = Phase::Ready;
+            let has_failed = job.attempts_at(0) > 0;
+            if has_failed {
+                // The connection that brought the redirect may be the one too many.
+                self.make_room();
+            }
             if redirects > 2 && is_back {
                 self.sent_around(now, id, transfer, &host, redirects, 0);
             }

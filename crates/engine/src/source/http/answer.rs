@@ -117,6 +117,10 @@ impl Answer {
         let total_bytes = match (status.as_u16(), framing) {
             (206 | 416, _) => told_bytes,
             (_, Framing::Length(length)) => Some(length),
+            // The chunks say where the body ends (RFC 9112, section 6.3), but one of both is wrong if it is elsewhere.
+            (_, Framing::Chunked) => {
+                text(header::CONTENT_LENGTH).and_then(|length| length.trim().parse().ok()).or(told_bytes)
+            }
             // The field has no meaning here (RFC 9110, section 14.4), but a body that ends elsewhere is
             // incomplete.
             _ => told_bytes,
