@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -154,6 +155,7 @@ impl Batch {
             check_all(&file, spool.as_mut())?;
         }
         let (waiting, held) = (Waiting::new(ledger.directory()), Waiting::new(ledger.directory()));
+        let reader = if spool.is_some() { ListReader::new(file) } else { ListReader::of_user(file) };
         Ok(Self {
             dir: dir.to_owned(),
             storage: Arc::new(Disk::new()),
@@ -161,7 +163,7 @@ impl Batch {
             retry_failed,
             restart,
             spool,
-            reader: ListReader::new(file),
+            reader,
             waiting,
             held,
             held_names: HashSet::new(),
@@ -232,7 +234,12 @@ impl Batch {
         for _ in 0..lines_max {
             let next = self.reader.next_line(until).map_err(|source| {
                 let message = format!("cannot read the list: {source}");
-                Error::new(ErrorKind::Storage, message).with_source(source)
+                match source.kind() {
+                    io::ErrorKind::InvalidData => {
+                        Error::new(ErrorKind::ListLine, message).with_advice(Advice::RunAgain)
+                    }
+                    _ => Error::new(ErrorKind::Storage, message).with_source(source),
+                }
             })?;
             let raw = match next {
                 Next::Line(raw) => raw,

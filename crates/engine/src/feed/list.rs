@@ -151,6 +151,8 @@ pub(crate) struct ListReader {
     number: u64,
     /// The current line is too long and is being skipped.
     is_long: bool,
+    /// How long the file was at first, if it is a file that nobody writes to.
+    len_bytes: Option<u64>,
 }
 
 impl ListReader {
@@ -171,7 +173,14 @@ impl ListReader {
             offset: 0,
             number: 0,
             is_long: false,
+            len_bytes: None,
         }
+    }
+
+    /// Reads the list of a user, which ends where it ends now: what others write to it meanwhile is no part of it.
+    pub(crate) fn of_user(file: Arc<File>) -> Self {
+        let len_bytes = file.metadata().ok().map(|found| found.len());
+        Self { len_bytes, ..Self::new(file) }
     }
 
     /// Reads lines that Towline has written itself.
@@ -198,6 +207,11 @@ impl ListReader {
             }
             if until.more {
                 return Ok(Next::NotYet);
+            }
+            let read_bytes = self.offset + (self.end - self.start) as u64;
+            if self.len_bytes.is_some_and(|len_bytes| len_bytes != read_bytes) {
+                let text = "it was changed while it was read, and entries may be missing";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
             }
             if self.start == self.end && !self.is_long {
                 return Ok(Next::End);
@@ -414,6 +428,25 @@ mod tests {
         assert_eq!(all[2].0, 3);
         assert_eq!(all[2].1, b"last");
         assert_eq!(all.len(), 3);
+    }
+
+    #[test]
+    fn a_list_that_others_change_while_it_is_read_is_not_taken_for_all_of_it() {
+        for (change, is_changed) in [(None, false), (Some(5), true), (Some(40), true)] {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(b"http://h/a\nhttp://h/b\n").unwrap();
+            let mut reader = ListReader::of_user(Arc::new(file.try_clone().unwrap()));
+            if let Some(len_bytes) = change {
+                file.set_len(len_bytes).unwrap();
+            }
+            let end = loop {
+                match reader.next_line(Until::END_OF_FILE) {
+                    Ok(Next::Line(_)) => {}
+                    other => break other,
+                }
+            };
+            assert_eq!(end.is_err(), is_changed, "{change:?}");
+        }
     }
 
     #[test]
