@@ -1,7 +1,5 @@
 //! What a server repeats of the secrets that it was sent. Pure.
 
-use std::borrow::Cow;
-
 use http::HeaderMap;
 use http::header::{self, AUTHORIZATION, COOKIE, HeaderName};
 use percent_encoding::percent_decode_str;
@@ -41,12 +39,12 @@ impl Credentials {
         all.extend(url.password().map(|password| percent_decode_str(password).decode_utf8_lossy().into_owned()));
         for (name, field) in headers.iter().filter(|(name, _)| !OPEN.contains(name)) {
             let text = String::from_utf8_lossy(field.as_bytes());
-            match name {
-                &AUTHORIZATION => {
+            match *name {
+                AUTHORIZATION => {
                     all.extend(text.split_whitespace().skip(1).map(ToOwned::to_owned));
                     all.extend(credentials::pair_of(field).map(|(_, password)| password));
                 }
-                &COOKIE => all.extend(cookies_in(&text)),
+                COOKIE => all.extend(cookies_in(&text)),
                 _ => all.push(text.into_owned()),
             }
         }
@@ -60,7 +58,7 @@ impl Credentials {
     }
 }
 
-fn cookies_in(field: &Cow<'_, str>) -> Vec<String> {
+fn cookies_in(field: &str) -> Vec<String> {
     let values = field.split(';').filter_map(|cookie| cookie.split_once('=')).map(|(_, value)| value.trim());
     values.map(ToOwned::to_owned).collect()
 }
