@@ -58,8 +58,8 @@ impl Transfer<'_> {
             is_html && (beginning.is_empty() || head.evidence.content_encoding.is_some() || begins_like_html);
         head.may_be_page = head.is_page || begins_like_html || is_html && page::is_text(&beginning);
         // A page may repeat what was sent.
-        let title = page::title(&early).filter(|title| !self.credentials.are_in(title));
-        head.page_title = title.filter(|_| head.may_be_page);
+        let title = || page::title(&early).filter(|title| !self.credentials.are_in(title));
+        head.page_title = if head.may_be_page { title() } else { None };
         head.is_message = answer.content_type.as_deref().is_some_and(|kind| page::is_message(kind, &beginning));
         if framing == Framing::Close && head.total_bytes.is_none() {
             head.remarks.push("the server does not tell the length: the file is as long as what came".to_owned());
