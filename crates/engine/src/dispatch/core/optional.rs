@@ -81,7 +81,7 @@ impl Core {
 
     /// Whether a server that serves other connections has refused one more.
     pub(super) fn is_one_too_many(&self, transfer: &Transfer, error: &Error) -> bool {
-        let is_new = transfer.piece.position() == transfer.piece.start() && !transfer.had_served;
+        let is_new = transfer.piece.position() == transfer.piece.start() && !transfer.has_served;
         let left = self.jobs.get(&transfer.job).map_or(0, |job| job.tries.left_to_others);
         is_new
             && left < LEFT_MAX.min(self.retries(transfer.job))
@@ -93,10 +93,11 @@ impl Core {
     /// What a refusal says of the number of connections: if it came over one that had served before, that number is not what
     /// is wrong; if not, others may be in its way.
     pub(super) fn note_refusal(&mut self, transfer: &Transfer, error: &Error) {
-        match transfer.had_served {
-            _ if !self.is_refusal(error) => {}
-            true => self.slots.forgive(&transfer.host),
-            false => self.make_room(),
+        match () {
+            () if !self.is_refusal(error) => {}
+            () if transfer.had_served_others => self.slots.forgive(&transfer.host),
+            () if !transfer.has_served => self.make_room(),
+            () => {}
         }
     }
 

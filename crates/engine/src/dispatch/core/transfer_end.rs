@@ -26,10 +26,11 @@ impl Core {
     pub(super) fn ended(&mut self, now: Time, ended: Ended) {
         let Err(ended) = self.was_ask(now, ended) else { return };
         let Some(mut transfer) = self.transfers.remove(&ended.transfer) else { return };
-        transfer.had_served = self.slots.has_served(transfer.slot);
+        transfer.had_served_others = self.slots.has_served(transfer.slot);
         if was_served(&ended.end) {
             self.slots.served(transfer.slot);
         }
+        transfer.has_served = self.slots.has_served(transfer.slot);
         let is_otherwise =
             self.is_asked_otherwise(now, transfer.slot, &ended.end) || self.is_asked_apart(&transfer, &ended.end);
         let end = without_protocol(ended.end, is_otherwise);

@@ -42,8 +42,10 @@ pub(crate) struct Transfer {
     pub(crate) reserved_to: u64,
     /// Whether it has fetched enough to show that its host works.
     pub(crate) has_renewed: bool,
-    /// Whether its connection had carried a response before.
-    pub(crate) had_served: bool,
+    /// Whether its connection had carried a response to another request.
+    pub(crate) had_served_others: bool,
+    /// The same, or to this one.
+    pub(crate) has_served: bool,
     /// Whether its bytes go to the partial file.
     pub(crate) writes: bool,
     /// The length that its body must have, although it does not announce one.
@@ -80,7 +82,8 @@ impl Transfer {
             written_back: piece.start(),
             reserved_to: piece.start(),
             has_renewed: false,
-            had_served: false,
+            had_served_others: false,
+            has_served: false,
             writes: matches!(kind, FetchKind::Piece { .. }),
             must_end_at: None,
             started: now,
