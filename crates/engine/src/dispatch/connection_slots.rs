@@ -13,7 +13,7 @@ use crate::options::{HostOptions, OfHosts};
 const IDLE_MAX: Time = Time::from_secs(15);
 /// It is closed after this if a new connection to its host waits as long for its first response: some servers serve one
 /// connection after the other.
-const IDLE_BEFORE_OTHERS_MAX: Time = Time::from_millis(500);
+pub(crate) const IDLE_BEFORE_OTHERS_MAX: Time = Time::from_millis(500);
 /// The same for connections to other hosts, which may be names of one server.
 const IDLE_BEFORE_OTHER_HOSTS_MAX: Time = Time::from_secs(2);
 /// The maximum number of streams on one HTTP/2 connection; servers commonly allow 100 or 128.
@@ -183,9 +183,9 @@ impl Slots {
         }
     }
 
-    /// Removes and returns all idle connections.
-    pub(crate) fn drop_all_idle(&mut self) -> Vec<(SlotId, usize)> {
-        let idle = self.slots.iter().filter(|(_, state)| state.users == 0);
+    /// Removes and returns all connections that have been idle since then or longer.
+    pub(crate) fn drop_all_idle(&mut self, since: Time) -> Vec<(SlotId, usize)> {
+        let idle = self.slots.iter().filter(|(_, state)| state.users == 0 && state.idle_since <= since);
         let idle: Vec<_> = idle.map(|(slot, state)| (*slot, state.worker)).collect();
         for (slot, _) in &idle {
             self.remove(*slot);
@@ -606,5 +606,17 @@ mod tests {
         slots.served(shared);
         let answers: Vec<_> = (0..4).map(|_| slots.is_sick(shared)).collect();
         assert_eq!(answers, [false, false, false, true]);
+    }
+
+    #[test]
+    fn what_was_in_use_a_moment_ago_makes_no_room() {
+        let host = Origin::of(&"http://h/".parse().unwrap()).unwrap();
+        let mut slots = Slots::new(8, 8, true, false);
+        slots.add_worker(0);
+        let slot = slots.take(&host, &Profile::default(), Wanted::Own, Time::ZERO).unwrap().0.slot;
+        assert_eq!(slots.drop_all_idle(Time::from_secs(1)), [], "it is in use");
+        slots.give_back(slot, true, Time::from_secs(2));
+        assert_eq!(slots.drop_all_idle(Time::from_secs(1)), []);
+        assert_eq!(slots.drop_all_idle(Time::from_secs(2)), [(slot, 0)]);
     }
 }

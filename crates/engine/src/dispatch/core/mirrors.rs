@@ -405,7 +405,7 @@ impl Core {
         }
         let (serving, is_one_too_many) = (self.slots.serving(host), self.is_one_too_many(transfer, &error));
         self.hosts.failed_with(&error, host, &profile, now);
-        self.note_refusal(transfer, &error);
+        self.note_refusal(now, transfer, &error);
         let patience_max = self.patience_max(id);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let error = error.or_url(|| secret::shown_url(&transfer.url));

@@ -4,6 +4,7 @@
 
 use super::Core;
 use crate::backoff;
+use crate::dispatch::connection_slots::IDLE_BEFORE_OTHERS_MAX;
 use crate::dispatch::hosts::is_of_host;
 use crate::dispatch::job::{Phase, Segmented, Transfer};
 use crate::error::{Blame, Error, ErrorKind};
@@ -92,11 +93,11 @@ impl Core {
 
     /// What a refusal says of the number of connections: if it came over one that had served before, that number is not what
     /// is wrong; if not, others may be in its way.
-    pub(super) fn note_refusal(&mut self, transfer: &Transfer, error: &Error) {
+    pub(super) fn note_refusal(&mut self, now: Time, transfer: &Transfer, error: &Error) {
         match () {
             () if !self.is_refusal(error) => {}
             () if transfer.had_served_others => self.slots.forgive(&transfer.host),
-            () if !transfer.has_served => self.make_room(),
+            () if !transfer.has_served => self.make_room(now.saturating_sub(IDLE_BEFORE_OTHERS_MAX)),
             () => {}
         }
     }

@@ -42,7 +42,7 @@ impl Core {
             let has_failed = job.attempts_at(0) > 0;
             if has_failed {
                 // The connection that brought the redirect may be the one too many.
-                self.make_room();
+                self.make_room(now);
             }
             if redirects > 2 && is_back {
                 self.sent_around(now, id, transfer, &host, redirects, 0);

@@ -55,7 +55,7 @@ impl Core {
         }
         let is_transient = error.is_transient();
         self.hosts.failed_with(&error, &transfer.host, &self.profile_of(id), now);
-        self.note_refusal(transfer, &error);
+        self.note_refusal(now, transfer, &error);
         self.leave_dead_end(now, id, transfer, &error);
         // Without a `Retry-After`, or with a short one, the backoff is the usual one.
         if let Some(wait) = retry_after.filter(|wait| is_transient && *wait > backoff::FLOOR) {

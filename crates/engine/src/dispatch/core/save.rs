@@ -6,7 +6,7 @@ use crate::checksum::Checksum;
 use crate::dispatch::job::{Closing, Job, Phase, Segmented};
 use crate::error::Result;
 use crate::job::JobId;
-use crate::journal::Journal;
+use crate::journal::{Journal, Verified};
 use crate::message::{CommitRequest, Effect, Time};
 
 impl Core {
@@ -70,7 +70,8 @@ impl Job {
             generation: self.part.generation,
             identity: self.identity(),
             done: self.content.done.clone(),
-            verified: self.content.verified,
+            // Whoever goes on with it has to know.
+            verified: if self.content.was_wrong { Verified::Failed } else { self.content.verified },
             joined_by: self.joined_by(),
             file: None,
             token: None,

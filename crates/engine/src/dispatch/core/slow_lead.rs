@@ -3,13 +3,14 @@
 
 use super::Core;
 use crate::dispatch::job::{Closing, Job, Phase};
-use crate::evidence::samples::SAMPLE_BYTES;
 use crate::job::JobId;
 use crate::message::Time;
 use crate::secret;
 
-/// Within this, a source has to bring enough for a sample.
+/// Within this, a source has to bring [a little](LITTLE_BYTES).
 const SLOW_AFTER: Time = Time::from_secs(5);
+/// What may be given up: with more, a sample for others is not far.
+const LITTLE_BYTES: u64 = 16 << 10;
 /// It is not asked again before this.
 const AGAIN_AFTER: Time = Time::from_secs(10);
 
@@ -34,7 +35,7 @@ impl Core {
         let transfers = || job.transfers.iter().filter_map(|transfer| self.transfers.get(transfer));
         let is_slow =
             || transfers().map(|transfer| transfer.started).min().is_some_and(|since| now >= since + SLOW_AFTER);
-        if !may_be_left || !is_slow() || self.covered_bytes(job) >= SAMPLE_BYTES || self.limits_rate_of(job) {
+        if !may_be_left || !is_slow() || self.covered_bytes(job) >= LITTLE_BYTES || self.limits_rate_of(job) {
             return None;
         }
         let lead = job.sources.lead();

@@ -462,10 +462,7 @@ impl Core {
         let published = existing.published();
         let is_ours = job.naming.reserved.is_some();
         if job.existing_said(self.settings.existing) == Existing::Skip && is_ours {
-            let is_its_own = existing.is_as_noted()
-                && existing.note.as_ref().is_some_and(|note| note.names_url() && job.is_of(&note.url, note.given));
-            let how = if is_its_own { How::ThereByNote } else { How::Skipped };
-            return self.close(now, id, Closing::There(how, published));
+            return self.close(now, id, Closing::There(How::Skipped, published));
         }
         if job.must_check_existing(self.settings.server_digests) {
             return self.check_existing(now, id, None);

@@ -194,8 +194,8 @@ impl Core {
 
     /// A server may count the connections of all its names, or of all who come through one proxy: those that nobody uses
     /// make room for others.
-    pub(super) fn make_room(&mut self) {
-        let closed = self.slots.drop_all_idle().into_iter();
+    pub(super) fn make_room(&mut self, idle_since: Time) {
+        let closed = self.slots.drop_all_idle(idle_since).into_iter();
         self.effects.extend(closed.map(|(slot, worker)| Effect::Work(worker, WorkRequest::CloseSlot(slot))));
     }
 

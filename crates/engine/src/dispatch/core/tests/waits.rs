@@ -182,3 +182,12 @@ fn a_handshake_that_fails_once_fails_no_file() {
     assert_eq!(world.fetches(), 0);
     assert!(world.has(|event| matches!(event, Event::Failed { .. })));
 }
+
+#[test]
+fn a_wrong_digest_stays_known_however_often_the_data_is_written_down() {
+    let mut world = World::new(|_| {});
+    let job = world.add(0, "http://h/a");
+    let left = crate::journal::Journal { verified: crate::journal::Verified::Failed, ..left_of("http://h/a") };
+    world.prepare(job, Prepared { partial: Some(left), has_part: true, ..Prepared::default() });
+    assert_eq!(world.core.jobs[&job].journal().verified, crate::journal::Verified::Failed);
+}
