@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
 
 use self::quick_xor::QuickXor;
+pub(crate) use self::sums::Demanded;
 pub use self::sums::Sums;
 
 /// How much one read takes.

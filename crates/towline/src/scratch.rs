@@ -2,6 +2,7 @@
 //! while its run lasts. What a run leaves that a signal ends, the next one removes.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -16,6 +17,9 @@ const PREFIX: &str = "towline-";
 /// What the names of a file that is on its way end with.
 const SUFFIXES: [&str; 6] =
     [".towline.json.tmp", ".towline.json", ".towline.old.json", ".towline.old", ".towline.lock", ".towline"];
+/// Where a ledger is kept, and how the names of its files begin.
+const LEDGER_DIRECTORY: &str = ".towline";
+const LEDGER_FILES: [&str; 3] = ["ledger.sqlite", "key", "lock"];
 /// A directory that is younger may be one that its run has not locked yet.
 const STALE_AFTER: Duration = Duration::from_secs(60);
 
@@ -68,15 +72,41 @@ fn remove_stale(parent: &Path, prefix: &str) {
         // Meanwhile it may have become something else.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let Ok(lock) = open(entry.path(), flags, Mode::empty()) else { continue };
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() || !holds_one_file_alone(&entry.path()) {
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             continue;
         }
-        for file in fs::read_dir(entry.path()).into_iter().flatten().flatten() {
-            let _ = fs::remove_file(file.path());
+        let ledger = entry.path().join(LEDGER_DIRECTORY);
+        if holds_ledger_alone(&entry.path()) {
+            remove_files(&ledger);
+            let _ = fs::remove_dir(&ledger);
+        } else if holds_one_file_alone(&entry.path()) {
+            remove_files(&entry.path());
+        } else {
+            continue;
         }
         // Fails if something else has come meanwhile.
         let _ = fs::remove_dir(entry.path());
     }
+}
+
+fn remove_files(dir: &Path) {
+    for file in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let _ = fs::remove_file(file.path());
+    }
+}
+
+/// Whether a directory holds a copied ledger and nothing else.
+fn holds_ledger_alone(dir: &Path) -> bool {
+    let names = |dir: &Path| -> io::Result<Vec<_>> {
+        fs::read_dir(dir)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
+    };
+    let is_of_ledger = |name: &OsString| {
+        LEDGER_FILES.iter().any(|file| name.as_encoded_bytes().starts_with(file.as_bytes()))
+    };
+    let ledger = dir.join(LEDGER_DIRECTORY);
+    let is_dir = fs::symlink_metadata(&ledger).is_ok_and(|found| found.is_dir());
+    let is_alone = names(dir).is_ok_and(|names| names == [LEDGER_DIRECTORY]);
+    is_dir && is_alone && names(&ledger).is_ok_and(|names| names.iter().all(is_of_ledger))
 }
 
 /// Whether a directory holds the names that one file has on its way, and no others.

@@ -60,13 +60,18 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<u8, Complaint> {
 
 fn with_records(path: &Path, found: &mut Found) -> Result<(), Complaint> {
     if !path.is_dir() {
-        return match ledger_file(path)?.map(|(dir, file)| file.condition(&dir)) {
-            Some(Ok(condition)) => found.note(path, &condition),
-            Some(Err(error)) => {
+        return match ledger_file(path).map(|known| known.map(|(dir, file)| file.condition(&dir))) {
+            Ok(Some(Ok(condition))) => found.note(path, &condition),
+            // Its note may know the file all the same.
+            Err(error) if !matches!(inspect::noted(path), Ok(Some(_))) => {
                 found.unread(&error.to_string());
                 Ok(())
             }
-            None => with_note(path, path, found),
+            Ok(Some(Err(error))) => {
+                found.unread(&error.to_string());
+                Ok(())
+            }
+            Ok(None) | Err(_) => with_note(path, path, found),
         };
     }
     let mut noted: BTreeSet<PathBuf> = inspect::noted_files(path)?.into_iter().map(PathBuf::from).collect();

@@ -78,9 +78,32 @@ impl Sums {
         self.0.iter().map(|(name, digest)| (name.as_path(), digest))
     }
 
+    /// The digest of the first of these names that has one.
+    pub(crate) fn of_any(&self, names: &[&Path]) -> Option<&Checksum> {
+        names.iter().find_map(|name| self.of(name))
+    }
+
     /// The digest of the file with this name, which may have directories.
     pub fn of(&self, name: &Path) -> Option<&Checksum> {
         self.0.get(&plain(name))
+    }
+}
+
+/// What two digests of one file demand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Demanded<'a> {
+    /// The stronger one, which is checked.
+    pub(crate) digest: Option<&'a Checksum>,
+    /// Both are of one kind and differ: one of them must be wrong.
+    pub(crate) is_contradicted: bool,
+}
+
+impl<'a> Demanded<'a> {
+    /// By the file's own digest and that in a file of digests.
+    pub(crate) fn by(own: Option<&'a Checksum>, sum: Option<&'a Checksum>) -> Self {
+        let strength = |digest: Option<&Checksum>| digest.map(|digest| digest.algorithm().strength());
+        let is_contradicted = own.zip(sum).is_some_and(|(own, sum)| own.algorithm() == sum.algorithm() && own != sum);
+        Self { digest: if strength(sum) >= strength(own) { sum } else { own }, is_contradicted }
     }
 }
 

@@ -519,7 +519,7 @@ impl Opener {
     /// Opens an empty partial file and reserves space for it, writing its journal first. Returns what was set
     /// aside for it.
     fn open(&self, open: &Open) -> Result<Option<String>> {
-        let Open { job, path, total_bytes, journal, keeps_old } = open;
+        let Open { job, path, total_bytes, journal, keeps_old, was_free } = open;
         failpoint::reach("open");
         self.directories.has_part(path);
         // Release the lock of the previously open file first.
@@ -540,7 +540,7 @@ impl Opener {
         }
         drop(before);
         // No journal may claim what is truncated, not even after a power cut.
-        let (held, foreign) = ours::clear_journal_name(&*self.storage, path)?;
+        let (mut held, foreign) = ours::clear_journal_name(&*self.storage, path)?;
         set_aside = foreign.or(set_aside);
         let mut found = self.identify(&part)?.filter(|stat| stat.kind == StatKind::File);
         let was_open = |found: &Stat| before_stat.is_some_and(|before| before.is_of_one_file(found));
@@ -549,6 +549,15 @@ impl Opener {
             let kept = ours::set_aside(&*self.storage, &part, aside_path)?;
             set_aside = Some(format!("{} {why}; it is kept as {}", part.display(), kept.display()));
         }
+        // Whoever works on it has written its journal, which stays.
+        let locked = match found {
+            Some(stat) => Some(self.lock_found(&part, &stat)?),
+            None => None,
+        };
+        if found.is_some_and(|stat| !was_open(&stat)) {
+            held = ours::clear_journal_name(&*self.storage, path)?.0;
+            ours::check_unclaimed(&part, held.as_deref().filter(|_| *was_free))?;
+        }
         // A kill before the file is emptied leaves what an earlier run wrote, which this journal must fit.
         let emptied = found.and_then(|stat| stat.file);
         let first = Journal { file: emptied, ..journal.clone() };
@@ -556,7 +565,10 @@ impl Opener {
             .write_atomic(&journal_path(path), &first.encode(), held.is_some())
             .map_err(|source| self.not_written(path, source))?;
         failpoint::reach("begun");
-        let opened = self.lock_empty(path, found.as_ref())?;
+        let opened = match locked {
+            Some(locked) => self.emptied(&part, locked, found.as_ref())?,
+            None => self.lock_empty(path)?,
+        };
         ours::write_identity(&*self.storage, path, journal, &*opened)
             .map_err(|source| self.not_written(path, source))?;
         if let Err(error) = self.reserve(&*opened, path, *total_bytes) {
@@ -582,14 +594,25 @@ impl Opener {
         }
     }
 
-    /// Opens the partial file and empties it, if it is the one that was `found`, or new.
-    fn lock_empty(&self, path: &Path, found: Option<&Stat>) -> Result<Arc<dyn PartFile>> {
+    /// Opens and locks the partial file that was found.
+    fn lock_found(&self, part: &Path, found: &Stat) -> Result<Arc<dyn PartFile>> {
+        self.check_ours(part, found)?;
+        self.lock(part, OpenPart::Existing)
+    }
+
+    /// Opens a new partial file.
+    fn lock_empty(&self, path: &Path) -> Result<Arc<dyn PartFile>> {
         let part = part_path(path);
         if let Some(stat) = self.stat(&part)? {
             self.check_ours(&part, &stat)?;
         }
         let opened = self.lock(&part, OpenPart::Keep)?;
-        ours::empty(&*opened, found).map_err(|source| Error::storage("begin", &part, source))?;
+        self.emptied(&part, opened, None)
+    }
+
+    /// Empties a locked partial file, if it is the one that was `found`, or new.
+    fn emptied(&self, part: &Path, opened: Arc<dyn PartFile>, found: Option<&Stat>) -> Result<Arc<dyn PartFile>> {
+        ours::empty(&*opened, found).map_err(|source| Error::storage("begin", part, source))?;
         Ok(opened)
     }
 

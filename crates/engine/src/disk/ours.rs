@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Advice, Error, ErrorKind, Result};
 use crate::journal::{JOURNAL_BYTES_MAX, Journal, JournalError};
 use crate::name::{aside_path, damaged_path, journal_path, old_journal_path, old_part_path, part_path};
 use crate::storage::{PartFile, Stat, StatKind, Storage};
@@ -111,6 +111,18 @@ pub(super) fn why_not_emptied(stat: &Stat, was_open: bool, journal: Option<&Jour
         () if !was_open && !journal.is_some_and(names) => Some("is not the file that its journal names"),
         () if stat.links > 1 => Some("has another name as well (a hard link)"),
         () => None,
+    }
+}
+
+/// Fails if this journal, found where nothing was before, claims something: another process has begun the file, and
+/// whoever looks again goes on with that.
+pub(super) fn check_unclaimed(part: &Path, journal: Option<&Journal>) -> Result<()> {
+    match journal.is_some_and(|journal| !journal.done.is_empty()) {
+        true => {
+            let text = "another process has begun this file meanwhile, and what it has left stays";
+            Err(Error::new(ErrorKind::Locked, text).with_path(part).with_advice(Advice::RunAgain))
+        }
+        false => Ok(()),
     }
 }
 

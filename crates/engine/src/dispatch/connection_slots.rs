@@ -3,6 +3,7 @@
 
 use super::ids::IdMap;
 use super::kept::Kept;
+use super::pace::Pace;
 use super::spoken::Spoken;
 use crate::http::origin::{Origin, OriginMap, Scheme};
 use crate::job::Profile;
@@ -83,6 +84,8 @@ struct Host {
     slots: Vec<SlotId>,
     /// The next request may be sent then, if there is to be a delay between them.
     next_at: Time,
+    /// How far apart it lets us send requests.
+    pace: Pace,
     /// A lowered cap, and until when.
     lowered: Option<(usize, Time)>,
     /// How often it refused an additional connection.
@@ -284,10 +287,25 @@ impl Slots {
         }
         let taken = self.take_now(host, profile, wanted, now)?;
         let delay = self.own(host, |own| own.delay).unwrap_or(self.delay);
+        let delay = delay.max(self.hosts.get(host).map_or(Time::ZERO, |host| host.pace.apart()));
         if !delay.is_zero() {
             self.hosts.entry(host.clone()).or_default().next_at = now + delay;
         }
         Some(taken)
+    }
+
+    /// A host has served a request.
+    pub(crate) fn keeps_pace(&mut self, host: &Origin) {
+        if let Some(state) = self.hosts.get_mut(host) {
+            state.pace.served();
+        }
+    }
+
+    /// A host has refused a request because there are too many.
+    pub(crate) fn slows_down(&mut self, host: &Origin, now: Time) {
+        if let Some(state) = self.hosts.get_mut(host) {
+            state.pace.refused(now);
+        }
     }
 
     fn take_now(

@@ -178,14 +178,14 @@ impl Sources {
         self.live().any(|(at, source)| at != self.lead && source.is_joined())
     }
 
-    /// The next lead: the fastest one that has joined, else the one that waits least.
+    /// The next lead: the fastest one that has joined, else the one that waits least; substitutes come last.
     pub(crate) fn next_lead(&self) -> Option<usize> {
         let others = || self.live().filter(|(at, _)| *at != self.lead);
         let rate = |source: &Source| source.rate_bps.unwrap_or(0.0);
         let fastest = others()
             .filter(|(_, source)| source.is_joined())
             .max_by(|(_, one), (_, other)| rate(one).total_cmp(&rate(other)));
-        fastest.or_else(|| others().min_by_key(|(_, source)| source.retry_at)).map(|(at, _)| at)
+        fastest.or_else(|| others().min_by_key(|(_, source)| (source.is_substitute(), source.retry_at))).map(|(at, _)| at)
     }
 
     /// The source of the URL that a journal or a note names.

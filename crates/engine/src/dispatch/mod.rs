@@ -14,6 +14,7 @@ pub(crate) mod job;
 pub(crate) mod job_sources;
 mod kept;
 pub(crate) mod names;
+mod pace;
 pub(crate) mod pulse;
 mod rate;
 pub(crate) mod spoken;

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::job::Job;
 use crate::key_set::KeySet;
-use crate::name::{BATCH_DIRECTORY, NameRules, safe};
+use crate::name::{NameRules, safe};
 
 /// The reserved names, as hashes.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Names {
 
     /// The directories of a URL, made harmless, below each other.
     pub(crate) fn dirs(&self, url: &Url, cut: usize) -> PathBuf {
-        let harmless = |dir: String| match dir.eq_ignore_ascii_case(BATCH_DIRECTORY) {
+        let harmless = |dir: String| match safe::is_batch_directory(&dir) {
             // The ledger's.
             true => format!("{dir}_"),
             false => self.rules.name(&dir),

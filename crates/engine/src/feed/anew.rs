@@ -1,6 +1,6 @@
 //! Whether a file that an earlier run finished has to be looked at again. Pure.
 
-use crate::checksum::Checksum;
+use crate::checksum::{Checksum, Demanded};
 use crate::evidence::Evidence;
 use crate::feed::entries::Found;
 use crate::job::{JobSpec, Left};
@@ -18,12 +18,18 @@ pub(super) fn is_listed_anew(spec: &JobSpec, fetched: Option<&Evidence>) -> bool
 }
 
 /// Whether the list gives another length, or digests that the file was not checked for: it may be of another version.
-pub(super) fn is_promised_anew(spec: &JobSpec, checked: Option<&str>, len_bytes: u64) -> bool {
+pub(super) fn is_promised_anew(
+    spec: &JobSpec,
+    demanded: Demanded<'_>,
+    checked: Option<&str>,
+    len_bytes: u64,
+) -> bool {
     // What a service lists may differ from what it sends.
     if spec.listed.is_none() && spec.size_bytes.is_some_and(|size_bytes| size_bytes != len_bytes) {
         return true;
     }
-    match (&spec.checksum, &spec.pieces) {
+    match (demanded.digest, &spec.pieces) {
+        _ if demanded.is_contradicted => true,
         (Some(given), _) => checked.and_then(|checked| checked.parse::<Checksum>().ok()).as_ref() != Some(given),
         (None, Some(pieces)) => checked != Some(&*pieces.fingerprint()),
         (None, None) => false,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::checksum::Sums;
+use crate::checksum::{Checksum, Demanded, Sums};
 use crate::error::{Advice, Error, ErrorKind};
 use crate::feed::anew::{go_on_under_its_name, is_listed_anew, is_outdated, is_promised_anew};
 use crate::feed::demands::Demands;
@@ -61,8 +61,6 @@ pub struct Batch {
     held_names: HashSet<PathBuf>,
     /// Entries given out and not settled yet; the session takes no more than it can start.
     in_hand: HashMap<EntryId, Place>,
-    /// The names that entries had in earlier runs; most entries that are fetched had none.
-    names: HashMap<EntryId, PathBuf>,
     /// Entries to report without fetching.
     ready: VecDeque<FedEntry>,
     /// Entries read so far, each counted once.
@@ -168,7 +166,6 @@ impl Batch {
             held,
             held_names: HashSet::new(),
             in_hand: HashMap::new(),
-            names: HashMap::new(),
             ready: VecDeque::new(),
             read_entries: 0,
             repeated_entries: 0,
@@ -355,22 +352,20 @@ impl Batch {
                 Known::Done { path, len_bytes, modified_ns }
                     if !self.restart && self.is_still_there(&path, len_bytes, modified_ns) =>
                 {
-                    if let (Some(sums), None) = (&self.sums, &spec.checksum) {
-                        spec.checksum = sums.of(&path).cloned();
-                    }
+                    let sum = self.sums.as_ref().and_then(|sums| sum_of(sums, &self.dir.join(&path), &path, &spec));
+                    let demanded = Demanded::by(spec.checksum.as_ref(), sum);
                     let is_listed_anew = is_listed_anew(&spec, found.fetched.as_deref());
                     if is_outdated(&found)
                         || is_listed_anew
-                        || is_promised_anew(&spec, found.digest.as_deref(), len_bytes)
+                        || is_promised_anew(&spec, demanded, found.digest.as_deref(), len_bytes)
                     {
                         go_on_under_its_name(&mut spec, &found);
-                        self.names.extend(found.name.map(|name| (entry, name)));
                         again.push(found.id);
-                        let (identity, occurrence) = (candidate.identity, found.occurrence);
-                        waiters.push(Waiter { entry, identity, occurrence, spec });
+                        waiters.push(Waiter::new(&candidate, &found, entry, spec));
                         continue;
                     }
-                    self.ready.push_back(FedEntry::There { entry, url: candidate.url, path, len_bytes });
+                    let lacks_sum = self.sums.is_some() && demanded.digest.is_none();
+                    self.ready.push_back(FedEntry::There { entry, url: candidate.url, path, len_bytes, lacks_sum });
                     continue;
                 }
                 // A service may have mended it since.
@@ -385,17 +380,12 @@ impl Batch {
                 Known::Done { .. } | Known::Again | Known::FailedPermanent { .. } => again.push(found.id),
             }
             go_on_under_its_name(&mut spec, &found);
-            let is_new = found.left.is_none();
-            if let Some(name) = found.name {
-                self.names.insert(entry, name);
-            }
-            let (identity, occurrence) = (candidate.identity, found.occurrence);
-            if is_new && self.is_held(&spec) {
+            if found.left.is_none() && self.is_held(&spec) {
                 self.held_names.extend(spec.output.clone());
-                held.push(Waiter { entry, identity, occurrence, spec });
+                held.push(Waiter::new(&candidate, &found, entry, spec));
                 continue;
             }
-            waiters.push(Waiter { entry, identity, occurrence, spec });
+            waiters.push(Waiter::new(&candidate, &found, entry, spec));
         }
         if !again.is_empty() {
             self.ledger.transaction("note in the ledger what is fetched again", |ledger| {
@@ -429,11 +419,18 @@ impl Batch {
             .map_err(|error| ledger_error(WAIT, self.ledger.path(), error))?;
         for waiter in taken {
             self.in_hand.insert(waiter.entry, waiter.place());
-            let Waiter { entry, spec, .. } = waiter;
-            entries.push(FedEntry::Job { entry, spec, name: self.names.remove(&entry) });
+            let Waiter { entry, spec, name, .. } = waiter;
+            entries.push(FedEntry::Job { entry, spec, name });
         }
         Ok(())
     }
+}
+
+/// What a file of digests says of a finished file: by its path, or by the names that a fetch looks for.
+fn sum_of<'a>(sums: &'a Sums, path: &Path, below: &Path, spec: &JobSpec) -> Option<&'a Checksum> {
+    let whole = std::path::absolute(path).ok();
+    let by_path = sums.of(below).or_else(|| sums.of(whole.as_deref()?));
+    by_path.or_else(|| sums.of_any(&[below.file_name().map(Path::new)?, &spec.name_in_url()]))
 }
 
 impl Feed for Batch {

@@ -29,7 +29,7 @@ const CHECKED: &[u8] = b"towline: the key of a ledger";
 /// The key of a row: a keyed hash of an [`Identity`].
 pub(crate) type Key = [u8; 16];
 
-/// How memory identifies an entry: a hash of its URL, without the parts that change, and of its output. Ledgers
+/// How memory identifies an entry: a hash of its URL, without the parts that change, and of its output and its directory. Ledgers
 /// of version 1 stored it as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity(pub(crate) [u8; 16]);
@@ -47,6 +47,9 @@ impl Identity {
         }
         if let Some(output) = &spec.output {
             hasher.update(output.as_os_str().as_encoded_bytes());
+        }
+        if let Some(dir) = &spec.options.dir {
+            hasher.update(&[0, 0, 0]).update(dir.as_os_str().as_encoded_bytes());
         }
         if let Some(asker) = asker.identify(spec).filter(|_| spec.listed.is_none()) {
             hasher.update(&[0, 0]).update(asker.as_bytes());
@@ -195,6 +198,10 @@ mod tests {
         assert_ne!(mine, plain);
         assert_ne!(plain, Identity::of(&spec("http://h/a").output("b"), &nobody));
         assert_ne!(Identity::of(&spec("http://h/a?key=1"), &nobody), Identity::of(&spec("http://h/a?key=2"), &nobody));
+        let mut elsewhere = spec("http://h/a");
+        elsewhere.options.dir = Some("b".into());
+        let elsewhere = Identity::of(&elsewhere, &nobody);
+        assert!(elsewhere != plain && elsewhere != Identity::of(&spec("http://h/a").output("b"), &nobody));
         let mut with_key = spec("http://h/a");
         with_key.options.headers.push((http::HeaderName::from_static("x-key"), http::HeaderValue::from_static("1")));
         assert_ne!(Identity::of(&with_key, &nobody), plain);

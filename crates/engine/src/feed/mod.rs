@@ -165,6 +165,8 @@ pub enum FedEntry {
         path: PathBuf,
         /// Its length, in bytes.
         len_bytes: u64,
+        /// Whether there is a file of digests, and nothing says which one this file should have.
+        lacks_sum: bool,
     },
     /// Failed permanently in an earlier run; retried only with `--retry-failed`.
     FailedBefore {

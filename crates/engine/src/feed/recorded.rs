@@ -1,6 +1,6 @@
 //! The finished files of a batch, as its ledger records them, and whether they are still as they were.
 
-use std::fs::File;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -9,9 +9,10 @@ use rusqlite::{Connection, Rows};
 
 use crate::checksum::Checksum;
 use crate::error::{Error, Result};
-use crate::feed::reading;
+use crate::feed::paths::DIRECTORY;
+use crate::feed::{reading, strangers};
 use crate::feed::values::{is_same_time, path_from, path_value};
-use crate::storage::Storage as _;
+use crate::storage::{StatKind, Storage as _};
 use crate::storage::disk::Disk;
 
 /// How many rows to read at once.
@@ -60,14 +61,14 @@ impl Recorded {
         let path = dir.join(&self.path);
         let cannot = |source: io::Error| Error::storage("read", &path, source);
         let Some(stat) = Disk::new().stat(&path).map_err(cannot)? else { return Ok(Condition::Missing) };
-        if stat.len_bytes != self.len_bytes {
+        if stat.kind != StatKind::File || stat.len_bytes != self.len_bytes {
             return Ok(Condition::Changed);
         }
         let Some(digest) = &self.digest else {
             let is_same = is_same_time(self.modified_ns, &stat);
             return Ok(if is_same { Condition::Unchanged } else { Condition::Touched });
         };
-        let is_right = File::open(&path).and_then(|mut file| digest.is_of(&mut file)).map_err(cannot)?;
+        let is_right = Disk::new().open_read(&path).and_then(|mut file| digest.is_of(&mut file)).map_err(cannot)?;
         Ok(if is_right { Condition::Right } else { Condition::Changed })
     }
 }
@@ -82,23 +83,35 @@ pub fn ledger_files(dir: &Path, after: i64) -> Result<Option<(Vec<Recorded>, i64
     Ok(read.map(|(rows, _)| rows))
 }
 
-/// What the ledger of a directory above a file records of it. Of several ledgers the nearest counts.
+/// What the ledger of a directory above a file records of it. Of several ledgers the nearest counts that can be read;
+/// those of other users do not count.
 ///
 /// # Errors
-/// Those of [`ledger_status`](super::ledger_status).
+/// Those of [`ledger_status`](super::ledger_status), if no ledger that can be read knows the file.
 pub fn ledger_file(path: &Path) -> Result<Option<(PathBuf, Recorded)>> {
     let Some(name) = path.file_name() else { return Ok(None) };
     let parent = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
     let Ok(parent) = parent.canonicalize() else { return Ok(None) };
-    for dir in parent.ancestors() {
+    let mut unread = None;
+    for dir in parent.ancestors().filter(|dir| is_trusted(&dir.join(DIRECTORY))) {
         let Ok(below) = parent.strip_prefix(dir) else { continue };
         let name = path_value(&below.join(name));
-        let read = reading::read(dir, |conn| read_rows(conn.prepare(DONE_AT)?.query([&name])?, 0))?;
-        if let Some(file) = read.and_then(|((mut files, _), _)| files.pop()) {
-            return Ok(Some((dir.to_owned(), file)));
+        match reading::read(dir, |conn| read_rows(conn.prepare(DONE_AT)?.query([&name])?, 0)) {
+            Ok(read) => {
+                if let Some(file) = read.and_then(|((mut files, _), _)| files.pop()) {
+                    return Ok(Some((dir.to_owned(), file)));
+                }
+            }
+            Err(error) => unread = unread.or(Some(error)),
         }
     }
-    Ok(None)
+    unread.map_or(Ok(None), Err)
+}
+
+/// Whether nobody else could have written what is in a directory of ours.
+fn is_trusted(directory: &Path) -> bool {
+    let found = fs::symlink_metadata(directory);
+    found.is_ok_and(|found| found.is_dir() && strangers::check_owner(directory, &found).is_ok())
 }
 
 fn rows(conn: &Connection, after: i64) -> rusqlite::Result<(Vec<Recorded>, i64)> {

@@ -7,8 +7,10 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::error::Error as StdError;
+use std::ffi::OsStr;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::types::Type;
@@ -16,6 +18,7 @@ use rusqlite::{Connection, params};
 use url::Url;
 
 use crate::feed::EntryId;
+use crate::feed::entries::{Candidate, Found};
 use crate::feed::identity::Identity;
 use crate::feed::spool::{Name, open_private};
 use crate::feed::values::signed;
@@ -34,11 +37,11 @@ const LOADED_AT_ONCE_MAX: usize = 64;
 
 const TABLE: &str = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -2048;
     CREATE TABLE waiting (
-        host INTEGER, seq INTEGER, entry INTEGER, identity BLOB, occurrence INTEGER, spec TEXT,
+        host INTEGER, seq INTEGER, entry INTEGER, identity BLOB, occurrence INTEGER, spec TEXT, name BLOB,
         PRIMARY KEY (host, seq)) WITHOUT ROWID";
-const STORE: &str = "INSERT INTO waiting (host, seq, entry, identity, occurrence, spec)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-const LOAD: &str = "SELECT seq, entry, identity, occurrence, spec FROM waiting
+const STORE: &str = "INSERT INTO waiting (host, seq, entry, identity, occurrence, spec, name)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+const LOAD: &str = "SELECT seq, entry, identity, occurrence, spec, name FROM waiting
     WHERE host = ?1 ORDER BY seq LIMIT ?2";
 const FORGET: &str = "DELETE FROM waiting WHERE host = ?1 AND seq <= ?2";
 
@@ -53,6 +56,8 @@ pub(crate) struct Waiter {
     pub(crate) occurrence: i64,
     /// What to fetch.
     pub(crate) spec: JobSpec,
+    /// The name that it had in an earlier run; most entries that are fetched had none.
+    pub(crate) name: Option<PathBuf>,
 }
 
 /// Identifies an entry that was given out.
@@ -66,6 +71,11 @@ pub(crate) struct Place {
 }
 
 impl Waiter {
+    pub(crate) fn new(candidate: &Candidate, found: &Found, entry: EntryId, spec: JobSpec) -> Self {
+        let (identity, occurrence) = (candidate.identity, found.occurrence);
+        Self { entry, identity, occurrence, spec, name: found.name.clone() }
+    }
+
     pub(crate) fn place(&self) -> Place {
         Place { identity: self.identity, occurrence: self.occurrence, url: self.spec.url.as_str().into() }
     }
@@ -192,7 +202,7 @@ impl Waiting {
 
     fn push_one(&mut self, waiter: Waiter) -> rusqlite::Result<()> {
         let name = turn_of(&waiter.spec);
-        let bytes = spec_bytes(&waiter);
+        let bytes = waiter.spec.held_bytes();
         let host = self.hosts.entry(name).or_default();
         if host.stored == 0 && host.inline.is_empty() {
             self.turns.push_back(name);
@@ -220,7 +230,8 @@ impl Waiting {
             signed(waiter.entry.0),
             waiter.identity.0,
             waiter.occurrence,
-            written(&waiter.spec)?
+            written(&waiter.spec)?,
+            waiter.name.as_deref().map(|name| name.as_os_str().as_bytes())
         ])?;
         Ok(())
     }
@@ -233,20 +244,23 @@ impl Waiting {
             return Ok(None);
         };
         if host.inline.is_empty() {
-            let room = INLINE_MAX.saturating_sub(self.inline).clamp(1, LOADED_AT_ONCE_MAX);
-            let loaded = self.table.as_ref().map_or_else(|| Ok(Vec::new()), |table| load(&table.conn, name, room))?;
+            let room = Room {
+                entries: INLINE_MAX.saturating_sub(self.inline).clamp(1, LOADED_AT_ONCE_MAX),
+                bytes: INLINE_BYTES_MAX.saturating_sub(self.inline_bytes),
+            };
+            let loaded = self.table.as_ref().map_or_else(|| Ok(Vec::new()), |table| load(&table.conn, name, &room))?;
             host.stored = match loaded.len() {
                 0 => 0,
                 count => host.stored.saturating_sub(count as u64),
             };
             self.inline += loaded.len();
-            self.inline_bytes += loaded.iter().map(spec_bytes).sum::<usize>();
+            self.inline_bytes += loaded.iter().map(|waiter| waiter.spec.held_bytes()).sum::<usize>();
             host.inline.extend(loaded);
         }
         let waiter = host.inline.pop_front();
         if let Some(waiter) = &waiter {
             self.inline -= 1;
-            self.inline_bytes = self.inline_bytes.saturating_sub(spec_bytes(waiter));
+            self.inline_bytes = self.inline_bytes.saturating_sub(waiter.spec.held_bytes());
         }
         if host.inline.is_empty() && host.stored == 0 {
             self.hosts.remove(&name);
@@ -263,28 +277,31 @@ fn turn_of(spec: &JobSpec) -> u64 {
     hasher.finish() % TURNS_MAX
 }
 
-/// About how much memory its spec takes.
-fn spec_bytes(waiter: &Waiter) -> usize {
-    let JobSpec { url, mirrors, options, .. } = &waiter.spec;
-    let mirrors: usize = mirrors.iter().map(|mirror| mirror.as_str().len()).sum();
-    let headers: usize = options.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    url.as_str().len() + mirrors + headers
+/// How much may be loaded; one entry always is.
+struct Room {
+    entries: usize,
+    bytes: usize,
 }
 
-fn load(conn: &Connection, host: u64, count: usize) -> rusqlite::Result<Vec<Waiter>> {
-    let mut waiters = Vec::with_capacity(count);
-    let mut last: i64 = 0;
+fn load(conn: &Connection, host: u64, room: &Room) -> rusqlite::Result<Vec<Waiter>> {
+    let mut waiters: Vec<Waiter> = Vec::new();
+    let (mut last, mut bytes): (i64, usize) = (0, 0);
     {
         let mut statement = conn.prepare_cached(LOAD)?;
-        let mut rows = statement.query(params![signed(host), count as i64])?;
-        while let Some(row) = rows.next()? {
+        let mut rows = statement.query(params![signed(host), room.entries as i64])?;
+        while bytes <= room.bytes
+            && let Some(row) = rows.next()?
+        {
             last = row.get(0)?;
-            waiters.push(Waiter {
+            let waiter = Waiter {
                 entry: EntryId(row.get::<_, i64>(1)?.unsigned_abs()),
                 identity: Identity(row.get(2)?),
                 occurrence: row.get(3)?,
                 spec: read(row.get_ref(4)?.as_str()?)?,
-            });
+                name: row.get_ref(5)?.as_blob_or_null()?.map(|name| OsStr::from_bytes(name).into()),
+            };
+            bytes += waiter.spec.held_bytes();
+            waiters.push(waiter);
         }
     }
     conn.prepare_cached(FORGET)?.execute(params![signed(host), last])?;
@@ -315,7 +332,8 @@ mod tests {
     use crate::http::asker::Asker;
 
     fn waiter(number: u64, spec: JobSpec) -> Waiter {
-        Waiter { entry: EntryId(number), identity: Identity::of(&spec, &Asker::default()), occurrence: 3, spec }
+        let (identity, name) = (Identity::of(&spec, &Asker::default()), Some(format!("{number}").into()));
+        Waiter { entry: EntryId(number), identity, occurrence: 3, spec, name }
     }
 
     fn filled(directory: &Path, specs: impl IntoIterator<Item = JobSpec>) -> Waiting {
@@ -363,6 +381,7 @@ mod tests {
             for waiter in taken {
                 let expected = spec(next);
                 assert_eq!((waiter.entry, waiter.occurrence), (EntryId(next), 3));
+                assert_eq!(waiter.name, Some(format!("{next}").into()));
                 assert_eq!(waiter.identity, Identity::of(&expected, &Asker::default()));
                 assert_eq!(serde_json::to_string(&waiter.spec).unwrap(), serde_json::to_string(&expected).unwrap());
                 assert!(!waiter.place().shown_url().contains("hunter2"));

@@ -130,11 +130,14 @@ fn media_type(field: &str) -> String {
 }
 
 fn describe(asked: &Url, answered: &SingleResponse) -> ServerInfo {
-    let SingleResponse { url: at, answer, response, redirects, .. } = answered;
+    let SingleResponse { url: at, answer, response, redirects, credentials } = answered;
     let (head, headers) = (&answer.head, response.headers());
     let text = |name: http::HeaderName| {
-        let value = headers.get(name)?;
-        Some(secret::printable(&String::from_utf8_lossy(value.as_bytes())).into_owned())
+        let value = String::from_utf8_lossy(headers.get(name)?.as_bytes());
+        if credentials.are_in(&value) {
+            return Some("…".to_owned());
+        }
+        Some(secret::printable(&value).into_owned())
     };
     let given = head.file_name.clone().unwrap_or_else(|| safe::from_url(at));
     let ranges = match (answer.status, &answer.content_range) {

@@ -54,6 +54,13 @@ pub struct Listed {
 }
 
 impl Listed {
+    /// About how many bytes it takes in memory.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let version = self.version.as_ref().map_or(0, String::len);
+        let pages: usize = self.page_means.iter().map(|(sign, means)| sign.len() + means.len()).sum();
+        size_of::<Self>() + self.by.len() + version + pages
+    }
+
     /// A file of this service, of which nothing else is known.
     pub fn new(by: impl Into<String>) -> Self {
         Self {

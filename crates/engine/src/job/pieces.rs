@@ -57,6 +57,11 @@ impl PieceDigests {
         is_it.then(|| Self { total_bytes: Some(total_bytes), ..self.clone() })
     }
 
+    /// About how many bytes it takes in memory.
+    pub(crate) fn held_bytes(&self) -> usize {
+        size_of::<Self>() + self.digests.len()
+    }
+
     /// The algorithm of all digests.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm

@@ -150,6 +150,22 @@ impl JobSpec {
         safe::make_safe(&safe::from_url(&self.url)).into()
     }
 
+    /// About how many bytes it takes in memory beside those that each takes.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let Self { url, mirrors, output, checksum: _, size_bytes: _, pieces, listed, left: _, same_content: _, options } =
+            self;
+        let mirrors: usize = mirrors.iter().map(|mirror| size_of::<Url>() + mirror.as_str().len()).sum();
+        let header = |(name, value): &(HeaderName, HeaderValue)| {
+            size_of::<(HeaderName, HeaderValue)>() + name.as_str().len() + value.len()
+        };
+        let headers: usize = options.headers.iter().map(header).sum();
+        let paths = [output, &options.dir, &options.ca_file].into_iter().flatten();
+        let paths: usize = paths.map(|path| path.as_os_str().len()).sum();
+        let pieces = pieces.as_ref().map_or(0, |pieces| pieces.held_bytes());
+        let listed = listed.as_ref().map_or(0, |listed| listed.held_bytes());
+        url.as_str().len() + mirrors + headers + paths + pieces + listed
+    }
+
     /// Adds a mirror: bytes come from there too once they agree with existing data.
     #[must_use]
     pub fn mirror(mut self, url: Url) -> Self {

@@ -52,6 +52,8 @@ pub(crate) struct Open {
     pub(crate) journal: Journal,
     /// Keep the existing partial file as the old one until the new one is complete.
     pub(crate) keeps_old: bool,
+    /// Nothing had the partial name when we looked.
+    pub(crate) was_free: bool,
 }
 
 /// How to take over a file of another program.

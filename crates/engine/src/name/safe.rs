@@ -173,8 +173,11 @@ pub(crate) fn check_output(output: &Path) -> Result<PathBuf> {
     for component in output.components() {
         match component {
             Component::CurDir => {}
-            Component::Normal(name) if name.eq_ignore_ascii_case(BATCH_DIRECTORY) => {
+            Component::Normal(name) if is_batch_directory(&name.to_string_lossy()) => {
                 return wrong("this directory is kept for the ledger");
+            }
+            Component::Normal(name) if has_our_suffix(&name.to_string_lossy()) => {
+                return wrong(&ours_alone());
             }
             Component::Normal(name) if name.len() > 255 => return wrong("a part of it is longer than 255 bytes"),
             Component::Normal(name) => clean.push(name),
@@ -204,13 +207,17 @@ fn check_file_name(path: &Path) -> Result<()> {
     if path.as_os_str().as_encoded_bytes().contains(&0) {
         return wrong("it has a NUL in it".to_owned());
     }
-    if path.iter().any(|part| part.to_string_lossy().to_lowercase() == BATCH_DIRECTORY) {
+    if path.iter().any(|part| is_batch_directory(&part.to_string_lossy())) {
         return wrong(format!("{BATCH_DIRECTORY} is where the ledger of a list is kept"));
     }
     if has_our_suffix(&name.to_string_lossy()) {
-        return wrong(format!("names that end in {PART_SUFFIX} or {JOURNAL_SUFFIX} are those of unfinished files"));
+        return wrong(ours_alone());
     }
     Ok(())
+}
+
+fn ours_alone() -> String {
+    format!("names that end in {PART_SUFFIX} or {JOURNAL_SUFFIX} are those of unfinished files")
 }
 
 /// `a/` and `a/.`, which `Path` treats like `a`.
@@ -219,8 +226,18 @@ fn names_directory(path: &Path) -> bool {
     bytes.ends_with(b"/") || bytes.ends_with(b"/.")
 }
 
+/// A name as file systems read it that fold case, pass characters over, or drop dots and spaces at its end.
+fn as_read(name: &str) -> String {
+    fold_key(Path::new(name)).trim_end_matches(['.', ' ']).to_owned()
+}
+
+/// Whether a directory may be that of the ledger.
+pub(crate) fn is_batch_directory(name: &str) -> bool {
+    as_read(name) == BATCH_DIRECTORY
+}
+
 fn has_our_suffix(name: &str) -> bool {
-    let lower = name.to_lowercase();
+    let lower = as_read(name);
     // Files set aside are numbered: `a.iso.towline.1`.
     let unnumbered = lower.trim_end_matches(|char: char| char.is_ascii_digit());
     let is_aside = unnumbered.len() < lower.len() && unnumbered.ends_with(&format!("{PART_SUFFIX}."));
@@ -328,7 +345,7 @@ mod tests {
     fn outputs_of_a_list_stay_below_their_directory() {
         assert_eq!(check_output(Path::new("./a/./b.bin")).unwrap(), Path::new("a/b.bin"));
         assert_eq!(check_output(Path::new(".hidden")).unwrap(), Path::new(".hidden"));
-        for wrong in ["", ".", "..", "a/../b", "/a", "a.towline", "a/b.towline.json", ".towline/x", "a\0b"] {
+        for wrong in ["", ".", "..", "a/../b", "/a", "a.towline", "a/b.towline.json", ".towline/x", "a\0b", ".Towline./x", ".tow\u{ad}line /x", "a.towline/x", "a.towline.json.tmp/x"] {
             assert_eq!(check_output(Path::new(wrong)).unwrap_err().kind(), ErrorKind::Usage, "{wrong:?}");
         }
         assert!(check_user_output(Path::new("/abs/a.bin")).is_ok());

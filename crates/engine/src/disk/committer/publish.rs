@@ -39,6 +39,7 @@ impl Committer {
             .filter_map(|(mut pending, synced)| {
                 let holes = if synced.is_ok() { self.holes_of(&pending) } else { Vec::new() };
                 if !holes.is_empty() && !pending.was_stored {
+                    keep_private(&pending);
                     self.report(Message::Hollow(pending.job, holes));
                     return None;
                 }
@@ -59,8 +60,10 @@ impl Committer {
                 Some(error) => renamed.and(Err(error.clone())),
                 None => renamed,
             };
-            if result.is_err() && pending.was_stored {
-                self.discard(&pending);
+            match result.is_err() {
+                true if pending.was_stored => self.discard(&pending),
+                true => keep_private(&pending),
+                false => {}
             }
             published.push(match pending.was_stored {
                 true => Message::Stored(pending.job, result),
@@ -207,12 +210,7 @@ impl Committer {
             None => {
                 self.check_before_rename(pending)?;
                 failpoint::reach("checked");
-                let renamed = self.storage.rename(&part_path(part_of), path, *replace);
-                if renamed.is_err() {
-                    // It stays a partial file. What cannot be kept private is still complete.
-                    let _ = pending.part.keep_private();
-                }
-                renamed
+                self.storage.rename(&part_path(part_of), path, *replace)
             }
         };
         renamed.map_err(|source| match source.kind() {
@@ -282,6 +280,13 @@ impl Committer {
             let is_read = pending.part.read_at(&mut held, at).is_ok();
             is_read && self.storage.read_at(&pending.publish.path, &mut found, at).is_ok() && held == found
         })
+    }
+}
+
+/// What stays a partial file is for its owner alone. If that is impossible, it is still complete.
+fn keep_private(pending: &Pending) {
+    if pending.part.is_at(&part_path(&pending.publish.part_of)).unwrap_or(false) {
+        let _ = pending.part.keep_private();
     }
 }
 

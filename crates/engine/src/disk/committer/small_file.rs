@@ -35,7 +35,7 @@ impl Committer {
         let is_unnamed = unnamed.is_some();
         let (part, has_kept) = match unnamed {
             Some(part) => (part, false),
-            None => self.open_small(store.job, &store.path)?,
+            None => self.open_small(store.job, &store.path, store.is_alone)?,
         };
         let mut len_bytes = 0;
         for bytes in &store.content {
@@ -67,7 +67,7 @@ impl Committer {
     /// and network file systems).
     pub(super) fn write_again(&self, pending: &mut Pending) -> Result<()> {
         let path = pending.publish.path.clone();
-        let (part, replaces_old) = self.open_small(pending.job, &path)?;
+        let (part, replaces_old) = self.open_small(pending.job, &path, true)?;
         pending.publish.replaces_old |= replaces_old;
         let mut from = PartReader { part: &*pending.part, position: 0, len_bytes: pending.publish.len_bytes };
         let written = copy(&mut from, &*part)
@@ -84,8 +84,8 @@ impl Committer {
     }
 
     /// Opens the file under its partial name, writing the journal first, so that no kill leaves an unknown
-    /// file. Also returns whether an old version was kept beside it.
-    pub(super) fn open_small(&self, job: JobId, path: &Path) -> Result<(Arc<dyn PartFile>, bool)> {
+    /// file. `was_free` if nothing had that name when we looked. Also returns whether an old version was kept beside it.
+    pub(super) fn open_small(&self, job: JobId, path: &Path, was_free: bool) -> Result<(Arc<dyn PartFile>, bool)> {
         let part_name = part_path(path);
         let cannot = |source: io::Error| Error::storage("write", path, source);
         // What exists of another version stays until this file is complete.
@@ -98,7 +98,7 @@ impl Committer {
             // Its lock may be a file with its name.
             drop(before);
         }
-        let (held, set_aside) = ours::clear_journal_name(&*self.storage, path)?;
+        let (mut held, set_aside) = ours::clear_journal_name(&*self.storage, path)?;
         if let Some(text) = set_aside {
             self.report(Message::Warned(text));
         }
@@ -109,21 +109,33 @@ impl Committer {
             let text = format!("{} {why}; it is kept as {}", part_name.display(), kept.display());
             self.report(Message::Warned(text));
         }
+        let not_opened = |source: io::Error| match source.kind() {
+            io::ErrorKind::WouldBlock => Error::locked("another process is fetching this file", &part_name, source),
+            _ => cannot(source),
+        };
+        // The lock tells whether somebody still works on it, and has written its journal.
+        let locked = match found {
+            Some(_) => Some(self.storage.open_part(&part_name, OpenPart::Existing).map_err(not_opened)?),
+            None => None,
+        };
+        if locked.is_some() {
+            held = ours::clear_journal_name(&*self.storage, path)?.0;
+            ours::check_unclaimed(&part_name, held.as_deref().filter(|_| was_free))?;
+        }
         // A kill before the file is emptied leaves what an earlier run wrote, which this journal must fit.
         let journal = Journal { file: found.and_then(|stat| stat.file), ..Journal::of_nothing() };
         self.storage.write_atomic(&journal_path(path), &journal.encode(), false).map_err(cannot)?;
-        let part = match self.storage.open_part(&part_name, OpenPart::New) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                // The lock tells whether somebody still works on it.
-                let opened = self.storage.open_part(&part_name, OpenPart::Keep);
-                opened.and_then(|part| ours::empty(&*part, found.as_ref()).map(|()| part))
-            }
-            other => other,
+        let opened = match locked {
+            Some(part) => Ok(part),
+            None => match self.storage.open_part(&part_name, OpenPart::New) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    self.storage.open_part(&part_name, OpenPart::Keep)
+                }
+                opened => opened,
+            },
         };
-        let part = part.map_err(|source| match source.kind() {
-            io::ErrorKind::WouldBlock => Error::locked("another process is fetching this file", &part_name, source),
-            _ => cannot(source),
-        })?;
+        let part = opened.map_err(not_opened)?;
+        ours::empty(&*part, found.as_ref()).map_err(cannot)?;
         ours::write_identity(&*self.storage, path, &journal, &*part).map_err(cannot)?;
         Ok((part, replaces_old))
     }

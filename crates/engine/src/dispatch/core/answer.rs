@@ -448,7 +448,7 @@ impl Core {
         // Data that was started under another name keeps that name.
         let keeps_old =
             std::mem::take(&mut job.old.is_to_be_kept) && !(job.part.is_open && job.naming.part_of != job.naming.path);
-        job.part.is_open = true;
+        (job.part.is_open, job.part.is_of_others) = (true, false);
         job.naming.part_of = job.naming.path.clone();
         job.old.is_there |= keeps_old;
         let open = Open {
@@ -457,6 +457,7 @@ impl Core {
             total_bytes: job.content.total_bytes,
             journal: job.first_journal(),
             keeps_old,
+            was_free: !job.part.is_there,
         };
         self.ask_disk(id, Effect::Open(OpenRequest::Open(Box::new(open))));
     }

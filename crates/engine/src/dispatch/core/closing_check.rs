@@ -56,7 +56,7 @@ impl Core {
             self.drop_transfers(&running);
             return self.close_check(now, id, FinalCheck::Unanswered);
         }
-        if !job.transfers.is_empty() {
+        if !job.transfers.is_empty() || job.retry_at(0) > now {
             return;
         }
         let (lead, kind) = (job.sources.lead(), FetchKind::Check { expect: Arc::new(job.content.held.clone()) });

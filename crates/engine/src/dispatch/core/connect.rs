@@ -139,7 +139,7 @@ impl Core {
 
     /// Without ranges, everything is fetched again from the first byte. If the length or the version is known, the
     /// existing data stays until a response shows whether it is of the same version.
-    fn begin_again_at_zero(&mut self, id: JobId) {
+    pub(super) fn begin_again_at_zero(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.phase = Phase::Ready;
         match job.is_of_use() {

@@ -404,8 +404,11 @@ impl Core {
             return self.place(now, id, answered, partial);
         }
         // The response is used up: the file is requested again, and the verdict is known by then.
-        if let Some(journal) = partial {
-            super::take_over::take_over(job, journal);
+        match partial {
+            Some(journal) if job.is_of(&journal.identity.url, journal.identity.given) => {
+                super::take_over::take_over(job, journal);
+            }
+            partial => job.part.journal = partial.map(Box::new),
         }
         job.answer.probe = None;
         let left: Vec<_> = job.transfers.clone();

@@ -32,6 +32,7 @@ impl Core {
             take_over(job, *journal);
         }
         if job.content.done.is_empty()
+            && !job.asks_again_after_closing()
             && let Some(journal) = job.part.journal.take()
         {
             // It was not resumed yet; its data stays.
@@ -376,10 +377,11 @@ impl Core {
             self.jobs.get(&id).map_or(0, |job| if how == How::Fetched { self.fetched_bytes(job) } else { 0 });
         self.remember_done(now, id, how, published.len_bytes);
         let Some(job) = self.jobs.remove(&id) else { return };
+        self.feed.held_bytes -= job.own.held_bytes;
         if job.part.is_open {
             // The file existed or came whole, so the partial file beside it is of no use. Beside somebody
             // else's file it may be, and so may one under another name: a redirect may lead to another file.
-            let is_of_other_name = job.naming.part_of != job.naming.path;
+            let is_of_other_name = job.naming.part_of != job.naming.path || job.part.is_of_others;
             // Its size alone proves nothing.
             let is_unproven = matches!(how, How::Skipped | How::ThereBySize | How::NotNewer);
             let fate = if is_unproven || is_of_other_name { Fate::Kept } else { Fate::Superseded };
@@ -444,6 +446,7 @@ impl Core {
     fn let_go(&mut self, id: JobId) {
         self.leave_running(id);
         let Some(job) = self.jobs.remove(&id) else { return };
+        self.feed.held_bytes -= job.own.held_bytes;
         self.tally.fetched_bytes +=
             job.content.fetched_bytes + job.content.done.covered().saturating_sub(job.content.resumed_bytes);
         if let Some(key) = job.naming.reserved {
@@ -469,7 +472,8 @@ impl Core {
         let Some(job) = self.jobs.get(&id) else { return };
         if job.is_worth_keeping() {
             self.tally.kept_bytes += job.content.done.covered();
-            self.tally.unfinished_bytes += job.content.total_bytes.unwrap_or(job.content.done.covered());
+            let len_bytes = job.content.total_bytes.unwrap_or(job.content.done.covered());
+            self.tally.unfinished_bytes = self.tally.unfinished_bytes.saturating_add(len_bytes);
             self.tally.unfinished_files += 1;
         }
     }
@@ -512,6 +516,12 @@ impl Core {
 }
 
 impl Job {
+    /// Whether it is closed only to be requested otherwise, or later: the next response decides whether what an earlier
+    /// run has left is of this file.
+    pub(super) fn asks_again_after_closing(&self) -> bool {
+        matches!(self.phase, Phase::Closing(Closing::Lead(_) | Closing::Pause { .. }))
+    }
+
     /// Whether a later run can use the existing data.
     pub(in crate::dispatch) fn is_worth_keeping(&self) -> bool {
         self.part.is_open && self.can_be_resumed() && !self.content.done.is_empty()

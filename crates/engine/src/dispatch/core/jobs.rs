@@ -95,6 +95,7 @@ impl Core {
                 if let Some(name) = name.filter(|_| job.has_name_of_list()) {
                     self.name_as_before(&mut job, &self.settings.dir.join(name));
                 }
+                self.feed.held_bytes += job.own.held_bytes;
                 self.jobs.insert(id, job);
             }
             None => {
@@ -142,6 +143,7 @@ impl Core {
 
     fn resume_all(&mut self) {
         self.course.is_paused = false;
+        self.turns.pausing.clear();
         let pausing = self.turns.running.iter().chain(&self.turns.paused).copied().collect::<Vec<_>>();
         for id in pausing {
             self.resume(id);

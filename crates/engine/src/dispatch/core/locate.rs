@@ -35,7 +35,13 @@ impl Core {
             }
         });
         match located {
-            Ok((located, origin)) => state.locate(now, (located.url.clone(), origin), &located),
+            Ok((located, origin)) => {
+                state.locate(now, (located.url.clone(), origin), &located);
+                if source == job.sources.lead() {
+                    // Of what its bytes do, the service says nothing; its own failures are over.
+                    job.forget_locating();
+                }
+            }
             Err(error) => self.not_located(now, id, source, error),
         }
     }

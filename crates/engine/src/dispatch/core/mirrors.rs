@@ -174,7 +174,7 @@ impl Core {
     fn may_join(&self, job: &Job, told: &Evidence) -> bool {
         let is_checked = job.promise(self.settings.server_digests).is_some_and(|promise| promise.proves());
         let has_same_tag = job.content.held.etag.is_some() && job.content.held.etag == told.etag;
-        is_checked || has_same_tag || job.content.held.compare(told).is_same() || job.content.held.may_be_sampled(told)
+        job.spec.same_content || is_checked || has_same_tag || job.content.held.compare(told).is_same() || job.content.held.may_be_sampled(told)
     }
 
     /// Whether a mirror can still help: as a second connection would, or because the lead has none.
@@ -354,10 +354,10 @@ impl Core {
         }
         let told = head.and_then(|head| head.evidence.digest.as_ref()).map(ServerDigest::checksum);
         let is_promised = told.zip(job.spec.checksum.as_ref()).is_none_or(|(told, asked)| may_agree(told, asked));
-        let is_like = is_lead || head.is_some_and(|head| self.may_join(&self.jobs[&id], &head.evidence));
+        let is_like = is_its_own || head.is_some_and(|head| self.may_join(&self.jobs[&id], &head.evidence));
         if same && is_promised && !is_like && head.is_some() {
             // No pieces beside the others; alone, it may send the whole file once they have failed.
-            return self.keep_as_substitute(id, transfer.source);
+            return self.keep_as_substitute(now, id, transfer.source);
         }
         if !same || !is_promised || (head.is_none() && !is_its_own) {
             let what = match (same, is_promised) {
@@ -384,8 +384,9 @@ impl Core {
         }
     }
 
-    /// Its sample agrees, but nothing that it says about its version does: it is not asked beside the others.
-    fn keep_as_substitute(&mut self, id: JobId, source: usize) {
+    /// Its sample agrees, but nothing that it says about its version does: it is not asked beside the others. If it is the
+    /// lead, for what another source has brought, another source is asked; the last one brings all of the file.
+    fn keep_as_substitute(&mut self, now: Time, id: JobId, source: usize) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let state = &mut job.sources[source];
         state.standing = Standing::Substitute;
@@ -394,6 +395,12 @@ impl Core {
             "{url} gives its file no date or tag that agrees: it is only asked for the whole file if the others fail"
         );
         self.remark(id, message);
+        let Some(job) = self.jobs.get(&id).filter(|job| job.sources.lead() == source) else { return };
+        match job.sources.next_lead() {
+            Some(next) if job.sources.has_joined() => self.change_lead(id, next),
+            Some(next) => self.close(now, id, Closing::Lead(next)),
+            None => self.close(now, id, Closing::Lead(source)),
+        }
     }
 
     /// A request to a source failed: the source is asked again later, or dropped.

@@ -228,6 +228,8 @@ struct FeedState {
     has_ended: bool,
     read_all: bool,
     read_entries: u64,
+    /// How much the entries take that are not done yet, beside what each takes.
+    held_bytes: usize,
 }
 
 impl Core {
@@ -385,7 +387,6 @@ impl Core {
         for (slot, worker) in self.slots.reap(now) {
             self.effects.push(Effect::Work(worker, WorkRequest::CloseSlot(slot)));
         }
-        self.hosts.forget_healthy(|host| self.slots.has_any(host), now);
         self.finish_if_done(now);
         effects.append(&mut self.effects);
     }
@@ -449,6 +450,7 @@ impl Core {
             return;
         }
         self.last_progress = now;
+        self.hosts.forget_healthy(|host| self.slots.has_any(host), now);
         self.renew_hosts();
         self.leave_slow_leads(now);
         for transfer in self.transfers.values_mut() {

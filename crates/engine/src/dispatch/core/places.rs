@@ -143,8 +143,12 @@ impl Core {
     /// A prepared job and a free place: resumes the data of an earlier run, or requests the file.
     fn take_place(&mut self, now: Time, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let goes_on = job.content.total_bytes.is_some() && !job.content.done.is_empty() || job.may_learn_len();
-        if job.part.is_open && goes_on && !job.ranges.begins_at_zero {
+        let has_data = job.part.is_open && !job.content.done.is_empty();
+        let goes_on = job.content.total_bytes.is_some() || job.may_learn_len();
+        if has_data && !goes_on && !job.ranges.begins_at_zero {
+            // All of it is requested again.
+            self.begin_again_at_zero(id);
+        } else if has_data && !job.ranges.begins_at_zero {
             job.phase = Phase::Moving;
             let event = Event::Answered {
                 job: id,

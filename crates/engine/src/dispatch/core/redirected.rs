@@ -53,6 +53,9 @@ impl Core {
         // Where such pieces came to nothing before, this one waits, and begins at the given URL again.
         let may_be_in_vain = redirects > 2 && is_back && self.hosts.is_paced(&place.1);
         if may_be_in_vain && self.sent_around(now, id, transfer, &place.1, redirects, transfer.piece.start()) {
+            if let Some(job) = self.jobs.get_mut(&id) {
+                job.ranges.trial_ended();
+            }
             return;
         }
         self.follow_piece(now, id, transfer, place, redirects);
@@ -97,7 +100,7 @@ impl Core {
         }
         let at = self.hosts.retry_at(host, &profile, now);
         if let Some(job) = self.jobs.get_mut(&id).filter(|_| at > now) {
-            job.wait_at_least_until(start, at);
+            job.wait_at_least_for_host(start, at);
         }
         at > now
     }

@@ -145,10 +145,10 @@ impl Core {
         }
         job.lead_mut().patience += 1;
         let patience = job.lead().patience;
-        let wait = asked.max(backoff::wait(patience, &mut self.random));
-        let retry_at = self.hosts.retry_at(&transfer.host, &job.own.profile, now + wait);
+        let own_retry_at = now + asked.max(backoff::wait(patience, &mut self.random));
+        let retry_at = self.hosts.retry_at(&transfer.host, &job.own.profile, own_retry_at);
         let wait = retry_at.saturating_sub(now);
-        job.wait_until(start, retry_at);
+        job.wait_for_host(start, retry_at, own_retry_at);
         job.tries.last_error = Some(error.clone());
         self.hold_host(now, id, &transfer.host, &error, asked);
         self.report_retry(id, &error, patience, wait);

@@ -24,6 +24,8 @@ use crate::source::rejection::Rejection;
 const FED_MIN: usize = 512;
 /// At most this many entries wait in memory, whatever their hosts do; the rest waits in the feed.
 const WAITING_MAX: usize = 16_384;
+/// The same limit, as bytes: an entry may have thousands of mirrors, headers or digests.
+const HELD_BYTES_MAX: usize = 32 << 20;
 /// How often entries beyond those of hosts that are full are asked for.
 const BEYOND_EVERY: Time = Time::from_millis(50);
 /// Started files, including those that wait for a retry, are limited to this many per place plus [`RUNNING_MIN`].
@@ -40,7 +42,8 @@ impl Core {
     pub(super) fn ask_feed(&mut self, now: Time) {
         let wanted = (self.settings.jobs * 8).max(FED_MIN);
         let asks = !self.feed.has_ended && !self.feed.is_asked && !self.course.is_held_up;
-        if !asks || self.turns.waiting.len() >= WAITING_MAX {
+        let is_full = self.turns.waiting.len() >= WAITING_MAX || self.feed.held_bytes >= HELD_BYTES_MAX;
+        if !asks || is_full && !self.jobs.is_empty() {
             return;
         }
         if self.turns.waiting.len() < wanted / 2 {
@@ -93,12 +96,11 @@ impl Core {
         let id = self.feed_job();
         match entry {
             FedEntry::Job { entry, spec, name } => self.add(id, Some(entry), spec, name),
-            FedEntry::There { url, path, len_bytes, .. } => {
-                let (path, below) = (self.settings.dir.join(&path), &*path);
+            FedEntry::There { url, path, len_bytes, lacks_sum, .. } => {
+                let path = self.settings.dir.join(&path);
                 self.effects.push(Effect::Report(Event::Started { job: id, url: url.clone() }));
                 self.names.insert(&path);
-                let has_no_sum = self.settings.sums.as_ref().is_some_and(|sums| sums.of(below).is_none());
-                self.without_sum += u64::from(has_no_sum);
+                self.without_sum += u64::from(lacks_sum);
                 self.tally.finished(How::ThereByLedger, len_bytes);
                 self.effects.push(Effect::Report(Event::Finished {
                     job: id,
@@ -239,7 +241,10 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.part.is_open {
             // It was paused.
-            return self.go_on(now, id);
+            return match job.part.journal.take_if(|_| !job.old.is_replacing) {
+                Some(journal) => self.begin(now, id, Some(*journal)),
+                None => self.go_on(now, id),
+            };
         }
         if job.started.replace(now).is_none() {
             let url = job.shown_url();
@@ -399,16 +404,18 @@ impl Core {
         job.part.is_there = prepared.has_part;
         job.old.is_there = prepared.has_old;
         job.old.evidence = prepared.old.take();
-        if !matches!(job.phase, Phase::Preparing(_)) {
-            if let (Some(journal), true) = (prepared.partial, job.content.done.is_empty()) {
-                // Keeps the existing data if the job is closed before it starts.
-                take_over(job, journal);
-            }
-            return self.closed(now, id);
-        }
         if prepared.is_moved {
             // Its journal may describe another file: the content shows it.
             job.link = Link::doubted_file();
+        }
+        if !matches!(job.phase, Phase::Preparing(_)) {
+            match prepared.partial.filter(|_| job.content.done.is_empty()) {
+                Some(journal) if job.asks_again_after_closing() => job.part.journal = Some(Box::new(journal)),
+                // Keeps the existing data if the job is closed before it starts.
+                Some(journal) => take_over(job, journal),
+                None => {}
+            }
+            return self.closed(now, id);
         }
         for warning in prepared.warnings {
             self.warn(Some(id), warning);

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::Core;
-use crate::checksum::Checksum;
+use crate::checksum::Demanded;
 use crate::dispatch::job::Job;
 use crate::error::{Advice, Error, ErrorKind};
 use crate::event::Event;
@@ -20,14 +20,13 @@ impl Core {
         let whole = std::path::absolute(&unnumbered).ok();
         // Files of digests name files as they are called beside them; those of a list may get other names here.
         let numbered = job.naming.path.strip_prefix(&self.settings.dir).unwrap_or(&job.naming.path);
-        let by_path = sums.of(numbered).or_else(|| sums.of(below)).or_else(|| sums.of(whole.as_deref()?));
-        let by_name = || sums.of(Path::new(&job.naming.plain_name)).or_else(|| sums.of(&job.spec.name_in_url()));
+        let by_path = sums.of_any(&[numbered, below]).or_else(|| sums.of(whole.as_deref()?));
+        let by_name = || sums.of_any(&[Path::new(&job.naming.plain_name), &job.spec.name_in_url()]);
         let is_renamed_by_user = job.entry.is_none() && job.spec.output.is_some();
         let sum = by_path.or_else(|| if is_renamed_by_user { None } else { by_name() });
-        let own = job.own_checksum.as_ref();
-        let strength = |digest: Option<&Checksum>| digest.map(|digest| digest.algorithm().strength());
-        job.spec.checksum = if strength(sum) >= strength(own) { sum } else { own }.cloned();
-        job.is_contradicted = own.zip(sum).is_some_and(|(own, sum)| own.algorithm() == sum.algorithm() && own != sum);
+        let demanded = Demanded::by(job.own_checksum.as_ref(), sum);
+        job.is_contradicted = demanded.is_contradicted;
+        job.spec.checksum = demanded.digest.cloned();
     }
 
     /// The error for a file with two digests of which one must be wrong, or that the user named and that has none although

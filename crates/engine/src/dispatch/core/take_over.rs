@@ -5,6 +5,7 @@ use crate::journal::{Journal, Verified};
 
 /// Takes over the data of an earlier run.
 pub(super) fn take_over(job: &mut Job, mut journal: Journal) {
+    job.part.is_of_others = !job.is_of(&journal.identity.url, journal.identity.given);
     let listed = journal.identity.evidence.listed.take();
     job.content.begun_as = (!journal.done.is_empty()).then_some(ListedBefore(listed));
     let source = job.sources.position_of(&journal.identity.url).unwrap_or(job.sources.lead());

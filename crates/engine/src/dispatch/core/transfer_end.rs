@@ -31,6 +31,13 @@ impl Core {
             self.slots.served(transfer.slot);
         }
         transfer.has_served = self.slots.has_served(transfer.slot);
+        match &ended.end {
+            end if is_success(end) => self.slots.keeps_pace(&transfer.host),
+            End::Failed { error, .. } if error.kind().rejection() == Some(Rejection::TooManyRequests) => {
+                self.slots.slows_down(&transfer.host, now);
+            }
+            _ => {}
+        }
         let is_otherwise =
             self.is_asked_otherwise(now, transfer.slot, &ended.end) || self.is_asked_apart(&transfer, &ended.end);
         let end = without_protocol(ended.end, is_otherwise);

@@ -56,7 +56,7 @@ pub(super) fn progress(core: &Core, now: Time) -> Progress {
         let covered = core.covered_bytes(job);
         progress.done_bytes += covered;
         progress.fetched_bytes += core.fetched_bytes(job);
-        progress.total_bytes += job.content.total_bytes.unwrap_or(covered);
+        progress.total_bytes = progress.total_bytes.saturating_add(job.content.total_bytes.unwrap_or(covered));
         all_known &= job.content.total_bytes.is_some();
         let is_shown =
             job.takes_place() || !job.tries.failures.is_empty() || core.turns.running.len() <= Progress::FILES_MAX;

@@ -42,6 +42,11 @@ struct Host {
 }
 
 impl Hosts {
+    /// What is known of this host, from now on.
+    fn of(&mut self, host: &Origin) -> &mut Host {
+        self.hosts.entry(host.clone()).or_default()
+    }
+
     /// Until when nothing may be sent to this host.
     pub(crate) fn held_until(&self, host: &Origin) -> Time {
         self.hosts.get(host).map_or(Time::ZERO, |state| state.held_until)
@@ -49,21 +54,19 @@ impl Hosts {
 
     /// The host asked us to wait.
     pub(crate) fn hold(&mut self, host: &Origin, until: Time) {
-        let state = self.hosts.entry(host.clone()).or_default();
+        let state = self.of(host);
         state.held_until = state.held_until.max(until);
     }
 
     /// A host sent the beginning of a file: it is alive, but nobody knows whether the rest will come.
     pub(crate) fn began(&mut self, host: &Origin) {
-        if let Some(state) = self.hosts.get_mut(host) {
-            state.has_brought = true;
-        }
+        self.of(host).has_brought = true;
     }
 
     /// A host sent a whole file, or went on with one: its trouble is over. Returns whether it was such that retries went one
     /// by one.
     pub(crate) fn succeeded(&mut self, host: &Origin) -> bool {
-        let Some(state) = self.hosts.get_mut(host) else { return false };
+        let state = self.of(host);
         state.has_brought = true;
         std::mem::take(&mut state.trouble).is_paced()
     }
@@ -75,7 +78,7 @@ impl Hosts {
 
     /// A request to a host failed with a transient error.
     pub(crate) fn failed(&mut self, host: &Origin, now: Time) {
-        self.hosts.entry(host.clone()).or_default().trouble.failed(now);
+        self.of(host).trouble.failed(now);
     }
 
     /// The same with this error, for a job with this profile. What will fail again says nothing of others.
@@ -103,7 +106,7 @@ impl Hosts {
     /// nobody, retries are sent one by one.
     pub(crate) fn retry_at(&mut self, host: &Origin, profile: &Profile, wanted: Time) -> Time {
         let by_profile = self.profiles.get_mut(profile).map_or(wanted, |trouble| trouble.retry_at(wanted));
-        self.hosts.entry(host.clone()).or_default().trouble.retry_at(by_profile)
+        self.of(host).trouble.retry_at(by_profile)
     }
 
     /// Whether so much has failed on a host that what is sent again goes one by one.
@@ -126,7 +129,7 @@ impl Hosts {
 
     /// What was requested before is requested from this host once more.
     pub(crate) fn counts_again(&mut self, host: &Origin) {
-        self.hosts.entry(host.clone()).or_default().trouble.counts_again();
+        self.of(host).trouble.counts_again();
     }
 
     /// Whether so much was requested again of a host, and nothing of use came, that the rest of it goes one by one.
@@ -136,7 +139,7 @@ impl Hosts {
 
     /// A host answered a range with the whole file. Returns whether that is all that it does.
     pub(crate) fn ignored_range(&mut self, host: &Origin) -> bool {
-        self.hosts.entry(host.clone()).or_default().ranges.ignored()
+        self.of(host).ranges.ignored()
     }
 
     /// A host served a range.
@@ -148,7 +151,7 @@ impl Hosts {
 
     /// Whether a link that this host gave, and that is refused now, may be asked for again.
     pub(crate) fn may_resolve_again(&mut self, host: &Origin, now: Time) -> bool {
-        self.hosts.entry(host.clone()).or_default().renewals.may_renew(now)
+        self.of(host).renewals.may_renew(now)
     }
 
     /// Whether one more file may be requested from a host beyond its share of files: where nothing succeeds, they are
@@ -176,7 +179,7 @@ impl Hosts {
 
     /// A file got a `Retry-After`. Returns whether several files did, so that the whole host is meant.
     pub(crate) fn asks_for_patience(&mut self, host: &Origin, job: JobId) -> bool {
-        self.hosts.entry(host.clone()).or_default().trouble.asks_for_patience(job)
+        self.of(host).trouble.asks_for_patience(job)
     }
 
     /// Whether other hosts are better asked first: this one has only failed so far, or asked us to wait.
@@ -185,10 +188,10 @@ impl Hosts {
         self.hosts.get(host).is_some_and(|state| has_failed(state) || state.held_until > now)
     }
 
-    /// Forgets hosts with which nothing is wrong, if there are many, except those that are `in_use`.
+    /// Forgets hosts with which nothing has been wrong lately, if there are many, except those that are `in_use`.
     pub(crate) fn forget_healthy(&mut self, in_use: impl Fn(&Origin) -> bool, now: Time) {
         if self.hosts.len() > KEPT_MAX {
-            self.hosts.retain(|host, state| state.held_until > now || state.trouble.exists() || in_use(host));
+            self.hosts.retain(|host, state| state.held_until > now || state.trouble.is_recent(now) || in_use(host));
         }
     }
 }

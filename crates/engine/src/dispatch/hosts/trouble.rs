@@ -18,6 +18,8 @@ const GIVEN_UP_AFTER: Time = Time::from_secs(30);
 const GIVEN_UP_FAILURES: u32 = 40;
 /// A host that sends `Retry-After` gets longer.
 const PATIENCE_LASTS: Time = Time::from_secs(300);
+/// What failed longer ago than this says nothing any more of a host that nobody has asked since.
+const REMEMBERED_FOR: Time = Time::from_secs(300);
 /// When this many files get a `Retry-After`, the whole host is meant.
 const PATIENCE_OF: usize = 3;
 
@@ -27,6 +29,7 @@ pub(super) struct Trouble {
     /// Failures since the last success, and since when.
     failures: u32,
     since: Time,
+    last: Time,
     /// The next retry is not sent before this.
     next_retry: Time,
     /// The next request for a file that was requested before is not sent before this.
@@ -50,7 +53,13 @@ impl Trouble {
         if self.failures == 0 {
             self.since = now;
         }
-        self.failures += 1;
+        self.failures = self.failures.saturating_add(1);
+        self.last = now;
+    }
+
+    /// Whether something has failed lately.
+    pub(super) fn is_recent(&self, now: Time) -> bool {
+        self.exists() && self.last + REMEMBERED_FOR > now
     }
 
     /// When a retry that is due at `wanted` may be sent.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::{Job, Phase};
 use crate::message::Time;
+use crate::ranges::ByteRange;
 
 /// The failures, by the first byte of the gap.
 #[derive(Debug, Default)]
@@ -59,6 +60,12 @@ impl Failures {
     pub(super) fn wait_for_host(&mut self, gap: u64, retry_at: Time, own_retry_at: Time) {
         let failure = self.0.entry(gap).or_default();
         (failure.retry_at, failure.own_retry_at) = (retry_at, own_retry_at);
+    }
+
+    /// The same, unless it waits for longer.
+    pub(super) fn wait_at_least(&mut self, gap: u64, retry_at: Time, own_retry_at: Time) {
+        let before = self.at(gap);
+        self.wait_for_host(gap, before.retry_at.max(retry_at), before.own_retry_at.max(own_retry_at));
     }
 
     /// The host has recovered.
@@ -116,14 +123,27 @@ impl Job {
         self.tries.failures.wait_for_host(self.failed_gap(start), retry_at, own_retry_at);
     }
 
-    /// The same, unless it waits for longer.
+    /// The server asked it to wait until then, and it may wait for longer.
     pub(crate) fn wait_at_least_until(&mut self, start: u64, retry_at: Time) {
-        self.wait_until(start, self.retry_at(start).max(retry_at));
+        self.tries.failures.wait_at_least(self.failed_gap(start), retry_at, retry_at);
+    }
+
+    /// Its host is in trouble, unless that recovers, and it may wait for longer.
+    pub(crate) fn wait_at_least_for_host(&mut self, start: u64, retry_at: Time) {
+        self.tries.failures.wait_at_least(self.failed_gap(start), retry_at, Time::ZERO);
     }
 
     /// What was missing from this byte on has come.
     pub(crate) fn forget_failure(&mut self, start: u64) {
         self.tries.failures.forget(self.failed_gap(start));
+    }
+
+    /// Its service has located it: where its first byte is there, only failures to do so were counted at that.
+    pub(crate) fn forget_locating(&mut self) {
+        let has_first = self.content.done.contains(ByteRange::new(0, 1));
+        if matches!(self.phase, Phase::Moving) && has_first && !self.comes_in_one_stream() {
+            self.tries.failures.forget(0);
+        }
     }
 
     /// The part from `start` to `reached` of what failed has come. A few more bytes do not make it another failure.

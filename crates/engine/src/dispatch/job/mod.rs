@@ -93,7 +93,7 @@ impl Job {
             is_contradicted: false,
             sources: Sources::new(&spec, origin),
             // A job that was not added by a feed can be limited later.
-            own: Own::new(&spec.options, entry.is_none()),
+            own: Own::new(&spec, entry.is_none()),
             spec,
             phase: Phase::Waiting,
             started: None,

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use tracing::Span;
 
 use crate::http::cookies::Cookies;
-use crate::job::{JobOptions, Profile};
+use crate::job::{JobSpec, Profile};
 use crate::rate_limit::RateLimit;
 
 /// What only the requests of one job have.
@@ -23,13 +23,16 @@ pub(crate) struct Own {
     pub(crate) cookies: Cookies,
     /// Its URL in a form that may be shown, once somebody has asked for it.
     pub(crate) shown_url: OnceCell<String>,
+    /// How much an entry of a list takes beside what each takes.
+    pub(crate) held_bytes: usize,
     /// The span of its requests in the log, once it has started.
     pub(crate) span: Span,
 }
 
 impl Own {
-    /// For a job with these options; `may_change` if it can be limited later.
-    pub(super) fn new(options: &JobOptions, may_change: bool) -> Self {
+    /// For this job; `may_change` if it can be limited later, as those that are no entries of a list can.
+    pub(super) fn new(spec: &JobSpec, may_change: bool) -> Self {
+        let options = &spec.options;
         let headers = (!options.headers.is_empty()).then(|| Arc::new(options.headers.iter().cloned().collect()));
         let has_limit = may_change || options.limit_rate_bps.is_some();
         Self {
@@ -38,6 +41,7 @@ impl Own {
             profile: Profile::of(options),
             cookies: Cookies::default(),
             shown_url: OnceCell::new(),
+            held_bytes: if may_change { 0 } else { spec.held_bytes() },
             span: Span::none(),
         }
     }

@@ -17,6 +17,8 @@ pub(crate) struct Part {
     pub(crate) saved_bytes: u64,
     /// The journal of an earlier run that has not been resumed yet.
     pub(crate) journal: Option<Box<Journal>>,
+    /// An earlier run began it for another URL.
+    pub(crate) is_of_others: bool,
     /// A save or a publication failed. After a failed sync, the kernel may have dropped the dirty pages and may
     /// report success for the next sync: no more progress is claimed.
     pub(crate) is_disk_doubtful: bool,

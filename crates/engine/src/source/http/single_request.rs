@@ -43,6 +43,8 @@ pub(crate) struct SingleResponse {
     pub(crate) redirects: u32,
     pub(crate) answer: Answer,
     pub(crate) response: Response<Incoming>,
+    /// What was sent and is nobody else's business; responses may repeat it.
+    pub(crate) credentials: Credentials,
 }
 
 /// Sends the request and follows redirects.
@@ -94,7 +96,7 @@ pub(crate) async fn send(network: &Network, request: SingleRequest<'_>) -> Resul
         let mut answer = Answer::read(&response, protocol, &url, true, believes_digests, SystemTime::now())?;
         answer.hide_echoes(&credentials);
         let Some(redirect) = answer.redirect() else {
-            return Ok(SingleResponse { url, redirects, answer, response });
+            return Ok(SingleResponse { url, redirects, answer, response, credentials });
         };
         redirects += 1;
         (url, origin) = redirect_rules::next((&url, &origin), &redirect, redirects, network.options.allow_downgrade)?;

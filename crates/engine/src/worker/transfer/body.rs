@@ -4,6 +4,9 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION, TRANSFER_ENCODING,
+};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, Incoming};
 use tokio::time::timeout;
@@ -19,6 +22,10 @@ use crate::worker::timeout::{Elapsed, LATE, patient};
 
 /// Up to this much of an error page, or of a body that was cut, is read to keep its connection.
 const DRAIN_BYTES_MAX: usize = 64 << 10;
+
+/// Fields that only a head has.
+const HEAD_FIELDS: [HeaderName; 6] =
+    [CONTENT_LENGTH, CONTENT_TYPE, CONTENT_ENCODING, CONTENT_RANGE, TRANSFER_ENCODING, LOCATION];
 
 /// How long to wait for the end of a body of which everything has come.
 const END_WITHIN: Duration = Duration::from_millis(250);
@@ -68,7 +75,7 @@ impl Transfer<'_> {
                 None if told.is_none()
                     && (piece.end() == OPEN_END || !matches!(framing, Framing::Length(_)) && piece.start() == 0) =>
                 {
-                    return proven(body, framing, piece.position()).map(|()| framing != Framing::Close);
+                    return self.proven(body, framing, piece.position()).map(|()| framing != Framing::Close);
                 }
                 // It ended as its framing says, but not where its Content-Range does.
                 None if framing == Framing::Chunked || body.is_end_stream() => return Err(ended_short()),
@@ -122,7 +129,23 @@ impl Transfer<'_> {
         if let Some(expected) = &self.expected {
             expected.data_came();
         }
+        if let Some(Ok(frame)) = &frame
+            && frame.trailers_ref().is_some_and(is_second_head)
+        {
+            self.has_second_head.set(true);
+        }
         frame
+    }
+
+    /// Checks that an exhausted body has ended as its framing says. For HTTP/2, hyper also ends a body on a reset
+    /// without an error and when the connection goes away, and takes any head for trailers.
+    pub(super) fn proven(&self, body: &Incoming, framing: Framing, bytes: u64) -> Result<()> {
+        let is_proven = match framing {
+            Framing::Length(length) => bytes == length,
+            Framing::Stream => body.is_end_stream() && !self.has_second_head.get(),
+            Framing::Chunked | Framing::Close => true,
+        };
+        if is_proven { Ok(()) } else { Err(ended_early()) }
     }
 
     /// The next bytes of a body, within the stall timeout; waits for the rate limit do not count.
@@ -196,15 +219,11 @@ impl Transfer<'_> {
     }
 }
 
-/// Checks that an exhausted body has ended as its framing says. For HTTP/2, hyper also ends a body on a reset
-/// without an error and when the connection goes away.
-pub(super) fn proven(body: &Incoming, framing: Framing, bytes: u64) -> Result<()> {
-    let is_proven = match framing {
-        Framing::Length(length) => bytes == length,
-        Framing::Stream => body.is_end_stream(),
-        Framing::Chunked | Framing::Close => true,
-    };
-    if is_proven { Ok(()) } else { Err(ended_early()) }
+/// Whether trailers are the head of another response, such as that of a proxy that has lost its server. Its pseudo-header
+/// fields (RFC 9113, section 8.1, forbids them there) are gone, and nothing may be left. Fields about framing and content
+/// do not belong into trailers (RFC 9110, section 6.5.1).
+fn is_second_head(trailers: &HeaderMap) -> bool {
+    trailers.is_empty() || HEAD_FIELDS.iter().any(|field| trailers.contains_key(field))
 }
 
 /// Checks that a body that ended well has the length that its head (`Content-Range`) announced.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 
-use super::body::{has_length, proven};
+use super::body::has_length;
 use super::{Failure, Transfer};
 use crate::error::{Error, ErrorKind};
 use crate::message::{End, WebAnswer};
@@ -38,7 +38,7 @@ impl Transfer<'_> {
             }
             document.extend_from_slice(&data);
         }
-        proven(&body, answer.framing, document.len() as u64)?;
+        self.proven(&body, answer.framing, document.len() as u64)?;
         has_length(document.len() as u64, answer.head.total_bytes)?;
         self.keep(connection, answer.framing != Framing::Close);
         let answer = WebAnswer::new(self.fetch.url.clone(), answer.status, answer.content_type, document.into());

@@ -6,6 +6,7 @@ mod document;
 mod range;
 mod whole;
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -89,6 +90,8 @@ struct Transfer<'a> {
     has_credentials: bool,
     /// All of its credentials.
     credentials: Credentials,
+    /// A second head stood where the trailers of a body belong.
+    has_second_head: Cell<bool>,
 }
 
 struct Failure {
@@ -120,6 +123,7 @@ impl<'a> Transfer<'a> {
             pace: Pace::default(),
             has_credentials: false,
             credentials: Credentials::default(),
+            has_second_head: Cell::new(false),
         };
         transfer.run(sink, granted).await
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use tokio::time::{Instant as TokioInstant, timeout, timeout_at};
 
-use super::body::{has_length, is_cut, proven, too_much};
+use super::body::{has_length, is_cut, too_much};
 use super::{Failure, Granted, Transfer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::evidence::{page, samples};
@@ -134,7 +134,7 @@ impl Transfer<'_> {
             }
             content.push(data);
         }
-        proven(&body, framing, bytes)?;
+        self.proven(&body, framing, bytes)?;
         has_length(bytes, told)?;
         self.keep(connection, framing != Framing::Close);
         Ok(End::Gathered(content))
@@ -156,7 +156,7 @@ impl Transfer<'_> {
             }
             let Ok(frame) = timeout_at(deadline, self.frame(body)).await else { return Ok(false) };
             match frame {
-                None => return proven(body, framing, bytes as u64).map(|()| true),
+                None => return self.proven(body, framing, bytes as u64).map(|()| true),
                 Some(Err(source)) => return Err(broken(&source)),
                 Some(Ok(frame)) => {
                     let Ok(mut data) = frame.into_data() else { continue };
