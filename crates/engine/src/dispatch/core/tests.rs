@@ -15,6 +15,7 @@ use crate::name::NameRules;
 mod anew;
 mod destination;
 mod hosts;
+mod leads;
 mod one_stream;
 mod places;
 mod stops;

@@ -201,3 +201,33 @@ pub(crate) fn is_of_host(error: &Error, profile: &Profile) -> bool {
     let is_of_connection = matches!(error.kind(), ErrorKind::Proxy | ErrorKind::Tls | ErrorKind::Usage);
     !is_of_connection || profile.is_of_session()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(number: usize) -> Origin {
+        Origin::of(&format!("http://h{number}").parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_host_that_has_served_is_known_for_it_whatever_fails_later() {
+        let (mut hosts, host, profile) = (Hosts::default(), host(0), Profile::default());
+        hosts.succeeded(&host);
+        (0..40).for_each(|_| hosts.failed(&host, Time::ZERO));
+        let later = Time::from_secs(60);
+        assert!(hosts.has_brought(&host) && !hosts.is_doubtful(&host, later));
+        assert!(!hosts.is_given_up(&host, &profile, 1, later), "each of its files gets one more retry");
+        assert!(hosts.is_given_up(&host, &profile, 2, later));
+    }
+
+    #[test]
+    fn hosts_that_failed_long_ago_are_forgotten() {
+        let mut hosts = Hosts::default();
+        (0..=KEPT_MAX).for_each(|number| hosts.failed(&host(number), Time::ZERO));
+        hosts.forget_healthy(|_| false, Time::from_secs(60));
+        assert_eq!(hosts.hosts.len(), KEPT_MAX + 1, "what failed lately counts");
+        hosts.forget_healthy(|_| false, Time::from_secs(600));
+        assert!(hosts.hosts.is_empty());
+    }
+}

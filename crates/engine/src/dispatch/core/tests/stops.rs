@@ -80,3 +80,48 @@ fn a_file_that_is_paused_while_it_is_verified_is_verified_again() {
     assert!(world.has(|event| matches!(event, Event::Finished { how: How::Fetched, .. })));
     assert!(world.core.is_finished());
 }
+
+#[test]
+fn resuming_all_takes_back_each_pause() {
+    let mut world = World::new(|_| {});
+    let job = world.add(1, "http://h/a.bin");
+    world.prepare(job, Prepared::default());
+    let probe = world.take_fetch();
+    let content = vec![bytes::Bytes::from_static(b"hello")];
+    world.tell(Message::Answered(probe.transfer, head(5), Some(content)));
+    world.end(probe.transfer, End::Complete, true);
+    world.tell(Message::Command(Command::Pause(job)));
+    world.tell(Message::Command(Command::ResumeAll));
+    // Another program has taken the name: the file is looked at again.
+    let taken = Error::new(ErrorKind::Storage, "no room").with_transient(false);
+    world.tell(Message::Stored(job, Err(taken)));
+    world.tell(Message::Command(Command::Close));
+    world.pass(Time::from_secs(60));
+    assert!(!world.has(|event| matches!(event, Event::Paused { .. })));
+    assert!(world.core.is_finished());
+}
+
+/// The host that a redirect of the closing check leads to has no connection left.
+#[test]
+fn a_closing_check_waits_for_the_host_that_it_is_sent_to() {
+    let mut world = World::new(|options| options.max_per_host = 1);
+    let other = world.add(2, "http://busy/other.bin");
+    let _running = world.begin_large(other, 64 * MIB);
+    let job = world.add(1, "http://h/a");
+    let whole = crate::journal::Journal { done: [ByteRange::new(0, 64 * MIB)].into_iter().collect(), ..left_of("http://h/a") };
+    world.prepare(job, Prepared { partial: Some(whole), has_part: true, ..Prepared::default() });
+    let mut checks = 0;
+    while world.now < Time::from_secs(5) {
+        while world.fetches() > 0 {
+            let check = world.take_fetch();
+            assert!(matches!(check.kind, FetchKind::Check { .. }), "{:?}", check.kind);
+            world.tell(Message::Connected(check.slot, Protocol::Http1));
+            checks += 1;
+            assert!(checks < 50, "at {:?}", world.now);
+            let location = Some("http://busy/a".to_owned());
+            world.end(check.transfer, End::Redirect(Redirect { status: 302, location, ..Redirect::default() }), true);
+        }
+        world.pass(Time::from_millis(50));
+    }
+    assert!(checks > 1);
+}

@@ -1,0 +1,116 @@
+//! What an earlier run has left for another URL, when the source changes or the file is paused.
+
+use super::*;
+use crate::storage::{Stat, StatKind};
+
+const LEFT: &str = "http://x/v1/disk.img";
+
+fn left_elsewhere() -> Prepared {
+    Prepared { partial: Some(left_of(LEFT)), has_part: true, ..Prepared::default() }
+}
+
+fn of_nobody(mirrors: &[&str]) -> JobSpec {
+    let spec = JobSpec::new("http://y/v2/disk.img".parse().unwrap());
+    mirrors.iter().fold(spec, |spec, mirror| spec.mirror(mirror.parse().unwrap()))
+}
+
+fn is_probe(fetch: &Fetch) -> bool {
+    matches!(fetch.kind, FetchKind::Probe)
+}
+
+fn add(world: &mut World, spec: JobSpec) -> JobId {
+    world.tell(Message::Command(Command::Add(JobId(1), Box::new(spec))));
+    JobId(1)
+}
+
+#[test]
+fn a_mirror_gets_no_more_of_a_foreign_file_than_the_first_source() {
+    let mut world = World::new(|_| {});
+    let job = add(&mut world, of_nobody(&["http://z/v2/disk.img"]));
+    world.prepare(job, left_elsewhere());
+    let first = world.take_fetch();
+    assert!(is_probe(&first) && *first.origin.host == *"y");
+    let error = Error::new(ErrorKind::Status(404), "the server answered 404 Not Found");
+    world.end(first.transfer, End::Failed { error, retry_after: None }, true);
+    let next = world.take_fetch();
+    assert!(is_probe(&next) && *next.origin.host == *"z", "{:?}", next.kind);
+    world.tell(Message::Answered(next.transfer, other_head("v2"), None));
+    world.end(next.transfer, End::Dropped, false);
+    let failed = |event: &Event| matches!(event, Event::Failed { error, .. } if error.kind == ErrorKind::NameTaken);
+    assert!(world.has(failed), "{:#?}", world.events);
+    let is_kept = |effect: &Effect| match effect {
+        Effect::Commit(CommitRequest::Release { fate, .. }) => Some(matches!(fate, Fate::Kept)),
+        _ => None,
+    };
+    assert!(world.take(is_kept));
+}
+
+#[test]
+fn a_pause_makes_no_foreign_file_our_own() {
+    for pauses_while_preparing in [true, false] {
+        let mut world = World::new(|_| {});
+        let job = add(&mut world, of_nobody(&[]));
+        if pauses_while_preparing {
+            world.tell(Message::Command(Command::Pause(job)));
+            world.prepare(job, left_elsewhere());
+        } else {
+            world.prepare(job, left_elsewhere());
+            let first = world.take_fetch();
+            world.tell(Message::Command(Command::Pause(job)));
+            world.end(first.transfer, End::Dropped, false);
+        }
+        assert!(world.has(|event| matches!(event, Event::Paused { .. })));
+        world.tell(Message::Command(Command::Resume(job)));
+        let again = world.take_fetch();
+        assert!(is_probe(&again), "its response decides, and not {:?}", again.kind);
+    }
+}
+
+#[test]
+fn a_foreign_file_stays_where_the_existing_one_is_right() {
+    let mut world = World::new(|_| {});
+    let sum: crate::checksum::Checksum = format!("sha-256={}", "ab".repeat(32)).parse().unwrap();
+    let job = add(&mut world, of_nobody(&[]).checksum(sum));
+    let (kind, modified) = (StatKind::File, UNIX_EPOCH);
+    let stat = Stat { kind, len_bytes: 5, modified, rounds_times: false, owner: 0, links: 1, file: None };
+    let existing = crate::message::Existing { stat, note: None };
+    world.prepare(job, Prepared { existing: Some(existing), ..left_elsewhere() });
+    let asks = |effect: &Effect| matches!(effect, Effect::Commit(CommitRequest::Digest { of_final: true, .. })).then_some(());
+    world.take(asks);
+    world.tell(Message::Digested(job, Ok(vec![0xab; 32])));
+    assert!(world.has(|event| matches!(event, Event::Finished { how: How::ThereByDigest, .. })));
+    let fate = |effect: &Effect| match effect {
+        Effect::Commit(CommitRequest::Release { fate, .. }) => Some(matches!(fate, Fate::Kept)),
+        _ => None,
+    };
+    assert!(world.take(fate));
+}
+
+/// A body without a length, of a version, from a server without ranges.
+#[test]
+fn a_pause_before_a_body_without_ranges_starts_over_gives_up_nothing_for_one_answer() {
+    let mut world = World::new(|_| {});
+    let job = world.add(1, "http://h/a.bin");
+    world.prepare(job, Prepared::default());
+    let probe = world.take_fetch();
+    world.tell(Message::Connected(probe.slot, Protocol::Http1));
+    let unknown = |tag: &str| {
+        let evidence = Evidence { total_bytes: None, ..evidence(tag, 0) };
+        Box::new(Head { total_bytes: None, refuses_ranges: true, evidence, ..*head(0) })
+    };
+    world.tell(Message::Answered(probe.transfer, unknown("a"), None));
+    world.take(|effect| matches!(effect, Effect::Open(OpenRequest::Open(_))).then_some(()));
+    world.tell(Message::Opened(job, Ok(None)));
+    probe.piece.advance(300_000);
+    world.tell(Message::Command(Command::Pause(job)));
+    world.end(probe.transfer, End::Dropped, false);
+    world.take(|effect| matches!(effect, Effect::Commit(CommitRequest::Save { .. })).then_some(()));
+    world.tell(Message::Saved(job, Ok(())));
+    world.tell(Message::Command(Command::Resume(job)));
+    let again = world.take_fetch();
+    if is_probe(&again) {
+        world.tell(Message::Answered(again.transfer, unknown("b"), None));
+    }
+    let opens = world.effects.iter().any(|effect| matches!(effect, Effect::Open(OpenRequest::Open(_))));
+    assert!(!opens, "one answer of another version empties nothing");
+}
