@@ -225,6 +225,12 @@ impl hyper::body::Body for OriginBody {
             if let Some((at, how)) = this.script.stream_end
                 && this.sent >= at
             {
+                if how == StreamEnd::Early
+                    && let Some(trailers) = this.trailers()
+                {
+                    this.script.stream_end = None;
+                    return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                }
                 match this.end_stream(how) {
                     Some(end) => return end.map(|error| error.map(Err)),
                     None => continue,

@@ -293,7 +293,7 @@ pub enum Validators {
 pub enum StreamEnd {
     /// RST_STREAM with this code: 0 is NO_ERROR, 8 is CANCEL.
     Reset(u32),
-    /// END_STREAM, regardless of `Content-Length`.
+    /// END_STREAM, regardless of `Content-Length`; with [`Fault::Trailers`], on these.
     Early,
     /// GOAWAY with this code that names this stream as the last. The stream then completes normally.
     GoAway(u32),

@@ -60,7 +60,9 @@ pub(crate) fn shown() -> Result<String, String> {
     for (host, section) in sections {
         let Value::Table(section) = section else { continue };
         for (key, value) in section {
-            let shown = text_of(&value).filter(|_| !matches!(&*key, "header" | "user"));
+            // A key that does not exist may be a secret's.
+            let is_plain = matches!(&*key.replace('_', "-"), "max-per-host" | "limit-rate" | "delay");
+            let shown = text_of(&value).filter(|_| is_plain);
             let value = shown.unwrap_or_else(|| "…".to_owned());
             let _ = writeln!(
                 text,

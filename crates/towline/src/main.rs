@@ -22,6 +22,7 @@ mod login;
 mod ls;
 mod manual;
 mod on_complete;
+mod patient;
 mod patterns;
 mod process;
 mod say;

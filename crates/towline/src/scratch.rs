@@ -100,9 +100,8 @@ fn holds_ledger_alone(dir: &Path) -> bool {
     let names = |dir: &Path| -> io::Result<Vec<_>> {
         fs::read_dir(dir)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
     };
-    let is_of_ledger = |name: &OsString| {
-        LEDGER_FILES.iter().any(|file| name.as_encoded_bytes().starts_with(file.as_bytes()))
-    };
+    let is_of_ledger =
+        |name: &OsString| LEDGER_FILES.iter().any(|file| name.as_encoded_bytes().starts_with(file.as_bytes()));
     let ledger = dir.join(LEDGER_DIRECTORY);
     let is_dir = fs::symlink_metadata(&ledger).is_ok_and(|found| found.is_dir());
     let is_alone = names(dir).is_ok_and(|names| names == [LEDGER_DIRECTORY]);

@@ -25,7 +25,7 @@ pub(crate) fn run(args: &ConfigArgs) -> Result<u8, Complaint> {
     let mut text = format!("# file: {file}\n");
     let shown = |option: &str, value: &str| match () {
         () if HIDDEN.contains(&option) => "…".to_owned(),
-        () if value.contains("://") => shown_line(value),
+        () if value.contains([':', '@']) => shown_line(value),
         () => printable(value).into_owned(),
     };
     for arg in get.get_arguments() {

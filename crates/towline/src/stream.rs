@@ -1,15 +1,13 @@
 //! `-o -`: a file to standard output, to a named pipe or to a device, in order, while it comes. A thread of its own
 //! writes; the main thread runs the session.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Read as _, Write};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::retry_on_intr;
 use towline_engine::SessionHandle;
 use towline_engine::storage::{InOrder, InOrderReader};
 use towline_threads::thread::{Builder, JoinHandle};
@@ -17,6 +15,7 @@ use towline_threads::thread::{Builder, JoinHandle};
 use crate::args::GetArgs;
 use crate::complaint::Complaint;
 use crate::exit_codes;
+use crate::patient::Patient;
 use crate::scratch::Scratch;
 
 /// How much to write at once.
@@ -44,32 +43,10 @@ impl Target {
 
     fn open(&self) -> io::Result<Box<dyn Write + Send>> {
         Ok(match self {
-            // Rust's own standard output takes a descriptor that cannot be written to for one that swallows everything.
-            Self::Stdout => Box::new(Patient(File::from(rustix::io::dup(rustix::stdio::stdout())?))),
+            Self::Stdout => Box::new(Patient::stdout()?),
             // Waits for whoever reads a pipe.
-            Self::Path(path) => Box::new(Patient(OpenOptions::new().write(true).open(path)?)),
+            Self::Path(path) => Box::new(Patient::new(OpenOptions::new().write(true).open(path)?)),
         })
-    }
-}
-
-/// Waits where its reader has made a pipe or a socket non-blocking, and is slower.
-struct Patient(File);
-
-impl Write for Patient {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        loop {
-            match self.0.write(bytes) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    let mut fds = [PollFd::new(&self.0, PollFlags::OUT)];
-                    retry_on_intr(|| poll(&mut fds, None))?;
-                }
-                written => return written,
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
     }
 }
 

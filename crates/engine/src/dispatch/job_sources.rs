@@ -185,7 +185,9 @@ impl Sources {
         let fastest = others()
             .filter(|(_, source)| source.is_joined())
             .max_by(|(_, one), (_, other)| rate(one).total_cmp(&rate(other)));
-        fastest.or_else(|| others().min_by_key(|(_, source)| (source.is_substitute(), source.retry_at))).map(|(at, _)| at)
+        fastest
+            .or_else(|| others().min_by_key(|(_, source)| (source.is_substitute(), source.retry_at)))
+            .map(|(at, _)| at)
     }
 
     /// The source of the URL that a journal or a note names.

@@ -60,7 +60,8 @@ mod tests {
         let (mut served, mut refused) = (0, 0);
         while now < Time::from_secs(seconds) {
             if next_token <= now {
-                next_token = next_token.max(now.saturating_sub(Time::from_secs(1))) + Time::from_secs(1) / served_each_second as u32;
+                next_token = next_token.max(now.saturating_sub(Time::from_secs(1)))
+                    + Time::from_secs(1) / served_each_second as u32;
                 served += 1;
                 pace.served();
             } else {

@@ -18,12 +18,7 @@ pub(super) fn is_listed_anew(spec: &JobSpec, fetched: Option<&Evidence>) -> bool
 }
 
 /// Whether the list gives another length, or digests that the file was not checked for: it may be of another version.
-pub(super) fn is_promised_anew(
-    spec: &JobSpec,
-    demanded: Demanded<'_>,
-    checked: Option<&str>,
-    len_bytes: u64,
-) -> bool {
+pub(super) fn is_promised_anew(spec: &JobSpec, demanded: Demanded<'_>, checked: Option<&str>, len_bytes: u64) -> bool {
     // What a service lists may differ from what it sends.
     if spec.listed.is_none() && spec.size_bytes.is_some_and(|size_bytes| size_bytes != len_bytes) {
         return true;

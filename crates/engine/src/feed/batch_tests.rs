@@ -145,7 +145,9 @@ fn a_second_run_fetches_only_what_is_missing() {
     let there: Vec<_> = second
         .iter()
         .filter_map(|entry| match entry {
-            FedEntry::There { entry, url, path, len_bytes, .. } => Some((*entry, url.clone(), path.clone(), *len_bytes)),
+            FedEntry::There { entry, url, path, len_bytes, .. } => {
+                Some((*entry, url.clone(), path.clone(), *len_bytes))
+            }
             _ => None,
         })
         .collect();

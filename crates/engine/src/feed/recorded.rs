@@ -10,10 +10,10 @@ use rusqlite::{Connection, Rows};
 use crate::checksum::Checksum;
 use crate::error::{Error, Result};
 use crate::feed::paths::DIRECTORY;
-use crate::feed::{reading, strangers};
 use crate::feed::values::{is_same_time, path_from, path_value};
-use crate::storage::{StatKind, Storage as _};
+use crate::feed::{reading, strangers};
 use crate::storage::disk::Disk;
+use crate::storage::{StatKind, Storage as _};
 
 /// How many rows to read at once.
 const ROWS: i64 = 1000;

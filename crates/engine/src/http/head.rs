@@ -136,6 +136,10 @@ type Mended<'a> = (&'a [u8], Vec<u8>);
 
 /// A field to pass on; `None` for a dropped line.
 fn mended_field(line: &[u8]) -> Result<Option<Mended<'_>>, Damage> {
+    // Who ends lines with CR alone means another field behind it (RFC 9112, section 2.2, lets a space take its place).
+    if let Some(name) = line.split(|byte| *byte == b'\r').skip(1).find_map(framing_that_begins) {
+        return Err(Damage::Field(name));
+    }
     let Some((name, value)) = split(line) else {
         return framing_that_begins(line).map_or(Ok(None), |name| Err(Damage::Field(name)));
     };
@@ -246,6 +250,7 @@ mod tests {
             "content-length=5",
             "Content-Length: 5\u{1}",
             "Content-Length: 5\r6",
+            "ETag: \"a\"\rContent-Length: 5",
             "Transfer-Encoding\u{e9}: chunked",
             "Transfer Encoding: chunked",
             "Content-Range : bytes 0-4/5\u{2}",

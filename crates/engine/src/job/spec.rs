@@ -152,8 +152,18 @@ impl JobSpec {
 
     /// About how many bytes it takes in memory beside those that each takes.
     pub(crate) fn held_bytes(&self) -> usize {
-        let Self { url, mirrors, output, checksum: _, size_bytes: _, pieces, listed, left: _, same_content: _, options } =
-            self;
+        let Self {
+            url,
+            mirrors,
+            output,
+            checksum: _,
+            size_bytes: _,
+            pieces,
+            listed,
+            left: _,
+            same_content: _,
+            options,
+        } = self;
         let mirrors: usize = mirrors.iter().map(|mirror| size_of::<Url>() + mirror.as_str().len()).sum();
         let header = |(name, value): &(HeaderName, HeaderValue)| {
             size_of::<(HeaderName, HeaderValue)>() + name.as_str().len() + value.len()

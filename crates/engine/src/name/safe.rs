@@ -345,7 +345,21 @@ mod tests {
     fn outputs_of_a_list_stay_below_their_directory() {
         assert_eq!(check_output(Path::new("./a/./b.bin")).unwrap(), Path::new("a/b.bin"));
         assert_eq!(check_output(Path::new(".hidden")).unwrap(), Path::new(".hidden"));
-        for wrong in ["", ".", "..", "a/../b", "/a", "a.towline", "a/b.towline.json", ".towline/x", "a\0b", ".Towline./x", ".tow\u{ad}line /x", "a.towline/x", "a.towline.json.tmp/x"] {
+        for wrong in [
+            "",
+            ".",
+            "..",
+            "a/../b",
+            "/a",
+            "a.towline",
+            "a/b.towline.json",
+            ".towline/x",
+            "a\0b",
+            ".Towline./x",
+            ".tow\u{ad}line /x",
+            "a.towline/x",
+            "a.towline.json.tmp/x",
+        ] {
             assert_eq!(check_output(Path::new(wrong)).unwrap_err().kind(), ErrorKind::Usage, "{wrong:?}");
         }
         assert!(check_user_output(Path::new("/abs/a.bin")).is_ok());

@@ -77,6 +77,23 @@ fn a_body_over_http2_without_length_is_whole_when_its_stream_ends() {
     });
 }
 
+/// A proxy loses its server in the middle of a body, and sends the head of an error in the place of its end.
+#[test]
+fn a_second_head_over_http2_is_no_end_of_a_file() {
+    with_watchdog(LONG, || {
+        for size in [SMALL, LARGE] {
+            let silent = Resource::new("/a.bin", 13, size).length(Length::Chunked);
+            let trailers = |name: &str| Fault::Trailers(vec![(name.to_owned(), "0".to_owned())]);
+            let (run, place) = over_tls(true, silent.clone().fault(trailers("x-checked")));
+            run.assert_done(1);
+            place.assert_content("a.bin", 13, size);
+            let cut = Fault::EndStream { at: size / 2, how: StreamEnd::Early };
+            let (run, place) = over_tls(true, silent.fault(trailers("content-length")).fault(cut));
+            never_short(&run, &place, 13, size);
+        }
+    });
+}
+
 #[test]
 fn a_transfer_encoding_that_nobody_takes_off_is_refused() {
     with_watchdog(LONG, || {

@@ -2,7 +2,7 @@
 //! as long as one source is left.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -686,6 +686,27 @@ fn a_mirror_of_which_nothing_agrees_but_a_sample_brings_nothing_beside_others() 
         place.assert_content("a.iso", 743, size);
         let brought = shares(&run).iter().find(|share| share.url == silent.url(PATH)).map(|share| share.fetched_bytes);
         assert_eq!(brought, Some(0));
+    });
+}
+
+/// The mirror has another version of the same length, which differs where no sample is taken.
+#[test]
+fn what_one_source_has_brought_goes_on_with_no_mirror_that_names_another_version() {
+    with_watchdog(LONG, || {
+        let size = 8 * MIB;
+        let silent = |resource: Resource| resource.etag(ETag::None).last_modified(None);
+        let dated = |resource: Resource| resource.last_modified(Some(UNIX_EPOCH + Duration::from_secs(1_400_000_000)));
+        for change in [silent as fn(Resource) -> Resource, dated] {
+            let first = origin(file(745, size, "first"), SLOW);
+            let place = Place::new();
+            begin_and_stop(with_connections(&place, Some(1)), job(&[&first]));
+            assert!(first.remove(PATH));
+            let other = change(file(745, size, "other")).fault(Fault::OtherContent { from: 7 * MIB, seed: 746 });
+            let other = origin(other, FAST);
+            let run = fetch(with_connections(&place, Some(1)), [job(&[&first, &other])]);
+            run.assert_done(1);
+            assert_eq!(run.finished()[0].fetched_bytes, size, "all of it is the mirror's");
+        }
     });
 }
 

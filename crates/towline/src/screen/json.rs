@@ -2,23 +2,27 @@
 //! times a second. A closed pipe or another write error ends only the events; an error other than a
 //! closed pipe is reported at the end of the run.
 
-use std::io::{self, BufWriter, Stdout, Write as _};
+use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 
 use serde_json::json;
 use towline_engine::{Event, Reporter};
 
+use crate::patient::Patient;
 use crate::screen::collect::Collected;
 
 /// Writes events.
 pub(crate) struct Json {
-    stdout: BufWriter<Stdout>,
+    stdout: BufWriter<Box<dyn Write + Send>>,
     collected: Arc<Collected>,
 }
 
 impl Json {
     pub(crate) fn new(collected: Arc<Collected>) -> Self {
-        Self { stdout: BufWriter::new(io::stdout()), collected }
+        // Closed, it swallows everything.
+        let stdout: Box<dyn Write + Send> =
+            Patient::stdout().map_or_else(|_| Box::new(io::stdout()) as _, |stdout| Box::new(stdout) as _);
+        Self { stdout: BufWriter::new(stdout), collected }
     }
 
     fn write(&mut self, event: &Event) -> io::Result<()> {

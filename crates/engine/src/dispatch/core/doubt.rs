@@ -48,6 +48,10 @@ impl Core {
     /// A sample of the existing data was compared.
     pub(super) fn sampled(&mut self, now: Time, id: JobId, transfer: &Transfer, same: bool) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
+        if job.sources.is_many() && !job.sources.is_first_known(transfer.source) {
+            // Another source has brought what is there.
+            return self.source_sampled(now, id, transfer, same);
+        }
         // What differs is compared once more; nothing is joined before.
         job.ranges.needs_sample = !same;
         let Some(head) = transfer.head.clone() else { return };

@@ -173,8 +173,11 @@ impl Core {
     /// its length and date, or its tag, must agree in addition to its sample.
     fn may_join(&self, job: &Job, told: &Evidence) -> bool {
         let is_checked = job.promise(self.settings.server_digests).is_some_and(|promise| promise.proves());
-        let has_same_tag = job.content.held.etag.is_some() && job.content.held.etag == told.etag;
-        job.spec.same_content || is_checked || has_same_tag || job.content.held.compare(told).is_same() || job.content.held.may_be_sampled(told)
+        // A lead that comes after the source of what is there has told nothing yet.
+        let held = if job.ranges.needs_sample { job.version().1 } else { &job.content.held };
+        let has_same_tag = held.etag.is_some() && held.etag == told.etag;
+        let is_like = has_same_tag || held.compare(told).is_same() || held.may_be_sampled(told);
+        job.spec.same_content || is_checked || is_like
     }
 
     /// Whether a mirror can still help: as a second connection would, or because the lead has none.
@@ -343,7 +346,7 @@ impl Core {
     }
 
     /// A sample of the existing data was compared.
-    fn source_sampled(&mut self, now: Time, id: JobId, transfer: &Transfer, same: bool) {
+    pub(super) fn source_sampled(&mut self, now: Time, id: JobId, transfer: &Transfer, same: bool) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let is_lead = transfer.source == job.sources.lead();
         // The existing data came from it in an earlier run.

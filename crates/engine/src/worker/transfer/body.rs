@@ -261,3 +261,21 @@ pub(super) fn is_cut(error: &Error) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_head_leaves_behind_is_no_trailer() {
+        let with = |names: &[HeaderName]| {
+            let mut trailers = HeaderMap::new();
+            names.iter().for_each(|name| drop(trailers.insert(name, http::HeaderValue::from_static("0"))));
+            trailers
+        };
+        let digest = HeaderName::from_static("repr-digest");
+        assert!(is_second_head(&HeaderMap::new()), "its status alone is gone");
+        assert!(is_second_head(&with(&[digest.clone(), CONTENT_LENGTH])));
+        assert!(!is_second_head(&with(&[digest])));
+    }
+}

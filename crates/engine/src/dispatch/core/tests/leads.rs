@@ -75,7 +75,8 @@ fn a_foreign_file_stays_where_the_existing_one_is_right() {
     let stat = Stat { kind, len_bytes: 5, modified, rounds_times: false, owner: 0, links: 1, file: None };
     let existing = crate::message::Existing { stat, note: None };
     world.prepare(job, Prepared { existing: Some(existing), ..left_elsewhere() });
-    let asks = |effect: &Effect| matches!(effect, Effect::Commit(CommitRequest::Digest { of_final: true, .. })).then_some(());
+    let asks =
+        |effect: &Effect| matches!(effect, Effect::Commit(CommitRequest::Digest { of_final: true, .. })).then_some(());
     world.take(asks);
     world.tell(Message::Digested(job, Ok(vec![0xab; 32])));
     assert!(world.has(|event| matches!(event, Event::Finished { how: How::ThereByDigest, .. })));
