@@ -211,3 +211,31 @@ fn directories_of_the_path_are_kept() {
     let names: Vec<_> = fs::read_dir(place.root().join("odd")).unwrap().collect();
     assert_eq!(names.len(), 1);
 }
+
+#[test]
+fn one_url_in_two_directories_is_two_files() {
+    let origin = Origin::builder().files("/{}.bin", 1, 5000, 90).start().unwrap();
+    let place = Place::new();
+    let url = origin.url("/0.bin");
+    place.write("list", &format!("{url}\n  dir=a\n{url}\n  dir=b\n"));
+    let run = || place.towline(&["-d", "out", "-i", "list"]).run();
+    run().code(0);
+    assert!(place.out("a/0.bin").exists() && place.out("b/0.bin").exists());
+    run().code(0).says(&["2 already there"]);
+    place.write("list", &format!("{url}\n  dir=c\n"));
+    run().code(0);
+    assert!(place.out("c/0.bin").exists());
+}
+
+#[test]
+fn no_output_is_below_what_may_be_a_partial_file() {
+    let origin = Origin::builder().files("/{}.bin", 2, 5000, 91).start().unwrap();
+    let place = Place::new();
+    place.write(
+        "list",
+        &format!("{}\n  out=a.bin.towline/z\n{}\n  out=a.bin\n", origin.url("/0.bin"), origin.url("/1.bin")),
+    );
+    let outcome = place.towline(&["-d", "out", "-i", "list"]).run().code(1);
+    drop(outcome.says(&["names that end in .towline"]));
+    assert!(place.out("a.bin").exists() && !place.out("a.bin.towline").exists());
+}

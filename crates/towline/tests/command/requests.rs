@@ -235,6 +235,19 @@ fn files_are_compared_with_a_file_of_digests() {
     run("SHA256SUMS").code(0).says(&["1 already there"]);
     place.write("OTHER", &(format!("{:064}", 1) + "  0.bin\n"));
     drop(run("OTHER").code(1));
+    // The same of one with a digest of its own, and of one that is found by its name alone.
+    let md5 = |number: u64| -> String {
+        Md5::digest(towline_testkit::content(SEED + number, SIZE)).iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    place.write("has-own", &format!("{{\"url\":\"{}\",\"checksum\":\"md5={}\"}}\n", urls[0], md5(0)));
+    place.write("below", &format!("{}\n  out=sub/0.bin\n", urls[0]));
+    for list in ["has-own", "below"] {
+        let dir = format!("{list}-out");
+        let run = |sums: &[&str]| place.towline(&[sums, &["-d", &dir, "-i", list]].concat()).run();
+        run(&[]).code(0);
+        run(&["--checksum-file", "SHA256SUMS"]).code(0).hides("no digest is given");
+        drop(run(&["--checksum-file", "OTHER"]).code(1));
+    }
 
     // Another content under a name that has a digest.
     place.write("wrong", &(origin.url("/0.bin") + "\n  out=1.bin\n"));

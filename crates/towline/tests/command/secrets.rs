@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use towline_origin::{Fault, Origin, Resource};
+use towline_origin::{ETag, Fault, Origin, Resource};
 use towline_testkit::{MIB, below, journal_bytes, wait_until};
 
 use crate::common::Place;
@@ -116,5 +116,20 @@ fn a_url_that_is_none_is_told_without_its_password() {
     ] {
         place.towline(&[url]).run().code(2).hides("SECRET");
         place.towline(&["-i", "-", "-d", "out"]).input(url).run().code(1).says(&["line 1"]).hides("SECRET");
+    }
+}
+
+#[test]
+fn info_shows_no_secret_that_a_server_repeats() {
+    let echo = Resource::new("/a.bin", 1, 5000)
+        .etag(ETag::Custom("\"hunter2Secret\"".to_owned()))
+        .content_type(Some("text/hunter2Secret"));
+    let origin = Origin::builder().resource(echo).start().unwrap();
+    let place = Place::new();
+    let url = origin.url("/a.bin");
+    for json in [&[][..], &["--json"]] {
+        let args = [&["info", "--user", "me:hunter2Secret"], json, &[&*url]].concat();
+        let outcome = place.towline(&args).run().code(0).hides("hunter2Secret");
+        assert!(outcome.stdout.contains('…'), "{}", outcome.stdout);
     }
 }

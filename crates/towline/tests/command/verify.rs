@@ -86,6 +86,33 @@ fn what_is_no_regular_file_is_not_waited_for() {
 }
 
 #[test]
+fn what_took_the_place_of_a_finished_file_is_not_waited_for() {
+    let origin = Origin::builder().resource(Resource::new("/a.bin", SEED, 0)).start().unwrap();
+    let place = Place::new();
+    let empty = "d41d8cd98f00b204e9800998ecf8427e";
+    place.write("list", &format!("{{\"url\":\"{}\",\"checksum\":\"md5={empty}\"}}\n", origin.url("/a.bin")));
+    place.towline(&["-d", "out", "-i", "list"]).run().code(0);
+    place.towline(&["verify", "out"]).run().code(0).says(&["1 right"]);
+    fs::remove_file(place.out("a.bin")).unwrap();
+    assert!(Command::new("mkfifo").arg(place.out("a.bin")).status().unwrap().success());
+    for path in ["out", "out/a.bin"] {
+        let outcome = place.towline(&["verify", path]).run().code(4);
+        drop(outcome.says(&["1 changed"]));
+    }
+}
+
+#[test]
+fn a_ledger_above_that_cannot_be_read_hides_no_note() {
+    let origin = Origin::builder().resource(Resource::new("/a.bin", SEED, SIZE)).start().unwrap();
+    let place = Place::new();
+    place.towline(&["-d", "out/sub", &origin.url("/a.bin")]).run().code(0);
+    fs::create_dir_all(place.out(".towline/ledger.sqlite")).unwrap();
+    place.towline(&["verify", "out/sub/a.bin"]).run().code(0).says(&["1 unchanged"]);
+    fs::write(place.out("sub/other"), "mine").unwrap();
+    drop(place.towline(&["verify", "out/sub/other"]).run().code(3).says(&["it is no regular file"]));
+}
+
+#[test]
 fn files_that_were_fetched_one_by_one_are_compared_with_their_notes() {
     let digest = "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:";
     let origin = Origin::builder()
