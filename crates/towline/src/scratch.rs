@@ -157,6 +157,20 @@ mod tests {
         let again = Scratch::below(parent.path(), "list").unwrap();
         assert!(running.path().exists(), "it is locked");
         drop(again);
+        // The copy of a ledger goes, and a directory of that name with anything else stays.
+        for (name, is_kept) in [("towline-list-5", false), ("towline-list-6", true)] {
+            let path = parent.path().join(name);
+            fs::create_dir_all(path.join(".towline")).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o700)).unwrap();
+            fs::write(path.join(".towline/ledger.sqlite"), "").unwrap();
+            fs::write(path.join(".towline/key"), "").unwrap();
+            if is_kept {
+                fs::write(path.join(".towline/thesis"), "").unwrap();
+            }
+            File::open(&path).unwrap().set_modified(old).unwrap();
+            remove_stale(parent.path(), "towline-list-");
+            assert_eq!(path.exists(), is_kept);
+        }
         // As if its run had been killed.
         let Scratch { dir, _lock: lock } = running;
         let path = dir.keep();

@@ -215,6 +215,30 @@ fn what_a_killed_process_left_is_gone_on_with_by_one_that_had_opened_it_before()
     one.is_in_order();
 }
 
+/// It had found nothing, and asked for the file: the other one began it meanwhile.
+#[test]
+fn what_another_process_has_begun_meanwhile_keeps_its_journal() {
+    for is_killed in [false, true] {
+        let one = One::slow(200_000);
+        let second = one.held(At::Open);
+        let first = one.get().start();
+        let journal = one.place.out("a.bin.towline.json");
+        wait_until("something in the journal", || journal_bytes(&journal) > 0);
+        if is_killed {
+            first.kill();
+            second.finish().code(3).says(&["another process has begun this file meanwhile"]);
+            assert!(journal_bytes(&journal) > 0);
+        } else {
+            second.finish().code(3).says(&[BUSY]);
+            assert!(journal_bytes(&journal) > 0);
+            first.kill();
+        }
+        one.origin.set_faults([]);
+        one.get().run().code(0).says(&["the rest was already there"]);
+        one.is_in_order();
+    }
+}
+
 /// What the first run wrote and did not save is emptied, and no kill makes it look like somebody else's.
 #[test]
 fn a_partial_file_of_ours_is_still_ours_after_a_kill_just_before_it_is_emptied() {
