@@ -96,8 +96,10 @@ fn page_means<'a>(spec: &'a JobSpec, info: &ServerInfo) -> Option<&'a str> {
 }
 
 impl<'a> Planned<'a> {
-    fn by_url(spec: &'a JobSpec) -> Self {
-        Self { spec, path: spec.name_in_url(), total_bytes: None, is_changed: false }
+    /// A file with this name, in its directory.
+    fn called(spec: &'a JobSpec, name: PathBuf, options: &Options) -> Self {
+        let path = spec.directory(options.keep_dirs).map_or_else(|| name.clone(), |dir| dir.join(&name));
+        Self { spec, path, total_bytes: None, is_changed: false }
     }
 }
 
@@ -123,8 +125,9 @@ impl Plan {
             self.not_newer += 1;
             return Ok(true);
         }
-        let path = spec.output.clone().unwrap_or_else(|| info.file_name.into());
-        self.print(&Planned { spec, path, total_bytes: info.total_bytes, is_changed: false })
+        let name = spec.output.clone().unwrap_or_else(|| info.file_name.into());
+        let planned = Planned::called(spec, name, &self.options);
+        self.print(&Planned { total_bytes: info.total_bytes, ..planned })
     }
 
     /// Lets the batch decide on a copy of its ledger.
@@ -159,17 +162,15 @@ impl Plan {
     fn take(&mut self, entry: FedEntry, web: &Web) -> Result<bool, Complaint> {
         match entry {
             FedEntry::Job { spec, name, .. } => {
-                let Some(path) = name.or_else(|| spec.output.clone()) else {
-                    // A link to one file has its name where its bytes are. The entries of a list are too many to ask.
-                    return if spec.listed.is_some() {
-                        self.ask(&spec, web)
-                    } else {
-                        self.print(&Planned::by_url(&spec))
-                    };
-                };
+                // A link to one file has its name where its bytes are. The entries of a list are too many to ask.
+                if name.is_none() && spec.output.is_none() && spec.listed.is_some() {
+                    return self.ask(&spec, web);
+                }
+                let given = spec.output.clone().unwrap_or_else(|| spec.name_in_url());
+                let planned = Planned::called(&spec, given, &self.options);
                 let total_bytes = spec.listed.as_ref().and_then(|listed| listed.total_bytes);
                 let is_changed = spec.left.is_some_and(|left| left.is_changed);
-                return self.print(&Planned { spec: &spec, path, total_bytes, is_changed });
+                return self.print(&Planned { path: name.unwrap_or(planned.path), total_bytes, is_changed, ..planned });
             }
             FedEntry::There { .. } => self.there += 1,
             FedEntry::FailedBefore { url, error, .. } | FedEntry::NotListed { url, error } => {

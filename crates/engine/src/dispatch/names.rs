@@ -1,9 +1,7 @@
 //! The names that files have or will have, so that no two files get the same one.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-use std::path::{Path, PathBuf};
-
-use url::Url;
+use std::path::Path;
 
 use super::job::Job;
 use crate::key_set::KeySet;
@@ -28,14 +26,9 @@ impl Names {
         self.rules.name(given)
     }
 
-    /// The directories of a URL, made harmless, below each other.
-    pub(crate) fn dirs(&self, url: &Url, cut: usize) -> PathBuf {
-        let harmless = |dir: String| match safe::is_batch_directory(&dir) {
-            // The ledger's.
-            true => format!("{dir}_"),
-            false => self.rules.name(&dir),
-        };
-        safe::dirs_of_url(url, cut).into_iter().map(harmless).collect()
+    /// What names have to be like.
+    pub(crate) fn rules(&self) -> &NameRules {
+        &self.rules
     }
 
     /// Gives a job its next name: `a.iso`, `a.1.iso`, `a.2.iso` …

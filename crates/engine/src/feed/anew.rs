@@ -49,6 +49,8 @@ pub(super) fn go_on_under_its_name(spec: &mut JobSpec, found: &Found) {
     left.is_changed = is_outdated(found) || now.zip(before).is_some_and(|(now, before)| now != before);
     spec.left = Some(left);
     if spec.output.is_some() {
+        // It has its directory in it.
+        spec.options.dir = None;
         spec.output = Some(name.clone());
     }
 }

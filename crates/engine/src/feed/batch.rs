@@ -76,6 +76,8 @@ pub struct Batch {
     has_unfinished: bool,
     /// Some of the listing could not be listed, so nobody knows what is gone.
     has_gaps: bool,
+    /// Why the list cannot be read on; said once all before that is given out.
+    failure: Option<Error>,
     warnings: Vec<String>,
     read_all: bool,
     ledger: Ledger,
@@ -175,6 +177,7 @@ impl Batch {
             is_listing,
             has_unfinished: false,
             has_gaps: false,
+            failure: None,
             warnings: Vec::new(),
             read_all: false,
             ledger,
@@ -204,7 +207,7 @@ impl Batch {
             let before = self.reader.lines();
             self.read_on()?;
             let left = patience.saturating_sub(since.elapsed());
-            if self.read_all || self.has_something() || left.is_zero() {
+            if self.read_all || self.failure.is_some() || self.has_something() || left.is_zero() {
                 return Ok(());
             }
             match &mut self.spool {
@@ -229,20 +232,16 @@ impl Batch {
         let mut bytes_read = 0;
         let mut ended = false;
         for _ in 0..lines_max {
-            let next = self.reader.next_line(until).map_err(|source| {
-                let message = format!("cannot read the list: {source}");
-                match source.kind() {
-                    io::ErrorKind::InvalidData => {
-                        Error::new(ErrorKind::ListLine, message).with_advice(Advice::RunAgain)
-                    }
-                    _ => Error::new(ErrorKind::Storage, message).with_source(source),
-                }
-            })?;
-            let raw = match next {
-                Next::Line(raw) => raw,
-                Next::NotYet => break,
-                Next::End => {
+            let raw = match self.reader.next_line(until) {
+                Ok(Next::Line(raw)) => raw,
+                Ok(Next::NotYet) => break,
+                Ok(Next::End) => {
                     ended = true;
+                    break;
+                }
+                Err(error) => {
+                    // What came before counts.
+                    self.failure = Some(not_read(error));
                     break;
                 }
             };
@@ -303,8 +302,13 @@ impl Batch {
         let is_own = |(found, demands_anew): (&Found, &bool)| found.occurrence == 0 || *demands_anew;
         let (found, repeated) = self.ledger.transaction("read the list into the ledger", |ledger| {
             let found = ledger.enter(&candidates)?;
-            let own = found.iter().zip(&demands_anew).filter(|entry| is_own(*entry)).count();
-            let repeated = (found.len() - own) as u64;
+            let mut repeated = 0;
+            for entry @ (found, _) in found.iter().zip(&demands_anew).filter(|(found, _)| found.occurrence > 0) {
+                repeated += u64::from(!is_own(entry));
+                if !is_own(entry) || found.state == Known::Pending {
+                    ledger.set_own(found.id, is_own(entry))?;
+                }
+            }
             ledger.note_read(read_entries - repeated, read_all)?;
             Ok((found, repeated))
         })?;
@@ -426,6 +430,15 @@ impl Batch {
     }
 }
 
+/// Why the list cannot be read on.
+fn not_read(source: io::Error) -> Error {
+    let message = format!("cannot read the list: {source}");
+    match source.kind() {
+        io::ErrorKind::InvalidData => Error::new(ErrorKind::ListLine, message).with_advice(Advice::RunAgain),
+        _ => Error::new(ErrorKind::Storage, message).with_source(source),
+    }
+}
+
 /// What a file of digests says of a finished file: by its path, or by the names that a fetch looks for.
 fn sum_of<'a>(sums: &'a Sums, path: &Path, below: &Path, spec: &JobSpec) -> Option<&'a Checksum> {
     let whole = std::path::absolute(path).ok();
@@ -442,11 +455,17 @@ impl Feed for Batch {
 
     fn next(&mut self, max: usize, patience: Duration) -> Result<Fed, Error> {
         let mut entries = Vec::with_capacity(max);
-        if !self.read_all && self.ready.len() < max {
+        if !self.read_all && self.failure.is_none() && self.ready.len() < max {
             if let Some(spool) = &mut self.spool {
                 spool.listen(Duration::ZERO);
             }
-            self.read_to_something(patience)?;
+            if let Err(error) = self.read_to_something(patience) {
+                self.failure = Some(error);
+            }
+        }
+        // What was read before is given out before it is said why there is no more.
+        if let Some(error) = self.failure.take_if(|_| self.ready.is_empty() && self.waiting.is_empty()) {
+            return Err(error);
         }
         // Half of the places go to files that need fetching, so that a long run of existing files does not
         // starve the connections, nor the other way round.

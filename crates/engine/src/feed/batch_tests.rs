@@ -570,3 +570,21 @@ fn an_interrupted_run_counts_until_another_has_done_everything() {
     place.finish_all(place.open(), "a");
     assert_eq!(owner(&mut place.open()), Owner::Nobody);
 }
+
+#[test]
+fn what_was_read_before_an_error_of_the_list_is_given_out_first() {
+    let count = 20_000;
+    let place = Place::new(&numbered(count));
+    let mut batch = place.open();
+    let mut given = jobs(&batch.next(10, LONG).unwrap().entries).len();
+    let mut list = fs::OpenOptions::new().append(true).open(place.list()).unwrap();
+    list.write_all(b"http://h/more\n").unwrap();
+    let error = loop {
+        match batch.next(512, LONG) {
+            Ok(fed) => given += jobs(&fed.entries).len(),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.message().contains("it was changed while it was read"), "{error}");
+    assert_eq!(given, count + 1, "all that could be read");
+}

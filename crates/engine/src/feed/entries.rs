@@ -30,6 +30,7 @@ const BY_ID: &str = "SELECT id, state, path, len_bytes, modified_ns, error_kind,
 const MARK_RANGE: &str = "UPDATE entry SET run = ?1, copies = 1
     WHERE id BETWEEN ?2 AND ?3 AND occurrence = 0";
 const MARK: &str = "UPDATE entry SET run = ?1, copies = ?2 WHERE id = ?3";
+const PENDING: &str = "UPDATE entry SET state = iif(occurrence = 0, 'pending', 'wanted') WHERE id = ?1";
 const CLAIM: &str = "INSERT INTO name (key, entry) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
 const NAMED: &str = "SELECT entry FROM name WHERE key = ?1";
 const RENAME: &str = "UPDATE name SET entry = ?2 WHERE key = ?1";
@@ -99,9 +100,17 @@ impl Ledger {
         Ok(found)
     }
 
+    /// Notes of an entry whose URL others have too whether it is a file of its own. (Earlier builds did not, and such an
+    /// entry counts only once it has ended.)
+    pub(crate) fn set_own(&self, id: i64, is_own: bool) -> rusqlite::Result<()> {
+        let state = if is_own { "wanted" } else { "repeated" };
+        self.conn.prepare_cached("UPDATE entry SET state = ?2 WHERE id = ?1")?.execute(params![id, state])?;
+        Ok(())
+    }
+
     /// Marks an entry to be fetched (again).
     pub(crate) fn set_pending(&self, id: i64) -> rusqlite::Result<()> {
-        let mut statement = self.conn.prepare_cached("UPDATE entry SET state = 'pending' WHERE id = ?1")?;
+        let mut statement = self.conn.prepare_cached(PENDING)?;
         statement.execute(params![id])?;
         Ok(())
     }
@@ -289,7 +298,7 @@ pub(super) fn read_name_at(row: &Row<'_>, column: usize) -> Option<PathBuf> {
 fn read_known(row: &Row<'_>) -> Option<Known> {
     let text = |column: usize| row.get_ref(column).ok()?.as_str().ok();
     Some(match text(1)? {
-        "pending" => Known::Pending,
+        "pending" | "wanted" => Known::Pending,
         "done" => Known::Done {
             path: read_name(row)?,
             len_bytes: u64::try_from(row.get::<_, i64>(3).ok()?).ok()?,

@@ -37,7 +37,7 @@ const SETTLE_FAILED: &str = "UPDATE entry SET state = ?3, attempts = ?4, error_k
 /// Once a run in order has read all of its list and nothing is left to do, the files of an interrupted run before have
 /// their rows.
 const INTERRUPTED: &str = "WITH cut AS (SELECT max(id) AS last FROM run WHERE ended IS NULL AND id <> ?1)
-    SELECT last IS NOT NULL AND (EXISTS (SELECT 1 FROM entry WHERE state <> 'done')
+    SELECT last IS NOT NULL AND (EXISTS (SELECT 1 FROM entry WHERE state NOT IN ('done', 'repeated'))
         OR last > (SELECT coalesce(max(id), 0) FROM run WHERE ended IS NOT NULL AND read_all)) FROM cut";
 const SETTLE_SKIPPED: &str = "UPDATE entry SET state = 'skipped', attempts = NULL, error_kind = NULL, error = NULL,
     settled_unix_ms = ?3 WHERE id = ?1 AND (?2 IS NULL OR key = ?2)";

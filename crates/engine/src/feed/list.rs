@@ -21,6 +21,7 @@ pub(crate) const LINE_BYTES_MAX: usize = 64 * 1024;
 const BUFFER_BYTES: usize = 2 * LINE_BYTES_MAX;
 /// An entry that Towline has written itself may be longer: the digests of its pieces are in it.
 const SPEC_BYTES_MAX: usize = 8 << 20;
+pub(super) const CHANGED: &str = "it was changed while it was read, and entries may be missing";
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The content of a line.
@@ -210,8 +211,7 @@ impl ListReader {
             }
             let read_bytes = self.offset + (self.end - self.start) as u64;
             if self.len_bytes.is_some_and(|len_bytes| len_bytes != read_bytes) {
-                let text = "it was changed while it was read, and entries may be missing";
-                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+                return Err(io::Error::new(io::ErrorKind::InvalidData, CHANGED));
             }
             if self.start == self.end && !self.is_long {
                 return Ok(Next::End);

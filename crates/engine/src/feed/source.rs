@@ -13,7 +13,7 @@ use crate::checksum::Sums;
 use crate::error::{Error, ErrorKind};
 use crate::feed::formats::{ListFormat, is_packed};
 use crate::feed::lines::Form;
-use crate::feed::list::{Line, ListReader, Next, Until, parse_line, too_long};
+use crate::feed::list::{CHANGED, Line, ListReader, Next, Until, parse_line, too_long};
 use crate::feed::listing::Listing;
 use crate::feed::spool::{self, Format, Spool};
 use crate::http::asker::Asker;
@@ -131,6 +131,7 @@ pub(super) fn input(source: ListSource, format: Format) -> Result<Input, Error> 
         Error::new(ErrorKind::Usage, message).with_path(&path).with_source(source)
     };
     let found = fs::metadata(&path).map_err(fault)?;
+    let is_file = found.is_file();
     if found.is_dir() {
         let message = "it is a directory, not a list";
         return Err(Error::new(ErrorKind::Usage, message).with_path(&path));
@@ -144,7 +145,37 @@ pub(super) fn input(source: ListSource, format: Format) -> Result<Input, Error> 
             return Ok(Input::Whole(file));
         }
     }
-    Ok(stream(format, move || Ok(Box::new(File::open(&path)?))))
+    Ok(stream(format, move || {
+        let file = File::open(&path)?;
+        Ok(if is_file { Box::new(Unchanging::new(file)?) } else { Box::new(file) })
+    }))
+}
+
+/// A file that fails where it ends if others have cut or extended it since it was opened.
+struct Unchanging {
+    file: File,
+    left_bytes: u64,
+}
+
+impl Unchanging {
+    fn new(file: File) -> io::Result<Self> {
+        let left_bytes = file.metadata()?.len();
+        Ok(Self { file, left_bytes })
+    }
+}
+
+impl Read for Unchanging {
+    fn read(&mut self, part: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(part)?;
+        let left_bytes = self.left_bytes.checked_sub(count as u64);
+        match left_bytes {
+            Some(left_bytes) if count > 0 || left_bytes == 0 || part.is_empty() => {
+                self.left_bytes = left_bytes;
+                Ok(count)
+            }
+            _ => Err(io::Error::new(io::ErrorKind::InvalidData, CHANGED)),
+        }
+    }
 }
 
 fn stream(format: Format, open: impl FnOnce() -> io::Result<Box<dyn Read + Send>> + Send + 'static) -> Input {
@@ -179,6 +210,26 @@ pub(super) fn check_all(file: &Arc<File>, spool: Option<&mut Spool>) -> Result<(
         };
         if let Line::Bad(error) = parsed {
             return Err(strictly(&error));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_cut_or_extended_while_it_is_read_is_an_error_at_its_end() {
+        for (len_bytes, is_changed) in [(1000, false), (400, true), (0, true), (1200, true)] {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(&[b'a'; 1000]).unwrap();
+            let mut reader = Unchanging::new(file.reopen().unwrap()).unwrap();
+            reader.read_exact(&mut [0; 500]).unwrap();
+            file.as_file().set_len(len_bytes).unwrap();
+            let end = reader.read_to_end(&mut Vec::new());
+            assert_eq!(end.is_err(), is_changed, "{len_bytes}");
         }
     }
 }

@@ -19,10 +19,9 @@ const COUNT: &str = "SELECT
         coalesce(sum(state IN ('failed', 'failed_permanent')), 0),
         CAST(total(CASE WHEN state = 'done' AND typeof(len_bytes) = 'integer' AND len_bytes > 0
             THEN len_bytes END) AS INTEGER)
-    FROM entry WHERE occurrence = 0 AND run >= (SELECT coalesce(max(id), 0) FROM run WHERE read_all)";
+    FROM entry WHERE (occurrence = 0 OR state NOT IN ('pending', 'repeated')) AND run >= (SELECT coalesce(max(id), 0) FROM run WHERE read_all)";
 const FAILURES: &str = "SELECT url, error FROM entry
-    WHERE state IN ('failed', 'failed_permanent') AND occurrence = 0
-        AND run >= (SELECT coalesce(max(id), 0) FROM run WHERE read_all)
+    WHERE state IN ('failed', 'failed_permanent') AND run >= (SELECT coalesce(max(id), 0) FROM run WHERE read_all)
     ORDER BY id LIMIT ?1";
 
 /// The state of a batch.

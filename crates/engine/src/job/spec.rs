@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{Left, Listed, PieceDigests};
 use crate::checksum::Checksum;
-use crate::name::safe;
+use crate::name::{NameRules, safe};
 use crate::options::{Existing, ProxyChoice};
 
 /// One file to fetch.
@@ -148,6 +148,21 @@ impl JobSpec {
     /// ```
     pub fn name_in_url(&self) -> PathBuf {
         safe::make_safe(&safe::from_url(&self.url)).into()
+    }
+
+    /// The directory that it is saved in, relative to the session's unless it is absolute: its own, or with
+    /// [`Options::keep_dirs`](crate::Options::keep_dirs) those of its URL. `None` for the session's.
+    pub fn directory(&self, keep_dirs: Option<usize>) -> Option<PathBuf> {
+        self.directory_by(keep_dirs, &NameRules::default())
+    }
+
+    /// The same where names have to be like this.
+    pub(crate) fn directory_by(&self, keep_dirs: Option<usize>, rules: &NameRules) -> Option<PathBuf> {
+        match (&self.options.dir, keep_dirs, &self.output) {
+            (Some(dir), _, _) => Some(dir.clone()),
+            (None, Some(cut), None) => Some(rules.dirs(&self.url, cut)),
+            _ => None,
+        }
     }
 
     /// About how many bytes it takes in memory beside those that each takes.

@@ -92,6 +92,8 @@ pub(crate) struct Store {
     pub(crate) job: JobId,
     /// It needs no partial file: there is no existing file to replace, and no other partial file.
     pub(crate) is_alone: bool,
+    /// Nothing had its partial name when we looked.
+    pub(crate) was_free: bool,
     /// An old version is kept beside it, until this one is published.
     pub(crate) has_old: bool,
     pub(crate) path: PathBuf,

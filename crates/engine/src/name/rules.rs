@@ -1,6 +1,10 @@
 //! Which names a directory accepts. Most accept any name of up to 255 bytes; encrypting file systems have a
 //! lower limit, and Windows file systems refuse some characters. No state beyond what was detected.
 
+use std::path::PathBuf;
+
+use url::Url;
+
 use super::safe::{self, NAME_BYTES_MAX};
 
 /// What Windows and its file systems refuse in a name, besides what is replaced everywhere.
@@ -29,6 +33,16 @@ impl Default for NameRules {
 }
 
 impl NameRules {
+    /// The directories of a URL without the first `cut`, made harmless, below each other.
+    pub(crate) fn dirs(&self, url: &Url, cut: usize) -> PathBuf {
+        let harmless = |dir: String| match safe::is_batch_directory(&dir) {
+            // The ledger's.
+            true => format!("{dir}_"),
+            false => self.name(&dir),
+        };
+        safe::dirs_of_url(url, cut).into_iter().map(harmless).collect()
+    }
+
     /// Turns a name from a server or a URL into one harmless file name that the directory accepts.
     pub(crate) fn name(&self, given: &str) -> String {
         let given = match self.takes_any {

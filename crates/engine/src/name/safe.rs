@@ -179,6 +179,9 @@ pub(crate) fn check_output(output: &Path) -> Result<PathBuf> {
             Component::Normal(name) if has_our_suffix(&name.to_string_lossy()) => {
                 return wrong(&ours_alone());
             }
+            Component::Normal(name) if name.to_string_lossy().chars().any(char::is_control) => {
+                return wrong("it has a control character in it");
+            }
             Component::Normal(name) if name.len() > 255 => return wrong("a part of it is longer than 255 bytes"),
             Component::Normal(name) => clean.push(name),
             Component::ParentDir => return wrong("it has .. in it"),

@@ -118,11 +118,15 @@ pub(crate) struct WhichArgs {
 }
 
 impl HttpArgs {
-    /// The same for the versions of HTTP.
+    /// The same for the versions of HTTP and of IP.
     pub(super) fn prefer_command_line(&mut self, matches: &ArgMatches) {
         if is_given(matches, "http1") || is_given(matches, "http2") {
             self.http1 &= is_given(matches, "http1");
             self.http2 &= is_given(matches, "http2");
+        }
+        if is_given(matches, "ipv4") || is_given(matches, "ipv6") {
+            self.ipv4 &= is_given(matches, "ipv4");
+            self.ipv6 &= is_given(matches, "ipv6");
         }
     }
 }

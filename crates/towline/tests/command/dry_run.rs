@@ -106,3 +106,20 @@ fn a_link_to_one_file_is_asked_for_its_name() {
     let listed = place.towline(&["ls", "--proxy", &proxy, "--ca-file", "ca.pem", &sites.dropbox("a")]).run().code(0);
     assert!(listed.stdout.contains("1.00 MiB") && listed.stdout.contains("film.mp4"), "{}", listed.stdout);
 }
+
+#[test]
+fn the_directories_of_entries_belong_to_their_names() {
+    let origin = Origin::builder().files("/x/{}.bin", 1, 5000, 4).start().unwrap();
+    let place = Place::new();
+    let url = origin.url("/x/0.bin");
+    fs::write(place.beside("0.bin"), "mine").unwrap();
+    let shown = |args: &[&str], path: &str| {
+        let outcome = place.towline(&[&["--dry-run"], args].concat()).run().code(0);
+        assert!(outcome.stdout.starts_with("new ") && outcome.stdout.contains(path), "{}", outcome.stdout);
+    };
+    shown(&["--keep-dirs", &url], "  x/0.bin");
+    place.write("list", &url);
+    shown(&["--keep-dirs", "-i", "list"], "  x/0.bin");
+    place.write("list", &format!("{url}\n  dir=d\n  out=0.bin\n"));
+    shown(&["-i", "list"], "  d/0.bin");
+}

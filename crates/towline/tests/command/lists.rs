@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use md5::Digest as _;
 use towline_origin::{Fault, Origin, Page, Resource};
 
 use crate::common::Place;
@@ -238,4 +239,35 @@ fn no_output_is_below_what_may_be_a_partial_file() {
     let outcome = place.towline(&["-d", "out", "-i", "list"]).run().code(1);
     drop(outcome.says(&["names that end in .towline"]));
     assert!(place.out("a.bin").exists() && !place.out("a.bin.towline").exists());
+}
+
+/// The quote of the second line ends in the third.
+#[test]
+fn a_quote_out_of_its_place_hides_no_entry() {
+    let origin = Origin::builder().files("/{}.bin", 3, 5000, 92).start().unwrap();
+    let place = Place::new();
+    let url = |number: u32| origin.url(&format!("/{number}.bin"));
+    place.write("list", &format!("url,output\n{},\"a.bin\n{},\"b.bin\"\n{},c.bin\n", url(0), url(1), url(2)));
+    let outcome = place.towline(&["-d", "out", "-i", "list"]).run().code(1);
+    drop(outcome.says(&["line 2", "a line break in the field output"]));
+    assert_eq!(place.leftovers(), [".towline", "c.bin"]);
+    place.write("list", &format!("{{\"url\":\"{}\",\"output\":\"a\\nb\"}}\n", url(0)));
+    place.towline(&["-d", "out", "-i", "list"]).run().code(1).says(&["a control character"]);
+}
+
+#[test]
+fn entries_of_one_url_that_demand_other_digests_are_counted_each() {
+    let origin = Origin::builder().files("/{}.bin", 1, 5000, 93).start().unwrap();
+    let place = Place::new();
+    let url = origin.url("/0.bin");
+    let right = towline_testkit::content(93, 5000);
+    let right: String = md5::Md5::digest(right).iter().map(|byte| format!("{byte:02x}")).collect();
+    let entry = |digest: &str| format!("{{\"url\":\"{url}\",\"checksum\":\"md5={digest}\"}}\n");
+    place.write("list", &(entry(&right) + &entry(&"0".repeat(32)) + &entry(&right)));
+    place.towline(&["-d", "out", "-i", "list"]).run().code(4).says(&["1 line of the list repeats another"]);
+    let outcome = place.towline(&["status", "--json", "out"]).run().code(0);
+    let status = outcome.lines().remove(0);
+    let counts = ["total", "done", "failed", "pending"].map(|count| status["ledger"][count].as_u64());
+    assert_eq!(counts, [Some(2), Some(1), Some(1), Some(0)], "{status}");
+    drop(place.towline(&["verify", "out"]).run().code(1));
 }

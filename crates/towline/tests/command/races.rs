@@ -239,6 +239,21 @@ fn what_another_process_has_begun_meanwhile_keeps_its_journal() {
     }
 }
 
+/// The same where it is to replace what has the name, and came whole with its response.
+#[test]
+fn a_small_file_replaces_no_partial_file_that_another_process_has_begun_meanwhile() {
+    let one = One::slow(200_000);
+    let small = Origin::builder().resource(Resource::new("/a.bin", SEED, 5000)).start().unwrap();
+    let overwriting = one.place.towline(&["--overwrite", "-d", "out", &small.url("/a.bin")]);
+    let second = Held::start(&one.place, At::Open, overwriting);
+    let first = one.get().start();
+    let journal = one.place.out("a.bin.towline.json");
+    wait_until("something in the journal", || journal_bytes(&journal) > 0);
+    first.kill();
+    second.finish().code(3).says(&["another process has begun this file meanwhile"]);
+    assert!(journal_bytes(&journal) > 0);
+}
+
 /// What the first run wrote and did not save is emptied, and no kill makes it look like somebody else's.
 #[test]
 fn a_partial_file_of_ours_is_still_ours_after_a_kill_just_before_it_is_emptied() {

@@ -12,6 +12,7 @@ use super::{Committer, Pending};
 use crate::checksum::Hasher;
 use crate::disk::ours;
 use crate::error::{Error, Result};
+use crate::failpoint;
 use crate::job::JobId;
 use crate::journal::Journal;
 use crate::message::{Message, Publish, Store};
@@ -35,7 +36,7 @@ impl Committer {
         let is_unnamed = unnamed.is_some();
         let (part, has_kept) = match unnamed {
             Some(part) => (part, false),
-            None => self.open_small(store.job, &store.path, store.is_alone)?,
+            None => self.open_small(store.job, &store.path, store.was_free)?,
         };
         let mut len_bytes = 0;
         for bytes in &store.content {
@@ -86,6 +87,7 @@ impl Committer {
     /// Opens the file under its partial name, writing the journal first, so that no kill leaves an unknown
     /// file. `was_free` if nothing had that name when we looked. Also returns whether an old version was kept beside it.
     pub(super) fn open_small(&self, job: JobId, path: &Path, was_free: bool) -> Result<(Arc<dyn PartFile>, bool)> {
+        failpoint::reach("open");
         let part_name = part_path(path);
         let cannot = |source: io::Error| Error::storage("write", path, source);
         // What exists of another version stays until this file is complete.
@@ -120,7 +122,7 @@ impl Committer {
         };
         if locked.is_some() {
             held = ours::clear_journal_name(&*self.storage, path)?.0;
-            ours::check_unclaimed(&part_name, held.as_deref().filter(|_| was_free))?;
+            ours::check_unclaimed(&part_name, held.as_deref().filter(|_| was_free && !replaces_old))?;
         }
         // A kill before the file is emptied leaves what an earlier run wrote, which this journal must fit.
         let journal = Journal { file: found.and_then(|stat| stat.file), ..Journal::of_nothing() };

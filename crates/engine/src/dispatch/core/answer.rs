@@ -578,6 +578,7 @@ impl Core {
         let store = Store {
             job: id,
             is_alone: job.policy(self.settings.existing) != Existing::Overwrite && !is_before,
+            was_free: !job.part.is_there,
             has_old: job.old.is_there,
             path: job.naming.path.clone(),
             content,

@@ -87,11 +87,8 @@ impl Core {
                     source.is_provided =
                         if is_itself { is_provided } else { self.providers.of(&source.given).is_some() };
                 }
-                job.naming.dir = match (&job.spec.options.dir, self.settings.keep_dirs, &job.spec.output) {
-                    (Some(dir), _, _) => Some(self.settings.dir.join(dir)),
-                    (None, Some(cut), None) => Some(self.settings.dir.join(self.names.dirs(&job.spec.url, cut))),
-                    _ => None,
-                };
+                let dir = job.spec.directory_by(self.settings.keep_dirs, self.names.rules());
+                job.naming.dir = dir.map(|dir| self.settings.dir.join(dir));
                 if let Some(name) = name.filter(|_| job.has_name_of_list()) {
                     self.name_as_before(&mut job, &self.settings.dir.join(name));
                 }

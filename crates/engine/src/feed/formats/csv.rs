@@ -98,6 +98,9 @@ fn spec_of(columns: &[String], record: &ByteRecord) -> Result<JobSpec, String> {
     let field = |name: &str| {
         let at = columns.iter().position(|column| column == name);
         let value = at.and_then(|at| record.get(at)).unwrap_or_default();
+        if name != "headers" && value.trim_ascii().iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+            return Err(format!("a line break in the field {name}: a quote is not closed, or not in its place"));
+        }
         std::str::from_utf8(value).map(str::trim).map_err(|_| "not UTF-8 text".to_owned())
     };
     let url = field("url")?;
