@@ -1,7 +1,9 @@
 //! Files that change during the download: bytes of two versions never mix.
 
+use std::time::Duration;
+
 use towline_engine::ErrorKind;
-use towline_origin::{ETag, Fault, Origin, Resource, Scope};
+use towline_origin::{ETag, Fault, Length, Origin, Resource, Scope, Validators};
 
 use crate::common::{LONG, MIB, Place, fetch, spec, with_watchdog};
 
@@ -70,5 +72,32 @@ fn a_file_whose_weak_tag_changes_comes_in_one_stream_of_one_version() {
         fetch(options, [spec(&origin, "/a.bin")]).assert_done(1);
         place.assert_content("a.bin", 31, 6 * MIB);
         assert!(origin.requests().iter().all(|request| request.is_whole() || request.is_conditional()));
+    });
+}
+
+/// The first version is back before anything of the second has come.
+#[test]
+fn a_version_that_brought_nothing_gives_the_first_one_its_place_back() {
+    with_watchdog(LONG, || {
+        let size = 8 * MIB;
+        let other = || Scope::every().starting_at(2).first(4);
+        let resource =
+            Resource::new("/a.iso", 750, size).etag(ETag::Custom("\"a\"".to_owned())).length(Length::Chunked);
+        let origin = Origin::builder()
+            .resource(resource)
+            .fault(Fault::CutAt(4 * MIB).when(Scope::every().first(1)))
+            .fault(Fault::Validators(Validators::Tag("\"b\"".to_owned())).when(other()))
+            .fault(Fault::OtherContent { from: 0, seed: 751 }.when(other()))
+            .fault(Fault::StallAt(0, None).when(Scope::every().starting_at(4).first(4)))
+            .start()
+            .unwrap();
+        let place = Place::new();
+        let mut options = place.options();
+        options.connections = Some(1);
+        options.http.stall_timeout = Duration::from_millis(1500);
+        let run = fetch(options, [spec(&origin, "/a.iso")]);
+        run.assert_done(1);
+        place.assert_content("a.iso", 750, size);
+        assert!(run.finished()[0].fetched_bytes < size + MIB, "{} bytes", run.finished()[0].fetched_bytes);
     });
 }

@@ -729,3 +729,43 @@ fn what_a_mirror_brought_for_a_digest_is_checked_by_a_later_run_without_it() {
         assert_eq!(run.restarts(), 1);
     });
 }
+
+/// The first source is gone, and the mirror has a longer file.
+#[test]
+fn what_one_source_has_brought_gives_way_to_no_mirror_with_a_file_of_another_length() {
+    with_watchdog(LONG, || {
+        for connections in [Some(1), None] {
+            let first = origin(file(747, 8 * MIB, "first"), SLOW);
+            let place = Place::new();
+            let kept_bytes = begin_and_stop(with_connections(&place, Some(1)), job(&[&first]));
+            assert!(first.remove(PATH));
+            let other = origin(file(748, 9 * MIB, "other"), FAST);
+            let run = fetch(with_connections(&place, connections), [job(&[&first, &other])]);
+            assert_eq!(run.failures().len(), 1, "{connections:?}");
+            assert!(!place.file("a.iso").exists());
+            assert_eq!(run.summary().kept_bytes, kept_bytes);
+        }
+    });
+}
+
+/// A new link for what was begun, and a mirror.
+#[test]
+fn a_first_source_that_must_be_compared_is_waited_for_and_then_left_for_a_mirror() {
+    with_watchdog(LONG, || {
+        let size = 8 * MIB;
+        for retry_after in [None, Some("1".to_owned())] {
+            let old = origin(file(749, size, "one"), SLOW);
+            let place = Place::new();
+            begin_and_stop(with_connections(&place, Some(1)), job(&[&old]));
+            let busy = file(749, size, "one").fault(Fault::Status { code: 503, times: None, retry_after });
+            let busy = Origin::builder().resource(busy).start().unwrap();
+            let mirror = origin(file(749, size, "one"), FAST);
+            let mut options = with_connections(&place, Some(2));
+            options.http.retries = 1;
+            let run = fetch(options, [job(&[&busy, &mirror])]);
+            run.assert_done(1);
+            place.assert_content("a.iso", 749, size);
+            assert!(busy.stats().requests < 12, "{} requests", busy.stats().requests);
+        }
+    });
+}

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use towline_engine::{Blame, ErrorKind, Event, JobSpec, Resolve, Resolving, Session};
-use towline_origin::{ETag, Fault, Origin, Resource, Scope};
+use towline_origin::{ETag, Fault, Origin, Resource, Scope, Validators};
 use towline_threads::supervisor::Interrupt;
 
 use crate::common::{LONG, Live, PATIENCE, Place, fetch, fetch_with, spec, with_watchdog};
@@ -204,5 +204,43 @@ fn begun_files_of_a_host_that_breaks_everything_off_are_not_requested_without_en
         live.handle.stop();
         live.end();
         assert!(asked <= FILES + 60 + 2 * seconds, "{asked} requests in {seconds} s");
+    });
+}
+
+/// A file that comes whole with its response, of which the beginning is there.
+#[test]
+fn a_small_file_whose_ranges_are_refused_or_name_nothing_comes_whole() {
+    with_watchdog(LONG, || {
+        let refused = |code| Fault::Status { code, times: None, retry_after: None }.when(Scope::every().only_ranges());
+        let faults = [refused(403), refused(501), Fault::Validators(Validators::TagOnWholeOnly).into()];
+        for fault in faults {
+            let origin = Origin::builder()
+                .resource(Resource::new("/a.bin", 752, 60_000))
+                .fault(Fault::StallAt(30_000, Some(Duration::from_millis(800))).when(Scope::every().first(1)))
+                .fault(Fault::CutAt(31_000).when(Scope::every().first(1)))
+                .fault(fault)
+                .start()
+                .unwrap();
+            let place = Place::new();
+            let run = fetch(place.options(), [spec(&origin, "/a.bin")]);
+            run.assert_done(1);
+            place.assert_content("a.bin", 752, 60_000);
+        }
+    });
+}
+
+#[test]
+fn what_is_to_be_retried_behind_a_redirect_has_a_limit_too() {
+    with_watchdog(LONG, || {
+        let gone = Origin::builder().start().unwrap();
+        let first = Resource::new("/a.bin", 753, 60_000)
+            .fault(Fault::Redirect { status: 302, location: gone.url("/nothing.bin") });
+        let first = Origin::builder().resource(first).start().unwrap();
+        let place = Place::new();
+        let mut options = place.options();
+        (options.http.retries, options.http.retry_on) = (2, vec![404]);
+        let run = fetch(options, [spec(&first, "/a.bin")]);
+        assert_eq!(run.failures().len(), 1);
+        assert!(gone.stats().requests <= 4, "{} requests", gone.stats().requests);
     });
 }

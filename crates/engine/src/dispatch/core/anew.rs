@@ -83,7 +83,11 @@ impl Core {
         // If bytes differ, there is no version that could come back.
         let held = (is_by_version && job.is_worth_keeping() && !job.sources.is_many()).then(|| job.journal());
         job.lead_mut().go_back();
+        // What a mirror has is the file only if it is as long.
+        let told_bytes =
+            (job.sources.lead() != 0).then(|| job.content.total_bytes.or(job.content.told_bytes)).flatten();
         job.forget();
+        job.content.told_bytes = told_bytes;
         job.sources.all_mut().for_each(|source| source.most_bytes = 0);
         job.old.is_replacing = held.is_some();
         job.part.journal = held.map(Box::new);
@@ -134,6 +138,12 @@ impl Core {
         }
         self.ask_anew(now, id, transfer, error);
         true
+    }
+
+    /// Whether the old version is served again before anything of the new one has come.
+    pub(super) fn is_old_again(&mut self, now: Time, id: JobId, head: &Head) -> bool {
+        let is_empty = self.jobs.get(&id).is_some_and(|job| job.part.is_open && job.content.done.is_empty());
+        is_empty && self.takes_back(now, id, head)
     }
 
     /// Whether a response is shorter than data that had no length, and does not name another version: a busy server sends

@@ -40,6 +40,7 @@ impl Core {
         }
         if self.is_not_newer(now, id, &head)
             || self.is_not_replaced(now, id, transfer, &head)
+            || self.is_old_again(now, id, &head)
             || self.is_part_again(now, id, &head)
         {
             return;
@@ -103,6 +104,10 @@ impl Core {
         if !is_at_hand && verdict.joins() && may_have_length && !job.ranges.needs_sample {
             self.stream_over(id, transfer, head);
             return None;
+        }
+        if is_at_hand && verdict.joins() && may_have_length {
+            // All of this version is here already.
+            job.ranges.is_last_resort = false;
         }
         let expected_bytes = job.content.total_bytes.filter(|_| !verdict.is_different());
         job.ranges.begins_at_zero = true;

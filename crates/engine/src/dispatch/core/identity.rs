@@ -52,10 +52,14 @@ impl Core {
 
     /// Requests the next sample of the existing data. Only the lead can be in doubt.
     pub(super) fn sample_link(&mut self, now: Time, id: JobId) {
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        if job.tries.failures.waits_anywhere(now) {
+        let waits = |job: &Job| {
+            job.tries.failures.waits_anywhere(now)
+                || job.sources.is_many() && !self.is_able(now, job, job.sources.lead())
+        };
+        if self.jobs.get(&id).is_none_or(|job| waits(job)) {
             return;
         }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
         let lead = job.sources.lead();
         let Link::Doubted(doubt) = &mut job.link else { return };
         if doubt.source != lead {
@@ -94,7 +98,7 @@ impl Core {
             End::NotRange(head) => self.link_without_range(now, id, transfer, &head),
             End::WrongRange { head, error } => {
                 let job = &self.jobs[&id];
-                let better = judge(&job.content.held, &head.evidence, job.samples_decide());
+                let better = judge(job.version().1, &head.evidence, job.samples_decide());
                 self.refuse_link(now, id, better.unwrap_or_else(|| error.with_advice(BEGIN_AGAIN)));
             }
             End::NotJoined { head, .. } if self.is_page(id, &head) => self.page_came(now, id, transfer, &head),
@@ -119,6 +123,7 @@ impl Core {
         let is_by_samples = is_sampled && !job.spec.same_content;
         let is_checked = !job.spec.same_content
             && job.spec.checksum.as_ref().is_some_and(|asked| asked.algorithm().is_collision_resistant());
+        let begun = job.version().1.clone();
         let (Some(head), Link::Doubted(doubt)) = (&transfer.head, &mut job.link) else { return };
         let theirs = head.evidence.clone();
         if !same && doubt.has_moved {
@@ -128,7 +133,7 @@ impl Core {
             // The checksum decides which is the right file; existing data stays beside it until then.
             return self.restart(now, id, "bytes differ from the existing data", By::Version);
         }
-        if let Some(error) = judge(&job.content.held, &theirs, is_sampled) {
+        if let Some(error) = judge(&begun, &theirs, is_sampled) {
             return self.refuse_link(now, id, error);
         }
         if !same {
@@ -137,7 +142,7 @@ impl Core {
         }
         doubt.compared.insert(range);
         doubt.compared_samples += 1;
-        let is_surely_same = !is_by_samples && job.content.held.compare(&theirs).joins();
+        let is_surely_same = !is_by_samples && begun.compare(&theirs).joins();
         let is_likely = !is_sampled && !is_surely_same;
         let left = doubt.samples.get_or_insert_default();
         left.retain(|sample| sample.start != range.start);
@@ -159,11 +164,11 @@ impl Core {
     /// It sends the whole file, or says that the range does not exist: nothing can be compared.
     fn link_without_range(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
         let job = &self.jobs[&id];
-        if let Some(error) = judge(&job.content.held, &head.evidence, job.samples_decide()) {
+        if let Some(error) = judge(job.version().1, &head.evidence, job.samples_decide()) {
             return self.refuse_link(now, id, error);
         }
         let is_of_file = matches!(&job.link, Link::Doubted(doubt) if doubt.is_of_file);
-        if !is_of_file && head.shape != Shape::NoSuchRange && job.content.held.compare(&head.evidence).joins() {
+        if !is_of_file && head.shape != Shape::NoSuchRange && job.version().1.compare(&head.evidence).joins() {
             // How to resume from a server without ranges is decided elsewhere, for all of them.
             return self.trust_link(now, id, transfer, &head.evidence, "it tells the same version");
         }

@@ -113,7 +113,7 @@ impl Core {
     }
 
     /// Whether a source may be asked now.
-    fn is_able(&self, now: Time, job: &Job, source: usize) -> bool {
+    pub(super) fn is_able(&self, now: Time, job: &Job, source: usize) -> bool {
         job.sources[source].retry_at <= now && self.hosts.held_until(job.sources[source].host()) <= now
     }
 
@@ -318,7 +318,7 @@ impl Core {
     }
 
     /// A source has another file than the one that was started, or another version of it now.
-    fn source_changed(&mut self, now: Time, id: JobId, source: usize, head: &Head) {
+    pub(super) fn source_changed(&mut self, now: Time, id: JobId, source: usize, head: &Head) {
         let job = &self.jobs[&id];
         // A lead that has not been compared with the data of other sources.
         let is_stranger = job.ranges.needs_sample && !job.sources.is_first_known(source);

@@ -75,12 +75,15 @@ impl Core {
 
     /// Whether the URL from a redirect or a provider is gone, so that the source is resolved again.
     fn is_asked_elsewhere(&mut self, now: Time, id: JobId, transfer: &Transfer, error: &Error) -> bool {
+        if error.is_transient() {
+            // It waits like others, and leads back after its second time.
+            return false;
+        }
         let may_ask_again = self.retries(id) > 0;
         let Some(job) = self.jobs.get_mut(&id) else { return true };
         // A proxy refuses the user, wherever the request is sent.
-        let is_sent_on =
-            transfer.url != job.lead().given && !error.is_transient() && error.kind() != ErrorKind::Status(407);
-        // Services answer expired links with any status. One that may pass waits, and leads back after its second time.
+        let is_sent_on = transfer.url != job.lead().given && error.kind() != ErrorKind::Status(407);
+        // Services answer expired links with any status.
         if !error.kind().rejection().is_some_and(|rejection| is_sent_on || rejection.is_of_place()) {
             return false;
         }

@@ -409,7 +409,14 @@ impl Core {
             job.link = Link::doubted_file();
         }
         if !matches!(job.phase, Phase::Preparing(_)) {
+            let is_of_job = |journal: &Journal| job.is_of(&journal.identity.url, journal.identity.given);
+            let is_others = job.has_name_of_list() && prepared.partial.as_ref().is_some_and(|found| !is_of_job(found));
             match prepared.partial.filter(|_| job.content.done.is_empty()) {
+                Some(_) if is_others => {
+                    // Another entry resumes it; this one is prepared anew.
+                    job.link = Link::default();
+                    self.leave_part(id);
+                }
                 Some(journal) if job.asks_again_after_closing() => job.part.journal = Some(Box::new(journal)),
                 // Keeps the existing data if the job is closed before it starts.
                 Some(journal) => take_over(job, journal),
