@@ -65,6 +65,8 @@ pub(crate) struct Source {
     /// Failed attempts in a row, and the time of the next one. For the lead, the job counts them by the gap.
     pub(crate) attempts: u32,
     pub(crate) retry_at: Time,
+    /// When it would be asked again if its host were not in trouble.
+    own_retry_at: Time,
     /// How often what it had brought was given up because it brought no more.
     pub(crate) losses: u32,
     /// Waits in a row that do not count as failed attempts, as for `Retry-After`.
@@ -229,7 +231,8 @@ impl Sources {
         for source in self.all_mut() {
             if matches!(source.standing, Standing::Different(_)) {
                 source.standing = Standing::Untried;
-                (source.attempts, source.retry_at) = (0, Time::ZERO);
+                source.attempts = 0;
+                source.wait_until(Time::ZERO);
             }
         }
     }
@@ -281,6 +284,7 @@ impl Source {
             distrusts_if_range: false,
             attempts: 0,
             retry_at: Time::ZERO,
+            own_retry_at: Time::ZERO,
             losses: 0,
             patience: 0,
             fetched_bytes: 0,
@@ -288,6 +292,21 @@ impl Source {
             most_bytes: 0,
             rate_bps: None,
         }
+    }
+
+    /// It is not asked before this.
+    pub(crate) fn wait_until(&mut self, retry_at: Time) {
+        self.wait_for_host(retry_at, retry_at);
+    }
+
+    /// The same where its host is what it waits for, unless that recovers.
+    pub(crate) fn wait_for_host(&mut self, retry_at: Time, own_retry_at: Time) {
+        (self.retry_at, self.own_retry_at) = (retry_at, own_retry_at);
+    }
+
+    /// Its host has recovered.
+    pub(crate) fn wait_no_longer(&mut self) {
+        self.retry_at = self.retry_at.min(self.own_retry_at);
     }
 
     /// Where it is after redirects.

@@ -168,6 +168,34 @@ fn a_tag_that_ranges_leave_out_costs_the_pieces_and_nothing_else() {
     });
 }
 
+/// RFC 9110, section 15.3.7, lets a response to `If-Range` leave out what the client has.
+#[test]
+fn a_tag_that_is_left_out_after_if_range_is_asked_for_without_it() {
+    with_watchdog(LONG, || {
+        let hides = Fault::Validators(Validators::TagOnWholeOnly).when(Scope::every().only_conditional());
+        let resource = Resource::new("/a.bin", OLD, SIZE).fault(hides);
+        let origin = Origin::builder().resource(resource).fault(Fault::RatePerConnection(3_000_000)).start().unwrap();
+        for connections in [Some(1), Some(4)] {
+            let place = Place::new();
+            let mut options = place.options();
+            options.connections = connections;
+            let mut live = Live::start(Session::builder(options.clone()));
+            live.handle.add(spec(&origin, "/a.bin")).unwrap();
+            live.handle.close();
+            live.wait_for_share(40);
+            live.handle.stop();
+            let kept_bytes = live.end().summary().kept_bytes;
+            let sent = origin.stats().body_bytes;
+            let run = fetch(options, [spec(&origin, "/a.bin")]);
+            run.assert_done(1);
+            place.assert_content("a.bin", OLD, SIZE);
+            assert_eq!(run.resumed_bytes(), kept_bytes);
+            let sent = origin.stats().body_bytes - sent;
+            assert!(sent < SIZE - kept_bytes + MIB, "{sent} bytes for {}", SIZE - kept_bytes);
+        }
+    });
+}
+
 #[test]
 fn each_form_of_content_range_brings_the_file() {
     with_watchdog(LONG * 2, || {

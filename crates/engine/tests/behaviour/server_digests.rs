@@ -253,3 +253,35 @@ fn after_a_wrong_checksum_the_server_is_asked_what_it_has_now() {
         }
     });
 }
+
+/// A server that names no version, and gives a digest with whole files only.
+#[test]
+fn a_file_of_which_only_a_digest_is_known_goes_on_in_every_run() {
+    with_watchdog(LONG, || {
+        let size = 8 * MIB;
+        let digest = format!("sha-256=:{}:", sha256(813, size)).into_bytes();
+        let digest = Fault::Header { name: "Repr-Digest".to_owned(), value: digest };
+        let resource = Resource::new("/a.bin", 813, size).etag(ETag::None).last_modified(None).fault(digest.first(1));
+        let origin = Origin::builder().resource(resource).fault(Fault::RatePerConnection(4_000_000)).start().unwrap();
+        for connections in [Some(1), None] {
+            let place = Place::new();
+            let mut options = place.options();
+            options.connections = connections;
+            let mut kept_bytes = 0;
+            for share in [20, 40, 60] {
+                let mut live = Live::start(Session::builder(options.clone()));
+                live.handle.add(spec(&origin, "/a.bin")).unwrap();
+                live.handle.close();
+                live.wait_for_share(share);
+                live.handle.stop();
+                let run = live.end();
+                assert_eq!((run.restarts(), run.resumed_bytes()), (0, kept_bytes), "{connections:?}, {share} %");
+                kept_bytes = run.summary().kept_bytes;
+            }
+            let run = fetch(options, [spec(&origin, "/a.bin")]);
+            run.assert_done(1);
+            assert_eq!(run.resumed_bytes(), kept_bytes);
+            place.assert_content("a.bin", 813, size);
+        }
+    });
+}

@@ -201,3 +201,35 @@ fn a_file_without_a_version_does_not_complete_one_with_a_strong_tag() {
         assert_eq!(place.leftovers(&[]), ["a.bin.towline", "a.bin.towline.json"]);
     });
 }
+
+/// A server without lengths is busy once, and says the version of the file with that.
+#[test]
+fn a_short_answer_with_the_version_of_the_file_replaces_nothing() {
+    with_watchdog(LONG, || {
+        let size = 4 * MIB;
+        let resource = || Resource::new("/a.bin", 814, size).etag(ETag::Custom("W/\"a\"".to_owned())).length(Length::Close);
+        let origin = Origin::builder().resource(resource()).fault(Fault::RatePerConnection(2_000_000)).start().unwrap();
+        let place = Place::new();
+        let mut options = place.options();
+        options.connections = Some(1);
+        options.http.retries = 1;
+        let mut live = Live::start(Session::builder(options.clone()));
+        live.handle.add(spec(&origin, "/a.bin")).unwrap();
+        live.handle.close();
+        live.wait_for("half of the file", |event| match event {
+            Event::Progress(progress) => progress.done_bytes > size / 2,
+            _ => false,
+        });
+        live.handle.stop();
+        let kept_bytes = live.end().summary().kept_bytes;
+        let busy = Resource::new("/a.bin", 815, 15).etag(ETag::Custom("W/\"a\"".to_owned())).ranges(Ranges::Ignored);
+        origin.set_resource(busy);
+        let run = fetch(options.clone(), [spec(&origin, "/a.bin")]);
+        assert_eq!((run.failures().len(), run.restarts()), (1, 0));
+        origin.set_resource(resource());
+        let run = fetch(options, [spec(&origin, "/a.bin")]);
+        run.assert_done(1);
+        assert_eq!(run.resumed_bytes(), kept_bytes);
+        place.assert_content("a.bin", 814, size);
+    });
+}

@@ -176,6 +176,12 @@ impl Core {
             // Another connection got the same response before, and samples decide.
             return;
         }
+        if transfer.had_if_range && head.shape == Shape::Range && !head.evidence.tells_version() {
+            // Such a response may leave out what another one names (RFC 9110, section 15.3.7).
+            job.lead_mut().distrusts_if_range = true;
+            job.ranges.trial_ended();
+            return;
+        }
         let reads_back = self.settings.allowed.reads_back;
         let is_spent = job.link.is_compared() && job.lead().was_resolved_again;
         if reads_back && is_spent && job.content.held.shares_tag(&head.evidence) {

@@ -63,7 +63,7 @@ impl Core {
                 self.retry_or_fail(now, id, 0, error, false);
                 let Some(job) = self.jobs.get_mut(&id) else { return };
                 let retry_at = job.retry_at(0).max(now);
-                job.lead_mut().retry_at = retry_at;
+                job.lead_mut().wait_until(retry_at);
             }
         }
     }

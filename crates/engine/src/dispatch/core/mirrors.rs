@@ -427,15 +427,16 @@ impl Core {
         if let Some(asked) = asked.filter(|_| source.patience < patience_max) {
             source.patience += 1;
             let attempts = source.patience;
-            let wait = asked.max(backoff::wait(attempts, &mut self.random));
-            source.retry_at = now + wait;
+            let own_retry_at = now + asked.max(backoff::wait(attempts, &mut self.random));
+            let retry_at = self.hosts.retry_at(host, &profile, own_retry_at);
+            source.wait_for_host(retry_at, own_retry_at);
             self.hold_host(now, id, host, &error, asked);
-            return self.report_retry(id, &error, attempts, wait);
+            return self.report_retry(id, &error, attempts, retry_at.saturating_sub(now));
         }
         if is_one_too_many && source.patience < PATIENCE_MAX {
             // The server wants no more connections than those that work; the others go elsewhere.
             source.patience += 1;
-            source.retry_at = now + backoff::wait(source.patience, &mut self.random);
+            source.wait_until(now + backoff::wait(source.patience, &mut self.random));
             return self.slots.refuse(host, serving, now);
         }
         if kind.rejection().is_some_and(Rejection::is_of_place) {
@@ -452,7 +453,7 @@ impl Core {
         if let (Some(asked), Some(job)) = (asked, self.jobs.get_mut(&id)) {
             // However often it is retried: not before the time that `Retry-After` gave.
             let source = &mut job.sources[transfer.source];
-            source.retry_at = source.retry_at.max(now + asked);
+            source.wait_until(source.retry_at.max(now + asked));
         }
     }
 
@@ -466,7 +467,7 @@ impl Core {
         }
         let state = &mut job.sources[source];
         state.patience += 1;
-        state.retry_at = now + backoff::wait(state.patience, &mut self.random);
+        state.wait_until(now + backoff::wait(state.patience, &mut self.random));
     }
 
     /// Lets a source wait for its next attempt, or drops it after too many failures in a row.
@@ -483,11 +484,11 @@ impl Core {
         if attempts > retries || self.hosts.is_given_up(&host, &profile, attempts, now) {
             return self.drop_source(now, id, source, error.with_attempts(attempts));
         }
-        let wait = backoff::wait(attempts, &mut self.random);
+        let own_retry_at = now + backoff::wait(attempts, &mut self.random);
         // If nothing succeeds, all that wait for the host share its retries.
-        let retry_at = self.hosts.retry_at(&host, &profile, now + wait);
+        let retry_at = self.hosts.retry_at(&host, &profile, own_retry_at);
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.sources[source].retry_at = retry_at;
+        job.sources[source].wait_for_host(retry_at, own_retry_at);
         self.report_retry(id, &error, attempts, retry_at.saturating_sub(now));
         let job = &self.jobs[&id];
         // One that brought something goes on with that.

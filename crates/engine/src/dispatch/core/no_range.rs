@@ -32,6 +32,14 @@ impl Core {
             // Like that of a maintenance or login page.
             return self.unknown_version(now, id, transfer, head);
         }
+        let is_named_otherwise = head.shape == Shape::Whole
+            && head.evidence.tells_version()
+            && job.content.held.has_other_length(&head.evidence)
+            && !verdict.is_different();
+        if is_named_otherwise {
+            // One version has one length.
+            return self.unknown_version(now, id, transfer, head);
+        }
         if verdict.is_different() || has_other_end {
             return self.another_version(now, id, transfer, head);
         }

@@ -8,6 +8,7 @@ use crate::dispatch::connection_slots::IDLE_BEFORE_OTHERS_MAX;
 use crate::dispatch::hosts::is_of_host;
 use crate::dispatch::job::{Phase, Segmented, Transfer};
 use crate::error::{Blame, Error, ErrorKind};
+use crate::evidence::Verdict;
 use crate::job::JobId;
 use crate::message::{End, Time};
 use crate::plan::piece::OPEN_END;
@@ -57,6 +58,11 @@ impl Core {
         }
         let may_pass = match &end {
             End::Failed { error, .. } => error.is_transient(),
+            End::NotJoined { head, verdict: Verdict::Unknown } if !head.evidence.tells_version() => {
+                // With If-Range, a response may leave out what it names otherwise.
+                let was_asked_why = std::mem::replace(&mut job.lead_mut().distrusts_if_range, true);
+                transfer.had_if_range && !was_asked_why
+            }
             End::NotRange(head) => {
                 job.ranges.are_denied |= head.refuses_ranges || head.evidence.is_encoded_on_the_way();
                 // Some CDNs respond like this to any If-Range.
@@ -65,7 +71,7 @@ impl Core {
             }
             _ => false,
         };
-        if may_pass && matches!(end, End::NotRange(_)) {
+        if may_pass && matches!(end, End::NotRange(_) | End::NotJoined { .. }) {
             // Without If-Range, it may well be served.
             job.ranges.segmented = Segmented::Unknown;
             return;

@@ -22,7 +22,8 @@ impl Core {
         for (id, next) in slow {
             let Some(job) = self.jobs.get_mut(&id) else { continue };
             let lead = job.lead_mut();
-            (lead.was_slow, lead.retry_at) = (true, now + AGAIN_AFTER);
+            lead.was_slow = true;
+            lead.wait_until(now + AGAIN_AFTER);
             let (left, asked) = (secret::shown_url(&lead.given), secret::shown_url(&job.sources[next].given));
             self.remark(id, format!("{left} brings next to nothing: {asked} is asked instead"));
             self.close(now, id, Closing::Lead(next));

@@ -118,9 +118,11 @@ impl Core {
             return;
         }
         for id in &self.turns.running {
-            if let Some(job) = self.jobs.get_mut(id).filter(|job| job.lead().host() == host) {
+            let Some(job) = self.jobs.get_mut(id) else { continue };
+            if job.lead().host() == host {
                 job.tries.failures.wait_no_longer();
             }
+            job.sources.all_mut().filter(|source| source.host() == host).for_each(|source| source.wait_no_longer());
         }
     }
 

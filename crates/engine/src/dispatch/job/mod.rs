@@ -254,7 +254,8 @@ impl Job {
     pub(crate) fn change_lead(&mut self, next: usize) {
         if let Some(failure) = self.tries.failures.forget(0) {
             let before = self.lead_mut();
-            (before.attempts, before.retry_at) = (failure.attempts, failure.retry_at);
+            before.attempts = failure.attempts;
+            before.wait_for_host(failure.retry_at, failure.own_retry_at);
         }
         let common = self.common_version();
         self.sources.set_lead(next);

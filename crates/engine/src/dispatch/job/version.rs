@@ -100,14 +100,19 @@ impl Job {
         if let Some(checksum) = &self.spec.checksum {
             return Some(Promise::Asked(checksum.clone()));
         }
+        let given = self.content.held.digest.as_ref().or(self.version().1.digest.as_ref());
+        let given = given.filter(|_| believes_server);
         if let Some(checksum) = &self.content.joined_by {
-            return Some(Promise::Begun(checksum.clone()));
+            // What the server still gives is no mistake of somebody who typed it.
+            let is_given = given.filter(|given| given.checksum() == checksum);
+            return Some(
+                is_given.map_or_else(|| Promise::Begun(checksum.clone()), |given| Promise::Given(given.clone())),
+            );
         }
         if let Some((listed, checksum)) = self.listed_checksum().filter(|_| believes_server) {
             return Some(Promise::Listed(Box::new(listed.clone()), checksum.clone()));
         }
-        let given = self.content.held.digest.as_ref().or(self.version().1.digest.as_ref());
-        given.filter(|_| believes_server).cloned().map(Promise::Given)
+        given.cloned().map(Promise::Given)
     }
 
     /// What is known about the version that was started, even if it has not been resumed yet.
