@@ -207,7 +207,8 @@ fn a_file_without_a_version_does_not_complete_one_with_a_strong_tag() {
 fn a_short_answer_with_the_version_of_the_file_replaces_nothing() {
     with_watchdog(LONG, || {
         let size = 4 * MIB;
-        let resource = || Resource::new("/a.bin", 814, size).etag(ETag::Custom("W/\"a\"".to_owned())).length(Length::Close);
+        let resource =
+            || Resource::new("/a.bin", 814, size).etag(ETag::Custom("W/\"a\"".to_owned())).length(Length::Chunked);
         let origin = Origin::builder().resource(resource()).fault(Fault::RatePerConnection(2_000_000)).start().unwrap();
         let place = Place::new();
         let mut options = place.options();

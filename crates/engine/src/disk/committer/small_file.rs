@@ -127,17 +127,17 @@ impl Committer {
         // A kill before the file is emptied leaves what an earlier run wrote, which this journal must fit.
         let journal = Journal { file: found.and_then(|stat| stat.file), ..Journal::of_nothing() };
         self.storage.write_atomic(&journal_path(path), &journal.encode(), false).map_err(cannot)?;
+        let emptied = |part: Arc<dyn PartFile>| ours::empty(&*part, found.as_ref()).map(|()| part);
         let opened = match locked {
-            Some(part) => Ok(part),
+            Some(part) => emptied(part),
             None => match self.storage.open_part(&part_name, OpenPart::New) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    self.storage.open_part(&part_name, OpenPart::Keep)
+                    self.storage.open_part(&part_name, OpenPart::Keep).and_then(emptied)
                 }
                 opened => opened,
             },
         };
         let part = opened.map_err(not_opened)?;
-        ours::empty(&*part, found.as_ref()).map_err(cannot)?;
         ours::write_identity(&*self.storage, path, &journal, &*part).map_err(cannot)?;
         Ok((part, replaces_old))
     }

@@ -44,7 +44,7 @@ pub(super) struct DiskPart {
     limits: Arc<Limits>,
     file_mode: u32,
     /// Whether it was created with the final permissions.
-    has_file_mode: bool,
+    has_file_mode: AtomicBool,
     is_finished: AtomicBool,
     /// One writer at a time. The kernel's own file lock makes a second writer spin while the first one copies,
     /// which costs CPU time on a small machine: with two workers 1.25 s instead of 1.0 s per GiB.
@@ -94,7 +94,7 @@ impl DiskPart {
                     path: path.to_owned(),
                     limits: Arc::clone(limits),
                     file_mode,
-                    has_file_mode: mode == OpenPart::New,
+                    has_file_mode: AtomicBool::new(mode == OpenPart::New),
                     is_finished: AtomicBool::new(false),
                     turn: parking_lot::Mutex::default(),
                 });
@@ -121,7 +121,7 @@ impl DiskPart {
             path: directory.to_owned(),
             limits: Arc::clone(limits),
             file_mode,
-            has_file_mode: true,
+            has_file_mode: AtomicBool::new(true),
             is_finished: AtomicBool::new(true),
             turn: parking_lot::Mutex::default(),
         })
@@ -198,6 +198,7 @@ impl PartFile for DiskPart {
     }
 
     fn keep_private(&self) -> io::Result<()> {
+        self.has_file_mode.store(false, Ordering::Relaxed);
         keep_private(&self.file)
     }
 
@@ -232,11 +233,12 @@ impl PartFile for DiskPart {
 
     fn finish(&self, note: &[u8]) -> io::Result<()> {
         let was_finished = self.is_finished.swap(true, Ordering::Relaxed);
-        if self.has_file_mode && note.is_empty() && (!was_finished || self.lock.is_none()) {
+        let has_file_mode = self.has_file_mode.load(Ordering::Relaxed);
+        if has_file_mode && note.is_empty() && (!was_finished || self.lock.is_none()) {
             // A new file has no note to remove.
             return Ok(());
         }
-        if self.has_file_mode {
+        if has_file_mode {
             return notes::write(&self.file, note);
         }
         // File systems without modes refuse in many ways; a file that stays private is still complete.
@@ -350,6 +352,19 @@ mod tests {
 
     fn open(path: &Path, mode: OpenPart) -> io::Result<DiskPart> {
         DiskPart::open(path, mode, 0o640, &Arc::default())
+    }
+
+    #[test]
+    fn what_was_made_private_is_finished_with_its_mode() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.part");
+        let part = open(&path, OpenPart::New).unwrap();
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        let of_file = mode();
+        part.keep_private().unwrap();
+        assert_eq!(mode(), 0o600);
+        part.finish(b"").unwrap();
+        assert_eq!(mode(), of_file);
     }
 
     #[test]
