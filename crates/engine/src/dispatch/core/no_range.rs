@@ -32,10 +32,11 @@ impl Core {
             // Like that of a maintenance or login page.
             return self.unknown_version(now, id, transfer, head);
         }
-        let is_named_otherwise = head.shape == Shape::Whole
-            && head.evidence.tells_version()
-            && job.content.held.has_other_length(&head.evidence)
-            && !verdict.is_different();
+        let held_to = job.content.done.end();
+        let has_other_length =
+            job.content.held.has_other_length(&head.evidence) || head.total_bytes.is_some_and(|total| total < held_to);
+        let is_named_otherwise =
+            head.shape == Shape::Whole && head.evidence.tells_version() && has_other_length && !verdict.is_different();
         if is_named_otherwise {
             // One version has one length.
             return self.unknown_version(now, id, transfer, head);
