@@ -29,6 +29,9 @@ const SICK_ANSWERS_MAX: u32 = 4;
 /// A connection that has not told its protocol for longer is not worth waiting for if there are others.
 const UNSPOKEN_MAX: Time = Time::from_secs(1);
 
+/// Requests that are this far apart make others wait.
+const SLOW: Time = Time::from_millis(100);
+
 /// What a transfer needs from a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
@@ -295,10 +298,15 @@ impl Slots {
     }
 
     /// A host has served a request.
-    pub(crate) fn keeps_pace(&mut self, host: &Origin) {
+    pub(crate) fn keeps_pace(&mut self, host: &Origin, now: Time) {
         if let Some(state) = self.hosts.get_mut(host) {
-            state.pace.served();
+            state.pace.served(now);
         }
+    }
+
+    /// Whether requests to a host are so far apart that what waits for it may wait for a while.
+    pub(crate) fn is_slowed_down(&self, host: &Origin) -> bool {
+        self.hosts.get(host).is_some_and(|state| state.pace.apart() >= SLOW)
     }
 
     /// A host has refused a request because there are too many.

@@ -6,6 +6,8 @@ use crate::ranges::{ByteRange, RangeSet};
 
 /// The most bytes in a sample.
 pub(crate) const SAMPLE_BYTES: u64 = 64 << 10;
+/// No shortened sample is shorter.
+const SHORTENED_BYTES_MIN: u64 = 4 << 10;
 /// How many samples show that a source has the file in progress, where its evidence does not suffice.
 pub(crate) const IDENTITY_SAMPLES: u64 = 16;
 /// How many samples show that a finished file is the one on the server.
@@ -32,6 +34,13 @@ pub(crate) fn len_of(content: &[Bytes]) -> u64 {
 pub(crate) fn overlap_of(held_bytes: u64, attempts: u32) -> u64 {
     let wanted = (held_bytes / 4).min(OVERLAP_BYTES) >> attempts.saturating_sub(1).min(8);
     wanted.max(OVERLAP_BYTES_MIN).min(held_bytes)
+}
+
+/// The same for data that is compared in each run before it grows: all of them are an eighth of what is there at most.
+pub(crate) fn spread_of_part(held: &RangeSet, count: u64, random: &mut fastrand::Rng) -> Vec<ByteRange> {
+    let most = (held.covered() / 8 / count.max(1)).clamp(SHORTENED_BYTES_MIN, SAMPLE_BYTES);
+    let shortened = |sample: ByteRange| ByteRange::new(sample.end - sample.len().min(most), sample.end);
+    spread(held, count, random).into_iter().map(shortened).collect()
 }
 
 /// Up to `count` parts of the existing data: its first bytes, its last bytes, and some in between. They do not

@@ -42,6 +42,11 @@ impl Rejection {
         matches!(self, Self::Forbidden | Self::TooManyRequests | Self::Busy)
     }
 
+    /// It may refuse a request because there are too many at a time.
+    pub(crate) fn may_be_of_rate(self) -> bool {
+        matches!(self, Self::TooManyRequests | Self::Busy)
+    }
+
     /// The host works: it processed the request.
     pub(crate) fn shows_life(self) -> bool {
         !matches!(self, Self::TooManyRequests | Self::Busy | Self::Failed)

@@ -71,7 +71,7 @@ impl Core {
             return self.refuse_link(now, id, another_file(text).with_advice(BEGIN_AGAIN));
         }
         if doubt.samples.is_none() {
-            let mut chosen = samples::spread(&job.content.done, IDENTITY_SAMPLES, &mut self.random);
+            let mut chosen = samples::spread_of_part(&job.content.done, IDENTITY_SAMPLES, &mut self.random);
             if !job.spec.same_content && !doubt.is_by_samples {
                 // One is enough to see what the response says; the one at the end says most.
                 chosen = chosen.split_off(chosen.len().saturating_sub(1));
@@ -149,7 +149,7 @@ impl Core {
         if is_likely {
             // The tag of another URL agrees: one sample is not enough.
             doubt.is_by_samples = true;
-            left.extend(samples::spread(&job.content.done, IDENTITY_SAMPLES, &mut self.random));
+            left.extend(samples::spread_of_part(&job.content.done, IDENTITY_SAMPLES, &mut self.random));
             left.retain(|sample| sample.start != range.start);
         }
         if left.is_empty() || is_surely_same {

@@ -541,7 +541,7 @@ impl Core {
 
     /// Whether other hosts are better asked first, for a job with this profile.
     pub(super) fn is_doubtful(&self, host: &Origin, profile: &Profile, now: Time) -> bool {
-        self.hosts.is_doubtful(host, now) || self.slots.is_mute(host, profile, now)
+        self.hosts.is_doubtful(host, now) || self.slots.is_mute(host, profile, now) || self.slots.is_slowed_down(host)
     }
 
     /// A file of which nothing has come is asked of another source if the host of its lead has only failed so far: files

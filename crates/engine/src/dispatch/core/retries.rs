@@ -57,6 +57,10 @@ impl Core {
         self.hosts.failed_with(&error, &transfer.host, &self.profile_of(id), now);
         self.note_refusal(now, transfer, &error);
         self.leave_dead_end(now, id, transfer, &error);
+        if self.others_bring(id) && self.is_one_too_many(transfer, &error) {
+            // What it asks for is one connection less.
+            return self.leave_to_others(now, id, transfer, start, &error);
+        }
         // Without a `Retry-After`, or with a short one, the backoff is the usual one.
         if let Some(wait) = retry_after.filter(|wait| is_transient && *wait > backoff::FLOOR) {
             return self.asked_for_patience(now, id, transfer, start, error, wait);

@@ -228,7 +228,9 @@ impl Core {
         let waits = || {
             matches!(job.phase, Phase::Ready)
                 && job.transfers.is_empty()
-                && (retry_at > now + ASLEEP_MIN || held_until() > now + ASLEEP_MIN)
+                && (retry_at > now + ASLEEP_MIN
+                    || held_until() > now + ASLEEP_MIN
+                    || self.slots.is_slowed_down(job.lead().host()))
         };
         job.stands_by() || waits()
     }

@@ -32,8 +32,8 @@ impl Core {
         }
         transfer.has_served = self.slots.has_served(transfer.slot);
         match &ended.end {
-            end if is_success(end) => self.slots.keeps_pace(&transfer.host),
-            End::Failed { error, .. } if error.kind().rejection() == Some(Rejection::TooManyRequests) => {
+            end if is_success(end) => self.slots.keeps_pace(&transfer.host, now),
+            End::Failed { error, .. } if error.kind().rejection().is_some_and(Rejection::may_be_of_rate) => {
                 self.slots.slows_down(&transfer.host, now);
             }
             _ => {}
