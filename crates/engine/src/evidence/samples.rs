@@ -36,10 +36,13 @@ pub(crate) fn overlap_of(held_bytes: u64, attempts: u32) -> u64 {
     wanted.max(OVERLAP_BYTES_MIN).min(held_bytes)
 }
 
-/// The same for data that is compared in each run before it grows: all of them are an eighth of what is there at most.
+/// The same for data that is compared in each run before it grows: all of them are about an eighth of what is there.
 pub(crate) fn spread_of_part(held: &RangeSet, count: u64, random: &mut fastrand::Rng) -> Vec<ByteRange> {
     let most = (held.covered() / 8 / count.max(1)).clamp(SHORTENED_BYTES_MIN, SAMPLE_BYTES);
-    let shortened = |sample: ByteRange| ByteRange::new(sample.end - sample.len().min(most), sample.end);
+    let shortened = |sample: ByteRange| match sample.start {
+        0 => ByteRange::new(0, sample.end.min(most)),
+        _ => ByteRange::new(sample.end - sample.len().min(most), sample.end),
+    };
     spread(held, count, random).into_iter().map(shortened).collect()
 }
 

@@ -193,7 +193,7 @@ impl Core {
         if reads_back && job.content.held.shares_tag(&head.evidence) && job.tries.comparisons < COMPARISONS_MAX {
             // Another response would say no more.
             job.tries.comparisons += 1;
-            job.link = Link::moved_by_samples();
+            job.link = Link::moved_with_tag();
             return;
         }
         job.tries.doubts.unknown += u32::from(job.tries.doubts.is_another_moment(now));

@@ -63,15 +63,18 @@ impl Core {
         let lead = job.sources.lead();
         let Link::Doubted(doubt) = &mut job.link else { return };
         if doubt.source != lead {
-            let Doubt { is_by_samples, has_moved, is_of_file, .. } = **doubt;
-            **doubt = Doubt { source: lead, is_by_samples, has_moved, is_of_file, ..Doubt::default() };
+            let Doubt { is_by_samples, has_tag, has_moved, is_of_file, .. } = **doubt;
+            **doubt = Doubt { source: lead, is_by_samples, has_tag, has_moved, is_of_file, ..Doubt::default() };
         }
         if !self.settings.allowed.reads_back {
             let text = "what is there cannot be read back, so that nothing can be compared with it";
             return self.refuse_link(now, id, another_file(text).with_advice(BEGIN_AGAIN));
         }
         if doubt.samples.is_none() {
-            let mut chosen = samples::spread_of_part(&job.content.done, IDENTITY_SAMPLES, &mut self.random);
+            let mut chosen = match doubt.has_tag {
+                true => samples::spread_of_part(&job.content.done, IDENTITY_SAMPLES, &mut self.random),
+                false => samples::spread(&job.content.done, IDENTITY_SAMPLES, &mut self.random),
+            };
             if !job.spec.same_content && !doubt.is_by_samples {
                 // One is enough to see what the response says; the one at the end says most.
                 chosen = chosen.split_off(chosen.len().saturating_sub(1));
@@ -149,7 +152,7 @@ impl Core {
         if is_likely {
             // The tag of another URL agrees: one sample is not enough.
             doubt.is_by_samples = true;
-            left.extend(samples::spread_of_part(&job.content.done, IDENTITY_SAMPLES, &mut self.random));
+            left.extend(samples::spread(&job.content.done, IDENTITY_SAMPLES, &mut self.random));
             left.retain(|sample| sample.start != range.start);
         }
         if left.is_empty() || is_surely_same {
