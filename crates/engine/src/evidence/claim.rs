@@ -75,6 +75,9 @@ pub struct Evidence {
 pub struct Place(pub(super) u64);
 
 impl Place {
+    /// One that is not written down, as its URL may hold secrets: another one than any.
+    pub(crate) const HIDDEN: Self = Self(0);
+
     /// The place of a URL, which the user gave or a server redirected to. It is stored, so it is the same in
     /// every run.
     pub fn of(url: &Url, is_given: bool) -> Self {

@@ -439,3 +439,29 @@ fn what_only_has_the_size_is_looked_at_again_by_a_run_that_does_not_trust_sizes(
         place.assert_content("a.bin", 21, size);
     });
 }
+
+/// A link whose redirect leads to another query or user now, where the same tag and length stand for another file.
+#[test]
+fn a_finished_file_is_compared_where_its_link_leads_elsewhere_with_a_query_or_a_user() {
+    with_watchdog(LONG, || {
+        for targets in [["/p.bin?id=1", "/p.bin?id=2"], ["/token/aaaaaaaa1/p.bin", "/token/aaaaaaaa2/p.bin"]] {
+            let path = |target: &str| target.split('?').next().unwrap().to_owned();
+            let etag = || ETag::Custom("\"same\"".to_owned());
+            let other = Fault::OtherContent { from: 0, seed: 861 };
+            let other =
+                if targets[1].contains('?') { other.when(Scope::every().only_query("id=2")) } else { other.into() };
+            let second = Resource::new(path(targets[1]), 860, 3 * MIB).etag(etag()).fault(other);
+            let origin = Origin::builder()
+                .resource(Resource::new(path(targets[0]), 860, 3 * MIB).etag(etag()))
+                .resource(second)
+                .resource(Resource::new("/f", 1, 1).redirect(302, targets[0]))
+                .start()
+                .unwrap();
+            let place = Place::new();
+            fetch(place.options(), [spec(&origin, "/f").output("f.bin")]).assert_done(1);
+            origin.set_resource(Resource::new("/f", 1, 1).redirect(302, targets[1]));
+            let run = fetch(place.options(), [spec(&origin, "/f").output("f.bin")]);
+            assert_eq!(run.failure_kinds(), [ErrorKind::NameTaken], "{targets:?}");
+        }
+    });
+}

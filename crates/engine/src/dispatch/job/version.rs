@@ -5,7 +5,7 @@ use url::Url;
 use super::{FinalCheck, Job, ListedBefore};
 use crate::event::How;
 use crate::evidence::samples::GATHERED_BYTES_MAX;
-use crate::evidence::{Evidence, Given};
+use crate::evidence::{Evidence, Given, Place};
 use crate::journal::{Identity, shortened};
 use crate::message::{Demand, Note};
 use crate::promise::Promise;
@@ -81,11 +81,13 @@ impl Job {
             let at = self.lead().url();
             // The URL that it was redirected to may be signed by parameters that we do not recognize.
             let has_open_place = is_open && (at == url || at.query().is_none() && is_shown(at));
+            // What is not written down is another place than any that answers later.
+            let place = evidence.place.map(|place| if has_open_place { place } else { Place::HIDDEN });
             Note {
                 url: secret::identity_url(url),
                 given: is_open.then(|| Given::of(url)),
                 is_whole_url: secret::identity_url(url) == url.as_str(),
-                evidence: Evidence { place: evidence.place.filter(|_| has_open_place), ..evidence.clone() },
+                evidence: Evidence { place, ..evidence.clone() },
                 file: None,
                 checked: self.spec.checksum.as_ref().map(ToString::to_string),
                 noted_unix_ms: 0,
