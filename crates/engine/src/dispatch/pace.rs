@@ -6,8 +6,9 @@
 
 use crate::message::Time;
 
-/// The first distance between two requests, at least, and the greatest.
+/// The first distance between two requests, at least and at most, and the greatest.
 const FIRST: Time = Time::from_millis(50);
+const FIRST_MOST: Time = Time::from_millis(250);
 const MOST: Time = Time::from_secs(4);
 /// A shorter distance is none.
 const LEAST: Time = Time::from_millis(20);
@@ -87,7 +88,9 @@ impl Pace {
             _ => {
                 self.share_before = Some(share);
                 // At first, twice as far apart as they were without any distance.
-                let wanted = if self.apart.is_zero() { elapsed / count * 2 } else { self.apart * 2 };
+                // A pause of the host is no distance.
+                let first = (elapsed / count * 2).min(FIRST_MOST);
+                let wanted = if self.apart.is_zero() { first } else { self.apart * 2 };
                 self.apart = wanted.clamp(FIRST, MOST);
                 self.since = now + SETTLES_WITHIN.max(self.apart * 2);
             }
