@@ -33,9 +33,28 @@ impl Core {
     /// Sends all requests that the running jobs can use and the caps allow.
     pub(super) fn connect_all(&mut self, now: Time) {
         let mut places = self.places(now);
+        self.connect_waited(now, &mut places);
         // Files that failed or got a `Retry-After` come behind files that were not requested yet.
         if self.connect_those(now, &mut places, false) {
             self.connect_those(now, &mut places, true);
+        }
+    }
+
+    /// The same for files that have waited for their hosts, where it is their turn.
+    fn connect_waited(&mut self, now: Time, places: &mut Places) {
+        let has_waited = |id: &JobId| {
+            let job = &self.jobs[id];
+            matches!(job.phase, Phase::Ready)
+                && job.lead().patience > 0
+                && job.retry_at(0) <= now
+                && self.hosts.prefers_waited(job.lead().host(), now)
+        };
+        let waited: Vec<JobId> = self.turns.running.iter().copied().filter(has_waited).collect();
+        for id in waited {
+            if self.jobs.contains_key(&id) && self.has_place(places, id) {
+                self.take_place(now, id);
+                places.active += usize::from(!self.is_ready(id) && self.jobs.contains_key(&id));
+            }
         }
     }
 

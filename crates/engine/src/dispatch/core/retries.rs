@@ -195,7 +195,7 @@ impl Core {
         let is_of_host = self.hosts.asks_for_patience(host, id);
         if error.kind().rejection() == Some(Rejection::TooManyRequests) || is_of_host {
             let most = if is_of_host { asked } else { asked.min(LONE_HOLD_MAX) };
-            self.hosts.hold(host, now + most);
+            self.hosts.hold(host, now, now + most);
         }
     }
 

@@ -34,6 +34,7 @@ pub(crate) struct Hosts {
 struct Host {
     /// Nothing is sent before this (`Retry-After`).
     held_until: Time,
+    prefers_waited: bool,
     trouble: Trouble,
     /// It has sent something in this run.
     has_brought: bool,
@@ -53,9 +54,18 @@ impl Hosts {
     }
 
     /// The host asked us to wait.
-    pub(crate) fn hold(&mut self, host: &Origin, until: Time) {
+    pub(crate) fn hold(&mut self, host: &Origin, now: Time, until: Time) {
         let state = self.of(host);
+        if state.held_until <= now {
+            state.prefers_waited = !state.prefers_waited;
+        }
         state.held_until = state.held_until.max(until);
+    }
+
+    /// Whether files that have waited for this host are requested before others now: every other time that it has asked us
+    /// to wait, as it may serve only those.
+    pub(crate) fn prefers_waited(&self, host: &Origin, now: Time) -> bool {
+        self.hosts.get(host).is_some_and(|state| state.prefers_waited && state.held_until <= now)
     }
 
     /// A host sent the beginning of a file: it is alive, but nobody knows whether the rest will come.

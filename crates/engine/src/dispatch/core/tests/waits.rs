@@ -121,6 +121,13 @@ fn end_of_files_that_fail_once(files: u64, retry_after: Option<Time>) -> Time {
     world.now
 }
 
+/// A server that prepares each file for its second request.
+#[test]
+fn files_that_waited_as_they_were_told_are_requested_again_before_all_others_were() {
+    let ended = end_of_files_that_fail_once(120, Some(Time::from_secs(2)));
+    assert!(ended < Time::from_secs(60), "{ended:?}");
+}
+
 /// A host that redirects each file, at first to a place that serves nobody.
 #[test]
 fn after_a_dead_end_the_host_that_redirects_is_asked_again() {
