@@ -49,6 +49,9 @@ impl Core {
                 && job.retry_at(0) <= now
                 && self.hosts.prefers_waited(job.lead().host(), now)
         };
+        if !self.hosts.has_held() {
+            return;
+        }
         let waited: Vec<JobId> = self.turns.running.iter().copied().filter(has_waited).collect();
         for id in waited {
             if self.jobs.contains_key(&id) && self.has_place(places, id) {

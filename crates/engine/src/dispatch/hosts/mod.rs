@@ -25,6 +25,8 @@ const KEPT_MAX: usize = 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Hosts {
     hosts: OriginMap<Host>,
+    /// Some host has asked us to wait.
+    has_held: bool,
     /// What fails because of a job's own proxy or certificates: of those, not of the host.
     profiles: HashMap<Profile, Trouble>,
 }
@@ -45,7 +47,10 @@ struct Host {
 impl Hosts {
     /// What is known of this host, from now on.
     fn of(&mut self, host: &Origin) -> &mut Host {
-        self.hosts.entry(host.clone()).or_default()
+        if !self.hosts.contains_key(host) {
+            self.hosts.insert(host.clone(), Host::default());
+        }
+        self.hosts.get_mut(host).expect("it was just made")
     }
 
     /// Until when nothing may be sent to this host.
@@ -55,11 +60,17 @@ impl Hosts {
 
     /// The host asked us to wait.
     pub(crate) fn hold(&mut self, host: &Origin, now: Time, until: Time) {
+        self.has_held = true;
         let state = self.of(host);
         if state.held_until <= now {
             state.prefers_waited = !state.prefers_waited;
         }
         state.held_until = state.held_until.max(until);
+    }
+
+    /// Whether any host has asked us to wait in this run.
+    pub(crate) fn has_held(&self) -> bool {
+        self.has_held
     }
 
     /// Whether files that have waited for this host are requested before others now: every other time that it has asked us
