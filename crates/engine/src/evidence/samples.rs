@@ -36,7 +36,8 @@ pub(crate) fn overlap_of(held_bytes: u64, attempts: u32) -> u64 {
     wanted.max(OVERLAP_BYTES_MIN).min(held_bytes)
 }
 
-/// The same for data that is compared in each run before it grows: all of them are about an eighth of what is there.
+/// Like [`spread`], for data that is compared in each run before it grows: shorter parts, of together about an eighth of
+/// what is there.
 pub(crate) fn spread_of_part(held: &RangeSet, count: u64, random: &mut fastrand::Rng) -> Vec<ByteRange> {
     let most = (held.covered() / 8 / count.max(1)).clamp(SHORTENED_BYTES_MIN, SAMPLE_BYTES);
     let shortened = |sample: ByteRange| match sample.start {
