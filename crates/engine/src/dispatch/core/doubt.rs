@@ -111,10 +111,7 @@ impl Core {
 
     /// A response that could be the file reports another version.
     pub(super) fn another_version(&mut self, now: Time, id: JobId, transfer: &Transfer, head: &Head) {
-        let is_stranger = |job: &Job| {
-            job.ranges.needs_sample && job.sources.is_many() && !job.sources.is_first_known(transfer.source)
-        };
-        if self.jobs.get(&id).is_some_and(|job| is_stranger(job)) {
+        if self.jobs.get(&id).is_some_and(|job| job.is_stranger(transfer.source)) {
             // What another source has brought does not give way to it.
             return self.source_changed(now, id, transfer.source, head);
         }

@@ -320,9 +320,7 @@ impl Core {
     /// A source has another file than the one that was started, or another version of it now.
     pub(super) fn source_changed(&mut self, now: Time, id: JobId, source: usize, head: &Head) {
         let job = &self.jobs[&id];
-        // A lead that has not been compared with the data of other sources.
-        let is_stranger = job.ranges.needs_sample && !job.sources.is_first_known(source);
-        if source == job.sources.lead() && !is_stranger && !job.sources.has_joined() {
+        if source == job.sources.lead() && !job.is_stranger(source) && !job.sources.has_joined() {
             return self.lead_changed(now, id, source, head);
         }
         let error = match (head.total_bytes, job.content.total_bytes) {

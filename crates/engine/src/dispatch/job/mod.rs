@@ -220,6 +220,11 @@ impl Job {
         self.link = Link::default();
     }
 
+    /// Whether a source still has to be compared with what another one has brought.
+    pub(crate) fn is_stranger(&self, source: usize) -> bool {
+        self.ranges.needs_sample && self.sources.is_many() && !self.sources.is_first_known(source)
+    }
+
     /// How many connections it may have now.
     pub(crate) fn connections_max(&self) -> usize {
         self.ranges.adapt.target_of(self.sources.live().count())
