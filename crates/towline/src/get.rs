@@ -68,7 +68,7 @@ pub(crate) fn run(args: GetArgs) -> Result<u8, Complaint> {
         // A reader that takes nothing must not hold up the end.
         _ => Ok(None),
     };
-    if let Ok(Some(Delivery::Partly)) = passed_on {
+    if let (Ok(Some(Delivery::Partly)), 0) = (&passed_on, ended.summary.failed_files) {
         // Its reader wants no more.
         let _ = logging.end();
         return Ok(said([kept_cookies]));

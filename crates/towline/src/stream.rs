@@ -72,6 +72,8 @@ pub(crate) enum Delivery {
 pub(crate) struct Writing {
     storage: Arc<InOrder>,
     thread: JoinHandle<io::Result<()>>,
+    /// Somebody reads it.
+    has_opened: Arc<AtomicBool>,
     /// It cannot write any more, and has stopped the session for that.
     has_stopped: Arc<AtomicBool>,
     place: Scratch,
@@ -92,13 +94,16 @@ impl Stream {
     /// If no thread can be started.
     pub(crate) fn start(self, session: SessionHandle) -> Result<Writing, Complaint> {
         let (reader, target) = (self.storage.reader(), self.target);
-        let has_stopped = Arc::new(AtomicBool::new(false));
-        let stops = Arc::clone(&has_stopped);
+        let (has_opened, has_stopped) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (opens, stops) = (Arc::clone(&has_opened), Arc::clone(&has_stopped));
         let thread = Builder::new()
             .name("output")
             .daemon(true)
             .spawn(move || {
-                let written = target.open().and_then(|target| copy(reader, target));
+                let written = target.open().and_then(|target| {
+                    opens.store(true, Ordering::Release);
+                    copy(reader, target)
+                });
                 if written.is_err() {
                     // Nobody reads it any more.
                     stops.store(true, Ordering::Release);
@@ -107,7 +112,7 @@ impl Stream {
                 written
             })
             .map_err(|error| Complaint::machine(format!("cannot start a thread for the output: {error}")))?;
-        Ok(Writing { storage: self.storage, thread, has_stopped, place: self.place })
+        Ok(Writing { storage: self.storage, thread, has_opened, has_stopped, place: self.place })
     }
 }
 
@@ -117,7 +122,8 @@ impl Writing {
         self.has_stopped.load(Ordering::Acquire)
     }
 
-    /// The session has ended, with the whole file if `is_done`: waits until everything that has come is written.
+    /// The session has ended, with the whole file if `is_done`: waits until everything that has come is written. A failure
+    /// does not wait for somebody to read a pipe.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -125,6 +131,9 @@ impl Writing {
         self.storage.end();
         // What is still to be read is open: nothing stays if a signal ends the wait.
         drop(self.place);
+        if !is_done && !self.has_opened.load(Ordering::Acquire) {
+            return Ok(Delivery::Wholly);
+        }
         let cannot = |error: io::Error| Complaint::machine(format!("cannot write the file to the output: {error}"));
         let written = self.thread.join();
         if self.storage.was_wrong() {

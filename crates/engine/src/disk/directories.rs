@@ -45,6 +45,8 @@ struct Listing {
     may_have_leftovers: bool,
     /// Its names, as hashes; `None` if nobody knows them all.
     names: Option<HashSet<u64>>,
+    /// The files of which this run has had a partial file: each may leave an old version.
+    parts: HashSet<u64>,
 }
 
 impl Directories {
@@ -54,7 +56,7 @@ impl Directories {
 
     /// Whether leftovers of an earlier run may be beside this file.
     pub(super) fn may_have_leftovers(&self, path: &Path) -> bool {
-        self.with_listing(path, |listing| listing.may_have_leftovers)
+        self.with_listing(path, |listing| listing.may_have_leftovers || listing.parts.contains(&hash(path)))
     }
 
     /// Whether neither the file nor a partial file of it nor any leftover was there.
@@ -96,9 +98,12 @@ impl Directories {
 
     /// Notes that there may be a partial file of this file from now on.
     pub(super) fn has_part(&self, path: &Path) {
-        if let Some(listing) = self.known.borrow_mut().get_mut(directory_of(path))
-            && let Some(names) = &mut listing.names
-        {
+        let mut known = self.known.borrow_mut();
+        let Some(listing) = known.get_mut(directory_of(path)) else { return };
+        if !listing.may_have_leftovers {
+            listing.parts.insert(hash(path));
+        }
+        if let Some(names) = &mut listing.names {
             names.insert(hash(&part_path(path)));
         }
     }
@@ -122,13 +127,14 @@ impl Directories {
     fn list(&self, directory: &Path) -> Listing {
         let Some(names) = self.storage.names(directory, self.room.get()) else {
             let may_have_leftovers = self.storage.may_have(directory, &LEFTOVER_SUFFIXES);
-            return Listing { may_have_leftovers, names: None };
+            return Listing { may_have_leftovers, names: None, parts: HashSet::new() };
         };
         self.room.set(self.room.get().saturating_sub(names.len()));
         let is_left = |name: &[u8]| LEFTOVER_SUFFIXES.iter().any(|suffix| name.ends_with(suffix.as_bytes()));
         Listing {
             may_have_leftovers: names.iter().any(|name| is_left(name.as_encoded_bytes())),
             names: Some(names.iter().map(|name| hash(Path::new(name))).collect()),
+            parts: HashSet::new(),
         }
     }
 }

@@ -316,6 +316,7 @@ impl Opener {
         }
         opened.keep_private().map_err(|source| Error::storage("set the permissions of", &part, source))?;
         prepared.has_part = true;
+        self.directories.has_part(path);
         let old = self.old_version(path)?;
         prepared.has_old = journal.replaces_old || old.is_some();
         prepared.old = old.map(|old| Box::new(old.identity.evidence));

@@ -69,9 +69,17 @@ impl Names {
         is_free
     }
 
-    /// Releases what [`Names::reserve`] has reserved.
-    pub(crate) fn release(&mut self, key: u64) {
-        self.keys.remove(key);
+    /// Gives a job its next free name; its partial file keeps the present one, which stays reserved.
+    pub(crate) fn number_beside_part(&mut self, job: &mut Job) {
+        let of_part = job.naming.reserved.take();
+        self.number_free(job);
+        job.naming.reserved_for_part = job.naming.reserved_for_part.or(of_part);
+    }
+
+    /// Releases a job's names.
+    pub(crate) fn release(&mut self, job: &mut Job) {
+        let keys = [job.naming.reserved.take(), job.naming.reserved_for_part.take()];
+        keys.into_iter().flatten().for_each(|key| self.keys.remove(key));
     }
 
     fn key(&self, path: &Path) -> u64 {

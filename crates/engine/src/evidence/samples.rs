@@ -37,14 +37,16 @@ pub(crate) fn overlap_of(held_bytes: u64, attempts: u32) -> u64 {
 }
 
 /// Like [`spread`], for data that is compared in each run before it grows: shorter parts, of together about an eighth of
-/// what is there.
+/// what is there. Where one part is all there is, both its ends are compared: many files start alike.
 pub(crate) fn spread_of_part(held: &RangeSet, count: u64, random: &mut fastrand::Rng) -> Vec<ByteRange> {
     let most = (held.covered() / 8 / count.max(1)).clamp(SHORTENED_BYTES_MIN, SAMPLE_BYTES);
-    let shortened = |sample: ByteRange| match sample.start {
-        0 => ByteRange::new(0, sample.end.min(most)),
-        _ => ByteRange::new(sample.end - sample.len().min(most), sample.end),
-    };
-    spread(held, count, random).into_iter().map(shortened).collect()
+    let start = |sample: ByteRange| ByteRange::new(sample.start, sample.end.min(sample.start + most));
+    let end = |sample: ByteRange| ByteRange::new(sample.end - sample.len().min(most), sample.end);
+    match *spread(held, count, random) {
+        [only] if only.len() > 2 * most => vec![start(only), end(only)],
+        [only] => vec![only],
+        ref several => several.iter().map(|one| if one.start == 0 { start(*one) } else { end(*one) }).collect(),
+    }
 }
 
 /// Up to `count` parts of the existing data: its first bytes, its last bytes, and some in between. They do not

@@ -22,6 +22,7 @@ use crate::feed::list::{Line, ListReader, Next, Until, parse_line, too_long};
 use crate::feed::listing;
 use crate::feed::source::{Input, ListOptions, ListSource, check_all, input};
 use crate::feed::spool::{Aside, Format, Spool};
+use crate::feed::unnoted::Unnoted;
 use crate::feed::values::{is_same_time, kind_from};
 use crate::feed::waiting::{Place, Waiter, Waiting};
 use crate::feed::{EntryId, Fed, FedEntry, Feed, Owner, Settled, SettledState};
@@ -74,6 +75,9 @@ pub struct Batch {
     is_listing: bool,
     /// An entry was not completed, or another file has its name.
     has_unfinished: bool,
+    /// Nobody knows whether an entry's file got its name.
+    has_unknown: bool,
+    unnoted: Unnoted,
     /// Some of the listing could not be listed, so nobody knows what is gone.
     has_gaps: bool,
     /// Why the list cannot be read on; said once all before that is given out.
@@ -176,6 +180,8 @@ impl Batch {
             demands: Demands::default(),
             is_listing,
             has_unfinished: false,
+            has_unknown: false,
+            unnoted: Unnoted::default(),
             has_gaps: false,
             failure: None,
             warnings: Vec::new(),
@@ -482,13 +488,9 @@ impl Feed for Batch {
     }
 
     fn settle(&mut self, settled: Vec<Settled>) -> Result<(), Error> {
-        let is_unfinished = |one: &Settled| {
-            matches!(
-                one.state,
-                SettledState::Failed { .. } | SettledState::Released | SettledState::Cancelled | SettledState::Skipped
-            )
-        };
-        self.has_unfinished |= settled.iter().any(is_unfinished);
+        let is_finished = |one: &Settled| matches!(one.state, SettledState::Named(_) | SettledState::Done { .. });
+        self.has_unfinished |= !settled.iter().all(is_finished);
+        self.has_unknown |= settled.iter().any(|one| matches!(one.state, SettledState::Unknown));
         let place_of = |one: Settled| {
             let place = match one.state {
                 SettledState::Named(_) => self.in_hand.get(&one.entry).cloned(),
@@ -497,7 +499,12 @@ impl Feed for Batch {
             (one, place)
         };
         let settled: Vec<(Settled, Option<Place>)> = settled.into_iter().map(place_of).collect();
-        self.ledger.settle(&settled)
+        self.note_the_rest();
+        let noted = self.ledger.settle(&settled);
+        if noted.is_err() {
+            self.unnoted.keep(settled);
+        }
+        noted
     }
 
     fn owner(&mut self, entry: EntryId, path: &Path) -> Result<Owner, Error> {
@@ -515,7 +522,18 @@ impl Feed for Batch {
         if self.is_listing && is_done && !self.has_gaps && self.ledger.is_whole() {
             self.ledger.transaction("note the listing in the ledger", |ledger| ledger.end_listing())?;
         }
-        self.ledger.close()
+        self.note_the_rest();
+        self.ledger.close(!self.has_unknown && !self.unnoted.exists())
+    }
+}
+
+impl Batch {
+    /// Notes what could not be noted before, if that is possible now.
+    fn note_the_rest(&mut self) {
+        let rest = self.unnoted.take();
+        if !rest.is_empty() && self.ledger.settle(&rest).is_err() {
+            self.unnoted.keep(rest);
+        }
     }
 }
 

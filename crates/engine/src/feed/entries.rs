@@ -7,6 +7,7 @@
 //! Each value of a row is checked. A row with values that we would not have written counts as an entry to check
 //! again, and a name that points to another entry's row points to a new row from then on.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
@@ -123,9 +124,14 @@ impl Ledger {
         let mut statement = self.conn.prepare_cached(IN_ORDER)?;
         let mut rows = statement.query(params![self.expected_id, candidates.len() as i64])?;
         let mut at = 0;
+        // Lines that were passed over. A row of one of them is looked up later: it is that of its first line.
+        let mut passed: HashSet<Key> = HashSet::new();
         while let Some(row) = rows.next()? {
             let Ok(key) = row.get::<_, Key>(8) else { continue };
             if row.get::<_, i64>(9).is_ok_and(|run| run == self.run) {
+                continue;
+            }
+            if passed.contains(&key) {
                 continue;
             }
             // Skips a line that is new or a copy; it is looked up later.
@@ -133,6 +139,7 @@ impl Ledger {
                 // The row's line is gone: look up the rest of the chunk by key.
                 break;
             };
+            passed.extend(candidates[at..at + ahead].iter().map(|candidate| candidate.key));
             found[at + ahead] = Some(read_found(row, 0)?);
             at += ahead + 1;
         }

@@ -219,13 +219,16 @@ impl Ledger {
         Ok(())
     }
 
-    /// Ends the run, merges everything into the one file, and keeps a copy of it if anything was settled.
-    pub(crate) fn close(&mut self) -> Result<(), Error> {
-        self.transaction("end the run in the ledger", |ledger| {
-            ledger
-                .conn
-                .execute("UPDATE run SET ended = ?2 WHERE id = ?1", params![ledger.run, unix_ms(SystemTime::now())])
-        })?;
+    /// Ends the run, merges everything into the one file, and keeps a copy of it if anything was settled. If a file may
+    /// have a name that has not been noted, it counts as interrupted.
+    pub(crate) fn close(&mut self, is_all_noted: bool) -> Result<(), Error> {
+        if is_all_noted {
+            self.transaction("end the run in the ledger", |ledger| {
+                ledger
+                    .conn
+                    .execute("UPDATE run SET ended = ?2 WHERE id = ?1", params![ledger.run, unix_ms(SystemTime::now())])
+            })?;
+        }
         if let Err(error) = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
             self.mend("write the ledger", error)?;
         }
@@ -305,7 +308,7 @@ impl Ledger {
                 self.conn.prepare_cached(SETTLE_NAMED)?.execute(params![row, key, path_value(path)])
             }
             // Its row already says that it still has to be fetched.
-            SettledState::Released | SettledState::Cancelled => Ok(1),
+            SettledState::Released | SettledState::Unknown | SettledState::Cancelled => Ok(1),
             SettledState::Skipped => self.conn.prepare_cached(SETTLE_SKIPPED)?.execute(params![row, key, now]),
             SettledState::Failed { kind, message, attempts, permanent } => {
                 let state = if *permanent { "failed_permanent" } else { "failed" };

@@ -26,6 +26,7 @@ pub(crate) mod spool;
 mod sqlite;
 pub(crate) mod status;
 mod strangers;
+mod unnoted;
 pub(crate) mod values;
 mod waiting;
 
@@ -224,6 +225,8 @@ pub enum SettledState {
     Skipped,
     /// The run was interrupted before the entry ended: somebody else may have it.
     Released,
+    /// The run was interrupted while the entry's file got its name: nobody knows whether it has it.
+    Unknown,
     /// The user cancelled it; a later run may fetch it.
     Cancelled,
     /// Failed; a later run retries it unless `permanent`.

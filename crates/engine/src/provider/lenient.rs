@@ -45,7 +45,8 @@ pub(super) fn xml(body: &[u8]) -> String {
     while let Some(at) = rest.find('&') {
         readable.push_str(&rest[..at]);
         rest = &rest[at + 1..];
-        let name = rest.split_once(';').map(|(name, _)| name).filter(|name| name.len() <= REFERENCE_BYTES_MAX);
+        let near = &rest.as_bytes()[..rest.len().min(REFERENCE_BYTES_MAX + 1)];
+        let name = near.iter().position(|byte| *byte == b';').map(|end| &rest[..end]);
         match name.map(reference) {
             Some(Reference::Known) => readable.push('&'),
             Some(Reference::NoCharacter) => {

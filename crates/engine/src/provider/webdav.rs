@@ -184,13 +184,19 @@ impl Folders for Shares<'_> {
     }
 
     fn read(&self, tree: &mut Tree, folder: &Url, depth: usize, answer: &WebAnswer) -> Result<()> {
-        let mut is_listed = false;
-        for response in self.dav.responses(folder, answer)? {
-            take(tree, folder, depth, response)?;
-            is_listed = true;
+        let responses = self.dav.responses(folder, answer)?;
+        if responses.is_empty() {
+            let text = "the server's answer does not say what is in the folder";
+            return Err(Error::new(ErrorKind::Protocol, text).with_url(secret::shown_url(folder)));
         }
-        let no_list = || Error::new(ErrorKind::Protocol, "the server's answer does not say what is in the folder");
-        if is_listed { Ok(()) } else { Err(no_list().with_url(secret::shown_url(folder))) }
+        let count = responses.len();
+        // What is said of the folder itself, a 507 of a list that is cut for example, hides none of its members.
+        let refused: Vec<_> = responses.into_iter().filter_map(|one| take(tree, folder, depth, one).err()).collect();
+        if refused.len() == count {
+            return refused.into_iter().next().map_or(Ok(()), Err);
+        }
+        refused.into_iter().for_each(|error| tree.push_error(error));
+        Ok(())
     }
 }
 

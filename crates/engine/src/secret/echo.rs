@@ -5,6 +5,7 @@ use http::header::{self, AUTHORIZATION, COOKIE, HeaderName};
 use percent_encoding::percent_decode_str;
 use url::{Url, form_urlencoded};
 
+use super::echoed;
 use crate::http::credentials;
 
 /// Shorter ones are in many texts by chance.
@@ -28,33 +29,53 @@ const OPEN: [HeaderName; 12] = [
 /// What may be secret in one request: passwords, tokens, cookies, the values of its other fields, of its query and of its
 /// form.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Credentials(Vec<String>);
+pub(crate) struct Credentials {
+    /// Passwords, tokens, cookies and fields.
+    given: Vec<String>,
+    /// The values of the query and of the form, of which many are no secrets.
+    asked: Vec<String>,
+}
 
 impl Credentials {
     pub(crate) fn of(url: &Url, headers: &HeaderMap, form: &[u8]) -> Self {
         let values =
             |text: &[u8]| form_urlencoded::parse(text).map(|(_, value)| value.into_owned()).collect::<Vec<_>>();
-        let mut all = values(url.query().unwrap_or_default().as_bytes());
-        all.extend(values(form));
-        all.extend(url.password().map(|password| percent_decode_str(password).decode_utf8_lossy().into_owned()));
+        let mut asked = values(url.query().unwrap_or_default().as_bytes());
+        asked.extend(values(form));
+        let password = url.password().map(|password| percent_decode_str(password).decode_utf8_lossy().into_owned());
+        let mut given: Vec<String> = password.into_iter().collect();
         for (name, field) in headers.iter().filter(|(name, _)| !OPEN.contains(name)) {
             let text = String::from_utf8_lossy(field.as_bytes());
             match *name {
                 AUTHORIZATION => {
-                    all.extend(text.split_whitespace().skip(1).map(ToOwned::to_owned));
-                    all.extend(credentials::pair_of(field).map(|(_, password)| password));
+                    given.extend(text.split_whitespace().skip(1).map(ToOwned::to_owned));
+                    given.extend(credentials::pair_of(field).map(|(_, password)| password));
                 }
-                COOKIE => all.extend(cookies_in(&text)),
-                _ => all.push(text.into_owned()),
+                COOKIE => given.extend(cookies_in(&text)),
+                _ => given.push(text.into_owned()),
             }
         }
-        all.retain(|value| value.chars().count() >= CHARS_MIN);
-        Self(all)
+        for values in [&mut given, &mut asked] {
+            values.retain(|value| value.chars().count() >= CHARS_MIN);
+        }
+        Self { given, asked }
     }
 
     /// Whether a text repeats one of them.
     pub(crate) fn are_in(&self, text: &str) -> bool {
-        self.0.iter().any(|value| text.contains(&**value))
+        self.given.iter().chain(&self.asked).any(|value| text.contains(&**value))
+    }
+
+    /// Hides the target of a redirect that repeats one of them, encoded or not. Names of files in a query are in many
+    /// redirects, and what is secret in a query is known by its name.
+    pub(crate) fn hide_in_target(&self, at: &Url, location: Option<&str>) {
+        let Some((location, target)) = location.and_then(|location| Some((location, at.join(location).ok()?))) else {
+            return;
+        };
+        let decoded = percent_decode_str(location).decode_utf8_lossy();
+        if self.given.iter().any(|value| location.contains(&**value) || decoded.contains(&**value)) {
+            echoed::hide(&target);
+        }
     }
 }
 
@@ -86,6 +107,13 @@ mod tests {
         for text in ["5f5e1000-30d40", "alice", "1", "browser"] {
             assert!(!held.are_in(text), "{text}");
         }
+        let shown = |target: &str| {
+            held.hide_in_target(&url, Some(target));
+            crate::secret::shown_url(&url.join(target).unwrap())
+        };
+        assert_eq!(shown("/err?m=hunter2Secret"), "http://h/***");
+        assert_eq!(shown("https://other/e?m=%68unter2Secret"), "https://other/***");
+        assert_eq!(shown("/err?m=part"), "http://h/err?m=part");
         headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer token-of-mine"));
         assert!(Credentials::of(&"http://h/".parse().unwrap(), &headers, b"").are_in("token-of-mine"));
     }

@@ -5,6 +5,7 @@
 //! the parameters of a recognised signature. No state, no I/O; any thread.
 
 mod echo;
+mod echoed;
 mod looks;
 mod names;
 mod parameters;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use url::Url;
 
+use super::echoed::is_hidden;
 use super::looks::is_like_secret;
 use super::names;
 use super::parameters::{parameters, without_signing};
@@ -33,6 +34,9 @@ pub fn shown_url(url: &Url) -> String {
     if url.cannot_be_a_base() {
         // Nobody knows what it holds; it may be another URL with credentials, as in `feed:https://u:p@h/`.
         return format!("{}:***", url.scheme());
+    }
+    if is_hidden(url) {
+        return format!("{}/***", url.origin().ascii_serialization());
     }
     let mut text = identity_url(url);
     let query = url.query().unwrap_or_default();

@@ -323,6 +323,10 @@ impl PartFile for Part {
         self.inner.sync()
     }
 
+    fn check_synced(&self) -> io::Result<()> {
+        self.inner.check_synced()
+    }
+
     fn finish(&self, note: &[u8]) -> io::Result<()> {
         self.inner.finish(note)
     }

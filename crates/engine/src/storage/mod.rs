@@ -310,6 +310,12 @@ pub trait PartFile: Send + Sync {
     /// Waits until the content is on disk.
     fn sync(&self) -> io::Result<()>;
 
+    /// Fails if [`Storage::sync_all`] has lost bytes of this file. A system reports such a loss once to each holder of
+    /// an open file, and may report it to one caller of a sync of everything only, whose file it was or not.
+    fn check_synced(&self) -> io::Result<()> {
+        self.sync()
+    }
+
     /// What the storage needs to resume from what is synced now; the journal keeps it.
     fn token(&self) -> io::Result<Option<String>> {
         Ok(None)

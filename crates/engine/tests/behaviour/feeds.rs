@@ -55,6 +55,7 @@ impl Feed for Queue {
                 SettledState::Done { .. } => "done",
                 SettledState::Skipped => "skipped",
                 SettledState::Released => "released",
+                SettledState::Unknown => "unknown",
                 SettledState::Cancelled => "cancelled",
                 SettledState::Failed { .. } => "failed",
             };

@@ -13,7 +13,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, getpgrp, getpid, kill_process};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::low_level::emulate_default_handler;
 use towline_engine::SessionHandle;
 use towline_threads::thread::{Builder, JoinHandle};
@@ -41,22 +41,31 @@ impl Keys {
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             signal_hook::flag::register(signal, Arc::clone(&ends)).ok()?;
         }
+        let is_over = Arc::new(AtomicBool::new(false));
+        let quits = Arc::new(AtomicBool::new(false));
+        // Once the terminal has its settings back, it is what it is by default.
+        signal_hook::flag::register_conditional_default(SIGQUIT, Arc::clone(&is_over)).ok()?;
+        signal_hook::flag::register(SIGQUIT, Arc::clone(&quits)).ok()?;
         let stops = Arc::new(AtomicBool::new(false));
         // Without job control, nobody would let it go on.
         if !is_ignored(SIGTSTP) {
             signal_hook::flag::register(SIGTSTP, Arc::clone(&stops)).ok()?;
         }
-        let is_over = Arc::new(AtomicBool::new(false));
         let is_ended = Arc::clone(&is_over);
         let mut reader = Reader { session, canvas, keyboard: Keyboard::new(connections), before, is_set: false };
         let run = move || {
-            while !is_ended.load(Ordering::Acquire) && !ends.load(Ordering::Acquire) {
+            let is_set = |flag: &AtomicBool| flag.load(Ordering::Acquire);
+            while !is_set(&is_ended) && !is_set(&ends) && !is_set(&quits) {
                 if stops.swap(false, Ordering::AcqRel) {
                     reader.stop();
                 }
                 reader.look();
             }
             reader.restore();
+            is_ended.store(true, Ordering::Release);
+            if is_set(&quits) {
+                let _ = emulate_default_handler(SIGQUIT);
+            }
         };
         let thread = Builder::new().name("keys").daemon(true).spawn(run).ok()?;
         Some(Self { is_over, thread: Some(thread) })

@@ -109,7 +109,8 @@ impl Committer {
     }
 
     /// Gives each file its note and permissions and syncs it: one by one, or a large group with one sync of its
-    /// file system, which is one commit instead of hundreds.
+    /// file system, which is one commit instead of hundreds. What could not be written, each file tells for itself: the
+    /// sync of everything says it to one caller only, and may mean another file.
     pub(super) fn sync(&self, pending: &[Pending], directories: &BTreeSet<PathBuf>) -> Vec<Result<()>> {
         let at_once = self.syncs && pending.len() >= SYNC_AT_ONCE_MIN;
         let finish = |pending: &Pending| {
@@ -122,12 +123,12 @@ impl Committer {
         if !at_once {
             return finished;
         }
-        let unsynced = failures(directories, |directory| self.storage.sync_all(directory));
-        let and_synced = |(finished, pending): (Result<()>, &Pending)| match failure_of(&unsynced, pending) {
-            Some(error) => finished.and(Err(error.clone())),
-            None => finished,
+        let has_failed = !failures(directories, |directory| self.storage.sync_all(directory)).is_empty();
+        let check = |pending: &Pending| {
+            let checked = if has_failed { pending.part.sync() } else { pending.part.check_synced() };
+            checked.map_err(|source| Error::storage("sync", &pending.publish.path, source))
         };
-        finished.into_iter().zip(pending).map(and_synced).collect()
+        finished.into_iter().zip(pending).map(|(finished, pending)| finished.and_then(|()| check(pending))).collect()
     }
 
     /// Gives a file the modification time that was asked for, or one of its own.

@@ -84,6 +84,8 @@ impl Core {
             let partial = job.part.journal.take().map(|journal| *journal);
             return self.place(now, id, answered, partial);
         }
+        // What was found under the former name is not of this file.
+        job.part.journal = None;
         self.prepare(now, id, Some(answered));
     }
 

@@ -206,7 +206,7 @@ impl Core {
     }
 
     /// Whether a file that was put behind the others of its host now fails with its old error: none of them
-    /// got anything.
+    /// got anything. If it has another source, that one goes on, from what the disk has.
     pub(super) fn fails_behind(&mut self, now: Time, id: JobId) -> bool {
         let Some(job) = self.jobs.get(&id) else { return true };
         let Some(error) = job
@@ -218,7 +218,7 @@ impl Core {
             return false;
         };
         self.give_up(now, id, error.with_attempts(1));
-        true
+        !self.jobs.get(&id).is_some_and(|job| matches!(job.phase, Phase::Ready) && !job.part.is_open)
     }
 
     /// Files do not wait one by one for a host that fails everybody.
@@ -454,6 +454,8 @@ impl Core {
         let job = self.jobs.get(&id)?;
         let wanted = match kind {
             FetchKind::Probe if job.tries.keeps_apart => Wanted::Apart,
+            // What waits unread would hold up the other files of a shared connection.
+            FetchKind::Probe if job.own.is_limited() => Wanted::Own,
             FetchKind::Probe => Wanted::Whole,
             _ => Wanted::Own,
         };

@@ -358,7 +358,11 @@ impl Core {
         };
         if let (true, Phase::Comparing(Comparison { samples: Some(left), .. })) = (is_same, &mut job.phase) {
             left.pop();
-            if !left.is_empty() {
+            let is_more = !left.is_empty();
+            // What failed on the way has come.
+            job.forget_failure(0);
+            job.lead_mut().patience = 0;
+            if is_more {
                 return self.ask_sample_of_existing(now, id);
             }
         }

@@ -239,6 +239,7 @@ impl Core {
         job.part.pending = job.part.pending.saturating_sub(1);
         let is_again = std::mem::replace(&mut job.part.was_hollow, true);
         job.content.high_water_bytes = 0;
+        job.content.pieces_fit = false;
         job.part.saved_bytes = 0;
         let mut missing = RangeSet::new();
         for (start, end) in holes {
@@ -445,13 +446,11 @@ impl Core {
     /// Drops a job that did not get its final name. Its data stays, if it can be resumed.
     fn let_go(&mut self, id: JobId) {
         self.leave_running(id);
-        let Some(job) = self.jobs.remove(&id) else { return };
+        let Some(mut job) = self.jobs.remove(&id) else { return };
         self.feed.held_bytes -= job.own.held_bytes;
         self.tally.fetched_bytes +=
             job.content.fetched_bytes + job.content.done.covered().saturating_sub(job.content.resumed_bytes);
-        if let Some(key) = job.naming.reserved {
-            self.names.release(key);
-        }
+        self.names.release(&mut job);
         if job.part.is_open {
             // The data of an old version stays until some of the new one has arrived.
             let is_kept = job.is_worth_keeping() || job.old.is_to_be_kept;

@@ -427,7 +427,8 @@ impl Core {
             self.count_unfinished(id);
         }
         for id in self.jobs.keys().copied().collect::<Vec<_>>() {
-            self.settle_unfinished(id, SettledState::Released);
+            let is_named = matches!(self.jobs[&id].phase, Phase::Publishing) || self.unstored.jobs.contains(&id);
+            self.settle_unfinished(id, if is_named { SettledState::Unknown } else { SettledState::Released });
         }
         self.course.is_finished = true;
         if self.course.stopped.is_none() {

@@ -311,9 +311,7 @@ impl Core {
             self.prepare(now, id, answered);
             return true;
         }
-        if let Some(key) = job.naming.reserved.take() {
-            self.names.release(key);
-        }
+        self.names.release(job);
         false
     }
 
@@ -438,9 +436,7 @@ impl Core {
     /// An earlier run has begun the URL under this name, which its response gave: whatever comes now is to be that file.
     fn goes_on_as(&mut self, now: Time, id: JobId, name: &Path) {
         let Some(mut job) = self.jobs.remove(&id) else { return };
-        if let Some(key) = job.naming.reserved.take() {
-            self.names.release(key);
-        }
+        self.names.release(&mut job);
         let guess = (job.naming.path.clone(), job.naming.plain_name.clone());
         let path = job.naming.dir(&self.settings.dir).join(name);
         self.name_as_before(&mut job, &path);
@@ -576,7 +572,7 @@ impl Core {
             return self.prepare(now, id, None);
         }
         // Publishing shows whether a file has that name.
-        self.names.number_free(job);
+        self.names.number_beside_part(job);
         job.naming.is_named = true;
         job.existing.file = None;
         self.go_on(now, id);

@@ -31,6 +31,7 @@ impl Core {
             self.slots.served(transfer.slot);
         }
         transfer.has_served = self.slots.has_served(transfer.slot);
+        self.race_ends(&transfer);
         match &ended.end {
             end if is_success(end) => self.slots.keeps_pace(&transfer.host, now),
             End::Failed { error, .. } if error.kind().rejection().is_some_and(Rejection::may_be_of_rate) => {
@@ -55,6 +56,22 @@ impl Core {
         }
         let has_progressed = self.count_brought(now, id, &transfer, &end);
         self.follow_end(now, id, &transfer, end, is_otherwise, has_progressed);
+    }
+
+    /// A piece that was raced for may be raced for again once one of both has ended.
+    fn race_ends(&mut self, ended: &Transfer) {
+        if !ended.in_race {
+            return;
+        }
+        let Some(job) = self.jobs.get(&ended.job) else { return };
+        for id in &job.transfers {
+            if let Some(other) = self.transfers.get_mut(id)
+                && other.piece.end() > ended.piece.start()
+                && other.piece.start() < ended.piece.end()
+            {
+                other.in_race = false;
+            }
+        }
     }
 
     /// Counts the bytes of a transfer. Returns whether it made enough progress to reset the retries.

@@ -1,5 +1,7 @@
 //! A host on which nothing has succeeded for a while: how fast it is asked again, and when it is given up. Pure.
 
+use std::collections::BTreeSet;
+
 use crate::job::JobId;
 use crate::message::Time;
 
@@ -30,8 +32,8 @@ pub(super) struct Trouble {
     failures: u32,
     since: Time,
     last: Time,
-    /// The next retry is not sent before this.
-    next_retry: Time,
+    /// When retries are sent, each [`RETRY_EVERY`] from the others.
+    booked: BTreeSet<Time>,
     /// The next request for a file that was requested before is not sent before this.
     next_again: Time,
     /// Requests for what was requested before, since the last success.
@@ -50,11 +52,15 @@ impl Trouble {
 
     /// A request failed with a transient error.
     pub(super) fn failed(&mut self, now: Time) {
-        if self.failures == 0 {
+        // Nobody has asked since, and nothing had to wait: that was another trouble.
+        let is_another = self.last + GIVEN_UP_AFTER < now && self.patience.is_empty();
+        if self.failures == 0 || is_another {
+            self.failures = 0;
             self.since = now;
         }
         self.failures = self.failures.saturating_add(1);
         self.last = now;
+        self.booked = self.booked.split_off(&now.saturating_sub(RETRY_EVERY));
     }
 
     /// Whether something has failed lately.
@@ -64,11 +70,20 @@ impl Trouble {
 
     /// When a retry that is due at `wanted` may be sent.
     pub(super) fn retry_at(&mut self, wanted: Time) -> Time {
-        if !self.is_paced() {
-            return wanted;
+        if self.is_paced() { self.book(wanted) } else { wanted }
+    }
+
+    /// Books the first time from `wanted` on that is free. One that has to wait long, because its `Retry-After` says so,
+    /// holds up none that may be sent before.
+    fn book(&mut self, wanted: Time) -> Time {
+        let mut at = wanted;
+        for booked in self.booked.range(wanted.saturating_sub(RETRY_EVERY)..) {
+            if *booked >= at + RETRY_EVERY {
+                break;
+            }
+            at = at.max(*booked + RETRY_EVERY);
         }
-        let at = wanted.max(self.next_retry);
-        self.next_retry = at + RETRY_EVERY;
+        self.booked.insert(at);
         at
     }
 
@@ -90,7 +105,7 @@ impl Trouble {
     /// It is requested now, in the place of a retry.
     pub(super) fn asks_again(&mut self, now: Time) {
         self.next_again = now + AGAIN_EVERY;
-        self.next_retry = self.next_retry.max(now) + RETRY_EVERY;
+        self.book(now);
     }
 
     /// Whether one more file may be requested beyond the host's share of files.

@@ -19,6 +19,8 @@ pub(crate) struct Naming {
     pub(crate) is_of_given_url: bool,
     /// The key under which the name is reserved.
     pub(crate) reserved: Option<u64>,
+    /// That of the name which its partial file has, where it is another.
+    pub(crate) reserved_for_part: Option<u64>,
     /// How often the name was numbered.
     pub(crate) renamed: u32,
 }

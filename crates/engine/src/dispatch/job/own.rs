@@ -30,6 +30,11 @@ pub(crate) struct Own {
 }
 
 impl Own {
+    /// Whether it has a rate limit of its own now.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limit.as_ref().is_some_and(|limit| limit.is_limited())
+    }
+
     /// For this job; `may_change` if it can be limited later, as those that are no entries of a list can.
     pub(super) fn new(spec: &JobSpec, may_change: bool) -> Self {
         let options = &spec.options;

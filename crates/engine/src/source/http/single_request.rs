@@ -98,6 +98,7 @@ pub(crate) async fn send(network: &Network, request: SingleRequest<'_>) -> Resul
         let Some(redirect) = answer.redirect() else {
             return Ok(SingleResponse { url, redirects, answer, response, credentials });
         };
+        credentials.hide_in_target(&url, redirect.location.as_deref());
         redirects += 1;
         (url, origin) = redirect_rules::next((&url, &origin), &redirect, redirects, network.options.allow_downgrade)?;
     }

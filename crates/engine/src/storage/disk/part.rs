@@ -231,6 +231,13 @@ impl PartFile for DiskPart {
         sync::file(&self.file, &self.path, &self.limits)
     }
 
+    fn check_synced(&self) -> io::Result<()> {
+        match writeback::wait(&self.file) {
+            Err(error) if error.kind() == ErrorKind::Unsupported => self.sync(),
+            waited => waited,
+        }
+    }
+
     fn finish(&self, note: &[u8]) -> io::Result<()> {
         let was_finished = self.is_finished.swap(true, Ordering::Relaxed);
         let has_file_mode = self.has_file_mode.load(Ordering::Relaxed);

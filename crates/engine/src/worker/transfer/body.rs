@@ -68,9 +68,7 @@ impl Transfer<'_> {
         let piece = &self.fetch.piece;
         while piece.position() < piece.end() {
             match self.next(body).await? {
-                Some(data) => {
-                    self.write(sink, &data)?;
-                }
+                Some(data) => self.store(sink, &data, told).await?,
                 // Only the body says where the file ends.
                 None if told.is_none()
                     && (piece.end() == OPEN_END || !matches!(framing, Framing::Length(_)) && piece.start() == 0) =>
@@ -101,6 +99,18 @@ impl Transfer<'_> {
             Ok(Some(Err(source))) if breaks_rules(&source) => Err(broken(&source)),
             _ => Ok(body.is_end_stream()),
         }
+    }
+
+    /// Writes data as it comes, and then waits as the rate limits require: what was paid for is there. `told` is the end
+    /// that the head announced; a body that goes on behind it is not what was announced.
+    pub(super) async fn store(&self, sink: &dyn PartFile, data: &Bytes, told: Option<u64>) -> Result<()> {
+        let piece = &self.fetch.piece;
+        if told == Some(piece.end()) && data.len() as u64 > piece.end().saturating_sub(piece.position()) {
+            return Err(too_much());
+        }
+        self.write(sink, data)?;
+        self.pay(data.len()).await;
+        Ok(())
     }
 
     /// Writes the part of `data` that belongs to the piece.
@@ -148,7 +158,7 @@ impl Transfer<'_> {
         if is_proven { Ok(()) } else { Err(ended_early()) }
     }
 
-    /// The next bytes of a body, within the stall timeout; waits for the rate limit do not count.
+    /// The next bytes of a body, within the stall timeout. Whoever has stored them pays for them.
     pub(super) async fn next(&self, body: &mut Incoming) -> Result<Option<Bytes>> {
         loop {
             let frame = match self.watched(body).await? {
@@ -162,11 +172,17 @@ impl Transfer<'_> {
                 }
             };
             if let Ok(data) = frame.into_data() {
-                self.pay(data.len()).await;
                 self.check_pace(data.len())?;
                 return Ok(Some(data));
             }
         }
+    }
+
+    /// The same, of what is only kept in memory.
+    pub(super) async fn next_paid(&self, body: &mut Incoming) -> Result<Option<Bytes>> {
+        let data = self.next(body).await?;
+        self.pay(data.as_ref().map_or(0, Bytes::len)).await;
+        Ok(data)
     }
 
     /// The next frame within the stall timeout. Where a least speed is asked for, looks at it meanwhile; a pause of this

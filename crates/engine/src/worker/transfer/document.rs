@@ -27,7 +27,7 @@ impl Transfer<'_> {
     ) -> Result<End, Failure> {
         let mut document = Vec::new();
         let began = Instant::now();
-        while let Some(data) = self.next(&mut body).await? {
+        while let Some(data) = self.next_paid(&mut body).await? {
             if is_dripping(began.elapsed(), document.len() + data.len()) {
                 let text =
                     format!("the service's answer drips: {} bytes in {} s", document.len(), began.elapsed().as_secs());

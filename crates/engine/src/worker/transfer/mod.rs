@@ -145,6 +145,7 @@ impl<'a> Transfer<'a> {
         if let Some(redirect) = answer.redirect() {
             let is_reusable = self.drain(body).await;
             self.keep(connection, is_reusable);
+            self.credentials.hide_in_target(url, redirect.location.as_deref());
             return Ok(End::Redirect(redirect));
         }
         let (end, is_reusable) = match (&self.fetch.kind, answer.status) {

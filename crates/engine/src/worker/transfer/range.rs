@@ -60,7 +60,7 @@ impl Transfer<'_> {
         }
         if !rest.is_empty() {
             self.shared.report(Message::Proven(self.fetch.transfer, answer.head.clone()));
-            self.write(&*sink, &rest)?;
+            self.store(&*sink, &rest, Some(got.end)).await?;
         }
         let framing = answer.framing;
         match self.stream(&mut body, &*sink, framing, Some(got.end)).await {
@@ -91,7 +91,7 @@ impl Transfer<'_> {
     ) -> Result<Option<Bytes>> {
         let mut position = range.start;
         while position < range.end {
-            let Some(mut data) = self.next(body).await? else { return Err(ended_early()) };
+            let Some(mut data) = self.next_paid(body).await? else { return Err(ended_early()) };
             let rest = data.split_off(data.len().min((range.end - position) as usize));
             let mut there = vec![0; data.len()];
             sink.read_at(&mut there, position).map_err(|source| self.cannot("read", source))?;
@@ -129,7 +129,7 @@ impl Transfer<'_> {
         self.shared.report(Message::Identified(self.fetch.transfer, answer.head.clone()));
         let mut fresh = Vec::with_capacity(range.len() as usize);
         while fresh.len() < range.len() as usize {
-            let Some(data) = self.next(&mut body).await? else { return Err(ended_early().into()) };
+            let Some(data) = self.next_paid(&mut body).await? else { return Err(ended_early().into()) };
             if fresh.len() + data.len() > range.len() as usize {
                 return Err(Error::new(ErrorKind::Protocol, "the server sent more than the range asked for").into());
             }

@@ -71,6 +71,7 @@ impl Transfer<'_> {
             head.evidence.total_bytes = head.total_bytes;
             self.keep(connection, framing != Framing::Close);
             self.shared.report(Message::Answered(self.fetch.transfer, head, Some(early)));
+            self.pay(bytes).await;
             return Ok(End::Complete);
         }
         let told = part.map(|part| part.end).or(head.total_bytes);
@@ -100,7 +101,7 @@ impl Transfer<'_> {
         sink: &dyn PartFile,
     ) -> Result<End, Failure> {
         for bytes in early {
-            self.write(sink, &bytes)?;
+            self.store(sink, &bytes, told).await?;
         }
         match self.stream(&mut body, sink, framing, told).await {
             Ok(is_reusable) => {
@@ -122,7 +123,8 @@ impl Transfer<'_> {
         mut content: Vec<Bytes>,
     ) -> Result<End, Failure> {
         let mut bytes = samples::len_of(&content);
-        while let Some(data) = self.next(&mut body).await? {
+        self.pay(bytes as usize).await;
+        while let Some(data) = self.next_paid(&mut body).await? {
             bytes += data.len() as u64;
             if bytes > samples::GATHERED_BYTES_MAX && told.is_none() {
                 // Longer than any file that it is compared with.
@@ -163,7 +165,6 @@ impl Transfer<'_> {
                     if let Framing::Length(length) = framing {
                         data.truncate((length - bytes as u64) as usize);
                     }
-                    self.pay(data.len()).await;
                     bytes += data.len();
                     early.push(data);
                 }
@@ -190,7 +191,6 @@ impl Transfer<'_> {
         match frame {
             Some(Ok(frame)) => {
                 let Ok(data) = frame.into_data() else { return Ok(()) };
-                self.pay(data.len()).await;
                 early.push(data);
                 Ok(())
             }

@@ -75,6 +75,8 @@ struct State {
     stop_at: Option<u64>,
     is_stopped: bool,
     sync_takes: Duration,
+    /// The next sync of everything fails.
+    fails_sync_all: bool,
     /// The disk before the first operation and after each one.
     history: Option<Vec<Disk>>,
     watch: Option<Watch>,
@@ -98,6 +100,7 @@ impl TestStorage {
             stop_at: None,
             is_stopped: false,
             sync_takes: Duration::ZERO,
+            fails_sync_all: false,
             history: None,
             watch: None,
             watched_generation: 0,
@@ -114,6 +117,16 @@ impl TestStorage {
     /// Sets how long each sync takes.
     pub(crate) fn set_sync_time(&self, sync_takes: Duration) {
         self.lock().sync_takes = sync_takes;
+    }
+
+    /// Makes the next sync of everything fail: what was not synced before is lost.
+    pub(crate) fn fail_sync_all(&self) {
+        self.lock().fails_sync_all = true;
+    }
+
+    /// Whether it has failed.
+    pub(crate) fn has_failed_sync_all(&self) -> bool {
+        !self.lock().fails_sync_all
     }
 
     /// Adds a durable file.
@@ -237,6 +250,9 @@ impl TestStorage {
         }
         let mut state = self.lock();
         let mut failure = state.turn(false);
+        if file.is_none() && std::mem::take(&mut state.fails_sync_all) {
+            failure = Some(FaultError::Io.error());
+        }
         // An interrupted sync has not started, and one after the stop changes nothing.
         let loses = !state.is_stopped && failure.as_ref().is_some_and(|error| error.kind() != ErrorKind::Interrupted);
         match (file, &failure) {
@@ -433,6 +449,10 @@ impl PartFile for TestPart {
 
     fn sync(&self) -> io::Result<()> {
         self.storage.sync(Some(self.file))
+    }
+
+    fn check_synced(&self) -> io::Result<()> {
+        self.storage.step(|disk| if disk.take_failure(self.file) { Err(FaultError::Io.error()) } else { Ok(()) })
     }
 
     fn finish(&self, note: &[u8]) -> io::Result<()> {

@@ -12,6 +12,23 @@ use crate::secret::printable;
 use crate::source::http::proxy::Proxy;
 
 const REASON_CHARS_MAX: usize = 100;
+/// Authentication schemes (IANA's registry, and NTLM).
+const SCHEMES: [&str; 14] = [
+    "Basic",
+    "Bearer",
+    "Concealed",
+    "Digest",
+    "DPoP",
+    "GNAP",
+    "HOBA",
+    "Mutual",
+    "Negotiate",
+    "NTLM",
+    "OAuth",
+    "PrivateToken",
+    "SCRAM-SHA-1",
+    "SCRAM-SHA-256",
+];
 /// The most authentication schemes to list.
 const SCHEMES_MAX: usize = 4;
 
@@ -75,7 +92,8 @@ impl Refusal {
     fn credentials_error(&self, proxy: &Proxy, answer: &str) -> Error {
         let takes_basic = self.schemes.is_empty() || self.schemes.iter().any(|it| it.eq_ignore_ascii_case("basic"));
         if !takes_basic {
-            let schemes = self.schemes[..self.schemes.len().min(SCHEMES_MAX)].join(" or ");
+            let schemes: Vec<_> = self.schemes.iter().take(SCHEMES_MAX).map(|scheme| known(scheme)).collect();
+            let schemes = schemes.join(" or ");
             let verb = if self.schemes.len() == 1 { "is" } else { "are" };
             let text =
                 format!("the proxy {proxy} wants {schemes}, which {verb} not supported; only Basic is ({answer})");
@@ -97,6 +115,11 @@ impl Refusal {
         }
         printable(&own).into_owned()
     }
+}
+
+/// A scheme of the registry; a proxy may put anything in its place, also what it was sent.
+fn known(scheme: &str) -> &str {
+    SCHEMES.into_iter().find(|known| known.eq_ignore_ascii_case(scheme)).unwrap_or("an unknown scheme")
 }
 
 /// The schemes in one `Proxy-Authenticate` field.
