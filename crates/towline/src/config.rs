@@ -16,6 +16,7 @@ use toml::{Table, Value};
 use towline_engine::secret::shown_line;
 
 use crate::host_sections;
+use crate::values::shown_name;
 
 /// A longer file is none.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -101,7 +102,10 @@ pub(crate) fn with_file(command: &clap::Command, mut args: Vec<OsString>) -> Res
 pub(crate) fn settings(sub: &clap::Command, profile: Option<&str>) -> Result<Vec<Setting>, String> {
     let Some((path, mut table)) = read()? else {
         return match profile {
-            Some(profile) => Err(format!("there is no profile {profile}, as there is no configuration file")),
+            Some(profile) => {
+                let name = shown_name(profile);
+                Err(format!("there is no profile {name}, as there is no configuration file"))
+            }
             None => Ok(Vec::new()),
         };
     };
@@ -132,7 +136,7 @@ pub(crate) fn settings(sub: &clap::Command, profile: Option<&str>) -> Result<Vec
             settings.retain(|setting| !is_replaced(setting));
             settings.extend(own);
         }
-        _ => return Err(wrong(format!("it has no section [profile.{name}]"))),
+        _ => return Err(wrong(format!("it has no section [profile.{}]", shown_name(name)))),
     }
     Ok(settings)
 }

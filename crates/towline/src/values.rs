@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 use towline_engine::Checksum;
 use towline_engine::options::{HostAddress, Interface};
-use towline_engine::secret::printable;
+use towline_engine::secret::{printable, shown_line};
 use url::Url;
 
 use crate::args::ListArg;
@@ -32,6 +32,11 @@ pub(crate) fn path() -> impl TypedValueParser<Value = PathBuf> {
         true => Err("expected a file or directory, not a URL"),
         false => Ok(path),
     })
+}
+
+/// What was given as the name of a file or a section, for an error: if it is a URL, without its secrets.
+pub(crate) fn shown_name(given: &str) -> String {
+    if given.contains("://") { shown_line(given) } else { printable(given).into_owned() }
 }
 
 /// An input file. A header is refused for the same reason, unless a file has that name.

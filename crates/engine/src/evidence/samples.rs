@@ -125,6 +125,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn of_a_little_both_ends_are_compared() {
+        let chosen = |bytes: u64| {
+            let held: RangeSet = [ByteRange::new(0, bytes)].into_iter().collect();
+            spread_of_part(&held, IDENTITY_SAMPLES, &mut fastrand::Rng::with_seed(7))
+        };
+        assert_eq!(chosen(48 << 10), [ByteRange::new(0, 4 << 10), ByteRange::new(44 << 10, 48 << 10)]);
+        assert_eq!(chosen(5000), [ByteRange::new(0, 5000)]);
+        assert_eq!(chosen(1 << 20).last().unwrap().end, 1 << 20);
+    }
+
+    #[test]
     fn samples_are_the_first_bytes_the_last_and_some_in_between() {
         let held: RangeSet = [ByteRange::new(0, 1 << 20), ByteRange::new(8 << 20, 9 << 20)].into_iter().collect();
         let chosen = spread(&held, 5, &mut fastrand::Rng::with_seed(7));

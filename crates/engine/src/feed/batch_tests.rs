@@ -572,6 +572,44 @@ fn an_interrupted_run_counts_until_another_has_done_everything() {
 }
 
 #[test]
+fn a_run_that_ends_while_a_file_gets_its_name_was_interrupted() {
+    let place = Place::new("http://h/a\n");
+    let mut batch = place.open();
+    let entry = jobs(&all(&mut batch))[0].0;
+    batch.settle(vec![Settled { entry, state: SettledState::Unknown }]).unwrap();
+    batch.close().unwrap();
+    drop(batch);
+    assert_eq!(place.open().owner(EntryId(1), Path::new("other")).unwrap(), Owner::NobodyKnows);
+}
+
+#[test]
+fn what_the_ledger_cannot_take_is_noted_later() {
+    let place = Place::new("http://h/a\nhttp://h/b\n");
+    let mut batch = place.open();
+    let both = jobs(&all(&mut batch));
+    // Somebody else writes to it, and it refuses like a full disk.
+    let other = rusqlite::Connection::open(place.ours(LEDGER)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    batch.settle(vec![finish(&place, both[0].0, "a")]).unwrap_err();
+    other.execute_batch("ROLLBACK").unwrap();
+    batch.settle(vec![finish(&place, both[1].0, "b")]).unwrap();
+    batch.close().unwrap();
+    drop(batch);
+    assert_eq!(jobs(&all(&mut place.open())), []);
+}
+
+#[test]
+fn a_line_before_that_repeats_a_later_one_is_its_entry() {
+    let entry = |name: &str| format!(r#"{{"url":"http://h/{name}","output":"{name}","size":5}}"#);
+    let place = Place::new(&format!("{}\n{}\n", entry("a"), entry("b")));
+    let mut batch = place.open();
+    assert_eq!(jobs(&all(&mut batch)).len(), 2);
+    drop(batch);
+    fs::write(place.list(), format!("{}\n{}\n{}\n", entry("b"), entry("a"), entry("b"))).unwrap();
+    assert_eq!(jobs(&all(&mut place.open())).len(), 2, "a repeated line is no entry");
+}
+
+#[test]
 fn what_was_read_before_an_error_of_the_list_is_given_out_first() {
     let count = 20_000;
     let place = Place::new(&numbered(count));

@@ -127,6 +127,13 @@ mod tests {
     }
 
     #[test]
+    fn ampersands_are_read_once() {
+        let many = "&".repeat(1 << 20);
+        assert_eq!(xml(many.as_bytes()).len(), "&amp;".len() << 20);
+        assert_eq!(xml("&é&#65;&amp;".as_bytes()), "&amp;é&#65;&amp;");
+    }
+
+    #[test]
     fn one_odd_text_hides_nothing_of_a_json_document() {
         for (document, read) in [
             (&br#"{"name":"x\ud83d.txt"}"#[..], "x\u{fffd}.txt"),

@@ -189,14 +189,7 @@ impl Folders for Shares<'_> {
             let text = "the server's answer does not say what is in the folder";
             return Err(Error::new(ErrorKind::Protocol, text).with_url(secret::shown_url(folder)));
         }
-        let count = responses.len();
-        // What is said of the folder itself, a 507 of a list that is cut for example, hides none of its members.
-        let refused: Vec<_> = responses.into_iter().filter_map(|one| take(tree, folder, depth, one).err()).collect();
-        if refused.len() == count {
-            return refused.into_iter().next().map_or(Ok(()), Err);
-        }
-        refused.into_iter().for_each(|error| tree.push_error(error));
-        Ok(())
+        take_all(tree, folder, depth, responses)
     }
 }
 
@@ -325,6 +318,18 @@ fn take(tree: &mut Tree, folder: &Url, depth: usize, response: Response) -> Resu
     Ok(())
 }
 
+/// Adds what a folder has. What is said of the folder itself, a 507 of a list that is cut for example, hides none of its
+/// members.
+fn take_all(tree: &mut Tree, folder: &Url, depth: usize, responses: Vec<Response>) -> Result<()> {
+    let count = responses.len();
+    let refused: Vec<_> = responses.into_iter().filter_map(|one| take(tree, folder, depth, one).err()).collect();
+    if refused.len() == count {
+        return refused.into_iter().next().map_or(Ok(()), Err);
+    }
+    refused.into_iter().for_each(|error| tree.push_error(error));
+    Ok(())
+}
+
 /// Whether two URLs have one path, however it is encoded, with a slash at its end or without.
 fn is_same_place(one: &Url, other: &Url) -> bool {
     let bare = |url: &Url| percent_decode_str(url.path().trim_end_matches('/')).collect::<Vec<u8>>();
@@ -428,7 +433,7 @@ mod tests {
         let answers = RefCell::new(Some(answer.responses.into_iter().flat_map(Response::apart)));
         let folders = Answering(|tree: &mut Tree, folder: &Url, _| {
             let answers = answers.borrow_mut().take();
-            answers.into_iter().flatten().try_for_each(|response| take(tree, folder, 0, response))
+            take_all(tree, folder, 0, answers.into_iter().flatten().collect())
         });
         let walk = Walk::new("http://h/dav/".parse().unwrap(), folders)?;
         Ok(walk
@@ -470,6 +475,10 @@ mod tests {
         let no_url = listed(&(itself + &response("http://[bad/dav/x", &prop("", 200)))).unwrap();
         assert_eq!(no_url, ["the server names something by what is no URL; it is left out"]);
         assert_eq!(listed(&response("/d%61v/", &status(507))).unwrap_err().kind(), ErrorKind::Status(507));
+        // A list that is cut says so of the folder, first or last.
+        let cut = response("/dav/", &status(507)) + &response("/dav/a.txt", &prop("", 200));
+        assert_eq!(listed(&cut).unwrap().last().unwrap(), "the server answered 507");
+        assert_eq!(listed(&cut).unwrap()[0], "a.txt");
         // A file, although it was asked for with a slash.
         let file = listed(&response("/dav", &prop("", 200))).unwrap_err();
         assert!(file.kind().rejection().is_some());

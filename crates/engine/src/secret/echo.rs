@@ -1,11 +1,16 @@
 //! What a server repeats of the secrets that it was sent. Pure.
 
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use http::HeaderMap;
 use http::header::{self, AUTHORIZATION, COOKIE, HeaderName};
 use percent_encoding::percent_decode_str;
 use url::{Url, form_urlencoded};
 
-use super::echoed;
+use super::parameters::{Parameter, parameters};
+use super::{echoed, names};
 use crate::http::credentials;
 
 /// Shorter ones are in many texts by chance.
@@ -40,16 +45,22 @@ impl Credentials {
     pub(crate) fn of(url: &Url, headers: &HeaderMap, form: &[u8]) -> Self {
         let values =
             |text: &[u8]| form_urlencoded::parse(text).map(|(_, value)| value.into_owned()).collect::<Vec<_>>();
-        let mut asked = values(url.query().unwrap_or_default().as_bytes());
+        let query = url.query().unwrap_or_default();
+        let mut asked = values(query.as_bytes());
         asked.extend(values(form));
-        let password = url.password().map(|password| percent_decode_str(password).decode_utf8_lossy().into_owned());
-        let mut given: Vec<String> = password.into_iter().collect();
+        let is_masked = |pair: &Parameter<'_>| pair.is_signing || names::is_secret(&pair.name);
+        let form_text = String::from_utf8_lossy(form);
+        let masked = [query, &*form_text].into_iter().flat_map(parameters).filter(is_masked);
+        let mut given: Vec<String> = masked.filter_map(|pair| pair.value.map(Cow::into_owned)).collect();
+        given.extend(url.password().map(|password| percent_decode_str(password).decode_utf8_lossy().into_owned()));
         for (name, field) in headers.iter().filter(|(name, _)| !OPEN.contains(name)) {
             let text = String::from_utf8_lossy(field.as_bytes());
             match *name {
                 AUTHORIZATION => {
                     given.extend(text.split_whitespace().skip(1).map(ToOwned::to_owned));
-                    given.extend(credentials::pair_of(field).map(|(_, password)| password));
+                    let password = credentials::pair_of(field).map(|(_, password)| password);
+                    given.extend(password.as_ref().map(|password| STANDARD_NO_PAD.encode(password)));
+                    given.extend(password);
                 }
                 COOKIE => given.extend(cookies_in(&text)),
                 _ => given.push(text.into_owned()),
@@ -61,9 +72,9 @@ impl Credentials {
         Self { given, asked }
     }
 
-    /// Whether a text repeats one of them.
+    /// Whether a text repeats one of them, as it was sent or encoded otherwise.
     pub(crate) fn are_in(&self, text: &str) -> bool {
-        self.given.iter().chain(&self.asked).any(|value| text.contains(&**value))
+        repeats(text, self.given.iter().chain(&self.asked))
     }
 
     /// Hides the target of a redirect that repeats one of them, encoded or not. Names of files in a query are in many
@@ -72,11 +83,21 @@ impl Credentials {
         let Some((location, target)) = location.and_then(|location| Some((location, at.join(location).ok()?))) else {
             return;
         };
-        let decoded = percent_decode_str(location).decode_utf8_lossy();
-        if self.given.iter().any(|value| location.contains(&**value) || decoded.contains(&**value)) {
+        if repeats(location, self.given.iter()) {
             echoed::hide(&target);
         }
     }
+}
+
+/// Whether a text holds one of these values, percent-encoded or not. Base64 is compared without its padding, and in either
+/// of its alphabets.
+fn repeats<'a>(text: &str, mut values: impl Iterator<Item = &'a String>) -> bool {
+    let decoded = percent_decode_str(text).decode_utf8_lossy();
+    let standard = decoded.replace('-', "+").replace('_', "/");
+    values.any(|value| {
+        let bare = value.trim_end_matches('=');
+        [text, &*decoded, &*standard].iter().any(|text| text.contains(bare))
+    })
 }
 
 fn cookies_in(field: &str) -> Vec<String> {
@@ -104,6 +125,9 @@ mod tests {
         {
             assert!(held.are_in(echo), "{echo}");
         }
+        let basic = "YWxpY2U6aHVudGVyMlNlY3JldA==";
+        assert!(held.are_in(basic) && held.are_in(basic.trim_end_matches('=')), "whoever leaves the padding out");
+        assert!(held.are_in("aHVudGVyMlNlY3JldA") && held.are_in("%68unter2%53ecret"));
         for text in ["5f5e1000-30d40", "alice", "1", "browser"] {
             assert!(!held.are_in(text), "{text}");
         }
@@ -114,6 +138,7 @@ mod tests {
         assert_eq!(shown("/err?m=hunter2Secret"), "http://h/***");
         assert_eq!(shown("https://other/e?m=%68unter2Secret"), "https://other/***");
         assert_eq!(shown("/err?m=part"), "http://h/err?m=part");
+        assert_eq!(shown("/2/token-of-mine/a"), "http://h/***", "its name says that it is secret");
         headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer token-of-mine"));
         assert!(Credentials::of(&"http://h/".parse().unwrap(), &headers, b"").are_in("token-of-mine"));
     }

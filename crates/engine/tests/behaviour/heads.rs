@@ -47,6 +47,33 @@ fn odd_heads_bring_the_file() {
     });
 }
 
+/// The end that the head announced lies within a chunk.
+#[test]
+fn chunks_that_go_on_behind_the_length_are_no_file() {
+    with_watchdog(LONG, || {
+        const TOLD: usize = 1_000_000;
+        let body: Vec<u8> = (0..TOLD + 500).map(|at| at as u8).collect();
+        for announces in [format!("Content-Length: {TOLD}"), format!("Content-Range: bytes 0-{}/{TOLD}", TOLD - 1)] {
+            let mut bytes =
+                format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n{announces}\r\n\r\n").into_bytes();
+            for chunk in body.chunks(16_384) {
+                bytes.extend(format!("{:x}\r\n", chunk.len()).into_bytes());
+                bytes.extend_from_slice(chunk);
+                bytes.extend_from_slice(b"\r\n");
+            }
+            bytes.extend_from_slice(b"0\r\n\r\n");
+            let resource = Resource::new("/a.bin", 1, 1).fault(Fault::Raw(bytes));
+            let origin = Origin::builder().resource(resource).start().unwrap();
+            let place = Place::new();
+            let mut options = place.options();
+            options.http.retries = 0;
+            let run = fetch(options, [spec(&origin, "/a.bin")]);
+            assert_eq!(run.failure_kinds(), [ErrorKind::Protocol], "{announces}");
+            assert!(!place.file("a.bin").exists(), "{announces}");
+        }
+    });
+}
+
 #[test]
 fn a_head_whose_framing_is_damaged_is_no_answer() {
     with_watchdog(LONG, || {

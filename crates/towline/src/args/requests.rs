@@ -30,7 +30,7 @@ pub(crate) struct HttpArgs {
     #[arg(long, value_name = "NAME:PASSWORD", env = "TOWLINE_USER")]
     pub(crate) user: Option<String>,
     /// Authenticate with the names and passwords in this file [default without a value: ~/.netrc]
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "~/.netrc", env = "TOWLINE_NETRC")]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "~/.netrc", env = "TOWLINE_NETRC", value_parser = values::path())]
     pub(crate) netrc: Option<PathBuf>,
     /// Send the cookies in this file (Netscape's form) to the servers that they belong to
     #[arg(long, value_name = "FILE", env = "TOWLINE_COOKIES", value_parser = values::file_to_read())]

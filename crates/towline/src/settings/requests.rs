@@ -15,7 +15,6 @@ use towline_engine::http::form::Form;
 use towline_engine::http::is_reserved;
 use towline_engine::http::netrc::Netrc;
 use towline_engine::options::{ClientIdentity, Family, HttpOptions, HttpVersion, ProxyChoice};
-use towline_engine::secret::printable;
 
 use crate::args::{GetArgs, HttpArgs};
 use crate::complaint::Complaint;
@@ -97,7 +96,7 @@ pub(crate) fn headers(given: &[String]) -> Result<Vec<String>, Complaint> {
             all.push(text.clone());
             continue;
         };
-        let cannot = |why: String| Complaint::usage(format!("--header @{}: {why}", printable(path)));
+        let cannot = |why: String| Complaint::usage(format!("--header @{}: {why}", values::shown_name(path)));
         let file = fs::File::open(path).map_err(|error| cannot(error.to_string()))?;
         let mut content = String::new();
         file.take(HEADERS_BYTES_MAX + 1).read_to_string(&mut content).map_err(|error| cannot(error.to_string()))?;
@@ -123,7 +122,7 @@ pub(super) fn form(args: &GetArgs) -> Result<Option<Form>, Complaint> {
         match data.strip_prefix('@') {
             None => body.extend_from_slice(data.as_bytes()),
             Some(path) => {
-                let cannot = |why: String| Complaint::usage(format!("--data @{}: {why}", printable(path)));
+                let cannot = |why: String| Complaint::usage(format!("--data @{}: {why}", values::shown_name(path)));
                 let file = fs::File::open(path).map_err(|error| cannot(error.to_string()))?;
                 file.take(TEXT_BYTES_MAX).read_to_end(&mut body).map_err(|error| cannot(error.to_string()))?;
                 // An editor's, and none of the field.

@@ -120,6 +120,40 @@ fn a_url_that_is_none_is_told_without_its_password() {
 }
 
 #[test]
+fn a_url_in_the_place_of_a_name_is_told_without_its_password() {
+    let place = Place::new();
+    let url = "http://alice:SECRET-PW@host/";
+    let at = format!("@{url}");
+    let netrc = format!("--netrc={url}");
+    for args in [&[&*netrc][..], &["--profile", url], &["--data", &at], &["-H", &at], &["--cookies", url]] {
+        place.towline(&[args, &["http://127.0.0.1:1/a"]].concat()).run().code(2).hides("SECRET");
+    }
+    place.towline(&["http://127.0.0.1:1/a"]).env("TOWLINE_NETRC", url).run().code(2).hides("SECRET");
+    for host in ["alice:SECRET-PW@host", url] {
+        place.write("config.toml", &format!("[host.\"{host}\"]\nlimit-rate = 5000\n"));
+        let run = |args: &[&str]| place.towline(args).env("TOWLINE_CONFIG", "config.toml").run().hides("SECRET");
+        run(&["http://127.0.0.1:1/a"]).code(2);
+        run(&["config"]);
+    }
+}
+
+#[test]
+fn a_redirect_that_repeats_a_secret_is_not_shown() {
+    let to = |target: &str| {
+        Resource::new("/a.bin", 1, 1).fault(Fault::Redirect { status: 302, location: target.to_owned() })
+    };
+    for target in ["/b.bin?m=hunter2Secret", "/hunter2Secret/b.bin", "/b.bin?m=%68unter2Secret"] {
+        let origin = Origin::builder().resource(to(target)).start().unwrap();
+        let place = Place::new();
+        for (args, url) in [(&["--user", "me:hunter2Secret"][..], "/a.bin"), (&[][..], "/a.bin?token=hunter2Secret")] {
+            let url = origin.url(url);
+            let outcome = place.towline(&[args, &["-v", &*url]].concat()).run().code(1);
+            outcome.hides("hunter2Secret").hides("%68unter");
+        }
+    }
+}
+
+#[test]
 fn info_shows_no_secret_that_a_server_repeats() {
     let echo = Resource::new("/a.bin", 1, 5000)
         .etag(ETag::Custom("\"hunter2Secret\"".to_owned()))

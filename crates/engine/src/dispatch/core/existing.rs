@@ -164,7 +164,9 @@ impl Core {
             // A smaller file is compared whole, which is proof wherever it came from.
             return Known::Other("a file from another URL has this name".to_owned());
         }
-        match job.has_date_of_server(stat) {
+        // A date that another URL has given says nothing of this one.
+        let is_of_another = existing.note.as_ref().is_some_and(|note| !may_be_ours(&note));
+        match job.has_date_of_server(stat) && !is_of_another {
             true => Known::Same(How::ThereByTime),
             false if is_likely => Known::Likely,
             false => Known::Nothing,

@@ -159,6 +159,33 @@ mod tests {
     }
 
     #[test]
+    fn what_has_to_wait_long_holds_up_nobody_else() {
+        let mut trouble = Trouble::default();
+        let now = Time::from_secs(5);
+        (0..=RETRIES_FREE).for_each(|_| trouble.failed(now));
+        let late = now + Time::from_secs(300);
+        assert_eq!(trouble.retry_at(late), late);
+        assert_eq!(trouble.retry_at(now), now);
+        assert_eq!(trouble.retry_at(now), now + RETRY_EVERY);
+        // All the same, no two are sent together.
+        assert_eq!(trouble.retry_at(late), late + RETRY_EVERY);
+        assert_eq!(trouble.retry_at(late - Time::from_millis(1)), late + RETRY_EVERY * 2);
+    }
+
+    #[test]
+    fn what_failed_long_ago_does_not_shorten_the_patience_with_a_host() {
+        let mut trouble = Trouble::default();
+        trouble.failed(Time::from_secs(1));
+        let now = Time::from_secs(100);
+        (0..GIVEN_UP_FAILURES).for_each(|_| trouble.failed(now));
+        assert!(!trouble.is_hopeless(now) && trouble.is_hopeless(now + GIVEN_UP_AFTER));
+        // One that is asked all the time, or has asked for patience, is in the same trouble as before.
+        let mut trouble = Trouble::default();
+        (0..GIVEN_UP_FAILURES).for_each(|at| trouble.failed(Time::from_secs(u64::from(at))));
+        assert!(trouble.is_hopeless(Time::from_secs(u64::from(GIVEN_UP_FAILURES))));
+    }
+
+    #[test]
     fn what_is_requested_again_and_again_goes_one_by_one_whatever_the_answers_are() {
         let mut trouble = Trouble::default();
         let now = Time::from_secs(5);

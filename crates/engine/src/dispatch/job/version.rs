@@ -71,7 +71,8 @@ impl Job {
 
     /// The note on the file itself. A batch records it in its ledger instead: on ext4, an attribute of this
     /// size takes a block of its own for each file. That is nothing for a large file, which would be costly
-    /// to refetch and compare after a kill before its ledger row was written.
+    /// to refetch and compare after a kill before its ledger row was written; and where a journal claims a part of the
+    /// file, only the note shows that a file with both its names is whole.
     pub(crate) fn note(&self) -> Option<Note> {
         let note = || {
             let (url, evidence) = self.version();
@@ -94,7 +95,8 @@ impl Job {
             }
         };
         let is_large = self.content.total_bytes.is_none_or(|total| total > GATHERED_BYTES_MAX);
-        (self.entry.is_none() || is_large).then(note)
+        let was_saved = self.part.saved_bytes > 0 || self.content.resumed_bytes > 0;
+        (self.entry.is_none() || is_large || was_saved).then(note)
     }
 
     /// The digest that its content must have: the user's, else the server's.

@@ -1,6 +1,7 @@
 //! What an earlier run has left for another URL, when the source changes or the file is paused.
 
 use super::*;
+use crate::http::origin::Origin;
 use crate::storage::{Stat, StatKind};
 
 const LEFT: &str = "http://x/v1/disk.img";
@@ -114,4 +115,44 @@ fn a_pause_before_a_body_without_ranges_starts_over_gives_up_nothing_for_one_ans
     }
     let opens = world.effects.iter().any(|effect| matches!(effect, Effect::Open(OpenRequest::Open(_))));
     assert!(!opens, "one answer of another version empties nothing");
+}
+
+#[test]
+fn what_was_left_under_another_name_is_not_the_begun_file_of_the_name_that_the_server_gives() {
+    let mut world = World::new(|_| {});
+    let job = add(&mut world, of_nobody(&[]));
+    world.prepare(job, left_elsewhere());
+    let probe = world.take_fetch();
+    world.tell(Message::Connected(probe.slot, Protocol::Http1));
+    let named = Box::new(Head { file_name: Some("b.iso".to_owned()), ..*other_head("v2") });
+    world.tell(Message::Answered(probe.transfer, named, None));
+    world.prepare(job, Prepared::default());
+    world.take(|effect| matches!(effect, Effect::Open(OpenRequest::Open(_))).then_some(()));
+    world.tell(Message::Opened(job, Ok(None)));
+    world.tell(Message::Command(Command::Pause(job)));
+    world.end(probe.transfer, End::Dropped, false);
+    let saved = world.effects.iter().find_map(|effect| match effect {
+        Effect::Commit(CommitRequest::Save { journal, .. }) => Some(journal.clone()),
+        _ => None,
+    });
+    assert!(saved.is_none_or(|journal| journal.done.is_empty()), "nothing of it has come");
+}
+
+/// The first source is given up before the file is begun again, and the mirror goes on with what is there.
+#[test]
+fn a_file_that_was_put_behind_others_is_looked_at_again_before_its_mirror_is_asked() {
+    let mut world = World::new(|_| {});
+    let origin = |url: &str| Origin::of(&url.parse().unwrap()).unwrap();
+    (0..40).for_each(|_| world.core.hosts.failed(&origin("http://y/"), Time::ZERO));
+    world.now = Time::from_secs(31);
+    // That one is in doubt too.
+    world.core.hosts.failed(&origin("http://z/"), world.now);
+    let spec = Box::new(of_nobody(&["http://z/v2/disk.img"]));
+    world.core.step(world.now, Message::Command(Command::Add(JobId(1), spec)));
+    let error = Error::new(ErrorKind::Broken, "it broke");
+    world.core.jobs.get_mut(&JobId(1)).unwrap().tries.put_behind = Some(error);
+    world.tell(Message::Tick);
+    assert!(world.has(|event| matches!(event, Event::SourceDropped { .. })));
+    world.prepare(JobId(1), Prepared::default());
+    assert_eq!(*world.take_fetch().origin.host, *"z");
 }
