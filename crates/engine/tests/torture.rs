@@ -97,7 +97,7 @@ fn failing_calls_of_a_batch_are_survived_and_its_ledger_is_never_ahead() {
 fn what_a_sync_of_a_group_could_not_write_gets_no_name() {
     const FILES: usize = 64;
     let path = |at: usize| format!("/{}/{at}.bin", ["a", "b"][at % 2]);
-    let builder = (0..FILES).fold(Origin::builder(), |it, at| it.resource(Resource::new(&path(at), at as u64, 4096)));
+    let builder = (0..FILES).fold(Origin::builder(), |it, at| it.resource(Resource::new(path(at), at as u64, 4096)));
     let origin = builder.start().unwrap();
     let run = || {
         let storage = TestStorage::new(Path::new("/downloads"));
