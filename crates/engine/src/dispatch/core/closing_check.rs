@@ -1,6 +1,7 @@
 //! The closing check: a file that came in several responses, was resumed, or took long ends with one
-//! conditional request: does the server still have this version? If two responses report a change, a file of
-//! several responses restarts; a refusal of the request means nothing.
+//! conditional request: does the server still have this version? If two responses report a change, the file restarts:
+//! even one response may be of two versions, where somebody wrote over the file while it was sent. A server that names
+//! another version with each response says nothing of that, and neither does a refusal of the request.
 
 use std::sync::Arc;
 
@@ -106,7 +107,9 @@ impl Core {
             return Some(if is_current { FinalCheck::Current } else { FinalCheck::Unanswered });
         }
         if job.tries.doubts.count_different(&head.evidence) {
-            return (!self.takes_back(now, id, head)).then_some(FinalCheck::Changed);
+            let is_changed = job.is_several() || job.was_replaced_by(&head.evidence);
+            let closing = if is_changed { FinalCheck::Changed } else { FinalCheck::NamesMany };
+            return (!self.takes_back(now, id, head)).then_some(closing);
         }
         // Over another connection: this one is not used again.
         self.ask_check(now, id);
@@ -140,14 +143,16 @@ impl Core {
 
     fn close_check(&mut self, now: Time, id: JobId, closing: FinalCheck) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        let is_several = job.is_several();
         job.content.final_check = closing;
-        if closing == FinalCheck::Changed && is_several {
-            return self.restart(now, id, "the file on the server changed while it came", By::Version);
-        }
-        if closing == FinalCheck::Changed {
-            let text = "the file on the server changed while it came; this is the version of before";
-            self.warn(Some(id), text.to_owned());
+        match closing {
+            FinalCheck::Changed => {
+                return self.restart(now, id, "the file on the server changed while it came", By::Version);
+            }
+            FinalCheck::NamesMany => {
+                let text = "the server names another version of the file each time: this is what came in one response";
+                self.warn(Some(id), text.to_owned());
+            }
+            _ => {}
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.transfers.is_empty() {
@@ -160,6 +165,14 @@ impl Job {
     /// Whether its bytes are of several responses.
     fn is_several(&self) -> bool {
         self.content.answers > 1 || self.content.resumed_bytes > 0
+    }
+
+    /// Whether the version that was named twice shows that somebody has replaced the file. Servers behind one address may
+    /// have a tag each for the same file, of one date and length.
+    fn was_replaced_by(&self, other: &Evidence) -> bool {
+        let held = &self.content.held;
+        let has_one_date = held.last_modified.is_some() && held.last_modified == other.last_modified;
+        self.tries.doubts.names(other) && !(has_one_date && self.content.total_bytes == other.total_bytes)
     }
 
     /// Whether its bytes are of several responses that no strong tag holds together.

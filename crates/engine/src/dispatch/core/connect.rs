@@ -429,6 +429,9 @@ impl Core {
         kind: FetchKind,
         piece: Piece,
     ) -> Option<TransferId> {
+        if let Some(onward) = self.jobs.get_mut(&id)?.onwards.take(now, source, piece.start(), &kind) {
+            return self.send_onward(now, id, onward, kind, piece);
+        }
         let source_of = &self.jobs.get(&id)?.sources[source];
         if source_of.needs_location(now) {
             self.locate(now, id, source);
@@ -436,12 +439,14 @@ impl Core {
         }
         let (url, host) = (source_of.url(), source_of.host());
         let place = (url.clone(), host.clone());
-        let sent = self.send_to(now, id, source, place, kind, piece)?;
+        let sent = self.send_to(now, id, source, place, kind, piece, false)?;
         self.jobs.get_mut(&id)?.sources[source].use_location();
         Some(sent)
     }
 
-    /// The same, for the URL to which a source has redirected this request.
+    /// The same, for the URL to which a source has redirected this request, if it `goes_on`: then it is no other request
+    /// than the one that was allowed.
+    #[expect(clippy::too_many_arguments, reason = "they are what a request is")]
     pub(super) fn send_to(
         &mut self,
         now: Time,
@@ -450,6 +455,7 @@ impl Core {
         (url, host): (Url, Origin),
         kind: FetchKind,
         piece: Piece,
+        goes_on: bool,
     ) -> Option<TransferId> {
         let job = self.jobs.get(&id)?;
         let wanted = match kind {
@@ -467,7 +473,7 @@ impl Core {
         let is_of_content = matches!(kind, FetchKind::Probe | FetchKind::Piece { .. });
         let is_again = is_of_content && job.sources[source].was_requested && job.transfers.is_empty();
         let is_unpaced = job.tries.is_unpaced || is_beside || is_again && self.hosts.is_asked_too_often(&host);
-        if is_unpaced && !self.hosts.may_ask_again(&host, now) {
+        if is_unpaced && !goes_on && !self.hosts.may_ask_again(&host, now) {
             return None;
         }
         let profile = job.own.profile.clone();
@@ -482,7 +488,7 @@ impl Core {
             self.hosts.asks_again(&host, now);
             self.jobs.get_mut(&id)?.tries.is_unpaced = false;
         }
-        if is_again {
+        if is_again && !goes_on {
             self.hosts.counts_again(&host);
         }
         self.jobs.get_mut(&id)?.sources[source].was_requested |= is_of_content;

@@ -1,18 +1,24 @@
 //! Redirects: [`crate::source::redirect_rules`] decides where one leads and whether it may be followed; this file
 //! decides what it moves.
 
+use std::mem::discriminant;
+
 use url::Url;
 
 use super::Core;
 use crate::backoff;
-use crate::dispatch::job::{Phase, Transfer};
+use crate::dispatch::job::{Onward, Phase, Transfer};
 use crate::error::{Error, ErrorKind};
 use crate::http::origin::Origin;
 use crate::job::JobId;
-use crate::message::{End, Redirect, Time};
+use crate::message::{End, FetchKind, Redirect, Time};
+use crate::plan::TransferId;
 use crate::plan::piece::Piece;
 use crate::secret;
 use crate::source::redirect_rules;
+
+/// The longest wait for a target of a redirect.
+const STRAY_MAX: Time = Time::from_secs(2);
 
 impl Core {
     /// A redirect of the first request moves the file. A redirect of a piece moves only that piece: others
@@ -114,8 +120,7 @@ impl Core {
         }
     }
 
-    /// Sends the same request to the redirect's target; without a connection for that, the piece is requested
-    /// again later.
+    /// Sends the same request to the redirect's target, now or as soon as that may have one.
     pub(super) fn follow_piece(
         &mut self,
         now: Time,
@@ -124,23 +129,49 @@ impl Core {
         place: (Url, Origin),
         redirects: u32,
     ) {
-        let piece = Piece::new(transfer.piece.start(), transfer.piece.end());
-        let sent = self.send_to(now, id, transfer.source, place, transfer.kind.clone(), piece);
-        let Some(state) = sent.and_then(|sent| self.transfers.get_mut(&sent)) else {
-            // The target has no free connection: each time, the wait is a little longer.
-            let start = transfer.piece.start();
-            let strays = self.jobs.get(&id).map_or(0, |job| job.ranges.strays) + 1;
-            let wait = backoff::wait(strays, &mut self.random);
-            if let Some(job) = self.jobs.get_mut(&id) {
-                job.ranges.strays = strays;
-                job.ranges.trial_ended();
-                job.wait_until(start, now + wait);
-                job.ranges.trials.retry_at = now + wait;
-            }
-            return;
+        let onward = Onward {
+            source: transfer.source,
+            start: transfer.piece.start(),
+            kind: discriminant(&transfer.kind),
+            place,
+            redirects,
+            location: transfer.location,
+            in_race: transfer.in_race,
+            at: now,
         };
-        state.redirects = redirects;
-        state.location = transfer.location;
-        state.in_race = transfer.in_race;
+        let piece = Piece::new(transfer.piece.start(), transfer.piece.end());
+        self.send_onward(now, id, onward, transfer.kind.clone(), piece);
+    }
+
+    /// The same for a request that may have waited.
+    pub(super) fn send_onward(
+        &mut self,
+        now: Time,
+        id: JobId,
+        onward: Onward,
+        kind: FetchKind,
+        piece: Piece,
+    ) -> Option<TransferId> {
+        let sent = self.send_to(now, id, onward.source, onward.place.clone(), kind, piece, true);
+        let Some(state) = sent.and_then(|sent| self.transfers.get_mut(&sent)) else {
+            self.waits_to_go_on(now, id, onward);
+            return None;
+        };
+        state.redirects = onward.redirects;
+        state.location = onward.location;
+        state.in_race = onward.in_race;
+        sent
+    }
+
+    /// The target has no free connection, or is asked slowly: each time, the wait is a little longer.
+    fn waits_to_go_on(&mut self, now: Time, id: JobId, onward: Onward) {
+        let strays = self.jobs.get(&id).map_or(0, |job| job.ranges.strays) + 1;
+        let wait = backoff::wait(strays, &mut self.random).min(STRAY_MAX);
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.ranges.strays = strays;
+        job.ranges.trial_ended();
+        job.wait_until(onward.start, now + wait);
+        job.ranges.trials.retry_at = now + wait;
+        job.onwards.keep(onward);
     }
 }

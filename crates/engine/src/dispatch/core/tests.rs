@@ -92,11 +92,16 @@ impl World {
 
     /// Lets a job advance to the body of its first stream.
     fn begin_large(&mut self, job: JobId, total: u64) -> Box<Fetch> {
+        self.begin_of(job, head(total))
+    }
+
+    /// The same with this head.
+    fn begin_of(&mut self, job: JobId, head: Box<Head>) -> Box<Fetch> {
         self.prepare(job, Prepared::default());
         let probe = self.take_fetch();
         self.tell(Message::Connected(probe.slot, Protocol::Http1));
-        probe.piece.shorten(total);
-        self.tell(Message::Answered(probe.transfer, head(total), None));
+        head.total_bytes.iter().for_each(|total| probe.piece.shorten(*total));
+        self.tell(Message::Answered(probe.transfer, head, None));
         self.take(|effect| matches!(effect, Effect::Open(OpenRequest::Open(_))).then_some(()));
         self.tell(Message::Opened(job, Ok(None)));
         self.take(|effect| matches!(effect, Effect::Work(_, WorkRequest::Grant { .. })).then_some(()));

@@ -104,7 +104,7 @@ impl Trouble {
 
     /// It is requested now, in the place of a retry.
     pub(super) fn asks_again(&mut self, now: Time) {
-        self.next_again = now + AGAIN_EVERY;
+        self.next_again = self.next_again.max(now) + AGAIN_EVERY;
         self.book(now);
     }
 

@@ -68,6 +68,11 @@ impl Doubts {
         self.is_confirmed()
     }
 
+    /// Whether this is the other version that was named first.
+    pub(crate) fn names(&self, version: &Evidence) -> bool {
+        self.other.as_ref().is_some_and(|other| other.compare(version).is_same())
+    }
+
     /// Whether enough responses in a row have named another version.
     pub(crate) fn is_confirmed(&self) -> bool {
         self.different >= DIFFERENT_MIN

@@ -292,3 +292,36 @@ fn files_that_arrive_after_redirects_make_nobody_wait() {
         world.tell(Message::Stored(job, Ok(published(5))));
     }
 }
+
+/// Behind a redirector on the same host, which is asked slowly because much has failed there.
+#[test]
+fn a_piece_that_is_redirected_on_a_host_in_trouble_gets_where_it_leads() {
+    let mut world = World::new(|options| options.connections = Some(1));
+    let job = world.add(1, "http://h/go");
+    let probe = world.begin_large(job, 64 * MIB);
+    probe.piece.advance(MIB);
+    let host = Origin::of(&"http://h/".parse().unwrap()).unwrap();
+    let now = world.now;
+    (0..12).for_each(|_| world.core.hosts.failed(&host, now));
+    (0..30).for_each(|_| world.core.hosts.counts_again(&host));
+    let refused = Error::new(ErrorKind::Status(503), "the server answered 503").with_transient(true);
+    world.core.slots.slows_down(&host, now);
+    world.end(probe.transfer, End::Failed { error: refused, retry_after: None }, true);
+    let mut asked = 0;
+    while world.now < Time::from_secs(60) {
+        world.pass(Time::from_millis(50));
+        if world.fetches() == 0 {
+            continue;
+        }
+        let fetch = world.take_fetch();
+        if fetch.url.path() == "/get" {
+            assert!(asked <= 2, "{asked} redirects");
+            return;
+        }
+        asked += 1;
+        world.tell(Message::Connected(fetch.slot, Protocol::Http1));
+        let location = Some("/get?id=1".to_owned());
+        world.end(fetch.transfer, End::Redirect(Redirect { status: 302, location, ..Redirect::default() }), true);
+    }
+    panic!("it was redirected {asked} times, and never got there");
+}
