@@ -101,7 +101,7 @@ fn what_a_sync_of_a_group_could_not_write_gets_no_name() {
     let origin = builder.start().unwrap();
     let run = || {
         let storage = TestStorage::new(Path::new("/downloads"));
-        storage.set_sync_time(Duration::from_millis(20));
+        storage.set_sync_time(Duration::from_millis(200));
         storage.fail_sync_all();
         let mut options = Options::default();
         options.dir = "/downloads".into();

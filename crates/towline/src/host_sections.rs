@@ -9,7 +9,7 @@ use http::header::AUTHORIZATION;
 use toml::{Table, Value};
 use towline_engine::http::is_reserved;
 use towline_engine::options::{HostOptions, OfHosts};
-use towline_engine::secret::{printable, shown_line};
+use towline_engine::secret::printable;
 
 use crate::complaint::Complaint;
 use crate::config;
@@ -35,7 +35,7 @@ pub(crate) fn of_hosts() -> Result<OfHosts, Complaint> {
         Some(_) => return Err(wrong("host is for sections such as [host.\"example.org\"]".to_owned())),
     };
     for (host, section) in sections {
-        let shown = shown_host(&host);
+        let shown = values::shown_name(&host);
         let Value::Table(section) = section else {
             return Err(wrong(format!("host.{shown} is no section; a name with dots needs quotes")));
         };
@@ -67,18 +67,13 @@ pub(crate) fn shown() -> Result<String, String> {
             let _ = writeln!(
                 text,
                 "[host.\"{}\"] {} = {}  # from the file",
-                shown_host(&host),
+                values::shown_name(&host),
                 printable(&key),
                 printable(&value)
             );
         }
     }
     Ok(text)
-}
-
-/// What stands in the place of a host may be a URL with a password.
-fn shown_host(text: &str) -> String {
-    if is_host(text) { printable(text).into_owned() } else { shown_line(text) }
 }
 
 fn is_host(text: &str) -> bool {

@@ -66,13 +66,17 @@ pub(crate) enum Delivery {
     Wholly,
     /// Its reader went away before the end.
     Partly,
+    /// Nobody has opened it.
+    Unread,
 }
 
 /// The thread that writes it.
 pub(crate) struct Writing {
     storage: Arc<InOrder>,
     thread: JoinHandle<io::Result<()>>,
-    /// Somebody reads it.
+    /// It may wait for a reader.
+    is_pipe: bool,
+    /// The target is open: a pipe has its reader.
     has_opened: Arc<AtomicBool>,
     /// It cannot write any more, and has stopped the session for that.
     has_stopped: Arc<AtomicBool>,
@@ -94,6 +98,7 @@ impl Stream {
     /// If no thread can be started.
     pub(crate) fn start(self, session: SessionHandle) -> Result<Writing, Complaint> {
         let (reader, target) = (self.storage.reader(), self.target);
+        let is_pipe = target != Target::Stdout;
         let (has_opened, has_stopped) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let (opens, stops) = (Arc::clone(&has_opened), Arc::clone(&has_stopped));
         let thread = Builder::new()
@@ -112,7 +117,7 @@ impl Stream {
                 written
             })
             .map_err(|error| Complaint::machine(format!("cannot start a thread for the output: {error}")))?;
-        Ok(Writing { storage: self.storage, thread, has_opened, has_stopped, place: self.place })
+        Ok(Writing { storage: self.storage, thread, is_pipe, has_opened, has_stopped, place: self.place })
     }
 }
 
@@ -131,8 +136,8 @@ impl Writing {
         self.storage.end();
         // What is still to be read is open: nothing stays if a signal ends the wait.
         drop(self.place);
-        if !is_done && !self.has_opened.load(Ordering::Acquire) {
-            return Ok(Delivery::Wholly);
+        if !is_done && self.is_pipe && !self.has_opened.load(Ordering::Acquire) {
+            return Ok(Delivery::Unread);
         }
         let cannot = |error: io::Error| Complaint::machine(format!("cannot write the file to the output: {error}"));
         let written = self.thread.join();

@@ -34,9 +34,9 @@ pub(crate) fn path() -> impl TypedValueParser<Value = PathBuf> {
     })
 }
 
-/// What was given as the name of a file or a section, for an error: if it is a URL, without its secrets.
+/// What was given as the name of a file, a section or a host, for an error. If it may be a URL, without its secrets.
 pub(crate) fn shown_name(given: &str) -> String {
-    if given.contains("://") { shown_line(given) } else { printable(given).into_owned() }
+    if given.contains([':', '@']) { shown_line(given) } else { printable(given).into_owned() }
 }
 
 /// An input file. A header is refused for the same reason, unless a file has that name.

@@ -24,6 +24,8 @@ const DIRECTORIES_MAX: usize = 4096;
 /// The most names to remember. Those of a directory for which there is no more room are looked for one by one.
 const NAMES_MAX: usize = 1 << 16;
 
+/// The most partial files of one directory to remember. With more, leftovers are looked for one by one.
+const PARTS_MAX: usize = 4096;
 /// The most journals to read in one directory, to see which URLs were begun there.
 const JOURNALS_MAX: usize = 1024;
 /// The most names to look through for them.
@@ -45,7 +47,7 @@ struct Listing {
     may_have_leftovers: bool,
     /// Its names, as hashes; `None` if nobody knows them all.
     names: Option<HashSet<u64>>,
-    /// The files of which this run has had a partial file: each may leave an old version.
+    /// Files that had a partial file in this run: an old version may be left beside each.
     parts: HashSet<u64>,
 }
 
@@ -100,6 +102,10 @@ impl Directories {
     pub(super) fn has_part(&self, path: &Path) {
         let mut known = self.known.borrow_mut();
         let Some(listing) = known.get_mut(directory_of(path)) else { return };
+        if listing.parts.len() >= PARTS_MAX {
+            listing.parts.clear();
+            listing.may_have_leftovers = true;
+        }
         if !listing.may_have_leftovers {
             listing.parts.insert(hash(path));
         }

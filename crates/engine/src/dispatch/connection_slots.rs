@@ -224,8 +224,10 @@ impl Slots {
         let (Some(protocol), Some(host)) = (spoke.filter(|_| offers), self.hosts.get_mut(&state.host)) else {
             return false;
         };
+        // Another request may have been told so before.
+        let is_known = state.alpn == Alpn::Http1 && host.spoken.only() == Some(Protocol::Http2);
         match is_told {
-            true => host.spoken.refused(protocol),
+            true => is_known || host.spoken.refused(protocol),
             false => !state.has_served && host.spoken.failed(protocol, now),
         }
     }

@@ -47,6 +47,8 @@ pub(crate) struct Source {
     /// The provider is being asked.
     pub(crate) is_locating: bool,
     pub(crate) redirects: u32,
+    /// The hosts that have sent it on.
+    pub(crate) passed: Vec<Origin>,
     /// Whether its content was requested where it is now.
     pub(crate) was_requested: bool,
     /// How often its provider has located it, or it went back to the given URL.
@@ -274,6 +276,7 @@ impl Source {
             location: None,
             is_locating: false,
             redirects: 0,
+            passed: Vec::new(),
             was_requested: false,
             locations: 0,
             was_resolved_again: false,
@@ -329,6 +332,7 @@ impl Source {
         let replace_at = located.expires_in.map(|life| now.saturating_add(life - (life / 2).min(EXPIRES_WITHIN)));
         self.location = Some(Box::new(Location { host: origin.clone(), headers, replace_at, was_used: false }));
         self.redirects = 0;
+        self.passed.clear();
         self.locations = self.locations.wrapping_add(1);
         self.go_to((url, origin));
     }
@@ -362,6 +366,7 @@ impl Source {
         self.sent_to = None;
         self.location = None;
         self.redirects = 0;
+        self.passed.clear();
         self.locations = self.locations.wrapping_add(1);
     }
 

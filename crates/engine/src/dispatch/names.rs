@@ -73,7 +73,11 @@ impl Names {
     pub(crate) fn number_beside_part(&mut self, job: &mut Job) {
         let of_part = job.naming.reserved.take();
         self.number_free(job);
-        job.naming.reserved_for_part = job.naming.reserved_for_part.or(of_part);
+        match (job.naming.reserved_for_part, of_part) {
+            (None, key) => job.naming.reserved_for_part = key,
+            (Some(_), Some(key)) => self.keys.remove(key),
+            (Some(_), None) => {}
+        }
     }
 
     /// Releases a job's names.

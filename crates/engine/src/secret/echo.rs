@@ -9,12 +9,14 @@ use http::header::{self, AUTHORIZATION, COOKIE, HeaderName};
 use percent_encoding::percent_decode_str;
 use url::{Url, form_urlencoded};
 
+use super::names;
 use super::parameters::{Parameter, parameters};
-use super::{echoed, names};
 use crate::http::credentials;
 
 /// Shorter ones are in many texts by chance.
 const CHARS_MIN: usize = 6;
+/// A URL within a URL within a URL is encoded so often.
+const DECODED_MAX: usize = 4;
 /// Fields whose values are nobody's secrets.
 const OPEN: [HeaderName; 12] = [
     header::ACCEPT,
@@ -60,6 +62,7 @@ impl Credentials {
                     given.extend(text.split_whitespace().skip(1).map(ToOwned::to_owned));
                     let password = credentials::pair_of(field).map(|(_, password)| password);
                     given.extend(password.as_ref().map(|password| STANDARD_NO_PAD.encode(password)));
+                    given.extend(password.as_ref().map(|password| hex(password)));
                     given.extend(password);
                 }
                 COOKIE => given.extend(cookies_in(&text)),
@@ -67,6 +70,7 @@ impl Credentials {
             }
         }
         for values in [&mut given, &mut asked] {
+            *values = values.iter().map(|value| standard(value)).collect();
             values.retain(|value| value.chars().count() >= CHARS_MIN);
         }
         Self { given, asked }
@@ -77,27 +81,34 @@ impl Credentials {
         repeats(text, self.given.iter().chain(&self.asked))
     }
 
-    /// Hides the target of a redirect that repeats one of them, encoded or not. Names of files in a query are in many
-    /// redirects, and what is secret in a query is known by its name.
-    pub(crate) fn hide_in_target(&self, at: &Url, location: Option<&str>) {
-        let Some((location, target)) = location.and_then(|location| Some((location, at.join(location).ok()?))) else {
-            return;
-        };
-        if repeats(location, self.given.iter()) {
-            echoed::hide(&target);
-        }
+    /// The target of a redirect that repeats one of them, encoded or not. Names of files in a query are in many redirects,
+    /// and what is secret in a query is known by its name.
+    pub(crate) fn echoed_in(&self, at: &Url, location: Option<&str>) -> Option<Url> {
+        let location = location.filter(|location| repeats(location, self.given.iter()))?;
+        at.join(location).ok()
     }
 }
 
-/// Whether a text holds one of these values, percent-encoded or not. Base64 is compared without its padding, and in either
-/// of its alphabets.
+/// Whether a text holds one of these values, encoded for a URL or a form or not, in any case.
 fn repeats<'a>(text: &str, mut values: impl Iterator<Item = &'a String>) -> bool {
-    let decoded = percent_decode_str(text).decode_utf8_lossy();
-    let standard = decoded.replace('-', "+").replace('_', "/");
-    values.any(|value| {
-        let bare = value.trim_end_matches('=');
-        [text, &*decoded, &*standard].iter().any(|text| text.contains(bare))
-    })
+    let mut forms = vec![standard(text)];
+    let mut decoded = text.replace('+', " ");
+    for _ in 0..DECODED_MAX {
+        forms.push(standard(&decoded));
+        decoded = percent_decode_str(&decoded).decode_utf8_lossy().into_owned();
+    }
+    let plus = percent_decode_str(text).decode_utf8_lossy().into_owned();
+    forms.push(standard(&plus));
+    values.any(|value| forms.iter().any(|text| text.contains(&**value)))
+}
+
+/// A text in lower case and in the first of base64's alphabets (RFC 4648), without padding at its end.
+fn standard(text: &str) -> String {
+    text.trim_end_matches('=').replace('-', "+").replace('_', "/").to_lowercase()
+}
+
+fn hex(text: &str) -> String {
+    text.bytes().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn cookies_in(field: &str) -> Vec<String> {
@@ -110,6 +121,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+    use crate::secret::hidden;
 
     #[test]
     fn what_repeats_a_secret_is_found() {
@@ -128,11 +140,14 @@ mod tests {
         let basic = "YWxpY2U6aHVudGVyMlNlY3JldA==";
         assert!(held.are_in(basic) && held.are_in(basic.trim_end_matches('=')), "whoever leaves the padding out");
         assert!(held.are_in("aHVudGVyMlNlY3JldA") && held.are_in("%68unter2%53ecret"));
+        assert!(held.are_in("HUNTER2SECRET") && held.are_in("68756e7465723253656372657421"));
+        assert!(held.are_in("next=%252Fgo%253Fhunter2%2553ecret"), "a URL within a URL");
+        assert!(held.are_in("said=of+the+form") && held.are_in("my+api+key"), "as a form, and in the other alphabet");
         for text in ["5f5e1000-30d40", "alice", "1", "browser"] {
             assert!(!held.are_in(text), "{text}");
         }
         let shown = |target: &str| {
-            held.hide_in_target(&url, Some(target));
+            held.echoed_in(&url, Some(target)).iter().for_each(hidden::hide);
             crate::secret::shown_url(&url.join(target).unwrap())
         };
         assert_eq!(shown("/err?m=hunter2Secret"), "http://h/***");

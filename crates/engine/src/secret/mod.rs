@@ -2,10 +2,11 @@
 //!
 //! Two questions are kept apart. *What is shown* errs on the side of hiding: known secrets, and anything that
 //! looks like one. *Which file a link names* (`key_url`) errs on the side of telling files apart: it drops only
-//! the parameters of a recognised signature. No state, no I/O; any thread.
+//! the parameters of a recognised signature. No I/O; any thread. Its only state is in `hidden`: the hashes of the URLs that
+//! must not be shown.
 
 mod echo;
-mod echoed;
+mod hidden;
 mod looks;
 mod names;
 mod parameters;
@@ -19,6 +20,7 @@ mod text;
 mod urls;
 
 pub(crate) use echo::Credentials;
+pub(crate) use hidden::hide;
 pub(crate) use looks::shown_coding;
 pub(crate) use path::userinfo_len;
 pub(crate) use text::is_unprintable;

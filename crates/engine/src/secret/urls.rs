@@ -5,7 +5,7 @@ use std::fmt;
 
 use url::Url;
 
-use super::echoed::is_hidden;
+use super::hidden::is_hidden;
 use super::looks::is_like_secret;
 use super::names;
 use super::parameters::{parameters, without_signing};

@@ -2,7 +2,7 @@
 //! key means is decided by [`Keyboard`], which is pure.
 //!
 //! The terminal is set to pass on each key at once and to show none. It gets its settings back when the run ends or is
-//! interrupted, and while it is stopped (Ctrl-Z).
+//! interrupted (Ctrl-C, Ctrl-\\), and while it is stopped (Ctrl-Z).
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -42,10 +42,12 @@ impl Keys {
             signal_hook::flag::register(signal, Arc::clone(&ends)).ok()?;
         }
         let is_over = Arc::new(AtomicBool::new(false));
-        let quits = Arc::new(AtomicBool::new(false));
-        // Once the terminal has its settings back, it is what it is by default.
-        signal_hook::flag::register_conditional_default(SIGQUIT, Arc::clone(&is_over)).ok()?;
-        signal_hook::flag::register(SIGQUIT, Arc::clone(&quits)).ok()?;
+        let (is_restored, quits) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
+        if !is_ignored(SIGQUIT) {
+            // Until the terminal has its settings back, it only ends the thread.
+            signal_hook::flag::register_conditional_default(SIGQUIT, Arc::clone(&is_restored)).ok()?;
+            signal_hook::flag::register(SIGQUIT, Arc::clone(&quits)).ok()?;
+        }
         let stops = Arc::new(AtomicBool::new(false));
         // Without job control, nobody would let it go on.
         if !is_ignored(SIGTSTP) {
@@ -54,6 +56,7 @@ impl Keys {
         let is_ended = Arc::clone(&is_over);
         let mut reader = Reader { session, canvas, keyboard: Keyboard::new(connections), before, is_set: false };
         let run = move || {
+            is_restored.store(false, Ordering::Release);
             let is_set = |flag: &AtomicBool| flag.load(Ordering::Acquire);
             while !is_set(&is_ended) && !is_set(&ends) && !is_set(&quits) {
                 if stops.swap(false, Ordering::AcqRel) {
@@ -62,7 +65,7 @@ impl Keys {
                 reader.look();
             }
             reader.restore();
-            is_ended.store(true, Ordering::Release);
+            is_restored.store(true, Ordering::Release);
             if is_set(&quits) {
                 let _ = emulate_default_handler(SIGQUIT);
             }

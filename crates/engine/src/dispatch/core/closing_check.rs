@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::Core;
 use super::doubt::KEPT;
+use crate::backoff;
 use crate::dispatch::job::{By, Closing, FinalCheck, Job, Phase, Transfer};
 use crate::error::{Error, ErrorKind};
 use crate::evidence::Evidence;
@@ -53,9 +54,9 @@ impl Core {
         }
         if now >= since + CHECK_WITHIN {
             // A request in flight is aborted; its end says nothing any more.
-            let running: Vec<_> = job.transfers.clone();
+            let (running, is_doubted) = (job.transfers.clone(), job.tries.doubts.different > 0);
             self.drop_transfers(&running);
-            return self.close_check(now, id, FinalCheck::Unanswered);
+            return self.close_check(now, id, if is_doubted { FinalCheck::Doubted } else { FinalCheck::Unanswered });
         }
         if !job.transfers.is_empty() || job.retry_at(0) > now {
             return;
@@ -85,9 +86,19 @@ impl Core {
                     Err(_) => FinalCheck::Unanswered,
                 }
             }
+            End::Failed { retry_after, .. } if job.tries.doubts.different > 0 => {
+                return self.ask_check_later(now, id, retry_after);
+            }
             _ => FinalCheck::Unanswered,
         };
         self.close_check(now, id, closing);
+    }
+
+    /// One response has named another version, and the next is no answer: it is asked for again while there is time.
+    fn ask_check_later(&mut self, now: Time, id: JobId, retry_after: Option<Time>) {
+        let wait = backoff::wait(1, &mut self.random).max(retry_after.unwrap_or_default());
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.wait_until(0, now + wait);
     }
 
     /// What a response other than 304 means; `None` if another one is requested first, or the job resumes the
@@ -108,7 +119,7 @@ impl Core {
         }
         if job.tries.doubts.count_different(&head.evidence) {
             let is_changed = job.is_several() || job.was_replaced_by(&head.evidence);
-            let closing = if is_changed { FinalCheck::Changed } else { FinalCheck::NamesMany };
+            let closing = if is_changed { FinalCheck::Changed } else { FinalCheck::Doubted };
             return (!self.takes_back(now, id, head)).then_some(closing);
         }
         // Over another connection: this one is not used again.
@@ -146,13 +157,15 @@ impl Core {
         job.content.final_check = closing;
         match closing {
             FinalCheck::Changed => {
+                job.tries.replaced = Some(Box::new(job.content.held.clone()));
                 return self.restart(now, id, "the file on the server changed while it came", By::Version);
             }
-            FinalCheck::NamesMany => {
-                let text = "the server names another version of the file each time: this is what came in one response";
+            FinalCheck::Doubted => {
+                let text =
+                    "the server does not always name the same version of the file: this is what came in one response";
                 self.warn(Some(id), text.to_owned());
             }
-            _ => {}
+            FinalCheck::Open | FinalCheck::Current | FinalCheck::Unanswered => {}
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if job.transfers.is_empty() {
@@ -167,12 +180,15 @@ impl Job {
         self.content.answers > 1 || self.content.resumed_bytes > 0
     }
 
-    /// Whether the version that was named twice shows that somebody has replaced the file. Servers behind one address may
-    /// have a tag each for the same file, of one date and length.
+    /// Whether one other version was named twice, so that somebody has replaced the file. Servers behind one address may
+    /// each have their own tag for one file; then its date and length agree.
     fn was_replaced_by(&self, other: &Evidence) -> bool {
         let held = &self.content.held;
         let has_one_date = held.last_modified.is_some() && held.last_modified == other.last_modified;
-        self.tries.doubts.names(other) && !(has_one_date && self.content.total_bytes == other.total_bytes)
+        let is_one_file = has_one_date && self.content.total_bytes == other.total_bytes;
+        // Whole responses go on to name the first one.
+        let is_back = self.tries.replaced.as_ref().is_some_and(|replaced| replaced.compare(held).is_same());
+        self.tries.doubts.names(other) && !is_one_file && !is_back
     }
 
     /// Whether its bytes are of several responses that no strong tag holds together.

@@ -205,8 +205,8 @@ impl Core {
         self.close(now, id, Closing::Requeue);
     }
 
-    /// Whether a file that was put behind the others of its host now fails with its old error: none of them
-    /// got anything. If it has another source, that one goes on, from what the disk has.
+    /// Gives up the source of a file that was put behind the others of its host, if none of them got anything. Returns
+    /// whether the start ends here: if the file has another source, it starts with that, from what the disk has.
     pub(super) fn fails_behind(&mut self, now: Time, id: JobId) -> bool {
         let Some(job) = self.jobs.get(&id) else { return true };
         let Some(error) = job
@@ -218,7 +218,9 @@ impl Core {
             return false;
         };
         self.give_up(now, id, error.with_attempts(1));
-        !self.jobs.get(&id).is_some_and(|job| matches!(job.phase, Phase::Ready) && !job.part.is_open)
+        let starts_with_mirror =
+            self.jobs.get(&id).is_some_and(|job| matches!(job.phase, Phase::Ready) && !job.part.is_open);
+        !starts_with_mirror
     }
 
     /// Files do not wait one by one for a host that fails everybody.
@@ -462,7 +464,8 @@ impl Core {
             FetchKind::Probe if job.tries.keeps_apart => Wanted::Apart,
             // What waits unread would hold up the other files of a shared connection.
             FetchKind::Probe if job.own.is_limited() => Wanted::Own,
-            FetchKind::Probe => Wanted::Whole,
+            // A check has no body: it goes over any connection.
+            FetchKind::Probe | FetchKind::Check { .. } => Wanted::Whole,
             _ => Wanted::Own,
         };
         if self.hosts.held_until(&host) > now {

@@ -1,8 +1,6 @@
 //! Redirects: [`crate::source::redirect_rules`] decides where one leads and whether it may be followed; this file
 //! decides what it moves.
 
-use std::mem::discriminant;
-
 use url::Url;
 
 use super::Core;
@@ -39,7 +37,8 @@ impl Core {
         };
         if transfer.is_probe {
             let lead = job.lead_mut();
-            let is_back = place.1 == transfer.host || Origin::of(&lead.given).as_ref() == Some(&place.1);
+            lead.passed.push(transfer.host.clone());
+            let is_back = lead.passed.contains(&place.1) || Origin::of(&lead.given).as_ref() == Some(&place.1);
             let host = place.1.clone();
             lead.redirects = redirects;
             lead.go_to(place);
@@ -50,21 +49,26 @@ impl Core {
                 // The connection that brought the redirect may be the one too many.
                 self.make_room(now);
             }
-            if redirects > 2 && is_back {
+            if is_back && redirects > self.redirects_free(&host) {
                 self.sent_around(now, id, transfer, &host, redirects, 0);
             }
             return;
         }
-        let is_back = place.1 == transfer.host;
-        // Where such pieces came to nothing before, this one waits, and begins at the given URL again.
-        let may_be_in_vain = redirects > 2 && is_back && self.hosts.is_paced(&place.1);
-        if may_be_in_vain && self.sent_around(now, id, transfer, &place.1, redirects, transfer.piece.start()) {
+        let is_back = place.1 == transfer.host || transfer.passed.contains(&place.1);
+        let is_vain = is_back && redirects > self.redirects_free(&place.1);
+        if is_vain && self.sent_around(now, id, transfer, &place.1, redirects, transfer.piece.start()) {
             if let Some(job) = self.jobs.get_mut(&id) {
                 job.ranges.trial_ended();
+                job.onwards.keep(Onward::of(now, transfer, place, redirects));
             }
             return;
         }
         self.follow_piece(now, id, transfer, place, redirects);
+    }
+
+    /// How often a request may be sent back to a host where it was before nobody waits for that: where nothing succeeds, once.
+    fn redirects_free(&self, host: &Origin) -> u32 {
+        if self.hosts.is_paced(host) { 1 } else { 2 }
     }
 
     /// Redirects loop or may not be followed. A provider's location may have expired, and lead to such a place since.
@@ -129,16 +133,7 @@ impl Core {
         place: (Url, Origin),
         redirects: u32,
     ) {
-        let onward = Onward {
-            source: transfer.source,
-            start: transfer.piece.start(),
-            kind: discriminant(&transfer.kind),
-            place,
-            redirects,
-            location: transfer.location,
-            in_race: transfer.in_race,
-            at: now,
-        };
+        let onward = Onward::of(now, transfer, place, redirects);
         let piece = Piece::new(transfer.piece.start(), transfer.piece.end());
         self.send_onward(now, id, onward, transfer.kind.clone(), piece);
     }
@@ -158,6 +153,7 @@ impl Core {
             return None;
         };
         state.redirects = onward.redirects;
+        state.passed = onward.passed;
         state.location = onward.location;
         state.in_race = onward.in_race;
         sent

@@ -31,7 +31,9 @@ impl Core {
             self.slots.served(transfer.slot);
         }
         transfer.has_served = self.slots.has_served(transfer.slot);
-        self.race_ends(&transfer);
+        if !matches!(ended.end, End::Redirect(_)) {
+            self.race_ends(&transfer);
+        }
         match &ended.end {
             end if is_success(end) => self.slots.keeps_pace(&transfer.host, now),
             End::Failed { error, .. } if error.kind().rejection().is_some_and(Rejection::may_be_of_rate) => {
@@ -58,12 +60,9 @@ impl Core {
         self.follow_end(now, id, &transfer, end, is_otherwise, has_progressed);
     }
 
-    /// A piece that was raced for may be raced for again once one of both has ended.
+    /// Once one of two racing transfers has ended, the other may be raced again.
     fn race_ends(&mut self, ended: &Transfer) {
-        if !ended.in_race {
-            return;
-        }
-        let Some(job) = self.jobs.get(&ended.job) else { return };
+        let Some(job) = self.jobs.get(&ended.job).filter(|_| ended.in_race) else { return };
         for id in &job.transfers {
             if let Some(other) = self.transfers.get_mut(id)
                 && other.piece.end() > ended.piece.start()

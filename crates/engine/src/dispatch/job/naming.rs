@@ -19,7 +19,7 @@ pub(crate) struct Naming {
     pub(crate) is_of_given_url: bool,
     /// The key under which the name is reserved.
     pub(crate) reserved: Option<u64>,
-    /// That of the name which its partial file has, where it is another.
+    /// The key of its partial file's name, if that is another name.
     pub(crate) reserved_for_part: Option<u64>,
     /// How often the name was numbered.
     pub(crate) renamed: u32,

@@ -27,6 +27,8 @@ pub(crate) struct Transfer {
     pub(crate) had_if_range: bool,
     /// How often it was redirected.
     pub(crate) redirects: u32,
+    /// The hosts that have sent it on, where only this request was.
+    pub(crate) passed: Vec<Origin>,
     /// How many places its source had led to when it was first sent.
     pub(crate) location: u32,
     /// The request, which is sent again after a redirect.
@@ -73,6 +75,7 @@ impl Transfer {
             url,
             had_if_range: matches!(kind, FetchKind::Piece { if_range: Some(_), .. }),
             redirects: 0,
+            passed: Vec::new(),
             location: 0,
             kind: kind.clone(),
             head: None,

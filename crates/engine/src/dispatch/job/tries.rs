@@ -26,6 +26,8 @@ pub(crate) struct Tries {
     /// Whether it began again from its journal because the device had failed.
     pub(crate) was_unsynced: bool,
     pub(crate) restarts: u32,
+    /// The version that was given up because the closing check named another one.
+    pub(crate) replaced: Option<Box<Evidence>>,
     /// The last response came to nothing, and was no failure after which a retry is scheduled.
     pub(crate) is_unpaced: bool,
     /// How often pieces with wrong digests were fetched again.

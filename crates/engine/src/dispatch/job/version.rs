@@ -40,7 +40,7 @@ impl Job {
             answered_unix: when.0,
             seen_unix: when.1,
             is_adopted: self.is_adopted(how),
-            is_outdated: self.content.final_check == FinalCheck::NamesMany,
+            is_outdated: self.content.final_check == FinalCheck::Doubted,
             ..held.of_file()
         }
     }

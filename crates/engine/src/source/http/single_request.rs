@@ -17,6 +17,7 @@ use crate::message::{Alpn, Fetch, FetchKind, SlotId};
 use crate::plan::TransferId;
 use crate::plan::piece::Piece;
 use crate::rate_limit::RateLimits;
+use crate::secret;
 use crate::secret::Credentials;
 use crate::source::http::answer::Answer;
 use crate::source::http::connection::Connection;
@@ -98,7 +99,7 @@ pub(crate) async fn send(network: &Network, request: SingleRequest<'_>) -> Resul
         let Some(redirect) = answer.redirect() else {
             return Ok(SingleResponse { url, redirects, answer, response, credentials });
         };
-        credentials.hide_in_target(&url, redirect.location.as_deref());
+        credentials.echoed_in(&url, redirect.location.as_deref()).iter().for_each(secret::hide);
         redirects += 1;
         (url, origin) = redirect_rules::next((&url, &origin), &redirect, redirects, network.options.allow_downgrade)?;
     }

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::Transfer;
 use crate::error::{Advice, Error, ErrorKind, Result};
+use crate::message::FetchKind;
 use crate::plan::piece::OPEN_END;
 use crate::source::http::answer::Framing;
 use crate::source::http::connection::{breaks_rules, broken};
@@ -56,19 +57,37 @@ impl Transfer<'_> {
         timeout(self.stall.min(Duration::from_secs(1)), reading).await.unwrap_or(false)
     }
 
-    /// Writes the body at the piece's position until the piece or the body ends. `told` is the end that the
-    /// head announced, if it did. Returns whether the connection is reusable.
+    /// Writes the body at the piece's position until the piece or the body ends; `early` is what was read of it before.
+    /// `told` is the end that the head announced, if it did. Returns whether the connection is reusable.
+    ///
+    /// What reaches the end that was announced is only written once the body has ended there: otherwise the whole body
+    /// may be something else.
     pub(super) async fn stream(
         &self,
         body: &mut Incoming,
+        early: Vec<Bytes>,
         sink: &dyn PartFile,
         framing: Framing,
         told: Option<u64>,
     ) -> Result<bool> {
         let piece = &self.fetch.piece;
+        let mut early = early.into_iter();
         while piece.position() < piece.end() {
-            match self.next(body).await? {
-                Some(data) => self.store(sink, &data, told).await?,
+            let next = match early.next() {
+                Some(data) => Some(data),
+                None => self.next(body).await?,
+            };
+            let reached = piece.position() + next.as_ref().map_or(0, |data| data.len() as u64);
+            match next {
+                Some(data) if told == Some(piece.end()) && reached >= piece.end() => {
+                    if reached > piece.end() {
+                        return Err(too_much());
+                    }
+                    let is_reusable = self.ends(body, framing).await?;
+                    self.store(sink, &data).await?;
+                    return Ok(is_reusable);
+                }
+                Some(data) => self.store(sink, &data).await?,
                 // Only the body says where the file ends.
                 None if told.is_none()
                     && (piece.end() == OPEN_END || !matches!(framing, Framing::Length(_)) && piece.start() == 0) =>
@@ -81,17 +100,25 @@ impl Transfer<'_> {
             }
         }
         if told == Some(piece.position()) {
-            return self.ends(body).await;
+            return self.ends(body, framing).await;
         }
         // After a piece that was cut, the rest of its body is still unread.
         Ok(body.is_end_stream() || matches!(timeout(Duration::from_millis(1), body.frame()).await, Ok(None)))
     }
 
     /// Whether a body ends of which everything has come that its head announced; if not, its connection is not reusable.
-    /// Over HTTP/2, it may go on all the same, and then it is not what was announced.
-    pub(super) async fn ends(&self, body: &mut Incoming) -> Result<bool> {
+    /// Over HTTP/2 it may go on all the same, and then it is not what was announced. The chunks of a whole file are all
+    /// that counts (RFC 9112, section 6.3): their end has to come.
+    pub(super) async fn ends(&self, body: &mut Incoming, framing: Framing) -> Result<bool> {
         if body.is_end_stream() {
             return Ok(true);
+        }
+        let must_end = framing == Framing::Chunked && matches!(self.fetch.kind, FetchKind::Probe);
+        if must_end {
+            return match self.next(body).await? {
+                Some(data) if !data.is_empty() => Err(too_much()),
+                _ => Ok(true),
+            };
         }
         match timeout(END_WITHIN, self.frame(body)).await {
             Ok(None) => Ok(true),
@@ -101,20 +128,15 @@ impl Transfer<'_> {
         }
     }
 
-    /// Writes data as it comes, and then waits as the rate limits require: what was paid for is there. `told` is the end
-    /// that the head announced; a body that goes on behind it is not what was announced.
-    pub(super) async fn store(&self, sink: &dyn PartFile, data: &Bytes, told: Option<u64>) -> Result<()> {
-        let piece = &self.fetch.piece;
-        if told == Some(piece.end()) && data.len() as u64 > piece.end().saturating_sub(piece.position()) {
-            return Err(too_much());
-        }
+    /// Writes data, and then waits as the rate limits require: what is paid for is there.
+    async fn store(&self, sink: &dyn PartFile, data: &Bytes) -> Result<()> {
         self.write(sink, data)?;
         self.pay(data.len()).await;
         Ok(())
     }
 
     /// Writes the part of `data` that belongs to the piece.
-    pub(super) fn write(&self, sink: &dyn PartFile, data: &Bytes) -> Result<()> {
+    fn write(&self, sink: &dyn PartFile, data: &Bytes) -> Result<()> {
         let piece = &self.fetch.piece;
         let position = piece.position();
         let room = piece.end().saturating_sub(position);

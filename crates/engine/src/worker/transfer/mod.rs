@@ -20,8 +20,8 @@ use super::pace::Pace;
 use super::shared::{Grant, Shared};
 use super::timeout::{Elapsed, patient};
 use crate::error::{Error, ErrorKind, Result};
-use crate::message::{End, Ended, Fetch, FetchKind, Message, Protocol};
-use crate::secret::{Credentials, Shown};
+use crate::message::{Alpn, End, Ended, Fetch, FetchKind, Message, Protocol};
+use crate::secret::{self, Credentials, Shown};
 use crate::source::http::answer::Answer;
 use crate::source::http::connection::{self, Connection};
 use crate::source::http::digest_auth::Challenged;
@@ -145,7 +145,7 @@ impl<'a> Transfer<'a> {
         if let Some(redirect) = answer.redirect() {
             let is_reusable = self.drain(body).await;
             self.keep(connection, is_reusable);
-            self.credentials.hide_in_target(url, redirect.location.as_deref());
+            self.credentials.echoed_in(url, redirect.location.as_deref()).iter().for_each(secret::hide);
             return Ok(End::Redirect(redirect));
         }
         let (end, is_reusable) = match (&self.fetch.kind, answer.status) {
@@ -165,8 +165,9 @@ impl<'a> Transfer<'a> {
                 let is_reusable = self.drain(body).await;
                 (End::NotRange(answer.head), is_reusable)
             }
-            // RFC 9110, section 15.5.20: this connection does not serve it, another may.
-            (_, 421) if connection.protocol() == Protocol::Http2 => {
+            // RFC 9110, section 15.5.20: this connection does not serve it, another may. Whoever refuses HTTP/1.1 may serve
+            // HTTP/2, which was not offered.
+            (_, 421 | 426 | 505) if connection.protocol() == Protocol::Http2 || self.fetch.alpn == Alpn::Http1 => {
                 return Ok(End::OtherProtocol(answer.refusal(connection.plain_proxy())));
             }
             (_, status) => {

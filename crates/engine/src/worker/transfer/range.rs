@@ -60,10 +60,9 @@ impl Transfer<'_> {
         }
         if !rest.is_empty() {
             self.shared.report(Message::Proven(self.fetch.transfer, answer.head.clone()));
-            self.store(&*sink, &rest, Some(got.end)).await?;
         }
         let framing = answer.framing;
-        match self.stream(&mut body, &*sink, framing, Some(got.end)).await {
+        match self.stream(&mut body, vec![rest], &*sink, framing, Some(got.end)).await {
             Ok(is_reusable) => {
                 self.keep(connection, is_reusable);
                 Ok(End::Complete)

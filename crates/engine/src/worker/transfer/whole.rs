@@ -100,10 +100,7 @@ impl Transfer<'_> {
         early: Vec<Bytes>,
         sink: &dyn PartFile,
     ) -> Result<End, Failure> {
-        for bytes in early {
-            self.store(sink, &bytes, told).await?;
-        }
-        match self.stream(&mut body, sink, framing, told).await {
+        match self.stream(&mut body, early, sink, framing, told).await {
             Ok(is_reusable) => {
                 self.keep(connection, is_reusable);
                 Ok(End::Complete)
@@ -153,7 +150,7 @@ impl Transfer<'_> {
         let mut bytes = 0;
         while bytes <= WHOLE_BYTES_MAX {
             if framing == Framing::Length(bytes as u64) {
-                self.ends(body).await?;
+                self.ends(body, framing).await?;
                 return Ok(true);
             }
             let Ok(frame) = timeout_at(deadline, self.frame(body)).await else { return Ok(false) };

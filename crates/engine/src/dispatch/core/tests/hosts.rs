@@ -269,8 +269,8 @@ fn a_host_that_sends_its_files_around_is_asked_no_more_often_than_one_that_fails
     }
     let failed = world.events.iter().filter(|event| matches!(event, Event::Failed { .. })).count();
     assert_eq!(failed, 100);
-    // Each was asked for, and where it leads twice; the rest are like retries.
-    assert!((300..300 + 60).contains(&asked), "{asked} requests");
+    // Each was asked for, and where it leads at least once; the rest are like retries.
+    assert!((200..300 + 60).contains(&asked), "{asked} requests");
 }
 
 #[test]

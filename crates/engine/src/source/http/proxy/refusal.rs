@@ -13,7 +13,7 @@ use crate::source::http::proxy::Proxy;
 
 const REASON_CHARS_MAX: usize = 100;
 /// Authentication schemes (IANA's registry, and NTLM).
-const SCHEMES: [&str; 14] = [
+const SCHEMES: [&str; 15] = [
     "Basic",
     "Bearer",
     "Concealed",
@@ -28,6 +28,7 @@ const SCHEMES: [&str; 14] = [
     "PrivateToken",
     "SCRAM-SHA-1",
     "SCRAM-SHA-256",
+    "vapid",
 ];
 /// The most authentication schemes to list.
 const SCHEMES_MAX: usize = 4;
@@ -92,9 +93,10 @@ impl Refusal {
     fn credentials_error(&self, proxy: &Proxy, answer: &str) -> Error {
         let takes_basic = self.schemes.is_empty() || self.schemes.iter().any(|it| it.eq_ignore_ascii_case("basic"));
         if !takes_basic {
-            let schemes: Vec<_> = self.schemes.iter().take(SCHEMES_MAX).map(|scheme| known(scheme)).collect();
+            let mut schemes: Vec<_> = self.schemes.iter().take(SCHEMES_MAX).map(|scheme| known(scheme)).collect();
+            schemes.dedup();
+            let verb = if schemes.len() == 1 { "is" } else { "are" };
             let schemes = schemes.join(" or ");
-            let verb = if self.schemes.len() == 1 { "is" } else { "are" };
             let text =
                 format!("the proxy {proxy} wants {schemes}, which {verb} not supported; only Basic is ({answer})");
             return Error::new(ErrorKind::Proxy, text).with_advice(Advice::UseOtherProxy);
@@ -117,7 +119,7 @@ impl Refusal {
     }
 }
 
-/// A scheme of the registry; a proxy may put anything in its place, also what it was sent.
+/// The registered name of a scheme. A proxy may repeat a secret in its place, so others are not shown.
 fn known(scheme: &str) -> &str {
     SCHEMES.into_iter().find(|known| known.eq_ignore_ascii_case(scheme)).unwrap_or("an unknown scheme")
 }

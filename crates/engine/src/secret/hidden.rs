@@ -18,7 +18,7 @@ static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// Shows nothing of this URL but its host from now on.
-pub(super) fn hide(url: &Url) {
+pub(crate) fn hide(url: &Url) {
     let mut hidden = HIDDEN.lock();
     if hidden.len() <= HIDDEN_MAX {
         hidden.insert(hash(url));
