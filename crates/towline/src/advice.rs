@@ -105,6 +105,9 @@ pub(crate) fn words(advice: Advice) -> &'static str {
         Advice::TrustSizeOrChooseExisting => {
             "use --trust-size to take it for the file, or --overwrite, --auto-rename or --skip-existing"
         }
+        Advice::AdoptOrChooseExisting => {
+            "use --adopt if another program has begun it, or --overwrite, --auto-rename or --skip-existing"
+        }
         Advice::MoveAwayOrChooseDirectory => "move it away, or choose another directory (-d)",
         Advice::MoveAwayOrRename => "only files are replaced: move it away, or use -o or --auto-rename",
         Advice::NameAsInSums => "give the name that the file of digests uses with -o",

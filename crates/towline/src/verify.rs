@@ -30,6 +30,8 @@ struct Found {
     unknown: u64,
     /// Entries that the last run could not bring: what has their names is not known.
     failed: u64,
+    /// Entries that still have to be fetched.
+    pending: u64,
     is_verbose: bool,
     /// Nobody reads the answers any more.
     is_over: bool,
@@ -117,7 +119,10 @@ fn with_ledger(dir: &Path, noted: &mut BTreeSet<PathBuf>, found: &mut Found) -> 
             }
         }
         if files.is_empty() && last == after || found.is_over {
-            found.failed += ledger_status(dir)?.map_or(0, |status| status.failed);
+            if let Some(status) = ledger_status(dir)? {
+                found.failed += status.failed;
+                found.pending += status.pending;
+            }
             return Ok(true);
         }
         after = last;
@@ -197,6 +202,7 @@ impl Found {
             (self.unread, "cannot be read"),
             (self.unknown, "unknown"),
             (self.failed, "failed in the last run (`towline status` names them)"),
+            (self.pending, "not fetched yet"),
         ];
         let said: Vec<String> =
             counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
@@ -207,7 +213,7 @@ impl Found {
         match () {
             () if self.changed > 0 => exit_codes::DIGEST,
             () if self.unread > 0 => exit_codes::MACHINE,
-            () if self.missing + self.touched + self.unknown + self.failed > 0 => exit_codes::FAILED,
+            () if self.missing + self.touched + self.unknown + self.failed + self.pending > 0 => exit_codes::FAILED,
             () => exit_codes::DONE,
         }
     }

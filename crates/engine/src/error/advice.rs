@@ -127,6 +127,9 @@ advice! {
     ChooseExisting,
     /// Set `Options::trust_size`, or choose in `Options::existing` what to do with the existing file.
     TrustSizeOrChooseExisting,
+    /// Go on with a file that another program has begun (`Options::adopt`), or choose what happens with it
+    /// (`Options::existing`).
+    AdoptOrChooseExisting,
     /// Move the existing file away, give another `JobSpec::output`, or choose `Existing::AutoRename`.
     MoveAwayOrRename,
     /// Move what has the name of the directory away, or fetch into another directory.

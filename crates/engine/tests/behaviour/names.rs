@@ -50,7 +50,8 @@ fn a_name_that_another_file_has_is_an_error_that_says_what_to_do() {
             let failure = run.failures()[0];
             assert_eq!(failure.blame, Blame::User);
             assert_eq!(failure.path, Some(place.file("a.bin")));
-            assert_eq!(failure.advice, Some(Advice::ChooseExisting));
+            // It may be the beginning of this file.
+            assert_eq!(failure.advice, Some(Advice::AdoptOrChooseExisting));
             assert_eq!(fs::read(place.file("a.bin")).unwrap(), OTHER);
             assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
         }
@@ -104,6 +105,18 @@ fn skipping_leaves_the_other_file_and_asks_nobody() {
         assert_eq!(fs::read(place.file("a.bin")).unwrap(), OTHER);
         assert_eq!(origin.stats().requests, 0);
         assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
+    });
+}
+
+#[test]
+fn a_directory_is_no_file_to_skip() {
+    with_watchdog(LONG, || {
+        let (origin, place) = (origin(SIZES[0]), Place::new());
+        fs::create_dir(place.file("a.bin")).unwrap();
+        let mut options = place.options();
+        options.existing = Existing::Skip;
+        assert_eq!(fetch(options, [spec(&origin, "/a.bin")]).failure_kinds(), [ErrorKind::NameTaken]);
+        assert!(place.file("a.bin").is_dir());
     });
 }
 

@@ -4,8 +4,8 @@ use std::fs;
 use std::process::Command;
 
 use md5::Digest as _;
-use towline_origin::{Origin, Resource};
-use towline_testkit::content;
+use towline_origin::{Fault, Origin, Resource};
+use towline_testkit::{content, wait_until};
 
 use crate::common::Place;
 
@@ -35,6 +35,19 @@ fn files_are_compared_with_the_ledger() {
     drop(place.towline(&["-d", "out", "-i", "list"]).run().code(1));
     let outcome = place.towline(&["verify", "out"]).run().code(1);
     let _ = outcome.says(&["3 unchanged (no digest)", "1 failed in the last run"]);
+}
+
+#[test]
+fn what_is_not_fetched_yet_is_told() {
+    let slow = Resource::new("/1.bin", SEED, 400_000).fault(Fault::RatePerConnection(20_000));
+    let origin = Origin::builder().resource(Resource::new("/0.bin", SEED, SIZE)).resource(slow).start().unwrap();
+    let place = Place::new();
+    place.write("list", &[origin.url("/0.bin\n"), origin.url("/1.bin\n")].concat());
+    let running = place.towline(&["-d", "out", "-i", "list"]).start();
+    wait_until("the first file", || place.out("0.bin").exists() && place.out("1.bin.towline").exists());
+    running.signal(libc::SIGINT);
+    drop(running.finish().signal(libc::SIGINT));
+    let _ = place.towline(&["verify", "out"]).run().code(1).says(&["1 unchanged", "1 not fetched yet"]);
 }
 
 #[test]

@@ -183,11 +183,17 @@ impl Core {
             {
                 Decision::Rename
             }
-            Policy::Skip => Decision::There(How::Skipped, published),
+            Policy::Skip if existing.stat.kind == StatKind::File => Decision::There(How::Skipped, published),
             _ => {
                 let error = Error::new(ErrorKind::NameTaken, why).with_path(job.naming.path.clone());
                 Decision::Refuse(match existing.stat.kind {
                     StatKind::File if why == UNPROVEN => error.with_advice(TRUST_SIZE),
+                    // Another program may have begun it.
+                    StatKind::File
+                        if existing.note.is_none() && job.content.total_bytes > Some(existing.stat.len_bytes) =>
+                    {
+                        error.with_advice(Advice::AdoptOrChooseExisting)
+                    }
                     StatKind::File => error,
                     _ => error.with_advice(NO_FILE),
                 })

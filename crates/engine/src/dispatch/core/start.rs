@@ -19,6 +19,7 @@ use crate::message::{CommitRequest, Effect, Fate, FeedRequest, Look, OpenRequest
 use crate::name;
 use crate::options::Existing;
 use crate::source::rejection::Rejection;
+use crate::storage::StatKind;
 
 /// At least this many entries are read ahead.
 const FED_MIN: usize = 512;
@@ -473,7 +474,8 @@ impl Core {
         let Some(existing) = &job.existing.file else { return self.go_on(now, id) };
         let published = existing.published();
         let is_ours = job.naming.reserved.is_some();
-        if job.existing_said(self.settings.existing) == Existing::Skip && is_ours {
+        let is_file = existing.stat.kind == StatKind::File;
+        if job.existing_said(self.settings.existing) == Existing::Skip && is_ours && is_file {
             return self.close(now, id, Closing::There(How::Skipped, published));
         }
         if job.must_check_existing(self.settings.server_digests) {
