@@ -325,3 +325,24 @@ fn a_piece_that_is_redirected_on_a_host_in_trouble_gets_where_it_leads() {
     }
     panic!("it was redirected {asked} times, and never got there");
 }
+
+#[test]
+fn hosts_that_send_requests_to_each_other_are_asked_no_more_often_than_one_that_fails() {
+    const FILES: u64 = 60;
+    let mut world = World::new(|_| {});
+    (0..FILES).for_each(|id| drop(world.add(id, &format!("http://g/{id}.bin"))));
+    let (mut number, mut asked) = (0, [0, 0]);
+    while world.now < Time::from_secs(60) {
+        prepare_all(&mut world);
+        while world.fetches() > 0 {
+            let fetch = world.take_fetch();
+            number += 1;
+            let is_first = *fetch.origin.host == *"g";
+            asked[usize::from(!is_first)] += 1;
+            let location = Some(format!("http://{}/{number}", if is_first { "h" } else { "g" }));
+            world.end(fetch.transfer, End::Redirect(Redirect { status: 302, location, ..Redirect::default() }), true);
+        }
+        world.pass(Time::from_millis(200));
+    }
+    assert!(asked.iter().all(|asked| *asked <= 2 * FILES), "{asked:?}");
+}
