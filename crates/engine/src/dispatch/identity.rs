@@ -22,8 +22,8 @@ pub(crate) enum Link {
 pub(crate) struct Doubt {
     /// Samples decide, whatever the URL says about its version.
     pub(crate) is_by_samples: bool,
-    /// It names the strong tag of what was begun: shorter samples are enough.
-    pub(crate) has_tag: bool,
+    /// It names the version of what was begun, by its strong tag or a settled date: shorter samples are enough.
+    pub(crate) shares_version: bool,
     /// The URL is the given one, and its redirects have changed since: if bytes differ, the file restarts.
     pub(crate) has_moved: bool,
     /// The file on the disk is in doubt, and not the URL: somebody has put it there.
@@ -65,9 +65,14 @@ impl Link {
         Self::Doubted(Box::new(Doubt { has_moved: true, is_by_samples: true, ..Doubt::default() }))
     }
 
-    /// The same where that URL reports the strong tag of what was begun.
-    pub(crate) fn moved_with_tag() -> Self {
-        Self::Doubted(Box::new(Doubt { has_moved: true, is_by_samples: true, has_tag: true, ..Doubt::default() }))
+    /// The same where that URL reports the version of what was begun.
+    pub(crate) fn moved_with_version() -> Self {
+        Self::Doubted(Box::new(Doubt {
+            has_moved: true,
+            is_by_samples: true,
+            shares_version: true,
+            ..Doubt::default()
+        }))
     }
 
     pub(crate) fn is_doubted(&self) -> bool {

@@ -105,6 +105,13 @@ impl Evidence {
         self.has_same_strong_tag(claimed) && self.may_be_sampled(claimed) && !self.compare(claimed).is_different()
     }
 
+    /// The same with a settled date where neither has a tag.
+    pub(crate) fn shares_version(&self, claimed: &Self) -> bool {
+        let has_no_tags = self.etag.is_none() && claimed.etag.is_none();
+        let shares_date = has_no_tags && self.has_settled_date() && self.may_be_sampled(claimed);
+        self.shares_tag(claimed) || shares_date && !self.compare(claimed).is_different()
+    }
+
     /// Whether a response without a length names this version: by a tag, or by a settled date if neither has a tag.
     pub(crate) fn is_alike_without_length(&self, claimed: &Self) -> bool {
         let is_sure = self.etag.is_some() || self.has_settled_date();

@@ -146,6 +146,7 @@ fn another_url_has_tags_of_its_own() {
     assert_eq!(held.compare(&elsewhere(evidence("\"a\"", OLDER, 5))), Unknown);
     assert!(held.shares_tag(&elsewhere(evidence("\"a\"", "", 5))));
     assert!(!held.shares_tag(&elsewhere(evidence("\"a\"", "", 6))));
+    assert!(held.shares_version(&elsewhere(evidence("\"a\"", "", 5))));
     assert!(!held.shares_tag(&elsewhere(evidence("\"b\"", "", 5))));
     assert!(!held.shares_tag(&evidence("\"a\"", "", 5)), "nothing is to be shown where it was asked for");
     assert_eq!(held.compare(&elsewhere(evidence("\"b\"", OLD, 5))), Unknown);

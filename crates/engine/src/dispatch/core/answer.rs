@@ -264,7 +264,7 @@ impl Core {
     fn compare_first(&mut self, id: JobId, transfer: TransferId) {
         self.ask_for_ranges_again(id, transfer);
         if let Some(job) = self.jobs.get_mut(&id) {
-            job.link = Link::moved_with_tag();
+            job.link = Link::moved_with_version();
         }
     }
 

@@ -187,10 +187,10 @@ impl Core {
             job.content.held.weaken_tag();
             return;
         }
-        if reads_back && job.content.held.shares_tag(&head.evidence) && job.tries.comparisons < COMPARISONS_MAX {
+        if reads_back && job.content.held.shares_version(&head.evidence) && job.tries.comparisons < COMPARISONS_MAX {
             // Another response would say no more.
             job.tries.comparisons += 1;
-            job.link = Link::moved_with_tag();
+            job.link = Link::moved_with_version();
             return;
         }
         job.tries.doubts.unknown += u32::from(job.tries.doubts.is_another_moment(now));

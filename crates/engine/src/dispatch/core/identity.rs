@@ -63,15 +63,15 @@ impl Core {
         let lead = job.sources.lead();
         let Link::Doubted(doubt) = &mut job.link else { return };
         if doubt.source != lead {
-            let Doubt { is_by_samples, has_tag, has_moved, is_of_file, .. } = **doubt;
-            **doubt = Doubt { source: lead, is_by_samples, has_tag, has_moved, is_of_file, ..Doubt::default() };
+            let Doubt { is_by_samples, shares_version, has_moved, is_of_file, .. } = **doubt;
+            **doubt = Doubt { source: lead, is_by_samples, shares_version, has_moved, is_of_file, ..Doubt::default() };
         }
         if !self.settings.allowed.reads_back {
             let text = "what is there cannot be read back, so that nothing can be compared with it";
             return self.refuse_link(now, id, another_file(text).with_advice(BEGIN_AGAIN));
         }
         if doubt.samples.is_none() {
-            let mut chosen = match doubt.has_tag {
+            let mut chosen = match doubt.shares_version {
                 true => samples::spread_of_part(&job.content.done, IDENTITY_SAMPLES, &mut self.random),
                 false => samples::spread(&job.content.done, IDENTITY_SAMPLES, &mut self.random),
             };

@@ -44,10 +44,11 @@ impl Core {
             lead.go_to(place);
             lead.was_requested = false;
             job.phase = Phase::Ready;
-            let has_failed = job.attempts_at(0) > 0;
+            let has_failed = job.has_failed_at(0);
             if has_failed {
                 // The connection that brought the redirect may be the one too many.
                 self.make_room(now);
+                self.wait_for_target(now, id, transfer, &host, 0);
             }
             if is_back && redirects > self.redirects_free(&host) {
                 self.sent_around(now, id, transfer, &host, redirects, 0);
@@ -63,7 +64,28 @@ impl Core {
             }
             return;
         }
+        let start = transfer.piece.start();
+        let has_failed = self.jobs.get(&id).is_some_and(|job| job.has_failed_at(start));
+        if has_failed && self.wait_for_target(now, id, transfer, &place.1, start) {
+            if let Some(job) = self.jobs.get_mut(&id) {
+                job.ranges.trial_ended();
+                job.onwards.keep(Onward::of(now, transfer, place, redirects));
+            }
+            return;
+        }
         self.follow_piece(now, id, transfer, place, redirects);
+    }
+
+    /// A retry is redirected to another host, on which nothing succeeds: it is a retry there too. Whether it waits.
+    fn wait_for_target(&mut self, now: Time, id: JobId, transfer: &Transfer, target: &Origin, start: u64) -> bool {
+        if *target == transfer.host || !self.hosts.is_paced(target) {
+            return false;
+        }
+        let at = self.hosts.retry_at(target, &self.profile_of(id), now);
+        if let Some(job) = self.jobs.get_mut(&id).filter(|_| at > now) {
+            job.wait_at_least_for_host(start, at);
+        }
+        at > now
     }
 
     /// How often a request may be sent back to a host where it was before nobody waits for that: where nothing succeeds, once.

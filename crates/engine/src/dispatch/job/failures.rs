@@ -103,6 +103,11 @@ impl Job {
         self.tries.failures.at(self.failed_gap(start)).attempts
     }
 
+    /// Whether what is missing from this byte on was tried in vain before.
+    pub(crate) fn has_failed_at(&self, start: u64) -> bool {
+        self.attempts_at(start) > 0 || self.lead().patience > 0 || self.tries.put_behind.is_some()
+    }
+
     /// When what is missing from this byte on may be tried again.
     pub(crate) fn retry_at(&self, start: u64) -> Time {
         self.tries.failures.at(self.failed_gap(start)).retry_at

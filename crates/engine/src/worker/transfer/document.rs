@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use hyper::body::Incoming;
 
 use super::body::has_length;
+use super::whole::first_part;
 use super::{Failure, Transfer};
 use crate::error::{Error, ErrorKind};
 use crate::message::{End, WebAnswer};
@@ -25,6 +26,10 @@ impl Transfer<'_> {
         answer: Answer,
         mut body: Incoming,
     ) -> Result<End, Failure> {
+        if first_part(&answer)?.is_some() {
+            let text = "the server sends a part of the page where the whole was asked for";
+            return Err(Error::new(ErrorKind::Protocol, text).into());
+        }
         let mut document = Vec::new();
         let began = Instant::now();
         while let Some(data) = self.next_paid(&mut body).await? {
@@ -40,6 +45,11 @@ impl Transfer<'_> {
         }
         self.proven(&body, answer.framing, document.len() as u64)?;
         has_length(document.len() as u64, answer.head.total_bytes)?;
+        if let Some(digest) = answer.head.evidence.digest.as_ref().filter(|_| answer.status == 200)
+            && digest.checksum().is_of(&mut &document[..]).is_ok_and(|is_right| !is_right)
+        {
+            return Err(Error::new(ErrorKind::Digest, "what came does not have the digest that the server gave").into());
+        }
         self.keep(connection, answer.framing != Framing::Close);
         let answer = WebAnswer::new(self.fetch.url.clone(), answer.status, answer.content_type, document.into());
         Ok(End::Document(Box::new(answer)))

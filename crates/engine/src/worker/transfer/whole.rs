@@ -198,7 +198,7 @@ impl Transfer<'_> {
 }
 
 /// The first part of the file, if a server sends a part although the whole was requested; `None` for the whole.
-fn first_part(answer: &Answer) -> Result<Option<ByteRange>> {
+pub(super) fn first_part(answer: &Answer) -> Result<Option<ByteRange>> {
     let is_part_answer = answer.head.shape == Shape::Range;
     let told = answer.content_range;
     if !is_part_answer && answer.has_odd_range {
