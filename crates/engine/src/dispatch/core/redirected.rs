@@ -55,7 +55,9 @@ impl Core {
             }
             return;
         }
-        let is_back = place.1 == transfer.host || transfer.passed.contains(&place.1);
+        // A host may send a request around within itself. One to which another host sends it back brings nothing.
+        let is_back = place.1 == transfer.host && self.hosts.is_paced(&place.1)
+            || place.1 != transfer.host && transfer.passed.contains(&place.1);
         let is_vain = is_back && redirects > self.redirects_free(&place.1);
         if is_vain && self.sent_around(now, id, transfer, &place.1, redirects, transfer.piece.start()) {
             if let Some(job) = self.jobs.get_mut(&id) {
