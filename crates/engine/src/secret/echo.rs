@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use http::HeaderMap;
-use http::header::{self, AUTHORIZATION, COOKIE, HeaderName};
+use http::header::{self, AUTHORIZATION, COOKIE, HeaderName, PROXY_AUTHORIZATION, REFERER};
 use percent_encoding::percent_decode_str;
 use url::{Url, form_urlencoded};
 
@@ -18,7 +18,7 @@ const CHARS_MIN: usize = 6;
 /// A URL within a URL within a URL is encoded so often.
 const DECODED_MAX: usize = 4;
 /// Fields whose values are nobody's secrets.
-const OPEN: [HeaderName; 12] = [
+const OPEN: [HeaderName; 11] = [
     header::ACCEPT,
     header::ACCEPT_ENCODING,
     header::ACCEPT_LANGUAGE,
@@ -29,7 +29,6 @@ const OPEN: [HeaderName; 12] = [
     header::IF_NONE_MATCH,
     header::IF_RANGE,
     header::RANGE,
-    header::REFERER,
     header::USER_AGENT,
 ];
 
@@ -50,15 +49,13 @@ impl Credentials {
         let query = url.query().unwrap_or_default();
         let mut asked = values(query.as_bytes());
         asked.extend(values(form));
-        let is_masked = |pair: &Parameter<'_>| pair.is_signing || names::is_secret(&pair.name);
-        let form_text = String::from_utf8_lossy(form);
-        let masked = [query, &*form_text].into_iter().flat_map(parameters).filter(is_masked);
-        let mut given: Vec<String> = masked.filter_map(|pair| pair.value.map(Cow::into_owned)).collect();
+        let mut given = masked_in(query);
+        given.extend(masked_in(&String::from_utf8_lossy(form)));
         given.extend(url.password().map(|password| percent_decode_str(password).decode_utf8_lossy().into_owned()));
         for (name, field) in headers.iter().filter(|(name, _)| !OPEN.contains(name)) {
             let text = String::from_utf8_lossy(field.as_bytes());
             match *name {
-                AUTHORIZATION => {
+                AUTHORIZATION | PROXY_AUTHORIZATION => {
                     given.extend(text.split_whitespace().skip(1).map(ToOwned::to_owned));
                     let password = credentials::pair_of(field).map(|(_, password)| password);
                     given.extend(password.as_ref().map(|password| STANDARD_NO_PAD.encode(password)));
@@ -66,6 +63,7 @@ impl Credentials {
                     given.extend(password);
                 }
                 COOKIE => given.extend(cookies_in(&text)),
+                REFERER => given.extend(text.split_once('?').into_iter().flat_map(|(_, query)| masked_in(query))),
                 _ => given.push(text.into_owned()),
             }
         }
@@ -87,6 +85,12 @@ impl Credentials {
         let location = location.filter(|location| repeats(location, self.given.iter()))?;
         at.join(location).ok()
     }
+}
+
+/// The values of a query or a form whose names say that they are secret.
+fn masked_in(text: &str) -> Vec<String> {
+    let is_masked = |pair: &Parameter<'_>| pair.is_signing || names::is_secret(&pair.name);
+    parameters(text).into_iter().filter(is_masked).filter_map(|pair| pair.value.map(Cow::into_owned)).collect()
 }
 
 /// Whether a text holds one of these values, encoded for a URL or a form or not, in any case.
@@ -143,7 +147,11 @@ mod tests {
         assert!(held.are_in("HUNTER2SECRET") && held.are_in("68756e7465723253656372657421"));
         assert!(held.are_in("next=%252Fgo%253Fhunter2%2553ecret"), "a URL within a URL");
         assert!(held.are_in("said=of+the+form") && held.are_in("my+api+key"), "as a form, and in the other alphabet");
-        for text in ["5f5e1000-30d40", "alice", "1", "browser"] {
+        headers.insert(PROXY_AUTHORIZATION, credentials::basic_of(b"al", b"proxy-secret"));
+        headers.insert(REFERER, HeaderValue::from_static("http://r/page?token=of-the-page&part=chapter"));
+        let held = Credentials::of(&url, &headers, b"user=u&password=of+the+form");
+        assert!(held.are_in("proxy-secret") && held.are_in("http://r/page?token=of-the-page"));
+        for text in ["5f5e1000-30d40", "alice", "1", "browser", "chapter"] {
             assert!(!held.are_in(text), "{text}");
         }
         let shown = |target: &str| {
