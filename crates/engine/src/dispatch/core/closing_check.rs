@@ -161,8 +161,7 @@ impl Core {
                 return self.restart(now, id, "the file on the server changed while it came", By::Version);
             }
             FinalCheck::Doubted => {
-                let text =
-                    "the server does not always name the same version of the file: this is what came in one response";
+                let text = "the server does not always name the same version of the file, and may have another one now";
                 self.warn(Some(id), text.to_owned());
             }
             FinalCheck::Open | FinalCheck::Current | FinalCheck::Unanswered => {}
