@@ -22,6 +22,8 @@ use crate::source::redirect_rules;
 const SINGLE_ANSWER_MAX: Time = Time::from_secs(2);
 /// The check waits no longer than this for a connection and its response.
 const CHECK_WITHIN: Time = Time::from_secs(10);
+/// Once a response has named another version than several responses have brought, the next one has this long to come.
+const CONFIRM_WITHIN: Time = Time::from_secs(60);
 /// After this many responses that contradict the length that has come, it is an error.
 const CONTRADICTIONS_MAX: u32 = 2;
 
@@ -52,17 +54,27 @@ impl Core {
         if job.content.final_check != FinalCheck::Open {
             return;
         }
-        if now >= since + CHECK_WITHIN {
-            // A request in flight is aborted; its end says nothing any more.
-            let (running, is_doubted) = (job.transfers.clone(), job.tries.doubts.different > 0);
-            self.drop_transfers(&running);
-            return self.close_check(now, id, if is_doubted { FinalCheck::Doubted } else { FinalCheck::Unanswered });
+        if now >= since + job.check_within() {
+            return self.end_check_unanswered(now, id);
         }
         if !job.transfers.is_empty() || job.retry_at(0) > now {
             return;
         }
         let (lead, kind) = (job.sources.lead(), FetchKind::Check { expect: Arc::new(job.content.held.clone()) });
         self.send(now, id, lead, kind, Piece::new(0, 0));
+    }
+
+    /// The time for the check is over. A request in flight is aborted; its end says nothing any more.
+    fn end_check_unanswered(&mut self, now: Time, id: JobId) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        let (running, is_contradicted) = (job.transfers.clone(), job.tries.doubts.different > 0);
+        let error = (is_contradicted && job.is_several()).then(|| job.unconfirmed_change());
+        self.drop_transfers(&running);
+        match error {
+            Some(error) => self.close(now, id, Closing::Fail(error)),
+            None if is_contradicted => self.close_check(now, id, FinalCheck::Doubted),
+            None => self.close_check(now, id, FinalCheck::Unanswered),
+        }
     }
 
     pub(super) fn check_ended(&mut self, now: Time, id: JobId, transfer: &Transfer, end: End) {
@@ -96,9 +108,10 @@ impl Core {
 
     /// One response has named another version, and the next is no answer: it is asked for again while there is time.
     fn ask_check_later(&mut self, now: Time, id: JobId, retry_after: Option<Time>) {
-        let wait = backoff::wait(1, &mut self.random).max(retry_after.unwrap_or_default());
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.wait_until(0, now + wait);
+        job.tries.doubts.unanswered += 1;
+        let wait = backoff::wait(job.tries.doubts.unanswered, &mut self.random);
+        job.wait_until(0, now + wait.max(retry_after.unwrap_or_default()));
     }
 
     /// What a response other than 304 means; `None` if another one is requested first, or the job resumes the
@@ -177,6 +190,21 @@ impl Job {
     /// Whether its bytes are of several responses.
     fn is_several(&self) -> bool {
         self.content.answers > 1 || self.content.resumed_bytes > 0
+    }
+
+    fn check_within(&self) -> Time {
+        if self.tries.doubts.different > 0 && self.is_several() { CONFIRM_WITHIN } else { CHECK_WITHIN }
+    }
+
+    /// One response has named another version than several have brought, and nobody confirms or denies it.
+    fn unconfirmed_change(&self) -> Error {
+        let other = self.tries.doubts.other.as_ref().map(|other| self.content.held.differences(other));
+        let text = format!(
+            "every byte has come, but the server then named another version of the file ({}) and gave no second answer",
+            other.unwrap_or_default()
+        );
+        let error = Error::new(ErrorKind::Changed, text).with_url(self.shown_lead());
+        error.with_path(self.naming.path.clone()).with_advice(KEPT)
     }
 
     /// Whether one other version was named twice, so that somebody has replaced the file. Servers behind one address may

@@ -51,6 +51,8 @@ pub(crate) struct Doubts {
     pub(crate) unknown: u32,
     /// They told another length of the version that had come whole.
     pub(crate) contradictions: u32,
+    /// Requests to confirm the first of them that came to nothing.
+    pub(crate) unanswered: u32,
     /// The version that the first of the former named.
     pub(crate) other: Option<Box<Evidence>>,
     /// When the last one was counted.

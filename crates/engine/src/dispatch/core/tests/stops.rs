@@ -158,3 +158,30 @@ fn one_response_of_a_file_that_was_replaced_meanwhile_may_be_of_two_versions() {
     let world = closes_with(dated("v1"), [dated("v2"), dated("v2")]);
     assert!(world.effects.iter().any(is_published), "{:?}", world.effects);
 }
+
+/// A whole file that an earlier run left; the closing check names another version, and then there are only failures.
+#[test]
+fn several_responses_whose_version_one_check_denies_are_not_published_without_a_second_one() {
+    let mut world = World::new(|options| options.connections = Some(1));
+    let job = world.add(1, "http://h/a");
+    let whole =
+        crate::journal::Journal { done: [ByteRange::new(0, 64 * MIB)].into_iter().collect(), ..left_of("http://h/a") };
+    world.prepare(job, Prepared { partial: Some(whole), has_part: true, ..Prepared::default() });
+    let check = world.take_fetch();
+    world.end(check.transfer, End::Checked(Some(other_head("v2"))), true);
+    let mut checks = 1;
+    while world.now < Time::from_secs(90) && !world.has(|event| matches!(event, Event::Failed { .. })) {
+        while world.fetches() > 0 {
+            let check = world.take_fetch();
+            assert!(matches!(check.kind, FetchKind::Check { .. }), "{:?}", check.kind);
+            checks += 1;
+            let error = Error::new(ErrorKind::Status(503), "503");
+            world.end(check.transfer, End::Failed { error, retry_after: None }, true);
+        }
+        world.pass(Time::from_millis(50));
+    }
+    let is_publish = |effect: &Effect| matches!(effect, Effect::Commit(CommitRequest::Publish { .. }));
+    assert!(!world.effects.iter().any(is_publish), "{:?}", world.effects);
+    assert!(world.has(|event| matches!(event, Event::Failed { error, .. } if error.kind == ErrorKind::Changed)));
+    assert!((3..20).contains(&checks), "{checks} checks");
+}
