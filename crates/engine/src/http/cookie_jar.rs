@@ -246,9 +246,13 @@ mod tests {
     #[test]
     fn no_cookie_is_for_everybody_below_a_public_suffix() {
         let jar = CookieJar::default();
-        for (at, domain) in
-            [("https://a.co.uk/", "co.uk"), ("https://a.com/", "com"), ("https://a.github.io/", "github.io")]
-        {
+        for (at, domain) in [
+            ("https://a.co.uk/", "co.uk"),
+            ("https://a.co.uk/", ".CO.UK"),
+            ("https://a.co.uk./", "co.uk."),
+            ("https://a.com/", "com"),
+            ("https://a.github.io/", "github.io"),
+        ] {
             jar.add(&url(at), &set(&[&format!("id=1; Domain={domain}; Path=/")]));
         }
         assert_eq!(format!("{jar:?}"), "0 cookies");

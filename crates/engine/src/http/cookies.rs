@@ -55,7 +55,7 @@ impl FromIterator<String> for SetCookies {
 pub(crate) fn is_for_all_of_a_suffix(cookie: &Cookie<'_>, url: &Url) -> bool {
     let CookieDomain::Suffix(domain) = &cookie.domain else { return false };
     let is_own = url.host_str().is_some_and(|host| host.eq_ignore_ascii_case(domain));
-    !is_own && psl::suffix_str(domain).is_some_and(|suffix| suffix == domain)
+    !is_own && psl2::lookup(domain).is_none_or(|found| found.registrable_domain().is_none())
 }
 
 /// Whether a cookie is for TLS alone and comes over something else, or would take the place of such a one (RFC 6265bis,
