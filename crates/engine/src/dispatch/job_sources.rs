@@ -8,6 +8,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use url::Url;
 
+use crate::dispatch::redirect_chain::RedirectChain;
 use crate::error::{Error, ErrorKind};
 use crate::event::SourceShare;
 use crate::evidence::Evidence;
@@ -46,9 +47,8 @@ pub(crate) struct Source {
     pub(crate) location: Option<Box<Location>>,
     /// The provider is being asked.
     pub(crate) is_locating: bool,
-    pub(crate) redirects: u32,
-    /// The hosts that have sent it on.
-    pub(crate) passed: Vec<Origin>,
+    /// The hosts that have redirected it since it was at its own URL or its provider's location.
+    pub(crate) chain: RedirectChain,
     /// Whether its content was requested where it is now.
     pub(crate) was_requested: bool,
     /// How often its provider has located it, or it went back to the given URL.
@@ -275,8 +275,7 @@ impl Source {
             is_provided: false,
             location: None,
             is_locating: false,
-            redirects: 0,
-            passed: Vec::new(),
+            chain: RedirectChain::default(),
             was_requested: false,
             locations: 0,
             was_resolved_again: false,
@@ -331,8 +330,7 @@ impl Source {
         let headers = (!headers.is_empty()).then(|| Arc::new(headers));
         let replace_at = located.expires_in.map(|life| now.saturating_add(life - (life / 2).min(EXPIRES_WITHIN)));
         self.location = Some(Box::new(Location { host: origin.clone(), headers, replace_at, was_used: false }));
-        self.redirects = 0;
-        self.passed.clear();
+        self.chain = RedirectChain::default();
         self.locations = self.locations.wrapping_add(1);
         self.go_to((url, origin));
     }
@@ -365,8 +363,7 @@ impl Source {
     pub(crate) fn go_back(&mut self) {
         self.sent_to = None;
         self.location = None;
-        self.redirects = 0;
-        self.passed.clear();
+        self.chain = RedirectChain::default();
         self.locations = self.locations.wrapping_add(1);
     }
 

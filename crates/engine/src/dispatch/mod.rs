@@ -17,6 +17,7 @@ pub(crate) mod names;
 mod pace;
 pub(crate) mod pulse;
 mod rate;
+mod redirect_chain;
 pub(crate) mod spoken;
 pub(crate) mod tally;
 pub(crate) mod waiting;

@@ -63,7 +63,7 @@ pub struct Evidence {
     /// The file was there before, and only its length, its time or samples of it speak for it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_adopted: bool,
-    /// The server had another version already when the file was complete.
+    /// When the file was complete, the server may have had another version.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_outdated: bool,
 }
@@ -190,6 +190,11 @@ impl Evidence {
     /// Whether its tag or its date identifies its version, with or without a length.
     pub(crate) fn is_named_surely(&self) -> bool {
         self.has_strong_tag() || self.etag.is_none() && self.has_settled_date()
+    }
+
+    /// Whether it names a version at all: by a tag of any strength, or by a settled date.
+    pub(crate) fn has_tag_or_settled_date(&self) -> bool {
+        self.etag.is_some() || self.has_settled_date()
     }
 
     /// Whether only a digest identifies its version. Servers leave that out at times, and another response of the

@@ -105,7 +105,7 @@ impl Evidence {
         self.has_same_strong_tag(claimed) && self.may_be_sampled(claimed) && !self.compare(claimed).is_different()
     }
 
-    /// The same with a settled date where neither has a tag.
+    /// Whether another URL reports the same length and the same strong tag or, if neither has a tag, the same settled date.
     pub(crate) fn shares_version(&self, claimed: &Self) -> bool {
         let has_no_tags = self.etag.is_none() && claimed.etag.is_none();
         let shares_date = has_no_tags && self.has_settled_date() && self.may_be_sampled(claimed);
@@ -114,8 +114,7 @@ impl Evidence {
 
     /// Whether a response without a length names this version: by a tag, or by a settled date if neither has a tag.
     pub(crate) fn is_alike_without_length(&self, claimed: &Self) -> bool {
-        let is_sure = self.etag.is_some() || self.has_settled_date();
-        is_sure
+        self.has_tag_or_settled_date()
             && self.has_same_validator(claimed)
             && claimed.total_bytes.is_none()
             && self.has_same_encoding(claimed)

@@ -42,10 +42,12 @@ pub(crate) fn spread_of_part(held: &RangeSet, count: u64, random: &mut fastrand:
     let most = (held.covered() / 8 / count.max(1)).clamp(SHORTENED_BYTES_MIN, SAMPLE_BYTES);
     let start = |sample: ByteRange| ByteRange::new(sample.start, sample.end.min(sample.start + most));
     let end = |sample: ByteRange| ByteRange::new(sample.end - sample.len().min(most), sample.end);
-    match *spread(held, count, random) {
-        [only] if only.len() > 2 * most => vec![start(only), end(only)],
-        [only] => vec![only],
-        ref several => several.iter().map(|one| if one.start == 0 { start(*one) } else { end(*one) }).collect(),
+    let Some(first) = held.iter().next() else { return Vec::new() };
+    match spread(held, count, random).as_slice() {
+        // It is the end of what may begin before it.
+        [only] if held.covered() > 2 * most => vec![start(first), end(*only)],
+        [only] => vec![*only],
+        several => several.iter().map(|one| if one.start == 0 { start(*one) } else { end(*one) }).collect(),
     }
 }
 
@@ -131,6 +133,7 @@ mod tests {
             spread_of_part(&held, IDENTITY_SAMPLES, &mut fastrand::Rng::with_seed(7))
         };
         assert_eq!(chosen(48 << 10), [ByteRange::new(0, 4 << 10), ByteRange::new(44 << 10, 48 << 10)]);
+        assert_eq!(chosen(100 << 10), [ByteRange::new(0, 4 << 10), ByteRange::new(96 << 10, 100 << 10)]);
         assert_eq!(chosen(5000), [ByteRange::new(0, 5000)]);
         assert_eq!(chosen(1 << 20).last().unwrap().end, 1 << 20);
     }

@@ -162,6 +162,9 @@ fn another_url_has_tags_of_its_own() {
     let built = evidence("\"a\"", EPOCH, 5);
     assert!(!built.may_be_sampled(&elsewhere(evidence("\"b\"", EPOCH, 5))), "the epoch is no date");
     let dated = evidence("", OLD, 5);
+    assert!(dated.shares_version(&elsewhere(dated.clone())));
+    assert!(!dated.shares_version(&elsewhere(evidence("\"a\"", OLD, 5))), "one side alone has a tag");
+    assert!(!dated.shares_version(&elsewhere(evidence("", OLDER, 5))));
     assert_eq!(dated.compare(&elsewhere(dated.clone())), Same(Weak), "a date is no name of a content");
     let before = Evidence { place: None, ..held.clone() };
     assert_eq!(before.compare(&elsewhere(evidence("\"b\"", OLD, 5))), Different(Strong));

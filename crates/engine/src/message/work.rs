@@ -242,7 +242,7 @@ pub(crate) enum End {
     /// It failed.
     Failed { error: Error, retry_after: Option<Duration> },
     /// The server says that it does not serve this over the protocol used.
-    OtherProtocol(Error),
+    OtherProtocol { error: Error, retry_after: Option<Duration> },
     /// It was aborted on request.
     Dropped,
 }
@@ -263,7 +263,7 @@ impl End {
             Self::Unproven(_) => "unproven",
             Self::Sampled { .. } => "sampled",
             Self::Failed { .. } => "failed",
-            Self::OtherProtocol(_) => "other_protocol",
+            Self::OtherProtocol { .. } => "other_protocol",
             Self::Dropped => "dropped",
         }
     }

@@ -1,14 +1,15 @@
 //! The closing check: a file that came in several responses, was resumed, or took long ends with one
-//! conditional request: does the server still have this version? If two responses report a change, the file restarts:
-//! even one response may be of two versions, where somebody wrote over the file while it was sent. A server that names
-//! another version with each response says nothing of that, and neither does a refusal of the request.
+//! conditional request: does the server still have this version? If two responses name another version, a file of several
+//! responses restarts. A file of one response restarts only if both name the same one, because somebody may have written
+//! over it while it was sent; otherwise it is published with a warning. A refusal of the request says nothing, but one
+//! response that names another version has to be confirmed or denied before several responses become a file.
 
 use std::sync::Arc;
 
 use super::Core;
 use super::doubt::KEPT;
 use crate::backoff;
-use crate::dispatch::job::{By, Closing, FinalCheck, Job, Phase, Transfer};
+use crate::dispatch::job::{By, Closing, Doubts, FinalCheck, Job, Phase, Transfer};
 use crate::error::{Error, ErrorKind};
 use crate::evidence::Evidence;
 use crate::http::form;
@@ -22,7 +23,7 @@ use crate::source::redirect_rules;
 const SINGLE_ANSWER_MAX: Time = Time::from_secs(2);
 /// The check waits no longer than this for a connection and its response.
 const CHECK_WITHIN: Time = Time::from_secs(10);
-/// Once a response has named another version than several responses have brought, the next one has this long to come.
+/// The same for a file of several responses, once a response has named another version.
 const CONFIRM_WITHIN: Time = Time::from_secs(60);
 /// After this many responses that contradict the length that has come, it is an error.
 const CONTRADICTIONS_MAX: u32 = 2;
@@ -43,6 +44,8 @@ impl Core {
             return false;
         }
         job.phase = Phase::Checking { since: now };
+        // Only what is said now that every byte is here counts.
+        job.tries.doubts = Doubts::default();
         self.ask_check(now, id);
         true
     }
@@ -72,7 +75,7 @@ impl Core {
         self.drop_transfers(&running);
         match error {
             Some(error) => self.close(now, id, Closing::Fail(error)),
-            None if is_contradicted => self.close_check(now, id, FinalCheck::Doubted),
+            None if is_contradicted => self.close_check(now, id, FinalCheck::Disputed),
             None => self.close_check(now, id, FinalCheck::Unanswered),
         }
     }
@@ -85,25 +88,27 @@ impl Core {
             }
             return;
         }
+        let is_contradicted = job.tries.doubts.different > 0;
+        let retry_after = if let End::Failed { retry_after, .. } = end { retry_after } else { None };
         let closing = match end {
             End::Checked(None) => FinalCheck::Current,
             End::Checked(Some(head)) => match self.check_says_other(now, id, &head) {
                 Some(closing) => closing,
                 None => return,
             },
-            End::Redirect(redirect) if transfer.redirects == 0 => {
+            End::Redirect(redirect) if transfer.chain.is_empty() => {
                 let allow_downgrade = self.settings.allow_downgrade;
                 match redirect_rules::next((&transfer.url, &transfer.host), &redirect, 1, allow_downgrade) {
-                    Ok(place) => return self.follow_piece(now, id, transfer, place, 1),
+                    Ok(target) => return self.follow_piece(now, id, transfer, target),
                     Err(_) => FinalCheck::Unanswered,
                 }
             }
-            End::Failed { retry_after, .. } if job.tries.doubts.different > 0 => {
-                return self.ask_check_later(now, id, retry_after);
-            }
             _ => FinalCheck::Unanswered,
         };
-        self.close_check(now, id, closing);
+        match closing {
+            FinalCheck::Unanswered if is_contradicted => self.ask_check_later(now, id, retry_after),
+            closing => self.close_check(now, id, closing),
+        }
     }
 
     /// One response has named another version, and the next is no answer: it is asked for again while there is time.
@@ -121,18 +126,20 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return Some(FinalCheck::Unanswered) };
         let verdict = job.content.held.compare(&head.evidence);
         let came = Evidence { total_bytes: job.content.total_bytes, ..job.content.held.clone() };
-        let is_sure = came.etag.is_some() || came.has_settled_date();
-        if !is_page && is_sure && job.is_several() && came.is_named_with_other_length(&head.evidence) {
+        if !is_page
+            && came.has_tag_or_settled_date()
+            && job.is_several()
+            && came.is_named_with_other_length(&head.evidence)
+        {
             return self.check_says_other_length(now, id, &came, &head.evidence);
         }
         if is_page || !verdict.is_different() {
-            job.tries.doubts.different = 0;
             let is_current = !is_page && verdict.is_same();
             return Some(if is_current { FinalCheck::Current } else { FinalCheck::Unanswered });
         }
         if job.tries.doubts.count_different(&head.evidence) {
             let is_changed = job.is_several() || job.was_replaced_by(&head.evidence);
-            let closing = if is_changed { FinalCheck::Changed } else { FinalCheck::Doubted };
+            let closing = if is_changed { FinalCheck::Changed } else { FinalCheck::Disputed };
             return (!self.takes_back(now, id, head)).then_some(closing);
         }
         // Over another connection: this one is not used again.
@@ -173,7 +180,7 @@ impl Core {
                 job.tries.replaced = Some(Box::new(job.content.held.clone()));
                 return self.restart(now, id, "the file on the server changed while it came", By::Version);
             }
-            FinalCheck::Doubted => {
+            FinalCheck::Disputed => {
                 let text = "the server does not always name the same version of the file, and may have another one now";
                 self.warn(Some(id), text.to_owned());
             }
@@ -213,7 +220,7 @@ impl Job {
         let held = &self.content.held;
         let has_one_date = held.last_modified.is_some() && held.last_modified == other.last_modified;
         let is_one_file = has_one_date && self.content.total_bytes == other.total_bytes;
-        // Whole responses go on to name the first one.
+        // It restarted for this before, and the new download names the old version again: one more would change nothing.
         let is_back = self.tries.replaced.as_ref().is_some_and(|replaced| replaced.compare(held).is_same());
         self.tries.doubts.names(other) && !is_one_file && !is_back
     }

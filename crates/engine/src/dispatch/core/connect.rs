@@ -7,6 +7,7 @@ use url::Url;
 use super::Core;
 use crate::dispatch::connection_slots::Wanted;
 use crate::dispatch::job::{Closing, Doubts, Job, Phase, Segmented, Transfer};
+use crate::dispatch::redirect_chain::RedirectChain;
 use crate::error::Error;
 use crate::event::Event;
 use crate::evidence::{Place, samples};
@@ -22,6 +23,17 @@ use crate::size;
 pub(super) const RANGE_TRIES: u32 = 3;
 /// What one connection can fetch within this time is not worth a second one.
 pub(super) const ALONE_SECONDS_MAX: f64 = 1.0;
+
+/// A request for the file of a job.
+pub(super) struct Request {
+    /// Which of the job's sources is asked.
+    pub(super) source: usize,
+    pub(super) target: (Url, Origin),
+    /// The hosts that have redirected it.
+    pub(super) chain: RedirectChain,
+    pub(super) kind: FetchKind,
+    pub(super) piece: Piece,
+}
 
 impl Core {
     /// Sends all requests that a job can use and the caps allow.
@@ -353,6 +365,7 @@ impl Core {
         let (range, victim, in_race) = match view.next(rate) {
             Next::Fetch(range) => (range, None, false),
             Next::Steal { victim, range } => (range, Some(victim), false),
+            Next::Race { .. } if job.ranges.trials.retry_at > now => return false,
             Next::Race { victim, range } => (range, Some(victim), true),
             Next::Nothing => return false,
         };
@@ -431,8 +444,8 @@ impl Core {
         kind: FetchKind,
         piece: Piece,
     ) -> Option<TransferId> {
-        if let Some(onward) = self.jobs.get_mut(&id)?.onwards.take(now, source, piece.start(), &kind) {
-            return self.send_onward(now, id, onward, kind, piece);
+        if let Some(redirect) = self.jobs.get_mut(&id)?.pending_redirects.take(now, source, piece.start(), &kind) {
+            return self.follow_redirect(now, id, redirect, kind, piece);
         }
         let source_of = &self.jobs.get(&id)?.sources[source];
         if source_of.needs_location(now) {
@@ -441,24 +454,15 @@ impl Core {
         }
         let (url, host) = (source_of.url(), source_of.host());
         let place = (url.clone(), host.clone());
-        let sent = self.send_to(now, id, source, place, kind, piece, false)?;
+        let request = Request { source, target: place, chain: RedirectChain::default(), kind, piece };
+        let sent = self.send_to(now, id, request)?;
         self.jobs.get_mut(&id)?.sources[source].use_location();
         Some(sent)
     }
 
-    /// The same, for the URL to which a source has redirected this request, if it `goes_on`: then it is no other request
-    /// than the one that was allowed.
-    #[expect(clippy::too_many_arguments, reason = "they are what a request is")]
-    pub(super) fn send_to(
-        &mut self,
-        now: Time,
-        id: JobId,
-        source: usize,
-        (url, host): (Url, Origin),
-        kind: FetchKind,
-        piece: Piece,
-        goes_on: bool,
-    ) -> Option<TransferId> {
+    /// The same, where its target is known. A redirected request is no other request than the one that was allowed.
+    pub(super) fn send_to(&mut self, now: Time, id: JobId, request: Request) -> Option<TransferId> {
+        let Request { source, target: (url, host), chain, kind, piece } = request;
         let job = self.jobs.get(&id)?;
         let wanted = match kind {
             FetchKind::Probe if job.tries.keeps_apart => Wanted::Apart,
@@ -476,7 +480,7 @@ impl Core {
         let is_of_content = matches!(kind, FetchKind::Probe | FetchKind::Piece { .. });
         let is_again = is_of_content && job.sources[source].was_requested && job.transfers.is_empty();
         let is_unpaced = job.tries.is_unpaced || is_beside || is_again && self.hosts.is_asked_too_often(&host);
-        if is_unpaced && !goes_on && !self.hosts.may_ask_again(&host, now) {
+        if is_unpaced && chain.is_empty() && !self.hosts.may_ask_again(&host, now) {
             return None;
         }
         let profile = job.own.profile.clone();
@@ -491,7 +495,7 @@ impl Core {
             self.hosts.asks_again(&host, now);
             self.jobs.get_mut(&id)?.tries.is_unpaced = false;
         }
-        if is_again && !goes_on {
+        if is_again && chain.is_empty() {
             self.hosts.counts_again(&host);
         }
         self.jobs.get_mut(&id)?.sources[source].was_requested |= is_of_content;
@@ -500,7 +504,7 @@ impl Core {
         let piece = Arc::new(piece);
         let place = (url.clone(), host.clone());
         let mut state = Transfer::new(now, (id, source), (taken.slot, taken.worker), place, &kind, &piece);
-        state.location = job.sources[source].locations;
+        (state.location, state.chain) = (job.sources[source].locations, chain);
         let fetch = Fetch {
             transfer,
             job: id,

@@ -160,13 +160,13 @@ impl Core {
                 }
                 None => {}
             }
-        } else if existing.note.is_some() && stat.len_bytes > GATHERED_BYTES_MAX {
-            // A smaller file is compared whole, which is proof wherever it came from.
-            return Known::Other("a file from another URL has this name".to_owned());
+        } else if existing.note.is_some() {
+            // Neither the date nor the name of another URL's file says anything of this one. A small file is compared whole.
+            let is_small = stat.len_bytes <= GATHERED_BYTES_MAX;
+            let other = || Known::Other("a file from another URL has this name".to_owned());
+            return if is_small { Known::Nothing } else { other() };
         }
-        // A date that another URL has given says nothing of this one.
-        let is_of_another = existing.note.as_ref().is_some_and(|note| !may_be_ours(&note));
-        match job.has_date_of_server(stat) && !is_of_another {
+        match job.has_date_of_server(stat) {
             true => Known::Same(How::ThereByTime),
             false if is_likely => Known::Likely,
             false => Known::Nothing,

@@ -158,7 +158,7 @@ impl Core {
             path: job.naming.path.clone(),
             replace,
             only_over: job.only_over(self.settings.existing),
-            note: job.note().filter(|_| job.content.final_check != FinalCheck::Doubted),
+            note: job.note(),
             modified: job.modified_there().filter(|_| self.settings.remote_time),
             len_bytes,
             replaces_old: job.old.is_there,

@@ -239,7 +239,7 @@ impl Core {
         }
         match end {
             End::Complete => self.piece_came(now, id, transfer),
-            End::Dropped | End::Gathered(_) | End::Document(_) | End::Checked(_) | End::OtherProtocol(_) => {}
+            End::Dropped | End::Gathered(_) | End::Document(_) | End::Checked(_) | End::OtherProtocol { .. } => {}
             End::Redirect(redirect) if is_lead => self.redirected(now, id, transfer, &redirect),
             End::Redirect(redirect) => self.mirror_redirected(now, id, transfer, &redirect),
             End::NotJoined { head, verdict } if is_lead => self.not_joined(now, id, transfer, &head, verdict),
@@ -262,8 +262,8 @@ impl Core {
             // Another request was redirected before; the next one goes there.
             return;
         }
-        mirror.redirects += 1;
-        match redirect_rules::next((&transfer.url, &transfer.host), redirect, mirror.redirects, allow_downgrade) {
+        mirror.chain.push(transfer.host.clone());
+        match redirect_rules::next((&transfer.url, &transfer.host), redirect, mirror.chain.len(), allow_downgrade) {
             Ok(place) => mirror.go_to(place),
             Err(error) => self.drop_source(now, id, transfer.source, error),
         }

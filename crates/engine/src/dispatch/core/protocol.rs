@@ -12,7 +12,7 @@ impl Core {
     /// Whether this end shows that the host needs another protocol.
     pub(super) fn is_asked_otherwise(&mut self, now: Time, slot: SlotId, end: &End) -> bool {
         match end {
-            End::OtherProtocol(_) => self.slots.unanswered(slot, true, now),
+            End::OtherProtocol { .. } => self.slots.unanswered(slot, true, now),
             End::Failed { error, .. } if is_of_protocol(error.kind()) => self.slots.unanswered(slot, false, now),
             _ => false,
         }
@@ -53,9 +53,9 @@ fn is_of_protocol(kind: ErrorKind) -> bool {
 /// uses another protocol.
 pub(super) fn without_protocol(end: End, is_otherwise: bool) -> End {
     match end {
-        End::OtherProtocol(error) => {
+        End::OtherProtocol { error, retry_after } => {
             let is_transient = is_otherwise || error.is_transient();
-            End::Failed { error: error.with_transient(is_transient), retry_after: None }
+            End::Failed { error: error.with_transient(is_transient), retry_after }
         }
         end => end,
     }

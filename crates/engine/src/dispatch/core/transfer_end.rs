@@ -31,9 +31,7 @@ impl Core {
             self.slots.served(transfer.slot);
         }
         transfer.has_served = self.slots.has_served(transfer.slot);
-        if !matches!(ended.end, End::Redirect(_)) {
-            self.race_ends(&transfer);
-        }
+        self.set_in_race(&transfer, false);
         match &ended.end {
             end if is_success(end) => self.slots.keeps_pace(&transfer.host, now),
             End::Failed { error, .. } if error.kind().rejection().is_some_and(Rejection::may_be_of_rate) => {
@@ -60,15 +58,15 @@ impl Core {
         self.follow_end(now, id, &transfer, end, is_otherwise, has_progressed);
     }
 
-    /// Once one of two racing transfers has ended, the other may be raced again.
-    fn race_ends(&mut self, ended: &Transfer) {
-        let Some(job) = self.jobs.get(&ended.job).filter(|_| ended.in_race) else { return };
+    /// Once one of two racing transfers has ended, the other may be raced again, unless it is redirected and goes on.
+    pub(super) fn set_in_race(&mut self, racer: &Transfer, in_race: bool) {
+        let Some(job) = self.jobs.get(&racer.job).filter(|_| racer.in_race) else { return };
         for id in &job.transfers {
             if let Some(other) = self.transfers.get_mut(id)
-                && other.piece.end() > ended.piece.start()
-                && other.piece.start() < ended.piece.end()
+                && other.piece.end() > racer.piece.start()
+                && other.piece.start() < racer.piece.end()
             {
-                other.in_race = false;
+                other.in_race = in_race;
             }
         }
     }
@@ -120,7 +118,7 @@ impl Core {
         let Some(job) = self.jobs.get_mut(&id) else { return false };
         if has_progressed {
             job.content.high_water_bytes = covered;
-            job.ranges.strays = 0;
+            job.ranges.redirect_waits = 0;
             job.tries.comparisons = 0;
             job.tries.refusals = 0;
             job.ranges.was_refused = false;
@@ -182,7 +180,7 @@ impl Core {
         }
         match end {
             End::Complete => self.piece_came(now, id, transfer),
-            End::Dropped | End::Gathered(_) | End::Document(_) | End::Checked(_) | End::OtherProtocol(_) => {}
+            End::Dropped | End::Gathered(_) | End::Document(_) | End::Checked(_) | End::OtherProtocol { .. } => {}
             End::Redirect(redirect) => self.redirected(now, id, transfer, &redirect),
             End::NotRange(head) => self.not_a_range(now, id, transfer, &head),
             End::WrongRange { head, error } => self.wrong_range(now, id, transfer, &head, error),
@@ -319,7 +317,7 @@ impl Core {
 /// Whether an end shows that the connection served a request.
 pub(super) fn was_served(end: &End) -> bool {
     match end {
-        End::Dropped | End::OtherProtocol(_) => false,
+        End::Dropped | End::OtherProtocol { .. } => false,
         End::Failed { error, .. } => error.kind().rejection().is_some_and(Rejection::shows_life),
         _ => true,
     }

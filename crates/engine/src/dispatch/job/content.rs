@@ -64,8 +64,8 @@ pub(crate) enum FinalCheck {
     Unanswered,
     /// The server has another one now.
     Changed,
-    /// It names another one with each response, or each of several servers does, or it did so once.
-    Doubted,
+    /// At least one response named another one, and none proved that the file was replaced.
+    Disputed,
 }
 
 impl Content {

@@ -6,9 +6,9 @@ mod content;
 mod existing;
 mod failures;
 mod naming;
-mod onward;
 mod own;
 mod part;
+mod pending_redirects;
 mod phase;
 mod ranges;
 mod remote_time;
@@ -28,10 +28,10 @@ pub(crate) use self::content::{FinalCheck, ListedBefore};
 use self::existing::ExistingFile;
 pub(crate) use self::existing::ExistingVerdict;
 use self::naming::Naming;
-pub(crate) use self::onward::Onward;
-use self::onward::Onwards;
 use self::own::Own;
 use self::part::{Old, Part};
+pub(crate) use self::pending_redirects::PendingRedirect;
+use self::pending_redirects::PendingRedirects;
 pub(crate) use self::phase::{By, Closing, Comparison, Phase};
 use self::ranges::Ranges;
 pub(crate) use self::ranges::Segmented;
@@ -76,7 +76,7 @@ pub(crate) struct Job {
     pub(crate) old: Old,
     pub(crate) answer: Answer,
     pub(crate) ranges: Ranges,
-    pub(crate) onwards: Onwards,
+    pub(crate) pending_redirects: PendingRedirects,
     pub(crate) tries: Tries,
     /// The search for the source of wrong bytes, after a digest mismatch.
     pub(crate) trace: Option<Trace>,
@@ -108,7 +108,7 @@ impl Job {
             old: Old::default(),
             answer: Answer::default(),
             ranges: Ranges::new(adapt),
-            onwards: Onwards::default(),
+            pending_redirects: PendingRedirects::default(),
             tries: Tries::default(),
             trace: None,
             link: Link::default(),
@@ -217,7 +217,7 @@ impl Job {
         self.content.forget();
         self.part.saved_bytes = 0;
         self.ranges.forget();
-        self.onwards.clear();
+        self.pending_redirects.clear();
         self.sources.forget();
         self.lead_mut().distrusts_if_range = false;
         self.tries.doubts = Doubts::default();

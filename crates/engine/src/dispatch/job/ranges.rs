@@ -32,8 +32,8 @@ pub(crate) struct Ranges {
     pub(crate) crumbs: u32,
     /// How much one response to a range holds, where that is less than was requested.
     pub(crate) held_by_answer: Option<u64>,
-    /// Pieces in a row that were redirected to a host without a free connection.
-    pub(crate) strays: u32,
+    /// Redirects in a row that could not be followed at once.
+    pub(crate) redirect_waits: u32,
     pub(crate) adapt: Adapt,
 }
 
@@ -63,7 +63,7 @@ impl Ranges {
             was_refused: false,
             crumbs: 0,
             held_by_answer: None,
-            strays: 0,
+            redirect_waits: 0,
             adapt,
         }
     }
@@ -77,6 +77,6 @@ impl Ranges {
 
     /// For another version or another source, what was found out does not count.
     pub(super) fn forget(&mut self) {
-        *self = Self { crumbs: self.crumbs, strays: self.strays, ..Self::new(self.adapt) };
+        *self = Self { crumbs: self.crumbs, redirect_waits: self.redirect_waits, ..Self::new(self.adapt) };
     }
 }

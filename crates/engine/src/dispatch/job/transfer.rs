@@ -5,6 +5,7 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::dispatch::rate::Rate;
+use crate::dispatch::redirect_chain::RedirectChain;
 use crate::http::origin::Origin;
 use crate::job::JobId;
 use crate::message::{FetchKind, Head, SlotId, Time};
@@ -25,10 +26,8 @@ pub(crate) struct Transfer {
     pub(crate) url: Url,
     /// Whether the request has an `If-Range`.
     pub(crate) had_if_range: bool,
-    /// How often it was redirected.
-    pub(crate) redirects: u32,
-    /// The hosts that have sent it on, where only this request was.
-    pub(crate) passed: Vec<Origin>,
+    /// The hosts that have redirected this request alone, and not its source.
+    pub(crate) chain: RedirectChain,
     /// How many places its source had led to when it was first sent.
     pub(crate) location: u32,
     /// The request, which is sent again after a redirect.
@@ -74,8 +73,7 @@ impl Transfer {
             source,
             url,
             had_if_range: matches!(kind, FetchKind::Piece { if_range: Some(_), .. }),
-            redirects: 0,
-            passed: Vec::new(),
+            chain: RedirectChain::default(),
             location: 0,
             kind: kind.clone(),
             head: None,

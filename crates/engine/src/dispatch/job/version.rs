@@ -40,7 +40,7 @@ impl Job {
             answered_unix: when.0,
             seen_unix: when.1,
             is_adopted: self.is_adopted(how),
-            is_outdated: self.content.final_check == FinalCheck::Doubted,
+            is_outdated: self.content.final_check == FinalCheck::Disputed,
             ..held.of_file()
         }
     }
@@ -69,10 +69,10 @@ impl Job {
         self.sources.first_known().unwrap_or((&self.spec.url, &self.content.held))
     }
 
-    /// The note on the file itself. A batch records it in its ledger instead: on ext4, an attribute of this
-    /// size takes a block of its own for each file. That is nothing for a large file, which would be costly
-    /// to refetch and compare after a kill before its ledger row was written; and where a journal claims a part of the
-    /// file, only the note shows that a file with both its names is whole.
+    /// The note on the file itself, unless its version is disputed. A batch records it in its ledger instead: on ext4, an
+    /// attribute of this size takes a block of its own for each file. That is nothing for a large file, which would be
+    /// costly to refetch and compare after a kill before its ledger row was written. A file that has a journal gets the
+    /// note too: after a crash both names may exist, and only the note says that the file is whole.
     pub(crate) fn note(&self) -> Option<Note> {
         let note = || {
             let (url, evidence) = self.version();
@@ -96,7 +96,8 @@ impl Job {
         };
         let is_large = self.content.total_bytes.is_none_or(|total| total > GATHERED_BYTES_MAX);
         let was_saved = self.part.saved_bytes > 0 || self.content.resumed_bytes > 0;
-        (self.entry.is_none() || is_large || was_saved).then(note)
+        let is_disputed = self.content.final_check == FinalCheck::Disputed;
+        (!is_disputed && (self.entry.is_none() || is_large || was_saved)).then(note)
     }
 
     /// The digest that its content must have: the user's, else the server's.

@@ -60,8 +60,8 @@ impl Transfer<'_> {
     /// Writes the body at the piece's position until the piece or the body ends; `early` is what was read of it before.
     /// `told` is the end that the head announced, if it did. Returns whether the connection is reusable.
     ///
-    /// What reaches the end that was announced is only written once the body has ended there: otherwise the whole body
-    /// may be something else.
+    /// The bytes that reach the announced end are held back until the body ends, or for `END_WITHIN`, so that a body that
+    /// goes on is rejected first: all of it may be something else.
     pub(super) async fn stream(
         &self,
         body: &mut Incoming,
@@ -72,15 +72,23 @@ impl Transfer<'_> {
     ) -> Result<bool> {
         let piece = &self.fetch.piece;
         let mut early = early.into_iter();
-        while piece.position() < piece.end() {
+        if told == Some(piece.position()) {
+            return self.ends(body, framing).await;
+        }
+        loop {
+            // The dispatcher may shorten it at any time.
+            let end = piece.end();
+            if piece.position() >= end {
+                break;
+            }
             let next = match early.next() {
                 Some(data) => Some(data),
                 None => self.next(body).await?,
             };
             let reached = piece.position() + next.as_ref().map_or(0, |data| data.len() as u64);
             match next {
-                Some(data) if told == Some(piece.end()) && reached >= piece.end() => {
-                    if reached > piece.end() {
+                Some(data) if told == Some(end) && reached >= end => {
+                    if reached > end {
                         return Err(too_much());
                     }
                     let is_reusable = self.ends(body, framing).await?;
@@ -90,7 +98,7 @@ impl Transfer<'_> {
                 Some(data) => self.store(sink, &data).await?,
                 // Only the body says where the file ends.
                 None if told.is_none()
-                    && (piece.end() == OPEN_END || !matches!(framing, Framing::Length(_)) && piece.start() == 0) =>
+                    && (end == OPEN_END || !matches!(framing, Framing::Length(_)) && piece.start() == 0) =>
                 {
                     return self.proven(body, framing, piece.position()).map(|()| framing != Framing::Close);
                 }
@@ -98,9 +106,6 @@ impl Transfer<'_> {
                 None if framing == Framing::Chunked || body.is_end_stream() => return Err(ended_short()),
                 None => return Err(ended_early()),
             }
-        }
-        if told == Some(piece.position()) {
-            return self.ends(body, framing).await;
         }
         // After a piece that was cut, the rest of its body is still unread.
         Ok(body.is_end_stream() || matches!(timeout(Duration::from_millis(1), body.frame()).await, Ok(None)))

@@ -20,7 +20,8 @@ use super::pace::Pace;
 use super::shared::{Grant, Shared};
 use super::timeout::{Elapsed, patient};
 use crate::error::{Error, ErrorKind, Result};
-use crate::message::{Alpn, End, Ended, Fetch, FetchKind, Message, Protocol};
+use crate::http::origin::Scheme;
+use crate::message::{End, Ended, Fetch, FetchKind, Message};
 use crate::secret::{self, Credentials, Shown};
 use crate::source::http::answer::Answer;
 use crate::source::http::connection::{self, Connection};
@@ -45,7 +46,7 @@ pub(crate) async fn run(shared: Rc<Shared>, fetch: Box<Fetch>, sink: Option<Arc<
                 shared.forget_connection(fetch.slot);
             }
             match connection::wants_other_protocol(&failure.error) {
-                true => End::OtherProtocol(failure.error),
+                true => End::OtherProtocol { error: failure.error, retry_after: failure.retry_after },
                 false => End::Failed { error: failure.error, retry_after: failure.retry_after },
             }
         }
@@ -167,8 +168,9 @@ impl<'a> Transfer<'a> {
             }
             // RFC 9110, section 15.5.20: this connection does not serve it, another may. Whoever refuses HTTP/1.1 may serve
             // HTTP/2, which was not offered.
-            (_, 421 | 426 | 505) if connection.protocol() == Protocol::Http2 || self.fetch.alpn == Alpn::Http1 => {
-                return Ok(End::OtherProtocol(answer.refusal(connection.plain_proxy())));
+            (_, 421 | 426 | 505) if self.fetch.origin.scheme == Scheme::Https => {
+                let error = self.retried_if_asked(answer.refusal(connection.plain_proxy()));
+                return Ok(End::OtherProtocol { error, retry_after: answer.retry_after });
             }
             (_, status) => {
                 let error = match status {

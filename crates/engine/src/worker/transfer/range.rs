@@ -90,8 +90,9 @@ impl Transfer<'_> {
     ) -> Result<Option<Bytes>> {
         let mut position = range.start;
         while position < range.end {
-            let Some(mut data) = self.next_paid(body).await? else { return Err(ended_early()) };
+            let Some(mut data) = self.next(body).await? else { return Err(ended_early()) };
             let rest = data.split_off(data.len().min((range.end - position) as usize));
+            self.pay(data.len()).await;
             let mut there = vec![0; data.len()];
             sink.read_at(&mut there, position).map_err(|source| self.cannot("read", source))?;
             if there != data {

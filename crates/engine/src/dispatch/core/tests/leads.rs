@@ -136,6 +136,7 @@ fn what_was_left_under_another_name_is_not_the_begun_file_of_the_name_that_the_s
         _ => None,
     });
     assert!(saved.is_none_or(|journal| journal.done.is_empty()), "nothing of it has come");
+    assert!(world.has(|event| matches!(event, Event::Paused { .. })));
 }
 
 /// The first source is given up before the file is begun again, and the mirror goes on with what is there.

@@ -142,46 +142,74 @@ fn closes_with(first: Box<Head>, answers: [Box<Head>; 2]) -> World {
 
 #[test]
 fn one_response_of_a_file_that_was_replaced_meanwhile_may_be_of_two_versions() {
-    let is_published = |effect: &Effect| matches!(effect, Effect::Commit(CommitRequest::Publish { .. }));
-    let world = closes_with(other_head("v1"), [other_head("v2"), other_head("v2")]);
-    assert!(!world.effects.iter().any(is_published), "{:?}", world.effects);
-    // Whoever names another version each time says nothing of this one.
+    let mut world = closes_with(other_head("v1"), [other_head("v2"), other_head("v2")]);
+    assert!(!world.effects.iter().any(is_publish), "{:?}", world.effects);
+    world.tell(Message::Saved(JobId(1), Ok(())));
+    assert!(world.has(|event| matches!(event, Event::Restarted { .. })));
+}
+
+#[test]
+fn a_server_that_names_another_version_each_time_says_nothing_of_one_response() {
     let world = closes_with(other_head("v1"), [other_head("v2"), other_head("v3")]);
-    assert!(world.effects.iter().any(is_published), "{:?}", world.effects);
+    assert!(world.effects.iter().any(is_publish), "{:?}", world.effects);
     assert!(world.has(|event| matches!(event, Event::Warning { .. })));
-    // Nor do servers that have a tag each for one file.
+}
+
+#[test]
+fn servers_that_have_a_tag_each_for_one_file_have_not_replaced_it() {
     let dated = |tag: &str| {
         let mut head = other_head(tag);
         head.evidence.last_modified = Some("Tue, 01 Jan 2019 00:00:00 GMT".to_owned());
         head
     };
     let world = closes_with(dated("v1"), [dated("v2"), dated("v2")]);
-    assert!(world.effects.iter().any(is_published), "{:?}", world.effects);
+    assert!(world.effects.iter().any(is_publish), "{:?}", world.effects);
 }
 
-/// A whole file that an earlier run left; the closing check names another version, and then there are only failures.
-#[test]
-fn several_responses_whose_version_one_check_denies_are_not_published_without_a_second_one() {
+fn is_publish(effect: &Effect) -> bool {
+    matches!(effect, Effect::Commit(CommitRequest::Publish { .. }))
+}
+
+/// The closing check of a whole file that an earlier run left gets these responses, each by its number.
+fn checks_what_was_left(answer: impl Fn(usize) -> End) -> (World, usize) {
     let mut world = World::new(|options| options.connections = Some(1));
     let job = world.add(1, "http://h/a");
     let whole =
         crate::journal::Journal { done: [ByteRange::new(0, 64 * MIB)].into_iter().collect(), ..left_of("http://h/a") };
     world.prepare(job, Prepared { partial: Some(whole), has_part: true, ..Prepared::default() });
-    let check = world.take_fetch();
-    world.end(check.transfer, End::Checked(Some(other_head("v2"))), true);
-    let mut checks = 1;
+    let mut checks = 0;
     while world.now < Time::from_secs(90) && !world.has(|event| matches!(event, Event::Failed { .. })) {
         while world.fetches() > 0 {
             let check = world.take_fetch();
             assert!(matches!(check.kind, FetchKind::Check { .. }), "{:?}", check.kind);
+            world.end(check.transfer, answer(checks), true);
             checks += 1;
-            let error = Error::new(ErrorKind::Status(503), "503");
-            world.end(check.transfer, End::Failed { error, retry_after: None }, true);
         }
         world.pass(Time::from_millis(50));
     }
-    let is_publish = |effect: &Effect| matches!(effect, Effect::Commit(CommitRequest::Publish { .. }));
-    assert!(!world.effects.iter().any(is_publish), "{:?}", world.effects);
-    assert!(world.has(|event| matches!(event, Event::Failed { error, .. } if error.kind == ErrorKind::Changed)));
-    assert!((3..20).contains(&checks), "{checks} checks");
+    (world, checks)
+}
+
+#[test]
+fn several_responses_whose_version_one_check_denies_are_not_published_without_a_second_one() {
+    let refused = || End::Failed { error: Error::new(ErrorKind::Status(503), "503"), retry_after: None };
+    let page = || {
+        let mut page = other_head("v2");
+        (page.evidence.is_html, page.is_page) = (true, true);
+        End::Checked(Some(page))
+    };
+    let moved = || {
+        let location = Some("ftp://h/a".to_owned());
+        End::Redirect(Redirect { status: 302, location, ..Redirect::default() })
+    };
+    for unusable in [refused, page, moved] {
+        let denied = || End::Checked(Some(other_head("v2")));
+        let (world, checks) = checks_what_was_left(|number| if number == 0 { denied() } else { unusable() });
+        assert!(!world.effects.iter().any(is_publish), "{:?}", world.effects);
+        assert!(world.has(|event| matches!(event, Event::Failed { error, .. } if error.kind == ErrorKind::Changed)));
+        assert!((3..20).contains(&checks), "{checks} checks");
+    }
+    // Nobody has denied it.
+    let (world, _) = checks_what_was_left(|_| refused());
+    assert!(world.effects.iter().any(is_publish), "{:?}", world.effects);
 }
