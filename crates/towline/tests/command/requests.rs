@@ -116,14 +116,19 @@ fn hosts_and_addresses_can_be_chosen() {
 
 #[test]
 fn a_final_status_is_retried_if_it_is_to_be() {
-    let status = || Fault::Status { code: 404, times: Some(2), retry_after: None };
     let place = Place::new();
-    let origin = Origin::builder().resource(Resource::new("/a.bin", SEED, SIZE).fault(status())).start().unwrap();
-    place.towline(&["-d", "out", &origin.url("/a.bin")]).run().code(1).says(&["404"]);
-    let origin = Origin::builder().resource(Resource::new("/a.bin", SEED, SIZE).fault(status())).start().unwrap();
-    place.towline(&["-d", "out", "--retry-on", "404,410", &origin.url("/a.bin")]).run().code(0);
-    place.check("a.bin", SEED, SIZE);
-    place.towline(&["--retry-on", "200", &origin.url("/a.bin")]).run().code(2).says(&["statuses from 400 to 599"]);
+    // The second may ask for another protocol, where there is one.
+    for (status, name) in [(404, "a.bin"), (505, "b.bin")] {
+        let fault = || Fault::Status { code: status, times: Some(2), retry_after: None };
+        let resource = || Resource::new(&format!("/{name}"), SEED, SIZE).fault(fault());
+        let url = |origin: &Origin| origin.url(&format!("/{name}"));
+        let origin = Origin::builder().resource(resource()).start().unwrap();
+        place.towline(&["-d", "out", &url(&origin)]).run().code(1).says(&[&status.to_string()]);
+        let origin = Origin::builder().resource(resource()).start().unwrap();
+        place.towline(&["-d", "out", "--retry-on", "404,410,505", &url(&origin)]).run().code(0);
+        place.check(name, SEED, SIZE);
+        place.towline(&["--retry-on", "200", &url(&origin)]).run().code(2).says(&["statuses from 400 to 599"]);
+    }
 }
 
 #[test]
