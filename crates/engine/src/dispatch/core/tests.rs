@@ -18,6 +18,7 @@ mod hosts;
 mod leads;
 mod one_stream;
 mod places;
+mod races;
 mod stops;
 mod waits;
 
