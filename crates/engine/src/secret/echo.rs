@@ -9,8 +9,8 @@ use http::header::{self, AUTHORIZATION, COOKIE, HeaderName, PROXY_AUTHORIZATION,
 use percent_encoding::percent_decode_str;
 use url::{Url, form_urlencoded};
 
-use super::names;
 use super::parameters::{Parameter, parameters};
+use super::{hidden, names};
 use crate::http::credentials;
 
 /// Shorter ones are in many texts by chance.
@@ -33,10 +33,10 @@ const OPEN: [HeaderName; 11] = [
 ];
 
 /// What may be secret in one request: passwords, tokens, cookies, the values of its other fields, of its query and of its
-/// form.
+/// form, and what an earlier response repeated of those in its path.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Credentials {
-    /// Passwords, tokens, cookies and fields.
+    /// Passwords, tokens, cookies and fields, as they are, in base64 and in hex.
     given: Vec<String>,
     /// The values of the query and of the form, of which many are no secrets.
     asked: Vec<String>,
@@ -57,19 +57,26 @@ impl Credentials {
             match *name {
                 AUTHORIZATION | PROXY_AUTHORIZATION => {
                     given.extend(text.split_whitespace().skip(1).map(ToOwned::to_owned));
-                    let password = credentials::pair_of(field).map(|(_, password)| password);
-                    given.extend(password.as_ref().map(|password| STANDARD_NO_PAD.encode(password)));
-                    given.extend(password.as_ref().map(|password| hex(password)));
-                    given.extend(password);
+                    given.extend(credentials::pair_of(field).map(|(_, password)| password));
                 }
                 COOKIE => given.extend(cookies_in(&text)),
                 REFERER => given.extend(text.split_once('?').into_iter().flat_map(|(_, query)| masked_in(query))),
                 _ => given.push(text.into_owned()),
             }
         }
+        if hidden::is_hidden(url) {
+            // A redirect led here that repeated a secret of the request before.
+            let parts = url.path_segments().into_iter().flatten();
+            given.extend(parts.map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned()));
+            given.append(&mut asked);
+        }
+        for values in [&mut given, &mut asked] {
+            values.retain(|value| value.chars().count() >= CHARS_MIN);
+        }
+        let encoded = |value: &String| [STANDARD_NO_PAD.encode(value), hex(value)];
+        given.extend(given.iter().flat_map(encoded).collect::<Vec<_>>());
         for values in [&mut given, &mut asked] {
             *values = values.iter().map(|value| standard(value)).collect();
-            values.retain(|value| value.chars().count() >= CHARS_MIN);
         }
         Self { given, asked }
     }
@@ -132,7 +139,6 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
-    use crate::secret::hidden;
 
     #[test]
     fn what_repeats_a_secret_is_found() {
@@ -169,6 +175,26 @@ mod tests {
         assert_eq!(shown("https://other/e?m=%68unter2Secret"), "https://other/***");
         assert_eq!(shown("/err?m=part"), "http://h/err?m=part");
         assert_eq!(shown("/2/token-of-mine/a"), "http://h/***", "its name says that it is secret");
+        let behind: Url = "https://other/x/abc%20def!/f.bin?k=value-of-it".parse().unwrap();
+        let repeats = |text: &str| Credentials::of(&behind, &HeaderMap::new(), b"").are_in(text);
+        assert!(!repeats("abc def!"), "any path");
+        hidden::hide(&behind);
+        assert!(
+            repeats("abc def!") && repeats("abc%20def!") && repeats("value-of-it"),
+            "what led there repeated a secret"
+        );
+        for (name, value) in
+            [("x-api-key", "key-of-mine"), ("authorization", "Bearer key-of-mine"), ("cookie", "s=key-of-mine")]
+        {
+            let sent = HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static(value))]);
+            let held = Credentials::of(&"http://h/".parse().unwrap(), &sent, b"");
+            for echo in ["a2V5LW9mLW1pbmU", "6b65792d6f662d6d696e65"] {
+                assert!(
+                    held.are_in(echo) && held.echoed_in(&url, Some(&format!("/e?m={echo}"))).is_some(),
+                    "{name}: {echo}"
+                );
+            }
+        }
         headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer token-of-mine"));
         assert!(Credentials::of(&"http://h/".parse().unwrap(), &headers, b"").are_in("token-of-mine"));
     }

@@ -87,6 +87,8 @@ const UNSTORED_BYTES_MAX: u64 = 8 << 20;
 const UNSTORED_FILES_MAX: usize = 1024;
 /// At most so many begun files wait for their servers in addition to those of the window.
 const ASLEEP_OPEN_MAX: usize = 4096;
+/// No file is as large; larger pieces would only overflow.
+const PIECE_SIZE_MAX: u64 = 1 << 50;
 
 /// The options that decisions depend on.
 #[derive(Debug)]
@@ -248,7 +250,7 @@ impl Core {
                 connections: options.connections,
                 jobs,
                 is_limited: options.limit_rate_bps.is_some(),
-                piece_size_bytes: options.piece_size_bytes.max(1),
+                piece_size_bytes: options.piece_size_bytes.clamp(1, PIECE_SIZE_MAX),
                 save_interval: options.save_interval,
                 resume: options.resume,
                 existing: options.existing,
