@@ -1,7 +1,7 @@
 //! A page is not a file: a portal, a login form or an error that arrives with status 200 neither gets a file's
 //! name nor costs a byte of existing data.
 
-use towline_engine::{Advice, ErrorKind, Session};
+use towline_engine::{Advice, ErrorKind, Event, Session};
 use towline_origin::{ETag, Fault, Origin, Page, PageBy, Resource, Scope, Switch};
 
 use crate::common::{LONG, Live, MIB, Place, fetch, spec, with_watchdog};
@@ -60,8 +60,14 @@ fn a_page_is_taken_where_the_name_may_be_that_of_one_or_the_user_says_so() {
             let place = Place::new();
             let mut options = place.options();
             options.accept_html = accepts;
-            fetch(options, [spec(&origin, path)]).assert_done(1);
+            let run = fetch(options, [spec(&origin, path)]);
+            run.assert_done(1);
             assert_eq!(std::fs::read_to_string(place.file(&path[1..])).unwrap(), PAGE, "{path}");
+            // It may stand in for the file, and nothing shows that.
+            let is_doubted = run.events.iter().any(|event| {
+                matches!(event, Event::Warning { message, .. } if message.contains("an HTML page has come"))
+            });
+            assert_eq!(is_doubted, !accepts && path != "/index.html", "{path}");
         }
     });
 }

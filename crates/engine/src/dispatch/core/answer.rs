@@ -75,6 +75,7 @@ impl Core {
         if let Some(error) = self.lacks_sum(id) {
             return self.close(now, id, Closing::Fail(error));
         }
+        self.tell_of_page(id, &head);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let answered = Box::new(Answered { head, whole });
         let held = job.naming.reserved;

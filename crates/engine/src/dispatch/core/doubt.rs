@@ -25,6 +25,8 @@ pub(super) const UNKNOWN_MAX: u32 = 3;
 /// another one each time.
 const COMPARISONS_MAX: u32 = 3;
 pub(super) const KEPT: Advice = Advice::RunAgainLaterSameContentOrRestart;
+/// A site of pages needs no warning of each.
+const PAGES_TOLD_MAX: u32 = 10;
 const KEPT_PAGE: Advice = Advice::LogInThenRunAgain;
 
 impl Core {
@@ -328,6 +330,20 @@ impl Core {
         let is_no_archive = head.may_be_page && names(job, head, page::names_binary);
         let is_error = head.is_message && is_called(job, head, page::names_binary);
         (is_page || is_no_archive || is_error) && !self.settings.accept_html
+    }
+
+    /// Under a name such as `film` or `download`, a page may be the file, or stand in for it.
+    pub(super) fn tell_of_page(&mut self, id: JobId, head: &Head) {
+        let job = &self.jobs[&id];
+        let is_named_page = job.spec.output.as_deref().is_some_and(page::names_page);
+        let is_expected = is_named_page || head.file_name.is_some() || is_called(job, head, page::names_page);
+        if !head.is_page || is_expected || self.settings.accept_html || self.pages_told == PAGES_TOLD_MAX {
+            return;
+        }
+        self.pages_told += 1;
+        let title = head.page_title.as_ref().map_or_else(String::new, |title| format!(" (\"{title}\")"));
+        let more = if self.pages_told == PAGES_TOLD_MAX { "; further ones are not told" } else { "" };
+        self.warn(Some(id), format!("an HTML page has come{title}: is that the file?{more}"));
     }
 
     /// Asks once more, over another connection.

@@ -145,6 +145,8 @@ pub(crate) struct Core {
     has_quiet: bool,
     /// Finished files of a list that the file of digests does not name.
     without_sum: u64,
+    /// Warnings of pages whose names do not tell what they are.
+    pages_told: u32,
     numbers: Numbers,
     last_progress: Time,
     random: fastrand::Rng,
@@ -284,6 +286,7 @@ impl Core {
             unstored: Unstored::default(),
             has_quiet: false,
             without_sum: 0,
+            pages_told: 0,
             numbers: Numbers { next_transfer: 0, next_job: FEED_JOBS_FROM },
             last_progress: Time::ZERO,
             random: fastrand::Rng::with_seed(seed),
