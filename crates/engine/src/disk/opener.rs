@@ -598,7 +598,7 @@ impl Opener {
     /// Opens and locks the partial file that was found.
     fn lock_found(&self, part: &Path, found: &Stat) -> Result<Arc<dyn PartFile>> {
         self.check_ours(part, found)?;
-        self.lock(part, OpenPart::Existing)
+        self.storage.open_part(part, OpenPart::Existing).map_err(|source| ours::not_opened(part, source))
     }
 
     /// Opens a new partial file.
@@ -664,8 +664,9 @@ impl Opener {
 
     pub(super) fn locked(&self, part: &Path, opened: io::Result<Arc<dyn PartFile>>) -> Result<Arc<dyn PartFile>> {
         opened.map_err(|source| match source.kind() {
-            io::ErrorKind::WouldBlock => Error::locked("another process is fetching this file", part, source),
-            _ => Error::storage("write", part, source),
+            // Nothing was there before.
+            io::ErrorKind::NotFound => Error::storage("write", part, source),
+            _ => ours::not_opened(part, source),
         })
     }
 

@@ -175,3 +175,13 @@ pub(super) fn set_aside_as(storage: &dyn Storage, file: &Path, named: impl Fn(u3
     let text = format!("it is in the way, and {ASIDE_MAX} others were set aside before");
     Err(Error::new(ErrorKind::Storage, text).with_path(file))
 }
+
+/// Why a partial file that was there a moment ago cannot be opened: somebody may have finished it, or taken it away.
+pub(crate) fn not_opened(part: &Path, source: io::Error) -> Error {
+    match source.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::NotFound => {
+            Error::locked("another process is fetching this file", part, source)
+        }
+        _ => Error::storage("write", part, source),
+    }
+}

@@ -139,7 +139,8 @@ fn describe(asked: &Url, answered: &SingleResponse) -> ServerInfo {
         }
         Some(secret::printable(&value).into_owned())
     };
-    let given = head.file_name.clone().unwrap_or_else(|| safe::from_url(at));
+    let names = if secret::is_name_hidden(at) { asked } else { at };
+    let given = head.file_name.clone().unwrap_or_else(|| safe::from_url(names));
     let ranges = match (answer.status, &answer.content_range) {
         (206, Some(range)) => Some(range.range == Some(ByteRange::new(0, 1))),
         (206, None) | (200 | 203, _) => Some(false),

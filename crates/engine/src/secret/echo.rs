@@ -9,8 +9,9 @@ use http::header::{self, AUTHORIZATION, COOKIE, HeaderName, PROXY_AUTHORIZATION,
 use percent_encoding::percent_decode_str;
 use url::{Url, form_urlencoded};
 
+use super::hidden::{self, Echo};
+use super::names;
 use super::parameters::{Parameter, parameters};
-use super::{hidden, names};
 use crate::http::credentials;
 
 /// Shorter ones are in many texts by chance.
@@ -86,11 +87,16 @@ impl Credentials {
         repeats(text, self.given.iter().chain(&self.asked))
     }
 
-    /// The target of a redirect that repeats one of them, encoded or not. Names of files in a query are in many redirects,
-    /// and what is secret in a query is known by its name.
-    pub(crate) fn echoed_in(&self, at: &Url, location: Option<&str>) -> Option<Url> {
-        let location = location.filter(|location| repeats(location, self.given.iter()))?;
-        at.join(location).ok()
+    /// The target of a redirect that repeats one of them, encoded or not, or that is reached from such a one. Names of files
+    /// in a query are in many redirects, and what is secret in a query is known by its name.
+    pub(crate) fn echoed_in(&self, at: &Url, location: Option<&str>) -> Option<Echo> {
+        let location = location?;
+        let url = at.join(location).ok()?;
+        let is_echo =
+            hidden::is_hidden(at) || repeats(location, self.given.iter()) || repeats(url.path(), self.given.iter());
+        let name = url.path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default();
+        let is_in_name = is_echo && repeats(name, self.given.iter());
+        is_echo.then_some(Echo { url, is_in_name })
     }
 }
 
@@ -178,7 +184,7 @@ mod tests {
         let behind: Url = "https://other/x/abc%20def!/f.bin?k=value-of-it".parse().unwrap();
         let repeats = |text: &str| Credentials::of(&behind, &HeaderMap::new(), b"").are_in(text);
         assert!(!repeats("abc def!"), "any path");
-        hidden::hide(&behind);
+        hidden::hide(&Echo { url: behind.clone(), is_in_name: false });
         assert!(
             repeats("abc def!") && repeats("abc%20def!") && repeats("value-of-it"),
             "what led there repeated a secret"

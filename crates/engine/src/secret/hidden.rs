@@ -17,24 +17,44 @@ static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 /// How many there are, which is mostly none.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
+/// The target of a redirect that repeats a secret.
+#[derive(Debug)]
+pub(crate) struct Echo {
+    pub(super) url: Url,
+    /// Its last segment does, which would be the name of a file.
+    pub(super) is_in_name: bool,
+}
+
 /// Shows nothing of this URL but its host from now on.
-pub(crate) fn hide(url: &Url) {
+pub(crate) fn hide(echo: &Echo) {
     let mut hidden = HIDDEN.lock();
     if hidden.len() <= HIDDEN_MAX {
-        hidden.insert(hash(url));
+        hidden.insert(hash(&echo.url, false));
+        if echo.is_in_name {
+            hidden.insert(hash(&echo.url, true));
+        }
     }
     COUNT.store(hidden.len(), Ordering::Release);
 }
 
 pub(super) fn is_hidden(url: &Url) -> bool {
+    holds(|| hash(url, false))
+}
+
+/// Whether no file may be named by this URL.
+pub(crate) fn is_name_hidden(url: &Url) -> bool {
+    holds(|| hash(url, true))
+}
+
+fn holds(hash: impl FnOnce() -> u64) -> bool {
     match COUNT.load(Ordering::Acquire) {
         0 => false,
-        1..=HIDDEN_MAX => HIDDEN.lock().contains(&hash(url)),
+        1..=HIDDEN_MAX => HIDDEN.lock().contains(&hash()),
         _ => true,
     }
 }
 
 /// User and fragment are never shown.
-fn hash(url: &Url) -> u64 {
-    HASHER.hash_one((url.scheme(), url.host_str(), url.port(), url.path(), url.query()))
+fn hash(url: &Url, is_name: bool) -> u64 {
+    HASHER.hash_one((url.scheme(), url.host_str(), url.port(), url.path(), url.query(), is_name))
 }

@@ -20,7 +20,7 @@ mod text;
 mod urls;
 
 pub(crate) use echo::Credentials;
-pub(crate) use hidden::hide;
+pub(crate) use hidden::{hide, is_name_hidden};
 pub(crate) use looks::shown_coding;
 pub(crate) use path::userinfo_len;
 pub(crate) use text::is_unprintable;

@@ -64,9 +64,9 @@ fn a_page_is_taken_where_the_name_may_be_that_of_one_or_the_user_says_so() {
             run.assert_done(1);
             assert_eq!(std::fs::read_to_string(place.file(&path[1..])).unwrap(), PAGE, "{path}");
             // It may stand in for the file, and nothing shows that.
-            let is_doubted = run.events.iter().any(|event| {
-                matches!(event, Event::Warning { message, .. } if message.contains("an HTML page has come"))
-            });
+            let is_doubted = run.events.iter().any(
+                |event| matches!(event, Event::Warning { message, .. } if message.contains("an HTML page has come")),
+            );
             assert_eq!(is_doubted, !accepts && path != "/index.html", "{path}");
         }
     });

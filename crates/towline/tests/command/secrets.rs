@@ -153,6 +153,41 @@ fn a_redirect_that_repeats_a_secret_is_not_shown() {
     }
 }
 
+/// What a redirect repeats of a secret, the next one may repeat too, or lead on from.
+#[test]
+fn redirects_behind_one_that_repeats_a_secret_are_not_shown_either() {
+    let to = |path: &str, target: &str| {
+        Resource::new(path, 1, 1).fault(Fault::Redirect { status: 302, location: target.to_owned() })
+    };
+    let other = Origin::builder().resource(to("/e", "/e/?m=hunter2Secret")).start().unwrap();
+    for chain in [
+        vec![to("/a.bin", "/u/hunter2Secret/"), to("/u/hunter2Secret/", "x.bin")],
+        vec![to("/a.bin", &other.url("/e?m=hunter2Secret"))],
+        vec![to("/a.bin", "/hunter2Secret/b.bin"), to("/hunter2Secret/b.bin", "/e?m=aHVudGVyMlNlY3JldA")],
+    ] {
+        let origin = chain.into_iter().fold(Origin::builder(), |origin, resource| origin.resource(resource)).start();
+        let place = Place::new();
+        let url = origin.as_ref().unwrap().url("/a.bin");
+        let outcome = place.towline(&["-v", "-H", "X-Api-Key: hunter2Secret", &url]).run().code(1);
+        outcome.hides("hunter2Secret").hides("aHVudGVyMlNlY3JldA").hides("x.bin");
+    }
+}
+
+#[test]
+fn a_secret_that_a_redirect_repeats_names_no_file() {
+    let to = Fault::Redirect { status: 302, location: "/files/hunter2Secret".to_owned() };
+    let origin = Origin::builder()
+        .resource(Resource::new("/dl", 1, 1).fault(to))
+        .resource(Resource::new("/files/hunter2Secret", 7, 5000))
+        .start()
+        .unwrap();
+    let place = Place::new();
+    let args = ["-H", "X-Api-Key: hunter2Secret", "-d", "out", "-v", &origin.url("/dl")];
+    place.towline(&args).run().code(0).hides("hunter2Secret");
+    place.check("dl", 7, 5000);
+    place.towline(&["info", "-H", "X-Api-Key: hunter2Secret", &origin.url("/dl")]).run().code(0).hides("hunter2Secret");
+}
+
 #[test]
 fn info_shows_no_secret_that_a_server_repeats() {
     let echo = Resource::new("/a.bin", 1, 5000)

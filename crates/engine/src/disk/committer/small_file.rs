@@ -117,7 +117,10 @@ impl Committer {
         };
         // The lock tells whether somebody still works on it, and has written its journal.
         let locked = match found {
-            Some(_) => Some(self.storage.open_part(&part_name, OpenPart::Existing).map_err(not_opened)?),
+            Some(_) => {
+                let opened = self.storage.open_part(&part_name, OpenPart::Existing);
+                Some(opened.map_err(|source| ours::not_opened(&part_name, source))?)
+            }
             None => None,
         };
         if locked.is_some() {

@@ -191,7 +191,7 @@ impl Core {
             return false;
         }
         // A mirror's URL does not name the file.
-        let url = if job.sources.lead() == 0 { job.lead().url() } else { &job.spec.url };
+        let url = if job.sources.lead() == 0 { job.naming_url() } else { &job.spec.url };
         if head.file_name.is_none() && *url == job.spec.url && job.naming.is_of_given_url {
             return false;
         }

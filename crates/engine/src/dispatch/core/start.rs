@@ -264,9 +264,9 @@ impl Core {
                 job.naming.is_named = true;
             }
             None => {
-                job.naming.plain_name = self.names.safe(&name::safe::from_url(job.lead().url()));
+                job.naming.plain_name = self.names.safe(&name::safe::from_url(job.naming_url()));
                 job.naming.path = job.naming.dir(&self.settings.dir).join(&job.naming.plain_name);
-                job.naming.is_of_given_url = *job.lead().url() == job.spec.url;
+                job.naming.is_of_given_url = *job.naming_url() == job.spec.url;
             }
         }
         let job = &self.jobs[&id];

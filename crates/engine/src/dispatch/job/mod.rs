@@ -143,6 +143,12 @@ impl Job {
         if *url == self.spec.url { self.shown_url() } else { secret::shown_url(url) }
     }
 
+    /// The URL that names the file: where redirects have led, unless that name repeats a secret.
+    pub(crate) fn naming_url(&self) -> &Url {
+        let url = self.lead().url();
+        if secret::is_name_hidden(url) { &self.spec.url } else { url }
+    }
+
     /// Whether the file under its name may be the user's own: nothing proves that it has the content of this one.
     fn is_adopted(&self, how: How) -> bool {
         let is_ours = || self.is_as_left() || self.existing.file.as_ref().is_some_and(Existing::is_as_noted);

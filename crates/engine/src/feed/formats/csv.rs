@@ -99,10 +99,15 @@ fn spec_of(columns: &[String], record: &ByteRecord) -> Result<JobSpec, String> {
         let at = columns.iter().position(|column| column == name);
         let value = at.and_then(|at| record.get(at)).unwrap_or_default();
         if name != "headers" && value.trim_ascii().iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
-            return Err(format!("a line break in the field {name}: a quote is not closed, or not in its place"));
+            return Err(swallows(name));
         }
         std::str::from_utf8(value).map(str::trim).map_err(|_| "not UTF-8 text".to_owned())
     };
+    for (name, value) in columns.iter().zip(record) {
+        if value.split(|byte| matches!(byte, b'\n' | b'\r')).skip(1).any(begins_with_url) {
+            return Err(swallows(name));
+        }
+    }
     let url = field("url")?;
     if url.is_empty() {
         return Err("it has no URL".to_owned());
@@ -122,6 +127,16 @@ fn spec_of(columns: &[String], record: &ByteRecord) -> Result<JobSpec, String> {
         add_header(&mut spec, header)?;
     }
     Ok(spec)
+}
+
+/// Whether a line within a field looks like the next entry, of which a quote out of its place has made a part of this one.
+fn begins_with_url(line: &[u8]) -> bool {
+    let line = line.trim_ascii_start().to_ascii_lowercase();
+    [&b"http://"[..], b"https://", b"\"http"].iter().any(|scheme| line.starts_with(scheme))
+}
+
+fn swallows(name: &str) -> String {
+    format!("a line break in the field {}: a quote is not closed, or not in its place", shown_line(name))
 }
 
 fn failed(error: csv::Error) -> Ended {

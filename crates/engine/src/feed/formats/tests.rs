@@ -164,6 +164,12 @@ fn comma_separated_values_may_be_quoted() {
     let why = "line 3: a quote is not closed; the list may have been cut off";
     assert_eq!(said(ListFormat::Csv, unclosed), [r#"{"url":"http://h/a","output":"x"}"#, why]);
     assert!(said(ListFormat::Csv, "").is_empty() && said(ListFormat::Csv, "url\n").is_empty());
+    for field in ["headers", "note"] {
+        let swallows = format!("url,{field}\nhttp://h/a,\"A: 1\nhttp://h/b,\"B: 2\n");
+        let said = said(ListFormat::Csv, &swallows);
+        let why = format!("a line break in the field {field}: a quote is not closed, or not in its place");
+        assert!(said.last().unwrap().ends_with(&why), "{said:?}");
+    }
     let twice = said(ListFormat::Csv, "url,checksum,checksum\nhttp://h/a,,\n");
     assert_eq!(twice, ["failed: its first line names the column checksum twice"]);
     let open = format!("url\n\"http://h/{}", "a".repeat(2 * RECORD_BYTES_MAX));

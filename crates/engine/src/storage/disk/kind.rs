@@ -2,7 +2,7 @@
 //! number (`statfs(2)`); those that may be anything (FUSE, shares of a virtual machine) are probed. No state;
 //! runs once at the start of a session and once for a large file.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -15,6 +15,8 @@ const NAME_BYTES_MAX: usize = 255;
 const ODD_NAME: &str = ".towline-names-?*\"<>|";
 
 const MSDOS: u64 = 0x4d44;
+const OVERLAYFS: u64 = 0x794c_7630;
+const ECRYPTFS: u64 = 0xf15f;
 /// exFAT, ntfs3, NTFS, CIFS, SMB2, SMB.
 const OF_WINDOWS: [u64; 7] = [MSDOS, 0x2011_BAB0, 0x7366_746E, 0x5346_544E, 0xFF53_4D42, 0xFE53_4D42, 0x517B];
 /// FUSE, 9P, VirtualBox's shared folders.
@@ -69,6 +71,18 @@ fn takes(path: &Path) -> io::Result<bool> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(true),
     }
+}
+
+/// Whether files of this file system are those of another one below it, whose failed writes only a sync of the file tells.
+#[cfg(target_os = "linux")]
+pub(super) fn is_stacked(file: &File) -> bool {
+    let number = rustix::fs::fstatfs(file).ok().map(|found| found.f_type as u64 & 0xFFFF_FFFF);
+    number.is_none_or(|number| matches!(number, OVERLAYFS | ECRYPTFS))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn is_stacked(_file: &File) -> bool {
+    true
 }
 
 #[cfg(target_os = "linux")]

@@ -15,7 +15,7 @@ use super::limits::Limits;
 use super::lock::{Held, Lock, try_lock};
 use super::open::{PRIVATE_MODE, keep_private, open_regular};
 use super::stat::stat_of_open;
-use super::{notes, sync, writeback};
+use super::{kind, notes, sync, writeback};
 use crate::failpoint;
 use crate::storage::{OpenPart, PartFile, Stat};
 
@@ -232,6 +232,9 @@ impl PartFile for DiskPart {
     }
 
     fn check_synced(&self) -> io::Result<()> {
+        if kind::is_stacked(&self.file) {
+            return self.sync();
+        }
         match writeback::wait(&self.file) {
             Err(error) if error.kind() == ErrorKind::Unsupported => self.sync(),
             waited => waited,

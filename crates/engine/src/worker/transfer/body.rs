@@ -73,7 +73,7 @@ impl Transfer<'_> {
         let piece = &self.fetch.piece;
         let mut early = early.into_iter();
         if told == Some(piece.position()) {
-            return self.ends(body, framing).await;
+            return self.ends_after(early, body, framing).await;
         }
         loop {
             // The dispatcher may shorten it at any time.
@@ -91,7 +91,7 @@ impl Transfer<'_> {
                     if reached > end {
                         return Err(too_much());
                     }
-                    let is_reusable = self.ends(body, framing).await?;
+                    let is_reusable = self.ends_after(early, body, framing).await?;
                     self.store(sink, &data).await?;
                     return Ok(is_reusable);
                 }
@@ -111,14 +111,32 @@ impl Transfer<'_> {
         Ok(body.is_end_stream() || matches!(timeout(Duration::from_millis(1), body.frame()).await, Ok(None)))
     }
 
+    /// The same as `ends`, where some of the body may have been read before.
+    async fn ends_after(
+        &self,
+        mut early: impl Iterator<Item = Bytes>,
+        body: &mut Incoming,
+        framing: Framing,
+    ) -> Result<bool> {
+        match early.any(|data| !data.is_empty()) {
+            true => Err(too_much()),
+            false => self.ends(body, framing).await,
+        }
+    }
+
     /// Whether a body ends of which everything has come that its head announced; if not, its connection is not reusable.
-    /// Over HTTP/2 it may go on all the same, and then it is not what was announced. The chunks of a whole file are all
-    /// that counts (RFC 9112, section 6.3): their end has to come.
+    /// Over HTTP/2 it may go on all the same, and then it is not what was announced. Where the framing of a whole file
+    /// gives no length, its end is all that counts (RFC 9112, section 6.3): it has to come.
     pub(super) async fn ends(&self, body: &mut Incoming, framing: Framing) -> Result<bool> {
         if body.is_end_stream() {
             return Ok(true);
         }
-        let must_end = framing == Framing::Chunked && matches!(self.fetch.kind, FetchKind::Probe);
+        let has_length = match framing {
+            Framing::Length(_) => true,
+            Framing::Stream => body.size_hint().exact().is_some(),
+            Framing::Chunked | Framing::Close => false,
+        };
+        let must_end = !has_length && matches!(self.fetch.kind, FetchKind::Probe);
         if must_end {
             return match self.next(body).await? {
                 Some(data) if !data.is_empty() => Err(too_much()),

@@ -211,6 +211,7 @@ impl<'a> Transfer<'a> {
 
     /// Sends the request, over the slot's connection or a new one, and waits for the response's head.
     async fn answer(&mut self) -> Result<(Connection, Response<Incoming>), Failure> {
+        self.has_second_head.set(false);
         let (mut connection, is_fresh) = self.connection().await?;
         match self.request(&mut connection).await {
             Ok(response) => return Ok((connection, response)),

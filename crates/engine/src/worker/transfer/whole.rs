@@ -158,11 +158,11 @@ impl Transfer<'_> {
                 None => return self.proven(body, framing, bytes as u64).map(|()| true),
                 Some(Err(source)) => return Err(broken(&source)),
                 Some(Ok(frame)) => {
-                    let Ok(mut data) = frame.into_data() else { continue };
-                    if let Framing::Length(length) = framing {
-                        data.truncate((length - bytes as u64) as usize);
-                    }
+                    let Ok(data) = frame.into_data() else { continue };
                     bytes += data.len();
+                    if matches!(framing, Framing::Length(length) if bytes as u64 > length) {
+                        return Err(too_much());
+                    }
                     early.push(data);
                 }
             }
