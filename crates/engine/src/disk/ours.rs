@@ -96,9 +96,24 @@ pub(super) fn keep_old(storage: &dyn Storage, path: &Path) -> Result<Option<Stri
     let rename = |from: &Path, to: &Path| {
         storage.rename(from, to, true).map_err(|source| Error::storage("rename", from, source))
     };
+    name_its_file(storage, path)?;
     rename(&part_path(path), &part)?;
     rename(&journal_path(path), &journal)?;
     Ok(told)
+}
+
+/// A journal that was copied with its partial file names the other one, and would not be removed with this one.
+fn name_its_file(storage: &dyn Storage, path: &Path) -> Result<()> {
+    let name = journal_path(path);
+    let Ok(Found::Fits(held)) = read_journal(storage, &name) else { return Ok(()) };
+    let file = stat(storage, &part_path(path))?.and_then(|stat| stat.file);
+    if held.file.zip(file).is_none_or(|(held, found)| held.is_same(&found)) {
+        return Ok(());
+    }
+    let journal = Journal { file, ..*held };
+    storage
+        .write_atomic(&name, &journal.encode(), true)
+        .map_err(|source| Error::storage("write the journal", path, source))
 }
 
 /// Why a file under the partial name is set aside instead of emptied: it appeared after we looked, and is neither the one

@@ -55,6 +55,12 @@ impl Link {
         Self::Doubted(Box::new(Doubt { is_of_file: true, is_by_samples: true, ..Doubt::default() }))
     }
 
+    /// Samples have agreed, but for these first bytes.
+    pub(crate) fn doubted_gap(source: usize, gap: ByteRange) -> Self {
+        let samples = Some(vec![gap]);
+        Self::Doubted(Box::new(Doubt { is_of_file: true, is_by_samples: true, source, samples, ..Doubt::default() }))
+    }
+
     /// The given URL leads elsewhere now, and that URL reports another version.
     pub(crate) fn moved() -> Self {
         Self::Doubted(Box::new(Doubt { has_moved: true, ..Doubt::default() }))

@@ -92,6 +92,13 @@ pub(crate) fn of_holes(holes: &[ByteRange], random: &mut fastrand::Rng) -> Vec<B
     chosen.into_iter().take(HOLE_SAMPLES).map(of_hole).collect()
 }
 
+/// The beginning of what is missing before the existing data: nothing stands before it that would show that a response is
+/// of the same file, and what is on the disk there may be right.
+pub(crate) fn first_gap(held: &RangeSet) -> Option<ByteRange> {
+    let first = held.iter().next()?;
+    (first.start > 0).then(|| ByteRange::new(0, first.start.min(GATHERED_BYTES_MAX)))
+}
+
 /// The whole file, in parts that are compared one by one.
 pub(crate) fn all(len_bytes: u64) -> Vec<ByteRange> {
     let parts = (0..len_bytes).step_by(GATHERED_BYTES_MAX as usize);

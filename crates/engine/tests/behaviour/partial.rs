@@ -564,38 +564,41 @@ fn what_was_begun_stays_until_something_of_the_new_version_has_come() {
     });
 }
 
+/// Keeps most of a file, as if its partial file had been copied just before its journal: these bytes are zeros.
+fn copy_before_its_journal(origin: &Origin, place: &Place, options: &Options, unwritten: std::ops::Range<usize>) {
+    let mut live = Live::start(Session::builder(options.clone()));
+    live.handle.add(spec(origin, "/a.bin")).unwrap();
+    live.handle.close();
+    live.wait_for_share(70);
+    live.handle.stop();
+    live.end();
+    let part = place.file("a.bin.towline");
+    let mut copied = fs::read(&part).unwrap();
+    copied[unwritten].fill(0);
+    fs::remove_file(&part).unwrap();
+    fs::write(&part, copied).unwrap();
+}
+
 #[test]
 fn a_copy_whose_journal_claims_more_than_was_written_becomes_the_right_file() {
     with_watchdog(LONG, || {
-        let origin = Origin::builder()
-            .resource(
-                Resource::new("/a.bin", 291, LARGE)
-                    .fault(Fault::StallAt(LARGE * 3 / 4, None).when(Scope::every().first(1))),
-            )
-            .start()
-            .unwrap();
-        let place = Place::new();
-        let mut options = place.options();
-        options.connections = Some(1);
-        let mut live = Live::start(Session::builder(options.clone()));
-        live.handle.add(spec(&origin, "/a.bin")).unwrap();
-        live.handle.close();
-        live.wait_for_share(70);
-        live.handle.stop();
-        live.end();
-        // As if the partial file had been copied just before its journal.
-        let part = place.file("a.bin.towline");
-        let mut copied = fs::read(&part).unwrap();
-        let unwritten = 1000..(LARGE / 2) as usize + 777;
-        copied[unwritten].fill(0);
-        fs::remove_file(&part).unwrap();
-        fs::write(&part, copied).unwrap();
-
-        let run = fetch(options, [spec(&origin, "/a.bin")]);
-        run.assert_done(1);
-        place.assert_content("a.bin", 291, LARGE);
-        assert!(run.resumed_bytes() > 0, "what was written is gone on with");
-        assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
+        let stalls = || Fault::StallAt(LARGE * 3 / 4, None).when(Scope::every().first(1));
+        let tagged = Resource::new("/a.bin", 291, LARGE).fault(stalls());
+        let nameless = Resource::new("/a.bin", 291, LARGE).etag(ETag::None).last_modified(None).fault(stalls());
+        let half = (LARGE / 2) as usize + 777;
+        // Nothing stands before the first bytes that could be compared.
+        for (resource, unwritten, is_resumed) in [(tagged, 1000..half, true), (nameless, 0..50_000, false)] {
+            let origin = Origin::builder().resource(resource).start().unwrap();
+            let place = Place::new();
+            let mut options = place.options();
+            options.connections = Some(1);
+            copy_before_its_journal(&origin, &place, &options, unwritten.clone());
+            let run = fetch(options, [spec(&origin, "/a.bin")]);
+            run.assert_done(1);
+            place.assert_content("a.bin", 291, LARGE);
+            assert_eq!(run.resumed_bytes() > 0 && run.restarts() == 0, is_resumed, "what was written is gone on with");
+            assert_eq!(place.leftovers(&["a.bin"]), [""; 0], "{unwritten:?}");
+        }
     });
 }
 

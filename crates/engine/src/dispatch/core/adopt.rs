@@ -4,6 +4,7 @@
 use super::Core;
 use super::existing::{Decision, Known};
 use super::take_over::take_over;
+use crate::dispatch::identity::Link;
 use crate::dispatch::job::{Answered, Closing, Comparison, ExistingVerdict, Job, Phase};
 use crate::error::Result;
 use crate::evidence::samples::{self, GATHERED_BYTES_MAX, IDENTITY_SAMPLES};
@@ -125,6 +126,9 @@ impl Core {
             // The job was closed meanwhile; what the file holds stays.
             take_over(job, journal);
             return self.closed(now, id);
+        }
+        if let Some(gap) = samples::first_gap(&journal.done) {
+            job.link = Link::doubted_gap(job.sources.lead(), gap);
         }
         let bytes = size::bytes(journal.done.covered());
         let message = format!("goes on with what another program has begun ({bytes}): samples agree");

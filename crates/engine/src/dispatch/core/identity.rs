@@ -79,6 +79,10 @@ impl Core {
                 // One is enough to see what the response says; the one at the end says most.
                 chosen = chosen.split_off(chosen.len().saturating_sub(1));
             }
+            if let Some(gap) = samples::first_gap(&job.content.done).filter(|_| doubt.is_of_file) {
+                // The last one that is compared.
+                chosen.insert(0, gap);
+            }
             doubt.samples = Some(chosen);
         }
         let Some(range) = doubt.samples.as_ref().and_then(|left| left.last().copied()) else {
@@ -127,24 +131,28 @@ impl Core {
         let is_checked = !job.spec.same_content
             && job.spec.checksum.as_ref().is_some_and(|asked| asked.algorithm().is_collision_resistant());
         let begun = job.version().1.clone();
+        let is_of_gap = !job.content.done.contains(range);
         let (Some(head), Link::Doubted(doubt)) = (&transfer.head, &mut job.link) else { return };
         let theirs = head.evidence.clone();
-        if !same && doubt.has_moved {
+        if !same && !is_of_gap && doubt.has_moved {
             return self.restart(now, id, "the file on the server differs from what has come", By::Bytes);
         }
-        if !same && is_checked && !doubt.is_of_file {
+        if !same && !is_of_gap && is_checked && !doubt.is_of_file {
             // The checksum decides which is the right file; existing data stays beside it until then.
             return self.restart(now, id, "bytes differ from the existing data", By::Version);
         }
         if let Some(error) = judge(&begun, &theirs, is_sampled) {
             return self.refuse_link(now, id, error);
         }
-        if !same {
+        if !same && !is_of_gap {
             let text = format!("bytes {} to {} differ from what is there", range.start, range.end - 1);
             return self.refuse_link(now, id, another_file(&text).with_advice(BEGIN_AGAIN));
         }
-        doubt.compared.insert(range);
-        doubt.compared_samples += 1;
+        if same {
+            doubt.compared.insert(range);
+            doubt.compared_samples += 1;
+            job.content.take_compared(range);
+        }
         let is_surely_same = !is_by_samples && begun.compare(&theirs).joins();
         let is_likely = !is_sampled && !is_surely_same;
         let left = doubt.samples.get_or_insert_default();
@@ -157,8 +165,12 @@ impl Core {
         }
         if left.is_empty() || is_surely_same {
             let (number, bytes) = (doubt.compared_samples, size::bytes(doubt.compared.covered()));
-            let agree = if number == 1 { "one sample agrees".to_owned() } else { format!("{number} samples agree") };
-            let why = format!("{agree} with what is there ({bytes})");
+            let why = match number {
+                // The others had agreed before.
+                0 => "the rest agrees".to_owned(),
+                1 => format!("one sample agrees with what is there ({bytes})"),
+                _ => format!("{number} samples agree with what is there ({bytes})"),
+            };
             return self.trust_link(now, id, transfer, &theirs, &why);
         }
         doubt.seen.get_or_insert(theirs);

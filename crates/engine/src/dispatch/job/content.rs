@@ -74,6 +74,15 @@ impl Content {
         self.total_bytes.is_some_and(|total| self.done.contains(ByteRange::new(0, total)))
     }
 
+    /// What an earlier run may have left here is what the file has.
+    pub(crate) fn take_compared(&mut self, range: ByteRange) {
+        let before = self.done.covered();
+        self.done.insert(range);
+        let more = self.done.covered() - before;
+        self.resumed_bytes += more;
+        self.high_water_bytes += more;
+    }
+
     /// Gives up the last bytes of what an earlier run has left.
     pub(crate) fn forget_end(&mut self) {
         let end = self.done.end();

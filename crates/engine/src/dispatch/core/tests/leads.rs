@@ -157,3 +157,35 @@ fn a_file_that_was_put_behind_others_is_looked_at_again_before_its_mirror_is_ask
     world.prepare(JobId(1), Prepared::default());
     assert_eq!(*world.take_fetch().origin.host, *"z");
 }
+
+/// A copy of a partial file that begins with zeros, as many images do: nobody knows whether they were written.
+#[test]
+fn doubted_first_bytes_are_compared_where_nothing_stands_before_them() {
+    for is_same in [true, false] {
+        let mut world = World::new(|_| {});
+        let job = world.add(1, "http://h/a.img");
+        let gap = ByteRange::new(0, 32 << 10);
+        let mut left = left_of("http://h/a.img");
+        left.identity.evidence = Evidence { total_bytes: Some(64 * MIB), ..Evidence::default() };
+        left.done = [ByteRange::new(gap.end, 30 * MIB)].into_iter().collect();
+        world.prepare(job, Prepared { partial: Some(left), has_part: true, is_moved: true, ..Prepared::default() });
+        let mut compared = Vec::new();
+        let next = loop {
+            while world.fetches() == 0 {
+                world.pass(Time::from_millis(500));
+                assert!(world.now < Time::from_secs(20), "is_same {is_same}: {compared:?}, {:?}", world.effects);
+            }
+            let fetch = world.take_fetch();
+            let FetchKind::Sample { range, .. } = fetch.kind else { break fetch };
+            world.tell(Message::Connected(fetch.slot, Protocol::Http1));
+            let nameless =
+                Head { evidence: Evidence { total_bytes: Some(64 * MIB), ..Evidence::default() }, ..*head(64 * MIB) };
+            world.tell(Message::Identified(fetch.transfer, Box::new(nameless)));
+            world.end(fetch.transfer, End::Sampled { same: range != gap || is_same }, true);
+            compared.push(range);
+        };
+        assert_eq!(compared.last(), Some(&gap));
+        let begins_at_zero = next.piece.start() == 0;
+        assert_eq!(begins_at_zero, !is_same, "{:?}", next.kind);
+    }
+}
