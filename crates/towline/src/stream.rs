@@ -145,6 +145,10 @@ impl Writing {
             let text = "what was written to the output is not the file: a part of it turned out to be wrong later";
             return Err(Complaint::new(exit_codes::DIGEST, text).hint("fetch it to a file, or leave out the mirrors"));
         }
+        if self.storage.has_changed() {
+            let text = "the file began again, and is another one than what was written to the output already";
+            return Err(Complaint::new(exit_codes::FAILED, text).hint("fetch it to a file, which can begin again"));
+        }
         match written {
             Ok(Ok(())) if is_done && !self.storage.is_read() => {
                 Err(cannot(io::Error::other("a part of it was not passed on")))

@@ -16,6 +16,9 @@ use super::{Capabilities, OpenPart, PartFile, Stat, Storage};
 use crate::name::NameRules;
 use crate::ranges::{ByteRange, RangeSet};
 
+/// How much is read at once of what was read before.
+const CHUNK_BYTES: u64 = 64 << 10;
+
 /// Stores one file, and lets an [`InOrderReader`] read it meanwhile.
 ///
 /// ```
@@ -50,12 +53,17 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
+    /// Whoever opens the file again has to wait until nobody else has it open.
     part: Option<Arc<dyn PartFile>>,
     /// What was written.
     there: RangeSet,
     read_bytes: u64,
+    /// The file has begun again, and nothing more is read before its beginning has this digest.
+    expected: Option<blake3::Hash>,
     /// Some of what was read turned out to be wrong.
     was_wrong: bool,
+    /// It is another file since it began again.
+    has_changed: bool,
     has_ended: bool,
 }
 
@@ -65,18 +73,50 @@ impl State {
         self.there.iter().next().filter(|first| first.start == 0).map_or(0, |first| first.end)
     }
 
-    /// The file begins again. What was read cannot be taken back.
-    fn begin(&mut self) -> io::Result<()> {
-        if self.read_bytes > 0 {
-            let read = crate::size::bytes(self.read_bytes);
-            return Err(io::Error::other(format!("the file begins again, and {read} of it were passed on already")));
-        }
+    /// The file begins again. What was read cannot be taken back: it has to come once more.
+    fn begin(&mut self, was_read: Option<blake3::Hash>) {
         self.there = RangeSet::new();
-        Ok(())
+        self.expected = was_read;
+    }
+
+    /// The digest of what was read of this file, if anything was.
+    fn digest_of_read(&self, part: &dyn PartFile) -> io::Result<Option<blake3::Hash>> {
+        // What has not come again yet was checked against the file before.
+        if self.read_bytes == 0 || self.expected.is_some() {
+            return Ok(self.expected);
+        }
+        let mut hasher = blake3::Hasher::new();
+        let mut chunk = vec![0; CHUNK_BYTES as usize];
+        let mut at = 0;
+        while at < self.read_bytes {
+            let chunk = &mut chunk[..(self.read_bytes - at).min(CHUNK_BYTES) as usize];
+            part.read_at(chunk, at)?;
+            hasher.update(chunk);
+            at += chunk.len() as u64;
+        }
+        Ok(Some(hasher.finalize()))
+    }
+
+    /// Once as much has come again as was read, looks whether it is the same.
+    fn check_again(&mut self, part: &dyn PartFile) -> io::Result<()> {
+        if self.expected.is_none() || self.frontier() < self.read_bytes {
+            return Ok(());
+        }
+        let expected = self.expected.take();
+        if self.digest_of_read(part)? == expected {
+            return Ok(());
+        }
+        (self.has_changed, self.expected) = (true, expected);
+        let read = crate::size::bytes(self.read_bytes);
+        let text = format!("the file begins again with other bytes, and {read} were passed on already");
+        Err(io::Error::new(io::ErrorKind::InvalidData, text))
     }
 
     /// Makes sure that these bytes change nothing of what was read, such as those of a mirror that sent wrong ones.
     fn keep_read(&mut self, part: &dyn PartFile, bytes: &[u8], offset: u64) -> io::Result<()> {
+        if self.expected.is_some() {
+            return Ok(());
+        }
         let count = self.read_bytes.saturating_sub(offset).min(bytes.len() as u64) as usize;
         let mut read = vec![0; count];
         part.read_at(&mut read, offset)?;
@@ -102,12 +142,21 @@ impl InOrder {
     /// Whether all of the file was read.
     pub fn is_read(&self) -> bool {
         let state = self.shared.state.lock();
-        state.part.as_ref().is_some_and(|part| part.len_bytes().is_ok_and(|len_bytes| len_bytes == state.read_bytes))
+        state.expected.is_none()
+            && state
+                .part
+                .as_ref()
+                .is_some_and(|part| part.len_bytes().is_ok_and(|len_bytes| len_bytes == state.read_bytes))
     }
 
     /// Whether some of what was read turned out to be wrong. The session has failed then.
     pub fn was_wrong(&self) -> bool {
         self.shared.state.lock().was_wrong
+    }
+
+    /// Whether the file began again, and is another one than what was read. The session has failed then.
+    pub fn has_changed(&self) -> bool {
+        self.shared.state.lock().has_changed
     }
 
     /// Nothing more comes: the session has ended.
@@ -131,19 +180,18 @@ impl Read for InOrderReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut state = self.0.state.lock();
         let there = loop {
-            let there = state.frontier().saturating_sub(state.read_bytes);
+            let is_known = state.expected.is_none() && state.part.is_some();
+            let there = if is_known { state.frontier().saturating_sub(state.read_bytes) } else { 0 };
             if there > 0 || state.has_ended || buffer.is_empty() {
                 break there;
             }
             self.0.changed.wait(&mut state);
         };
         let count = there.min(buffer.len() as u64) as usize;
-        let Some(part) = state.part.clone().filter(|_| count > 0) else { return Ok(0) };
-        let position = state.read_bytes;
-        // From now on, the file cannot begin again.
+        let Some(part) = state.part.as_ref().filter(|_| count > 0) else { return Ok(0) };
+        // Nobody may write here, or open the file again, before it is read.
+        part.read_at(&mut buffer[..count], state.read_bytes)?;
         state.read_bytes += count as u64;
-        drop(state);
-        part.read_at(&mut buffer[..count], position)?;
         Ok(count)
     }
 }
@@ -159,15 +207,19 @@ impl Storage for InOrder {
     }
 
     fn open_part(&self, path: &Path, mode: OpenPart) -> io::Result<Arc<dyn PartFile>> {
-        let inner = self.disk.open_part(path, mode)?;
         let mut state = self.shared.state.lock();
+        let before = state.part.take();
+        let was_read = before.as_ref().map(|part| state.digest_of_read(&**part)).transpose()?.flatten();
+        let file = before.as_ref().and_then(|part| part.stat().ok()?.file);
+        drop(before);
+        let inner = self.disk.open_part(path, mode)?;
         // A file that had to wait, for descriptors say, goes on.
-        let before = state.part.as_ref().and_then(|part| part.stat().ok()?.file);
-        let is_same = before.zip(inner.stat()?.file).is_some_and(|(before, now)| before.is_same(&now));
+        let is_same = file.zip(inner.stat()?.file).is_some_and(|(before, now)| before.is_same(&now));
         if !is_same {
-            state.begin()?;
+            state.begin(was_read);
         }
         state.part = Some(Arc::clone(&inner));
+        self.shared.changed.notify_all();
         Ok(Arc::new(Part { inner, shared: Arc::clone(&self.shared) }))
     }
 
@@ -270,6 +322,7 @@ impl PartFile for Part {
         self.inner.write_at(bytes, offset)?;
         let before = state.frontier();
         state.there.insert(ByteRange::new(offset, offset + bytes.len() as u64));
+        state.check_again(&*self.inner)?;
         if state.frontier() > before {
             self.shared.changed.notify_all();
         }
@@ -278,7 +331,9 @@ impl PartFile for Part {
 
     fn set_len(&self, len_bytes: u64) -> io::Result<()> {
         if len_bytes == 0 {
-            self.shared.state.lock().begin()?;
+            let mut state = self.shared.state.lock();
+            let was_read = state.digest_of_read(&*self.inner)?;
+            state.begin(was_read);
         }
         self.inner.set_len(len_bytes)
     }
@@ -347,6 +402,45 @@ impl PartFile for Part {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Reads two bytes, and lets the file begin again.
+    fn begun_again(directory: &Path) -> (Arc<InOrder>, InOrderReader, Arc<dyn PartFile>) {
+        let storage = InOrder::new();
+        let part = storage.open_part(&directory.join("a"), OpenPart::New).unwrap();
+        let mut reader = storage.reader();
+        part.write_at(b"abc", 0).unwrap();
+        assert_eq!(reader.read(&mut [0; 2]).unwrap(), 2);
+        drop(part);
+        let part = storage.open_part(&directory.join("a"), OpenPart::Keep).expect("nobody else has it open");
+        part.set_len(0).unwrap();
+        (storage, reader, part)
+    }
+
+    #[test]
+    fn what_begins_again_as_it_was_goes_on() {
+        let place = tempfile::tempdir().unwrap();
+        let (storage, mut reader, part) = begun_again(place.path());
+        part.write_at(b"cd", 2).unwrap();
+        part.write_at(b"a", 0).unwrap();
+        assert!(!storage.is_read());
+        part.write_at(b"b", 1).unwrap();
+        storage.end();
+        let mut rest = String::new();
+        reader.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "cd");
+        assert!(storage.is_read() && !storage.has_changed());
+    }
+
+    #[test]
+    fn what_begins_again_as_another_file_is_not_read() {
+        let place = tempfile::tempdir().unwrap();
+        let (storage, mut reader, part) = begun_again(place.path());
+        part.write_at(b"cd", 2).unwrap();
+        part.write_at(b"aX", 0).unwrap_err();
+        storage.end();
+        assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0);
+        assert!(storage.has_changed() && !storage.is_read());
+    }
 
     #[test]
     fn what_was_read_is_not_changed() {

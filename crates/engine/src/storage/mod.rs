@@ -256,7 +256,7 @@ impl StatKind {
 
 /// A partial file whose lock this process holds. Dropping it releases the lock.
 pub trait PartFile: Send + Sync {
-    /// Writes all of `bytes` at `offset`.
+    /// Writes all of `bytes` at `offset`; an error of kind `InvalidData` if they cannot be the file's.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
     /// Fills all of `bytes` from `offset`; `UnexpectedEof` if the file ends early.

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::thread;
 
 use md5::{Digest as _, Md5};
-use towline_origin::{ETag, Fault, Origin, Resource};
+use towline_origin::{ETag, Fault, Length, Origin, Ranges, Resource, Scope};
 use towline_testkit::{MIB, content, wait_until};
 
 use crate::common::Place;
@@ -56,8 +56,25 @@ fn what_was_passed_on_is_not_taken_back() {
     let origin = Origin::builder().resource(file).start().unwrap();
     let place = Place::new();
     let (came, code, said) = stdout_of(&place, &["-x", "1", "-o", "-", "--retries", "3", &origin.url("/a.bin")]);
-    assert_ne!(code, 0, "{said}");
+    assert_eq!(code, 1, "{said}");
     assert!(content(SEED, SIZE).starts_with(&came), "{} bytes came, of two versions", came.len());
+}
+
+/// An export without a length or a version, which no range goes on with: it comes once more, from its beginning.
+#[test]
+fn what_begins_again_goes_on_where_it_was_passed_on_to() {
+    let export = Resource::new("/a.bin", SEED, SIZE)
+        .etag(ETag::None)
+        .last_modified(None)
+        .ranges(Ranges::Ignored)
+        .length(Length::Chunked)
+        .fault(Fault::CutAt(MIB).when(Scope::every().first(1)));
+    let origin = Origin::builder().resource(export).start().unwrap();
+    let place = Place::new();
+    let (came, code, said) = stdout_of(&place, &["-o", "-", &origin.url("/a.bin")]);
+    assert_eq!(code, 0, "{said}");
+    assert!(came == content(SEED, SIZE), "{} bytes came", came.len());
+    assert_eq!(origin.stats().requests, 2);
 }
 
 /// By the time that the digest tells, they are through.

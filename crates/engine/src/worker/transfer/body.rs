@@ -172,6 +172,8 @@ impl Transfer<'_> {
     pub(super) fn cannot(&self, action: &str, source: std::io::Error) -> Error {
         let kind = match source.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorKind::DiskFull,
+            // It is not the disk that cannot take it.
+            std::io::ErrorKind::InvalidData => return Error::new(ErrorKind::Changed, source.to_string()),
             _ => ErrorKind::Storage,
         };
         Error::new(kind, format!("cannot {action} the partial file: {}", crate::error::plain_io(&source)))
