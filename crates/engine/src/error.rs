@@ -230,7 +230,10 @@ impl Error {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::DiskFull,
             _ => ErrorKind::Storage,
         };
-        Self::new(kind, format!("cannot {action}: {}", plain_io(&source))).with_path(path).with_source(source)
+        let is_too_large = source.kind() == io::ErrorKind::FileTooLarge;
+        let error =
+            Self::new(kind, format!("cannot {action}: {}", plain_io(&source))).with_path(path).with_source(source);
+        if is_too_large { error.with_advice(Advice::SaveOnOtherDisk) } else { error }
     }
 
     /// Adds the URL; it must already be free of secrets (see [`crate::secret::shown_url`]).
@@ -406,6 +409,9 @@ pub(crate) fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static
 
 /// The operating system's message without "(os error N)", which tells a person nothing.
 pub(crate) fn plain_io(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::FileTooLarge && error.raw_os_error().is_some() {
+        return "it is larger than this file system, or `ulimit -f`, allows".to_owned();
+    }
     let text = error.to_string();
     match text.find(" (os error") {
         Some(at) => text[..at].to_lowercase(),

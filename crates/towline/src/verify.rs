@@ -53,8 +53,10 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<u8, Complaint> {
     }
     if !found.is_over {
         say(&found.in_words());
-        if found.changed + found.missing > 0 {
-            say("  → remove what is changed and download again: only what is missing is fetched");
+        match (found.changed, found.missing) {
+            (0, 0) => {}
+            (0, _) => say("  → download again: only what is missing is fetched"),
+            _ => say("  → remove what is changed and download again: only what is missing is fetched"),
         }
     }
     Ok(found.code())

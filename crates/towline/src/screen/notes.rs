@@ -65,9 +65,11 @@ impl Notes {
             Event::Restarted { job, reason } => Some(format!("{}: starts over: {reason}", self.name(*job))),
             // Without its last source the file fails, and that gets its own message.
             Event::SourceDropped { sources_left: 0, .. } => None,
-            Event::SourceDropped { job, url, error, .. } => {
-                Some(format!("{}: continues without {url}: {}", self.name(*job), error.message))
-            }
+            Event::SourceDropped { job, url, error, .. } => Some(match self.name(*job) {
+                // The file has no name yet.
+                name if name == url => format!("{url}: continues with its mirrors: {}", error.message),
+                name => format!("{name}: continues without {url}: {}", error.message),
+            }),
             Event::Sources { job, sources } => {
                 let shares = summary::shares(sources);
                 self.is_verbose.then(|| format!("{}: {shares}", self.name(*job)))

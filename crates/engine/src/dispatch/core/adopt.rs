@@ -32,7 +32,8 @@ impl Core {
         let len_bytes = existing.stat.len_bytes;
         let is_unproven = || len_bytes > GATHERED_BYTES_MAX && matches!(self.known_of(job, existing), Known::Nothing);
         let may_begin = |total_bytes| len_bytes < total_bytes || len_bytes == total_bytes && is_unproven();
-        let is_beginning = len_bytes > 0 && job.content.total_bytes.is_some_and(may_begin);
+        // Where the length is not told, the file may be of any.
+        let is_beginning = len_bytes > 0 && job.content.total_bytes.map_or_else(is_unproven, may_begin);
         let may_have_ranges = !job.ranges.are_denied && self.settings.allowed.reads_back;
         self.settings.adopt && is_beginning && may_have_ranges && existing.stat.kind == StatKind::File
     }

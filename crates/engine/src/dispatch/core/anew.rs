@@ -6,7 +6,7 @@ use super::Core;
 use super::doubt::{KEPT, UNKNOWN_MAX};
 use crate::backoff;
 use crate::dispatch::job::{By, Closing, Job, Phase, Segmented};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Advice, Error, ErrorKind};
 use crate::event::Event;
 use crate::evidence::Evidence;
 use crate::job::JobId;
@@ -185,5 +185,8 @@ impl Core {
 pub(super) fn too_short(job: &Job, len_bytes: u64) -> Error {
     let (reached, sent) = (job.content.reached_bytes, len_bytes);
     let text = format!("the server sends {sent} bytes, and {reached} had come, of no other version");
-    Error::new(ErrorKind::Changed, text).with_url(secret::shown_url(job.lead().url())).with_advice(KEPT)
+    let error = Error::new(ErrorKind::Changed, text).with_url(secret::shown_url(job.lead().url()));
+    let is_kept =
+        job.old.is_to_be_kept || job.old.is_there || !job.content.done.is_empty() || job.part.journal.is_some();
+    error.with_advice(if is_kept { KEPT } else { Advice::RunAgain })
 }

@@ -71,7 +71,7 @@ impl Core {
             return self.refuse_link(now, id, another_file(text).with_advice(BEGIN_AGAIN));
         }
         if doubt.samples.is_none() {
-            let mut chosen = match doubt.shares_version {
+            let mut chosen = match doubt.shares_version || doubt.is_of_file {
                 true => samples::spread_of_part(&job.content.done, IDENTITY_SAMPLES, &mut self.random),
                 false => samples::spread(&job.content.done, IDENTITY_SAMPLES, &mut self.random),
             };
@@ -203,6 +203,7 @@ impl Core {
             has_later_digest: theirs.digest.is_none(),
             ..theirs.clone()
         };
+        let is_of_file = matches!(&job.link, Link::Doubted(doubt) if doubt.is_of_file);
         job.link = Link::Compared;
         // The given URL may redirect elsewhere each time.
         let lead = job.lead_mut();
@@ -215,6 +216,12 @@ impl Core {
         job.content.held = evidence;
         let message = format!("goes on with what an earlier run left: {why}");
         self.remark(id, message);
+        let can_save =
+            self.jobs.get(&id).is_some_and(|job| job.part.is_open && !job.part.is_saving && job.can_be_resumed());
+        if is_of_file && can_save {
+            // The next run need not compare it once more.
+            self.save(id);
+        }
         self.look_whether_whole(now, id);
     }
 

@@ -499,7 +499,8 @@ impl Core {
     /// Aborts transfers; they end as `Dropped`.
     pub(super) fn drop_transfers(&mut self, transfers: &[TransferId]) {
         for transfer in transfers {
-            if let Some(state) = self.transfers.get(transfer) {
+            if let Some(state) = self.transfers.get_mut(transfer) {
+                state.is_dropped = true;
                 self.effects.push(Effect::Work(state.worker, WorkRequest::Drop(*transfer)));
             }
         }

@@ -74,6 +74,8 @@ impl Core {
     /// Counts the bytes of a transfer. Returns whether it made enough progress to reset the retries.
     fn count_brought(&mut self, now: Time, id: JobId, transfer: &Transfer, end: &End) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else { return false };
+        // A page that came instead of the file shows nothing of its host, for one.
+        let is_success = is_success(end) && !transfer.is_dropped;
         let before = job.content.done.covered();
         job.content.done.insert(transfer.brought());
         let covered = job.content.done.covered();
@@ -93,16 +95,16 @@ impl Core {
         let has_progressed = covered >= job.content.high_water_bytes + RENEWING_BYTES_MIN;
         let is_little = matches!(end, End::Complete) && is_little(transfer);
         let is_beginning = matches!(end, End::Complete) && transfer.is_beginning_of(job.content.total_bytes);
-        if is_success(end) {
+        if is_success {
             self.hosts.succeeded_by(&job.own.profile);
         }
         // Where it was redirected to this, the host that did so works too.
-        let redirects = job.sources[transfer.source].origin_before_redirects().filter(|_| is_success(end)).cloned();
+        let redirects = job.sources[transfer.source].origin_before_redirects().filter(|_| is_success).cloned();
         if let Some(redirects) = redirects.filter(|_| !is_little && !is_beginning) {
             self.host_recovers(&redirects);
         }
         match has_progressed {
-            _ if is_success(end) && !is_little && !is_beginning => self.host_recovers(&transfer.host),
+            _ if is_success && !is_little && !is_beginning => self.host_recovers(&transfer.host),
             // The beginning alone: some servers cut each file there.
             true if transfer.is_probe => self.hosts.began(&transfer.host),
             true => self.host_recovers(&transfer.host),

@@ -201,9 +201,11 @@ impl Job {
 
     /// Forgets the data, but not its version.
     pub(crate) fn forget_content(&mut self) {
-        if self.content.total_bytes.is_none() && (!self.content.held.is_silent() || self.ranges.are_offered) {
+        if self.content.total_bytes.is_none() {
             self.note_reach();
-            if !self.content.done.is_empty() {
+            // What nothing can go on with needs no room beside what takes its place.
+            let is_of_use = !self.content.held.is_silent() || self.ranges.are_offered;
+            if is_of_use && !self.content.done.is_empty() {
                 self.keep_version_of(self.content.held.clone());
             }
         }

@@ -176,8 +176,10 @@ impl Transfer<'_> {
             std::io::ErrorKind::InvalidData => return Error::new(ErrorKind::Changed, source.to_string()),
             _ => ErrorKind::Storage,
         };
-        Error::new(kind, format!("cannot {action} the partial file: {}", crate::error::plain_io(&source)))
-            .with_source(source)
+        let is_too_large = source.kind() == std::io::ErrorKind::FileTooLarge;
+        let error = Error::new(kind, format!("cannot {action} the partial file: {}", crate::error::plain_io(&source)))
+            .with_source(source);
+        if is_too_large { error.with_advice(Advice::SaveOnOtherDisk) } else { error }
     }
 
     /// The next frame of a body.
