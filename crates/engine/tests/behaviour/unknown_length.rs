@@ -202,6 +202,30 @@ fn a_file_without_a_version_does_not_complete_one_with_a_strong_tag() {
     });
 }
 
+/// An export that nothing could go on with breaks off, and then the server is busy.
+#[test]
+fn a_short_answer_in_place_of_what_had_come_of_an_export_is_not_the_file() {
+    with_watchdog(LONG, || {
+        for busy in [
+            b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbusy".to_vec(),
+            b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec(),
+        ] {
+            let export = Resource::new("/a.bin", 67, SIZE)
+                .etag(ETag::None)
+                .last_modified(None)
+                .ranges(Ranges::Ignored)
+                .length(Length::Chunked)
+                .fault(Fault::CutAt(HALF).when(first()))
+                .fault(Fault::Raw(busy).when(Scope::every().starting_at(2)));
+            let origin = start(export);
+            let place = Place::new();
+            let run = fetch(options(&place), [spec(&origin, "/a.bin")]);
+            assert_eq!(run.failure_kinds(), [ErrorKind::Changed]);
+            assert!(!place.file("a.bin").exists());
+        }
+    });
+}
+
 /// A server without lengths is busy once, and says the version of the file with that.
 #[test]
 fn a_short_answer_with_the_version_of_the_file_replaces_nothing() {

@@ -273,6 +273,36 @@ fn a_host_that_sends_its_files_around_is_asked_no_more_often_than_one_that_fails
     assert!((200..300 + 60).contains(&asked), "{asked} requests");
 }
 
+/// Most requests fail, and now and then there is a login page, which is no file.
+#[test]
+fn a_page_in_place_of_a_file_does_not_end_the_trouble_of_its_host() {
+    const FILES: usize = 60;
+    let mut world = World::new(|_| {});
+    for id in 0..FILES as u64 {
+        world.add(id, &format!("http://h/{id}.bin"));
+    }
+    let mut asked = 0;
+    while world.now < Time::from_secs(25) {
+        prepare_all(&mut world);
+        while world.fetches() > 0 {
+            let fetch = world.take_fetch();
+            world.tell(Message::Connected(fetch.slot, Protocol::Http1));
+            asked += 1;
+            if asked % 8 == 0 {
+                let evidence = Evidence { is_html: true, total_bytes: Some(27), ..Evidence::default() };
+                let page = Head { is_page: true, total_bytes: Some(27), evidence, ..*head(27) };
+                world.tell(Message::Answered(fetch.transfer, Box::new(page), Some(Vec::new())));
+                world.end(fetch.transfer, End::Complete, true);
+            } else {
+                let error = Error::new(ErrorKind::Status(503), "503");
+                world.end(fetch.transfer, End::Failed { error, retry_after: None }, true);
+            }
+        }
+        world.pass(Time::from_millis(100));
+    }
+    assert!((FILES..FILES + 60).contains(&asked), "{asked} requests");
+}
+
 #[test]
 fn files_that_arrive_after_redirects_make_nobody_wait() {
     let mut world = World::new(|_| {});
