@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
 use sha2::{Digest as _, Sha256};
-use towline_origin::{ETag, Fault, Origin, Resource, fill};
+use towline_origin::{ETag, Fault, Length, Origin, Resource, fill};
 use towline_testkit::wait_until;
 
 use crate::common::Place;
@@ -31,6 +31,7 @@ fn origin() -> Origin {
         .resource(Resource::new("/a.bin", SEED, SIZE))
         .resource(Resource::new("/nameless.bin", SEED, SIZE).etag(ETag::None).last_modified(None))
         .resource(Resource::new("/no-ranges.bin", SEED, SIZE).fault(Fault::IgnoreRange))
+        .resource(Resource::new("/chunked.bin", SEED, SIZE).length(Length::Chunked))
         .resource(Resource::new("/small.bin", SEED, 5000))
         .start()
         .unwrap()
@@ -184,13 +185,14 @@ fn what_reads_as_zeros_is_fetched_again_wherever_it_begins_and_ends() {
 #[test]
 fn a_file_that_has_all_its_room_and_not_all_its_content_is_never_taken_for_whole() {
     let origin = origin();
-    for gap in [4 << 20..6 << 20, 2 << 20..3 << 20, 1_100_000..1_150_000] {
+    let gaps = [4 << 20..6 << 20, 2 << 20..3 << 20, 1_100_000..1_150_000, 0..50_000];
+    for (name, gap) in ["a.bin", "chunked.bin"].iter().flat_map(|name| gaps.clone().map(|gap| (*name, gap))) {
         let place = Place::new();
         let mut content = begun(SIZE as usize);
         content[gap.clone()].fill(0);
-        put(&place, "a.bin", &content);
-        place.towline(&["-d", "out", "--adopt", &origin.url("/a.bin")]).run().code(0);
-        place.check("a.bin", SEED, SIZE);
+        put(&place, name, &content);
+        place.towline(&["-d", "out", "--adopt", &origin.url(&format!("/{name}"))]).run().code(0);
+        place.check(name, SEED, SIZE);
     }
     let place = Place::new();
     put(&place, "a.bin", &begun(SIZE as usize));
