@@ -120,7 +120,7 @@ fn a_final_status_is_retried_if_it_is_to_be() {
     // The second may ask for another protocol, where there is one.
     for (status, name) in [(404, "a.bin"), (505, "b.bin")] {
         let fault = || Fault::Status { code: status, times: Some(2), retry_after: None };
-        let resource = || Resource::new(&format!("/{name}"), SEED, SIZE).fault(fault());
+        let resource = || Resource::new(format!("/{name}"), SEED, SIZE).fault(fault());
         let url = |origin: &Origin| origin.url(&format!("/{name}"));
         let origin = Origin::builder().resource(resource()).start().unwrap();
         place.towline(&["-d", "out", &url(&origin)]).run().code(1).says(&[&status.to_string()]);
