@@ -10,8 +10,8 @@ use percent_encoding::percent_decode_str;
 use url::{Url, form_urlencoded};
 
 use super::hidden::{self, Echo};
-use super::names;
 use super::parameters::{Parameter, parameters};
+use super::{names, path};
 use crate::http::credentials;
 
 /// Shorter ones are in many texts by chance.
@@ -52,6 +52,11 @@ impl Credentials {
         asked.extend(values(form));
         let mut given = masked_in(query);
         given.extend(masked_in(&String::from_utf8_lossy(form)));
+        given.extend(path::secrets_in(url.path()));
+        // Whatever stands before it: messages mask it too.
+        let userinfos = url.path().split('/').filter_map(|segment| segment.rsplit_once('@'));
+        let passwords = userinfos.filter_map(|(userinfo, _)| userinfo.split_once(':'));
+        given.extend(passwords.map(|(_, password)| percent_decode_str(password).decode_utf8_lossy().into_owned()));
         given.extend(url.password().map(|password| percent_decode_str(password).decode_utf8_lossy().into_owned()));
         for (name, field) in headers.iter().filter(|(name, _)| !OPEN.contains(name)) {
             let text = String::from_utf8_lossy(field.as_bytes());

@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::percent_decode_str;
+
 use super::looks::{holds_marked_token, is_like_secret, is_like_token};
 use super::parameters::{parameters, without_signing};
 
 /// Directories that are followed by a secret: `/token/1a2b3c4d/a.iso`.
 #[rustfmt::skip]
-const ANNOUNCES: [&str; 10] = [
-    "token", "tokens", "apikey", "api-key", "api_key", "secret", "password", "access_token", "key", "auth",
+const ANNOUNCES: [&str; 11] = [
+    "token", "tokens", "apikey", "api-key", "api_key", "secret", "password", "access_token", "key", "auth", "passkey",
 ];
 /// Anything shorter after them is a word.
 const ANNOUNCED_CHARS_MIN: usize = 8;
@@ -48,6 +50,28 @@ pub(super) fn shown_path(path: &str, ends_in_name: bool) -> Cow<'_, str> {
         }
     }
     Cow::Owned(shown)
+}
+
+/// What [`shown_path`] masks in a path, decoded.
+pub(super) fn secrets_in(path: &str) -> Vec<String> {
+    let Cow::Owned(shown) = shown_path(path, true) else { return Vec::new() };
+    let masked = path.split('/').zip(shown.split('/')).flat_map(|(segment, shown)| masked_parts(segment, shown));
+    masked.map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned()).collect()
+}
+
+/// The parts of a segment for which `***` is shown.
+fn masked_parts<'a>(segment: &'a str, shown: &str) -> Vec<&'a str> {
+    let mut open = shown.split("***");
+    let Some(mut left) = open.next().and_then(|first| segment.strip_prefix(first)) else { return vec![segment] };
+    let mut masked = Vec::new();
+    for next in open {
+        // The last one is masked to its end.
+        let found = if next.is_empty() { Some(left.len()) } else { left.find(next) };
+        let Some(at) = found else { return vec![segment] };
+        masked.push(&left[..at]);
+        left = &left[at + next.len()..];
+    }
+    masked
 }
 
 /// The length of the credentials at the start of a segment, where the path contains a URL
@@ -101,6 +125,20 @@ pub(super) fn path_without_signing(path: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_masked_is_known() {
+        for (path, secrets) in [
+            ("/a/b.iso", &[][..]),
+            ("/token/Zquaph5p/a.iso", &["Zquaph5p"]),
+            ("/a;token=Zqua%20ph5p/b.iso", &["Zqua ph5p"]),
+            ("/a/b.iso;token=Zquaph5p;v=1", &["Zquaph5p"]),
+            ("/a;token=one-secret;sig=another/b.iso", &["one-secret", "another"]),
+            ("/web/2020/http://us:SECRET@host/a.iso", &["us:SECRET"]),
+        ] {
+            assert_eq!(secrets_in(path), secrets, "{path}");
+        }
+    }
 
     #[test]
     fn who_is_named_in_a_url_within_the_path_is_not_shown() {
