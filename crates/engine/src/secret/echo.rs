@@ -1,25 +1,35 @@
 //! What a server repeats of the secrets that it was sent. Pure.
 
 use std::borrow::Cow;
+use std::iter;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
-use http::HeaderMap;
+use base64::alphabet::STANDARD;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD_NO_PAD};
 use http::header::{self, AUTHORIZATION, COOKIE, HeaderName, PROXY_AUTHORIZATION, REFERER};
+use http::{HeaderMap, HeaderValue};
 use percent_encoding::percent_decode_str;
 use url::{Url, form_urlencoded};
 
 use super::hidden::{self, Echo};
 use super::parameters::{Parameter, parameters};
-use super::{names, path};
+use super::path;
 use crate::http::credentials;
 
+/// Texts are cut out of others.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 /// Shorter ones are in many texts by chance.
 const CHARS_MIN: usize = 6;
 /// A URL within a URL within a URL is encoded so often.
 const DECODED_MAX: usize = 4;
 /// Fields whose values are nobody's secrets.
-const OPEN: [HeaderName; 11] = [
+const OPEN: [HeaderName; 12] = [
     header::ACCEPT,
     header::ACCEPT_ENCODING,
     header::ACCEPT_LANGUAGE,
@@ -29,9 +39,12 @@ const OPEN: [HeaderName; 11] = [
     header::IF_MODIFIED_SINCE,
     header::IF_NONE_MATCH,
     header::IF_RANGE,
+    header::ORIGIN,
     header::RANGE,
     header::USER_AGENT,
 ];
+/// What stands for a password where the name is the token.
+const NO_PASSWORDS: [&str; 4] = ["", "x", "x-oauth-basic", "x-oauth-token"];
 
 /// What may be secret in one request: passwords, tokens, cookies, the values of its other fields, of its query and of its
 /// form, and what an earlier response repeated of those in its path.
@@ -47,33 +60,19 @@ impl Credentials {
     pub(crate) fn of(url: &Url, headers: &HeaderMap, form: &[u8]) -> Self {
         let values =
             |text: &[u8]| form_urlencoded::parse(text).map(|(_, value)| value.into_owned()).collect::<Vec<_>>();
-        let query = url.query().unwrap_or_default();
-        let mut asked = values(query.as_bytes());
+        let mut asked = values(url.query().unwrap_or_default().as_bytes());
         asked.extend(values(form));
-        let mut given = masked_in(query);
-        given.extend(masked_in(&String::from_utf8_lossy(form)));
-        given.extend(path::secrets_in(url.path()));
-        // Whatever stands before it: messages mask it too.
-        let userinfos = url.path().split('/').filter_map(|segment| segment.rsplit_once('@'));
-        let passwords = userinfos.filter_map(|(userinfo, _)| userinfo.split_once(':'));
-        given.extend(passwords.map(|(_, password)| percent_decode_str(password).decode_utf8_lossy().into_owned()));
-        given.extend(url.password().map(|password| percent_decode_str(password).decode_utf8_lossy().into_owned()));
+        let mut given = in_url(url);
+        if !form.is_empty() {
+            given.extend(in_form(&String::from_utf8_lossy(form)));
+        }
         for (name, field) in headers.iter().filter(|(name, _)| !OPEN.contains(name)) {
-            let text = String::from_utf8_lossy(field.as_bytes());
-            match *name {
-                AUTHORIZATION | PROXY_AUTHORIZATION => {
-                    given.extend(text.split_whitespace().skip(1).map(ToOwned::to_owned));
-                    given.extend(credentials::pair_of(field).map(|(_, password)| password));
-                }
-                COOKIE => given.extend(cookies_in(&text)),
-                REFERER => given.extend(text.split_once('?').into_iter().flat_map(|(_, query)| masked_in(query))),
-                _ => given.push(text.into_owned()),
-            }
+            given.extend(in_field(name, field));
         }
         if hidden::is_hidden(url) {
             // A redirect led here that repeated a secret of the request before.
             let parts = url.path_segments().into_iter().flatten();
-            given.extend(parts.map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned()));
+            given.extend(parts.map(decoded));
             given.append(&mut asked);
         }
         for values in [&mut given, &mut asked] {
@@ -105,13 +104,86 @@ impl Credentials {
     }
 }
 
-/// The values of a query or a form whose names say that they are secret.
+fn in_field(name: &HeaderName, field: &HeaderValue) -> Vec<String> {
+    let text = String::from_utf8_lossy(field.as_bytes());
+    match *name {
+        AUTHORIZATION | PROXY_AUTHORIZATION => match credentials::pair_of(field) {
+            Some((name, password)) => {
+                let is_token = NO_PASSWORDS.contains(&&*password);
+                let sent = text.split_whitespace().skip(1).map(ToOwned::to_owned);
+                sent.chain(is_token.then_some(name)).chain([password]).collect()
+            }
+            None => {
+                let sent = text.split_whitespace().skip(1).map(ToOwned::to_owned);
+                sent.chain(in_text(text.split_once(' ').map_or("", |(_, rest)| rest))).collect()
+            }
+        },
+        COOKIE => {
+            let values = text.split(';').filter_map(|cookie| cookie.split_once('=')).map(|(_, value)| value.trim());
+            values.flat_map(|value| iter::once(value.to_owned()).chain(in_text(value))).collect()
+        }
+        REFERER => Url::parse(&text).as_ref().map(in_url).unwrap_or_default(),
+        _ => iter::once(text.clone().into_owned()).chain(in_text(&text)).collect(),
+    }
+}
+
+/// What is secret in a URL: a password, and what is masked where the URL is shown.
+fn in_url(url: &Url) -> Vec<String> {
+    let mut secrets = path::secrets_in(url.path());
+    // Whatever stands before it: messages mask it too.
+    let userinfos = url.path().split('/').filter_map(|segment| segment.rsplit_once('@'));
+    let passwords = userinfos.filter_map(|(userinfo, _)| userinfo.split_once(':'));
+    secrets.extend(passwords.map(|(_, password)| decoded(password)));
+    let password = url.password().map(decoded);
+    if password.as_deref().is_none_or(|password| NO_PASSWORDS.contains(&password)) {
+        secrets.push(decoded(url.username()));
+    }
+    secrets.extend(password);
+    secrets.extend(masked_in(url.query().unwrap_or_default()));
+    secrets
+}
+
+/// What is secret in a form: the values whose names say so; in JSON, say, all of them.
+fn in_form(text: &str) -> Vec<String> {
+    let is_of_pairs =
+        text.split('&').all(|pair| pair.split_once('=').is_some_and(|(name, _)| !name.contains(['{', '<', '"'])));
+    if is_of_pairs { masked_in(text) } else { iter::once(text.to_owned()).chain(in_text(text)).collect() }
+}
+
+/// The values of a query or a form that are masked where they are shown, and what is secret in them.
 fn masked_in(text: &str) -> Vec<String> {
     if text.is_empty() {
         return Vec::new();
     }
-    let is_masked = |pair: &Parameter<'_>| pair.is_signing || names::is_secret(&pair.name);
-    parameters(text).into_iter().filter(is_masked).filter_map(|pair| pair.value.map(Cow::into_owned)).collect()
+    let masked = parameters(text).into_iter().filter(Parameter::is_masked);
+    let values = masked.filter_map(|parameter| parameter.value.map(Cow::into_owned));
+    values.flat_map(|value| in_text(&value).into_iter().chain([value])).collect()
+}
+
+/// What may be secret in a text: in a URL what is so there, else its values. What names one (`"password":`, `token=`) is
+/// none.
+fn in_text(text: &str) -> Vec<String> {
+    if let Ok(url) = Url::parse(text)
+        && url.has_host()
+    {
+        return in_url(&url);
+    }
+    let ends = |char: char| char.is_whitespace() || "\"'<>{}[](),;&=:@/?".contains(char);
+    let mut values = Vec::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(|char| !ends(char)) {
+        rest = &rest[start..];
+        let (word, after) = rest.split_at(rest.find(ends).unwrap_or(rest.len()));
+        let is_name = after.trim_start_matches(['"', '\'']).trim_start().starts_with([':', '=']);
+        // It may hold more of them.
+        values.extend((!is_name).then(|| decoded(word)));
+        rest = after;
+    }
+    values
+}
+
+fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 /// Whether a text holds one of these values, encoded for a URL or a form or not, in any case.
@@ -128,7 +200,16 @@ fn repeats<'a>(text: &str, values: impl Iterator<Item = &'a String>) -> bool {
         decoded = percent_decode_str(&decoded).decode_utf8_lossy().into_owned();
     }
     forms.push(standard(&percent_decode_str(text).decode_utf8_lossy()));
+    forms.extend(in_base64(text).iter().map(|text| standard(text)));
     values.any(|value| forms.iter().any(|text| text.contains(&**value)))
+}
+
+/// What a text holds in base64, of either alphabet.
+fn in_base64(text: &str) -> Vec<String> {
+    let is_digit = |char: char| char.is_ascii_alphanumeric() || "+-_".contains(char);
+    let runs = text.split(|char| !is_digit(char)).chain(text.split(|char| !is_digit(char) && char != '/'));
+    let runs = runs.filter(|run| run.len() > CHARS_MIN).map(|run| run.replace('-', "+").replace('_', "/"));
+    runs.filter_map(|run| LENIENT.decode(run).ok()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect()
 }
 
 /// A text in lower case and in the first of base64's alphabets (RFC 4648), without padding at its end.
@@ -140,15 +221,8 @@ fn hex(text: &str) -> String {
     text.bytes().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn cookies_in(field: &str) -> Vec<String> {
-    let values = field.split(';').filter_map(|cookie| cookie.split_once('=')).map(|(_, value)| value.trim());
-    values.map(ToOwned::to_owned).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     #[test]
@@ -208,5 +282,56 @@ mod tests {
         }
         headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer token-of-mine"));
         assert!(Credentials::of(&"http://h/".parse().unwrap(), &headers, b"").are_in("token-of-mine"));
+    }
+
+    #[test]
+    fn what_is_secret_in_what_was_sent_is_found_alone() {
+        const SECRET: &str = "Zquaph5p7";
+        let url = |text: &str| text.parse::<Url>().unwrap();
+        let here = || url("http://h/f.bin");
+        let field = |name: &str, text: &str| {
+            let value = HeaderValue::from_str(&text.replace('S', SECRET)).unwrap();
+            HeaderMap::from_iter([(name.parse::<HeaderName>().unwrap(), value)])
+        };
+        let of_form = |text: &str| Credentials::of(&here(), &HeaderMap::new(), text.replace('S', SECRET).as_bytes());
+        let of_field = |name: &str, text: &str| Credentials::of(&here(), &field(name, text), b"");
+        let of_url = |text: &str| Credentials::of(&url(&text.replace('S', SECRET)), &HeaderMap::new(), b"");
+        let cases = [
+            of_form(r#"{"user":"al","password":"S"}"#),
+            of_form("<login><password>S</password></login>"),
+            of_form("S"),
+            of_form("user=al&password=S"),
+            of_field("authorization", r#"Token token="S""#),
+            of_field("authorization", r#"MediaBrowser Client="x", Token="S""#),
+            of_field("x-auth", "al:S"),
+            of_field("x-auth", r#"{"k": "S"}"#),
+            of_field("x-url", "http://h/?token=S"),
+            of_field("cookie", r#"a=id=7&tok=S; b=1"#),
+            of_field("cookie", r#"u="S""#),
+            of_field("referer", "http://al:S@h/p"),
+            of_field("referer", "http://h/token/S/x"),
+            of_url("http://h/x?next=http://al:S@h/x"),
+            of_url("http://h/x?next=http%3A%2F%2Fh%2F%3Ftoken%3DS"),
+            of_url(r#"http://h/x?a={"token":"S"}"#),
+            of_url("http://S@h/x"),
+            Credentials::of(
+                &here(),
+                &HeaderMap::from_iter([(AUTHORIZATION, credentials::basic_of(SECRET.as_bytes(), b""))]),
+                b"",
+            ),
+        ];
+        for (number, held) in cases.iter().enumerate() {
+            assert!(held.are_in(&format!("W/\"{SECRET}\"")), "{number}");
+            assert!(held.echoed_in(&here(), Some(&format!("/zz/{SECRET}/f.bin"))).is_some(), "{number}");
+            let within = STANDARD_NO_PAD.encode(format!("/f.bin?token={SECRET}"));
+            assert!(
+                held.are_in(&within) && held.echoed_in(&here(), Some(&format!("/sso/{within}/f.bin"))).is_some(),
+                "{number}"
+            );
+        }
+        // The names of values, and of files, are in many redirects.
+        let nested = of_url("http://h/x?next=http%3A%2F%2Fother%2Fpub%2Fdebian.iso%3Ftoken%3DS");
+        assert!(nested.echoed_in(&here(), Some("http://other/pub/debian.iso?page=token")).is_none());
+        assert!(!of_form(r#"{"password":"S"}"#).are_in("Forgot your password?"));
     }
 }

@@ -83,6 +83,11 @@ impl<'a> Parameter<'a> {
         shown.push_str(if is_hidden { MASK } else { value });
     }
 
+    /// Whether its value is masked where it is shown.
+    pub(super) fn is_masked(&self) -> bool {
+        self.is_signing || names::is_secret(&self.name) || self.looks_hidden(looks::is_like_secret)
+    }
+
     fn looks_hidden(&self, looks_secret: fn(&str) -> bool) -> bool {
         let value = self.value.as_deref().unwrap_or_default();
         if names::is_digest(&self.name) || &*self.name == "hash" {
