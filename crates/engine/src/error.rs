@@ -410,7 +410,7 @@ pub(crate) fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static
 /// The operating system's message without "(os error N)", which tells a person nothing.
 pub(crate) fn plain_io(error: &io::Error) -> String {
     if error.kind() == io::ErrorKind::FileTooLarge && error.raw_os_error().is_some() {
-        return "it is larger than this file system, or `ulimit -f`, allows".to_owned();
+        return "file too large for this file system, or for `ulimit -f`".to_owned();
     }
     let text = error.to_string();
     match text.find(" (os error") {

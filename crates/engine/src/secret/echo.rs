@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::iter;
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -15,6 +16,7 @@ use url::{Url, form_urlencoded};
 use super::hidden::{self, Echo};
 use super::parameters::{Parameter, parameters};
 use super::path;
+use crate::evidence::page;
 use crate::http::credentials;
 
 /// Texts are cut out of others.
@@ -28,6 +30,8 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 const CHARS_MIN: usize = 6;
 /// A URL within a URL within a URL is encoded so often.
 const DECODED_MAX: usize = 4;
+/// JSON is within JSON, and URLs are within URLs, so often.
+const NESTED_MAX: u32 = 4;
 /// Fields whose values are nobody's secrets.
 const OPEN: [HeaderName; 12] = [
     header::ACCEPT,
@@ -78,6 +82,10 @@ impl Credentials {
         for values in [&mut given, &mut asked] {
             values.retain(|value| value.chars().count() >= CHARS_MIN);
         }
+        // Blanks of a form, which a server may repeat otherwise.
+        given.extend(
+            given.iter().filter(|value| value.contains('+')).map(|value| value.replace('+', " ")).collect::<Vec<_>>(),
+        );
         let encoded = |value: &String| [STANDARD_NO_PAD.encode(value), hex(value)];
         given.extend(given.iter().flat_map(encoded).collect::<Vec<_>>());
         for values in [&mut given, &mut asked] {
@@ -99,7 +107,8 @@ impl Credentials {
         let is_echo =
             hidden::is_hidden(at) || repeats(location, self.given.iter()) || repeats(url.path(), self.given.iter());
         let name = url.path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default();
-        let is_in_name = is_echo && repeats(name, self.given.iter());
+        // A name with the extension of a file is one.
+        let is_in_name = is_echo && !page::names_no_page(Path::new(name)) && repeats(name, self.given.iter());
         is_echo.then_some(Echo { url, is_in_name })
     }
 }
@@ -145,9 +154,13 @@ fn in_url(url: &Url) -> Vec<String> {
 
 /// What is secret in a form: the values whose names say so; in JSON, say, all of them.
 fn in_form(text: &str) -> Vec<String> {
-    let is_of_pairs =
-        text.split('&').all(|pair| pair.split_once('=').is_some_and(|(name, _)| !name.contains(['{', '<', '"'])));
-    if is_of_pairs { masked_in(text) } else { iter::once(text.to_owned()).chain(in_text(text)).collect() }
+    let is_name = |name: &str| !name.contains(|char: char| char.is_whitespace() || "{<\":".contains(char));
+    let is_pair = |pair: &str| pair.split_once('=').is_some_and(|(name, _)| is_name(name));
+    // What ends like Base64 is no pair.
+    match text.split('&').all(is_pair) && !text.ends_with('=') {
+        true => masked_in(text),
+        false => masked_in(text).into_iter().chain(in_text(text)).chain([text.to_owned()]).collect(),
+    }
 }
 
 /// The values of a query or a form that are masked where they are shown, and what is secret in them.
@@ -160,26 +173,59 @@ fn masked_in(text: &str) -> Vec<String> {
     values.flat_map(|value| in_text(&value).into_iter().chain([value])).collect()
 }
 
-/// What may be secret in a text: in a URL what is so there, else its values. What names one (`"password":`, `token=`) is
-/// none.
+/// What may be secret in a text: in a URL what is so there, in JSON its strings, else what is in quotes, what has a name
+/// (`token=…`, `user:…`), and each word.
 fn in_text(text: &str) -> Vec<String> {
+    let mut values = Vec::new();
+    in_nested(text, NESTED_MAX, &mut values);
+    values
+}
+
+fn in_nested(text: &str, depth: u32, values: &mut Vec<String>) {
+    let Some(depth) = depth.checked_sub(1) else { return };
+    if text.contains('%') {
+        in_nested(&decoded(text), depth, values);
+    }
     if let Ok(url) = Url::parse(text)
         && url.has_host()
     {
-        return in_url(&url);
+        return values.extend(in_url(&url));
     }
-    let ends = |char: char| char.is_whitespace() || "\"'<>{}[](),;&=:@/?".contains(char);
-    let mut values = Vec::new();
-    let mut rest = text;
-    while let Some(start) = rest.find(|char| !ends(char)) {
-        rest = &rest[start..];
-        let (word, after) = rest.split_at(rest.find(ends).unwrap_or(rest.len()));
-        let is_name = after.trim_start_matches(['"', '\'']).trim_start().starts_with([':', '=']);
-        // It may hold more of them.
-        values.extend((!is_name).then(|| decoded(word)));
-        rest = after;
+    if let Ok(json) = serde_json::from_str(text) {
+        return in_json(&json, depth, values);
     }
-    values
+    // The names between them are no values, and are most often short.
+    for quote in ['"', '\''] {
+        values.extend(text.split(quote).skip(1).step_by(2).map(ToOwned::to_owned));
+    }
+    let ends = |char: char| char.is_whitespace() || ",;&<>(){}[]".contains(char);
+    for (at, word) in
+        text.split(ends).scan(0, |next, word| Some((std::mem::replace(next, *next + word.len() + 1), word)))
+    {
+        let is_tag = text.get(..at).is_some_and(|before| before.ends_with('<'));
+        let plain = |word: &str| word.trim_matches(['"', '\'', '/', '\\']).to_owned();
+        if let Some((_, value)) = word.split_once(['=', ':']) {
+            values.push(plain(value));
+        }
+        if !is_tag && !word.ends_with(':') {
+            values.push(plain(word));
+        }
+    }
+}
+
+fn in_json(json: &serde_json::Value, depth: u32, values: &mut Vec<String>) {
+    use serde_json::Value;
+
+    match json {
+        Value::String(text) => {
+            in_nested(text, depth, values);
+            values.push(text.clone());
+        }
+        Value::Array(items) => items.iter().for_each(|item| in_json(item, depth, values)),
+        Value::Object(fields) => fields.values().for_each(|item| in_json(item, depth, values)),
+        Value::Number(number) => values.push(number.to_string()),
+        Value::Null | Value::Bool(_) => {}
+    }
 }
 
 fn decoded(text: &str) -> String {
@@ -314,6 +360,16 @@ mod tests {
             of_url("http://h/x?next=http%3A%2F%2Fh%2F%3Ftoken%3DS"),
             of_url(r#"http://h/x?a={"token":"S"}"#),
             of_url("http://S@h/x"),
+            of_form(r#"{"token":"S=="}"#),
+            of_form(r#"{"query":"mutation{login(user:\"al\",password:\"S==\"){id}}"}"#),
+            of_form(r#"{"a":"{\"t\":\"S\\u003d\"}"}"#),
+            of_form("<l pw=\"S==\"/>"),
+            of_form("password: S=="),
+            of_form("S=="),
+            of_field("authorization", "SharedKey acct:S=="),
+            of_field("authorization", r#"Token token="S==""#),
+            of_field("x-auth", "al:S=="),
+            of_field("cookie", "u=%7B%22token%22%3A%22S%3D%3D%22%7D"),
             Credentials::of(
                 &here(),
                 &HeaderMap::from_iter([(AUTHORIZATION, credentials::basic_of(SECRET.as_bytes(), b""))]),
@@ -329,7 +385,13 @@ mod tests {
                 "{number}"
             );
         }
+        assert!(of_form(r#"["al","S:x7"]"#).are_in("Zquaph5p7:x7"));
+        let blanks = of_form("pw=horse+S+battery");
+        assert!(blanks.echoed_in(&here(), Some("/zz/horse%20Zquaph5p7%20battery/f.bin")).is_some());
         // The names of values, and of files, are in many redirects.
+        let key = of_url("http://h/get?key=dl/app-1.2.3-linux.tar.gz");
+        let echo = key.echoed_in(&here(), Some("http://cdn/dl/app-1.2.3-linux.tar.gz"));
+        assert!(!echo.is_some_and(|echo| echo.is_in_name));
         let nested = of_url("http://h/x?next=http%3A%2F%2Fother%2Fpub%2Fdebian.iso%3Ftoken%3DS");
         assert!(nested.echoed_in(&here(), Some("http://other/pub/debian.iso?page=token")).is_none());
         assert!(!of_form(r#"{"password":"S"}"#).are_in("Forgot your password?"));
