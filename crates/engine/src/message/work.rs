@@ -53,8 +53,8 @@ pub(crate) struct Fetch {
     pub(crate) is_own_origin: bool,
     /// Whether the credentials in the URL are meant for this origin.
     pub(crate) keeps_credentials: bool,
-    /// Whether the URL comes from the user, not from a server.
-    pub(crate) is_given: bool,
+    /// The URL that was given, if redirects or its service have led elsewhere.
+    pub(crate) given: Option<Box<Url>>,
     /// The place to record for the response, if a provider gave the URL: an entry's URL differs each time.
     pub(crate) place: Option<Place>,
     /// The job's own headers, or its provider's, if they are meant for this origin.

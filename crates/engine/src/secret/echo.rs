@@ -61,12 +61,16 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
-    pub(crate) fn of(url: &Url, headers: &HeaderMap, form: &[u8]) -> Self {
+    /// Those of a request for this URL, which redirects of the given one have led to, or which is that.
+    pub(crate) fn of([given_url, url]: [&Url; 2], headers: &HeaderMap, form: &[u8]) -> Self {
         let values =
             |text: &[u8]| form_urlencoded::parse(text).map(|(_, value)| value.into_owned()).collect::<Vec<_>>();
         let mut asked = values(url.query().unwrap_or_default().as_bytes());
         asked.extend(values(form));
         let mut given = in_url(url);
+        if given_url != url {
+            given.extend(in_url(given_url));
+        }
         if !form.is_empty() {
             given.extend(in_form(&String::from_utf8_lossy(form)));
         }
@@ -279,7 +283,7 @@ mod tests {
         headers.insert("x-api-key", HeaderValue::from_static("my-api-key"));
         headers.insert(header::USER_AGENT, HeaderValue::from_static("browser"));
         let url: Url = "http://h/a?token=to%6Ben-of-mine&part=2".parse().unwrap();
-        let held = Credentials::of(&url, &headers, b"user=u&password=of+the+form");
+        let held = Credentials::of([&url; 2], &headers, b"user=u&password=of+the+form");
         for echo in
             ["hunter2Secret", "W/\"x?token=hunter2Secret\"", "abcdef123", "my-api-key", "token-of-mine", "of the form"]
         {
@@ -293,7 +297,7 @@ mod tests {
         assert!(held.are_in("said=of+the+form") && held.are_in("my+api+key"), "as a form, and in the other alphabet");
         headers.insert(PROXY_AUTHORIZATION, credentials::basic_of(b"al", b"proxy-secret"));
         headers.insert(REFERER, HeaderValue::from_static("http://r/page?token=of-the-page&part=chapter"));
-        let held = Credentials::of(&url, &headers, b"user=u&password=of+the+form");
+        let held = Credentials::of([&url; 2], &headers, b"user=u&password=of+the+form");
         assert!(held.are_in("proxy-secret") && held.are_in("http://r/page?token=of-the-page"));
         for text in ["5f5e1000-30d40", "alice", "1", "browser", "chapter"] {
             assert!(!held.are_in(text), "{text}");
@@ -307,7 +311,7 @@ mod tests {
         assert_eq!(shown("/err?m=part"), "http://h/err?m=part");
         assert_eq!(shown("/2/token-of-mine/a"), "http://h/***", "its name says that it is secret");
         let behind: Url = "https://other/x/abc%20def!/f.bin?k=value-of-it".parse().unwrap();
-        let repeats = |text: &str| Credentials::of(&behind, &HeaderMap::new(), b"").are_in(text);
+        let repeats = |text: &str| Credentials::of([&behind; 2], &HeaderMap::new(), b"").are_in(text);
         assert!(!repeats("abc def!"), "any path");
         hidden::hide(&Echo { url: behind.clone(), is_in_name: false });
         assert!(
@@ -318,7 +322,7 @@ mod tests {
             [("x-api-key", "key-of-mine"), ("authorization", "Bearer key-of-mine"), ("cookie", "s=key-of-mine")]
         {
             let sent = HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static(value))]);
-            let held = Credentials::of(&"http://h/".parse().unwrap(), &sent, b"");
+            let held = Credentials::of([&"http://h/".parse().unwrap(); 2], &sent, b"");
             for echo in ["a2V5LW9mLW1pbmU", "6b65792d6f662d6d696e65"] {
                 assert!(
                     held.are_in(echo) && held.echoed_in(&url, Some(&format!("/e?m={echo}"))).is_some(),
@@ -327,7 +331,7 @@ mod tests {
             }
         }
         headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer token-of-mine"));
-        assert!(Credentials::of(&"http://h/".parse().unwrap(), &headers, b"").are_in("token-of-mine"));
+        assert!(Credentials::of([&"http://h/".parse().unwrap(); 2], &headers, b"").are_in("token-of-mine"));
     }
 
     #[test]
@@ -339,9 +343,10 @@ mod tests {
             let value = HeaderValue::from_str(&text.replace('S', SECRET)).unwrap();
             HeaderMap::from_iter([(name.parse::<HeaderName>().unwrap(), value)])
         };
-        let of_form = |text: &str| Credentials::of(&here(), &HeaderMap::new(), text.replace('S', SECRET).as_bytes());
-        let of_field = |name: &str, text: &str| Credentials::of(&here(), &field(name, text), b"");
-        let of_url = |text: &str| Credentials::of(&url(&text.replace('S', SECRET)), &HeaderMap::new(), b"");
+        let of_form =
+            |text: &str| Credentials::of([&here(); 2], &HeaderMap::new(), text.replace('S', SECRET).as_bytes());
+        let of_field = |name: &str, text: &str| Credentials::of([&here(); 2], &field(name, text), b"");
+        let of_url = |text: &str| Credentials::of([&url(&text.replace('S', SECRET)); 2], &HeaderMap::new(), b"");
         let cases = [
             of_form(r#"{"user":"al","password":"S"}"#),
             of_form("<login><password>S</password></login>"),
@@ -371,7 +376,7 @@ mod tests {
             of_field("x-auth", "al:S=="),
             of_field("cookie", "u=%7B%22token%22%3A%22S%3D%3D%22%7D"),
             Credentials::of(
-                &here(),
+                [&here(); 2],
                 &HeaderMap::from_iter([(AUTHORIZATION, credentials::basic_of(SECRET.as_bytes(), b""))]),
                 b"",
             ),
@@ -385,6 +390,8 @@ mod tests {
                 "{number}"
             );
         }
+        let [given, clean] = [url("http://h/f?api_key=Zquaph5p7"), url("http://h/dl/2.bin")];
+        assert!(Credentials::of([&given, &clean], &HeaderMap::new(), b"").are_in("Zquaph5p7"), "behind a redirect");
         assert!(of_form(r#"["al","S:x7"]"#).are_in("Zquaph5p7:x7"));
         let blanks = of_form("pw=horse+S+battery");
         assert!(blanks.echoed_in(&here(), Some("/zz/horse%20Zquaph5p7%20battery/f.bin")).is_some());

@@ -74,7 +74,7 @@ impl Core {
             // The user's headers and credentials are for the files, not for the service.
             is_own_origin: false,
             keeps_credentials: false,
-            is_given: true,
+            given: None,
             place: None,
             headers: is_own.then(|| Arc::new(pending.ask.request.headers.clone())),
             limits: self.limits.of(&host, None),

@@ -511,7 +511,7 @@ impl Core {
             slot: taken.slot,
             alpn: taken.alpn,
             origin: host.clone(),
-            is_given: url == job.sources[source].given,
+            given: (url != job.sources[source].given).then(|| Box::new(job.sources[source].given.clone())),
             place: job.sources[source].is_provided.then(|| Place::of(&job.sources[source].given, true)),
             headers: job.headers_for(source, &host),
             limits: self.limits.of(&host, job.own.limit.as_ref()),

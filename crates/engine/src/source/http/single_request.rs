@@ -54,7 +54,7 @@ pub(crate) struct SingleResponse {
 /// Whatever kept the server from responding, or a redirect that is not followed. An error status is not an
 /// error here.
 pub(crate) async fn send(network: &Network, request: SingleRequest<'_>) -> Result<SingleResponse> {
-    let own = request.origin;
+    let (own, asked) = (request.origin, request.url);
     let piece = Arc::new(request.piece);
     let (mut url, mut origin, mut redirects) = (request.url.clone(), own.clone(), 0);
     let (challenges, mut refusals) = (Challenges::default(), 0);
@@ -69,7 +69,7 @@ pub(crate) async fn send(network: &Network, request: SingleRequest<'_>) -> Resul
             url: url.clone(),
             is_own_origin: is_own,
             keeps_credentials: is_own,
-            is_given: true,
+            given: None,
             place: None,
             headers: None,
             limits: RateLimits::default(),
@@ -83,7 +83,7 @@ pub(crate) async fn send(network: &Network, request: SingleRequest<'_>) -> Resul
         let mut connection = Connection::open(network.connect(&origin, fetch.alpn).await?).await?;
         let mut request = request::build(network, &fetch, connection.protocol(), connection.plain_proxy())?;
         let has_credentials = request.headers().contains_key(AUTHORIZATION);
-        let credentials = Credentials::of(&url, request.headers(), request::form_of(network));
+        let credentials = Credentials::of([asked, &url], request.headers(), request::form_of(network));
         challenges.answer(&origin, &mut request);
         let limit = network.options.response_timeout;
         let response = tokio::time::timeout(limit, connection.send(request)).await.map_err(|_| no_answer(limit))??;

@@ -134,7 +134,7 @@ impl<'a> Transfer<'a> {
         tracing::debug!(status = response.status().as_u16(), length = ?response.body().size_hint().exact(), "answered");
         let believes_digests = self.network.options.server_digests;
         let (url, now) = (&self.fetch.url, SystemTime::now());
-        let is_given = self.fetch.is_given;
+        let is_given = self.fetch.given.is_none();
         let mut answer = Answer::read(&response, connection.protocol(), url, is_given, believes_digests, now)?;
         answer.hide_echoes(&self.credentials);
         if let Some(jar) = &self.network.options.cookie_jar {
@@ -258,7 +258,9 @@ impl<'a> Transfer<'a> {
         tracing::debug!(range = ?self.fetch.kind.asked(), url = %Shown(&self.fetch.url), "asks");
         let mut request = request::build(&self.network, self.fetch, connection.protocol(), connection.plain_proxy())?;
         self.has_credentials = request.headers().contains_key(AUTHORIZATION);
-        self.credentials = Credentials::of(&self.fetch.url, request.headers(), request::form_of(&self.network));
+        let given = self.fetch.given.as_deref().unwrap_or(&self.fetch.url);
+        let urls = [given, &self.fetch.url];
+        self.credentials = Credentials::of(urls, request.headers(), request::form_of(&self.network));
         self.shared.challenges.answer(&self.fetch.origin, &mut request);
         let limit = self.network.options.response_timeout;
         self.expected = connection.expected().cloned();
