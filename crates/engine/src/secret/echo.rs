@@ -1,23 +1,18 @@
 //! What a server repeats of the secrets that it was sent. Pure.
 
-use std::borrow::Cow;
-use std::iter;
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD_NO_PAD};
-use http::header::{self, AUTHORIZATION, COOKIE, HeaderName, PROXY_AUTHORIZATION, REFERER};
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use percent_encoding::percent_decode_str;
 use url::{Url, form_urlencoded};
 
 use super::hidden::{self, Echo};
-use super::parameters::{Parameter, parameters};
-use super::path;
+use super::sent::{CHARS_MIN, Secrets, VALUES_MAX};
 use crate::evidence::page;
-use crate::http::credentials;
 
 /// Texts are cut out of others.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
@@ -26,30 +21,8 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true)
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
-/// Shorter ones are in many texts by chance.
-const CHARS_MIN: usize = 6;
 /// A URL within a URL within a URL is encoded so often.
 const DECODED_MAX: usize = 4;
-/// JSON is within JSON, and URLs are within URLs, so often.
-const NESTED_MAX: u32 = 4;
-/// Fields whose values are nobody's secrets.
-const OPEN: [HeaderName; 12] = [
-    header::ACCEPT,
-    header::ACCEPT_ENCODING,
-    header::ACCEPT_LANGUAGE,
-    header::CACHE_CONTROL,
-    header::CONTENT_TYPE,
-    header::HOST,
-    header::IF_MODIFIED_SINCE,
-    header::IF_NONE_MATCH,
-    header::IF_RANGE,
-    header::ORIGIN,
-    header::RANGE,
-    header::USER_AGENT,
-];
-/// What stands for a password where the name is the token.
-const NO_PASSWORDS: [&str; 4] = ["", "x", "x-oauth-basic", "x-oauth-token"];
-
 /// What may be secret in one request: passwords, tokens, cookies, the values of its other fields, of its query and of its
 /// form, and what an earlier response repeated of those in its path.
 #[derive(Clone, Debug, Default)]
@@ -63,39 +36,23 @@ pub(crate) struct Credentials {
 impl Credentials {
     /// Those of a request for this URL, which redirects of the given one have led to, or which is that.
     pub(crate) fn of([given_url, url]: [&Url; 2], headers: &HeaderMap, form: &[u8]) -> Self {
-        let values =
-            |text: &[u8]| form_urlencoded::parse(text).map(|(_, value)| value.into_owned()).collect::<Vec<_>>();
-        let mut asked = values(url.query().unwrap_or_default().as_bytes());
-        asked.extend(values(form));
-        let mut given = in_url(url);
+        let mut secrets = Secrets::default();
+        secrets.url(url);
         if given_url != url {
-            given.extend(in_url(given_url));
+            secrets.url(given_url);
         }
-        if !form.is_empty() {
-            given.extend(in_form(&String::from_utf8_lossy(form)));
-        }
-        for (name, field) in headers.iter().filter(|(name, _)| !OPEN.contains(name)) {
-            given.extend(in_field(name, field));
-        }
+        headers.iter().for_each(|(name, field)| secrets.field(name, field));
+        secrets.form(form);
+        let query = form_urlencoded::parse(url.query().unwrap_or_default().as_bytes());
+        let values = query.chain(form_urlencoded::parse(form)).map(|(_, value)| value.into_owned());
+        let mut asked: Vec<String> = values.take(VALUES_MAX).collect();
         if hidden::is_hidden(url) {
             // A redirect led here that repeated a secret of the request before.
-            let parts = url.path_segments().into_iter().flatten();
-            given.extend(parts.map(decoded));
-            given.append(&mut asked);
+            secrets.path(url.path());
+            asked.drain(..).for_each(|value| secrets.push(value));
         }
-        for values in [&mut given, &mut asked] {
-            values.retain(|value| value.chars().count() >= CHARS_MIN);
-        }
-        // Blanks of a form, which a server may repeat otherwise.
-        given.extend(
-            given.iter().filter(|value| value.contains('+')).map(|value| value.replace('+', " ")).collect::<Vec<_>>(),
-        );
-        let encoded = |value: &String| [STANDARD_NO_PAD.encode(value), hex(value)];
-        given.extend(given.iter().flat_map(encoded).collect::<Vec<_>>());
-        for values in [&mut given, &mut asked] {
-            *values = values.iter().map(|value| standard(value)).collect();
-        }
-        Self { given, asked }
+        asked.retain(|value| value.chars().count() >= CHARS_MIN);
+        Self { given: in_each_form(secrets.values()), asked: asked.iter().map(|value| standard(value)).collect() }
     }
 
     /// Whether a text repeats one of them, as it was sent or encoded otherwise.
@@ -117,123 +74,13 @@ impl Credentials {
     }
 }
 
-fn in_field(name: &HeaderName, field: &HeaderValue) -> Vec<String> {
-    let text = String::from_utf8_lossy(field.as_bytes());
-    match *name {
-        AUTHORIZATION | PROXY_AUTHORIZATION => match credentials::pair_of(field) {
-            Some((name, password)) => {
-                let is_token = NO_PASSWORDS.contains(&&*password);
-                let sent = text.split_whitespace().skip(1).map(ToOwned::to_owned);
-                sent.chain(is_token.then_some(name)).chain([password]).collect()
-            }
-            None => {
-                let sent = text.split_whitespace().skip(1).map(ToOwned::to_owned);
-                sent.chain(in_text(text.split_once(' ').map_or("", |(_, rest)| rest))).collect()
-            }
-        },
-        COOKIE => {
-            let values = text.split(';').filter_map(|cookie| cookie.split_once('=')).map(|(_, value)| value.trim());
-            values.flat_map(|value| iter::once(value.to_owned()).chain(in_text(value))).collect()
-        }
-        REFERER => Url::parse(&text).as_ref().map(in_url).unwrap_or_default(),
-        _ => iter::once(text.clone().into_owned()).chain(in_text(&text)).collect(),
-    }
-}
-
-/// What is secret in a URL: a password, and what is masked where the URL is shown.
-fn in_url(url: &Url) -> Vec<String> {
-    let mut secrets = path::secrets_in(url.path());
-    // Whatever stands before it: messages mask it too.
-    let userinfos = url.path().split('/').filter_map(|segment| segment.rsplit_once('@'));
-    let passwords = userinfos.filter_map(|(userinfo, _)| userinfo.split_once(':'));
-    secrets.extend(passwords.map(|(_, password)| decoded(password)));
-    let password = url.password().map(decoded);
-    if password.as_deref().is_none_or(|password| NO_PASSWORDS.contains(&password)) {
-        secrets.push(decoded(url.username()));
-    }
-    secrets.extend(password);
-    secrets.extend(masked_in(url.query().unwrap_or_default()));
-    secrets
-}
-
-/// What is secret in a form: the values whose names say so; in JSON, say, all of them.
-fn in_form(text: &str) -> Vec<String> {
-    let is_name = |name: &str| !name.contains(|char: char| char.is_whitespace() || "{<\":".contains(char));
-    let is_pair = |pair: &str| pair.split_once('=').is_some_and(|(name, _)| is_name(name));
-    // What ends like Base64 is no pair.
-    match text.split('&').all(is_pair) && !text.ends_with('=') {
-        true => masked_in(text),
-        false => masked_in(text).into_iter().chain(in_text(text)).chain([text.to_owned()]).collect(),
-    }
-}
-
-/// The values of a query or a form that are masked where they are shown, and what is secret in them.
-fn masked_in(text: &str) -> Vec<String> {
-    if text.is_empty() {
-        return Vec::new();
-    }
-    let masked = parameters(text).into_iter().filter(Parameter::is_masked);
-    let values = masked.filter_map(|parameter| parameter.value.map(Cow::into_owned));
-    values.flat_map(|value| in_text(&value).into_iter().chain([value])).collect()
-}
-
-/// What may be secret in a text: in a URL what is so there, in JSON its strings, else what is in quotes, what has a name
-/// (`token=…`, `user:…`), and each word.
-fn in_text(text: &str) -> Vec<String> {
-    let mut values = Vec::new();
-    in_nested(text, NESTED_MAX, &mut values);
-    values
-}
-
-fn in_nested(text: &str, depth: u32, values: &mut Vec<String>) {
-    let Some(depth) = depth.checked_sub(1) else { return };
-    if text.contains('%') {
-        in_nested(&decoded(text), depth, values);
-    }
-    if let Ok(url) = Url::parse(text)
-        && url.has_host()
-    {
-        return values.extend(in_url(&url));
-    }
-    if let Ok(json) = serde_json::from_str(text) {
-        return in_json(&json, depth, values);
-    }
-    // The names between them are no values, and are most often short.
-    for quote in ['"', '\''] {
-        values.extend(text.split(quote).skip(1).step_by(2).map(ToOwned::to_owned));
-    }
-    let ends = |char: char| char.is_whitespace() || ",;&<>(){}[]".contains(char);
-    for (at, word) in
-        text.split(ends).scan(0, |next, word| Some((std::mem::replace(next, *next + word.len() + 1), word)))
-    {
-        let is_tag = text.get(..at).is_some_and(|before| before.ends_with('<'));
-        let plain = |word: &str| word.trim_matches(['"', '\'', '/', '\\']).to_owned();
-        if let Some((_, value)) = word.split_once(['=', ':']) {
-            values.push(plain(value));
-        }
-        if !is_tag && !word.ends_with(':') {
-            values.push(plain(word));
-        }
-    }
-}
-
-fn in_json(json: &serde_json::Value, depth: u32, values: &mut Vec<String>) {
-    use serde_json::Value;
-
-    match json {
-        Value::String(text) => {
-            in_nested(text, depth, values);
-            values.push(text.clone());
-        }
-        Value::Array(items) => items.iter().for_each(|item| in_json(item, depth, values)),
-        Value::Object(fields) => fields.values().for_each(|item| in_json(item, depth, values)),
-        Value::Number(number) => values.push(number.to_string()),
-        Value::Null | Value::Bool(_) => {}
-    }
-}
-
-fn decoded(text: &str) -> String {
-    percent_decode_str(text).decode_utf8_lossy().into_owned()
+/// Values as they are, with the blanks of a form, in base64 and in hex.
+fn in_each_form(mut values: Vec<String>) -> Vec<String> {
+    let with_blanks = values.iter().filter(|value| value.contains('+')).map(|value| value.replace('+', " "));
+    values.extend(with_blanks.collect::<Vec<_>>());
+    let encoded = values.iter().flat_map(|value| [STANDARD_NO_PAD.encode(value), hex(value)]);
+    values.extend(encoded.collect::<Vec<_>>());
+    values.iter().map(|value| standard(value)).collect()
 }
 
 /// Whether a text holds one of these values, encoded for a URL or a form or not, in any case.
@@ -273,7 +120,11 @@ fn hex(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+    use http::header::{self, AUTHORIZATION, COOKIE, HeaderName, PROXY_AUTHORIZATION, REFERER};
+
     use super::*;
+    use crate::http::credentials;
 
     #[test]
     fn what_repeats_a_secret_is_found() {
@@ -332,6 +183,18 @@ mod tests {
         }
         headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer token-of-mine"));
         assert!(Credentials::of([&"http://h/".parse().unwrap(); 2], &headers, b"").are_in("token-of-mine"));
+    }
+
+    /// A server gives the URLs that redirects lead to.
+    #[test]
+    fn what_is_nested_or_long_is_looked_at_so_far_and_no_further() {
+        for text in ["http://h/?token=", "%257B", "{\"a\":[", "/token/aaaaaaaa", "&token=bbbbbbbb"] {
+            let url: Url = format!("http://h/?token={}", text.repeat(50_000 / text.len())).parse().unwrap();
+            let mut headers = HeaderMap::new();
+            headers.insert(COOKIE, HeaderValue::from_str(&format!("a={}", text.repeat(50_000 / text.len()))).unwrap());
+            let held = Credentials::of([&url; 2], &headers, url.query().unwrap().as_bytes());
+            assert!(held.given.len() <= 6 * VALUES_MAX && !held.are_in("another"), "{text}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod property_tests;
 #[cfg(test)]
 mod provider_tests;
 mod schemes;
+mod sent;
 mod text;
 mod urls;
 
