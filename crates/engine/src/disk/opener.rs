@@ -537,7 +537,7 @@ impl Opener {
         let before_stat = before.as_ref().and_then(|before| before.stat().ok());
         let mut set_aside = None;
         if *keeps_old {
-            set_aside = ours::keep_old(&*self.storage, path)?;
+            set_aside = ours::keep_old(&*self.storage, path, before_stat.as_ref())?;
         }
         drop(before);
         // No journal may claim what is truncated, not even after a power cut.

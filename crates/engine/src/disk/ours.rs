@@ -81,8 +81,9 @@ pub(super) fn write_identity(
 }
 
 /// Keeps the partial file of an old version until the new one is complete. Of several versions it keeps the
-/// first; those in between were not finished either. Returns what was set aside because it is not ours.
-pub(super) fn keep_old(storage: &dyn Storage, path: &Path) -> Result<Option<String>> {
+/// first; those in between were not finished either. `held` is what we have open, if it still has the name. Returns what
+/// was set aside because it is not ours.
+pub(super) fn keep_old(storage: &dyn Storage, path: &Path, held: Option<&Stat>) -> Result<Option<String>> {
     let (part, journal) = (old_part_path(path), old_journal_path(path));
     let (is_ours, mut told) = clear(storage, &journal)?;
     let has_part = stat(storage, &part)?;
@@ -96,24 +97,24 @@ pub(super) fn keep_old(storage: &dyn Storage, path: &Path) -> Result<Option<Stri
     let rename = |from: &Path, to: &Path| {
         storage.rename(from, to, true).map_err(|source| Error::storage("rename", from, source))
     };
-    name_its_file(storage, path)?;
+    if let Some(held) = held {
+        name_its_file(storage, path, held)?;
+    }
     rename(&part_path(path), &part)?;
     rename(&journal_path(path), &journal)?;
     Ok(told)
 }
 
 /// A journal that was copied with its partial file names the other one, and would not be removed with this one.
-fn name_its_file(storage: &dyn Storage, path: &Path) -> Result<()> {
+fn name_its_file(storage: &dyn Storage, path: &Path, held: &Stat) -> Result<()> {
     let name = journal_path(path);
-    let Ok(Found::Fits(held)) = read_journal(storage, &name) else { return Ok(()) };
-    let file = stat(storage, &part_path(path))?.and_then(|stat| stat.file);
-    if held.file.zip(file).is_none_or(|(held, found)| held.is_same(&found)) {
+    let Ok(Found::Fits(journal)) = read_journal(storage, &name) else { return Ok(()) };
+    if journal.file.zip(held.file).is_none_or(|(named, held)| named.is_same(&held)) {
         return Ok(());
     }
-    let journal = Journal { file, ..*held };
-    storage
-        .write_atomic(&name, &journal.encode(), true)
-        .map_err(|source| Error::storage("write the journal", path, source))
+    let journal = Journal { file: held.file, ..*journal };
+    let written = storage.write_atomic(&name, &journal.encode(), true);
+    written.map_err(|source| Error::storage("write the journal", path, source))
 }
 
 /// Why a file under the partial name is set aside instead of emptied: it appeared after we looked, and is neither the one
@@ -198,5 +199,29 @@ pub(crate) fn not_opened(part: &Path, source: io::Error) -> Error {
             Error::locked("another process is fetching this file", part, source)
         }
         _ => Error::storage("write", part, source),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::disk::Disk;
+
+    #[test]
+    fn a_copied_journal_names_what_is_held_and_no_file_of_others() {
+        let place = tempfile::tempdir().unwrap();
+        let (disk, path) = (Disk::new(), place.path().join("a"));
+        std::fs::write(part_path(&path), "ours").unwrap();
+        let held = disk.stat(&part_path(&path)).unwrap().unwrap();
+        let elsewhere = disk.stat(place.path()).unwrap().unwrap().file;
+        for (held, named) in [(None, elsewhere), (Some(&held), held.file)] {
+            let journal = Journal { file: elsewhere, ..Journal::of_nothing() };
+            disk.write_atomic(&journal_path(&path), &journal.encode(), false).unwrap();
+            keep_old(&disk, &path, held).unwrap();
+            let Ok(Found::Fits(kept)) = read_journal(&disk, &old_journal_path(&path)) else { panic!("no journal") };
+            assert_eq!(kept.file, named);
+            std::fs::rename(old_part_path(&path), part_path(&path)).unwrap();
+            std::fs::remove_file(old_journal_path(&path)).unwrap();
+        }
     }
 }

@@ -12,10 +12,38 @@ use url::Url;
 /// Above this number, no URL is shown but for its host: a server that sends so many is up to something.
 const HIDDEN_MAX: usize = 1 << 16;
 
-static HIDDEN: LazyLock<Mutex<HashSet<u64>>> = LazyLock::new(Mutex::default);
+static HIDDEN: Urls = Urls::new();
+/// Those of them that may name no file.
+static NAMES: Urls = Urls::new();
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-/// How many there are, which is mostly none.
-static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+struct Urls {
+    hashes: LazyLock<Mutex<HashSet<u64>>>,
+    /// How many there are, which is mostly none.
+    count: AtomicUsize,
+}
+
+impl Urls {
+    const fn new() -> Self {
+        Self { hashes: LazyLock::new(Mutex::default), count: AtomicUsize::new(0) }
+    }
+
+    fn insert(&self, url: &Url) {
+        let mut hashes = self.hashes.lock();
+        if hashes.len() <= HIDDEN_MAX {
+            hashes.insert(hash(url));
+        }
+        self.count.store(hashes.len(), Ordering::Release);
+    }
+
+    fn holds(&self, url: &Url) -> bool {
+        match self.count.load(Ordering::Acquire) {
+            0 => false,
+            1..=HIDDEN_MAX => self.hashes.lock().contains(&hash(url)),
+            _ => true,
+        }
+    }
+}
 
 /// The target of a redirect that repeats a secret.
 #[derive(Debug)]
@@ -27,34 +55,22 @@ pub(crate) struct Echo {
 
 /// Shows nothing of this URL but its host from now on.
 pub(crate) fn hide(echo: &Echo) {
-    let mut hidden = HIDDEN.lock();
-    if hidden.len() <= HIDDEN_MAX {
-        hidden.insert(hash(&echo.url, false));
-        if echo.is_in_name {
-            hidden.insert(hash(&echo.url, true));
-        }
+    HIDDEN.insert(&echo.url);
+    if echo.is_in_name {
+        NAMES.insert(&echo.url);
     }
-    COUNT.store(hidden.len(), Ordering::Release);
 }
 
 pub(super) fn is_hidden(url: &Url) -> bool {
-    holds(|| hash(url, false))
+    HIDDEN.holds(url)
 }
 
 /// Whether no file may be named by this URL.
 pub(crate) fn is_name_hidden(url: &Url) -> bool {
-    holds(|| hash(url, true))
-}
-
-fn holds(hash: impl FnOnce() -> u64) -> bool {
-    match COUNT.load(Ordering::Acquire) {
-        0 => false,
-        1..=HIDDEN_MAX => HIDDEN.lock().contains(&hash()),
-        _ => true,
-    }
+    NAMES.holds(url)
 }
 
 /// User and fragment are never shown.
-fn hash(url: &Url, is_name: bool) -> u64 {
-    HASHER.hash_one((url.scheme(), url.host_str(), url.port(), url.path(), url.query(), is_name))
+fn hash(url: &Url) -> u64 {
+    HASHER.hash_one((url.scheme(), url.host_str(), url.port(), url.path(), url.query()))
 }

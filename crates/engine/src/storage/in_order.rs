@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use parking_lot::{Condvar, Mutex};
 
 use super::disk::Disk;
-use super::{Capabilities, OpenPart, PartFile, Stat, Storage};
+use super::{Capabilities, FileId, OpenPart, PartFile, Stat, Storage};
 use crate::name::NameRules;
 use crate::ranges::{ByteRange, RangeSet};
 
@@ -53,8 +53,10 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// Whoever opens the file again has to wait until nobody else has it open.
+    /// Nobody can open the file again while it is open here.
     part: Option<Arc<dyn PartFile>>,
+    /// Which file was open here last, and the digest of what was read of it.
+    before: Option<(FileId, Option<blake3::Hash>)>,
     /// What was written.
     there: RangeSet,
     read_bytes: u64,
@@ -77,6 +79,15 @@ impl State {
     fn begin(&mut self, was_read: Option<blake3::Hash>) {
         self.there = RangeSet::new();
         self.expected = was_read;
+    }
+
+    /// Closes the file. If it cannot be opened again, the next one is compared with what was read of this one.
+    fn let_go(&mut self) -> io::Result<()> {
+        let Some(part) = self.part.clone() else { return Ok(()) };
+        let was_read = self.digest_of_read(&*part)?;
+        let file = part.stat()?.file.ok_or(io::ErrorKind::Unsupported)?;
+        (self.before, self.part) = (Some((file, was_read)), None);
+        Ok(())
     }
 
     /// The digest of what was read of this file, if anything was.
@@ -208,15 +219,14 @@ impl Storage for InOrder {
 
     fn open_part(&self, path: &Path, mode: OpenPart) -> io::Result<Arc<dyn PartFile>> {
         let mut state = self.shared.state.lock();
-        let before = state.part.take();
-        let was_read = before.as_ref().map(|part| state.digest_of_read(&**part)).transpose()?.flatten();
-        let file = before.as_ref().and_then(|part| part.stat().ok()?.file);
-        drop(before);
+        state.let_go()?;
         let inner = self.disk.open_part(path, mode)?;
-        // A file that had to wait, for descriptors say, goes on.
-        let is_same = file.zip(inner.stat()?.file).is_some_and(|(before, now)| before.is_same(&now));
-        if !is_same {
-            state.begin(was_read);
+        let now = inner.stat()?.file;
+        match state.before {
+            // A file that had to wait, for descriptors say, goes on.
+            Some((before, _)) if now.is_some_and(|now| before.is_same(&now)) => {}
+            Some((_, was_read)) => state.begin(was_read),
+            None => {}
         }
         state.part = Some(Arc::clone(&inner));
         self.shared.changed.notify_all();
@@ -429,6 +439,29 @@ mod tests {
         reader.read_to_string(&mut rest).unwrap();
         assert_eq!(rest, "cd");
         assert!(storage.is_read() && !storage.has_changed());
+    }
+
+    #[test]
+    fn what_could_not_be_opened_meanwhile_is_compared_all_the_same() {
+        let place = tempfile::tempdir().unwrap();
+        for (content, is_right) in [(b"abcd", true), (b"aXcd", false)] {
+            let storage = InOrder::new();
+            let [path, away] = ["a", "b"].map(|name| place.path().join(name));
+            let part = storage.open_part(&path, OpenPart::New).unwrap();
+            let mut reader = storage.reader();
+            part.write_at(b"ab", 0).unwrap();
+            assert_eq!(reader.read(&mut [0; 2]).unwrap(), 2);
+            drop(part);
+            std::fs::rename(&path, &away).unwrap();
+            storage.open_part(&path, OpenPart::Existing).err().unwrap();
+            let part = storage.open_part(&path, OpenPart::New).unwrap();
+            assert_eq!(part.write_at(content, 0).is_ok(), is_right);
+            storage.end();
+            let mut rest = Vec::new();
+            reader.read_to_end(&mut rest).unwrap();
+            assert_eq!((&rest[..], storage.has_changed()), (if is_right { b"cd" } else { &b""[..] }, !is_right));
+            std::fs::remove_file(&path).unwrap();
+        }
     }
 
     #[test]

@@ -93,8 +93,9 @@ impl Committer {
         // What exists of another version stays until this file is complete.
         let before = self.parts.remove_of(job, path);
         let replaces_old = before.is_some();
-        if before.is_some() {
-            if let Some(text) = ours::keep_old(&*self.storage, path)? {
+        if let Some(before) = before {
+            let held = before.stat().ok().filter(|_| before.is_at(&part_name).unwrap_or(false));
+            if let Some(text) = ours::keep_old(&*self.storage, path, held.as_ref())? {
                 self.report(Message::Warned(text));
             }
             // Its lock may be a file with its name.

@@ -176,7 +176,7 @@ impl Core {
         job.phase = Phase::Ready;
         job.answer.probe = None;
         job.lead_mut().go_back();
-        self.drop_transfers(&[transfer]);
+        self.reject(transfer);
         self.retry_or_fail(now, id, 0, error, false);
     }
 }

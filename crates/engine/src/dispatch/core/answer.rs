@@ -473,7 +473,7 @@ impl Core {
     /// A page came instead of the file. Existing data stays, and the file is requested again; without any,
     /// the job fails at once.
     fn page_instead(&mut self, now: Time, id: JobId, transfer: TransferId, head: &Head) {
-        self.drop_transfers(&[transfer]);
+        self.reject(transfer);
         let Some(state) = self.transfers.get(&transfer).cloned() else { return };
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let holds = job.is_worth_keeping() || job.part.journal.is_some();

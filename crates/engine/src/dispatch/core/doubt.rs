@@ -336,7 +336,9 @@ impl Core {
     pub(super) fn tell_of_page(&mut self, id: JobId, head: &Head) {
         let job = &self.jobs[&id];
         let is_named_page = job.spec.output.as_deref().is_some_and(page::names_page);
-        let is_expected = is_named_page || head.file_name.is_some() || is_called(job, head, page::names_page);
+        // What a service lists, or sends under a name, is a file of its user.
+        let is_of_service = job.spec.listed.is_some() || head.file_name.is_some();
+        let is_expected = is_named_page || is_of_service || is_called(job, head, page::names_page);
         if !head.is_page || is_expected || self.settings.accept_html || self.pages_told == PAGES_TOLD_MAX {
             return;
         }

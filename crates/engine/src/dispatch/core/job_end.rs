@@ -496,11 +496,18 @@ impl Core {
         }
     }
 
+    /// Aborts a transfer whose response is not the file.
+    pub(super) fn reject(&mut self, transfer: TransferId) {
+        if let Some(state) = self.transfers.get_mut(&transfer) {
+            state.is_rejected = true;
+        }
+        self.drop_transfers(&[transfer]);
+    }
+
     /// Aborts transfers; they end as `Dropped`.
     pub(super) fn drop_transfers(&mut self, transfers: &[TransferId]) {
         for transfer in transfers {
-            if let Some(state) = self.transfers.get_mut(transfer) {
-                state.is_dropped = true;
+            if let Some(state) = self.transfers.get(transfer) {
                 self.effects.push(Effect::Work(state.worker, WorkRequest::Drop(*transfer)));
             }
         }

@@ -74,8 +74,7 @@ impl Core {
     /// Counts the bytes of a transfer. Returns whether it made enough progress to reset the retries.
     fn count_brought(&mut self, now: Time, id: JobId, transfer: &Transfer, end: &End) -> bool {
         let Some(job) = self.jobs.get_mut(&id) else { return false };
-        // A page that came instead of the file shows nothing of its host, for one.
-        let is_success = is_success(end) && !transfer.is_dropped;
+        let is_success = is_success(end) && !transfer.is_rejected;
         let before = job.content.done.covered();
         job.content.done.insert(transfer.brought());
         let covered = job.content.done.covered();

@@ -36,8 +36,8 @@ pub(crate) struct Transfer {
     pub(crate) head: Option<Box<Head>>,
     pub(crate) piece: Arc<Piece>,
     pub(crate) is_probe: bool,
-    /// Its response is of no use, or nobody waits for it any more.
-    pub(crate) is_dropped: bool,
+    /// Its response is not the file, but a page, say, and shows nothing of its host.
+    pub(crate) is_rejected: bool,
     pub(crate) in_race: bool,
     /// The kernel was asked to write back up to here.
     pub(crate) written_back: u64,
@@ -81,7 +81,7 @@ impl Transfer {
             head: None,
             piece: Arc::clone(piece),
             is_probe: matches!(kind, FetchKind::Probe),
-            is_dropped: false,
+            is_rejected: false,
             in_race: false,
             written_back: piece.start(),
             reserved_to: piece.start(),
