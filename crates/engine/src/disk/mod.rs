@@ -3,11 +3,13 @@
 //! not delay the start of other files.
 
 mod adopt;
+mod begin;
 pub(crate) mod committer;
 pub(crate) mod directories;
 mod existing;
 pub(crate) mod opener;
 mod ours;
+mod partial;
 mod written;
 
 use std::collections::HashMap;
