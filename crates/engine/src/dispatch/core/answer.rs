@@ -459,15 +459,20 @@ impl Core {
         (job.part.is_open, job.part.is_of_others) = (true, false);
         job.naming.part_of = job.naming.path.clone();
         job.old.is_there |= keeps_old;
-        let open = Open {
+        let open = Box::new(Open {
             job: id,
             path: job.naming.path.clone(),
             total_bytes: job.content.total_bytes,
             journal: job.first_journal(),
             keeps_old,
             was_free: !job.part.is_there,
-        };
-        self.ask_disk(id, Effect::Open(OpenRequest::Open(Box::new(open))));
+        });
+        job.part.pending += 1;
+        match job.part.is_saving {
+            // Two threads would write the journal, and the save's claims what the other one empties.
+            true => job.part.to_open = Some(open),
+            false => self.effects.push(Effect::Open(OpenRequest::Open(open))),
+        }
     }
 
     /// A page came instead of the file. Existing data stays, and the file is requested again; without any,

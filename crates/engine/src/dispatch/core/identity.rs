@@ -216,9 +216,7 @@ impl Core {
         job.content.held = evidence;
         let message = format!("goes on with what an earlier run left: {why}");
         self.remark(id, message);
-        let can_save =
-            self.jobs.get(&id).is_some_and(|job| job.part.is_open && !job.part.is_saving && job.can_be_resumed());
-        if is_of_file && can_save {
+        if is_of_file && self.jobs.get(&id).is_some_and(|job| job.can_be_saved()) {
             // The next run need not compare it once more.
             self.save(id);
         }

@@ -7,7 +7,7 @@ use crate::dispatch::job::{Closing, Job, Phase, Segmented};
 use crate::error::Result;
 use crate::job::JobId;
 use crate::journal::{Journal, Verified};
-use crate::message::{CommitRequest, Effect, Time};
+use crate::message::{CommitRequest, Effect, OpenRequest, Time};
 
 impl Core {
     /// The step: saves what has come of each file.
@@ -15,9 +15,7 @@ impl Core {
         for id in self.turns.running.clone() {
             let job = &self.jobs[&id];
             let is_due = matches!(job.phase, Phase::Moving)
-                && !job.part.is_saving
-                && job.part.is_open
-                && job.can_be_resumed()
+                && job.can_be_saved()
                 && now.saturating_sub(job.started.unwrap_or(now)) >= self.settings.save_interval / 2;
             if is_due && self.covered_bytes(job) > job.part.saved_bytes {
                 self.save(id);
@@ -39,6 +37,11 @@ impl Core {
     pub(super) fn saved(&mut self, now: Time, id: JobId, result: Result<()>) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.part.is_saving = false;
+        if let Some(open) = job.part.to_open.take() {
+            // What was saved is given up, whether that succeeded or not.
+            self.effects.push(Effect::Open(OpenRequest::Open(open)));
+            return;
+        }
         match (result, &job.phase) {
             (Ok(()), Phase::Closing(_)) => self.closed(now, id),
             (Ok(()), _) => {}
@@ -97,6 +100,12 @@ impl Job {
     /// The journal of a partial file before any data has arrived.
     pub(super) fn first_journal(&self) -> Journal {
         Journal { identity: self.identity(), replaces_old: self.old.is_there, ..Journal::of_nothing() }
+    }
+
+    /// Whether its journal can be written now.
+    pub(super) fn can_be_saved(&self) -> bool {
+        let is_open = self.part.is_open && !matches!(self.phase, Phase::Opening);
+        is_open && !self.part.is_saving && self.can_be_resumed()
     }
 
     /// Whether a part of it can be saved for later. Without ranges and a length, it is fetched again anyway: it stays

@@ -2,6 +2,7 @@
 
 use crate::evidence::Evidence;
 use crate::journal::Journal;
+use crate::message::Open;
 
 /// What is known about the partial file.
 #[derive(Debug, Default)]
@@ -12,6 +13,8 @@ pub(crate) struct Part {
     pub(crate) is_open: bool,
     pub(crate) generation: u64,
     pub(crate) is_saving: bool,
+    /// A file that begins once the save has ended.
+    pub(crate) to_open: Option<Box<Open>>,
     /// Disk operations in flight.
     pub(crate) pending: u32,
     pub(crate) saved_bytes: u64,

@@ -158,34 +158,63 @@ fn a_file_that_was_put_behind_others_is_looked_at_again_before_its_mirror_is_ask
     assert_eq!(*world.take_fetch().origin.host, *"z");
 }
 
-/// A copy of a partial file that begins with zeros, as many images do: nobody knows whether they were written.
+/// A copy of a partial file that begins with zeros, as many images do, in a world where all its samples are compared and
+/// only the first bytes may differ. Returns the request that follows.
+fn compare_copy(is_same: bool) -> (World, JobId, Box<Fetch>) {
+    let mut world = World::new(|_| {});
+    let job = world.add(1, "http://h/a.img");
+    let gap = ByteRange::new(0, 32 << 10);
+    let mut left = left_of("http://h/a.img");
+    left.identity.evidence = Evidence { total_bytes: Some(64 * MIB), ..Evidence::default() };
+    left.done = [ByteRange::new(gap.end, 30 * MIB)].into_iter().collect();
+    world.prepare(job, Prepared { partial: Some(left), has_part: true, is_moved: true, ..Prepared::default() });
+    let mut compared = Vec::new();
+    let next = loop {
+        while world.fetches() == 0 {
+            world.pass(Time::from_millis(500));
+            assert!(world.now < Time::from_secs(20), "is_same {is_same}: {compared:?}, {:?}", world.effects);
+        }
+        let fetch = world.take_fetch();
+        let FetchKind::Sample { range, .. } = fetch.kind else { break fetch };
+        world.tell(Message::Connected(fetch.slot, Protocol::Http1));
+        world.tell(Message::Identified(fetch.transfer, nameless()));
+        world.end(fetch.transfer, End::Sampled { same: range != gap || is_same }, true);
+        compared.push(range);
+    };
+    assert_eq!(compared.last(), Some(&gap));
+    (world, job, next)
+}
+
+fn nameless() -> Box<Head> {
+    let evidence = Evidence { total_bytes: Some(64 * MIB), ..Evidence::default() };
+    Box::new(Head { evidence, ..*head(64 * MIB) })
+}
+
+/// Nobody knows whether the first bytes were written.
 #[test]
 fn doubted_first_bytes_are_compared_where_nothing_stands_before_them() {
     for is_same in [true, false] {
-        let mut world = World::new(|_| {});
-        let job = world.add(1, "http://h/a.img");
-        let gap = ByteRange::new(0, 32 << 10);
-        let mut left = left_of("http://h/a.img");
-        left.identity.evidence = Evidence { total_bytes: Some(64 * MIB), ..Evidence::default() };
-        left.done = [ByteRange::new(gap.end, 30 * MIB)].into_iter().collect();
-        world.prepare(job, Prepared { partial: Some(left), has_part: true, is_moved: true, ..Prepared::default() });
-        let mut compared = Vec::new();
-        let next = loop {
-            while world.fetches() == 0 {
-                world.pass(Time::from_millis(500));
-                assert!(world.now < Time::from_secs(20), "is_same {is_same}: {compared:?}, {:?}", world.effects);
-            }
-            let fetch = world.take_fetch();
-            let FetchKind::Sample { range, .. } = fetch.kind else { break fetch };
-            world.tell(Message::Connected(fetch.slot, Protocol::Http1));
-            let nameless =
-                Head { evidence: Evidence { total_bytes: Some(64 * MIB), ..Evidence::default() }, ..*head(64 * MIB) };
-            world.tell(Message::Identified(fetch.transfer, Box::new(nameless)));
-            world.end(fetch.transfer, End::Sampled { same: range != gap || is_same }, true);
-            compared.push(range);
-        };
-        assert_eq!(compared.last(), Some(&gap));
+        let (_, _, next) = compare_copy(is_same);
         let begins_at_zero = next.piece.start() == 0;
         assert_eq!(begins_at_zero, !is_same, "{:?}", next.kind);
+    }
+}
+
+/// The opener and the committer would write one journal, and the save's claims what the opener empties.
+#[test]
+fn a_file_begins_again_once_the_save_before_has_ended() {
+    let failed = || Err(Error::new(ErrorKind::Storage, "cannot save"));
+    for result in [Ok(()), failed()] {
+        let (mut world, job, probe) = compare_copy(false);
+        world.take(|effect| matches!(effect, Effect::Commit(CommitRequest::Save { .. })).then_some(()));
+        world.tell(Message::Connected(probe.slot, Protocol::Http1));
+        world.tell(Message::Answered(probe.transfer, nameless(), None));
+        let is_open = |effect: &Effect| matches!(effect, Effect::Open(OpenRequest::Open(_)));
+        assert!(!world.effects.iter().any(is_open), "it is still being saved");
+        world.tell(Message::Saved(job, result));
+        world.take(|effect| is_open(effect).then_some(()));
+        world.tell(Message::Opened(job, Ok(None)));
+        world.take(|effect| matches!(effect, Effect::Work(_, WorkRequest::Grant { .. })).then_some(()));
+        assert!(!world.has(|event| matches!(event, Event::Failed { .. })));
     }
 }
