@@ -183,6 +183,18 @@ impl Disk {
         self.synced_names.insert(path.to_owned(), id);
     }
 
+    /// Replaces each file with such a name by a copy of it, durably, as if it had been brought back from elsewhere. The
+    /// copy was made before this range was written.
+    pub(super) fn replace_by_copies(&mut self, suffix: &str, unwritten: &Range<usize>) {
+        let is_chosen = |name: &&PathBuf| name.to_string_lossy().ends_with(suffix);
+        for name in self.names.keys().filter(is_chosen).cloned().collect::<Vec<_>>() {
+            let mut content = self.files[&self.names[&name]].content.clone();
+            let len = content.len();
+            content[unwritten.start.min(len)..unwritten.end.min(len)].fill(0);
+            self.plant(&name, &content);
+        }
+    }
+
     /// Opens or creates a file and locks it.
     pub(super) fn open_locked(&mut self, path: &Path, must_be_new: bool) -> io::Result<FileId> {
         let id = match self.names.get(path).copied() {

@@ -8,6 +8,7 @@ mod disk;
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -132,6 +133,11 @@ impl TestStorage {
     /// Adds a durable file.
     pub(crate) fn plant(&self, path: &Path, content: &[u8]) {
         self.lock().disk.plant(path, content);
+    }
+
+    /// Replaces each file with such a name by a copy of it, durably, which was made before this range was written.
+    pub(crate) fn replace_by_copies(&self, suffix: &str, unwritten: &Range<usize>) {
+        self.lock().disk.replace_by_copies(suffix, unwritten);
     }
 
     /// Makes an operation fail, or none any more.

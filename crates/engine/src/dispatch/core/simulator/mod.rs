@@ -110,6 +110,9 @@ fn simulate(seed: u64) -> Figures {
         for stranger in script.stranger.iter().filter(|stranger| stranger.before_life == life) {
             storage.plant(&stranger.path, &stranger.content);
         }
+        for (_, unwritten) in script.copied.iter().filter(|(before, _)| *before == life) {
+            storage.replace_by_copies(".towline", unwritten);
+        }
         arm(&storage, accident.copied().unwrap_or_default());
         let lived = World::new(&script, storage.clone(), seed, life, epoch).live();
         epoch += lived.lasted;

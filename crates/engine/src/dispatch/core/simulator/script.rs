@@ -2,6 +2,7 @@
 //! in it changes while a world runs.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -43,6 +44,8 @@ pub(super) struct Script {
     pub(super) accidents: Vec<Accident>,
     /// What another program puts there before a life.
     pub(super) stranger: Option<Stranger>,
+    /// Before this life, partial files are replaced by copies of themselves, which were made before a range was written.
+    pub(super) copied: Option<(usize, Range<usize>)>,
     pub(super) calm_from: Time,
     /// The longest duration of a sync.
     pub(super) disk_takes: Time,
@@ -178,6 +181,10 @@ impl Script {
             let file = dice.usize(0..files.len());
             Stranger::new(file, files[file].given_name.as_deref(), accidents.len() + 1, &mut dice)
         });
+        let copied = (stranger.is_none() && dice.u8(0..4) == 0).then(|| {
+            let start = [0, 0, dice.usize(0..100_000)][dice.usize(0..3)];
+            (dice.usize(1..=accidents.len()), start..start + [0, dice.usize(0..100_000)][dice.usize(0..2)])
+        });
         Self {
             options: options(&mut dice),
             hosts,
@@ -187,6 +194,7 @@ impl Script {
             orders,
             accidents,
             stranger,
+            copied,
             calm_from: CALM_FROM,
             disk_takes: Time::from_millis([1, 20, 400, 2500][dice.usize(0..4)]),
         }
@@ -245,11 +253,19 @@ impl Script {
         // is too large to be compared and samples are not available.
         let is_large = file.versions[0].content.len() as u64 > GATHERED_BYTES_MAX;
         let is_anonymous = file.is_chunked || is_large && file.ranges != Ranges::Honoured;
+        // A copy of what was begun cannot be compared.
+        let is_incomparable = self.copied.is_some() && file.ranges != Ranges::Honoured;
         // A mirror that had another file may have brought it in an earlier life.
         let is_displaced = self.stranger.as_ref().is_some_and(|stranger| stranger.takes_name_of == Some(number));
         let has_another = file.stale.is_some() && file.checksum.is_none();
         let may_change = file.versions.len() > 1 || has_another;
-        file.is_gone || is_downgraded || is_anonymous || may_change || is_displaced || self.jobs_of(number) > 1
+        file.is_gone
+            || is_downgraded
+            || is_anonymous
+            || is_incomparable
+            || may_change
+            || is_displaced
+            || self.jobs_of(number) > 1
     }
 }
 

@@ -5,6 +5,7 @@ use super::*;
 impl World<'_> {
     pub(super) fn ask_opener(&mut self, request: OpenRequest) {
         self.to_open.push_back(request);
+        self.check_writers();
         if self.to_open.len() == 1 {
             let after = Time::from_millis(self.dice.u64(0..5));
             self.schedule(after, Due::Open);
@@ -41,8 +42,23 @@ impl World<'_> {
 
     pub(super) fn ask_committer(&mut self, request: CommitRequest) {
         self.to_commit.push_back(request);
+        self.check_writers();
         if self.to_commit.len() == 1 {
             self.schedule_commit();
+        }
+    }
+
+    /// The two threads never write one file or its journal at once. Here they take turns, so that nothing else would
+    /// show it.
+    fn check_writers(&self) {
+        let opened = self.to_open.iter().filter_map(|request| match request {
+            OpenRequest::Open(open) => Some(open.job),
+            OpenRequest::Adopt(adopt) => Some(adopt.job),
+            _ => None,
+        });
+        for job in opened {
+            let other = self.to_commit.iter().find(|request| writes_part_of(request) == Some(job));
+            assert!(other.is_none(), "{job:?} is opened during {other:?}");
         }
     }
 
@@ -88,6 +104,16 @@ impl World<'_> {
         while !self.to_open.is_empty() && !self.storage.is_stopped() {
             self.open();
         }
+    }
+}
+
+/// Whose partial file or journal it writes.
+const fn writes_part_of(request: &CommitRequest) -> Option<JobId> {
+    match request {
+        CommitRequest::Save { job, .. } | CommitRequest::SetLen { job, .. } | CommitRequest::Publish { job, .. } => {
+            Some(*job)
+        }
+        _ => None,
     }
 }
 
