@@ -78,7 +78,7 @@ impl Credentials {
 fn in_each_form(mut values: Vec<String>) -> Vec<String> {
     let with_blanks = values.iter().filter(|value| value.contains('+')).map(|value| value.replace('+', " "));
     values.extend(with_blanks.collect::<Vec<_>>());
-    let encoded = values.iter().flat_map(|value| [STANDARD_NO_PAD.encode(value), hex(value)]);
+    let encoded = values.iter().flat_map(|value| [STANDARD_NO_PAD.encode(value), hex(value.trim_end_matches('='))]);
     values.extend(encoded.collect::<Vec<_>>());
     values.iter().map(|value| standard(value)).collect()
 }
@@ -160,6 +160,7 @@ mod tests {
         assert_eq!(shown("/err?m=hunter2Secret"), "http://h/***");
         assert_eq!(shown("https://other/e?m=%68unter2Secret"), "https://other/***");
         assert_eq!(shown("/err?m=part"), "http://h/err?m=part");
+        assert_eq!(shown("token-of-mine:x"), "***:***");
         assert_eq!(shown("/2/token-of-mine/a"), "http://h/***", "its name says that it is secret");
         let behind: Url = "https://other/x/abc%20def!/f.bin?k=value-of-it".parse().unwrap();
         let repeats = |text: &str| Credentials::of([&behind; 2], &HeaderMap::new(), b"").are_in(text);
@@ -257,6 +258,7 @@ mod tests {
         assert!(Credentials::of([&given, &clean], &HeaderMap::new(), b"").are_in("Zquaph5p7"), "behind a redirect");
         assert!(of_form(r#"["al","S:x7"]"#).are_in("Zquaph5p7:x7"));
         let blanks = of_form("pw=horse+S+battery");
+        assert!(of_form("password=S==").are_in("5a7175617068357037"), "in hex, without its padding");
         assert!(blanks.echoed_in(&here(), Some("/zz/horse%20Zquaph5p7%20battery/f.bin")).is_some());
         // The names of values, and of files, are in many redirects.
         let key = of_url("http://h/get?key=dl/app-1.2.3-linux.tar.gz");

@@ -27,4 +27,4 @@ pub(crate) use path::userinfo_len;
 pub(crate) use text::is_unprintable;
 pub use text::{printable, shown_line, shown_text};
 pub use urls::shown_url;
-pub(crate) use urls::{BUSINESS_SHARES, Shown, identity_url, is_share_token, key_url, query_of_file};
+pub(crate) use urls::{BUSINESS_SHARES, Shown, identity_url, is_share_token, key_url, query_of_file, shown_scheme};

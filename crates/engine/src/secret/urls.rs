@@ -33,7 +33,7 @@ const SHARE_TOKEN_CHARS: usize = 15;
 pub fn shown_url(url: &Url) -> String {
     if url.cannot_be_a_base() {
         // Nobody knows what it holds; it may be another URL with credentials, as in `feed:https://u:p@h/`.
-        return format!("{}:***", url.scheme());
+        return format!("{}:***", shown_scheme(url));
     }
     if is_hidden(url) {
         return format!("{}/***", url.origin().ascii_serialization());
@@ -49,6 +49,11 @@ pub fn shown_url(url: &Url) -> String {
         }
     }
     printable(&text).into_owned()
+}
+
+/// A scheme, which may be any text that a server repeats.
+pub(crate) fn shown_scheme(url: &Url) -> &str {
+    if is_hidden(url) { "***" } else { url.scheme() }
 }
 
 /// Displays a URL without its secrets; does no work until it is displayed.

@@ -35,7 +35,8 @@ pub(crate) fn next(
         None => return Err(refused(format!("the server answered {status} without saying where to go"))),
     };
     let Some(origin) = Origin::of(&next) else {
-        return Err(refused(format!("the server redirects to a {} URL, which Towline does not follow", next.scheme())));
+        let scheme = secret::shown_scheme(&next);
+        return Err(refused(format!("the server redirects to a {scheme} URL, which Towline does not follow")));
     };
     let next = if origin == *host { with_credentials(next, at) } else { next };
     let is_itself = next[..Position::AfterQuery] == at[..Position::AfterQuery];
