@@ -338,12 +338,12 @@ impl Slots {
             // A cap was lowered: the next connections that end are not replaced.
             return None;
         }
-        let suits = |slot: &Slot| slot.alpn == alpn && slot.profile == *profile;
+        let is_of_use = |slot: &Slot| wanted != Wanted::Apart && slot.alpn == alpn && slot.profile == *profile;
         let mut closed = None;
         if self.count(host) >= self.cap(host, now) {
-            closed = Some(self.idle_of(|slot| slot.host == *host && !suits(slot))?);
+            closed = Some(self.idle_of(|slot| slot.host == *host && !is_of_use(slot))?);
         } else if self.slots.len() >= self.max_total {
-            closed = Some(self.idle_of(|slot| slot.host != *host || !suits(slot))?);
+            closed = Some(self.idle_of(|slot| slot.host != *host || !is_of_use(slot))?);
         }
         if let Some((slot, _)) = closed {
             self.remove(slot);
@@ -595,6 +595,21 @@ mod tests {
         slots.give_back(first.slot, false, Time::ZERO);
         assert!(slots.is_shared(first.slot) && !slots.is_shared(apart.slot));
         assert_eq!(slots.give_back(apart.slot, true, Time::ZERO), Some(0), "it is closed after its one request");
+    }
+
+    #[test]
+    fn whoever_is_asked_apart_has_the_place_of_an_idle_connection() {
+        let host = Origin::of(&"https://h/".parse().unwrap()).unwrap();
+        for [per_host, total] in [[1, 8], [8, 1]] {
+            let mut slots = Slots::new(per_host, total, true, false);
+            slots.add_worker(0);
+            let mut take = |slots: &mut Slots| slots.take(&host, &Profile::default(), Wanted::Apart, Time::ZERO);
+            let idle = slots.take(&host, &Profile::default(), Wanted::Whole, Time::ZERO).unwrap().0.slot;
+            slots.connected(idle, Protocol::Http2);
+            assert!(take(&mut slots).is_none(), "it is in use");
+            slots.give_back(idle, true, Time::ZERO);
+            assert_eq!(take(&mut slots).unwrap().1, Some((idle, 0)));
+        }
     }
 
     #[test]
