@@ -68,7 +68,7 @@ impl Opener {
             .map_err(|source| self.not_written(path, source))?;
         failpoint::reach("begun");
         let opened = match locked {
-            Some(locked) => self.emptied(&part, locked, found.as_ref())?,
+            Some(locked) => self.begin_anew(path, &part, locked, found.as_ref())?,
             None => self.lock_empty(path)?,
         };
         ours::write_identity(&*self.storage, path, journal, &*opened)
@@ -100,6 +100,23 @@ impl Opener {
     fn lock_found(&self, part: &Path, found: &Stat) -> Result<Arc<dyn PartFile>> {
         self.check_ours(part, found)?;
         self.storage.open_part(part, OpenPart::Existing).map_err(|source| ours::not_opened(part, source))
+    }
+
+    /// Puts a new file in the place of the one that was found: a copy of its journal must not fit what comes now. It is
+    /// emptied all the same, which makes room at once, whoever still has it open.
+    fn begin_anew(
+        &self,
+        path: &Path,
+        part: &Path,
+        locked: Arc<dyn PartFile>,
+        found: Option<&Stat>,
+    ) -> Result<Arc<dyn PartFile>> {
+        let emptied = self.emptied(part, locked, found)?;
+        let is_at = emptied.is_at(part).unwrap_or(false);
+        if !is_at || self.storage.remove(part).is_err() {
+            return Ok(emptied);
+        }
+        self.lock_empty(path)
     }
 
     /// Opens a new partial file.

@@ -623,3 +623,28 @@ fn a_journal_stays_while_another_file_has_the_name_of_the_partial_file() {
         assert_eq!(run.resumed_bytes(), begun);
     });
 }
+
+/// A backup, say, brings it back alone.
+#[test]
+fn an_earlier_journal_does_not_fit_the_file_that_began_again() {
+    with_watchdog(LONG, || {
+        let (place, origin) = (Place::new(), slow_origin(301));
+        begin(&place, &origin, "/a.bin");
+        let journal = place.file("a.bin.towline.json");
+        let earlier = fs::read(&journal).unwrap();
+        origin.set_resource(Resource::new("/a.bin", 302, LARGE));
+        let mut anew = one_connection(&place);
+        anew.resume = false;
+        let mut live = Live::start(Session::builder(anew));
+        live.handle.add(spec(&origin, "/a.bin")).unwrap();
+        live.wait_for_share(20);
+        live.handle.stop();
+        live.end();
+        fs::write(&journal, earlier).unwrap();
+        origin.set_faults([]);
+        origin.set_resource(Resource::new("/a.bin", 301, LARGE));
+        let run = fetch(one_connection(&place), [spec(&origin, "/a.bin")]);
+        assert_eq!(run.failure_kinds(), [ErrorKind::Changed], "what is there is of the other version");
+        assert_eq!(place.leftovers(&[]), ["a.bin.towline", "a.bin.towline.json"]);
+    });
+}
