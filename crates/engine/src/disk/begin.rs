@@ -1,6 +1,5 @@
 //! Begins a file, on the opener's thread: an empty partial file with its room, behind a journal that names it.
 
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -65,14 +64,14 @@ impl Opener {
         let first = Journal { file: emptied, ..journal.clone() };
         self.storage
             .write_atomic(&journal_path(path), &first.encode(), held.is_some())
-            .map_err(|source| self.not_written(path, source))?;
+            .map_err(|source| ours::not_written(&*self.storage, "write the journal", path, source))?;
         failpoint::reach("begun");
         let opened = match locked {
-            Some(locked) => self.begin_anew(path, &part, locked, found.as_ref())?,
+            Some(locked) => self.begin_anew(path, locked, found.as_ref())?,
             None => self.lock_empty(path)?,
         };
         ours::write_identity(&*self.storage, path, journal, &*opened)
-            .map_err(|source| self.not_written(path, source))?;
+            .map_err(|source| ours::not_written(&*self.storage, "write the journal", path, source))?;
         if let Err(error) = self.reserve(&*opened, path, *total_bytes) {
             if opened.is_at(&part).unwrap_or(false) {
                 self.storage.remove(&part).ok();
@@ -84,39 +83,20 @@ impl Opener {
         Ok(set_aside)
     }
 
-    /// The journal is written before its file is locked, so another process that does the same may take ours
-    /// away.
-    fn not_written(&self, path: &Path, source: io::Error) -> Error {
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        // A directory that was removed while somebody is in it has no name left.
-        let is_there = self.storage.stat(directory).is_ok_and(|stat| stat.is_some_and(|stat| stat.links > 0));
-        match source.kind() {
-            io::ErrorKind::NotFound if is_there => Error::locked("another process is fetching this file", path, source),
-            _ => Error::storage("write the journal", path, source),
-        }
-    }
-
     /// Opens and locks the partial file that was found.
     fn lock_found(&self, part: &Path, found: &Stat) -> Result<Arc<dyn PartFile>> {
         self.check_ours(part, found)?;
         self.storage.open_part(part, OpenPart::Existing).map_err(|source| ours::not_opened(part, source))
     }
 
-    /// Puts a new file in the place of the one that was found: a copy of its journal must not fit what comes now. It is
-    /// emptied all the same, which makes room at once, whoever still has it open.
-    fn begin_anew(
-        &self,
-        path: &Path,
-        part: &Path,
-        locked: Arc<dyn PartFile>,
-        found: Option<&Stat>,
-    ) -> Result<Arc<dyn PartFile>> {
-        let emptied = self.emptied(part, locked, found)?;
-        let is_at = emptied.is_at(part).unwrap_or(false);
-        if !is_at || self.storage.remove(part).is_err() {
-            return Ok(emptied);
+    /// Puts a new file in the place of the one that was found.
+    fn begin_anew(&self, path: &Path, locked: Arc<dyn PartFile>, found: Option<&Stat>) -> Result<Arc<dyn PartFile>> {
+        let part = part_path(path);
+        let is_free = ours::make_way(&*self.storage, &part, &*locked, found);
+        match is_free.map_err(|source| Error::storage("begin", &part, source))? {
+            true => self.lock_empty(path),
+            false => Ok(locked),
         }
-        self.lock_empty(path)
     }
 
     /// Opens a new partial file.
@@ -126,12 +106,7 @@ impl Opener {
             self.check_ours(&part, &stat)?;
         }
         let opened = self.lock(&part, OpenPart::Keep)?;
-        self.emptied(&part, opened, None)
-    }
-
-    /// Empties a locked partial file, if it is the one that was `found`, or new.
-    fn emptied(&self, part: &Path, opened: Arc<dyn PartFile>, found: Option<&Stat>) -> Result<Arc<dyn PartFile>> {
-        ours::empty(&*opened, found).map_err(|source| Error::storage("begin", part, source))?;
+        ours::empty(&*opened, None).map_err(|source| Error::storage("begin", &part, source))?;
         Ok(opened)
     }
 

@@ -156,6 +156,29 @@ pub(super) fn empty(part: &dyn PartFile, found: Option<&Stat>) -> io::Result<()>
     part.set_len(0)
 }
 
+/// Empties a partial file that begins anew, which makes room at once, whoever still has it open, and takes its name away: a
+/// copy of its journal must not fit what comes now. Returns whether the name is free.
+pub(super) fn make_way(
+    storage: &dyn Storage,
+    name: &Path,
+    part: &dyn PartFile,
+    found: Option<&Stat>,
+) -> io::Result<bool> {
+    empty(part, found)?;
+    Ok(part.is_at(name).unwrap_or(false) && storage.remove(name).is_ok())
+}
+
+/// Why a journal cannot be written. That happens before its file is locked, so another process that does the same may take
+/// ours away.
+pub(super) fn not_written(storage: &dyn Storage, what: &str, path: &Path, source: io::Error) -> Error {
+    // A directory that was removed while somebody is in it has no name left.
+    let is_there = storage.stat(directory_of(path)).is_ok_and(|stat| stat.is_some_and(|stat| stat.links > 0));
+    match source.kind() {
+        io::ErrorKind::NotFound if is_there => Error::locked("another process is fetching this file", path, source),
+        _ => Error::storage(what, path, source),
+    }
+}
+
 fn directory_of(file: &Path) -> &Path {
     file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

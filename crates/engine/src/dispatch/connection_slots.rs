@@ -603,7 +603,7 @@ mod tests {
         for [per_host, total] in [[1, 8], [8, 1]] {
             let mut slots = Slots::new(per_host, total, true, false);
             slots.add_worker(0);
-            let mut take = |slots: &mut Slots| slots.take(&host, &Profile::default(), Wanted::Apart, Time::ZERO);
+            let take = |slots: &mut Slots| slots.take(&host, &Profile::default(), Wanted::Apart, Time::ZERO);
             let idle = slots.take(&host, &Profile::default(), Wanted::Whole, Time::ZERO).unwrap().0.slot;
             slots.connected(idle, Protocol::Http2);
             assert!(take(&mut slots).is_none(), "it is in use");

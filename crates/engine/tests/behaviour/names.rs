@@ -52,6 +52,10 @@ fn a_name_that_another_file_has_is_an_error_that_says_what_to_do() {
             assert_eq!(failure.path, Some(place.file("a.bin")));
             // It may be the beginning of this file.
             assert_eq!(failure.advice, Some(Advice::AdoptOrChooseExisting));
+            let mut adopting = place.options();
+            adopting.adopt = true;
+            let run = fetch(adopting, [spec(&origin, "/a.bin")]);
+            assert_eq!(run.failures()[0].advice, Some(Advice::ChooseExisting), "it is not");
             assert_eq!(fs::read(place.file("a.bin")).unwrap(), OTHER);
             assert_eq!(place.leftovers(&["a.bin"]), [""; 0]);
         }

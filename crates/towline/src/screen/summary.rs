@@ -124,6 +124,8 @@ pub(crate) fn interrupted(summary: &Summary, name: Option<&str>) -> String {
             let rest = match kept {
                 Some(percent) if is_all => format!(", {percent} % of what remains is on disk"),
                 Some(percent) => format!(", {} more started and {percent} % of them on disk", summary.unfinished_files),
+                // Nobody knows how long they are.
+                None if summary.unfinished_files > 0 => format!(", {} more started", summary.unfinished_files),
                 None => String::new(),
             };
             let files = text::files(summary.total_files);
@@ -242,7 +244,16 @@ mod tests {
             interrupted(&summary, Some("a.iso")),
             "Interrupted: 41 % of a.iso is on disk. Run the same command again to go on."
         );
-        summary.unfinished_bytes = 0;
+        (summary.kept_bytes, summary.unfinished_bytes) = (0, 0);
+        assert_eq!(
+            interrupted(&Summary { unfinished_files: 1, ..Summary::default() }, Some("a.iso")),
+            "Interrupted: a.iso is not complete. Run the same command again to go on."
+        );
+        assert_eq!(
+            interrupted(&summary, None),
+            "Interrupted: 132 of 300 files done, 168 more started. Run the same command again to go on."
+        );
+        summary.unfinished_files = 0;
         summary.total_files_exact = false;
         assert_eq!(
             interrupted(&summary, None),

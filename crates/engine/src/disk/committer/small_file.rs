@@ -130,20 +130,30 @@ impl Committer {
         }
         // A kill before the file is emptied leaves what an earlier run wrote, which this journal must fit.
         let journal = Journal { file: found.and_then(|stat| stat.file), ..Journal::of_nothing() };
-        self.storage.write_atomic(&journal_path(path), &journal.encode(), false).map_err(cannot)?;
-        let emptied = |part: Arc<dyn PartFile>| ours::empty(&*part, found.as_ref()).map(|()| part);
+        let not_written = |source| ours::not_written(&*self.storage, "write", path, source);
+        self.storage.write_atomic(&journal_path(path), &journal.encode(), false).map_err(not_written)?;
         let opened = match locked {
-            Some(part) => emptied(part),
-            None => match self.storage.open_part(&part_name, OpenPart::New) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    self.storage.open_part(&part_name, OpenPart::Keep).and_then(emptied)
-                }
-                opened => opened,
+            Some(part) => match ours::make_way(&*self.storage, &part_name, &*part, found.as_ref()) {
+                Ok(true) => self.open_new(&part_name),
+                Ok(false) => Ok(part),
+                Err(error) => Err(error),
             },
+            None => self.open_new(&part_name),
         };
         let part = opened.map_err(not_opened)?;
-        ours::write_identity(&*self.storage, path, &journal, &*part).map_err(cannot)?;
+        ours::write_identity(&*self.storage, path, &journal, &*part).map_err(not_written)?;
         Ok((part, replaces_old))
+    }
+
+    /// Opens a partial file that is new, or empty.
+    fn open_new(&self, name: &Path) -> io::Result<Arc<dyn PartFile>> {
+        match self.storage.open_part(name, OpenPart::New) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let part = self.storage.open_part(name, OpenPart::Keep)?;
+                ours::empty(&*part, None).map(|()| part)
+            }
+            opened => opened,
+        }
     }
 
     /// Removes what a small file has been written to.

@@ -190,7 +190,9 @@ impl Core {
                     StatKind::File if why == UNPROVEN => error.with_advice(TRUST_SIZE),
                     // Another program may have begun it.
                     StatKind::File
-                        if existing.note.is_none() && job.content.total_bytes > Some(existing.stat.len_bytes) =>
+                        if !self.settings.adopt
+                            && existing.note.is_none()
+                            && job.content.total_bytes > Some(existing.stat.len_bytes) =>
                     {
                         error.with_advice(Advice::AdoptOrChooseExisting)
                     }

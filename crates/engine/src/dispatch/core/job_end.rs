@@ -469,11 +469,14 @@ impl Core {
     /// Adds what is kept of an unfinished file to the summary.
     pub(super) fn count_unfinished(&mut self, id: JobId) {
         let Some(job) = self.jobs.get(&id) else { return };
-        if job.is_worth_keeping() {
+        if !job.is_worth_keeping() {
+            return;
+        }
+        self.tally.unfinished_files += 1;
+        // Nobody knows how much of a file of unknown length is there.
+        if let Some(total) = job.content.total_bytes {
             self.tally.kept_bytes += job.content.done.covered();
-            let len_bytes = job.content.total_bytes.unwrap_or(job.content.done.covered());
-            self.tally.unfinished_bytes = self.tally.unfinished_bytes.saturating_add(len_bytes);
-            self.tally.unfinished_files += 1;
+            self.tally.unfinished_bytes = self.tally.unfinished_bytes.saturating_add(total);
         }
     }
 

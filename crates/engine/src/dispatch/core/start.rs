@@ -324,7 +324,9 @@ impl Core {
         }
         let job = &self.jobs[&id];
         let (plain, name) = (&job.naming.plain_name, job.naming.path.file_name().unwrap_or_default().to_string_lossy());
-        let text = format!("several files of the list are called {plain}: others get numbers, such as {name}");
+        let text = format!(
+            "the name {plain} is taken, by another entry or by the list itself: such files get numbers ({name})"
+        );
         self.warn(None, text);
     }
 
