@@ -67,9 +67,10 @@ impl Opener {
             .map_err(|source| ours::not_written(&*self.storage, "write the journal", path, source))?;
         failpoint::reach("begun");
         let opened = match locked {
-            Some(locked) => self.begin_anew(path, locked, found.as_ref())?,
-            None => self.lock_empty(path)?,
+            Some(locked) => self.begin_anew(path, locked, found.as_ref()),
+            None => self.lock_empty(path),
         };
+        let opened = opened.inspect_err(|_| ours::drop_orphan(&*self.storage, path))?;
         ours::write_identity(&*self.storage, path, journal, &*opened)
             .map_err(|source| ours::not_written(&*self.storage, "write the journal", path, source))?;
         if let Err(error) = self.reserve(&*opened, path, *total_bytes) {

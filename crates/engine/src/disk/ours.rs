@@ -168,6 +168,13 @@ pub(super) fn make_way(
     Ok(part.is_at(name).unwrap_or(false) && storage.remove(name).is_ok())
 }
 
+/// Removes a journal whose file could not be created, if nothing has that name.
+pub(super) fn drop_orphan(storage: &dyn Storage, path: &Path) {
+    if matches!(storage.stat(&part_path(path)), Ok(None)) {
+        storage.remove(&journal_path(path)).ok();
+    }
+}
+
 /// Why a journal cannot be written. That happens before its file is locked, so another process that does the same may take
 /// ours away.
 pub(super) fn not_written(storage: &dyn Storage, what: &str, path: &Path, source: io::Error) -> Error {

@@ -140,7 +140,7 @@ impl Committer {
             },
             None => self.open_new(&part_name),
         };
-        let part = opened.map_err(not_opened)?;
+        let part = opened.inspect_err(|_| ours::drop_orphan(&*self.storage, path)).map_err(not_opened)?;
         ours::write_identity(&*self.storage, path, &journal, &*part).map_err(not_written)?;
         Ok((part, replaces_old))
     }
