@@ -37,6 +37,8 @@ pub(crate) struct Doubt {
     /// The ranges that were compared and agree.
     pub(crate) compared: RangeSet,
     pub(crate) compared_samples: u32,
+    /// How often the range of the next sample was ignored.
+    pub(crate) ignored: u32,
 }
 
 impl Link {

@@ -648,3 +648,20 @@ fn an_earlier_journal_does_not_fit_the_file_that_began_again() {
         assert_eq!(place.leftovers(&[]), ["a.bin.towline", "a.bin.towline.json"]);
     });
 }
+
+#[test]
+fn a_sample_whose_range_is_ignored_is_asked_for_again() {
+    with_watchdog(LONG, || {
+        let origin = Origin::builder().resource(Resource::new("/a.bin", 303, LARGE)).start().unwrap();
+        let stall = Fault::StallAt(LARGE * 3 / 4, None).when(Scope::every().first(1));
+        origin.set_faults([stall]);
+        let place = Place::new();
+        copy_before_its_journal(&origin, &place, &one_connection(&place), 0..0);
+        let ranges = || Scope::every().only_ranges();
+        origin.set_faults([Fault::IgnoreRange.when(ranges().times(2))]);
+        let run = fetch(one_connection(&place), [spec(&origin, "/a.bin")]);
+        run.assert_done(1);
+        assert!(run.resumed_bytes() > 0 && run.restarts() == 0);
+        place.assert_content("a.bin", 303, LARGE);
+    });
+}

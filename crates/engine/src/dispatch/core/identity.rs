@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::Core;
+use super::connect::RANGE_TRIES;
 use super::take_over::take_over;
 use crate::dispatch::identity::{Doubt, Link};
 use crate::dispatch::job::{By, Closing, Job, Phase, Transfer};
@@ -134,6 +135,7 @@ impl Core {
         let is_of_gap = !job.content.done.contains(range);
         let (Some(head), Link::Doubted(doubt)) = (&transfer.head, &mut job.link) else { return };
         let theirs = head.evidence.clone();
+        doubt.ignored = 0;
         if !same && !is_of_gap && doubt.has_moved {
             return self.restart(now, id, "the file on the server differs from what has come", By::Bytes);
         }
@@ -187,10 +189,23 @@ impl Core {
             // How to resume from a server without ranges is decided elsewhere, for all of them.
             return self.trust_link(now, id, transfer, &head.evidence, "it tells the same version");
         }
+        let is_ignored = head.shape != Shape::NoSuchRange;
         let range = (transfer.piece.start(), transfer.piece.end().saturating_sub(1));
-        let what = if head.shape == Shape::NoSuchRange { "does not have" } else { "does not serve" };
+        let what = if is_ignored { "does not serve" } else { "does not have" };
         let text = format!("it {what} bytes {} to {}, so that they cannot be compared", range.0, range.1);
-        self.refuse_link(now, id, another_file(&text).with_advice(BEGIN_AGAIN));
+        let error = another_file(&text).with_advice(BEGIN_AGAIN);
+        match is_ignored && self.may_ask_again(id) {
+            true => self.retry_or_fail(now, id, transfer.piece.start(), error, false),
+            false => self.refuse_link(now, id, error),
+        }
+    }
+
+    /// Whether a sample whose range was ignored is asked for once more: another server behind the name may have ranges.
+    fn may_ask_again(&mut self, id: JobId) -> bool {
+        let most = RANGE_TRIES.min(self.retries(id));
+        let Some(Link::Doubted(doubt)) = self.jobs.get_mut(&id).map(|job| &mut job.link) else { return false };
+        doubt.ignored += 1;
+        doubt.ignored <= most
     }
 
     /// It has the file that was started: from now on, its version counts.
