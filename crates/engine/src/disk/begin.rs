@@ -95,7 +95,11 @@ impl Opener {
         let part = part_path(path);
         let is_free = ours::make_way(&*self.storage, &part, &*locked, found);
         match is_free.map_err(|source| Error::storage("begin", &part, source))? {
-            true => self.lock_empty(path),
+            true => {
+                // Its lock may be a file with its name.
+                drop(locked);
+                self.lock_empty(path)
+            }
             false => Ok(locked),
         }
     }

@@ -259,3 +259,20 @@ fn a_short_answer_with_the_version_of_the_file_replaces_nothing() {
         place.assert_content("a.bin", 814, size);
     });
 }
+
+#[test]
+fn a_server_that_refuses_ranges_brings_the_whole_file_again() {
+    with_watchdog(LONG, || {
+        for status in [403, 400, 501] {
+            let refused = Fault::Status { code: status, times: None, retry_after: None };
+            let stall = Fault::StallAt(HALF, None).when(first());
+            let origin = start(silent(70).fault(stall).fault(refused.when(Scope::every().only_ranges())));
+            let place = Place::new();
+            begin_half(&place, &origin);
+            let run = fetch(options(&place), [spec(&origin, "/a.bin")]);
+            run.assert_done(1);
+            place.assert_content("a.bin", 70, SIZE);
+            assert_eq!(place.leftovers(&["a.bin"]), [""; 0], "{status}");
+        }
+    });
+}

@@ -166,3 +166,23 @@ fn without_locks_a_second_process_is_told_whose_the_file_is_and_a_dead_ones_is_t
         fs::remove_dir_all(place.out("")).unwrap();
     }
 }
+
+/// The lock is a file with the name of the partial file, which is replaced.
+#[test]
+fn without_locks_what_was_begun_begins_anew() {
+    let refusals = [(libc::SYS_flock, libc::ENOLCK), (libc::SYS_fcntl, libc::ENOLCK)];
+    let origin = Origin::builder()
+        .resource(Resource::new("/a.bin", 1, LARGE_BYTES))
+        .fault(Fault::RatePerConnection(RATE_PER_CONNECTION))
+        .start()
+        .unwrap();
+    let place = Place::new();
+    let url = origin.url("/a.bin");
+    let args = ["get", "-x", "1", &url, "-d", "out", "--restart"];
+    let first = place.towline(&args).refused(filters(&refusals)).start();
+    wait_until("bytes that are saved", || journal_bytes(&place.out("a.bin.towline.json")) > 0);
+    first.kill();
+    let _ = place.towline(&args).refused(filters(&refusals)).run().code(0);
+    place.check("a.bin", 1, LARGE_BYTES);
+    assert!(fs::symlink_metadata(place.out("a.bin.towline.lock")).is_err());
+}

@@ -134,7 +134,10 @@ impl Committer {
         self.storage.write_atomic(&journal_path(path), &journal.encode(), false).map_err(not_written)?;
         let opened = match locked {
             Some(part) => match ours::make_way(&*self.storage, &part_name, &*part, found.as_ref()) {
-                Ok(true) => self.open_new(&part_name),
+                Ok(true) => {
+                    drop(part);
+                    self.open_new(&part_name)
+                }
                 Ok(false) => Ok(part),
                 Err(error) => Err(error),
             },

@@ -141,7 +141,7 @@ impl Core {
             || !may_be_of_range
             || !(can_join || is_refused)
             || retries == 0
-            || job.content.total_bytes.is_none()
+            || job.content.total_bytes.is_none() && !is_refused
         {
             return false;
         }
