@@ -147,7 +147,10 @@ impl Evidence {
             compare("digest", Some(held.checksum().to_string()), Some(theirs.checksum().to_string()));
         }
         match differences.is_empty() {
-            true => "nothing differs, but no strong ETag says that it is the same".to_owned(),
+            true if self.has_same_strong_tag(claimed) => {
+                "nothing that it says differs, and it says too little".to_owned()
+            }
+            true => "nothing that it says differs, and no strong ETag says that it is the same".to_owned(),
             false => differences.join(", "),
         }
     }

@@ -730,6 +730,27 @@ fn what_a_mirror_brought_for_a_digest_is_checked_by_a_later_run_without_it() {
     });
 }
 
+/// In the first run, only the mirror answers, with a shorter file; in the second one, only the first source.
+#[test]
+fn what_a_mirror_brought_and_the_digest_disproved_says_nothing_about_the_length_of_the_file() {
+    with_watchdog(LONG, || {
+        for (size, wrong_size) in [(6 * MIB, 4 * MIB), (4 * MIB, 6 * MIB), (30_000, 20_000), (2 * MIB, 20_000)] {
+            let (first, mirror) =
+                (origin(file(764, size, "right"), FAST), origin(file(765, wrong_size, "wrong"), FAST));
+            assert!(first.remove(PATH));
+            let place = Place::new();
+            let asked = || job(&[&first, &mirror]).checksum(sha256_of(764, size));
+            let run = fetch(with_connections(&place, Some(2)), [asked()]);
+            assert_eq!(run.failure_kinds(), [ErrorKind::Digest], "{size}, {wrong_size}");
+            first.add(file(764, size, "right"));
+            assert!(mirror.remove(PATH));
+            let run = fetch(with_connections(&place, Some(2)), [asked()]);
+            assert_eq!(run.summary().done_files, 1, "{size}, {wrong_size}: {:?}", run.failures());
+            place.assert_content("a.iso", 764, size);
+        }
+    });
+}
+
 /// The first source is gone, and the mirror has a longer file.
 #[test]
 fn what_one_source_has_brought_gives_way_to_no_mirror_with_a_file_of_another_length() {

@@ -4,7 +4,7 @@ use std::future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use towline_engine::{Blame, ErrorKind, Event, JobSpec, Resolve, Resolving, Session};
 use towline_origin::{ETag, Fault, Origin, Resource, Scope, Validators};
@@ -145,6 +145,40 @@ fn a_server_that_refuses_to_go_on_is_asked_for_the_whole_once() {
                 place.assert_content("a.bin", 48, SIZE);
                 assert_eq!(place.leftovers(&["a.bin"]), [""; 0], "{code} {etag:?}");
                 assert!(origin.stats().requests <= 5, "{code} {etag:?}: {} requests", origin.stats().requests);
+            }
+        }
+    });
+}
+
+/// It is asked for the whole once more: that shows a second time that the file has changed.
+#[test]
+fn a_changed_file_of_a_server_that_refuses_ranges_comes_whole() {
+    with_watchdog(LONG, || {
+        const SIZE: u64 = 3 << 20;
+        let date = |seconds| UNIX_EPOCH + Duration::from_secs(1_500_000_000 + seconds);
+        let tagged = |seed, etag| Resource::new("/a.bin", seed, SIZE).etag(etag).last_modified(None);
+        let dated = |seed| Resource::new("/a.bin", seed, SIZE).etag(ETag::None).last_modified(Some(date(seed)));
+        for code in [400, 403, 404, 405] {
+            let versions = [
+                (tagged(48, ETag::Strong), tagged(49, ETag::Strong)),
+                (tagged(48, ETag::Weak), tagged(49, ETag::Weak)),
+                (dated(48), dated(49)),
+            ];
+            for (before, after) in versions {
+                let what = format!("{code} {:?}", before.etag_text());
+                let origin = Origin::builder().resource(before.fault(Fault::CutAt(SIZE / 2))).start().unwrap();
+                let place = Place::new();
+                let mut options = place.options();
+                options.http.retries = 0;
+                assert_eq!(fetch(options, [spec(&origin, "/a.bin")]).failures().len(), 1, "{what}");
+                let refuses = Fault::Status { code, times: None, retry_after: None };
+                origin.set_resource(after.fault(refuses.when(Scope::every().only_ranges())));
+                let mut options = place.options();
+                options.http.retries = 5;
+                let run = fetch(options, [spec(&origin, "/a.bin")]);
+                assert_eq!(run.summary().done_files, 1, "{what}: {:?}", run.failures());
+                place.assert_content("a.bin", 49, SIZE);
+                assert_eq!(place.leftovers(&["a.bin"]), [""; 0], "{what}");
             }
         }
     });

@@ -43,14 +43,15 @@ impl Notes {
             }
             Event::Answered { job, url, path, total_bytes, resumed_bytes, protocol } => {
                 let name = text::shown(path);
-                let is_redirected = self.answered(*job, url, &name);
+                // A redirect or a mirror.
+                let is_elsewhere = self.answered(*job, url, &name);
                 let length = total_bytes.map_or_else(|| "length unknown".to_owned(), size::bytes);
                 let resumed = match resumed_bytes {
                     0 => String::new(),
                     bytes => format!(", {} already on disk", size::bytes(*bytes)),
                 };
                 let spoken = protocol.map_or_else(String::new, |protocol| format!("{protocol}, "));
-                let from = if is_redirected { format!(", redirected to {url}") } else { String::new() };
+                let from = if is_elsewhere { format!(", from {url}") } else { String::new() };
                 self.is_verbose.then(|| format!("{name}: {spoken}{length}{resumed}{from}"))
             }
             Event::Ranges { job, segmented } => {

@@ -91,7 +91,7 @@ fn a_header_stays_with_its_server_when_it_redirects_to_another() {
             .towline(&["-v", "-H", "X-Api-Key: SECRET-KEY", "-d", "out", "-o", name, &url])
             .run()
             .code(0)
-            .says(&["redirected to"])
+            .says(&[", from http://"])
             .hides("SECRET");
         place.check(name, seed, 5000);
     }

@@ -32,7 +32,7 @@ impl Core {
                 .with_attempts(job.tries.restarts);
             return self.give_up(now, id, error);
         }
-        self.close(now, id, Closing::Restart { reason: reason.to_owned(), is_by_version: by == By::Version });
+        self.close(now, id, Closing::Restart { reason: reason.to_owned(), by });
     }
 
     /// Whether a response is of the old version that is kept beside the current one, and not of the current one.
@@ -74,8 +74,9 @@ impl Core {
         self.prepare(now, id, None);
     }
 
-    pub(super) fn begin_anew(&mut self, now: Time, id: JobId, reason: String, is_by_version: bool) {
+    pub(super) fn begin_anew(&mut self, now: Time, id: JobId, reason: String, by: By) {
         let wait = backoff::wait(1, &mut self.random);
+        let is_by_version = by == By::Version;
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.content.fetched_bytes += job.content.done.covered().saturating_sub(job.content.resumed_bytes);
         job.keep_version();
@@ -83,11 +84,14 @@ impl Core {
         // If bytes differ, there is no version that could come back.
         let held = (is_by_version && job.is_worth_keeping() && !job.sources.is_many()).then(|| job.journal());
         job.lead_mut().go_back();
-        // What a mirror has is the file only if it is as long.
-        let told_bytes =
-            (job.sources.lead() != 0).then(|| job.content.total_bytes.or(job.content.told_bytes)).flatten();
+        // What a mirror has is the file only if it is as long; a digest tells that better.
+        let is_length_right = job.sources.lead() != 0 && by != By::Digest;
+        let told_bytes = job.content.total_bytes.or(job.content.told_bytes).filter(|_| is_length_right);
         job.forget();
         job.content.told_bytes = told_bytes;
+        if by == By::Digest {
+            job.content.reached_bytes = 0;
+        }
         job.sources.all_mut().for_each(|source| source.most_bytes = 0);
         job.old.is_replacing = held.is_some();
         job.part.journal = held.map(Box::new);

@@ -124,15 +124,17 @@ impl Core {
             self.ask_for_ranges_again(id, transfer);
             return None;
         }
-        if job.ranges.is_last_resort && verdict.is_different() {
-            // That was the last attempt for ranges; another version must be reported twice.
-            job.tries.failures.clear();
-        } else if job.ranges.is_last_resort {
-            let text = format!("the server has another version ({})", job.content.held.differences(&head.evidence));
+        if job.ranges.is_last_resort && !verdict.is_different() {
+            let text = format!(
+                "the server does not say that this is the version that was begun ({})",
+                job.content.held.differences(&head.evidence)
+            );
             let error = Error::new(ErrorKind::Changed, text).with_url(job.shown_lead());
             self.close(now, id, Closing::Fail(error.with_advice(KEPT)));
             return None;
         }
+        // That was the last attempt for ranges; another version must be reported twice.
+        job.tries.failures.clear_last();
         if self.must_ask_again(now, id, head, verdict) {
             return None;
         }

@@ -191,7 +191,7 @@ impl Core {
         }
         let is_ignored = head.shape != Shape::NoSuchRange;
         let range = (transfer.piece.start(), transfer.piece.end().saturating_sub(1));
-        let what = if is_ignored { "does not serve" } else { "does not have" };
+        let what = if is_ignored { "sends the whole instead of" } else { "does not have" };
         let text = format!("it {what} bytes {} to {}, so that they cannot be compared", range.0, range.1);
         let error = another_file(&text).with_advice(BEGIN_AGAIN);
         match is_ignored && self.may_ask_again(id) {

@@ -95,7 +95,7 @@ impl Core {
             }
             Closing::There(how, published) => self.finish(now, id, how, published),
             Closing::Complete => self.complete(now, id),
-            Closing::Restart { reason, is_by_version } => self.begin_anew(now, id, reason, is_by_version),
+            Closing::Restart { reason, by } => self.begin_anew(now, id, reason, by),
             Closing::TakeOver(journal) => {
                 take_over(job, *journal);
                 self.go_on(now, id);
@@ -229,7 +229,7 @@ impl Core {
         if let Some(job) = self.jobs.get_mut(&id) {
             job.content.was_wrong = false;
         }
-        self.restart(now, id, "what an earlier run fetched had a wrong digest", By::Bytes);
+        self.restart(now, id, "what an earlier run fetched had a wrong digest", By::Digest);
     }
 
     /// The partial file has holes: somebody has cut it, or its file system leaves out zeros. They are fetched

@@ -104,6 +104,7 @@ impl Core {
             return false;
         }
         let wait = backoff::wait(1, &mut self.random);
+        job.count_failure(start, false);
         job.wait_until(start, now + wait);
         self.report_retry(id, error, 1, wait);
         true
@@ -148,7 +149,7 @@ impl Core {
         job.ranges.segmented = Segmented::Refused;
         job.ranges.is_last_resort = can_join;
         job.ranges.ignored = RANGE_TRIES;
-        job.tries.failures.set_whole(retries, Time::ZERO);
+        job.tries.failures.try_whole_once();
         self.tell_refused(id);
         true
     }

@@ -124,7 +124,13 @@ impl Core {
             // The response is no such range; one stream may still fetch the file.
             return self.no_range(now, id, start, error);
         }
-        if transfer.is_probe || !self.goes_on_in_one_stream(id, &error) {
+        if transfer.is_probe {
+            return self.give_up(now, id, error);
+        }
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.count_failure(start, false);
+        }
+        if !self.goes_on_in_one_stream(id, &error) {
             self.give_up(now, id, error);
         }
     }
@@ -205,14 +211,15 @@ impl Core {
         // Without ranges everything is fetched again from 0, and only bytes above the high-water mark count.
         let attempts = job.count_failure(start, has_progressed);
         let (host, profile) = (job.lead().host().clone(), job.own.profile.clone());
-        if attempts > retries && matches!(job.phase, Phase::Moving) && self.others_bring(id) {
+        let is_over = attempts > retries || job.was_last_try(start);
+        if is_over && matches!(job.phase, Phase::Moving) && self.others_bring(id) {
             return self.put_off(now, id, start, &error);
         }
         let is_given_up = self.hosts.is_given_up(&host, &profile, attempts, now);
-        if attempts > retries && !is_given_up && self.goes_on_in_one_stream(id, &error) {
+        if is_over && !is_given_up && self.goes_on_in_one_stream(id, &error) {
             return;
         }
-        if attempts > retries {
+        if is_over {
             let waited = self.jobs.get(&id).map_or(0, |job| job.lead().patience);
             return self.give_up(now, id, error.with_attempts(attempts + waited));
         }

@@ -384,7 +384,7 @@ fn retries_end_in_a_failure_that_keeps_what_came() {
     world.tell(Message::Saved(job, Ok(())));
     world
         .take(|effect| matches!(effect, Effect::Commit(CommitRequest::Release { fate: Fate::Kept, .. })).then_some(()));
-    assert!(world.has(|event| matches!(event, Event::Failed { error, .. } if error.attempts == 6)));
+    assert!(world.has(|event| matches!(event, Event::Failed { error, .. } if error.attempts == 7)));
 }
 
 /// An earlier run's journal of the file at `url`, of 64 MiB: all but the sixth MiB.

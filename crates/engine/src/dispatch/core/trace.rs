@@ -46,7 +46,7 @@ impl Core {
         }
         if job.content.resumed_bytes > 0 {
             let reason = "what an earlier run fetched, nobody knows from which source, does not fit the digest";
-            self.restart(now, id, reason, By::Bytes);
+            self.restart(now, id, reason, By::Digest);
             return true;
         }
         job.sources.revive_different();

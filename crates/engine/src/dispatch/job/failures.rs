@@ -18,6 +18,8 @@ pub(crate) struct Failure {
     pub(crate) retry_at: Time,
     /// When it would be tried again if its host were not in trouble.
     pub(crate) own_retry_at: Time,
+    /// Whether one more ends it, however few there were.
+    pub(crate) is_last: bool,
 }
 
 impl Failures {
@@ -48,6 +50,7 @@ impl Failures {
     pub(super) fn count(&mut self, gap: u64, has_progressed: bool) -> u32 {
         let failure = self.0.entry(gap).or_default();
         failure.attempts = if has_progressed { 1 } else { failure.attempts + 1 };
+        failure.is_last &= !has_progressed;
         failure.attempts
     }
 
@@ -88,7 +91,19 @@ impl Failures {
     /// There is one gap, the whole file.
     pub(crate) fn set_whole(&mut self, attempts: u32, retry_at: Time) {
         self.0.clear();
-        self.0.insert(0, Failure { attempts, retry_at, own_retry_at: retry_at });
+        self.0.insert(0, Failure { attempts, retry_at, own_retry_at: retry_at, is_last: false });
+    }
+
+    /// There is one gap, the whole file, and it is tried once.
+    pub(crate) fn try_whole_once(&mut self) {
+        let attempts = self.0.values().map(|failure| failure.attempts).max().unwrap_or(0);
+        self.set_whole(attempts, Time::ZERO);
+        self.0.values_mut().for_each(|failure| failure.is_last = true);
+    }
+
+    /// What was tried once has brought a response: what that says has a count of its own.
+    pub(crate) fn clear_last(&mut self) {
+        self.0.retain(|_, failure| !failure.is_last);
     }
 }
 
@@ -101,6 +116,11 @@ impl Job {
     /// Failed attempts at what is missing from this byte on.
     pub(crate) fn attempts_at(&self, start: u64) -> u32 {
         self.tries.failures.at(self.failed_gap(start)).attempts
+    }
+
+    /// Whether what is missing from this byte on was tried for the last time.
+    pub(crate) fn was_last_try(&self, start: u64) -> bool {
+        self.tries.failures.at(self.failed_gap(start)).is_last
     }
 
     /// Whether what is missing from this byte on was tried in vain before.

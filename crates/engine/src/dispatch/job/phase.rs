@@ -70,7 +70,7 @@ pub(crate) enum Closing {
     /// Restart from the first byte, for this reason: a response reported another version, or bytes differ.
     Restart {
         reason: String,
-        is_by_version: bool,
+        by: By,
     },
     /// Resume from the journal that was found under its name.
     TakeOver(Box<Journal>),
@@ -89,4 +89,6 @@ pub(crate) enum By {
     Version,
     /// Refetched bytes differ.
     Bytes,
+    /// The data does not have the promised digest: neither its bytes nor its length are those of the file.
+    Digest,
 }
